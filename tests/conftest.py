@@ -1,0 +1,30 @@
+"""What all tests share: the event loop they run on, and how hard Hypothesis looks.
+
+``HYPOTHESIS_PROFILE=nightly`` looks twenty times as hard as ``ci``, which is the default.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A deadline measures whoever else uses the machine, and so does the check for slow data.
+settings.register_profile(
+    "ci",
+    settings.get_profile("default"),
+    max_examples=100,
+    deadline=None,
+    derandomize=False,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("nightly", settings.get_profile("ci"), max_examples=2000, stateful_step_count=100)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio, the only loop that aiosqlite knows; a test of pure waiting may choose trio."""
+    return "asyncio"

@@ -1,0 +1,1 @@
+"""Tests of the protocol: pure values, no waiting."""

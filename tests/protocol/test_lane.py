@@ -1,0 +1,253 @@
+"""A lane: payloads go on in order, within the window, and none is lost or doubled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.protocol.tables import AnyEvent, Law
+from tocsin.protocol.lane import TABLE, WINDOW, Effect, Event, Lane, Phase
+from tocsin.protocol.machine import IllegalEvent
+
+
+class TestTable(Law):
+    """A lane keeps the law."""
+
+    table = TABLE
+    start = Phase.CLOSED
+    events = Event
+    effects = Effect
+
+
+class Cursor(AnyEvent):
+    """Anything happens to a lane at any time."""
+
+    law = TestTable
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_to_rewind = False
+
+    def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
+        """Whoever takes the payloads anew, or gives one back, is owed a beginning from the first."""
+        if event in {Event.OPENED, Event.CAME_BACK} and self.phase is Phase.REWINDING:
+            self.has_to_rewind = True
+        if Effect.REWIND in effects:
+            self.has_to_rewind = False
+
+    @invariant()
+    def nothing_is_handed_on_before_the_lane_has_begun_again(self) -> None:
+        """A lane that owes a rewind neither fetches nor lets a payload go on from memory."""
+        if self.has_to_rewind:
+            assert self.phase in {Phase.REWINDING, Phase.CLOSED}
+
+
+TestAnyEvent = Cursor.TestCase
+
+
+class InboxAndLane(RuleBasedStateMachine):
+    """A lane beside a model of its store: payloads come, are taken or not, end or come back, at any time.
+
+    The rules drive it as the payload router does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lane = Lane("c1")
+        self.taken_by_somebody = False
+        self.last = 0
+        """The newest sequence number."""
+        self.stored: list[int] = []
+        """What is in the store and has not ended, in order."""
+        self.on_its_way: list[int] = []
+        self.came_back: set[int] = set()
+        """What waits for the lane to begin again with the first."""
+        self.previous = 0
+        """What was handed on last, since the lane began again with the first."""
+
+    @rule(count=st.integers(1, WINDOW + 10))
+    def payloads_come(self, count: int) -> None:
+        """They go on from memory, or stay in the store."""
+        for _ in range(count):
+            self.last += 1
+            self.stored.append(self.last)
+            if self.lane.accept(self.last):
+                self.hand_on(self.last)
+            else:
+                self.lane.fall_behind()
+
+    @rule()
+    def somebody_takes_them(self) -> None:
+        """A sink opens, be it the first or another one."""
+        self.lane.open()
+        self.taken_by_somebody = True
+        self.look_whether_it_begins_again()
+
+    @rule()
+    def nobody_takes_them(self) -> None:
+        """The sink is gone."""
+        self.lane.close()
+        self.taken_by_somebody = False
+
+    @precondition(lambda self: self.lane.room)
+    @rule()
+    def a_page_is_fetched(self) -> None:
+        """The store gives the next ones behind the cursor."""
+        wanted = self.lane.room
+        assert wanted * 2 >= WINDOW, "pages are not small"
+        page = [sequence for sequence in self.stored if sequence > self.lane.cursor][:wanted]
+        self.lane.fetched(page, wanted)
+        for sequence in page:
+            self.hand_on(sequence)
+
+    @precondition(lambda self: self.on_its_way)
+    @rule(count=st.integers(1, WINDOW), which=st.integers(0, WINDOW - 1), came_back=st.booleans())
+    def some_are_settled(self, count: int, which: int, *, came_back: bool) -> None:
+        """In any order; each has ended or comes back."""
+        for _ in range(min(count, len(self.on_its_way))):
+            self.settle(self.on_its_way[which % len(self.on_its_way)], came_back=came_back)
+
+    def settle(self, sequence: int, *, came_back: bool) -> None:
+        """One is no longer on its way."""
+        self.on_its_way.remove(sequence)
+        if came_back:
+            self.came_back.add(sequence)
+        else:
+            self.stored.remove(sequence)
+        self.lane.settle(came_back=came_back)
+        self.look_whether_it_begins_again()
+
+    def look_whether_it_begins_again(self) -> None:
+        """Notice when the cursor went back."""
+        if self.previous and self.lane.cursor == 0:
+            assert not self.on_its_way, "it begins again only when nothing is on its way"
+            self.previous = 0
+            self.came_back.clear()
+
+    def hand_on(self, sequence: int) -> None:
+        """A payload leaves for its handler."""
+        assert self.taken_by_somebody, "a closed lane hands nothing on"
+        assert sequence in self.stored, "what has ended is not handed on again"
+        assert sequence not in self.on_its_way, "nothing is handed on twice"
+        assert sequence not in self.came_back, "what came back waits until the lane begins again"
+        assert sequence > self.previous, "it goes in order"
+        self.on_its_way.append(sequence)
+        self.previous = sequence
+
+    @invariant()
+    def the_window_is_kept(self) -> None:
+        """No more are on their way than the window holds, and the lane knows how many."""
+        assert self.lane.in_flight == len(self.on_its_way) <= WINDOW
+
+    @invariant()
+    def none_is_overtaken(self) -> None:
+        """Whatever lies before the cursor is on its way, or waits for the lane to begin again."""
+        passed = {sequence for sequence in self.stored if sequence <= self.lane.cursor}
+        assert passed == set(self.on_its_way) | self.came_back
+
+    @invariant()
+    def a_closed_lane_asks_for_nothing(self) -> None:
+        """It is closed exactly while nobody takes its payloads, and fetches no page then."""
+        assert (self.lane.phase is Phase.CLOSED) == (not self.taken_by_somebody)
+        assert self.taken_by_somebody or self.lane.room == 0
+
+    @invariant()
+    def a_lane_that_is_caught_up_has_left_nothing_behind(self) -> None:
+        """All that is stored is on its way."""
+        if self.lane.phase is Phase.CAUGHT_UP:
+            assert self.on_its_way == self.stored
+
+    @invariant()
+    def an_open_lane_with_nothing_on_its_way_moves(self) -> None:
+        """It fetches, or has nothing left to hand on: it never waits for an event that cannot come."""
+        if self.taken_by_somebody and not self.on_its_way:
+            assert self.lane.room or (self.lane.phase is Phase.CAUGHT_UP and not self.stored)
+
+    def teardown(self) -> None:
+        """Whatever happened, all that is stored is handed on once somebody takes it and lets it end."""
+        self.somebody_takes_them()
+        for _ in range(2 * self.last + 4):
+            if self.lane.room:
+                self.a_page_is_fetched()
+            elif self.on_its_way:
+                self.settle(self.on_its_way[0], came_back=False)
+        assert not self.stored
+
+
+TestInboxAndLane = InboxAndLane.TestCase
+
+
+def open_lane(stored: int = 0) -> Lane:
+    """Make a lane that is caught up, with that many on their way."""
+    lane = Lane("c1")
+    lane.open()
+    lane.fetched(range(1, stored + 1), WINDOW)
+    return lane
+
+
+class TestWindow:
+    """How many may be on their way."""
+
+    def test_an_empty_open_lane_asks_for_a_whole_window(self) -> None:
+        """Room for one page, as large as the window."""
+        lane = Lane("c1")
+        lane.open()
+        assert (lane.phase, lane.room) == (Phase.BEHIND, WINDOW)
+
+    def test_no_page_is_fetched_before_half_of_the_window_is_free(self) -> None:
+        """One settled payload is not worth a query; half a window is."""
+        lane = Lane("c1")
+        lane.open()
+        lane.fetched(range(1, WINDOW + 1), WINDOW)
+        rooms = []
+        for _ in range(WINDOW // 2):
+            lane.settle(came_back=False)
+            rooms.append(lane.room)
+        assert rooms == [0] * (WINDOW // 2 - 1) + [WINDOW // 2]
+
+    def test_a_payload_that_finds_the_window_full_does_not_go_on(self) -> None:
+        """The lane is caught up, yet has no room: the payload stays on disk and is fetched later."""
+        lane = open_lane(WINDOW - 1)
+        assert lane.accept(WINDOW)
+        assert not lane.accept(WINDOW + 1)
+        lane.fall_behind()
+        assert (lane.phase, lane.cursor, lane.in_flight) == (Phase.BEHIND, WINDOW, WINDOW)
+
+
+class TestComingBack:
+    """What becomes of payloads that nobody finished."""
+
+    def test_the_lane_begins_again_only_when_nothing_is_on_its_way(self) -> None:
+        """Else what is still on its way would be handed on twice."""
+        lane = open_lane(2)
+        lane.settle(came_back=True)
+        assert (lane.phase, lane.room, lane.cursor) == (Phase.REWINDING, 0, 2)
+        lane.settle(came_back=False)
+        assert (lane.phase, lane.room, lane.cursor) == (Phase.BEHIND, WINDOW, 0)
+
+    def test_a_lane_that_opens_again_waits_for_what_the_last_one_has(self) -> None:
+        """Closing does not forget what is on its way."""
+        lane = open_lane(1)
+        lane.close()
+        lane.open()
+        assert (lane.phase, lane.room) == (Phase.REWINDING, 0)
+        lane.settle(came_back=True)
+        assert (lane.phase, lane.room, lane.cursor) == (Phase.BEHIND, WINDOW, 0)
+
+
+class TestIllegalPages:
+    """Pages that nobody asked for."""
+
+    @pytest.mark.parametrize("count", [0, 2, WINDOW])
+    @pytest.mark.parametrize(
+        "phase", [phase for phase in Phase if phase is not Phase.BEHIND], ids=lambda phase: phase.name
+    )
+    def test_a_page_for_a_lane_that_is_not_behind_changes_nothing(self, phase: Phase, count: int) -> None:
+        """It is an illegal event, be the page whole or the last, and nothing of it counts."""
+        lane = Lane("c1", phase, 7, 1)
+        with pytest.raises(IllegalEvent):
+            lane.fetched(range(8, 8 + count), WINDOW)
+        assert lane == Lane("c1", phase, 7, 1)

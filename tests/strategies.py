@@ -1,0 +1,90 @@
+"""The Hypothesis strategies that tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, cast, get_type_hints
+from uuid import UUID
+
+from attrs import AttrsInstance, fields
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.messages import MESSAGES, Message
+from tocsin.protocol.values import MAX_PAYLOAD
+
+INTEGERS: SearchStrategy[int] = st.integers(-(2**63), 2**64 - 1)
+"""What msgpack can carry."""
+
+FIELDS: Mapping[Any, SearchStrategy[Any]] = {
+    int: INTEGERS,
+    float: st.floats(allow_nan=False),
+    float | None: st.none() | st.floats(allow_nan=False),
+    str: st.text(max_size=40),
+    bytes: st.binary(max_size=200),
+    tuple[str, ...]: st.lists(st.text(max_size=40), max_size=5).map(tuple),
+}
+"""What a message's field of each type may hold; an enum's field holds its members."""
+
+
+def app_names() -> SearchStrategy[str]:
+    """Names of apps: printable and not blank."""
+    return st.text(st.characters(codec="utf-8").filter(str.isprintable), min_size=1, max_size=40).filter(str.strip)
+
+
+def channel_names() -> SearchStrategy[str]:
+    """Names of channels: few, so that the same one comes again."""
+    return st.sampled_from(["c1", "c2", "c3"])
+
+
+def bodies() -> SearchStrategy[bytes]:
+    """Bodies of payloads: any bytes, from none at all to the longest that a service takes."""
+    return st.binary(max_size=64) | st.integers(0, MAX_PAYLOAD).map(bytes)
+
+
+def hresults() -> SearchStrategy[int]:
+    """Result codes, with and without a name."""
+    return st.sampled_from(list(HResult)) | st.integers(0, 2**32 - 1)
+
+
+def fractions() -> SearchStrategy[float]:
+    """Chance, as pure functions take it: from 0 to 1."""
+    return st.floats(0.0, 1.0)
+
+
+def remote_ids() -> SearchStrategy[UUID]:
+    """GUIDs that an app's registration may have: any but the null one."""
+    return st.integers(1, 2**128 - 1).map(lambda number: UUID(int=number))
+
+
+def messages_of(cls: type[Message]) -> SearchStrategy[Message]:
+    """Messages of one class, built from the types of its fields."""
+    hints = get_type_hints(cls)
+    names = [attribute.name for attribute in fields(cast(type[AttrsInstance], cls))]
+    return st.builds(cls, **{name: _values_of(hints[name]) for name in names})
+
+
+def messages() -> SearchStrategy[Message]:
+    """Messages of any class."""
+    return st.one_of([messages_of(cls) for cls in MESSAGES.values()])
+
+
+def packable() -> SearchStrategy[Any]:
+    """Whatever msgpack can say in a frame of ours: scalars and nested arrays."""
+    scalars = (
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**15), 2**16)
+        | st.floats()
+        | st.text(max_size=10)
+        | st.binary(max_size=10)
+    )
+    return st.recursive(scalars, lambda inner: st.lists(inner, max_size=4), max_leaves=6)
+
+
+def _values_of(kind: Any) -> SearchStrategy[Any]:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return st.sampled_from(kind)
+    return FIELDS[kind]

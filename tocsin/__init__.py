@@ -1,0 +1,3 @@
+"""Push notifications that wake async Python apps."""
+
+__version__ = "0.1.0"

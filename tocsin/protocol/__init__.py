@@ -1,0 +1,1 @@
+"""The law: values, messages, codec and state machines, without clock, randomness or input and output."""

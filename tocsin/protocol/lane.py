@@ -1,0 +1,140 @@
+"""A lane: the payloads of one channel on their way from the inbox to their handler, in order and in a window.
+
+A payload that finds its lane caught up goes on from memory. Else it stays on disk, and the lane fetches a page when its
+window has room again: memory is bounded by the window, whatever is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from attrs import define
+
+from tocsin.protocol.machine import step
+
+WINDOW = 64
+"""How many payloads of one channel may be on their way at a time."""
+
+
+class Phase(Enum):
+    """Where a lane stands."""
+
+    CLOSED = auto()
+    """Nobody takes its payloads."""
+    CAUGHT_UP = auto()
+    """All that is stored is on its way: the next payload may follow at once."""
+    BEHIND = auto()
+    """There is, or may be, more in the store."""
+    REWINDING = auto()
+    """Payloads came back unhandled: when nothing is on its way any more, the lane begins again with the first."""
+
+
+class Event(Enum):
+    """What happens to a lane."""
+
+    OPENED = auto()
+    CLOSED = auto()
+    STORED = auto()
+    """A payload was stored that did not go on from memory."""
+    FETCHED = auto()
+    """A whole page came from the store."""
+    EXHAUSTED = auto()
+    """The store has no further payload."""
+    CAME_BACK = auto()
+    EMPTIED = auto()
+    """Nothing is on its way any more."""
+
+
+class Effect(Enum):
+    """What happens to the cursor."""
+
+    REWIND = auto()
+
+
+TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
+    (Phase.CLOSED, Event.OPENED): (Phase.REWINDING, ()),
+    (Phase.CLOSED, Event.CLOSED): (Phase.CLOSED, ()),
+    (Phase.CLOSED, Event.STORED): (Phase.CLOSED, ()),
+    (Phase.CLOSED, Event.CAME_BACK): (Phase.CLOSED, ()),
+    (Phase.CLOSED, Event.EMPTIED): (Phase.CLOSED, ()),
+    (Phase.CAUGHT_UP, Event.OPENED): (Phase.CAUGHT_UP, ()),
+    (Phase.CAUGHT_UP, Event.CLOSED): (Phase.CLOSED, ()),
+    (Phase.CAUGHT_UP, Event.STORED): (Phase.BEHIND, ()),
+    (Phase.CAUGHT_UP, Event.CAME_BACK): (Phase.REWINDING, ()),
+    (Phase.CAUGHT_UP, Event.EMPTIED): (Phase.CAUGHT_UP, ()),
+    (Phase.BEHIND, Event.OPENED): (Phase.BEHIND, ()),
+    (Phase.BEHIND, Event.CLOSED): (Phase.CLOSED, ()),
+    (Phase.BEHIND, Event.STORED): (Phase.BEHIND, ()),
+    (Phase.BEHIND, Event.FETCHED): (Phase.BEHIND, ()),
+    (Phase.BEHIND, Event.EXHAUSTED): (Phase.CAUGHT_UP, ()),
+    (Phase.BEHIND, Event.CAME_BACK): (Phase.REWINDING, ()),
+    (Phase.BEHIND, Event.EMPTIED): (Phase.BEHIND, ()),
+    (Phase.REWINDING, Event.OPENED): (Phase.REWINDING, ()),
+    (Phase.REWINDING, Event.CLOSED): (Phase.CLOSED, ()),
+    (Phase.REWINDING, Event.STORED): (Phase.REWINDING, ()),
+    (Phase.REWINDING, Event.CAME_BACK): (Phase.REWINDING, ()),
+    (Phase.REWINDING, Event.EMPTIED): (Phase.BEHIND, (Effect.REWIND,)),
+}
+
+
+@define
+class Lane:
+    """One channel's place between inbox and handler; ``cursor`` is the last sequence number that was handed on."""
+
+    channel: str
+    phase: Phase = Phase.CLOSED
+    cursor: int = 0
+    in_flight: int = 0
+
+    @property
+    def room(self) -> int:
+        """How many payloads to fetch now: none before half of the window is free, so that pages are not small."""
+        free = WINDOW - self.in_flight
+        return free if self.phase is Phase.BEHIND and free * 2 >= WINDOW else 0
+
+    def open(self) -> None:
+        """Somebody takes its payloads from now on."""
+        self._step(Event.OPENED)
+        self._look_whether_empty()
+
+    def close(self) -> None:
+        """Nobody takes its payloads any more."""
+        self._step(Event.CLOSED)
+
+    def accept(self, sequence: int) -> bool:
+        """Let a payload go on from memory, if the lane is caught up and has room; else tell that it does not."""
+        if self.phase is Phase.CAUGHT_UP and self.in_flight < WINDOW:
+            self._hand_on(sequence)
+            return True
+        return False
+
+    def fall_behind(self) -> None:
+        """Note a payload that was stored and did not go on from memory."""
+        self._step(Event.STORED)
+
+    def fetched(self, sequences: Sequence[int], wanted: int) -> None:
+        """Note a page from the store; one that is shorter than wanted was the last."""
+        self._step(Event.EXHAUSTED if len(sequences) < wanted else Event.FETCHED)
+        for sequence in sequences:
+            self._hand_on(sequence)
+
+    def settle(self, *, came_back: bool) -> None:
+        """Note that a payload is no longer on its way; one that came back will be handed on again."""
+        self.in_flight -= 1
+        if came_back:
+            self._step(Event.CAME_BACK)
+        self._look_whether_empty()
+
+    def _hand_on(self, sequence: int) -> None:
+        self.cursor = sequence
+        self.in_flight += 1
+
+    def _look_whether_empty(self) -> None:
+        if self.in_flight == 0:
+            self._step(Event.EMPTIED)
+
+    def _step(self, event: Event) -> None:
+        self.phase, effects = step(TABLE, self.phase, event)
+        if Effect.REWIND in effects:
+            self.cursor = 0

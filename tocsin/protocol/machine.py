@@ -1,0 +1,34 @@
+"""What all state machines share: one table that says what is legal, and a step that obeys it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
+
+P = TypeVar("P", bound=Enum)
+E = TypeVar("E", bound=Enum)
+F = TypeVar("F", bound=Enum)
+
+
+class IllegalEvent(Exception):
+    """An event came that the table does not allow in this phase; nothing was changed.
+
+    This is a defect of the caller, not of its user: actors decide which event it was before they step.
+    """
+
+    def __init__(self, phase: Enum, event: Enum) -> None:
+        super().__init__(f"{event.name} is not legal in {type(phase).__name__}.{phase.name}")
+        self.phase = phase
+        self.event = event
+
+
+def step(table: Mapping[tuple[P, E], tuple[P, tuple[F, ...]]], phase: P, event: E) -> tuple[P, tuple[F, ...]]:
+    """Look up the next phase and the effects to perform.
+
+    :raises IllegalEvent: the table has no such pair.
+    """
+    try:
+        return table[phase, event]
+    except KeyError:
+        raise IllegalEvent(phase, event) from None

@@ -1,0 +1,89 @@
+"""The retry schedule: which failures of a channel request are worth another attempt, and when it is made.
+
+Source: the constants of ``PushNotificationManager.cpp`` (60 s, 60 s more each time, up to 5 minutes, so five retries),
+with jitter and the service's ``Retry-After`` added.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from attrs import field, frozen, validators
+
+from tocsin.protocol.hresult import HResult
+
+
+class Phase(Enum):
+    """Where the schedule of one request stands."""
+
+    IDLE = auto()
+    WAITING = auto()
+    ENDED = auto()
+
+
+class Event(Enum):
+    """What happens to it."""
+
+    FAILED = auto()
+    GAVE_UP = auto()
+    DUE = auto()
+    FORGOTTEN = auto()
+
+
+class Effect(Enum):
+    """What the scheduler has to do."""
+
+    SET_ALARM = auto()
+    TELL_PLAN = auto()
+    TELL_DENIAL = auto()
+    TELL_DUE = auto()
+    CLEAR_ALARM = auto()
+
+
+TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
+    (Phase.IDLE, Event.FAILED): (Phase.WAITING, (Effect.SET_ALARM, Effect.TELL_PLAN)),
+    (Phase.IDLE, Event.GAVE_UP): (Phase.ENDED, (Effect.TELL_DENIAL,)),
+    (Phase.IDLE, Event.FORGOTTEN): (Phase.ENDED, ()),
+    (Phase.WAITING, Event.DUE): (Phase.IDLE, (Effect.TELL_DUE,)),
+    (Phase.WAITING, Event.FORGOTTEN): (Phase.ENDED, (Effect.CLEAR_ALARM,)),
+}
+
+RETRYABLE = frozenset(
+    {
+        HResult.ERROR_TIMEOUT,
+        HResult.WNP_E_NOT_CONNECTED,
+        HResult.WNP_E_RECONNECTING,
+        HResult.WNP_E_BIND_USER_BUSY,
+        HResult.WPN_E_OUTSTANDING_CHANNEL_REQUEST,
+        HResult.RPC_S_SERVER_UNAVAILABLE,
+    }
+)
+"""The failures that may pass by themselves; every other one is critical."""
+
+
+@frozen
+class RetryPolicy:
+    """How long to wait before each retry, in seconds; ``jitter`` is the fraction by which a wait may be off."""
+
+    first: float = field(default=60.0, validator=validators.gt(0))
+    increment: float = field(default=60.0, validator=validators.ge(0))
+    longest: float = field(default=300.0, validator=validators.gt(0))
+    jitter: float = field(default=0.1, validator=[validators.ge(0), validators.lt(1)])
+
+    def wait(self, failures: int, retry_after: float | None, fraction: float) -> float | None:
+        """Return the seconds to wait after that many failures, or None when the attempts are used up.
+
+        :param failures: how many attempts have failed, from 1.
+        :param retry_after: what the service asked for, in seconds; the wait is never shorter.
+        :param fraction: from 0 to 1, where in the span of the jitter this wait lies.
+        """
+        backoff = self.first + self.increment * (failures - 1)
+        if backoff > self.longest:
+            return None
+        spread = backoff * (1 + self.jitter * (2 * fraction - 1))
+        return max(spread, retry_after or 0.0)
+
+
+def classify(hresult: int, wait: float | None) -> Event:
+    """Decide which event a failure is: one to wait after, or the last."""
+    return Event.FAILED if wait is not None and hresult in RETRYABLE else Event.GAVE_UP
