@@ -1,0 +1,298 @@
+"""The store in SQLite keeps what :class:`tocsin.persistence.store.Store` promises."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tests.strategies import bodies, channel_names
+from tocsin.persistence import sqlite
+from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.store import REMEMBERED, DeadPayload, Inbox, Store, StoredChannel, StoredPayload
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.values import DropReason, NotificationType
+
+CHANNEL = StoredChannel("c1", "app", "0a", "http://push.test/w/?token=1", 4e9)
+DEAD_LETTERS = "SELECT sequence, channel, id, type, body, attempt, reason, detail, at FROM dead_letter"
+
+
+def payload(sequence: int, channel: str = "c1", body: bytes = b"ding", attempt: int = 0) -> StoredPayload:
+    """Build a payload; its id follows from its number."""
+    return StoredPayload(sequence, channel, f"id{sequence}", NotificationType.RAW, body, attempt, None)
+
+
+def dead(sequence: int, reason: DropReason = DropReason.EXPIRED, detail: str = "", at: float = 0.0) -> DeadPayload:
+    """Build the end of a payload that was not handled."""
+    return DeadPayload(sequence, reason, detail, at)
+
+
+def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the file itself, without the code under test."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a store that is not there yet."""
+    return tmp_path / "app.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[Store]:
+    """Open an empty store."""
+    async with aclosing(await SqliteStore.open(path)) as store:
+        yield store
+
+
+class TestInbox:
+    """Payloads that were accepted and have not ended."""
+
+    @pytest.mark.parametrize("type_", NotificationType)
+    @pytest.mark.parametrize("body", [b"", b"\0\xff", bytes(5000)], ids=len)
+    @pytest.mark.parametrize("expires", [None, 0.0, 1.5e9])
+    async def test_a_payload_comes_back_as_it_was(
+        self, store: Store, type_: NotificationType, body: bytes, expires: float | None
+    ) -> None:
+        """Only its attempt is raised by one."""
+        accepted = StoredPayload(7, "c\0 ☃", "", type_, body, 3, expires)
+        await store.commit([accepted], [], [])
+        (taken,) = await store.take("c\0 ☃", 0, 10)
+        assert taken == evolve(accepted, attempt=4)
+        assert type(taken.type) is NotificationType
+
+    async def test_pages_follow_each_other_in_order(self, store: Store) -> None:
+        """Whatever the order of acceptance, each channel's payloads come by their numbers, behind the last one."""
+        await store.commit([payload(n, f"c{n % 2}") for n in (5, 3, 1, 2, 6, 4)], [], [])
+        pages = [[each.sequence for each in await store.take("c1", after, 2)] for after in (0, 3, 5)]
+        assert pages == [[1, 3], [5], []]
+        assert sorted(await store.open_sequences("c0")) == [2, 4, 6]
+
+    async def test_every_taking_counts_as_an_attempt_over_restarts(self, path: Path) -> None:
+        """A handler that is killed each time finds the number rising; who was not taken keeps his."""
+        async with aclosing(await SqliteStore.open(path)) as store:
+            await store.commit([payload(1), payload(2, attempt=1)], [], [])
+        for attempt in (1, 2, 3):
+            async with aclosing(await SqliteStore.open(path)) as store:
+                assert [each.attempt for each in await store.take("c1", 0, 1)] == [attempt]
+        async with aclosing(await SqliteStore.open(path)) as store:
+            assert [each.attempt for each in await store.take("c1", 1, 1)] == [2]
+
+    async def test_a_payload_may_end_in_the_commit_that_accepts_it(self, store: Store) -> None:
+        """It is remembered, but never taken; and a commit of nothing is none the worse."""
+        await store.commit([], [], [])
+        assert await store.inbox() == Inbox(0, (), ())
+        await store.commit([payload(1), payload(2)], [1], [dead(2)])
+        assert await store.take("c1", 0, 10) == []
+        assert await store.inbox() == Inbox(2, ("id1", "id2"), ())
+
+    async def test_the_body_of_an_ended_payload_is_gone(self, store: Store, path: Path) -> None:
+        """What its app has handled is not kept."""
+        await store.commit([payload(1, body=b"secret"), payload(2, body=b"open")], [1], [])
+        assert ask(path, "SELECT body FROM inbox ORDER BY sequence") == [(b"",), (b"open",)]
+
+    async def test_a_commit_that_fails_leaves_everything_as_it_was(self, store: Store, path: Path) -> None:
+        """Neither its payloads nor its ends count."""
+        await store.commit([payload(1), payload(2)], [], [])
+        with pytest.raises(StateUnavailable):
+            await store.commit([payload(3), payload(2)], [1], [dead(2)])
+        assert await store.inbox() == Inbox(2, ("id1", "id2"), ("c1",))
+        assert await store.open_sequences("c1") == [1, 2]
+        assert ask(path, DEAD_LETTERS) == []
+
+
+class TestDeadLetters:
+    """Payloads that ended without being handled."""
+
+    @pytest.mark.parametrize("reason", DropReason)
+    async def test_a_dead_letter_keeps_the_payload_and_says_why(
+        self, store: Store, path: Path, reason: DropReason
+    ) -> None:
+        """Its body, its attempts, the reason, the detail and the moment are there to be looked at."""
+        await store.commit([payload(1, body=b"\0b", attempt=2)], [], [dead(1, reason, "no: ☃", 12.5)])
+        assert ask(path, DEAD_LETTERS) == [(1, "c1", "id1", "raw", b"\0b", 2, reason.value, "no: ☃", 12.5)]
+
+    async def test_what_has_ended_does_not_die_again(self, store: Store, path: Path) -> None:
+        """The first end counts; a number that nobody knows is no letter."""
+        await store.commit([payload(1), payload(2)], [1], [dead(2, detail="first")])
+        await store.commit([], [], [dead(1), dead(2, detail="second"), dead(99)])
+        assert [(row[0], row[7]) for row in ask(path, DEAD_LETTERS)] == [(2, "first")]
+
+
+class TestMemory:
+    """What is remembered of payloads that have ended."""
+
+    async def test_the_newest_ids_are_remembered_and_older_ones_forgotten(self, path: Path) -> None:
+        """In order, over a restart, and no more rows than needed; what is open is never forgotten."""
+        count = REMEMBERED + 1000
+        async with aclosing(await SqliteStore.open(path)) as store:
+            await store.commit([payload(n + 1) for n in range(count)], range(2, count + 1), [])
+        async with aclosing(await SqliteStore.open(path)) as store:
+            newest = tuple(f"id{n + 1}" for n in range(count - REMEMBERED, count))
+            assert await store.inbox() == Inbox(count, newest, ("c1",))
+            assert [each.sequence for each in await store.take("c1", 0, 10)] == [1]
+        assert ask(path, "SELECT count(*) FROM inbox") == [(REMEMBERED + 1,)]
+
+    async def test_many_small_commits_are_forgotten_too(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The inbox stays small however long it runs, and its numbers go on over a restart."""
+        monkeypatch.setattr(sqlite, "REMEMBERED", 8)
+        monkeypatch.setattr(sqlite, "_FORGET_EVERY", 4)
+        async with aclosing(await SqliteStore.open(path)) as store:
+            for n in range(1, 41):
+                await store.commit([payload(n)], [n] if n % 2 else [], [] if n % 2 else [dead(n)])
+                assert ask(path, "SELECT count(*) < 8 + 4 FROM inbox") == [(1,)]
+        async with aclosing(await SqliteStore.open(path)) as store:
+            assert await store.inbox() == Inbox(40, tuple(f"id{n}" for n in range(33, 41)), ())
+
+    async def test_numbers_go_on_behind_the_dead_letters(self, path: Path) -> None:
+        """Even a store whose inbox was emptied does not give a number twice."""
+        async with aclosing(await SqliteStore.open(path)) as store:
+            await store.commit([payload(n) for n in range(1, 6)], [], [dead(5)])
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM inbox")
+        async with aclosing(await SqliteStore.open(path)) as store:
+            assert await store.inbox() == Inbox(5, (), ())
+
+
+class TestChannelsAndSettings:
+    """What else is kept."""
+
+    async def test_a_channel_is_kept_and_replaced(self, path: Path) -> None:
+        """The last one under a name counts, over a restart."""
+        renewed = evolve(CHANNEL, uri="http://push.test/w/?token=2", expires=5e9)
+        other = evolve(CHANNEL, channel="c2")
+        async with aclosing(await SqliteStore.open(path)) as store:
+            assert await store.channels() == []
+            for channel in (CHANNEL, other, renewed):
+                await store.keep_channel(channel)
+        async with aclosing(await SqliteStore.open(path)) as store:
+            assert sorted(await store.channels(), key=lambda each: each.channel) == [renewed, other]
+
+    async def test_channels_are_dropped_together(self, store: Store) -> None:
+        """Those that are named and no others; what is not there is not missed, and none is fine."""
+        for name in ("c1", "c2", "c3"):
+            await store.keep_channel(evolve(CHANNEL, channel=name))
+        await store.drop_channels([])
+        await store.drop_channels(["c1", "c3", "never"])
+        assert [each.channel for each in await store.channels()] == ["c2"]
+
+    async def test_a_setting_is_kept_and_replaced(self, path: Path) -> None:
+        """The last value counts, over a restart; a setting that was never made is None."""
+        async with aclosing(await SqliteStore.open(path)) as store:
+            for value in ("old", "", "new ☃"):
+                await store.keep_value("key", value)
+                assert await store.value("key") == value
+            assert await store.value("KEY") is None
+        async with aclosing(await SqliteStore.open(path)) as store:
+            assert await store.value("key") == "new ☃"
+
+
+class TestFailure:
+    """A store that cannot go on."""
+
+    CALLS: Sequence[Callable[[Store], Awaitable[object]]] = (
+        lambda store: store.value("key"),
+        lambda store: store.keep_value("key", "value"),
+        lambda store: store.channels(),
+        lambda store: store.keep_channel(CHANNEL),
+        lambda store: store.drop_channels(["c1"]),
+        lambda store: store.inbox(),
+        lambda store: store.commit([payload(1)], [], []),
+        lambda store: store.commit([], [1], [dead(2)]),
+        lambda store: store.take("c1", 0, 1),
+        lambda store: store.open_sequences("c1"),
+    )
+
+    @pytest.mark.parametrize("call", CALLS, ids=range(len(CALLS)))
+    async def test_every_method_says_so_in_a_sentence(
+        self, store: Store, path: Path, call: Callable[[Store], Awaitable[object]]
+    ) -> None:
+        """It names the file, whatever failed."""
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for table in ("setting", "channel", "inbox", "dead_letter"):
+                connection.execute(f"DROP TABLE {table}")
+        with pytest.raises(StateUnavailable, match=rf"^{path} cannot be used: no such table"):
+            await call(store)
+
+
+class StoreAndModel(RuleBasedStateMachine):
+    """Whatever is accepted, taken and ended in any order, the store agrees with a model; it forgets soon here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.path = Path(self.folder.name) / "app.db"
+        self.runner = asyncio.Runner()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(sqlite, "REMEMBERED", 6)
+        self.patch.setattr(sqlite, "_FORGET_EVERY", 3)
+        self.open: dict[int, StoredPayload] = {}
+        self.ids: list[str] = []
+        self.letters: list[tuple[int, bytes]] = []
+        self.store = self.runner.run(SqliteStore.open(self.path))
+
+    @rule(
+        accepted=st.lists(st.tuples(channel_names(), bodies(), st.integers(0, 3)), max_size=6),
+        ends=st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["handled", "dead"])), max_size=8),
+    )
+    def a_batch_is_committed(self, accepted: list[tuple[str, bytes, int]], ends: list[tuple[int, str]]) -> None:
+        """Some are accepted, some end; some of those that end have ended before, or were never there."""
+        first = len(self.ids) + 1
+        new = [payload(first + n, *each) for n, each in enumerate(accepted)]
+        self.open |= {each.sequence: each for each in new}
+        self.ids += [each.id for each in new]
+        back = {max(len(self.ids) - ago, 0): how for ago, how in ends}
+        handled = [sequence for sequence, how in back.items() if how == "handled"]
+        died = [sequence for sequence, how in back.items() if how == "dead"]
+        self.runner.run(self.store.commit(new, handled, [dead(sequence) for sequence in died]))
+        self.letters += [(sequence, self.open[sequence].body) for sequence in died if sequence in self.open]
+        for sequence in back:
+            self.open.pop(sequence, None)
+
+    @rule(channel=channel_names(), after=st.integers(0, 40), limit=st.integers(1, 5))
+    def a_page_is_taken(self, channel: str, after: int, limit: int) -> None:
+        """It holds the next open ones, in order."""
+        found = [each for number, each in sorted(self.open.items()) if each.channel == channel and number > after]
+        expected = [evolve(each, attempt=each.attempt + 1) for each in found[:limit]]
+        assert self.runner.run(self.store.take(channel, after, limit)) == expected
+        self.open |= {each.sequence: each for each in expected}
+
+    @rule()
+    def it_is_opened_again(self) -> None:
+        """Nothing of it lived in memory only."""
+        self.runner.run(self.store.aclose())
+        self.store = self.runner.run(SqliteStore.open(self.path))
+
+    @invariant()
+    def they_agree(self) -> None:
+        """On the numbers, the newest ids, what is open, and what has died."""
+        for channel in ("c1", "c2", "c3"):
+            numbers = self.runner.run(self.store.open_sequences(channel))
+            assert sorted(numbers) == sorted(n for n, each in self.open.items() if each.channel == channel)
+        inbox = self.runner.run(self.store.inbox())
+        assert (inbox.last_sequence, inbox.recent_ids) == (len(self.ids), tuple(self.ids[-6:]))
+        assert sorted(inbox.open_channels) == sorted({each.channel for each in self.open.values()})
+        letters = self.runner.run(self.store._database.read("SELECT sequence, body FROM dead_letter ORDER BY sequence"))
+        assert letters == sorted(self.letters)
+
+    def teardown(self) -> None:
+        """Close everything."""
+        self.runner.run(self.store.aclose())
+        self.runner.close()
+        self.patch.undo()
+        self.folder.cleanup()
+
+
+TestStoreAndModel = StoreAndModel.TestCase
+TestStoreAndModel.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=15)

@@ -1,0 +1,1 @@
+"""What outlives the process: state folders, SQLite databases, and the stores on top of them."""

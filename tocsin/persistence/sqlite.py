@@ -1,0 +1,131 @@
+"""The store in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tocsin.persistence.database import Database, Statement, open_database
+from tocsin.persistence.store import REMEMBERED, DeadPayload, Inbox, StoredChannel, StoredPayload
+from tocsin.protocol.values import NotificationType
+
+MIGRATIONS = (
+    (
+        "CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE channel (
+            channel TEXT PRIMARY KEY, app TEXT NOT NULL, remote_id TEXT NOT NULL, uri TEXT NOT NULL, expires REAL NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE inbox (
+            sequence INTEGER PRIMARY KEY, channel TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL,
+            body BLOB NOT NULL, attempt INTEGER NOT NULL, expires REAL, open INTEGER NOT NULL DEFAULT 1
+        )""",
+        "CREATE INDEX inbox_open ON inbox (channel, sequence) WHERE open",
+        """CREATE TABLE dead_letter (
+            sequence INTEGER PRIMARY KEY, channel TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL,
+            body BLOB NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, at REAL NOT NULL
+        )""",
+    ),
+)
+
+_ACCEPT = "INSERT INTO inbox (sequence, channel, id, type, body, attempt, expires) VALUES (?, ?, ?, ?, ?, ?, ?)"
+# An ended payload stays for a while, without its body, so that the service's sending it again is recognised.
+_END = "UPDATE inbox SET open = 0, body = x'' WHERE sequence = ?"
+_BURY = (
+    "INSERT OR IGNORE INTO dead_letter (sequence, channel, id, type, body, attempt, reason, detail, at)"
+    " SELECT sequence, channel, id, type, body, attempt, ?, ?, ? FROM inbox WHERE sequence = ? AND open"
+)
+_FORGET = "DELETE FROM inbox WHERE NOT open AND sequence <= (SELECT max(sequence) FROM inbox) - ?"
+_TAKE = (
+    "SELECT sequence, channel, id, type, body, attempt + 1, expires FROM inbox"
+    " WHERE open AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+)
+_KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"
+_FORGET_EVERY = 1024
+
+
+class SqliteStore:
+    """Keeps what :class:`tocsin.persistence.store.Store` promises in one database file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ended = 0
+
+    @classmethod
+    async def open(cls, path: Path) -> SqliteStore:
+        """Open the file, or make it.
+
+        :raises StateUnavailable: it cannot be used; see :func:`tocsin.persistence.database.open_database`.
+        """
+        return cls(await open_database(path, MIGRATIONS))
+
+    async def value(self, key: str) -> str | None:
+        """Return a setting."""
+        rows = await self._database.read("SELECT value FROM setting WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    async def keep_value(self, key: str, value: str) -> None:
+        """Keep a setting."""
+        await self._database.write(("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", [(key, value)]))
+
+    async def channels(self) -> list[StoredChannel]:
+        """Return all channels."""
+        rows = await self._database.read("SELECT channel, app, remote_id, uri, expires FROM channel")
+        return [StoredChannel(*row) for row in rows]
+
+    async def keep_channel(self, channel: StoredChannel) -> None:
+        """Add or replace a channel."""
+        row = (channel.channel, channel.app, channel.remote_id, channel.uri, channel.expires)
+        await self._database.write((_KEEP_CHANNEL, [row]))
+
+    async def drop_channels(self, channels: Sequence[str]) -> None:
+        """Forget channels."""
+        await self._database.write(("DELETE FROM channel WHERE channel = ?", [(channel,) for channel in channels]))
+
+    async def inbox(self) -> Inbox:
+        """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""
+        last = await self._database.read(
+            "SELECT max(coalesce((SELECT max(sequence) FROM inbox), 0),"
+            " coalesce((SELECT max(sequence) FROM dead_letter), 0))"
+        )
+        recent = await self._database.read("SELECT id FROM inbox ORDER BY sequence DESC LIMIT ?", (REMEMBERED,))
+        waiting = await self._database.read("SELECT DISTINCT channel FROM inbox WHERE open")
+        return Inbox(last[0][0], tuple(row[0] for row in reversed(recent)), tuple(row[0] for row in waiting))
+
+    async def commit(
+        self, accepted: Sequence[StoredPayload], handled: Sequence[int], dead: Sequence[DeadPayload]
+    ) -> None:
+        """Add payloads, and end others as handled or dead, in one transaction."""
+        statements: list[Statement] = []
+        if accepted:
+            rows = [(p.sequence, p.channel, p.id, str(p.type), p.body, p.attempt, p.expires) for p in accepted]
+            statements.append((_ACCEPT, rows))
+        if dead:
+            statements.append((_BURY, [(str(d.reason), d.detail, d.at, d.sequence) for d in dead]))
+        ended = [*handled, *(d.sequence for d in dead)]
+        if ended:
+            statements.append((_END, [(sequence,) for sequence in ended]))
+            self._ended += len(ended)
+        if self._ended >= _FORGET_EVERY:
+            statements.append((_FORGET, [(REMEMBERED,)]))
+            self._ended = 0
+        await self._database.write(*statements)
+
+    async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+        """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
+        rows = await self._database.read(_TAKE, (channel, after, limit))
+        if rows:
+            taken = [(row[5], row[0]) for row in rows]
+            await self._database.write(("UPDATE inbox SET attempt = ? WHERE sequence = ?", taken))
+        return [
+            StoredPayload(sequence, name, id_, NotificationType(kind), body, attempt, expires)
+            for sequence, name, id_, kind, body, attempt, expires in rows
+        ]
+
+    async def open_sequences(self, channel: str) -> list[int]:
+        """Return the sequence numbers of all open payloads of a channel."""
+        rows = await self._database.read("SELECT sequence FROM inbox WHERE open AND channel = ?", (channel,))
+        return [row[0] for row in rows]
+
+    async def aclose(self) -> None:
+        """Close the database."""
+        await self._database.aclose()
