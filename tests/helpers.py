@@ -1,0 +1,150 @@
+"""The fake wire: a push service that a test plays by hand, and mailboxes that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import anyio
+from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, WouldBlock
+from anyio.streams.stapled import StapledObjectStream
+
+from tocsin.actors.mailbox import Mailbox
+from tocsin.protocol.codec import decode, encode, split
+from tocsin.protocol.messages import Acknowledge, ChannelGranted, Hello, Message, Payload, RequestChannel, Welcome
+from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
+from tocsin.transport.wire import Wire, WireBroken
+
+M = TypeVar("M", bound=Message)
+PATIENCE = 10.0
+"""Seconds after which a test gives up waiting for something that should have happened."""
+
+
+class MemoryWire:
+    """One end of a wire in memory."""
+
+    def __init__(self, stream: StapledObjectStream[bytes]) -> None:
+        self._stream = stream
+
+    async def receive(self) -> bytes:
+        """Return the next chunk."""
+        try:
+            return await self._stream.receive()
+        except (EndOfStream, ClosedResourceError, BrokenResourceError):
+            raise WireBroken("the wire was cut") from None
+
+    async def send(self, chunk: bytes) -> None:
+        """Send a chunk."""
+        try:
+            await self._stream.send(chunk)
+        except (ClosedResourceError, BrokenResourceError):
+            raise WireBroken("the wire was cut") from None
+
+    async def aclose(self) -> None:
+        """Cut the wire."""
+        await self._stream.aclose()
+
+
+class FakeService:
+    """The service's end of every connection that a device makes; refuses them while ``reachable`` is false."""
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self.dials = 0
+        self._send, self._connections = anyio.create_memory_object_stream[MemoryWire](16)
+        self._wire: MemoryWire | None = None
+        self._messages: list[Message] = []
+
+    @asynccontextmanager
+    async def dial(self) -> AsyncIterator[Wire]:
+        """Connect, as a device does."""
+        self.dials += 1
+        if not self.reachable:
+            raise WireBroken("the service is away")
+        up, down = (anyio.create_memory_object_stream[bytes](64) for _ in range(2))
+        ours = MemoryWire(StapledObjectStream(down[0], up[1]))
+        theirs = MemoryWire(StapledObjectStream(up[0], down[1]))
+        self._send.send_nowait(ours)
+        try:
+            yield theirs
+        finally:
+            with anyio.CancelScope(shield=True):
+                await theirs.aclose()
+                await ours.aclose()
+
+    async def accept(self, *, welcome: bool = True) -> Hello:
+        """Wait for the next device, and welcome it."""
+        with anyio.fail_after(PATIENCE):
+            self._wire = await self._connections.receive()
+        self._messages.clear()
+        hello = await self.expect(Hello)
+        if welcome:
+            await self.send(Welcome(PROTOCOL_VERSION, 1024))
+        return hello
+
+    async def expect(self, kind: type[M]) -> M:
+        """Wait for the next message, which must be of that class."""
+        assert self._wire is not None
+        with anyio.fail_after(PATIENCE):
+            while not self._messages:
+                self._messages.extend(decode(frame) for frame in split(await self._wire.receive()))
+        message = self._messages.pop(0)
+        assert isinstance(message, kind), message
+        return message
+
+    async def expect_acknowledged(self, *ids: str) -> None:
+        """Wait until these payloads, and no others, are acknowledged, in order."""
+        missing = list(ids)
+        while missing:
+            for id_ in (await self.expect(Acknowledge)).ids:
+                assert id_ == missing.pop(0)
+
+    async def send(self, *messages: Message) -> None:
+        """Send messages in one chunk."""
+        await self.send_bytes(b"".join(encode(message) for message in messages))
+
+    async def send_bytes(self, chunk: bytes) -> None:
+        """Send a chunk of anything."""
+        assert self._wire is not None
+        await self._wire.send(chunk)
+
+    async def cut(self) -> None:
+        """Break the connection."""
+        assert self._wire is not None
+        await self._wire.aclose()
+
+    async def grant(self, channel: str = "c1", *, expires: float = 4e9) -> RequestChannel:
+        """Wait for a channel request and grant it."""
+        request = await self.expect(RequestChannel)
+        await self.send(ChannelGranted(request.request, channel, f"http://push.test/w/?token={channel}", expires))
+        return request
+
+    def close(self) -> None:
+        """Close what waits for devices."""
+        self._send.close()
+        self._connections.close()
+
+
+def payload(id_: str, body: bytes = b"ding", channel: str = "c1", expires: float | None = None) -> Payload:
+    """Build a raw payload."""
+    return Payload(id_, channel, NotificationType.RAW, body, expires)
+
+
+async def next_messages(mailbox: Mailbox, patience: float = PATIENCE) -> list[Message]:
+    """Wait for the next batch of a mailbox and decode it."""
+    with anyio.fail_after(patience):
+        return [decode(frame) for frame in await mailbox.batch()]
+
+
+def waiting_messages(mailbox: Mailbox) -> list[Message]:
+    """Decode what waits in a mailbox now, without taking turns with anybody."""
+    frames: list[bytes] = list(mailbox._replies)
+    mailbox._replies.clear()
+    while True:
+        try:
+            frame = mailbox._receive.receive_nowait()
+        except (WouldBlock, EndOfStream):
+            return [decode(frame) for frame in frames]
+        if frame:
+            frames.append(frame)

@@ -1,0 +1,161 @@
+"""The device's connection against a service that the test plays."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from tests.helpers import FakeService, next_messages, payload
+from tocsin.actors.mailbox import Mailbox
+from tocsin.protocol.codec import encode
+from tocsin.protocol.connection import Phase
+from tocsin.protocol.errors import ProtocolViolation
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.messages import (
+    Acknowledge,
+    ConnectionDown,
+    ConnectionUp,
+    Hello,
+    Message,
+    Payload,
+    Welcome,
+)
+from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.transport.device import DeviceConnection, Inlet
+
+
+class Device:
+    """A connection and what came out of it."""
+
+    def __init__(self, service: FakeService) -> None:
+        self.service = service
+        self.outbox = Mailbox("outbox")
+        self.inbox = Mailbox("inbox")
+        self.connection = DeviceConnection(
+            service.dial, "the key", self.outbox, Inlet(self._deliver, self.inbox.tell), lambda: 0.0
+        )
+
+    async def _deliver(self, messages: list[tuple[Message, bytes]]) -> None:
+        for message, frame in messages:
+            if not isinstance(message, Payload):
+                raise ProtocolViolation(f"{type(message).__name__} is not for devices")
+            await self.inbox.put(frame)
+
+
+@asynccontextmanager
+async def device() -> AsyncIterator[Device]:
+    """Run a device that is not connected yet."""
+    service = FakeService()
+    one = Device(service)
+    with one.outbox, one.inbox:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.connection.run)
+            yield one
+            tasks.cancel_scope.cancel()
+    assert one.connection.phase is Phase.CLOSED
+    service.close()
+
+
+async def test_it_greets_with_its_key_and_reports_the_welcome() -> None:
+    """The service hears version and key first, and the platform that the connection is up."""
+    async with device() as d:
+        assert await d.service.accept() == Hello(PROTOCOL_VERSION, "the key")
+        assert await next_messages(d.inbox) == [ConnectionUp(1024)]
+
+
+async def test_frames_go_both_ways() -> None:
+    """What is put into the outbox reaches the service, what the service sends is delivered, in order."""
+    async with device() as d:
+        await d.service.accept()
+        await next_messages(d.inbox)
+        await d.service.send(payload("A"), payload("B"))
+        assert await next_messages(d.inbox) == [payload("A"), payload("B")]
+        d.outbox.answer(Acknowledge(("A",)))
+        assert await d.service.expect(Acknowledge) == Acknowledge(("A",))
+
+
+async def test_payloads_right_behind_the_welcome_are_not_lost() -> None:
+    """A service need not wait after its welcome, not even for the next message."""
+    async with device() as d:
+        await d.service.accept(welcome=False)
+        await d.service.send(Welcome(PROTOCOL_VERSION, 7), payload("A"))
+        messages: list[Message] = []
+        while len(messages) < 2:
+            messages += await next_messages(d.inbox)
+        assert messages == [ConnectionUp(7), payload("A")]
+
+
+async def test_a_lost_connection_is_reported_and_made_again() -> None:
+    """The platform hears of the loss with a retryable error, then of the next connection."""
+    async with device() as d:
+        await d.service.accept()
+        await next_messages(d.inbox)
+        await d.service.cut()
+        (down,) = await next_messages(d.inbox)
+        assert down == ConnectionDown(HResult.WNP_E_RECONNECTING, "the wire was cut")
+        await d.service.accept()
+        assert await next_messages(d.inbox) == [ConnectionUp(1024)]
+
+
+async def test_a_service_that_is_away_is_tried_again() -> None:
+    """Each failed attempt is reported as not connected, with its reason."""
+    async with device() as d:
+        await d.service.accept()
+        d.service.reachable = False
+        await d.service.cut()
+        reports: list[Message] = []
+        while len(reports) < 3:
+            reports += await next_messages(d.inbox)
+        assert reports[2] == ConnectionDown(HResult.WNP_E_NOT_CONNECTED, "the service is away")
+        d.service.reachable = True
+        await d.service.accept()
+        assert (await next_messages(d.inbox))[-1] == ConnectionUp(1024)
+
+
+async def test_frames_meant_for_a_lost_connection_are_thrown_away_and_counted() -> None:
+    """An acknowledgement from before is not sent on the next connection: the service sends its payload again."""
+    async with device() as d:
+        d.outbox.answer(Acknowledge(("from before",)))
+        await d.service.accept()
+        await next_messages(d.inbox)
+        d.outbox.answer(Acknowledge(("now",)))
+        assert await d.service.expect(Acknowledge) == Acknowledge(("now",))
+        assert d.outbox.statistics().dead == 1
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"",
+        b"\xc1",
+        encode(Hello(1, "I am a device too")),
+        encode(Welcome(PROTOCOL_VERSION + 1, 1)),
+        encode(payload("A")),
+    ],
+)
+async def test_a_service_that_does_not_welcome_is_left(chunk: bytes) -> None:
+    """Whatever comes instead of a welcome ends the connection with a sentence."""
+    async with device() as d:
+        await d.service.accept(welcome=False)
+        await d.service.send_bytes(chunk)
+        (down,) = await next_messages(d.inbox)
+        assert isinstance(down, ConnectionDown)
+        assert "broke the protocol" in down.text
+
+
+@pytest.mark.parametrize("chunk", [b"\xc1", encode(Hello(1, "k")), encode(payload("A"))[:-1], b"\x91\x00"])
+async def test_a_service_that_breaks_the_protocol_is_left(chunk: bytes) -> None:
+    """A bad frame, or a message that is not for devices, ends the connection; what came before it counts."""
+    async with device() as d:
+        await d.service.accept()
+        await next_messages(d.inbox)
+        await d.service.send(payload("A"))
+        assert await next_messages(d.inbox) == [payload("A")]
+        await d.service.send_bytes(chunk)
+        (down,) = await next_messages(d.inbox)
+        assert isinstance(down, ConnectionDown)
+        assert "broke the protocol" in down.text
+        await d.service.accept()

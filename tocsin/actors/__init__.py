@@ -1,0 +1,1 @@
+"""What waits: mailboxes, the actor loop, the five actors, and the topology that puts them one before the other."""

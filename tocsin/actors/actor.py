@@ -1,0 +1,190 @@
+"""The actor and its loop.
+
+An actor takes its mailbox in batches. While it receives, it only changes its state and notes what is to be done; when
+the batch is through, ``flush`` does it. So a batch is a transaction: if a message makes the actor fail, nothing of the
+batch has been done, the actor begins anew, and the batch is taken again one message at a time; the one that fails once
+more goes to the dead letters, with its traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import anyio
+from anyio import EndOfStream
+from attrs import Factory, frozen
+
+from tocsin.actors.alarm import Alarm
+from tocsin.actors.clock import Clock
+from tocsin.actors.dead_letters import DeadLetters
+from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.tasks import task_group
+from tocsin.protocol import restart
+from tocsin.protocol.codec import decode
+from tocsin.protocol.errors import FrameError, PlatformUnavailable
+from tocsin.protocol.machine import step
+from tocsin.protocol.messages import Message
+
+logger = logging.getLogger(__name__)
+Handler = TypeVar("Handler", bound=Callable[..., None])
+
+
+def receives(*kinds: type[Message]) -> Callable[[Handler], Handler]:
+    """Mark the method of an actor that takes messages of these classes."""
+
+    def mark(method: Handler) -> Handler:
+        method.__dict__["receives"] = kinds
+        return method
+
+    return mark
+
+
+class Actor:
+    """State behind a mailbox; a subclass marks its methods with :func:`receives`."""
+
+    name: ClassVar[str]
+    _methods: ClassVar[dict[type[Message], str]] = {}
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls._methods = {kind: name for name, method in vars(cls).items() for kind in getattr(method, "receives", ())}
+
+    def __init__(self) -> None:
+        self._receivers: dict[type[Message], Callable[[Any, bytes], None]] = {
+            kind: getattr(self, name) for kind, name in self._methods.items()
+        }
+
+    async def start(self) -> None:
+        """Build the state from what outlives the actor."""
+
+    def receive(self, message: Message, frame: bytes) -> None:
+        """Take one message: change the state, note the effects.
+
+        :raises FrameError: the message is not meant for this actor.
+        """
+        receiver = self._receivers.get(type(message))
+        if receiver is None:
+            raise FrameError(f"{self.name} does not take {type(message).__name__}")
+        receiver(message, frame)
+
+    async def flush(self) -> None:
+        """Perform the effects that this batch has noted."""
+
+
+@frozen
+class Kernel:
+    """What all actors of a platform share."""
+
+    clock: Clock = Factory(Clock)
+    dead_letters: DeadLetters = Factory(DeadLetters)
+    restarts: restart.RestartPolicy = Factory(restart.RestartPolicy)
+
+
+class ActorRunner:
+    """Runs one actor: batches, restarts, dead letters, and its end when the mailbox is closed and empty."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        build: Callable[[Alarm], Actor],
+        kernel: Kernel,
+        announce: Callable[[str], None],
+    ) -> None:
+        self.mailbox = mailbox
+        self.stopped = anyio.Event()
+        self.started = anyio.Event()
+        self.restarts = 0
+        self._build = build
+        self._dead_letters = kernel.dead_letters
+        self._clock = kernel.clock
+        self._policy = kernel.restarts
+        self._announce = announce
+        self._phase = restart.Phase.STARTING
+        self._failures: deque[float] = deque(maxlen=self._policy.intensity + 1)
+        self._backlog: deque[bytes] = deque()
+        self._careful = False
+
+    async def run(self) -> None:
+        """Run the actor until its mailbox ends.
+
+        :raises PlatformUnavailable: it failed too often; the last failure is the cause.
+        """
+        async with task_group() as tasks:
+            alarm = Alarm(self.mailbox)
+            tasks.start_soon(alarm.run)
+            try:
+                while self._phase is not restart.Phase.STOPPED:
+                    await self._live(alarm)
+            finally:
+                self.stopped.set()
+                tasks.cancel_scope.cancel()
+
+    async def _live(self, alarm: Alarm) -> None:
+        """Run one instance of the actor, until it fails or the mailbox ends."""
+        alarm.set(None)
+        try:
+            actor = self._build(alarm)
+            await actor.start()
+        except Exception as failure:  # noqa: BLE001  # whatever it was, the policy decides
+            self._begin_anew(failure)
+            return
+        self._step(restart.Event.STARTED)
+        self.started.set()
+        if self.restarts:
+            self._announce(self.mailbox.name)
+        try:
+            await self._serve(actor)
+        except EndOfStream:
+            self._step(restart.Event.DRAINED)
+        except Exception as failure:  # noqa: BLE001  # as above
+            self._fail(failure)
+
+    async def _serve(self, actor: Actor) -> None:
+        while True:
+            if not self._backlog:
+                self._careful = False
+                self._backlog.extend(await self.mailbox.batch())
+            taken = 1 if self._careful else len(self._backlog)
+            for frame in list(self._backlog) if taken > 1 else (self._backlog[0],):
+                self._receive(actor, frame)
+            await actor.flush()
+            for _ in range(taken):
+                self._backlog.popleft()
+
+    def _receive(self, actor: Actor, frame: bytes) -> None:
+        try:
+            actor.receive(decode(frame), frame)
+        except FrameError as broken:
+            self.mailbox.dead += 1
+            self._dead_letters.add(self.mailbox.name, frame, str(broken))
+
+    def _fail(self, failure: Exception) -> None:
+        """Take the batch again one message at a time; if it is known which one it was, that one dies."""
+        if not self._careful and len(self._backlog) > 1:
+            self._careful = True
+            self.restarts += 1
+            self._step(restart.Event.FAILED)
+            return
+        self.mailbox.dead += 1
+        self._dead_letters.add(self.mailbox.name, self._backlog.popleft(), _trace(failure))
+        self._begin_anew(failure)
+
+    def _begin_anew(self, failure: Exception) -> None:
+        now = self._clock.monotonic()
+        self._failures.append(now)
+        logger.error("%s failed: %s", self.mailbox.name, _trace(failure))
+        if self._step(self._policy.classify(self._failures, now)) is restart.Phase.GIVEN_UP:
+            raise PlatformUnavailable(f"{self.mailbox.name} keeps failing: {failure}") from failure
+        self.restarts += 1
+
+    def _step(self, event: restart.Event) -> restart.Phase:
+        self._phase, _ = step(restart.TABLE, self._phase, event)
+        return self._phase
+
+
+def _trace(failure: Exception) -> str:
+    return "".join(traceback.format_exception(failure)).strip()

@@ -1,0 +1,36 @@
+"""One alarm per actor, whatever number of deadlines it has: set for the earliest, it puts a message when it rings."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+
+from tocsin.actors.mailbox import Mailbox
+from tocsin.protocol.messages import AlarmRang
+
+
+class Alarm:
+    """Rings by a reply in the mailbox of its actor."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._at = math.inf
+        self._changed = anyio.Event()
+
+    def set(self, at: float | None) -> None:
+        """Ring at that moment of the loop's time, instead of any moment set before; None: not at all."""
+        moment = math.inf if at is None else at
+        if moment < self._at:
+            self._changed.set()
+        self._at = moment
+
+    async def run(self) -> None:
+        """Wait and ring, until cancelled; a moment that was put off is looked at again when it comes."""
+        while True:
+            self._changed = anyio.Event()
+            with anyio.CancelScope(deadline=self._at):
+                await self._changed.wait()
+            if anyio.current_time() >= self._at:
+                self._at = math.inf
+                self._mailbox.answer(AlarmRang())

@@ -1,0 +1,250 @@
+"""The channel requester: asks the service for channels, keeps them, and reports to the apps that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tocsin.actors.actor import Actor, receives
+from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.sessions import Sessions
+from tocsin.persistence.store import Store, StoredChannel
+from tocsin.protocol import messages as m
+from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.machine import step
+from tocsin.protocol.values import PushNotificationChannelStatus as Status
+
+
+class ChannelRequester(Actor):
+    """Owns the channel requests that are open and the channels that the device holds."""
+
+    name = "channel_requester"
+
+    def __init__(
+        self, store: Store, sessions: Sessions, connection: Mailbox, scheduler: Mailbox, router: Mailbox
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._sessions = sessions
+        self._connection = connection
+        self._scheduler = scheduler
+        self._router = router
+        self._online = False
+        self._next_key = 1
+        self._requests: dict[int, ChannelRequest] = {}
+        self._closing: dict[int, tuple[str, int]] = {}
+        self._channels: dict[str, StoredChannel] = {}
+        self._keep: list[StoredChannel] = []
+        self._drop: list[str] = []
+        self._outgoing: list[tuple[Mailbox, m.Message]] = []
+        self._replies: list[tuple[str, m.Message]] = []
+        self._perform: dict[Effect, Callable[[ChannelRequest], None]] = {
+            Effect.REPORT_PROGRESS: self._report_progress,
+            Effect.SEND_REQUEST: self._send_request,
+            Effect.PLAN_RETRY: self._plan_retry,
+            Effect.REPORT_RETRY: self._report_progress,
+            Effect.FORGET_RETRY: lambda request: self._outgoing.append((self._scheduler, m.ForgetRetry(request.key))),
+            Effect.KEEP_CHANNEL: lambda request: self._keep.append(self._granted(request)),
+            Effect.REPORT_SUCCESS: self._report_success,
+            Effect.REPORT_FAILURE: self._report_failure,
+        }
+
+    async def start(self) -> None:
+        """Read the channels that the device holds."""
+        self._channels = {channel.channel: channel for channel in await self._store.channels()}
+
+    # From apps
+
+    @receives(m.CreateChannel)
+    def create(self, message: m.CreateChannel, _: bytes) -> None:
+        """Begin a request, or join one that is out for the same app."""
+        asker = (message.session, message.request)
+        for request in self._requests.values():
+            if (request.app, request.remote_id) == (message.app, message.remote_id):
+                request.askers.append(asker)
+                self._replies.append((asker[0], _progress(asker[1], request)))
+                return
+        request = ChannelRequest(self._new_key(), message.app, message.remote_id, [asker])
+        self._requests[request.key] = request
+        self._step(request, Event.BEGIN_ONLINE if self._online else Event.BEGIN_OFFLINE)
+
+    @receives(m.CancelCreateChannel)
+    def cancel(self, message: m.CancelCreateChannel, _: bytes) -> None:
+        """One asker leaves; with the last one the request ends."""
+        asker = (message.session, message.request)
+        for request in [request for request in self._requests.values() if asker in request.askers]:
+            request.askers.remove(asker)
+            if not request.askers:
+                self._step(request, Event.CANCEL)
+
+    @receives(m.CloseChannel)
+    def close(self, message: m.CloseChannel, _: bytes) -> None:
+        """Revoke all channels of the app, at the service first."""
+        if message.channel not in self._channels:
+            self._refuse(message, "ChannelClosed", "the channel is closed", HResult.WPN_E_CHANNEL_CLOSED)
+        elif not self._online:
+            text = "the channel cannot be closed while there is no connection to the push service"
+            self._refuse(message, "PlatformUnavailable", text, HResult.WNP_E_NOT_CONNECTED)
+        else:
+            key = self._new_key()
+            self._closing[key] = (message.session, message.request)
+            self._outgoing.append((self._connection, m.RevokeChannels(key, message.app)))
+
+    # From the service
+
+    @receives(m.ConnectionUp)
+    def connected(self, _message: m.ConnectionUp, _: bytes) -> None:
+        """Send what has waited for the connection."""
+        self._online = True
+        for request in self._in_phase(Phase.QUEUED):
+            self._step(request, Event.CONNECTED)
+
+    @receives(m.ConnectionDown)
+    def disconnected(self, message: m.ConnectionDown, _: bytes) -> None:
+        """Whatever waits for the service has failed for now."""
+        self._online = False
+        for request in self._in_phase(Phase.QUEUED, Phase.REQUESTED):
+            self._fail(request, Event.DISCONNECTED, message.hresult, message.text)
+        for session, number in self._closing.values():
+            text = f"the connection was lost while the channel was being closed: {message.text}"
+            self._replies.append((session, m.Failed(number, "PlatformUnavailable", text, message.hresult)))
+        self._closing.clear()
+
+    @receives(m.ChannelGranted)
+    def granted(self, message: m.ChannelGranted, _: bytes) -> None:
+        """A request has succeeded; one that was cancelled meanwhile has no use for its channel."""
+        request = self._requests.get(message.request)
+        if request is None or request.phase is not Phase.REQUESTED:
+            return
+        channel = StoredChannel(message.channel, request.app, request.remote_id, message.uri, message.expires)
+        self._channels[channel.channel] = channel
+        request.channel = channel.channel
+        self._step(request, Event.GRANTED)
+
+    @receives(m.ChannelRefused)
+    def refused(self, message: m.ChannelRefused, _: bytes) -> None:
+        """A request, or a wish to close, was turned down."""
+        request = self._requests.get(message.request)
+        if request is not None and request.phase is Phase.REQUESTED:
+            self._fail(request, Event.REFUSED, message.hresult, message.text, message.retry_after)
+        elif message.request in self._closing:
+            session, number = self._closing.pop(message.request)
+            self._replies.append((session, m.Failed(number, "PushError", message.text, message.hresult)))
+
+    @receives(m.ChannelsRevoked)
+    def revoked(self, message: m.ChannelsRevoked, _: bytes) -> None:
+        """Channels are gone, because an app closed them or the service took them back."""
+        for name in message.channels:
+            if self._channels.pop(name, None) is not None:
+                self._drop.append(name)
+        if message.request in self._closing:
+            session, number = self._closing.pop(message.request)
+            self._replies.append((session, m.Done(number)))
+
+    # From the retry scheduler and the kernel
+
+    @receives(m.RetryPlanned)
+    def planned(self, message: m.RetryPlanned, _: bytes) -> None:
+        """There will be another attempt."""
+        request = self._requests.get(message.key)
+        if request is not None:
+            request.retry_count = message.retry_count
+            self._step(request, Event.RETRY_PLANNED)
+
+    @receives(m.RetryDenied)
+    def denied(self, message: m.RetryDenied, _: bytes) -> None:
+        """There will be none."""
+        request = self._requests.get(message.key)
+        if request is not None:
+            self._step(request, Event.RETRY_DENIED)
+
+    @receives(m.RetryDue)
+    def due(self, message: m.RetryDue, _: bytes) -> None:
+        """The wait is over."""
+        request = self._requests.get(message.key)
+        if request is not None:
+            self._step(request, Event.RETRY_DUE_ONLINE if self._online else Event.RETRY_DUE_OFFLINE)
+
+    @receives(m.ActorRestarted)
+    def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
+        """A scheduler that begins anew has forgotten its waits."""
+        if message.actor == self._scheduler.name:
+            for request in self._in_phase(Phase.DECIDING, Phase.BACKING_OFF):
+                self._step(request, Event.SCHEDULER_LOST)
+
+    async def flush(self) -> None:
+        """Write first, then tell: nobody hears of a channel that is not on disk."""
+        for channel in self._keep:
+            await self._store.keep_channel(channel)
+            self._router.answer(m.ChannelOpened(channel.channel))
+        if self._drop:
+            await self._store.drop_channels(self._drop)
+        for name in self._drop:
+            self._router.answer(m.ChannelLost(name))
+            self._sessions.tell_all(m.ChannelLost(name))
+        for mailbox, message in self._outgoing:
+            await mailbox.tell(message)
+        for session, message in self._replies:
+            self._sessions.answer(session, message)
+        for effects in (self._keep, self._drop, self._outgoing, self._replies):
+            effects.clear()
+
+    def _new_key(self) -> int:
+        self._next_key += 1
+        return self._next_key - 1
+
+    def _in_phase(self, *phases: Phase) -> list[ChannelRequest]:
+        return [request for request in self._requests.values() if request.phase in phases]
+
+    def _step(self, request: ChannelRequest, event: Event) -> None:
+        request.phase, effects = step(TABLE, request.phase, event)
+        for effect in effects:
+            self._perform[effect](request)
+        if request.phase not in OPEN:
+            del self._requests[request.key]
+
+    def _fail(
+        self, request: ChannelRequest, event: Event, hresult: int, text: str, retry_after: float | None = None
+    ) -> None:
+        request.failures += 1
+        request.hresult, request.text, request.retry_after = hresult, text, retry_after
+        self._step(request, event)
+
+    def _granted(self, request: ChannelRequest) -> StoredChannel:
+        return self._channels[request.channel]
+
+    def _refuse(self, message: m.CloseChannel, error: str, text: str, hresult: int) -> None:
+        self._replies.append((message.session, m.Failed(message.request, error, text, hresult)))
+
+    def _report_progress(self, request: ChannelRequest) -> None:
+        self._replies.extend((session, _progress(number, request)) for session, number in request.askers)
+
+    def _send_request(self, request: ChannelRequest) -> None:
+        known = [c for c in self._channels.values() if (c.app, c.remote_id) == (request.app, request.remote_id)]
+        newest = max(known, key=lambda channel: channel.expires, default=None)
+        uri = newest.uri if newest else ""
+        self._outgoing.append((self._connection, m.RequestChannel(request.key, request.app, request.remote_id, uri)))
+
+    def _plan_retry(self, request: ChannelRequest) -> None:
+        plan = m.PlanRetry(request.key, request.failures, request.hresult, request.retry_after)
+        self._outgoing.append((self._scheduler, plan))
+
+    def _report_success(self, request: ChannelRequest) -> None:
+        channel = self._granted(request)
+        for session, number in request.askers:
+            done = m.CreateChannelDone(
+                number, Status.COMPLETED_SUCCESS, HResult.S_OK, "", channel.channel, channel.uri, channel.expires
+            )
+            self._replies.append((session, done))
+
+    def _report_failure(self, request: ChannelRequest) -> None:
+        for session, number in request.askers:
+            done = m.CreateChannelDone(number, Status.COMPLETED_FAILURE, request.hresult, request.text, "", "", 0.0)
+            self._replies.append((session, done))
+
+
+def _progress(number: int, request: ChannelRequest) -> m.CreateChannelProgress:
+    """Build the progress that an asker sees: the last error only once a retry is planned."""
+    if request.retry_count:
+        return m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, request.retry_count)
+    return m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0)

@@ -1,0 +1,33 @@
+"""Frames that nobody could take: kept, bounded, and counted by mailbox."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+
+from attrs import frozen
+
+
+@frozen
+class DeadLetter:
+    """A frame, the mailbox it was in, and why it died there."""
+
+    mailbox: str
+    frame: bytes
+    reason: str
+
+
+class DeadLetters:
+    """The newest dead letters, ``keep`` at most, and the count of all."""
+
+    def __init__(self, keep: int = 256) -> None:
+        self._letters: deque[DeadLetter] = deque(maxlen=keep)
+        self.counts: Counter[str] = Counter()
+
+    def add(self, mailbox: str, frame: bytes, reason: str) -> None:
+        """Keep a frame that died."""
+        self._letters.append(DeadLetter(mailbox, frame, reason))
+        self.counts[mailbox] += 1
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return iter(self._letters)

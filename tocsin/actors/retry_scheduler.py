@@ -1,0 +1,87 @@
+"""The retry scheduler: says whether a failed channel request goes on, and tells when it is time."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from tocsin.actors.actor import Actor, receives
+from tocsin.actors.alarm import Alarm
+from tocsin.actors.clock import Clock
+from tocsin.actors.mailbox import Mailbox
+from tocsin.protocol import retry
+from tocsin.protocol.machine import step
+from tocsin.protocol.messages import AlarmRang, ForgetRetry, Message, PlanRetry, RetryDenied, RetryDue, RetryPlanned
+from tocsin.protocol.retry import Effect, Event, Phase, RetryPolicy
+
+
+@define
+class _Schedule:
+    """The wait of one request; a request that does not wait has none."""
+
+    key: int
+    phase: Phase = Phase.IDLE
+    due: float = 0.0
+
+
+class RetryScheduler(Actor):
+    """Keeps the waits of all channel requests behind one alarm."""
+
+    name = "retry_scheduler"
+
+    def __init__(self, policy: RetryPolicy, clock: Clock, alarm: Alarm, requester: Mailbox) -> None:
+        super().__init__()
+        self._policy = policy
+        self._clock = clock
+        self._alarm = alarm
+        self._requester = requester
+        self._waiting: dict[int, _Schedule] = {}
+        self._answers: list[Message] = []
+
+    @receives(PlanRetry)
+    def plan(self, message: PlanRetry, _: bytes) -> None:
+        """A request has failed: plan its next attempt, or deny it."""
+        wait = self._policy.wait(message.failures, message.retry_after, self._clock.fraction())
+        schedule = _Schedule(message.key)
+        if wait is not None:
+            schedule.due = self._clock.monotonic() + wait
+        self._step(
+            schedule, retry.classify(message.hresult, wait), RetryPlanned(message.key, message.failures, wait or 0)
+        )
+
+    @receives(ForgetRetry)
+    def forget(self, message: ForgetRetry, _: bytes) -> None:
+        """Nobody waits for that request any more."""
+        schedule = self._waiting.get(message.key)
+        if schedule is not None:
+            self._step(schedule, Event.FORGOTTEN)
+
+    @receives(AlarmRang)
+    def ring(self, _message: AlarmRang, _: bytes) -> None:
+        """Tell the requester which waits are over."""
+        now = self._clock.monotonic()
+        for schedule in [waiting for waiting in self._waiting.values() if waiting.due <= now]:
+            self._step(schedule, Event.DUE)
+
+    async def flush(self) -> None:
+        """Answer, and set the alarm for the earliest wait."""
+        for answer in self._answers:
+            self._requester.answer(answer)
+        self._answers.clear()
+        self._alarm.set(min((schedule.due for schedule in self._waiting.values()), default=None))
+
+    def _step(self, schedule: _Schedule, event: Event, plan: RetryPlanned | None = None) -> None:
+        schedule.phase, effects = step(retry.TABLE, schedule.phase, event)
+        for effect in effects:
+            match effect:
+                case Effect.SET_ALARM:
+                    self._waiting[schedule.key] = schedule
+                case Effect.CLEAR_ALARM:
+                    del self._waiting[schedule.key]
+                case Effect.TELL_PLAN:
+                    assert plan is not None  # noqa: S101  # only a failure makes a plan
+                    self._answers.append(plan)
+                case Effect.TELL_DENIAL:
+                    self._answers.append(RetryDenied(schedule.key))
+                case Effect.TELL_DUE:
+                    del self._waiting[schedule.key]
+                    self._answers.append(RetryDue(schedule.key))

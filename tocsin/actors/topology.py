@@ -1,0 +1,207 @@
+"""Who stands before whom: the five actors, wired from the service's frames to the app's handlers.
+
+::
+
+    connection ──▶ payload_router ──▶ supervisor ──▶ activator_registry ──▶ session
+         ▲  │            ▲ ▲               │ ▲              │                  │
+         │  └────────────┼─┼── outcomes ───┘ └─ sinks ──────┘                  │
+         │               │ └─────────── channels ───┐   (handled? comes to the supervisor)
+         └───────────────┴─────────── channel_requester ◀──▶ retry_scheduler
+
+What goes down waits for room; what comes up was asked for, and never waits.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from tocsin.actors.activator_registry import ActivatorRegistry
+from tocsin.actors.actor import Actor, ActorRunner, Kernel
+from tocsin.actors.alarm import Alarm
+from tocsin.actors.channel_requester import ChannelRequester
+from tocsin.actors.mailbox import Mailbox, MailboxStatistics
+from tocsin.actors.payload_router import PayloadRouter
+from tocsin.actors.retry_scheduler import RetryScheduler
+from tocsin.actors.sessions import Sessions
+from tocsin.actors.supervisor import Supervisor
+from tocsin.actors.tasks import task_group
+from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.store import Store
+from tocsin.protocol import messages as m
+from tocsin.protocol.errors import ProtocolViolation
+from tocsin.protocol.retry import RetryPolicy
+from tocsin.transport.device import DeviceConnection, Inlet
+from tocsin.transport.wire import Dial
+
+FROM_SERVICE: dict[type[m.Message], str] = {
+    m.ChannelGranted: "channel_requester",
+    m.ChannelRefused: "channel_requester",
+    m.ChannelsRevoked: "channel_requester",
+    m.Payload: "payload_router",
+}
+"""What the service may send, and who takes it."""
+
+FROM_CONNECTION: dict[type[m.Message], str] = {
+    m.ConnectionUp: "channel_requester",
+    m.ConnectionDown: "channel_requester",
+}
+"""What the connection says of itself, and who takes it."""
+
+FROM_APPS: dict[type[m.Message], str] = {
+    m.CreateChannel: "channel_requester",
+    m.CancelCreateChannel: "channel_requester",
+    m.CloseChannel: "channel_requester",
+    m.AttachSink: "activator_registry",
+    m.DetachSink: "activator_registry",
+    m.Returned: "supervisor",
+}
+"""What an app may send, and who takes it."""
+
+PEERS_OF: dict[str, tuple[str, ...]] = {
+    "payload_router": ("supervisor", "activator_registry"),
+    "supervisor": ("payload_router", "activator_registry"),
+    "activator_registry": ("payload_router",),
+    "channel_requester": (),
+    "retry_scheduler": ("channel_requester",),
+}
+"""Who has to know that an actor began anew; the sessions of apps always do."""
+
+STOP_TIMEOUT = 5.0
+"""Seconds that an orderly stop may take; what is not done by then is found in the inbox on the next start."""
+
+
+class Platform:
+    """The five actors and what stands around them; made by :func:`open_platform`."""
+
+    def __init__(self, store: Store, kernel: Kernel, retries: RetryPolicy) -> None:
+        self.kernel = kernel
+        self.sessions = Sessions()
+        self.connection = Mailbox("connection")
+        self._connection_state: m.Message | None = None
+        router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
+        requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
+        clock, sessions, connection = kernel.clock, self.sessions, self.connection
+
+        def runner(mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
+            return ActorRunner(mailbox, build, kernel, self._announce)
+
+        self.actors = {
+            actor.mailbox.name: actor
+            for actor in (
+                runner(router, lambda _: PayloadRouter(store, clock, connection, supervisor)),
+                runner(supervisor, lambda _: Supervisor(router, registry)),
+                runner(registry, lambda _: ActivatorRegistry(sessions, supervisor)),
+                runner(requester, lambda _: ChannelRequester(store, sessions, connection, scheduler, router)),
+                runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
+            )
+        }
+
+    async def post(self, message: m.Message) -> None:
+        """Take a message from an app to the actor that it is for, waiting for room."""
+        await self._mailbox(FROM_APPS, message).tell(message)
+
+    def post_nowait(self, message: m.Message) -> None:
+        """Take a message from an app to the actor that it is for.
+
+        :raises Busy: that actor's mailbox is full.
+        """
+        self._mailbox(FROM_APPS, message).tell_nowait(message)
+
+    def answer(self, message: m.Message) -> None:
+        """Take an app's answer, such as an outcome, to the actor that waits for it."""
+        self._mailbox(FROM_APPS, message).answer(message)
+
+    async def deliver(self, messages: list[tuple[m.Message, bytes]]) -> None:
+        """Take the service's messages with their frames to the actors that they are for, waiting for room.
+
+        :raises ProtocolViolation: one of them is not for devices; what came before it was taken.
+        """
+        for message, frame in messages:
+            await self._mailbox(FROM_SERVICE, message).put(frame)
+
+    async def report(self, message: m.Message) -> None:
+        """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew."""
+        self._connection_state = message
+        await self._mailbox(FROM_CONNECTION, message).tell(message)
+
+    def statistics(self) -> list[MailboxStatistics]:
+        """Return the counters of all mailboxes."""
+        return [actor.mailbox.statistics() for actor in self.actors.values()] + [self.connection.statistics()]
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Start the actors, from those that receive last, and wait until each has found its state."""
+        for name in reversed(self.actors):
+            tasks.start_soon(self.actors[name].run, name=name)
+            await self.actors[name].started.wait()
+
+    async def stop(self) -> None:
+        """Stop in order: begin nothing new, bring what is under way to its end, then let the actors drain."""
+        self.actors["payload_router"].mailbox.answer(m.Quiesce())
+        for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
+            self.actors[name].mailbox.close()
+            await self.actors[name].stopped.wait()
+
+    def abandon(self) -> None:
+        """Close every mailbox for good, after the stop."""
+        for mailbox in (self.connection, *(actor.mailbox for actor in self.actors.values())):
+            mailbox.abandon()
+
+    def _mailbox(self, table: dict[type[m.Message], str], message: m.Message) -> Mailbox:
+        name = table.get(type(message))
+        if name is None:
+            raise ProtocolViolation(f"{type(message).__name__} must not come from there")
+        return self.actors[name].mailbox
+
+    def _announce(self, restarted: str) -> None:
+        """Tell everyone that an actor began anew, so that they tell it again what it cannot know."""
+        for name in PEERS_OF[restarted]:
+            self.actors[name].mailbox.answer(m.ActorRestarted(restarted))
+        if self._connection_state is not None and restarted in FROM_CONNECTION.values():
+            self.actors[restarted].mailbox.answer(self._connection_state)
+        self.sessions.tell_all(m.ActorRestarted(restarted))
+
+
+@asynccontextmanager
+async def open_platform(
+    state: Path, dial: Dial, *, kernel: Kernel | None = None, retries: RetryPolicy | None = None
+) -> AsyncIterator[Platform]:
+    """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
+
+    :raises StateUnavailable: the database in the folder cannot be used.
+    """
+    store = await SqliteStore.open(state / "platform.db")
+    try:
+        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy())
+        inlet = Inlet(platform.deliver, platform.report)
+        connection = DeviceConnection(
+            dial, await _device_key(store), platform.connection, inlet, platform.kernel.clock.fraction
+        )
+        async with task_group() as tasks, task_group() as wire:
+            await platform.start(tasks)
+            wire.start_soon(connection.run, name="connection")
+            try:
+                yield platform
+            finally:
+                wire.cancel_scope.cancel()
+                with anyio.move_on_after(STOP_TIMEOUT, shield=True):
+                    await platform.stop()
+                tasks.cancel_scope.cancel()
+                platform.abandon()
+    finally:
+        with anyio.CancelScope(shield=True):  # bounded: it waits for one commit at most
+            await store.aclose()
+
+
+async def _device_key(store: Store) -> str:
+    """Return the secret by which the service knows this device again."""
+    key = await store.value("device_key")
+    if key is None:
+        key = secrets.token_urlsafe(32)
+        await store.keep_value("device_key", key)
+    return key

@@ -1,0 +1,33 @@
+"""What the device's connection needs of a wire: chunks of frames in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+
+class WireBroken(Exception):
+    """The wire could not be made, or broke; the text says how."""
+
+
+class Wire(Protocol):
+    """Carries chunks; each holds one or more whole frames."""
+
+    async def receive(self) -> bytes:
+        """Return the next chunk.
+
+        :raises WireBroken: the wire broke or was closed.
+        """
+        ...
+
+    async def send(self, chunk: bytes) -> None:
+        """Send a chunk.
+
+        :raises WireBroken: the wire broke or was closed.
+        """
+        ...
+
+
+Dial = Callable[[], AbstractAsyncContextManager[Wire]]
+"""Makes a wire, which is closed on leaving; raises WireBroken when it cannot."""
