@@ -1,0 +1,58 @@
+"""What the service's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.service.world import Clock, World, open_world
+from tocsin.service.channels import Channels
+from tocsin.service.registrations import Registrations
+from tocsin.service.store import ServiceStore, open_store
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Name the only loop that uvicorn and aiosqlite run on."""
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[ServiceStore]:
+    """Open an empty store."""
+    async with open_store(tmp_path) as store:
+        yield store
+
+
+@pytest.fixture
+async def registrations(store: ServiceStore, clock: Clock) -> Registrations:
+    """Give the registrations of an empty store."""
+    return await Registrations.load(store, clock)
+
+
+@pytest.fixture
+async def channels(store: ServiceStore, registrations: Registrations, clock: Clock) -> Channels:
+    """Give the channels of an empty store."""
+    return Channels(store, registrations, "http://host:1", clock)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Run a service with an app, a token and a channel."""
+    async with open_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """Run one service for all tests of a module that only ask it something; its device is away."""
+    async with open_world(tmp_path_factory.mktemp("state")) as world:
+        yield world

@@ -1,0 +1,210 @@
+"""The way out to one device."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup
+
+from tocsin.service.outbox import MAX_BYTES, MAX_FRAMES, Outbox, PushResult
+
+LONG = 60.0
+
+
+class Pushes:
+    """Senders that wait, and what they were told."""
+
+    def __init__(self, outbox: Outbox, group: TaskGroup) -> None:
+        self.results: dict[str, PushResult] = {}
+        self._outbox = outbox
+        self._group = group
+
+    async def push(self, *ids: str, frame: bytes = b"") -> None:
+        """Push payloads, in this order; without a frame their ids are what is sent."""
+        for each in ids:
+            self._group.start_soon(self._push, each, frame or each.encode())
+        await anyio.wait_all_tasks_blocked()
+
+    async def _push(self, each: str, frame: bytes) -> None:
+        self.results[each] = await self._outbox.push(each, frame)
+
+
+@asynccontextmanager
+async def pushing(outbox: Outbox) -> AsyncIterator[Pushes]:
+    """Let senders push until the end of the block, and fail who still waits then."""
+    async with anyio.create_task_group() as group:
+        yield Pushes(outbox, group)
+        outbox.fail()
+
+
+async def test_what_waits_goes_out_in_one_chunk_in_order() -> None:
+    """Answers go first, then the payloads as they were pushed."""
+    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("a", "b")
+        outbox.answer(b"1")
+        outbox.answer(b"2")
+        await pushes.push("c")
+        assert await outbox.next_chunk() == b"12abc"
+
+
+async def test_an_acknowledged_payload_is_acknowledged_to_its_sender_only() -> None:
+    """Acknowledgements may come in any order, more than one at a time, and of ids that no one waits for."""
+    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("a", "b", "c")
+        await outbox.next_chunk()
+        outbox.acknowledge(("c", "a", "unknown", "c"))
+        await anyio.wait_all_tasks_blocked()
+        assert pushes.results == {"a": PushResult.ACKNOWLEDGED, "c": PushResult.ACKNOWLEDGED}
+    assert pushes.results["b"] is PushResult.LOST
+
+
+async def test_no_more_than_the_window_is_on_its_way() -> None:
+    """Further payloads wait for acknowledgements; answers do not."""
+    outbox = Outbox(window=2, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("a", "b", "c", "d")
+        assert await outbox.next_chunk() == b"ab"
+        outbox.answer(b"1")
+        assert await outbox.next_chunk() == b"1"
+        outbox.acknowledge(("b",))
+        assert await outbox.next_chunk() == b"c"
+        outbox.acknowledge(("a", "c"))
+        assert await outbox.next_chunk() == b"d"
+
+
+async def test_the_writer_wakes_for_what_comes_later() -> None:
+    """An empty outbox is waited for."""
+    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    chunks = []
+
+    async def write() -> None:
+        chunks.append(await outbox.next_chunk())
+
+    async with pushing(outbox) as pushes, anyio.create_task_group() as group:
+        group.start_soon(write)
+        await anyio.wait_all_tasks_blocked()
+        await pushes.push("a")
+        assert chunks == [b"a"]
+
+
+async def test_a_chunk_is_bounded() -> None:
+    """A chunk has at most so many frames, and ends with the frame that fills it."""
+    outbox = Outbox(window=1_000, backlog=1_000, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push(*(str(number) for number in range(MAX_FRAMES + 1)), frame=b"x")
+        assert await outbox.next_chunk() == b"x" * MAX_FRAMES
+        assert await outbox.next_chunk() == b"x"
+        await pushes.push("a", "b", "c", frame=b"y" * (MAX_BYTES - 1))
+        assert len(await outbox.next_chunk()) == 2 * (MAX_BYTES - 1)
+        assert len(await outbox.next_chunk()) == MAX_BYTES - 1
+
+
+async def test_too_many_waiting_are_refused() -> None:
+    """Beyond the backlog a sender is told at once that the device is busy."""
+    outbox = Outbox(window=1, backlog=2, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("a")
+        await outbox.next_chunk()
+        await pushes.push("b", "c", "d")
+        assert pushes.results == {"d": PushResult.BUSY}
+
+
+async def test_what_is_not_acknowledged_times_out() -> None:
+    """Sent or still waiting: the sender is told, and what was not sent never will be."""
+    outbox = Outbox(window=1, backlog=8, timeout=0.02)
+    assert await _push_two(outbox) == [PushResult.TIMED_OUT, PushResult.TIMED_OUT]
+    outbox.acknowledge(("a",))
+    outbox.answer(b"1")
+    assert await outbox.next_chunk() == b"1"
+
+
+async def _push_two(outbox: Outbox) -> list[PushResult]:
+    """Push two payloads, the first of which goes out, and wait for what becomes of them."""
+    results = []
+
+    async def push(each: str) -> None:
+        results.append(await outbox.push(each, each.encode()))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(push, "a")
+        group.start_soon(push, "b")
+        assert await outbox.next_chunk() == b"a"
+    return results
+
+
+async def test_a_late_payload_keeps_its_place_in_the_window() -> None:
+    """What the device has not acknowledged is still in its hands, even if its sender no longer waits."""
+    outbox = Outbox(window=1, backlog=8, timeout=0.02)
+    await _push_two(outbox)
+    outbox._timeout = LONG
+    async with pushing(outbox) as pushes:
+        await pushes.push("c")
+        outbox.answer(b"1")
+        assert await outbox.next_chunk() == b"1"
+        outbox.acknowledge(("a",))
+        assert await outbox.next_chunk() == b"c"
+
+
+async def test_the_alarm_serves_the_next_deadline_too() -> None:
+    """A payload pushed later times out later, by an alarm of its own."""
+    outbox = Outbox(window=1, backlog=8, timeout=0.02)
+    assert await _push_two(outbox) == [PushResult.TIMED_OUT] * 2
+    assert outbox._alarm is None
+    assert await outbox.push("c", b"c") is PushResult.TIMED_OUT
+
+
+async def test_a_lost_connection_is_told_to_all() -> None:
+    """Sent or still waiting: the connection was lost."""
+    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("a", "b")
+        await outbox.next_chunk()
+    assert pushes.results == {"a": PushResult.LOST, "b": PushResult.LOST}
+
+
+async def test_a_sender_that_gives_up_disturbs_no_one() -> None:
+    """An acknowledgement for a sender that was cancelled is passed over."""
+    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        with anyio.move_on_after(0) as scope:
+            await outbox.push("a", b"a")
+        assert scope.cancelled_caught
+        await pushes.push("b")
+        assert await outbox.next_chunk() == b"ab"
+        outbox.acknowledge(("a", "b"))
+        await anyio.wait_all_tasks_blocked()
+        assert pushes.results == {"b": PushResult.ACKNOWLEDGED}
+
+
+@pytest.mark.parametrize("count", [0, 63])
+async def test_there_is_room_for_answers(count: int) -> None:
+    """Below the limit no one waits."""
+    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    for _ in range(count):
+        outbox.answer(b"1")
+    with anyio.fail_after(LONG):
+        await outbox.room()
+
+
+async def test_a_device_that_does_not_listen_is_not_listened_to() -> None:
+    """With too many answers waiting, the reader waits until the writer has taken some."""
+    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    for _ in range(64):
+        outbox.answer(b"1")
+    waited = anyio.Event()
+
+    async def wait() -> None:
+        await outbox.room()
+        waited.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        assert not waited.is_set()
+        assert await outbox.next_chunk() == b"1" * 64
+        await waited.wait()

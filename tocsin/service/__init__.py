@@ -1,0 +1,1 @@
+"""The push service: token endpoint, channels, WNS answers, device connections."""

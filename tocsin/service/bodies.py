@@ -1,0 +1,66 @@
+"""Request bodies: bounded in length and in time, and not waited for any more once the service stops."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto, unique
+
+from starlette.types import Receive
+
+
+@unique
+class BodyFault(Enum):
+    """Why there is no body."""
+
+    TOO_LONG = auto()
+    LATE = auto()
+    """It did not arrive in time, or its sender has left."""
+    STOPPING = auto()
+
+
+class Bodies:
+    """Reads them.
+
+    :param timeout: seconds in which a body has to arrive.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._reading: set[asyncio.Timeout] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Read nothing more, and give up what is being read."""
+        self._stopping = True
+        for timeout in self._reading:
+            timeout.reschedule(0)
+
+    async def read(self, receive: Receive, limit: int) -> bytes | BodyFault:
+        """Return a body of at most that many bytes, or why there is none."""
+        if self._stopping:
+            return BodyFault.STOPPING
+        try:
+            async with asyncio.timeout(self._timeout) as timeout:
+                self._reading.add(timeout)
+                try:
+                    return await _read(receive, limit)
+                finally:
+                    self._reading.discard(timeout)
+        except TimeoutError:
+            return self._reason()
+
+    def _reason(self) -> BodyFault:
+        return BodyFault.STOPPING if self._stopping else BodyFault.LATE
+
+
+async def _read(receive: Receive, limit: int) -> bytes | BodyFault:
+    body = bytearray()
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return BodyFault.LATE
+        body += event.get("body", b"")
+        if len(body) > limit:
+            return BodyFault.TOO_LONG
+        if not event.get("more_body", False):
+            return bytes(body)

@@ -1,0 +1,167 @@
+"""Channels: unguessable URIs, each of one app on one device, of which the service keeps a hash only."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from enum import Enum, auto, unique
+from urllib.parse import parse_qsl
+
+from anyio import Lock
+from attrs import evolve, field, frozen
+
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.values import CHANNEL_LIFETIME
+from tocsin.service.registrations import Registrations, parse_guid
+from tocsin.service.store import ChannelRow, ServiceStore
+
+PATH = "/w/"
+"""Where channel URIs point; their query is ``token=`` and the token."""
+
+MAX_LIVE = 64
+"""Channels of one app on one device that are valid at a time."""
+
+MAX_APP = 256
+"""Characters of an app's name on its device at most."""
+
+_RENEW_BEFORE = 24 * 3600  # seconds; with less to live, a known channel is not given out again
+_REMEMBER = CHANNEL_LIFETIME  # seconds after its end that a channel is answered with 410 and not with 404
+_CACHE = 65_536  # channels
+_NAME_LENGTH = 16
+
+
+@frozen
+class Grant:
+    """A channel that was given out; ``expires`` in seconds since the epoch."""
+
+    name: str
+    uri: str = field(repr=False)
+    expires: float
+
+
+@frozen
+class Denial:
+    """Why no channel is given."""
+
+    hresult: HResult
+    text: str
+
+
+@unique
+class ChannelFault(Enum):
+    """Why a channel's token leads nowhere."""
+
+    UNKNOWN = auto()
+    EXPIRED = auto()
+    REVOKED = auto()
+
+
+def token_of(query: bytes) -> str | None:
+    """Take the token out of a channel URI's query, which may be percent-encoded; None if there is not exactly one."""
+    text = query.decode("latin-1")
+    if text.startswith("token=") and not any(mark in text for mark in "&%+"):
+        return text[6:]
+    try:
+        values = [value for name, value in parse_qsl(text, max_num_fields=16) if name == "token"]
+    except ValueError:
+        return None
+    return values[0] if len(values) == 1 else None
+
+
+class Channels:
+    """Gives out channels, revokes them, and finds them by their tokens.
+
+    Methods that go to the store raise ``StateUnavailable`` where it cannot be used.
+
+    :param base_url: what channel URIs begin with, without a slash at its end.
+    """
+
+    def __init__(
+        self, store: ServiceStore, registrations: Registrations, base_url: str, now: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._registrations = registrations
+        self._prefix = f"{base_url}{PATH}?"
+        self._now = now
+        self._found: dict[bytes, ChannelRow] = {}
+        self._changing = Lock(fast_acquire=True)  # what is read from the store is cached before anybody changes it
+
+    async def prune(self) -> None:
+        """Forget the channels that ended long ago."""
+        await self._store.prune_channels(self._now() - _REMEMBER)
+
+    async def grant(self, device: str, app: str, remote_id: str, known_uri: str) -> Grant | Denial:
+        """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one."""
+        if not 0 < len(app) <= MAX_APP:
+            return Denial(HResult.E_INVALIDARG, f"an app's name has 1 to {MAX_APP} characters, not {len(app)}")
+        guid = parse_guid(remote_id)
+        if guid is None:
+            return Denial(HResult.E_INVALIDARG, "the remote id is not a GUID, or the null GUID")
+        client_id = self._registrations.client_of(guid)
+        if client_id is None:
+            return Denial(HResult.WPN_E_INVALID_APP, f"no app is registered with the remote id {guid}")
+        async with self._changing:
+            live = await self._store.live_channels(device, app, self._now())
+            return self._again(live, client_id, known_uri) or await self._new(device, app, client_id, len(live))
+
+    def _again(self, live: list[ChannelRow], client_id: str, known_uri: str) -> Grant | None:
+        if not known_uri.startswith(self._prefix):
+            return None
+        token = token_of(known_uri[len(self._prefix) :].encode())
+        known = token and _hash(token)
+        for channel in live:
+            if channel.hash == known and channel.client_id == client_id:
+                fresh = channel.expires > self._now() + _RENEW_BEFORE
+                return Grant(channel.name, known_uri, channel.expires) if fresh else None
+        return None
+
+    async def _new(self, device: str, app: str, client_id: str, live: int) -> Grant | Denial:
+        if live >= MAX_LIVE:
+            return Denial(
+                HResult.E_ACCESSDENIED, f"{live} channels of this app are open on this device; close them first"
+            )
+        token = secrets.token_urlsafe(32)
+        token_hash = _hash(token)
+        name = token_hash.hex()[:_NAME_LENGTH]
+        expires = self._now() + CHANNEL_LIFETIME
+        channel = ChannelRow(token_hash, name, client_id, app, device, expires, revoked=False)
+        await self._store.add_channel(channel)
+        self._cache(channel)
+        return Grant(name, f"{self._prefix}token={token}", expires)
+
+    async def revoke(self, device: str, app: str) -> tuple[str, ...]:
+        """Revoke all channels of an app on a device, and return their names."""
+        async with self._changing:
+            channels = await self._store.live_channels(device, app, self._now())
+            await self._store.revoke(channels)
+            for channel in channels:
+                self._cache(evolve(channel, revoked=True))
+        return tuple(channel.name for channel in channels)
+
+    async def find(self, token: str) -> ChannelRow | ChannelFault:
+        """Return the channel with that token, or why it leads nowhere."""
+        token_hash = _hash(token)
+        channel = self._found.get(token_hash) or await self._load(token_hash)
+        if channel is None:
+            return ChannelFault.UNKNOWN
+        if channel.revoked:
+            return ChannelFault.REVOKED
+        return channel if channel.expires > self._now() else ChannelFault.EXPIRED
+
+    async def _load(self, token_hash: bytes) -> ChannelRow | None:
+        async with self._changing:
+            channel = await self._store.channel(token_hash)
+            if channel is not None:
+                self._cache(channel)
+        return channel
+
+    def _cache(self, channel: ChannelRow) -> None:
+        self._found.pop(channel.hash, None)
+        if len(self._found) >= _CACHE:
+            del self._found[next(iter(self._found))]
+        self._found[channel.hash] = channel
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

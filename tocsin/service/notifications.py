@@ -1,0 +1,205 @@
+"""The channel route, where senders post their notifications: the hot path, hence ASGI without a framework.
+
+Every answer carries ``X-WNS-Msg-ID``, ``X-WNS-Debug-Trace`` and ``MS-CV``; every refusal says its reason in
+``X-WNS-Error-Description`` and, for people, in the body. A refusal leaves the rest of the request's body to the HTTP
+server, which reads past it: the connection stays in step.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from attrs import frozen
+from starlette.types import Receive, Scope, Send
+
+from tocsin.protocol import wns
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import Payload
+from tocsin.protocol.values import MAX_PAYLOAD
+from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
+from tocsin.service.bodies import Bodies, BodyFault
+from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
+from tocsin.service.devices import Devices
+from tocsin.service.outbox import PushResult
+from tocsin.service.store import ChannelRow
+from tocsin.service.tokens import TokenFault, Tokens
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_TOKEN_FAULTS: Final = {
+    TokenFault.FORGED: Refusal(401, "The access token was not issued by this service"),
+    TokenFault.EXPIRED: Refusal(401, "The access token has expired: get a new one"),
+    TokenFault.UNKNOWN_APP: Refusal(401, "The access token is of an app that is no longer registered"),
+}
+_CHANNEL_FAULTS: Final = {
+    ChannelFault.UNKNOWN: Refusal(404, "The channel URI is not known to this service"),
+    ChannelFault.EXPIRED: Refusal(410, "Expired channel URL"),
+    ChannelFault.REVOKED: Refusal(410, wns.REVOKED),
+}
+_NOT_HERE: Final = Refusal(404, "Nothing is here: channel URIs look like /w/?token=...")
+_OTHER_APP: Final = Refusal(403, "The access token is of another app than the channel")
+_NO_STORE: Final = Refusal(500, "The service cannot use its store")
+_BODY_FAULTS: Final = {
+    BodyFault.TOO_LONG: Refusal(413, f"The payload has more than {MAX_PAYLOAD} bytes"),
+    BodyFault.LATE: Refusal(408, "The body did not arrive in time"),
+    BodyFault.STOPPING: Refusal(503, "The service is stopping"),
+}
+_UNDELIVERED: Final = {
+    PushResult.TIMED_OUT: Refusal(503, "The device is connected, but did not acknowledge the notification in time"),
+    PushResult.BUSY: Refusal(503, "Too many notifications wait for the device: send more slowly"),
+}
+_OFFLINE_NOT_KEPT: Final = "Device is offline and this service keeps nothing for it yet"
+_CONNECTION_LOST: Final = "The connection to the device was lost before it acknowledged the notification"
+
+_PATHS: Final = frozenset({PATH, PATH.rstrip("/"), "/"})
+_FOR_STATUS: Final[dict[int, RawHeaders]] = {
+    401: [(b"www-authenticate", b"Bearer")],
+    405: [(b"allow", b"POST")],
+    408: [(b"connection", b"close")],  # the rest of the body may never come
+    503: [(b"retry-after", b"1")],
+}
+_STATUS: Final = {
+    status: [(b"x-wns-status", status.encode()), (b"x-wns-notificationstatus", status.encode())]
+    for status in NotificationStatus
+}
+_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+_EMPTY: Final = (b"content-length", b"0")
+
+logger = logging.getLogger(__name__)
+
+
+@frozen
+class Accepted:
+    """A notification that was accepted, and what became of it; ``connected`` is None where the sender did not ask."""
+
+    status: NotificationStatus
+    description: str
+    connected: bool | None
+
+
+class Notifications:
+    """The route as an ASGI application for HTTP."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        tokens: Tokens,
+        devices: Devices,
+        bodies: Bodies,
+        now: Callable[[], float],
+    ) -> None:
+        self._channels = channels
+        self._tokens = tokens
+        self._devices = devices
+        self._bodies = bodies
+        self._now = now
+        self._trace = os.urandom(4).hex()  # tells the service's starts apart in what senders report
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        entropy = os.urandom(24)
+        id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
+        headers = wns.collect(scope["headers"])
+        answer = await self._answer(id, scope, headers, receive)
+        vector = wns.correlation_vector(headers.get("ms-cv"), entropy[8:])
+        common = [
+            (b"x-wns-msg-id", id.encode()),
+            (b"x-wns-debug-trace", f"{self._trace}-{id}".encode()),
+            (b"ms-cv", vector.encode()),
+        ]
+        if isinstance(answer, Accepted):
+            await _send_accepted(send, answer, common)
+        else:
+            await _send_refusal(send, answer, common, waited_for="expect" in headers)
+
+    async def _answer(self, id: str, scope: Scope, headers: dict[str, str], receive: Receive) -> Accepted | Refusal:  # noqa: A002 - the field's name
+        """Check the request in the order in which WNS reports what is wrong, then push it."""
+        refusal = wns.check_method(scope["method"])
+        if refusal is not None:
+            return refusal
+        channel = await self._channel(scope, headers)
+        if isinstance(channel, Refusal):
+            return channel
+        notification = wns.read_notification(headers)
+        if isinstance(notification, Refusal):
+            return notification
+        body = await self._bodies.read(receive, MAX_PAYLOAD)
+        if isinstance(body, BodyFault):
+            return _BODY_FAULTS[body]
+        return await self._push(id, channel, notification, body)
+
+    async def _channel(self, scope: Scope, headers: dict[str, str]) -> ChannelRow | Refusal:
+        """Find the channel, and see that the sender may use it."""
+        client_id = self._authorize(headers)
+        if isinstance(client_id, Refusal):
+            return client_id
+        channel = await self._find(scope)
+        if isinstance(channel, ChannelRow) and channel.client_id != client_id:
+            return _OTHER_APP
+        return channel
+
+    def _authorize(self, headers: dict[str, str]) -> str | Refusal:
+        token = wns.bearer_token(headers)
+        if isinstance(token, Refusal):
+            return token
+        client_id = self._tokens.verify(token)
+        return _TOKEN_FAULTS[client_id] if isinstance(client_id, TokenFault) else client_id
+
+    async def _find(self, scope: Scope) -> ChannelRow | Refusal:
+        if scope["path"] not in _PATHS:
+            return _NOT_HERE
+        token = token_of(scope["query_string"])
+        if token is None:
+            return _CHANNEL_FAULTS[ChannelFault.UNKNOWN]
+        try:
+            channel = await self._channels.find(token)
+        except StateUnavailable:
+            logger.exception("a channel could not be looked up")
+            return _NO_STORE
+        return _CHANNEL_FAULTS[channel] if isinstance(channel, ChannelFault) else channel
+
+    async def _push(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Accepted | Refusal:  # noqa: A002 - the field's name
+        # A TTL of 0 means "now or never": it forbids storing here, and must not expire on the way to the device.
+        expires = self._now() + notification.ttl if notification.ttl else None
+        payload = Payload(id, channel.name, notification.type, body, expires)
+        result = await self._devices.push(channel.device, payload)
+        connected = self._devices.connected(channel.device) if notification.wants_status else None
+        match result:
+            case PushResult.ACKNOWLEDGED:
+                return Accepted(NotificationStatus.RECEIVED, "", connected)
+            case PushResult.OFFLINE:
+                words = _OFFLINE_NOT_KEPT if notification.cache else wns.OFFLINE_NO_CACHE
+                return Accepted(NotificationStatus.DROPPED, words, connected)
+            case PushResult.LOST:
+                return Accepted(NotificationStatus.DROPPED, _CONNECTION_LOST, connected)
+            case _:
+                return _UNDELIVERED[result]
+
+
+async def _send_accepted(send: Send, answer: Accepted, common: RawHeaders) -> None:
+    headers = [*common, *_STATUS[answer.status], _EMPTY]
+    if answer.description:
+        headers.append((b"x-wns-error-description", answer.description.encode()))
+    if answer.connected is not None:
+        headers.append((b"x-wns-deviceconnectionstatus", b"connected" if answer.connected else b"disconnected"))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_refusal(send: Send, refusal: Refusal, common: RawHeaders, *, waited_for: bool) -> None:
+    """Refuse; a sender that was told to wait before its body (RFC 9110 §10.1.1) may never send it: then we part."""
+    body = f"{refusal.description}\n".encode()
+    headers = [
+        *common,
+        (b"x-wns-error-description", refusal.description.encode()),
+        (b"content-length", str(len(body)).encode()),
+        _TEXT,
+        *_FOR_STATUS.get(refusal.status, ()),
+    ]
+    if waited_for and refusal.status != 408:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

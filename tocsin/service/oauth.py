@@ -1,0 +1,166 @@
+"""The token endpoints: the form of the Live service, and the two of Entra (RFC 6749 §4.4, client credentials).
+
+Sources: "How to authenticate with the Windows Push Notification Services", and the Microsoft identity platform's
+"OAuth 2.0 client credentials flow" with its error codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tocsin.protocol.values import TOKEN_LIFETIME
+from tocsin.service.bodies import Bodies, BodyFault
+from tocsin.service.registrations import Registrations, SecretVerdict
+from tocsin.service.tokens import AUDIENCE, Tokens
+
+MAX_FORM = 8 * 1024
+"""Bytes of a token request's body at most."""
+
+_MAX_FIELDS = 16
+_NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_BODY_FAULTS: Final = {
+    BodyFault.TOO_LONG: ("invalid_request", f"The request is longer than {MAX_FORM} bytes.", 413, 90023),
+    BodyFault.LATE: ("invalid_request", "The request did not arrive in time.", 408, 90023),
+    BodyFault.STOPPING: ("temporarily_unavailable", "The service is stopping.", 503, 90033),
+}
+
+
+class _Refused(Exception):
+    """A request that gets no token: the error of RFC 6749 §5.2, words, the HTTP status, and Entra's number for it."""
+
+    def __init__(self, error: str, text: str, status: int, code: int) -> None:
+        super().__init__(text)
+        self.error = error
+        self.text = text
+        self.status = status
+        self.code = code
+
+
+@frozen
+class Dialect:
+    """What one form of the endpoint asks for: the field that names the resource, its values, the error on another."""
+
+    field: str
+    values: frozenset[str]
+    refusal: tuple[str, int]
+
+
+LIVE: Final = Dialect("scope", frozenset({"notify.windows.com"}), ("invalid_scope", 70011))
+ENTRA_V2: Final = Dialect("scope", frozenset({f"{AUDIENCE}.default"}), ("invalid_scope", 1002012))
+ENTRA_V1: Final = Dialect("resource", frozenset({AUDIENCE, AUDIENCE.rstrip("/")}), ("invalid_resource", 500011))
+
+
+class TokenEndpoint:
+    """The endpoint's routes and what they share."""
+
+    def __init__(self, registrations: Registrations, tokens: Tokens, bodies: Bodies, now: Callable[[], float]) -> None:
+        self._registrations = registrations
+        self._tokens = tokens
+        self._bodies = bodies
+        self._now = now
+
+    def routes(self) -> list[Route]:
+        """Return the routes; Entra's are tolerated with a slash at their end."""
+        return [
+            _post("/accesstoken.srf", self._live),
+            _post("/{tenant}/oauth2/v2.0/token", self._entra_v2),
+            _post("/{tenant}/oauth2/v2.0/token/", self._entra_v2),
+            _post("/{tenant}/oauth2/token", self._entra_v1),
+            _post("/{tenant}/oauth2/token/", self._entra_v1),
+        ]
+
+    async def _live(self, request: Request) -> Response:
+        try:
+            token = await self._grant(request, LIVE)
+        except _Refused as refused:
+            error = "invalid_client" if refused.error == "unauthorized_client" else refused.error
+            status = 400 if refused.status == 401 else refused.status
+            return _json({"error": error, "error_description": refused.text}, status)
+        return _json({"access_token": token, "token_type": "bearer", "expires_in": TOKEN_LIFETIME}, 200)
+
+    async def _entra_v2(self, request: Request) -> Response:
+        return await self._entra(request, ENTRA_V2)
+
+    async def _entra_v1(self, request: Request) -> Response:
+        now = int(self._now())
+        times = {"not_before": str(now), "expires_on": str(now + TOKEN_LIFETIME)}
+        return await self._entra(request, ENTRA_V1, **times, resource=AUDIENCE)
+
+    async def _entra(self, request: Request, dialect: Dialect, **more: str) -> Response:
+        try:
+            token = await self._grant(request, dialect)
+        except _Refused as refused:
+            return self._entra_error(refused)
+        life = TOKEN_LIFETIME - 1  # as Entra counts
+        answer = {"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, **more, "access_token": token}
+        return _json(answer, 200)
+
+    def _entra_error(self, refused: _Refused) -> Response:
+        content = {
+            "error": refused.error,
+            "error_description": f"AADSTS{refused.code}: {refused.text}",
+            "error_codes": [refused.code],
+            "timestamp": datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
+            "trace_id": str(uuid4()),
+            "correlation_id": str(uuid4()),
+        }
+        return _json(content, refused.status)
+
+    async def _grant(self, request: Request, dialect: Dialect) -> str:
+        """Judge a token request and issue the token."""
+        body = await self._bodies.read(request.receive, MAX_FORM)
+        if isinstance(body, BodyFault):
+            raise _Refused(*_BODY_FAULTS[body])
+        fields = _parse(body, ("grant_type", "client_id", "client_secret", dialect.field))
+        if fields["grant_type"] != "client_credentials":
+            raise _Refused("unsupported_grant_type", "The grant type must be 'client_credentials'.", 400, 70003)
+        if fields[dialect.field] not in dialect.values:
+            error, code = dialect.refusal
+            raise _Refused(error, f"The {dialect.field} must be '{max(dialect.values)}'.", 400, code)
+        client_id = fields["client_id"].lower()
+        match self._registrations.verify(client_id, fields["client_secret"]):
+            case SecretVerdict.UNKNOWN_APP:
+                raise _Refused("unauthorized_client", "No app is registered with this client id.", 400, 700016)
+            case SecretVerdict.INVALID_SECRET:
+                raise _Refused("invalid_client", "Invalid client secret provided.", 401, 7000215)
+            case SecretVerdict.VALID:
+                return self._tokens.issue(client_id)
+
+
+def _post(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    return Route(path, endpoint, methods=["POST"])
+
+
+def _json(content: dict[str, Any], status: int) -> Response:
+    # The rest of a body that was late may never come.
+    headers = {**_NO_STORE, "Connection": "close"} if status == 408 else _NO_STORE
+    return JSONResponse(content, status, headers=headers)
+
+
+def _parse(body: bytes, required: tuple[str, ...]) -> dict[str, str]:
+    """Take the form apart; all required fields are in it, once."""
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        text = f"The request body is not a form in UTF-8 with at most {_MAX_FIELDS} fields."
+        raise _Refused("invalid_request", text, 400, 9000411) from None
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        if name in fields and name in required:
+            text = f"The request is not properly formatted. The parameter '{name}' is duplicated."
+            raise _Refused("invalid_request", text, 400, 9000411)
+        fields[name] = value
+    for name in required:
+        if not fields.get(name):
+            text = f"The request body must contain the following parameter: '{name}'."
+            raise _Refused("invalid_request", text, 400, 900144)
+    return fields

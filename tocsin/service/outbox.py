@@ -1,0 +1,153 @@
+"""What waits to go to one device, and what the device has yet to acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from enum import Enum, auto, unique
+
+from attrs import define
+
+MAX_FRAMES = 256
+"""Frames of one chunk at most."""
+
+MAX_BYTES = 64 * 1024
+"""Bytes that a chunk has before its last frame at most."""
+
+_MAX_ANSWERS = 64
+
+
+@unique
+class PushResult(Enum):
+    """How the attempt to push a payload to its device ended."""
+
+    ACKNOWLEDGED = auto()
+    """The device has committed it."""
+    OFFLINE = auto()
+    """The device has no connection; nothing was sent."""
+    LOST = auto()
+    """The connection ended before the acknowledgement: the device may have it or not."""
+    TIMED_OUT = auto()
+    """No acknowledgement came in time: the device may have it or not."""
+    BUSY = auto()
+    """Too many payloads wait for this device; nothing was sent."""
+
+
+@define(eq=False)
+class _Pending:
+    """A payload whose sender waits; ``deadline`` on the loop's clock."""
+
+    id: str
+    frame: bytes
+    deadline: float
+    result: asyncio.Future[PushResult]
+
+
+class Outbox:
+    """One connection's way out: answers first, then payloads in order, within the device's window.
+
+    All payloads have the same time to be acknowledged, so that those sent, then those waiting, are in order of their
+    deadlines: one alarm for the oldest serves them all.
+
+    :param window: payloads sent and not acknowledged at a time.
+    :param backlog: payloads that wait for the window.
+    :param timeout: seconds from the push to the acknowledgement.
+    """
+
+    def __init__(self, window: int, backlog: int, timeout: float) -> None:
+        self._window = window
+        self._limit = backlog
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._answers: deque[bytes] = deque()
+        self._backlog: deque[_Pending] = deque()
+        self._sent: dict[str, _Pending] = {}
+        self._late: set[str] = set()  # timed out, but still in the device's hands: they keep their places in the window
+        self._alarm: asyncio.TimerHandle | None = None
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    async def push(self, id: str, frame: bytes) -> PushResult:  # noqa: A002 - the field's name
+        """Queue a payload and wait for what becomes of it."""
+        if len(self._backlog) >= self._limit:
+            return PushResult.BUSY
+        pending = _Pending(id, frame, self._loop.time() + self._timeout, self._loop.create_future())
+        self._backlog.append(pending)
+        self._filled.set()
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(pending.deadline, self._ring)
+        return await pending.result
+
+    def answer(self, frame: bytes) -> None:
+        """Queue an answer; it goes before all payloads that wait."""
+        self._answers.append(frame)
+        self._filled.set()
+
+    async def room(self) -> None:
+        """Wait until there is room for an answer: a device that does not listen is not listened to."""
+        while len(self._answers) >= _MAX_ANSWERS:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    async def next_chunk(self) -> bytes:
+        """Wait for something to send, and return all that may go out now, up to the limits of one chunk."""
+        while not (chunk := self._take_chunk()):
+            self._filled.clear()
+            await self._filled.wait()
+        return chunk
+
+    def acknowledge(self, ids: tuple[str, ...]) -> None:
+        """Settle the payloads that the device has committed; ids that no one waits for any more are passed over."""
+        for id in ids:  # noqa: A001 - the field's name
+            pending = self._sent.pop(id, None)
+            if pending is None:
+                self._late.discard(id)
+            else:
+                _settle(pending, PushResult.ACKNOWLEDGED)
+        if self._backlog:
+            self._filled.set()
+
+    def fail(self) -> None:
+        """Tell everybody who waits that the connection has ended."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for pending in (*self._sent.values(), *self._backlog):
+            _settle(pending, PushResult.LOST)
+        self._sent.clear()
+        self._backlog.clear()
+
+    def _take_chunk(self) -> bytes:
+        frames: list[bytes] = []
+        size = 0
+        while len(frames) < MAX_FRAMES and size < MAX_BYTES and (frame := self._take()):
+            frames.append(frame)
+            size += len(frame)
+        return b"".join(frames)
+
+    def _take(self) -> bytes | None:
+        if self._answers:
+            self._emptied.set()
+            return self._answers.popleft()
+        if not self._backlog or len(self._sent) + len(self._late) >= self._window:
+            return None
+        pending = self._backlog.popleft()
+        self._sent[pending.id] = pending
+        return pending.frame
+
+    def _ring(self) -> None:
+        """Settle what has timed out, and set the alarm for the oldest that is left."""
+        now = self._loop.time()
+        while (oldest := next(iter(self._sent.values()), None)) and oldest.deadline <= now:
+            del self._sent[oldest.id]
+            self._late.add(oldest.id)
+            _settle(oldest, PushResult.TIMED_OUT)
+        while self._backlog and self._backlog[0].deadline <= now:
+            _settle(self._backlog.popleft(), PushResult.TIMED_OUT)
+        waiting = oldest or (self._backlog[0] if self._backlog else None)
+        self._alarm = self._loop.call_at(waiting.deadline, self._ring) if waiting else None
+
+
+def _settle(pending: _Pending, result: PushResult) -> None:
+    """Wake who waits, unless it has given up."""
+    if not pending.result.done():
+        pending.result.set_result(result)

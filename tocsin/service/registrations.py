@@ -1,0 +1,149 @@
+"""The apps that the service knows: who may ask for tokens, and for channels."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from enum import Enum, auto, unique
+from uuid import UUID, uuid4
+
+from anyio import Lock
+from attrs import evolve, field, frozen
+
+from tocsin.protocol.errors import InvalidArgument, NotFound
+from tocsin.service.store import AppRow, SecretRow, ServiceStore
+
+SECRET_OVERLAP = 24 * 3600
+"""Seconds that a client secret stays valid after a newer one was given out."""
+
+MAX_SECRETS = 8
+"""Client secrets of one app that are valid at a time; the oldest give way."""
+
+MAX_NAME = 128
+"""Characters of an app's name at most."""
+
+
+@frozen
+class AppRegistration:
+    """What the owner of an app needs: the secret is shown here once, the service keeps its SHA-256 only."""
+
+    name: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    remote_id: str
+
+
+@unique
+class SecretVerdict(Enum):
+    """What a client id and secret are worth."""
+
+    VALID = auto()
+    UNKNOWN_APP = auto()
+    INVALID_SECRET = auto()
+
+
+def parse_guid(text: str) -> str | None:
+    """Bring a GUID into its one spelling; None for the null GUID and for what is none."""
+    try:
+        guid = UUID(text)
+    except ValueError:
+        return None
+    return str(guid) if guid.int else None
+
+
+class Registrations:
+    """All registered apps, held in memory and kept in the store; made by :meth:`load`."""
+
+    def __init__(self, store: ServiceStore, now: Callable[[], float]) -> None:
+        self._store = store
+        self._now = now
+        self._apps: dict[str, AppRow] = {}  # by client id
+        self._by_remote_id: dict[str, AppRow] = {}
+        self._secrets: dict[str, list[SecretRow]] = {}  # by client id, the oldest first
+        self._changing = Lock()
+
+    @classmethod
+    async def load(cls, store: ServiceStore, now: Callable[[], float]) -> Registrations:
+        """Read what the store holds.
+
+        :raises StateUnavailable: the store cannot be read.
+        """
+        registrations = cls(store, now)
+        rows = await store.secrets()
+        for app in await store.apps():
+            registrations._hold(app, [row for row in rows if row.client_id == app.client_id])
+        return registrations
+
+    async def register(self, name: str) -> AppRegistration:
+        """Register an app, or give a registered one another secret; its ids stay the same.
+
+        :raises InvalidArgument: the name is empty, too long or not printable.
+        :raises StateUnavailable: it could not be stored.
+        """
+        if not name or len(name) > MAX_NAME or not name.isprintable():
+            raise InvalidArgument(f"an app's name has 1 to {MAX_NAME} printable characters, not {name[:MAX_NAME]!r}")
+        secret = secrets.token_urlsafe(32)
+        async with self._changing:
+            app = self._named(name) or AppRow(client_id=str(uuid4()), name=name, remote_id=str(uuid4()))
+            now = self._now()
+            rows = [*self._overlapping(app.client_id, now), SecretRow(_hash(secret), app.client_id, now, expires=None)]
+            rows = rows[-MAX_SECRETS:]
+            await self._store.save_app(app, rows)
+            self._hold(app, rows)
+        return AppRegistration(app.name, app.client_id, secret, app.remote_id)
+
+    async def remove(self, name: str) -> None:
+        """Forget an app: its secrets, tokens and channels are good for nothing from now on.
+
+        :raises NotFound: no app has that name.
+        :raises StateUnavailable: it could not be stored.
+        """
+        async with self._changing:
+            app = self._named(name)
+            if app is None:
+                raise NotFound(f"no app is registered as {name!r}")
+            await self._store.remove_app(app.client_id)
+            del self._apps[app.client_id], self._by_remote_id[app.remote_id], self._secrets[app.client_id]
+
+    def known(self, client_id: str) -> bool:
+        """Tell whether that app is registered."""
+        return client_id in self._apps
+
+    def client_of(self, remote_id: str) -> str | None:
+        """Return the client id of the app with that remote id, which is spelled as by :func:`parse_guid`."""
+        app = self._by_remote_id.get(remote_id)
+        return None if app is None else app.client_id
+
+    def verify(self, client_id: str, secret: str) -> SecretVerdict:
+        """Judge a client id and secret; the time it takes does not depend on how much of the secret is right."""
+        if client_id not in self._apps:
+            return SecretVerdict.UNKNOWN_APP
+        now = self._now()
+        given = _hash(secret)
+        valid = False
+        for row in self._secrets[client_id]:
+            alive = row.expires is None or row.expires > now
+            valid |= hmac.compare_digest(row.hash, given) and alive
+        return SecretVerdict.VALID if valid else SecretVerdict.INVALID_SECRET
+
+    def _hold(self, app: AppRow, rows: list[SecretRow]) -> None:
+        self._apps[app.client_id] = app
+        self._by_remote_id[app.remote_id] = app
+        self._secrets[app.client_id] = rows
+
+    def _named(self, name: str) -> AppRow | None:
+        return next((app for app in self._apps.values() if app.name == name), None)
+
+    def _overlapping(self, client_id: str, now: float) -> list[SecretRow]:
+        """Return the app's living secrets, none of which outlives the overlap from now on."""
+        return [
+            evolve(row, expires=now + SECRET_OVERLAP if row.expires is None else row.expires)
+            for row in self._secrets.get(client_id, ())
+            if row.expires is None or row.expires > now
+        ]
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,168 @@
+"""What the push service keeps: app registrations, hashes of secrets, channels, and a few values of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from anyio import CancelScope
+from attrs import astuple, frozen
+
+from tocsin.persistence.database import Database, open_database
+
+_MIGRATIONS = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE apps (
+            client_id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, remote_id TEXT NOT NULL UNIQUE
+        ) WITHOUT ROWID""",
+        """CREATE TABLE secrets (
+            hash BLOB PRIMARY KEY, client_id TEXT NOT NULL, created REAL NOT NULL, expires REAL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE channels (
+            hash BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, client_id TEXT NOT NULL, app TEXT NOT NULL,
+            device TEXT NOT NULL, expires REAL NOT NULL, revoked INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX channels_of ON channels (device, app)",
+        "CREATE INDEX channels_by_age ON channels (expires)",
+    ),
+)
+
+_CHANNEL = "hash, name, client_id, app, device, expires, revoked"
+
+
+@frozen
+class AppRow:
+    """A registered app: ``client_id`` and ``remote_id`` are GUIDs in lower case."""
+
+    client_id: str
+    name: str
+    remote_id: str
+
+
+@frozen
+class SecretRow:
+    """A client secret's SHA-256; ``expires`` is None for the newest of its app."""
+
+    hash: bytes
+    client_id: str
+    created: float
+    expires: float | None
+
+
+@frozen
+class ChannelRow:
+    """A channel: the SHA-256 of its token, and whose it is; ``device`` is the SHA-256 of the device's key in hex."""
+
+    hash: bytes
+    name: str
+    client_id: str
+    app: str
+    device: str
+    expires: float
+    revoked: bool
+
+
+class ServiceStore:
+    """The service's tables; whatever a method has written is on disk when it returns.
+
+    All methods raise ``StateUnavailable`` where the file cannot be read or written.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def meta(self, key: str) -> bytes | None:
+        """Return a value of the service's own."""
+        rows = await self._database.read("SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    async def set_meta(self, key: str, value: bytes) -> None:
+        """Keep a value of the service's own."""
+        await self._database.write(("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [(key, value)]))
+
+    async def apps(self) -> list[AppRow]:
+        """Return all registered apps."""
+        rows = await self._database.read("SELECT client_id, name, remote_id FROM apps ORDER BY name")
+        return [AppRow(*row) for row in rows]
+
+    async def secrets(self) -> list[SecretRow]:
+        """Return all secrets, the oldest first."""
+        rows = await self._database.read(
+            "SELECT hash, client_id, created, expires FROM secrets ORDER BY created, expires IS NULL"
+        )
+        return [SecretRow(*row) for row in rows]
+
+    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
+        """Keep an app with these secrets, and no others."""
+        await self._database.write(
+            (
+                "INSERT INTO apps (client_id, name, remote_id) VALUES (?, ?, ?) ON CONFLICT (client_id) DO NOTHING",
+                [astuple(app)],
+            ),
+            ("DELETE FROM secrets WHERE client_id = ?", [(app.client_id,)]),
+            (
+                "INSERT INTO secrets (hash, client_id, created, expires) VALUES (?, ?, ?, ?)",
+                [astuple(secret) for secret in secrets],
+            ),
+        )
+
+    async def remove_app(self, client_id: str) -> None:
+        """Forget an app with its secrets."""
+        await self._database.write(
+            ("DELETE FROM secrets WHERE client_id = ?", [(client_id,)]),
+            ("DELETE FROM apps WHERE client_id = ?", [(client_id,)]),
+        )
+
+    async def channel(self, token_hash: bytes) -> ChannelRow | None:
+        """Return the channel with that token."""
+        rows = await self._database.read(f"SELECT {_CHANNEL} FROM channels WHERE hash = ?", (token_hash,))  # noqa: S608 - a constant
+        return _channel(rows[0]) if rows else None
+
+    async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
+        """Return the channels of an app on a device that are neither revoked nor expired."""
+        rows = await self._database.read(
+            f"SELECT {_CHANNEL} FROM channels WHERE device = ? AND app = ? AND revoked = 0 AND expires > ?",  # noqa: S608 - a constant
+            (device, app, now),
+        )
+        return [_channel(row) for row in rows]
+
+    async def add_channel(self, channel: ChannelRow) -> None:
+        """Keep a new channel."""
+        await self._database.write(
+            (
+                f"INSERT INTO channels ({_CHANNEL}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
+                [astuple(channel)],
+            )
+        )
+
+    async def revoke(self, channels: Sequence[ChannelRow]) -> None:
+        """Mark these channels as revoked."""
+        await self._database.write(
+            ("UPDATE channels SET revoked = 1 WHERE hash = ?", [(channel.hash,) for channel in channels])
+        )
+
+    async def prune_channels(self, before: float) -> None:
+        """Forget the channels that expired before that time."""
+        await self._database.write(("DELETE FROM channels WHERE expires < ?", [(before,)]))
+
+
+def _channel(row: tuple[Any, ...]) -> ChannelRow:
+    token_hash, name, client_id, app, device, expires, revoked = row
+    return ChannelRow(token_hash, name, client_id, app, device, expires, revoked=bool(revoked))
+
+
+@asynccontextmanager
+async def open_store(state: Path) -> AsyncIterator[ServiceStore]:
+    """Open ``service.db`` in the state folder, which the caller holds.
+
+    :raises StateUnavailable: it cannot be used; the text says why.
+    """
+    database = await open_database(state / "service.db", _MIGRATIONS)
+    try:
+        yield ServiceStore(database)
+    finally:
+        with CancelScope(shield=True):
+            await database.aclose()
