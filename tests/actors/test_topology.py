@@ -1,0 +1,298 @@
+"""The five actors together: order, acknowledgements, restarts, and an orderly end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.helpers import payload
+from tests.world import REMOTE_ID, Gathered, dead_rows, open_rows, world
+from tocsin.actors.activator_registry import ActivatorRegistry
+from tocsin.actors.actor import Actor
+from tocsin.actors.channel_requester import ChannelRequester
+from tocsin.actors.payload_router import PayloadRouter
+from tocsin.actors.retry_scheduler import RetryScheduler
+from tocsin.actors.supervisor import Supervisor
+from tocsin.actors.topology import FROM_APPS, FROM_CONNECTION, FROM_SERVICE, PEERS_OF
+from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.persistence.sqlite import SqliteStore
+from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation, StateUnavailable
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.messages import Acknowledge, ChannelRefused, Hello, Message, RequestChannel
+from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.values import PushNotificationChannelStatus as Status
+
+Args = PushNotificationReceivedEventArgs
+
+
+class Fault:
+    """Makes a method of an actor raise, once it is armed; planted before the actor is built."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, actor: type[Actor], method: str) -> None:
+        self.left = 0
+        original: Callable[..., Any] = getattr(actor, method)
+
+        def failing(instance: Actor, *arguments: Any) -> Any:
+            if self.left:
+                self.left -= 1
+                raise RuntimeError("planted")
+            return original(instance, *arguments)
+
+        monkeypatch.setattr(actor, method, failing)
+
+    def arm(self, times: int = 1) -> None:
+        """Raise on the next calls."""
+        self.left = times
+
+
+def handling(seen: Gathered) -> Callable[[Args], None]:
+    """Return a handler that notes id and attempt, and handles."""
+
+    def handler(args: Args) -> None:
+        seen.add((args.id, args.attempt))
+        args.handled = True
+
+    return handler
+
+
+def test_every_route_leads_to_an_actor_that_takes_the_message() -> None:
+    """No message of the tables goes to an actor without a method for it."""
+    actors = {a.name: a for a in (PayloadRouter, Supervisor, ActivatorRegistry, ChannelRequester, RetryScheduler)}
+    assert set(PEERS_OF) == set(actors)
+    for table in (FROM_SERVICE, FROM_CONNECTION, FROM_APPS):
+        for message, name in table.items():
+            assert message in actors[name]._methods, (message, name)
+
+
+async def test_an_app_cannot_speak_for_the_service(tmp_path: Path) -> None:
+    """A message that is not an app's to send is refused at the door."""
+    async with world(tmp_path) as w:
+        with pytest.raises(ProtocolViolation, match="Payload must not come from there"):
+            await w.platform.post(payload("A"))
+        with pytest.raises(ProtocolViolation, match="Hello must not come from there"):
+            w.platform.post_nowait(Hello(1, "key"))
+
+
+async def test_nothing_is_acknowledged_before_it_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the commit is under way there is no acknowledgement; when it is through, there is one for all."""
+    committing, go_on = anyio.Event(), anyio.Event()
+    original = SqliteStore.commit
+
+    async def slow(self: SqliteStore, *arguments: Any) -> None:
+        committing.set()
+        await go_on.wait()
+        await original(self, *arguments)
+
+    monkeypatch.setattr(SqliteStore, "commit", slow)
+    async with world(tmp_path) as w:
+        await w.channel()
+        await w.service.send(payload("A"), payload("B"))
+        await committing.wait()
+        with anyio.move_on_after(0.05) as nothing_comes:
+            await w.service.expect(Message)
+        assert nothing_comes.cancelled_caught
+        go_on.set()
+        await w.service.expect_acknowledged("A", "B")
+
+
+async def test_a_payload_that_is_sent_again_is_acknowledged_but_not_delivered_again(tmp_path: Path) -> None:
+    """The service may repeat itself, on the same connection, on the next, and after a restart."""
+    seen = Gathered()
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with channel.push_received(handling(seen)):
+            await w.service.send(payload("A"), payload("A"))
+            assert (await w.service.expect(Acknowledge)).ids == ("A", "A")
+            await w.service.cut()
+            await w.service.accept()
+            await w.service.send(payload("A"), payload("B"))
+            await w.service.expect_acknowledged("A", "B")
+            await seen.wait_for(2)
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with channel.push_received(handling(seen)):
+            await w.service.send(payload("B"), payload("C"))
+            await w.service.expect_acknowledged("B", "C")
+            await seen.wait_for(3)
+    assert seen.items == [("A", 1), ("B", 1), ("C", 1)]
+
+
+async def test_a_payload_for_a_channel_that_nobody_holds_is_a_dead_letter(tmp_path: Path) -> None:
+    """It is acknowledged, since no later attempt would help, and kept with its reason."""
+    async with world(tmp_path) as w:
+        await w.channel()
+        await w.service.send(payload("A", channel="gone"))
+        await w.service.expect_acknowledged("A")
+    assert await dead_rows(tmp_path) == [("A", "unknown_channel", "")]
+
+
+async def test_an_expired_payload_is_a_dead_letter(tmp_path: Path) -> None:
+    """A payload past its time is not handed out, whether it came too late or waited too long."""
+    seen = Gathered()
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        await w.service.send(payload("late", expires=1.0), payload("fine", expires=4e9))
+        await w.service.expect_acknowledged("late", "fine")
+        with channel.push_received(handling(seen)):
+            await seen.wait_for(1)
+    assert seen.items == [("fine", 1)]
+    assert await dead_rows(tmp_path) == [("late", "expired", "")]
+
+
+async def test_more_than_a_window_arrives_in_order(tmp_path: Path) -> None:
+    """What does not fit into the window waits on disk and follows in order."""
+    seen = Gathered()
+    ids = [f"{number:04}" for number in range(400)]
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        await w.service.send(*(payload(id_) for id_ in ids[:200]))
+        await w.service.expect_acknowledged(*ids[:200])
+        with channel.push_received(handling(seen)):
+            await w.service.send(*(payload(id_) for id_ in ids[200:]))
+            await seen.wait_for(400)
+    assert seen.items == [(id_, 1) for id_ in ids]
+
+
+async def test_what_was_handed_out_but_not_finished_comes_again_with_its_attempt_raised(tmp_path: Path) -> None:
+    """A handler that is cut off by the end of its app gets the payload again at the next start."""
+    begun = anyio.Event()
+
+    async def endless(_: Args) -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    seen = Gathered()
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with channel.push_received(endless):
+            await w.service.send(payload("A"), payload("B"))
+            await begun.wait()
+    assert await open_rows(tmp_path) == [1, 2]
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with channel.push_received(handling(seen)):
+            await seen.wait_for(2)
+    assert seen.items == [("A", 2), ("B", 2)]
+
+
+@pytest.mark.parametrize(
+    ("actor", "method"),
+    [
+        (PayloadRouter, "accept"),
+        (PayloadRouter, "settled"),
+        (PayloadRouter, "flush"),
+        (PayloadRouter, "sink_opened"),
+        (Supervisor, "deliver"),
+        (Supervisor, "returned"),
+        (Supervisor, "flush"),
+        (ActivatorRegistry, "deliver"),
+        (ActivatorRegistry, "flush"),
+    ],
+)
+async def test_payloads_get_through_whichever_actor_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, actor: type[Actor], method: str
+) -> None:
+    """A failure of any actor on the way costs at most an attempt, or the one message that caused it."""
+    seen = Gathered()
+    fault = Fault(monkeypatch, actor, method)
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        fault.arm()
+        with channel.push_received(handling(seen)):
+            await w.service.send(payload("A"), payload("B"))
+            if (actor, method) == (PayloadRouter, "accept"):  # it may have died of the first one, unacknowledged
+                await w.service.cut()
+                await w.service.accept()
+                await w.service.send(payload("A"), payload("B"))
+            await seen.wait_until(lambda: {"A", "B"} <= {item[0] for item in seen.items if isinstance(item, tuple)})
+            await w.service.send(payload("C"))  # comes behind whatever has to be done again
+            await seen.wait_until(lambda: ("C", 1) in seen.items or ("C", 2) in seen.items)
+        assert w.platform.actors[actor.name].restarts >= 1
+    assert await dead_rows(tmp_path) == []
+    assert await open_rows(tmp_path) == []
+
+
+async def test_a_requester_that_fails_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app's operation goes on although the actor that had it is gone."""
+    fault = Fault(monkeypatch, ChannelRequester, "granted")
+    async with world(tmp_path) as w:
+        fault.arm()
+        operation = w.manager.create_channel(REMOTE_ID)
+        await w.service.grant("lost")
+        await w.service.grant("c1")
+        result = await operation
+        assert result.channel is not None
+        assert result.channel.uri.endswith("c1")
+
+
+async def test_a_scheduler_that_fails_is_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait that the scheduler has forgotten is planned once more, and reported once."""
+    fault = Fault(monkeypatch, RetryScheduler, "ring")
+    async with world(tmp_path, retries=RetryPolicy(first=0.05, increment=0.01, longest=1)) as w:
+        fault.arm()
+        operation = w.manager.create_channel(REMOTE_ID)
+        request = await w.service.expect(RequestChannel)
+        await w.service.send(ChannelRefused(request.request, HResult.ERROR_TIMEOUT, "slow", None))
+        await w.service.grant()
+        assert (await operation).status is Status.COMPLETED_SUCCESS
+        assert [progress.retry_count async for progress in operation] == [0, 1]
+
+
+async def test_an_actor_that_keeps_failing_ends_the_platform_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When restarting does not help, the app learns why, as one error and not a group."""
+    fault = Fault(monkeypatch, PayloadRouter, "accept")
+
+    async def suffer() -> None:
+        async with world(tmp_path) as w:
+            await w.channel()
+            fault.arm(times=100)
+            for number in range(10):
+                await w.service.send(payload(str(number)))
+            await w.service.expect(Acknowledge)
+
+    with pytest.raises(PlatformUnavailable, match="payload_router keeps failing: planted"):
+        await suffer()
+
+
+async def test_an_error_of_the_app_comes_out_as_it_is(tmp_path: Path) -> None:
+    """What the body of the block raises is not wrapped."""
+    with pytest.raises(KeyError, match="mine"):
+        async with world(tmp_path):
+            raise KeyError("mine")
+
+
+async def test_a_store_that_fails_ends_the_platform_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is acknowledged, and the reason is the store's sentence."""
+
+    async def full(_: SqliteStore, *__: Any) -> None:
+        raise StateUnavailable("platform.db cannot be used: disk full")
+
+    async def suffer() -> None:
+        async with world(tmp_path) as w:
+            await w.channel()
+            await w.service.send(*(payload(str(number)) for number in range(10)))
+            await w.service.expect(Acknowledge)
+
+    monkeypatch.setattr(SqliteStore, "commit", full)
+    with pytest.raises(PlatformUnavailable, match="disk full"):
+        await suffer()
+
+
+async def test_statistics_cover_every_mailbox(tmp_path: Path) -> None:
+    """Each actor and the connection can be looked at while they run."""
+    seen = Gathered()
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with channel.push_received(handling(seen)):
+            await w.service.send(payload("A"))
+            await seen.wait_for(1)
+        statistics = {each.name: each for each in w.platform.statistics()}
+    assert set(statistics) == {*PEERS_OF, "connection"}
+    assert statistics["payload_router"].handled >= 1
+    assert all(each.dead == 0 for each in statistics.values())

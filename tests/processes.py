@@ -1,0 +1,128 @@
+"""Real ``tocsin`` processes, and a sender over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+from attrs import define
+
+PATIENCE = 20.0
+"""Seconds after which a test gives up waiting for a process."""
+
+RAW = {"X-WNS-Type": "wns/raw", "Content-Type": "application/octet-stream"}
+
+
+@define
+class Listening:
+    """A running ``tocsin listen --json`` and its first line."""
+
+    process: Process
+    output: BufferedByteReceiveStream
+    first: dict[str, Any]
+
+    @property
+    def uri(self) -> str:
+        """The channel's URI."""
+        return str(self.first["uri"])
+
+    async def event(self) -> dict[str, Any]:
+        """Wait for the next line."""
+        with anyio.fail_after(PATIENCE):
+            line = await self.output.receive_until(b"\n", 64 * 1024)
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    async def rest(self) -> list[dict[str, Any]]:
+        """Wait until the process has closed its output, and return the lines up to there."""
+        events = []
+        with anyio.fail_after(PATIENCE):
+            while True:
+                try:
+                    events.append(json.loads(await self.output.receive_until(b"\n", 64 * 1024)))
+                except anyio.IncompleteRead:
+                    return events
+
+    async def wait(self) -> int:
+        """Wait for the exit code."""
+        with anyio.fail_after(PATIENCE):
+            return await self.process.wait()
+
+    async def errors(self) -> str:
+        """Return all that went to standard error."""
+        assert self.process.stderr is not None
+        return b"".join([chunk async for chunk in self.process.stderr]).decode()
+
+
+@asynccontextmanager
+async def listening(state: Path, *options: str) -> AsyncIterator[Listening]:
+    """Run ``tocsin listen --json`` until the block is left, and wait for its channel."""
+    command = [sys.executable, "-m", "tocsin", "listen", "--json", "--state", str(state), *options]
+    async with await anyio.open_process(command, stdin=None, env=os.environ | {"PYTHONWARNINGS": "error"}) as process:
+        assert process.stdout is not None
+        try:
+            listener = Listening(process, BufferedByteReceiveStream(process.stdout), {})
+            listener.first = await listener.event()
+            yield listener
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def run(*arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Run ``tocsin`` to its end and return exit code, output and errors."""
+    with anyio.fail_after(PATIENCE):
+        done = await anyio.run_process(
+            [sys.executable, "-m", "tocsin", *arguments], input=stdin, check=False, env=os.environ | (env or {})
+        )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Sender:
+    """A server that pushes."""
+
+    def __init__(self, http: aiohttp.ClientSession, registration: dict[str, Any]) -> None:
+        self._http = http
+        self._registration = registration
+        self.token = ""
+
+    async def sign_in(self) -> None:
+        """Get an access token."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._registration["client_id"],
+            "client_secret": self._registration["client_secret"],
+            "scope": "notify.windows.com",
+        }
+        async with self._http.post(self._registration["token_url"], data=form) as answer:
+            assert answer.status == 200, await answer.text()
+            self.token = (await answer.json())["access_token"]
+
+    async def push(self, body: bytes, uri: str | None = None, **headers: str) -> tuple[int, dict[str, str]]:
+        """Push, and return status and lower-cased headers."""
+        own = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self._http.post(
+            uri or self._registration["uri"],
+            data=body,
+            headers={"Authorization": f"Bearer {self.token}"} | RAW | own,
+        ) as answer:
+            await answer.read()
+            return answer.status, {name.lower(): value for name, value in answer.headers.items()}
+
+
+@asynccontextmanager
+async def sender(registration: dict[str, Any]) -> AsyncIterator[Sender]:
+    """Sign in with what ``listen --json`` printed first."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        server = Sender(http, registration)
+        await server.sign_in()
+        yield server

@@ -1,0 +1,1 @@
+"""What an app holds: the manager, its channels, operations and event arguments."""

@@ -1,0 +1,116 @@
+"""A push channel: its URI for the sender, its payloads for the app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+import anyio
+
+from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.receiver import Abandoned, PushHandler
+from tocsin.api.session import Session
+from tocsin.protocol import messages as m
+from tocsin.protocol.errors import ChannelClosed, NotFound
+
+
+class PushNotificationChannel:
+    """A channel that the app holds (WinRT class of the same name)."""
+
+    def __init__(self, session: Session, app: str, name: str, uri: str, expires: float) -> None:
+        self._session = session
+        self._app = app
+        self._name = name
+        self._uri = uri
+        self._expires = datetime.fromtimestamp(expires, UTC)
+
+    @property
+    def uri(self) -> str:
+        """Where a sender posts notifications. A secret: whoever has it, and a token of the app, can push."""
+        return self._uri
+
+    @property
+    def expiration_time(self) -> datetime:
+        """When the channel ends, in UTC: 30 days after it was granted. Request a channel at every start."""
+        return self._expires
+
+    def add_push_received(self, handler: PushHandler) -> int:
+        """Call the handler, sync or async, for every payload that comes; return the token to remove it by.
+
+        Handlers are called in the order in which they were added, and one payload after the other. When all have
+        returned, ``args.handled`` is read.
+
+        :raises ChannelClosed: the channel was closed or revoked.
+        """
+        return self._session.attach(self._name, handler)
+
+    def remove_push_received(self, token: int) -> None:
+        """Remove a handler.
+
+        :raises NotFound: no handler of this channel has that token.
+        """
+        self._session.detach(self._name, token)
+
+    @contextmanager
+    def push_received(self, handler: PushHandler) -> Iterator[None]:
+        """Call the handler for every payload that comes while the block runs; see :meth:`add_push_received`."""
+        token = self.add_push_received(handler)
+        try:
+            yield
+        finally:
+            with suppress(NotFound):  # the handler may have removed itself
+                self.remove_push_received(token)
+
+    async def payloads(self) -> AsyncGenerator[PushNotificationReceivedEventArgs, None]:
+        """Iterate over the payloads as they come.
+
+        Asking for the next one says that this one is handled, unless the loop has set ``args.handled`` itself. A
+        payload whose loop is left before that waits in the inbox, and comes again.
+
+        :raises ChannelClosed: the channel was closed or revoked.
+        """
+        send, receive = anyio.create_memory_object_stream[tuple[PushNotificationReceivedEventArgs, _Turn]](0)
+
+        async def hand_over(args: PushNotificationReceivedEventArgs) -> None:
+            turn = _Turn()
+            try:
+                await send.send((args, turn))
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                raise Abandoned from None
+            await turn.over.wait()
+            if turn.abandoned:
+                raise Abandoned
+
+        with send, receive, self.push_received(hand_over):
+            async for args, turn in receive:
+                try:
+                    yield args
+                    if args.undecided:
+                        args.handled = True
+                finally:
+                    turn.abandoned = args.undecided
+                    turn.over.set()
+
+    async def close(self) -> None:
+        """Revoke the channel, and with it all other channels of the app: senders get 410 from now on.
+
+        :raises ChannelClosed: it was closed before (WPN_E_CHANNEL_CLOSED).
+        :raises PlatformUnavailable: there is no connection to the push service just now; nothing was closed.
+        """
+        if self._session.is_lost(self._name):
+            raise ChannelClosed("the channel is closed already")
+        number = self._session.number()
+        await self._session.ask(m.CloseChannel(self._session.name, number, self._app, self._name), number)
+        self._session.lose(self._name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name} of {self._app}, expires {self._expires:%Y-%m-%d %H:%M} UTC>"
+
+
+class _Turn:
+    """One payload's time in the body of a loop."""
+
+    def __init__(self) -> None:
+        self.over = anyio.Event()
+        self.abandoned = False

@@ -1,0 +1,125 @@
+"""The platform in the app's own process and event loop, with its own push service or somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+
+from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.tasks import task_group
+from tocsin.actors.topology import Platform, open_platform
+from tocsin.api.manager import PushNotificationManager, Registration
+from tocsin.api.session import Session
+from tocsin.persistence.state import state_folder
+from tocsin.protocol.errors import InvalidArgument, NotSupported
+from tocsin.transport.websocket import dial_websocket
+from tocsin.transport.wire import Dial
+
+MAX_APP_NAME = 128
+"""Characters of an app's name at most."""
+
+
+@asynccontextmanager
+async def embedded(
+    app: str, state: Path | str, service: str | None = None, *, port: int = 0
+) -> AsyncIterator[PushNotificationManager]:
+    """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
+
+    :param app: the name of the app, such as ``contoso.mail``; printable, 1 to 128 characters.
+    :param state: the folder for what must outlive the process; made where it is missing, private to the user, and for
+        one process at a time.
+    :param service: the URL of a push service (``http://`` or ``https://``); None runs one here, which needs
+        ``pip install 'tocsin[service]'``.
+    :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
+    :raises InvalidArgument: an argument cannot be right.
+    :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
+    :raises StateUnavailable: the state folder is in use, unwritable, corrupt, or of a newer version.
+    :raises PlatformUnavailable: the port is in use.
+    """
+    _check_app(app)
+    _check_event_loop()
+    if not 0 <= port <= 65535:
+        raise InvalidArgument(f"a port is a number from 0 to 65535, not {port}")
+    foreign = None if service is None else _device_url(service)
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(state_folder(Path(state)))
+        if foreign is None:
+            device_url, registration = await stack.enter_async_context(_own_service(app, folder, port))
+        else:
+            device_url, registration = foreign, None
+        dial: Dial = partial(dial_websocket, device_url)
+        platform = await stack.enter_async_context(open_platform(folder, dial))
+        session = await stack.enter_async_context(open_session(platform, f"{app}/1"))
+        yield PushNotificationManager(session, app, registration)
+
+
+@asynccontextmanager
+async def open_session(platform: Platform, name: str) -> AsyncIterator[Session]:
+    """Let an app into a platform; on leaving, its handlers finish or are cancelled."""
+    async with task_group() as tasks:
+        mailbox = Mailbox(name)
+        platform.sessions.add(mailbox)
+        session = Session(platform, mailbox, tasks)
+        tasks.start_soon(session.run, name=f"session {name}")
+        try:
+            yield session
+        finally:
+            with anyio.CancelScope(shield=True):  # bounded by CLOSE_GRACE
+                await session.close()
+            platform.sessions.remove(name)
+            mailbox.abandon()
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _own_service(app: str, folder: Path, port: int) -> AsyncIterator[tuple[str, Registration]]:
+    """Run a push service in this process and register the app with it."""
+    try:
+        # Only who asks for a service of its own pays for the web server.
+        from tocsin.service.server import open_service  # noqa: PLC0415
+        from tocsin.service.settings import ServiceSettings  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise NotSupported(
+            f"a push service of your own needs the package {missing.name}: pip install 'tocsin[service]'"
+        ) from missing
+    async with open_service(folder, ServiceSettings(port=port)) as service:
+        granted = await service.register(app)
+        yield (
+            service.device_url,
+            Registration(
+                remote_id=granted.remote_id,
+                client_id=granted.client_id,
+                client_secret=granted.client_secret,
+                token_url=service.token_url,
+                aad_token_url=service.aad_token_url,
+                port_changed_from=service.port_changed_from,
+            ),
+        )
+
+
+def _check_app(app: str) -> None:
+    if not app.strip() or not app.isprintable() or len(app) > MAX_APP_NAME:
+        raise InvalidArgument(f"an app's name is 1 to {MAX_APP_NAME} printable characters, not {app!r}")
+
+
+def _check_event_loop() -> None:
+    """Say what is wrong before the store or the web server fails in words of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise NotSupported("the platform runs on asyncio (or uvloop); its store cannot run on trio") from None
+
+
+def _device_url(service: str) -> str:
+    """Turn the URL of a service into that of its device endpoint."""
+    parts = urlsplit(service)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme)
+    if scheme is None or not parts.hostname:
+        raise InvalidArgument(f"a push service is named by a URL such as https://push.example, not {service!r}")
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/device"

@@ -1,0 +1,129 @@
+"""A channel request, as the app sees it: progress while it runs, then one result."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Generator
+from typing import Any
+
+import anyio
+from attrs import frozen
+
+from tocsin.api.channel import PushNotificationChannel
+from tocsin.api.session import Session
+from tocsin.protocol import messages as m
+from tocsin.protocol.errors import OperationCanceled
+from tocsin.protocol.hresult import describe
+from tocsin.protocol.values import PushNotificationChannelStatus
+
+
+@frozen
+class PushNotificationCreateChannelStatus:
+    """The progress of a channel request (WinRT struct of the same name)."""
+
+    extended_error: int
+    """The HRESULT of the last failure; 0 while nothing has failed."""
+    status: PushNotificationChannelStatus
+    """IN_PROGRESS, or IN_PROGRESS_RETRY before each wait."""
+    retry_count: int
+    """How many retries there have been, the one that is waited for included."""
+
+
+@frozen
+class PushNotificationCreateChannelResult:
+    """The result of a channel request (WinRT class of the same name); a failure is a result too."""
+
+    channel: PushNotificationChannel | None
+    """The channel; None on failure."""
+    extended_error: int
+    """The HRESULT of the failure; 0 on success."""
+    status: PushNotificationChannelStatus
+    """COMPLETED_SUCCESS or COMPLETED_FAILURE."""
+    detail: str = ""
+    """On failure, what went wrong, in a sentence."""
+
+    def __str__(self) -> str:
+        return str(self.channel) if self.channel else f"no channel: {self.detail} [{describe(self.extended_error)}]"
+
+
+class CreateChannelOperation:
+    """A channel request on its way (``IAsyncOperationWithProgress``).
+
+    Await it for the result, iterate it for the progress from the first on, or both, from any number of tasks.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        app: str,
+        remote_id: str,
+        channel: Callable[[m.CreateChannelDone], PushNotificationChannel],
+    ) -> None:
+        self._session = session
+        self._number = session.number()
+        self._question = m.CreateChannel(session.name, self._number, app, remote_id)
+        self._channel = channel
+        self._progress: list[PushNotificationCreateChannelStatus] = []
+        self._result: PushNotificationCreateChannelResult | None = None
+        self._canceled = False
+        self._changed = anyio.Event()
+        session.listen(self._number, self)
+        session.port.post_nowait(self._question)
+
+    def __await__(self) -> Generator[Any, Any, PushNotificationCreateChannelResult]:
+        return self._wait().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[PushNotificationCreateChannelStatus]:
+        seen = 0
+        while True:
+            while seen < len(self._progress):
+                seen += 1
+                yield self._progress[seen - 1]
+            if self._ended:
+                return
+            await self._changed.wait()
+
+    def cancel(self) -> None:
+        """End the operation now; whoever awaits it gets OperationCanceled. Without effect once it has ended."""
+        if not self._ended:
+            self._canceled = True
+            self._end()
+            self._session.port.answer(m.CancelCreateChannel(self._session.name, self._number))
+
+    def take(self, message: m.Message) -> None:
+        """Take an answer of the platform; not for apps."""
+        if self._ended:
+            return
+        if isinstance(message, m.CreateChannelProgress):
+            status = PushNotificationCreateChannelStatus(message.extended_error, message.status, message.retry_count)
+            if not self._progress or self._progress[-1] != status:  # a restarted requester reports once more
+                self._progress.append(status)
+                self._wake()
+        elif isinstance(message, m.CreateChannelDone):
+            channel = self._channel(message) if message.channel else None
+            self._result = PushNotificationCreateChannelResult(
+                channel, message.extended_error, message.status, message.text
+            )
+            self._end()
+
+    def resume(self) -> None:
+        """Ask again; not for apps."""
+        self._session.port.answer(self._question)
+
+    @property
+    def _ended(self) -> bool:
+        return self._canceled or self._result is not None
+
+    async def _wait(self) -> PushNotificationCreateChannelResult:
+        while not self._ended:
+            await self._changed.wait()
+        if self._result is None:
+            raise OperationCanceled("the channel request was cancelled")
+        return self._result
+
+    def _end(self) -> None:
+        self._session.unlisten(self._number)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()

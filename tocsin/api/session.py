@@ -1,0 +1,206 @@
+"""An app's session with the platform: questions and answers, and the payloads that come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import anyio
+from anyio import EndOfStream
+from anyio.abc import TaskGroup
+
+from tocsin.actors.mailbox import Mailbox
+from tocsin.api.receiver import PushHandler, Receiver
+from tocsin.protocol import errors
+from tocsin.protocol import messages as m
+from tocsin.protocol.codec import decode
+from tocsin.protocol.values import Outcome
+
+ASK_TIMEOUT = 30.0
+"""Seconds within which the platform must answer a question."""
+
+CLOSE_GRACE = 0.5
+"""Seconds that a handler has to finish when its app closes the session; then it is cancelled."""
+
+
+class Port(Protocol):
+    """The platform, as a session sees it."""
+
+    async def post(self, message: m.Message) -> None:
+        """Send a message, waiting for room."""
+        ...
+
+    def post_nowait(self, message: m.Message) -> None:
+        """Send a message; raises Busy when there is no room."""
+        ...
+
+    def answer(self, message: m.Message) -> None:
+        """Send an outcome, which never waits."""
+        ...
+
+
+class Listener(Protocol):
+    """An operation that waits for more than one answer."""
+
+    def take(self, message: m.Message) -> None:
+        """Take the next answer."""
+        ...
+
+    def resume(self) -> None:
+        """Ask again: the actor that was asked began anew."""
+        ...
+
+
+class Session:
+    """One app's mailbox, its open questions, and the receivers of its channels."""
+
+    def __init__(self, port: Port, mailbox: Mailbox, tasks: TaskGroup) -> None:
+        self.port = port
+        self.name = mailbox.name
+        self._mailbox = mailbox
+        self._tasks = tasks
+        self._next_number = 1
+        self._answers: dict[int, m.Message] = {}
+        self._asked: dict[int, anyio.Event] = {}
+        self._listeners: dict[int, Listener] = {}
+        self._receivers: dict[str, Receiver] = {}
+        self._working = 0
+        self._idle = anyio.Event()
+        self._lost: set[str] = set()
+        self._on_lost: list[Callable[[str], None]] = []
+        self._takes: dict[type[m.Message], Callable[[Any], None]] = {
+            m.Delivery: self._deliver,
+            m.Done: self._answered,
+            m.Failed: self._answered,
+            m.CreateChannelProgress: self._listened,
+            m.CreateChannelDone: self._listened,
+            m.ChannelLost: lambda message: self.lose(message.channel),
+            m.ActorRestarted: self._peer_restarted,
+        }
+
+    def number(self) -> int:
+        """Return a number for the next question."""
+        self._next_number += 1
+        return self._next_number - 1
+
+    async def ask(self, question: m.Message, number: int) -> None:
+        """Ask, and wait until it is done.
+
+        :raises PushError: the platform could not do it, for the reason that it gave.
+        :raises TimedOut: there was no answer within ``ASK_TIMEOUT``.
+        """
+        answered = self._asked[number] = anyio.Event()
+        try:
+            with anyio.fail_after(ASK_TIMEOUT):
+                await self.port.post(question)
+                await answered.wait()
+        except TimeoutError:
+            raise errors.TimedOut(f"the platform did not answer within {ASK_TIMEOUT:g} s") from None
+        finally:
+            del self._asked[number]
+        answer = self._answers.pop(number)
+        if isinstance(answer, m.Failed):
+            kind = getattr(errors, answer.error, errors.PushError)
+            raise kind(answer.text, answer.hresult)
+
+    def listen(self, number: int, listener: Listener) -> None:
+        """Give all answers with that number to the listener."""
+        self._listeners[number] = listener
+
+    def unlisten(self, number: int) -> None:
+        """Give no more answers to that listener."""
+        self._listeners.pop(number, None)
+
+    def attach(self, channel: str, handler: PushHandler) -> int:
+        """Attach a handler to a channel, and return the token to detach it by.
+
+        :raises ChannelClosed: the channel is closed.
+        """
+        if channel in self._lost:
+            raise errors.ChannelClosed("the channel is closed; request another")
+        receiver = self._receivers.get(channel)
+        if receiver is None:
+            receiver = self._receivers[channel] = Receiver(channel, self.port.answer)
+            self._tasks.start_soon(self._work, receiver, name=f"handlers of {channel}")
+        token = self.number()
+        receiver.handlers[token] = handler
+        if len(receiver.handlers) == 1:
+            self.port.post_nowait(m.AttachSink(self.name, token, channel))
+        return token
+
+    def detach(self, channel: str, token: int) -> None:
+        """Detach a handler.
+
+        :raises NotFound: no handler of the channel has that token.
+        """
+        receiver = self._receivers.get(channel)
+        if receiver is None or receiver.handlers.pop(token, None) is None:
+            raise errors.NotFound(f"no handler of this channel has the token {token}")
+        if not receiver.handlers:
+            self.port.answer(m.DetachSink(self.name, token, channel))
+            receiver.give_back()
+
+    def is_lost(self, channel: str) -> bool:
+        """Whether the channel was closed or revoked."""
+        return channel in self._lost
+
+    def lose(self, channel: str) -> None:
+        """Note that a channel was closed or revoked."""
+        self._lost.add(channel)
+
+    async def run(self) -> None:
+        """Take what comes, until the mailbox is closed."""
+        try:
+            while True:
+                for frame in await self._mailbox.batch():
+                    message = decode(frame)
+                    self._takes[type(message)](message)
+        except EndOfStream:
+            return
+
+    async def close(self) -> None:
+        """Give back what no handler has begun with, and let those that run finish, for ``CLOSE_GRACE`` at most."""
+        for channel, receiver in self._receivers.items():
+            self.port.answer(m.DetachSink(self.name, 0, channel))
+            receiver.close()
+        if self._working:
+            with anyio.move_on_after(CLOSE_GRACE):
+                await self._idle.wait()
+        self._mailbox.close()
+
+    async def _work(self, receiver: Receiver) -> None:
+        self._working += 1
+        try:
+            await receiver.run()
+        finally:
+            self._working -= 1
+            if not self._working:
+                self._idle.set()
+
+    def _deliver(self, delivery: m.Delivery) -> None:
+        receiver = self._receivers.get(delivery.channel)
+        if receiver is None:
+            self.port.answer(m.Returned(delivery.sequence, Outcome.RETURNED, ""))
+        else:
+            receiver.offer(delivery)
+
+    def _answered(self, message: m.Done | m.Failed) -> None:
+        asked = self._asked.get(message.request)
+        if asked is not None:
+            self._answers[message.request] = message
+            asked.set()
+
+    def _listened(self, message: m.CreateChannelProgress | m.CreateChannelDone) -> None:
+        listener = self._listeners.get(message.request)
+        if listener is not None:
+            listener.take(message)
+
+    def _peer_restarted(self, message: m.ActorRestarted) -> None:
+        """Tell an actor again what it has forgotten."""
+        if message.actor == "activator_registry":
+            for channel, receiver in self._receivers.items():
+                if receiver.handlers:
+                    self.port.answer(m.AttachSink(self.name, 0, channel))
+        elif message.actor == "channel_requester":
+            for listener in list(self._listeners.values()):
+                listener.resume()
