@@ -1,0 +1,7 @@
+"""``python -m tocsin`` is the ``tocsin`` command."""
+
+import sys
+
+from tocsin.cli import main
+
+sys.exit(main())

@@ -1,0 +1,121 @@
+"""``tocsin listen``: a push service, a device and an app in one process, printing what comes."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import anyio
+import platformdirs
+
+from tocsin.actors.tasks import task_group
+from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.channel import PushNotificationChannel
+from tocsin.api.embedded import embedded
+from tocsin.api.manager import Registration
+from tocsin.cli.render import JsonLines, Readable
+from tocsin.protocol.errors import PlatformUnavailable
+
+DESCRIPTION = """\
+Run a WNS-compatible push service and a device on this machine, print the channel, then each payload as it comes.
+
+Nothing leaves the machine: the service listens on 127.0.0.1. The channel stays the same over restarts, and what
+was accepted but not printed comes with the next start. Ctrl-C ends it.
+"""
+
+EPILOG = """\
+examples:
+  tocsin listen                          for a person: prints the lines to paste into another terminal
+  tocsin listen --json --count 1         for a script: the channel as one JSON object, then one payload, then exit 0
+  tocsin listen --state ./mine --port 8080
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add this verb to the command's parser."""
+    parser = verbs.add_parser(
+        "listen",
+        help="run a push service and a device here, and print each payload",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line, for scripts")
+    parser.add_argument("--count", type=_positive, metavar="N", help="exit with 0 after N payloads")
+    parser.add_argument("--port", type=_port, default=0, metavar="P", help="the port to serve on (default: any, kept)")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="where channel, inbox and port are kept")
+    parser.add_argument("--app", default="tocsin.listen", metavar="NAME", help="the app to be (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Listen until interrupted, or until the wanted number of payloads has come."""
+    state = arguments.state or platformdirs.user_state_path("tocsin") / "listen"
+    output = JsonLines(sys.stdout) if arguments.json else Readable(sys.stdout)
+    return anyio.run(_listen, arguments.app, state, arguments.port, arguments.count, output)
+
+
+class Output(Protocol):
+    """Where the events go."""
+
+    def channel(self, channel: PushNotificationChannel, registration: Registration) -> None:
+        """Print how to push."""
+        ...
+
+    def payload(self, args: PushNotificationReceivedEventArgs) -> None:
+        """Print what came."""
+        ...
+
+
+async def _listen(app: str, state: Path, port: int, count: int | None, output: Output) -> int:
+    """Return 0, or 130 when it was interrupted before the wanted number of payloads had come."""
+    printed = 0
+    async with _until_interrupted(), embedded(app, state, port=port) as manager:
+        registration = manager.registration
+        assert registration is not None  # noqa: S101  # the service is our own
+        result = await manager.create_channel(registration.remote_id)
+        if result.channel is None:
+            raise PlatformUnavailable(str(result), result.extended_error)
+        output.channel(result.channel, registration)
+        async with aclosing(result.channel.payloads()) as payloads:
+            async for args in payloads:
+                output.payload(args)
+                args.handled = True
+                printed += 1
+                if printed == count:
+                    return 0
+    return 0 if count is None else 130
+
+
+@asynccontextmanager
+async def _until_interrupted() -> AsyncIterator[None]:
+    """Cancel the block on SIGINT or SIGTERM."""
+    async with task_group() as tasks:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+
+            async def watch() -> None:
+                async for _ in signals:
+                    tasks.cancel_scope.cancel()
+                    return
+
+            tasks.start_soon(watch)
+            yield
+        tasks.cancel_scope.cancel()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return number

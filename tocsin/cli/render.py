@@ -1,0 +1,128 @@
+"""What ``tocsin listen`` prints: lines for a person, or one JSON object a line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import time
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.channel import PushNotificationChannel
+from tocsin.api.manager import Registration
+
+TEXT_WIDTH = 200
+"""Characters of a text payload that a person is shown at most."""
+
+HEX_BYTES = 16
+"""Bytes of a binary payload that a person is shown at most."""
+
+
+class JsonLines:
+    """Prints one JSON object a line, each flushed at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def channel(self, channel: PushNotificationChannel, registration: Registration) -> None:
+        """Print all that a sender needs."""
+        self._print(
+            event="channel",
+            uri=channel.uri,
+            expires=channel.expiration_time.isoformat(),
+            token_url=registration.token_url,
+            aad_token_url=registration.aad_token_url,
+            client_id=registration.client_id,
+            client_secret=registration.client_secret,
+            **_moved(registration),
+        )
+
+    def payload(self, args: PushNotificationReceivedEventArgs) -> None:
+        """Print a payload; ``text`` is null where it is not UTF-8."""
+        self._print(
+            event="payload",
+            id=args.id,
+            type=str(args.type),
+            text=_text(args.payload),
+            base64=base64.b64encode(args.payload).decode("ascii"),
+            attempt=args.attempt,
+        )
+
+    def _print(self, **fields: Any) -> None:
+        print(json.dumps(fields), file=self._stream, flush=True)
+
+
+class Readable:
+    """Prints for a person."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def channel(self, channel: PushNotificationChannel, registration: Registration) -> None:
+        """Print how to push, as lines to paste."""
+        if registration.port_changed_from is not None:
+            self._print(
+                f"Port {registration.port_changed_from} is taken, so the service has moved to another port"
+                " and this is a new channel; the earlier one cannot be reached.\n"
+            )
+        days = round((channel.expiration_time - datetime.now(UTC)).total_seconds() / 86400)
+        token, push = curl_lines(channel.uri, registration)
+        self._print(
+            f"channel  {channel.uri}\n"
+            f"expires  {channel.expiration_time:%Y-%m-%d %H:%M} UTC, in {days} days\n\n"
+            f"Push to it from another terminal:\n\n  {token}\n  {push}\n\n"
+            "Waiting for payloads. Ctrl-C ends."
+        )
+
+    def payload(self, args: PushNotificationReceivedEventArgs) -> None:
+        """Print a payload in one line."""
+        size = len(args.payload)
+        again = f"  (attempt {args.attempt})" if args.attempt > 1 else ""
+        plural = "" if size == 1 else "s"
+        self._print(f"{time.strftime('%H:%M:%S')}  {args.type}  {size} byte{plural}{again}  {preview(args.payload)}")
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+def curl_lines(uri: str, registration: Registration) -> tuple[str, str]:
+    """Build the two lines that get a token and push with it."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": registration.client_id,
+        "client_secret": registration.client_secret,
+        "scope": "notify.windows.com",
+    }
+    fields = " ".join(f"-d {shlex.quote(f'{key}={value}')}" for key, value in form.items())
+    read = """python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])'"""
+    token = f"TOKEN=$(curl -sS {shlex.quote(registration.token_url)} {fields} | {read})"
+    push = (
+        "curl -i -H \"Authorization: Bearer $TOKEN\" -H 'X-WNS-Type: wns/raw'"
+        f" -H 'Content-Type: application/octet-stream' --data-binary 'Hello, Tocsin' {shlex.quote(uri)}"
+    )
+    return token, push
+
+
+def preview(payload: bytes) -> str:
+    """Show a payload in a line: text as it is, as far as it is harmless on a terminal, anything else in hex."""
+    text = _text(payload)
+    if text is not None:
+        shown = text if text.isprintable() else ascii(text)[1:-1]
+        return shown if len(shown) <= TEXT_WIDTH else f"{shown[:TEXT_WIDTH]}…"
+    more = " …" if len(payload) > HEX_BYTES else ""
+    return f"0x {payload[:HEX_BYTES].hex(' ')}{more}"
+
+
+def _text(payload: bytes) -> str | None:
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _moved(registration: Registration) -> dict[str, int]:
+    """Say that the port has changed, where it has."""
+    old = registration.port_changed_from
+    return {} if old is None else {"port_changed_from": old}
