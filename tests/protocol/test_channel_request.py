@@ -46,6 +46,24 @@ class TestTable(Law):
         lost = {phase: TABLE[phase, event] for phase, event in TABLE if event is Event.SCHEDULER_LOST}
         assert lost == {phase: (phase, (Effect.PLAN_RETRY,)) for phase in ASKING}
 
+    def test_a_scheduler_that_is_asked_twice_may_answer_twice(self) -> None:
+        """The second plan is heard, and changes nothing."""
+        assert TABLE[Phase.BACKING_OFF, Event.RETRY_PLANNED] == (Phase.BACKING_OFF, ())
+
+    def test_a_request_is_out_exactly_when_it_was_sent(self) -> None:
+        """Whoever comes to wait for the service's answer has asked, and nobody else asks."""
+        for (before, _), (after, effects) in TABLE.items():
+            assert (Effect.SEND_REQUEST in effects) == (after is Phase.REQUESTED is not before)
+
+    def test_nothing_is_sent_while_there_is_no_connection(self) -> None:
+        """Who begins, or begins again, without one waits for it."""
+        offline = {TABLE[phase, event][0] for phase, event in TABLE if event.name.endswith("_OFFLINE")}
+        assert offline == {Phase.QUEUED}
+
+    def test_the_scheduler_hears_of_a_cancelled_wait(self) -> None:
+        """It forgets exactly those that it was asked about."""
+        assert {before for (before, _), (_, effects) in TABLE.items() if Effect.FORGET_RETRY in effects} == ASKING
+
 
 class Request(AnyEvent):
     """Anything happens to a request at any time."""

@@ -25,6 +25,16 @@ class TestTable(Law):
     effects = Effect
     ends = frozenset({Phase.CLOSED})
 
+    def test_it_can_be_closed_at_any_time(self) -> None:
+        """Closing is the end, whatever was going on."""
+        closing = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.CLOSE}
+        assert closing == dict.fromkeys(set(Phase) - self.ends, Phase.CLOSED)
+
+    def test_it_can_be_lost_at_any_time_since_the_attempt(self) -> None:
+        """A loss leads back to where it began."""
+        lost = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.LOST}
+        assert lost == dict.fromkeys([Phase.CONNECTING, Phase.GREETING, Phase.UP], Phase.DOWN)
+
 
 class Connection(AnyEvent):
     """Anything happens to a connection at any time."""

@@ -28,6 +28,12 @@ class TestTable(Law):
     effects = Effect
     ends = frozenset({Phase.STOPPED, Phase.GIVEN_UP})
 
+    def test_it_may_fail_at_any_time(self) -> None:
+        """While it starts as while it runs, and it begins from the start, unless it fails too often."""
+        for phase in (Phase.STARTING, Phase.RUNNING):
+            assert TABLE[phase, Event.FAILED][0] is Phase.STARTING
+            assert TABLE[phase, Event.FAILED_TOO_OFTEN][0] is Phase.GIVEN_UP
+
 
 class Life(AnyEvent):
     """Anything happens to an actor at any time."""

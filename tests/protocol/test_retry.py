@@ -44,6 +44,11 @@ class TestTable(Law):
     effects = Effect
     ends = frozenset({Phase.ENDED})
 
+    def test_a_schedule_may_be_forgotten_at_any_time(self) -> None:
+        """It ends, whether it waits or not."""
+        forgotten = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.FORGOTTEN}
+        assert forgotten == {Phase.IDLE: Phase.ENDED, Phase.WAITING: Phase.ENDED}
+
 
 class Schedule(AnyEvent):
     """Anything happens to a schedule at any time."""
