@@ -104,7 +104,7 @@ async def _inspect(path: Path, connection: aiosqlite.Connection, newest: int) ->
     if pages <= _QUICK_CHECK_PAGES:
         verdict = await _pragma(connection, "quick_check(1)")
         if verdict != "ok":
-            raise StateUnavailable(f"{path} is corrupt ({verdict}); move it away to begin anew")
+            raise StateUnavailable(f"{path} is corrupt ({' '.join(verdict.split())}); move it away to begin anew")
     return version
 
 
