@@ -126,9 +126,11 @@ class FakeService:
         self._connections.close()
 
 
-def payload(id_: str, body: bytes = b"ding", channel: str = "c1", expires: float | None = None) -> Payload:
+def payload(
+    id_: str, body: bytes = b"ding", channel: str = "c1", expires: float | None = None, priority: int = 3
+) -> Payload:
     """Build a raw payload."""
-    return Payload(id_, channel, NotificationType.RAW, body, expires)
+    return Payload(id_, channel, NotificationType.RAW, body, expires, priority)
 
 
 async def next_messages(mailbox: Mailbox, patience: float = PATIENCE) -> list[Message]:

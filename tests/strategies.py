@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, cast, get_type_hints
+from types import NoneType
+from typing import Any, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from attrs import AttrsInstance, fields
@@ -18,15 +19,15 @@ from tocsin.protocol.values import MAX_PAYLOAD
 INTEGERS: SearchStrategy[int] = st.integers(-(2**63), 2**64 - 1)
 """What msgpack can carry."""
 
-FIELDS: Mapping[Any, SearchStrategy[Any]] = {
+SCALARS: Mapping[Any, SearchStrategy[Any]] = {
+    bool: st.booleans(),
     int: INTEGERS,
     float: st.floats(allow_nan=False),
-    float | None: st.none() | st.floats(allow_nan=False),
     str: st.text(max_size=40),
     bytes: st.binary(max_size=200),
-    tuple[str, ...]: st.lists(st.text(max_size=40), max_size=5).map(tuple),
+    NoneType: st.none(),
 }
-"""What a message's field of each type may hold; an enum's field holds its members."""
+"""What a message's field of each plain type may hold."""
 
 
 def app_names() -> SearchStrategy[str]:
@@ -85,6 +86,10 @@ def packable() -> SearchStrategy[Any]:
 
 
 def _values_of(kind: Any) -> SearchStrategy[Any]:
+    """Values of a field's type: plain, a member of an enumeration, ``X | Y``, or ``tuple[X, ...]``."""
+    if kind in SCALARS:
+        return SCALARS[kind]
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from(kind)
-    return FIELDS[kind]
+    choices = [_values_of(each) for each in get_args(kind) if each is not ...]
+    return st.lists(choices[0], max_size=5).map(tuple) if get_origin(kind) is tuple else st.one_of(choices)

@@ -6,13 +6,23 @@
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
+from tocsin.api.conditions import Conditions
+from tocsin.api.deferral import Deferral
 from tocsin.api.embedded import embedded
-from tocsin.api.manager import PushNotificationManager, Registration
+from tocsin.api.identity import Identity
+from tocsin.api.manager import ChannelRevoked, PushNotificationManager, Registration
 from tocsin.api.operation import (
     CreateChannelOperation,
     PushNotificationCreateChannelResult,
     PushNotificationCreateChannelStatus,
 )
+from tocsin.protocol.activation import (
+    Activators,
+    CancellationReason,
+    PushNotificationActivationInfo,
+    SystemConditionType,
+)
+from tocsin.protocol.conditions import AppSettings, HostState
 from tocsin.protocol.errors import (
     Busy,
     ChannelClosed,
@@ -34,12 +44,20 @@ from tocsin.protocol.values import DropReason, NotificationType, PushNotificatio
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activators",
+    "AppSettings",
     "Busy",
+    "CancellationReason",
     "ChannelClosed",
+    "ChannelRevoked",
+    "Conditions",
     "CreateChannelOperation",
+    "Deferral",
     "DropReason",
     "FrameError",
     "HResult",
+    "HostState",
+    "Identity",
     "IllegalCall",
     "InvalidArgument",
     "NotFound",
@@ -49,6 +67,7 @@ __all__ = [
     "PlatformUnavailable",
     "ProtocolViolation",
     "PushError",
+    "PushNotificationActivationInfo",
     "PushNotificationChannel",
     "PushNotificationChannelStatus",
     "PushNotificationCreateChannelResult",
@@ -57,6 +76,7 @@ __all__ = [
     "PushNotificationReceivedEventArgs",
     "Registration",
     "StateUnavailable",
+    "SystemConditionType",
     "TimedOut",
     "embedded",
 ]

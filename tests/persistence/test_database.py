@@ -25,12 +25,7 @@ FIRST = ("CREATE TABLE number (n INTEGER PRIMARY KEY)", "INSERT INTO number VALU
 SECOND = ("INSERT INTO number VALUES (2)", "CREATE TABLE text (t TEXT NOT NULL)")
 INSERT = "INSERT INTO number VALUES (?)"
 PAGE = 4096
-OURS = (
-    f"PRAGMA page_size = {PAGE}",
-    "PRAGMA journal_mode = WAL",
-    *FIRST,
-    f"PRAGMA application_id = {APPLICATION_ID}",
-)
+OURS = (f"PRAGMA page_size = {PAGE}", "PRAGMA journal_mode = WAL", *FIRST, f"PRAGMA application_id = {APPLICATION_ID}")
 FILL = "INSERT INTO text WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT i FROM n"
 
 
@@ -118,10 +113,12 @@ class TestFile:
         assert ask(path, "SELECT count(*) FROM number") == 2
 
     async def test_closing_folds_the_log_into_the_file(self, path: Path) -> None:
-        """One file remains, which says whose it is."""
-        async with opening(path, FIRST):
-            pass
-        assert list(path.parent.iterdir()) == [path]
+        """One file remains, which says whose it is; so it is even for whoever is cancelled meanwhile."""
+        opened = await open_database(path, [FIRST])
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await opened.aclose()
+        assert list(contents(path.parent)) == ["app.db"]
         assert ask(path, "PRAGMA application_id") == APPLICATION_ID == int.from_bytes(b"TOCS", "big")
 
     async def test_what_was_written_is_there_when_it_is_opened_again(self, path: Path) -> None:

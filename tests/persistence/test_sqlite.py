@@ -19,11 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.strategies import bodies, channel_names
 from tocsin.persistence import sqlite
 from tocsin.persistence.sqlite import SqliteStore
-from tocsin.persistence.store import REMEMBERED, DeadPayload, Inbox, Store, StoredChannel, StoredPayload
+from tocsin.persistence.store import REMEMBERED, Changes, DeadPayload, Inbox, Store, StoredChannel, StoredPayload
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.values import DropReason, NotificationType
 
 CHANNEL = StoredChannel("c1", "app", "0a", "http://push.test/w/?token=1", 4e9)
+Call = Callable[[Store], Awaitable[object]]
 DEAD_LETTERS = "SELECT sequence, channel, id, type, body, attempt, reason, detail, at FROM dead_letter"
 
 
@@ -32,9 +33,9 @@ def payload(sequence: int, channel: str = "c1", body: bytes = b"ding", attempt: 
     return StoredPayload(sequence, channel, f"id{sequence}", NotificationType.RAW, body, attempt, None)
 
 
-def dead(sequence: int, reason: DropReason = DropReason.EXPIRED, detail: str = "", at: float = 0.0) -> DeadPayload:
+def dead(sequence: int, detail: str = "") -> DeadPayload:
     """Build the end of a payload that was not handled."""
-    return DeadPayload(sequence, reason, detail, at)
+    return DeadPayload(sequence, DropReason.EXPIRED, detail, 0.0)
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -67,14 +68,14 @@ class TestInbox:
     ) -> None:
         """Only its attempt is raised by one."""
         accepted = StoredPayload(7, "c\0 ☃", "", type_, body, 3, expires)
-        await store.commit([accepted], [], [])
+        await store.commit(Changes(accepted=[accepted]))
         (taken,) = await store.take("c\0 ☃", 0, 10)
         assert taken == evolve(accepted, attempt=4)
         assert type(taken.type) is NotificationType
 
     async def test_pages_follow_each_other_in_order(self, store: Store) -> None:
         """Whatever the order of acceptance, each channel's payloads come by their numbers, behind the last one."""
-        await store.commit([payload(n, f"c{n % 2}") for n in (5, 3, 1, 2, 6, 4)], [], [])
+        await store.commit(Changes(accepted=[payload(n, f"c{n % 2}") for n in (5, 3, 1, 2, 6, 4)]))
         pages = [[each.sequence for each in await store.take("c1", after, 2)] for after in (0, 3, 5)]
         assert pages == [[1, 3], [5], []]
         assert sorted(await store.open_sequences("c0")) == [2, 4, 6]
@@ -82,7 +83,7 @@ class TestInbox:
     async def test_every_taking_counts_as_an_attempt_over_restarts(self, path: Path) -> None:
         """A handler that is killed each time finds the number rising; who was not taken keeps his."""
         async with aclosing(await SqliteStore.open(path)) as store:
-            await store.commit([payload(1), payload(2, attempt=1)], [], [])
+            await store.commit(Changes(accepted=[payload(1), payload(2, attempt=1)]))
         for attempt in (1, 2, 3):
             async with aclosing(await SqliteStore.open(path)) as store:
                 assert [each.attempt for each in await store.take("c1", 0, 1)] == [attempt]
@@ -91,22 +92,22 @@ class TestInbox:
 
     async def test_a_payload_may_end_in_the_commit_that_accepts_it(self, store: Store) -> None:
         """It is remembered, but never taken; and a commit of nothing is none the worse."""
-        await store.commit([], [], [])
+        await store.commit(Changes())
         assert await store.inbox() == Inbox(0, (), ())
-        await store.commit([payload(1), payload(2)], [1], [dead(2)])
+        await store.commit(Changes(accepted=[payload(1), payload(2)], handled=[1], dead=[dead(2)]))
         assert await store.take("c1", 0, 10) == []
         assert await store.inbox() == Inbox(2, ("id1", "id2"), ())
 
     async def test_the_body_of_an_ended_payload_is_gone(self, store: Store, path: Path) -> None:
         """What its app has handled is not kept."""
-        await store.commit([payload(1, body=b"secret"), payload(2, body=b"open")], [1], [])
+        await store.commit(Changes(accepted=[payload(1, body=b"secret"), payload(2, body=b"open")], handled=[1]))
         assert ask(path, "SELECT body FROM inbox ORDER BY sequence") == [(b"",), (b"open",)]
 
     async def test_a_commit_that_fails_leaves_everything_as_it_was(self, store: Store, path: Path) -> None:
         """Neither its payloads nor its ends count."""
-        await store.commit([payload(1), payload(2)], [], [])
+        await store.commit(Changes(accepted=[payload(1), payload(2)]))
         with pytest.raises(StateUnavailable):
-            await store.commit([payload(3), payload(2)], [1], [dead(2)])
+            await store.commit(Changes(accepted=[payload(3), payload(2)], handled=[1], dead=[dead(2)]))
         assert await store.inbox() == Inbox(2, ("id1", "id2"), ("c1",))
         assert await store.open_sequences("c1") == [1, 2]
         assert ask(path, DEAD_LETTERS) == []
@@ -116,17 +117,17 @@ class TestDeadLetters:
     """Payloads that ended without being handled."""
 
     @pytest.mark.parametrize("reason", DropReason)
-    async def test_a_dead_letter_keeps_the_payload_and_says_why(
-        self, store: Store, path: Path, reason: DropReason
-    ) -> None:
-        """Its body, its attempts, the reason, the detail and the moment are there to be looked at."""
-        await store.commit([payload(1, body=b"\0b", attempt=2)], [], [dead(1, reason, "no: ☃", 12.5)])
+    async def test_a_dead_letter_says_why(self, store: Store, path: Path, reason: DropReason) -> None:
+        """The payload, its attempts, the reason, the detail and the moment are there to be looked at."""
+        await store.commit(
+            Changes(accepted=[payload(1, body=b"\0b", attempt=2)], dead=[DeadPayload(1, reason, "no: ☃", 12.5)])
+        )
         assert ask(path, DEAD_LETTERS) == [(1, "c1", "id1", "raw", b"\0b", 2, reason.value, "no: ☃", 12.5)]
 
     async def test_what_has_ended_does_not_die_again(self, store: Store, path: Path) -> None:
         """The first end counts; a number that nobody knows is no letter."""
-        await store.commit([payload(1), payload(2)], [1], [dead(2, detail="first")])
-        await store.commit([], [], [dead(1), dead(2, detail="second"), dead(99)])
+        await store.commit(Changes(accepted=[payload(1), payload(2)], handled=[1], dead=[dead(2, "first")]))
+        await store.commit(Changes(dead=[dead(1), dead(2, "second"), dead(99)]))
         assert [(row[0], row[7]) for row in ask(path, DEAD_LETTERS)] == [(2, "first")]
 
 
@@ -137,7 +138,7 @@ class TestMemory:
         """In order, over a restart, and no more rows than needed; what is open is never forgotten."""
         count = REMEMBERED + 1000
         async with aclosing(await SqliteStore.open(path)) as store:
-            await store.commit([payload(n + 1) for n in range(count)], range(2, count + 1), [])
+            await store.commit(Changes(accepted=[payload(n + 1) for n in range(count)], handled=range(2, count + 1)))
         async with aclosing(await SqliteStore.open(path)) as store:
             newest = tuple(f"id{n + 1}" for n in range(count - REMEMBERED, count))
             assert await store.inbox() == Inbox(count, newest, ("c1",))
@@ -150,7 +151,9 @@ class TestMemory:
         monkeypatch.setattr(sqlite, "_FORGET_EVERY", 4)
         async with aclosing(await SqliteStore.open(path)) as store:
             for n in range(1, 41):
-                await store.commit([payload(n)], [n] if n % 2 else [], [] if n % 2 else [dead(n)])
+                await store.commit(
+                    Changes(accepted=[payload(n)], handled=[n] if n % 2 else [], dead=[] if n % 2 else [dead(n)])
+                )
                 assert ask(path, "SELECT count(*) < 8 + 4 FROM inbox") == [(1,)]
         async with aclosing(await SqliteStore.open(path)) as store:
             assert await store.inbox() == Inbox(40, tuple(f"id{n}" for n in range(33, 41)), ())
@@ -158,7 +161,7 @@ class TestMemory:
     async def test_numbers_go_on_behind_the_dead_letters(self, path: Path) -> None:
         """Even a store whose inbox was emptied does not give a number twice."""
         async with aclosing(await SqliteStore.open(path)) as store:
-            await store.commit([payload(n) for n in range(1, 6)], [], [dead(5)])
+            await store.commit(Changes(accepted=[payload(n) for n in range(1, 6)], dead=[dead(5)]))
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("DELETE FROM inbox")
         async with aclosing(await SqliteStore.open(path)) as store:
@@ -201,23 +204,20 @@ class TestChannelsAndSettings:
 class TestFailure:
     """A store that cannot go on."""
 
-    CALLS: Sequence[Callable[[Store], Awaitable[object]]] = (
+    CALLS: Sequence[Call] = (
         lambda store: store.value("key"),
         lambda store: store.keep_value("key", "value"),
         lambda store: store.channels(),
         lambda store: store.keep_channel(CHANNEL),
         lambda store: store.drop_channels(["c1"]),
         lambda store: store.inbox(),
-        lambda store: store.commit([payload(1)], [], []),
-        lambda store: store.commit([], [1], [dead(2)]),
+        lambda store: store.commit(Changes(accepted=[payload(1)])),
         lambda store: store.take("c1", 0, 1),
         lambda store: store.open_sequences("c1"),
     )
 
     @pytest.mark.parametrize("call", CALLS, ids=range(len(CALLS)))
-    async def test_every_method_says_so_in_a_sentence(
-        self, store: Store, path: Path, call: Callable[[Store], Awaitable[object]]
-    ) -> None:
+    async def test_every_method_says_so_in_a_sentence(self, store: Store, path: Path, call: Call) -> None:
         """It names the file, whatever failed."""
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             for table in ("setting", "channel", "inbox", "dead_letter"):
@@ -255,7 +255,9 @@ class StoreAndModel(RuleBasedStateMachine):
         back = {max(len(self.ids) - ago, 0): how for ago, how in ends}
         handled = [sequence for sequence, how in back.items() if how == "handled"]
         died = [sequence for sequence, how in back.items() if how == "dead"]
-        self.runner.run(self.store.commit(new, handled, [dead(sequence) for sequence in died]))
+        self.runner.run(
+            self.store.commit(Changes(accepted=new, handled=handled, dead=[dead(sequence) for sequence in died]))
+        )
         self.letters += [(sequence, self.open[sequence].body) for sequence in died if sequence in self.open]
         for sequence in back:
             self.open.pop(sequence, None)

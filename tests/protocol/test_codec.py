@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, cast, get_type_hints
+from contextlib import suppress
+from itertools import product
+from types import NoneType
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import msgpack
 import pytest
@@ -17,7 +20,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.codec import MAX_CHUNK, MAX_FRAME, decode, encode, split
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import MESSAGES, Message
-from tocsin.protocol.values import NotificationType, Outcome, PushNotificationChannelStatus
+from tocsin.protocol.messages.base import tagged
 
 TAGS = {
     **dict(enumerate(["Hello", "Welcome", "RequestChannel", "ChannelGranted", "ChannelRefused"], 1)),
@@ -27,23 +30,25 @@ TAGS = {
     **dict(enumerate(["CreateChannelDone", "Done", "Failed", "ChannelLost", "ChannelOpened"], 34)),
     **dict(enumerate(["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry"], 40)),
     **dict(enumerate(["AttachSink", "DetachSink", "SinkOpened", "SinkClosed"], 50)),
-    **dict(enumerate(["Delivery", "NoSink", "Returned", "Settled"], 60)),
+    **dict(enumerate(["Delivery", "NoSink", "Returned", "Settled", "Parked", "Activation"], 60)),
+    **dict(enumerate(["CancelDelivery", "AbortDelivery"], 66)),
+    **dict(enumerate(["RegisterActivator", "UnregisterActivators", "ActivatorChanged", "AppReady"], 70)),
+    **dict(enumerate(["LeaveSession"], 74)),
+    **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork"], 80)),
 }
 """What each tag has always meant. New messages are added; nothing is ever changed or taken out."""
 
+RIGHT: dict[Any, Any] = {bool: True, int: 1, float: 1.0, str: "x", bytes: b"x"}
 WRONG: dict[Any, list[Any]] = {
+    bool: [0, 1, 1.0, "true", None, []],
     int: [True, 1.0, "1", b"1", None, []],
-    str: [b"x", 1, None, True, ["x"]],
-    bytes: ["x", 1, None, []],
     float: ["1.0", True, None, b"", []],
-    float | None: ["1.0", True, b"", []],
-    tuple[str, ...]: [1, None, 0.5, "", "abc", b"", b"ab", [1], [None], [b"x"], [["x"]]],
-    NotificationType: [b"raw", "RAW", "", 0, None, ["raw"]],
-    Outcome: [-1, 4, "0", "HANDLED", None, [], True, 1.0],
-    PushNotificationChannelStatus: [-1, 4, "0", None, [], True, 1.0],
+    str: [b"x", 1, None, True, ["x"], {}],
+    bytes: ["x", 1, None, []],
 }
-"""For each type of a field, what is none of its values although it may resemble one."""
+"""For each plain type of a field, what is none of its values although it may resemble one."""
 
+ANY_TAG = st.sampled_from(list(MESSAGES)) | strategies.packable()
 each_message = pytest.mark.parametrize("cls", MESSAGES.values(), ids=lambda cls: cls.__name__)
 
 
@@ -66,13 +71,45 @@ def kinds_of(cls: type[Message]) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(cast(type[AttrsInstance], cls))}
 
 
+KINDS = list(dict.fromkeys(kind for cls in MESSAGES.values() for kind in kinds_of(cls).values()))
+
+
+def right_value(kind: Any) -> Any:
+    """Return what a field of that type may hold."""
+    if kind in RIGHT:
+        return RIGHT[kind]
+    if get_args(kind):
+        inner = right_value(get_args(kind)[0])
+        return [inner] if get_origin(kind) is tuple else inner
+    return next(iter(kind)).value
+
+
+def wrong_values(kind: Any) -> list[Any]:
+    """Return what no field of that type may hold."""
+    if kind in WRONG:
+        return WRONG[kind]
+    if get_origin(kind) is tuple:
+        return [1, None, 0.5, "", "abc", b"", b"ab", *([wrong] for wrong in wrong_values(get_args(kind)[0]))]
+    if NoneType in get_args(kind):
+        return [wrong for wrong in wrong_values(get_args(kind)[0]) if wrong is not None]
+    value = next(iter(kind)).value
+    if isinstance(value, str):
+        return [value.encode(), f" {value}", "", 0, None, [value]]
+    return [-1, 10_000, str(value), kind(value).name, None, [], bool(value), float(value)]
+
+
 def frame_with(cls: type[Message], place: int, value: Any) -> bytes:
     """Pack a message that is right but for one field."""
-    right: dict[Any, Any] = {int: 1, str: "x", bytes: b"x", float: 1.0, float | None: None, tuple[str, ...]: ["x"]}
-    values = [right[kind] if kind in right else next(iter(kind)).value for kind in kinds_of(cls).values()]
+    values = [right_value(kind) for kind in kinds_of(cls).values()]
     decode(pack(cls.TAG, *values))
     values[place] = value
     return pack(cls.TAG, *values)
+
+
+def payload_of(size: int) -> bytes:
+    """Pack a payload whose body makes its frame that long."""
+    around = len(frame_with(m.Payload, 3, bytes(1000))) - 1000
+    return frame_with(m.Payload, 3, bytes(size - around))
 
 
 class TestMessages:
@@ -91,14 +128,9 @@ class TestMessages:
     def test_a_tag_cannot_be_taken_twice(self) -> None:
         """Whoever writes a new message notices at once, and the register stays as it was."""
         with pytest.raises(ValueError, match="tag 1 is taken by Hello"):
-            m._tagged(1)(m.Welcome)
+            tagged(1)(m.Welcome)
         assert MESSAGES[1] is m.Hello
         assert m.Welcome.TAG == 2
-
-    @each_message
-    def test_every_type_of_field_is_tested(self, cls: type[Message]) -> None:
-        """A new type of field does not escape the tests below."""
-        assert set(kinds_of(cls).values()) <= set(WRONG)
 
 
 class TestRoundTrip:
@@ -125,15 +157,16 @@ class TestRoundTrip:
     def test_a_whole_number_may_stand_for_a_float(self) -> None:
         """A peer whose language has one kind of number is understood."""
         granted = decode(pack(4, 1, "c", "uri", 7))
-        assert granted == m.ChannelGranted(1, "c", "uri", 7.0)
-        assert isinstance(granted, m.ChannelGranted)
-        assert type(granted.expires) is float
+        assert repr(granted) == repr(m.ChannelGranted(1, "c", "uri", 7.0))
 
 
 class TestRefusal:
     """Bytes that are no message."""
 
-    @given(st.binary(max_size=200) | st.lists(strategies.packable(), max_size=9).map(lambda each: pack(*each)))
+    @given(
+        st.binary(max_size=200)
+        | st.builds(lambda tag, rest: pack(tag, *rest), ANY_TAG, st.lists(strategies.packable(), max_size=8))
+    )
     def test_arbitrary_bytes_are_a_message_or_a_frame_error(self, frame: bytes) -> None:
         """Nothing else is ever raised, and what is taken for a message is one."""
         try:
@@ -142,24 +175,13 @@ class TestRefusal:
             return
         assert encode(decode(encode(message))) == encode(message)
 
-    @given(st.sampled_from(list(MESSAGES)), st.lists(strategies.packable(), max_size=8))
-    def test_arbitrary_fields_are_a_message_or_a_frame_error(self, tag: int, values: list[Any]) -> None:
-        """So it is behind a tag that we know."""
-        try:
-            message = decode(pack(tag, *values))
-        except FrameError:
-            return
-        assert tag == message.TAG
-
     @given(strategies.messages(), st.data())
     def test_a_damaged_frame_is_a_message_or_a_frame_error(self, message: Message, data: st.DataObject) -> None:
         """A byte that changed on its way never does more harm than another message."""
         frame = bytearray(encode(message))
         frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
-        try:
+        with suppress(FrameError):
             assert isinstance(decode(bytes(frame)), Message)
-        except FrameError:
-            return
 
     @given(strategies.messages(), st.data())
     def test_a_frame_that_was_cut_short_is_refused(self, message: Message, data: st.DataObject) -> None:
@@ -168,15 +190,12 @@ class TestRefusal:
         cut = data.draw(st.integers(0, len(frame) - 1))
         assert "not a msgpack array within the limits" in refusal(frame[:cut])
 
-    @pytest.mark.parametrize("kind", WRONG, ids=str)
+    @pytest.mark.parametrize("kind", KINDS, ids=str)
     def test_a_field_of_the_wrong_kind_is_refused(self, kind: Any) -> None:
         """Wherever that type stands, no value of another kind gets past; the sentence names the message."""
-        places = [
-            (cls, place) for cls in MESSAGES.values() for place, one in enumerate(kinds_of(cls).values()) if one == kind
-        ]
-        assert places
-        for cls, place in places:
-            for wrong in WRONG[kind]:
+        for cls in MESSAGES.values():
+            places = [place for place, one in enumerate(kinds_of(cls).values()) if one == kind]
+            for place, wrong in product(places, wrong_values(kind)):
                 assert f"a field of {cls.__name__} is of the wrong kind: " in refusal(frame_with(cls, place, wrong))
 
     @each_message
@@ -186,7 +205,7 @@ class TestRefusal:
         for wrong in {0, count - 1, count + 1, 50} - {count, -1}:
             assert refusal(pack(cls.TAG, *[1] * wrong)) == f"{cls.__name__} has {count} fields, got {wrong}"
 
-    @pytest.mark.parametrize("tag", [0, -1, 10, 64, 2**64 - 1])
+    @pytest.mark.parametrize("tag", [0, -1, 10, 9_999, 2**64 - 1])
     def test_an_unknown_tag_is_refused(self, tag: int) -> None:
         """What a newer peer may have invented is named by its tag."""
         assert refusal(pack(tag)) == f"no message has the tag {tag}"
@@ -198,21 +217,20 @@ class TestRefusal:
         """A frame is an array, and its first item a number."""
         assert refusal(frame) == "a frame is an array that begins with its tag"
 
-    def test_a_second_frame_is_refused(self) -> None:
-        """Whoever decodes has split before."""
-        assert "not a msgpack array within the limits" in refusal(encode(m.Done(1)) * 2)
-
 
 class TestLimits:
     """What an enemy may send."""
 
     def test_the_longest_frame_is_taken_and_a_longer_one_is_not(self) -> None:
         """The limit is in bytes, of the whole frame."""
-        around = len(encode(m.Payload("i", "c", NotificationType.RAW, bytes(1000), None))) - 1000
-        longest = m.Payload("i", "c", NotificationType.RAW, bytes(MAX_FRAME - around), None)
+        assert isinstance(decode(payload_of(MAX_FRAME)), m.Payload)
+        assert refusal(payload_of(MAX_FRAME + 1)) == f"a frame of {MAX_FRAME + 1} bytes is longer than {MAX_FRAME}"
+
+    def test_the_longest_text_is_taken_and_a_longer_one_is_not(self) -> None:
+        """The limit is in bytes, not in letters."""
+        longest = m.ConnectionDown(1, "☃" * 5461)
         assert decode(encode(longest)) == longest
-        longer = encode(m.Payload("i", "c", NotificationType.RAW, bytes(MAX_FRAME - around + 1), None))
-        assert refusal(longer) == f"a frame of {MAX_FRAME + 1} bytes is longer than {MAX_FRAME}"
+        assert "16386 exceeds max_str_len(16384)" in refusal(encode(m.ConnectionDown(1, "☃" * 5462)))
 
     @pytest.mark.parametrize(
         "frame",
@@ -221,18 +239,14 @@ class TestLimits:
             pytest.param(b"\x91" * 5000 + b"\x90", id="nested too deeply"),
             pytest.param(b"\xdd\xff\xff\xff\xff", id="an array of four thousand million items"),
             pytest.param(b"\xdc\x10\x01" + b"\x01" * 4097, id="an array of one item too many"),
-            pytest.param(b"\xdc\x10\x00" * 20, id="arrays of arrays of arrays"),
             pytest.param(b"\xc6\xff\xff\xff\xff", id="four gigabytes of bytes"),
             pytest.param(b"\xdb\xff\xff\xff\xff", id="four gigabytes of text"),
-            pytest.param(pack(1, 1, "x" * 20_000), id="a text of 20,000 bytes"),
-            pytest.param(pack(1, 1, {}), id="an empty map"),
             pytest.param(pack(1, 1, {"a": 1}), id="a map"),
-            pytest.param(b"\xdf\xff\xff\xff\xff", id="a map of four thousand million items"),
             pytest.param(pack(1, 1, msgpack.ExtType(1, b"x")), id="an extension"),
-            pytest.param(pack(1, 1, msgpack.Timestamp(1)), id="a timestamp"),
             pytest.param(b"\x93\x01\x01\xa1\xff", id="a text that is no UTF-8"),
             pytest.param(b"\xc1", id="the byte that msgpack never uses"),
             pytest.param(b"", id="nothing"),
+            pytest.param(encode(m.Done(1)) * 2, id="two frames"),
         ],
     )
     def test_a_bomb_is_refused_in_a_whole_sentence(self, frame: bytes) -> None:
@@ -262,17 +276,12 @@ class TestSplit:
     @given(st.binary(max_size=200))
     def test_arbitrary_bytes_lose_nothing_or_are_a_frame_error(self, chunk: bytes) -> None:
         """Every byte of a chunk is in one of its frames."""
-        try:
-            frames = split(chunk)
-        except FrameError:
-            return
-        assert b"".join(frames) == chunk
-        assert all(frames)
+        with suppress(FrameError):
+            assert b"".join(split(chunk)) == chunk
 
     def test_a_chunk_longer_than_the_limit_is_refused(self) -> None:
         """The longest is cut, one byte more is not looked at."""
-        frame = encode(m.Payload("i", "c", NotificationType.RAW, bytes(1024 - 14), None))
-        assert len(frame) == 1024
+        frame = payload_of(1024)
         assert split(frame * (MAX_CHUNK // 1024)) == [frame] * (MAX_CHUNK // 1024)
         with pytest.raises(FrameError, match=f"a message of {MAX_CHUNK + 1} bytes is longer than {MAX_CHUNK}"):
             split(bytes(MAX_CHUNK + 1))
@@ -280,10 +289,8 @@ class TestSplit:
     @pytest.mark.parametrize(
         "chunk",
         [
-            pytest.param(b"\x91" * 1000, id="nested and cut short"),
             pytest.param(b"\x91" * 5000 + b"\x90", id="nested too deeply"),
             pytest.param(b"\xdd\xff\xff\xff\xff", id="an array of four thousand million items"),
-            pytest.param(b"\xc6\xff\xff\xff\xff", id="four gigabytes of bytes"),
             pytest.param(b"\xc1", id="the byte that msgpack never uses"),
         ],
     )

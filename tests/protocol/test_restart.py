@@ -69,6 +69,8 @@ class TestRestartPolicy:
         moments = [100.0, 100.1, 100.2, 100.3, 100.4, 100.5]
         verdicts = [RestartPolicy().classify(moments[: n + 1], moments[n]) for n in range(6)]
         assert verdicts == [Event.FAILED] * 5 + [Event.FAILED_TOO_OFTEN]
+        assert RestartPolicy().classify([*moments[:5], 109.9], 109.9) is Event.FAILED_TOO_OFTEN
+        assert RestartPolicy().classify([*moments[:5], 110.0], 110.0) is Event.FAILED
 
     def test_a_failure_as_old_as_the_window_is_forgotten(self) -> None:
         """The window is open at its far end."""

@@ -191,7 +191,9 @@ async def test_a_device_that_does_not_read_is_not_waited_for(
         group.start_soon(devices, {}, receive, send)
         await stuck.wait()
         await devices.aclose()
-    assert await devices.push("device", Payload("id", "channel", NotificationType.RAW, b"", None)) is PushResult.OFFLINE
+    assert (
+        await devices.push("device", Payload("id", "channel", NotificationType.RAW, b"", None, 3)) is PushResult.OFFLINE
+    )
 
 
 async def test_a_device_that_comes_too_late_is_sent_away(channels: Channels) -> None:

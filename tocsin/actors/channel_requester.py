@@ -176,7 +176,7 @@ class ChannelRequester(Actor):
         """Write first, then tell: nobody hears of a channel that is not on disk."""
         for channel in self._keep:
             await self._store.keep_channel(channel)
-            self._router.answer(m.ChannelOpened(channel.channel))
+            self._router.answer(m.ChannelOpened(channel.channel, channel.app))
         if self._drop:
             await self._store.drop_channels(self._drop)
         for name in self._drop:

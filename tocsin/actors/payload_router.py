@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from attrs import astuple
+
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.clock import Clock
+from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox
-from tocsin.persistence.store import REMEMBERED, DeadPayload, Store, StoredPayload
+from tocsin.persistence.store import REMEMBERED, Store, StoredPayload
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import encode
+from tocsin.protocol.conditions import AppSettings, Gate, Gates, HostState
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.lane import Lane
-from tocsin.protocol.values import DROPS, DropReason, Outcome
+from tocsin.protocol.values import DropReason, Outcome
 
 MAX_IN_FLIGHT = 1024
 """How many payloads of all channels together may be between the router and their handlers."""
@@ -36,25 +40,28 @@ class PayloadRouter(Actor):
         self._connection = connection
         self._supervisor = supervisor
         self._sequence = 0
-        self._channels: set[str] = set()
+        self._channels: dict[str, str] = {}
+        self._sinks: set[str] = set()
+        self._ready: set[str] = set()
+        self._gates = Gates()
         self._recent: dict[str, None] = {}
         self._lanes: dict[str, Lane] = {}
         self._in_flight: dict[int, Lane] = {}
         self._hungry: dict[str, Lane] = {}
         self._lost: list[str] = []
         self._quiet = False
-        self._accepted: list[StoredPayload] = []
+        self._release_parked = False
+        self._ledger = Ledger(store)
         self._acknowledged: list[str] = []
-        self._handled: list[int] = []
-        self._dead: list[DeadPayload] = []
         self._forward: list[bytes] = []
 
     async def start(self) -> None:
         """Find what was accepted and not ended; payloads of channels that are gone die now."""
+        await self._store.release(parked=True)
         inbox = await self._store.inbox()
         self._sequence = inbox.last_sequence
         self._recent = dict.fromkeys(inbox.recent_ids)
-        self._channels = {channel.channel for channel in await self._store.channels()}
+        self._channels = {channel.channel: channel.app for channel in await self._store.channels()}
         self._lost = [name for name in inbox.open_channels if name not in self._channels]
         await self._bury_lost()
 
@@ -69,29 +76,31 @@ class PayloadRouter(Actor):
         self._remember(message.id)
         self._sequence += 1
         sequence = self._sequence
-        reason = self._refusal(message)
-        on_its_way = reason is None and self._admit(message.channel, sequence)
-        self._accepted.append(
-            StoredPayload(
-                sequence, message.channel, message.id, message.type, message.body, int(on_its_way), message.expires
-            )
+        gate, reason = self._judge(message)
+        on_its_way = gate is Gate.PASS and self._admit(message.channel, sequence)
+        payload = StoredPayload(
+            sequence, message.channel, message.id, message.type, message.body, int(on_its_way), message.expires
         )
+        self._ledger.accept(payload)
         if reason is not None:
             self._bury(sequence, reason, "")
+        elif gate is Gate.HOLD and not self._gates.holds(self._channels[message.channel]):
+            self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
         elif on_its_way:
-            self._hand_on(self._accepted[-1])
+            self._hand_on(payload)
 
     # From the requester, the registry and the supervisor
 
     @receives(m.ChannelOpened)
     def channel_opened(self, message: m.ChannelOpened, _: bytes) -> None:
         """Payloads may come for that channel."""
-        self._channels.add(message.channel)
+        self._channels[message.channel] = message.app
+        self._reconsider(message.channel)
 
     @receives(m.ChannelLost)
     def channel_lost(self, message: m.ChannelLost, _: bytes) -> None:
         """Nobody can take the payloads of that channel any more."""
-        self._channels.discard(message.channel)
+        self._channels.pop(message.channel, None)
         self._lost.append(message.channel)
         lane = self._lanes.pop(message.channel, None)
         if lane is not None:
@@ -100,28 +109,69 @@ class PayloadRouter(Actor):
     @receives(m.SinkOpened)
     def sink_opened(self, message: m.SinkOpened, _: bytes) -> None:
         """Somebody takes the payloads of that channel."""
-        if message.channel in self._channels and not self._quiet:
-            lane = self._lanes.setdefault(message.channel, Lane(message.channel))
-            lane.open()
-            self._feed(lane)
+        self._sinks.add(message.channel)
+        self._reconsider(message.channel)
 
     @receives(m.SinkClosed)
     def sink_closed(self, message: m.SinkClosed, _: bytes) -> None:
-        """Nobody takes them any more; they wait."""
-        lane = self._lanes.get(message.channel)
+        """Nobody takes them in the foreground any more."""
+        self._sinks.discard(message.channel)
+        self._reconsider(message.channel)
+
+    @receives(m.AppReady)
+    def app_ready(self, message: m.AppReady, _: bytes) -> None:
+        """Whether there is somebody to do the app's background work."""
+        if message.ready:
+            self._ready.add(message.app)
+        else:
+            self._ready.discard(message.app)
+        for channel in [channel for channel, app in self._channels.items() if app == message.app]:
+            self._reconsider(channel)
+
+    @receives(m.Parked)
+    def parked(self, message: m.Parked, _: bytes) -> None:
+        """A payload waits for the background: its place in the window is free."""
+        self._ledger.park(message.sequence)
+        lane = self._in_flight.pop(message.sequence, None)
         if lane is not None:
-            lane.close()
+            lane.settle(came_back=False)
+            self._feed(lane)
+
+    # From the app's side, about the machine and the user
+
+    @receives(m.HostChanged)
+    def host_changed(self, message: m.HostChanged, frame: bytes) -> None:
+        """Judge by the new state from now on; what was held back is judged anew."""
+        self._gates.host = HostState(*astuple(message))
+        self._forward.append(frame)
+        self._gates_changed()
+
+    @receives(m.AppSettingsChanged)
+    def settings_changed(self, message: m.AppSettingsChanged, frame: bytes) -> None:
+        """Judge by what the user has decided."""
+        app, *settings = astuple(message)
+        self._gates.settings[app] = AppSettings(*settings)
+        self._forward.append(frame)
+        self._gates_changed()
+
+    @receives(m.CancelWork)
+    def cancel_work(self, _message: m.CancelWork, frame: bytes) -> None:
+        """Pass on what is for the supervisor, in order with the payloads."""
+        self._forward.append(frame)
 
     @receives(m.Settled)
     def settled(self, message: m.Settled, _: bytes) -> None:
         """A payload is no longer on its way: it was handled, it died, or it came back."""
         lane = self._in_flight.pop(message.sequence, None)
         if message.outcome is Outcome.HANDLED:
-            self._handled.append(message.sequence)
-        elif message.outcome is not Outcome.RETURNED:
-            self._bury(message.sequence, DROPS[message.outcome], message.detail)
+            self._ledger.handle(message.sequence)
+        elif message.reason is not None:
+            self._bury(message.sequence, message.reason, message.detail)
         elif message.channel not in self._channels:
             self._bury(message.sequence, DropReason.UNKNOWN_CHANNEL, "")
+        elif lane is None:
+            self._ledger.release(message.sequence)  # it was parked
+            self._look_again(message.channel)
         if lane is not None:
             lane.settle(came_back=message.outcome is Outcome.RETURNED)
             self._feed(lane)
@@ -134,7 +184,13 @@ class PayloadRouter(Actor):
                 lane.settle(came_back=True)
                 self._feed(lane)
             self._in_flight.clear()
+            self._release_parked = True
+            self._forward.append(encode(m.HostChanged(*astuple(self._gates.host))))
+            for app, settings in self._gates.settings.items():
+                self._forward.append(encode(m.AppSettingsChanged(app, *astuple(settings))))
         elif message.actor == "activator_registry":
+            self._sinks.clear()
+            self._ready.clear()
             for lane in self._lanes.values():
                 lane.close()
 
@@ -148,7 +204,10 @@ class PayloadRouter(Actor):
 
     async def flush(self) -> None:
         """Commit, then acknowledge, then hand on; then fetch for the lanes that have room."""
-        await self._commit()
+        await self._ledger.commit()
+        if self._release_parked:
+            await self._store.release(parked=True)
+            self._release_parked = False
         await self._bury_lost()
         for start in range(0, len(self._acknowledged), ACKNOWLEDGE_AT_ONCE):
             ids = tuple(self._acknowledged[start : start + ACKNOWLEDGE_AT_ONCE])
@@ -157,15 +216,8 @@ class PayloadRouter(Actor):
         await self._send_on()
         while self._hungry and len(self._in_flight) < MAX_IN_FLIGHT:
             await self._fetch(self._hungry.pop(next(iter(self._hungry))))
-            await self._commit()
+            await self._ledger.commit()
             await self._send_on()
-
-    async def _commit(self) -> None:
-        if self._accepted or self._handled or self._dead:
-            await self._store.commit(self._accepted, self._handled, self._dead)
-            self._accepted.clear()
-            self._handled.clear()
-            self._dead.clear()
 
     async def _send_on(self) -> None:
         with suppress(PlatformUnavailable):  # the platform stops: what is not on its way stays in the inbox
@@ -194,12 +246,41 @@ class PayloadRouter(Actor):
                 if sequence not in self._in_flight:
                     self._bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
         self._lost.clear()
-        await self._commit()
+        await self._ledger.commit()
 
-    def _refusal(self, message: m.Payload) -> DropReason | None:
-        if message.channel not in self._channels:
-            return DropReason.UNKNOWN_CHANNEL
-        return DropReason.EXPIRED if self._expired(message.expires) else None
+    def _judge(self, message: m.Payload) -> tuple[Gate, DropReason | None]:
+        app = self._channels.get(message.channel)
+        if app is None:
+            return Gate.DROP, DropReason.UNKNOWN_CHANNEL
+        if self._expired(message.expires):
+            return Gate.DROP, DropReason.EXPIRED
+        return self._gates.judge(app, message.priority)
+
+    def _gates_changed(self) -> None:
+        """Let what was held back be taken again, where the gates are open now."""
+        if not self._gates.host.energy_saver:
+            self._ledger.release_held()
+        for channel in self._channels:
+            self._reconsider(channel)
+            self._look_again(channel)
+
+    def _look_again(self, channel: str) -> None:
+        """Begin a lane anew: there may be payloads in the inbox that it has passed."""
+        lane = self._lanes.get(channel)
+        if lane is not None:
+            lane.begin_anew()
+            self._feed(lane)
+
+    def _reconsider(self, channel: str) -> None:
+        """Open or close a lane by whether there is somebody who takes its payloads."""
+        app = self._channels.get(channel)
+        taken = app is not None and (channel in self._sinks or app in self._ready) and not self._gates.holds(app)
+        if taken and not self._quiet:
+            lane = self._lanes.setdefault(channel, Lane(channel))
+            lane.open()
+            self._feed(lane)
+        elif channel in self._lanes:
+            self._lanes[channel].close()
 
     def _admit(self, channel: str, sequence: int) -> bool:
         """Let a payload into its lane, and tell whether it goes on from memory."""
@@ -215,7 +296,14 @@ class PayloadRouter(Actor):
 
     def _hand_on(self, payload: StoredPayload) -> None:
         delivery = m.Delivery(
-            payload.sequence, payload.channel, payload.id, payload.type, payload.body, payload.attempt, payload.expires
+            payload.sequence,
+            self._channels.get(payload.channel, ""),
+            payload.channel,
+            payload.id,
+            payload.type,
+            payload.body,
+            payload.attempt,
+            payload.expires,
         )
         self._forward.append(encode(delivery))
 
@@ -224,7 +312,7 @@ class PayloadRouter(Actor):
             self._hungry[lane.channel] = lane
 
     def _bury(self, sequence: int, reason: DropReason, detail: str) -> None:
-        self._dead.append(DeadPayload(sequence, reason, detail, self._clock.wall()))
+        self._ledger.bury(sequence, reason, detail, self._clock.wall())
 
     def _expired(self, expires: float | None) -> bool:
         return expires is not None and expires <= self._clock.wall()

@@ -1,53 +1,183 @@
-"""The deferral and cancellation supervisor: knows every payload that is with its app, and sees to it that it ends."""
+"""The deferral and cancellation supervisor: sees to it that every payload that is with an app comes to its end.
+
+Foreground handlers take the payloads of a channel one after the other, so the first in line is the one that runs, and
+only its budget counts. In the background each app does one piece of work at a time.
+"""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+
+from attrs import Factory, astuple, define
+
 from tocsin.actors.actor import Actor, receives
+from tocsin.actors.alarm import Alarm
+from tocsin.actors.clock import Clock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import messages as m
+from tocsin.protocol.activation import BUDGET, GRACE, CancellationReason
 from tocsin.protocol.codec import encode
-from tocsin.protocol.values import Outcome
+from tocsin.protocol.conditions import AppSettings, HostState, interruption
+from tocsin.protocol.deadlines import Deadlines
+from tocsin.protocol.delivery import OUTCOMES, TABLE, TERMINAL, Effect, Event, Phase, Tracked, returned
+from tocsin.protocol.machine import step
+from tocsin.protocol.values import DropReason, Outcome
+
+QUEUE_DEPTH = 1024
+"""How many payloads may wait for the background work of one app."""
+
+
+@define
+class _Background:
+    """The background work of one app: who does it, under which conditions, what runs and what waits."""
+
+    triggered: bool = False
+    session: str = ""
+    conditions: tuple[int, ...] = ()
+    cancel_on_condition_loss: bool = False
+    settings: AppSettings = Factory(AppSettings)
+    running: Tracked | None = None
+    queue: deque[Tracked] = Factory(deque)
 
 
 class Supervisor(Actor):
-    """Owns the payloads that are on their way to an app or with it."""
+    """Owns the payloads that are with an app or wait for its background work."""
 
     name = "supervisor"
 
-    def __init__(self, router: Mailbox, registry: Mailbox) -> None:
+    def __init__(self, clock: Clock, alarm: Alarm, router: Mailbox, registry: Mailbox) -> None:
         super().__init__()
+        self._clock = clock
+        self._alarm = alarm
         self._router = router
         self._registry = registry
-        self._running: dict[int, str] = {}
+        self._host = HostState()
+        self._tracked: dict[int, Tracked] = {}
+        self._lines: dict[str, deque[Tracked]] = {}
+        self._apps: dict[str, _Background] = {}
+        self._budgets = Deadlines(BUDGET)
+        self._graces = Deadlines(GRACE)
         self._down: list[bytes] = []
         self._up: list[bytes] = []
+        self._perform: dict[Effect, Callable[[Tracked], None]] = {
+            Effect.PARK: self._park,
+            Effect.ACTIVATE: self._activate,
+            Effect.START_BUDGET: lambda tracked: self._budgets.start(tracked, self._clock.monotonic()),
+            Effect.TELL_CANCEL: self._tell_cancel,
+            Effect.START_GRACE: lambda tracked: self._graces.start(tracked, self._clock.monotonic()),
+            Effect.TELL_ABORT: lambda tracked: self._down.append(encode(m.AbortDelivery(tracked.sequence))),
+            Effect.SETTLE: self._settle,
+        }
+
+    # From the router
 
     @receives(m.Delivery)
     def deliver(self, message: m.Delivery, frame: bytes) -> None:
-        """Let a payload go to its app."""
-        self._running[message.sequence] = message.channel
+        """Let a payload go to the app's foreground; its budget begins when it is the first in line."""
+        tracked = Tracked(message.sequence, message.app, message.channel, message.expires, frame)
+        self._tracked[message.sequence] = tracked
+        line = self._lines.setdefault(message.channel, deque())
+        line.append(tracked)
+        if len(line) == 1:
+            self._budgets.start(tracked, self._clock.monotonic())
         self._down.append(frame)
 
+    @receives(m.HostChanged)
+    def host_changed(self, message: m.HostChanged, _: bytes) -> None:
+        """Interrupt what may not go on, and begin what had to wait."""
+        before, self._host = self._host, HostState(*astuple(message))
+        for app, background in self._apps.items():
+            if background.running is not None:
+                lost = background.conditions if background.cancel_on_condition_loss else ()
+                self._cancel(background.running, interruption(before, self._host, background.settings, lost))
+            self._next_turn(app)
+
+    @receives(m.AppSettingsChanged)
+    def settings_changed(self, message: m.AppSettingsChanged, _: bytes) -> None:
+        """Note what the user has decided; work that is no longer allowed is interrupted."""
+        background = self._background(message.app)
+        _, *settings = astuple(message)
+        background.settings = AppSettings(*settings)
+        if not background.settings.background and background.running is not None:
+            self._cancel(background.running, CancellationReason.SYSTEM_POLICY)
+
+    @receives(m.CancelWork)
+    def cancel_work(self, message: m.CancelWork, _: bytes) -> None:
+        """Cancel what runs in the background for an app, or for all."""
+        for app, background in self._apps.items():
+            if background.running is not None and message.app in {app, ""}:
+                self._cancel(background.running, message.reason)
+
+    # From the registry and the apps
+
     @receives(m.NoSink)
-    def came_back(self, message: m.NoSink, _: bytes) -> None:
+    def nobody(self, message: m.NoSink, _: bytes) -> None:
         """There was nobody to take it."""
-        self._settle(message.sequence, Outcome.RETURNED, "")
+        tracked = self._tracked.get(message.sequence)
+        if tracked is None:
+            return
+        if tracked.phase in {Phase.CANCELING, Phase.ABORTING}:
+            self._step(tracked, Event.GIVEN_BACK)
+        elif tracked.phase is Phase.OFFERED and self._activatable(tracked.app):
+            self._step(tracked, Event.NOBODY_ACTIVATABLE)
+        else:
+            self._step(tracked, Event.NOBODY)
 
     @receives(m.Returned)
     def returned(self, message: m.Returned, _: bytes) -> None:
-        """The app is through with it."""
-        self._settle(message.sequence, message.outcome, message.detail)
+        """The app is through with it; handled late is handled all the same."""
+        tracked = self._tracked.get(message.sequence)
+        if tracked is None:
+            if message.outcome is Outcome.HANDLED:
+                self._up.append(encode(m.Settled(message.sequence, "", Outcome.HANDLED, None, "")))
+            return
+        if message.detail:
+            tracked.detail = message.detail
+        if tracked.reason is None and message.outcome is Outcome.HANDLER_FAILED:
+            tracked.reason = DropReason.HANDLER_FAILED
+        self._step(tracked, returned(tracked.phase, message.outcome, activatable=self._activatable(tracked.app)))
+
+    @receives(m.ActivatorChanged)
+    def activator_changed(self, message: m.ActivatorChanged, _: bytes) -> None:
+        """Note who does an app's background work; what waits for work that nobody will do goes back to the inbox."""
+        background = self._background(message.app)
+        background.triggered, background.session = message.triggered, message.session
+        background.conditions = message.conditions
+        background.cancel_on_condition_loss = message.cancel_on_condition_loss
+        if message.aborted and background.running is not None:
+            self._cancel(background.running, CancellationReason.ABORT)
+        if not message.triggered:
+            for tracked in list(background.queue):
+                self._step(tracked, Event.GIVEN_BACK)
+        self._up.append(encode(m.AppReady(message.app, message.triggered and bool(message.session))))
+        self._next_turn(message.app)
 
     @receives(m.SinkOpened, m.SinkClosed)
     def pass_up(self, _message: m.SinkOpened | m.SinkClosed, frame: bytes) -> None:
         """What the registry says of sinks is for the router, in order with the outcomes."""
         self._up.append(frame)
 
+    # From the kernel
+
+    @receives(m.AlarmRang)
+    def ring(self, _message: m.AlarmRang, _: bytes) -> None:
+        """Cancel what has used up its budget, and cut off what has used up its grace."""
+        now = self._clock.monotonic()
+        for tracked in self._graces.take_due(now):
+            self._step(tracked, Event.GRACE_OVER)
+        for tracked in self._budgets.take_due(now):
+            self._cancel(tracked, CancellationReason.EXECUTION_TIME_EXCEEDED)
+
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
         """A router that begins anew hands its payloads on again."""
         if message.actor == self._router.name:
-            self._running.clear()
+            self._tracked.clear()
+            self._lines.clear()
+            for background in self._apps.values():
+                background.running = None
+                background.queue.clear()
 
     async def flush(self) -> None:
         """Outcomes go up before payloads go down: room is made before it is taken."""
@@ -57,9 +187,101 @@ class Supervisor(Actor):
         for frame in self._down:
             await self._registry.put(frame)
         self._down.clear()
+        self._alarm.set(_earliest(self._budgets.next(), self._graces.next()))
 
-    def _settle(self, sequence: int, outcome: Outcome, detail: str) -> None:
-        """Report an outcome, also one of a payload that was given up: handled late is handled all the same."""
-        channel = self._running.pop(sequence, "")
-        if channel or outcome is Outcome.HANDLED:
-            self._up.append(encode(m.Settled(sequence, channel, outcome, detail)))
+    def _background(self, app: str) -> _Background:
+        return self._apps.setdefault(app, _Background())
+
+    def _activatable(self, app: str) -> bool:
+        background = self._apps.get(app)
+        return background is not None and background.triggered and background.settings.background
+
+    def _cancel(self, tracked: Tracked, reason: CancellationReason | None) -> None:
+        if reason is not None and tracked.phase in {Phase.OFFERED, Phase.ACTIVATED}:
+            tracked.cancellation = reason
+            tracked.reason = DropReason[reason.name]
+            self._step(tracked, Event.CANCEL)
+
+    def _next_turn(self, app: str) -> None:
+        """Begin with the first payload that waits, if somebody can do the work, nothing runs and the conditions hold."""
+        background = self._apps.get(app)
+        if background is None or background.running is not None or not background.session:
+            return
+        if not background.settings.background or not self._host.meets_all(background.conditions):
+            return
+        while background.queue and background.running is None:
+            tracked = background.queue[0]
+            expired = tracked.expires is not None and tracked.expires <= self._clock.wall()
+            self._step(tracked, Event.EXPIRED if expired else Event.TURN)
+
+    def _step(self, tracked: Tracked, event: Event) -> None:
+        before = tracked.phase
+        tracked.phase, effects = step(TABLE, before, event)
+        tracked.deadline = 0.0
+        self._leave(tracked, before)
+        for effect in effects:
+            self._perform[effect](tracked)
+        if tracked.phase in TERMINAL:
+            self._next_turn(tracked.app)
+
+    def _leave(self, tracked: Tracked, before: Phase) -> None:
+        """Take a payload out of where it stood, if it stands there no more."""
+        background = self._apps.get(tracked.app)
+        if before is Phase.QUEUED and background is not None:
+            background.queue.remove(tracked)
+        elif tracked.phase in TERMINAL and background is not None and background.running is tracked:
+            background.running = None
+        elif tracked.phase in TERMINAL or tracked.phase is Phase.QUEUED:
+            self._leave_line(tracked)
+
+    def _leave_line(self, tracked: Tracked) -> None:
+        """Let the next in line begin, if the first has left."""
+        line = self._lines.get(tracked.channel)
+        if line is None or tracked not in line:
+            return
+        first = line[0] is tracked
+        line.remove(tracked)
+        if not line:
+            del self._lines[tracked.channel]
+        elif first:
+            self._budgets.start(line[0], self._clock.monotonic())
+
+    def _park(self, tracked: Tracked) -> None:
+        self._up.append(encode(m.Parked(tracked.sequence, tracked.channel)))
+        background = self._background(tracked.app)
+        background.queue.append(tracked)
+        if len(background.queue) > QUEUE_DEPTH:
+            tracked.reason = DropReason.QUEUE_FULL
+            self._step(tracked, Event.OVERFLOW)
+        else:
+            self._next_turn(tracked.app)
+
+    def _activate(self, tracked: Tracked) -> None:
+        background = self._background(tracked.app)
+        background.running = tracked
+        self._down.append(encode(m.Activation(tracked.sequence, background.session, tracked.frame)))
+
+    def _tell_cancel(self, tracked: Tracked) -> None:
+        assert tracked.cancellation is not None  # noqa: S101  # see _cancel
+        self._down.append(encode(m.CancelDelivery(tracked.sequence, tracked.cancellation)))
+
+    def _settle(self, tracked: Tracked) -> None:
+        """Report the end of a payload."""
+        del self._tracked[tracked.sequence]
+        outcome = OUTCOMES[tracked.phase]
+        reason = self._reason(tracked) if outcome is Outcome.DROPPED else None
+        detail = tracked.detail if reason is not None else ""
+        self._up.append(encode(m.Settled(tracked.sequence, tracked.channel, outcome, reason, detail)))
+
+    def _reason(self, tracked: Tracked) -> DropReason:
+        if tracked.phase is Phase.EXPIRED:
+            return DropReason.EXPIRED
+        if tracked.reason is not None:
+            return tracked.reason
+        background = self._apps.get(tracked.app)
+        denied = background is not None and background.triggered and not background.settings.background
+        return DropReason.BACKGROUND_DENIED if denied else DropReason.NOT_HANDLED
+
+
+def _earliest(*moments: float | None) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)

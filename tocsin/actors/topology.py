@@ -59,6 +59,12 @@ FROM_APPS: dict[type[m.Message], str] = {
     m.CloseChannel: "channel_requester",
     m.AttachSink: "activator_registry",
     m.DetachSink: "activator_registry",
+    m.LeaveSession: "activator_registry",
+    m.RegisterActivator: "activator_registry",
+    m.UnregisterActivators: "activator_registry",
+    m.HostChanged: "payload_router",
+    m.AppSettingsChanged: "payload_router",
+    m.CancelWork: "payload_router",
     m.Returned: "supervisor",
 }
 """What an app may send, and who takes it."""
@@ -95,8 +101,8 @@ class Platform:
             actor.mailbox.name: actor
             for actor in (
                 runner(router, lambda _: PayloadRouter(store, clock, connection, supervisor)),
-                runner(supervisor, lambda _: Supervisor(router, registry)),
-                runner(registry, lambda _: ActivatorRegistry(sessions, supervisor)),
+                runner(supervisor, lambda alarm: Supervisor(clock, alarm, router, registry)),
+                runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
                 runner(requester, lambda _: ChannelRequester(store, sessions, connection, scheduler, router)),
                 runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
             )

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+from tocsin.api.deferral import Deferral, caller
+from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.messages import Delivery
 from tocsin.protocol.values import NotificationType
+
+CanceledHandler = Callable[[CancellationReason], Awaitable[Any] | Any]
+"""What is called when the work on a payload is cancelled: sync or async."""
 
 
 class PushNotificationReceivedEventArgs:
     """A payload that has arrived (WinRT class of the same name)."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, *, background: bool = False) -> None:
         self._delivery = delivery
+        self._background = background
         self._handled: bool | None = None
+        self._ended = False
+        self._cancellation: CancellationReason | None = None
+        self._canceled: list[CanceledHandler] = []
+        self._deferrals: dict[Deferral, None] = {}
+        self._completed: anyio.Event | None = None
 
     @property
     def payload(self) -> bytes:
@@ -35,17 +52,59 @@ class PushNotificationReceivedEventArgs:
 
     @property
     def handled(self) -> bool:
-        """Whether the app is done with it: false until a handler says so."""
+        """Whether the app is done with it: false until a handler says so. In the foreground only.
+
+        :raises IllegalCall: background work has no say in it: it handles the payload by ending (E_ILLEGAL_METHOD_CALL).
+        """
+        self._foreground_only()
         return bool(self._handled)
 
     @handled.setter
     def handled(self, value: bool) -> None:
+        self._foreground_only()
         self._handled = bool(value)
+
+    @property
+    def cancellation(self) -> CancellationReason | None:
+        """Why the work was cancelled; None while it was not."""
+        return self._cancellation
+
+    def get_deferral(self) -> Deferral:
+        """Keep the work open after the handler has returned, until the deferral is completed; there may be several.
+
+        The work's budget of 30 seconds is not extended. Take it before the first await.
+
+        :raises IllegalCall: the work on this payload has ended.
+        """
+        if self._ended:
+            raise IllegalCall("the work on this payload has ended: take a deferral before the handler returns")
+        deferral = Deferral(self._complete, caller(1))
+        self._deferrals[deferral] = None
+        return deferral
+
+    def canceled(self, handler: CanceledHandler) -> None:
+        """Call the handler, with the reason, when the work is cancelled; 5 seconds later it is cut off.
+
+        One that is attached after that is called at once.
+        """
+        if self._cancellation is None:
+            self._canceled.append(handler)
+        else:
+            handler(self._cancellation)
 
     @property
     def undecided(self) -> bool:
         """Whether no handler has set ``handled`` yet, either way."""
         return self._handled is None
+
+    def _foreground_only(self) -> None:
+        if self._background:
+            raise IllegalCall("Background activation cannot call this.")
+
+    def _complete(self, deferral: Deferral) -> None:
+        self._deferrals.pop(deferral, None)
+        if not self._deferrals and self._completed is not None:
+            self._completed.set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.type} {len(self.payload)} bytes, attempt {self.attempt}>"

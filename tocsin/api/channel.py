@@ -11,7 +11,6 @@ import anyio
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.receiver import Abandoned, PushHandler
 from tocsin.api.session import Session
-from tocsin.protocol import messages as m
 from tocsin.protocol.errors import ChannelClosed, NotFound
 
 
@@ -100,9 +99,7 @@ class PushNotificationChannel:
         """
         if self._session.is_lost(self._name):
             raise ChannelClosed("the channel is closed already")
-        number = self._session.number()
-        await self._session.ask(m.CloseChannel(self._session.name, number, self._app, self._name), number)
-        self._session.lose(self._name)
+        await self._session.close_channel(self._app, self._name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name} of {self._app}, expires {self._expires:%Y-%m-%d %H:%M} UTC>"

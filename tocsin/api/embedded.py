@@ -14,6 +14,7 @@ import anyio
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.tasks import task_group
 from tocsin.actors.topology import Platform, open_platform
+from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.manager import PushNotificationManager, Registration
 from tocsin.api.session import Session
 from tocsin.persistence.state import state_folder
@@ -27,7 +28,7 @@ MAX_APP_NAME = 128
 
 @asynccontextmanager
 async def embedded(
-    app: str, state: Path | str, service: str | None = None, *, port: int = 0
+    app: str, state: Path | str, service: str | None = None, *, port: int = 0, manifest: Path | str | None = None
 ) -> AsyncIterator[PushNotificationManager]:
     """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
 
@@ -37,6 +38,7 @@ async def embedded(
     :param service: the URL of a push service (``http://`` or ``https://``); None runs one here, which needs
         ``pip install 'tocsin[service]'``.
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
+    :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
     :raises StateUnavailable: the state folder is in use, unwritable, corrupt, or of a newer version.
@@ -46,6 +48,7 @@ async def embedded(
     _check_event_loop()
     if not 0 <= port <= 65535:
         raise InvalidArgument(f"a port is a number from 0 to 65535, not {port}")
+    identity = Identity() if manifest is None else read_manifest(Path(manifest))
     foreign = None if service is None else _device_url(service)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(state_folder(Path(state)))
@@ -56,7 +59,7 @@ async def embedded(
         dial: Dial = partial(dial_websocket, device_url)
         platform = await stack.enter_async_context(open_platform(folder, dial))
         session = await stack.enter_async_context(open_session(platform, f"{app}/1"))
-        yield PushNotificationManager(session, app, registration)
+        yield PushNotificationManager(session, app, registration, identity)
 
 
 @asynccontextmanager

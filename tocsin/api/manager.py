@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from attrs import field, frozen
 
 from tocsin.api.channel import PushNotificationChannel
+from tocsin.api.conditions import Conditions
+from tocsin.api.identity import Identity
 from tocsin.api.operation import CreateChannelOperation
+from tocsin.api.receiver import PushHandler
 from tocsin.api.session import Session
 from tocsin.protocol import messages as m
+from tocsin.protocol.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.channel_request import parse_remote_id
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.registration import is_supported
 
 
 @frozen
@@ -29,13 +37,28 @@ class Registration:
     """The port that the service had before, where it was taken and another was chosen; earlier URIs are void then."""
 
 
+@frozen
+class ChannelRevoked:
+    """A channel that the service has taken back, and the request for a new one that is under way."""
+
+    uri: str
+    operation: CreateChannelOperation
+
+
 class PushNotificationManager:
     """One app's access to push; made by :func:`tocsin.embedded`."""
 
-    def __init__(self, session: Session, app: str, registration: Registration | None) -> None:
+    def __init__(
+        self, session: Session, app: str, registration: Registration | None, identity: Identity | None = None
+    ) -> None:
         self._session = session
         self._app = app
         self._registration = registration
+        self._identity = identity or Identity()
+        self._conditions = Conditions(session, app)
+        self._granted: dict[str, tuple[str, str]] = {}
+        self._revoked: list[Callable[[ChannelRevoked], Any]] = []
+        session.on_revoked = self._channel_revoked
 
     @property
     def app(self) -> str:
@@ -43,9 +66,77 @@ class PushNotificationManager:
         return self._app
 
     @property
+    def identity(self) -> Identity:
+        """Whether the app is packaged, and what its manifest says."""
+        return self._identity
+
+    @property
     def registration(self) -> Registration | None:
         """The registration at the embedded service; None where the service is somebody else's."""
         return self._registration
+
+    @property
+    def conditions(self) -> Conditions:
+        """The state of the machine and the user's settings for the app, to be looked at and set."""
+        return self._conditions
+
+    # Activators
+
+    def is_activator_supported(self, activators: Activators) -> bool:
+        """Tell whether this app may register these activators.
+
+        Packaged apps (those with a manifest) have PUSH_TRIGGER and COM_ACTIVATOR, others PROTOCOL_ACTIVATOR.
+
+        :raises InvalidArgument: no flag at all, or PROTOCOL_ACTIVATOR together with others.
+        """
+        return is_supported(Activators(activators), packaged=self._identity.packaged)
+
+    async def register_activator(
+        self, info: PushNotificationActivationInfo, handler: PushHandler | None = None
+    ) -> None:
+        """Register what wakes the app in the background, and the handler that does the work in this process.
+
+        The handler, sync or async, gets the payloads that no foreground handler has handled, one at a time, when the
+        conditions hold. It handles a payload by returning, and by completing the deferrals that it took.
+
+        :raises InvalidArgument: the activators are not supported, combined wrongly, or registered already, or the
+            CLSID is missing or another than before; what was registered stays.
+        """
+        if not isinstance(info, PushNotificationActivationInfo):
+            raise InvalidArgument(f"register a PushNotificationActivationInfo, not {info!r}")
+        question = m.RegisterActivator(
+            self._session.name,
+            self._session.number(),
+            self._app,
+            self._identity.packaged,
+            int(info.activators),
+            str(info.task_clsid),
+            info.conditions,
+            info.cancel_on_condition_loss,
+            handler is not None,
+        )
+        await self._session.register(question, handler)
+
+    async def unregister_activator(self, activators: Activators) -> None:
+        """Unregister activators that this process has registered, in the order of their flags; work is cancelled.
+
+        No flag at all is no error.
+
+        :raises NotFound: one of them is not registered; those before it are unregistered (ERROR_NOT_FOUND).
+        """
+        await self._unregister(Activators(activators), every=False)
+
+    async def unregister_all_activators(self) -> None:
+        """Unregister all activators of the app, also those of earlier processes; that there are none is no error."""
+        await self._unregister(Activators.UNDEFINED, every=True)
+
+    async def _unregister(self, activators: Activators, *, every: bool) -> None:
+        number = self._session.number()
+        await self._session.unregister(
+            m.UnregisterActivators(self._session.name, number, self._app, int(activators), every)
+        )
+
+    # Channels
 
     def create_channel(self, remote_id: str | UUID) -> CreateChannelOperation:
         """Request a channel; the request runs at once, whether awaited or not.
@@ -54,7 +145,25 @@ class PushNotificationManager:
         :raises InvalidArgument: it is not a GUID, or the null GUID (E_INVALIDARG).
         :raises Busy: too many requests are waiting.
         """
-        return CreateChannelOperation(self._session, self._app, str(parse_remote_id(remote_id)), self._channel)
+        guid = str(parse_remote_id(remote_id))
 
-    def _channel(self, done: m.CreateChannelDone) -> PushNotificationChannel:
-        return PushNotificationChannel(self._session, self._app, done.channel, done.uri, done.expires)
+        def channel(done: m.CreateChannelDone) -> PushNotificationChannel:
+            self._granted[done.channel] = (done.uri, guid)
+            return PushNotificationChannel(self._session, self._app, done.channel, done.uri, done.expires)
+
+        return CreateChannelOperation(self._session, self._app, guid, channel)
+
+    def add_channel_revoked(self, handler: Callable[[ChannelRevoked], Any]) -> None:
+        """Call the handler, which must not wait, when the service takes a channel back.
+
+        A new channel has been requested by then: its operation comes with the call.
+        """
+        self._revoked.append(handler)
+
+    def _channel_revoked(self, channel: str) -> None:
+        granted = self._granted.pop(channel, None)
+        if granted is not None:
+            uri, remote_id = granted
+            revoked = ChannelRevoked(uri, self.create_channel(remote_id))
+            for handler in self._revoked:
+                handler(revoked)

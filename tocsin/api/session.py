@@ -13,6 +13,7 @@ from tocsin.actors.mailbox import Mailbox
 from tocsin.api.receiver import PushHandler, Receiver
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
+from tocsin.protocol.activation import Activators
 from tocsin.protocol.codec import decode
 from tocsin.protocol.values import Outcome
 
@@ -67,14 +68,21 @@ class Session:
         self._working = 0
         self._idle = anyio.Event()
         self._lost: set[str] = set()
-        self._on_lost: list[Callable[[str], None]] = []
+        self._closing: set[str] = set()
+        self._background: Receiver | None = None
+        self._registered: list[m.RegisterActivator] = []
+        self.on_revoked: Callable[[str], None] | None = None
+        """Called with the name of a channel that the app has lost without closing it."""
         self._takes: dict[type[m.Message], Callable[[Any], None]] = {
             m.Delivery: self._deliver,
+            m.Activation: self._activate,
+            m.CancelDelivery: self._cancel,
+            m.AbortDelivery: self._abort,
             m.Done: self._answered,
             m.Failed: self._answered,
             m.CreateChannelProgress: self._listened,
             m.CreateChannelDone: self._listened,
-            m.ChannelLost: lambda message: self.lose(message.channel),
+            m.ChannelLost: self._channel_lost,
             m.ActorRestarted: self._peer_restarted,
         }
 
@@ -120,8 +128,7 @@ class Session:
             raise errors.ChannelClosed("the channel is closed; request another")
         receiver = self._receivers.get(channel)
         if receiver is None:
-            receiver = self._receivers[channel] = Receiver(channel, self.port.answer)
-            self._tasks.start_soon(self._work, receiver, name=f"handlers of {channel}")
+            receiver = self._receivers[channel] = self._start(Receiver(channel, self.port.answer, self._tasks))
         token = self.number()
         receiver.handlers[token] = handler
         if len(receiver.handlers) == 1:
@@ -139,6 +146,51 @@ class Session:
         if not receiver.handlers:
             self.port.answer(m.DetachSink(self.name, token, channel))
             receiver.give_back()
+
+    async def register(self, question: m.RegisterActivator, handler: PushHandler | None) -> None:
+        """Register activators of the app, with the handler that does its background work.
+
+        :raises PushError: they cannot be registered; the handler from before stays.
+        """
+        before = self._background.handlers.get(0) if self._background else None
+        if handler is not None:
+            if self._background is None:
+                self._background = self._start(
+                    Receiver("background work", self.port.answer, self._tasks, background=True)
+                )
+            self._background.handlers[0] = handler
+        try:
+            await self.ask(question, question.request)
+        except errors.PushError:
+            if self._background is not None and before is not None:
+                self._background.handlers[0] = before
+            raise
+        self._registered = [*self._registered, question]
+
+    async def unregister(self, question: m.UnregisterActivators) -> None:
+        """Unregister activators of the app.
+
+        :raises NotFound: one of them is not registered by this process.
+        """
+        self._registered = [
+            each
+            for each in self._registered
+            if not question.every and not Activators(each.activators) & Activators(question.activators)
+        ]
+        await self.ask(question, question.request)
+
+    async def close_channel(self, app: str, channel: str) -> None:
+        """Close a channel; that the app loses it is no revocation.
+
+        :raises PushError: it could not be closed.
+        """
+        number = self.number()
+        self._closing.add(channel)
+        try:
+            await self.ask(m.CloseChannel(self.name, number, app, channel), number)
+        finally:
+            self._closing.discard(channel)
+        self.lose(channel)
 
     def is_lost(self, channel: str) -> bool:
         """Whether the channel was closed or revoked."""
@@ -160,13 +212,20 @@ class Session:
 
     async def close(self) -> None:
         """Give back what no handler has begun with, and let those that run finish, for ``CLOSE_GRACE`` at most."""
-        for channel, receiver in self._receivers.items():
-            self.port.answer(m.DetachSink(self.name, 0, channel))
+        self.port.answer(m.LeaveSession(self.name))
+        for receiver in self._all_receivers():
             receiver.close()
         if self._working:
             with anyio.move_on_after(CLOSE_GRACE):
                 await self._idle.wait()
         self._mailbox.close()
+
+    def _start(self, receiver: Receiver) -> Receiver:
+        self._tasks.start_soon(self._work, receiver, name=f"handlers of {receiver.name}")
+        return receiver
+
+    def _all_receivers(self) -> list[Receiver]:
+        return [*self._receivers.values(), *([self._background] if self._background else [])]
 
     async def _work(self, receiver: Receiver) -> None:
         self._working += 1
@@ -183,6 +242,27 @@ class Session:
             self.port.answer(m.Returned(delivery.sequence, Outcome.RETURNED, ""))
         else:
             receiver.offer(delivery)
+
+    def _activate(self, message: m.Activation) -> None:
+        delivery = decode(message.delivery)
+        if self._background is None or not isinstance(delivery, m.Delivery):
+            self.port.answer(m.Returned(message.sequence, Outcome.RETURNED, ""))
+        else:
+            self._background.offer(delivery)
+
+    def _cancel(self, message: m.CancelDelivery) -> None:
+        for receiver in self._all_receivers():
+            receiver.cancel(message.sequence, message.reason)
+
+    def _abort(self, message: m.AbortDelivery) -> None:
+        for receiver in self._all_receivers():
+            receiver.abort(message.sequence)
+
+    def _channel_lost(self, message: m.ChannelLost) -> None:
+        if message.channel not in self._lost:
+            self.lose(message.channel)
+            if self.on_revoked is not None and message.channel not in self._closing:
+                self.on_revoked(message.channel)
 
     def _answered(self, message: m.Done | m.Failed) -> None:
         asked = self._asked.get(message.request)
@@ -201,6 +281,8 @@ class Session:
             for channel, receiver in self._receivers.items():
                 if receiver.handlers:
                     self.port.answer(m.AttachSink(self.name, 0, channel))
+            for question in self._registered:
+                self.port.answer(question)
         elif message.actor == "channel_requester":
             for listener in list(self._listeners.values()):
                 listener.resume()

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tocsin.persistence.database import Database, Statement, open_database
-from tocsin.persistence.store import REMEMBERED, DeadPayload, Inbox, StoredChannel, StoredPayload
+from tocsin.persistence.store import (
+    REMEMBERED,
+    Changes,
+    DeadLetter,
+    Inbox,
+    StoredActivator,
+    StoredChannel,
+    StoredPayload,
+)
 from tocsin.protocol.values import NotificationType
 
 MIGRATIONS = (
@@ -25,6 +33,15 @@ MIGRATIONS = (
             body BLOB NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, at REAL NOT NULL
         )""",
     ),
+    (
+        """CREATE TABLE activator (
+            app TEXT NOT NULL, activator INTEGER NOT NULL, clsid TEXT NOT NULL, conditions TEXT NOT NULL,
+            cancel_on_condition_loss INTEGER NOT NULL, PRIMARY KEY (app, activator)
+        ) WITHOUT ROWID""",
+        # open: 1 may be taken, 2 waits for the background, 3 is held back by a gate, 0 has ended
+        "DROP INDEX inbox_open",
+        "CREATE INDEX inbox_open ON inbox (channel, sequence) WHERE open = 1",
+    ),
 )
 
 _ACCEPT = "INSERT INTO inbox (sequence, channel, id, type, body, attempt, expires) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -34,10 +51,20 @@ _BURY = (
     "INSERT OR IGNORE INTO dead_letter (sequence, channel, id, type, body, attempt, reason, detail, at)"
     " SELECT sequence, channel, id, type, body, attempt, ?, ?, ? FROM inbox WHERE sequence = ? AND open"
 )
+_SET_OPEN = "UPDATE inbox SET open = ? WHERE sequence = ? AND open"
+_MAY_BE_TAKEN, _PARKED, _HELD = 1, 2, 3
+_KEEP_ACTIVATOR = (
+    "INSERT OR REPLACE INTO activator (app, activator, clsid, conditions, cancel_on_condition_loss)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+_DEAD_LETTERS = (
+    "SELECT d.sequence, coalesce(c.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
+    " FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel ORDER BY d.sequence DESC LIMIT ?"
+)
 _FORGET = "DELETE FROM inbox WHERE NOT open AND sequence <= (SELECT max(sequence) FROM inbox) - ?"
 _TAKE = (
     "SELECT sequence, channel, id, type, body, attempt + 1, expires FROM inbox"
-    " WHERE open AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+    " WHERE open = 1 AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 )
 _KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"
 _FORGET_EVERY = 1024
@@ -91,17 +118,41 @@ class SqliteStore:
         waiting = await self._database.read("SELECT DISTINCT channel FROM inbox WHERE open")
         return Inbox(last[0][0], tuple(row[0] for row in reversed(recent)), tuple(row[0] for row in waiting))
 
-    async def commit(
-        self, accepted: Sequence[StoredPayload], handled: Sequence[int], dead: Sequence[DeadPayload]
-    ) -> None:
-        """Add payloads, and end others as handled or dead, in one transaction."""
+    async def activators(self) -> list[StoredActivator]:
+        """Return all activators."""
+        rows = await self._database.read(
+            "SELECT app, activator, clsid, conditions, cancel_on_condition_loss FROM activator"
+        )
+        return [
+            StoredActivator(app, activator, clsid, tuple(map(int, conditions.split())), bool(cancel))
+            for app, activator, clsid, conditions, cancel in rows
+        ]
+
+    async def keep_activator(self, activator: StoredActivator) -> None:
+        """Add or replace an activator of an app."""
+        conditions = " ".join(map(str, map(int, activator.conditions)))
+        cancel = activator.cancel_on_condition_loss
+        row = (activator.app, activator.activator, activator.clsid, conditions, cancel)
+        await self._database.write((_KEEP_ACTIVATOR, [row]))
+
+    async def drop_activator(self, app: str, activator: int) -> None:
+        """Forget an activator of an app."""
+        await self._database.write(("DELETE FROM activator WHERE app = ? AND activator = ?", [(app, activator)]))
+
+    async def commit(self, changes: Changes) -> None:
+        """Change the inbox in one transaction."""
         statements: list[Statement] = []
-        if accepted:
-            rows = [(p.sequence, p.channel, p.id, str(p.type), p.body, p.attempt, p.expires) for p in accepted]
+        if changes.accepted:
+            rows = [(p.sequence, p.channel, p.id, str(p.type), p.body, p.attempt, p.expires) for p in changes.accepted]
             statements.append((_ACCEPT, rows))
-        if dead:
-            statements.append((_BURY, [(str(d.reason), d.detail, d.at, d.sequence) for d in dead]))
-        ended = [*handled, *(d.sequence for d in dead)]
+        moved = [(_HELD, sequence) for sequence in changes.held]
+        moved += [(_PARKED, sequence) for sequence in changes.parked]
+        moved += [(_MAY_BE_TAKEN, sequence) for sequence in changes.released]
+        if moved:
+            statements.append((_SET_OPEN, moved))
+        if changes.dead:
+            statements.append((_BURY, [(str(d.reason), d.detail, d.at, d.sequence) for d in changes.dead]))
+        ended = [*changes.handled, *(d.sequence for d in changes.dead)]
         if ended:
             statements.append((_END, [(sequence,) for sequence in ended]))
             self._ended += len(ended)
@@ -109,6 +160,15 @@ class SqliteStore:
             statements.append((_FORGET, [(REMEMBERED,)]))
             self._ended = 0
         await self._database.write(*statements)
+
+    async def release(self, *, parked: bool) -> None:
+        """Let all payloads that are held, or also those that are parked, be taken again."""
+        least = _PARKED if parked else _HELD
+        await self._database.write(("UPDATE inbox SET open = ? WHERE open >= ?", [(_MAY_BE_TAKEN, least)]))
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return the newest dead payloads, the newest first."""
+        return [DeadLetter(*row) for row in await self._database.read(_DEAD_LETTERS, (limit,))]
 
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""

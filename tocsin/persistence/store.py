@@ -38,6 +38,51 @@ class StoredPayload:
 
 
 @frozen
+class StoredActivator:
+    """An activator that wakes its app also after the process that registered it has left."""
+
+    app: str
+    activator: int
+    clsid: str
+    conditions: tuple[int, ...]
+    cancel_on_condition_loss: bool
+
+
+@frozen
+class Changes:
+    """What one commit does to the inbox, in this order."""
+
+    accepted: Sequence[StoredPayload] = ()
+    held: Sequence[int] = ()
+    """Payloads that a gate holds back: they are open, but not to be taken until they are released."""
+    parked: Sequence[int] = ()
+    """Payloads that wait for the background: as those held."""
+    released: Sequence[int] = ()
+    """Held or parked payloads that may be taken again."""
+    handled: Sequence[int] = ()
+    dead: Sequence[DeadPayload] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.accepted, self.held, self.parked, self.released, self.handled, self.dead))
+
+
+@frozen
+class DeadLetter:
+    """A dead payload, as it is listed."""
+
+    sequence: int
+    app: str
+    channel: str
+    id: str
+    type: str
+    body: bytes
+    attempt: int
+    reason: str
+    detail: str
+    at: float
+
+
+@frozen
 class DeadPayload:
     """A payload that ended without being handled; ``at`` in seconds since the epoch."""
 
@@ -86,10 +131,28 @@ class Store(Protocol):
         """Look at the inbox, on start."""
         ...
 
-    async def commit(
-        self, accepted: Sequence[StoredPayload], handled: Sequence[int], dead: Sequence[DeadPayload]
-    ) -> None:
-        """Add payloads, and end others as handled or dead, in one transaction."""
+    async def activators(self) -> list[StoredActivator]:
+        """Return all activators."""
+        ...
+
+    async def keep_activator(self, activator: StoredActivator) -> None:
+        """Add or replace an activator of an app."""
+        ...
+
+    async def drop_activator(self, app: str, activator: int) -> None:
+        """Forget an activator of an app."""
+        ...
+
+    async def commit(self, changes: Changes) -> None:
+        """Change the inbox in one transaction."""
+        ...
+
+    async def release(self, *, parked: bool) -> None:
+        """Let all payloads that are held, or also those that are parked, be taken again."""
+        ...
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return the newest dead payloads, the newest first."""
         ...
 
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:

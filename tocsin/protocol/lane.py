@@ -102,6 +102,11 @@ class Lane:
         """Nobody takes its payloads any more."""
         self._step(Event.CLOSED)
 
+    def begin_anew(self) -> None:
+        """Look at the whole inbox again, when nothing is on its way any more: payloads it has passed are open again."""
+        self._step(Event.CAME_BACK)
+        self._look_whether_empty()
+
     def accept(self, sequence: int) -> bool:
         """Let a payload go on from memory, if the lane is caught up and has room; else tell that it does not."""
         if self.phase is Phase.CAUGHT_UP and self.in_flight < WINDOW:

@@ -46,18 +46,37 @@ class Outcome(IntEnum):
     """The app went away before it had finished: the payload waits for its next handler."""
     NOT_HANDLED = 2
     HANDLER_FAILED = 3
+    DROPPED = 4
+    """It has ended without being handled, for a reason that is told beside it."""
 
 
 @unique
 class DropReason(StrEnum):
     """Why a payload ended without being handled; each is kept and counted."""
 
+    CLOUD_DISABLED = "cloud_disabled"
+    """Group policy forbids notifications from the network."""
+    NOTIFICATIONS_DISABLED = "notifications_disabled"
+    """The user has switched the app's notifications off."""
     EXPIRED = "expired"
-    NOT_HANDLED = "not_handled"
-    HANDLER_FAILED = "handler_failed"
     UNKNOWN_CHANNEL = "unknown_channel"
     """The device holds no such channel: it was closed, or its state was lost."""
-
-
-DROPS = {Outcome.NOT_HANDLED: DropReason.NOT_HANDLED, Outcome.HANDLER_FAILED: DropReason.HANDLER_FAILED}
-"""The outcomes that end a payload unhandled, and the reason each stands for."""
+    NOT_HANDLED = "not_handled"
+    HANDLER_FAILED = "handler_failed"
+    BACKGROUND_DENIED = "background_denied"
+    """No foreground handler took it, and background work of the app is not allowed."""
+    QUEUE_FULL = "queue_full"
+    """Too many payloads wait for the app's background work."""
+    # The rest go by the reason for which the work was cancelled.
+    ABORT = "abort"
+    TERMINATING = "terminating"
+    LOGGING_OFF = "logging_off"
+    SERVICING_UPDATE = "servicing_update"
+    IDLE_TASK = "idle_task"
+    UNINSTALL = "uninstall"
+    CONDITION_LOSS = "condition_loss"
+    SYSTEM_POLICY = "system_policy"
+    QUIET_HOURS_ENTERED = "quiet_hours_entered"
+    EXECUTION_TIME_EXCEEDED = "execution_time_exceeded"
+    RESOURCE_REVOCATION = "resource_revocation"
+    ENERGY_SAVER = "energy_saver"

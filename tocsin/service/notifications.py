@@ -164,7 +164,7 @@ class Notifications:
     async def _push(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Accepted | Refusal:  # noqa: A002 - the field's name
         # A TTL of 0 means "now or never": it forbids storing here, and must not expire on the way to the device.
         expires = self._now() + notification.ttl if notification.ttl else None
-        payload = Payload(id, channel.name, notification.type, body, expires)
+        payload = Payload(id, channel.name, notification.type, body, expires, notification.priority)
         result = await self._devices.push(channel.device, payload)
         connected = self._devices.connected(channel.device) if notification.wants_status else None
         match result:

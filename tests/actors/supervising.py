@@ -1,0 +1,101 @@
+"""A supervisor between two mailboxes that a test plays."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from tests.helpers import next_messages
+from tocsin.actors.actor import ActorRunner, Kernel
+from tocsin.actors.clock import Clock
+from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.supervisor import Supervisor
+from tocsin.protocol import messages as m
+from tocsin.protocol.activation import CancellationReason, SystemConditionType
+from tocsin.protocol.codec import decode
+from tocsin.protocol.values import DropReason, NotificationType, Outcome
+
+VIRTUAL = 10_000.0
+REASONS = list(CancellationReason)
+
+
+def delivery(sequence: int, channel: str = "c1", app: str = "mail", expires: float | None = None) -> m.Delivery:
+    """Build a payload on its way."""
+    return m.Delivery(sequence, app, channel, f"id{sequence}", NotificationType.RAW, b"ding", 1, expires)
+
+
+def activator(
+    *conditions: SystemConditionType,
+    app: str = "mail",
+    session: str = "s",
+    triggered: bool = True,
+    cancel_on_condition_loss: bool = False,
+    aborted: bool = False,
+) -> m.ActivatorChanged:
+    """Build what the registry says of an app."""
+    return m.ActivatorChanged(app, triggered, session, conditions, cancel_on_condition_loss, aborted)
+
+
+class Harness:
+    """A supervisor between two mailboxes."""
+
+    def __init__(self) -> None:
+        self.mailbox, self.router, self.registry = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("registry")
+        kernel = Kernel(Clock(seed=1))
+        self.runner = ActorRunner(
+            self.mailbox,
+            lambda alarm: Supervisor(kernel.clock, alarm, self.router, self.registry),
+            kernel,
+            lambda _: None,
+        )
+        self._up: list[m.Message] = []
+        self._down: list[m.Message] = []
+
+    def tell(self, *messages: m.Message) -> None:
+        """Tell the supervisor."""
+        for message in messages:
+            self.mailbox.tell_nowait(message)
+
+    async def down(self) -> m.Message:
+        """Wait for what goes to the registry next."""
+        while not self._down:
+            self._down += await next_messages(self.registry, VIRTUAL)
+        return self._down.pop(0)
+
+    async def up(self) -> m.Message:
+        """Wait for what goes to the router next."""
+        while not self._up:
+            self._up += await next_messages(self.router, VIRTUAL)
+        return self._up.pop(0)
+
+    async def begin_background(self, sequence: int = 1, activation: m.ActivatorChanged | None = None) -> None:
+        """Bring a payload to where its background work runs."""
+        self.tell(activation or activator())
+        assert isinstance(await self.up(), m.AppReady)
+        self.tell(delivery(sequence))
+        assert await self.down() == delivery(sequence)
+        self.tell(m.Returned(sequence, Outcome.NOT_HANDLED, ""))
+        assert await self.up() == m.Parked(sequence, "c1")
+        work = await self.down()
+        assert isinstance(work, m.Activation)
+        assert (work.sequence, work.session, decode(work.delivery)) == (sequence, "s", delivery(sequence))
+
+    async def settled(self) -> tuple[int, Outcome, DropReason | None, str]:
+        """Wait for the next end of a payload."""
+        while not isinstance(message := await self.up(), m.Settled):
+            pass
+        return message.sequence, message.outcome, message.reason, message.detail
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Harness]:
+    """Run a supervisor."""
+    harness = Harness()
+    with harness.mailbox, harness.router, harness.registry:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(harness.runner.run)
+            yield harness
+            assert harness.runner.restarts == 0
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,138 @@
+"""The supervisor in the foreground, on virtual time: outcomes, budgets and grace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+import trio.testing
+
+from tests.actors.supervising import delivery, running
+from tocsin.protocol import messages as m
+from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.codec import encode
+from tocsin.protocol.values import DropReason, Outcome
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Run on trio with a clock that jumps to the next deadline."""
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+class TestForeground:
+    """Payloads that a foreground handler takes."""
+
+    async def test_a_handled_payload_is_settled(self) -> None:
+        """Down goes the router's own frame, up comes the outcome."""
+        async with running() as h:
+            h.tell(delivery(1), m.Returned(1, Outcome.HANDLED, ""))
+            assert await h.down() == delivery(1)
+            assert await h.up() == m.Settled(1, "c1", Outcome.HANDLED, None, "")
+
+    @pytest.mark.parametrize(
+        ("outcome", "reason"),
+        [(Outcome.NOT_HANDLED, DropReason.NOT_HANDLED), (Outcome.HANDLER_FAILED, DropReason.HANDLER_FAILED)],
+    )
+    async def test_an_unhandled_payload_with_nobody_else_is_dropped(self, outcome: Outcome, reason: DropReason) -> None:
+        """Each way not to be handled has its own reason."""
+        async with running() as h:
+            h.tell(delivery(1), m.Returned(1, outcome, "why"))
+            assert await h.settled() == (1, Outcome.DROPPED, reason, "why")
+
+    async def test_a_payload_that_nobody_takes_goes_back(self) -> None:
+        """Without a sink and without an activator it waits in the inbox."""
+        async with running() as h:
+            h.tell(delivery(1), m.NoSink(1))
+            assert await h.settled() == (1, Outcome.RETURNED, None, "")
+
+    async def test_an_outcome_of_nobody_is_passed_over_unless_handled(self) -> None:
+        """A payload that was given up and then handled all the same is settled; anything else is stale."""
+        async with running() as h:
+            h.tell(m.Returned(7, Outcome.NOT_HANDLED, ""), m.NoSink(8), m.Returned(9, Outcome.HANDLED, ""))
+            assert await h.up() == m.Settled(9, "", Outcome.HANDLED, None, "")
+
+
+class TestBudget:
+    """The 30-second rule."""
+
+    @pytest.mark.parametrize("background", [False, True])
+    async def test_work_is_cancelled_at_30_seconds_and_cut_off_at_35(self, background: bool) -> None:  # noqa: FBT001
+        """The app is told, has its grace, and is cut off; the payload ends with the reason and what was left open."""
+        async with running() as h:
+            if background:
+                await h.begin_background()
+            else:
+                h.tell(delivery(1))
+                await h.down()
+            start = anyio.current_time()
+            assert await h.down() == m.CancelDelivery(1, CancellationReason.EXECUTION_TIME_EXCEEDED)
+            assert anyio.current_time() - start == pytest.approx(30)
+            assert await h.down() == m.AbortDelivery(1)
+            assert anyio.current_time() - start == pytest.approx(35)
+            h.tell(m.Returned(1, Outcome.NOT_HANDLED, "a deferral"))
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXECUTION_TIME_EXCEEDED, "a deferral")
+
+    async def test_ending_within_the_grace_is_in_time(self) -> None:
+        """Work that ends after it was cancelled, but before it is cut off, counts."""
+        async with running() as h:
+            h.tell(delivery(1))
+            await h.down()
+            await h.down()
+            h.tell(m.Returned(1, Outcome.HANDLED, ""))
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+            with anyio.move_on_after(100):
+                await h.down()
+            assert h.registry.statistics().depth == 0
+
+    async def test_waiting_in_line_is_not_counted(self) -> None:
+        """The budget of the second payload of a channel begins when the first has ended."""
+        async with running() as h:
+            start = anyio.current_time()
+            h.tell(delivery(1), delivery(2))
+            await h.down()
+            await h.down()
+            await anyio.sleep(20)
+            h.tell(m.Returned(1, Outcome.HANDLED, ""))
+            assert await h.down() == m.CancelDelivery(2, CancellationReason.EXECUTION_TIME_EXCEEDED)
+            assert anyio.current_time() - start == pytest.approx(50)
+
+    async def test_channels_have_their_own_lines(self) -> None:
+        """Two channels run side by side, each with its own budget."""
+        async with running() as h:
+            start = anyio.current_time()
+            h.tell(delivery(1, "c1"))
+            await anyio.sleep(10)
+            h.tell(delivery(2, "c2"))
+            await h.down()
+            await h.down()
+            moments = []
+            for _ in range(4):
+                message = await h.down()
+                moments.append((type(message).__name__, round(anyio.current_time() - start)))
+            assert moments == [
+                ("CancelDelivery", 30),
+                ("AbortDelivery", 35),
+                ("CancelDelivery", 40),
+                ("AbortDelivery", 45),
+            ]
+
+
+async def test_a_hundred_thousand_budgets_cost_one_alarm() -> None:
+    """Whatever runs, there is one alarm, and it rings for those that are due."""
+    async with running() as h:
+        count = 100_000
+        batch = 500
+        for start in range(0, count, batch):
+            for sequence in range(start, start + batch):
+                h.mailbox.put_nowait(encode(delivery(sequence, f"c{sequence}")))
+            for _ in range(batch):
+                await h.down()
+        first = await h.down()
+        assert isinstance(first, m.CancelDelivery)
+        for sequence in range(1, count):
+            message = await h.down()
+            assert isinstance(message, m.CancelDelivery)
+            if sequence == count - 1:
+                break

@@ -1,0 +1,176 @@
+"""The supervisor in the background, on virtual time: turns, conditions, and the twelve reasons to cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+import trio.testing
+from attrs import astuple
+
+from tests.actors.supervising import REASONS, activator, delivery, running
+from tocsin.actors import supervisor
+from tocsin.protocol import messages as m
+from tocsin.protocol.activation import CancellationReason, SystemConditionType
+from tocsin.protocol.conditions import AppSettings, HostState
+from tocsin.protocol.values import DropReason, Outcome
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Run on trio with a clock that jumps to the next deadline."""
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+class TestBackground:
+    """Payloads that an app's background work takes."""
+
+    async def test_an_unhandled_payload_wakes_the_background(self) -> None:
+        """What the foreground refused is done in the background, and ends as handled."""
+        async with running() as h:
+            await h.begin_background()
+            h.tell(m.Returned(1, Outcome.HANDLED, ""))
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+
+    async def test_one_at_a_time_per_app(self) -> None:
+        """The next payload's turn comes when the one before has ended, in order; other apps do not wait."""
+        async with running() as h:
+            h.tell(activator(), activator(app="chat", session="t"))
+            for sequence in (1, 2, 3):
+                h.tell(delivery(sequence), m.NoSink(sequence))
+            h.tell(delivery(4, "c9", app="chat"), m.NoSink(4))
+            seen: list[int] = []
+            while len(seen) < 2:
+                message = await h.down()
+                if isinstance(message, m.Activation):
+                    seen.append(message.sequence)
+            assert seen == [1, 4]
+            for sequence in (1, 2):
+                h.tell(m.Returned(sequence, Outcome.HANDLED, ""))
+                message = await h.down()
+                assert isinstance(message, m.Activation)
+                assert message.sequence == sequence + 1
+
+    async def test_conditions_latch_and_release(self) -> None:
+        """Unmet conditions keep a payload waiting, and it begins when all of them hold."""
+        async with running() as h:
+            both = (SystemConditionType.INTERNET_AVAILABLE, SystemConditionType.USER_PRESENT)
+            h.tell(m.HostChanged(*astuple(HostState(user_present=False, internet_available=False))))
+            h.tell(activator(*both), delivery(1), m.NoSink(1))
+            assert await h.down() == delivery(1)
+            h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
+            with anyio.move_on_after(1000):
+                await h.down()
+            h.tell(m.HostChanged(*astuple(HostState())))
+            assert isinstance(await h.down(), m.Activation)
+
+    async def test_a_latched_payload_expires(self) -> None:
+        """A payload whose time has passed while it waited ends as expired."""
+        async with running() as h:
+            h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
+            h.tell(activator(SystemConditionType.USER_PRESENT), delivery(1, expires=1.0), m.NoSink(1))
+            h.tell(m.HostChanged(*astuple(HostState())))
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXPIRED, "")
+
+    async def test_the_queue_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A payload for which there is no place ends with its reason."""
+        monkeypatch.setattr(supervisor, "QUEUE_DEPTH", 2)
+        async with running() as h:
+            h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
+            h.tell(activator(SystemConditionType.USER_PRESENT))
+            for sequence in (1, 2, 3):
+                h.tell(delivery(sequence), m.NoSink(sequence))
+            assert await h.settled() == (3, Outcome.DROPPED, DropReason.QUEUE_FULL, "")
+
+    async def test_background_that_the_user_denies(self) -> None:
+        """What the foreground refused is dropped with that reason; what nobody has seen waits in the inbox."""
+        async with running() as h:
+            h.tell(activator(), m.AppSettingsChanged("mail", *astuple(AppSettings(background=False))))
+            h.tell(delivery(1), m.Returned(1, Outcome.NOT_HANDLED, ""), delivery(2), m.NoSink(2))
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.BACKGROUND_DENIED, "")
+            assert await h.settled() == (2, Outcome.RETURNED, None, "")
+
+    async def test_unregistering_returns_what_waits(self) -> None:
+        """Without its activator a payload goes back to the inbox."""
+        async with running() as h:
+            h.tell(activator(session=""), delivery(1), m.Returned(1, Outcome.NOT_HANDLED, ""))
+            assert await h.up() == m.AppReady("mail", ready=False)
+            assert await h.up() == m.Parked(1, "c1")
+            h.tell(activator(session="", triggered=False))
+            assert await h.settled() == (1, Outcome.RETURNED, None, "")
+
+    async def test_failed_work_is_dropped_with_what_failed(self) -> None:
+        """A background handler that raises ends its payload, and the next one's turn comes."""
+        async with running() as h:
+            await h.begin_background()
+            h.tell(m.Returned(1, Outcome.HANDLER_FAILED, "ValueError: no"))
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.HANDLER_FAILED, "ValueError: no")
+
+
+class TestCancellation:
+    """All twelve reasons have a cause."""
+
+    @pytest.mark.parametrize("reason", REASONS)
+    async def test_the_machine_may_cancel_for_any_reason(self, reason: CancellationReason) -> None:
+        """What the machine says reaches the work, and if it does not end, the payload has the reason's name."""
+        async with running() as h:
+            await h.begin_background()
+            h.tell(m.CancelWork("mail", reason), m.CancelWork("", reason), m.CancelWork("chat", reason))
+            assert await h.down() == m.CancelDelivery(1, reason)
+            assert await h.down() == m.AbortDelivery(1)
+            h.tell(m.Returned(1, Outcome.NOT_HANDLED, ""))
+            assert (await h.settled())[2] == DropReason[reason.name]
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"cloud_notifications": False}, CancellationReason.SYSTEM_POLICY),
+            ({"session_connected": False}, CancellationReason.LOGGING_OFF),
+            ({"energy_saver": True}, CancellationReason.ENERGY_SAVER),
+            ({"quiet_hours": True}, CancellationReason.QUIET_HOURS_ENTERED),
+            ({"user_present": False}, CancellationReason.CONDITION_LOSS),
+        ],
+    )
+    async def test_a_change_of_state_cancels(self, change: dict[str, bool], reason: CancellationReason) -> None:
+        """Policy, log-off, energy saver, quiet hours and the loss of a condition each interrupt running work."""
+        async with running() as h:
+            needs = activator(SystemConditionType.USER_PRESENT, cancel_on_condition_loss=True)
+            await h.begin_background(activation=needs)
+            h.tell(m.HostChanged(*astuple(HostState(**change))))
+            assert await h.down() == m.CancelDelivery(1, reason)
+
+    async def test_a_lost_condition_does_not_cancel_unless_asked_to(self) -> None:
+        """By default work that has begun goes on to its end."""
+        async with running() as h:
+            await h.begin_background(activation=activator(SystemConditionType.USER_PRESENT))
+            h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
+            start = anyio.current_time()
+            assert await h.down() == m.CancelDelivery(1, CancellationReason.EXECUTION_TIME_EXCEEDED)
+            assert anyio.current_time() - start == pytest.approx(30)
+
+    async def test_unregistering_aborts(self) -> None:
+        """The app's own unregistering cancels its running work."""
+        async with running() as h:
+            await h.begin_background()
+            h.tell(activator(session="", triggered=False, aborted=True))
+            assert await h.down() == m.CancelDelivery(1, CancellationReason.ABORT)
+
+    async def test_denied_access_cancels(self) -> None:
+        """A user who switches background work off stops what runs."""
+        async with running() as h:
+            await h.begin_background()
+            h.tell(m.AppSettingsChanged("mail", *astuple(AppSettings(background=False))))
+            assert await h.down() == m.CancelDelivery(1, CancellationReason.SYSTEM_POLICY)
+
+    async def test_work_is_cancelled_once(self) -> None:
+        """The first reason counts; later ones neither repeat it nor prolong the grace."""
+        async with running() as h:
+            await h.begin_background()
+            start = anyio.current_time()
+            h.tell(m.CancelWork("mail", CancellationReason.UNINSTALL))
+            await anyio.sleep(3)
+            h.tell(m.CancelWork("mail", CancellationReason.IDLE_TASK))
+            assert await h.down() == m.CancelDelivery(1, CancellationReason.UNINSTALL)
+            assert await h.down() == m.AbortDelivery(1)
+            assert anyio.current_time() - start == pytest.approx(5)

@@ -1,0 +1,49 @@
+"""The machine and the user, as far as they decide about push: an app or a test says how they stand."""
+
+from __future__ import annotations
+
+from attrs import astuple, evolve
+
+from tocsin.api.session import Session
+from tocsin.protocol import messages as m
+from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.conditions import AppSettings, HostState
+from tocsin.protocol.errors import InvalidArgument
+
+
+class Conditions:
+    """The state of the machine and the settings of the app, and the means to change them."""
+
+    def __init__(self, session: Session, app: str) -> None:
+        self._session = session
+        self._app = app
+        self.host = HostState()
+        """How the machine stands; all is well until somebody says otherwise."""
+        self.settings = AppSettings()
+        """What the user has decided for the app."""
+
+    async def set_host(self, **changes: bool) -> None:
+        """Change fields of :class:`HostState`, such as ``energy_saver=True``; work is cancelled or begun accordingly.
+
+        :raises InvalidArgument: there is no such field.
+        """
+        try:
+            self.host = evolve(self.host, **changes)
+        except TypeError as wrong:
+            raise InvalidArgument(f"no such field of the machine's state: {wrong}") from None
+        await self._session.port.post(m.HostChanged(*astuple(self.host)))
+
+    async def set_app(self, **changes: bool) -> None:
+        """Change fields of :class:`AppSettings`, such as ``background=False``.
+
+        :raises InvalidArgument: there is no such field.
+        """
+        try:
+            self.settings = evolve(self.settings, **changes)
+        except TypeError as wrong:
+            raise InvalidArgument(f"no such setting of an app: {wrong}") from None
+        await self._session.port.post(m.AppSettingsChanged(self._app, *astuple(self.settings)))
+
+    async def cancel_work(self, reason: CancellationReason) -> None:
+        """Cancel the app's background work, as a system does that updates, removes or suspends it."""
+        await self._session.port.post(m.CancelWork(self._app, CancellationReason(reason)))

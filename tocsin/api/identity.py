@@ -1,0 +1,59 @@
+"""Who an app is: packaged, with a manifest, or unpackaged."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from attrs import Factory, frozen
+
+from tocsin.protocol.errors import InvalidArgument
+
+
+@frozen
+class Identity:
+    """An app's identity; an unpackaged app has neither family name nor classes."""
+
+    packaged: bool = False
+    family_name: str = ""
+    classes: Mapping[UUID, tuple[str, ...]] = Factory(dict[UUID, tuple[str, ...]])
+    """The COM classes of the manifest: CLSID to the command that serves it."""
+
+
+def read_manifest(path: Path) -> Identity:
+    """Read a ``tocsin.toml``: ``family_name``, and under ``[com]`` a command, as a list of words, for each CLSID.
+
+    :raises InvalidArgument: it cannot be read, or is no such manifest; the sentence says what would be right.
+    """
+    try:
+        manifest = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as failure:
+        raise InvalidArgument(f"the manifest {path} cannot be read: {failure.strerror or failure}") from failure
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise InvalidArgument(f"the manifest {path} is no TOML: {failure}") from failure
+    family_name = manifest.get("family_name")
+    if not isinstance(family_name, str) or not family_name.strip():
+        raise InvalidArgument(f'the manifest {path} needs a family name: family_name = "Contoso.Mail"')
+    classes = manifest.get("com", {})
+    if not isinstance(classes, dict):
+        raise InvalidArgument(f"in the manifest {path}, [com] is a table of CLSIDs and commands")
+    return Identity(
+        packaged=True,
+        family_name=family_name,
+        classes=dict(_class(path, clsid, command) for clsid, command in classes.items()),
+    )
+
+
+def _class(path: Path, clsid: str, command: Any) -> tuple[UUID, tuple[str, ...]]:
+    try:
+        key = UUID(clsid)
+    except ValueError:
+        raise InvalidArgument(f"in the manifest {path}, {clsid!r} is no CLSID") from None
+    if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
+        raise InvalidArgument(
+            f'in the manifest {path}, a command is a list of words: "{clsid}" = ["python", "-m", "mail"]'
+        )
+    return key, tuple(command)

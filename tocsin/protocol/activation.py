@@ -1,0 +1,123 @@
+"""What wakes an app in the background: activators, conditions, and the reasons for which work is cancelled.
+
+Sources: ``PushNotificationRegistrationActivators``, ``SystemConditionType``, ``BackgroundTaskCancellationReason``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum, IntFlag, unique
+from uuid import UUID
+
+from attrs import define, field, setters
+
+from tocsin.protocol.errors import InvalidArgument
+
+BUDGET = 30.0
+"""Seconds of wall clock that one activation may take, in the foreground or background; deferrals do not extend it."""
+
+GRACE = 5.0
+"""Seconds that an activation has to end after it was cancelled; then its handler is cancelled too."""
+
+
+class Activators(IntFlag):
+    """What is to wake the app (``PushNotificationRegistrationActivators``); flags may be combined."""
+
+    UNDEFINED = 0
+    PUSH_TRIGGER = 1
+    """A push starts the app's background work: packaged apps."""
+    COM_ACTIVATOR = 2
+    """This process does that work: packaged apps."""
+    PROTOCOL_ACTIVATOR = 4
+    """A push starts the work, and this process does it: unpackaged apps."""
+
+
+@unique
+class SystemConditionType(IntEnum):
+    """What must hold before background work begins (WinRT enum of the same name)."""
+
+    INVALID = 0
+    USER_PRESENT = 1
+    USER_NOT_PRESENT = 2
+    INTERNET_AVAILABLE = 3
+    INTERNET_NOT_AVAILABLE = 4
+    SESSION_CONNECTED = 5
+    SESSION_DISCONNECTED = 6
+    FREE_NETWORK_AVAILABLE = 7
+    BACKGROUND_WORK_COST_NOT_HIGH = 8
+
+
+@unique
+class CancellationReason(IntEnum):
+    """Why work was cancelled (``BackgroundTaskCancellationReason``)."""
+
+    ABORT = 0
+    """The app unregistered the activator."""
+    TERMINATING = 1
+    """The platform is about to stop."""
+    LOGGING_OFF = 2
+    SERVICING_UPDATE = 3
+    IDLE_TASK = 4
+    UNINSTALL = 5
+    CONDITION_LOSS = 6
+    SYSTEM_POLICY = 7
+    QUIET_HOURS_ENTERED = 8
+    EXECUTION_TIME_EXCEEDED = 9
+    RESOURCE_REVOCATION = 10
+    ENERGY_SAVER = 11
+
+
+_C = SystemConditionType
+CONTRADICTIONS = (
+    {_C.USER_PRESENT, _C.USER_NOT_PRESENT},
+    {_C.INTERNET_AVAILABLE, _C.INTERNET_NOT_AVAILABLE},
+    {_C.SESSION_CONNECTED, _C.SESSION_DISCONNECTED},
+    {_C.FREE_NETWORK_AVAILABLE, _C.INTERNET_NOT_AVAILABLE},
+)
+"""Pairs that never hold together: work that waits for both would wait for ever."""
+
+
+def check_conditions(conditions: Iterable[SystemConditionType]) -> tuple[SystemConditionType, ...]:
+    """Return the conditions without repetitions, in their order.
+
+    :raises InvalidArgument: one of them is INVALID or none at all, or two contradict each other.
+    """
+    try:
+        given = tuple(dict.fromkeys(SystemConditionType(condition) for condition in conditions))
+    except (ValueError, TypeError) as wrong:
+        raise InvalidArgument(f"conditions are members of SystemConditionType: {wrong}") from None
+    if SystemConditionType.INVALID in given:
+        raise InvalidArgument("the condition INVALID cannot be met")
+    for pair in CONTRADICTIONS:
+        if pair <= set(given):
+            names = " and ".join(sorted(condition.name for condition in pair))
+            raise InvalidArgument(f"the conditions {names} never hold together")
+    return given
+
+
+def _clsid(value: UUID | str | None) -> UUID:
+    """Read a CLSID; None and the null GUID stand for none."""
+    if value is None:
+        return UUID(int=0)
+    try:
+        return value if isinstance(value, UUID) else UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidArgument(f"a CLSID is a GUID, not {value!r}") from None
+
+
+@define
+class PushNotificationActivationInfo:
+    """What to register (WinRT class of the same name).
+
+    Activators and CLSID stay as they are; ``conditions`` may be replaced as a whole. All conditions must hold before
+    background work begins; with ``cancel_on_condition_loss`` it is cancelled when one no longer does.
+
+    :raises InvalidArgument: the CLSID is no GUID, or the conditions are none or contradict each other.
+    """
+
+    activators: Activators = field(converter=Activators, on_setattr=setters.frozen)
+    task_clsid: UUID = field(default=None, converter=_clsid, on_setattr=setters.frozen)
+    conditions: tuple[SystemConditionType, ...] = field(
+        default=(), converter=check_conditions, on_setattr=setters.convert
+    )
+    cancel_on_condition_loss: bool = False

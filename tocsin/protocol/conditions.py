@@ -1,0 +1,123 @@
+"""The state of the machine, what it lets through, and what it interrupts.
+
+Order of the gates for an arriving payload: group policy, the app's notification setting, energy saver with priority.
+Sources: "Push notification priorities", ``NoCloudApplicationNotification``, "Set conditions for running a background task".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+
+from attrs import Factory, define, frozen
+
+from tocsin.protocol.activation import CancellationReason, SystemConditionType
+from tocsin.protocol.values import DropReason
+
+VERY_LOW = 4
+"""The priority that energy saver holds back even for an app that is exempt."""
+
+
+@frozen
+class HostState:
+    """What is known of the machine; the defaults are those of one that knows nothing: all is well."""
+
+    user_present: bool = True
+    internet_available: bool = True
+    session_connected: bool = True
+    free_network_available: bool = True
+    background_work_cost_high: bool = False
+    energy_saver: bool = False
+    quiet_hours: bool = False
+    cloud_notifications: bool = True
+    """False where group policy forbids notifications from the network (NoCloudApplicationNotification)."""
+
+    def meets(self, condition: SystemConditionType) -> bool:
+        """Tell whether a condition holds."""
+        return _MEETS[condition](self)
+
+    def meets_all(self, conditions: Iterable[int]) -> bool:
+        """Tell whether all of them hold."""
+        return all(self.meets(SystemConditionType(condition)) for condition in conditions)
+
+
+_C = SystemConditionType
+_MEETS: dict[SystemConditionType, Callable[[HostState], bool]] = {
+    _C.USER_PRESENT: lambda host: host.user_present,
+    _C.USER_NOT_PRESENT: lambda host: not host.user_present,
+    _C.INTERNET_AVAILABLE: lambda host: host.internet_available,
+    _C.INTERNET_NOT_AVAILABLE: lambda host: not host.internet_available,
+    _C.SESSION_CONNECTED: lambda host: host.session_connected,
+    _C.SESSION_DISCONNECTED: lambda host: not host.session_connected,
+    _C.FREE_NETWORK_AVAILABLE: lambda host: host.internet_available and host.free_network_available,
+    _C.BACKGROUND_WORK_COST_NOT_HIGH: lambda host: not host.background_work_cost_high,
+}
+
+
+@frozen
+class AppSettings:
+    """What the user has decided for an app."""
+
+    notifications: bool = True
+    background: bool = True
+    """Whether background work is allowed (BackgroundAccessStatus)."""
+    exempt_from_energy_saver: bool = False
+
+
+_DEFAULT = AppSettings()
+
+
+class Gate(Enum):
+    """What becomes of an arriving payload."""
+
+    PASS = auto()
+    HOLD = auto()
+    """It waits in the inbox until the machine's state changes."""
+    DROP = auto()
+
+
+def judge(host: HostState, settings: AppSettings, priority: int) -> tuple[Gate, DropReason | None]:
+    """Send an arriving payload through the gates, in their order."""
+    if not host.cloud_notifications:
+        return Gate.DROP, DropReason.CLOUD_DISABLED
+    if not settings.notifications:
+        return Gate.DROP, DropReason.NOTIFICATIONS_DISABLED
+    if host.energy_saver and (not settings.exempt_from_energy_saver or priority >= VERY_LOW):
+        return Gate.HOLD, None
+    return Gate.PASS, None
+
+
+@define
+class Gates:
+    """The gates as they stand: the machine's state and what the user has decided for each app."""
+
+    host: HostState = Factory(HostState)
+    settings: dict[str, AppSettings] = Factory(dict)
+
+    def judge(self, app: str, priority: int) -> tuple[Gate, DropReason | None]:
+        """Send a payload of an app through the gates."""
+        return judge(self.host, self.settings.get(app, _DEFAULT), priority)
+
+    def holds(self, app: str) -> bool:
+        """Tell whether all that waits for an app is held back."""
+        return self.host.energy_saver and not self.settings.get(app, _DEFAULT).exempt_from_energy_saver
+
+
+def interruption(
+    before: HostState, after: HostState, settings: AppSettings, conditions: Iterable[int] = ()
+) -> CancellationReason | None:
+    """Tell why running background work of an app is cancelled by a change of state, or None where it goes on.
+
+    :param conditions: those whose loss cancels the work.
+    """
+    if before.cloud_notifications and not after.cloud_notifications:
+        return CancellationReason.SYSTEM_POLICY
+    if before.session_connected and not after.session_connected:
+        return CancellationReason.LOGGING_OFF
+    if not before.energy_saver and after.energy_saver and not settings.exempt_from_energy_saver:
+        return CancellationReason.ENERGY_SAVER
+    if not before.quiet_hours and after.quiet_hours:
+        return CancellationReason.QUIET_HOURS_ENTERED
+    if not after.meets_all(conditions):
+        return CancellationReason.CONDITION_LOSS
+    return None

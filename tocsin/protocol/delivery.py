@@ -1,0 +1,135 @@
+"""One payload's life between the router and its end: foreground, background, cancellation, and the one terminal phase."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from attrs import define
+
+from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.values import DropReason, Outcome
+
+
+class Phase(Enum):
+    """Where a payload stands."""
+
+    OFFERED = auto()
+    """It is with the app's foreground handlers, or in line for them."""
+    QUEUED = auto()
+    """It waits for its turn in the background, and for its conditions."""
+    ACTIVATED = auto()
+    """Its background handler runs."""
+    CANCELING = auto()
+    """The app was told that the work is cancelled, and has its time of grace."""
+    ABORTING = auto()
+    """The time of grace is over, and the handler is being cancelled."""
+    HANDLED = auto()
+    COMPLETED = auto()
+    RETURNED = auto()
+    """It goes back to the inbox, and waits for its next handler."""
+    EXPIRED = auto()
+    DEAD = auto()
+
+
+class Event(Enum):
+    """What happens to it; ``..._ACTIVATABLE`` where the app has an activator that may take it next."""
+
+    HANDLED = auto()
+    COMPLETED = auto()
+    REFUSED = auto()
+    REFUSED_ACTIVATABLE = auto()
+    NOBODY = auto()
+    NOBODY_ACTIVATABLE = auto()
+    GIVEN_BACK = auto()
+    FAILED = auto()
+    TURN = auto()
+    """Its turn has come and its conditions hold."""
+    EXPIRED = auto()
+    OVERFLOW = auto()
+    CANCEL = auto()
+    GRACE_OVER = auto()
+    ABORTED = auto()
+
+
+class Effect(Enum):
+    """What the supervisor has to do."""
+
+    PARK = auto()
+    """Tell the router that it is on its way no more, but not ended either."""
+    ACTIVATE = auto()
+    START_BUDGET = auto()
+    TELL_CANCEL = auto()
+    START_GRACE = auto()
+    TELL_ABORT = auto()
+    SETTLE = auto()
+
+
+_SETTLE = (Effect.SETTLE,)
+TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
+    (Phase.OFFERED, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.OFFERED, Event.REFUSED): (Phase.DEAD, _SETTLE),
+    (Phase.OFFERED, Event.REFUSED_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
+    (Phase.OFFERED, Event.NOBODY): (Phase.RETURNED, _SETTLE),
+    (Phase.OFFERED, Event.NOBODY_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
+    (Phase.OFFERED, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
+    (Phase.OFFERED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
+    (Phase.QUEUED, Event.TURN): (Phase.ACTIVATED, (Effect.ACTIVATE, Effect.START_BUDGET)),
+    (Phase.QUEUED, Event.EXPIRED): (Phase.EXPIRED, _SETTLE),
+    (Phase.QUEUED, Event.OVERFLOW): (Phase.DEAD, _SETTLE),
+    (Phase.QUEUED, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
+    (Phase.ACTIVATED, Event.COMPLETED): (Phase.COMPLETED, _SETTLE),
+    (Phase.ACTIVATED, Event.FAILED): (Phase.DEAD, _SETTLE),
+    (Phase.ACTIVATED, Event.NOBODY): (Phase.RETURNED, _SETTLE),
+    (Phase.ACTIVATED, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
+    (Phase.ACTIVATED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
+    (Phase.CANCELING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.CANCELING, Event.REFUSED): (Phase.DEAD, _SETTLE),
+    (Phase.CANCELING, Event.FAILED): (Phase.DEAD, _SETTLE),
+    (Phase.CANCELING, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
+    (Phase.CANCELING, Event.GRACE_OVER): (Phase.ABORTING, (Effect.TELL_ABORT,)),
+    (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
+    (Phase.ABORTING, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
+}
+
+TERMINAL = frozenset(Phase) - frozenset(phase for phase, _ in TABLE)
+"""The phases in which a payload's life with the supervisor has ended."""
+
+OUTCOMES = {
+    Phase.HANDLED: Outcome.HANDLED,
+    Phase.COMPLETED: Outcome.HANDLED,
+    Phase.RETURNED: Outcome.RETURNED,
+    Phase.EXPIRED: Outcome.DROPPED,
+    Phase.DEAD: Outcome.DROPPED,
+}
+"""What each end means for the inbox."""
+
+
+@define(eq=False)
+class Tracked:
+    """What the supervisor knows of a payload; ``deadline`` on the loop's clock, 0 while none runs."""
+
+    sequence: int
+    app: str
+    channel: str
+    expires: float | None
+    frame: bytes
+    phase: Phase = Phase.OFFERED
+    deadline: float = 0.0
+    reason: DropReason | None = None
+    detail: str = ""
+    cancellation: CancellationReason | None = None
+
+
+def returned(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event:
+    """Decide which event it is that the app is through with a payload."""
+    if phase is Phase.ABORTING:
+        return Event.GIVEN_BACK if outcome is Outcome.RETURNED else Event.ABORTED
+    if outcome is Outcome.RETURNED:
+        return Event.GIVEN_BACK
+    if phase is Phase.ACTIVATED:
+        return Event.FAILED if outcome is Outcome.HANDLER_FAILED else Event.COMPLETED
+    if outcome is Outcome.HANDLED:
+        return Event.HANDLED
+    if phase is Phase.CANCELING:
+        return Event.FAILED if outcome is Outcome.HANDLER_FAILED else Event.REFUSED
+    return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED

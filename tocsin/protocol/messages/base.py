@@ -1,0 +1,31 @@
+"""What all messages are, and how they get their tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+M = TypeVar("M", bound="type[Message]")
+
+MESSAGES: dict[int, type[Message]] = {}
+"""All messages by tag; filled once, while their modules are imported."""
+
+
+class Message:
+    """What all messages are."""
+
+    __slots__ = ()
+    TAG: ClassVar[int]
+
+
+def tagged(tag: int) -> Callable[[M], M]:
+    """Give a message class its tag."""
+
+    def register(cls: M) -> M:
+        if tag in MESSAGES:
+            raise ValueError(f"tag {tag} is taken by {MESSAGES[tag].__name__}")
+        cls.TAG = tag
+        MESSAGES[tag] = cls
+        return cls
+
+    return register

@@ -1,0 +1,118 @@
+"""What device and service say to each other, and the device connection of itself."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from tocsin.protocol.messages.base import Message, tagged
+from tocsin.protocol.values import NotificationType
+
+
+@tagged(1)
+@frozen
+class Hello(Message):
+    """The device opens the conversation; its key is a secret that only it and a hash in the service know."""
+
+    version: int
+    device_key: str
+
+
+@tagged(2)
+@frozen
+class Welcome(Message):
+    """The service accepts the device; ``window`` is how many payloads may be unacknowledged at a time."""
+
+    version: int
+    window: int
+
+
+@tagged(3)
+@frozen
+class RequestChannel(Message):
+    """The device asks for a channel of an app; ``known_uri`` is the one it holds, or empty."""
+
+    request: int
+    app: str
+    remote_id: str
+    known_uri: str
+
+
+@tagged(4)
+@frozen
+class ChannelGranted(Message):
+    """The service gives a channel; ``channel`` is its name, which is not secret, ``uri`` the capability."""
+
+    request: int
+    channel: str
+    uri: str
+    expires: float
+
+
+@tagged(5)
+@frozen
+class ChannelRefused(Message):
+    """The service refuses a channel, or the closing of one."""
+
+    request: int
+    hresult: int
+    text: str
+    retry_after: float | None
+
+
+@tagged(6)
+@frozen
+class RevokeChannels(Message):
+    """The device gives up all channels of an app."""
+
+    request: int
+    app: str
+
+
+@tagged(7)
+@frozen
+class ChannelsRevoked(Message):
+    """The service has revoked these channels; ``request`` is 0 where no one asked for it."""
+
+    request: int
+    channels: tuple[str, ...]
+
+
+@tagged(8)
+@frozen
+class Payload(Message):
+    """A notification on its way to the device; ``expires`` is None for one that does not expire.
+
+    ``priority`` goes from 1, high, to 4, very low.
+    """
+
+    id: str
+    channel: str
+    type: NotificationType
+    body: bytes
+    expires: float | None
+    priority: int
+
+
+@tagged(9)
+@frozen
+class Acknowledge(Message):
+    """The device has committed these payloads."""
+
+    ids: tuple[str, ...]
+
+
+@tagged(20)
+@frozen
+class ConnectionUp(Message):
+    """The service has welcomed the device."""
+
+    window: int
+
+
+@tagged(21)
+@frozen
+class ConnectionDown(Message):
+    """The connection was lost, or could not be made."""
+
+    hresult: int
+    text: str

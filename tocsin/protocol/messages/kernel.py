@@ -1,0 +1,27 @@
+"""What the kernel tells actors."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from tocsin.protocol.messages.base import Message, tagged
+
+
+@tagged(22)
+@frozen
+class ActorRestarted(Message):
+    """An actor failed and began anew: what it held in memory only is gone."""
+
+    actor: str
+
+
+@tagged(23)
+@frozen
+class AlarmRang(Message):
+    """A moment that an actor had set its alarm for has come."""
+
+
+@tagged(24)
+@frozen
+class Quiesce(Message):
+    """The platform is about to stop: begin nothing new."""
