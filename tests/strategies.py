@@ -22,7 +22,7 @@ INTEGERS: SearchStrategy[int] = st.integers(-(2**63), 2**64 - 1)
 SCALARS: Mapping[Any, SearchStrategy[Any]] = {
     bool: st.booleans(),
     int: INTEGERS,
-    float: st.floats(allow_nan=False),
+    float: st.floats(allow_nan=False, allow_infinity=False),
     str: st.text(max_size=40),
     bytes: st.binary(max_size=200),
     NoneType: st.none(),

@@ -39,6 +39,7 @@ from tocsin.protocol.errors import (
     TimedOut,
 )
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.retry import RetryPolicy
 from tocsin.protocol.values import DropReason, NotificationType, PushNotificationChannelStatus
 
 __version__ = "0.1.0"
@@ -75,6 +76,7 @@ __all__ = [
     "PushNotificationManager",
     "PushNotificationReceivedEventArgs",
     "Registration",
+    "RetryPolicy",
     "StateUnavailable",
     "SystemConditionType",
     "TimedOut",

@@ -145,9 +145,9 @@ class ChannelRequester(Actor):
 
     @receives(m.RetryPlanned)
     def planned(self, message: m.RetryPlanned, _: bytes) -> None:
-        """There will be another attempt."""
+        """There will be another attempt; a scheduler that began anew may say so twice."""
         request = self._requests.get(message.key)
-        if request is not None:
+        if request is not None and request.phase in {Phase.DECIDING, Phase.BACKING_OFF}:
             request.retry_count = message.retry_count
             self._step(request, Event.RETRY_PLANNED)
 
@@ -155,14 +155,14 @@ class ChannelRequester(Actor):
     def denied(self, message: m.RetryDenied, _: bytes) -> None:
         """There will be none."""
         request = self._requests.get(message.key)
-        if request is not None:
+        if request is not None and request.phase is Phase.DECIDING:
             self._step(request, Event.RETRY_DENIED)
 
     @receives(m.RetryDue)
     def due(self, message: m.RetryDue, _: bytes) -> None:
         """The wait is over."""
         request = self._requests.get(message.key)
-        if request is not None:
+        if request is not None and request.phase is Phase.BACKING_OFF:
             self._step(request, Event.RETRY_DUE_ONLINE if self._online else Event.RETRY_DUE_OFFLINE)
 
     @receives(m.ActorRestarted)

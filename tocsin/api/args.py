@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 
-from tocsin.api.deferral import Deferral, caller
+from tocsin.api.deferral import Deferral
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.messages import Delivery
@@ -20,13 +21,24 @@ CanceledHandler = Callable[[CancellationReason], Awaitable[Any] | Any]
 class PushNotificationReceivedEventArgs:
     """A payload that has arrived (WinRT class of the same name)."""
 
+    __slots__ = (
+        "_background",
+        "_canceled",
+        "_cancellation",
+        "_completed",
+        "_deferrals",
+        "_delivery",
+        "_ended",
+        "_handled",
+    )
+
     def __init__(self, delivery: Delivery, *, background: bool = False) -> None:
         self._delivery = delivery
         self._background = background
         self._handled: bool | None = None
         self._ended = False
         self._cancellation: CancellationReason | None = None
-        self._canceled: list[CanceledHandler] = []
+        self._canceled: tuple[CanceledHandler, ...] = ()
         self._deferrals: dict[Deferral, None] = {}
         self._completed: anyio.Event | None = None
 
@@ -78,7 +90,7 @@ class PushNotificationReceivedEventArgs:
         """
         if self._ended:
             raise IllegalCall("the work on this payload has ended: take a deferral before the handler returns")
-        deferral = Deferral(self._complete, caller(1))
+        deferral = Deferral(self._complete, sys._getframe(1))  # noqa: SLF001  # inspect takes a hundred times as long
         self._deferrals[deferral] = None
         return deferral
 
@@ -88,7 +100,7 @@ class PushNotificationReceivedEventArgs:
         One that is attached after that is called at once.
         """
         if self._cancellation is None:
-            self._canceled.append(handler)
+            self._canceled += (handler,)
         else:
             handler(self._cancellation)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Self
 
 
@@ -13,12 +13,17 @@ class Deferral:
     It does not extend the activation's budget.
     """
 
-    __slots__ = ("_done", "creator")
+    __slots__ = ("_code", "_done", "_line")
 
-    def __init__(self, done: Callable[[Deferral], None], creator: str) -> None:
+    def __init__(self, done: Callable[[Deferral], None], taker: FrameType) -> None:
         self._done: Callable[[Deferral], None] | None = done
-        self.creator = creator
+        self._code = taker.f_code
+        self._line = taker.f_lineno
+
+    @property
+    def creator(self) -> str:
         """Who took it: function, file and line, for the report of a leak."""
+        return f"{self._code.co_qualname} ({self._code.co_filename}:{self._line})"
 
     def complete(self) -> None:
         """Say that the work is done; saying it again changes nothing."""
@@ -37,10 +42,3 @@ class Deferral:
 
     async def __aexit__(self, *_: object) -> None:
         self.complete()
-
-
-def caller(depth: int) -> str:
-    """Name the function that is that many calls up, with its file and line."""
-    frame = sys._getframe(depth + 1)  # noqa: SLF001  # walking the stack by inspect costs a hundred times as much
-    code = frame.f_code
-    return f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"

@@ -19,6 +19,7 @@ from tocsin.api.manager import PushNotificationManager, Registration
 from tocsin.api.session import Session
 from tocsin.persistence.state import state_folder
 from tocsin.protocol.errors import InvalidArgument, NotSupported
+from tocsin.protocol.retry import RetryPolicy
 from tocsin.transport.websocket import dial_websocket
 from tocsin.transport.wire import Dial
 
@@ -27,8 +28,14 @@ MAX_APP_NAME = 128
 
 
 @asynccontextmanager
-async def embedded(
-    app: str, state: Path | str, service: str | None = None, *, port: int = 0, manifest: Path | str | None = None
+async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a name
+    app: str,
+    state: Path | str,
+    service: str | None = None,
+    *,
+    port: int = 0,
+    manifest: Path | str | None = None,
+    retries: RetryPolicy | None = None,
 ) -> AsyncIterator[PushNotificationManager]:
     """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
 
@@ -38,6 +45,7 @@ async def embedded(
     :param service: the URL of a push service (``http://`` or ``https://``); None runs one here, which needs
         ``pip install 'tocsin[service]'``.
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
+    :param retries: how long a channel request waits before each retry; by default as Windows does.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
@@ -57,7 +65,7 @@ async def embedded(
         else:
             device_url, registration = foreign, None
         dial: Dial = partial(dial_websocket, device_url)
-        platform = await stack.enter_async_context(open_platform(folder, dial))
+        platform = await stack.enter_async_context(open_platform(folder, dial, retries=retries))
         session = await stack.enter_async_context(open_session(platform, f"{app}/1"))
         yield PushNotificationManager(session, app, registration, identity)
 

@@ -22,6 +22,10 @@ PushHandler = Callable[[PushNotificationReceivedEventArgs], Awaitable[Any] | Any
 """What an app attaches to a channel: sync or async; what it returns is not looked at."""
 
 
+MAX_DETAIL = 2_000
+"""Characters that are told of what went wrong with a payload at most."""
+
+
 class Abandoned(Exception):
     """A handler gives its payload back: it waits for the next handler."""
 
@@ -120,7 +124,7 @@ class Receiver:
                 return Outcome.RETURNED, ""
             except Exception as error:
                 logger.exception("a handler of %s failed on payload %s", self.name, args.id)
-                failure = f"{type(error).__name__}: {error}"
+                failure = f"{type(error).__name__}: {error}"[:MAX_DETAIL]
         return (Outcome.HANDLER_FAILED, failure) if failure else (Outcome.NOT_HANDLED, "")
 
     def _final(self, args: PushNotificationReceivedEventArgs, outcome: Outcome) -> Outcome:
@@ -163,7 +167,8 @@ class _Work:
         creators = [deferral.creator for deferral in self.args._deferrals]  # noqa: SLF001
         if not creators:
             return "the handler had not returned"
-        return "; ".join(f"a deferral taken by {creator} was never completed" for creator in creators[:8])
+        leaks = "; ".join(f"a deferral taken by {creator} was never completed" for creator in creators[:8])
+        return leaks[:MAX_DETAIL]
 
     def end(self) -> None:
         """Let no further deferral be taken."""

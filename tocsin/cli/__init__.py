@@ -7,14 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
-VERBS = ("listen", "send")
+VERBS = ("listen", "send", "dead-letters")
 
 DESCRIPTION = """\
 Push notifications that wake async Python apps.
 
   tocsin listen        run a push service and a device here, print the channel, then each payload as it comes
   tocsin send URI ...  send a notification to a channel, as a server would
+  tocsin dead-letters  list the payloads that ended without being handled, and why
 
 Try 'tocsin listen' in one terminal, and paste the lines that it prints into another.
 'tocsin VERB --help' says more about each.
@@ -27,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = _parser().parse_args(argv)
     try:
-        code: int = import_module(f"tocsin.cli.{arguments.verb}").run(arguments)
+        code: int = _module(arguments.verb).run(arguments)
     except PushError as failure:
         print(f"tocsin {arguments.verb}: {failure}", file=sys.stderr)
         return 1
@@ -40,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _module(verb: str) -> Any:
+    return import_module(f"tocsin.cli.{verb.replace('-', '_')}")
+
+
 def _parser() -> argparse.ArgumentParser:
     from tocsin import __version__  # noqa: PLC0415
 
@@ -49,5 +55,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tocsin {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
-        import_module(f"tocsin.cli.{verb}").add_parser(verbs)
+        _module(verb).add_parser(verbs)
     return parser

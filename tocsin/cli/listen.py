@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
-import platformdirs
 
 from tocsin.actors.tasks import task_group
 from tocsin.api.args import PushNotificationReceivedEventArgs
@@ -19,6 +18,7 @@ from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
 from tocsin.api.manager import Registration
 from tocsin.cli.render import JsonLines, Readable
+from tocsin.cli.state import add_state_option
 from tocsin.protocol.errors import PlatformUnavailable
 
 DESCRIPTION = """\
@@ -48,15 +48,14 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, for scripts")
     parser.add_argument("--count", type=_positive, metavar="N", help="exit with 0 after N payloads")
     parser.add_argument("--port", type=_port, default=0, metavar="P", help="the port to serve on (default: any, kept)")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="where channel, inbox and port are kept")
+    add_state_option(parser)
     parser.add_argument("--app", default="tocsin.listen", metavar="NAME", help="the app to be (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Listen until interrupted, or until the wanted number of payloads has come."""
-    state = arguments.state or platformdirs.user_state_path("tocsin") / "listen"
     output = JsonLines(sys.stdout) if arguments.json else Readable(sys.stdout)
-    return anyio.run(_listen, arguments.app, state, arguments.port, arguments.count, output)
+    return anyio.run(_listen, arguments.app, arguments.state, arguments.port, arguments.count, output)
 
 
 class Output(Protocol):

@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable
 from enum import Enum, IntEnum, StrEnum
 from functools import partial
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
@@ -52,7 +53,10 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 def _number(value: Any, _: Any) -> float:
     if type(value) is not float and type(value) is not int:
         raise TypeError(f"number expected, got {type(value).__name__}")
-    return float(value)
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError("a finite number expected")
+    return number
 
 
 def _member(value: Any, kind: type[Enum]) -> Enum:
@@ -141,8 +145,6 @@ def decode(frame: bytes) -> Message:
         values = unpackb(frame, **_LIMITS)
     except _BROKEN as broken:
         raise FrameError(f"not a msgpack array within the limits: {_reason(broken)}") from None
-    except RecursionError:
-        raise FrameError("not a msgpack array within the limits: nested too deeply") from None
     if type(values) is not tuple or not values or type(values[0]) is not int:
         raise FrameError("a frame is an array that begins with its tag")
     shape = _SHAPES.get(values[0])
@@ -184,6 +186,4 @@ def split(chunk: bytes) -> list[bytes]:
             start = end
     except _BROKEN as broken:
         raise FrameError(f"not a sequence of msgpack arrays within the limits: {_reason(broken)}") from None
-    except RecursionError:
-        raise FrameError("not a sequence of msgpack arrays within the limits: nested too deeply") from None
     return frames

@@ -1,0 +1,44 @@
+"""An app that shows the progress of its channel request while its push service is away, and then comes back.
+
+python examples/channel_progress.py [STATE]
+"""
+
+import asyncio
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import tocsin
+from tocsin.protocol.hresult import describe
+
+QUICK = tocsin.RetryPolicy(first=0.5, increment=0.5, longest=2.5)  # Windows waits 60, 120, ... 300 seconds
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def main(state: Path) -> None:
+    """Request a channel during an outage."""
+    port = free_port()
+    service = f"http://127.0.0.1:{port}"
+    remote_id = "f80e541e-3606-48fb-935e-118a3c5f41f4"
+    async with tocsin.embedded(app="contoso.chat", state=state / "app", service=service, retries=QUICK) as manager:
+        operation = manager.create_channel(remote_id)
+        async for progress in operation:
+            error = describe(progress.extended_error) if progress.extended_error else "no error"
+            print(f"{progress.status.name}, retries {progress.retry_count}, {error}")
+            if progress.retry_count == 2:
+                break
+        print("the service comes back")
+        # It knows another app only, so the request ends with a critical error: that is a result too.
+        async with tocsin.embedded(app="contoso.mail", state=state / "service", port=port):
+            result = await operation
+    print(f"{result.status.name}: {result}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())))

@@ -1,0 +1,57 @@
+"""A foreground app: a channel, a handler, and a push to itself.
+
+python examples/foreground.py [STATE]
+"""
+
+import asyncio
+import sys
+import tempfile
+
+import aiohttp
+
+import tocsin
+
+
+async def push(manager: tocsin.PushNotificationManager, uri: str, body: bytes) -> str:
+    """Push as a server would: get a token, post, and return what the service says became of it."""
+    registration = manager.registration
+    assert registration is not None
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": registration.client_id,
+        "client_secret": registration.client_secret,
+        "scope": "notify.windows.com",
+    }
+    async with aiohttp.ClientSession() as http:
+        async with http.post(registration.token_url, data=form) as answer:
+            token = (await answer.json())["access_token"]
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "X-WNS-Type": "wns/raw",
+            "Content-Type": "application/octet-stream",
+        }
+        async with http.post(uri, data=body, headers=headers) as answer:
+            return answer.headers["X-WNS-Status"]
+
+
+async def main(state: str) -> None:
+    """Receive one push in the foreground."""
+    arrived = asyncio.Event()
+
+    async def on_push(args: tocsin.PushNotificationReceivedEventArgs) -> None:
+        print("got", args.payload)
+        args.handled = True  # or the app's background work would get it too
+        arrived.set()
+
+    async with tocsin.embedded(app="contoso.mail", state=state) as manager:
+        assert manager.registration is not None
+        result = await manager.create_channel(manager.registration.remote_id)
+        if result.channel is None:
+            sys.exit(str(result))
+        with result.channel.push_received(on_push):
+            print("the service says", await push(manager, result.channel.uri, b"you have mail"))
+            await arrived.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()))

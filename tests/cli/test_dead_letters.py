@@ -1,0 +1,61 @@
+"""``tocsin dead-letters`` on the state of a real platform."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anyio
+
+from tests.helpers import payload
+from tests.processes import run
+from tests.world import world
+
+
+async def leave_two(state: Path) -> None:
+    """Leave a state folder with two dead payloads behind."""
+    await anyio.Path(state).mkdir()
+    async with world(state) as w:
+        await w.channel()
+        await w.service.send(payload("late", b"\x00\xff", expires=1.0), payload("lost", b"hi", channel="gone"))
+        await w.service.expect_acknowledged("late", "lost")
+
+
+async def test_they_are_listed_with_their_reasons(tmp_path: Path) -> None:
+    """For a person each is a line, the newest first."""
+    await leave_two(tmp_path / "state")
+    code, output, errors = await run("dead-letters", "--state", str(tmp_path / "state"))
+    assert (code, errors) == (0, "")
+    lost, late = output.splitlines()
+    assert "lost  unknown_channel  (no app)  raw  2 bytes  attempt 0  hi" in lost
+    assert "late  expired  contoso.mail  raw  2 bytes  attempt 0  0x 00 ff" in late
+
+
+async def test_they_are_listed_as_json(tmp_path: Path) -> None:
+    """For a script each is an object, and the limit is kept."""
+    await leave_two(tmp_path / "state")
+    code, output, _ = await run("dead-letters", "--json", "--limit", "1", "--state", str(tmp_path / "state"))
+    assert code == 0
+    (letter,) = [json.loads(line) for line in output.splitlines()]
+    assert (letter["id"], letter["reason"], letter["base64"], letter["attempt"]) == (
+        "lost",
+        "unknown_channel",
+        "aGk=",
+        0,
+    )
+
+
+async def test_none_is_said(tmp_path: Path) -> None:
+    """An empty list is a sentence for a person and nothing for a script."""
+    async with world(tmp_path) as w:
+        await w.channel()
+        assert (await run("dead-letters", "--state", str(tmp_path)))[1] == "No payload has ended unhandled.\n"
+    assert (await run("dead-letters", "--json", "--state", str(tmp_path)))[:2] == (0, "")
+
+
+async def test_a_folder_without_state_is_said_and_left_alone(tmp_path: Path) -> None:
+    """Looking makes nothing."""
+    code, _, errors = await run("dead-letters", "--state", str(tmp_path))
+    assert code == 1
+    assert f"no platform's state in {tmp_path}" in errors
+    assert [path async for path in anyio.Path(tmp_path).iterdir()] == []

@@ -1,0 +1,86 @@
+"""``tocsin dead-letters``: the payloads that ended without being handled."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from tocsin.cli.render import preview
+from tocsin.cli.state import add_state_option, database_of
+from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.store import DeadLetter
+
+DESCRIPTION = """\
+List the payloads that ended without being handled, the newest first, each with its reason.
+
+A state folder may be looked at while a program uses it.
+"""
+
+EPILOG = """\
+examples:
+  tocsin dead-letters                       of 'tocsin listen'
+  tocsin dead-letters --state ./push-state  of a program that embeds the platform
+  tocsin dead-letters --json --limit 1000
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add this verb to the command's parser."""
+    parser = verbs.add_parser(
+        "dead-letters",
+        help="list the payloads that ended without being handled, and why",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_state_option(parser)
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most N of them (default: 50)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list."""
+    letters = anyio.run(_read, database_of(arguments.state), arguments.limit)
+    for letter in letters:
+        print(json.dumps(_fields(letter)) if arguments.json else _describe(letter))
+    if not letters and not arguments.json:
+        print("No payload has ended unhandled.")
+    return 0
+
+
+async def _read(path: Path, limit: int) -> list[DeadLetter]:
+    store = await SqliteStore.open(path)
+    try:
+        return await store.dead_letters(limit)
+    finally:
+        await store.aclose()
+
+
+def _describe(letter: DeadLetter) -> str:
+    moment = datetime.fromtimestamp(letter.at, UTC)
+    size = len(letter.body)
+    detail = f"\n    {letter.detail}" if letter.detail else ""
+    return (
+        f"{moment:%Y-%m-%d %H:%M:%S} UTC  {letter.id}  {letter.reason}  {letter.app or '(no app)'}  {letter.type}"
+        f"  {size} bytes  attempt {letter.attempt}  {preview(letter.body)}{detail}"
+    )
+
+
+def _fields(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "app": letter.app,
+        "channel": letter.channel,
+        "type": letter.type,
+        "base64": base64.b64encode(letter.body).decode("ascii"),
+        "attempt": letter.attempt,
+        "at": datetime.fromtimestamp(letter.at, UTC).isoformat(),
+    }
