@@ -16,13 +16,11 @@ from tocsin.actors.mailbox import Mailbox
 from tocsin.persistence.store import REMEMBERED, Store, StoredPayload
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import encode
-from tocsin.protocol.conditions import AppSettings, Gate, Gates, HostState
+from tocsin.protocol.conditions import AppSettings, Gate, HostState
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.lane import Lane
+from tocsin.protocol.lanes import Lanes
 from tocsin.protocol.values import DropReason, Outcome
-
-MAX_IN_FLIGHT = 1024
-"""How many payloads of all channels together may be between the router and their handlers."""
 
 ACKNOWLEDGE_AT_ONCE = 512
 """How many ids one acknowledgement carries."""
@@ -40,16 +38,9 @@ class PayloadRouter(Actor):
         self._connection = connection
         self._supervisor = supervisor
         self._sequence = 0
-        self._channels: dict[str, str] = {}
-        self._sinks: set[str] = set()
-        self._ready: set[str] = set()
-        self._gates = Gates()
         self._recent: dict[str, None] = {}
-        self._lanes: dict[str, Lane] = {}
-        self._in_flight: dict[int, Lane] = {}
-        self._hungry: dict[str, Lane] = {}
+        self._lanes = Lanes()
         self._lost: list[str] = []
-        self._quiet = False
         self._release_parked = False
         self._ledger = Ledger(store)
         self._acknowledged: list[str] = []
@@ -61,8 +52,9 @@ class PayloadRouter(Actor):
         inbox = await self._store.inbox()
         self._sequence = inbox.last_sequence
         self._recent = dict.fromkeys(inbox.recent_ids)
-        self._channels = {channel.channel: channel.app for channel in await self._store.channels()}
-        self._lost = [name for name in inbox.open_channels if name not in self._channels]
+        for channel in await self._store.channels():
+            self._lanes.open_channel(channel.channel, channel.app)
+        self._lost = [name for name in inbox.open_channels if name not in self._lanes.channels]
         await self._bury_lost()
 
     # From the service
@@ -77,14 +69,14 @@ class PayloadRouter(Actor):
         self._sequence += 1
         sequence = self._sequence
         gate, reason = self._judge(message)
-        on_its_way = gate is Gate.PASS and self._admit(message.channel, sequence)
+        on_its_way = gate is Gate.PASS and self._lanes.admit(message.channel, sequence)
         payload = StoredPayload(
             sequence, message.channel, message.id, message.type, message.body, int(on_its_way), message.expires
         )
         self._ledger.accept(payload)
         if reason is not None:
             self._bury(sequence, reason, "")
-        elif gate is Gate.HOLD and not self._gates.holds(self._channels[message.channel]):
+        elif gate is Gate.HOLD and not self._lanes.gates.holds(self._lanes.channels[message.channel]):
             self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
         elif on_its_way:
             self._hand_on(payload)
@@ -94,113 +86,88 @@ class PayloadRouter(Actor):
     @receives(m.ChannelOpened)
     def channel_opened(self, message: m.ChannelOpened, _: bytes) -> None:
         """Payloads may come for that channel."""
-        self._channels[message.channel] = message.app
-        self._reconsider(message.channel)
+        self._lanes.open_channel(message.channel, message.app)
 
     @receives(m.ChannelLost)
     def channel_lost(self, message: m.ChannelLost, _: bytes) -> None:
         """Nobody can take the payloads of that channel any more."""
-        self._channels.pop(message.channel, None)
+        self._lanes.lose_channel(message.channel)
         self._lost.append(message.channel)
-        lane = self._lanes.pop(message.channel, None)
-        if lane is not None:
-            lane.close()
 
     @receives(m.SinkOpened)
     def sink_opened(self, message: m.SinkOpened, _: bytes) -> None:
         """Somebody takes the payloads of that channel."""
-        self._sinks.add(message.channel)
-        self._reconsider(message.channel)
+        self._lanes.open_sink(message.channel)
 
     @receives(m.SinkClosed)
     def sink_closed(self, message: m.SinkClosed, _: bytes) -> None:
         """Nobody takes them in the foreground any more."""
-        self._sinks.discard(message.channel)
-        self._reconsider(message.channel)
+        self._lanes.close_sink(message.channel)
 
     @receives(m.AppReady)
     def app_ready(self, message: m.AppReady, _: bytes) -> None:
         """Whether there is somebody to do the app's background work."""
-        if message.ready:
-            self._ready.add(message.app)
-        else:
-            self._ready.discard(message.app)
-        for channel in [channel for channel, app in self._channels.items() if app == message.app]:
-            self._reconsider(channel)
+        self._lanes.set_ready(message.app, ready=message.ready)
 
     @receives(m.Parked)
     def parked(self, message: m.Parked, _: bytes) -> None:
         """A payload waits for the background: its place in the window is free."""
         self._ledger.park(message.sequence)
-        lane = self._in_flight.pop(message.sequence, None)
-        if lane is not None:
-            lane.settle(came_back=False)
-            self._feed(lane)
+        self._lanes.settle(message.sequence, came_back=False)
+
+    @receives(m.Settled)
+    def settled(self, message: m.Settled, _: bytes) -> None:
+        """A payload is no longer on its way: it was handled, it died, or it came back."""
+        was_on_its_way = self._lanes.settle(message.sequence, came_back=message.outcome is Outcome.RETURNED)
+        if message.outcome is Outcome.HANDLED:
+            self._ledger.handle(message.sequence)
+        elif message.reason is not None:
+            self._bury(message.sequence, message.reason, message.detail)
+        elif message.channel not in self._lanes.channels:
+            self._bury(message.sequence, DropReason.UNKNOWN_CHANNEL, "")
+        elif not was_on_its_way:
+            self._ledger.release(message.sequence)  # it was parked
+            self._lanes.look_again(message.channel)
 
     # From the app's side, about the machine and the user
 
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, frame: bytes) -> None:
         """Judge by the new state from now on; what was held back is judged anew."""
-        self._gates.host = HostState(*astuple(message))
-        self._forward.append(frame)
-        self._gates_changed()
+        self._lanes.gates.host = HostState(*astuple(message))
+        self._gates_changed(frame)
 
     @receives(m.AppSettingsChanged)
     def settings_changed(self, message: m.AppSettingsChanged, frame: bytes) -> None:
         """Judge by what the user has decided."""
         app, *settings = astuple(message)
-        self._gates.settings[app] = AppSettings(*settings)
-        self._forward.append(frame)
-        self._gates_changed()
+        self._lanes.gates.settings[app] = AppSettings(*settings)
+        self._gates_changed(frame)
 
     @receives(m.CancelWork)
     def cancel_work(self, _message: m.CancelWork, frame: bytes) -> None:
         """Pass on what is for the supervisor, in order with the payloads."""
         self._forward.append(frame)
 
-    @receives(m.Settled)
-    def settled(self, message: m.Settled, _: bytes) -> None:
-        """A payload is no longer on its way: it was handled, it died, or it came back."""
-        lane = self._in_flight.pop(message.sequence, None)
-        if message.outcome is Outcome.HANDLED:
-            self._ledger.handle(message.sequence)
-        elif message.reason is not None:
-            self._bury(message.sequence, message.reason, message.detail)
-        elif message.channel not in self._channels:
-            self._bury(message.sequence, DropReason.UNKNOWN_CHANNEL, "")
-        elif lane is None:
-            self._ledger.release(message.sequence)  # it was parked
-            self._look_again(message.channel)
-        if lane is not None:
-            lane.settle(came_back=message.outcome is Outcome.RETURNED)
-            self._feed(lane)
+    # From the kernel
 
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
         """What a supervisor had on its way came back; a registry has to learn its sinks anew."""
         if message.actor == "supervisor":
-            for lane in self._in_flight.values():
-                lane.settle(came_back=True)
-                self._feed(lane)
-            self._in_flight.clear()
             self._release_parked = True
-            self._forward.append(encode(m.HostChanged(*astuple(self._gates.host))))
-            for app, settings in self._gates.settings.items():
+            self._lanes.all_came_back()
+            gates = self._lanes.gates
+            self._forward.append(encode(m.HostChanged(*astuple(gates.host))))
+            for app, settings in gates.settings.items():
                 self._forward.append(encode(m.AppSettingsChanged(app, *astuple(settings))))
         elif message.actor == "activator_registry":
-            self._sinks.clear()
-            self._ready.clear()
-            for lane in self._lanes.values():
-                lane.close()
+            self._lanes.forget_takers()
 
     @receives(m.Quiesce)
     def quiesce(self, _message: m.Quiesce, _: bytes) -> None:
         """Hand nothing on any more; what comes is still stored."""
-        self._quiet = True
-        for lane in self._lanes.values():
-            lane.close()
-        self._hungry.clear()
+        self._lanes.quiesce()
 
     async def flush(self) -> None:
         """Commit, then acknowledge, then hand on; then fetch for the lanes that have room."""
@@ -214,8 +181,8 @@ class PayloadRouter(Actor):
             self._connection.answer(m.Acknowledge(ids))
         self._acknowledged.clear()
         await self._send_on()
-        while self._hungry and len(self._in_flight) < MAX_IN_FLIGHT:
-            await self._fetch(self._hungry.pop(next(iter(self._hungry))))
+        while (turn := self._lanes.next_fetch()) is not None:
+            await self._fetch(*turn)
             await self._ledger.commit()
             await self._send_on()
 
@@ -225,79 +192,43 @@ class PayloadRouter(Actor):
                 await self._supervisor.put(frame)
         self._forward.clear()
 
-    async def _fetch(self, lane: Lane) -> None:
-        wanted = lane.room
-        if not wanted:
-            return
+    async def _fetch(self, lane: Lane, wanted: int) -> None:
         page = await self._store.take(lane.channel, lane.cursor, wanted)
-        lane.fetched([payload.sequence for payload in page], wanted)
+        self._lanes.fetched(lane, [payload.sequence for payload in page], wanted)
         for payload in page:
             if self._expired(payload.expires):
-                lane.settle(came_back=False)
+                self._lanes.settle(payload.sequence, came_back=False)
                 self._bury(payload.sequence, DropReason.EXPIRED, "")
             else:
-                self._in_flight[payload.sequence] = lane
                 self._hand_on(payload)
-        self._feed(lane)
 
     async def _bury_lost(self) -> None:
         for channel in self._lost:
             for sequence in await self._store.open_sequences(channel):
-                if sequence not in self._in_flight:
+                if not self._lanes.on_its_way(sequence):
                     self._bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
         self._lost.clear()
         await self._ledger.commit()
 
     def _judge(self, message: m.Payload) -> tuple[Gate, DropReason | None]:
-        app = self._channels.get(message.channel)
+        app = self._lanes.channels.get(message.channel)
         if app is None:
             return Gate.DROP, DropReason.UNKNOWN_CHANNEL
         if self._expired(message.expires):
             return Gate.DROP, DropReason.EXPIRED
-        return self._gates.judge(app, message.priority)
+        return self._lanes.gates.judge(app, message.priority)
 
-    def _gates_changed(self) -> None:
-        """Let what was held back be taken again, where the gates are open now."""
-        if not self._gates.host.energy_saver:
+    def _gates_changed(self, frame: bytes) -> None:
+        """Tell the supervisor, and let what was held back be taken again, where the gates are open now."""
+        self._forward.append(frame)
+        if not self._lanes.gates.host.energy_saver:
             self._ledger.release_held()
-        for channel in self._channels:
-            self._reconsider(channel)
-            self._look_again(channel)
-
-    def _look_again(self, channel: str) -> None:
-        """Begin a lane anew: there may be payloads in the inbox that it has passed."""
-        lane = self._lanes.get(channel)
-        if lane is not None:
-            lane.begin_anew()
-            self._feed(lane)
-
-    def _reconsider(self, channel: str) -> None:
-        """Open or close a lane by whether there is somebody who takes its payloads."""
-        app = self._channels.get(channel)
-        taken = app is not None and (channel in self._sinks or app in self._ready) and not self._gates.holds(app)
-        if taken and not self._quiet:
-            lane = self._lanes.setdefault(channel, Lane(channel))
-            lane.open()
-            self._feed(lane)
-        elif channel in self._lanes:
-            self._lanes[channel].close()
-
-    def _admit(self, channel: str, sequence: int) -> bool:
-        """Let a payload into its lane, and tell whether it goes on from memory."""
-        lane = self._lanes.get(channel)
-        if lane is None:
-            return False
-        if len(self._in_flight) < MAX_IN_FLIGHT and lane.accept(sequence):
-            self._in_flight[sequence] = lane
-            return True
-        lane.fall_behind()
-        self._feed(lane)
-        return False
+        self._lanes.reconsider_all()
 
     def _hand_on(self, payload: StoredPayload) -> None:
         delivery = m.Delivery(
             payload.sequence,
-            self._channels.get(payload.channel, ""),
+            self._lanes.channels.get(payload.channel, ""),
             payload.channel,
             payload.id,
             payload.type,
@@ -306,10 +237,6 @@ class PayloadRouter(Actor):
             payload.expires,
         )
         self._forward.append(encode(delivery))
-
-    def _feed(self, lane: Lane) -> None:
-        if lane.room and not self._quiet:
-            self._hungry[lane.channel] = lane
 
     def _bury(self, sequence: int, reason: DropReason, detail: str) -> None:
         self._ledger.bury(sequence, reason, detail, self._clock.wall())

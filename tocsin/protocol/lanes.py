@@ -1,0 +1,162 @@
+"""All lanes together: which of them are open, what is on its way, and whose turn it is to fetch."""
+
+from __future__ import annotations
+
+from attrs import Factory, define
+
+from tocsin.protocol.conditions import Gates
+from tocsin.protocol.lane import Lane
+
+MAX_IN_FLIGHT = 1024
+"""How many payloads of all channels together may be between the router and their handlers."""
+
+
+@define
+class Lanes:
+    """The lanes of a device, by channel.
+
+    A lane is open while somebody takes its payloads, a sink of the channel or background work of its app, and no gate
+    holds back what waits for the app.
+    """
+
+    gates: Gates = Factory(Gates)
+    channels: dict[str, str] = Factory(dict)
+    """The app of each channel that the device holds."""
+    _sinks: set[str] = Factory(set)
+    _ready: set[str] = Factory(set)
+    _lanes: dict[str, Lane] = Factory(dict)
+    _in_flight: dict[int, Lane] = Factory(dict)
+    _hungry: dict[str, Lane] = Factory(dict)
+    _quiet: bool = False
+
+    def on_its_way(self, sequence: int) -> bool:
+        """Tell whether a payload is between the router and its handler."""
+        return sequence in self._in_flight
+
+    # Who takes payloads
+
+    def open_channel(self, channel: str, app: str) -> None:
+        """The device holds a channel."""
+        self.channels[channel] = app
+        self._reconsider(channel)
+
+    def lose_channel(self, channel: str) -> None:
+        """The device holds it no more."""
+        self.channels.pop(channel, None)
+        self._hungry.pop(channel, None)
+        lane = self._lanes.pop(channel, None)
+        if lane is not None:
+            lane.close()
+
+    def open_sink(self, channel: str) -> None:
+        """Somebody takes the payloads of a channel in the foreground."""
+        self._sinks.add(channel)
+        self._reconsider(channel)
+
+    def close_sink(self, channel: str) -> None:
+        """Nobody does so any more."""
+        self._sinks.discard(channel)
+        self._reconsider(channel)
+
+    def set_ready(self, app: str, *, ready: bool) -> None:
+        """Say whether there is somebody to do an app's background work."""
+        if ready:
+            self._ready.add(app)
+        else:
+            self._ready.discard(app)
+        for channel in [channel for channel, owner in self.channels.items() if owner == app]:
+            self._reconsider(channel)
+
+    def forget_takers(self) -> None:
+        """Nobody is known to take anything: whoever does will say so again."""
+        self._sinks.clear()
+        self._ready.clear()
+        self._close_all()
+
+    def reconsider_all(self) -> None:
+        """The gates have changed: open or close lanes, and look at the whole inbox again."""
+        for channel in self.channels:
+            self._reconsider(channel)
+        self.look_at_all_again()
+
+    def quiesce(self) -> None:
+        """Begin nothing new."""
+        self._quiet = True
+        self._close_all()
+        self._hungry.clear()
+
+    # What is on its way
+
+    def admit(self, channel: str, sequence: int) -> bool:
+        """Let a payload into its lane, and tell whether it goes on at once, from memory."""
+        lane = self._lanes.get(channel)
+        if lane is None:
+            return False
+        if len(self._in_flight) < MAX_IN_FLIGHT and lane.accept(sequence):
+            self._in_flight[sequence] = lane
+            return True
+        lane.fall_behind()
+        self._feed(lane)
+        return False
+
+    def settle(self, sequence: int, *, came_back: bool) -> bool:
+        """Note that a payload is no longer on its way, and tell whether it was."""
+        lane = self._in_flight.pop(sequence, None)
+        if lane is None:
+            return False
+        lane.settle(came_back=came_back)
+        self._feed(lane)
+        return True
+
+    def all_came_back(self) -> None:
+        """Whatever was on its way is lost, and will be handed on again."""
+        for sequence in list(self._in_flight):
+            self.settle(sequence, came_back=True)
+        self.look_at_all_again()
+
+    def look_again(self, channel: str) -> None:
+        """Begin a lane anew: there may be payloads in the inbox that it has passed."""
+        lane = self._lanes.get(channel)
+        if lane is not None:
+            lane.begin_anew()
+            self._feed(lane)
+
+    def look_at_all_again(self) -> None:
+        """Begin every lane anew."""
+        for channel in self._lanes:
+            self.look_again(channel)
+
+    # Fetching
+
+    def next_fetch(self) -> tuple[Lane, int] | None:
+        """Return the lane whose turn it is to fetch, and how many payloads it wants; None where none does."""
+        while self._hungry and len(self._in_flight) < MAX_IN_FLIGHT:
+            lane = self._hungry.pop(next(iter(self._hungry)))
+            if lane.room:
+                return lane, lane.room
+        return None
+
+    def fetched(self, lane: Lane, sequences: list[int], wanted: int) -> None:
+        """Note the page that a lane has fetched; what of it does not go on is to be settled."""
+        lane.fetched(sequences, wanted)
+        for sequence in sequences:
+            self._in_flight[sequence] = lane
+        self._feed(lane)
+
+    def _reconsider(self, channel: str) -> None:
+        app = self.channels.get(channel)
+        taken = app is not None and (channel in self._sinks or app in self._ready) and not self.gates.holds(app)
+        if taken and not self._quiet:
+            lane = self._lanes.setdefault(channel, Lane(channel))
+            lane.open()
+            self._feed(lane)
+        elif channel in self._lanes:
+            self._lanes[channel].close()
+
+    def _feed(self, lane: Lane) -> None:
+        if lane.room and not self._quiet:
+            self._hungry[lane.channel] = lane
+
+    def _close_all(self) -> None:
+        for lane in self._lanes.values():
+            lane.close()
