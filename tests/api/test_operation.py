@@ -174,3 +174,42 @@ async def test_progress_can_be_watched_while_it_comes(tmp_path: Path) -> None:
             tasks.start_soon(watch)
             await w.service.grant()
         assert seen == [IN_PROGRESS]
+
+
+async def test_a_pending_request_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """An attempt that is waited for is made also by the next process, and whoever asks then joins it where it was."""
+    slow = RetryPolicy(first=0.3, increment=0.1, longest=1, jitter=0)
+    async with world(tmp_path, retries=slow) as w:
+        operation = w.manager.create_channel(REMOTE_ID)
+        request = await w.service.expect(RequestChannel)
+        await w.service.send(ChannelRefused(request.request, HResult.ERROR_TIMEOUT, "slow", None))
+        async for progress in operation:
+            if progress.retry_count == 1:
+                break
+    async with world(tmp_path, retries=slow) as w:
+        operation = w.manager.create_channel(REMOTE_ID)
+        await w.service.grant()
+        assert (await operation).status is Status.COMPLETED_SUCCESS
+        expected = Progress(HResult.ERROR_TIMEOUT, Status.IN_PROGRESS_RETRY, 1)
+        assert [progress async for progress in operation] == [expected]
+
+
+async def test_a_pending_request_that_nobody_asks_for_is_made_all_the_same(tmp_path: Path) -> None:
+    """The device gets its channel even if the app does not come back for it at once."""
+    quick = RetryPolicy(first=0.05, increment=0.1, longest=1, jitter=0)
+    async with world(tmp_path, retries=quick) as w:
+        operation = w.manager.create_channel(REMOTE_ID)
+        request = await w.service.expect(RequestChannel)
+        await w.service.send(ChannelRefused(request.request, HResult.ERROR_TIMEOUT, "slow", None))
+        async for progress in operation:
+            if progress.retry_count == 1:
+                break
+    async with world(tmp_path) as w:
+        await w.service.grant("c7")
+        operation = w.manager.create_channel(REMOTE_ID)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.service.grant, "c7")  # where the first grant was through before the app asked
+            result = await operation
+            tasks.cancel_scope.cancel()
+        assert result.channel is not None
+        assert result.channel.uri.endswith("c7")

@@ -81,9 +81,10 @@ class Request(AnyEvent):
 
     @invariant()
     def progress_is_reported_once_and_first(self) -> None:
-        """The app hears that its request has begun, before anything else and never again."""
-        assert self.count(Effect.REPORT_PROGRESS) == (self.phase is not Phase.NEW)
-        assert self.journal[:1] in ([], [Effect.REPORT_PROGRESS])
+        """The app hears that its request has begun, before anything else and never again; one resumed had begun."""
+        resumed = Effect.RESUME_WAIT in self.journal
+        assert self.count(Effect.REPORT_PROGRESS) == (self.phase is not Phase.NEW and not resumed)
+        assert self.journal[:1] in ([], [Effect.REPORT_PROGRESS], [Effect.RESUME_WAIT])
 
     @invariant()
     def there_is_one_result(self) -> None:
@@ -105,7 +106,15 @@ class Request(AnyEvent):
     def who_waits_for_the_scheduler_has_asked_it(self) -> None:
         """Nobody decides or backs off by itself."""
         if self.phase in ASKING:
-            assert Effect.PLAN_RETRY in self.journal
+            assert {Effect.PLAN_RETRY, Effect.RESUME_WAIT} & set(self.journal)
+
+    @invariant()
+    def a_request_is_kept_while_it_waits_and_dropped_when_it_has_ended(self) -> None:
+        """What is on disk of a request is the attempt that is waited for."""
+        if self.phase is Phase.BACKING_OFF:
+            assert {Effect.KEEP_REQUEST, Effect.RESUME_WAIT} & set(self.journal)
+        ended = self.phase in {Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED}
+        assert self.count(Effect.DROP_REQUEST) == ended
 
 
 TestAnyEvent = Request.TestCase

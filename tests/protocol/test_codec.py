@@ -28,7 +28,7 @@ TAGS = {
     **dict(enumerate(["ConnectionUp", "ConnectionDown", "ActorRestarted", "AlarmRang", "Quiesce"], 20)),
     **dict(enumerate(["CreateChannel", "CancelCreateChannel", "CloseChannel", "CreateChannelProgress"], 30)),
     **dict(enumerate(["CreateChannelDone", "Done", "Failed", "ChannelLost", "ChannelOpened"], 34)),
-    **dict(enumerate(["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry"], 40)),
+    **dict(enumerate(["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry", "ResumeRetry"], 40)),
     **dict(enumerate(["AttachSink", "DetachSink", "SinkOpened", "SinkClosed"], 50)),
     **dict(enumerate(["Delivery", "NoSink", "Returned", "Settled", "Parked", "Activation"], 60)),
     **dict(enumerate(["CancelDelivery", "AbortDelivery"], 66)),

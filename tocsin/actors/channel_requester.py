@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from attrs import frozen
+
 from tocsin.actors.actor import Actor, receives
+from tocsin.actors.clock import Clock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
-from tocsin.persistence.store import Store, StoredChannel
+from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
 from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.machine import step
 from tocsin.protocol.values import PushNotificationChannelStatus as Status
+
+
+@frozen
+class Neighbours:
+    """Whom the requester speaks to, besides the sessions of apps."""
+
+    connection: Mailbox
+    scheduler: Mailbox
+    router: Mailbox
 
 
 class ChannelRequester(Actor):
@@ -21,20 +33,26 @@ class ChannelRequester(Actor):
     name = "channel_requester"
 
     def __init__(
-        self, store: Store, sessions: Sessions, connection: Mailbox, scheduler: Mailbox, router: Mailbox
+        self,
+        store: Store,
+        clock: Clock,
+        sessions: Sessions,
+        neighbours: Neighbours,
     ) -> None:
         super().__init__()
         self._store = store
+        self._clock = clock
         self._sessions = sessions
-        self._connection = connection
-        self._scheduler = scheduler
-        self._router = router
+        self._connection = neighbours.connection
+        self._scheduler = neighbours.scheduler
+        self._router = neighbours.router
         self._online = False
         self._next_key = 1
         self._requests: dict[int, ChannelRequest] = {}
         self._closing: dict[int, tuple[str, int]] = {}
         self._channels: dict[str, StoredChannel] = {}
         self._keep: list[StoredChannel] = []
+        self._pending: dict[tuple[str, str], StoredRequest | None] = {}
         self._drop: list[str] = []
         self._outgoing: list[tuple[Mailbox, m.Message]] = []
         self._replies: list[tuple[str, m.Message]] = []
@@ -42,6 +60,9 @@ class ChannelRequester(Actor):
             Effect.REPORT_PROGRESS: self._report_progress,
             Effect.SEND_REQUEST: self._send_request,
             Effect.PLAN_RETRY: self._plan_retry,
+            Effect.RESUME_WAIT: self._resume_wait,
+            Effect.KEEP_REQUEST: self._keep_request,
+            Effect.DROP_REQUEST: self._drop_request,
             Effect.REPORT_RETRY: self._report_progress,
             Effect.FORGET_RETRY: lambda request: self._outgoing.append((self._scheduler, m.ForgetRetry(request.key))),
             Effect.KEEP_CHANNEL: lambda request: self._keep.append(self._granted(request)),
@@ -50,8 +71,18 @@ class ChannelRequester(Actor):
         }
 
     async def start(self) -> None:
-        """Read the channels that the device holds."""
+        """Read the channels that the device holds, and go on with the requests that wait for their next attempt."""
         self._channels = {channel.channel: channel for channel in await self._store.channels()}
+        for stored in await self._store.requests():
+            request = ChannelRequest(self._new_key(), stored.app, stored.remote_id, [], kept=True)
+            request.failures = request.retry_count = stored.failures
+            request.hresult, request.text = stored.hresult, stored.text
+            request.delay = max(0.0, stored.due - self._clock.wall())
+            self._requests[request.key] = request
+            self._step(request, Event.RESUME)
+        for mailbox, message in self._outgoing:
+            await mailbox.tell(message)
+        self._outgoing.clear()
 
     # From apps
 
@@ -148,7 +179,7 @@ class ChannelRequester(Actor):
         """There will be another attempt; a scheduler that began anew may say so twice."""
         request = self._requests.get(message.key)
         if request is not None and request.phase in {Phase.DECIDING, Phase.BACKING_OFF}:
-            request.retry_count = message.retry_count
+            request.retry_count, request.delay = message.retry_count, message.delay
             self._step(request, Event.RETRY_PLANNED)
 
     @receives(m.RetryDenied)
@@ -177,6 +208,11 @@ class ChannelRequester(Actor):
         for channel in self._keep:
             await self._store.keep_channel(channel)
             self._router.answer(m.ChannelOpened(channel.channel, channel.app))
+        for (app, remote_id), stored in self._pending.items():
+            if stored is None:
+                await self._store.drop_request(app, remote_id)
+            else:
+                await self._store.keep_request(stored)
         if self._drop:
             await self._store.drop_channels(self._drop)
         for name in self._drop:
@@ -186,7 +222,7 @@ class ChannelRequester(Actor):
             await mailbox.tell(message)
         for session, message in self._replies:
             self._sessions.answer(session, message)
-        for effects in (self._keep, self._drop, self._outgoing, self._replies):
+        for effects in (self._keep, self._pending, self._drop, self._outgoing, self._replies):
             effects.clear()
 
     def _new_key(self) -> int:
@@ -228,6 +264,20 @@ class ChannelRequester(Actor):
     def _plan_retry(self, request: ChannelRequest) -> None:
         plan = m.PlanRetry(request.key, request.failures, request.hresult, request.retry_after)
         self._outgoing.append((self._scheduler, plan))
+
+    def _resume_wait(self, request: ChannelRequest) -> None:
+        self._outgoing.append((self._scheduler, m.ResumeRetry(request.key, request.delay)))
+
+    def _keep_request(self, request: ChannelRequest) -> None:
+        request.kept = True
+        due = self._clock.wall() + request.delay
+        self._pending[request.app, request.remote_id] = StoredRequest(
+            request.app, request.remote_id, request.failures, request.hresult, request.text, due
+        )
+
+    def _drop_request(self, request: ChannelRequest) -> None:
+        if request.kept:
+            self._pending[request.app, request.remote_id] = None
 
     def _report_success(self, request: ChannelRequest) -> None:
         channel = self._granted(request)

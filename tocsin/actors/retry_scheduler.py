@@ -10,7 +10,16 @@ from tocsin.actors.clock import Clock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import retry
 from tocsin.protocol.machine import step
-from tocsin.protocol.messages import AlarmRang, ForgetRetry, Message, PlanRetry, RetryDenied, RetryDue, RetryPlanned
+from tocsin.protocol.messages import (
+    AlarmRang,
+    ForgetRetry,
+    Message,
+    PlanRetry,
+    ResumeRetry,
+    RetryDenied,
+    RetryDue,
+    RetryPlanned,
+)
 from tocsin.protocol.retry import Effect, Event, Phase, RetryPolicy
 
 
@@ -47,6 +56,12 @@ class RetryScheduler(Actor):
         self._step(
             schedule, retry.classify(message.hresult, wait), RetryPlanned(message.key, message.failures, wait or 0)
         )
+
+    @receives(ResumeRetry)
+    def resume(self, message: ResumeRetry, _: bytes) -> None:
+        """A wait from before a restart goes on."""
+        schedule = _Schedule(message.key, due=self._clock.monotonic() + message.delay)
+        self._step(schedule, Event.RESUMED)
 
     @receives(ForgetRetry)
     def forget(self, message: ForgetRetry, _: bytes) -> None:

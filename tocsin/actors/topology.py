@@ -24,7 +24,7 @@ from anyio.abc import TaskGroup
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.channel_requester import ChannelRequester
+from tocsin.actors.channel_requester import ChannelRequester, Neighbours
 from tocsin.actors.mailbox import Mailbox, MailboxStatistics
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
@@ -93,6 +93,7 @@ class Platform:
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
+        neighbours = Neighbours(connection, scheduler, router)
 
         def runner(mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
             return ActorRunner(mailbox, build, kernel, self._announce)
@@ -103,7 +104,7 @@ class Platform:
                 runner(router, lambda _: PayloadRouter(store, clock, connection, supervisor)),
                 runner(supervisor, lambda alarm: Supervisor(clock, alarm, router, registry)),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
-                runner(requester, lambda _: ChannelRequester(store, sessions, connection, scheduler, router)),
+                runner(requester, lambda _: ChannelRequester(store, clock, sessions, neighbours)),
                 runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
             )
         }

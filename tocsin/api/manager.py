@@ -15,7 +15,7 @@ from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.receiver import PushHandler
 from tocsin.api.session import Session
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import Activators, PushNotificationActivationInfo
+from tocsin.protocol.activation import Activators, PushNotificationActivationInfo, parse_activators
 from tocsin.protocol.channel_request import parse_remote_id
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.registration import is_supported
@@ -89,7 +89,7 @@ class PushNotificationManager:
 
         :raises InvalidArgument: no flag at all, or PROTOCOL_ACTIVATOR together with others.
         """
-        return is_supported(Activators(activators), packaged=self._identity.packaged)
+        return is_supported(parse_activators(activators), packaged=self._identity.packaged)
 
     async def register_activator(
         self, info: PushNotificationActivationInfo, handler: PushHandler | None = None
@@ -124,7 +124,7 @@ class PushNotificationManager:
 
         :raises NotFound: one of them is not registered; those before it are unregistered (ERROR_NOT_FOUND).
         """
-        await self._unregister(Activators(activators), every=False)
+        await self._unregister(parse_activators(activators), every=False)
 
     async def unregister_all_activators(self) -> None:
         """Unregister all activators of the app, also those of earlier processes; that there are none is no error."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from attrs import astuple
+
 from tocsin.persistence.database import Database, Statement, open_database
 from tocsin.persistence.store import (
     REMEMBERED,
@@ -14,6 +16,7 @@ from tocsin.persistence.store import (
     StoredActivator,
     StoredChannel,
     StoredPayload,
+    StoredRequest,
 )
 from tocsin.protocol.values import NotificationType
 
@@ -38,6 +41,10 @@ MIGRATIONS = (
             app TEXT NOT NULL, activator INTEGER NOT NULL, clsid TEXT NOT NULL, conditions TEXT NOT NULL,
             cancel_on_condition_loss INTEGER NOT NULL, PRIMARY KEY (app, activator)
         ) WITHOUT ROWID""",
+        """CREATE TABLE request (
+            app TEXT NOT NULL, remote_id TEXT NOT NULL, failures INTEGER NOT NULL, hresult INTEGER NOT NULL,
+            text TEXT NOT NULL, due REAL NOT NULL, PRIMARY KEY (app, remote_id)
+        ) WITHOUT ROWID""",
         # open: 1 may be taken, 2 waits for the background, 3 is held back by a gate, 0 has ended
         "DROP INDEX inbox_open",
         "CREATE INDEX inbox_open ON inbox (channel, sequence) WHERE open = 1",
@@ -53,6 +60,9 @@ _BURY = (
 )
 _SET_OPEN = "UPDATE inbox SET open = ? WHERE sequence = ? AND open"
 _MAY_BE_TAKEN, _PARKED, _HELD = 1, 2, 3
+_KEEP_REQUEST = (
+    "INSERT OR REPLACE INTO request (app, remote_id, failures, hresult, text, due) VALUES (?, ?, ?, ?, ?, ?)"
+)
 _KEEP_ACTIVATOR = (
     "INSERT OR REPLACE INTO activator (app, activator, clsid, conditions, cancel_on_condition_loss)"
     " VALUES (?, ?, ?, ?, ?)"
@@ -117,6 +127,19 @@ class SqliteStore:
         recent = await self._database.read("SELECT id FROM inbox ORDER BY sequence DESC LIMIT ?", (REMEMBERED,))
         waiting = await self._database.read("SELECT DISTINCT channel FROM inbox WHERE open")
         return Inbox(last[0][0], tuple(row[0] for row in reversed(recent)), tuple(row[0] for row in waiting))
+
+    async def requests(self) -> list[StoredRequest]:
+        """Return the channel requests that wait for their next attempt."""
+        rows = await self._database.read("SELECT app, remote_id, failures, hresult, text, due FROM request")
+        return [StoredRequest(*row) for row in rows]
+
+    async def keep_request(self, request: StoredRequest) -> None:
+        """Add or replace the request of an app."""
+        await self._database.write((_KEEP_REQUEST, [astuple(request)]))
+
+    async def drop_request(self, app: str, remote_id: str) -> None:
+        """Forget the request of an app."""
+        await self._database.write(("DELETE FROM request WHERE app = ? AND remote_id = ?", [(app, remote_id)]))
 
     async def activators(self) -> list[StoredActivator]:
         """Return all activators."""

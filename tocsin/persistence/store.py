@@ -38,6 +38,18 @@ class StoredPayload:
 
 
 @frozen
+class StoredRequest:
+    """A channel request that waits for its next attempt; ``due`` in seconds since the epoch."""
+
+    app: str
+    remote_id: str
+    failures: int
+    hresult: int
+    text: str
+    due: float
+
+
+@frozen
 class StoredActivator:
     """An activator that wakes its app also after the process that registered it has left."""
 
@@ -129,6 +141,18 @@ class Store(Protocol):
 
     async def inbox(self) -> Inbox:
         """Look at the inbox, on start."""
+        ...
+
+    async def requests(self) -> list[StoredRequest]:
+        """Return the channel requests that wait for their next attempt."""
+        ...
+
+    async def keep_request(self, request: StoredRequest) -> None:
+        """Add or replace the request of an app."""
+        ...
+
+    async def drop_request(self, app: str, remote_id: str) -> None:
+        """Forget the request of an app."""
         ...
 
     async def activators(self) -> list[StoredActivator]:

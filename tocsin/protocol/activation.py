@@ -32,6 +32,16 @@ class Activators(IntFlag):
     """A push starts the work, and this process does it: unpackaged apps."""
 
 
+def parse_activators(value: Activators | int) -> Activators:
+    """Read a combination of flags.
+
+    :raises InvalidArgument: it is none.
+    """
+    if not isinstance(value, int) or not 0 <= value <= sum(Activators):
+        raise InvalidArgument(f"activators are a combination of the flags of Activators, not {value!r}")
+    return Activators(value)
+
+
 @unique
 class SystemConditionType(IntEnum):
     """What must hold before background work begins (WinRT enum of the same name)."""
@@ -115,7 +125,7 @@ class PushNotificationActivationInfo:
     :raises InvalidArgument: the CLSID is no GUID, or the conditions are none or contradict each other.
     """
 
-    activators: Activators = field(converter=Activators, on_setattr=setters.frozen)
+    activators: Activators = field(converter=parse_activators, on_setattr=setters.frozen)
     task_clsid: UUID = field(default=None, converter=_clsid, on_setattr=setters.frozen)
     conditions: tuple[SystemConditionType, ...] = field(
         default=(), converter=check_conditions, on_setattr=setters.convert

@@ -35,6 +35,8 @@ class Event(Enum):
 
     BEGIN_ONLINE = auto()
     BEGIN_OFFLINE = auto()
+    RESUME = auto()
+    """It was waiting for its next attempt when the platform stopped."""
     CONNECTED = auto()
     DISCONNECTED = auto()
     GRANTED = auto()
@@ -53,6 +55,10 @@ class Effect(Enum):
     REPORT_PROGRESS = auto()
     SEND_REQUEST = auto()
     PLAN_RETRY = auto()
+    RESUME_WAIT = auto()
+    KEEP_REQUEST = auto()
+    """Write down the attempt that is waited for, so that it is made also after a restart."""
+    DROP_REQUEST = auto()
     REPORT_RETRY = auto()
     FORGET_RETRY = auto()
     KEEP_CHANNEL = auto()
@@ -63,22 +69,26 @@ class Effect(Enum):
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.NEW, Event.BEGIN_ONLINE): (Phase.REQUESTED, (Effect.REPORT_PROGRESS, Effect.SEND_REQUEST)),
     (Phase.NEW, Event.BEGIN_OFFLINE): (Phase.QUEUED, (Effect.REPORT_PROGRESS,)),
+    (Phase.NEW, Event.RESUME): (Phase.BACKING_OFF, (Effect.RESUME_WAIT,)),
     (Phase.QUEUED, Event.CONNECTED): (Phase.REQUESTED, (Effect.SEND_REQUEST,)),
     (Phase.QUEUED, Event.DISCONNECTED): (Phase.DECIDING, (Effect.PLAN_RETRY,)),
-    (Phase.QUEUED, Event.CANCEL): (Phase.CANCELED, ()),
-    (Phase.REQUESTED, Event.GRANTED): (Phase.SUCCEEDED, (Effect.KEEP_CHANNEL, Effect.REPORT_SUCCESS)),
+    (Phase.QUEUED, Event.CANCEL): (Phase.CANCELED, (Effect.DROP_REQUEST,)),
+    (Phase.REQUESTED, Event.GRANTED): (
+        Phase.SUCCEEDED,
+        (Effect.KEEP_CHANNEL, Effect.DROP_REQUEST, Effect.REPORT_SUCCESS),
+    ),
     (Phase.REQUESTED, Event.REFUSED): (Phase.DECIDING, (Effect.PLAN_RETRY,)),
     (Phase.REQUESTED, Event.DISCONNECTED): (Phase.DECIDING, (Effect.PLAN_RETRY,)),
-    (Phase.REQUESTED, Event.CANCEL): (Phase.CANCELED, ()),
-    (Phase.DECIDING, Event.RETRY_PLANNED): (Phase.BACKING_OFF, (Effect.REPORT_RETRY,)),
-    (Phase.DECIDING, Event.RETRY_DENIED): (Phase.FAILED, (Effect.REPORT_FAILURE,)),
+    (Phase.REQUESTED, Event.CANCEL): (Phase.CANCELED, (Effect.DROP_REQUEST,)),
+    (Phase.DECIDING, Event.RETRY_PLANNED): (Phase.BACKING_OFF, (Effect.KEEP_REQUEST, Effect.REPORT_RETRY)),
+    (Phase.DECIDING, Event.RETRY_DENIED): (Phase.FAILED, (Effect.DROP_REQUEST, Effect.REPORT_FAILURE)),
     (Phase.DECIDING, Event.SCHEDULER_LOST): (Phase.DECIDING, (Effect.PLAN_RETRY,)),
-    (Phase.DECIDING, Event.CANCEL): (Phase.CANCELED, (Effect.FORGET_RETRY,)),
+    (Phase.DECIDING, Event.CANCEL): (Phase.CANCELED, (Effect.FORGET_RETRY, Effect.DROP_REQUEST)),
     (Phase.BACKING_OFF, Event.RETRY_DUE_ONLINE): (Phase.REQUESTED, (Effect.SEND_REQUEST,)),
     (Phase.BACKING_OFF, Event.RETRY_DUE_OFFLINE): (Phase.QUEUED, ()),
     (Phase.BACKING_OFF, Event.SCHEDULER_LOST): (Phase.BACKING_OFF, (Effect.PLAN_RETRY,)),
     (Phase.BACKING_OFF, Event.RETRY_PLANNED): (Phase.BACKING_OFF, ()),
-    (Phase.BACKING_OFF, Event.CANCEL): (Phase.CANCELED, (Effect.FORGET_RETRY,)),
+    (Phase.BACKING_OFF, Event.CANCEL): (Phase.CANCELED, (Effect.FORGET_RETRY, Effect.DROP_REQUEST)),
 }
 
 OPEN = frozenset(phase for phase, _ in TABLE)
@@ -100,6 +110,8 @@ class ChannelRequest:
     text: str = ""
     retry_after: float | None = None
     channel: str = ""
+    delay: float = 0.0
+    kept: bool = False
 
 
 def parse_remote_id(value: str | UUID) -> UUID:

@@ -25,6 +25,8 @@ class Event(Enum):
     """What happens to it."""
 
     FAILED = auto()
+    RESUMED = auto()
+    """A wait from before a restart goes on."""
     GAVE_UP = auto()
     DUE = auto()
     FORGOTTEN = auto()
@@ -42,6 +44,7 @@ class Effect(Enum):
 
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.IDLE, Event.FAILED): (Phase.WAITING, (Effect.SET_ALARM, Effect.TELL_PLAN)),
+    (Phase.IDLE, Event.RESUMED): (Phase.WAITING, (Effect.SET_ALARM,)),
     (Phase.IDLE, Event.GAVE_UP): (Phase.ENDED, (Effect.TELL_DENIAL,)),
     (Phase.IDLE, Event.FORGOTTEN): (Phase.ENDED, ()),
     (Phase.WAITING, Event.DUE): (Phase.IDLE, (Effect.TELL_DUE,)),

@@ -143,3 +143,12 @@ class ForgetRetry(Message):
     """No one waits for that attempt any more."""
 
     key: int
+
+
+@tagged(45)
+@frozen
+class ResumeRetry(Message):
+    """A wait from before a restart goes on, for ``delay`` seconds more."""
+
+    key: int
+    delay: float
