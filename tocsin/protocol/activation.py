@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum, IntFlag, unique
+from typing import Any
 from uuid import UUID
 
 from attrs import define, field, setters
@@ -32,7 +33,7 @@ class Activators(IntFlag):
     """A push starts the work, and this process does it: unpackaged apps."""
 
 
-def parse_activators(value: Activators | int) -> Activators:
+def parse_activators(value: Any) -> Activators:
     """Read a combination of flags.
 
     :raises InvalidArgument: it is none.
