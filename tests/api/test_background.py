@@ -37,7 +37,7 @@ async def test_a_push_without_a_foreground_handler_wakes_the_background(tmp_path
 
 
 @pytest.mark.parametrize("handled", [False, True])
-async def test_handled_decides_whether_the_background_is_woken(tmp_path: Path, handled: bool) -> None:  # noqa: FBT001
+async def test_handled_decides_whether_the_background_is_woken(tmp_path: Path, handled: bool) -> None:
     """What the foreground handles goes no further; what it does not handle is done in the background too."""
     foreground, background = Gathered(), Gathered()
 

@@ -27,7 +27,7 @@ TAGS = {
     **dict(enumerate(["RevokeChannels", "ChannelsRevoked", "Payload", "Acknowledge"], 6)),
     **dict(enumerate(["ConnectionUp", "ConnectionDown", "ActorRestarted", "AlarmRang", "Quiesce"], 20)),
     **dict(enumerate(["CreateChannel", "CancelCreateChannel", "CloseChannel", "CreateChannelProgress"], 30)),
-    **dict(enumerate(["CreateChannelDone", "Done", "Failed", "ChannelLost", "ChannelOpened"], 34)),
+    **dict(enumerate(["CreateChannelDone", "Done", "Failed", "ChannelLost", "ChannelOpened", "ChannelRenewed"], 34)),
     **dict(enumerate(["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry", "ResumeRetry"], 40)),
     **dict(enumerate(["AttachSink", "DetachSink", "SinkOpened", "SinkClosed"], 50)),
     **dict(enumerate(["Delivery", "NoSink", "Returned", "Settled", "Parked", "Activation"], 60)),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 from attrs import frozen
 
 from tocsin.actors.actor import Actor, receives
+from tocsin.actors.alarm import Alarm
+from tocsin.actors.channel_effects import ChannelEffects
 from tocsin.actors.clock import Clock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
-from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase
+from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase, renewal
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.machine import step
-from tocsin.protocol.values import PushNotificationChannelStatus as Status
 
 
 @frozen
@@ -32,30 +34,26 @@ class ChannelRequester(Actor):
 
     name = "channel_requester"
 
-    def __init__(
+    def __init__(  # each is a neighbour or a sense
         self,
         store: Store,
         clock: Clock,
+        alarm: Alarm,
         sessions: Sessions,
         neighbours: Neighbours,
     ) -> None:
         super().__init__()
         self._store = store
         self._clock = clock
-        self._sessions = sessions
+        self._alarm = alarm
         self._connection = neighbours.connection
         self._scheduler = neighbours.scheduler
-        self._router = neighbours.router
+        self._effects = ChannelEffects(store, sessions, neighbours.router)
         self._online = False
-        self._next_key = 1
+        self._keys = count(1)
         self._requests: dict[int, ChannelRequest] = {}
         self._closing: dict[int, tuple[str, int]] = {}
         self._channels: dict[str, StoredChannel] = {}
-        self._keep: list[StoredChannel] = []
-        self._pending: dict[tuple[str, str], StoredRequest | None] = {}
-        self._drop: list[str] = []
-        self._outgoing: list[tuple[Mailbox, m.Message]] = []
-        self._replies: list[tuple[str, m.Message]] = []
         self._perform: dict[Effect, Callable[[ChannelRequest], None]] = {
             Effect.REPORT_PROGRESS: self._report_progress,
             Effect.SEND_REQUEST: self._send_request,
@@ -64,8 +62,8 @@ class ChannelRequester(Actor):
             Effect.KEEP_REQUEST: self._keep_request,
             Effect.DROP_REQUEST: self._drop_request,
             Effect.REPORT_RETRY: self._report_progress,
-            Effect.FORGET_RETRY: lambda request: self._outgoing.append((self._scheduler, m.ForgetRetry(request.key))),
-            Effect.KEEP_CHANNEL: lambda request: self._keep.append(self._granted(request)),
+            Effect.FORGET_RETRY: lambda request: self._effects.tell(self._scheduler, m.ForgetRetry(request.key)),
+            Effect.KEEP_CHANNEL: lambda request: self._effects.keep_channel(self._granted(request)),
             Effect.REPORT_SUCCESS: self._report_success,
             Effect.REPORT_FAILURE: self._report_failure,
         }
@@ -74,15 +72,14 @@ class ChannelRequester(Actor):
         """Read the channels that the device holds, and go on with the requests that wait for their next attempt."""
         self._channels = {channel.channel: channel for channel in await self._store.channels()}
         for stored in await self._store.requests():
-            request = ChannelRequest(self._new_key(), stored.app, stored.remote_id, [], kept=True)
+            request = ChannelRequest(next(self._keys), stored.app, stored.remote_id, [], kept=True)
             request.failures = request.retry_count = stored.failures
             request.hresult, request.text = stored.hresult, stored.text
             request.delay = max(0.0, stored.due - self._clock.wall())
             self._requests[request.key] = request
             self._step(request, Event.RESUME)
-        for mailbox, message in self._outgoing:
-            await mailbox.tell(message)
-        self._outgoing.clear()
+        self.renew(m.AlarmRang(), b"")
+        await self.flush()
 
     # From apps
 
@@ -90,14 +87,12 @@ class ChannelRequester(Actor):
     def create(self, message: m.CreateChannel, _: bytes) -> None:
         """Begin a request, or join one that is out for the same app."""
         asker = (message.session, message.request)
-        for request in self._requests.values():
-            if (request.app, request.remote_id) == (message.app, message.remote_id):
-                request.askers.append(asker)
-                self._replies.append((asker[0], _progress(asker[1], request)))
-                return
-        request = ChannelRequest(self._new_key(), message.app, message.remote_id, [asker])
-        self._requests[request.key] = request
-        self._step(request, Event.BEGIN_ONLINE if self._online else Event.BEGIN_OFFLINE)
+        request = self._open_request(message.app, message.remote_id)
+        if request is None:
+            self._begin(message.app, message.remote_id, [asker])
+        else:
+            request.askers.append(asker)
+            self._effects.progress(asker, request)
 
     @receives(m.CancelCreateChannel)
     def cancel(self, message: m.CancelCreateChannel, _: bytes) -> None:
@@ -117,9 +112,9 @@ class ChannelRequester(Actor):
             text = "the channel cannot be closed while there is no connection to the push service"
             self._refuse(message, "PlatformUnavailable", text, HResult.WNP_E_NOT_CONNECTED)
         else:
-            key = self._new_key()
+            key = next(self._keys)
             self._closing[key] = (message.session, message.request)
-            self._outgoing.append((self._connection, m.RevokeChannels(key, message.app)))
+            self._effects.tell(self._connection, m.RevokeChannels(key, message.app))
 
     # From the service
 
@@ -138,7 +133,7 @@ class ChannelRequester(Actor):
             self._fail(request, Event.DISCONNECTED, message.hresult, message.text)
         for session, number in self._closing.values():
             text = f"the connection was lost while the channel was being closed: {message.text}"
-            self._replies.append((session, m.Failed(number, "PlatformUnavailable", text, message.hresult)))
+            self._effects.failed((session, number), "PlatformUnavailable", text, message.hresult)
         self._closing.clear()
 
     @receives(m.ChannelGranted)
@@ -160,17 +155,17 @@ class ChannelRequester(Actor):
             self._fail(request, Event.REFUSED, message.hresult, message.text, message.retry_after)
         elif message.request in self._closing:
             session, number = self._closing.pop(message.request)
-            self._replies.append((session, m.Failed(number, "PushError", message.text, message.hresult)))
+            self._effects.failed((session, number), "PushError", message.text, message.hresult)
 
     @receives(m.ChannelsRevoked)
     def revoked(self, message: m.ChannelsRevoked, _: bytes) -> None:
         """Channels are gone, because an app closed them or the service took them back."""
         for name in message.channels:
             if self._channels.pop(name, None) is not None:
-                self._drop.append(name)
+                self._effects.drop_channel(name)
         if message.request in self._closing:
             session, number = self._closing.pop(message.request)
-            self._replies.append((session, m.Done(number)))
+            self._effects.done(session, number)
 
     # From the retry scheduler and the kernel
 
@@ -203,31 +198,39 @@ class ChannelRequester(Actor):
             for request in self._in_phase(Phase.DECIDING, Phase.BACKING_OFF):
                 self._step(request, Event.SCHEDULER_LOST)
 
-    async def flush(self) -> None:
-        """Write first, then tell: nobody hears of a channel that is not on disk."""
-        for channel in self._keep:
-            await self._store.keep_channel(channel)
-            self._router.answer(m.ChannelOpened(channel.channel, channel.app))
-        for (app, remote_id), stored in self._pending.items():
-            if stored is None:
-                await self._store.drop_request(app, remote_id)
-            else:
-                await self._store.keep_request(stored)
-        if self._drop:
-            await self._store.drop_channels(self._drop)
-        for name in self._drop:
-            self._router.answer(m.ChannelLost(name))
-            self._sessions.tell_all(m.ChannelLost(name))
-        for mailbox, message in self._outgoing:
-            await mailbox.tell(message)
-        for session, message in self._replies:
-            self._sessions.answer(session, message)
-        for effects in (self._keep, self._pending, self._drop, self._outgoing, self._replies):
-            effects.clear()
+    @receives(m.AlarmRang)
+    def renew(self, _message: m.AlarmRang, _: bytes) -> None:
+        """Ask for new channels in time, and forget those whose time is over."""
+        now = self._clock.wall()
+        for channel in [channel for channel in self._channels.values() if channel.expires <= now]:
+            del self._channels[channel.channel]
+            self._effects.drop_channel(channel.channel)
+        for channel in [channel for channel in self._channels.values() if renewal(channel.expires) <= now]:
+            if self._is_newest(channel) and self._open_request(channel.app, channel.remote_id) is None:
+                self._begin(channel.app, channel.remote_id, [])
 
-    def _new_key(self) -> int:
-        self._next_key += 1
-        return self._next_key - 1
+    async def flush(self) -> None:
+        """Write first, then tell; ring when the next channel is to be renewed or forgotten."""
+        await self._effects.perform()
+        now = self._clock.wall()
+        moments = (when for c in self._channels.values() for when in (renewal(c.expires), c.expires) if when > now)
+        wait = min((moment - now for moment in moments), default=None)
+        self._alarm.set(None if wait is None else self._clock.monotonic() + wait)
+
+    def _is_newest(self, channel: StoredChannel) -> bool:
+        return all(
+            other.expires <= channel.expires
+            for other in self._channels.values()
+            if (other.app, other.remote_id) == (channel.app, channel.remote_id)
+        )
+
+    def _open_request(self, app: str, remote_id: str) -> ChannelRequest | None:
+        return next((r for r in self._requests.values() if (r.app, r.remote_id) == (app, remote_id)), None)
+
+    def _begin(self, app: str, remote_id: str, askers: list[tuple[str, int]]) -> None:
+        request = ChannelRequest(next(self._keys), app, remote_id, askers)
+        self._requests[request.key] = request
+        self._step(request, Event.BEGIN_ONLINE if self._online else Event.BEGIN_OFFLINE)
 
     def _in_phase(self, *phases: Phase) -> list[ChannelRequest]:
         return [request for request in self._requests.values() if request.phase in phases]
@@ -250,51 +253,46 @@ class ChannelRequester(Actor):
         return self._channels[request.channel]
 
     def _refuse(self, message: m.CloseChannel, error: str, text: str, hresult: int) -> None:
-        self._replies.append((message.session, m.Failed(message.request, error, text, hresult)))
+        self._effects.failed((message.session, message.request), error, text, hresult)
 
     def _report_progress(self, request: ChannelRequest) -> None:
-        self._replies.extend((session, _progress(number, request)) for session, number in request.askers)
+        for asker in request.askers:
+            self._effects.progress(asker, request)
 
     def _send_request(self, request: ChannelRequest) -> None:
         known = [c for c in self._channels.values() if (c.app, c.remote_id) == (request.app, request.remote_id)]
         newest = max(known, key=lambda channel: channel.expires, default=None)
         uri = newest.uri if newest else ""
-        self._outgoing.append((self._connection, m.RequestChannel(request.key, request.app, request.remote_id, uri)))
+        message = m.RequestChannel(request.key, request.app, request.remote_id, uri)
+        self._effects.tell(self._connection, message)
 
     def _plan_retry(self, request: ChannelRequest) -> None:
         plan = m.PlanRetry(request.key, request.failures, request.hresult, request.retry_after)
-        self._outgoing.append((self._scheduler, plan))
+        self._effects.tell(self._scheduler, plan)
 
     def _resume_wait(self, request: ChannelRequest) -> None:
-        self._outgoing.append((self._scheduler, m.ResumeRetry(request.key, request.delay)))
+        self._effects.tell(self._scheduler, m.ResumeRetry(request.key, request.delay))
 
     def _keep_request(self, request: ChannelRequest) -> None:
         request.kept = True
         due = self._clock.wall() + request.delay
-        self._pending[request.app, request.remote_id] = StoredRequest(
-            request.app, request.remote_id, request.failures, request.hresult, request.text, due
+        self._effects.keep_request(
+            StoredRequest(request.app, request.remote_id, request.failures, request.hresult, request.text, due)
         )
 
     def _drop_request(self, request: ChannelRequest) -> None:
         if request.kept:
-            self._pending[request.app, request.remote_id] = None
+            self._effects.drop_request(request.app, request.remote_id)
 
     def _report_success(self, request: ChannelRequest) -> None:
+        """Tell those who asked; a channel that nobody asked for is news for the sessions of the app."""
         channel = self._granted(request)
-        for session, number in request.askers:
-            done = m.CreateChannelDone(
-                number, Status.COMPLETED_SUCCESS, HResult.S_OK, "", channel.channel, channel.uri, channel.expires
-            )
-            self._replies.append((session, done))
+        for asker in request.askers:
+            self._effects.success(asker, channel)
+        if not request.askers:
+            news = m.ChannelRenewed(channel.app, channel.remote_id, channel.channel, channel.uri, channel.expires)
+            self._effects.tell_all(news)
 
     def _report_failure(self, request: ChannelRequest) -> None:
-        for session, number in request.askers:
-            done = m.CreateChannelDone(number, Status.COMPLETED_FAILURE, request.hresult, request.text, "", "", 0.0)
-            self._replies.append((session, done))
-
-
-def _progress(number: int, request: ChannelRequest) -> m.CreateChannelProgress:
-    """Build the progress that an asker sees: the last error only once a retry is planned."""
-    if request.retry_count:
-        return m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, request.retry_count)
-    return m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0)
+        for asker in request.askers:
+            self._effects.failure(asker, request)

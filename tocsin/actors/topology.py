@@ -104,7 +104,7 @@ class Platform:
                 runner(router, lambda _: PayloadRouter(store, clock, connection, supervisor)),
                 runner(supervisor, lambda alarm: Supervisor(clock, alarm, router, registry)),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
-                runner(requester, lambda _: ChannelRequester(store, clock, sessions, neighbours)),
+                runner(requester, lambda alarm: ChannelRequester(store, clock, alarm, sessions, neighbours)),
                 runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
             )
         }

@@ -58,7 +58,9 @@ class PushNotificationManager:
         self._conditions = Conditions(session, app)
         self._granted: dict[str, tuple[str, str]] = {}
         self._revoked: list[Callable[[ChannelRevoked], Any]] = []
+        self._renewed: list[Callable[[PushNotificationChannel], Any]] = []
         session.on_revoked = self._channel_revoked
+        session.on_renewed = self._channel_renewed
 
     @property
     def app(self) -> str:
@@ -148,10 +150,16 @@ class PushNotificationManager:
         guid = str(parse_remote_id(remote_id))
 
         def channel(done: m.CreateChannelDone) -> PushNotificationChannel:
-            self._granted[done.channel] = (done.uri, guid)
-            return PushNotificationChannel(self._session, self._app, done.channel, done.uri, done.expires)
+            return self._hold(done.channel, done.uri, done.expires, guid)
 
         return CreateChannelOperation(self._session, self._app, guid, channel)
+
+    def add_channel_renewed(self, handler: Callable[[PushNotificationChannel], Any]) -> None:
+        """Call the handler, which must not wait, with the channel that replaces one whose 30 days are nearly over.
+
+        Upload its URI, and attach your handlers to it; until its end the earlier channel delivers too.
+        """
+        self._renewed.append(handler)
 
     def add_channel_revoked(self, handler: Callable[[ChannelRevoked], Any]) -> None:
         """Call the handler, which must not wait, when the service takes a channel back.
@@ -159,6 +167,16 @@ class PushNotificationManager:
         A new channel has been requested by then: its operation comes with the call.
         """
         self._revoked.append(handler)
+
+    def _hold(self, name: str, uri: str, expires: float, remote_id: str) -> PushNotificationChannel:
+        self._granted[name] = (uri, remote_id)
+        return PushNotificationChannel(self._session, self._app, name, uri, expires)
+
+    def _channel_renewed(self, message: m.ChannelRenewed) -> None:
+        if message.app == self._app and message.channel not in self._granted:
+            channel = self._hold(message.channel, message.uri, message.expires, message.remote_id)
+            for handler in self._renewed:
+                handler(channel)
 
     def _channel_revoked(self, channel: str) -> None:
         granted = self._granted.pop(channel, None)

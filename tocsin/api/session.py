@@ -73,6 +73,8 @@ class Session:
         self._registered: list[m.RegisterActivator] = []
         self.on_revoked: Callable[[str], None] | None = None
         """Called with the name of a channel that the app has lost without closing it."""
+        self.on_renewed: Callable[[m.ChannelRenewed], None] | None = None
+        """Called with a channel that came without having been asked for."""
         self._takes: dict[type[m.Message], Callable[[Any], None]] = {
             m.Delivery: self._deliver,
             m.Activation: self._activate,
@@ -83,6 +85,7 @@ class Session:
             m.CreateChannelProgress: self._listened,
             m.CreateChannelDone: self._listened,
             m.ChannelLost: self._channel_lost,
+            m.ChannelRenewed: self._channel_renewed,
             m.ActorRestarted: self._peer_restarted,
         }
 
@@ -263,6 +266,10 @@ class Session:
             self.lose(message.channel)
             if self.on_revoked is not None and message.channel not in self._closing:
                 self.on_revoked(message.channel)
+
+    def _channel_renewed(self, message: m.ChannelRenewed) -> None:
+        if self.on_renewed is not None:
+            self.on_renewed(message)
 
     def _answered(self, message: m.Done | m.Failed) -> None:
         asked = self._asked.get(message.request)

@@ -114,6 +114,15 @@ class ChannelRequest:
     kept: bool = False
 
 
+RENEW_BEFORE = 24 * 3600.0
+"""Seconds before its end at which a channel is renewed; a service gives another URI from then on."""
+
+
+def renewal(expires: float) -> float:
+    """Return when a channel is to be renewed, in the same seconds as its end."""
+    return expires - RENEW_BEFORE
+
+
 def parse_remote_id(value: str | UUID) -> UUID:
     """Read the GUID of an app registration.
 

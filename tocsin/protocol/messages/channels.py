@@ -152,3 +152,15 @@ class ResumeRetry(Message):
 
     key: int
     delay: float
+
+
+@tagged(39)
+@frozen
+class ChannelRenewed(Message):
+    """A channel was granted that no session waits for: the one before ends soon, or the app that asked has left."""
+
+    app: str
+    remote_id: str
+    channel: str
+    uri: str
+    expires: float

@@ -1,0 +1,111 @@
+"""What one batch of the channel requester does: written first, then told, so that nobody hears of what is not on disk."""
+
+from __future__ import annotations
+
+from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.sessions import Sessions
+from tocsin.persistence.store import Store, StoredChannel, StoredRequest
+from tocsin.protocol import messages as m
+from tocsin.protocol.channel_request import ChannelRequest
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.values import PushNotificationChannelStatus as Status
+
+
+class ChannelEffects:
+    """The effects that wait for the end of the batch."""
+
+    def __init__(self, store: Store, sessions: Sessions, router: Mailbox) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._router = router
+        self._keep: list[StoredChannel] = []
+        self._pending: dict[tuple[str, str], StoredRequest | None] = {}
+        self._drop: list[str] = []
+        self._outgoing: list[tuple[Mailbox, m.Message]] = []
+        self._replies: list[tuple[str, m.Message]] = []
+        self._news: list[m.Message] = []
+
+    def keep_channel(self, channel: StoredChannel) -> None:
+        """Keep a channel, then tell the router."""
+        self._keep.append(channel)
+
+    def drop_channel(self, name: str) -> None:
+        """Forget a channel, then tell the router and all sessions."""
+        self._drop.append(name)
+
+    def keep_request(self, request: StoredRequest) -> None:
+        """Keep a request that waits for its next attempt."""
+        self._pending[request.app, request.remote_id] = request
+
+    def drop_request(self, app: str, remote_id: str) -> None:
+        """Forget a request."""
+        self._pending[app, remote_id] = None
+
+    def tell(self, mailbox: Mailbox, message: m.Message) -> None:
+        """Tell a neighbour, waiting for room."""
+        self._outgoing.append((mailbox, message))
+
+    def tell_all(self, message: m.Message) -> None:
+        """Tell every session."""
+        self._news.append(message)
+
+    def done(self, session: str, number: int) -> None:
+        """Answer that it was done."""
+        self._replies.append((session, m.Done(number)))
+
+    def failed(self, asker: tuple[str, int], error: str, text: str, hresult: int) -> None:
+        """Answer that it could not be done."""
+        self._replies.append((asker[0], m.Failed(asker[1], error, text, hresult)))
+
+    def progress(self, asker: tuple[str, int], request: ChannelRequest) -> None:
+        """Report progress: the last error only once a retry is planned."""
+        session, number = asker
+        progress = m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0)
+        if request.retry_count:
+            count = request.retry_count
+            progress = m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, count)
+        self._replies.append((session, progress))
+
+    def success(self, asker: tuple[str, int], channel: StoredChannel) -> None:
+        """Report the channel."""
+        session, number = asker
+        name, uri, expires = channel.channel, channel.uri, channel.expires
+        done = m.CreateChannelDone(number, Status.COMPLETED_SUCCESS, HResult.S_OK, "", name, uri, expires)
+        self._replies.append((session, done))
+
+    def failure(self, asker: tuple[str, int], request: ChannelRequest) -> None:
+        """Report that there is none, and why."""
+        session, number = asker
+        done = m.CreateChannelDone(number, Status.COMPLETED_FAILURE, request.hresult, request.text, "", "", 0.0)
+        self._replies.append((session, done))
+
+    async def perform(self) -> None:
+        """Write, then tell.
+
+        :raises StateUnavailable: it could not be written; nobody was told.
+        """
+        await self._write()
+        for channel in self._keep:
+            self._router.answer(m.ChannelOpened(channel.channel, channel.app))
+        for name in self._drop:
+            self._router.answer(m.ChannelLost(name))
+            self._sessions.tell_all(m.ChannelLost(name))
+        for mailbox, message in self._outgoing:
+            await mailbox.tell(message)
+        for session, message in self._replies:
+            self._sessions.answer(session, message)
+        for message in self._news:
+            self._sessions.tell_all(message)
+        for effects in (self._keep, self._pending, self._drop, self._outgoing, self._replies, self._news):
+            effects.clear()
+
+    async def _write(self) -> None:
+        for channel in self._keep:
+            await self._store.keep_channel(channel)
+        for (app, remote_id), stored in self._pending.items():
+            if stored is None:
+                await self._store.drop_request(app, remote_id)
+            else:
+                await self._store.keep_request(stored)
+        if self._drop:
+            await self._store.drop_channels(self._drop)
