@@ -58,7 +58,7 @@ class TestBudget:
     """The 30-second rule."""
 
     @pytest.mark.parametrize("background", [False, True])
-    async def test_work_is_cancelled_at_30_seconds_and_cut_off_at_35(self, background: bool) -> None:  # noqa: FBT001
+    async def test_work_is_cancelled_at_30_seconds_and_cut_off_at_35(self, background: bool) -> None:
         """The app is told, has its grace, and is cut off; the payload ends with the reason and what was left open."""
         async with running() as h:
             if background:

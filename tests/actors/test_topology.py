@@ -20,6 +20,7 @@ from tocsin.actors.supervisor import Supervisor
 from tocsin.actors.topology import FROM_APPS, FROM_CONNECTION, FROM_SERVICE, PEERS_OF
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.persistence.sqlite import SqliteStore
+from tocsin.protocol.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation, StateUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import Acknowledge, ChannelRefused, Hello, Message, RequestChannel
@@ -296,3 +297,21 @@ async def test_statistics_cover_every_mailbox(tmp_path: Path) -> None:
     assert set(statistics) == {*PEERS_OF, "connection"}
     assert statistics["payload_router"].handled >= 1
     assert all(each.dead == 0 for each in statistics.values())
+
+
+async def test_a_registry_that_fails_learns_its_activators_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app's session registers anew what the registry has forgotten, and background work goes on."""
+    fault = Fault(monkeypatch, ActivatorRegistry, "activate")
+    seen = Gathered()
+    async with world(tmp_path) as w:
+        await w.channel()
+        info = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
+        await w.manager.register_activator(info, lambda args: seen.add(args.id))
+        fault.arm()
+        await w.service.send(payload("A"), payload("B"))
+        await seen.wait_for(1)
+        await w.service.send(payload("C"))
+        await seen.wait_until(lambda: "C" in seen.items)
+        assert w.platform.actors["activator_registry"].restarts >= 1

@@ -171,13 +171,16 @@ class Supervisor(Actor):
 
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
-        """A router that begins anew hands its payloads on again."""
+        """A router that begins anew hands its payloads on again; a registry may have lost what it was given."""
         if message.actor == self._router.name:
             self._tracked.clear()
             self._lines.clear()
             for background in self._apps.values():
                 background.running = None
                 background.queue.clear()
+        elif message.actor == "activator_registry":
+            for tracked in [tracked for tracked in self._tracked.values() if tracked.phase is not Phase.QUEUED]:
+                self._step(tracked, Event.GIVEN_BACK)
 
     async def flush(self) -> None:
         """Outcomes go up before payloads go down: room is made before it is taken."""

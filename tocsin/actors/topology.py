@@ -72,7 +72,7 @@ FROM_APPS: dict[type[m.Message], str] = {
 PEERS_OF: dict[str, tuple[str, ...]] = {
     "payload_router": ("supervisor", "activator_registry"),
     "supervisor": ("payload_router", "activator_registry"),
-    "activator_registry": ("payload_router",),
+    "activator_registry": ("payload_router", "supervisor"),
     "channel_requester": (),
     "retry_scheduler": ("channel_requester",),
 }

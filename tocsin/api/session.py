@@ -8,12 +8,12 @@ from typing import Any, Protocol
 import anyio
 from anyio import EndOfStream
 from anyio.abc import TaskGroup
+from attrs import evolve
 
 from tocsin.actors.mailbox import Mailbox
 from tocsin.api.receiver import PushHandler, Receiver
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import Activators
 from tocsin.protocol.codec import decode
 from tocsin.protocol.values import Outcome
 
@@ -175,11 +175,9 @@ class Session:
 
         :raises NotFound: one of them is not registered by this process.
         """
-        self._registered = [
-            each
-            for each in self._registered
-            if not question.every and not Activators(each.activators) & Activators(question.activators)
-        ]
+        gone = ~0 if question.every else question.activators
+        left = (evolve(each, activators=each.activators & ~gone) for each in self._registered)
+        self._registered = [each for each in left if each.activators]
         await self.ask(question, question.request)
 
     async def close_channel(self, app: str, channel: str) -> None:
@@ -285,6 +283,8 @@ class Session:
     def _peer_restarted(self, message: m.ActorRestarted) -> None:
         """Tell an actor again what it has forgotten."""
         if message.actor == "activator_registry":
+            for receiver in self._all_receivers():
+                receiver.give_back()  # it is being handed on again
             for channel, receiver in self._receivers.items():
                 if receiver.handlers:
                     self.port.answer(m.AttachSink(self.name, 0, channel))

@@ -22,7 +22,7 @@ class Phase(Enum):
     CANCELING = auto()
     """The app was told that the work is cancelled, and has its time of grace."""
     ABORTING = auto()
-    """The time of grace is over, and the handler is being cancelled."""
+    """The time of grace is over, and the handler is being cancelled; an app that does not even answer has 5 s more."""
     HANDLED = auto()
     COMPLETED = auto()
     RETURNED = auto()
@@ -86,8 +86,9 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.CANCELING, Event.REFUSED): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.FAILED): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
-    (Phase.CANCELING, Event.GRACE_OVER): (Phase.ABORTING, (Effect.TELL_ABORT,)),
+    (Phase.CANCELING, Event.GRACE_OVER): (Phase.ABORTING, (Effect.TELL_ABORT, Effect.START_GRACE)),
     (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
+    (Phase.ABORTING, Event.GRACE_OVER): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
 }
 
