@@ -10,7 +10,7 @@ from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredActivator
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import Activators, SystemConditionType
+from tocsin.protocol.activation import Activators, SystemConditionType, parse_activators, parse_clsid
 from tocsin.protocol.errors import PlatformUnavailable, PushError
 from tocsin.protocol.machine import step
 from tocsin.protocol.registration import (
@@ -89,8 +89,8 @@ class ActivatorRegistry(Actor):
     def register(self, message: m.RegisterActivator, _: bytes) -> None:
         """Register all flags or none."""
         current = self._apps.setdefault(message.app, {})
-        flags, clsid = Activators(message.activators), UUID(message.clsid)
         try:
+            flags, clsid = parse_activators(message.activators), parse_clsid(message.clsid)
             check_register(flags, clsid, current, packaged=message.packaged)
         except PushError as refused:
             self._refuse(message.session, message.request, refused)
@@ -110,8 +110,8 @@ class ActivatorRegistry(Actor):
     def unregister(self, message: m.UnregisterActivators, _: bytes) -> None:
         """Unregister the flags in their order; those before one that is missing stay unregistered."""
         current = self._apps.setdefault(message.app, {})
-        flags = Activators(message.activators)
         try:
+            flags = parse_activators(message.activators)
             for activator in EACH:
                 if message.every and activator in current:
                     self._step(message.app, current[activator], Event.UNREGISTER_ALL)

@@ -102,10 +102,14 @@ class PushNotificationManager:
         conditions hold. It handles a payload by returning, and by completing the deferrals that it took.
 
         :raises InvalidArgument: the activators are not supported, combined wrongly, or registered already, or the
-            CLSID is missing or another than before; what was registered stays.
+            CLSID is missing or another than before, or a handler comes with a trigger alone; what was registered stays.
         """
         if not isinstance(info, PushNotificationActivationInfo):
             raise InvalidArgument(f"register a PushNotificationActivationInfo, not {info!r}")
+        if handler is not None and not info.activators & (Activators.COM_ACTIVATOR | Activators.PROTOCOL_ACTIVATOR):
+            raise InvalidArgument(
+                "a handler goes with COM_ACTIVATOR or PROTOCOL_ACTIVATOR: a trigger alone does no work"
+            )
         question = m.RegisterActivator(
             self._session.name,
             self._session.number(),
@@ -117,7 +121,7 @@ class PushNotificationManager:
             info.cancel_on_condition_loss,
             handler is not None,
         )
-        await self._session.register(question, handler)
+        await self._session.background.register(question, handler)
 
     async def unregister_activator(self, activators: Activators) -> None:
         """Unregister activators that this process has registered, in the order of their flags; work is cancelled.
@@ -134,7 +138,7 @@ class PushNotificationManager:
 
     async def _unregister(self, activators: Activators, *, every: bool) -> None:
         number = self._session.number()
-        await self._session.unregister(
+        await self._session.background.unregister(
             m.UnregisterActivators(self._session.name, number, self._app, int(activators), every)
         )
 

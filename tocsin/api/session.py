@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import anyio
 from anyio import EndOfStream
 from anyio.abc import TaskGroup
-from attrs import evolve
 
 from tocsin.actors.mailbox import Mailbox
+from tocsin.api.background import BackgroundWork
 from tocsin.api.receiver import PushHandler, Receiver
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
@@ -69,8 +69,8 @@ class Session:
         self._idle = anyio.Event()
         self._lost: set[str] = set()
         self._closing: set[str] = set()
-        self._background: Receiver | None = None
-        self._registered: list[m.RegisterActivator] = []
+        self.background = BackgroundWork(self.ask, self._start_background)
+        self._when_done: dict[int, Callable[[], None]] = {}
         self.on_revoked: Callable[[str], None] | None = None
         """Called with the name of a channel that the app has lost without closing it."""
         self.on_renewed: Callable[[m.ChannelRenewed], None] | None = None
@@ -94,13 +94,15 @@ class Session:
         self._next_number += 1
         return self._next_number - 1
 
-    async def ask(self, question: m.Message, number: int) -> None:
-        """Ask, and wait until it is done.
+    async def ask(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> None:
+        """Ask, and wait until it is done; ``then`` is called in the moment in which it is.
 
         :raises PushError: the platform could not do it, for the reason that it gave.
         :raises TimedOut: there was no answer within ``ASK_TIMEOUT``.
         """
         answered = self._asked[number] = anyio.Event()
+        if then is not None:
+            self._when_done[number] = then
         try:
             with anyio.fail_after(ASK_TIMEOUT):
                 await self.port.post(question)
@@ -109,6 +111,7 @@ class Session:
             raise errors.TimedOut(f"the platform did not answer within {ASK_TIMEOUT:g} s") from None
         finally:
             del self._asked[number]
+            self._when_done.pop(number, None)
         answer = self._answers.pop(number)
         if isinstance(answer, m.Failed):
             kind = getattr(errors, answer.error, errors.PushError)
@@ -149,36 +152,6 @@ class Session:
         if not receiver.handlers:
             self.port.answer(m.DetachSink(self.name, token, channel))
             receiver.give_back()
-
-    async def register(self, question: m.RegisterActivator, handler: PushHandler | None) -> None:
-        """Register activators of the app, with the handler that does its background work.
-
-        :raises PushError: they cannot be registered; the handler from before stays.
-        """
-        before = self._background.handlers.get(0) if self._background else None
-        if handler is not None:
-            if self._background is None:
-                self._background = self._start(
-                    Receiver("background work", self.port.answer, self._tasks, background=True)
-                )
-            self._background.handlers[0] = handler
-        try:
-            await self.ask(question, question.request)
-        except errors.PushError:
-            if self._background is not None and before is not None:
-                self._background.handlers[0] = before
-            raise
-        self._registered = [*self._registered, question]
-
-    async def unregister(self, question: m.UnregisterActivators) -> None:
-        """Unregister activators of the app.
-
-        :raises NotFound: one of them is not registered by this process.
-        """
-        gone = ~0 if question.every else question.activators
-        left = (evolve(each, activators=each.activators & ~gone) for each in self._registered)
-        self._registered = [each for each in left if each.activators]
-        await self.ask(question, question.request)
 
     async def close_channel(self, app: str, channel: str) -> None:
         """Close a channel; that the app loses it is no revocation.
@@ -225,8 +198,12 @@ class Session:
         self._tasks.start_soon(self._work, receiver, name=f"handlers of {receiver.name}")
         return receiver
 
+    def _start_background(self) -> Receiver:
+        return self._start(Receiver("background work", self.port.answer, self._tasks, background=True))
+
     def _all_receivers(self) -> list[Receiver]:
-        return [*self._receivers.values(), *([self._background] if self._background else [])]
+        background = self.background.receiver
+        return [*self._receivers.values(), *([background] if background else [])]
 
     async def _work(self, receiver: Receiver) -> None:
         self._working += 1
@@ -246,10 +223,10 @@ class Session:
 
     def _activate(self, message: m.Activation) -> None:
         delivery = decode(message.delivery)
-        if self._background is None or not isinstance(delivery, m.Delivery):
+        if self.background.receiver is None or not isinstance(delivery, m.Delivery):
             self.port.answer(m.Returned(message.sequence, Outcome.RETURNED, ""))
         else:
-            self._background.offer(delivery)
+            self.background.receiver.offer(delivery)
 
     def _cancel(self, message: m.CancelDelivery) -> None:
         for receiver in self._all_receivers():
@@ -271,6 +248,9 @@ class Session:
 
     def _answered(self, message: m.Done | m.Failed) -> None:
         asked = self._asked.get(message.request)
+        then = self._when_done.pop(message.request, None)
+        if then is not None and isinstance(message, m.Done):
+            then()
         if asked is not None:
             self._answers[message.request] = message
             asked.set()
@@ -288,7 +268,7 @@ class Session:
             for channel, receiver in self._receivers.items():
                 if receiver.handlers:
                     self.port.answer(m.AttachSink(self.name, 0, channel))
-            for question in self._registered:
+            for question in self.background.questions():
                 self.port.answer(question)
         elif message.actor == "channel_requester":
             for listener in list(self._listeners.values()):

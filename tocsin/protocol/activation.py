@@ -106,8 +106,11 @@ def check_conditions(conditions: Iterable[SystemConditionType]) -> tuple[SystemC
     return given
 
 
-def _clsid(value: UUID | str | None) -> UUID:
-    """Read a CLSID; None and the null GUID stand for none."""
+def parse_clsid(value: UUID | str | None) -> UUID:
+    """Read a CLSID; None and the null GUID stand for none.
+
+    :raises InvalidArgument: it is no GUID.
+    """
     if value is None:
         return UUID(int=0)
     try:
@@ -127,7 +130,7 @@ class PushNotificationActivationInfo:
     """
 
     activators: Activators = field(converter=parse_activators, on_setattr=setters.frozen)
-    task_clsid: UUID = field(default=None, converter=_clsid, on_setattr=setters.frozen)
+    task_clsid: UUID = field(default=None, converter=parse_clsid, on_setattr=setters.frozen)
     conditions: tuple[SystemConditionType, ...] = field(
         default=(), converter=check_conditions, on_setattr=setters.convert
     )
