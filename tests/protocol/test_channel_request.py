@@ -139,7 +139,7 @@ class TestRemoteId:
         assert parse_remote_id(remote_id) is remote_id
 
     @given(remote_ids(), st.sampled_from(["{}", "{{{}}}", "urn:uuid:{}"]), st.booleans())
-    def test_a_guid_is_read_as_people_write_it(self, remote_id: UUID, form: str, upper: bool) -> None:  # noqa: FBT001  # drawn
+    def test_a_guid_is_read_as_people_write_it(self, remote_id: UUID, form: str, upper: bool) -> None:  # drawn
         """Hyphens, braces, a URN and capitals make no difference."""
         text = str(remote_id).upper() if upper else str(remote_id)
         assert parse_remote_id(form.format(text)) == remote_id

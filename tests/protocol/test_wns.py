@@ -99,7 +99,7 @@ def test_a_wrong_header_is_refused_in_words(change: dict[str, str | None], statu
         (NotificationType.RAW, False, 3),
     ],
 )
-def test_defaults_go_by_type(kind: NotificationType, cache: bool, priority: int) -> None:  # noqa: FBT001 - a column
+def test_defaults_go_by_type(kind: NotificationType, cache: bool, priority: int) -> None:
     """Cache policy and priority have the defaults that WNS documents for each type."""
     media_type = RAW["content-type"] if kind is NotificationType.RAW else TOAST["content-type"]
     notification = wns.read_notification({**RAW, "x-wns-type": f"wns/{kind}", "content-type": media_type})

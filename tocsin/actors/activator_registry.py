@@ -10,7 +10,7 @@ from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredActivator
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import Activators, SystemConditionType, parse_activators, parse_clsid
+from tocsin.protocol.activation import Activators, SystemConditionType, check_conditions, parse_activators, parse_clsid
 from tocsin.protocol.errors import PlatformUnavailable, PushError
 from tocsin.protocol.machine import step
 from tocsin.protocol.registration import (
@@ -91,6 +91,7 @@ class ActivatorRegistry(Actor):
         current = self._apps.setdefault(message.app, {})
         try:
             flags, clsid = parse_activators(message.activators), parse_clsid(message.clsid)
+            conditions = check_conditions(message.conditions)
             check_register(flags, clsid, current, packaged=message.packaged)
         except PushError as refused:
             self._refuse(message.session, message.request, refused)
@@ -99,7 +100,7 @@ class ActivatorRegistry(Actor):
             if flags & activator:
                 registered = current.get(activator) or Registered(activator)
                 registered.clsid = clsid
-                registered.conditions = message.conditions
+                registered.conditions = conditions
                 registered.cancel_on_condition_loss = message.cancel_on_condition_loss
                 registered.session = message.session
                 registered.has_handler = message.has_handler

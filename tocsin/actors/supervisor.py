@@ -115,7 +115,7 @@ class Supervisor(Actor):
     def nobody(self, message: m.NoSink, _: bytes) -> None:
         """There was nobody to take it."""
         tracked = self._tracked.get(message.sequence)
-        if tracked is None:
+        if tracked is None or tracked.phase is Phase.QUEUED:
             return
         if tracked.phase in {Phase.CANCELING, Phase.ABORTING}:
             self._step(tracked, Event.GIVEN_BACK)
@@ -136,7 +136,9 @@ class Supervisor(Actor):
             tracked.detail = message.detail
         if tracked.reason is None and message.outcome is Outcome.HANDLER_FAILED:
             tracked.reason = DropReason.HANDLER_FAILED
-        self._step(tracked, returned(tracked.phase, message.outcome, activatable=self._activatable(tracked.app)))
+        event = returned(tracked.phase, message.outcome, activatable=self._activatable(tracked.app))
+        if event is not None:
+            self._step(tracked, event)
 
     @receives(m.ActivatorChanged)
     def activator_changed(self, message: m.ActivatorChanged, _: bytes) -> None:
@@ -164,6 +166,7 @@ class Supervisor(Actor):
     def ring(self, _message: m.AlarmRang, _: bytes) -> None:
         """Cancel what has used up its budget, and cut off what has used up its grace."""
         now = self._clock.monotonic()
+        # Graces first: a payload has one deadline, and a grace that began 25 s into its budget looks like both.
         for tracked in self._graces.take_due(now):
             self._step(tracked, Event.GRACE_OVER)
         for tracked in self._budgets.take_due(now):

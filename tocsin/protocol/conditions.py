@@ -118,6 +118,7 @@ def interruption(
         return CancellationReason.ENERGY_SAVER
     if not before.quiet_hours and after.quiet_hours:
         return CancellationReason.QUIET_HOURS_ENTERED
-    if not after.meets_all(conditions):
+    needed = [SystemConditionType(condition) for condition in conditions]
+    if any(before.meets(condition) and not after.meets(condition) for condition in needed):
         return CancellationReason.CONDITION_LOSS
     return None

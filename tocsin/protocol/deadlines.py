@@ -6,6 +6,8 @@ from collections import deque
 
 from tocsin.protocol.delivery import Tracked
 
+_COMPACT_FROM = 1024  # entries; below that, what was stopped may stay until its turn comes
+
 
 class Deadlines:
     """A queue of deadlines, each ``length`` seconds after its start.
@@ -17,6 +19,7 @@ class Deadlines:
     def __init__(self, length: float) -> None:
         self._length = length
         self._fifo: deque[tuple[float, Tracked]] = deque()
+        self._limit = _COMPACT_FROM
 
     def __len__(self) -> int:
         return len(self._fifo)
@@ -25,6 +28,9 @@ class Deadlines:
         """Give a payload its deadline."""
         tracked.deadline = now + self._length
         self._fifo.append((tracked.deadline, tracked))
+        if len(self._fifo) > self._limit:
+            self._fifo = deque(entry for entry in self._fifo if entry[1].deadline == entry[0])
+            self._limit = max(_COMPACT_FROM, 2 * len(self._fifo))
 
     def next(self) -> float | None:
         """Return the earliest deadline in force, or None."""

@@ -74,6 +74,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OFFERED, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
     (Phase.OFFERED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
     (Phase.QUEUED, Event.TURN): (Phase.ACTIVATED, (Effect.ACTIVATE, Effect.START_BUDGET)),
+    (Phase.QUEUED, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.QUEUED, Event.EXPIRED): (Phase.EXPIRED, _SETTLE),
     (Phase.QUEUED, Event.OVERFLOW): (Phase.DEAD, _SETTLE),
     (Phase.QUEUED, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
@@ -87,6 +88,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.CANCELING, Event.FAILED): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
     (Phase.CANCELING, Event.GRACE_OVER): (Phase.ABORTING, (Effect.TELL_ABORT, Effect.START_GRACE)),
+    (Phase.ABORTING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GRACE_OVER): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GIVEN_BACK): (Phase.RETURNED, _SETTLE),
@@ -121,16 +123,20 @@ class Tracked:
     cancellation: CancellationReason | None = None
 
 
-def returned(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event:
-    """Decide which event it is that the app is through with a payload."""
-    if phase is Phase.ABORTING:
-        return Event.GIVEN_BACK if outcome is Outcome.RETURNED else Event.ABORTED
+def returned(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event | None:
+    """Decide which event it is that the app is through with a payload; None where it only repeats an earlier answer.
+
+    Handled late is handled all the same: while it waits for the background, and while it is being cut off.
+    """
+    if phase is Phase.QUEUED:
+        return Event.HANDLED if outcome is Outcome.HANDLED else None
     if outcome is Outcome.RETURNED:
         return Event.GIVEN_BACK
     if phase is Phase.ACTIVATED:
         return Event.FAILED if outcome is Outcome.HANDLER_FAILED else Event.COMPLETED
     if outcome is Outcome.HANDLED:
         return Event.HANDLED
-    if phase is Phase.CANCELING:
-        return Event.FAILED if outcome is Outcome.HANDLER_FAILED else Event.REFUSED
+    if phase in {Phase.CANCELING, Phase.ABORTING}:
+        refused = Event.FAILED if outcome is Outcome.HANDLER_FAILED else Event.REFUSED
+        return Event.ABORTED if phase is Phase.ABORTING else refused
     return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED

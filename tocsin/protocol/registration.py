@@ -13,7 +13,7 @@ from uuid import UUID
 
 from attrs import define
 
-from tocsin.protocol.activation import Activators
+from tocsin.protocol.activation import Activators, parse_activators
 from tocsin.protocol.errors import InvalidArgument, NotFound
 
 NULL_CLSID = UUID(int=0)
@@ -95,6 +95,7 @@ def is_supported(activators: Activators, *, packaged: bool) -> bool:
 
     :raises InvalidArgument: no flag at all, or the protocol activator together with others.
     """
+    activators = parse_activators(activators)
     if not activators:
         raise InvalidArgument("say which activators: none of the flags is set")
     if activators & Activators.PROTOCOL_ACTIVATOR and activators & _OF_PACKAGED:
@@ -120,7 +121,8 @@ def check_register(
             raise InvalidArgument(f"{name} needs a CLSID that is not null")
         if before is not None and before.phase is Phase.ACTIVE:
             raise InvalidArgument(f"{name} already registered.")
-        if before is not None and before.phase is Phase.STORED and before.clsid != clsid:
+        reused = before is not None and before.phase is Phase.STORED and activator is Activators.PUSH_TRIGGER
+        if before is not None and reused and before.clsid != clsid:
             raise InvalidArgument("RegisterActivator has different clsid registered.")
 
 
