@@ -51,7 +51,7 @@ async def test_a_token_carries_the_usual_claims(tokens: Tokens, app: AppRegistra
 
 
 @pytest.mark.parametrize("seen", [False, True])
-async def test_a_token_expires_after_a_day(tokens: Tokens, app: AppRegistration, clock: Clock, seen: bool) -> None:  # noqa: FBT001 - a case
+async def test_a_token_expires_after_a_day(tokens: Tokens, app: AppRegistration, clock: Clock, seen: bool) -> None:
     """On the day it is good, whether it was seen before or not; then it has expired, for good."""
     token = tokens.issue(app.client_id)
     clock.time += TOKEN_LIFETIME - 1

@@ -69,6 +69,6 @@ async def test_nobody_there_is_a_broken_wire_with_a_reason() -> None:
     ("host", "own"),
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("push.example", False), ("10.0.0.1", False)],
 )
-def test_the_own_machine_is_never_reached_through_a_proxy(host: str, own: bool) -> None:  # noqa: FBT001
+def test_the_own_machine_is_never_reached_through_a_proxy(host: str, own: bool) -> None:
     """Loopback is the own machine, everything else is not."""
     assert _is_own_machine(host) is own
