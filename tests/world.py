@@ -12,6 +12,7 @@ from attrs import define
 from tests.helpers import PATIENCE, FakeService
 from tocsin.actors.actor import Kernel
 from tocsin.actors.topology import Platform, open_platform
+from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
@@ -98,3 +99,13 @@ async def dead_rows(state: Path) -> list[tuple[str, str, str]]:
     finally:
         await store.aclose()
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+def handling(seen: Gathered) -> Callable[[PushNotificationReceivedEventArgs], None]:
+    """Return a handler that notes id and attempt, and handles."""
+
+    def handler(args: PushNotificationReceivedEventArgs) -> None:
+        seen.add((args.id, args.attempt))
+        args.handled = True
+
+    return handler
