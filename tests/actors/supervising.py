@@ -76,7 +76,7 @@ class Harness:
         assert isinstance(await self.up(), m.AppReady)
         self.tell(delivery(sequence))
         assert await self.down() == delivery(sequence)
-        self.tell(m.Returned(sequence, Outcome.NOT_HANDLED, ""))
+        self.tell(m.Returned(sequence, Outcome.NOT_HANDLED, "", 1))
         assert await self.up() == m.Parked(sequence, "c1")
         work = await self.down()
         assert isinstance(work, m.Activation)

@@ -27,7 +27,7 @@ class TestForeground:
     async def test_a_handled_payload_is_settled(self) -> None:
         """Down goes the router's own frame, up comes the outcome."""
         async with running() as h:
-            h.tell(delivery(1), m.Returned(1, Outcome.HANDLED, ""))
+            h.tell(delivery(1), m.Returned(1, Outcome.HANDLED, "", 1))
             assert await h.down() == delivery(1)
             assert await h.up() == m.Settled(1, "c1", Outcome.HANDLED, None, "")
 
@@ -38,7 +38,7 @@ class TestForeground:
     async def test_an_unhandled_payload_with_nobody_else_is_dropped(self, outcome: Outcome, reason: DropReason) -> None:
         """Each way not to be handled has its own reason."""
         async with running() as h:
-            h.tell(delivery(1), m.Returned(1, outcome, "why"))
+            h.tell(delivery(1), m.Returned(1, outcome, "why", 1))
             assert await h.settled() == (1, Outcome.DROPPED, reason, "why")
 
     async def test_a_payload_that_nobody_takes_goes_back(self) -> None:
@@ -50,7 +50,7 @@ class TestForeground:
     async def test_an_outcome_of_nobody_is_passed_over_unless_handled(self) -> None:
         """A payload that was given up and then handled all the same is settled; anything else is stale."""
         async with running() as h:
-            h.tell(m.Returned(7, Outcome.NOT_HANDLED, ""), m.NoSink(8), m.Returned(9, Outcome.HANDLED, ""))
+            h.tell(m.Returned(7, Outcome.NOT_HANDLED, "", 1), m.NoSink(8), m.Returned(9, Outcome.HANDLED, "", 1))
             assert await h.up() == m.Settled(9, "", Outcome.HANDLED, None, "")
 
 
@@ -71,7 +71,7 @@ class TestBudget:
             assert anyio.current_time() - start == pytest.approx(30)
             assert await h.down() == m.AbortDelivery(1)
             assert anyio.current_time() - start == pytest.approx(35)
-            h.tell(m.Returned(1, Outcome.NOT_HANDLED, "a deferral"))
+            h.tell(m.Returned(1, Outcome.NOT_HANDLED, "a deferral", 1))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXECUTION_TIME_EXCEEDED, "a deferral")
 
     async def test_ending_within_the_grace_is_in_time(self) -> None:
@@ -80,7 +80,7 @@ class TestBudget:
             h.tell(delivery(1))
             await h.down()
             await h.down()
-            h.tell(m.Returned(1, Outcome.HANDLED, ""))
+            h.tell(m.Returned(1, Outcome.HANDLED, "", 1))
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
             with anyio.move_on_after(100):
                 await h.down()
@@ -94,7 +94,7 @@ class TestBudget:
             await h.down()
             await h.down()
             await anyio.sleep(20)
-            h.tell(m.Returned(1, Outcome.HANDLED, ""))
+            h.tell(m.Returned(1, Outcome.HANDLED, "", 1))
             assert await h.down() == m.CancelDelivery(2, CancellationReason.EXECUTION_TIME_EXCEEDED)
             assert anyio.current_time() - start == pytest.approx(50)
 

@@ -30,7 +30,7 @@ class TestBackground:
         """What the foreground refused is done in the background, and ends as handled."""
         async with running() as h:
             await h.begin_background()
-            h.tell(m.Returned(1, Outcome.HANDLED, ""))
+            h.tell(m.Returned(1, Outcome.HANDLED, "", 1))
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
 
     async def test_one_at_a_time_per_app(self) -> None:
@@ -47,7 +47,7 @@ class TestBackground:
                     seen.append(message.sequence)
             assert seen == [1, 4]
             for sequence in (1, 2):
-                h.tell(m.Returned(sequence, Outcome.HANDLED, ""))
+                h.tell(m.Returned(sequence, Outcome.HANDLED, "", 1))
                 message = await h.down()
                 assert isinstance(message, m.Activation)
                 assert message.sequence == sequence + 1
@@ -87,14 +87,14 @@ class TestBackground:
         """What the foreground refused is dropped with that reason; what nobody has seen waits in the inbox."""
         async with running() as h:
             h.tell(activator(), m.AppSettingsChanged("mail", *astuple(AppSettings(background=False))))
-            h.tell(delivery(1), m.Returned(1, Outcome.NOT_HANDLED, ""), delivery(2), m.NoSink(2))
+            h.tell(delivery(1), m.Returned(1, Outcome.NOT_HANDLED, "", 1), delivery(2), m.NoSink(2))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.BACKGROUND_DENIED, "")
             assert await h.settled() == (2, Outcome.RETURNED, None, "")
 
     async def test_unregistering_returns_what_waits(self) -> None:
         """Without its activator a payload goes back to the inbox."""
         async with running() as h:
-            h.tell(activator(session=""), delivery(1), m.Returned(1, Outcome.NOT_HANDLED, ""))
+            h.tell(activator(session=""), delivery(1), m.Returned(1, Outcome.NOT_HANDLED, "", 1))
             assert await h.up() == m.AppReady("mail", ready=False)
             assert await h.up() == m.Parked(1, "c1")
             h.tell(activator(session="", triggered=False))
@@ -104,7 +104,7 @@ class TestBackground:
         """A background handler that raises ends its payload, and the next one's turn comes."""
         async with running() as h:
             await h.begin_background()
-            h.tell(m.Returned(1, Outcome.HANDLER_FAILED, "ValueError: no"))
+            h.tell(m.Returned(1, Outcome.HANDLER_FAILED, "ValueError: no", 1))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.HANDLER_FAILED, "ValueError: no")
 
 
@@ -119,7 +119,7 @@ class TestCancellation:
             h.tell(m.CancelWork("mail", reason), m.CancelWork("", reason), m.CancelWork("chat", reason))
             assert await h.down() == m.CancelDelivery(1, reason)
             assert await h.down() == m.AbortDelivery(1)
-            h.tell(m.Returned(1, Outcome.NOT_HANDLED, ""))
+            h.tell(m.Returned(1, Outcome.NOT_HANDLED, "", 1))
             assert (await h.settled())[2] == DropReason[reason.name]
 
     @pytest.mark.parametrize(

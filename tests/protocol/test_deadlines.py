@@ -11,7 +11,7 @@ from tocsin.protocol.delivery import Tracked
 
 def payload(sequence: int = 1) -> Tracked:
     """Make a payload that nobody waits for yet."""
-    return Tracked(sequence, "app", "c1", None, b"")
+    return Tracked(sequence, "app", "c1", 1, None, b"")
 
 
 class QueueAndModel(RuleBasedStateMachine):
@@ -132,10 +132,10 @@ class TestDeadlines:
 def test_what_was_stopped_does_not_pile_up_behind_what_runs() -> None:
     """One piece of work that hangs does not keep thousands that have ended in memory."""
     deadlines = Deadlines(30.0)
-    hung = Tracked(0, "app", "c0", None, b"")
+    hung = Tracked(0, "app", "c0", 1, None, b"")
     deadlines.start(hung, 0.0)
     for number in range(1, 20_000):
-        ended = Tracked(number, "app", "c1", None, b"")
+        ended = Tracked(number, "app", "c1", 1, None, b"")
         deadlines.start(ended, number / 1000)
         ended.deadline = 0.0
     assert len(deadlines) <= 1025

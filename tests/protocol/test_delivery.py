@@ -150,13 +150,13 @@ class TestEnds:
 
     def test_a_payload_begins_with_the_foreground(self) -> None:
         """No deadline runs, nobody has cancelled it, and there is no reason for its end."""
-        tracked = Tracked(1, "app", "c1", None, b"")
+        tracked = Tracked(1, "app", "c1", 1, None, b"")
         assert (tracked.phase, tracked.deadline, tracked.detail) == (Phase.OFFERED, 0.0, "")
         assert (tracked.reason, tracked.cancellation) == (None, None)
 
     def test_payloads_are_themselves(self) -> None:
         """Two with the same fields are two: a queue removes the one that was meant."""
-        assert Tracked(1, "app", "c1", None, b"") != Tracked(1, "app", "c1", None, b"")
+        assert Tracked(1, "app", "c1", 1, None, b"") != Tracked(1, "app", "c1", 1, None, b"")
 
 
 class TestReturned:

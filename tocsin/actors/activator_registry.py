@@ -61,6 +61,8 @@ class ActivatorRegistry(Actor):
     @receives(m.AttachSink)
     def attach(self, message: m.AttachSink, _: bytes) -> None:
         """The session takes the payloads of a channel; the last one to say so wins."""
+        if self._sessions.find(message.session) is None:
+            return  # it has left meanwhile
         self._sinks[message.channel] = message.session
         self._up.append(m.SinkOpened(message.channel))
         self._replies.append((message.session, m.Done(message.request)))
@@ -88,6 +90,8 @@ class ActivatorRegistry(Actor):
     @receives(m.RegisterActivator)
     def register(self, message: m.RegisterActivator, _: bytes) -> None:
         """Register all flags or none."""
+        if self._sessions.find(message.session) is None:
+            return  # it has left meanwhile
         current = self._apps.setdefault(message.app, {})
         try:
             flags, clsid = parse_activators(message.activators), parse_clsid(message.clsid)

@@ -156,7 +156,7 @@ class PayloadRouter(Actor):
         """What a supervisor had on its way came back; a registry has to learn its sinks anew."""
         if message.actor == "supervisor":
             self._release_parked = True
-            self._lanes.all_came_back()
+            self._lost += self._lanes.all_came_back()
             gates = self._lanes.gates
             self._forward.append(encode(m.HostChanged(*astuple(gates.host))))
             for app, settings in gates.settings.items():

@@ -75,7 +75,10 @@ class Supervisor(Actor):
     @receives(m.Delivery)
     def deliver(self, message: m.Delivery, frame: bytes) -> None:
         """Let a payload go to the app's foreground; its budget begins when it is the first in line."""
-        tracked = Tracked(message.sequence, message.app, message.channel, message.expires, frame)
+        before = self._tracked.get(message.sequence)
+        if before is not None:  # handed on again while an earlier attempt is still here
+            self._forget(before)
+        tracked = Tracked(message.sequence, message.app, message.channel, message.attempt, message.expires, frame)
         self._tracked[message.sequence] = tracked
         line = self._lines.setdefault(message.channel, deque())
         line.append(tracked)
@@ -101,6 +104,8 @@ class Supervisor(Actor):
         background.settings = AppSettings(*settings)
         if not background.settings.background and background.running is not None:
             self._cancel(background.running, CancellationReason.SYSTEM_POLICY)
+        self._tell_ready(message.app)
+        self._next_turn(message.app)
 
     @receives(m.CancelWork)
     def cancel_work(self, message: m.CancelWork, _: bytes) -> None:
@@ -132,6 +137,8 @@ class Supervisor(Actor):
             if message.outcome is Outcome.HANDLED:
                 self._up.append(encode(m.Settled(message.sequence, "", Outcome.HANDLED, None, "")))
             return
+        if message.attempt != tracked.attempt and message.outcome is not Outcome.HANDLED:
+            return  # of an earlier attempt, which nobody waits for
         if message.detail:
             tracked.detail = message.detail
         if tracked.reason is None and message.outcome is Outcome.HANDLER_FAILED:
@@ -152,7 +159,7 @@ class Supervisor(Actor):
         if not message.triggered:
             for tracked in list(background.queue):
                 self._step(tracked, Event.GIVEN_BACK)
-        self._up.append(encode(m.AppReady(message.app, message.triggered and bool(message.session))))
+        self._tell_ready(message.app)
         self._next_turn(message.app)
 
     @receives(m.SinkOpened, m.SinkClosed)
@@ -195,6 +202,11 @@ class Supervisor(Actor):
         self._down.clear()
         self._alarm.set(_earliest(self._budgets.next(), self._graces.next()))
 
+    def _tell_ready(self, app: str) -> None:
+        """Tell the router whether an app's payloads have somewhere to go without a foreground handler."""
+        ready = self._activatable(app) and bool(self._apps[app].session)
+        self._up.append(encode(m.AppReady(app, ready)))
+
     def _background(self, app: str) -> _Background:
         return self._apps.setdefault(app, _Background())
 
@@ -229,6 +241,11 @@ class Supervisor(Actor):
             self._perform[effect](tracked)
         if tracked.phase in TERMINAL:
             self._next_turn(tracked.app)
+
+    def _forget(self, tracked: Tracked) -> None:
+        """Take a payload out without a word: another attempt takes its place."""
+        before, tracked.phase, tracked.deadline = tracked.phase, Phase.RETURNED, 0.0
+        self._leave(tracked, before)
 
     def _leave(self, tracked: Tracked, before: Phase) -> None:
         """Take a payload out of where it stood, if it stands there no more."""

@@ -189,13 +189,16 @@ async def open_platform(
         connection = DeviceConnection(
             dial, await _device_key(store), platform.connection, inlet, platform.kernel.clock.fraction
         )
-        async with task_group() as tasks, task_group() as wire:
+        async with task_group() as tasks:
             await platform.start(tasks)
-            wire.start_soon(connection.run, name="connection")
             try:
-                yield platform
+                async with task_group() as wire:  # it ends before the actors do: nothing comes in while they stop
+                    wire.start_soon(connection.run, name="connection")
+                    try:
+                        yield platform
+                    finally:
+                        wire.cancel_scope.cancel()
             finally:
-                wire.cancel_scope.cancel()
                 with anyio.move_on_after(STOP_TIMEOUT, shield=True):
                     await platform.stop()
                 tasks.cancel_scope.cancel()

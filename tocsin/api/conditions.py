@@ -31,7 +31,7 @@ class Conditions:
             self.host = evolve(self.host, **changes)
         except TypeError as wrong:
             raise InvalidArgument(f"no such field of the machine's state: {wrong}") from None
-        await self._session.port.post(m.HostChanged(*astuple(self.host)))
+        await self._say(m.HostChanged(*astuple(self.host)))
 
     async def set_app(self, **changes: bool) -> None:
         """Change fields of :class:`AppSettings`, such as ``background=False``.
@@ -42,8 +42,12 @@ class Conditions:
             self.settings = evolve(self.settings, **changes)
         except TypeError as wrong:
             raise InvalidArgument(f"no such setting of an app: {wrong}") from None
-        await self._session.port.post(m.AppSettingsChanged(self._app, *astuple(self.settings)))
+        await self._say(m.AppSettingsChanged(self._app, *astuple(self.settings)))
 
     async def cancel_work(self, reason: CancellationReason) -> None:
         """Cancel the app's background work, as a system does that updates, removes or suspends it."""
         await self._session.port.post(m.CancelWork(self._app, CancellationReason(reason)))
+
+    async def _say(self, statement: m.Message) -> None:
+        self._session.statements[type(statement)] = statement
+        await self._session.port.post(statement)

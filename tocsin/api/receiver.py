@@ -52,7 +52,7 @@ class Receiver:
     def offer(self, delivery: Delivery) -> None:
         """Take a payload; with nobody to handle it, it goes back at once."""
         if self._closing or not self.handlers:
-            self._report(Returned(delivery.sequence, Outcome.RETURNED, ""))
+            self._report(Returned(delivery.sequence, Outcome.RETURNED, "", delivery.attempt))
         else:
             self._waiting.append(delivery)
             self._arrived.set()
@@ -60,7 +60,8 @@ class Receiver:
     def give_back(self) -> None:
         """Return all payloads that no handler has begun with."""
         while self._waiting:
-            self._report(Returned(self._waiting.popleft().sequence, Outcome.RETURNED, ""))
+            delivery = self._waiting.popleft()
+            self._report(Returned(delivery.sequence, Outcome.RETURNED, "", delivery.attempt))
 
     def cancel(self, sequence: int | None, reason: CancellationReason) -> None:
         """Raise ``canceled`` for the payload that is being handled, if it is that one; None means any."""
@@ -77,7 +78,7 @@ class Receiver:
             work.answered = True
             detail = work.leaks()
             logger.warning("payload %s of %s was cut off: %s", work.args.id, self.name, detail)
-            self._report(Returned(sequence, Outcome.NOT_HANDLED, detail))
+            self._report(Returned(sequence, Outcome.NOT_HANDLED, detail, work.delivery.attempt))
             work.scope.cancel()
 
     def close(self) -> None:
@@ -110,7 +111,8 @@ class Receiver:
             self._running = None
             work.end()
             if not work.answered:
-                self._report(Returned(delivery.sequence, self._final(work.args, outcome), detail))
+                final = self._final(work.args, outcome)
+                self._report(Returned(delivery.sequence, final, detail, delivery.attempt))
 
     async def _call_handlers(self, args: PushNotificationReceivedEventArgs) -> tuple[Outcome, str]:
         """Call every handler in the order of attachment."""

@@ -71,6 +71,8 @@ class Session:
         self._closing: set[str] = set()
         self.background = BackgroundWork(self.ask, self._start_background)
         self._when_done: dict[int, Callable[[], None]] = {}
+        self.statements: dict[type[m.Message], m.Message] = {}
+        """What the app has said of the machine and of the user's settings: a router that begins anew hears it again."""
         self.on_revoked: Callable[[str], None] | None = None
         """Called with the name of a channel that the app has lost without closing it."""
         self.on_renewed: Callable[[m.ChannelRenewed], None] | None = None
@@ -138,7 +140,8 @@ class Session:
         token = self.number()
         receiver.handlers[token] = handler
         if len(receiver.handlers) == 1:
-            self.port.post_nowait(m.AttachSink(self.name, token, channel))
+            # In the lane that detaching takes, where nothing waits: else the one could overtake the other.
+            self.port.answer(m.AttachSink(self.name, token, channel))
         return token
 
     def detach(self, channel: str, token: int) -> None:
@@ -217,14 +220,15 @@ class Session:
     def _deliver(self, delivery: m.Delivery) -> None:
         receiver = self._receivers.get(delivery.channel)
         if receiver is None:
-            self.port.answer(m.Returned(delivery.sequence, Outcome.RETURNED, ""))
+            self.port.answer(m.Returned(delivery.sequence, Outcome.RETURNED, "", delivery.attempt))
         else:
             receiver.offer(delivery)
 
     def _activate(self, message: m.Activation) -> None:
         delivery = decode(message.delivery)
         if self.background.receiver is None or not isinstance(delivery, m.Delivery):
-            self.port.answer(m.Returned(message.sequence, Outcome.RETURNED, ""))
+            attempt = delivery.attempt if isinstance(delivery, m.Delivery) else 0
+            self.port.answer(m.Returned(message.sequence, Outcome.RETURNED, "", attempt))
         else:
             self.background.receiver.offer(delivery)
 
@@ -270,6 +274,9 @@ class Session:
                     self.port.answer(m.AttachSink(self.name, 0, channel))
             for question in self.background.questions():
                 self.port.answer(question)
+        elif message.actor == "payload_router":
+            for statement in self.statements.values():
+                self.port.answer(statement)
         elif message.actor == "channel_requester":
             for listener in list(self._listeners.values()):
                 listener.resume()

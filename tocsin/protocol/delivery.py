@@ -114,6 +114,7 @@ class Tracked:
     sequence: int
     app: str
     channel: str
+    attempt: int
     expires: float | None
     frame: bytes
     phase: Phase = Phase.OFFERED

@@ -108,11 +108,13 @@ class Lanes:
         self._feed(lane)
         return True
 
-    def all_came_back(self) -> None:
-        """Whatever was on its way is lost, and will be handed on again."""
+    def all_came_back(self) -> list[str]:
+        """Whatever was on its way is lost, and will be handed on again; return the channels of it that are gone."""
+        gone = [lane.channel for lane in self._in_flight.values() if lane.channel not in self.channels]
         for sequence in list(self._in_flight):
             self.settle(sequence, came_back=True)
         self.look_at_all_again()
+        return list(dict.fromkeys(gone))
 
     def look_again(self, channel: str) -> None:
         """Begin a lane anew: there may be payloads in the inbox that it has passed."""

@@ -38,11 +38,12 @@ class NoSink(Message):
 @tagged(62)
 @frozen
 class Returned(Message):
-    """The app is through with a delivery; ``detail`` says what failed."""
+    """The app is through with a delivery; ``detail`` says what failed, ``attempt`` which time it was handed out."""
 
     sequence: int
     outcome: Outcome
     detail: str
+    attempt: int
 
 
 @tagged(63)

@@ -1,0 +1,219 @@
+"""Both stores: whatever is called in whatever order, they give the same answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from tests.strategies import bodies, channel_names
+from tocsin.persistence import memory, sqlite
+from tocsin.persistence.memory import MemoryStore
+from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.store import (
+    Changes,
+    DeadPayload,
+    Store,
+    StoredActivator,
+    StoredChannel,
+    StoredPayload,
+    StoredRequest,
+)
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.values import DropReason, NotificationType
+
+KEPT = 6
+"""How many ids the stores remember here, so that they forget soon."""
+
+APPS = st.sampled_from(["a", "b"])
+TIMES = st.floats(0, 1e10)
+
+
+class BothStores(RuleBasedStateMachine):
+    """The store in memory and the one in SQLite get the same calls."""
+
+    sequences = Bundle("sequences")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.path = Path(self.folder.name) / "app.db"
+        self.runner = asyncio.Runner()
+        self.patch = pytest.MonkeyPatch()
+        for module in (memory, sqlite):
+            self.patch.setattr(module, "REMEMBERED", KEPT)
+            self.patch.setattr(module, "_FORGET_EVERY", 3)
+        self.last = 0
+        self.memory = MemoryStore()
+        self.sqlite = self.runner.run(SqliteStore.open(self.path))
+
+    def both(self, call: Callable[[Store], Coroutine[Any, Any, Any]]) -> Any:
+        """Call both, and demand that they answer, or fail, alike."""
+        answers = [self.runner.run(_answer(call(store))) for store in (self.memory, self.sqlite)]
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    @rule(
+        target=sequences,
+        accepted=st.lists(
+            st.tuples(channel_names(), st.sampled_from(NotificationType), bodies(), st.none() | TIMES), max_size=4
+        ),
+        attempt=st.integers(0, 1),
+    )
+    def payloads_are_accepted(self, accepted: list[tuple[Any, ...]], attempt: int) -> Any:
+        """They get the next numbers."""
+        new = [
+            StoredPayload(self.last + n, channel, f"id{self.last + n}", type_, body, attempt, expires)
+            for n, (channel, type_, body, expires) in enumerate(accepted, 1)
+        ]
+        self.last += len(new)
+        self.both(lambda store: store.commit(Changes(accepted=new)))
+        return multiple(*(each.sequence for each in new))
+
+    @rule(
+        held=st.lists(sequences, max_size=3),
+        parked=st.lists(sequences, max_size=3),
+        released=st.lists(sequences, max_size=3),
+        handled=st.lists(sequences, max_size=3),
+        dead=st.lists(st.builds(DeadPayload, sequences, st.sampled_from(DropReason), st.text(), TIMES), max_size=3),
+        channel=channel_names(),
+        accepts=st.booleans(),
+    )
+    def a_batch_is_committed(
+        self,
+        *,
+        held: list[int],
+        parked: list[int],
+        released: list[int],
+        handled: list[int],
+        dead: list[DeadPayload],
+        channel: str,
+        accepts: bool,
+    ) -> None:
+        """The same number may come in any of its parts, in several, and more than once."""
+        self.last += accepts
+        new = [StoredPayload(self.last, channel, "", NotificationType.RAW, b"", 0, None)] if accepts else []
+        ours = [self.last] if accepts else []
+        self.both(lambda store: store.commit(Changes(new, [*held, *ours], parked, released, handled, dead)))
+
+    @rule(ends=st.lists(consumes(sequences), max_size=5))
+    def payloads_are_handled(self, ends: list[int]) -> None:
+        """They leave, and do not come back."""
+        self.both(lambda store: store.commit(Changes(handled=ends)))
+
+    @rule(again=sequences, channel=channel_names())
+    def a_number_is_accepted_again(self, again: int, channel: str) -> None:
+        """Then nothing of the commit is done, as long as the number is remembered."""
+        if again > self.last - KEPT:
+            clash = [
+                StoredPayload(number, channel, "x", NotificationType.RAW, b"", 0, None) for number in (99999, again)
+            ]
+            assert self.both(lambda store: store.commit(Changes(accepted=clash, handled=[again]))) is StateUnavailable
+
+    @rule(parked=st.booleans())
+    def all_are_released(self, parked: bool) -> None:
+        """Those held, or also those parked."""
+        self.both(lambda store: store.release(parked=parked))
+
+    @rule(channel=channel_names(), after=st.just(0) | sequences, limit=st.integers(1, 5))
+    def a_page_is_taken(self, channel: str, after: int, limit: int) -> None:
+        """The same ones, with the same attempts."""
+        self.both(lambda store: store.take(channel, after, limit))
+
+    @rule(channel=channel_names(), app=APPS, uri=st.text(), expires=TIMES)
+    def a_channel_is_kept(self, channel: str, app: str, uri: str, expires: float) -> None:
+        """A new one, or instead of another."""
+        self.both(lambda store: store.keep_channel(StoredChannel(channel, app, "0a", uri, expires)))
+
+    @rule(channels=st.lists(channel_names(), max_size=3))
+    def channels_are_dropped(self, channels: list[str]) -> None:
+        """Whether they are there or not."""
+        self.both(lambda store: store.drop_channels(channels))
+
+    @rule(
+        activator=st.builds(
+            StoredActivator,
+            APPS,
+            st.sampled_from([1, 4]),
+            st.text(),
+            st.lists(st.integers(1, 8)).map(tuple),
+            st.booleans(),
+        )
+    )
+    def an_activator_is_kept(self, activator: StoredActivator) -> None:
+        """A new one, or instead of another."""
+        self.both(lambda store: store.keep_activator(activator))
+
+    @rule(app=APPS, activator=st.sampled_from([1, 4]))
+    def an_activator_is_dropped(self, app: str, activator: int) -> None:
+        """Whether it is there or not."""
+        self.both(lambda store: store.drop_activator(app, activator))
+
+    @rule(request=st.builds(StoredRequest, APPS, APPS, st.integers(1, 6), st.integers(0, 2**32 - 1), st.text(), TIMES))
+    def a_request_is_kept(self, request: StoredRequest) -> None:
+        """A new one, or instead of another."""
+        self.both(lambda store: store.keep_request(request))
+
+    @rule(app=APPS, remote_id=APPS)
+    def a_request_is_dropped(self, app: str, remote_id: str) -> None:
+        """Whether it is there or not."""
+        self.both(lambda store: store.drop_request(app, remote_id))
+
+    @rule(key=st.sampled_from(["key", "KEY", "other"]), value=st.text())
+    def a_setting_is_kept(self, key: str, value: str) -> None:
+        """The last value counts."""
+        self.both(lambda store: store.keep_value(key, value))
+        assert self.both(lambda store: store.value(key)) == value
+
+    @rule()
+    def the_stores_are_closed_and_opened(self) -> None:
+        """The file is opened anew; the store in memory just goes on."""
+        self.both(lambda store: store.aclose())
+        self.sqlite = self.runner.run(SqliteStore.open(self.path))
+
+    @invariant()
+    def they_agree(self) -> None:
+        """On all that can be asked without changing anything; where no order was promised, none is looked at."""
+        inboxes = [self.runner.run(store.inbox()) for store in (self.memory, self.sqlite)]
+        assert inboxes[0].last_sequence == inboxes[1].last_sequence == self.last
+        assert inboxes[0].recent_ids == inboxes[1].recent_ids
+        assert sorted(inboxes[0].open_channels) == sorted(inboxes[1].open_channels)
+        for channel in ("c1", "c2", "c3"):
+            self.both(lambda store, channel=channel: _sorted(store.open_sequences(channel)))  # type: ignore[misc]
+        for limit in (2, 1000):
+            self.both(lambda store, limit=limit: store.dead_letters(limit))  # type: ignore[misc]
+        self.both(lambda store: _sorted(store.channels(), key=lambda each: each.channel))
+        self.both(lambda store: _sorted(store.activators(), key=lambda each: (each.app, each.activator)))
+        self.both(lambda store: _sorted(store.requests(), key=lambda each: (each.app, each.remote_id)))
+        self.both(lambda store: store.value("other"))
+
+    def teardown(self) -> None:
+        """Close everything."""
+        self.runner.run(self.sqlite.aclose())
+        self.runner.close()
+        self.patch.undo()
+        self.folder.cleanup()
+
+
+async def _answer(call: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a call answered, or that the store failed."""
+    try:
+        return await call
+    except StateUnavailable:
+        return StateUnavailable
+
+
+async def _sorted(call: Coroutine[Any, Any, list[Any]], key: Callable[[Any], Any] | None = None) -> list[Any]:
+    """Return an answer whose order was not promised."""
+    return sorted(await call, key=key)
+
+
+TestBothStores = BothStores.TestCase
+TestBothStores.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=20)

@@ -1,0 +1,167 @@
+"""The store in memory: for tests, and for programs whose payloads need not outlive them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anyio.lowlevel import checkpoint
+from attrs import Factory, astuple, define, evolve
+
+from tocsin.persistence.store import (
+    REMEMBERED,
+    Changes,
+    DeadLetter,
+    DeadPayload,
+    Inbox,
+    StoredActivator,
+    StoredChannel,
+    StoredPayload,
+    StoredRequest,
+)
+from tocsin.protocol.errors import StateUnavailable
+
+_MAY_BE_TAKEN, _PARKED, _HELD = 1, 2, 3
+_FORGET_EVERY = 1024
+
+
+@define(eq=False)
+class MemoryStore:
+    """Keeps what :class:`tocsin.persistence.store.Store` promises for as long as the object lives, on any event loop."""
+
+    _values: dict[str, str] = Factory(dict)
+    _channels: dict[str, StoredChannel] = Factory(dict)
+    _activators: dict[tuple[str, int], StoredActivator] = Factory(dict)
+    _requests: dict[tuple[str, str], StoredRequest] = Factory(dict)
+    _ids: dict[int, str] = Factory(dict)
+    _open: dict[int, StoredPayload] = Factory(dict)
+    _standing: dict[int, int] = Factory(dict)
+    _dead: dict[int, DeadLetter] = Factory(dict)
+    _ended: int = 0
+
+    async def value(self, key: str) -> str | None:
+        """Return a setting."""
+        await checkpoint()
+        return self._values.get(key)
+
+    async def keep_value(self, key: str, value: str) -> None:
+        """Keep a setting."""
+        await checkpoint()
+        self._values[key] = value
+
+    async def channels(self) -> list[StoredChannel]:
+        """Return all channels."""
+        await checkpoint()
+        return list(self._channels.values())
+
+    async def keep_channel(self, channel: StoredChannel) -> None:
+        """Add or replace a channel."""
+        await checkpoint()
+        self._channels[channel.channel] = channel
+
+    async def drop_channels(self, channels: Sequence[str]) -> None:
+        """Forget channels."""
+        await checkpoint()
+        self._channels = {name: channel for name, channel in self._channels.items() if name not in channels}
+
+    async def inbox(self) -> Inbox:
+        """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""
+        await checkpoint()
+        newest = tuple(self._ids[number] for number in sorted(self._ids)[-REMEMBERED:])
+        return Inbox(max((0, *self._ids, *self._dead)), newest, tuple({each.channel for each in self._open.values()}))
+
+    async def requests(self) -> list[StoredRequest]:
+        """Return the channel requests that wait for their next attempt."""
+        await checkpoint()
+        return list(self._requests.values())
+
+    async def keep_request(self, request: StoredRequest) -> None:
+        """Add or replace the request of an app."""
+        await checkpoint()
+        self._requests[request.app, request.remote_id] = request
+
+    async def drop_request(self, app: str, remote_id: str) -> None:
+        """Forget the request of an app."""
+        await checkpoint()
+        self._requests.pop((app, remote_id), None)
+
+    async def activators(self) -> list[StoredActivator]:
+        """Return all activators."""
+        await checkpoint()
+        return list(self._activators.values())
+
+    async def keep_activator(self, activator: StoredActivator) -> None:
+        """Add or replace an activator of an app."""
+        await checkpoint()
+        self._activators[activator.app, activator.activator] = activator
+
+    async def drop_activator(self, app: str, activator: int) -> None:
+        """Forget an activator of an app."""
+        await checkpoint()
+        self._activators.pop((app, activator), None)
+
+    async def commit(self, changes: Changes) -> None:
+        """Change the inbox, all of it or nothing.
+
+        :raises StateUnavailable: a sequence number was accepted before.
+        """
+        await checkpoint()
+        accepted = {payload.sequence: payload for payload in changes.accepted}
+        if len(accepted) < len(changes.accepted) or not accepted.keys().isdisjoint(self._ids):
+            raise StateUnavailable("the store in memory cannot be used: a sequence number was accepted before")
+        self._ids |= {payload.sequence: payload.id for payload in changes.accepted}
+        self._open |= accepted
+        self._standing |= dict.fromkeys(accepted, _MAY_BE_TAKEN)
+        moved = (changes.held, changes.parked, changes.released)
+        for sequences, standing in zip(moved, (_HELD, _PARKED, _MAY_BE_TAKEN), strict=True):
+            self._standing |= {sequence: standing for sequence in sequences if sequence in self._open}
+        for dead in changes.dead:
+            if dead.sequence in self._open:
+                self._dead.setdefault(dead.sequence, _letter(self._open[dead.sequence], dead))
+        self._end([*changes.handled, *(dead.sequence for dead in changes.dead)])
+
+    async def release(self, *, parked: bool) -> None:
+        """Let all payloads that are held, or also those that are parked, be taken again."""
+        await checkpoint()
+        freed = {_PARKED, _HELD} if parked else {_HELD}
+        self._standing |= {number: _MAY_BE_TAKEN for number, standing in self._standing.items() if standing in freed}
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return the newest dead payloads, the newest first."""
+        await checkpoint()
+        letters = [self._dead[number] for number in sorted(self._dead, reverse=True)[:limit]]
+        apps = {channel.channel: channel.app for channel in self._channels.values()}
+        return [evolve(letter, app=apps.get(letter.channel, "")) for letter in letters]
+
+    async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+        """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
+        await checkpoint()
+        waiting = [number for number, how in self._standing.items() if how == _MAY_BE_TAKEN and number > after]
+        found = [number for number in sorted(waiting) if self._open[number].channel == channel]
+        taken = [evolve(self._open[number], attempt=self._open[number].attempt + 1) for number in found[:limit]]
+        self._open |= {payload.sequence: payload for payload in taken}
+        return taken
+
+    async def open_sequences(self, channel: str) -> list[int]:
+        """Return the sequence numbers of all open payloads of a channel."""
+        await checkpoint()
+        return [number for number, payload in self._open.items() if payload.channel == channel]
+
+    async def aclose(self) -> None:
+        """Do nothing: who opens it next finds what is there."""
+        await checkpoint()
+
+    def _end(self, sequences: Sequence[int]) -> None:
+        """Take payloads out; their ids are remembered for a while."""
+        for sequence in sequences:
+            self._open.pop(sequence, None)
+            self._standing.pop(sequence, None)
+        self._ended += len(sequences)
+        if self._ended >= _FORGET_EVERY:
+            self._ended = 0
+            oldest = max(self._ids, default=0) - REMEMBERED
+            self._ids = {number: id_ for number, id_ in self._ids.items() if number > oldest or number in self._open}
+
+
+def _letter(payload: StoredPayload, dead: DeadPayload) -> DeadLetter:
+    number, channel, id_, type_, body, attempt, _ = astuple(payload)
+    return DeadLetter(number, "", channel, id_, str(type_), body, attempt, str(dead.reason), dead.detail, dead.at)
