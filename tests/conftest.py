@@ -1,6 +1,7 @@
 """What all tests share: the event loop they run on, and how hard Hypothesis looks.
 
-``HYPOTHESIS_PROFILE=nightly`` looks twenty times as hard as ``ci``, which is the default.
+``ci``, the default, looks at the same examples every time, so that a change is judged by what it changes;
+``HYPOTHESIS_PROFILE=nightly`` looks twenty times as hard, at others each time.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ settings.register_profile(
     settings.get_profile("default"),
     max_examples=100,
     deadline=None,
-    derandomize=False,
+    derandomize=True,
+    database=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("nightly", settings.get_profile("ci"), max_examples=2000, stateful_step_count=100)
+settings.register_profile(
+    "nightly", settings.get_profile("ci"), max_examples=2000, stateful_step_count=100, derandomize=False
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
