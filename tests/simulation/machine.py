@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
-from attrs import frozen
+from attrs import fields, frozen
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from trio._core import _run as trio_run
@@ -31,7 +31,7 @@ from tocsin.protocol.conditions import AppSettings, HostState
 from tocsin.protocol.errors import ChannelClosed, PushError
 from tocsin.protocol.messages import Payload
 
-APPS = ("contoso.mail", "contoso.news")
+APPS: tuple[str, ...] = ("contoso.mail", "contoso.news")
 REMOTE_IDS = ("f80e541e-3606-48fb-935e-118a3c5f41f4", "f80e541e-3606-48fb-935e-118a3c5f41f5")
 PATIENCE = 20.0
 """Real seconds after which a step that never comes to rest fails."""
@@ -40,7 +40,7 @@ SETTLED = 600.0
 """Virtual seconds in which all must have ended once nothing fails any more."""
 
 ACTORS = ("payload_router", "supervisor", "activator_registry", "channel_requester", "retry_scheduler")
-FLAGS = sorted(HostState().__attrs_attrs__, key=lambda each: each.name)
+FLAGS = sorted(fields(HostState), key=lambda each: each.name)
 CONDITIONS = [SystemConditionType.USER_PRESENT, SystemConditionType.FREE_NETWORK_AVAILABLE]
 TURNS = st.none() | st.integers(0, 12)
 """How far the scheduler goes before the next thing happens: until nothing can go on, or some turns."""
