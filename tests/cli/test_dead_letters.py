@@ -26,9 +26,18 @@ async def test_they_are_listed_with_their_reasons(tmp_path: Path) -> None:
     await leave_two(tmp_path / "state")
     code, output, errors = await run("dead-letters", "--state", str(tmp_path / "state"))
     assert (code, errors) == (0, "")
-    lost, late = output.splitlines()
+    lost, late, summary = output.splitlines()
     assert "lost  unknown_channel  (no app)  raw  2 bytes  attempt 0  hi" in lost
     assert "late  expired  contoso.mail  raw  2 bytes  attempt 0  0x 00 ff" in late
+    assert summary == "2 in all: 1 expired, 1 unknown_channel"
+
+
+async def test_they_are_counted_by_reason(tmp_path: Path) -> None:
+    """Whoever only wants the numbers gets only those."""
+    await leave_two(tmp_path / "state")
+    options = ("dead-letters", "--counts", "--state", str(tmp_path / "state"))
+    assert (await run(*options))[1] == "2 in all: 1 expired, 1 unknown_channel\n"
+    assert json.loads((await run(*options, "--json"))[1]) == {"expired": 1, "unknown_channel": 1}
 
 
 async def test_they_are_listed_as_json(tmp_path: Path) -> None:

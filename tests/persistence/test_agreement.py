@@ -189,6 +189,7 @@ class BothStores(RuleBasedStateMachine):
             self.both(lambda store, channel=channel: _sorted(store.open_sequences(channel)))  # type: ignore[misc]
         for limit in (2, 1000):
             self.both(lambda store, limit=limit: store.dead_letters(limit))  # type: ignore[misc]
+        self.both(lambda store: store.dead_letter_counts())
         self.both(lambda store: _sorted(store.channels(), key=lambda each: each.channel))
         self.both(lambda store: _sorted(store.activators(), key=lambda each: (each.app, each.activator)))
         self.both(lambda store: _sorted(store.requests(), key=lambda each: (each.app, each.remote_id)))

@@ -27,6 +27,7 @@ examples:
   tocsin dead-letters                       of 'tocsin listen'
   tocsin dead-letters --state ./push-state  of a program that embeds the platform
   tocsin dead-letters --json --limit 1000
+  tocsin dead-letters --counts              how many ended for which reason
 """
 
 
@@ -41,25 +42,36 @@ def add_parser(verbs: Any) -> None:
     )
     add_state_option(parser)
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most N of them (default: 50)")
+    parser.add_argument("--counts", action="store_true", help="print only how many ended for each reason")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
-    letters = anyio.run(_read, database_of(arguments.state), arguments.limit)
-    for letter in letters:
-        print(json.dumps(_fields(letter)) if arguments.json else _describe(letter))
-    if not letters and not arguments.json:
-        print("No payload has ended unhandled.")
+    letters, counts = anyio.run(_read, database_of(arguments.state), arguments.limit)
+    if arguments.json:
+        lines = [counts] if arguments.counts else [_fields(letter) for letter in letters]
+        for line in lines:
+            print(json.dumps(line))
+    else:
+        for letter in () if arguments.counts else letters:
+            print(_describe(letter))
+        print(_summary(counts))
     return 0
 
 
-async def _read(path: Path, limit: int) -> list[DeadLetter]:
+async def _read(path: Path, limit: int) -> tuple[list[DeadLetter], dict[str, int]]:
     store = await SqliteStore.open(path)
     try:
-        return await store.dead_letters(limit)
+        return await store.dead_letters(limit), await store.dead_letter_counts()
     finally:
         await store.aclose()
+
+
+def _summary(counts: dict[str, int]) -> str:
+    if not counts:
+        return "No payload has ended unhandled."
+    return f"{sum(counts.values())} in all: " + ", ".join(f"{count} {reason}" for reason, count in counts.items())
 
 
 def _describe(letter: DeadLetter) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from anyio.lowlevel import checkpoint
@@ -131,6 +132,11 @@ class MemoryStore:
         letters = [self._dead[number] for number in sorted(self._dead, reverse=True)[:limit]]
         apps = {channel.channel: channel.app for channel in self._channels.values()}
         return [evolve(letter, app=apps.get(letter.channel, "")) for letter in letters]
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many payloads have died of each reason."""
+        await checkpoint()
+        return dict(sorted(Counter(str(letter.reason) for letter in self._dead.values()).items()))
 
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""

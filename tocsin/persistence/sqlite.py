@@ -193,6 +193,11 @@ class SqliteStore:
         """Return the newest dead payloads, the newest first."""
         return [DeadLetter(*row) for row in await self._database.read(_DEAD_LETTERS, (limit,))]
 
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many payloads have died of each reason."""
+        rows = await self._database.read("SELECT reason, count(*) FROM dead_letter GROUP BY reason ORDER BY reason")
+        return dict(rows)
+
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         rows = await self._database.read(_TAKE, (channel, after, limit))

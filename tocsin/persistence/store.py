@@ -187,6 +187,10 @@ class Store(Protocol):
         """Return the sequence numbers of all open payloads of a channel."""
         ...
 
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many payloads have died of each reason."""
+        ...
+
     async def aclose(self) -> None:
         """Close the store."""
         ...

@@ -1,0 +1,162 @@
+"""All lanes together: who is open, whose turn it is, and that no more is on its way than may be."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from tocsin.protocol import lanes as module
+from tocsin.protocol.conditions import AppSettings, HostState
+from tocsin.protocol.lane import WINDOW
+from tocsin.protocol.lanes import Lanes
+
+
+def fetch_all(lanes: Lanes, stored: dict[str, list[int]]) -> list[int]:
+    """Fetch for every lane whose turn it is, from what is stored for each, and return what was handed on."""
+    handed: list[int] = []
+    while (turn := lanes.next_fetch()) is not None:
+        lane, wanted = turn
+        page = [number for number in stored[lane.channel] if number > lane.cursor][:wanted]
+        lanes.fetched(lane, page, wanted)
+        handed += page
+    return handed
+
+
+@pytest.fixture
+def lanes() -> Lanes:
+    """Return the lanes of a device with a channel each of two apps."""
+    lanes = Lanes()
+    lanes.open_channel("c1", "mail")
+    lanes.open_channel("c2", "chat")
+    return lanes
+
+
+def test_a_channel_that_nobody_takes_is_closed(lanes: Lanes) -> None:
+    """Its payloads stay in the inbox."""
+    assert not lanes.admit("c1", 1)
+    assert lanes.next_fetch() is None
+
+
+@pytest.mark.parametrize("taker", ["sink", "background"])
+def test_either_taker_opens_a_lane(lanes: Lanes, taker: str) -> None:
+    """A sink opens its channel, background work all channels of its app; first the inbox is looked at."""
+    if taker == "sink":
+        lanes.open_sink("c1")
+    else:
+        lanes.set_ready("mail", ready=True)
+    assert fetch_all(lanes, {"c1": [1, 2]}) == [1, 2]
+    assert lanes.on_its_way(1)
+    assert lanes.admit("c1", 3)
+    assert not lanes.admit("c2", 4)
+
+
+def test_a_taker_that_leaves_closes_it_unless_there_is_another(lanes: Lanes) -> None:
+    """Sink and background work hold a lane open each for itself."""
+    lanes.open_sink("c1")
+    lanes.set_ready("mail", ready=True)
+    fetch_all(lanes, {"c1": []})
+    lanes.close_sink("c1")
+    assert lanes.admit("c1", 1)
+    lanes.set_ready("mail", ready=False)
+    assert not lanes.admit("c1", 2)
+
+
+def test_a_taker_may_come_before_its_channel() -> None:
+    """A lane opens when both are there, in either order."""
+    lanes = Lanes()
+    lanes.open_sink("c1")
+    assert lanes.next_fetch() is None
+    lanes.open_channel("c1", "mail")
+    assert fetch_all(lanes, {"c1": [7]}) == [7]
+
+
+def test_a_lost_channel_has_no_lane(lanes: Lanes) -> None:
+    """Nothing is fetched for it, and what was on its way can still be settled."""
+    lanes.open_sink("c1")
+    fetch_all(lanes, {"c1": [1]})
+    lanes.lose_channel("c1")
+    assert not lanes.admit("c1", 2)
+    assert lanes.settle(1, came_back=True)
+    assert not lanes.settle(1, came_back=True)
+    assert lanes.next_fetch() is None
+
+
+def test_what_came_back_is_handed_on_again(lanes: Lanes) -> None:
+    """The lane begins anew when nothing of it is on its way any more."""
+    lanes.open_sink("c1")
+    fetch_all(lanes, {"c1": [1, 2]})
+    lanes.settle(1, came_back=True)
+    assert lanes.next_fetch() is None
+    lanes.settle(2, came_back=False)
+    assert fetch_all(lanes, {"c1": [1]}) == [1]
+
+
+def test_energy_saver_closes_what_is_not_exempt(lanes: Lanes) -> None:
+    """When the gates change, lanes open or close, and the inbox is looked at again."""
+    lanes.open_sink("c1")
+    lanes.open_sink("c2")
+    fetch_all(lanes, {"c1": [], "c2": []})
+    lanes.gates.host = evolve(HostState(), energy_saver=True)
+    lanes.gates.settings["chat"] = AppSettings(exempt_from_energy_saver=True)
+    lanes.reconsider_all()
+    assert fetch_all(lanes, {"c1": [1], "c2": [2]}) == [2]
+    assert not lanes.admit("c1", 3)
+    lanes.gates.host = HostState()
+    lanes.reconsider_all()
+    lanes.settle(2, came_back=False)
+    assert fetch_all(lanes, {"c1": [1, 3], "c2": []}) == [1, 3]
+
+
+def test_no_more_is_on_its_way_than_may_be(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All lanes together have a bound, and go on in turn when there is room again."""
+    monkeypatch.setattr(module, "MAX_IN_FLIGHT", 3)
+    lanes.open_sink("c1")
+    lanes.open_sink("c2")
+    fetch_all(lanes, {"c1": [], "c2": []})
+    assert [lanes.admit("c1", number) for number in (1, 2, 3, 4)] == [True, True, True, False]
+    assert not lanes.admit("c2", 5)
+    assert lanes.next_fetch() is None
+    lanes.settle(1, came_back=False)
+    assert fetch_all(lanes, {"c1": [4], "c2": []}) == [4]
+
+
+def test_a_lane_is_fetched_for_once_a_turn(lanes: Lanes) -> None:
+    """A full page leaves room for the others."""
+    lanes.open_sink("c1")
+    lanes.open_sink("c2")
+    stored = {"c1": list(range(1, 200)), "c2": list(range(200, 400))}
+    handed = fetch_all(lanes, stored)
+    assert handed == [*range(1, WINDOW + 1), *range(200, 200 + WINDOW)]
+
+
+def test_a_lost_supervisor_returns_everything(lanes: Lanes) -> None:
+    """All that was on its way is handed on again; the channels of it that are gone are named once."""
+    lanes.open_sink("c1")
+    lanes.open_sink("c2")
+    fetch_all(lanes, {"c1": [1, 2], "c2": [3]})
+    lanes.lose_channel("c1")
+    assert lanes.all_came_back() == ["c1"]
+    assert not lanes.on_its_way(1)
+    assert fetch_all(lanes, {"c2": [3]}) == [3]
+
+
+def test_takers_that_are_forgotten_say_so_again(lanes: Lanes) -> None:
+    """A registry that begins anew closes every lane until then."""
+    lanes.open_sink("c1")
+    lanes.set_ready("chat", ready=True)
+    fetch_all(lanes, {"c1": [], "c2": []})
+    lanes.forget_takers()
+    assert not lanes.admit("c1", 1)
+    assert not lanes.admit("c2", 2)
+    lanes.open_sink("c1")
+    assert fetch_all(lanes, {"c1": [1]}) == [1]
+
+
+def test_quiet_lanes_begin_nothing(lanes: Lanes) -> None:
+    """Before the end nothing is admitted and nothing is fetched, whoever comes."""
+    lanes.open_sink("c1")
+    lanes.quiesce()
+    lanes.open_sink("c2")
+    lanes.look_at_all_again()
+    assert not lanes.admit("c1", 1)
+    assert lanes.next_fetch() is None
