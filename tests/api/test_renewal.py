@@ -18,7 +18,7 @@ async def test_a_channel_is_renewed_before_it_ends(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.manager.add_channel_renewed(renewed.add)
         operation = w.manager.create_channel(REMOTE_ID)
-        await w.service.grant("old", expires=time.time() + RENEW_BEFORE + 0.1)
+        await w.service.grant("old", expires=time.time() + RENEW_BEFORE + 1)
         first = (await operation).channel
         assert first is not None
         request = await w.service.grant("new")
@@ -37,7 +37,7 @@ async def test_a_renewal_that_is_due_at_the_start_is_made_at_the_start(tmp_path:
     """Time that has passed while no process ran is made up for."""
     async with world(tmp_path) as w:
         operation = w.manager.create_channel(REMOTE_ID)
-        await w.service.grant("old", expires=time.time() + RENEW_BEFORE + 0.1)
+        await w.service.grant("old", expires=time.time() + RENEW_BEFORE + 1)
         await operation
     renewed = Gathered()
     async with world(tmp_path) as w:
@@ -52,7 +52,7 @@ async def test_a_channel_that_has_ended_is_forgotten(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.manager.add_channel_revoked(told.add)
         operation = w.manager.create_channel(REMOTE_ID)
-        await w.service.grant("old", expires=time.time() + 0.1)
+        await w.service.grant("old", expires=time.time() + 1)
         await operation
         await told.wait_for(1)
         (revoked,) = told.items
