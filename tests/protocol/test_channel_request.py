@@ -12,7 +12,16 @@ from hypothesis.stateful import invariant
 
 from tests.protocol.tables import AnyEvent, Law
 from tests.strategies import remote_ids
-from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase, parse_remote_id
+from tocsin.protocol.channel_request import (
+    OPEN,
+    TABLE,
+    ChannelRequest,
+    Effect,
+    Event,
+    Phase,
+    parse_remote_id,
+    renewal,
+)
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.hresult import HResult
 
@@ -127,6 +136,7 @@ class TestChannelRequest:
         """Nothing has failed and nothing was granted."""
         request = ChannelRequest(7, "app", "id", [("session", 1)])
         assert (request.phase, request.failures, request.retry_count, request.hresult) == (Phase.NEW, 0, 0, 0)
+        assert (request.delay, request.kept) == (0.0, False)
         assert (request.text, request.retry_after, request.channel) == ("", None, "")
 
 
@@ -169,3 +179,8 @@ class TestRemoteId:
         with pytest.raises(InvalidArgument, match="must not be the null GUID") as refused:
             parse_remote_id(null)
         assert refused.value.hresult == HResult.E_INVALIDARG
+
+
+def test_a_channel_is_renewed_a_day_before_its_end() -> None:
+    """That is when a service begins to give another URI."""
+    assert renewal(30 * 86_400.0) == 29 * 86_400.0

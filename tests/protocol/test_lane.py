@@ -251,3 +251,34 @@ class TestIllegalPages:
         with pytest.raises(IllegalEvent):
             lane.fetched(range(8, 8 + count), WINDOW)
         assert lane == Lane("c1", phase, 7, 1)
+
+
+class TestBeginningAnew:
+    """The whole inbox is looked at again."""
+
+    @pytest.mark.parametrize("phase", [Phase.CAUGHT_UP, Phase.BEHIND, Phase.REWINDING])
+    @pytest.mark.parametrize("in_flight", [0, 1])
+    def test_it_begins_when_nothing_is_on_its_way(self, phase: Phase, in_flight: int) -> None:
+        """A lane that has something on its way waits for it; then it begins with the first."""
+        lane = Lane("c1", phase, 7, in_flight)
+        lane.begin_anew()
+        assert lane.phase is (Phase.REWINDING if in_flight else Phase.BEHIND)
+        if in_flight:
+            lane.settle(came_back=False)
+        assert lane == Lane("c1", Phase.BEHIND, 0, 0)
+
+    @pytest.mark.parametrize("phase", [Phase.BEHIND, Phase.REWINDING])
+    def test_what_comes_back_begins_it_anew_too(self, phase: Phase) -> None:
+        """The last of them that comes back does."""
+        lane = Lane("c1", phase, 7, 2)
+        lane.settle(came_back=True)
+        lane.open()
+        assert lane.phase is Phase.REWINDING
+        lane.settle(came_back=True)
+        assert lane == Lane("c1", Phase.BEHIND, 0, 0)
+
+    def test_a_closed_lane_stays_closed(self) -> None:
+        """Nobody would take what it fetched."""
+        lane = Lane("c1", Phase.CLOSED, 7, 0)
+        lane.begin_anew()
+        assert lane.phase is Phase.CLOSED
