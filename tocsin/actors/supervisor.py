@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from attrs import Factory, astuple, define
+from attrs import astuple
 
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.alarm import Alarm
@@ -17,6 +17,7 @@ from tocsin.actors.clock import Clock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import BUDGET, GRACE, CancellationReason
+from tocsin.protocol.background import Background
 from tocsin.protocol.codec import encode
 from tocsin.protocol.conditions import AppSettings, HostState, interruption
 from tocsin.protocol.deadlines import Deadlines
@@ -26,19 +27,6 @@ from tocsin.protocol.values import DropReason, Outcome
 
 QUEUE_DEPTH = 1024
 """How many payloads may wait for the background work of one app."""
-
-
-@define
-class _Background:
-    """The background work of one app: who does it, under which conditions, what runs and what waits."""
-
-    triggered: bool = False
-    session: str = ""
-    conditions: tuple[int, ...] = ()
-    cancel_on_condition_loss: bool = False
-    settings: AppSettings = Factory(AppSettings)
-    running: Tracked | None = None
-    queue: deque[Tracked] = Factory(deque)
 
 
 class Supervisor(Actor):
@@ -55,7 +43,7 @@ class Supervisor(Actor):
         self._host = HostState()
         self._tracked: dict[int, Tracked] = {}
         self._lines: dict[str, deque[Tracked]] = {}
-        self._apps: dict[str, _Background] = {}
+        self._apps: dict[str, Background] = {}
         self._budgets = Deadlines(BUDGET)
         self._graces = Deadlines(GRACE)
         self._down: list[bytes] = []
@@ -90,7 +78,7 @@ class Supervisor(Actor):
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
         """Interrupt what may not go on, and begin what had to wait."""
         before, self._host = self._host, HostState(*astuple(message))
-        for app, background in self._apps.items():
+        for app, background in list(self._apps.items()):
             if background.running is not None:
                 lost = background.conditions if background.cancel_on_condition_loss else ()
                 self._cancel(background.running, interruption(before, self._host, background.settings, lost))
@@ -110,7 +98,7 @@ class Supervisor(Actor):
     @receives(m.CancelWork)
     def cancel_work(self, message: m.CancelWork, _: bytes) -> None:
         """Cancel what runs in the background for an app, or for all."""
-        for app, background in self._apps.items():
+        for app, background in list(self._apps.items()):
             if background.running is not None and message.app in {app, ""}:
                 self._cancel(background.running, message.reason)
 
@@ -204,15 +192,13 @@ class Supervisor(Actor):
 
     def _tell_ready(self, app: str) -> None:
         """Tell the router whether an app's payloads have somewhere to go without a foreground handler."""
-        ready = self._activatable(app) and bool(self._apps[app].session)
-        self._up.append(encode(m.AppReady(app, ready)))
+        self._up.append(encode(m.AppReady(app, self._background(app).ready)))
 
-    def _background(self, app: str) -> _Background:
-        return self._apps.setdefault(app, _Background())
+    def _background(self, app: str) -> Background:
+        return self._apps.setdefault(app, Background())
 
     def _activatable(self, app: str) -> bool:
-        background = self._apps.get(app)
-        return background is not None and background.triggered and background.settings.background
+        return self._background(app).activatable
 
     def _cancel(self, tracked: Tracked, reason: CancellationReason | None) -> None:
         if reason is not None and tracked.phase in {Phase.OFFERED, Phase.ACTIVATED}:
@@ -221,13 +207,9 @@ class Supervisor(Actor):
             self._step(tracked, Event.CANCEL)
 
     def _next_turn(self, app: str) -> None:
-        """Begin with the first payload that waits, if somebody can do the work, nothing runs and the conditions hold."""
-        background = self._apps.get(app)
-        if background is None or background.running is not None or not background.session:
-            return
-        if not background.settings.background or not self._host.meets_all(background.conditions):
-            return
-        while background.queue and background.running is None:
+        """Begin with the first payload that waits, if it may; what has expired meanwhile ends on the way."""
+        background = self._background(app)
+        while background.may_begin(self._host):
             tracked = background.queue[0]
             expired = tracked.expires is not None and tracked.expires <= self._clock.wall()
             self._step(tracked, Event.EXPIRED if expired else Event.TURN)
@@ -292,18 +274,10 @@ class Supervisor(Actor):
         """Report the end of a payload."""
         del self._tracked[tracked.sequence]
         outcome = OUTCOMES[tracked.phase]
-        reason = self._reason(tracked) if outcome is Outcome.DROPPED else None
+        dropped = outcome is Outcome.DROPPED
+        reason = self._background(tracked.app).drop_reason(tracked) if dropped else None
         detail = tracked.detail if reason is not None else ""
         self._up.append(encode(m.Settled(tracked.sequence, tracked.channel, outcome, reason, detail)))
-
-    def _reason(self, tracked: Tracked) -> DropReason:
-        if tracked.phase is Phase.EXPIRED:
-            return DropReason.EXPIRED
-        if tracked.reason is not None:
-            return tracked.reason
-        background = self._apps.get(tracked.app)
-        denied = background is not None and background.triggered and not background.settings.background
-        return DropReason.BACKGROUND_DENIED if denied else DropReason.NOT_HANDLED
 
 
 def _earliest(*moments: float | None) -> float | None:
