@@ -16,7 +16,7 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
-from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.sqlite import read_sqlite
 from tocsin.protocol.retry import RetryPolicy
 
 REMOTE_ID = "f80e541e-3606-48fb-935e-118a3c5f41f4"
@@ -83,21 +83,15 @@ class Gathered:
 
 async def open_rows(state: Path) -> list[int]:
     """Return the sequence numbers of the payloads that are open in a stopped platform's inbox."""
-    store = await SqliteStore.open(state / "platform.db")
-    try:
+    async with read_sqlite(state / "platform.db") as store:
         rows = await store._database.read("SELECT sequence FROM inbox WHERE open ORDER BY sequence")
-    finally:
-        await store.aclose()
     return [row[0] for row in rows]
 
 
 async def dead_rows(state: Path) -> list[tuple[str, str, str]]:
     """Return id, reason and detail of the dead payloads of a stopped platform."""
-    store = await SqliteStore.open(state / "platform.db")
-    try:
+    async with read_sqlite(state / "platform.db") as store:
         rows = await store._database.read("SELECT id, reason, detail FROM dead_letter ORDER BY sequence")
-    finally:
-        await store.aclose()
     return [(row[0], row[1], row[2]) for row in rows]
 
 

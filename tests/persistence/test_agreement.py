@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
@@ -16,7 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from tests.strategies import bodies, channel_names
 from tocsin.persistence import memory, sqlite
 from tocsin.persistence.memory import MemoryStore
-from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.sqlite import SqliteStore, open_sqlite
 from tocsin.persistence.store import (
     Changes,
     DeadPayload,
@@ -45,18 +46,24 @@ class BothStores(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name) / "app.db"
-        self.runner = asyncio.Runner()
+        self.stack = ExitStack()
+        self.portal = self.stack.enter_context(start_blocking_portal())
         self.patch = pytest.MonkeyPatch()
         for module in (memory, sqlite):
             self.patch.setattr(module, "REMEMBERED", KEPT)
             self.patch.setattr(module, "_FORGET_EVERY", 3)
         self.last = 0
         self.memory = MemoryStore()
-        self.sqlite = self.runner.run(SqliteStore.open(self.path))
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the file."""
+        self.life: AbstractContextManager[SqliteStore] = self.portal.wrap_async_context_manager(open_sqlite(self.path))
+        self.sqlite = self.life.__enter__()
 
     def both(self, call: Callable[[Store], Coroutine[Any, Any, Any]]) -> Any:
         """Call both, and demand that they answer, or fail, alike."""
-        answers = [self.runner.run(_answer(call(store))) for store in (self.memory, self.sqlite)]
+        answers = [self.portal.call(_answer, call, store) for store in (self.memory, self.sqlite)]
         assert answers[0] == answers[1]
         return answers[0]
 
@@ -175,13 +182,13 @@ class BothStores(RuleBasedStateMachine):
     @rule()
     def the_stores_are_closed_and_opened(self) -> None:
         """The file is opened anew; the store in memory just goes on."""
-        self.both(lambda store: store.aclose())
-        self.sqlite = self.runner.run(SqliteStore.open(self.path))
+        self.life.__exit__(None, None, None)
+        self.reopen()
 
     @invariant()
     def they_agree(self) -> None:
         """On all that can be asked without changing anything; where no order was promised, none is looked at."""
-        inboxes = [self.runner.run(store.inbox()) for store in (self.memory, self.sqlite)]
+        inboxes = [self.portal.call(store.inbox) for store in (self.memory, self.sqlite)]
         assert inboxes[0].last_sequence == inboxes[1].last_sequence == self.last
         assert inboxes[0].recent_ids == inboxes[1].recent_ids
         assert sorted(inboxes[0].open_channels) == sorted(inboxes[1].open_channels)
@@ -197,16 +204,16 @@ class BothStores(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Close everything."""
-        self.runner.run(self.sqlite.aclose())
-        self.runner.close()
+        self.life.__exit__(None, None, None)
+        self.stack.close()
         self.patch.undo()
         self.folder.cleanup()
 
 
-async def _answer(call: Coroutine[Any, Any, Any]) -> Any:
+async def _answer(call: Callable[[Store], Coroutine[Any, Any, Any]], store: Store) -> Any:
     """Return what a call answered, or that the store failed."""
     try:
-        return await call
+        return await call(store)
     except StateUnavailable:
         return StateUnavailable
 

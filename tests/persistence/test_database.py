@@ -18,10 +18,11 @@ import anyio
 import pytest
 
 from tocsin.persistence import database
-from tocsin.persistence.database import APPLICATION_ID, Database, open_database
+from tocsin.persistence.connection import COMMIT_COUNTER
+from tocsin.persistence.database import APPLICATION_ID, Database, open_database, read_database
 from tocsin.protocol.errors import StateUnavailable
 
-FIRST = ("CREATE TABLE number (n INTEGER PRIMARY KEY)", "INSERT INTO number VALUES (1)")
+FIRST = ("CREATE TABLE number (n INTEGER PRIMARY KEY)", "INSERT INTO number VALUES (1)", *COMMIT_COUNTER)
 SECOND = ("INSERT INTO number VALUES (2)", "CREATE TABLE text (t TEXT NOT NULL)")
 INSERT = "INSERT INTO number VALUES (?)"
 PAGE = 4096
@@ -45,17 +46,15 @@ async def opened(path: Path) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def opening(path: Path, *migrations: Sequence[str]) -> AsyncIterator[Database]:
     """Open a database, and close it in the end."""
-    opened = await open_database(path, migrations)
-    try:
+    async with open_database(path, migrations) as opened:
         yield opened
-    finally:
-        await opened.aclose()
 
 
 async def refusal(path: Path, *migrations: Sequence[str]) -> str:
     """Try to open what cannot be opened, and return the sentence."""
     with pytest.raises(StateUnavailable) as refused:
-        await open_database(path, migrations or [FIRST])
+        async with open_database(path, migrations or [FIRST]):
+            pass
     return str(refused.value)
 
 
@@ -114,10 +113,10 @@ class TestFile:
 
     async def test_closing_folds_the_log_into_the_file(self, path: Path) -> None:
         """One file remains, which says whose it is; so it is even for whoever is cancelled meanwhile."""
-        opened = await open_database(path, [FIRST])
         with anyio.CancelScope() as scope:
-            scope.cancel()
-            await opened.aclose()
+            async with opening(path, FIRST):
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
         assert list(contents(path.parent)) == ["app.db"]
         assert ask(path, "PRAGMA application_id") == APPLICATION_ID == int.from_bytes(b"TOCS", "big")
 
@@ -285,12 +284,51 @@ class TestWriting:
         kept = [10 * number + n for number in range(1, 30) if number % 3 for n in range(4)]
         assert await numbers(opened) == [1, *kept]
 
-    async def test_a_cancelled_write_leaves_nothing(self, opened: Database) -> None:
-        """Whoever stops waiting in the midst of it undoes it, and the next write commits only its own rows."""
+    async def test_a_write_that_is_cancelled_in_the_midst_is_whole(self, opened: Database) -> None:
+        """Whoever stops waiting does not cut the transaction in two, and the next write commits its own rows."""
         loop = asyncio.get_running_loop()
         with anyio.CancelScope() as scope:
             rows = Interruption([(2,), (3,)], lambda: loop.call_soon_threadsafe(scope.cancel))
             await opened.write((INSERT, rows), (INSERT, [(4,)]))
         assert scope.cancelled_caught
         await opened.write((INSERT, [(5,)]))
-        assert await numbers(opened) == [1, 5]
+        assert await numbers(opened) == [1, 2, 3, 4, 5]
+
+    async def test_a_write_that_is_cancelled_before_its_turn_leaves_nothing(self, opened: Database) -> None:
+        """It waits behind another one, and is withdrawn."""
+        loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                rows = Interruption([(2,)], lambda: loop.call_soon_threadsafe(scope.cancel))
+                tasks.start_soon(opened.write, (INSERT, rows))
+                await anyio.wait_all_tasks_blocked()
+                tasks.start_soon(opened.write, (INSERT, [(3,)]))
+        await opened.write((INSERT, [(4,)]))
+        assert await numbers(opened) == [1, 2, 4]
+
+
+class TestReadingOnly:
+    """Looking at a database that somebody else may be writing."""
+
+    async def test_it_is_read_while_it_is_written(self, opened: Database, path: Path) -> None:
+        """What was committed is seen; nothing can be written there, and there is no fault."""
+        async with read_database(path, 1) as looked_at:
+            await opened.write((INSERT, [(2,)]))
+            assert await numbers(looked_at) == [1, 2]
+            with pytest.raises(StateUnavailable, match="was opened for reading only"):
+                await looked_at.write((INSERT, [(3,)]))
+            assert looked_at.fault is None
+
+    async def test_a_newer_one_is_refused(self, opened: Database, path: Path) -> None:
+        """Its rows may mean something else."""
+        assert await numbers(opened) == [1]
+        with pytest.raises(StateUnavailable, match="was written by a newer Tocsin"):
+            async with read_database(path, 0):
+                pass
+
+    async def test_one_that_is_missing_is_not_made(self, path: Path) -> None:
+        """Looking leaves nothing behind."""
+        with pytest.raises(StateUnavailable, match="unable to open database file"):
+            async with read_database(path, 1):
+                pass
+        assert contents(path.parent) == {}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.strategies import bodies, channel_names
 from tocsin.persistence import sqlite
-from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.sqlite import SqliteStore, open_sqlite
 from tocsin.persistence.store import REMEMBERED, Changes, DeadPayload, Inbox, Store, StoredChannel, StoredPayload
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.values import DropReason, NotificationType
@@ -53,7 +53,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[Store]:
     """Open an empty store."""
-    async with aclosing(await SqliteStore.open(path)) as store:
+    async with open_sqlite(path) as store:
         yield store
 
 
@@ -82,12 +82,12 @@ class TestInbox:
 
     async def test_every_taking_counts_as_an_attempt_over_restarts(self, path: Path) -> None:
         """A handler that is killed each time finds the number rising; who was not taken keeps his."""
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             await store.commit(Changes(accepted=[payload(1), payload(2, attempt=1)]))
         for attempt in (1, 2, 3):
-            async with aclosing(await SqliteStore.open(path)) as store:
+            async with open_sqlite(path) as store:
                 assert [each.attempt for each in await store.take("c1", 0, 1)] == [attempt]
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             assert [each.attempt for each in await store.take("c1", 1, 1)] == [2]
 
     async def test_a_payload_may_end_in_the_commit_that_accepts_it(self, store: Store) -> None:
@@ -137,9 +137,9 @@ class TestMemory:
     async def test_the_newest_ids_are_remembered_and_older_ones_forgotten(self, path: Path) -> None:
         """In order, over a restart, and no more rows than needed; what is open is never forgotten."""
         count = REMEMBERED + 1000
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             await store.commit(Changes(accepted=[payload(n + 1) for n in range(count)], handled=range(2, count + 1)))
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             newest = tuple(f"id{n + 1}" for n in range(count - REMEMBERED, count))
             assert await store.inbox() == Inbox(count, newest, ("c1",))
             assert [each.sequence for each in await store.take("c1", 0, 10)] == [1]
@@ -149,22 +149,22 @@ class TestMemory:
         """The inbox stays small however long it runs, and its numbers go on over a restart."""
         monkeypatch.setattr(sqlite, "REMEMBERED", 8)
         monkeypatch.setattr(sqlite, "_FORGET_EVERY", 4)
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             for n in range(1, 41):
                 await store.commit(
                     Changes(accepted=[payload(n)], handled=[n] if n % 2 else [], dead=[] if n % 2 else [dead(n)])
                 )
                 assert ask(path, "SELECT count(*) < 8 + 4 FROM inbox") == [(1,)]
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             assert await store.inbox() == Inbox(40, tuple(f"id{n}" for n in range(33, 41)), ())
 
     async def test_numbers_go_on_behind_the_dead_letters(self, path: Path) -> None:
         """Even a store whose inbox was emptied does not give a number twice."""
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             await store.commit(Changes(accepted=[payload(n) for n in range(1, 6)], dead=[dead(5)]))
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("DELETE FROM inbox")
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             assert await store.inbox() == Inbox(5, (), ())
 
 
@@ -175,11 +175,11 @@ class TestChannelsAndSettings:
         """The last one under a name counts, over a restart."""
         renewed = evolve(CHANNEL, uri="http://push.test/w/?token=2", expires=5e9)
         other = evolve(CHANNEL, channel="c2")
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             assert await store.channels() == []
             for channel in (CHANNEL, other, renewed):
                 await store.keep_channel(channel)
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             assert sorted(await store.channels(), key=lambda each: each.channel) == [renewed, other]
 
     async def test_channels_are_dropped_together(self, store: Store) -> None:
@@ -192,12 +192,12 @@ class TestChannelsAndSettings:
 
     async def test_a_setting_is_kept_and_replaced(self, path: Path) -> None:
         """The last value counts, over a restart; a setting that was never made is None."""
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             for value in ("old", "", "new ☃"):
                 await store.keep_value("key", value)
                 assert await store.value("key") == value
             assert await store.value("KEY") is None
-        async with aclosing(await SqliteStore.open(path)) as store:
+        async with open_sqlite(path) as store:
             assert await store.value("key") == "new ☃"
 
 
@@ -233,14 +233,20 @@ class StoreAndModel(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name) / "app.db"
-        self.runner = asyncio.Runner()
+        self.stack = ExitStack()
+        self.portal = self.stack.enter_context(start_blocking_portal())
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(sqlite, "REMEMBERED", 6)
         self.patch.setattr(sqlite, "_FORGET_EVERY", 3)
         self.open: dict[int, StoredPayload] = {}
         self.ids: list[str] = []
         self.letters: list[tuple[int, bytes]] = []
-        self.store = self.runner.run(SqliteStore.open(self.path))
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the store."""
+        self.life: AbstractContextManager[SqliteStore] = self.portal.wrap_async_context_manager(open_sqlite(self.path))
+        self.store = self.life.__enter__()
 
     @rule(
         accepted=st.lists(st.tuples(channel_names(), bodies(), st.integers(0, 3)), max_size=6),
@@ -255,9 +261,8 @@ class StoreAndModel(RuleBasedStateMachine):
         back = {max(len(self.ids) - ago, 0): how for ago, how in ends}
         handled = [sequence for sequence, how in back.items() if how == "handled"]
         died = [sequence for sequence, how in back.items() if how == "dead"]
-        self.runner.run(
-            self.store.commit(Changes(accepted=new, handled=handled, dead=[dead(sequence) for sequence in died]))
-        )
+        changes = Changes(accepted=new, handled=handled, dead=[dead(sequence) for sequence in died])
+        self.portal.call(self.store.commit, changes)
         self.letters += [(sequence, self.open[sequence].body) for sequence in died if sequence in self.open]
         for sequence in back:
             self.open.pop(sequence, None)
@@ -267,31 +272,33 @@ class StoreAndModel(RuleBasedStateMachine):
         """It holds the next open ones, in order."""
         found = [each for number, each in sorted(self.open.items()) if each.channel == channel and number > after]
         expected = [evolve(each, attempt=each.attempt + 1) for each in found[:limit]]
-        assert self.runner.run(self.store.take(channel, after, limit)) == expected
+        assert self.portal.call(self.store.take, channel, after, limit) == expected
         self.open |= {each.sequence: each for each in expected}
 
     @rule()
     def it_is_opened_again(self) -> None:
         """Nothing of it lived in memory only."""
-        self.runner.run(self.store.aclose())
-        self.store = self.runner.run(SqliteStore.open(self.path))
+        self.life.__exit__(None, None, None)
+        self.reopen()
 
     @invariant()
     def they_agree(self) -> None:
         """On the numbers, the newest ids, what is open, and what has died."""
         for channel in ("c1", "c2", "c3"):
-            numbers = self.runner.run(self.store.open_sequences(channel))
+            numbers = self.portal.call(self.store.open_sequences, channel)
             assert sorted(numbers) == sorted(n for n, each in self.open.items() if each.channel == channel)
-        inbox = self.runner.run(self.store.inbox())
+        inbox = self.portal.call(self.store.inbox)
         assert (inbox.last_sequence, inbox.recent_ids) == (len(self.ids), tuple(self.ids[-6:]))
         assert sorted(inbox.open_channels) == sorted({each.channel for each in self.open.values()})
-        letters = self.runner.run(self.store._database.read("SELECT sequence, body FROM dead_letter ORDER BY sequence"))
+        letters = self.portal.call(
+            self.store._database.read, "SELECT sequence, body FROM dead_letter ORDER BY sequence"
+        )
         assert letters == sorted(self.letters)
 
     def teardown(self) -> None:
         """Close everything."""
-        self.runner.run(self.store.aclose())
-        self.runner.close()
+        self.life.__exit__(None, None, None)
+        self.stack.close()
         self.patch.undo()
         self.folder.cleanup()
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.service.world import Answer, World, assert_identified, dial, open_world
-from tocsin.protocol.messages import Payload
+from tocsin.protocol.messages import ChannelsRevoked, Payload, RevokeChannels, Suspended
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 from tocsin.service.settings import ServiceSettings
 
@@ -137,6 +137,31 @@ async def test_a_device_that_does_not_acknowledge_is_503(tmp_path: Path) -> None
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert answer.reason == "The device is connected, but did not acknowledge the notification in time"
     assert_identified(answer)
+
+
+async def test_a_device_that_can_store_nothing_is_503(world: World) -> None:
+    """Whether the device says so before the notification or after it has got it; it may go on later."""
+    async with dial(world.service) as device:
+        await device.greet()
+        answers: list[Answer] = []
+
+        async def post() -> None:
+            answers.append(await world.post())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(post)
+            await device.receive(Payload)
+            await device.send(Suspended(suspended=True))
+        answers.append(await world.post())
+        for answer in answers:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+            assert answer.reason == "The device is connected, but cannot store notifications just now"
+        await device.send(Suspended(suspended=False), RevokeChannels(7, "nobody"))
+        await device.receive(ChannelsRevoked)  # so the one before it has arrived
+        async with anyio.create_task_group() as group:
+            group.start_soon(post)
+            await device.acknowledge()
+        assert answers[-1].headers["X-WNS-Status"] == "received"
 
 
 async def test_a_device_with_too_much_before_it_is_503(tmp_path: Path) -> None:

@@ -208,3 +208,37 @@ async def test_a_device_that_does_not_listen_is_not_listened_to() -> None:
         assert not waited.is_set()
         assert await outbox.next_chunk() == b"1" * 64
         await waited.wait()
+
+
+async def test_a_suspended_device_keeps_no_sender_waiting() -> None:
+    """Those who wait, those whose payload is on its way, and those who come are told at once, until it can go on."""
+    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("a", "b")
+        assert await outbox.next_chunk() == b"a"
+        outbox.suspend(suspended=True)
+        await pushes.push("c")
+        assert pushes.results == dict.fromkeys("abc", PushResult.SUSPENDED)
+        outbox.suspend(suspended=False)
+        outbox.acknowledge(("a",))  # it was stored after all
+        await pushes.push("d")
+        assert await outbox.next_chunk() == b"d"
+        outbox.acknowledge(("d",))
+        await anyio.wait_all_tasks_blocked()
+        assert pushes.results["d"] is PushResult.ACKNOWLEDGED
+
+
+async def test_a_suspended_device_keeps_its_window() -> None:
+    """What it had got before is still in its hands: no more is sent than it has room for."""
+    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("a")
+        await outbox.next_chunk()
+        outbox.suspend(suspended=True)
+        outbox.suspend(suspended=False)
+        await pushes.push("b")
+        with anyio.move_on_after(0.01) as waited:
+            await outbox.next_chunk()
+        assert waited.cancelled_caught
+        outbox.acknowledge(("a",))
+        assert await outbox.next_chunk() == b"b"

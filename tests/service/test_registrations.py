@@ -60,6 +60,12 @@ async def test_the_secret_is_not_stored(registrations: Registrations, tmp_path: 
     assert app.client_secret not in repr(app)
 
 
+async def test_a_secret_can_be_typed_anywhere(registrations: Registrations) -> None:
+    """It has letters and digits only: nothing to quote, and no dash that a command line takes for an option."""
+    for _ in range(8):
+        assert (await registrations.register("contoso.mail")).client_secret.isalnum()
+
+
 async def test_a_wrong_secret_and_an_unknown_app_are_told_apart(registrations: Registrations) -> None:
     """The verdict says what is wrong."""
     app = await registrations.register("app")

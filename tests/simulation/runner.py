@@ -21,7 +21,6 @@ from tests.helpers import MemoryWire
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
-from tocsin.actors.tasks import task_group
 from tocsin.actors.topology import STOP_TIMEOUT, Platform
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
@@ -32,6 +31,7 @@ from tocsin.protocol.codec import decode, encode, split
 from tocsin.protocol.restart import RestartPolicy
 from tocsin.protocol.retry import RetryPolicy
 from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.tasks import task_group
 from tocsin.transport.device import DeviceConnection, Inlet
 from tocsin.transport.wire import Wire, WireBroken
 

@@ -22,12 +22,12 @@ from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
 from tocsin.actors.dead_letters import DeadLetters
 from tocsin.actors.mailbox import Mailbox
-from tocsin.actors.tasks import task_group
 from tocsin.protocol import restart
 from tocsin.protocol.codec import decode
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
 from tocsin.protocol.machine import step
 from tocsin.protocol.messages import Message
+from tocsin.tasks import task_group
 
 logger = logging.getLogger(__name__)
 Handler = TypeVar("Handler", bound=Callable[..., None])

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
+from attrs import frozen
 
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
@@ -30,12 +31,12 @@ from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.supervisor import Supervisor
-from tocsin.actors.tasks import task_group
-from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.sqlite import open_sqlite
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.retry import RetryPolicy
+from tocsin.tasks import task_group
 from tocsin.transport.device import DeviceConnection, Inlet
 from tocsin.transport.wire import Dial
 
@@ -82,6 +83,21 @@ STOP_TIMEOUT = 5.0
 """Seconds that an orderly stop may take; what is not done by then is found in the inbox on the next start."""
 
 
+@frozen
+class PlatformStatus:
+    """How a platform stands."""
+
+    store_fault: str | None
+    """Why nothing can be stored just now, so that nothing is acknowledged; None while all is well."""
+    connected: bool
+    """Whether there is a connection to the push service."""
+    mailboxes: tuple[MailboxStatistics, ...]
+    dead_frames: dict[str, int]
+    """Frames that no actor could take, by mailbox."""
+    unanswered: int
+    """Answers to apps that had left."""
+
+
 class Platform:
     """The five actors and what stands around them; made by :func:`open_platform`."""
 
@@ -90,6 +106,7 @@ class Platform:
         self.sessions = Sessions()
         self.connection = Mailbox("connection")
         self._connection_state: m.Message | None = None
+        self._store_fault: str | None = None
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
@@ -135,7 +152,20 @@ class Platform:
     async def report(self, message: m.Message) -> None:
         """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew."""
         self._connection_state = message
+        if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
+            self.connection.answer(m.Suspended(suspended=True))
         await self._mailbox(FROM_CONNECTION, message).tell(message)
+
+    def suspend(self, fault: str | None) -> None:
+        """Note why nothing can be stored, or None when it can be again; the service learns that it is so."""
+        self._store_fault = fault
+        self.connection.answer(m.Suspended(suspended=fault is not None))
+
+    def status(self) -> PlatformStatus:
+        """Return how the platform stands."""
+        connected = isinstance(self._connection_state, m.ConnectionUp)
+        frames, answers = dict(self.kernel.dead_letters.counts), self.sessions.unanswered
+        return PlatformStatus(self._store_fault, connected, tuple(self.statistics()), frames, answers)
 
     def statistics(self) -> list[MailboxStatistics]:
         """Return the counters of all mailboxes."""
@@ -182,9 +212,9 @@ async def open_platform(
 
     :raises StateUnavailable: the database in the folder cannot be used.
     """
-    store = await SqliteStore.open(state / "platform.db")
-    try:
+    async with open_sqlite(state / "platform.db") as store:
         platform = Platform(store, kernel or Kernel(), retries or RetryPolicy())
+        store.watch(platform.suspend)
         inlet = Inlet(platform.deliver, platform.report)
         connection = DeviceConnection(
             dial, await _device_key(store), platform.connection, inlet, platform.kernel.clock.fraction
@@ -203,9 +233,6 @@ async def open_platform(
                     await platform.stop()
                 tasks.cancel_scope.cancel()
                 platform.abandon()
-    finally:
-        with anyio.CancelScope(shield=True):  # bounded: it waits for one commit at most
-            await store.aclose()
 
 
 async def _device_key(store: Store) -> str:

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import anyio
 
 from tocsin.actors.mailbox import Mailbox
-from tocsin.actors.tasks import task_group
 from tocsin.actors.topology import Platform, open_platform
 from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.manager import PushNotificationManager, Registration
@@ -20,6 +19,7 @@ from tocsin.api.session import Session
 from tocsin.persistence.state import state_folder
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.retry import RetryPolicy
+from tocsin.tasks import task_group
 from tocsin.transport.websocket import dial_websocket
 from tocsin.transport.wire import Dial
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from tocsin.actors.topology import PlatformStatus
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.conditions import Conditions
 from tocsin.api.identity import Identity
@@ -81,6 +82,10 @@ class PushNotificationManager:
     def conditions(self) -> Conditions:
         """The state of the machine and the user's settings for the app, to be looked at and set."""
         return self._conditions
+
+    def status(self) -> PlatformStatus:
+        """Return how the platform stands: whether it is connected, can store payloads, and what its mailboxes hold."""
+        return self._session.port.status()
 
     # Activators
 

@@ -10,6 +10,7 @@ from anyio import EndOfStream
 from anyio.abc import TaskGroup
 
 from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
 from tocsin.api.receiver import PushHandler, Receiver
 from tocsin.protocol import errors
@@ -37,6 +38,10 @@ class Port(Protocol):
 
     def answer(self, message: m.Message) -> None:
         """Send an outcome, which never waits."""
+        ...
+
+    def status(self) -> PlatformStatus:
+        """Return how the platform stands."""
         ...
 
 

@@ -13,7 +13,7 @@ import anyio
 
 from tocsin.cli.render import preview
 from tocsin.cli.state import add_state_option, database_of
-from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.sqlite import read_sqlite
 from tocsin.persistence.store import DeadLetter
 
 DESCRIPTION = """\
@@ -61,11 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _read(path: Path, limit: int) -> tuple[list[DeadLetter], dict[str, int]]:
-    store = await SqliteStore.open(path)
-    try:
+    async with read_sqlite(path) as store:
         return await store.dead_letters(limit), await store.dead_letter_counts()
-    finally:
-        await store.aclose()
 
 
 def _summary(counts: dict[str, int]) -> str:

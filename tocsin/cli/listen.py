@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import anyio
 
-from tocsin.actors.tasks import task_group
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
@@ -20,6 +19,7 @@ from tocsin.api.manager import Registration
 from tocsin.cli.render import JsonLines, Readable
 from tocsin.cli.state import add_state_option
 from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.tasks import task_group
 
 DESCRIPTION = """\
 Run a WNS-compatible push service and a device on this machine, print the channel, then each payload as it comes.

@@ -1,92 +1,140 @@
-"""One SQLite file with one connection: durable commits, ordered migrations, errors in sentences."""
+"""One SQLite file: one writer, one reader, ordered migrations, errors in sentences."""
 
 from __future__ import annotations
 
 import logging
 import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 import anyio
 
+from tocsin.persistence.connection import Statement, WriterConnection, connect
+from tocsin.persistence.words import in_words
+from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.tasks import task_group
 
 # At its most talkative the driver logs the parameters of every statement: channel URIs, keys and payloads.
 logging.getLogger("aiosqlite").setLevel(logging.INFO)
-
-Statement = tuple[str, Sequence[Sequence[Any]]]
-"""SQL and the rows of parameters that it is to be run with."""
 
 APPLICATION_ID = 0x544F4353  # "TOCS"; SQLite keeps it in the header of the file
 _QUICK_CHECK_PAGES = 8192  # checking a larger file would delay the start
 
 
 class Database:
-    """An open database; made by :func:`open_database`."""
+    """An open database; made by :func:`open_database` or :func:`read_database`."""
 
-    def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
+    def __init__(self, path: Path, reader: aiosqlite.Connection, writer: Writer | None) -> None:
         self._path = path
-        self._connection = connection
-        self._one_writer = anyio.Lock(fast_acquire=True)
+        self._reader = reader
+        self._writer = writer
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be written just now, as a sentence; None while all is well."""
+        return None if self._writer is None else self._writer.fault
+
+    def watch(self, on_fault: Callable[[str | None], None]) -> None:
+        """Call this whenever :attr:`fault` changes, with its new value."""
+        if self._writer is not None:
+            self._writer.on_fault = on_fault
 
     async def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run a query and return all of its rows.
+        """Run a query and return all of its rows; this goes on while nothing can be written.
 
         :raises StateUnavailable: the database cannot be read.
         """
-        with _in_words(self._path):
-            async with self._connection.execute(sql, parameters) as cursor:
-                return [tuple(row) for row in await cursor.fetchall()]
+        with in_words(self._path):
+            return [tuple(row) for row in await self._reader.execute_fetchall(sql, parameters)]
 
     async def write(self, *statements: Statement) -> None:
         """Run the statements in one transaction; when this returns, they are on disk.
 
-        :raises StateUnavailable: the commit failed; none of them may be taken as done.
+        Writes that wait at the same time share a transaction, unless one of them is wrong. After a failure that may
+        pass, such as a full disk, this waits until it is known whether the statements are there, and runs them again if
+        they are not.
+
+        :raises StateUnavailable: a statement is wrong, the file is corrupt, or it was closed during a failure.
         """
-        with _in_words(self._path):
-            async with self._one_writer:
-                await self._commit(statements)
-
-    async def _commit(self, statements: Iterable[Statement]) -> None:
-        try:
-            for sql, rows in statements:
-                await self._connection.executemany(sql, rows)
-            await self._connection.commit()
-        except BaseException:
-            with anyio.CancelScope(shield=True):  # the next transaction must not begin inside this one
-                await self._connection.rollback()
-            raise
-
-    async def aclose(self) -> None:
-        """Close the file; the write-ahead log is folded into it."""
-        with anyio.CancelScope(shield=True):  # a connection that is left open keeps its thread
-            await self._connection.close()
+        if self._writer is None:
+            raise StateUnavailable(f"{self._path} was opened for reading only")
+        await self._writer.write(statements)
 
 
-async def open_database(path: Path, migrations: Sequence[Sequence[str]]) -> Database:
+@asynccontextmanager
+async def open_database(
+    path: Path,
+    migrations: Sequence[Sequence[str]],
+    *,
+    patient: bool = True,
+) -> AsyncIterator[Database]:
     """Open the file, or make it (mode 0600), and bring its schema to the newest version.
 
-    :param migrations: for each version, in order, the statements that lead to it.
+    :param migrations: for each version, in order, the statements that lead to it; COMMIT_COUNTER is among them.
+    :param patient: whether writes that come while nothing can be written wait; else they are refused at once.
     :raises StateUnavailable: the file is unreadable, corrupt, not ours, or of a newer version; it was not changed.
     """
-    # Shielded, and bounded by SQLite's own patience: the driver's thread goes on whatever becomes of who waits for it.
-    with _in_words(path), anyio.CancelScope(shield=True):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # its log files take over the mode
-        connection = await aiosqlite.connect(path)
-        try:
-            version = await _inspect(path, connection, len(migrations))
-            await connection.execute("PRAGMA journal_mode = WAL")
-            await connection.execute("PRAGMA synchronous = FULL")
-            for number, statements in enumerate(migrations[version:], version + 1):
-                await _migrate(connection, number, statements)
-        except BaseException:
+    connection = WriterConnection(path)
+    try:
+        # Shielded, and bounded by SQLite's own patience: the driver's thread goes on whatever becomes of who waits.
+        with in_words(path), anyio.CancelScope(shield=True):
+            await _prepare(path, migrations)
+            await connection.open()
+            await connection.fold_log()  # what a failed fsync left readable is not on disk yet
+        async with _reading(path) as reader, task_group() as tasks:
+            writer = Writer(connection, path, patient=patient)
+            tasks.start_soon(writer.run, name=f"writer of {path.name}")
+            try:
+                yield Database(path, reader, writer)
+            finally:
+                with anyio.CancelScope(
+                    shield=True
+                ):  # bounded: what waits is written, the end of a fault not waited for
+                    await writer.aclose()
+    finally:
+        with anyio.CancelScope(shield=True):  # a connection that is left open keeps its thread
             await connection.close()
-            raise
-    return Database(path, connection)
+
+
+@asynccontextmanager
+async def read_database(path: Path, newest: int) -> AsyncIterator[Database]:
+    """Open a file that is there, for reading only, whoever writes it meanwhile.
+
+    :param newest: the newest version of its schema that is understood.
+    :raises StateUnavailable: the file is unreadable, corrupt, not ours, or of a newer version.
+    """
+    async with _reading(path) as reader:
+        with in_words(path):
+            await _inspect(path, reader, newest)
+        yield Database(path, reader, None)
+
+
+@asynccontextmanager
+async def _reading(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    with in_words(path), anyio.CancelScope(shield=True):
+        reader = await connect(path)
+    try:
+        with in_words(path):
+            await reader.execute_fetchall("PRAGMA query_only = ON")
+        yield reader
+    finally:
+        with anyio.CancelScope(shield=True):  # as above
+            await reader.close()
+
+
+async def _prepare(path: Path, migrations: Sequence[Sequence[str]]) -> None:
+    """Look at the file before anything is changed in it, then bring it to the newest version."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # its log files take over the mode
+    async with aiosqlite.connect(path) as connection:
+        version = await _inspect(path, connection, len(migrations))
+        await connection.execute("PRAGMA journal_mode = WAL")
+        await connection.execute("PRAGMA synchronous = FULL")
+        for number, statements in enumerate(migrations[version:], version + 1):
+            await _migrate(connection, number, statements)
 
 
 async def _inspect(path: Path, connection: aiosqlite.Connection, newest: int) -> int:
@@ -125,16 +173,3 @@ async def _pragma(connection: aiosqlite.Connection, name: str) -> Any:
     async with connection.execute(f"PRAGMA {name}") as cursor:
         row = await cursor.fetchone()
     return row[0] if row else None
-
-
-@contextmanager
-def _in_words(path: Path) -> Iterator[None]:
-    """Say in a sentence what SQLite or the system said in a code."""
-    try:
-        yield
-    except (sqlite3.Error, UnicodeDecodeError) as failure:
-        if type(failure) is sqlite3.DatabaseError or isinstance(failure, UnicodeDecodeError):
-            raise StateUnavailable(f"{path} is corrupt ({failure}); move it away to begin anew") from failure
-        raise StateUnavailable(f"{path} cannot be used: {failure}") from failure
-    except OSError as failure:
-        raise StateUnavailable(f"{path} cannot be opened: {failure.strerror or failure}") from failure

@@ -152,10 +152,6 @@ class MemoryStore:
         await checkpoint()
         return [number for number, payload in self._open.items() if payload.channel == channel]
 
-    async def aclose(self) -> None:
-        """Do nothing: who opens it next finds what is there."""
-        await checkpoint()
-
     def _end(self, sequences: Sequence[int]) -> None:
         """Take payloads out; their ids are remembered for a while."""
         for sequence in sequences:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from attrs import astuple
 
-from tocsin.persistence.database import Database, Statement, open_database
+from tocsin.persistence.connection import COMMIT_COUNTER, Statement
+from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.store import (
     REMEMBERED,
     Changes,
@@ -49,6 +51,7 @@ MIGRATIONS = (
         "DROP INDEX inbox_open",
         "CREATE INDEX inbox_open ON inbox (channel, sequence) WHERE open = 1",
     ),
+    COMMIT_COUNTER,
 )
 
 _ACCEPT = "INSERT INTO inbox (sequence, channel, id, type, body, attempt, expires) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -87,13 +90,9 @@ class SqliteStore:
         self._database = database
         self._ended = 0
 
-    @classmethod
-    async def open(cls, path: Path) -> SqliteStore:
-        """Open the file, or make it.
-
-        :raises StateUnavailable: it cannot be used; see :func:`tocsin.persistence.database.open_database`.
-        """
-        return cls(await open_database(path, MIGRATIONS))
+    def watch(self, on_fault: Callable[[str | None], None]) -> None:
+        """Call this with a sentence when nothing can be written any more, and with None when it can again."""
+        self._database.watch(on_fault)
 
     async def value(self, key: str) -> str | None:
         """Return a setting."""
@@ -214,6 +213,22 @@ class SqliteStore:
         rows = await self._database.read("SELECT sequence FROM inbox WHERE open AND channel = ?", (channel,))
         return [row[0] for row in rows]
 
-    async def aclose(self) -> None:
-        """Close the database."""
-        await self._database.aclose()
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator[SqliteStore]:
+    """Open the store in a file, or make it.
+
+    :raises StateUnavailable: it cannot be used; see :func:`tocsin.persistence.database.open_database`.
+    """
+    async with open_database(path, MIGRATIONS) as database:
+        yield SqliteStore(database)
+
+
+@asynccontextmanager
+async def read_sqlite(path: Path) -> AsyncIterator[SqliteStore]:
+    """Look into a store that is there, whoever uses it meanwhile.
+
+    :raises StateUnavailable: it cannot be read; see :func:`tocsin.persistence.database.read_database`.
+    """
+    async with read_database(path, len(MIGRATIONS)) as database:
+        yield SqliteStore(database)

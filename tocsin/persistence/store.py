@@ -116,7 +116,8 @@ class Inbox:
 class Store(Protocol):
     """What the platform's actors need; every change is on disk when its call returns.
 
-    All methods raise ``StateUnavailable`` when the store fails; then nothing of that call may be taken as done.
+    A store that cannot be written for now lets its writers wait. All methods raise ``StateUnavailable`` when there is
+    nothing to wait for; then nothing of that call may be taken as done, nor as undone.
     """
 
     async def value(self, key: str) -> str | None:
@@ -189,8 +190,4 @@ class Store(Protocol):
 
     async def dead_letter_counts(self) -> dict[str, int]:
         """Return how many payloads have died of each reason."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the store."""
         ...

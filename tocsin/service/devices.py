@@ -1,7 +1,7 @@
 """The devices' connections: a WebSocket each, over which channels are granted and payloads go out.
 
 The conversation: ``Hello`` from the device, ``Welcome`` from the service; then the device may send ``RequestChannel``,
-``RevokeChannels`` and ``Acknowledge``, the service their answers and ``Payload``. Anything else closes the connection.
+``RevokeChannels``, ``Acknowledge`` and ``Suspended``, the service their answers and ``Payload``. Anything else closes the connection.
 A binary WebSocket message carries one or more frames.
 """
 
@@ -25,6 +25,7 @@ from tocsin.protocol.messages import (
     Payload,
     RequestChannel,
     RevokeChannels,
+    Suspended,
     Welcome,
 )
 from tocsin.protocol.values import PROTOCOL_VERSION
@@ -199,6 +200,8 @@ class _Connection:
         match message:
             case Acknowledge(ids=ids):
                 self.outbox.acknowledge(ids)
+            case Suspended(suspended=suspended):
+                self.outbox.suspend(suspended=suspended)
             case RequestChannel() | RevokeChannels():
                 await self.outbox.room()
                 self.outbox.answer(codec.encode(await self._answer(message)))

@@ -49,6 +49,7 @@ _BODY_FAULTS: Final = {
 }
 _UNDELIVERED: Final = {
     PushResult.TIMED_OUT: Refusal(503, "The device is connected, but did not acknowledge the notification in time"),
+    PushResult.SUSPENDED: Refusal(503, "The device is connected, but cannot store notifications just now"),
     PushResult.BUSY: Refusal(503, "Too many notifications wait for the device: send more slowly"),
 }
 _OFFLINE_NOT_KEPT: Final = "Device is offline and this service keeps nothing for it yet"

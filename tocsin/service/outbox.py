@@ -31,6 +31,8 @@ class PushResult(Enum):
     """No acknowledgement came in time: the device may have it or not."""
     BUSY = auto()
     """Too many payloads wait for this device; nothing was sent."""
+    SUSPENDED = auto()
+    """The device says that it can store nothing; it may have the payload or not."""
 
 
 @define(eq=False)
@@ -62,13 +64,16 @@ class Outbox:
         self._answers: deque[bytes] = deque()
         self._backlog: deque[_Pending] = deque()
         self._sent: dict[str, _Pending] = {}
-        self._late: set[str] = set()  # timed out, but still in the device's hands: they keep their places in the window
+        self._suspended = False
+        self._late: set[str] = set()  # settled, but still in the device's hands: they keep their places in the window
         self._alarm: asyncio.TimerHandle | None = None
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
 
     async def push(self, id: str, frame: bytes) -> PushResult:  # noqa: A002 - the field's name
         """Queue a payload and wait for what becomes of it."""
+        if self._suspended:
+            return PushResult.SUSPENDED
         if len(self._backlog) >= self._limit:
             return PushResult.BUSY
         pending = _Pending(id, frame, self._loop.time() + self._timeout, self._loop.create_future())
@@ -107,12 +112,22 @@ class Outbox:
         if self._backlog:
             self._filled.set()
 
+    def suspend(self, *, suspended: bool) -> None:
+        """Note whether the device can store what it is sent; whoever waits for one that cannot waits no longer."""
+        self._suspended = suspended
+        if suspended:
+            self._late.update(self._sent)
+            self._settle_all(PushResult.SUSPENDED)
+
     def fail(self) -> None:
         """Tell everybody who waits that the connection has ended."""
         if self._alarm is not None:
             self._alarm.cancel()
+        self._settle_all(PushResult.LOST)
+
+    def _settle_all(self, result: PushResult) -> None:
         for pending in (*self._sent.values(), *self._backlog):
-            _settle(pending, PushResult.LOST)
+            _settle(pending, result)
         self._sent.clear()
         self._backlog.clear()
 

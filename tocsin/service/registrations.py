@@ -84,7 +84,7 @@ class Registrations:
         """
         if not name or len(name) > MAX_NAME or not name.isprintable():
             raise InvalidArgument(f"an app's name has 1 to {MAX_NAME} printable characters, not {name[:MAX_NAME]!r}")
-        secret = secrets.token_urlsafe(32)
+        secret = secrets.token_hex(32)  # letters and digits: no command line takes one that begins with a dash
         async with self._changing:
             app = self._named(name) or AppRow(client_id=str(uuid4()), name=name, remote_id=str(uuid4()))
             now = self._now()

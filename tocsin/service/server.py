@@ -15,7 +15,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.actors.tasks import task_group
 from tocsin.service.bodies import Bodies
 from tocsin.service.channels import PATH, Channels
 from tocsin.service.devices import Devices
@@ -27,6 +26,7 @@ from tocsin.service.settings import ServiceSettings
 from tocsin.service.store import ServiceStore, open_store
 from tocsin.service.tokens import Tokens
 from tocsin.service.web import WebServer
+from tocsin.tasks import task_group
 
 DEVICE_PATH = "/device"
 

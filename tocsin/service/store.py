@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from anyio import CancelScope
 from attrs import astuple, frozen
 
+from tocsin.persistence.connection import COMMIT_COUNTER
 from tocsin.persistence.database import Database, open_database
 
 _MIGRATIONS = (
@@ -28,6 +28,7 @@ _MIGRATIONS = (
         "CREATE INDEX channels_of ON channels (device, app)",
         "CREATE INDEX channels_by_age ON channels (expires)",
     ),
+    COMMIT_COUNTER,
 )
 
 _CHANNEL = "hash, name, client_id, app, device, expires, revoked"
@@ -160,9 +161,5 @@ async def open_store(state: Path) -> AsyncIterator[ServiceStore]:
 
     :raises StateUnavailable: it cannot be used; the text says why.
     """
-    database = await open_database(state / "service.db", _MIGRATIONS)
-    try:
+    async with open_database(state / "service.db", _MIGRATIONS, patient=False) as database:
         yield ServiceStore(database)
-    finally:
-        with CancelScope(shield=True):
-            await database.aclose()

@@ -57,6 +57,7 @@ from tocsin.protocol.messages.device import (
     Payload,
     RequestChannel,
     RevokeChannels,
+    Suspended,
     Welcome,
 )
 from tocsin.protocol.messages.host import AppSettingsChanged, CancelWork, HostChanged
@@ -113,6 +114,7 @@ __all__ = [
     "Settled",
     "SinkClosed",
     "SinkOpened",
+    "Suspended",
     "UnregisterActivators",
     "Welcome",
 ]

@@ -101,6 +101,14 @@ class Acknowledge(Message):
     ids: tuple[str, ...]
 
 
+@tagged(10)
+@frozen
+class Suspended(Message):
+    """The device can store nothing for now, or can again; what it has was not acknowledged, and may come late."""
+
+    suspended: bool
+
+
 @tagged(20)
 @frozen
 class ConnectionUp(Message):

@@ -1,0 +1,279 @@
+"""The one writer: groups, and what becomes of those whose commit fails."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+import pytest
+from anyio.from_thread import start_blocking_portal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.persistence.faults import Fault, Faults
+from tocsin.persistence import connection, writer
+from tocsin.persistence.connection import COMMIT_COUNTER
+from tocsin.persistence.database import Database, open_database
+from tocsin.protocol.durability import RecoveryPolicy
+from tocsin.protocol.errors import StateUnavailable
+
+SCHEMA = ("CREATE TABLE number (n INTEGER PRIMARY KEY)", *COMMIT_COUNTER)
+INSERT = "INSERT INTO number VALUES (?)"
+QUICK = RecoveryPolicy(first=0.001, longest=0.002)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a database that is not there yet."""
+    return tmp_path / "app.db"
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """Let commits fail, and recoveries be tried at once."""
+    monkeypatch.setattr(writer, "RecoveryPolicy", lambda: QUICK)
+    return Faults(monkeypatch)
+
+
+@pytest.fixture
+async def opened(path: Path, faults: Faults) -> AsyncIterator[Database]:
+    """Open a database whose commits may fail."""
+    assert not faults.gone
+    async with open_database(path, [SCHEMA]) as opened:
+        yield opened
+
+
+async def numbers(opened: Database) -> list[int]:
+    """Return what the table of numbers holds."""
+    return [row[0] for row in await opened.read("SELECT n FROM number ORDER BY n")]
+
+
+async def write_all(opened: Database, count: int) -> None:
+    """Write numbers, each from a task of its own."""
+    async with anyio.create_task_group() as tasks:
+        for number in range(count):
+            tasks.start_soon(opened.write, (INSERT, [(number,)]))
+
+
+class TestGroups:
+    """What waits goes into one transaction."""
+
+    async def test_writes_of_one_moment_share_a_transaction(self, opened: Database, faults: Faults) -> None:
+        """The first does not wait for the others; the others are one group."""
+        await write_all(opened, 200)
+        assert await numbers(opened) == list(range(200))
+        assert faults.groups == [200] or (faults.groups[0] < 200 and len(faults.groups) == 2)
+
+    async def test_a_group_is_bounded(self, opened: Database, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is more goes into the next."""
+        monkeypatch.setattr(writer, "GROUP", 16)
+        await write_all(opened, 100)
+        assert await numbers(opened) == list(range(100))
+        assert max(faults.groups) == 16
+
+    async def test_a_full_queue_lets_writers_wait(
+        self, path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """While the writer is held up, only so many writes are in its queue."""
+        monkeypatch.setattr(writer, "QUEUE", 4)
+        async with open_database(path, [SCHEMA]) as opened:
+            faults.held.clear()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(write_all, opened, 50)
+                await anyio.wait_all_tasks_blocked()
+                assert opened._writer is not None
+                queue = opened._writer._queue.statistics()
+                faults.held.set()
+            assert queue.current_buffer_used == 4
+            assert queue.tasks_waiting_send >= 50 - 4 - 4 - 1
+            assert await numbers(opened) == list(range(50))
+
+    async def test_a_wrong_write_takes_no_other_with_it(self, opened: Database) -> None:
+        """It is refused by itself; the rest of its group is there."""
+        refused: list[int] = []
+
+        async def write(number: int) -> None:
+            try:
+                await opened.write((INSERT, [(1000 + number,), (number % 10,)]))
+            except StateUnavailable:
+                refused.append(number)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(write, number)
+        assert sorted(refused) == list(range(10, 20))
+        assert await numbers(opened) == [*range(10), *range(1000, 1010)]
+
+
+class TestFaults:
+    """A commit that failed is neither done nor undone until the database was asked."""
+
+    @pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER, Fault.FULL])
+    async def test_a_failed_commit_ends_as_done_exactly_once(
+        self, opened: Database, faults: Faults, fault: Fault, path: Path
+    ) -> None:
+        """Whether it was on disk or not; the primary key would refuse it twice."""
+        await opened.write((INSERT, [(1,)]))
+        faults.coming.append(fault)
+        await opened.write((INSERT, [(2,)]))
+        await opened.write((INSERT, [(3,)]))
+        assert await numbers(opened) == [1, 2, 3]
+        assert opened.fault is None
+        with closing(sqlite3.connect(path)) as asked:
+            assert asked.execute("SELECT last FROM commit_counter").fetchone() == (3,)
+
+    async def test_a_fault_is_told_while_it_lasts(
+        self, opened: Database, faults: Faults, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Its sentence is there to be shown, its beginning and its end are told, and reading goes on."""
+        told: list[str | None] = []
+        changed = anyio.Event()
+
+        def watch(fault: str | None) -> None:
+            told.append(fault)
+            changed.set()
+
+        opened.watch(watch)
+        await opened.write((INSERT, [(1,)]))
+        faults.coming.append(Fault.FULL)
+        faults.gone = True
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(opened.write, (INSERT, [(2,)]))
+            await changed.wait()
+            sentence = f"{path} cannot be used: database or disk is full"
+            assert opened.fault == told[0] == sentence
+            assert await numbers(opened) == [1]
+            faults.gone = False
+        assert told == [sentence, None]
+        assert await numbers(opened) == [1, 2]
+        assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
+
+    async def test_an_impatient_writer_refuses_at_once(self, path: Path, faults: Faults) -> None:
+        """What is in doubt is waited for; what comes then is not begun."""
+        async with open_database(path, [SCHEMA], patient=False) as opened:
+            changed = anyio.Event()
+            opened.watch(lambda _: changed.set())
+            faults.coming.append(Fault.BEFORE)
+            faults.gone = True
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(opened.write, (INSERT, [(1,)]))
+                await changed.wait()
+                with pytest.raises(StateUnavailable, match="disk I/O error"):
+                    await opened.write((INSERT, [(2,)]))
+                faults.gone = False
+            assert await numbers(opened) == [1]
+
+    async def test_closing_does_not_wait_for_the_end_of_a_fault(self, path: Path, faults: Faults) -> None:
+        """Whoever waits is told that it is not known; the rows are there on the next start, or not."""
+        failures: list[str] = []
+
+        async def write(opened: Database) -> None:
+            try:
+                await opened.write((INSERT, [(1,)]))
+            except StateUnavailable as failure:
+                failures.append(str(failure))
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks, open_database(path, [SCHEMA]) as opened:
+                changed = anyio.Event()
+                opened.watch(lambda _: changed.set())
+                faults.coming.append(Fault.BEFORE)
+                faults.gone = True
+                tasks.start_soon(write, opened)
+                await changed.wait()
+        assert failures == [f"{path} cannot be used: disk I/O error"]
+
+    async def test_a_corrupt_file_is_the_end_of_writing(self, opened: Database, faults: Faults, path: Path) -> None:
+        """There is nothing to wait for: every write says so."""
+        await opened.write((INSERT, [(1,)]))
+        faults.coming.append(Fault.CORRUPT)
+        for _ in range(2):
+            with pytest.raises(StateUnavailable, match="is corrupt"):
+                await opened.write((INSERT, [(2,)]))
+        assert str(opened.fault).startswith(f"{path} is corrupt")
+        assert await numbers(opened) == [1]
+
+    async def test_a_log_that_somebody_reads_is_waited_for(self, opened: Database, faults: Faults, path: Path) -> None:
+        """What the log shows after a failed fsync counts only when it was folded into the file."""
+        await opened.write((INSERT, [(1,)]))
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM number").fetchone()
+            await opened.write((INSERT, [(2,)]))
+            faults.coming.append(Fault.AFTER)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(opened.write, (INSERT, [(3,)]))
+                while opened.fault is None or "somebody reads it" not in opened._writer._reason:  # type: ignore[union-attr]
+                    await anyio.lowlevel.checkpoint()
+                other.execute("COMMIT")
+        assert await numbers(opened) == [1, 2, 3]
+
+    async def test_a_file_that_has_gone_is_not_made_anew(self, opened: Database, faults: Faults, path: Path) -> None:
+        """An empty database would forget everything: a fault lasts until the file is back."""
+        await opened.write((INSERT, [(1,)]))
+        away = path.with_name("away.db")
+        await anyio.Path(path).rename(away)
+        faults.coming.append(Fault.BEFORE)
+        changed = anyio.Event()
+        opened.watch(lambda _: changed.set())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(opened.write, (INSERT, [(2,)]))
+            await changed.wait()
+            while "unable to open" not in opened._writer._reason:  # type: ignore[union-attr]
+                await anyio.lowlevel.checkpoint()
+            assert not await anyio.Path(path).exists()
+            await anyio.Path(away).rename(path)
+        assert await numbers(opened) == [1, 2]
+
+
+@settings(max_examples=settings().max_examples // 2)
+@given(st.lists(st.sampled_from([Fault.NONE, Fault.BEFORE, Fault.AFTER, Fault.FULL]), max_size=12))
+def test_whatever_fails_everything_is_there_once(coming: list[Fault]) -> None:
+    """In any series of faults each write is settled as done, and is on disk exactly once, in order."""
+
+    async def run(path: Path) -> list[int]:
+        async with open_database(path, [SCHEMA]) as opened:
+            for number in range(6):
+                await opened.write((INSERT, [(number,)]))
+            return await numbers(opened)
+
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch, start_blocking_portal() as portal:
+        logging.disable(logging.CRITICAL)
+        patch.setattr(writer, "RecoveryPolicy", lambda: QUICK)
+        faults = Faults(patch)
+        faults.coming.extend(coming)
+        try:
+            assert portal.call(run, Path(folder) / "app.db") == list(range(6))
+        finally:
+            logging.disable(logging.NOTSET)
+        assert faults.commits == 6 + sum(1 for fault in coming[: faults.commits] if fault in {Fault.BEFORE, Fault.FULL})
+
+
+class TestLog:
+    """The write-ahead log stays short."""
+
+    async def test_the_log_is_folded_beside_the_writer(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However much is written, the log is begun anew before it is much longer than its limit."""
+        monkeypatch.setattr(writer, "CHECKPOINT_AFTER", 64)
+        monkeypatch.setattr(connection, "LOG_LIMIT", 16)
+        log = path.with_name("app.db-wal")
+        longest = 0
+        schema = ("CREATE TABLE text (t TEXT)", *COMMIT_COUNTER)
+        async with open_database(path, [schema]) as opened:
+            for _ in range(300):
+                await opened.write(("INSERT INTO text VALUES (?)", [("x" * 200,)] * 64))
+                longest = max(longest, log.stat().st_size)
+        assert longest < 1024 * 1024  # all of it were more than 4 MiB
+
+    async def test_a_log_that_cannot_be_folded_is_told(
+        self, opened: Database, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It goes on growing, and nobody is kept waiting."""
+        await opened.write((INSERT, [(1,)]))
+        assert not connection.log_is_long(path.with_name("nowhere.db"))
+        assert "the log was not folded" in caplog.text

@@ -1,0 +1,243 @@
+"""The one writer of a database: what waits when it has a turn goes into one transaction, in one hop to its thread.
+
+Its rules are :mod:`tocsin.protocol.durability`. Every transaction sets the database's commit counter, which tells after a
+failure whether the transaction is there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from errno import EAGAIN
+from pathlib import Path
+
+import anyio
+from anyio import BrokenResourceError, ClosedResourceError, WouldBlock, create_memory_object_stream, to_thread
+from attrs import define, field
+
+from tocsin.persistence.connection import Statement, WriterConnection, log_is_long
+from tocsin.persistence.words import FAILURES, sentence
+from tocsin.protocol.durability import TABLE, Effect, Event, Phase, RecoveryPolicy, classify
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.machine import step
+
+QUEUE = 1_024
+"""Writes that may wait for the writer; whoever comes then waits for room."""
+
+GROUP = 512
+"""Writes that one transaction holds at most."""
+
+CHECKPOINT_AFTER = 4_096
+"""Rows after which the log is folded into the file, beside the writer."""
+
+logger = logging.getLogger(__name__)
+
+
+@define(eq=False)
+class _Write:
+    """Statements that somebody waits for, unless they were withdrawn before their turn."""
+
+    statements: Sequence[Statement]
+    settled: anyio.Event = field(factory=anyio.Event)
+    failure: Exception | None = None
+    withdrawn: bool = False
+
+
+class Writer:
+    """Commits groups, until it is closed; its task is :meth:`run`.
+
+    :param patient: whether writes that come during a fault wait for its end; else they are refused at once.
+    """
+
+    def __init__(self, connection: WriterConnection, path: Path, *, patient: bool) -> None:
+        self.fault: str | None = None
+        """Why nothing can be written just now; None while all is well."""
+        self.on_fault: Callable[[str | None], None] | None = None
+        """Called whenever ``fault`` changes."""
+        self._connection = connection
+        self._path = path
+        self._patient = patient
+        self._policy = RecoveryPolicy()
+        self._send, self._queue = create_memory_object_stream[_Write](QUEUE)
+        self._closing = anyio.Event()
+        self._closed = anyio.Event()
+        self._checkpoint_due = anyio.Event()
+        self._phase = Phase.SOUND
+        self._reason = ""
+        self._failures = 0
+        self._rows = 0
+        self._log_is_long = False
+        self._group: list[_Write] = []
+        self._perform: dict[Effect, Callable[[], Awaitable[Event | None]]] = {
+            Effect.SETTLE: self._settle,
+            Effect.RUN_EACH: self._run_each,
+            Effect.RUN_AGAIN: self._run,
+            Effect.TELL_FAULT: self._tell_fault,
+            Effect.TELL_RECOVERY: self._tell_recovery,
+            Effect.BACK_OFF: self._back_off,
+            Effect.ASK: self._ask,
+            Effect.GIVE_UP: self._give_up,
+        }
+
+    async def write(self, statements: Sequence[Statement]) -> None:
+        """Wait until the statements are on disk, all of them in one transaction.
+
+        Whoever is cancelled before the statements had their turn has written nothing.
+
+        :raises StateUnavailable: a statement is wrong, the file is corrupt, the writer was closed before it was known
+            what became of them, or, where it is not patient, there is a fault.
+        """
+        if self.fault is not None and not self._patient:
+            raise StateUnavailable(self.fault)
+        write = _Write(statements)
+        try:
+            try:
+                self._send.send_nowait(write)
+            except WouldBlock:
+                await self._send.send(write)
+            await write.settled.wait()
+        except (ClosedResourceError, BrokenResourceError):
+            raise StateUnavailable(f"{self._path} is closed") from None
+        finally:
+            write.withdrawn = not write.settled.is_set()
+        if write.failure is not None:
+            raise write.failure
+
+    async def run(self) -> None:
+        """Commit what comes, until closed; what was put before the end is committed before this returns."""
+        with anyio.CancelScope(shield=True):  # it ends by being closed, when all who write have left
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._keep_log_short)
+                    async for first in self._queue:
+                        await self._commit(self._take(first))
+                    tasks.cancel_scope.cancel()
+            finally:
+                self._queue.close()
+                await self._connection.close()
+                self._closed.set()
+
+    async def aclose(self) -> None:
+        """Take nothing more, commit what waits, and close; the end of a fault is not waited for."""
+        self._send.close()
+        self._closing.set()
+        await self._closed.wait()
+
+    def _take(self, first: _Write) -> list[_Write]:
+        """Return what waits, up to the size of a group."""
+        group = [first]
+        with suppress(WouldBlock, anyio.EndOfStream):
+            while len(group) < GROUP:
+                group.append(self._queue.receive_nowait())
+        return [write for write in group if not write.withdrawn]
+
+    async def _commit(self, group: list[_Write]) -> None:
+        """Bring a group to its end, whatever happens on the way."""
+        self._group = group
+        if self._phase is Phase.BROKEN:
+            self._end(StateUnavailable(self._reason))
+        elif group:
+            self._connection.number += 1
+            self._failures = 0
+            effects = self._step(await self._run())
+            while effects:
+                effect, *effects = effects
+                event = await self._perform[effect]()
+                if event is not None:  # it says what is to be done now
+                    effects = self._step(event)
+
+    def _step(self, event: Event) -> list[Effect]:
+        self._phase, effects = step(TABLE, self._phase, event)
+        return list(effects)
+
+    # Effects: each may tell what has happened
+
+    async def _run(self) -> Event:
+        """Run the group as one transaction."""
+        try:
+            await self._connection.transact([statement for write in self._group for statement in write.statements])
+        except FAILURES as failure:
+            return self._failed(failure)
+        return Event.COMMITTED
+
+    async def _ask(self) -> Event:
+        """Open the database anew, and look for the group.
+
+        What the log shows after a failed fsync may be in the system's cache only, so it is folded into the file first.
+        """
+        ours = self._connection.number
+        try:
+            await self._connection.close()
+            await self._connection.open()
+            there = self._connection.number
+            if not await self._connection.fold_log():
+                raise BlockingIOError(EAGAIN, "somebody reads it")
+        except FAILURES as failure:
+            event = self._failed(failure)
+            return Event.CORRUPT if event is Event.CORRUPT else Event.FAILED  # whatever else it is, it may pass
+        finally:
+            self._connection.number = ours
+        return Event.FOUND if there >= ours else Event.MISSING
+
+    async def _back_off(self) -> Event | None:
+        self._failures += 1
+        with anyio.move_on_after(self._policy.wait(self._failures)):
+            await self._closing.wait()
+            return Event.CLOSE
+        return None
+
+    async def _settle(self) -> None:
+        self._rows += sum(len(rows) for write in self._group for _, rows in write.statements)
+        self._end(None)
+        if self._rows >= CHECKPOINT_AFTER:
+            self._rows = 0
+            self._checkpoint_due.set()
+        if self._log_is_long:
+            self._log_is_long = False
+            try:
+                await self._connection.fold_log()
+            except FAILURES as failure:  # the next transaction will say so too
+                logger.warning("the log was not folded: %s", sentence(self._path, failure))
+
+    async def _run_each(self) -> None:
+        """Refuse a write that is alone in its group; else run each by itself."""
+        group = self._group
+        if len(group) == 1:
+            self._end(StateUnavailable(self._reason))
+            return
+        for write in group:
+            await self._commit([write])
+
+    async def _give_up(self) -> None:
+        self._tell(self._reason)
+        self._end(StateUnavailable(self._reason))
+
+    async def _tell_fault(self) -> None:
+        logger.error("nothing is written until this has passed: %s", self._reason)
+        self._tell(self._reason)
+
+    async def _tell_recovery(self) -> None:
+        logger.warning("%s can be written again", self._path)
+        self._tell(None)
+
+    def _failed(self, failure: BaseException) -> Event:
+        self._reason = sentence(self._path, failure)
+        return Event.FAILED if isinstance(failure, OSError) else classify(getattr(failure, "sqlite_errorcode", None))
+
+    def _tell(self, fault: str | None) -> None:
+        self.fault = fault
+        if self.on_fault is not None:
+            self.on_fault(fault)
+
+    def _end(self, failure: Exception | None) -> None:
+        for write in self._group:
+            write.failure = failure
+            write.settled.set()
+
+    async def _keep_log_short(self) -> None:
+        """Fold the log into the file beside the writer; what comes meanwhile is left, so it may still grow."""
+        while True:
+            await self._checkpoint_due.wait()
+            self._checkpoint_due = anyio.Event()
+            self._log_is_long = await to_thread.run_sync(log_is_long, self._path)
