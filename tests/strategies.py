@@ -91,5 +91,8 @@ def _values_of(kind: Any) -> SearchStrategy[Any]:
         return SCALARS[kind]
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from(kind)
+    if isinstance(kind, type) and issubclass(kind, tuple):
+        hints = get_type_hints(kind)
+        return st.tuples(*map(_values_of, hints.values())).map(kind._make)  # type: ignore[attr-defined]  # a row
     choices = [_values_of(each) for each in get_args(kind) if each is not ...]
     return st.lists(choices[0], max_size=5).map(tuple) if get_origin(kind) is tuple else st.one_of(choices)

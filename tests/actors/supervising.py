@@ -21,9 +21,10 @@ VIRTUAL = 10_000.0
 REASONS = list(CancellationReason)
 
 
-def delivery(sequence: int, channel: str = "c1", app: str = "mail", expires: float | None = None) -> m.Delivery:
+def delivery(sequence: int, channel: str = "c1", app: str = "mail", expires: float | None = None) -> m.Deliveries:
     """Build a payload on its way."""
-    return m.Delivery(sequence, app, channel, f"id{sequence}", NotificationType.RAW, b"ding", 1, expires)
+    row = m.Delivery(sequence, f"id{sequence}", NotificationType.RAW, b"ding", 1, expires)
+    return m.Deliveries(app, channel, (row,))
 
 
 def activator(
@@ -50,13 +51,13 @@ class Harness:
             kernel,
             lambda _: None,
         )
-        self._up: list[m.Message] = []
+        self._up: list[m.Message | m.Settled] = []
         self._down: list[m.Message] = []
 
-    def tell(self, *messages: m.Message) -> None:
-        """Tell the supervisor."""
+    def tell(self, *messages: m.Message | m.Returned) -> None:
+        """Tell the supervisor; each outcome by itself."""
         for message in messages:
-            self.mailbox.tell_nowait(message)
+            self.mailbox.tell_nowait(m.Outcomes((message,)) if isinstance(message, m.Returned) else message)
 
     async def down(self) -> m.Message:
         """Wait for what goes to the registry next."""
@@ -64,10 +65,11 @@ class Harness:
             self._down += await next_messages(self.registry, VIRTUAL)
         return self._down.pop(0)
 
-    async def up(self) -> m.Message:
-        """Wait for what goes to the router next."""
+    async def up(self) -> m.Message | m.Settled:
+        """Wait for what goes to the router next, or for the next row of it."""
         while not self._up:
-            self._up += await next_messages(self.router, VIRTUAL)
+            for message in await next_messages(self.router, VIRTUAL):
+                self._up += map(m.Settled._make, message.rows) if isinstance(message, m.Settlements) else [message]
         return self._up.pop(0)
 
     async def begin_background(self, sequence: int = 1, activation: m.ActivatorChanged | None = None) -> None:

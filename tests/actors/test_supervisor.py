@@ -44,13 +44,13 @@ class TestForeground:
     async def test_a_payload_that_nobody_takes_goes_back(self) -> None:
         """Without a sink and without an activator it waits in the inbox."""
         async with running() as h:
-            h.tell(delivery(1), m.NoSink(1))
+            h.tell(delivery(1), m.NoSinks((1,)))
             assert await h.settled() == (1, Outcome.RETURNED, None, "")
 
     async def test_an_outcome_of_nobody_is_passed_over_unless_handled(self) -> None:
         """A payload that was given up and then handled all the same is settled; anything else is stale."""
         async with running() as h:
-            h.tell(m.Returned(7, Outcome.NOT_HANDLED, "", 1), m.NoSink(8), m.Returned(9, Outcome.HANDLED, "", 1))
+            h.tell(m.Returned(7, Outcome.NOT_HANDLED, "", 1), m.NoSinks((8,)), m.Returned(9, Outcome.HANDLED, "", 1))
             assert await h.up() == m.Settled(9, "", Outcome.HANDLED, None, "")
 
 

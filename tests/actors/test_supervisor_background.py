@@ -38,8 +38,8 @@ class TestBackground:
         async with running() as h:
             h.tell(activator(), activator(app="chat", session="t"))
             for sequence in (1, 2, 3):
-                h.tell(delivery(sequence), m.NoSink(sequence))
-            h.tell(delivery(4, "c9", app="chat"), m.NoSink(4))
+                h.tell(delivery(sequence), m.NoSinks((sequence,)))
+            h.tell(delivery(4, "c9", app="chat"), m.NoSinks((4,)))
             seen: list[int] = []
             while len(seen) < 2:
                 message = await h.down()
@@ -57,7 +57,7 @@ class TestBackground:
         async with running() as h:
             both = (SystemConditionType.INTERNET_AVAILABLE, SystemConditionType.USER_PRESENT)
             h.tell(m.HostChanged(*astuple(HostState(user_present=False, internet_available=False))))
-            h.tell(activator(*both), delivery(1), m.NoSink(1))
+            h.tell(activator(*both), delivery(1), m.NoSinks((1,)))
             assert await h.down() == delivery(1)
             h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
             with anyio.move_on_after(1000):
@@ -69,7 +69,7 @@ class TestBackground:
         """A payload whose time has passed while it waited ends as expired."""
         async with running() as h:
             h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
-            h.tell(activator(SystemConditionType.USER_PRESENT), delivery(1, expires=1.0), m.NoSink(1))
+            h.tell(activator(SystemConditionType.USER_PRESENT), delivery(1, expires=1.0), m.NoSinks((1,)))
             h.tell(m.HostChanged(*astuple(HostState())))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXPIRED, "")
 
@@ -80,14 +80,14 @@ class TestBackground:
             h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
             h.tell(activator(SystemConditionType.USER_PRESENT))
             for sequence in (1, 2, 3):
-                h.tell(delivery(sequence), m.NoSink(sequence))
+                h.tell(delivery(sequence), m.NoSinks((sequence,)))
             assert await h.settled() == (3, Outcome.DROPPED, DropReason.QUEUE_FULL, "")
 
     async def test_background_that_the_user_denies(self) -> None:
         """What the foreground refused is dropped with that reason; what nobody has seen waits in the inbox."""
         async with running() as h:
             h.tell(activator(), m.AppSettingsChanged("mail", *astuple(AppSettings(background=False))))
-            h.tell(delivery(1), m.Returned(1, Outcome.NOT_HANDLED, "", 1), delivery(2), m.NoSink(2))
+            h.tell(delivery(1), m.Returned(1, Outcome.NOT_HANDLED, "", 1), delivery(2), m.NoSinks((2,)))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.BACKGROUND_DENIED, "")
             assert await h.settled() == (2, Outcome.RETURNED, None, "")
 

@@ -17,26 +17,29 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tocsin.protocol import messages as m
-from tocsin.protocol.codec import MAX_CHUNK, MAX_FRAME, decode, encode, split
+from tocsin.protocol.codec import MAX_CHUNK, MAX_FRAME, decode, decode_chunk, decode_own, encode, rows_apart, split
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import MESSAGES, Message
 from tocsin.protocol.messages.base import tagged
+from tocsin.protocol.values import NotificationType, Outcome
 
 TAGS = {
     **dict(enumerate(["Hello", "Welcome", "RequestChannel", "ChannelGranted", "ChannelRefused"], 1)),
     **dict(enumerate(["RevokeChannels", "ChannelsRevoked", "Payload", "Acknowledge", "Suspended"], 6)),
-    **dict(enumerate(["ConnectionUp", "ConnectionDown", "ActorRestarted", "AlarmRang", "Quiesce"], 20)),
+    **dict(enumerate(["ConnectionUp", "ConnectionDown", "ActorRestarted", "AlarmRang", "Quiesce", "Arrivals"], 20)),
     **dict(enumerate(["CreateChannel", "CancelCreateChannel", "CloseChannel", "CreateChannelProgress"], 30)),
     **dict(enumerate(["CreateChannelDone", "Done", "Failed", "ChannelLost", "ChannelOpened", "ChannelRenewed"], 34)),
     **dict(enumerate(["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry", "ResumeRetry"], 40)),
     **dict(enumerate(["AttachSink", "DetachSink", "SinkOpened", "SinkClosed"], 50)),
-    **dict(enumerate(["Delivery", "NoSink", "Returned", "Settled", "Parked", "Activation"], 60)),
-    **dict(enumerate(["CancelDelivery", "AbortDelivery"], 66)),
+    **dict(enumerate(["Parked", "Activation", "CancelDelivery", "AbortDelivery", "Deliveries", "NoSinks"], 64)),
     **dict(enumerate(["RegisterActivator", "UnregisterActivators", "ActivatorChanged", "AppReady"], 70)),
-    **dict(enumerate(["LeaveSession"], 74)),
+    **dict(enumerate(["LeaveSession", "Outcomes", "Settlements"], 74)),
     **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork"], 80)),
 }
-"""What each tag has always meant. New messages are added; nothing is ever changed or taken out."""
+"""What each tag has always meant. New messages are added; nothing is ever changed."""
+
+RETIRED = range(60, 64)
+"""Tags that meant something once, and mean nothing any more: payloads went one by one."""
 
 RIGHT: dict[Any, Any] = {bool: True, int: 1, float: 1.0, str: "x", bytes: b"x"}
 WRONG: dict[Any, list[Any]] = {
@@ -78,16 +81,41 @@ def right_value(kind: Any) -> Any:
     """Return what a field of that type may hold."""
     if kind in RIGHT:
         return RIGHT[kind]
+    if is_row(kind):
+        return [right_value(each) for each in get_type_hints(kind).values()]
     if get_args(kind):
         inner = right_value(get_args(kind)[0])
         return [inner] if get_origin(kind) is tuple else inner
     return next(iter(kind)).value
 
 
+def is_row(kind: Any) -> bool:
+    """Whether a type is that of the rows of a batch."""
+    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def wrong_rows(kind: Any) -> list[Any]:
+    """Return rows that are right but for one field."""
+    kinds = list(get_type_hints(kind).values())
+    right = [right_value(each) for each in kinds]
+    return [
+        [*right[:place], wrong, *right[place + 1 :]] for place, each in enumerate(kinds) for wrong in wrong_values(each)
+    ]
+
+
 def wrong_values(kind: Any) -> list[Any]:
     """Return what no field of that type may hold."""
     if kind in WRONG:
         return WRONG[kind]
+    if is_row(kind):
+        return [
+            1,
+            None,
+            "",
+            [],
+            [right_value(each) for each in [*get_type_hints(kind).values(), int]],
+            *wrong_rows(kind),
+        ]
     if get_origin(kind) is tuple:
         return [1, None, 0.5, "", "abc", b"", b"ab", *([wrong] for wrong in wrong_values(get_args(kind)[0]))]
     if NoneType in get_args(kind):
@@ -118,6 +146,7 @@ class TestMessages:
     def test_a_tag_means_what_it_always_meant(self) -> None:
         """An older peer understands the same frames in the same way."""
         assert {tag: cls.__name__ for tag, cls in MESSAGES.items()} == TAGS
+        assert not MESSAGES.keys() & set(RETIRED)
 
     def test_every_message_has_a_tag(self) -> None:
         """No class is a message that cannot be sent."""
@@ -298,3 +327,88 @@ class TestSplit:
         """What is announced is not believed, and the sentence says what was wrong."""
         with pytest.raises(FrameError, match=r"not a sequence of msgpack arrays within the limits: \w"):
             split(chunk)
+
+
+def payload_frame(number: int, channel: str = "c1") -> bytes:
+    """Build the frame of a payload."""
+    return encode(m.Payload(f"id{number}", channel, NotificationType.RAW, b"ding", None, 3))
+
+
+def arrival(number: int, channel: str = "c1") -> m.Arrival:
+    """Build the row that it becomes."""
+    return m.Arrival(f"id{number}", channel, NotificationType.RAW, b"ding", None, 3)
+
+
+class TestDoor:
+    """What comes from the service, decoded and checked once."""
+
+    def test_payloads_in_a_row_become_one_batch(self) -> None:
+        """In their order, and in order with what is between them; the batch's frame is as good as theirs."""
+        granted, lost = m.ChannelGranted(1, "c1", "uri", 4e9), m.ChannelsRevoked(0, ("c1",))
+        frames = [payload_frame(1), payload_frame(2, "c2"), encode(granted), payload_frame(3), encode(lost)]
+        found = decode_chunk(b"".join(frames))
+        first, second = m.Arrivals((arrival(1), arrival(2, "c2"))), m.Arrivals((arrival(3),))
+        assert [message for message, _ in found] == [first, granted, second, lost]
+        assert [decode(frame) for _, frame in found] == [first, granted, second, lost]
+
+    @given(st.lists(strategies.messages(), max_size=8))
+    def test_whatever_is_right_passes(self, several: list[Message]) -> None:
+        """Nothing is left out, added or changed."""
+        found = decode_chunk(b"".join(encode(message) for message in several))
+        assert [each for message, _ in found for each in rows_apart(message)] == [
+            m.Arrivals((tuple(getattr(each, name) for name in m.Arrival._fields),))  # type: ignore[arg-type]
+            if isinstance(each, m.Payload)
+            else each
+            for message in several
+            for each in rows_apart(message)
+        ]
+
+    @pytest.mark.parametrize("place", range(6))
+    def test_a_wrong_field_of_a_payload_is_refused(self, place: int) -> None:
+        """Each field is looked at, also in a row behind right ones."""
+        kind = list(kinds_of(m.Payload).values())[place]
+        for wrong in wrong_values(kind):
+            with pytest.raises(FrameError):
+                decode_chunk(payload_frame(1) + frame_with(m.Payload, place, wrong))
+
+    def test_a_payload_with_another_number_of_fields_is_refused(self) -> None:
+        """Also one that has too many."""
+        for count in (0, 5, 7):
+            with pytest.raises(FrameError, match="Arrival has 6 fields"):
+                decode_chunk(pack(m.Payload.TAG, *[1] * count))
+
+    def test_a_frame_that_is_too_long_is_refused(self) -> None:
+        """Although the chunk may be longer."""
+        with pytest.raises(FrameError, match=f"a frame of {MAX_FRAME + 1} bytes is longer than {MAX_FRAME}"):
+            decode_chunk(payload_frame(1) + payload_of(MAX_FRAME + 1))
+
+    @given(st.binary(max_size=200))
+    def test_arbitrary_bytes_are_messages_or_a_frame_error(self, chunk: bytes) -> None:
+        """Nothing else comes out."""
+        with suppress(FrameError):
+            assert all(isinstance(message, Message) for message, _ in decode_chunk(chunk))
+
+
+class TestOwn:
+    """Frames that were made, or checked, in this process."""
+
+    @given(strategies.messages())
+    def test_they_round_trip_whatever_their_length(self, message: Message) -> None:
+        """A batch has plain rows, equal to those that it was made of."""
+        assert decode_own(encode(message)) == message
+
+    def test_a_batch_may_be_longer_than_what_comes_from_outside(self) -> None:
+        """It has as many payloads as a lane lets go at once."""
+        rows = tuple(m.Delivery(number, "id", NotificationType.RAW, bytes(5000), 1, None) for number in range(512))
+        batch = m.Deliveries("app", "c1", rows)
+        assert decode_own(encode(batch)) == batch
+        assert decode_own(encode(m.Activation(1, "s", encode(batch)))) == m.Activation(1, "s", encode(batch))
+        assert "is longer than" in refusal(encode(batch))
+
+    def test_a_batch_is_taken_apart_by_rows(self) -> None:
+        """So that the one that makes an actor fail is found; what is no batch stays whole."""
+        batch = m.NoSinks((1, 2))
+        assert rows_apart(batch) == [batch]
+        assert rows_apart(m.Outcomes(())) == []
+        rows = tuple(m.Returned(number, Outcome.HANDLED, "", 1) for number in range(3))
+        assert rows_apart(m.Outcomes(rows)) == [m.Outcomes((row,)) for row in rows]

@@ -96,12 +96,12 @@ def test_energy_saver_closes_what_is_not_exempt(lanes: Lanes) -> None:
     lanes.open_sink("c1")
     lanes.open_sink("c2")
     fetch_all(lanes, {"c1": [], "c2": []})
-    lanes.gates.host = evolve(HostState(), energy_saver=True)
-    lanes.gates.settings["chat"] = AppSettings(exempt_from_energy_saver=True)
+    lanes.gates.set_host(evolve(HostState(), energy_saver=True))
+    lanes.gates.set_settings("chat", AppSettings(exempt_from_energy_saver=True))
     lanes.reconsider_all()
     assert fetch_all(lanes, {"c1": [1], "c2": [2]}) == [2]
     assert not lanes.admit("c1", 3)
-    lanes.gates.host = HostState()
+    lanes.gates.set_host(HostState())
     lanes.reconsider_all()
     lanes.settle(2, came_back=False)
     assert fetch_all(lanes, {"c1": [1, 3], "c2": []}) == [1, 3]
@@ -124,9 +124,10 @@ def test_a_lane_is_fetched_for_once_a_turn(lanes: Lanes) -> None:
     """A full page leaves room for the others."""
     lanes.open_sink("c1")
     lanes.open_sink("c2")
-    stored = {"c1": list(range(1, 200)), "c2": list(range(200, 400))}
+    second = 2 * WINDOW
+    stored = {"c1": list(range(1, second)), "c2": list(range(second, 4 * WINDOW))}
     handed = fetch_all(lanes, stored)
-    assert handed == [*range(1, WINDOW + 1), *range(200, 200 + WINDOW)]
+    assert handed == [*range(1, WINDOW + 1), *range(second, second + WINDOW)]
 
 
 def test_a_lost_supervisor_returns_everything(lanes: Lanes) -> None:

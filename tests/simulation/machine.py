@@ -50,11 +50,11 @@ TURNS = st.none() | st.integers(0, 12)
 class Call:
     """One payload as a handler got it."""
 
-    channel: str
+    channel: str | None
+    """None in the background."""
     id: str
     sequence: int
     attempt: int
-    background: bool
 
 
 class PlatformMachine(RuleBasedStateMachine):
@@ -112,11 +112,11 @@ class PlatformMachine(RuleBasedStateMachine):
 
     # Handlers
 
-    def foreground(self, mode: str) -> Any:
-        """Make a foreground handler."""
+    def foreground(self, channel: str, mode: str) -> Any:
+        """Make a foreground handler of a channel."""
 
         async def handle(args: PushNotificationReceivedEventArgs) -> None:
-            self.note(args, background=False)
+            self.note(args, channel)
             if mode == "raises":
                 raise RuntimeError("a handler fails")
             if mode == "hangs":
@@ -133,7 +133,7 @@ class PlatformMachine(RuleBasedStateMachine):
         """Make the handler of an app's background work, which works as the app does at the time."""
 
         async def handle(args: PushNotificationReceivedEventArgs) -> None:
-            self.note(args, background=True)
+            self.note(args)
             mode = self.working[app]
             if mode == "raises":
                 raise RuntimeError("background work fails")
@@ -146,10 +146,9 @@ class PlatformMachine(RuleBasedStateMachine):
 
         return handle
 
-    def note(self, args: PushNotificationReceivedEventArgs, *, background: bool) -> None:
-        """Write down what a handler got."""
-        delivery = args._delivery
-        self.calls.append(Call(delivery.channel, delivery.id, delivery.sequence, delivery.attempt, background))
+    def note(self, args: PushNotificationReceivedEventArgs, channel: str | None = None) -> None:
+        """Write down what a handler got: one of a channel in the foreground, or one of the background."""
+        self.calls.append(Call(channel, args.id, args._delivery.sequence, args.attempt))
 
     # What apps and users do
 
@@ -158,7 +157,7 @@ class PlatformMachine(RuleBasedStateMachine):
         self.detach(channel)
         session = self.run.managers[self.sim.store._channels[channel].app]._session
         with suppress(ChannelClosed):
-            self.attached[channel] = session.attach(channel, self.foreground(mode))
+            self.attached[channel] = session.attach(channel, self.foreground(channel, mode))
 
     def detach(self, channel: str) -> None:
         """Detach the handler of a channel."""
@@ -204,7 +203,7 @@ class PlatformMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_a_first_attempt_twice(self) -> None:
         """Neither in the foreground nor in the background."""
-        first = Counter((call.id, call.background) for call in self.calls if call.attempt == 1)
+        first = Counter((call.id, call.channel is None) for call in self.calls if call.attempt == 1)
         assert max(first.values(), default=1) == 1, first.most_common(1)
 
     @invariant()
@@ -212,7 +211,7 @@ class PlatformMachine(RuleBasedStateMachine):
         """In the foreground, by channel, but for what a gate has held back."""
         last: Counter[str] = Counter()
         for call in self.calls:
-            if call.attempt == 1 and not call.background and call.sequence not in self.sim.store.held:
+            if call.attempt == 1 and call.channel is not None and call.sequence not in self.sim.store.held:
                 assert call.sequence > last[call.channel], call
                 last[call.channel] = call.sequence
 

@@ -46,7 +46,7 @@ class ActivatorRegistry(Actor):
         self._changed: dict[str, bool] = {}
         self._up: list[m.Message] = []
         self._replies: list[tuple[str, m.Message]] = []
-        self._down: list[Callable[[], None] | tuple[str, int, bytes]] = []
+        self._down: list[Callable[[], None] | tuple[str, m.Message, bytes]] = []
 
     async def start(self) -> None:
         """Read the activators of earlier processes; they still wake their apps."""
@@ -130,15 +130,15 @@ class ActivatorRegistry(Actor):
 
     # Payloads
 
-    @receives(m.Delivery)
-    def deliver(self, message: m.Delivery, frame: bytes) -> None:
-        """Give a payload to the session that takes those of its channel in the foreground."""
-        self._down.append((self._sinks.get(message.channel, ""), message.sequence, frame))
+    @receives(m.Deliveries)
+    def deliver(self, message: m.Deliveries, frame: bytes) -> None:
+        """Give payloads to the session that takes those of their channel in the foreground."""
+        self._down.append((self._sinks.get(message.channel, ""), message, frame))
 
     @receives(m.Activation)
     def activate(self, message: m.Activation, frame: bytes) -> None:
         """Give a payload to the session that does its app's background work."""
-        self._down.append((message.session, message.sequence, frame))
+        self._down.append((message.session, message, frame))
 
     @receives(m.CancelDelivery, m.AbortDelivery)
     def cancel(self, message: m.CancelDelivery | m.AbortDelivery, _: bytes) -> None:
@@ -167,7 +167,7 @@ class ActivatorRegistry(Actor):
             if not isinstance(effect, tuple):
                 effect()
             elif not await self._give(effect[0], effect[2]):
-                self._supervisor.answer(m.NoSink(effect[1]))
+                self._supervisor.answer(m.NoSinks(_sequences(effect[1])))
         self._up.extend(self._view(app, aborted=aborted) for app, aborted in self._changed.items())
         for message in self._up:
             self._supervisor.answer(message)
@@ -219,3 +219,10 @@ class ActivatorRegistry(Actor):
         except PlatformUnavailable:
             return False
         return True
+
+
+def _sequences(message: m.Message) -> tuple[int, ...]:
+    """Return the sequence numbers of the payloads in a message."""
+    if isinstance(message, m.Deliveries):
+        return tuple(row[0] for row in message.rows)
+    return (message.sequence,) if isinstance(message, m.Activation) else ()

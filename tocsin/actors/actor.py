@@ -23,7 +23,7 @@ from tocsin.actors.clock import Clock
 from tocsin.actors.dead_letters import DeadLetters
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import restart
-from tocsin.protocol.codec import decode
+from tocsin.protocol.codec import decode_own, encode, rows_apart
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
 from tocsin.protocol.machine import step
 from tocsin.protocol.messages import Message
@@ -157,18 +157,21 @@ class ActorRunner:
 
     def _receive(self, actor: Actor, frame: bytes) -> None:
         try:
-            actor.receive(decode(frame), frame)
+            actor.receive(decode_own(frame), frame)
         except FrameError as broken:
             self.mailbox.dead += 1
             self._dead_letters.add(self.mailbox.name, frame, str(broken))
 
     def _fail(self, failure: Exception) -> None:
-        """Take the batch again one message at a time; if it is known which one it was, that one dies."""
-        if not self._careful and len(self._backlog) > 1:
-            self._careful = True
-            self.restarts += 1
-            self._step(restart.Event.FAILED)
-            return
+        """Take the backlog again one message, and one row, at a time; if it is known which it was, that one dies."""
+        if not self._careful:
+            apart = [row for frame in self._backlog for row in _rows_of(frame)]
+            if len(apart) > 1:
+                self._backlog = deque(apart)
+                self._careful = True
+                self.restarts += 1
+                self._step(restart.Event.FAILED)
+                return
         self.mailbox.dead += 1
         self._dead_letters.add(self.mailbox.name, self._backlog.popleft(), _trace(failure))
         self._begin_anew(failure)
@@ -184,6 +187,15 @@ class ActorRunner:
     def _step(self, event: restart.Event) -> restart.Phase:
         self._phase, _ = step(restart.TABLE, self._phase, event)
         return self._phase
+
+
+def _rows_of(frame: bytes) -> list[bytes]:
+    """Return the frames of the single rows of a batch; any other frame as it is."""
+    try:
+        apart = rows_apart(decode_own(frame))
+    except FrameError:
+        return [frame]
+    return [frame] if len(apart) <= 1 else [encode(row) for row in apart]
 
 
 def _trace(failure: Exception) -> str:

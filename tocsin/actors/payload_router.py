@@ -5,6 +5,7 @@ A payload is acknowledged only after its row has committed; one commit serves a 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from contextlib import suppress
 
 from attrs import astuple
@@ -38,12 +39,13 @@ class PayloadRouter(Actor):
         self._connection = connection
         self._supervisor = supervisor
         self._sequence = 0
-        self._recent: dict[str, None] = {}
+        self._recent: OrderedDict[str, None] = OrderedDict()
         self._lanes = Lanes()
         self._lost: list[str] = []
         self._release_parked = False
         self._ledger = Ledger(store)
         self._acknowledged: list[str] = []
+        self._batches: dict[str, list[tuple[object, ...]]] = {}
         self._forward: list[bytes] = []
 
     async def start(self) -> None:
@@ -51,7 +53,7 @@ class PayloadRouter(Actor):
         await self._store.release(parked=True)
         inbox = await self._store.inbox()
         self._sequence = inbox.last_sequence
-        self._recent = dict.fromkeys(inbox.recent_ids)
+        self._recent = OrderedDict.fromkeys(inbox.recent_ids)
         for channel in await self._store.channels():
             self._lanes.open_channel(channel.channel, channel.app)
         self._lost = [name for name in inbox.open_channels if name not in self._lanes.channels]
@@ -59,27 +61,26 @@ class PayloadRouter(Actor):
 
     # From the service
 
-    @receives(m.Payload)
-    def accept(self, message: m.Payload, _: bytes) -> None:
-        """Take a payload in; one that was sent again is only acknowledged again."""
-        self._acknowledged.append(message.id)
-        if message.id in self._recent:
-            return
-        self._remember(message.id)
-        self._sequence += 1
-        sequence = self._sequence
-        gate, reason = self._judge(message)
-        on_its_way = gate is Gate.PASS and self._lanes.admit(message.channel, sequence)
-        payload = StoredPayload(
-            sequence, message.channel, message.id, message.type, message.body, int(on_its_way), message.expires
-        )
-        self._ledger.accept(payload)
-        if reason is not None:
-            self._bury(sequence, reason, "")
-        elif gate is Gate.HOLD and not self._lanes.gates.holds(self._lanes.channels[message.channel]):
-            self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
-        elif on_its_way:
-            self._hand_on(payload)
+    @receives(m.Arrivals)
+    def accept(self, message: m.Arrivals, _: bytes) -> None:
+        """Take payloads in; one that was sent again is only acknowledged again."""
+        for id_, channel, type_, body, expires, priority in message.rows:
+            self._acknowledged.append(id_)
+            if id_ in self._recent:
+                continue
+            self._remember(id_)
+            self._sequence += 1
+            sequence = self._sequence
+            gate, reason = self._judge(channel, expires, priority)
+            on_its_way = gate is Gate.PASS and self._lanes.admit(channel, sequence)
+            payload = StoredPayload(sequence, channel, id_, type_, body, int(on_its_way), expires)
+            self._ledger.accept(payload)
+            if on_its_way:
+                self._hand_on(payload)
+            elif reason is not None:
+                self._bury(sequence, reason, "")
+            elif gate is Gate.HOLD and not self._lanes.gates.holds(self._lanes.channels[channel]):
+                self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
 
     # From the requester, the registry and the supervisor
 
@@ -115,39 +116,40 @@ class PayloadRouter(Actor):
         self._ledger.park(message.sequence)
         self._lanes.settle(message.sequence, came_back=False)
 
-    @receives(m.Settled)
-    def settled(self, message: m.Settled, _: bytes) -> None:
-        """A payload is no longer on its way: it was handled, it died, or it came back."""
-        was_on_its_way = self._lanes.settle(message.sequence, came_back=message.outcome is Outcome.RETURNED)
-        if message.outcome is Outcome.HANDLED:
-            self._ledger.handle(message.sequence)
-        elif message.reason is not None:
-            self._bury(message.sequence, message.reason, message.detail)
-        elif message.channel not in self._lanes.channels:
-            self._bury(message.sequence, DropReason.UNKNOWN_CHANNEL, "")
-        elif not was_on_its_way:
-            self._ledger.release(message.sequence)  # it was parked
-            self._lanes.look_again(message.channel)
+    @receives(m.Settlements)
+    def settled(self, message: m.Settlements, _: bytes) -> None:
+        """Payloads are no longer on their way: they were handled, they died, or they came back."""
+        for sequence, channel, outcome, reason, detail in message.rows:
+            was_on_its_way = self._lanes.settle(sequence, came_back=outcome == Outcome.RETURNED)
+            if outcome == Outcome.HANDLED:
+                self._ledger.handle(sequence)
+            elif reason is not None:
+                self._bury(sequence, reason, detail)
+            elif channel not in self._lanes.channels:
+                self._bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+            elif not was_on_its_way:
+                self._ledger.release(sequence)  # it was parked
+                self._lanes.look_again(channel)
 
     # From the app's side, about the machine and the user
 
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, frame: bytes) -> None:
         """Judge by the new state from now on; what was held back is judged anew."""
-        self._lanes.gates.host = HostState(*astuple(message))
+        self._lanes.gates.set_host(HostState(*astuple(message)))
         self._gates_changed(frame)
 
     @receives(m.AppSettingsChanged)
     def settings_changed(self, message: m.AppSettingsChanged, frame: bytes) -> None:
         """Judge by what the user has decided."""
         app, *settings = astuple(message)
-        self._lanes.gates.settings[app] = AppSettings(*settings)
+        self._lanes.gates.set_settings(app, AppSettings(*settings))
         self._gates_changed(frame)
 
     @receives(m.CancelWork)
     def cancel_work(self, _message: m.CancelWork, frame: bytes) -> None:
         """Pass on what is for the supervisor, in order with the payloads."""
-        self._forward.append(frame)
+        self._pass_on(frame)
 
     # From the kernel
 
@@ -158,9 +160,9 @@ class PayloadRouter(Actor):
             self._release_parked = True
             self._lost += self._lanes.all_came_back()
             gates = self._lanes.gates
-            self._forward.append(encode(m.HostChanged(*astuple(gates.host))))
+            self._pass_on(encode(m.HostChanged(*astuple(gates.host))))
             for app, settings in gates.settings.items():
-                self._forward.append(encode(m.AppSettingsChanged(app, *astuple(settings))))
+                self._pass_on(encode(m.AppSettingsChanged(app, *astuple(settings))))
         elif message.actor == "activator_registry":
             self._lanes.forget_takers()
 
@@ -187,6 +189,7 @@ class PayloadRouter(Actor):
             await self._send_on()
 
     async def _send_on(self) -> None:
+        self._close_batches()
         with suppress(PlatformUnavailable):  # the platform stops: what is not on its way stays in the inbox
             for frame in self._forward:
                 await self._supervisor.put(frame)
@@ -210,33 +213,36 @@ class PayloadRouter(Actor):
         self._lost.clear()
         await self._ledger.commit()
 
-    def _judge(self, message: m.Payload) -> tuple[Gate, DropReason | None]:
-        app = self._lanes.channels.get(message.channel)
+    def _judge(self, channel: str, expires: float | None, priority: int) -> tuple[Gate, DropReason | None]:
+        app = self._lanes.channels.get(channel)
         if app is None:
             return Gate.DROP, DropReason.UNKNOWN_CHANNEL
-        if self._expired(message.expires):
+        if expires is not None and self._expired(expires):
             return Gate.DROP, DropReason.EXPIRED
-        return self._lanes.gates.judge(app, message.priority)
+        return self._lanes.gates.judge(app, priority)
 
     def _gates_changed(self, frame: bytes) -> None:
         """Tell the supervisor, and let what was held back be taken again, where the gates are open now."""
-        self._forward.append(frame)
+        self._pass_on(frame)
         if not self._lanes.gates.host.energy_saver:
             self._ledger.release_held()
         self._lanes.reconsider_all()
 
     def _hand_on(self, payload: StoredPayload) -> None:
-        delivery = m.Delivery(
-            payload.sequence,
-            self._lanes.channels.get(payload.channel, ""),
-            payload.channel,
-            payload.id,
-            payload.type,
-            payload.body,
-            payload.attempt,
-            payload.expires,
-        )
-        self._forward.append(encode(delivery))
+        sequence, channel, id_, type_, body, attempt, expires = payload
+        self._batches.setdefault(channel, []).append((sequence, id_, type_, body, attempt, expires))
+
+    def _pass_on(self, frame: bytes) -> None:
+        """Let a frame follow the payloads so far."""
+        self._close_batches()
+        self._forward.append(frame)
+
+    def _close_batches(self) -> None:
+        """Make one frame of the payloads of each channel."""
+        for channel, rows in self._batches.items():
+            app = self._lanes.channels.get(channel, "")
+            self._forward.append(encode(m.Deliveries(app, channel, tuple(rows))))  # type: ignore[arg-type]  # plain rows
+        self._batches.clear()
 
     def _bury(self, sequence: int, reason: DropReason, detail: str) -> None:
         self._ledger.bury(sequence, reason, detail, self._clock.wall())
@@ -247,4 +253,4 @@ class PayloadRouter(Actor):
     def _remember(self, id_: str) -> None:
         self._recent[id_] = None
         if len(self._recent) > REMEMBERED:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)

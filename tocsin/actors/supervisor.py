@@ -28,6 +28,9 @@ from tocsin.protocol.values import DropReason, Outcome
 QUEUE_DEPTH = 1024
 """How many payloads may wait for the background work of one app."""
 
+BATCH = 1024
+"""Outcomes that one message carries at most."""
+
 
 class Supervisor(Actor):
     """Owns the payloads that are with an app or wait for its background work."""
@@ -48,6 +51,7 @@ class Supervisor(Actor):
         self._graces = Deadlines(GRACE)
         self._down: list[bytes] = []
         self._up: list[bytes] = []
+        self._settled: list[tuple[object, ...]] = []
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
             Effect.ACTIVATE: self._activate,
@@ -60,18 +64,21 @@ class Supervisor(Actor):
 
     # From the router
 
-    @receives(m.Delivery)
-    def deliver(self, message: m.Delivery, frame: bytes) -> None:
-        """Let a payload go to the app's foreground; its budget begins when it is the first in line."""
-        before = self._tracked.get(message.sequence)
-        if before is not None:  # handed on again while an earlier attempt is still here
-            self._forget(before)
-        tracked = Tracked(message.sequence, message.app, message.channel, message.attempt, message.expires, frame)
-        self._tracked[message.sequence] = tracked
-        line = self._lines.setdefault(message.channel, deque())
-        line.append(tracked)
-        if len(line) == 1:
-            self._budgets.start(tracked, self._clock.monotonic())
+    @receives(m.Deliveries)
+    def deliver(self, message: m.Deliveries, frame: bytes) -> None:
+        """Let payloads go to the app's foreground; the budget of each begins when it is the first in line."""
+        app, channel = message.app, message.channel
+        for row in message.rows:
+            if row[0] in self._tracked:  # handed on again while an earlier attempt is still here
+                self._forget(self._tracked[row[0]])
+        line = self._lines.setdefault(channel, deque())
+        was_empty = not line
+        for row in message.rows:
+            sequence, _, _, _, attempt, expires = row
+            tracked = self._tracked[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
+            line.append(tracked)
+        if was_empty:
+            self._budgets.start(line[0], self._clock.monotonic())
         self._down.append(frame)
 
     @receives(m.HostChanged)
@@ -104,34 +111,38 @@ class Supervisor(Actor):
 
     # From the registry and the apps
 
-    @receives(m.NoSink)
-    def nobody(self, message: m.NoSink, _: bytes) -> None:
-        """There was nobody to take it."""
-        tracked = self._tracked.get(message.sequence)
-        if tracked is None or tracked.phase is Phase.QUEUED:
-            return
-        if tracked.phase in {Phase.CANCELING, Phase.ABORTING}:
-            self._step(tracked, Event.GIVEN_BACK)
-        elif tracked.phase is Phase.OFFERED and self._activatable(tracked.app):
-            self._step(tracked, Event.NOBODY_ACTIVATABLE)
-        else:
-            self._step(tracked, Event.NOBODY)
+    @receives(m.NoSinks)
+    def nobody(self, message: m.NoSinks, _: bytes) -> None:
+        """There was nobody to take them."""
+        for sequence in message.sequences:
+            tracked = self._tracked.get(sequence)
+            if tracked is None or tracked.phase is Phase.QUEUED:
+                continue
+            if tracked.phase in {Phase.CANCELING, Phase.ABORTING}:
+                self._step(tracked, Event.GIVEN_BACK)
+            elif tracked.phase is Phase.OFFERED and self._activatable(tracked.app):
+                self._step(tracked, Event.NOBODY_ACTIVATABLE)
+            else:
+                self._step(tracked, Event.NOBODY)
 
-    @receives(m.Returned)
-    def returned(self, message: m.Returned, _: bytes) -> None:
-        """The app is through with it; handled late is handled all the same."""
-        tracked = self._tracked.get(message.sequence)
-        if tracked is None:
-            if message.outcome is Outcome.HANDLED:
-                self._up.append(encode(m.Settled(message.sequence, "", Outcome.HANDLED, None, "")))
-            return
-        if message.attempt != tracked.attempt and message.outcome is not Outcome.HANDLED:
-            return  # of an earlier attempt, which nobody waits for
-        if message.detail:
-            tracked.detail = message.detail
-        if tracked.reason is None and message.outcome is Outcome.HANDLER_FAILED:
+    @receives(m.Outcomes)
+    def returned(self, message: m.Outcomes, _: bytes) -> None:
+        """The app is through with some; handled late is handled all the same."""
+        for sequence, outcome, detail, attempt in message.rows:
+            tracked = self._tracked.get(sequence)
+            if tracked is None:
+                if outcome == Outcome.HANDLED:
+                    self._settled.append((sequence, "", Outcome.HANDLED, None, ""))
+            elif attempt == tracked.attempt or outcome == Outcome.HANDLED:  # else of an attempt that nobody waits for
+                self._take_outcome(tracked, outcome, detail)
+
+    def _take_outcome(self, tracked: Tracked, outcome: Outcome, detail: str) -> None:
+        if detail:
+            tracked.detail = detail
+        if outcome == Outcome.HANDLER_FAILED and tracked.reason is None:
             tracked.reason = DropReason.HANDLER_FAILED
-        event = returned(tracked.phase, message.outcome, activatable=self._activatable(tracked.app))
+        handled = outcome == Outcome.HANDLED  # then what else the app has does not matter
+        event = returned(tracked.phase, outcome, activatable=not handled and self._activatable(tracked.app))
         if event is not None:
             self._step(tracked, event)
 
@@ -153,7 +164,7 @@ class Supervisor(Actor):
     @receives(m.SinkOpened, m.SinkClosed)
     def pass_up(self, _message: m.SinkOpened | m.SinkClosed, frame: bytes) -> None:
         """What the registry says of sinks is for the router, in order with the outcomes."""
-        self._up.append(frame)
+        self._tell_up(frame)
 
     # From the kernel
 
@@ -182,6 +193,7 @@ class Supervisor(Actor):
 
     async def flush(self) -> None:
         """Outcomes go up before payloads go down: room is made before it is taken."""
+        self._close_settled()
         for frame in self._up:
             self._router.reply(frame)
         self._up.clear()
@@ -192,10 +204,25 @@ class Supervisor(Actor):
 
     def _tell_ready(self, app: str) -> None:
         """Tell the router whether an app's payloads have somewhere to go without a foreground handler."""
-        self._up.append(encode(m.AppReady(app, self._background(app).ready)))
+        self._tell_up(encode(m.AppReady(app, self._background(app).ready)))
+
+    def _tell_up(self, frame: bytes) -> None:
+        """Let a frame follow the outcomes so far."""
+        self._close_settled()
+        self._up.append(frame)
+
+    def _close_settled(self) -> None:
+        """Make frames of the outcomes so far."""
+        for start in range(0, len(self._settled), BATCH):
+            rows = tuple(self._settled[start : start + BATCH])
+            self._up.append(encode(m.Settlements(rows)))  # type: ignore[arg-type]  # plain rows
+        self._settled.clear()
 
     def _background(self, app: str) -> Background:
-        return self._apps.setdefault(app, Background())
+        background = self._apps.get(app)
+        if background is None:
+            background = self._apps[app] = Background()
+        return background
 
     def _activatable(self, app: str) -> bool:
         return self._background(app).activatable
@@ -252,7 +279,7 @@ class Supervisor(Actor):
             self._budgets.start(line[0], self._clock.monotonic())
 
     def _park(self, tracked: Tracked) -> None:
-        self._up.append(encode(m.Parked(tracked.sequence, tracked.channel)))
+        self._tell_up(encode(m.Parked(tracked.sequence, tracked.channel)))
         background = self._background(tracked.app)
         background.queue.append(tracked)
         if len(background.queue) > QUEUE_DEPTH:
@@ -264,7 +291,8 @@ class Supervisor(Actor):
     def _activate(self, tracked: Tracked) -> None:
         background = self._background(tracked.app)
         background.running = tracked
-        self._down.append(encode(m.Activation(tracked.sequence, background.session, tracked.frame)))
+        delivery = encode(m.Deliveries(tracked.app, tracked.channel, (tracked.row,)))
+        self._down.append(encode(m.Activation(tracked.sequence, background.session, delivery)))
 
     def _tell_cancel(self, tracked: Tracked) -> None:
         assert tracked.cancellation is not None  # noqa: S101  # see _cancel
@@ -277,7 +305,7 @@ class Supervisor(Actor):
         dropped = outcome is Outcome.DROPPED
         reason = self._background(tracked.app).drop_reason(tracked) if dropped else None
         detail = tracked.detail if reason is not None else ""
-        self._up.append(encode(m.Settled(tracked.sequence, tracked.channel, outcome, reason, detail)))
+        self._settled.append((tracked.sequence, tracked.channel, outcome, reason, detail))
 
 
 def _earliest(*moments: float | None) -> float | None:

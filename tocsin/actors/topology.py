@@ -44,7 +44,7 @@ FROM_SERVICE: dict[type[m.Message], str] = {
     m.ChannelGranted: "channel_requester",
     m.ChannelRefused: "channel_requester",
     m.ChannelsRevoked: "channel_requester",
-    m.Payload: "payload_router",
+    m.Arrivals: "payload_router",
 }
 """What the service may send, and who takes it."""
 
@@ -66,7 +66,7 @@ FROM_APPS: dict[type[m.Message], str] = {
     m.HostChanged: "payload_router",
     m.AppSettingsChanged: "payload_router",
     m.CancelWork: "payload_router",
-    m.Returned: "supervisor",
+    m.Outcomes: "supervisor",
 }
 """What an app may send, and who takes it."""
 

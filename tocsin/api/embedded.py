@@ -73,19 +73,22 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
 @asynccontextmanager
 async def open_session(platform: Platform, name: str) -> AsyncIterator[Session]:
     """Let an app into a platform; on leaving, its handlers finish or are cancelled."""
-    async with task_group() as tasks:
-        mailbox = Mailbox(name)
-        platform.sessions.add(mailbox)
-        session = Session(platform, mailbox, tasks)
-        tasks.start_soon(session.run, name=f"session {name}")
-        try:
-            yield session
-        finally:
-            with anyio.CancelScope(shield=True):  # bounded by CLOSE_GRACE
-                await session.close()
-            platform.sessions.remove(name)
-            mailbox.abandon()
-            tasks.cancel_scope.cancel()
+    mailbox = Mailbox(name)
+    session = Session(platform, mailbox)
+    try:
+        async with task_group() as tasks:
+            platform.sessions.add(mailbox)
+            session.start(tasks)
+            try:
+                yield session
+            finally:
+                with anyio.CancelScope(shield=True):  # bounded by CLOSE_GRACE
+                    await session.close()
+                platform.sessions.remove(name)
+                mailbox.abandon()
+                tasks.cancel_scope.cancel()
+    finally:
+        session.tell_outcomes()  # those of handlers that were cancelled in the end
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -49,12 +49,12 @@ class Receiver:
         self._arrived = anyio.Event()
         self._closing = False
 
-    def offer(self, delivery: Delivery) -> None:
-        """Take a payload; with nobody to handle it, it goes back at once."""
+    def offer(self, deliveries: Sequence[Delivery]) -> None:
+        """Take payloads; with nobody to handle them, they go back at once."""
+        self._waiting.extend(deliveries)
         if self._closing or not self.handlers:
-            self._report(Returned(delivery.sequence, Outcome.RETURNED, "", delivery.attempt))
+            self.give_back()
         else:
-            self._waiting.append(delivery)
             self._arrived.set()
 
     def give_back(self) -> None:

@@ -15,14 +15,18 @@ from tocsin.api.background import BackgroundWork
 from tocsin.api.receiver import PushHandler, Receiver
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
-from tocsin.protocol.codec import decode
+from tocsin.protocol.codec import decode_own
 from tocsin.protocol.values import Outcome
+from tocsin.tasks import task_group
 
 ASK_TIMEOUT = 30.0
 """Seconds within which the platform must answer a question."""
 
 CLOSE_GRACE = 0.5
 """Seconds that a handler has to finish when its app closes the session; then it is cancelled."""
+
+BATCH = 1024
+"""Outcomes that one message carries at most."""
 
 
 class Port(Protocol):
@@ -60,16 +64,19 @@ class Listener(Protocol):
 class Session:
     """One app's mailbox, its open questions, and the receivers of its channels."""
 
-    def __init__(self, port: Port, mailbox: Mailbox, tasks: TaskGroup) -> None:
+    _tasks: TaskGroup
+
+    def __init__(self, port: Port, mailbox: Mailbox) -> None:
         self.port = port
         self.name = mailbox.name
         self._mailbox = mailbox
-        self._tasks = tasks
         self._next_number = 1
         self._answers: dict[int, m.Message] = {}
         self._asked: dict[int, anyio.Event] = {}
         self._listeners: dict[int, Listener] = {}
         self._receivers: dict[str, Receiver] = {}
+        self._outcomes: list[m.Returned] = []
+        self._reported = anyio.Event()
         self._working = 0
         self._idle = anyio.Event()
         self._lost: set[str] = set()
@@ -83,7 +90,7 @@ class Session:
         self.on_renewed: Callable[[m.ChannelRenewed], None] | None = None
         """Called with a channel that came without having been asked for."""
         self._takes: dict[type[m.Message], Callable[[Any], None]] = {
-            m.Delivery: self._deliver,
+            m.Deliveries: self._deliver,
             m.Activation: self._activate,
             m.CancelDelivery: self._cancel,
             m.AbortDelivery: self._abort,
@@ -95,6 +102,11 @@ class Session:
             m.ChannelRenewed: self._channel_renewed,
             m.ActorRestarted: self._peer_restarted,
         }
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Begin to take what comes, and to run handlers, in these tasks."""
+        self._tasks = tasks
+        tasks.start_soon(self._run, name=f"session {self.name}")
 
     def number(self) -> int:
         """Return a number for the next question."""
@@ -110,6 +122,7 @@ class Session:
         answered = self._asked[number] = anyio.Event()
         if then is not None:
             self._when_done[number] = then
+        self.tell_outcomes()
         try:
             with anyio.fail_after(ASK_TIMEOUT):
                 await self.port.post(question)
@@ -141,12 +154,12 @@ class Session:
             raise errors.ChannelClosed("the channel is closed; request another")
         receiver = self._receivers.get(channel)
         if receiver is None:
-            receiver = self._receivers[channel] = self._start(Receiver(channel, self.port.answer, self._tasks))
+            receiver = self._receivers[channel] = self._start(Receiver(channel, self.report, self._tasks))
         token = self.number()
         receiver.handlers[token] = handler
         if len(receiver.handlers) == 1:
             # In the lane that detaching takes, where nothing waits: else the one could overtake the other.
-            self.port.answer(m.AttachSink(self.name, token, channel))
+            self.say(m.AttachSink(self.name, token, channel))
         return token
 
     def detach(self, channel: str, token: int) -> None:
@@ -158,7 +171,7 @@ class Session:
         if receiver is None or receiver.handlers.pop(token, None) is None:
             raise errors.NotFound(f"no handler of this channel has the token {token}")
         if not receiver.handlers:
-            self.port.answer(m.DetachSink(self.name, token, channel))
+            self.say(m.DetachSink(self.name, token, channel))
             receiver.give_back()
 
     async def close_channel(self, app: str, channel: str) -> None:
@@ -182,19 +195,48 @@ class Session:
         """Note that a channel was closed or revoked."""
         self._lost.add(channel)
 
-    async def run(self) -> None:
+    def report(self, returned: m.Returned) -> None:
+        """Note an outcome; those of one moment go up together."""
+        if not self._outcomes:
+            self._reported.set()
+        self._outcomes.append(returned)
+
+    def say(self, message: m.Message) -> None:
+        """Tell the platform, behind all outcomes so far."""
+        self.tell_outcomes()
+        self.port.answer(message)
+
+    def tell_outcomes(self) -> None:
+        """Tell the platform of all outcomes so far."""
+        outcomes, self._outcomes = self._outcomes, []
+        for start in range(0, len(outcomes), BATCH):
+            self.port.answer(m.Outcomes(tuple(outcomes[start : start + BATCH])))
+
+    async def _run(self) -> None:
         """Take what comes, until the mailbox is closed."""
+        async with task_group() as tasks:
+            tasks.start_soon(self._tell_outcomes_of_each_moment)
+            await self._take_in()
+            tasks.cancel_scope.cancel()
+
+    async def _tell_outcomes_of_each_moment(self) -> None:
+        while True:
+            await self._reported.wait()
+            self._reported = anyio.Event()
+            self.tell_outcomes()
+
+    async def _take_in(self) -> None:
         try:
             while True:
                 for frame in await self._mailbox.batch():
-                    message = decode(frame)
+                    message = decode_own(frame)
                     self._takes[type(message)](message)
         except EndOfStream:
             return
 
     async def close(self) -> None:
         """Give back what no handler has begun with, and let those that run finish, for ``CLOSE_GRACE`` at most."""
-        self.port.answer(m.LeaveSession(self.name))
+        self.say(m.LeaveSession(self.name))
         for receiver in self._all_receivers():
             receiver.close()
         if self._working:
@@ -207,7 +249,7 @@ class Session:
         return receiver
 
     def _start_background(self) -> Receiver:
-        return self._start(Receiver("background work", self.port.answer, self._tasks, background=True))
+        return self._start(Receiver("background work", self.report, self._tasks, background=True))
 
     def _all_receivers(self) -> list[Receiver]:
         background = self.background.receiver
@@ -222,20 +264,21 @@ class Session:
             if not self._working:
                 self._idle.set()
 
-    def _deliver(self, delivery: m.Delivery) -> None:
-        receiver = self._receivers.get(delivery.channel)
-        if receiver is None:
-            self.port.answer(m.Returned(delivery.sequence, Outcome.RETURNED, "", delivery.attempt))
-        else:
-            receiver.offer(delivery)
+    def _deliver(self, message: m.Deliveries) -> None:
+        self._offer(self._receivers.get(message.channel), message)
 
     def _activate(self, message: m.Activation) -> None:
-        delivery = decode(message.delivery)
-        if self.background.receiver is None or not isinstance(delivery, m.Delivery):
-            attempt = delivery.attempt if isinstance(delivery, m.Delivery) else 0
-            self.port.answer(m.Returned(message.sequence, Outcome.RETURNED, "", attempt))
+        deliveries = decode_own(message.delivery)
+        assert isinstance(deliveries, m.Deliveries)  # noqa: S101  # the supervisor has made it
+        self._offer(self.background.receiver, deliveries)
+
+    def _offer(self, receiver: Receiver | None, message: m.Deliveries) -> None:
+        deliveries = [m.Delivery._make(row) for row in message.rows]
+        if receiver is not None:
+            receiver.offer(deliveries)
         else:
-            self.background.receiver.offer(delivery)
+            for delivery in deliveries:
+                self.report(m.Returned(delivery.sequence, Outcome.RETURNED, "", delivery.attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:
         for receiver in self._all_receivers():
@@ -276,9 +319,9 @@ class Session:
                 receiver.give_back()  # it is being handed on again
             for channel, receiver in self._receivers.items():
                 if receiver.handlers:
-                    self.port.answer(m.AttachSink(self.name, 0, channel))
+                    self.say(m.AttachSink(self.name, 0, channel))
             for question in self.background.questions():
-                self.port.answer(question)
+                self.say(question)
         elif message.actor == "payload_router":
             for statement in self.statements.values():
                 self.port.answer(statement)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from anyio.lowlevel import checkpoint
-from attrs import Factory, astuple, define, evolve
+from attrs import Factory, define, evolve
 
 from tocsin.persistence.store import (
     REMEMBERED,
@@ -21,7 +23,7 @@ from tocsin.persistence.store import (
 )
 from tocsin.protocol.errors import StateUnavailable
 
-_MAY_BE_TAKEN, _PARKED, _HELD = 1, 2, 3
+_PARKED, _HELD = 2, 3
 _FORGET_EVERY = 1024
 
 
@@ -35,7 +37,10 @@ class MemoryStore:
     _requests: dict[tuple[str, str], StoredRequest] = Factory(dict)
     _ids: dict[int, str] = Factory(dict)
     _open: dict[int, StoredPayload] = Factory(dict)
-    _standing: dict[int, int] = Factory(dict)
+    _back: dict[int, int] = Factory(dict)
+    """How open payloads stand that may not be taken: parked or held."""
+    _numbers: dict[str, list[int]] = Factory(dict)
+    """The sequence numbers of each channel in order; those that have ended are taken out now and then."""
     _dead: dict[int, DeadLetter] = Factory(dict)
     _ended: int = 0
 
@@ -106,15 +111,18 @@ class MemoryStore:
         :raises StateUnavailable: a sequence number was accepted before.
         """
         await checkpoint()
-        accepted = {payload.sequence: payload for payload in changes.accepted}
-        if len(accepted) < len(changes.accepted) or not accepted.keys().isdisjoint(self._ids):
+        numbers = {payload.sequence for payload in changes.accepted}
+        if len(numbers) < len(changes.accepted) or any(number in self._ids for number in numbers):
             raise StateUnavailable("the store in memory cannot be used: a sequence number was accepted before")
-        self._ids |= {payload.sequence: payload.id for payload in changes.accepted}
-        self._open |= accepted
-        self._standing |= dict.fromkeys(accepted, _MAY_BE_TAKEN)
-        moved = (changes.held, changes.parked, changes.released)
-        for sequences, standing in zip(moved, (_HELD, _PARKED, _MAY_BE_TAKEN), strict=True):
-            self._standing |= {sequence: standing for sequence in sequences if sequence in self._open}
+        for payload in changes.accepted:
+            sequence, channel, id_, *_ = payload
+            self._ids[sequence] = id_
+            self._open[sequence] = payload
+            self._place(channel, sequence)
+        for sequences, standing in ((changes.held, _HELD), (changes.parked, _PARKED)):
+            self._back |= {sequence: standing for sequence in sequences if sequence in self._open}
+        for sequence in changes.released:
+            self._back.pop(sequence, None)
         for dead in changes.dead:
             if dead.sequence in self._open:
                 self._dead.setdefault(dead.sequence, _letter(self._open[dead.sequence], dead))
@@ -124,7 +132,7 @@ class MemoryStore:
         """Let all payloads that are held, or also those that are parked, be taken again."""
         await checkpoint()
         freed = {_PARKED, _HELD} if parked else {_HELD}
-        self._standing |= {number: _MAY_BE_TAKEN for number, standing in self._standing.items() if standing in freed}
+        self._back = {number: standing for number, standing in self._back.items() if standing not in freed}
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return the newest dead payloads, the newest first."""
@@ -141,9 +149,10 @@ class MemoryStore:
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         await checkpoint()
-        waiting = [number for number, how in self._standing.items() if how == _MAY_BE_TAKEN and number > after]
-        found = [number for number in sorted(waiting) if self._open[number].channel == channel]
-        taken = [evolve(self._open[number], attempt=self._open[number].attempt + 1) for number in found[:limit]]
+        numbers = self._numbers.get(channel, [])
+        behind = islice(numbers, bisect_right(numbers, after), None)
+        found = islice((number for number in behind if number in self._open and number not in self._back), limit)
+        taken = [payload._replace(attempt=payload.attempt + 1) for payload in map(self._open.__getitem__, found)]
         self._open |= {payload.sequence: payload for payload in taken}
         return taken
 
@@ -156,14 +165,24 @@ class MemoryStore:
         """Take payloads out; their ids are remembered for a while."""
         for sequence in sequences:
             self._open.pop(sequence, None)
-            self._standing.pop(sequence, None)
+            self._back.pop(sequence, None)
         self._ended += len(sequences)
         if self._ended >= _FORGET_EVERY:
             self._ended = 0
             oldest = max(self._ids, default=0) - REMEMBERED
             self._ids = {number: id_ for number, id_ in self._ids.items() if number > oldest or number in self._open}
+            for channel, numbers in self._numbers.items():
+                self._numbers[channel] = [number for number in numbers if number in self._open]
+
+    def _place(self, channel: str, sequence: int) -> None:
+        """Note a number; they come in order, but nobody has promised it."""
+        numbers = self._numbers.setdefault(channel, [])
+        if not numbers or sequence > numbers[-1]:
+            numbers.append(sequence)
+        else:
+            insort(numbers, sequence)
 
 
 def _letter(payload: StoredPayload, dead: DeadPayload) -> DeadLetter:
-    number, channel, id_, type_, body, attempt, _ = astuple(payload)
+    number, channel, id_, type_, body, attempt, _ = payload
     return DeadLetter(number, "", channel, id_, str(type_), body, attempt, str(dead.reason), dead.detail, dead.at)

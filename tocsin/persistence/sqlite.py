@@ -20,7 +20,6 @@ from tocsin.persistence.store import (
     StoredPayload,
     StoredRequest,
 )
-from tocsin.protocol.values import NotificationType
 
 MIGRATIONS = (
     (
@@ -165,8 +164,7 @@ class SqliteStore:
         """Change the inbox in one transaction."""
         statements: list[Statement] = []
         if changes.accepted:
-            rows = [(p.sequence, p.channel, p.id, str(p.type), p.body, p.attempt, p.expires) for p in changes.accepted]
-            statements.append((_ACCEPT, rows))
+            statements.append((_ACCEPT, changes.accepted))
         moved = [(_HELD, sequence) for sequence in changes.held]
         moved += [(_PARKED, sequence) for sequence in changes.parked]
         moved += [(_MAY_BE_TAKEN, sequence) for sequence in changes.released]
@@ -203,10 +201,7 @@ class SqliteStore:
         if rows:
             taken = [(row[5], row[0]) for row in rows]
             await self._database.write(("UPDATE inbox SET attempt = ? WHERE sequence = ?", taken))
-        return [
-            StoredPayload(sequence, name, id_, NotificationType(kind), body, attempt, expires)
-            for sequence, name, id_, kind, body, attempt, expires in rows
-        ]
+        return [StoredPayload._make(row) for row in rows]
 
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import frozen
 
@@ -24,8 +24,7 @@ class StoredChannel:
     expires: float
 
 
-@frozen
-class StoredPayload:
+class StoredPayload(NamedTuple):
     """A payload in the inbox; ``attempt`` counts how often it was handed on, this time included."""
 
     sequence: int

@@ -6,15 +6,16 @@ before each wait; a failed request is a result, not an exception.
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import auto
 from uuid import UUID
 
 from attrs import define
 
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.machine import Label
 
 
-class Phase(Enum):
+class Phase(Label):
     """Where a request stands."""
 
     NEW = auto()
@@ -30,7 +31,7 @@ class Phase(Enum):
     CANCELED = auto()
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to a request."""
 
     BEGIN_ONLINE = auto()
@@ -49,7 +50,7 @@ class Event(Enum):
     CANCEL = auto()
 
 
-class Effect(Enum):
+class Effect(Label):
     """What the requester has to do."""
 
     REPORT_PROGRESS = auto()

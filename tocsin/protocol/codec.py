@@ -1,32 +1,37 @@
 """Messages to frames and back; every decoder is bounded.
 
-A frame is one msgpack array. A binary WebSocket message carries one or more frames one after the other, as does the
-memory between two actors: whoever holds a frame may pass it on without decoding it.
+A frame is one msgpack array. A binary WebSocket message carries one or more frames one after the other: whoever holds a
+frame may pass it on without decoding it. What comes from outside is checked field by field at the door (:func:`decode`,
+:func:`decode_chunk`); behind it the rows of a batch are taken as they are (:func:`decode_own`).
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum, IntEnum, StrEnum
 from functools import partial
+from itertools import product
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
-from attrs import AttrsInstance, fields, frozen
+from attrs import AttrsInstance, evolve, fields, frozen
 from cattrs import Converter
 from msgpack import Packer, Unpacker, unpackb
 from msgpack.exceptions import ExtraData, UnpackException
 
 from tocsin.protocol.errors import FrameError
-from tocsin.protocol.messages import MESSAGES, Message
+from tocsin.protocol.messages import MESSAGES, Arrival, Arrivals, Message, Payload
 
 MAX_FRAME = 64 * 1024
 """Bytes of one frame at most: the largest payload with room for what surrounds it."""
 
 MAX_CHUNK = 1024 * 1024
 """Bytes of one transport message at most."""
+
+MAX_OWN_FRAME = 16 * 1024 * 1024
+"""Bytes of one text or body in a frame of this process's own making at most: a batch may be carried within another frame."""
 
 _LIMITS: dict[str, Any] = {
     "use_list": False,
@@ -75,6 +80,7 @@ def _converter() -> Converter:
         converter.register_structure_hook(mixed, _member)
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_factory(_is_tuple, partial(_tuple_of, converter))
+    converter.register_structure_hook_factory(_is_row, partial(_row_hook, converter))
     return converter
 
 
@@ -97,6 +103,68 @@ def _tuple_of(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
 
 
 @frozen
+class _Rows:
+    """How the rows of a batch are checked: by the types of a row, all at once, then by what a type does not say."""
+
+    name: str
+    hooks: tuple[tuple[Callable[[Any, Any], Any], Any], ...]
+    types: frozenset[tuple[type, ...]]
+    more: tuple[tuple[int, Callable[[Any], bool]], ...]
+
+    def check(self, row: Any) -> None:
+        """Raise TypeError or ValueError where a row is not what it should be; what is right stays as it came."""
+        if type(row) is tuple and tuple(map(type, row)) in self.types:
+            for place, is_right in self.more:
+                if not is_right(row[place]):
+                    break
+            else:
+                return
+        if type(row) is not tuple or len(row) != len(self.hooks):
+            raise TypeError(f"{self.name} has {len(self.hooks)} fields")
+        for (hook, kind), value in zip(self.hooks, row, strict=True):
+            hook(value, kind)  # one of them says what is wrong
+        raise TypeError(f"this is no {self.name}")
+
+
+def _rows(converter: Converter, name: str, hints: dict[str, Any]) -> _Rows:
+    """Build the check of rows with these fields: scalars and enumerations, each of which may be optional."""
+    allowed: list[set[type]] = []
+    more: list[tuple[int, Callable[[Any], bool]]] = []
+    for place, kind in enumerate(hints.values()):
+        plain = next(each for each in get_args(kind) or (kind,) if each is not NoneType)
+        if issubclass(plain, Enum):
+            values = frozenset(member.value for member in plain) | ({None} if plain is not kind else frozenset())
+            more.append((place, values.__contains__))
+            types: set[type] = {int if issubclass(plain, int) else str}
+        elif plain is float:
+            more.append((place, _is_number))
+            types = {int, float}
+        else:
+            types = {plain}
+        allowed.append(types | ({NoneType} if plain is not kind else set()))
+    hooks = tuple((converter.get_structure_hook(kind), kind) for kind in hints.values())
+    return _Rows(name, hooks, frozenset(product(*allowed)), tuple(more))
+
+
+def _is_number(value: float | None) -> bool:
+    return value is None or isfinite(value)
+
+
+def _is_row(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def _row_hook(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
+    rows = _rows(converter, kind.__name__, get_type_hints(kind))
+
+    def check(value: Any, _: Any) -> Any:
+        rows.check(value)
+        return value
+
+    return check
+
+
+@frozen
 class _Shape:
     """How one class of message is taken apart and put together."""
 
@@ -104,6 +172,8 @@ class _Shape:
     tag: int
     pick: Callable[[Any], tuple[Any, ...]]
     hooks: tuple[tuple[Callable[[Any, Any], Any], Any], ...]
+    batch: bool
+    """Whether its last field is rows."""
 
 
 def _shape(converter: Converter, tag: int, cls: type[Message]) -> _Shape:
@@ -111,7 +181,7 @@ def _shape(converter: Converter, tag: int, cls: type[Message]) -> _Shape:
     names = tuple(field.name for field in fields(cast(type[AttrsInstance], cls)))
     kinds: list[type | UnionType] = [hints[name] for name in names]
     hooks = tuple((converter.get_structure_hook(kind), kind) for kind in kinds)
-    return _Shape(cls, tag, _picker(names), hooks)
+    return _Shape(cls, tag, _picker(names), hooks, batch=names[-1:] == ("rows",))
 
 
 def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -123,6 +193,7 @@ def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 _CONVERTER = _converter()
+_ARRIVAL = _rows(_CONVERTER, "Arrival", get_type_hints(Arrival))
 _SHAPES = {tag: _shape(_CONVERTER, tag, cls) for tag, cls in MESSAGES.items()}
 _PACKER = Packer(autoreset=True)  # holds no state between calls, and a call never yields
 
@@ -137,20 +208,88 @@ def encode(message: Message) -> bytes:
 def decode(frame: bytes) -> Message:
     """Decode one frame.
 
+    The rows of a batch are plain tuples, in which a member of an enumeration is its value.
+
     :raises FrameError: the bytes are no message; the text says why.
     """
     if len(frame) > MAX_FRAME:
         raise FrameError(f"a frame of {len(frame)} bytes is longer than {MAX_FRAME}")
+    values = _unpack(frame)
+    return _build(_shape_of(values), values)
+
+
+def decode_own(frame: bytes) -> Message:
+    """Decode a frame that was made, or checked, in this process: the fields of a batch are not looked at again.
+
+    Its length is not limited: a batch has as many rows as its maker gave it.
+
+    :raises FrameError: as :func:`decode`.
+    """
+    values = _unpack(frame)
+    shape = _shape_of(values)
+    return shape.cls(*values[1:]) if shape.batch else _build(shape, values)
+
+
+def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
+    """Decode all frames of a transport message, each with its bytes; payloads that come one after the other become one batch.
+
+    :raises FrameError: one of them is no message, or it does not end with the end of one.
+    """
+    found: list[tuple[Message, bytes]] = []
+    arrivals: list[tuple[Any, ...]] = []
+
+    def gather() -> None:
+        if arrivals:
+            batch = Arrivals(tuple(arrivals))  # type: ignore[arg-type]  # rows are plain tuples behind the door
+            found.append((batch, encode(batch)))
+            arrivals.clear()
+
+    for frame, values in _frames(chunk):
+        if type(values) is tuple and values[:1] == (Payload.TAG,):
+            row = values[1:]
+            try:
+                _ARRIVAL.check(row)
+            except (TypeError, ValueError) as wrong:
+                raise FrameError(f"a field of Payload is of the wrong kind: {wrong}") from None
+            arrivals.append(row)
+        else:
+            gather()
+            found.append((_build(_shape_of(values), values), frame))
+    gather()
+    return found
+
+
+def rows_apart(message: Message) -> list[Message]:
+    """Take a batch apart into batches of one row; anything else is returned as it is."""
+    if not _SHAPES[message.TAG].batch:
+        return [message]
+    batch: Any = message
+    return [evolve(batch, rows=(row,)) for row in batch.rows]
+
+
+def _unpack(frame: bytes) -> Any:
     try:
-        values = unpackb(frame, **_LIMITS)
+        # The limits stand here once more: passing a dict of them would cost as much as unpacking.
+        return unpackb(
+            frame,
+            use_list=False,
+            max_str_len=16384,
+            max_bin_len=MAX_OWN_FRAME,
+            max_array_len=4096,
+            max_map_len=0,
+            max_ext_len=0,
+        )
     except _BROKEN as broken:
         raise FrameError(f"not a msgpack array within the limits: {_reason(broken)}") from None
+
+
+def _shape_of(values: Any) -> _Shape:
     if type(values) is not tuple or not values or type(values[0]) is not int:
         raise FrameError("a frame is an array that begins with its tag")
     shape = _SHAPES.get(values[0])
     if shape is None:
         raise FrameError(f"no message has the tag {values[0]}")
-    return _build(shape, values)
+    return shape
 
 
 def _reason(broken: BaseException) -> str:
@@ -168,22 +307,27 @@ def _build(shape: _Shape, values: tuple[Any, ...]) -> Message:
 
 
 def split(chunk: bytes) -> list[bytes]:
-    """Cut a transport message into its frames without decoding them.
+    """Cut a transport message into its frames.
 
     :raises FrameError: it is too long, or does not end with the end of a frame.
     """
+    return [frame for frame, _ in _frames(chunk)]
+
+
+def _frames(chunk: bytes) -> Iterator[tuple[bytes, Any]]:
+    """Unpack what a transport message holds, each value with its bytes."""
     if len(chunk) > MAX_CHUNK:
         raise FrameError(f"a message of {len(chunk)} bytes is longer than {MAX_CHUNK}")
     unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
     unpacker.feed(chunk)
-    frames = []
     start = 0
-    try:
-        while start < len(chunk):
-            unpacker.skip()
-            end = unpacker.tell()
-            frames.append(chunk[start:end])
-            start = end
-    except _BROKEN as broken:
-        raise FrameError(f"not a sequence of msgpack arrays within the limits: {_reason(broken)}") from None
-    return frames
+    while start < len(chunk):
+        try:
+            values = unpacker.unpack()
+        except _BROKEN as broken:
+            raise FrameError(f"not a sequence of msgpack arrays within the limits: {_reason(broken)}") from None
+        end = unpacker.tell()
+        if end - start > MAX_FRAME:
+            raise FrameError(f"a frame of {end - start} bytes is longer than {MAX_FRAME}")
+        yield chunk[start:end], values
+        start = end

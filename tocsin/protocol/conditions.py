@@ -93,10 +93,24 @@ class Gates:
 
     host: HostState = Factory(HostState)
     settings: dict[str, AppSettings] = Factory(dict)
+    _verdicts: dict[tuple[str, int], tuple[Gate, DropReason | None]] = Factory(dict)
+
+    def set_host(self, host: HostState) -> None:
+        """Judge by this state of the machine from now on."""
+        self.host = host
+        self._verdicts.clear()
+
+    def set_settings(self, app: str, settings: AppSettings) -> None:
+        """Judge by what the user has decided for an app from now on."""
+        self.settings[app] = settings
+        self._verdicts.clear()
 
     def judge(self, app: str, priority: int) -> tuple[Gate, DropReason | None]:
         """Send a payload of an app through the gates."""
-        return judge(self.host, self.settings.get(app, _DEFAULT), priority)
+        verdict = self._verdicts.get((app, priority))
+        if verdict is None:
+            verdict = self._verdicts[app, priority] = judge(self.host, self.settings.get(app, _DEFAULT), priority)
+        return verdict
 
     def holds(self, app: str) -> bool:
         """Tell whether all that waits for an app is held back."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import auto
 
 from attrs import field, frozen, validators
 
+from tocsin.protocol.machine import Label
 
-class Phase(Enum):
+
+class Phase(Label):
     """Where the connection stands."""
 
     DOWN = auto()
@@ -17,7 +19,7 @@ class Phase(Enum):
     CLOSED = auto()
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to it."""
 
     ATTEMPT = auto()
@@ -27,7 +29,7 @@ class Event(Enum):
     CLOSE = auto()
 
 
-class Effect(Enum):
+class Effect(Label):
     """What its driver has to do."""
 
     OPEN_WIRE = auto()

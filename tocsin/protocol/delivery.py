@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import auto
+from typing import Any
 
 from attrs import define
 
 from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.machine import Label
 from tocsin.protocol.values import DropReason, Outcome
 
 
-class Phase(Enum):
+class Phase(Label):
     """Where a payload stands."""
 
     OFFERED = auto()
@@ -31,7 +33,7 @@ class Phase(Enum):
     DEAD = auto()
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to it; ``..._ACTIVATABLE`` where the app has an activator that may take it next."""
 
     HANDLED = auto()
@@ -51,7 +53,7 @@ class Event(Enum):
     ABORTED = auto()
 
 
-class Effect(Enum):
+class Effect(Label):
     """What the supervisor has to do."""
 
     PARK = auto()
@@ -109,14 +111,17 @@ OUTCOMES = {
 
 @define(eq=False)
 class Tracked:
-    """What the supervisor knows of a payload; ``deadline`` on the loop's clock, 0 while none runs."""
+    """What the supervisor knows of a payload; ``deadline`` on the loop's clock, 0 while none runs.
+
+    ``row`` is the payload as it came, a row of :class:`tocsin.protocol.messages.Deliveries`.
+    """
 
     sequence: int
     app: str
     channel: str
     attempt: int
     expires: float | None
-    frame: bytes
+    row: Any
     phase: Phase = Phase.OFFERED
     deadline: float = 0.0
     reason: DropReason | None = None
@@ -130,14 +135,14 @@ def returned(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event | No
     Handled late is handled all the same: while it waits for the background, and while it is being cut off.
     """
     if phase is Phase.QUEUED:
-        return Event.HANDLED if outcome is Outcome.HANDLED else None
-    if outcome is Outcome.RETURNED:
+        return Event.HANDLED if outcome == Outcome.HANDLED else None
+    if outcome == Outcome.RETURNED:
         return Event.GIVEN_BACK
     if phase is Phase.ACTIVATED:
-        return Event.FAILED if outcome is Outcome.HANDLER_FAILED else Event.COMPLETED
-    if outcome is Outcome.HANDLED:
+        return Event.FAILED if outcome == Outcome.HANDLER_FAILED else Event.COMPLETED
+    if outcome == Outcome.HANDLED:
         return Event.HANDLED
     if phase in {Phase.CANCELING, Phase.ABORTING}:
-        refused = Event.FAILED if outcome is Outcome.HANDLER_FAILED else Event.REFUSED
+        refused = Event.FAILED if outcome == Outcome.HANDLER_FAILED else Event.REFUSED
         return Event.ABORTED if phase is Phase.ABORTING else refused
     return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED

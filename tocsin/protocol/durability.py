@@ -6,12 +6,14 @@ opened anew, what it holds is brought to disk, and its commit counter is asked; 
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import auto
 
 from attrs import field, frozen, validators
 
+from tocsin.protocol.machine import Label
 
-class Phase(Enum):
+
+class Phase(Label):
     """What is known of the last group."""
 
     SOUND = auto()
@@ -22,7 +24,7 @@ class Phase(Enum):
     """Nothing can be written any more."""
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to it."""
 
     COMMITTED = auto()
@@ -37,7 +39,7 @@ class Event(Enum):
     CLOSE = auto()
 
 
-class Effect(Enum):
+class Effect(Label):
     """What the writer has to do."""
 
     SETTLE = auto()

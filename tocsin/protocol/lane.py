@@ -7,17 +7,17 @@ window has room again: memory is bounded by the window, whatever is stored.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum, auto
+from enum import auto
 
 from attrs import define
 
-from tocsin.protocol.machine import step
+from tocsin.protocol.machine import Label, step
 
-WINDOW = 64
+WINDOW = 512
 """How many payloads of one channel may be on their way at a time."""
 
 
-class Phase(Enum):
+class Phase(Label):
     """Where a lane stands."""
 
     CLOSED = auto()
@@ -30,7 +30,7 @@ class Phase(Enum):
     """Payloads came back unhandled: when nothing is on its way any more, the lane begins again with the first."""
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to a lane."""
 
     OPENED = auto()
@@ -46,7 +46,7 @@ class Event(Enum):
     """Nothing is on its way any more."""
 
 
-class Effect(Enum):
+class Effect(Label):
     """What happens to the cursor."""
 
     REWIND = auto()
@@ -129,7 +129,8 @@ class Lane:
         self.in_flight -= 1
         if came_back:
             self._step(Event.CAME_BACK)
-        self._look_whether_empty()
+        if self.in_flight == 0:
+            self._step(Event.EMPTIED)
 
     def _hand_on(self, sequence: int) -> None:
         self.cursor = sequence

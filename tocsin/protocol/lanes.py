@@ -5,9 +5,9 @@ from __future__ import annotations
 from attrs import Factory, define
 
 from tocsin.protocol.conditions import Gates
-from tocsin.protocol.lane import Lane
+from tocsin.protocol.lane import Lane, Phase
 
-MAX_IN_FLIGHT = 1024
+MAX_IN_FLIGHT = 4096
 """How many payloads of all channels together may be between the router and their handlers."""
 
 
@@ -105,7 +105,8 @@ class Lanes:
         if lane is None:
             return False
         lane.settle(came_back=came_back)
-        self._feed(lane)
+        if lane.phase is Phase.BEHIND:
+            self._feed(lane)
         return True
 
     def all_came_back(self) -> list[str]:

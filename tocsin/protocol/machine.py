@@ -11,6 +11,15 @@ E = TypeVar("E", bound=Enum)
 F = TypeVar("F", bound=Enum)
 
 
+class Label(Enum):
+    """A phase, an event or an effect: an enumeration whose members are hashed as the objects that they are.
+
+    A step looks its pair up in the table; hashing by name, as enumerations do, would cost more than all the rest of it.
+    """
+
+    __hash__ = object.__hash__
+
+
 class IllegalEvent(Exception):
     """An event came that the table does not allow in this phase; nothing was changed.
 

@@ -8,18 +8,19 @@ that fails leaves the first one alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, auto
+from enum import auto
 from uuid import UUID
 
 from attrs import define
 
 from tocsin.protocol.activation import Activators, parse_activators
 from tocsin.protocol.errors import InvalidArgument, NotFound
+from tocsin.protocol.machine import Label
 
 NULL_CLSID = UUID(int=0)
 
 
-class Phase(Enum):
+class Phase(Label):
     """Where one activator of an app stands."""
 
     ABSENT = auto()
@@ -29,7 +30,7 @@ class Phase(Enum):
     """Registered by a process that lives."""
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to it."""
 
     RESTORED = auto()
@@ -42,7 +43,7 @@ class Event(Enum):
     """The process that registered it has left: a class that only it served goes with it."""
 
 
-class Effect(Enum):
+class Effect(Label):
     """What the registry has to do."""
 
     KEEP = auto()

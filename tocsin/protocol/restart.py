@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum, auto
+from enum import auto
 
 from attrs import field, frozen, validators
 
+from tocsin.protocol.machine import Label
 
-class Phase(Enum):
+
+class Phase(Label):
     """Where an actor stands."""
 
     STARTING = auto()
@@ -17,7 +19,7 @@ class Phase(Enum):
     GIVEN_UP = auto()
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to it."""
 
     STARTED = auto()
@@ -26,7 +28,7 @@ class Event(Enum):
     DRAINED = auto()
 
 
-class Effect(Enum):
+class Effect(Label):
     """What its runner has to do."""
 
     SERVE = auto()

@@ -6,14 +6,15 @@ with jitter and the service's ``Retry-After`` added.
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import auto
 
 from attrs import field, frozen, validators
 
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.machine import Label
 
 
-class Phase(Enum):
+class Phase(Label):
     """Where the schedule of one request stands."""
 
     IDLE = auto()
@@ -21,7 +22,7 @@ class Phase(Enum):
     ENDED = auto()
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to it."""
 
     FAILED = auto()
@@ -32,7 +33,7 @@ class Event(Enum):
     FORGOTTEN = auto()
 
 
-class Effect(Enum):
+class Effect(Label):
     """What the scheduler has to do."""
 
     SET_ALARM = auto()

@@ -9,7 +9,7 @@ from typing import Protocol
 import anyio
 from attrs import frozen
 
-from tocsin.protocol.codec import decode, encode, split
+from tocsin.protocol.codec import decode, decode_chunk, encode, split
 from tocsin.protocol.connection import TABLE, Effect, Event, Phase, ReconnectPolicy
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.hresult import HResult
@@ -81,8 +81,7 @@ class DeviceConnection:
         try:
             async with self._dial() as wire:
                 self._step(Event.OPENED)
-                early = await self._greet(wire)
-                await self._exchange(wire, early)
+                await self._exchange(wire, await self._greet(wire))
         except* WireBroken as broken:
             reason = _first(broken)
         except* ProtocolViolation as violation:
@@ -90,8 +89,8 @@ class DeviceConnection:
             logger.warning("%s", reason)
         return reason
 
-    async def _greet(self, wire: Wire) -> list[bytes]:
-        """Say hello, wait for the welcome, and return the frames that came right behind it."""
+    async def _greet(self, wire: Wire) -> bytes:
+        """Say hello, wait for the welcome, and return what came right behind it."""
         await wire.send(encode(Hello(PROTOCOL_VERSION, self._device_key)))
         try:
             with anyio.fail_after(GREETING_TIMEOUT):
@@ -107,17 +106,14 @@ class DeviceConnection:
         self._step(Event.WELCOMED)
         self._failures = 0
         await self._inlet.report(ConnectionUp(welcome.window))
-        return early
+        return b"".join(early)
 
-    async def _exchange(self, wire: Wire, early: list[bytes]) -> None:
+    async def _exchange(self, wire: Wire, early: bytes) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._write, wire)
-            await self._take_in(early)
+            await self._inlet.deliver(decode_chunk(early))
             while True:
-                await self._take_in(split(await wire.receive()))
-
-    async def _take_in(self, frames: list[bytes]) -> None:
-        await self._inlet.deliver([(decode(frame), frame) for frame in frames])
+                await self._inlet.deliver(decode_chunk(await wire.receive()))
 
     async def _write(self, wire: Wire) -> None:
         while True:

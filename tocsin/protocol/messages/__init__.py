@@ -1,6 +1,6 @@
 """Every message that crosses a mailbox, a socket or the device connection.
 
-A message is frozen, and encoded as one msgpack array ``[tag, field, ...]``. Tags are never reused. The modules go by who
+A message is frozen, and encoded as one msgpack array ``[tag, field, ...]``; the rows of a batch are arrays of fields. Tags are never reused. The modules go by who
 speaks of what; ``tocsin/actors/topology.py`` says which actor takes each.
 
 Times are seconds since the epoch, durations are seconds, ``request`` numbers a question so that its answer finds back.
@@ -40,14 +40,19 @@ from tocsin.protocol.messages.deliveries import (
     AbortDelivery,
     Activation,
     CancelDelivery,
+    Deliveries,
     Delivery,
-    NoSink,
+    NoSinks,
+    Outcomes,
     Parked,
     Returned,
     Settled,
+    Settlements,
 )
 from tocsin.protocol.messages.device import (
     Acknowledge,
+    Arrival,
+    Arrivals,
     ChannelGranted,
     ChannelRefused,
     ChannelsRevoked,
@@ -73,6 +78,8 @@ __all__ = [
     "AlarmRang",
     "AppReady",
     "AppSettingsChanged",
+    "Arrival",
+    "Arrivals",
     "AttachSink",
     "CancelCreateChannel",
     "CancelDelivery",
@@ -89,6 +96,7 @@ __all__ = [
     "CreateChannel",
     "CreateChannelDone",
     "CreateChannelProgress",
+    "Deliveries",
     "Delivery",
     "DetachSink",
     "Done",
@@ -98,7 +106,8 @@ __all__ = [
     "HostChanged",
     "LeaveSession",
     "Message",
-    "NoSink",
+    "NoSinks",
+    "Outcomes",
     "Parked",
     "Payload",
     "PlanRetry",
@@ -112,6 +121,7 @@ __all__ = [
     "Returned",
     "RevokeChannels",
     "Settled",
+    "Settlements",
     "SinkClosed",
     "SinkOpened",
     "Suspended",

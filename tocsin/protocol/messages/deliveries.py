@@ -1,6 +1,11 @@
-"""A payload's way down to its app, its outcome's way up, and its cancellation."""
+"""A payload's way down to its app, its outcome's way up, and its cancellation.
+
+What every payload passes is sent in batches: a row a payload, in the order in which they go.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from attrs import frozen
 
@@ -9,17 +14,10 @@ from tocsin.protocol.messages.base import Message, tagged
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 
-@tagged(60)
-@frozen
-class Delivery(Message):
-    """A payload on its way to a handler: the router's frame goes on unchanged to supervisor, registry and app.
-
-    ``sequence`` is its place in the inbox, ``attempt`` counts from 1.
-    """
+class Delivery(NamedTuple):
+    """A payload on its way to a handler; ``sequence`` is its place in the inbox, ``attempt`` counts from 1."""
 
     sequence: int
-    app: str
-    channel: str
     id: str
     type: NotificationType
     body: bytes
@@ -27,17 +25,7 @@ class Delivery(Message):
     expires: float | None
 
 
-@tagged(61)
-@frozen
-class NoSink(Message):
-    """The registry had nobody to give that delivery to."""
-
-    sequence: int
-
-
-@tagged(62)
-@frozen
-class Returned(Message):
+class Returned(NamedTuple):
     """The app is through with a delivery; ``detail`` says what failed, ``attempt`` which time it was handed out."""
 
     sequence: int
@@ -46,16 +34,48 @@ class Returned(Message):
     attempt: int
 
 
-@tagged(63)
-@frozen
-class Settled(Message):
-    """The supervisor is through with a delivery."""
+class Settled(NamedTuple):
+    """The supervisor is through with a delivery; ``reason`` is there for one that was dropped."""
 
     sequence: int
     channel: str
     outcome: Outcome
     reason: DropReason | None
     detail: str
+
+
+@tagged(68)
+@frozen
+class Deliveries(Message):
+    """Payloads of one channel: the router's frame goes on unchanged to supervisor, registry and app."""
+
+    app: str
+    channel: str
+    rows: tuple[Delivery, ...]
+
+
+@tagged(69)
+@frozen
+class NoSinks(Message):
+    """The registry had nobody to give those deliveries to."""
+
+    sequences: tuple[int, ...]
+
+
+@tagged(75)
+@frozen
+class Outcomes(Message):
+    """What an app has done with its deliveries."""
+
+    rows: tuple[Returned, ...]
+
+
+@tagged(76)
+@frozen
+class Settlements(Message):
+    """What has become of deliveries."""
+
+    rows: tuple[Settled, ...]
 
 
 @tagged(64)
@@ -70,7 +90,7 @@ class Parked(Message):
 @tagged(65)
 @frozen
 class Activation(Message):
-    """Background work begins: the payload's own frame, for the session that does the work."""
+    """Background work begins: a frame of ``Deliveries`` with one row, for the session that does the work."""
 
     sequence: int
     session: str
@@ -89,6 +109,6 @@ class CancelDelivery(Message):
 @tagged(67)
 @frozen
 class AbortDelivery(Message):
-    """The work on a payload is cut off; the answer is ``Returned``."""
+    """The work on a payload is cut off; the answer is its outcome."""
 
     sequence: int

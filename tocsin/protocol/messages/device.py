@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from attrs import frozen
 
 from tocsin.protocol.messages.base import Message, tagged
@@ -91,6 +93,25 @@ class Payload(Message):
     body: bytes
     expires: float | None
     priority: int
+
+
+class Arrival(NamedTuple):
+    """A :class:`Payload` that has come in, as a row of :class:`Arrivals`."""
+
+    id: str
+    channel: str
+    type: NotificationType
+    body: bytes
+    expires: float | None
+    priority: int
+
+
+@tagged(25)
+@frozen
+class Arrivals(Message):
+    """Payloads that came one after the other, checked at the door: what the router takes."""
+
+    rows: tuple[Arrival, ...]
 
 
 @tagged(9)
