@@ -62,7 +62,8 @@ class Harness:
     async def down(self) -> m.Message:
         """Wait for what goes to the registry next."""
         while not self._down:
-            self._down += await next_messages(self.registry, VIRTUAL)
+            messages = await next_messages(self.registry, VIRTUAL)
+            self._down += [decode(each.deliveries) if isinstance(each, m.Offer) else each for each in messages]
         return self._down.pop(0)
 
     async def up(self) -> m.Message | m.Settled:

@@ -57,7 +57,7 @@ class Fault:
         (Supervisor, "deliver"),
         (Supervisor, "returned"),
         (Supervisor, "flush"),
-        (ActivatorRegistry, "deliver"),
+        (ActivatorRegistry, "offer"),
         (ActivatorRegistry, "flush"),
     ],
 )

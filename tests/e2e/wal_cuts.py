@@ -20,7 +20,7 @@ from pathlib import Path
 import anyio
 from attrs import Factory, define, field, frozen
 
-from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.sqlite import open_sqlite
 from tocsin.persistence.store import Changes, DeadPayload, Store, StoredPayload
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.values import DropReason, NotificationType
@@ -46,11 +46,8 @@ EMPTY: State = ((), ())
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[Store]:
     """Open the store as the platform does."""
-    store = await SqliteStore.open(path)
-    try:
+    async with open_sqlite(path) as store:
         yield store
-    finally:
-        await store.aclose()
 
 
 def look(path: Path) -> State:

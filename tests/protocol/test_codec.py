@@ -33,7 +33,7 @@ TAGS = {
     **dict(enumerate(["AttachSink", "DetachSink", "SinkOpened", "SinkClosed"], 50)),
     **dict(enumerate(["Parked", "Activation", "CancelDelivery", "AbortDelivery", "Deliveries", "NoSinks"], 64)),
     **dict(enumerate(["RegisterActivator", "UnregisterActivators", "ActivatorChanged", "AppReady"], 70)),
-    **dict(enumerate(["LeaveSession", "Outcomes", "Settlements"], 74)),
+    **dict(enumerate(["LeaveSession", "Outcomes", "Settlements", "Offer"], 74)),
     **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork"], 80)),
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""

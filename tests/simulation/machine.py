@@ -148,7 +148,7 @@ class PlatformMachine(RuleBasedStateMachine):
 
     def note(self, args: PushNotificationReceivedEventArgs, channel: str | None = None) -> None:
         """Write down what a handler got: one of a channel in the foreground, or one of the background."""
-        self.calls.append(Call(channel, args.id, args._delivery.sequence, args.attempt))
+        self.calls.append(Call(channel, args.id, args._sequence, args.attempt))
 
     # What apps and users do
 

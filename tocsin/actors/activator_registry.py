@@ -11,6 +11,7 @@ from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredActivator
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import Activators, SystemConditionType, check_conditions, parse_activators, parse_clsid
+from tocsin.protocol.codec import decode_own
 from tocsin.protocol.errors import PlatformUnavailable, PushError
 from tocsin.protocol.machine import step
 from tocsin.protocol.registration import (
@@ -46,7 +47,7 @@ class ActivatorRegistry(Actor):
         self._changed: dict[str, bool] = {}
         self._up: list[m.Message] = []
         self._replies: list[tuple[str, m.Message]] = []
-        self._down: list[Callable[[], None] | tuple[str, m.Message, bytes]] = []
+        self._down: list[Callable[[], None] | tuple[str, bytes]] = []
 
     async def start(self) -> None:
         """Read the activators of earlier processes; they still wake their apps."""
@@ -130,15 +131,15 @@ class ActivatorRegistry(Actor):
 
     # Payloads
 
-    @receives(m.Deliveries)
-    def deliver(self, message: m.Deliveries, frame: bytes) -> None:
+    @receives(m.Offer)
+    def offer(self, message: m.Offer, _: bytes) -> None:
         """Give payloads to the session that takes those of their channel in the foreground."""
-        self._down.append((self._sinks.get(message.channel, ""), message, frame))
+        self._down.append((self._sinks.get(message.channel, ""), message.deliveries))
 
     @receives(m.Activation)
     def activate(self, message: m.Activation, frame: bytes) -> None:
         """Give a payload to the session that does its app's background work."""
-        self._down.append((message.session, message, frame))
+        self._down.append((message.session, frame))
 
     @receives(m.CancelDelivery, m.AbortDelivery)
     def cancel(self, message: m.CancelDelivery | m.AbortDelivery, _: bytes) -> None:
@@ -166,7 +167,7 @@ class ActivatorRegistry(Actor):
         for effect in self._down:
             if not isinstance(effect, tuple):
                 effect()
-            elif not await self._give(effect[0], effect[2]):
+            elif not await self._give(*effect):
                 self._supervisor.answer(m.NoSinks(_sequences(effect[1])))
         self._up.extend(self._view(app, aborted=aborted) for app, aborted in self._changed.items())
         for message in self._up:
@@ -221,8 +222,9 @@ class ActivatorRegistry(Actor):
         return True
 
 
-def _sequences(message: m.Message) -> tuple[int, ...]:
-    """Return the sequence numbers of the payloads in a message."""
+def _sequences(frame: bytes) -> tuple[int, ...]:
+    """Return the sequence numbers of the payloads in a frame."""
+    message = decode_own(frame)
     if isinstance(message, m.Deliveries):
         return tuple(row[0] for row in message.rows)
     return (message.sequence,) if isinstance(message, m.Activation) else ()

@@ -11,17 +11,15 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._accepted: list[StoredPayload] = []
+        self.accepted: list[StoredPayload] = []
+        """Payloads to be added."""
+        self.handled: list[int] = []
+        """Sequence numbers of payloads that were handled."""
         self._held: list[int] = []
         self._parked: list[int] = []
         self._released: list[int] = []
-        self._handled: list[int] = []
         self._dead: list[DeadPayload] = []
         self._release_held = False
-
-    def accept(self, payload: StoredPayload) -> None:
-        """Add a payload."""
-        self._accepted.append(payload)
 
     def hold(self, sequence: int) -> None:
         """Note that a gate holds a payload back."""
@@ -39,10 +37,6 @@ class Ledger:
         """Note that all that gates held back may be taken again."""
         self._release_held = True
 
-    def handle(self, sequence: int) -> None:
-        """Note that a payload was handled."""
-        self._handled.append(sequence)
-
     def bury(self, sequence: int, reason: DropReason, detail: str, at: float) -> None:
         """Note that a payload ended without being handled; ``at`` in seconds since the epoch."""
         self._dead.append(DeadPayload(sequence, reason, detail, at))
@@ -55,8 +49,8 @@ class Ledger:
         if self._release_held:
             await self._store.release(parked=False)
             self._release_held = False
-        changes = Changes(self._accepted, self._held, self._parked, self._released, self._handled, self._dead)
+        changes = Changes(self.accepted, self._held, self._parked, self._released, self.handled, self._dead)
         if changes:
             await self._store.commit(changes)
-            for done in (self._accepted, self._held, self._parked, self._released, self._handled, self._dead):
+            for done in (self.accepted, self._held, self._parked, self._released, self.handled, self._dead):
                 done.clear()

@@ -5,8 +5,9 @@ A payload is acknowledged only after its row has committed; one commit serves a 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from contextlib import suppress
+from functools import partial
 
 from attrs import astuple
 
@@ -27,6 +28,12 @@ ACKNOWLEDGE_AT_ONCE = 512
 """How many ids one acknowledgement carries."""
 
 
+# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
+_PASS, _HANDLED, _RETURNED = Gate.PASS, Outcome.HANDLED, Outcome.RETURNED
+
+_stored = partial(tuple.__new__, StoredPayload)  # from a tuple that has all fields, in half the time
+
+
 class PayloadRouter(Actor):
     """Owns the inbox and the lanes."""
 
@@ -45,7 +52,7 @@ class PayloadRouter(Actor):
         self._release_parked = False
         self._ledger = Ledger(store)
         self._acknowledged: list[str] = []
-        self._batches: dict[str, list[tuple[object, ...]]] = {}
+        self._batches: defaultdict[str, list[tuple[object, ...]]] = defaultdict(list)
         self._forward: list[bytes] = []
 
     async def start(self) -> None:
@@ -64,23 +71,30 @@ class PayloadRouter(Actor):
     @receives(m.Arrivals)
     def accept(self, message: m.Arrivals, _: bytes) -> None:
         """Take payloads in; one that was sent again is only acknowledged again."""
+        recent, accepted, sequence = self._recent, self._ledger.accepted, self._sequence
+        channels, wide_open = self._lanes.channels, self._lanes.gates.wide_open
+        self._acknowledged += [row[0] for row in message.rows]
         for id_, channel, type_, body, expires, priority in message.rows:
-            self._acknowledged.append(id_)
-            if id_ in self._recent:
+            if id_ in recent:
                 continue
-            self._remember(id_)
-            self._sequence += 1
-            sequence = self._sequence
-            gate, reason = self._judge(channel, expires, priority)
-            on_its_way = gate is Gate.PASS and self._lanes.admit(channel, sequence)
-            payload = StoredPayload(sequence, channel, id_, type_, body, int(on_its_way), expires)
-            self._ledger.accept(payload)
+            recent[id_] = None
+            sequence += 1
+            if expires is None and wide_open and channel in channels:
+                gate, reason = _PASS, None
+            else:
+                gate, reason = self._judge(channel, expires, priority)
+            on_its_way = gate is _PASS and self._lanes.admit(channel, sequence)
+            attempt = int(on_its_way)
+            accepted.append(_stored((sequence, channel, id_, type_, body, attempt, expires)))
             if on_its_way:
-                self._hand_on(payload)
+                self._batches[channel].append((sequence, id_, type_, body, attempt, expires))
             elif reason is not None:
                 self._bury(sequence, reason, "")
             elif gate is Gate.HOLD and not self._lanes.gates.holds(self._lanes.channels[channel]):
                 self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
+        self._sequence = sequence
+        while len(recent) > REMEMBERED:
+            recent.popitem(last=False)
 
     # From the requester, the registry and the supervisor
 
@@ -119,10 +133,11 @@ class PayloadRouter(Actor):
     @receives(m.Settlements)
     def settled(self, message: m.Settlements, _: bytes) -> None:
         """Payloads are no longer on their way: they were handled, they died, or they came back."""
+        handled = self._ledger.handled
         for sequence, channel, outcome, reason, detail in message.rows:
-            was_on_its_way = self._lanes.settle(sequence, came_back=outcome == Outcome.RETURNED)
-            if outcome == Outcome.HANDLED:
-                self._ledger.handle(sequence)
+            was_on_its_way = self._lanes.settle(sequence, came_back=outcome == _RETURNED)
+            if outcome == _HANDLED:
+                handled.append(sequence)
             elif reason is not None:
                 self._bury(sequence, reason, detail)
             elif channel not in self._lanes.channels:
@@ -230,7 +245,7 @@ class PayloadRouter(Actor):
 
     def _hand_on(self, payload: StoredPayload) -> None:
         sequence, channel, id_, type_, body, attempt, expires = payload
-        self._batches.setdefault(channel, []).append((sequence, id_, type_, body, attempt, expires))
+        self._batches[channel].append((sequence, id_, type_, body, attempt, expires))
 
     def _pass_on(self, frame: bytes) -> None:
         """Let a frame follow the payloads so far."""
@@ -249,8 +264,3 @@ class PayloadRouter(Actor):
 
     def _expired(self, expires: float | None) -> bool:
         return expires is not None and expires <= self._clock.wall()
-
-    def _remember(self, id_: str) -> None:
-        self._recent[id_] = None
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)

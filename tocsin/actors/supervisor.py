@@ -6,7 +6,6 @@ only its budget counts. In the background each app does one piece of work at a t
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from attrs import astuple
@@ -21,7 +20,8 @@ from tocsin.protocol.background import Background
 from tocsin.protocol.codec import encode
 from tocsin.protocol.conditions import AppSettings, HostState, interruption
 from tocsin.protocol.deadlines import Deadlines
-from tocsin.protocol.delivery import OUTCOMES, TABLE, TERMINAL, Effect, Event, Phase, Tracked, returned
+from tocsin.protocol.delivery import OUTCOMES, TABLE, Effect, Event, Phase, Tracked, returned
+from tocsin.protocol.lines import Lines
 from tocsin.protocol.machine import step
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -30,6 +30,10 @@ QUEUE_DEPTH = 1024
 
 BATCH = 1024
 """Outcomes that one message carries at most."""
+
+
+# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
+_HANDLED, _DROPPED = Outcome.HANDLED, Outcome.DROPPED
 
 
 class Supervisor(Actor):
@@ -45,7 +49,7 @@ class Supervisor(Actor):
         self._registry = registry
         self._host = HostState()
         self._tracked: dict[int, Tracked] = {}
-        self._lines: dict[str, deque[Tracked]] = {}
+        self._lines = Lines()
         self._apps: dict[str, Background] = {}
         self._budgets = Deadlines(BUDGET)
         self._graces = Deadlines(GRACE)
@@ -71,15 +75,13 @@ class Supervisor(Actor):
         for row in message.rows:
             if row[0] in self._tracked:  # handed on again while an earlier attempt is still here
                 self._forget(self._tracked[row[0]])
-        line = self._lines.setdefault(channel, deque())
-        was_empty = not line
+        several = []
         for row in message.rows:
             sequence, _, _, _, attempt, expires = row
             tracked = self._tracked[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
-            line.append(tracked)
-        if was_empty:
-            self._budgets.start(line[0], self._clock.monotonic())
-        self._down.append(frame)
+            several.append(tracked)
+        self._lines.join(channel, several)
+        self._down.append(encode(m.Offer(channel, frame)))
 
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
@@ -130,21 +132,19 @@ class Supervisor(Actor):
         """The app is through with some; handled late is handled all the same."""
         for sequence, outcome, detail, attempt in message.rows:
             tracked = self._tracked.get(sequence)
+            handled = outcome == _HANDLED
             if tracked is None:
-                if outcome == Outcome.HANDLED:
+                if handled:
                     self._settled.append((sequence, "", Outcome.HANDLED, None, ""))
-            elif attempt == tracked.attempt or outcome == Outcome.HANDLED:  # else of an attempt that nobody waits for
-                self._take_outcome(tracked, outcome, detail)
-
-    def _take_outcome(self, tracked: Tracked, outcome: Outcome, detail: str) -> None:
-        if detail:
-            tracked.detail = detail
-        if outcome == Outcome.HANDLER_FAILED and tracked.reason is None:
-            tracked.reason = DropReason.HANDLER_FAILED
-        handled = outcome == Outcome.HANDLED  # then what else the app has does not matter
-        event = returned(tracked.phase, outcome, activatable=not handled and self._activatable(tracked.app))
-        if event is not None:
-            self._step(tracked, event)
+            elif handled or attempt == tracked.attempt:  # else of an attempt that nobody waits for
+                if detail:
+                    tracked.detail = detail
+                if not handled and outcome == Outcome.HANDLER_FAILED and tracked.reason is None:
+                    tracked.reason = DropReason.HANDLER_FAILED
+                activatable = not handled and self._activatable(tracked.app)  # what was handled goes nowhere else
+                event = returned(tracked.phase, outcome, activatable=activatable)
+                if event is not None:
+                    self._step(tracked, event)
 
     @receives(m.ActivatorChanged)
     def activator_changed(self, message: m.ActivatorChanged, _: bytes) -> None:
@@ -200,6 +200,9 @@ class Supervisor(Actor):
         for frame in self._down:
             await self._registry.put(frame)
         self._down.clear()
+        now = self._clock.monotonic()
+        for tracked in self._lines.new_firsts():
+            self._budgets.start(tracked, now)
         self._alarm.set(_earliest(self._budgets.next(), self._graces.next()))
 
     def _tell_ready(self, app: str) -> None:
@@ -242,46 +245,35 @@ class Supervisor(Actor):
             self._step(tracked, Event.EXPIRED if expired else Event.TURN)
 
     def _step(self, tracked: Tracked, event: Event) -> None:
-        before = tracked.phase
-        tracked.phase, effects = step(TABLE, before, event)
+        tracked.phase, effects = step(TABLE, tracked.phase, event)
         tracked.deadline = 0.0
-        self._leave(tracked, before)
         for effect in effects:
             self._perform[effect](tracked)
-        if tracked.phase in TERMINAL:
-            self._next_turn(tracked.app)
 
     def _forget(self, tracked: Tracked) -> None:
         """Take a payload out without a word: another attempt takes its place."""
-        before, tracked.phase, tracked.deadline = tracked.phase, Phase.RETURNED, 0.0
-        self._leave(tracked, before)
+        tracked.phase, tracked.deadline = Phase.RETURNED, 0.0
+        self._leave(tracked)
 
-    def _leave(self, tracked: Tracked, before: Phase) -> None:
-        """Take a payload out of where it stood, if it stands there no more."""
+    def _leave(self, tracked: Tracked) -> None:
+        """Take a payload out of where it stands: in the queue of its app's background work, at work there, or in line."""
         background = self._apps.get(tracked.app)
-        if before is Phase.QUEUED and background is not None:
+        if background is None:
+            self._lines.leave(tracked)
+        elif tracked.parked:
             background.queue.remove(tracked)
-        elif tracked.phase in TERMINAL and background is not None and background.running is tracked:
+            tracked.parked = False
+        elif background.running is tracked:
             background.running = None
-        elif tracked.phase in TERMINAL or tracked.phase is Phase.QUEUED:
-            self._leave_line(tracked)
-
-    def _leave_line(self, tracked: Tracked) -> None:
-        """Let the next in line begin, if the first has left."""
-        line = self._lines.get(tracked.channel)
-        if line is None or tracked not in line:
-            return
-        first = line[0] is tracked
-        line.remove(tracked)
-        if not line:
-            del self._lines[tracked.channel]
-        elif first:
-            self._budgets.start(line[0], self._clock.monotonic())
+        else:
+            self._lines.leave(tracked)
 
     def _park(self, tracked: Tracked) -> None:
+        self._leave(tracked)
         self._tell_up(encode(m.Parked(tracked.sequence, tracked.channel)))
         background = self._background(tracked.app)
         background.queue.append(tracked)
+        tracked.parked = True
         if len(background.queue) > QUEUE_DEPTH:
             tracked.reason = DropReason.QUEUE_FULL
             self._step(tracked, Event.OVERFLOW)
@@ -289,6 +281,7 @@ class Supervisor(Actor):
             self._next_turn(tracked.app)
 
     def _activate(self, tracked: Tracked) -> None:
+        self._leave(tracked)
         background = self._background(tracked.app)
         background.running = tracked
         delivery = encode(m.Deliveries(tracked.app, tracked.channel, (tracked.row,)))
@@ -299,13 +292,17 @@ class Supervisor(Actor):
         self._down.append(encode(m.CancelDelivery(tracked.sequence, tracked.cancellation)))
 
     def _settle(self, tracked: Tracked) -> None:
-        """Report the end of a payload."""
-        del self._tracked[tracked.sequence]
+        """Report the end of a payload, and let the next begin."""
+        self._leave(tracked)
+        sequence = tracked.sequence
+        del self._tracked[sequence]
         outcome = OUTCOMES[tracked.phase]
-        dropped = outcome is Outcome.DROPPED
-        reason = self._background(tracked.app).drop_reason(tracked) if dropped else None
-        detail = tracked.detail if reason is not None else ""
-        self._settled.append((tracked.sequence, tracked.channel, outcome, reason, detail))
+        reason, detail = None, ""
+        if outcome is _DROPPED:
+            reason, detail = self._background(tracked.app).drop_reason(tracked), tracked.detail
+        self._settled.append((sequence, tracked.channel, outcome, reason, detail))
+        if tracked.app in self._apps:
+            self._next_turn(tracked.app)
 
 
 def _earliest(*moments: float | None) -> float | None:

@@ -21,46 +21,37 @@ CanceledHandler = Callable[[CancellationReason], Awaitable[Any] | Any]
 class PushNotificationReceivedEventArgs:
     """A payload that has arrived (WinRT class of the same name)."""
 
-    __slots__ = (
-        "_background",
-        "_canceled",
-        "_cancellation",
-        "_completed",
-        "_deferrals",
-        "_delivery",
-        "_ended",
-        "_handled",
-    )
+    # What most payloads never have stands here once, and not in each of them.
+    _handled: bool | None = None
+    _ended = False
+    _cancellation: CancellationReason | None = None
+    _canceled: tuple[CanceledHandler, ...] = ()
+    _deferrals: dict[Deferral, None] | None = None
+    _completed: anyio.Event | None = None
 
     def __init__(self, delivery: Delivery, *, background: bool = False) -> None:
-        self._delivery = delivery
+        self._sequence, self._id, self._type, self._body, self._attempt, _ = delivery
         self._background = background
-        self._handled: bool | None = None
-        self._ended = False
-        self._cancellation: CancellationReason | None = None
-        self._canceled: tuple[CanceledHandler, ...] = ()
-        self._deferrals: dict[Deferral, None] = {}
-        self._completed: anyio.Event | None = None
 
     @property
     def payload(self) -> bytes:
         """The bytes as they were sent, 5,000 at most."""
-        return self._delivery.body
+        return self._body
 
     @property
     def id(self) -> str:
         """The message id that the service gave, as the sender saw it in ``X-WNS-Msg-ID``."""
-        return self._delivery.id
+        return self._id
 
     @property
     def type(self) -> NotificationType:
         """What kind of notification it is."""
-        return self._delivery.type
+        return NotificationType(self._type)
 
     @property
     def attempt(self) -> int:
         """How often it was handed out, this time included: above 1, an earlier handler may have seen it."""
-        return self._delivery.attempt
+        return self._attempt
 
     @property
     def handled(self) -> bool:
@@ -91,6 +82,8 @@ class PushNotificationReceivedEventArgs:
         if self._ended:
             raise IllegalCall("the work on this payload has ended: take a deferral before the handler returns")
         deferral = Deferral(self._complete, sys._getframe(1))  # noqa: SLF001  # inspect takes a hundred times as long
+        if self._deferrals is None:
+            self._deferrals = {}
         self._deferrals[deferral] = None
         return deferral
 
@@ -114,7 +107,8 @@ class PushNotificationReceivedEventArgs:
             raise IllegalCall("Background activation cannot call this.")
 
     def _complete(self, deferral: Deferral) -> None:
-        self._deferrals.pop(deferral, None)
+        if self._deferrals is not None:
+            self._deferrals.pop(deferral, None)
         if not self._deferrals and self._completed is not None:
             self._completed.set()
 

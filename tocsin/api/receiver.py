@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
+from types import CoroutineType
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.protocol.activation import CancellationReason
-from tocsin.protocol.messages import Delivery, Returned
+from tocsin.protocol.messages import Delivery
 from tocsin.protocol.values import Outcome
 
 logger = logging.getLogger(__name__)
@@ -22,8 +23,15 @@ PushHandler = Callable[[PushNotificationReceivedEventArgs], Awaitable[Any] | Any
 """What an app attaches to a channel: sync or async; what it returns is not looked at."""
 
 
+Report = tuple[int, Outcome, str, int]
+"""An outcome: a row of :class:`tocsin.protocol.messages.Outcomes`."""
+
 MAX_DETAIL = 2_000
 """Characters that are told of what went wrong with a payload at most."""
+
+
+# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
+_RETURNED, _HANDLED = Outcome.RETURNED, Outcome.HANDLED
 
 
 class Abandoned(Exception):
@@ -37,7 +45,7 @@ class Receiver:
     """
 
     def __init__(
-        self, name: str, report: Callable[[Returned], None], tasks: TaskGroup, *, background: bool = False
+        self, name: str, report: Callable[[Report], None], tasks: TaskGroup, *, background: bool = False
     ) -> None:
         self.name = name
         self.handlers: dict[int, PushHandler] = {}
@@ -45,11 +53,14 @@ class Receiver:
         self._tasks = tasks
         self._background = background
         self._waiting: deque[Delivery] = deque()
-        self._running: _Work | None = None
+        self._silent = (Outcome.HANDLED if background else Outcome.NOT_HANDLED, "")
+        self._running: PushNotificationReceivedEventArgs | None = None
+        self._answered = False
+        self._scope = anyio.CancelScope()
         self._arrived = anyio.Event()
         self._closing = False
 
-    def offer(self, deliveries: Sequence[Delivery]) -> None:
+    def offer(self, deliveries: Iterable[Delivery]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
         self._waiting.extend(deliveries)
         if self._closing or not self.handlers:
@@ -60,26 +71,26 @@ class Receiver:
     def give_back(self) -> None:
         """Return all payloads that no handler has begun with."""
         while self._waiting:
-            delivery = self._waiting.popleft()
-            self._report(Returned(delivery.sequence, Outcome.RETURNED, "", delivery.attempt))
+            sequence, _, _, _, attempt, _ = self._waiting.popleft()
+            self._report((sequence, Outcome.RETURNED, "", attempt))
 
     def cancel(self, sequence: int | None, reason: CancellationReason) -> None:
         """Raise ``canceled`` for the payload that is being handled, if it is that one; None means any."""
-        work = self._running
-        if work is None or sequence not in {None, work.delivery.sequence} or work.args.cancellation is not None:
+        args = self._running
+        if args is None or sequence not in {None, args._sequence} or args.cancellation is not None:
             return
-        for result in work.raise_canceled(reason):
+        for result in _raise_canceled(args, reason):
             self._tasks.start_soon(_wait_for, result, name=f"canceled handler of {self.name}")
 
     def abort(self, sequence: int) -> None:
         """Cut off the handler of that payload, and answer at once with what it left open."""
-        work = self._running
-        if work is not None and work.delivery.sequence == sequence and not work.answered:
-            work.answered = True
-            detail = work.leaks()
-            logger.warning("payload %s of %s was cut off: %s", work.args.id, self.name, detail)
-            self._report(Returned(sequence, Outcome.NOT_HANDLED, detail, work.delivery.attempt))
-            work.scope.cancel()
+        args = self._running
+        if args is not None and args._sequence == sequence and not self._answered:
+            self._answered = True
+            detail = _leaks(args)
+            logger.warning("payload %s of %s was cut off: %s", args.id, self.name, detail)
+            self._report((sequence, Outcome.NOT_HANDLED, detail, args.attempt))
+            self._scope.cancel()
 
     def close(self) -> None:
         """Begin with no other payload; the handler that runs is told, and comes to its end."""
@@ -92,89 +103,77 @@ class Receiver:
         """Handle payloads until closed; one that is cut off by cancellation is returned."""
         while not self._closing:
             # One scope for as long as nothing is cut off, rather than one for each payload.
-            with anyio.CancelScope() as scope:
+            with anyio.CancelScope() as self._scope:
                 while not self._closing:
-                    while self._waiting:
-                        await self._handle(self._waiting.popleft(), scope)
+                    await self._handle_what_waits()
                     if not self._closing:
                         self._arrived = anyio.Event()
                         await self._arrived.wait()
 
-    async def _handle(self, delivery: Delivery, scope: anyio.CancelScope) -> None:
-        work = self._running = _Work(delivery, scope, background=self._background)
-        outcome, detail = Outcome.RETURNED, ""
-        try:
-            result = await self._call_handlers(work.args)
-            await work.deferrals_completed()
-            outcome, detail = result
-        finally:
-            self._running = None
-            work.end()
-            if not work.answered:
-                final = self._final(work.args, outcome)
-                self._report(Returned(delivery.sequence, final, detail, delivery.attempt))
+    async def _handle_what_waits(self) -> None:
+        """Handle one payload after the other, and report each; ``handled`` is read when its deferrals are completed."""
+        while self._waiting:
+            delivery = self._waiting.popleft()
+            args = self._running = PushNotificationReceivedEventArgs(delivery, background=self._background)
+            self._answered = False
+            outcome, detail = _RETURNED, ""
+            try:
+                result = await self._call_handlers(args)
+                if args._deferrals:
+                    await _deferrals_completed(args)
+                outcome, detail = result
+            finally:
+                self._running = None
+                args._ended = True  # no further deferral may be taken
+                if not self._answered:
+                    if outcome is not _RETURNED and args._handled and not self._background:
+                        outcome = _HANDLED
+                    self._report((delivery[0], outcome, detail, delivery[4]))
 
     async def _call_handlers(self, args: PushNotificationReceivedEventArgs) -> tuple[Outcome, str]:
-        """Call every handler in the order of attachment."""
+        """Call every handler in the order of attachment; background work handles a payload by ending."""
         failure = ""
-        for handler in list(self.handlers.values()):
+        for handler in tuple(self.handlers.values()):
             try:
                 result = handler(args)
-                if inspect.isawaitable(result):
+                if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
                     await result
             except Abandoned:
                 return Outcome.RETURNED, ""
             except Exception as error:
                 logger.exception("a handler of %s failed on payload %s", self.name, args.id)
                 failure = f"{type(error).__name__}: {error}"[:MAX_DETAIL]
-        return (Outcome.HANDLER_FAILED, failure) if failure else (Outcome.NOT_HANDLED, "")
-
-    def _final(self, args: PushNotificationReceivedEventArgs, outcome: Outcome) -> Outcome:
-        """Read ``handled`` when handlers and deferrals are through; background work handles by ending."""
-        if outcome is Outcome.RETURNED:
-            return outcome
-        if self._background:
-            return Outcome.HANDLED if outcome is Outcome.NOT_HANDLED else outcome
-        return Outcome.HANDLED if args.handled else outcome
+        if failure:
+            return Outcome.HANDLER_FAILED, failure
+        return self._silent
 
 
-class _Work:
-    """One payload while it is handled."""
+def _raise_canceled(args: PushNotificationReceivedEventArgs, reason: CancellationReason) -> list[Awaitable[Any]]:
+    """Call the handlers of ``canceled``, and return what the async ones have to be waited for."""
+    args._cancellation = reason
+    results = []
+    for handler in args._canceled:
+        try:
+            results.append(handler(reason))
+        except Exception:
+            logger.exception("a canceled handler failed on payload %s", args.id)
+    return [result for result in results if inspect.isawaitable(result)]
 
-    def __init__(self, delivery: Delivery, scope: anyio.CancelScope, *, background: bool) -> None:
-        self.delivery = delivery
-        self.scope = scope
-        self.args = PushNotificationReceivedEventArgs(delivery, background=background)
-        self.answered = False
 
-    def raise_canceled(self, reason: CancellationReason) -> list[Awaitable[Any]]:
-        """Call the handlers of ``canceled``, and return what the async ones have to be waited for."""
-        self.args._cancellation = reason  # noqa: SLF001  # args show apps less than they hold
-        results = []
-        for handler in self.args._canceled:  # noqa: SLF001
-            try:
-                results.append(handler(reason))
-            except Exception:
-                logger.exception("a canceled handler failed on payload %s", self.args.id)
-        return [result for result in results if inspect.isawaitable(result)]
+async def _deferrals_completed(args: PushNotificationReceivedEventArgs) -> None:
+    """Wait until no deferral is open."""
+    while args._deferrals:
+        args._completed = anyio.Event()
+        await args._completed.wait()
 
-    async def deferrals_completed(self) -> None:
-        """Wait until no deferral is open."""
-        while self.args._deferrals:  # noqa: SLF001
-            self.args._completed = anyio.Event()  # noqa: SLF001
-            await self.args._completed.wait()  # noqa: SLF001
 
-    def leaks(self) -> str:
-        """Name what keeps the work open."""
-        creators = [deferral.creator for deferral in self.args._deferrals]  # noqa: SLF001
-        if not creators:
-            return "the handler had not returned"
-        leaks = "; ".join(f"a deferral taken by {creator} was never completed" for creator in creators[:8])
-        return leaks[:MAX_DETAIL]
-
-    def end(self) -> None:
-        """Let no further deferral be taken."""
-        self.args._ended = True  # noqa: SLF001
+def _leaks(args: PushNotificationReceivedEventArgs) -> str:
+    """Name what keeps the work open."""
+    creators = [deferral.creator for deferral in args._deferrals or ()]
+    if not creators:
+        return "the handler had not returned"
+    leaks = "; ".join(f"a deferral taken by {creator} was never completed" for creator in creators[:8])
+    return leaks[:MAX_DETAIL]
 
 
 async def _wait_for(result: Awaitable[Any]) -> None:

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
-from tocsin.api.receiver import PushHandler, Receiver
+from tocsin.api.receiver import PushHandler, Receiver, Report
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import decode_own
@@ -75,7 +75,7 @@ class Session:
         self._asked: dict[int, anyio.Event] = {}
         self._listeners: dict[int, Listener] = {}
         self._receivers: dict[str, Receiver] = {}
-        self._outcomes: list[m.Returned] = []
+        self._outcomes: list[Report] = []
         self._reported = anyio.Event()
         self._working = 0
         self._idle = anyio.Event()
@@ -195,7 +195,7 @@ class Session:
         """Note that a channel was closed or revoked."""
         self._lost.add(channel)
 
-    def report(self, returned: m.Returned) -> None:
+    def report(self, returned: Report) -> None:
         """Note an outcome; those of one moment go up together."""
         if not self._outcomes:
             self._reported.set()
@@ -210,7 +210,8 @@ class Session:
         """Tell the platform of all outcomes so far."""
         outcomes, self._outcomes = self._outcomes, []
         for start in range(0, len(outcomes), BATCH):
-            self.port.answer(m.Outcomes(tuple(outcomes[start : start + BATCH])))
+            rows = tuple(outcomes[start : start + BATCH])
+            self.port.answer(m.Outcomes(rows))  # type: ignore[arg-type]  # plain rows
 
     async def _run(self) -> None:
         """Take what comes, until the mailbox is closed."""
@@ -273,12 +274,11 @@ class Session:
         self._offer(self.background.receiver, deliveries)
 
     def _offer(self, receiver: Receiver | None, message: m.Deliveries) -> None:
-        deliveries = [m.Delivery._make(row) for row in message.rows]
         if receiver is not None:
-            receiver.offer(deliveries)
+            receiver.offer(message.rows)
         else:
-            for delivery in deliveries:
-                self.report(m.Returned(delivery.sequence, Outcome.RETURNED, "", delivery.attempt))
+            for sequence, _, _, _, attempt, _ in message.rows:
+                self.report((sequence, Outcome.RETURNED, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:
         for receiver in self._all_receivers():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import islice
 
@@ -24,7 +24,7 @@ from tocsin.persistence.store import (
 from tocsin.protocol.errors import StateUnavailable
 
 _PARKED, _HELD = 2, 3
-_FORGET_EVERY = 1024
+_FORGET_EVERY = 4096
 
 
 @define(eq=False)
@@ -39,7 +39,7 @@ class MemoryStore:
     _open: dict[int, StoredPayload] = Factory(dict)
     _back: dict[int, int] = Factory(dict)
     """How open payloads stand that may not be taken: parked or held."""
-    _numbers: dict[str, list[int]] = Factory(dict)
+    _numbers: defaultdict[str, list[int]] = Factory(lambda: defaultdict(list))
     """The sequence numbers of each channel in order; those that have ended are taken out now and then."""
     _dead: dict[int, DeadLetter] = Factory(dict)
     _ended: int = 0
@@ -112,13 +112,18 @@ class MemoryStore:
         """
         await checkpoint()
         numbers = {payload.sequence for payload in changes.accepted}
-        if len(numbers) < len(changes.accepted) or any(number in self._ids for number in numbers):
+        if len(numbers) < len(changes.accepted) or not self._ids.keys().isdisjoint(numbers):
             raise StateUnavailable("the store in memory cannot be used: a sequence number was accepted before")
+        ids, payloads, places = self._ids, self._open, self._numbers
         for payload in changes.accepted:
-            sequence, channel, id_, *_ = payload
-            self._ids[sequence] = id_
-            self._open[sequence] = payload
-            self._place(channel, sequence)
+            sequence, channel, id_, _, _, _, _ = payload
+            ids[sequence] = id_
+            payloads[sequence] = payload
+            place = places[channel]
+            if not place or sequence > place[-1]:
+                place.append(sequence)
+            else:  # they come in order, but nobody has promised it
+                insort(place, sequence)
         for sequences, standing in ((changes.held, _HELD), (changes.parked, _PARKED)):
             self._back |= {sequence: standing for sequence in sequences if sequence in self._open}
         for sequence in changes.released:
@@ -173,14 +178,6 @@ class MemoryStore:
             self._ids = {number: id_ for number, id_ in self._ids.items() if number > oldest or number in self._open}
             for channel, numbers in self._numbers.items():
                 self._numbers[channel] = [number for number in numbers if number in self._open]
-
-    def _place(self, channel: str, sequence: int) -> None:
-        """Note a number; they come in order, but nobody has promised it."""
-        numbers = self._numbers.setdefault(channel, [])
-        if not numbers or sequence > numbers[-1]:
-            numbers.append(sequence)
-        else:
-            insort(numbers, sequence)
 
 
 def _letter(payload: StoredPayload, dead: DeadPayload) -> DeadLetter:

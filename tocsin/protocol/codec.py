@@ -8,10 +8,9 @@ frame may pass it on without decoding it. What comes from outside is checked fie
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, IntEnum, StrEnum
 from functools import partial
-from itertools import product
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -80,7 +79,7 @@ def _converter() -> Converter:
         converter.register_structure_hook(mixed, _member)
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_factory(_is_tuple, partial(_tuple_of, converter))
-    converter.register_structure_hook_factory(_is_row, partial(_row_hook, converter))
+    converter.register_structure_hook_factory(_is_rows, partial(_rows_hook, converter))
     return converter
 
 
@@ -104,61 +103,68 @@ def _tuple_of(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
 
 @frozen
 class _Rows:
-    """How the rows of a batch are checked: by the types of a row, all at once, then by what a type does not say."""
+    """How the rows of a batch are checked: column by column, since all of a column at once costs next to nothing."""
 
     name: str
     hooks: tuple[tuple[Callable[[Any, Any], Any], Any], ...]
-    types: frozenset[tuple[type, ...]]
-    more: tuple[tuple[int, Callable[[Any], bool]], ...]
+    types: tuple[frozenset[type], ...]
+    more: tuple[tuple[int, Callable[[Iterable[Any]], bool]], ...]
+    """What the types do not say, by the number of the column."""
 
-    def check(self, row: Any) -> None:
+    def check(self, rows: Sequence[Any]) -> None:
         """Raise TypeError or ValueError where a row is not what it should be; what is right stays as it came."""
-        if type(row) is tuple and tuple(map(type, row)) in self.types:
-            for place, is_right in self.more:
-                if not is_right(row[place]):
-                    break
-            else:
+        if set(map(type, rows)) == {tuple} and set(map(len, rows)) == {len(self.hooks)}:
+            columns = tuple(zip(*rows, strict=True))
+            kinds = (set(map(type, column)) for column in columns)
+            if all(map(frozenset.issuperset, self.types, kinds)) and all(right(columns[n]) for n, right in self.more):
                 return
+        for row in rows:
+            self._check_one(row)
+
+    def _check_one(self, row: Any) -> None:
+        """Find out what is wrong with a row, if there is."""
         if type(row) is not tuple or len(row) != len(self.hooks):
             raise TypeError(f"{self.name} has {len(self.hooks)} fields")
         for (hook, kind), value in zip(self.hooks, row, strict=True):
-            hook(value, kind)  # one of them says what is wrong
-        raise TypeError(f"this is no {self.name}")
+            hook(value, kind)
 
 
 def _rows(converter: Converter, name: str, hints: dict[str, Any]) -> _Rows:
     """Build the check of rows with these fields: scalars and enumerations, each of which may be optional."""
-    allowed: list[set[type]] = []
-    more: list[tuple[int, Callable[[Any], bool]]] = []
+    allowed: list[frozenset[type]] = []
+    more: list[tuple[int, Callable[[Iterable[Any]], bool]]] = []
     for place, kind in enumerate(hints.values()):
         plain = next(each for each in get_args(kind) or (kind,) if each is not NoneType)
+        types: set[type] = {plain}
         if issubclass(plain, Enum):
-            values = frozenset(member.value for member in plain) | ({None} if plain is not kind else frozenset())
-            more.append((place, values.__contains__))
-            types: set[type] = {int if issubclass(plain, int) else str}
+            types = {int if issubclass(plain, int) else str}
+            more.append((place, frozenset([None, *(member.value for member in plain)]).issuperset))
         elif plain is float:
-            more.append((place, _is_number))
             types = {int, float}
-        else:
-            types = {plain}
-        allowed.append(types | ({NoneType} if plain is not kind else set()))
+            more.append((place, _are_finite))
+        allowed.append(frozenset(types if plain is kind else {*types, NoneType}))
     hooks = tuple((converter.get_structure_hook(kind), kind) for kind in hints.values())
-    return _Rows(name, hooks, frozenset(product(*allowed)), tuple(more))
+    return _Rows(name, hooks, tuple(allowed), tuple(more))
 
 
-def _is_number(value: float | None) -> bool:
-    return value is None or isfinite(value)
+def _are_finite(values: Iterable[float | None]) -> bool:
+    return all(isfinite(value) for value in values if value is not None)
 
 
-def _is_row(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+def _is_rows(kind: Any) -> bool:
+    """Whether a type is ``tuple[X, ...]`` of named tuples."""
+    return _is_tuple(kind) and hasattr(get_args(kind)[0], "_fields")
 
 
-def _row_hook(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
-    rows = _rows(converter, kind.__name__, get_type_hints(kind))
+def _rows_hook(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
+    row = get_args(kind)[0]
+    rows = _rows(converter, row.__name__, get_type_hints(row))
 
     def check(value: Any, _: Any) -> Any:
-        rows.check(value)
+        if type(value) is not tuple:
+            raise TypeError(f"array expected, got {type(value).__name__}")
+        if value:
+            rows.check(value)
         return value
 
     return check
@@ -236,27 +242,28 @@ def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
     :raises FrameError: one of them is no message, or it does not end with the end of one.
     """
     found: list[tuple[Message, bytes]] = []
-    arrivals: list[tuple[Any, ...]] = []
-
-    def gather() -> None:
-        if arrivals:
-            batch = Arrivals(tuple(arrivals))  # type: ignore[arg-type]  # rows are plain tuples behind the door
-            found.append((batch, encode(batch)))
-            arrivals.clear()
-
-    for frame, values in _frames(chunk):
-        if type(values) is tuple and values[:1] == (Payload.TAG,):
-            row = values[1:]
-            try:
-                _ARRIVAL.check(row)
-            except (TypeError, ValueError) as wrong:
-                raise FrameError(f"a field of Payload is of the wrong kind: {wrong}") from None
-            arrivals.append(row)
+    arrivals: list[Any] = []
+    for start, end, values in _frames(chunk):
+        if type(values) is tuple and values and values[0] == Payload.TAG and type(values[0]) is int:
+            arrivals.append(values[1:])
         else:
-            gather()
-            found.append((_build(_shape_of(values), values), frame))
-    gather()
+            _gather(arrivals, found)
+            found.append((_build(_shape_of(values), values), chunk[start:end]))
+    _gather(arrivals, found)
     return found
+
+
+def _gather(arrivals: list[Any], found: list[tuple[Message, bytes]]) -> None:
+    """Make one message of the payloads so far."""
+    if not arrivals:
+        return
+    try:
+        _ARRIVAL.check(arrivals)
+    except (TypeError, ValueError) as wrong:
+        raise FrameError(f"a field of Payload is of the wrong kind: {wrong}") from None
+    batch = Arrivals(tuple(arrivals))
+    found.append((batch, encode(batch)))
+    arrivals.clear()
 
 
 def rows_apart(message: Message) -> list[Message]:
@@ -311,11 +318,11 @@ def split(chunk: bytes) -> list[bytes]:
 
     :raises FrameError: it is too long, or does not end with the end of a frame.
     """
-    return [frame for frame, _ in _frames(chunk)]
+    return [chunk[start:end] for start, end, _ in _frames(chunk)]
 
 
-def _frames(chunk: bytes) -> Iterator[tuple[bytes, Any]]:
-    """Unpack what a transport message holds, each value with its bytes."""
+def _frames(chunk: bytes) -> Iterator[tuple[int, int, Any]]:
+    """Unpack what a transport message holds, each value with its begin and end."""
     if len(chunk) > MAX_CHUNK:
         raise FrameError(f"a message of {len(chunk)} bytes is longer than {MAX_CHUNK}")
     unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
@@ -329,5 +336,5 @@ def _frames(chunk: bytes) -> Iterator[tuple[bytes, Any]]:
         end = unpacker.tell()
         if end - start > MAX_FRAME:
             raise FrameError(f"a frame of {end - start} bytes is longer than {MAX_FRAME}")
-        yield chunk[start:end], values
+        yield start, end, values
         start = end

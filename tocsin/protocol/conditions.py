@@ -93,24 +93,26 @@ class Gates:
 
     host: HostState = Factory(HostState)
     settings: dict[str, AppSettings] = Factory(dict)
-    _verdicts: dict[tuple[str, int], tuple[Gate, DropReason | None]] = Factory(dict)
+    wide_open: bool = True
+    """Whether nothing stands before any payload of any app, as is usual: then there is nothing to judge."""
 
     def set_host(self, host: HostState) -> None:
         """Judge by this state of the machine from now on."""
         self.host = host
-        self._verdicts.clear()
+        self._look()
 
     def set_settings(self, app: str, settings: AppSettings) -> None:
         """Judge by what the user has decided for an app from now on."""
         self.settings[app] = settings
-        self._verdicts.clear()
+        self._look()
 
     def judge(self, app: str, priority: int) -> tuple[Gate, DropReason | None]:
         """Send a payload of an app through the gates."""
-        verdict = self._verdicts.get((app, priority))
-        if verdict is None:
-            verdict = self._verdicts[app, priority] = judge(self.host, self.settings.get(app, _DEFAULT), priority)
-        return verdict
+        return judge(self.host, self.settings.get(app, _DEFAULT), priority)
+
+    def _look(self) -> None:
+        apart = (_DEFAULT, *self.settings.values())
+        self.wide_open = all(judge(self.host, settings, VERY_LOW) == (Gate.PASS, None) for settings in apart)
 
     def holds(self, app: str) -> bool:
         """Tell whether all that waits for an app is held back."""

@@ -123,10 +123,18 @@ class Tracked:
     expires: float | None
     row: Any
     phase: Phase = Phase.OFFERED
+    parked: bool = False
+    """Whether it stands in the queue of its app's background work."""
     deadline: float = 0.0
     reason: DropReason | None = None
     detail: str = ""
     cancellation: CancellationReason | None = None
+
+
+# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
+_OFFERED, _QUEUED, _ACTIVATED = Phase.OFFERED, Phase.QUEUED, Phase.ACTIVATED
+_HANDLED, _RETURNED = Outcome.HANDLED, Outcome.RETURNED
+_IS_HANDLED = Event.HANDLED
 
 
 def returned(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event | None:
@@ -134,15 +142,15 @@ def returned(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event | No
 
     Handled late is handled all the same: while it waits for the background, and while it is being cut off.
     """
-    if phase is Phase.QUEUED:
-        return Event.HANDLED if outcome == Outcome.HANDLED else None
-    if outcome == Outcome.RETURNED:
-        return Event.GIVEN_BACK
-    if phase is Phase.ACTIVATED:
-        return Event.FAILED if outcome == Outcome.HANDLER_FAILED else Event.COMPLETED
-    if outcome == Outcome.HANDLED:
-        return Event.HANDLED
-    if phase in {Phase.CANCELING, Phase.ABORTING}:
-        refused = Event.FAILED if outcome == Outcome.HANDLER_FAILED else Event.REFUSED
-        return Event.ABORTED if phase is Phase.ABORTING else refused
-    return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED
+    if outcome == _HANDLED and phase is not _ACTIVATED:
+        return _IS_HANDLED
+    if outcome == _RETURNED or phase is _QUEUED:
+        return None if phase is _QUEUED else Event.GIVEN_BACK
+    failed = outcome == Outcome.HANDLER_FAILED
+    if phase is _ACTIVATED:
+        return Event.FAILED if failed else Event.COMPLETED
+    if phase is Phase.ABORTING:
+        return Event.ABORTED
+    if phase is _OFFERED and activatable:
+        return Event.REFUSED_ACTIVATABLE
+    return Event.FAILED if failed and phase is not _OFFERED else Event.REFUSED

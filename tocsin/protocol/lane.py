@@ -78,6 +78,10 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
 }
 
 
+# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
+_CAUGHT_UP, _BEHIND, _EMPTIED = Phase.CAUGHT_UP, Phase.BEHIND, Event.EMPTIED
+
+
 @define
 class Lane:
     """One channel's place between inbox and handler; ``cursor`` is the last sequence number that was handed on."""
@@ -88,10 +92,15 @@ class Lane:
     in_flight: int = 0
 
     @property
+    def is_behind(self) -> bool:
+        """Whether there is, or may be, more in the store."""
+        return self.phase is _BEHIND
+
+    @property
     def room(self) -> int:
         """How many payloads to fetch now: none before half of the window is free, so that pages are not small."""
         free = WINDOW - self.in_flight
-        return free if self.phase is Phase.BEHIND and free * 2 >= WINDOW else 0
+        return free if self.phase is _BEHIND and free * 2 >= WINDOW else 0
 
     def open(self) -> None:
         """Somebody takes its payloads from now on."""
@@ -109,8 +118,9 @@ class Lane:
 
     def accept(self, sequence: int) -> bool:
         """Let a payload go on from memory, if the lane is caught up and has room; else tell that it does not."""
-        if self.phase is Phase.CAUGHT_UP and self.in_flight < WINDOW:
-            self._hand_on(sequence)
+        if self.phase is _CAUGHT_UP and self.in_flight < WINDOW:
+            self.cursor = sequence
+            self.in_flight += 1
             return True
         return False
 
@@ -122,7 +132,8 @@ class Lane:
         """Note a page from the store; one that is shorter than wanted was the last."""
         self._step(Event.EXHAUSTED if len(sequences) < wanted else Event.FETCHED)
         for sequence in sequences:
-            self._hand_on(sequence)
+            self.cursor = sequence
+            self.in_flight += 1
 
     def settle(self, *, came_back: bool) -> None:
         """Note that a payload is no longer on its way; one that came back will be handed on again."""
@@ -130,11 +141,7 @@ class Lane:
         if came_back:
             self._step(Event.CAME_BACK)
         if self.in_flight == 0:
-            self._step(Event.EMPTIED)
-
-    def _hand_on(self, sequence: int) -> None:
-        self.cursor = sequence
-        self.in_flight += 1
+            self._step(_EMPTIED)
 
     def _look_whether_empty(self) -> None:
         if self.in_flight == 0:
@@ -142,5 +149,5 @@ class Lane:
 
     def _step(self, event: Event) -> None:
         self.phase, effects = step(TABLE, self.phase, event)
-        if Effect.REWIND in effects:
+        if effects:  # there is one only
             self.cursor = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import Factory, define
 
 from tocsin.protocol.conditions import Gates
-from tocsin.protocol.lane import Lane, Phase
+from tocsin.protocol.lane import Lane
 
 MAX_IN_FLIGHT = 4096
 """How many payloads of all channels together may be between the router and their handlers."""
@@ -105,7 +105,7 @@ class Lanes:
         if lane is None:
             return False
         lane.settle(came_back=came_back)
-        if lane.phase is Phase.BEHIND:
+        if lane.is_behind:
             self._feed(lane)
         return True
 

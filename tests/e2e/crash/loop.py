@@ -20,7 +20,7 @@ from tests.e2e.crash.account import Account
 from tests.e2e.crash.senders import Senders
 from tests.e2e.crash.victims import PATIENCE, Registered, Stuck, Victim, receive, serve, within
 from tests.processes import Sender
-from tocsin.actors.tasks import task_group
+from tocsin.tasks import task_group
 
 FEW = 5
 """Acknowledgements that a cycle waits for before it kills."""

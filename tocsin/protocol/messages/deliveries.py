@@ -47,11 +47,20 @@ class Settled(NamedTuple):
 @tagged(68)
 @frozen
 class Deliveries(Message):
-    """Payloads of one channel: the router's frame goes on unchanged to supervisor, registry and app."""
+    """Payloads of one channel: the router's frame goes on unchanged to supervisor and app."""
 
     app: str
     channel: str
     rows: tuple[Delivery, ...]
+
+
+@tagged(77)
+@frozen
+class Offer(Message):
+    """Payloads for the foreground handlers of a channel: a frame of ``Deliveries``, for whoever takes them."""
+
+    channel: str
+    deliveries: bytes
 
 
 @tagged(69)
