@@ -73,8 +73,7 @@ class Model:
             self.rows[payload.sequence] = (payload.id, payload.attempt, 1, payload.body)
         self.dead |= {dead.sequence: str(dead.reason) for dead in changes.dead}
         for sequence in (*changes.handled, *(dead.sequence for dead in changes.dead)):
-            id_, attempt, _, _ = self.rows[sequence]
-            self.rows[sequence] = (id_, attempt, 0, b"")
+            del self.rows[sequence]
 
     def take(self, limit: int) -> None:
         """Raise the attempts of the first that are open."""

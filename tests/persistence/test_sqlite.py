@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.strategies import bodies, channel_names
-from tocsin.persistence import sqlite
+from tocsin.persistence import inbox_changes, sqlite
+from tocsin.persistence.database import open_database
 from tocsin.persistence.sqlite import SqliteStore, open_sqlite
 from tocsin.persistence.store import REMEMBERED, Changes, DeadPayload, Inbox, Store, StoredChannel, StoredPayload
 from tocsin.protocol.errors import StateUnavailable
@@ -97,10 +98,10 @@ class TestInbox:
         assert await store.take("c1", 0, 10) == []
         assert await store.inbox() == Inbox(2, ("id1", "id2"), ())
 
-    async def test_the_body_of_an_ended_payload_is_gone(self, store: Store, path: Path) -> None:
+    async def test_an_ended_payload_is_gone(self, store: Store, path: Path) -> None:
         """What its app has handled is not kept."""
         await store.commit(Changes(accepted=[payload(1, body=b"secret"), payload(2, body=b"open")], handled=[1]))
-        assert ask(path, "SELECT body FROM inbox ORDER BY sequence") == [(b"",), (b"open",)]
+        assert ask(path, "SELECT body FROM inbox ORDER BY sequence") == [(b"open",)]
 
     async def test_a_commit_that_fails_leaves_everything_as_it_was(self, store: Store, path: Path) -> None:
         """Neither its payloads nor its ends count."""
@@ -142,18 +143,19 @@ class TestMemory:
             newest = tuple(f"id{n + 1}" for n in range(count - REMEMBERED, count))
             assert await store.inbox() == Inbox(count, newest, ("c1",))
             assert [each.sequence for each in await store.take("c1", 0, 10)] == [1]
-        assert ask(path, "SELECT count(*) FROM inbox") == [(REMEMBERED + 1,)]
+        assert ask(path, "SELECT count(*) FROM inbox") == [(1,)]
 
     async def test_many_small_commits_are_forgotten_too(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The inbox stays small however long it runs, and its numbers go on over a restart."""
-        monkeypatch.setattr(sqlite, "REMEMBERED", 8)
-        monkeypatch.setattr(sqlite, "_FORGET_EVERY", 4)
+        for module in (inbox_changes, sqlite):
+            monkeypatch.setattr(module, "REMEMBERED", 8)
         async with open_sqlite(path) as store:
             for n in range(1, 41):
                 await store.commit(
                     Changes(accepted=[payload(n)], handled=[n] if n % 2 else [], dead=[] if n % 2 else [dead(n)])
                 )
-                assert ask(path, "SELECT count(*) < 8 + 4 FROM inbox") == [(1,)]
+                assert ask(path, "SELECT count(*) FROM inbox") == [(0,)]
+                assert ask(path, "SELECT count(*) <= 8 FROM remembered") == [(1,)]
         async with open_sqlite(path) as store:
             assert await store.inbox() == Inbox(40, tuple(f"id{n}" for n in range(33, 41)), ())
 
@@ -163,8 +165,19 @@ class TestMemory:
             await store.commit(Changes(accepted=[payload(n) for n in range(1, 6)], dead=[dead(5)]))
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("DELETE FROM inbox")
+            connection.execute("DELETE FROM remembered")
         async with open_sqlite(path) as store:
             assert await store.inbox() == Inbox(5, (), ())
+
+    async def test_a_database_of_an_earlier_version_is_remembered(self, path: Path) -> None:
+        """Its ended rows become remembered ids; its open ones stay as they are."""
+        async with open_database(path, sqlite.MIGRATIONS[:3]) as database:
+            rows = [(n, "c1", f"id{n}", "raw", b"ding", 1, None, 0 if n < 4 else n - 3) for n in range(1, 7)]
+            await database.write(("INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows))
+        async with open_sqlite(path) as store:
+            assert await store.inbox() == Inbox(6, tuple(f"id{n}" for n in range(1, 7)), ("c1",))
+            assert [each.sequence for each in await store.take("c1", 0, 10)] == [4]
+            assert sorted(await store.open_sequences("c1")) == [4, 5, 6]
 
 
 class TestChannelsAndSettings:
@@ -235,8 +248,8 @@ class StoreAndModel(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.portal = self.stack.enter_context(start_blocking_portal())
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(sqlite, "REMEMBERED", 6)
-        self.patch.setattr(sqlite, "_FORGET_EVERY", 3)
+        for module in (inbox_changes, sqlite):
+            self.patch.setattr(module, "REMEMBERED", 6)
         self.open: dict[int, StoredPayload] = {}
         self.ids: list[str] = []
         self.letters: list[tuple[int, bytes]] = []

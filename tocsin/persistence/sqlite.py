@@ -8,8 +8,9 @@ from pathlib import Path
 
 from attrs import astuple
 
-from tocsin.persistence.connection import COMMIT_COUNTER, Statement
+from tocsin.persistence.connection import COMMIT_COUNTER
 from tocsin.persistence.database import Database, open_database, read_database
+from tocsin.persistence.inbox_changes import HELD, MAY_BE_TAKEN, PARKED, remembered_ids, statements_of
 from tocsin.persistence.store import (
     REMEMBERED,
     Changes,
@@ -51,17 +52,16 @@ MIGRATIONS = (
         "CREATE INDEX inbox_open ON inbox (channel, sequence) WHERE open = 1",
     ),
     COMMIT_COUNTER,
+    (
+        # What has ended leaves the inbox; the ids of the newest payloads are kept by the commit, not by the row.
+        "CREATE TABLE remembered (last INTEGER PRIMARY KEY, ids TEXT NOT NULL)",
+        """INSERT INTO remembered SELECT max(sequence), json_group_array(json_array(sequence, id))
+            FROM (SELECT sequence, id FROM inbox ORDER BY sequence DESC LIMIT 4096) HAVING count(*) > 0""",
+        "DELETE FROM inbox WHERE NOT open",
+        "CREATE INDEX inbox_back ON inbox (channel, sequence) WHERE open > 1",
+    ),
 )
 
-_ACCEPT = "INSERT INTO inbox (sequence, channel, id, type, body, attempt, expires) VALUES (?, ?, ?, ?, ?, ?, ?)"
-# An ended payload stays for a while, without its body, so that the service's sending it again is recognised.
-_END = "UPDATE inbox SET open = 0, body = x'' WHERE sequence = ?"
-_BURY = (
-    "INSERT OR IGNORE INTO dead_letter (sequence, channel, id, type, body, attempt, reason, detail, at)"
-    " SELECT sequence, channel, id, type, body, attempt, ?, ?, ? FROM inbox WHERE sequence = ? AND open"
-)
-_SET_OPEN = "UPDATE inbox SET open = ? WHERE sequence = ? AND open"
-_MAY_BE_TAKEN, _PARKED, _HELD = 1, 2, 3
 _KEEP_REQUEST = (
     "INSERT OR REPLACE INTO request (app, remote_id, failures, hresult, text, due) VALUES (?, ?, ?, ?, ?, ?)"
 )
@@ -73,13 +73,22 @@ _DEAD_LETTERS = (
     "SELECT d.sequence, coalesce(c.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
     " FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel ORDER BY d.sequence DESC LIMIT ?"
 )
-_FORGET = "DELETE FROM inbox WHERE NOT open AND sequence <= (SELECT max(sequence) FROM inbox) - ?"
 _TAKE = (
     "SELECT sequence, channel, id, type, body, attempt + 1, expires FROM inbox"
     " WHERE open = 1 AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 )
 _KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"
-_FORGET_EVERY = 1024
+_TAKEN = "UPDATE inbox SET attempt = attempt + 1 WHERE open = 1 AND channel = ? AND sequence BETWEEN ? AND ?"
+_LAST = (
+    "SELECT max(coalesce((SELECT max(sequence) FROM inbox), 0), coalesce((SELECT max(sequence) FROM dead_letter), 0),"
+    " coalesce((SELECT max(last) FROM remembered), 0))"
+)
+_WAITING = "SELECT sequence, id FROM inbox ORDER BY sequence DESC LIMIT ?"
+_OPEN_CHANNELS = "SELECT DISTINCT channel FROM inbox WHERE open = 1 UNION SELECT channel FROM inbox WHERE open > 1"
+_OPEN_SEQUENCES = (
+    "SELECT sequence FROM inbox WHERE open = 1 AND channel = ?"
+    " UNION ALL SELECT sequence FROM inbox WHERE open > 1 AND channel = ?"
+)
 
 
 class SqliteStore:
@@ -87,7 +96,6 @@ class SqliteStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._ended = 0
 
     def watch(self, on_fault: Callable[[str | None], None]) -> None:
         """Call this with a sentence when nothing can be written any more, and with None when it can again."""
@@ -118,13 +126,12 @@ class SqliteStore:
 
     async def inbox(self) -> Inbox:
         """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""
-        last = await self._database.read(
-            "SELECT max(coalesce((SELECT max(sequence) FROM inbox), 0),"
-            " coalesce((SELECT max(sequence) FROM dead_letter), 0))"
-        )
-        recent = await self._database.read("SELECT id FROM inbox ORDER BY sequence DESC LIMIT ?", (REMEMBERED,))
-        waiting = await self._database.read("SELECT DISTINCT channel FROM inbox WHERE open")
-        return Inbox(last[0][0], tuple(row[0] for row in reversed(recent)), tuple(row[0] for row in waiting))
+        ((last,),) = await self._database.read(_LAST)
+        texts = await self._database.read("SELECT ids FROM remembered")
+        waiting = await self._database.read(_WAITING, (REMEMBERED,))
+        channels = await self._database.read(_OPEN_CHANNELS)
+        recent = remembered_ids((text for (text,) in texts), waiting)
+        return Inbox(last, recent, tuple(channel for (channel,) in channels))
 
     async def requests(self) -> list[StoredRequest]:
         """Return the channel requests that wait for their next attempt."""
@@ -162,29 +169,13 @@ class SqliteStore:
 
     async def commit(self, changes: Changes) -> None:
         """Change the inbox in one transaction."""
-        statements: list[Statement] = []
-        if changes.accepted:
-            statements.append((_ACCEPT, changes.accepted))
-        moved = [(_HELD, sequence) for sequence in changes.held]
-        moved += [(_PARKED, sequence) for sequence in changes.parked]
-        moved += [(_MAY_BE_TAKEN, sequence) for sequence in changes.released]
-        if moved:
-            statements.append((_SET_OPEN, moved))
-        if changes.dead:
-            statements.append((_BURY, [(str(d.reason), d.detail, d.at, d.sequence) for d in changes.dead]))
-        ended = [*changes.handled, *(d.sequence for d in changes.dead)]
-        if ended:
-            statements.append((_END, [(sequence,) for sequence in ended]))
-            self._ended += len(ended)
-        if self._ended >= _FORGET_EVERY:
-            statements.append((_FORGET, [(REMEMBERED,)]))
-            self._ended = 0
-        await self._database.write(*statements)
+        await self._database.write(*statements_of(changes))
 
     async def release(self, *, parked: bool) -> None:
         """Let all payloads that are held, or also those that are parked, be taken again."""
-        least = _PARKED if parked else _HELD
-        await self._database.write(("UPDATE inbox SET open = ? WHERE open >= ?", [(_MAY_BE_TAKEN, least)]))
+        least = PARKED if parked else HELD
+        release = "UPDATE inbox SET open = ? WHERE open > 1 AND open >= ?"
+        await self._database.write((release, [(MAY_BE_TAKEN, least)]))
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return the newest dead payloads, the newest first."""
@@ -199,13 +190,12 @@ class SqliteStore:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         rows = await self._database.read(_TAKE, (channel, after, limit))
         if rows:
-            taken = [(row[5], row[0]) for row in rows]
-            await self._database.write(("UPDATE inbox SET attempt = ? WHERE sequence = ?", taken))
+            await self._database.write((_TAKEN, [(channel, rows[0][0], rows[-1][0])]))
         return [StoredPayload._make(row) for row in rows]
 
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""
-        rows = await self._database.read("SELECT sequence FROM inbox WHERE open AND channel = ?", (channel,))
+        rows = await self._database.read(_OPEN_SEQUENCES, (channel, channel))
         return [row[0] for row in rows]
 
 

@@ -168,7 +168,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, changes: Changes) -> None:
-        """Change the inbox in one transaction."""
+        """Change the inbox in one transaction; a sequence number that is open is not accepted again."""
         ...
 
     async def release(self, *, parked: bool) -> None:

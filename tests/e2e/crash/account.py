@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from array import array
 from collections import Counter, deque
@@ -89,17 +90,17 @@ class Account:
     # Its database
 
     def read_database(self) -> None:
-        """Check that what was acknowledged since the last time is in the inbox.
+        """Check that what was acknowledged since the last time is among the ids that the store remembers.
 
-        An acknowledgement may come a look after its row; ended rows go only 4,096 later.
+        An acknowledgement may come a look after its commit; ids are forgotten only 4,096 later.
         """
         with closing(self._open()) as database:
-            rows = database.execute("SELECT id FROM inbox WHERE sequence > ?", (self._marks[0],))
-            found = {row[0] for row in rows}
-            newest = database.execute("SELECT coalesce(max(sequence), 0) FROM inbox").fetchone()[0]
+            rows = database.execute("SELECT last, ids FROM remembered WHERE last > ?", (self._marks[0],)).fetchall()
+            found = {id_ for _, ids in rows for _, id_ in json.loads(ids)}
+            newest = max((last for last, _ in rows), default=self._marks[-1])
         self._marks.append(newest)
         missing = [id_ for id_ in self._to_find if id_ not in found]
-        self.lost += [f"{id_} was acknowledged, but is not in the inbox{self._when}" for id_ in missing]
+        self.lost += [f"{id_} was acknowledged, but is not remembered{self._when}" for id_ in missing]
         self._to_find.clear()
 
     def close(self) -> None:
@@ -107,7 +108,7 @@ class Account:
         self.read_log()
         self.read_database()
         with closing(self._open()) as database:
-            still_open = database.execute("SELECT id FROM inbox WHERE open").fetchall()
+            still_open = database.execute("SELECT id FROM inbox").fetchall()
             self.rows = database.execute("SELECT count(*) FROM inbox").fetchone()[0]
             letters = database.execute("SELECT body, id, reason FROM dead_letter").fetchall()
         reasons = {number_of(body): reason for body, _, reason in letters}

@@ -1,0 +1,86 @@
+"""What a commit of the inbox says to SQLite: few long statements instead of one a row.
+
+Each execution gives Python's lock away and takes it back, for which it may have to wait while an event loop is busy. So a
+statement carries many rows, and what ends in a run of sequence numbers is deleted as a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from tocsin.persistence.connection import Statement
+from tocsin.persistence.store import REMEMBERED, Changes, StoredPayload
+
+MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
+"""How a payload in the inbox stands."""
+
+_SIZES = (128, 16, 1)  # rows of one statement: few sizes, so that the driver finds each prepared
+_INSERT = "INSERT INTO inbox (sequence, channel, id, type, body, attempt, expires) VALUES "
+_ACCEPT = {size: _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * size) for size in _SIZES}
+_REMEMBER = "INSERT INTO remembered (last, ids) VALUES (?, ?)"
+_FORGET = "DELETE FROM remembered WHERE last <= ?"
+_SET_OPEN = "UPDATE inbox SET open = ? WHERE sequence = ?"
+_BURY = (
+    "INSERT OR IGNORE INTO dead_letter (sequence, channel, id, type, body, attempt, reason, detail, at)"
+    " SELECT sequence, channel, id, type, body, attempt, ?, ?, ? FROM inbox WHERE sequence = ?"
+)
+_END = "DELETE FROM inbox WHERE sequence BETWEEN ? AND ?"
+
+
+def statements_of(changes: Changes) -> list[Statement]:
+    """Return the statements that make these changes, in the order of their fields."""
+    statements: list[Statement] = []
+    if changes.accepted:
+        statements += _accept(changes.accepted)
+    moved = [(HELD, sequence) for sequence in changes.held]
+    moved += [(PARKED, sequence) for sequence in changes.parked]
+    moved += [(MAY_BE_TAKEN, sequence) for sequence in changes.released]
+    if moved:
+        statements.append((_SET_OPEN, moved))
+    if changes.dead:
+        statements.append((_BURY, [(str(d.reason), d.detail, d.at, d.sequence) for d in changes.dead]))
+    ended = [*changes.handled, *(dead.sequence for dead in changes.dead)]
+    if ended:
+        statements.append((_END, list(runs(ended))))
+    return statements
+
+
+def remembered_ids(texts: Iterable[str], waiting: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+    """Return the newest ids, the newest last, of what was remembered and what is still in the inbox."""
+    numbered = dict(waiting)
+    for text in texts:
+        numbered.update((number, id_) for number, id_ in json.loads(text))
+    return tuple(numbered[number] for number in sorted(numbered)[-REMEMBERED:])
+
+
+def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last of each run of numbers that follow each other."""
+    first = last = None
+    for number in sorted(set(numbers)):
+        if first is None or last is None:
+            first = last = number
+        elif number == last + 1:
+            last = number
+        else:
+            yield first, last
+            first = last = number
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _accept(payloads: Sequence[StoredPayload]) -> Iterator[Statement]:
+    start = 0
+    for size in _SIZES:
+        rows: list[tuple[Any, ...]] = []
+        while len(payloads) - start >= size:
+            rows.append(tuple(chain.from_iterable(payloads[start : start + size])))
+            start += size
+        if rows:
+            yield _ACCEPT[size], rows
+    # A service that did not see the acknowledgement sends again: it must be recognised, also when it has long ended.
+    newest = max(payload.sequence for payload in payloads)
+    yield _REMEMBER, [(newest, json.dumps([(payload.sequence, payload.id) for payload in payloads]))]
+    yield _FORGET, [(newest - REMEMBERED,)]
