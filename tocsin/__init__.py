@@ -2,45 +2,51 @@
 
 :func:`embedded` runs the platform inside a program and gives its :class:`PushNotificationManager`. All errors are in
 :mod:`tocsin.protocol.errors` and are found here too.
+
+A name is loaded when it is first used: a program that imports this and does not push pays nothing for it.
 """
 
-from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.conditions import Conditions
-from tocsin.api.deferral import Deferral
-from tocsin.api.embedded import embedded
-from tocsin.api.identity import Identity
-from tocsin.api.manager import ChannelRevoked, PushNotificationManager, Registration
-from tocsin.api.operation import (
-    CreateChannelOperation,
-    PushNotificationCreateChannelResult,
-    PushNotificationCreateChannelStatus,
-)
-from tocsin.protocol.activation import (
-    Activators,
-    CancellationReason,
-    PushNotificationActivationInfo,
-    SystemConditionType,
-)
-from tocsin.protocol.conditions import AppSettings, HostState
-from tocsin.protocol.errors import (
-    Busy,
-    ChannelClosed,
-    FrameError,
-    IllegalCall,
-    InvalidArgument,
-    NotFound,
-    NotSupported,
-    OperationCanceled,
-    PlatformUnavailable,
-    ProtocolViolation,
-    PushError,
-    StateUnavailable,
-    TimedOut,
-)
-from tocsin.protocol.hresult import HResult
-from tocsin.protocol.retry import RetryPolicy
-from tocsin.protocol.values import DropReason, NotificationType, PushNotificationChannelStatus
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tocsin.api.args import PushNotificationReceivedEventArgs
+    from tocsin.api.channel import PushNotificationChannel
+    from tocsin.api.conditions import Conditions
+    from tocsin.api.deferral import Deferral
+    from tocsin.api.embedded import embedded
+    from tocsin.api.identity import Identity
+    from tocsin.api.manager import ChannelRevoked, PushNotificationManager, Registration
+    from tocsin.api.operation import (
+        CreateChannelOperation,
+        PushNotificationCreateChannelResult,
+        PushNotificationCreateChannelStatus,
+    )
+    from tocsin.protocol.activation import (
+        Activators,
+        CancellationReason,
+        PushNotificationActivationInfo,
+        SystemConditionType,
+    )
+    from tocsin.protocol.conditions import AppSettings, HostState
+    from tocsin.protocol.errors import (
+        Busy,
+        ChannelClosed,
+        FrameError,
+        IllegalCall,
+        InvalidArgument,
+        NotFound,
+        NotSupported,
+        OperationCanceled,
+        PlatformUnavailable,
+        ProtocolViolation,
+        PushError,
+        StateUnavailable,
+        TimedOut,
+    )
+    from tocsin.protocol.hresult import HResult
+    from tocsin.protocol.retry import RetryPolicy
+    from tocsin.protocol.values import DropReason, NotificationType, PushNotificationChannelStatus
 
 __version__ = "0.1.0"
 
@@ -82,3 +88,56 @@ __all__ = [
     "TimedOut",
     "embedded",
 ]
+
+_HOMES = {
+    "tocsin.api.args": ("PushNotificationReceivedEventArgs",),
+    "tocsin.api.channel": ("PushNotificationChannel",),
+    "tocsin.api.conditions": ("Conditions",),
+    "tocsin.api.deferral": ("Deferral",),
+    "tocsin.api.embedded": ("embedded",),
+    "tocsin.api.identity": ("Identity",),
+    "tocsin.api.manager": ("ChannelRevoked", "PushNotificationManager", "Registration"),
+    "tocsin.api.operation": (
+        "CreateChannelOperation",
+        "PushNotificationCreateChannelResult",
+        "PushNotificationCreateChannelStatus",
+    ),
+    "tocsin.protocol.activation": (
+        "Activators",
+        "CancellationReason",
+        "PushNotificationActivationInfo",
+        "SystemConditionType",
+    ),
+    "tocsin.protocol.conditions": ("AppSettings", "HostState"),
+    "tocsin.protocol.errors": (
+        "Busy",
+        "ChannelClosed",
+        "FrameError",
+        "IllegalCall",
+        "InvalidArgument",
+        "NotFound",
+        "NotSupported",
+        "OperationCanceled",
+        "PlatformUnavailable",
+        "ProtocolViolation",
+        "PushError",
+        "StateUnavailable",
+        "TimedOut",
+    ),
+    "tocsin.protocol.hresult": ("HResult",),
+    "tocsin.protocol.retry": ("RetryPolicy",),
+    "tocsin.protocol.values": ("DropReason", "NotificationType", "PushNotificationChannelStatus"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from the module that it is defined in (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -167,8 +167,10 @@ class ActivatorRegistry(Actor):
         for effect in self._down:
             if not isinstance(effect, tuple):
                 effect()
-            elif not await self._give(*effect):
-                self._supervisor.answer(m.NoSinks(_sequences(effect[1])))
+            else:
+                session, frame = effect
+                if not await self._give(session, frame):
+                    self._supervisor.answer(m.NoSinks(_sequences(frame)))
         self._up.extend(self._view(app, aborted=aborted) for app, aborted in self._changed.items())
         for message in self._up:
             self._supervisor.answer(message)
