@@ -14,8 +14,9 @@ from tocsin.actors.dead_letters import DeadLetters
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol.codec import decode, encode
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.messages import AlarmRang, Done, ForgetRetry, Message
+from tocsin.protocol.messages import AlarmRang, Done, ForgetRetry, Message, Outcomes, Returned
 from tocsin.protocol.restart import RestartPolicy
+from tocsin.protocol.values import Outcome
 
 
 @pytest.fixture
@@ -46,6 +47,12 @@ class Recorder(Actor):
         if message.request in self._poison:
             raise ValueError(f"cannot take {message.request}")
         self._pending.append(message.request)
+
+    @receives(Outcomes)
+    def note_rows(self, message: Outcomes, frame: bytes) -> None:
+        """Take the numbers of a batch."""
+        for sequence, *_ in message.rows:
+            self.note(Done(sequence), frame)
 
     @receives(ForgetRetry)
     def spoil(self, message: ForgetRetry, _: bytes) -> None:
@@ -106,6 +113,16 @@ async def test_one_bad_message_costs_only_itself() -> None:
     assert world.journal == [1, 3]
     assert world.dead() == [Done(2)]
     assert world.kernel.dead_letters.counts == {"recorder": 1}
+    assert world.mailbox.statistics().dead == 1
+
+
+async def test_one_bad_row_costs_only_itself() -> None:
+    """Of a batch in one message, too, only the row dies that makes the actor fail; all others are taken once."""
+    rows = [Returned(number, Outcome.HANDLED, "", 1) for number in range(1, 6)]
+    world = World(poison={3})
+    await world.run(Done(10), Outcomes(tuple(rows)), Done(11))
+    assert world.journal == [10, 1, 2, 4, 5, 11]
+    assert world.dead() == [Outcomes((rows[2],))]
     assert world.mailbox.statistics().dead == 1
 
 
