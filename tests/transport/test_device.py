@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
+from attrs import astuple
 
 from tests.helpers import FakeService, next_messages, payload
 from tocsin.actors.mailbox import Mailbox
@@ -16,6 +17,8 @@ from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import (
     Acknowledge,
+    Arrival,
+    Arrivals,
     ConnectionDown,
     ConnectionUp,
     Hello,
@@ -40,7 +43,7 @@ class Device:
 
     async def _deliver(self, messages: list[tuple[Message, bytes]]) -> None:
         for message, frame in messages:
-            if not isinstance(message, Payload):
+            if not isinstance(message, Arrivals):
                 raise ProtocolViolation(f"{type(message).__name__} is not for devices")
             await self.inbox.put(frame)
 
@@ -59,6 +62,11 @@ async def device() -> AsyncIterator[Device]:
     service.close()
 
 
+def arrivals(*payloads: Payload) -> Arrivals:
+    """Build the batch that payloads become at the door."""
+    return Arrivals(tuple(Arrival(*astuple(each)) for each in payloads))
+
+
 async def test_it_greets_with_its_key_and_reports_the_welcome() -> None:
     """The service hears version and key first, and the platform that the connection is up."""
     async with device() as d:
@@ -72,7 +80,7 @@ async def test_frames_go_both_ways() -> None:
         await d.service.accept()
         await next_messages(d.inbox)
         await d.service.send(payload("A"), payload("B"))
-        assert await next_messages(d.inbox) == [payload("A"), payload("B")]
+        assert await next_messages(d.inbox) == [arrivals(payload("A"), payload("B"))]
         d.outbox.answer(Acknowledge(("A",)))
         assert await d.service.expect(Acknowledge) == Acknowledge(("A",))
 
@@ -85,7 +93,7 @@ async def test_payloads_right_behind_the_welcome_are_not_lost() -> None:
         messages: list[Message] = []
         while len(messages) < 2:
             messages += await next_messages(d.inbox)
-        assert messages == [ConnectionUp(7), payload("A")]
+        assert messages == [ConnectionUp(7), arrivals(payload("A"))]
 
 
 async def test_a_lost_connection_is_reported_and_made_again() -> None:
@@ -153,7 +161,7 @@ async def test_a_service_that_breaks_the_protocol_is_left(chunk: bytes) -> None:
         await d.service.accept()
         await next_messages(d.inbox)
         await d.service.send(payload("A"))
-        assert await next_messages(d.inbox) == [payload("A")]
+        assert await next_messages(d.inbox) == [arrivals(payload("A"))]
         await d.service.send_bytes(chunk)
         (down,) = await next_messages(d.inbox)
         assert isinstance(down, ConnectionDown)
