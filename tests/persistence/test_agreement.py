@@ -163,7 +163,11 @@ class BothStores(RuleBasedStateMachine):
         """Whether it is there or not."""
         self.both(lambda store: store.drop_activator(app, activator))
 
-    @rule(request=st.builds(StoredRequest, APPS, APPS, st.integers(1, 6), st.integers(0, 2**32 - 1), st.text(), TIMES))
+    @rule(
+        request=st.builds(
+            StoredRequest, APPS, APPS, st.integers(1, 6), st.integers(0, 2**32 - 1), st.text(), TIMES, TIMES
+        )
+    )
     def a_request_is_kept(self, request: StoredRequest) -> None:
         """A new one, or instead of another."""
         self.both(lambda store: store.keep_request(request))

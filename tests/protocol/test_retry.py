@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 from tests.protocol.tables import AnyEvent, Law
 from tests.strategies import fractions, hresults
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.retry import RETRYABLE, TABLE, Effect, Event, Phase, RetryPolicy, classify
+from tocsin.protocol.retry import RETRYABLE, TABLE, Effect, Event, Phase, RetryPolicy, classify, left
 
 DEFAULT = [60.0, 120.0, 180.0, 240.0, 300.0]
 """The waits of the Windows App SDK, in seconds."""
@@ -158,3 +158,17 @@ class TestClassify:
     def test_a_wait_of_no_time_is_still_a_wait(self) -> None:
         """Zero seconds are not None."""
         assert classify(HResult.ERROR_TIMEOUT, 0.0) is Event.FAILED
+
+
+class TestLeft:
+    """What is left of a wait when a process goes on with it."""
+
+    def test_time_that_has_passed_is_taken_off(self) -> None:
+        """Whatever the process did meanwhile; a wait that is over is over."""
+        assert left(due=160.0, planned=100.0, now=130.0) == 30.0
+        assert left(due=160.0, planned=100.0, now=200.0) == 0.0
+
+    @given(st.floats(0, 1e9), st.floats(0, 1e4), st.floats(-1e9, 2e9))
+    def test_a_clock_that_was_set_back_makes_no_wait_longer(self, planned: float, wait: float, now: float) -> None:
+        """At worst it is waited for once more from its begin."""
+        assert 0.0 <= left(planned + wait, planned, now) <= (planned + wait) - planned

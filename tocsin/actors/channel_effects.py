@@ -29,6 +29,10 @@ class ChannelEffects:
         """Keep a channel, then tell the router."""
         self._keep.append(channel)
 
+    def announce_channel(self, channel: StoredChannel) -> None:
+        """Tell the router of a channel that is kept."""
+        self._router.answer(m.ChannelOpened(channel.channel, channel.app))
+
     def drop_channel(self, name: str) -> None:
         """Forget a channel, then tell the router and all sessions."""
         self._drop.append(name)
@@ -86,7 +90,7 @@ class ChannelEffects:
         """
         await self._write()
         for channel in self._keep:
-            self._router.answer(m.ChannelOpened(channel.channel, channel.app))
+            self.announce_channel(channel)
         for name in self._drop:
             self._router.answer(m.ChannelLost(name))
             self._sessions.tell_all(m.ChannelLost(name))

@@ -18,6 +18,9 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase, renewal
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.machine import step
+from tocsin.protocol.retry import left
+
+_KEYS = 2**52  # a random one below it begins, and all that follow are exact
 
 
 @frozen
@@ -50,7 +53,8 @@ class ChannelRequester(Actor):
         self._scheduler = neighbours.scheduler
         self._effects = ChannelEffects(store, sessions, neighbours.router)
         self._online = False
-        self._keys = count(1)
+        # Not from 1 each time: a late answer to a question of an earlier instance must find nobody.
+        self._keys = count(int(clock.fraction() * _KEYS))
         self._requests: dict[int, ChannelRequest] = {}
         self._closing: dict[int, tuple[str, int]] = {}
         self._channels: dict[str, StoredChannel] = {}
@@ -71,11 +75,13 @@ class ChannelRequester(Actor):
     async def start(self) -> None:
         """Read the channels that the device holds, and go on with the requests that wait for their next attempt."""
         self._channels = {channel.channel: channel for channel in await self._store.channels()}
+        for channel in self._channels.values():  # what an earlier instance stored, the router may not have heard
+            self._effects.announce_channel(channel)
         for stored in await self._store.requests():
             request = ChannelRequest(next(self._keys), stored.app, stored.remote_id, [], kept=True)
             request.failures = request.retry_count = stored.failures
             request.hresult, request.text = stored.hresult, stored.text
-            request.delay = max(0.0, stored.due - self._clock.wall())
+            request.delay = left(stored.due, stored.planned, self._clock.wall())
             self._requests[request.key] = request
             self._step(request, Event.RESUME)
         self.renew(m.AlarmRang(), b"")
@@ -275,9 +281,10 @@ class ChannelRequester(Actor):
 
     def _keep_request(self, request: ChannelRequest) -> None:
         request.kept = True
-        due = self._clock.wall() + request.delay
+        now = self._clock.wall()
+        due = now + request.delay
         self._effects.keep_request(
-            StoredRequest(request.app, request.remote_id, request.failures, request.hresult, request.text, due)
+            StoredRequest(request.app, request.remote_id, request.failures, request.hresult, request.text, due, now)
         )
 
     def _drop_request(self, request: ChannelRequest) -> None:

@@ -34,7 +34,8 @@ class Ledger:
         self._released.append(sequence)
 
     def release_held(self) -> None:
-        """Note that all that gates held back may be taken again."""
+        """Note that all that gates held back may be taken again, this batch's included."""
+        self._held.clear()
         self._release_held = True
 
     def bury(self, sequence: int, reason: DropReason, detail: str, at: float) -> None:

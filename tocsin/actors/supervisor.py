@@ -14,6 +14,7 @@ from tocsin.actors.actor import Actor, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
 from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.reports import Reports
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import BUDGET, GRACE, CancellationReason
 from tocsin.protocol.background import Background
@@ -27,9 +28,6 @@ from tocsin.protocol.values import DropReason, Outcome
 
 QUEUE_DEPTH = 1024
 """How many payloads may wait for the background work of one app."""
-
-BATCH = 1024
-"""Outcomes that one message carries at most."""
 
 
 # Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
@@ -54,8 +52,7 @@ class Supervisor(Actor):
         self._budgets = Deadlines(BUDGET)
         self._graces = Deadlines(GRACE)
         self._down: list[bytes] = []
-        self._up: list[bytes] = []
-        self._settled: list[tuple[object, ...]] = []
+        self._reports = Reports()
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
             Effect.ACTIVATE: self._activate,
@@ -135,7 +132,7 @@ class Supervisor(Actor):
             handled = outcome == _HANDLED
             if tracked is None:
                 if handled:
-                    self._settled.append((sequence, "", Outcome.HANDLED, None, ""))
+                    self._reports.settled.append((sequence, "", Outcome.HANDLED, None, ""))
             elif handled or attempt == tracked.attempt:  # else of an attempt that nobody waits for
                 if detail:
                     tracked.detail = detail
@@ -164,7 +161,7 @@ class Supervisor(Actor):
     @receives(m.SinkOpened, m.SinkClosed)
     def pass_up(self, _message: m.SinkOpened | m.SinkClosed, frame: bytes) -> None:
         """What the registry says of sinks is for the router, in order with the outcomes."""
-        self._tell_up(frame)
+        self._reports.add(frame)
 
     # From the kernel
 
@@ -182,6 +179,8 @@ class Supervisor(Actor):
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
         """A router that begins anew hands its payloads on again; a registry may have lost what it was given."""
         if message.actor == self._router.name:
+            for tracked in self._tracked.values():
+                tracked.deadline = 0.0
             self._tracked.clear()
             self._lines.clear()
             for background in self._apps.values():
@@ -193,10 +192,7 @@ class Supervisor(Actor):
 
     async def flush(self) -> None:
         """Outcomes go up before payloads go down: room is made before it is taken."""
-        self._close_settled()
-        for frame in self._up:
-            self._router.reply(frame)
-        self._up.clear()
+        self._reports.send(self._router)
         for frame in self._down:
             await self._registry.put(frame)
         self._down.clear()
@@ -207,19 +203,7 @@ class Supervisor(Actor):
 
     def _tell_ready(self, app: str) -> None:
         """Tell the router whether an app's payloads have somewhere to go without a foreground handler."""
-        self._tell_up(encode(m.AppReady(app, self._background(app).ready)))
-
-    def _tell_up(self, frame: bytes) -> None:
-        """Let a frame follow the outcomes so far."""
-        self._close_settled()
-        self._up.append(frame)
-
-    def _close_settled(self) -> None:
-        """Make frames of the outcomes so far."""
-        for start in range(0, len(self._settled), BATCH):
-            rows = tuple(self._settled[start : start + BATCH])
-            self._up.append(encode(m.Settlements(rows)))  # type: ignore[arg-type]  # plain rows
-        self._settled.clear()
+        self._reports.add(encode(m.AppReady(app, self._background(app).ready)))
 
     def _background(self, app: str) -> Background:
         background = self._apps.get(app)
@@ -270,7 +254,7 @@ class Supervisor(Actor):
 
     def _park(self, tracked: Tracked) -> None:
         self._leave(tracked)
-        self._tell_up(encode(m.Parked(tracked.sequence, tracked.channel)))
+        self._reports.add(encode(m.Parked(tracked.sequence, tracked.channel)))
         background = self._background(tracked.app)
         background.queue.append(tracked)
         tracked.parked = True
@@ -300,7 +284,7 @@ class Supervisor(Actor):
         reason, detail = None, ""
         if outcome is _DROPPED:
             reason, detail = self._background(tracked.app).drop_reason(tracked), tracked.detail
-        self._settled.append((sequence, tracked.channel, outcome, reason, detail))
+        self._reports.settled.append((sequence, tracked.channel, outcome, reason, detail))
         if tracked.app in self._apps:
             self._next_turn(tracked.app)
 

@@ -43,10 +43,10 @@ class BackgroundWork:
             if handler is not None:
                 self.receiver = self.receiver or self._start()
                 self.receiver.handlers[0] = handler
+            self._registered.append(question)
 
         # The handler comes not before the registry has agreed, and not after: work may come right behind its answer.
         await self._ask(question, question.request, install)
-        self._registered.append(question)
 
     async def unregister(self, question: m.UnregisterActivators) -> None:
         """Unregister activators of the app.

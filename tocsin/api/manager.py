@@ -117,7 +117,7 @@ class PushNotificationManager:
             )
         question = m.RegisterActivator(
             self._session.name,
-            self._session.number(),
+            self._session.questions.number(),
             self._app,
             self._identity.packaged,
             int(info.activators),
@@ -142,7 +142,7 @@ class PushNotificationManager:
         await self._unregister(Activators.UNDEFINED, every=True)
 
     async def _unregister(self, activators: Activators, *, every: bool) -> None:
-        number = self._session.number()
+        number = self._session.questions.number()
         await self._session.background.unregister(
             m.UnregisterActivators(self._session.name, number, self._app, int(activators), every)
         )

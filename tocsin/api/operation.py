@@ -59,14 +59,14 @@ class CreateChannelOperation:
         channel: Callable[[m.CreateChannelDone], PushNotificationChannel],
     ) -> None:
         self._session = session
-        self._number = session.number()
+        self._number = session.questions.number()
         self._question = m.CreateChannel(session.name, self._number, app, remote_id)
         self._channel = channel
         self._progress: list[PushNotificationCreateChannelStatus] = []
         self._result: PushNotificationCreateChannelResult | None = None
         self._canceled = False
         self._changed = anyio.Event()
-        session.listen(self._number, self)
+        session.questions.listen(self._number, self)
         session.port.post_nowait(self._question)
 
     def __await__(self) -> Generator[Any, Any, PushNotificationCreateChannelResult]:
@@ -121,7 +121,7 @@ class CreateChannelOperation:
         return self._result
 
     def _end(self) -> None:
-        self._session.unlisten(self._number)
+        self._session.questions.unlisten(self._number)
         self._wake()
 
     def _wake(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from types import CoroutineType
 from typing import Any
 
@@ -60,8 +60,11 @@ class Receiver:
         self._arrived = anyio.Event()
         self._closing = False
 
-    def offer(self, deliveries: Iterable[Delivery]) -> None:
+    def offer(self, deliveries: Sequence[Delivery]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
+        for sequence, _, _, _, attempt, _ in deliveries:
+            if attempt > 1:
+                self._drop(sequence)
         self._waiting.extend(deliveries)
         if self._closing or not self.handlers:
             self.give_back()
@@ -73,6 +76,25 @@ class Receiver:
         while self._waiting:
             sequence, _, _, _, attempt, _ = self._waiting.popleft()
             self._report((sequence, Outcome.RETURNED, "", attempt))
+
+    def begin_anew(self) -> None:
+        """Give everything back, also what is being handled: nobody watches it any more, and it comes again."""
+        self.give_back()
+        if self._running is not None:
+            self._cut_off(self._running, Outcome.RETURNED, "")
+
+    def _drop(self, sequence: int) -> None:
+        """Forget an earlier attempt at a payload that comes again."""
+        if any(row[0] == sequence for row in self._waiting):
+            self._waiting = deque(row for row in self._waiting if row[0] != sequence)
+        if self._running is not None and self._running._sequence == sequence:
+            self._cut_off(self._running, Outcome.RETURNED, "")
+
+    def _cut_off(self, args: PushNotificationReceivedEventArgs, outcome: Outcome, detail: str) -> None:
+        if not self._answered:
+            self._answered = True
+            self._report((args._sequence, outcome, detail, args.attempt))
+            self._scope.cancel()
 
     def cancel(self, sequence: int | None, reason: CancellationReason) -> None:
         """Raise ``canceled`` for the payload that is being handled, if it is that one; None means any."""
@@ -86,11 +108,9 @@ class Receiver:
         """Cut off the handler of that payload, and answer at once with what it left open."""
         args = self._running
         if args is not None and args._sequence == sequence and not self._answered:
-            self._answered = True
             detail = _leaks(args)
             logger.warning("payload %s of %s was cut off: %s", args.id, self.name, detail)
-            self._report((sequence, Outcome.NOT_HANDLED, detail, args.attempt))
-            self._scope.cancel()
+            self._cut_off(args, Outcome.NOT_HANDLED, detail)
 
     def close(self) -> None:
         """Begin with no other payload; the handler that runs is told, and comes to its end."""

@@ -12,15 +12,13 @@ from anyio.abc import TaskGroup
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
+from tocsin.api.questions import Questions
 from tocsin.api.receiver import PushHandler, Receiver, Report
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import decode_own
 from tocsin.protocol.values import Outcome
 from tocsin.tasks import task_group
-
-ASK_TIMEOUT = 30.0
-"""Seconds within which the platform must answer a question."""
 
 CLOSE_GRACE = 0.5
 """Seconds that a handler has to finish when its app closes the session; then it is cancelled."""
@@ -49,18 +47,6 @@ class Port(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """An operation that waits for more than one answer."""
-
-    def take(self, message: m.Message) -> None:
-        """Take the next answer."""
-        ...
-
-    def resume(self) -> None:
-        """Ask again: the actor that was asked began anew."""
-        ...
-
-
 class Session:
     """One app's mailbox, its open questions, and the receivers of its channels."""
 
@@ -70,10 +56,7 @@ class Session:
         self.port = port
         self.name = mailbox.name
         self._mailbox = mailbox
-        self._next_number = 1
-        self._answers: dict[int, m.Message] = {}
-        self._asked: dict[int, anyio.Event] = {}
-        self._listeners: dict[int, Listener] = {}
+        self.questions = Questions(self._post)
         self._receivers: dict[str, Receiver] = {}
         self._outcomes: list[Report] = []
         self._reported = anyio.Event()
@@ -81,8 +64,7 @@ class Session:
         self._idle = anyio.Event()
         self._lost: set[str] = set()
         self._closing: set[str] = set()
-        self.background = BackgroundWork(self.ask, self._start_background)
-        self._when_done: dict[int, Callable[[], None]] = {}
+        self.background = BackgroundWork(self.questions.ask, self._start_background)
         self.statements: dict[type[m.Message], m.Message] = {}
         """What the app has said of the machine and of the user's settings: a router that begins anew hears it again."""
         self.on_revoked: Callable[[str], None] | None = None
@@ -94,10 +76,10 @@ class Session:
             m.Activation: self._activate,
             m.CancelDelivery: self._cancel,
             m.AbortDelivery: self._abort,
-            m.Done: self._answered,
-            m.Failed: self._answered,
-            m.CreateChannelProgress: self._listened,
-            m.CreateChannelDone: self._listened,
+            m.Done: self.questions.answered,
+            m.Failed: self.questions.answered,
+            m.CreateChannelProgress: self.questions.listened,
+            m.CreateChannelDone: self.questions.listened,
             m.ChannelLost: self._channel_lost,
             m.ChannelRenewed: self._channel_renewed,
             m.ActorRestarted: self._peer_restarted,
@@ -107,43 +89,6 @@ class Session:
         """Begin to take what comes, and to run handlers, in these tasks."""
         self._tasks = tasks
         tasks.start_soon(self._run, name=f"session {self.name}")
-
-    def number(self) -> int:
-        """Return a number for the next question."""
-        self._next_number += 1
-        return self._next_number - 1
-
-    async def ask(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> None:
-        """Ask, and wait until it is done; ``then`` is called in the moment in which it is.
-
-        :raises PushError: the platform could not do it, for the reason that it gave.
-        :raises TimedOut: there was no answer within ``ASK_TIMEOUT``.
-        """
-        answered = self._asked[number] = anyio.Event()
-        if then is not None:
-            self._when_done[number] = then
-        self.tell_outcomes()
-        try:
-            with anyio.fail_after(ASK_TIMEOUT):
-                await self.port.post(question)
-                await answered.wait()
-        except TimeoutError:
-            raise errors.TimedOut(f"the platform did not answer within {ASK_TIMEOUT:g} s") from None
-        finally:
-            del self._asked[number]
-            self._when_done.pop(number, None)
-        answer = self._answers.pop(number)
-        if isinstance(answer, m.Failed):
-            kind = getattr(errors, answer.error, errors.PushError)
-            raise kind(answer.text, answer.hresult)
-
-    def listen(self, number: int, listener: Listener) -> None:
-        """Give all answers with that number to the listener."""
-        self._listeners[number] = listener
-
-    def unlisten(self, number: int) -> None:
-        """Give no more answers to that listener."""
-        self._listeners.pop(number, None)
 
     def attach(self, channel: str, handler: PushHandler) -> int:
         """Attach a handler to a channel, and return the token to detach it by.
@@ -155,7 +100,7 @@ class Session:
         receiver = self._receivers.get(channel)
         if receiver is None:
             receiver = self._receivers[channel] = self._start(Receiver(channel, self.report, self._tasks))
-        token = self.number()
+        token = self.questions.number()
         receiver.handlers[token] = handler
         if len(receiver.handlers) == 1:
             # In the lane that detaching takes, where nothing waits: else the one could overtake the other.
@@ -179,10 +124,10 @@ class Session:
 
         :raises PushError: it could not be closed.
         """
-        number = self.number()
+        number = self.questions.number()
         self._closing.add(channel)
         try:
-            await self.ask(m.CloseChannel(self.name, number, app, channel), number)
+            await self.questions.ask(m.CloseChannel(self.name, number, app, channel), number)
         finally:
             self._closing.discard(channel)
         self.lose(channel)
@@ -298,33 +243,26 @@ class Session:
         if self.on_renewed is not None:
             self.on_renewed(message)
 
-    def _answered(self, message: m.Done | m.Failed) -> None:
-        asked = self._asked.get(message.request)
-        then = self._when_done.pop(message.request, None)
-        if then is not None and isinstance(message, m.Done):
-            then()
-        if asked is not None:
-            self._answers[message.request] = message
-            asked.set()
-
-    def _listened(self, message: m.CreateChannelProgress | m.CreateChannelDone) -> None:
-        listener = self._listeners.get(message.request)
-        if listener is not None:
-            listener.take(message)
+    async def _post(self, question: m.Message) -> None:
+        self.tell_outcomes()
+        await self.port.post(question)
 
     def _peer_restarted(self, message: m.ActorRestarted) -> None:
-        """Tell an actor again what it has forgotten."""
-        if message.actor == "activator_registry":
+        """Tell an actor again what it has forgotten; what was on its way through it is being handed on again."""
+        if message.actor in {"payload_router", "supervisor", "activator_registry"}:
             for receiver in self._all_receivers():
-                receiver.give_back()  # it is being handed on again
-            for channel, receiver in self._receivers.items():
-                if receiver.handlers:
-                    self.say(m.AttachSink(self.name, 0, channel))
-            for question in self.background.questions():
-                self.say(question)
-        elif message.actor == "payload_router":
-            for statement in self.statements.values():
-                self.port.answer(statement)
-        elif message.actor == "channel_requester":
-            for listener in list(self._listeners.values()):
-                listener.resume()
+                receiver.begin_anew()
+        match message.actor:
+            case "activator_registry":
+                for channel, receiver in self._receivers.items():
+                    if receiver.handlers:
+                        self.say(m.AttachSink(self.name, 0, channel))
+                for question in self.background.questions():
+                    self.say(question)
+            case "payload_router":
+                for statement in self.statements.values():
+                    self.port.answer(statement)
+            case "channel_requester":
+                self.questions.resume()
+            case _:
+                pass

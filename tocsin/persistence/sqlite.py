@@ -59,11 +59,13 @@ MIGRATIONS = (
             FROM (SELECT sequence, id FROM inbox ORDER BY sequence DESC LIMIT 4096) HAVING count(*) > 0""",
         "DELETE FROM inbox WHERE NOT open",
         "CREATE INDEX inbox_back ON inbox (channel, sequence) WHERE open > 1",
+        "ALTER TABLE request ADD COLUMN planned REAL NOT NULL DEFAULT 0",
     ),
 )
 
 _KEEP_REQUEST = (
-    "INSERT OR REPLACE INTO request (app, remote_id, failures, hresult, text, due) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO request (app, remote_id, failures, hresult, text, due, planned)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _KEEP_ACTIVATOR = (
     "INSERT OR REPLACE INTO activator (app, activator, clsid, conditions, cancel_on_condition_loss)"
@@ -135,7 +137,7 @@ class SqliteStore:
 
     async def requests(self) -> list[StoredRequest]:
         """Return the channel requests that wait for their next attempt."""
-        rows = await self._database.read("SELECT app, remote_id, failures, hresult, text, due FROM request")
+        rows = await self._database.read("SELECT app, remote_id, failures, hresult, text, due, planned FROM request")
         return [StoredRequest(*row) for row in rows]
 
     async def keep_request(self, request: StoredRequest) -> None:

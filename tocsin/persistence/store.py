@@ -38,7 +38,7 @@ class StoredPayload(NamedTuple):
 
 @frozen
 class StoredRequest:
-    """A channel request that waits for its next attempt; ``due`` in seconds since the epoch."""
+    """A channel request that waits for its next attempt: ``planned`` and ``due`` in seconds since the epoch."""
 
     app: str
     remote_id: str
@@ -46,6 +46,7 @@ class StoredRequest:
     hresult: int
     text: str
     due: float
+    planned: float
 
 
 @frozen

@@ -65,6 +65,11 @@ RETRYABLE = frozenset(
 """The failures that may pass by themselves; every other one is critical."""
 
 
+def left(due: float, planned: float, now: float) -> float:
+    """Return the seconds that are left of a wait; a wall clock that was set back meanwhile makes it no longer."""
+    return max(0.0, min(due - now, due - planned))
+
+
 @frozen
 class RetryPolicy:
     """How long to wait before each retry, in seconds; ``jitter`` is the fraction by which a wait may be off."""

@@ -1,0 +1,38 @@
+"""What one batch of the supervisor tells the router: outcomes in batches, and other frames in order with them."""
+
+from __future__ import annotations
+
+from tocsin.actors.mailbox import Mailbox
+from tocsin.protocol import messages as m
+from tocsin.protocol.codec import encode
+
+BATCH = 1024
+"""Outcomes that one message carries at most."""
+
+
+class Reports:
+    """The reports that wait for the end of the batch."""
+
+    def __init__(self) -> None:
+        self.settled: list[tuple[object, ...]] = []
+        """Rows of ``Settlements``, since the last frame."""
+        self._frames: list[bytes] = []
+
+    def add(self, frame: bytes) -> None:
+        """Let a frame follow the outcomes so far."""
+        self._gather()
+        self._frames.append(frame)
+
+    def send(self, router: Mailbox) -> None:
+        """Tell all of it."""
+        self._gather()
+        for frame in self._frames:
+            router.reply(frame)
+        self._frames.clear()
+
+    def _gather(self) -> None:
+        """Make frames of the outcomes so far."""
+        for start in range(0, len(self.settled), BATCH):
+            rows = tuple(self.settled[start : start + BATCH])
+            self._frames.append(encode(m.Settlements(rows)))  # type: ignore[arg-type]  # plain rows
+        self.settled.clear()

@@ -1,0 +1,94 @@
+"""The questions of an app that wait for their answers, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Protocol
+
+import anyio
+
+from tocsin.protocol import errors
+from tocsin.protocol import messages as m
+
+ASK_TIMEOUT = 30.0
+"""Seconds within which the platform must answer a question."""
+
+
+class Listener(Protocol):
+    """An operation that waits for more than one answer."""
+
+    def take(self, message: m.Message) -> None:
+        """Take the next answer."""
+        ...
+
+    def resume(self) -> None:
+        """Ask again: the actor that was asked began anew."""
+        ...
+
+
+class Questions:
+    """Those who wait, and what is to be done when their answer comes."""
+
+    def __init__(self, post: Callable[[m.Message], Awaitable[None]]) -> None:
+        self._post = post
+        self._numbers = count(1)
+        self._answers: dict[int, m.Message] = {}
+        self._asked: dict[int, anyio.Event] = {}
+        self._when_done: dict[int, Callable[[], None]] = {}
+        self._listeners: dict[int, Listener] = {}
+
+    def number(self) -> int:
+        """Return a number for the next question."""
+        return next(self._numbers)
+
+    async def ask(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> None:
+        """Ask, and wait until it is done; ``then`` is called in the moment in which it is, even if nobody waits by then.
+
+        :raises PushError: the platform could not do it, for the reason that it gave.
+        :raises TimedOut: there was no answer within ``ASK_TIMEOUT``.
+        """
+        answered = self._asked[number] = anyio.Event()
+        try:
+            with anyio.fail_after(ASK_TIMEOUT):
+                await self._post(question)
+                if then is not None:
+                    self._when_done[number] = then
+                await answered.wait()
+        except TimeoutError:
+            raise errors.TimedOut(f"the platform did not answer within {ASK_TIMEOUT:g} s; it may yet do it") from None
+        finally:
+            del self._asked[number]
+        answer = self._answers.pop(number)
+        if isinstance(answer, m.Failed):
+            kind = getattr(errors, answer.error, errors.PushError)
+            raise kind(answer.text, answer.hresult)
+
+    def answered(self, message: m.Done | m.Failed) -> None:
+        """Take an answer to whoever waits for it."""
+        asked = self._asked.get(message.request)
+        then = self._when_done.pop(message.request, None)
+        if then is not None and isinstance(message, m.Done):
+            then()  # also for whoever has given up: the platform has done it, and goes by it
+        if asked is not None:
+            self._answers[message.request] = message
+            asked.set()
+
+    def listen(self, number: int, listener: Listener) -> None:
+        """Give all answers with that number to the listener."""
+        self._listeners[number] = listener
+
+    def unlisten(self, number: int) -> None:
+        """Give no more answers to that listener."""
+        self._listeners.pop(number, None)
+
+    def listened(self, message: m.CreateChannelProgress | m.CreateChannelDone) -> None:
+        """Take an answer to its listener."""
+        listener = self._listeners.get(message.request)
+        if listener is not None:
+            listener.take(message)
+
+    def resume(self) -> None:
+        """Let every listener ask again."""
+        for listener in list(self._listeners.values()):
+            listener.resume()
