@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tocsin.protocol import codec
 from tocsin.protocol.messages import Acknowledge, ChannelGranted, Hello, Message, Payload, RequestChannel, Welcome
+from tocsin.protocol.offline import Phase
 from tocsin.service.registrations import AppRegistration
 from tocsin.service.server import PushService, open_service
 from tocsin.service.settings import ServiceSettings
@@ -61,6 +62,21 @@ class Device:
         message = codec.decode(self._frames.popleft())
         assert isinstance(message, kind), message
         return message
+
+    def waiting(self) -> int:
+        """Tell how many messages have come that were not taken yet."""
+        return len(self._frames)
+
+    async def skip_to(self, kind: type[Message]) -> None:
+        """Take the next message of that kind, before those that came earlier."""
+        for frame in list(self._frames):
+            if isinstance(codec.decode(frame), kind):
+                self._frames.remove(frame)
+                return
+        data = await self.socket.recv()
+        assert isinstance(data, bytes)
+        self._frames.extend(codec.split(data))
+        await self.skip_to(kind)
 
     async def greet(self, key: str = KEY) -> Welcome:
         """Say hello."""
@@ -117,6 +133,11 @@ class World:
     token: str = ""
     uri: str = ""
 
+    @property
+    def counts(self) -> Counter[Phase]:
+        """How stored notifications have ended."""
+        return self.service.offline.counts
+
     async def authorize(self) -> None:
         """Get a token."""
         self.token = (await self.ask_token())["access_token"]
@@ -134,10 +155,10 @@ class World:
             answer: dict[str, Any] = await response.json()
         return answer
 
-    async def open_channel(self) -> None:
+    async def open_channel(self, key: str = KEY) -> None:
         """Have a device ask for a channel and leave."""
         async with dial(self.service) as device:
-            await device.greet()
+            await device.greet(key)
             self.uri = (await device.channel(self.app.remote_id)).uri
 
     async def post(
@@ -172,13 +193,16 @@ async def read(response: ClientResponse) -> Answer:
 
 
 @asynccontextmanager
-async def open_world(state: Path, settings: ServiceSettings | None = None) -> AsyncIterator[World]:
-    """Run a service with an app, a token and a channel."""
+async def open_world(
+    state: Path, settings: ServiceSettings | None = None, *, later: float = 0.0, key: str = KEY
+) -> AsyncIterator[World]:
+    """Run a service with an app, a token and a channel of a device, so many seconds later than usual."""
     clock = Clock()
+    clock.time += later
     async with open_service(state, settings, now=clock) as service, ClientSession() as http:
         world = World(service, await service.register("contoso"), clock, http)
         await world.authorize()
-        await world.open_channel()
+        await world.open_channel(key)
         yield world
 
 
