@@ -98,7 +98,7 @@ class FakeService:
         with anyio.fail_after(PATIENCE):
             while not self._messages:
                 told = [decode(frame) for frame in split(await self._wire.receive())]
-                self._messages.extend(each for each in told if kind is PowerState or not isinstance(each, PowerState))
+                self._messages.extend(each for each in told if kind.TAG == PowerState.TAG or each.TAG != PowerState.TAG)
         message = self._messages.pop(0)
         assert isinstance(message, kind), message
         return message

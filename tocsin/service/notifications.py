@@ -89,7 +89,8 @@ class Notifications:
         *,
         limiter: Limiter | None = None,
     ) -> None:
-        self._limiter = limiter
+        self.limiter = limiter
+        """Who decides how much a sender may send; None lets everybody pass."""
         self._channels = channels
         self._tokens = tokens
         self._devices = devices
@@ -138,9 +139,9 @@ class Notifications:
             return channel
         if channel.client_id != client_id:
             return _OTHER_APP
-        if self._limiter is None:
+        if self.limiter is None:
             return channel
-        return self._limiter.check(channel.name, client_id, _peer(scope)) or channel
+        return self.limiter.check(channel.name, client_id, _peer(scope)) or channel
 
     def _authorize(self, headers: dict[str, str]) -> str | Refusal:
         token = wns.bearer_token(headers)

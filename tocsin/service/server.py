@@ -20,7 +20,7 @@ from tocsin.service.bodies import Bodies
 from tocsin.service.channels import PATH, Channels
 from tocsin.service.devices import Devices
 from tocsin.service.listener import listen, url_of
-from tocsin.service.notifications import Notifications
+from tocsin.service.notifications import Limiter, Notifications
 from tocsin.service.oauth import TokenEndpoint
 from tocsin.service.offline import Offline
 from tocsin.service.registrations import AppRegistration, Registrations
@@ -78,10 +78,15 @@ class PushService:
 
 @asynccontextmanager
 async def open_service(
-    state: Path, settings: ServiceSettings | None = None, *, now: Callable[[], float] = time.time
+    state: Path,
+    settings: ServiceSettings | None = None,
+    *,
+    now: Callable[[], float] = time.time,
+    limiter: Limiter | None = None,
 ) -> AsyncIterator[PushService]:
     """Run the push service on a state folder that the caller holds.
 
+    :param limiter: who decides how much a sender may send; None lets everybody pass.
     :param now: the wall clock, in seconds since the epoch; channels, tokens and secrets expire by it.
     :raises PlatformUnavailable: the port is in use, or the host is not ours.
     :raises StateUnavailable: the service's store cannot be used.
@@ -100,7 +105,7 @@ async def open_service(
             offline = await Offline.load(store, STRICT if settings.strict_wns else Depths(), now)
             devices = Devices(channels, offline, settings)
             bodies = Bodies(settings.body_timeout)
-            notifications = Notifications(channels, tokens, devices, bodies, now)
+            notifications = Notifications(channels, tokens, devices, bodies, now, limiter=limiter)
             endpoint = TokenEndpoint(registrations, tokens, bodies, now)
             app = _dispatch(devices, notifications, _others(endpoint))
             changed = settings.port == 0 and remembered not in {None, port}
