@@ -2,80 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from tests.service.world import OTHER_KEY, Answer, Device, World, dial, open_world
-from tocsin.protocol import power
+from tests.service.away import (
+    AT_EASE,
+    BADGE,
+    CACHE,
+    IN_SAVER,
+    OFFLINE_NO_CACHE,
+    TILE,
+    TOAST,
+    back,
+    drain,
+    heard,
+    post,
+    store,
+)
+from tests.service.world import OTHER_KEY, Answer, World, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import (
     Acknowledge,
     ChannelsRevoked,
     Payload,
-    PowerState,
     RevokeChannels,
-    Suspended,
 )
 from tocsin.protocol.offline import Phase
 from tocsin.protocol.values import CHANNEL_LIFETIME
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.store import ServiceStore
-
-CACHE = {"X-WNS-Cache-Policy": "cache"}
-XML = {"Content-Type": "text/xml"}
-TOAST, TILE, BADGE = ({"X-WNS-Type": f"wns/{kind}", **XML} for kind in ("toast", "tile", "badge"))
-OFFLINE_NO_CACHE = "Device is offline and X-WNS-Cache-Policy is no-cache"
-ON_BATTERY = PowerState(screen_on_or_plugged=False, battery_saver=False, exempt=())
-IN_SAVER = PowerState(screen_on_or_plugged=True, battery_saver=True, exempt=())
-AT_EASE = PowerState(screen_on_or_plugged=True, battery_saver=False, exempt=())
-
-
-async def store(world: World, body: str, *headers: dict[str, str], **request: Any) -> None:
-    """Post something that is received although the device cannot take it now."""
-    answer = await post(world, body, *headers, **request)
-    assert (answer.status, answer.headers["X-WNS-Status"]) == (200, "received"), answer
-    assert "X-WNS-Error-Description" not in answer.headers
-
-
-async def post(world: World, body: str, *headers: dict[str, str], **request: Any) -> Answer:
-    """Post a body with headers."""
-    return await world.post(body.encode(), {name: value for each in headers for name, value in each.items()}, **request)
-
-
-async def drain(device: Device) -> list[str]:
-    """Take and acknowledge what comes, until the service has nothing more for the device."""
-    got: list[Payload] = []
-    await heard(device)
-    while device.waiting():
-        fresh = [await device.receive(Payload) for _ in range(device.waiting())]
-        await device.send(Acknowledge(tuple(payload.id for payload in fresh)))
-        await heard(device)
-        got += fresh
-    return [payload.body.decode() for payload in got]
-
-
-async def heard(device: Device) -> None:
-    """Wait until the service has dealt with all that the device has sent, and sent what it had to.
-
-    The answer to the second question comes after what the first could overtake in the store, that to the third after
-    what the second could overtake on the way out.
-    """
-    for _ in range(3):
-        await device.send(RevokeChannels(99, "nobody"))
-        await device.skip_to(ChannelsRevoked)
-
-
-@asynccontextmanager
-async def back(world: World) -> AsyncIterator[Device]:
-    """Let the device come back."""
-    async with dial(world.service) as device:
-        await device.greet()
-        yield device
 
 
 async def test_a_device_that_was_away_for_an_hour_gets_what_wns_promises(world: World) -> None:
@@ -236,37 +194,6 @@ async def test_what_never_left_in_time_goes_out_on_the_same_connection(tmp_path:
         assert (await device.acknowledge()).body == b"waiting"
 
 
-async def test_a_device_that_can_store_nothing_gets_it_later(world: World) -> None:
-    """What may wait is stored, and sent when the device can go on; what may not is refused with 503."""
-    async with back(world) as device:
-        await device.send(Suspended(suspended=True))
-        await heard(device)
-        await store(world, "1", CACHE)
-        assert (await post(world, "2")).status == 503
-        await store(world, "3", TOAST)
-        await heard(device)
-        assert not device.waiting()
-        await device.send(Suspended(suspended=False))
-        assert await drain(device) == ["1", "3"]
-
-
-async def test_a_suspension_takes_back_what_has_not_gone(tmp_path: Path) -> None:
-    """What waits for the window is not sent during it, and may still be replaced by something newer."""
-    async with open_world(tmp_path, ServiceSettings(device_window=1)) as world:
-        await store(world, "1", CACHE)
-        await store(world, "badge 1", BADGE)
-        async with back(world) as device:
-            first = await device.receive(Payload)
-            await device.send(Suspended(suspended=True))
-            await heard(device)
-            await store(world, "badge 2", BADGE)
-            await device.send(Acknowledge((first.id,)))
-            await heard(device)
-            assert not device.waiting()
-            await device.send(Suspended(suspended=False))
-            assert await drain(device) == ["badge 2"]
-
-
 async def test_many_go_out_page_by_page(world: World) -> None:
     """A hundred raw notifications are kept, the oldest giving way, and arrive in order."""
     async with anyio.create_task_group() as group:
@@ -312,29 +239,6 @@ async def test_an_app_that_was_removed_leaves_nothing(world: World) -> None:
     assert world.counts[Phase.CHANNEL_ENDED] == 1
 
 
-@pytest.mark.parametrize(
-    ("match", "left"),
-    [
-        ("all", ["raw", "tile"]),
-        ("group=g", ["plain", "b", "raw", "tile"]),
-        ("tag=b", ["plain", "a", "raw", "tile"]),
-        ("group=g;tag=a", ["plain", "b", "gb", "raw", "tile"]),
-    ],
-)
-async def test_a_sender_deletes_stored_toasts(world: World, match: str, left: Sequence[str]) -> None:
-    """All of a channel's, or those of a group, of a tag, or both; nothing else."""
-    await store(world, "plain", TOAST)
-    await store(world, "a", TOAST, {"X-WNS-Tag": "a", "X-WNS-Group": "g"})
-    await store(world, "b", TOAST, {"X-WNS-Tag": "b"})
-    await store(world, "gb", TOAST, {"X-WNS-Tag": "b", "X-WNS-Group": "g"})
-    await store(world, "raw", CACHE)
-    await store(world, "tile", TILE, {"X-WNS-Tag": "a"})
-    await store(world, "", {"X-WNS-Match": f"type:wns/toast;{match}"}, method="DELETE")
-    async with back(world) as device:
-        expected = [name for name in left if not (match == "tag=b" and name == "gb")]
-        assert await drain(device) == expected
-
-
 async def test_a_store_that_cannot_be_written_is_503(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is received that is not on disk, and what was there before is there still."""
     await store(world, "old", BADGE)
@@ -353,69 +257,6 @@ async def test_a_store_that_cannot_be_written_is_503(world: World, monkeypatch: 
 
 async def _fail(*_: object) -> None:
     raise StateUnavailable("the disk is full")
-
-
-class TestPower:
-    """A device that is connected, and saves power."""
-
-    async def test_battery_saver_holds_back_until_it_is_over(self, world: World) -> None:
-        """Everything is received and waits, whatever its cache policy; then it comes in order."""
-        async with back(world) as device:
-            await device.send(IN_SAVER)
-            await heard(device)
-            await store(world, "raw")
-            await store(world, "toast", TOAST, {"X-WNS-RequestForStatus": "true"})
-            await heard(device)
-            assert not device.waiting()
-            await device.send(AT_EASE)
-            assert await drain(device) == ["raw", "toast"]
-
-    async def test_what_is_now_or_never_does_not_wait(self, world: World) -> None:
-        """With a TTL of 0 it is dropped, and its sender learns why."""
-        async with back(world) as device:
-            await device.send(IN_SAVER)
-            await heard(device)
-            answer = await post(world, "raw", {"X-WNS-TTL": "0"})
-            assert answer.headers["X-WNS-Status"] == "dropped"
-            assert answer.reason == "The device saves power, and X-WNS-TTL does not let the notification wait"
-
-    async def test_an_exempt_app_is_delivered_to(self, world: World) -> None:
-        """The user lets it receive in battery saver, except what is of very low priority."""
-        async with back(world) as device, anyio.create_task_group() as group:
-            await device.send(PowerState(screen_on_or_plugged=True, battery_saver=True, exempt=("app",)))
-            await heard(device)
-            await store(world, "very low", {"X-WNS-PRIORITY": "4"})
-            group.start_soon(store, world, "low")
-            assert (await device.acknowledge()).body == b"low"
-
-    async def test_what_is_urgent_passes_what_waits(self, world: World) -> None:
-        """On battery with the screen off, high goes at once; medium and low wait."""
-        async with back(world) as device, anyio.create_task_group() as group:
-            await device.send(ON_BATTERY)
-            await heard(device)
-            await store(world, "low")
-            await store(world, "medium", BADGE)
-            group.start_soon(store, world, "high", TOAST)
-            assert (await device.acknowledge()).body == b"high"
-            await heard(device)
-            assert not device.waiting()
-            await device.send(AT_EASE)
-            assert await drain(device) == ["low", "medium"]
-
-    async def test_a_batch_goes_when_its_time_is_up(self, world: World) -> None:
-        """The oldest takes with it all that wait like it; what is cached goes on waiting."""
-        async with back(world) as device:
-            await device.send(ON_BATTERY)
-            await heard(device)
-            await store(world, "low")
-            await store(world, "badge", BADGE)
-            world.clock.time += power.BATCH_TIME - 1
-            await store(world, "tile", TILE)
-            await heard(device)
-            assert not device.waiting()
-            world.clock.time += 1
-            await device.send(ON_BATTERY)  # the service looks again
-            assert await drain(device) == ["badge", "tile"]
 
 
 async def test_a_live_push_does_not_touch_the_store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

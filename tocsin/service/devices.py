@@ -169,8 +169,7 @@ class _Connection:
 
     def holds_back(self, app: str, priority: int) -> bool:
         """Tell whether the device's power state holds back what comes for that app with that priority."""
-        power = self.replay.power
-        return power is not PLUGGED_IN and passage(power, app, priority) is not Passage.DELIVER
+        return self.replay.power is not PLUGGED_IN and passage(self.replay.power, app, priority) is not Passage.DELIVER
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""
