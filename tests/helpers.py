@@ -12,7 +12,16 @@ from anyio.streams.stapled import StapledObjectStream
 
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol.codec import decode, encode, split
-from tocsin.protocol.messages import Acknowledge, ChannelGranted, Hello, Message, Payload, RequestChannel, Welcome
+from tocsin.protocol.messages import (
+    Acknowledge,
+    ChannelGranted,
+    Hello,
+    Message,
+    Payload,
+    PowerState,
+    RequestChannel,
+    Welcome,
+)
 from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
 from tocsin.transport.wire import Wire, WireBroken
 
@@ -84,11 +93,12 @@ class FakeService:
         return hello
 
     async def expect(self, kind: type[M]) -> M:
-        """Wait for the next message, which must be of that class."""
+        """Wait for the next message, which must be of that class; what is only told of the power is passed over."""
         assert self._wire is not None
         with anyio.fail_after(PATIENCE):
             while not self._messages:
-                self._messages.extend(decode(frame) for frame in split(await self._wire.receive()))
+                told = [decode(frame) for frame in split(await self._wire.receive())]
+                self._messages.extend(each for each in told if kind.TAG == PowerState.TAG or each.TAG != PowerState.TAG)
         message = self._messages.pop(0)
         assert isinstance(message, kind), message
         return message

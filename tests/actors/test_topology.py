@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from attrs import evolve
 
 from tests.helpers import payload
 from tests.world import Gathered, dead_rows, handling, open_rows, world
@@ -19,7 +20,7 @@ from tocsin.actors.topology import FROM_APPS, FROM_CONNECTION, FROM_SERVICE, PEE
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.persistence.sqlite import SqliteStore
 from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation, StateUnavailable
-from tocsin.protocol.messages import Acknowledge, Hello, Message
+from tocsin.protocol.messages import Acknowledge, Hello, Message, PowerState
 
 Args = PushNotificationReceivedEventArgs
 
@@ -180,3 +181,23 @@ async def test_statistics_cover_every_mailbox(tmp_path: Path) -> None:
     assert set(statistics) == {*PEERS_OF, "connection"}
     assert statistics["payload_router"].handled >= 1
     assert all(each.dead == 0 for each in statistics.values())
+
+
+async def test_the_service_is_told_of_the_power_state(tmp_path: Path) -> None:
+    """When it changes, and not else; and each connection begins with how things are, unless all is well."""
+    saving = PowerState(screen_on_or_plugged=True, battery_saver=True, exempt=())
+    async with world(tmp_path) as w:
+        await w.channel()
+        exempt = evolve(saving, exempt=(w.manager.conditions._app,))
+        await w.manager.conditions.set_host(energy_saver=True)
+        await w.manager.conditions.set_host(user_present=False)
+        await w.manager.conditions.set_app(exempt_from_energy_saver=True)
+        assert await w.service.expect(PowerState) == saving
+        assert await w.service.expect(PowerState) == exempt
+        await w.service.cut()
+        await w.service.accept()
+        assert await w.service.expect(PowerState) == exempt
+        await w.manager.conditions.set_app(exempt_from_energy_saver=False)
+        await w.manager.conditions.set_host(energy_saver=False)
+        assert await w.service.expect(PowerState) == saving
+        assert await w.service.expect(PowerState) == evolve(saving, battery_saver=False)

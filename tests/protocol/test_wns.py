@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.protocol import wns
+from tocsin.protocol.offline import Match
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
-from tocsin.protocol.wns import Notification, Refusal
+from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
 
 RAW = {"x-wns-type": "wns/raw", "content-type": "application/octet-stream", "content-length": "4"}
 TOAST = {"x-wns-type": "wns/toast", "content-type": "text/xml", "content-length": "4"}
@@ -22,6 +23,7 @@ ACCEPTED = {
     "badge": {**TOAST, "x-wns-type": "wns/badge"},
     "a charset goes with a content type": {**TOAST, "content-type": "text/xml; charset=utf-8"},
     "the charset may be quoted": {**TOAST, "content-type": 'text/xml;charset="UTF-8"'},
+    "and so does any other parameter": {**RAW, "content-type": "application/octet-stream; charset=utf-8; q=1"},
     "a media type has no case": {**TOAST, "content-type": "Text/XML"},
     "cache": {**RAW, "x-wns-cache-policy": "cache"},
     "no-cache": {**TOAST, "x-wns-cache-policy": "no-cache"},
@@ -50,7 +52,6 @@ REFUSED = {
         "Content-Type must be application/octet-stream .* not 'text/xml'",
     ),
     "bytes for a toast": ({"x-wns-type": "wns/toast"}, 400, "Content-Type must be text/xml with wns/toast, not 'appl"),
-    "other parameter": ({"content-type": "application/octet-stream; q=1"}, 400, "Content-Type must be"),
     "cache policy": ({"x-wns-cache-policy": "always"}, 400, "X-WNS-Cache-Policy must be cache or no-cache, not 'al"),
     "request for status": ({"x-wns-requestforstatus": "yes"}, 400, "X-WNS-RequestForStatus must be true or false"),
     "tag too long": ({"x-wns-tag": "a" * 17}, 400, "X-WNS-Tag must be 1 to 16"),
@@ -122,10 +123,11 @@ def test_all_headers_are_read() -> None:
     )
 
 
-def test_only_post_is_a_method() -> None:
-    """Any method but POST is 405, and named."""
+def test_only_post_and_delete_are_methods() -> None:
+    """Any other method is 405, and named."""
     assert wns.check_method("POST") is None
-    assert wns.check_method("GET") == Refusal(405, "The method must be POST, not 'GET'")
+    assert wns.check_method("DELETE") is None
+    assert wns.check_method("GET") == Refusal(405, "The method must be POST, or DELETE with X-WNS-Match, not 'GET'")
 
 
 @pytest.mark.parametrize("value", ["Bearer abc.D-_~+/e==", "bearer abc.D-_~+/e==", "BEARER   abc.D-_~+/e=="])
@@ -167,7 +169,9 @@ def test_a_repeated_header_is_refused_by_its_own_rule() -> None:
         [(b"x-wns-tag", b"a"), (b"x-wns-tag", b"b"), *((k.encode(), v.encode()) for k, v in RAW.items())]
     )
     refusal = wns.read_notification(headers)
-    assert refusal == Refusal(400, "X-WNS-Tag must be 1 to 16 letters and digits, not 'a, b'")
+    assert refusal == Refusal(
+        400, "X-WNS-Tag must be 1 to 16 letters and digits, not 'a, b'", NotificationStatus.DROPPED
+    )
 
 
 BASE = "PmvzQKgYek6Sdk/T5sWaqw"
@@ -202,7 +206,9 @@ def test_a_new_correlation_vector_is_valid() -> None:
 
 ANYTHING = st.binary(max_size=200).map(lambda value: value.decode("latin-1"))  # what a header's bytes may be
 HEADERS = st.dictionaries(
-    st.sampled_from(sorted([*RAW, *(name for name, _, _ in wns.RULES), "transfer-encoding", "authorization"])),
+    st.sampled_from(
+        sorted([*RAW, *(name for name, _, _ in wns.RULES), "transfer-encoding", "authorization", "x-wns-match"])
+    ),
     st.one_of(
         ANYTHING,
         st.text(alphabet="0123456789"),
@@ -214,7 +220,7 @@ HEADERS = st.dictionaries(
 @given(HEADERS)
 def test_no_header_value_makes_the_rules_raise(headers: dict[str, str]) -> None:
     """Whatever comes, the result is a notification or a refusal in words that fit into a header."""
-    for result in (wns.read_notification(headers), wns.bearer_token(headers)):
+    for result in (wns.read_notification(headers), wns.bearer_token(headers), wns.read_match(headers)):
         if isinstance(result, Refusal):
             assert result.description
             assert result.description.isascii()
@@ -244,3 +250,64 @@ def test_a_correlation_vector_never_grows_too_long(vector: str | None, entropy: 
     assert len(answer) <= 128
     assert answer.isascii()
     assert answer.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        ("type:wns/toast;all", Match()),
+        ("type:wns/toast;group=g1", Match(group="g1")),
+        ("type:wns/toast;tag=t1", Match(tag="t1")),
+        ("type:wns/toast;group=g1;tag=t1", Match(group="g1", tag="t1")),
+    ],
+)
+def test_a_match_says_which_toasts_go(value: str, match: Match) -> None:
+    """The four forms that WNS documents."""
+    assert wns.read_match({"x-wns-match": value}) == match
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "",
+            "all",
+            "type:wns/toast",
+            "type:wns/toast;",
+            "type:wns/raw;all",
+            "type:wns/toast;tag=",
+            "type:wns/toast;x=y",
+        ),
+        *("type:wns/toast;tag=t;group=g", "type:wns/toast;tag=a b", f"type:wns/toast;tag={'t' * 17}"),
+    ],
+)
+def test_another_match_is_refused(value: str) -> None:
+    """With 400, in words."""
+    refusal = wns.read_match({"x-wns-match": value})
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.outcome) == (400, NotificationStatus.DROPPED)
+    assert refusal.description.startswith("X-WNS-Match must be type:wns/toast; and then all")
+
+
+@pytest.mark.parametrize(
+    ("headers", "storable"),
+    [
+        (TOAST, True),
+        (RAW, False),
+        ({**RAW, "x-wns-cache-policy": "cache"}, True),
+        ({**TOAST, "x-wns-cache-policy": "no-cache"}, False),
+        ({**TOAST, "x-wns-ttl": "0"}, False),
+        ({**TOAST, "x-wns-ttl": "1"}, True),
+        ({**RAW, "x-wns-ttl": "1"}, False),
+    ],
+)
+def test_what_may_wait_is_said_by_policy_and_ttl(headers: dict[str, str], storable: bool) -> None:
+    """The policy in force allows it, and a TTL of 0 does not."""
+    notification = wns.read_notification(headers)
+    assert isinstance(notification, Notification)
+    assert notification.storable is storable
+
+
+def test_throttling_has_its_status_and_time() -> None:
+    """406, the status that WNS has for it, and when to come again."""
+    assert wns.throttled("Too many", 7) == Refusal(406, "Too many", NotificationStatus.CHANNEL_THROTTLED, 7)

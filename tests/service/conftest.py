@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.service.world import Clock, World, open_world
+from tocsin.protocol.offline import Depths
 from tocsin.service.channels import Channels
+from tocsin.service.offline import Offline
 from tocsin.service.registrations import Registrations
 from tocsin.service.store import ServiceStore, open_store
 
@@ -42,6 +44,12 @@ async def registrations(store: ServiceStore, clock: Clock) -> Registrations:
 async def channels(store: ServiceStore, registrations: Registrations, clock: Clock) -> Channels:
     """Give the channels of an empty store."""
     return Channels(store, registrations, "http://host:1", clock)
+
+
+@pytest.fixture
+async def offline(store: ServiceStore, clock: Clock) -> Offline:
+    """Give an offline store with nothing in it."""
+    return await Offline.load(store, Depths(), clock)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 
@@ -16,11 +17,10 @@ from tocsin.protocol.messages import (
     Hello,
     Payload,
 )
-from tocsin.protocol.values import NotificationType
 from tocsin.service import devices as module
 from tocsin.service.channels import Channels
 from tocsin.service.devices import GOING_AWAY, PROTOCOL_ERROR, REPLACED, Devices, _shorten
-from tocsin.service.outbox import PushResult
+from tocsin.service.offline import Offline
 from tocsin.service.settings import ServiceSettings
 
 DROPPED_LOST = "The connection to the device was lost before it acknowledged the notification"
@@ -166,11 +166,11 @@ async def test_a_connection_that_is_cut_loses_what_was_not_acknowledged(world: W
 
 
 async def test_a_device_that_does_not_read_is_not_waited_for(
-    channels: Channels, monkeypatch: pytest.MonkeyPatch
+    channels: Channels, offline: Offline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer that is stuck ends with its connection, and its close frame is given a short time only."""
     monkeypatch.setattr(module, "_PATIENCE", 0.01)
-    devices = Devices(channels, ServiceSettings())
+    devices = Devices(channels, offline, ServiceSettings())
     events: list[dict[str, object]] = [
         {"type": "websocket.connect"},
         {"type": "websocket.receive", "bytes": codec.encode(Hello(1, KEY))},
@@ -191,14 +191,12 @@ async def test_a_device_that_does_not_read_is_not_waited_for(
         group.start_soon(devices, {}, receive, send)
         await stuck.wait()
         await devices.aclose()
-    assert (
-        await devices.push("device", Payload("id", "channel", NotificationType.RAW, b"", None, 3)) is PushResult.OFFLINE
-    )
+    assert not devices.connected(hashlib.sha256(KEY.encode()).hexdigest())
 
 
-async def test_a_device_that_comes_too_late_is_sent_away(channels: Channels) -> None:
+async def test_a_device_that_comes_too_late_is_sent_away(channels: Channels, offline: Offline) -> None:
     """Once the service stops, a new connection is closed as going away."""
-    devices = Devices(channels, ServiceSettings())
+    devices = Devices(channels, offline, ServiceSettings())
     await devices.aclose()
     sent = []
 

@@ -34,10 +34,9 @@ async def test_a_newer_secret_does_not_end_older_tokens(standing: World) -> None
     ("headers", "words"),
     [
         ({}, "Device is offline and X-WNS-Cache-Policy is no-cache"),
-        ({"X-WNS-Cache-Policy": "cache"}, "Device is offline and this service keeps nothing for it yet"),
         (
-            {"X-WNS-Type": "wns/toast", "Content-Type": "text/xml"},
-            "Device is offline and this service keeps nothing for it yet",
+            {"X-WNS-Type": "wns/toast", "Content-Type": "text/xml", "X-WNS-TTL": "0"},
+            "Device is offline and X-WNS-TTL is 0",
         ),
         (
             {"X-WNS-Type": "wns/toast", "Content-Type": "text/xml", "X-WNS-Cache-Policy": "no-cache"},
@@ -45,7 +44,7 @@ async def test_a_newer_secret_does_not_end_older_tokens(standing: World) -> None
         ),
     ],
 )
-async def test_a_notification_for_a_device_that_is_away_is_dropped(
+async def test_what_may_not_wait_for_a_device_that_is_away_is_dropped(
     standing: World, headers: dict[str, str | None], words: str
 ) -> None:
     """The answer is 200 as WNS gives it, and says that and why the notification was dropped."""

@@ -16,9 +16,8 @@ from tocsin.service.channels import Channels
 from tocsin.service.settings import ServiceSettings
 
 REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
-    "GET": (405, "The method must be POST, not 'GET'", {"method": "GET", "body": b""}),
-    "PUT": (405, "The method must be POST, not 'PUT'", {"method": "PUT"}),
-    "DELETE, which is for Windows Phone": (405, "The method must be POST", {"method": "DELETE", "body": b""}),
+    "GET": (405, "The method must be POST, or DELETE with X-WNS-Match, not 'GET'", {"method": "GET", "body": b""}),
+    "PUT": (405, "The method must be POST, or DELETE with X-WNS-Match, not 'PUT'", {"method": "PUT"}),
     "no ticket": (401, "Authorization is missing", {"headers": {"Authorization": None}}),
     "malformed ticket": (401, "Authorization is malformed", {"headers": {"Authorization": "Basic YTpi"}}),
     "forged ticket": (401, "The access token was not issued by this", {"headers": {"Authorization": "Bearer a.b.c"}}),
@@ -58,7 +57,7 @@ async def test_a_wrong_request_is_refused_in_words(
 
 async def test_405_says_which_method_is_allowed(standing: World) -> None:
     """The Allow header is there, as RFC 9110 §15.5.6 wants it."""
-    assert (await standing.post(method="PUT")).headers["Allow"] == "POST"
+    assert (await standing.post(method="PUT")).headers["Allow"] == "POST, DELETE"
 
 
 async def test_head_is_refused_without_a_body(standing: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,7 +13,7 @@ import pytest
 
 from tests.service.world import World, exchange
 from tocsin.protocol.values import TOKEN_LIFETIME
-from tocsin.service.oauth import MAX_FORM
+from tocsin.service.oauth import MAX_FORM, package_sid
 
 LIVE = "/accesstoken.srf"
 V2 = "/tenant/oauth2/v2.0/token"
@@ -188,3 +190,48 @@ async def test_only_post_is_allowed(standing: World, path: str) -> None:
     """GET is 405, and says so."""
     async with standing.http.get(standing.service.url + path) as response:
         assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+async def test_the_live_form_takes_a_package_sid(standing: World) -> None:
+    """Senders of that form know an app by ``ms-app://`` and numbers; one that is made up is no app."""
+    sid = package_sid(standing.app.client_id)
+    assert re.fullmatch("ms-app://s-1-15-2(-[0-9]+){7}", sid)
+    status, answer = await ask(standing, LIVE, {**form(standing, LIVE), "client_id": sid.upper()})
+    assert status == 200
+    assert await usable(standing, answer["access_token"])
+    for wrong in (f"{sid}1", "ms-app://s-1-15-2-1-2-3-4-5-6-7", "ms-app://s-1-15-2-x", "ms-app://s-1-15-2-99999999999"):
+        status, answer = await ask(standing, LIVE, {**form(standing, LIVE), "client_id": wrong})
+        assert (status, answer["error"]) == (400, "invalid_client")
+
+
+@pytest.mark.parametrize(("path", "status"), [(V2, 200), (V1, 200), (LIVE, 400)])
+async def test_the_entra_forms_take_credentials_from_the_header(standing: World, path: str, status: int) -> None:
+    """As OAuth libraries do by default; what stands in the form as well counts, and the Live form does not know it."""
+    login = b64encode(f"{standing.app.client_id}:{standing.app.client_secret}".encode()).decode()
+    body = {name: value for name, value in form(standing, path).items() if not name.startswith("client_")}
+    for fields in (body, {**body, "client_id": standing.app.client_id}):
+        async with standing.http.post(
+            standing.service.url + path, data=fields, headers={"Authorization": f"Basic {login}"}
+        ) as response:
+            assert response.status == status
+
+
+@pytest.mark.parametrize("header", ["Basic", "Basic =", "Basic YQ==", "Bearer YTpi", "Basic /w==", "Basic YTpi"])
+async def test_a_header_without_credentials_gives_none(standing: World, header: str) -> None:
+    """It is as if it were not there, or its app unknown."""
+    url, body = standing.service.url + V2, {**RESOURCES[V2], "grant_type": "client_credentials"}
+    async with standing.http.post(url, data=body, headers={"Authorization": header}) as response:
+        code = 700016 if header == "Basic YTpi" else 900144
+        assert (response.status, (await response.json())["error_codes"]) == (400, [code])
+
+
+async def test_older_tokens_stay_good_for_their_day(world: World) -> None:
+    """A newer token ends no older one; each is good until it expires."""
+    older = world.token
+    world.clock.time += TOKEN_LIFETIME - 1
+    await world.authorize()
+    assert world.token != older
+    assert await usable(world, older)
+    world.clock.time += 1
+    assert not await usable(world, older)
+    assert await usable(world, world.token)

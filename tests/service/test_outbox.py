@@ -242,3 +242,48 @@ async def test_a_suspended_device_keeps_its_window() -> None:
         assert waited.cancelled_caught
         outbox.acknowledge(("a",))
         assert await outbox.next_chunk() == b"b"
+
+
+async def test_what_is_stored_goes_before_what_comes_now() -> None:
+    """Answers, then what is stored, and while it says so nothing else; each keeps its place in the window."""
+    outbox = Outbox(window=2, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        outbox.hold(holding=True)
+        await pushes.push("live")
+        outbox.offer([("a", b"A"), ("b", b"B"), ("c", b"C")])
+        outbox.answer(b"1")
+        assert await outbox.next_chunk() == b"1AB"
+        assert outbox.holds("a")
+        assert outbox.acknowledge(("a", "x")) == ["a", "x"]
+        assert not outbox.holds("a")
+        assert await outbox.next_chunk() == b"C"
+        assert outbox.acknowledge(("b", "c")) == ["b", "c"]
+        outbox.hold(holding=False)
+        assert await outbox.next_chunk() == b"live"
+        assert outbox.acknowledge(("live",)) == []
+
+
+async def test_what_is_stored_is_waited_for_until_it_is_sent_or_taken_back() -> None:
+    """The next page comes when this one has gone."""
+    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    done = []
+
+    async def offer(*ids: str) -> None:
+        outbox.offer([(each, each.encode()) for each in ids])
+        await outbox.room_for_stored()
+        done.append(ids)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(offer, "a", "b")
+        await anyio.wait_all_tasks_blocked()
+        assert await outbox.next_chunk() == b"a"
+        await anyio.wait_all_tasks_blocked()
+        assert done == []
+        assert outbox.take_back() == ["b"]
+    assert done == [("a", "b")]
+    outbox.acknowledge(("a",))
+    async with anyio.create_task_group() as group:
+        group.start_soon(offer, "c")
+        await anyio.wait_all_tasks_blocked()
+        assert await outbox.next_chunk() == b"c"
+    assert done == [("a", "b"), ("c",)]

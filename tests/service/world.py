@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import ClientResponse, ClientSession
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 from websockets.asyncio.client import ClientConnection, connect
 
 from tocsin.protocol import codec
 from tocsin.protocol.messages import Acknowledge, ChannelGranted, Hello, Message, Payload, RequestChannel, Welcome
+from tocsin.protocol.offline import Phase
+from tocsin.protocol.wns import Refusal
 from tocsin.service.registrations import AppRegistration
 from tocsin.service.server import PushService, open_service
 from tocsin.service.settings import ServiceSettings
@@ -62,6 +64,21 @@ class Device:
         assert isinstance(message, kind), message
         return message
 
+    def waiting(self) -> int:
+        """Tell how many messages have come that were not taken yet."""
+        return len(self._frames)
+
+    async def skip_to(self, kind: type[Message]) -> None:
+        """Take the next message of that kind, before those that came earlier."""
+        for frame in list(self._frames):
+            if isinstance(codec.decode(frame), kind):
+                self._frames.remove(frame)
+                return
+        data = await self.socket.recv()
+        assert isinstance(data, bytes)
+        self._frames.extend(codec.split(data))
+        await self.skip_to(kind)
+
     async def greet(self, key: str = KEY) -> Welcome:
         """Say hello."""
         await self.send(Hello(1, key))
@@ -107,6 +124,19 @@ class Answer:
 
 
 @define
+class Throttle:
+    """A limiter that lets everybody pass until it is told to refuse."""
+
+    refusal: Refusal | None = None
+    asked: list[tuple[str, str, str]] = Factory(list)
+
+    def check(self, channel: str, client_id: str, peer: str) -> Refusal | None:
+        """Note who asks."""
+        self.asked.append((channel, client_id, peer))
+        return self.refusal
+
+
+@define
 class World:
     """A running service with one app, and a sender that has a token."""
 
@@ -116,6 +146,12 @@ class World:
     http: ClientSession
     token: str = ""
     uri: str = ""
+    throttle: Throttle = Factory(Throttle)
+
+    @property
+    def counts(self) -> Counter[Phase]:
+        """How stored notifications have ended."""
+        return self.service.offline.counts
 
     async def authorize(self) -> None:
         """Get a token."""
@@ -134,10 +170,10 @@ class World:
             answer: dict[str, Any] = await response.json()
         return answer
 
-    async def open_channel(self) -> None:
+    async def open_channel(self, key: str = KEY) -> None:
         """Have a device ask for a channel and leave."""
         async with dial(self.service) as device:
-            await device.greet()
+            await device.greet(key)
             self.uri = (await device.channel(self.app.remote_id)).uri
 
     async def post(
@@ -172,36 +208,47 @@ async def read(response: ClientResponse) -> Answer:
 
 
 @asynccontextmanager
-async def open_world(state: Path, settings: ServiceSettings | None = None) -> AsyncIterator[World]:
-    """Run a service with an app, a token and a channel."""
+async def open_world(
+    state: Path, settings: ServiceSettings | None = None, *, later: float = 0.0, key: str = KEY
+) -> AsyncIterator[World]:
+    """Run a service with an app, a token and a channel of a device, so many seconds later than usual."""
     clock = Clock()
-    async with open_service(state, settings, now=clock) as service, ClientSession() as http:
-        world = World(service, await service.register("contoso"), clock, http)
+    clock.time += later
+    throttle = Throttle()
+    async with open_service(state, settings, now=clock, limiter=throttle) as service, ClientSession() as http:
+        world = World(service, await service.register("contoso"), clock, http, throttle=throttle)
         await world.authorize()
-        await world.open_channel()
+        await world.open_channel(key)
         yield world
 
 
-async def exchange(service: PushService, *requests: bytes) -> list[tuple[int, dict[str, str], bytes]]:
-    """Send raw HTTP requests over one connection, one after the other, and return status, headers and body of each."""
+async def exchange(
+    service: PushService, *requests: bytes, lower: bool = True
+) -> list[tuple[int, dict[str, str], bytes]]:
+    """Send raw HTTP requests over one connection, one after the other, and return status, headers and body of each.
+
+    The headers' names are in lower case, or as they came.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
     answers = []
     try:
         for request in requests:
             writer.write(request)
-            answers.append(await read_raw(reader))
+            answers.append(await read_raw(reader, lower=lower))
     finally:
         writer.close()
         await writer.wait_closed()
     return answers
 
 
-async def read_raw(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+async def read_raw(reader: asyncio.StreamReader, *, lower: bool = True) -> tuple[int, dict[str, str], bytes]:
     """Read one HTTP response: status, headers, body."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status, *lines = head.rstrip().split("\r\n")
-    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-    return int(status.split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+    pairs = [line.split(": ", 1) for line in lines]
+    length = next(int(value) for name, value in pairs if name.lower() == "content-length")
+    headers = {name.lower() if lower else name: value for name, value in pairs}
+    return int(status.split()[1]), headers, await reader.readexactly(length)
 
 
 def assert_identified(answer: Answer) -> None:

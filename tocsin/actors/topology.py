@@ -20,7 +20,7 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
@@ -107,6 +107,7 @@ class Platform:
         self.connection = Mailbox("connection")
         self._connection_state: m.Message | None = None
         self._store_fault: str | None = None
+        self._power = m.PowerState(screen_on_or_plugged=True, battery_saver=False, exempt=())
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
@@ -128,6 +129,7 @@ class Platform:
 
     async def post(self, message: m.Message) -> None:
         """Take a message from an app to the actor that it is for, waiting for room."""
+        self._note_power(message)
         await self._mailbox(FROM_APPS, message).tell(message)
 
     def post_nowait(self, message: m.Message) -> None:
@@ -135,6 +137,7 @@ class Platform:
 
         :raises Busy: that actor's mailbox is full.
         """
+        self._note_power(message)
         self._mailbox(FROM_APPS, message).tell_nowait(message)
 
     def answer(self, message: m.Message) -> None:
@@ -154,6 +157,8 @@ class Platform:
         self._connection_state = message
         if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
             self.connection.answer(m.Suspended(suspended=True))
+        if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
+            self.connection.answer(self._power)
         await self._mailbox(FROM_CONNECTION, message).tell(message)
 
     def suspend(self, fault: str | None) -> None:
@@ -188,6 +193,19 @@ class Platform:
         """Close every mailbox for good, after the stop."""
         for mailbox in (self.connection, *(actor.mailbox for actor in self.actors.values())):
             mailbox.abandon()
+
+    def _note_power(self, message: m.Message) -> None:
+        """Tell the service of the machine's power state when it changes: it holds back what the machine would not take."""
+        power = self._power
+        if isinstance(message, m.HostChanged):
+            power = evolve(power, battery_saver=message.energy_saver)
+        elif isinstance(message, m.AppSettingsChanged):
+            exempt = set(power.exempt) - {message.app} | ({message.app} if message.exempt_from_energy_saver else set())
+            power = evolve(power, exempt=tuple(sorted(exempt)))
+        if power != self._power:
+            self._power = power
+            if isinstance(self._connection_state, m.ConnectionUp):
+                self.connection.answer(power)
 
     def _mailbox(self, table: dict[type[m.Message], str], message: m.Message) -> Mailbox:
         name = table.get(type(message))

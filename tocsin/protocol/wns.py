@@ -14,6 +14,7 @@ from typing import Final
 
 from attrs import frozen
 
+from tocsin.protocol.offline import Match
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 
 OFFLINE_NO_CACHE: Final = "Device is offline and X-WNS-Cache-Policy is no-cache"
@@ -37,10 +38,20 @@ class NotificationStatus(StrEnum):
 
 @frozen
 class Refusal:
-    """A request that is not accepted: the HTTP status, and a sentence for ``X-WNS-Error-Description``."""
+    """A request that is not accepted: the HTTP status, and a sentence for ``X-WNS-Error-Description``.
+
+    ``outcome`` is what ``X-WNS-Status`` says, ``retry_after`` the seconds of ``Retry-After``; None sends neither.
+    """
 
     status: int
     description: str
+    outcome: NotificationStatus | None = None
+    retry_after: int | None = None
+
+
+def throttled(description: str, retry_after: int) -> Refusal:
+    """Refuse with 406: the sender has sent too much on this channel."""
+    return Refusal(406, description, NotificationStatus.CHANNEL_THROTTLED, retry_after)
 
 
 @frozen
@@ -59,6 +70,11 @@ class Notification:
     ttl: int | None
     priority: int
     length: int
+
+    @property
+    def storable(self) -> bool:
+        """Whether it may wait for a device that is away; a TTL of 0 means now or never."""
+        return self.cache and self.ttl != 0
 
 
 _NAME = re.compile("[A-Za-z0-9]{1,16}")
@@ -101,12 +117,14 @@ _READ: Final = {
         "expect",
         "ms-cv",
         "transfer-encoding",
+        "x-wns-match",
         *(name for name, _, _ in RULES),
     )
 }
 
 _BEARER = re.compile("(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
-_MEDIA_TYPE = re.compile('([^; \t]+)(?:[ \t]*;[ \t]*charset="?[A-Za-z0-9._:-]+"?)?', re.IGNORECASE)
+_MATCH = re.compile("type:wns/toast;(?:all|group=(N);tag=(N)|group=(N)|tag=(N))".replace("N", _NAME.pattern))
+_MATCH_RULE: Final = "X-WNS-Match must be type:wns/toast; and then all, group=..., tag=... or group=...;tag=..."
 _DIGITS = re.compile("[0-9]{1,19}")
 _VECTOR = re.compile(r"[A-Za-z0-9+/]{21}[AQgw](?:\.[0-9]{1,10})+!?")
 _VECTOR_LENGTH: Final = 127  # bytes; the 128th is a terminator on the wire of others
@@ -127,10 +145,10 @@ def collect(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def check_method(method: str) -> Refusal | None:
-    """Refuse every method but POST with 405."""
-    if method == "POST":
+    """Refuse every method but POST and DELETE with 405."""
+    if method in {"POST", "DELETE"}:
         return None
-    return Refusal(405, f"The method must be POST, not {_quote(method)}")
+    return Refusal(405, f"The method must be POST, or DELETE with X-WNS-Match, not {_quote(method)}")
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | Refusal:
@@ -144,14 +162,27 @@ def bearer_token(headers: Mapping[str, str]) -> str | Refusal:
     return match[1]
 
 
+def read_match(headers: Mapping[str, str]) -> Match | Refusal:
+    """Judge the headers of a DELETE to a channel: which stored toasts go, or 400. Its body says nothing."""
+    value = headers.get("x-wns-match")
+    if value is None:
+        return _wrong("X-WNS-Match is missing: a DELETE says which toasts go")
+    match = _MATCH.fullmatch(value)
+    if match is None:
+        return _wrong(f"{_MATCH_RULE}, not {_quote(value)}")
+    return Match(group=match[1] or match[3], tag=match[2] or match[4])
+
+
 def read_notification(headers: Mapping[str, str]) -> Notification | Refusal:
     """Judge the headers of a POST to a channel, names lower-cased: 400 for a wrong one, 413 for too long a body."""
     if "x-wns-type" not in headers:
-        return Refusal(400, "X-WNS-Type is missing: send wns/toast, wns/tile, wns/badge or wns/raw")
+        return _wrong("X-WNS-Type is missing: send wns/toast, wns/tile, wns/badge or wns/raw")
+    if "x-wns-match" in headers:
+        return _wrong("X-WNS-Match goes with DELETE only")
     for name, pattern, sentence in RULES:
         value = headers.get(name)
         if value is not None and not pattern.fullmatch(value):
-            return Refusal(400, f"{sentence}, not {_quote(value)}")
+            return _wrong(f"{sentence}, not {_quote(value)}")
     kind = _TYPES[headers["x-wns-type"]]
     media_type, cached, priority = _DEFAULTS[kind]
     ttl = headers.get("x-wns-ttl")
@@ -174,36 +205,37 @@ def read_notification(headers: Mapping[str, str]) -> Notification | Refusal:
 
 def _check_content_type(value: str | None, expected: str, kind: NotificationType) -> Refusal | None:
     if value is None:
-        return Refusal(400, f"Content-Type is missing: wns/{kind} goes with {expected}")
-    match = _MEDIA_TYPE.fullmatch(value)
-    if match is None or match[1].lower() != expected:
-        return Refusal(400, f"Content-Type must be {expected} with wns/{kind}, not {_quote(value)}")
+        return _wrong(f"Content-Type is missing: wns/{kind} goes with {expected}")
+    if value.partition(";")[0].strip().lower() != expected:  # senders add parameters, such as a charset
+        return _wrong(f"Content-Type must be {expected} with wns/{kind}, not {_quote(value)}")
     return None
 
 
 def _check_ttl(ttl: str | None, policy: str | None) -> Refusal | None:
     if ttl is None or policy is None or (int(ttl) > 0) == (policy == "cache"):
         return None
-    return Refusal(400, TTL_CONFLICT)
+    return _wrong(TTL_CONFLICT)
 
 
 def _length(headers: Mapping[str, str], kind: NotificationType) -> int | Refusal:
     if "transfer-encoding" in headers:
-        return Refusal(400, "Transfer-Encoding is not supported: send the body whole, with its Content-Length")
+        return _wrong("Transfer-Encoding is not supported: send the body whole, with its Content-Length")
     value = headers.get("content-length")
     if value is None:
-        return Refusal(400, "Content-Length is missing: send the number of bytes of the body")
+        return _wrong("Content-Length is missing: send the number of bytes of the body")
     if not _DIGITS.fullmatch(value):
-        return Refusal(400, f"Content-Length must be the number of bytes of the body, not {_quote(value)}")
+        return _wrong(f"Content-Length must be the number of bytes of the body, not {_quote(value)}")
     length = int(value)
     if length == 0 and kind is NotificationType.RAW:
-        return Refusal(400, "A raw notification must not be empty")
+        return _wrong("A raw notification must not be empty")
     return length if length <= MAX_PAYLOAD else too_large(length)
 
 
 def too_large(length: int) -> Refusal:
     """Refuse a body of that many bytes with 413."""
-    return Refusal(413, f"The payload has {length} bytes; at most {MAX_PAYLOAD} are allowed")
+    return Refusal(
+        413, f"The payload has {length} bytes; at most {MAX_PAYLOAD} are allowed", NotificationStatus.DROPPED
+    )
 
 
 def correlation_vector(given: str | None, entropy: bytes) -> str:
@@ -217,6 +249,11 @@ def correlation_vector(given: str | None, entropy: bytes) -> str:
         return given
     extended = f"{given}.0"
     return extended if len(extended) <= _VECTOR_LENGTH else f"{given}!"
+
+
+def _wrong(description: str) -> Refusal:
+    """Refuse wrong or conflicting headers with 400; WNS says beside it that the notification was dropped."""
+    return Refusal(400, description, NotificationStatus.DROPPED)
 
 
 def _quote(value: str) -> str:

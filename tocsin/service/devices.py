@@ -1,7 +1,7 @@
 """The devices' connections: a WebSocket each, over which channels are granted and payloads go out.
 
 The conversation: ``Hello`` from the device, ``Welcome`` from the service; then the device may send ``RequestChannel``,
-``RevokeChannels``, ``Acknowledge`` and ``Suspended``, the service their answers and ``Payload``. Anything else closes the connection.
+``RevokeChannels``, ``Acknowledge``, ``Suspended`` and ``PowerState``, the service their answers and ``Payload``. Anything else closes the connection.
 A binary WebSocket message carries one or more frames.
 """
 
@@ -23,15 +23,22 @@ from tocsin.protocol.messages import (
     Hello,
     Message,
     Payload,
+    PowerState,
     RequestChannel,
     RevokeChannels,
     Suspended,
     Welcome,
 )
+from tocsin.protocol.offline import Entry
+from tocsin.protocol.power import PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.protocol.wns import Notification
 from tocsin.service.channels import Channels, Denial
+from tocsin.service.offline import Offline
 from tocsin.service.outbox import Outbox, PushResult
+from tocsin.service.replay import Replay
 from tocsin.service.settings import ServiceSettings
+from tocsin.service.store import ChannelRow
 
 GOING_AWAY = 1001
 """WebSocket close code: the service is stopping (RFC 6455 §7.4.1)."""
@@ -45,6 +52,7 @@ REPLACED = 4001
 MIN_KEY = 32
 """Characters of a device's key at least."""
 
+_KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED_OUT, PushResult.SUSPENDED})
 _PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
 _MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 
@@ -54,7 +62,8 @@ logger = logging.getLogger(__name__)
 class Devices:
     """All device connections; an ASGI application for WebSockets."""
 
-    def __init__(self, channels: Channels, settings: ServiceSettings) -> None:
+    def __init__(self, channels: Channels, offline: Offline, settings: ServiceSettings) -> None:
+        self.offline = offline
         self._channels = channels
         self._settings = settings
         self._connections: dict[str, _Connection] = {}
@@ -66,15 +75,42 @@ class Devices:
         """Tell whether the device has a connection."""
         return device in self._connections
 
-    async def push(self, device: str, payload: Payload) -> PushResult:
-        """Send a payload to its device and wait for the acknowledgement.
+    async def push(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
+        """Bring a payload to the channel's device, or into its offline store where its sender allows that.
 
-        Payloads go out in the order of the calls.
+        Payloads of a channel go out in the order of the calls.
         """
-        connection = self._connections.get(device)
+        connection = self._connections.get(channel.device)
         if connection is None:
-            return PushResult.OFFLINE
-        return await connection.outbox.push(payload.id, codec.encode(payload))
+            result = PushResult.OFFLINE
+        elif connection.holds_back(channel.app, payload.priority):
+            # The device is there, so the cache policy, which speaks of one that is away, does not forbid it.
+            return PushResult.HELD_BACK if notification.ttl == 0 else await self._keep(channel, payload, notification)
+        else:
+            result = await connection.outbox.push(payload.id, codec.encode(payload))
+        if result in _KEPT_INSTEAD and notification.storable:
+            return await self._keep(channel, payload, notification)
+        return result
+
+    async def _keep(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
+        """Put a payload into the offline store; its place is before whatever comes later."""
+
+        def admitted(entry: Entry) -> None:
+            connection = self._connections.get(channel.device)
+            if connection is not None:
+                entry.sent = connection.outbox.holds(entry.id)
+                connection.replay.look()
+
+        try:
+            await self.offline.keep(channel, payload, (notification.tag or "", notification.group or ""), admitted)
+        except StateUnavailable:
+            logger.warning("a notification could not be stored", exc_info=True)
+            return PushResult.NOT_STORED
+        finally:
+            connection = self._connections.get(channel.device)
+            if connection is not None:
+                connection.replay.look()
+        return PushResult.STORED
 
     async def aclose(self) -> None:
         """Close all connections with :data:`GOING_AWAY`, let no other begin, and wait until they have ended."""
@@ -88,7 +124,7 @@ class Devices:
         """Serve one connection from its handshake to its end."""
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
-        connection = _Connection(self._channels, self._settings, receive, send)
+        connection = _Connection(self._channels, self.offline, self._settings, receive, send)
         self._running.add(connection)
         if self._stopping:
             connection.close(GOING_AWAY, "the service is stopping")
@@ -105,19 +141,25 @@ class Devices:
         self._connections[connection.device] = connection
         if previous is not None:
             previous.close(REPLACED, "replaced by a newer connection")
+            self.offline.connection_lost(connection.device)
 
     def dismiss(self, connection: _Connection) -> None:
         """Forget a connection that has ended, unless another has taken its place."""
         if self._connections.get(connection.device) is connection:
             del self._connections[connection.device]
+            self.offline.connection_lost(connection.device)
 
 
 class _Connection:
     """One device's connection; ``device`` is its identity once it has said hello, or empty."""
 
-    def __init__(self, channels: Channels, settings: ServiceSettings, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, channels: Channels, offline: Offline, settings: ServiceSettings, receive: Receive, send: Send
+    ) -> None:
         self.device = ""
         self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
+        self.replay = Replay(offline, self.outbox, offline.now)
+        self._offline = offline
         self._channels = channels
         self._settings = settings
         self._receive = receive
@@ -125,8 +167,13 @@ class _Connection:
         self._scope = anyio.CancelScope()
         self._farewell: tuple[int, str] | None = None
 
+    def holds_back(self, app: str, priority: int) -> bool:
+        """Tell whether the device's power state holds back what comes for that app with that priority."""
+        return self.replay.power is not PLUGGED_IN and passage(self.replay.power, app, priority) is not Passage.DELIVER
+
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""
+        self.replay.stop()
         if self._farewell is None:
             self._farewell = (code, reason)
             self._scope.cancel()
@@ -137,6 +184,7 @@ class _Connection:
             with self._scope:
                 await self._converse(devices)
         finally:
+            self.replay.stop()
             devices.dismiss(self)
             self.outbox.fail()
         if self._farewell is not None:
@@ -154,6 +202,7 @@ class _Connection:
             self.outbox.answer(codec.encode(Welcome(PROTOCOL_VERSION, self._settings.device_window)))
             async with anyio.create_task_group() as group:
                 group.start_soon(self._write)
+                self.replay.start(self.device, group)
                 await self._read(frames)
                 group.cancel_scope.cancel()
         except* ProtocolViolation as group_of_one:
@@ -199,9 +248,17 @@ class _Connection:
     async def _handle(self, message: Message) -> None:
         match message:
             case Acknowledge(ids=ids):
-                self.outbox.acknowledge(ids)
+                others = self.outbox.acknowledge(ids)
+                if others and self._offline.has(self.device):
+                    await self._offline.acknowledge(self.device, others)
             case Suspended(suspended=suspended):
                 self.outbox.suspend(suspended=suspended)
+                self._offline.take_back(self.device, self.outbox.take_back() if suspended else [])
+                self.replay.look()
+            case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
+                power = Power(on, saver, exempt)
+                self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
+                self.replay.look()
             case RequestChannel() | RevokeChannels():
                 await self.outbox.room()
                 self.outbox.answer(codec.encode(await self._answer(message)))
@@ -212,6 +269,7 @@ class _Connection:
         try:
             if isinstance(question, RevokeChannels):
                 names = await self._channels.revoke(self.device, question.app)
+                await self._offline.end_channels(self.device, names)
                 return ChannelsRevoked(question.request, names)
             granted = await self._channels.grant(self.device, question.app, question.remote_id, question.known_uri)
         except StateUnavailable as failure:

@@ -1,7 +1,6 @@
 """The channel route, where senders post their notifications: the hot path, hence ASGI without a framework.
 
-Every answer carries ``X-WNS-Msg-ID``, ``X-WNS-Debug-Trace`` and ``MS-CV``; every refusal says its reason in
-``X-WNS-Error-Description`` and, for people, in the body. A refusal leaves the rest of the request's body to the HTTP
+A refusal leaves the rest of the request's body to the HTTP
 server, which reads past it: the connection stays in step.
 """
 
@@ -10,9 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from attrs import frozen
 from starlette.types import Receive, Scope, Send
 
 from tocsin.protocol import wns
@@ -20,14 +18,13 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
+from tocsin.service.answers import Accepted, identify, send_accepted, send_refusal
 from tocsin.service.bodies import Bodies, BodyFault
 from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
 from tocsin.service.devices import Devices
 from tocsin.service.outbox import PushResult
 from tocsin.service.store import ChannelRow
 from tocsin.service.tokens import TokenFault, Tokens
-
-RawHeaders = list[tuple[bytes, bytes]]
 
 _TOKEN_FAULTS: Final = {
     TokenFault.FORGED: Refusal(401, "The access token was not issued by this service"),
@@ -41,57 +38,59 @@ _CHANNEL_FAULTS: Final = {
 }
 _NOT_HERE: Final = Refusal(404, "Nothing is here: channel URIs look like /w/?token=...")
 _OTHER_APP: Final = Refusal(403, "The access token is of another app than the channel")
+_NOT_WITHDRAWN: Final = Refusal(503, "The service cannot write its store just now: send the DELETE again")
 _NO_STORE: Final = Refusal(500, "The service cannot use its store")
 _BODY_FAULTS: Final = {
-    BodyFault.TOO_LONG: Refusal(413, f"The payload has more than {MAX_PAYLOAD} bytes"),
+    BodyFault.TOO_LONG: Refusal(413, f"The payload has more than {MAX_PAYLOAD} bytes", NotificationStatus.DROPPED),
     BodyFault.LATE: Refusal(408, "The body did not arrive in time"),
     BodyFault.STOPPING: Refusal(503, "The service is stopping"),
 }
 _UNDELIVERED: Final = {
     PushResult.TIMED_OUT: Refusal(503, "The device is connected, but did not acknowledge the notification in time"),
     PushResult.SUSPENDED: Refusal(503, "The device is connected, but cannot store notifications just now"),
+    PushResult.NOT_STORED: Refusal(
+        503, "The notification is for the service's store, which cannot be written just now"
+    ),
     PushResult.BUSY: Refusal(503, "Too many notifications wait for the device: send more slowly"),
 }
-_OFFLINE_NOT_KEPT: Final = "Device is offline and this service keeps nothing for it yet"
-_CONNECTION_LOST: Final = "The connection to the device was lost before it acknowledged the notification"
+_DROPPED: Final = {
+    PushResult.OFFLINE: wns.OFFLINE_NO_CACHE,
+    PushResult.LOST: "The connection to the device was lost before it acknowledged the notification",
+    PushResult.HELD_BACK: "The device saves power, and X-WNS-TTL does not let the notification wait",
+}
+_OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"
 
 _PATHS: Final = frozenset({PATH, PATH.rstrip("/"), "/"})
-_FOR_STATUS: Final[dict[int, RawHeaders]] = {
-    401: [(b"www-authenticate", b"Bearer")],
-    405: [(b"allow", b"POST")],
-    408: [(b"connection", b"close")],  # the rest of the body may never come
-    503: [(b"retry-after", b"1")],
-}
-_STATUS: Final = {
-    status: [(b"x-wns-status", status.encode()), (b"x-wns-notificationstatus", status.encode())]
-    for status in NotificationStatus
-}
-_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
-_EMPTY: Final = (b"content-length", b"0")
 
 logger = logging.getLogger(__name__)
 
 
-@frozen
-class Accepted:
-    """A notification that was accepted, and what became of it; ``connected`` is None where the sender did not ask."""
+class Limiter(Protocol):
+    """What decides how much a sender may send."""
 
-    status: NotificationStatus
-    description: str
-    connected: bool | None
+    def check(self, channel: str, client_id: str, peer: str) -> Refusal | None:
+        """Let a request pass, or refuse it, mostly with :func:`tocsin.protocol.wns.throttled`.
+
+        :param peer: the address that the request came from, or empty.
+        """
+        ...
 
 
 class Notifications:
     """The route as an ASGI application for HTTP."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # whom a request passes, in order; who limits it is optional
         self,
         channels: Channels,
         tokens: Tokens,
         devices: Devices,
         bodies: Bodies,
         now: Callable[[], float],
+        *,
+        limiter: Limiter | None = None,
     ) -> None:
+        self.limiter = limiter
+        """Who decides how much a sender may send; None lets everybody pass."""
         self._channels = channels
         self._tokens = tokens
         self._devices = devices
@@ -106,15 +105,11 @@ class Notifications:
         headers = wns.collect(scope["headers"])
         answer = await self._answer(id, scope, headers, receive)
         vector = wns.correlation_vector(headers.get("ms-cv"), entropy[8:])
-        common = [
-            (b"x-wns-msg-id", id.encode()),
-            (b"x-wns-debug-trace", f"{self._trace}-{id}".encode()),
-            (b"ms-cv", vector.encode()),
-        ]
+        common = identify(id, self._trace, vector)
         if isinstance(answer, Accepted):
-            await _send_accepted(send, answer, common)
+            await send_accepted(send, answer, common)
         else:
-            await _send_refusal(send, answer, common, waited_for="expect" in headers)
+            await send_refusal(send, answer, common, waited_for="expect" in headers)
 
     async def _answer(self, id: str, scope: Scope, headers: dict[str, str], receive: Receive) -> Accepted | Refusal:  # noqa: A002 - the field's name
         """Check the request in the order in which WNS reports what is wrong, then push it."""
@@ -124,6 +119,8 @@ class Notifications:
         channel = await self._channel(scope, headers)
         if isinstance(channel, Refusal):
             return channel
+        if scope["method"] == "DELETE":
+            return await self._withdraw(channel, headers)
         notification = wns.read_notification(headers)
         if isinstance(notification, Refusal):
             return notification
@@ -133,14 +130,18 @@ class Notifications:
         return await self._push(id, channel, notification, body)
 
     async def _channel(self, scope: Scope, headers: dict[str, str]) -> ChannelRow | Refusal:
-        """Find the channel, and see that the sender may use it."""
+        """Find the channel, and see that the sender may use it, and use it now."""
         client_id = self._authorize(headers)
         if isinstance(client_id, Refusal):
             return client_id
         channel = await self._find(scope)
-        if isinstance(channel, ChannelRow) and channel.client_id != client_id:
+        if isinstance(channel, Refusal):
+            return channel
+        if channel.client_id != client_id:
             return _OTHER_APP
-        return channel
+        if self.limiter is None:
+            return channel
+        return self.limiter.check(channel.name, client_id, _peer(scope)) or channel
 
     def _authorize(self, headers: dict[str, str]) -> str | Refusal:
         token = wns.bearer_token(headers)
@@ -163,44 +164,31 @@ class Notifications:
         return _CHANNEL_FAULTS[channel] if isinstance(channel, ChannelFault) else channel
 
     async def _push(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Accepted | Refusal:  # noqa: A002 - the field's name
-        # A TTL of 0 means "now or never": it forbids storing here, and must not expire on the way to the device.
+        # A TTL of 0 means "now or never": it forbids storing, and must not expire on the way to the device.
         expires = self._now() + notification.ttl if notification.ttl else None
         payload = Payload(id, channel.name, notification.type, body, expires, notification.priority)
-        result = await self._devices.push(channel.device, payload)
+        result = await self._devices.push(channel, payload, notification)
         connected = self._devices.connected(channel.device) if notification.wants_status else None
-        match result:
-            case PushResult.ACKNOWLEDGED:
-                return Accepted(NotificationStatus.RECEIVED, "", connected)
-            case PushResult.OFFLINE:
-                words = _OFFLINE_NOT_KEPT if notification.cache else wns.OFFLINE_NO_CACHE
-                return Accepted(NotificationStatus.DROPPED, words, connected)
-            case PushResult.LOST:
-                return Accepted(NotificationStatus.DROPPED, _CONNECTION_LOST, connected)
-            case _:
-                return _UNDELIVERED[result]
+        if result is PushResult.ACKNOWLEDGED or result is PushResult.STORED:
+            return Accepted(NotificationStatus.RECEIVED, "", connected)
+        if result in _DROPPED:
+            no_ttl = result is PushResult.OFFLINE and notification.cache
+            return Accepted(NotificationStatus.DROPPED, _OFFLINE_NO_TTL if no_ttl else _DROPPED[result], connected)
+        return _UNDELIVERED[result]
+
+    async def _withdraw(self, channel: ChannelRow, headers: dict[str, str]) -> Accepted | Refusal:
+        """Delete stored toasts; what the device has, it keeps."""
+        match = wns.read_match(headers)
+        if isinstance(match, Refusal):
+            return match
+        try:
+            await self._devices.offline.withdraw(channel, match)
+        except StateUnavailable:
+            logger.warning("toasts could not be deleted", exc_info=True)
+            return _NOT_WITHDRAWN
+        return Accepted(NotificationStatus.RECEIVED, "", None)
 
 
-async def _send_accepted(send: Send, answer: Accepted, common: RawHeaders) -> None:
-    headers = [*common, *_STATUS[answer.status], _EMPTY]
-    if answer.description:
-        headers.append((b"x-wns-error-description", answer.description.encode()))
-    if answer.connected is not None:
-        headers.append((b"x-wns-deviceconnectionstatus", b"connected" if answer.connected else b"disconnected"))
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _send_refusal(send: Send, refusal: Refusal, common: RawHeaders, *, waited_for: bool) -> None:
-    """Refuse; a sender that was told to wait before its body (RFC 9110 §10.1.1) may never send it: then we part."""
-    body = f"{refusal.description}\n".encode()
-    headers = [
-        *common,
-        (b"x-wns-error-description", refusal.description.encode()),
-        (b"content-length", str(len(body)).encode()),
-        _TEXT,
-        *_FOR_STATUS.get(refusal.status, ()),
-    ]
-    if waited_for and refusal.status != 408:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""

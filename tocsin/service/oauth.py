@@ -6,11 +6,14 @@ Sources: "How to authenticate with the Windows Push Notification Services", and 
 
 from __future__ import annotations
 
+import hashlib
+import struct
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl
-from uuid import uuid4
+from urllib.parse import parse_qsl, unquote_plus
+from uuid import UUID, uuid4
 
 from attrs import frozen
 from starlette.requests import Request
@@ -26,6 +29,7 @@ MAX_FORM = 8 * 1024
 """Bytes of a token request's body at most."""
 
 _MAX_FIELDS = 16
+_SID = "ms-app://s-1-15-2-"
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _BODY_FAULTS: Final = {
     BodyFault.TOO_LONG: ("invalid_request", f"The request is longer than {MAX_FORM} bytes.", 413, 90023),
@@ -57,6 +61,26 @@ class Dialect:
 LIVE: Final = Dialect("scope", frozenset({"notify.windows.com"}), ("invalid_scope", 70011))
 ENTRA_V2: Final = Dialect("scope", frozenset({f"{AUDIENCE}.default"}), ("invalid_scope", 1002012))
 ENTRA_V1: Final = Dialect("resource", frozenset({AUDIENCE, AUDIENCE.rstrip("/")}), ("invalid_resource", 500011))
+
+
+def package_sid(client_id: str) -> str:
+    """Return an app's client id as senders of the Live form know it: a package SID, made of the GUID with a check."""
+    guid = UUID(client_id).bytes
+    numbers = struct.unpack(">7I", guid + hashlib.sha256(guid).digest()[:12])
+    return _SID + "-".join(map(str, numbers))
+
+
+def _client_id(text: str) -> str:
+    """Bring a client id, or a package SID of ours, into the spelling of the registrations; others stay as they are."""
+    text = text.lower()
+    if not text.startswith(_SID):
+        return text
+    try:
+        first = [int(number) for number in text[len(_SID) :].split("-")[:4]]
+        client_id = str(UUID(bytes=struct.pack(">4I", *first)))
+    except (ValueError, struct.error):
+        return text
+    return client_id if package_sid(client_id) == text else text
 
 
 class TokenEndpoint:
@@ -120,13 +144,14 @@ class TokenEndpoint:
         body = await self._bodies.read(request.receive, MAX_FORM)
         if isinstance(body, BodyFault):
             raise _Refused(*_BODY_FAULTS[body])
-        fields = _parse(body, ("grant_type", "client_id", "client_secret", dialect.field))
+        given = {} if dialect is LIVE else _basic(request)
+        fields = _parse(body, ("grant_type", "client_id", "client_secret", dialect.field), given)
         if fields["grant_type"] != "client_credentials":
             raise _Refused("unsupported_grant_type", "The grant type must be 'client_credentials'.", 400, 70003)
         if fields[dialect.field] not in dialect.values:
             error, code = dialect.refusal
             raise _Refused(error, f"The {dialect.field} must be '{max(dialect.values)}'.", 400, code)
-        client_id = fields["client_id"].lower()
+        client_id = _client_id(fields["client_id"])
         match self._registrations.verify(client_id, fields["client_secret"]):
             case SecretVerdict.UNKNOWN_APP:
                 raise _Refused("unauthorized_client", "No app is registered with this client id.", 400, 700016)
@@ -146,8 +171,20 @@ def _json(content: dict[str, Any], status: int) -> Response:
     return JSONResponse(content, status, headers=headers)
 
 
-def _parse(body: bytes, required: tuple[str, ...]) -> dict[str, str]:
-    """Take the form apart; all required fields are in it, once."""
+def _basic(request: Request) -> dict[str, str]:
+    """Take the credentials that a sender of the Entra forms may put into ``Authorization`` (RFC 6749 §2.3.1)."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    try:
+        client_id, colon, secret = b64decode(value.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return {}
+    if scheme.lower() != "basic" or not colon:
+        return {}
+    return {"client_id": unquote_plus(client_id), "client_secret": unquote_plus(secret)}
+
+
+def _parse(body: bytes, required: tuple[str, ...], given: dict[str, str]) -> dict[str, str]:
+    """Take the form apart; all required fields are in it, once, or were given beside it."""
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
@@ -159,6 +196,7 @@ def _parse(body: bytes, required: tuple[str, ...]) -> dict[str, str]:
             text = f"The request is not properly formatted. The parameter '{name}' is duplicated."
             raise _Refused("invalid_request", text, 400, 9000411)
         fields[name] = value
+    fields = {**given, **fields}
     for name in required:
         if not fields.get(name):
             text = f"The request body must contain the following parameter: '{name}'."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum, auto, unique
 
 from attrs import define
@@ -33,6 +34,12 @@ class PushResult(Enum):
     """Too many payloads wait for this device; nothing was sent."""
     SUSPENDED = auto()
     """The device says that it can store nothing; it may have the payload or not."""
+    STORED = auto()
+    """It is in the offline store."""
+    NOT_STORED = auto()
+    """It was for the offline store, which cannot be written just now."""
+    HELD_BACK = auto()
+    """The device's power state holds it back, and it may not wait."""
 
 
 @define(eq=False)
@@ -47,6 +54,9 @@ class _Pending:
 
 class Outbox:
     """One connection's way out: answers first, then payloads in order, within the device's window.
+
+    What comes from the offline store goes before what comes now. Nobody waits for its end here; it keeps its place in
+    the window until it is acknowledged.
 
     All payloads have the same time to be acknowledged, so that those sent, then those waiting, are in order of their
     deadlines: one alarm for the oldest serves them all.
@@ -64,15 +74,18 @@ class Outbox:
         self._answers: deque[bytes] = deque()
         self._backlog: deque[_Pending] = deque()
         self._sent: dict[str, _Pending] = {}
-        self._suspended = False
-        self._late: set[str] = set()  # settled, but still in the device's hands: they keep their places in the window
+        self.suspended = False
+        """Whether the device says that it can store nothing."""
+        self._stored: deque[tuple[str, bytes]] = deque()
+        self._holding = False
+        self._late: set[str] = set()  # in the device's hands without anybody who waits: they keep their places
         self._alarm: asyncio.TimerHandle | None = None
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
 
     async def push(self, id: str, frame: bytes) -> PushResult:  # noqa: A002 - the field's name
         """Queue a payload and wait for what becomes of it."""
-        if self._suspended:
+        if self.suspended:
             return PushResult.SUSPENDED
         if len(self._backlog) >= self._limit:
             return PushResult.BUSY
@@ -88,6 +101,34 @@ class Outbox:
         self._answers.append(frame)
         self._filled.set()
 
+    def holds(self, id: str) -> bool:  # noqa: A002 - the field's name
+        """Tell whether the device was sent that payload and may still acknowledge it, though nobody waits for it."""
+        return id in self._late
+
+    def hold(self, *, holding: bool) -> None:
+        """Keep back what comes now, until what is stored has gone."""
+        self._holding = holding
+        if not holding and self._backlog:
+            self._filled.set()
+
+    def offer(self, frames: Sequence[tuple[str, bytes]]) -> None:
+        """Queue stored payloads, each an id and a frame."""
+        self._stored.extend(frames)
+        self._filled.set()
+
+    def take_back(self) -> list[str]:
+        """Return the ids of the stored payloads that were not sent yet, and do not send them."""
+        ids = [id for id, _ in self._stored]  # noqa: A001 - the field's name
+        self._stored.clear()
+        self._emptied.set()
+        return ids
+
+    async def room_for_stored(self) -> None:
+        """Wait until all stored payloads have been sent."""
+        while self._stored:
+            self._emptied.clear()
+            await self._emptied.wait()
+
     async def room(self) -> None:
         """Wait until there is room for an answer: a device that does not listen is not listened to."""
         while len(self._answers) >= _MAX_ANSWERS:
@@ -101,20 +142,23 @@ class Outbox:
             await self._filled.wait()
         return chunk
 
-    def acknowledge(self, ids: tuple[str, ...]) -> None:
-        """Settle the payloads that the device has committed; ids that no one waits for any more are passed over."""
+    def acknowledge(self, ids: tuple[str, ...]) -> list[str]:
+        """Settle the payloads that the device has committed; return the ids of those that no one waits for."""
+        others = []
         for id in ids:  # noqa: A001 - the field's name
             pending = self._sent.pop(id, None)
             if pending is None:
                 self._late.discard(id)
+                others.append(id)
             else:
                 _settle(pending, PushResult.ACKNOWLEDGED)
-        if self._backlog:
+        if self._backlog or self._stored:
             self._filled.set()
+        return others
 
     def suspend(self, *, suspended: bool) -> None:
         """Note whether the device can store what it is sent; whoever waits for one that cannot waits no longer."""
-        self._suspended = suspended
+        self.suspended = suspended
         if suspended:
             self._late.update(self._sent)
             self._settle_all(PushResult.SUSPENDED)
@@ -143,11 +187,22 @@ class Outbox:
         if self._answers:
             self._emptied.set()
             return self._answers.popleft()
-        if not self._backlog or len(self._sent) + len(self._late) >= self._window:
+        if len(self._sent) + len(self._late) >= self._window:
+            return None
+        if self._stored:
+            return self._take_stored()
+        if not self._backlog or self._holding:
             return None
         pending = self._backlog.popleft()
         self._sent[pending.id] = pending
         return pending.frame
+
+    def _take_stored(self) -> bytes:
+        id, frame = self._stored.popleft()  # noqa: A001 - the field's name
+        self._late.add(id)
+        if not self._stored:
+            self._emptied.set()
+        return frame
 
     def _ring(self) -> None:
         """Settle what has timed out, and set the alarm for the oldest that is left."""

@@ -15,12 +15,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tocsin.protocol.offline import STRICT, Depths
 from tocsin.service.bodies import Bodies
 from tocsin.service.channels import PATH, Channels
 from tocsin.service.devices import Devices
 from tocsin.service.listener import listen, url_of
-from tocsin.service.notifications import Notifications
+from tocsin.service.notifications import Limiter, Notifications
 from tocsin.service.oauth import TokenEndpoint
+from tocsin.service.offline import Offline
 from tocsin.service.registrations import AppRegistration, Registrations
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.store import ServiceStore, open_store
@@ -37,7 +39,11 @@ _LEAVE = 2.0  # seconds for the web server to leave, after which it is cancelled
 class PushService:
     """A running service; made by :func:`open_service`."""
 
-    def __init__(self, registrations: Registrations, url: str, port: int, port_changed_from: int | None) -> None:
+    def __init__(
+        self, registrations: Registrations, offline: Offline, url: str, port: int, port_changed_from: int | None
+    ) -> None:
+        self.offline = offline
+        """What is stored for devices that are away, and the counts of what became of it."""
         self._registrations = registrations
         self.url = url
         """What channel URIs begin with, without a slash at its end."""
@@ -72,10 +78,15 @@ class PushService:
 
 @asynccontextmanager
 async def open_service(
-    state: Path, settings: ServiceSettings | None = None, *, now: Callable[[], float] = time.time
+    state: Path,
+    settings: ServiceSettings | None = None,
+    *,
+    now: Callable[[], float] = time.time,
+    limiter: Limiter | None = None,
 ) -> AsyncIterator[PushService]:
     """Run the push service on a state folder that the caller holds.
 
+    :param limiter: who decides how much a sender may send; None lets everybody pass.
     :param now: the wall clock, in seconds since the epoch; channels, tokens and secrets expire by it.
     :raises PlatformUnavailable: the port is in use, or the host is not ours.
     :raises StateUnavailable: the service's store cannot be used.
@@ -91,14 +102,15 @@ async def open_service(
             url = settings.public_url.rstrip("/") or url_of(settings.host, port)
             channels = Channels(store, registrations, url, now)
             await channels.prune()
-            devices = Devices(channels, settings)
+            offline = await Offline.load(store, STRICT if settings.strict_wns else Depths(), now)
+            devices = Devices(channels, offline, settings)
             bodies = Bodies(settings.body_timeout)
-            notifications = Notifications(channels, tokens, devices, bodies, now)
+            notifications = Notifications(channels, tokens, devices, bodies, now, limiter=limiter)
             endpoint = TokenEndpoint(registrations, tokens, bodies, now)
             app = _dispatch(devices, notifications, _others(endpoint))
             changed = settings.port == 0 and remembered not in {None, port}
             async with _serving(app, listener, devices, bodies):
-                yield PushService(registrations, url, port, remembered if changed else None)
+                yield PushService(registrations, offline, url, port, remembered if changed else None)
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:

@@ -49,3 +49,6 @@ class ServiceSettings:
 
     body_timeout: float = field(default=10.0, validator=_within(0.001, 3_600))
     """Seconds in which the body of a request has to arrive."""
+
+    strict_wns: bool = False
+    """Store for a device that is away one notification of each type and channel, as WNS does, and not more."""

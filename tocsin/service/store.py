@@ -1,4 +1,4 @@
-"""What the push service keeps: app registrations, hashes of secrets, channels, and a few values of its own."""
+"""What the push service keeps: apps, hashes of secrets, channels, stored notifications, and a few values of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from attrs import astuple, frozen
 
 from tocsin.persistence.connection import COMMIT_COUNTER
 from tocsin.persistence.database import Database, open_database
+from tocsin.protocol.offline import Entry
+from tocsin.protocol.values import NotificationType
 
 _MIGRATIONS = (
     (
@@ -29,8 +31,19 @@ _MIGRATIONS = (
         "CREATE INDEX channels_by_age ON channels (expires)",
     ),
     COMMIT_COUNTER,
+    (
+        """CREATE TABLE stored (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, channel TEXT NOT NULL, app TEXT NOT NULL, type TEXT NOT NULL,
+            tag TEXT NOT NULL, grp TEXT NOT NULL, priority INTEGER NOT NULL, received REAL NOT NULL, expires REAL,
+            ends REAL NOT NULL, device TEXT NOT NULL, body BLOB NOT NULL
+        )""",
+        "CREATE INDEX stored_for ON stored (device, sequence)",
+    ),
 )
 
+_ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends"
+_EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
+_ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
 _CHANNEL = "hash, name, client_id, app, device, expires, revoked"
 
 
@@ -111,8 +124,12 @@ class ServiceStore:
         )
 
     async def remove_app(self, client_id: str) -> None:
-        """Forget an app with its secrets."""
+        """Forget an app with its secrets, and what is stored for its channels."""
         await self._database.write(
+            (
+                "DELETE FROM stored WHERE channel IN (SELECT name FROM channels WHERE client_id = ?)",
+                [(client_id,)],
+            ),
             ("DELETE FROM secrets WHERE client_id = ?", [(client_id,)]),
             ("DELETE FROM apps WHERE client_id = ?", [(client_id,)]),
         )
@@ -149,6 +166,54 @@ class ServiceStore:
         """Forget the channels that expired before that time."""
         await self._database.write(("DELETE FROM channels WHERE expires < ?", [(before,)]))
 
+    async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
+        """Keep a notification for a device that is away, and erase those with these sequence numbers."""
+        row = (
+            *(entry.sequence, entry.id, entry.channel, entry.app, entry.type, entry.tag, entry.group, entry.priority),
+            *(entry.received, entry.expires, entry.ends, device, body),
+        )
+        await self._database.write(
+            ("DELETE FROM stored WHERE sequence = ?", [(sequence,) for sequence in erase]),
+            (f"INSERT INTO stored ({_ENTRY}, device, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row]),  # noqa: S608 - a constant
+        )
+
+    async def erase_stored(self, sequences: Sequence[int]) -> None:
+        """Erase the notifications with these sequence numbers."""
+        await self._database.write(("DELETE FROM stored WHERE sequence = ?", [(sequence,) for sequence in sequences]))
+
+    async def stored(self, device: str) -> list[Entry]:
+        """Return what is stored for a device, the oldest first, without the bodies."""
+        rows = await self._database.read(
+            f"SELECT {_ENTRY} FROM stored WHERE device = ? ORDER BY sequence",  # noqa: S608 - a constant
+            (device,),
+        )
+        return [_entry(row) for row in rows]
+
+    async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
+        """Return the bodies of those of these notifications that are there."""
+        marks = ", ".join("?" * len(sequences))
+        rows = await self._database.read(f"SELECT sequence, body FROM stored WHERE sequence IN ({marks})", sequences)  # noqa: S608 - question marks
+        return {sequence: body for sequence, body in rows}  # noqa: C416 - the rows are not known to be pairs
+
+    async def last_stored(self) -> int:
+        """Return the highest sequence number in use."""
+        rows = await self._database.read("SELECT coalesce(max(sequence), 0) FROM stored")
+        return int(rows[0][0])
+
+    async def devices_with_stored(self) -> set[str]:
+        """Return the devices that something is stored for."""
+        return {device for (device,) in await self._database.read("SELECT DISTINCT device FROM stored")}
+
+    async def prune_stored(self, now: float) -> tuple[int, int]:
+        """Erase what has expired, and what belongs to channels that have ended; return how many there were of each."""
+        ((expired,),) = await self._database.read(f"SELECT count(*) FROM stored WHERE {_EXPIRED}", (now, now))  # noqa: S608 - a constant
+        ((both,),) = await self._database.read(
+            f"SELECT count(*) FROM stored WHERE ({_EXPIRED}) OR {_ENDED}",  # noqa: S608 - constants
+            (now, now, now),
+        )
+        await self._database.write((f"DELETE FROM stored WHERE ({_EXPIRED}) OR {_ENDED}", [(now, now, now)]))  # noqa: S608 - constants
+        return expired, both - expired
+
 
 def _channel(row: tuple[Any, ...]) -> ChannelRow:
     token_hash, name, client_id, app, device, expires, revoked = row
@@ -163,3 +228,8 @@ async def open_store(state: Path) -> AsyncIterator[ServiceStore]:
     """
     async with open_database(state / "service.db", _MIGRATIONS, patient=False) as database:
         yield ServiceStore(database)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    sequence, name, channel, app, kind, *rest = row
+    return Entry(sequence, name, channel, app, NotificationType(kind), *rest)

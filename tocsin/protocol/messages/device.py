@@ -130,6 +130,16 @@ class Suspended(Message):
     suspended: bool
 
 
+@tagged(11)
+@frozen
+class PowerState(Message):
+    """The device's power state, whole; fields as in ``tocsin.protocol.power.Power``."""
+
+    screen_on_or_plugged: bool
+    battery_saver: bool
+    exempt: tuple[str, ...]
+
+
 @tagged(20)
 @frozen
 class ConnectionUp(Message):
