@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 
 import anyio
 from starlette.types import Receive, Scope, Send
 
 from tocsin.protocol import codec
 from tocsin.protocol.errors import FrameError, ProtocolViolation, StateUnavailable
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import (
     Acknowledge,
     ChannelGranted,
@@ -30,6 +32,8 @@ from tocsin.protocol.messages import (
 )
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.channels import Channels, Denial
+from tocsin.service.limits import Limits
+from tocsin.service.metrics import Counters
 from tocsin.service.outbox import Outbox, PushResult
 from tocsin.service.settings import ServiceSettings
 
@@ -48,15 +52,19 @@ MIN_KEY = 32
 _PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
 _MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 
+_TOO_OFTEN = "too many channels are requested from this address"
+
 logger = logging.getLogger(__name__)
 
 
 class Devices:
     """All device connections; an ASGI application for WebSockets."""
 
-    def __init__(self, channels: Channels, settings: ServiceSettings) -> None:
+    def __init__(self, channels: Channels, settings: ServiceSettings, limits: Limits, counters: Counters) -> None:
         self._channels = channels
         self._settings = settings
+        self._limits = limits
+        self._counters = counters
         self._connections: dict[str, _Connection] = {}
         self._running: set[_Connection] = set()
         self._stopping = False
@@ -66,6 +74,11 @@ class Devices:
         """Tell whether the device has a connection."""
         return device in self._connections
 
+    def gauges(self) -> dict[str, int]:
+        """Return how many devices are connected, and how many payloads are on their way to them."""
+        depth = sum(connection.outbox.depth for connection in self._connections.values())
+        return {"devices": len(self._connections), "outbox": depth}
+
     async def push(self, device: str, payload: Payload) -> PushResult:
         """Send a payload to its device and wait for the acknowledgement.
 
@@ -74,7 +87,11 @@ class Devices:
         connection = self._connections.get(device)
         if connection is None:
             return PushResult.OFFLINE
-        return await connection.outbox.push(payload.id, codec.encode(payload))
+        self._counters.pushed += 1
+        result = await connection.outbox.push(payload.id, codec.encode(payload))
+        if result is PushResult.ACKNOWLEDGED:
+            self._counters.acknowledged += 1
+        return result
 
     async def aclose(self) -> None:
         """Close all connections with :data:`GOING_AWAY`, let no other begin, and wait until they have ended."""
@@ -84,11 +101,12 @@ class Devices:
         if self._running:
             await self._idle.wait()
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection from its handshake to its end."""
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
-        connection = _Connection(self._channels, self._settings, receive, send)
+        address = self._limits.address_of(scope)
+        connection = _Connection(self._channels, self._settings, receive, send, lambda: self._limits.grant(address))
         self._running.add(connection)
         if self._stopping:
             connection.close(GOING_AWAY, "the service is stopping")
@@ -115,7 +133,15 @@ class Devices:
 class _Connection:
     """One device's connection; ``device`` is its identity once it has said hello, or empty."""
 
-    def __init__(self, channels: Channels, settings: ServiceSettings, receive: Receive, send: Send) -> None:
+    def __init__(  # the connection's surroundings
+        self,
+        channels: Channels,
+        settings: ServiceSettings,
+        receive: Receive,
+        send: Send,
+        throttle: Callable[[], float],
+    ) -> None:
+        self._throttle = throttle
         self.device = ""
         self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
         self._channels = channels
@@ -213,6 +239,9 @@ class _Connection:
             if isinstance(question, RevokeChannels):
                 names = await self._channels.revoke(self.device, question.app)
                 return ChannelsRevoked(question.request, names)
+            wait = self._throttle()
+            if wait:
+                return ChannelRefused(question.request, HResult.WNP_E_BIND_USER_BUSY, _TOO_OFTEN, wait)
             granted = await self._channels.grant(self.device, question.app, question.remote_id, question.known_uri)
         except StateUnavailable as failure:
             logger.exception("a device's request failed")

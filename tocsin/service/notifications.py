@@ -7,6 +7,7 @@ server, which reads past it: the connection stays in step.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
 from tocsin.service.bodies import Bodies, BodyFault
 from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
 from tocsin.service.devices import Devices
+from tocsin.service.limits import Limits, Throttled
+from tocsin.service.logs import message_id, trace
+from tocsin.service.metrics import Counters
 from tocsin.service.outbox import PushResult
 from tocsin.service.store import ChannelRow
 from tocsin.service.tokens import TokenFault, Tokens
@@ -84,14 +88,19 @@ class Accepted:
 class Notifications:
     """The route as an ASGI application for HTTP."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
         channels: Channels,
         tokens: Tokens,
         devices: Devices,
         bodies: Bodies,
         now: Callable[[], float],
+        limits: Limits,
+        counters: Counters,
     ) -> None:
+        self._limits = limits
+        self._counters = counters
+        self._clock = asyncio.get_running_loop().time
         self._channels = channels
         self._tokens = tokens
         self._devices = devices
@@ -101,26 +110,45 @@ class Notifications:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        began = self._clock()
         entropy = os.urandom(24)
         id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
+        debug_trace = f"{self._trace}-{id}"
+        message_id.set(id)
+        trace.set(debug_trace)
         headers = wns.collect(scope["headers"])
         answer = await self._answer(id, scope, headers, receive)
         vector = wns.correlation_vector(headers.get("ms-cv"), entropy[8:])
         common = [
             (b"x-wns-msg-id", id.encode()),
-            (b"x-wns-debug-trace", f"{self._trace}-{id}".encode()),
+            (b"x-wns-debug-trace", debug_trace.encode()),
             (b"ms-cv", vector.encode()),
         ]
+        self._count(answer, began)
         if isinstance(answer, Accepted):
             await _send_accepted(send, answer, common)
         else:
             await _send_refusal(send, answer, common, waited_for="expect" in headers)
+
+    def _count(self, answer: Accepted | Refusal, began: float) -> None:
+        """Count an answer, and log it where everything is logged."""
+        if isinstance(answer, Refusal):
+            self._counters.refused[answer.status] += 1
+        elif answer.status is NotificationStatus.RECEIVED:
+            self._counters.accepted(self._clock() - began)
+        else:
+            self._counters.drop(answer.description)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("answered with %s %s", answer.status, answer.description)
 
     async def _answer(self, id: str, scope: Scope, headers: dict[str, str], receive: Receive) -> Accepted | Refusal:  # noqa: A002 - the field's name
         """Check the request in the order in which WNS reports what is wrong, then push it."""
         refusal = wns.check_method(scope["method"])
         if refusal is not None:
             return refusal
+        throttled = self._limits.address(scope)
+        if throttled is not None:
+            return throttled
         channel = await self._channel(scope, headers)
         if isinstance(channel, Refusal):
             return channel
@@ -137,10 +165,15 @@ class Notifications:
         client_id = self._authorize(headers)
         if isinstance(client_id, Refusal):
             return client_id
+        throttled = self._limits.app(client_id)
+        if throttled is not None:
+            return throttled
         channel = await self._find(scope)
-        if isinstance(channel, ChannelRow) and channel.client_id != client_id:
+        if not isinstance(channel, ChannelRow):
+            return channel
+        if channel.client_id != client_id:
             return _OTHER_APP
-        return channel
+        return self._limits.channel(channel.name) or channel
 
     def _authorize(self, headers: dict[str, str]) -> str | Refusal:
         token = wns.bearer_token(headers)
@@ -199,6 +232,7 @@ async def _send_refusal(send: Send, refusal: Refusal, common: RawHeaders, *, wai
         (b"content-length", str(len(body)).encode()),
         _TEXT,
         *_FOR_STATUS.get(refusal.status, ()),
+        *(refusal.headers if isinstance(refusal, Throttled) else ()),
     ]
     if waited_for and refusal.status != 408:
         headers.append((b"connection", b"close"))
