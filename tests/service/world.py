@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,6 +180,28 @@ async def open_world(state: Path, settings: ServiceSettings | None = None) -> As
         await world.authorize()
         await world.open_channel()
         yield world
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a raw connection to the service."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def ending(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes until the service closes the connection, or resets it."""
+    got = b""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError):
+            while chunk := await reader.read(65_536):
+                got += chunk
+    return got
 
 
 async def exchange(service: PushService, *requests: bytes) -> list[tuple[int, dict[str, str], bytes]]:

@@ -189,5 +189,6 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._cut(_FLUSH)
 
     def _cut(self, patience: float) -> None:
-        if self.transport.get_write_buffer_size():
+        # asyncio ends a TLS connection by itself 30 seconds after it was closed, and cannot be asked once it was.
+        if self.scheme == "ws" and self.transport.get_write_buffer_size():
             self.loop.call_later(patience, self.transport.abort)
