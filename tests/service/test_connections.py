@@ -18,7 +18,7 @@ from tests.service.world import KEY, Clock, connected, ending, exchange, open_wo
 from tocsin.protocol.codec import encode
 from tocsin.protocol.messages import Hello
 from tocsin.service.connections import Connections
-from tocsin.service.protocols import MAX_REST
+from tocsin.service.protocols import MAX_PIPELINED, MAX_REST
 from tocsin.service.server import open_service
 from tocsin.service.settings import ServiceSettings
 
@@ -163,6 +163,19 @@ async def test_header_bombs_are_refused(tmp_path: Path, bomb: bytes) -> None:
     async with open_service(tmp_path) as service, connected(service.port) as (reader, writer):
         writer.write(REQUEST + bomb)
         assert (await ending(reader)).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+async def test_a_few_requests_may_be_sent_ahead(tmp_path: Path) -> None:
+    """They are answered in order; whoever sends many more without waiting for answers is cut off, and costs nothing."""
+    async with open_service(tmp_path) as service:
+        async with connected(service.port) as (reader, writer):
+            writer.write((REQUEST + b"\r\n") * MAX_PIPELINED)
+            for _ in range(MAX_PIPELINED):
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+                await reader.readuntil(b"}}")
+        async with connected(service.port) as (reader, writer):
+            writer.write((REQUEST + b"\r\n") * 3_000)
+            assert (await ending(reader)).count(b"HTTP/1.1 200") <= MAX_PIPELINED + 1
 
 
 async def test_as_many_headers_as_are_allowed_pass(tmp_path: Path) -> None:

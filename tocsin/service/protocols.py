@@ -15,6 +15,9 @@ from tocsin.service.connections import Connections
 MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers that are read past at most; whoever sends more is cut off."""
 
+MAX_PIPELINED: Final = 8
+"""Requests that a sender may have sent before the first is answered; WNS allows none."""
+
 _FLUSH = 5.0  # seconds for what a WebSocket was sent last to leave
 _BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n"
@@ -40,8 +43,8 @@ class State(ServerState):
         self.max_head = max_head
 
 
-class _TooManyHeaders(Exception):
-    """Ends the parsing of a request."""
+class _TooMuch(Exception):
+    """Ends the parsing of what a peer has sent."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -105,7 +108,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Take a header, unless there are too many."""
         if len(self.headers) >= self._state.max_headers:
             self._excess = True
-            raise _TooManyHeaders
+            raise _TooMuch
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -115,6 +118,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._bytes = 0
         self._unasked = False
         self._state.book.heard(self)
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise _TooMuch
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

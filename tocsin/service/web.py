@@ -19,6 +19,7 @@ from tocsin.service.settings import ServiceSettings
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
 _BACKLOG = 2_048  # connections that the system accepts ahead of us
+_AT_ONCE = 64  # of them that we take before we look after the others again
 
 
 class WebServer(uvicorn.Server):
@@ -78,11 +79,13 @@ class WebServer(uvicorn.Server):
                 lambda: BoundedHttp(self.config, self.server_state, {}, loop),
                 sock=listener,
                 ssl=self._tls,
-                backlog=_BACKLOG,
+                backlog=_AT_ONCE,
                 ssl_handshake_timeout=self._handshake_timeout if self._tls else None,
             )
             for listener in sockets or ()
         ]
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)  # asyncio has only one number for both
         self.started = True
         self.ready.set()
 
