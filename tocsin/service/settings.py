@@ -107,5 +107,5 @@ class ServiceSettings:
     @classmethod
     def private(cls, **choices: Any) -> Self:
         """Return the settings of a service that only its own program and machine use: no rates are limited."""
-        rates = {each.name: 0.0 for each in attrs.fields(cls) if each.name.endswith("_rate")}
+        rates: dict[str, Any] = {each.name: 0.0 for each in attrs.fields(cls) if each.name.endswith("_rate")}
         return cls(**(rates | choices))
