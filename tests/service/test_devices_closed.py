@@ -20,6 +20,8 @@ from tocsin.protocol.messages import (
 from tocsin.service import devices as module
 from tocsin.service.channels import Channels
 from tocsin.service.devices import GOING_AWAY, PROTOCOL_ERROR, REPLACED, Devices, _shorten
+from tocsin.service.limits import Limits
+from tocsin.service.metrics import Counters
 from tocsin.service.offline import Offline
 from tocsin.service.settings import ServiceSettings
 
@@ -165,12 +167,18 @@ async def test_a_connection_that_is_cut_loses_what_was_not_acknowledged(world: W
         assert answers[0].reason == DROPPED_LOST
 
 
+def devices_of(channels: Channels, offline: Offline) -> Devices:
+    """Make the devices of a service without its other parts."""
+    settings = ServiceSettings()
+    return Devices(channels, offline, settings, Limits(settings, lambda: 0.0), Counters())
+
+
 async def test_a_device_that_does_not_read_is_not_waited_for(
     channels: Channels, offline: Offline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer that is stuck ends with its connection, and its close frame is given a short time only."""
     monkeypatch.setattr(module, "_PATIENCE", 0.01)
-    devices = Devices(channels, offline, ServiceSettings())
+    devices = devices_of(channels, offline)
     events: list[dict[str, object]] = [
         {"type": "websocket.connect"},
         {"type": "websocket.receive", "bytes": codec.encode(Hello(1, KEY))},
@@ -196,7 +204,7 @@ async def test_a_device_that_does_not_read_is_not_waited_for(
 
 async def test_a_device_that_comes_too_late_is_sent_away(channels: Channels, offline: Offline) -> None:
     """Once the service stops, a new connection is closed as going away."""
-    devices = Devices(channels, offline, ServiceSettings())
+    devices = devices_of(channels, offline)
     await devices.aclose()
     sent = []
 

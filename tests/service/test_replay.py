@@ -233,7 +233,7 @@ async def test_an_app_that_was_removed_leaves_nothing(world: World) -> None:
         await device.send(IN_SAVER)
         await heard(device)
         await store(world, "1", CACHE)
-        await world.service._registrations.remove("contoso")
+        await world.service.registrations.remove("contoso")
         await device.send(AT_EASE)
         assert await drain(device) == []
     assert world.counts[Phase.CHANNEL_ENDED] == 1

@@ -70,7 +70,7 @@ async def test_a_forged_token_is_told(tokens: Tokens, app: AppRegistration, cloc
         jwt.encode(claims, b"k" * 32, algorithm="HS256"),
         jwt.encode({**claims, "aud": "https://example.org/"}, own_key, algorithm="HS256"),
         jwt.encode({**claims, "iss": "somebody"}, own_key, algorithm="HS256"),
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         jwt.encode({"iss": "tocsin", "aud": AUDIENCE, "exp": clock() + 60}, own_key, algorithm="HS256"),
         tokens.issue(app.client_id)[:-2],
         "a" * 100_000,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -15,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
+from tocsin.service.connections import Connections
+from tocsin.service.settings import ServiceSettings
 from tocsin.service.web import WebServer
 
 
@@ -41,7 +44,9 @@ async def greet(scope: Scope, receive: Receive, send: Send) -> None:
 @asynccontextmanager
 async def running(app: ASGIApp = greet) -> AsyncIterator[tuple[WebServer, int]]:
     """Run the server on a free port."""
-    server = WebServer(app)
+    settings = ServiceSettings()
+    clock = asyncio.get_running_loop().time
+    server = WebServer(app, settings, Connections(settings, lambda _: False, clock))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with anyio.create_task_group() as group:

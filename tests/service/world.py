@@ -6,18 +6,17 @@ import asyncio
 import re
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import ClientResponse, ClientSession
-from attrs import Factory, define, frozen
+from attrs import define, frozen
 from websockets.asyncio.client import ClientConnection, connect
 
 from tocsin.protocol import codec
 from tocsin.protocol.messages import Acknowledge, ChannelGranted, Hello, Message, Payload, RequestChannel, Welcome
 from tocsin.protocol.offline import Phase
-from tocsin.protocol.wns import Refusal
 from tocsin.service.registrations import AppRegistration
 from tocsin.service.server import PushService, open_service
 from tocsin.service.settings import ServiceSettings
@@ -124,19 +123,6 @@ class Answer:
 
 
 @define
-class Throttle:
-    """A limiter that lets everybody pass until it is told to refuse."""
-
-    refusal: Refusal | None = None
-    asked: list[tuple[str, str, str]] = Factory(list)
-
-    def check(self, channel: str, client_id: str, peer: str) -> Refusal | None:
-        """Note who asks."""
-        self.asked.append((channel, client_id, peer))
-        return self.refusal
-
-
-@define
 class World:
     """A running service with one app, and a sender that has a token."""
 
@@ -146,7 +132,6 @@ class World:
     http: ClientSession
     token: str = ""
     uri: str = ""
-    throttle: Throttle = Factory(Throttle)
 
     @property
     def counts(self) -> Counter[Phase]:
@@ -214,12 +199,33 @@ async def open_world(
     """Run a service with an app, a token and a channel of a device, so many seconds later than usual."""
     clock = Clock()
     clock.time += later
-    throttle = Throttle()
-    async with open_service(state, settings, now=clock, limiter=throttle) as service, ClientSession() as http:
-        world = World(service, await service.register("contoso"), clock, http, throttle=throttle)
+    async with open_service(state, settings, now=clock) as service, ClientSession() as http:
+        world = World(service, await service.register("contoso"), clock, http)
         await world.authorize()
         await world.open_channel(key)
         yield world
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a raw connection to the service."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def ending(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes until the service closes the connection, or resets it."""
+    got = b""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError):
+            while chunk := await reader.read(65_536):
+                got += chunk
+    return got
 
 
 async def exchange(

@@ -102,7 +102,7 @@ async def _own_service(app: str, folder: Path, port: int) -> AsyncIterator[tuple
         raise NotSupported(
             f"a push service of your own needs the package {missing.name}: pip install 'tocsin[service]'"
         ) from missing
-    async with open_service(folder, ServiceSettings(port=port)) as service:
+    async with open_service(folder, ServiceSettings.private(port=port)) as service:
         granted = await service.register(app)
         yield (
             service.device_url,

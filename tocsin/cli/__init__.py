@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-VERBS = ("listen", "send", "dead-letters")
+VERBS = ("listen", "send", "serve", "app", "status", "dead-letters")
 
 DESCRIPTION = """\
 Push notifications that wake async Python apps.
 
   tocsin listen        run a push service and a device here, print the channel, then each payload as it comes
   tocsin send URI ...  send a notification to a channel, as a server would
+  tocsin serve         run a push service for senders and devices elsewhere
+  tocsin app add NAME  let an app use it, and print its credentials
+  tocsin status        say how it is, and what it has counted
   tocsin dead-letters  list the payloads that ended without being handled, and why
 
 Try 'tocsin listen' in one terminal, and paste the lines that it prints into another.

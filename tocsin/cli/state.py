@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import platformdirs
@@ -10,16 +11,21 @@ import platformdirs
 from tocsin.protocol.errors import NotFound
 
 
-def add_state_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--state`` to a verb."""
+def add_state_option(parser: argparse.ArgumentParser, verb: str = "listen") -> None:
+    """Add ``--state`` to a verb; its default is the folder of that verb, ``listen`` or ``serve``."""
     parser.add_argument(
-        "--state", type=Path, default=default_state(), metavar="DIR", help="the state folder (default: %(default)s)"
+        "--state",
+        type=Path,
+        default=default_state(verb),
+        metavar="DIR",
+        help="the state folder (default: TOCSIN_STATE, here %(default)s)",
     )
 
 
-def default_state() -> Path:
-    """Return the folder that ``tocsin listen`` uses when it is given none."""
-    return platformdirs.user_state_path("tocsin") / "listen"
+def default_state(verb: str) -> Path:
+    """Return the folder that a verb uses when it is given none."""
+    named = os.environ.get("TOCSIN_STATE")
+    return Path(named) if named else platformdirs.user_state_path("tocsin") / verb
 
 
 def database_of(state: Path) -> Path:

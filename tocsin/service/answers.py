@@ -75,9 +75,9 @@ class Accepted:
     connected: bool | None
 
 
-def identify(id: str, trace: str, vector: str) -> RawHeaders:  # noqa: A002 - the field's name
+def identify(id: str, debug_trace: str, vector: str) -> RawHeaders:  # noqa: A002 - the field's name
     """Make the headers that every answer has."""
-    return [(_MSG_ID, id.encode()), (_DEBUG_TRACE, f"{trace}-{id}".encode()), (_CORRELATION_VECTOR, vector.encode())]
+    return [(_MSG_ID, id.encode()), (_DEBUG_TRACE, debug_trace.encode()), (_CORRELATION_VECTOR, vector.encode())]
 
 
 async def send_accepted(send: Send, answer: Accepted, common: RawHeaders) -> None:

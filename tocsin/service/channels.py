@@ -75,11 +75,20 @@ class Channels:
     Methods that go to the store raise ``StateUnavailable`` where it cannot be used.
 
     :param base_url: what channel URIs begin with, without a slash at its end.
+    :param limit: channels that are kept at most, those that ended lately included.
     """
 
     def __init__(
-        self, store: ServiceStore, registrations: Registrations, base_url: str, now: Callable[[], float]
+        self,
+        store: ServiceStore,
+        registrations: Registrations,
+        base_url: str,
+        now: Callable[[], float],
+        limit: int = 1_000_000,
     ) -> None:
+        self._limit = limit
+        self.count = 0
+        """Channels that are kept; right once :meth:`prune` has been called."""
         self._store = store
         self._registrations = registrations
         self._prefix = f"{base_url}{PATH}?"
@@ -90,6 +99,7 @@ class Channels:
     async def prune(self) -> None:
         """Forget the channels that ended long ago."""
         await self._store.prune_channels(self._now() - _REMEMBER)
+        self.count = await self._store.count_channels()
 
     async def grant(self, device: str, app: str, remote_id: str, known_uri: str) -> Grant | Denial:
         """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one."""
@@ -121,12 +131,17 @@ class Channels:
             return Denial(
                 HResult.E_ACCESSDENIED, f"{live} channels of this app are open on this device; close them first"
             )
+        if self.count >= self._limit:
+            await self.prune()
+            if self.count >= self._limit:
+                return Denial(HResult.WNP_E_BIND_USER_BUSY, f"the service keeps {self.count} channels, and no more")
         token = secrets.token_urlsafe(32)
         token_hash = _hash(token)
         name = token_hash.hex()[:_NAME_LENGTH]
         expires = self._now() + CHANNEL_LIFETIME
         channel = ChannelRow(token_hash, name, client_id, app, device, expires, revoked=False)
         await self._store.add_channel(channel)
+        self.count += 1
         self._cache(channel)
         return Grant(name, f"{self._prefix}token={token}", expires)
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 
 import anyio
+from attrs import frozen
 from starlette.types import Receive, Scope, Send
 
 from tocsin.protocol import codec
 from tocsin.protocol.errors import FrameError, ProtocolViolation, StateUnavailable
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import (
     Acknowledge,
     ChannelGranted,
@@ -34,6 +37,8 @@ from tocsin.protocol.power import PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.protocol.wns import Notification
 from tocsin.service.channels import Channels, Denial
+from tocsin.service.limits import Limits
+from tocsin.service.metrics import Counters
 from tocsin.service.offline import Offline
 from tocsin.service.outbox import Outbox, PushResult
 from tocsin.service.replay import Replay
@@ -56,16 +61,22 @@ _KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED
 _PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
 _MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 
+_TOO_OFTEN = "too many channels are requested from this address"
+
 logger = logging.getLogger(__name__)
 
 
 class Devices:
     """All device connections; an ASGI application for WebSockets."""
 
-    def __init__(self, channels: Channels, offline: Offline, settings: ServiceSettings) -> None:
+    def __init__(
+        self, channels: Channels, offline: Offline, settings: ServiceSettings, limits: Limits, counters: Counters
+    ) -> None:
         self.offline = offline
         self._channels = channels
         self._settings = settings
+        self._limits = limits
+        self._counters = counters
         self._connections: dict[str, _Connection] = {}
         self._running: set[_Connection] = set()
         self._stopping = False
@@ -74,6 +85,11 @@ class Devices:
     def connected(self, device: str) -> bool:
         """Tell whether the device has a connection."""
         return device in self._connections
+
+    def gauges(self) -> dict[str, int]:
+        """Return how many devices are connected, and how many payloads are on their way to them."""
+        depth = sum(connection.outbox.depth for connection in self._connections.values())
+        return {"devices": len(self._connections), "outbox": depth}
 
     async def push(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
         """Bring a payload to the channel's device, or into its offline store where its sender allows that.
@@ -87,7 +103,11 @@ class Devices:
             # The device is there, so the cache policy, which speaks of one that is away, does not forbid it.
             return PushResult.HELD_BACK if notification.ttl == 0 else await self._keep(channel, payload, notification)
         else:
+            self._counters.pushed += 1
             result = await connection.outbox.push(payload.id, codec.encode(payload))
+            if result is PushResult.ACKNOWLEDGED:
+                self._counters.acknowledged += 1
+                return result
         if result in _KEPT_INSTEAD and notification.storable:
             return await self._keep(channel, payload, notification)
         return result
@@ -110,6 +130,7 @@ class Devices:
             connection = self._connections.get(channel.device)
             if connection is not None:
                 connection.replay.look()
+        self._counters.stored += 1
         return PushResult.STORED
 
     async def aclose(self) -> None:
@@ -120,11 +141,13 @@ class Devices:
         if self._running:
             await self._idle.wait()
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection from its handshake to its end."""
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
-        connection = _Connection(self._channels, self.offline, self._settings, receive, send)
+        address = self._limits.address_of(scope)
+        around = _Surroundings(self._channels, self.offline, self._settings, lambda: self._limits.grant(address))
+        connection = _Connection(around, receive, send)
         self._running.add(connection)
         if self._stopping:
             connection.close(GOING_AWAY, "the service is stopping")
@@ -150,18 +173,28 @@ class Devices:
             self.offline.connection_lost(connection.device)
 
 
+@frozen
+class _Surroundings:
+    """What a connection works with; ``throttle`` returns the seconds until the device may ask for a channel again."""
+
+    channels: Channels
+    offline: Offline
+    settings: ServiceSettings
+    throttle: Callable[[], float]
+
+
 class _Connection:
     """One device's connection; ``device`` is its identity once it has said hello, or empty."""
 
-    def __init__(
-        self, channels: Channels, offline: Offline, settings: ServiceSettings, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, around: _Surroundings, receive: Receive, send: Send) -> None:
+        settings, offline = around.settings, around.offline
         self.device = ""
         self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
         self.replay = Replay(offline, self.outbox, offline.now)
         self._offline = offline
-        self._channels = channels
+        self._channels = around.channels
         self._settings = settings
+        self._throttle = around.throttle
         self._receive = receive
         self._send = send
         self._scope = anyio.CancelScope()
@@ -271,6 +304,9 @@ class _Connection:
                 names = await self._channels.revoke(self.device, question.app)
                 await self._offline.end_channels(self.device, names)
                 return ChannelsRevoked(question.request, names)
+            wait = self._throttle()
+            if wait:
+                return ChannelRefused(question.request, HResult.WNP_E_BIND_USER_BUSY, _TOO_OFTEN, wait)
             granted = await self._channels.grant(self.device, question.app, question.remote_id, question.known_uri)
         except StateUnavailable as failure:
             logger.exception("a device's request failed")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import sys
 
 import anyio
 
 from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.service.settings import ServiceSettings
 
 _BACKLOG = 2_048  # connections that the system accepts ahead of us
 
@@ -54,7 +56,25 @@ async def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url_of(host: str, port: int) -> str:
+def load_tls(settings: ServiceSettings, context: ssl.SSLContext | None = None) -> ssl.SSLContext | None:
+    """Read the certificate into that context, or into a new one; None where no TLS is to be spoken.
+
+    :raises PlatformUnavailable: it cannot be read, or does not go with its key.
+    """
+    if not settings.tls_cert:
+        return None
+    if context is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key or None, lambda: "")
+    except (OSError, ValueError) as failure:
+        raise PlatformUnavailable(f"the certificate in {settings.tls_cert} cannot be used: {failure}") from failure
+    return context
+
+
+def url_of(host: str, port: int, *, secure: bool = False) -> str:
     """Return the URL under which a service on that host and port is reached from the same machine."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - to avoid it
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{reachable}]:{port}" if ":" in reachable else f"{scheme}://{reachable}:{port}"

@@ -6,10 +6,11 @@ server, which reads past it: the connection stays in step.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,6 +23,9 @@ from tocsin.service.answers import Accepted, identify, send_accepted, send_refus
 from tocsin.service.bodies import Bodies, BodyFault
 from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
 from tocsin.service.devices import Devices
+from tocsin.service.limits import Limits
+from tocsin.service.logs import message_id, trace
+from tocsin.service.metrics import Counters
 from tocsin.service.outbox import PushResult
 from tocsin.service.store import ChannelRow
 from tocsin.service.tokens import TokenFault, Tokens
@@ -65,32 +69,22 @@ _PATHS: Final = frozenset({PATH, PATH.rstrip("/"), "/"})
 logger = logging.getLogger(__name__)
 
 
-class Limiter(Protocol):
-    """What decides how much a sender may send."""
-
-    def check(self, channel: str, client_id: str, peer: str) -> Refusal | None:
-        """Let a request pass, or refuse it, mostly with :func:`tocsin.protocol.wns.throttled`.
-
-        :param peer: the address that the request came from, or empty.
-        """
-        ...
-
-
 class Notifications:
     """The route as an ASGI application for HTTP."""
 
-    def __init__(  # noqa: PLR0913  # whom a request passes, in order; who limits it is optional
+    def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
         channels: Channels,
         tokens: Tokens,
         devices: Devices,
         bodies: Bodies,
         now: Callable[[], float],
-        *,
-        limiter: Limiter | None = None,
+        limits: Limits,
+        counters: Counters,
     ) -> None:
-        self.limiter = limiter
-        """Who decides how much a sender may send; None lets everybody pass."""
+        self._limits = limits
+        self._counters = counters
+        self._clock = asyncio.get_running_loop().time
         self._channels = channels
         self._tokens = tokens
         self._devices = devices
@@ -100,20 +94,36 @@ class Notifications:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        began = self._clock()
         entropy = os.urandom(24)
         id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
+        debug_trace = f"{self._trace}-{id}"
+        message_id.set(id)
+        trace.set(debug_trace)
         headers = wns.collect(scope["headers"])
         answer = await self._answer(id, scope, headers, receive)
         vector = wns.correlation_vector(headers.get("ms-cv"), entropy[8:])
-        common = identify(id, self._trace, vector)
+        common = identify(id, debug_trace, vector)
+        self._count(answer, began)
         if isinstance(answer, Accepted):
             await send_accepted(send, answer, common)
         else:
             await send_refusal(send, answer, common, waited_for="expect" in headers)
 
+    def _count(self, answer: Accepted | Refusal, began: float) -> None:
+        """Count an answer, and log it where everything is logged."""
+        if isinstance(answer, Refusal):
+            self._counters.refused[answer.status] += 1
+        elif answer.status is NotificationStatus.RECEIVED:
+            self._counters.accepted(self._clock() - began)
+        else:
+            self._counters.drop(answer.description)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("answered with %s %s", answer.status, answer.description)
+
     async def _answer(self, id: str, scope: Scope, headers: dict[str, str], receive: Receive) -> Accepted | Refusal:  # noqa: A002 - the field's name
         """Check the request in the order in which WNS reports what is wrong, then push it."""
-        refusal = wns.check_method(scope["method"])
+        refusal = wns.check_method(scope["method"]) or self._limits.address(scope)
         if refusal is not None:
             return refusal
         channel = await self._channel(scope, headers)
@@ -134,14 +144,15 @@ class Notifications:
         client_id = self._authorize(headers)
         if isinstance(client_id, Refusal):
             return client_id
+        throttled = self._limits.app(client_id)
+        if throttled is not None:
+            return throttled
         channel = await self._find(scope)
         if isinstance(channel, Refusal):
             return channel
         if channel.client_id != client_id:
             return _OTHER_APP
-        if self.limiter is None:
-            return channel
-        return self.limiter.check(channel.name, client_id, _peer(scope)) or channel
+        return self._limits.channel(channel.name) or channel
 
     def _authorize(self, headers: dict[str, str]) -> str | Refusal:
         token = wns.bearer_token(headers)
@@ -187,8 +198,3 @@ class Notifications:
             logger.warning("toasts could not be deleted", exc_info=True)
             return _NOT_WITHDRAWN
         return Accepted(NotificationStatus.RECEIVED, "", None)
-
-
-def _peer(scope: Scope) -> str:
-    client = scope.get("client")
-    return client[0] if client else ""

@@ -7,6 +7,7 @@ Sources: "How to authenticate with the Windows Push Notification Services", and 
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,8 @@ from starlette.routing import Route
 
 from tocsin.protocol.values import TOKEN_LIFETIME
 from tocsin.service.bodies import Bodies, BodyFault
+from tocsin.service.limits import Limits
+from tocsin.service.metrics import Counters
 from tocsin.service.registrations import Registrations, SecretVerdict
 from tocsin.service.tokens import AUDIENCE, Tokens
 
@@ -39,14 +42,18 @@ _BODY_FAULTS: Final = {
 
 
 class _Refused(Exception):
-    """A request that gets no token: the error of RFC 6749 §5.2, words, the HTTP status, and Entra's number for it."""
+    """A request that gets no token: the error of RFC 6749 §5.2, words, the HTTP status, and Entra's number for it.
 
-    def __init__(self, error: str, text: str, status: int, code: int) -> None:
+    ``wait`` are the seconds after which it may be tried again, where there is such a time.
+    """
+
+    def __init__(self, error: str, text: str, status: int, code: int, wait: float | None = None) -> None:  # a record
         super().__init__(text)
         self.error = error
         self.text = text
         self.status = status
         self.code = code
+        self.wait = wait
 
 
 @frozen
@@ -86,7 +93,17 @@ def _client_id(text: str) -> str:
 class TokenEndpoint:
     """The endpoint's routes and what they share."""
 
-    def __init__(self, registrations: Registrations, tokens: Tokens, bodies: Bodies, now: Callable[[], float]) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
+        self,
+        registrations: Registrations,
+        tokens: Tokens,
+        bodies: Bodies,
+        now: Callable[[], float],
+        limits: Limits,
+        counters: Counters,
+    ) -> None:
+        self._limits = limits
+        self._counters = counters
         self._registrations = registrations
         self._tokens = tokens
         self._bodies = bodies
@@ -108,7 +125,7 @@ class TokenEndpoint:
         except _Refused as refused:
             error = "invalid_client" if refused.error == "unauthorized_client" else refused.error
             status = 400 if refused.status == 401 else refused.status
-            return _json({"error": error, "error_description": refused.text}, status)
+            return _json({"error": error, "error_description": refused.text}, status, refused.wait)
         return _json({"access_token": token, "token_type": "bearer", "expires_in": TOKEN_LIFETIME}, 200)
 
     async def _entra_v2(self, request: Request) -> Response:
@@ -137,10 +154,22 @@ class TokenEndpoint:
             "trace_id": str(uuid4()),
             "correlation_id": str(uuid4()),
         }
-        return _json(content, refused.status)
+        return _json(content, refused.status, refused.wait)
 
     async def _grant(self, request: Request, dialect: Dialect) -> str:
-        """Judge a token request and issue the token."""
+        """Issue the token, or raise why there is none; count either."""
+        try:
+            token = await self._judge(request, dialect)
+        except _Refused as refused:
+            self._counters.tokens_refused[refused.error] += 1
+            raise
+        self._counters.tokens_issued += 1
+        return token
+
+    async def _judge(self, request: Request, dialect: Dialect) -> str:
+        throttled = self._limits.address(request.scope)
+        if throttled is not None:
+            raise _Refused("temporarily_unavailable", throttled.description, 429, 90055, throttled.retry_after or 1)
         body = await self._bodies.read(request.receive, MAX_FORM)
         if isinstance(body, BodyFault):
             raise _Refused(*_BODY_FAULTS[body])
@@ -152,10 +181,15 @@ class TokenEndpoint:
             error, code = dialect.refusal
             raise _Refused(error, f"The {dialect.field} must be '{max(dialect.values)}'.", 400, code)
         client_id = _client_id(fields["client_id"])
+        wait = self._limits.secret(request.scope, client_id)
+        if wait:
+            raise _Refused("temporarily_unavailable", "Too many wrong secrets: try again later.", 429, 90055, wait)
         match self._registrations.verify(client_id, fields["client_secret"]):
             case SecretVerdict.UNKNOWN_APP:
+                self._limits.wrong_secret(request.scope, client_id)
                 raise _Refused("unauthorized_client", "No app is registered with this client id.", 400, 700016)
             case SecretVerdict.INVALID_SECRET:
+                self._limits.wrong_secret(request.scope, client_id)
                 raise _Refused("invalid_client", "Invalid client secret provided.", 401, 7000215)
             case SecretVerdict.VALID:
                 return self._tokens.issue(client_id)
@@ -165,9 +199,11 @@ def _post(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Rout
     return Route(path, endpoint, methods=["POST"])
 
 
-def _json(content: dict[str, Any], status: int) -> Response:
+def _json(content: dict[str, Any], status: int, wait: float | None = None) -> Response:
     # The rest of a body that was late may never come.
-    headers = {**_NO_STORE, "Connection": "close"} if status == 408 else _NO_STORE
+    headers = {**_NO_STORE, "Connection": "close"} if status == 408 else dict(_NO_STORE)
+    if wait is not None:
+        headers["Retry-After"] = str(math.ceil(wait))
     return JSONResponse(content, status, headers=headers)
 
 

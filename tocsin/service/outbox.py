@@ -83,6 +83,11 @@ class Outbox:
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
 
+    @property
+    def depth(self) -> int:
+        """Payloads that wait, or are sent and not acknowledged."""
+        return len(self._backlog) + len(self._sent)
+
     async def push(self, id: str, frame: bytes) -> PushResult:  # noqa: A002 - the field's name
         """Queue a payload and wait for what becomes of it."""
         if self.suspended:

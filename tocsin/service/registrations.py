@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from anyio import Lock
 from attrs import evolve, field, frozen
 
-from tocsin.protocol.errors import InvalidArgument, NotFound
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
 from tocsin.service.store import AppRow, SecretRow, ServiceStore
 
 SECRET_OVERLAP = 24 * 3600
@@ -22,7 +22,7 @@ MAX_SECRETS = 8
 """Client secrets of one app that are valid at a time; the oldest give way."""
 
 MAX_NAME = 128
-"""Characters of an app's name at most."""
+"""Characters of an app's name, and of its package family name, at most."""
 
 
 @frozen
@@ -33,6 +33,7 @@ class AppRegistration:
     client_id: str
     client_secret: str = field(repr=False)
     remote_id: str
+    family: str = ""
 
 
 @unique
@@ -82,17 +83,46 @@ class Registrations:
         :raises InvalidArgument: the name is empty, too long or not printable.
         :raises StateUnavailable: it could not be stored.
         """
-        if not name or len(name) > MAX_NAME or not name.isprintable():
-            raise InvalidArgument(f"an app's name has 1 to {MAX_NAME} printable characters, not {name[:MAX_NAME]!r}")
-        secret = secrets.token_hex(32)  # letters and digits: no command line takes one that begins with a dash
+        _check_name(name)
         async with self._changing:
-            app = self._named(name) or AppRow(client_id=str(uuid4()), name=name, remote_id=str(uuid4()))
-            now = self._now()
-            rows = [*self._overlapping(app.client_id, now), SecretRow(_hash(secret), app.client_id, now, expires=None)]
-            rows = rows[-MAX_SECRETS:]
-            await self._store.save_app(app, rows)
-            self._hold(app, rows)
-        return AppRegistration(app.name, app.client_id, secret, app.remote_id)
+            return await self._give_secret(self._named(name) or _new_app(name, family=""))
+
+    async def add(self, name: str, family: str = "") -> AppRegistration:
+        """Register an app that is not registered yet.
+
+        :param family: its package family name, if it has one.
+        :raises InvalidArgument: a name is empty, too long or not printable.
+        :raises IllegalCall: there is an app of that name, or of that family.
+        :raises StateUnavailable: it could not be stored.
+        """
+        _check_name(name)
+        if family:
+            _check_name(family)
+        async with self._changing:
+            if self._named(name) is not None:
+                raise IllegalCall(f"an app is registered as {name!r} already; 'rotate' gives it another secret")
+            other = next((app for app in self._apps.values() if family and app.family == family), None)
+            if other is not None:
+                raise IllegalCall(f"the package family {family!r} is that of the app {other.name!r}")
+            return await self._give_secret(_new_app(name, family))
+
+    async def rotate(self, name: str) -> AppRegistration:
+        """Give an app another secret; the one that it has stays valid for ``SECRET_OVERLAP`` seconds.
+
+        :raises NotFound: no app has that name.
+        :raises StateUnavailable: it could not be stored.
+        """
+        async with self._changing:
+            return await self._give_secret(self._known(name))
+
+    def apps(self) -> list[AppRow]:
+        """Return all registered apps, by name."""
+        return sorted(self._apps.values(), key=lambda app: app.name)
+
+    def living_secrets(self, client_id: str) -> int:
+        """Return how many secrets of an app are valid now."""
+        now = self._now()
+        return sum(row.expires is None or row.expires > now for row in self._secrets.get(client_id, ()))
 
     async def remove(self, name: str) -> None:
         """Forget an app: its secrets, tokens and channels are good for nothing from now on.
@@ -101,9 +131,7 @@ class Registrations:
         :raises StateUnavailable: it could not be stored.
         """
         async with self._changing:
-            app = self._named(name)
-            if app is None:
-                raise NotFound(f"no app is registered as {name!r}")
+            app = self._known(name)
             await self._store.remove_app(app.client_id)
             del self._apps[app.client_id], self._by_remote_id[app.remote_id], self._secrets[app.client_id]
 
@@ -128,6 +156,15 @@ class Registrations:
             valid |= hmac.compare_digest(row.hash, given) and alive
         return SecretVerdict.VALID if valid else SecretVerdict.INVALID_SECRET
 
+    async def _give_secret(self, app: AppRow) -> AppRegistration:
+        secret = secrets.token_hex(32)  # letters and digits: no command line takes one that begins with a dash
+        now = self._now()
+        rows = [*self._overlapping(app.client_id, now), SecretRow(_hash(secret), app.client_id, now, expires=None)]
+        rows = rows[-MAX_SECRETS:]
+        await self._store.save_app(app, rows)
+        self._hold(app, rows)
+        return AppRegistration(app.name, app.client_id, secret, app.remote_id, app.family)
+
     def _hold(self, app: AppRow, rows: list[SecretRow]) -> None:
         self._apps[app.client_id] = app
         self._by_remote_id[app.remote_id] = app
@@ -136,6 +173,12 @@ class Registrations:
     def _named(self, name: str) -> AppRow | None:
         return next((app for app in self._apps.values() if app.name == name), None)
 
+    def _known(self, name: str) -> AppRow:
+        app = self._named(name)
+        if app is None:
+            raise NotFound(f"no app is registered as {name!r}")
+        return app
+
     def _overlapping(self, client_id: str, now: float) -> list[SecretRow]:
         """Return the app's living secrets, none of which outlives the overlap from now on."""
         return [
@@ -143,6 +186,15 @@ class Registrations:
             for row in self._secrets.get(client_id, ())
             if row.expires is None or row.expires > now
         ]
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidArgument(f"an app's name has 1 to {MAX_NAME} printable characters, not {name[:MAX_NAME]!r}")
+
+
+def _new_app(name: str, family: str) -> AppRow:
+    return AppRow(client_id=str(uuid4()), name=name, remote_id=str(uuid4()), family=family)
 
 
 def _hash(secret: str) -> bytes:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from attrs import frozen
 
 from tocsin.protocol.offline import STRICT, Depths
 from tocsin.service.bodies import Bodies
-from tocsin.service.channels import PATH, Channels
+from tocsin.service.channels import Channels
+from tocsin.service.connections import Connections
 from tocsin.service.devices import Devices
-from tocsin.service.listener import listen, url_of
-from tocsin.service.notifications import Limiter, Notifications
+from tocsin.service.health import Health, Report
+from tocsin.service.limits import Limits
+from tocsin.service.listener import listen, load_tls, url_of
+from tocsin.service.metrics import Counters
+from tocsin.service.notifications import Notifications
 from tocsin.service.oauth import TokenEndpoint
 from tocsin.service.offline import Offline
 from tocsin.service.registrations import AppRegistration, Registrations
+from tocsin.service.routing import DEVICE_PATH, Router
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.store import ServiceStore, open_store
 from tocsin.service.tokens import Tokens
 from tocsin.service.web import WebServer
 from tocsin.tasks import task_group
-
-DEVICE_PATH = "/device"
 
 _FAREWELL = 0.5  # seconds for the device connections to end
 _LEAVE = 2.0  # seconds for the web server to leave, after which it is cancelled
@@ -39,12 +40,22 @@ _LEAVE = 2.0  # seconds for the web server to leave, after which it is cancelled
 class PushService:
     """A running service; made by :func:`open_service`."""
 
-    def __init__(
-        self, registrations: Registrations, offline: Offline, url: str, port: int, port_changed_from: int | None
+    def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
+        self,
+        registrations: Registrations,
+        offline: Offline,
+        health: Health,
+        tls: ssl.SSLContext | None,
+        url: str,
+        port: int,
+        port_changed_from: int | None,
     ) -> None:
+        self.registrations = registrations
+        """The apps that the service knows."""
         self.offline = offline
         """What is stored for devices that are away, and the counts of what became of it."""
-        self._registrations = registrations
+        self._health = health
+        self._tls = tls
         self.url = url
         """What channel URIs begin with, without a slash at its end."""
         self.port = port
@@ -73,25 +84,33 @@ class PushService:
         :raises InvalidArgument: the name is empty, too long or not printable.
         :raises StateUnavailable: it could not be stored.
         """
-        return await self._registrations.register(name)
+        return await self.registrations.register(name)
+
+    def report(self) -> Report:
+        """Say how the service is, and what it has counted."""
+        return self._health.report()
+
+    def reload_tls(self, settings: ServiceSettings) -> None:
+        """Read the certificate anew, for connections from now on.
+
+        :raises PlatformUnavailable: it cannot be read; the old one stays in use.
+        """
+        if self._tls is not None:
+            load_tls(settings, self._tls)
 
 
 @asynccontextmanager
 async def open_service(
-    state: Path,
-    settings: ServiceSettings | None = None,
-    *,
-    now: Callable[[], float] = time.time,
-    limiter: Limiter | None = None,
+    state: Path, settings: ServiceSettings | None = None, *, now: Callable[[], float] = time.time
 ) -> AsyncIterator[PushService]:
     """Run the push service on a state folder that the caller holds.
 
-    :param limiter: who decides how much a sender may send; None lets everybody pass.
     :param now: the wall clock, in seconds since the epoch; channels, tokens and secrets expire by it.
-    :raises PlatformUnavailable: the port is in use, or the host is not ours.
+    :raises PlatformUnavailable: the port is in use, the host is not ours, or the certificate cannot be used.
     :raises StateUnavailable: the service's store cannot be used.
     """
     settings = settings or ServiceSettings()
+    tls = load_tls(settings)
     async with open_store(state) as store:
         registrations = await Registrations.load(store, now)
         tokens = await Tokens.load(store, registrations, now)
@@ -99,18 +118,58 @@ async def open_service(
         with await listen(settings.host, settings.port, remembered) as listener:
             port = listener.getsockname()[1]
             await store.set_meta("port", str(port).encode())
-            url = settings.public_url.rstrip("/") or url_of(settings.host, port)
-            channels = Channels(store, registrations, url, now)
+            url = settings.public_url.rstrip("/") or url_of(settings.host, port, secure=tls is not None)
+            channels = Channels(store, registrations, url, now, settings.max_channels)
             await channels.prune()
             offline = await Offline.load(store, STRICT if settings.strict_wns else Depths(), now)
-            devices = Devices(channels, offline, settings)
-            bodies = Bodies(settings.body_timeout)
-            notifications = Notifications(channels, tokens, devices, bodies, now, limiter=limiter)
-            endpoint = TokenEndpoint(registrations, tokens, bodies, now)
-            app = _dispatch(devices, notifications, _others(endpoint))
+            parts = _assemble(settings, store, registrations, tokens, channels, offline, now)
             changed = settings.port == 0 and remembered not in {None, port}
-            async with _serving(app, listener, devices, bodies):
-                yield PushService(registrations, offline, url, port, remembered if changed else None)
+            server = WebServer(parts.router, settings, parts.connections, tls)
+            async with _serving(server, listener, parts, settings.drain_timeout):
+                yield PushService(registrations, offline, parts.health, tls, url, port, remembered if changed else None)
+
+
+@frozen
+class _Parts:
+    """What the service consists of, as far as it has to be told of the end."""
+
+    connections: Connections
+    devices: Devices
+    bodies: Bodies
+    health: Health
+    router: Router
+
+
+def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
+    settings: ServiceSettings,
+    store: ServiceStore,
+    registrations: Registrations,
+    tokens: Tokens,
+    channels: Channels,
+    offline: Offline,
+    now: Callable[[], float],
+) -> _Parts:
+    """Put the parts together that need no waiting."""
+    clock = asyncio.get_running_loop().time
+    limits, counters = Limits(settings, clock), Counters(ended=offline.counts)
+    connections = Connections(settings, limits.is_trusted, clock)
+    devices = Devices(channels, offline, settings, limits, counters)
+    bodies = Bodies(settings.body_timeout)
+
+    def gauges() -> dict[str, int]:
+        return {
+            **devices.gauges(),
+            "channels": channels.count,
+            "connections": connections.count,
+            "connections_refused": connections.refused,
+            "connections_dropped": connections.dropped,
+        }
+
+    health = Health(counters, lambda: store.fault, gauges, settings.metrics_token)
+    notifications = Notifications(channels, tokens, devices, bodies, now, limits, counters)
+    endpoint = TokenEndpoint(registrations, tokens, bodies, now, limits, counters)
+    router = Router(devices, notifications, [*endpoint.routes(), *health.routes()])
+    return _Parts(connections, devices, bodies, health, router)
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:
@@ -119,9 +178,10 @@ async def _remembered_port(store: ServiceStore) -> int | None:
 
 
 @asynccontextmanager
-async def _serving(app: ASGIApp, listener: socket.socket, devices: Devices, bodies: Bodies) -> AsyncIterator[None]:
-    """Run the web server; at the end tell the senders, then the devices, then the server, each with its time."""
-    server = WebServer(app)
+async def _serving(
+    server: WebServer, listener: socket.socket, parts: _Parts, drain_timeout: float
+) -> AsyncIterator[None]:
+    """Run the web server; at the end let in nobody, then wait for senders, devices and the server, each with its time."""
     shield = anyio.CancelScope(shield=True)  # a cancellation from outside reaches the server as a request to leave
 
     async def serve() -> None:
@@ -134,46 +194,12 @@ async def _serving(app: ASGIApp, listener: socket.socket, devices: Devices, bodi
             await server.ready.wait()
             yield
         finally:
-            bodies.stop()
+            parts.health.stopping = True
+            server.accept_no_more()
+            parts.bodies.stop()
+            with anyio.move_on_after(drain_timeout, shield=True):
+                await parts.router.idle()
             with anyio.move_on_after(_FAREWELL, shield=True):
-                await devices.aclose()
+                await parts.devices.aclose()
             server.leave()
             shield.deadline = anyio.current_time() + _LEAVE
-
-
-def _dispatch(devices: Devices, notifications: Notifications, others: ASGIApp) -> ASGIApp:
-    """Send each connection and request to whom it is for."""
-
-    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if scope["type"] == "websocket":
-            await (devices if path == DEVICE_PATH else _refuse_websocket)(scope, receive, send)
-        elif path.startswith(PATH) or path == PATH[:-1] or (path == "/" and b"token=" in scope["query_string"]):
-            await notifications(scope, receive, send)
-        else:
-            await others(scope, receive, send)
-
-    return dispatch
-
-
-def _others(endpoint: TokenEndpoint) -> Starlette:
-    routes = [*endpoint.routes(), Route(DEVICE_PATH, _upgrade)]
-    return Starlette(routes=routes, exception_handlers={404: _not_found})
-
-
-async def _not_found(_: Request, __: Exception) -> Response:
-    return PlainTextResponse("Nothing is here: this is a push service, see its channel and token URLs\n", 404)
-
-
-async def _upgrade(_: Request) -> Response:
-    """Help whoever has a proxy that does not pass WebSockets on."""
-    headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
-    return PlainTextResponse("Devices connect here by WebSocket\n", 426, headers)
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    scope["query_string"] = b""  # uvicorn logs it with the refusal, and that of a channel is a secret
-    await receive()
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": b"No WebSocket is served here\n"})

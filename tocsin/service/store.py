@@ -39,6 +39,7 @@ _MIGRATIONS = (
         )""",
         "CREATE INDEX stored_for ON stored (device, sequence)",
     ),
+    ("ALTER TABLE apps ADD COLUMN family TEXT NOT NULL DEFAULT ''",),
 )
 
 _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends"
@@ -49,11 +50,12 @@ _CHANNEL = "hash, name, client_id, app, device, expires, revoked"
 
 @frozen
 class AppRow:
-    """A registered app: ``client_id`` and ``remote_id`` are GUIDs in lower case."""
+    """A registered app: ids are GUIDs in lower case; ``family`` is its package family name, or empty."""
 
     client_id: str
     name: str
     remote_id: str
+    family: str = ""
 
 
 @frozen
@@ -88,6 +90,11 @@ class ServiceStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be written just now, as a sentence; None while all is well."""
+        return self._database.fault
+
     async def meta(self, key: str) -> bytes | None:
         """Return a value of the service's own."""
         rows = await self._database.read("SELECT value FROM meta WHERE key = ?", (key,))
@@ -99,7 +106,7 @@ class ServiceStore:
 
     async def apps(self) -> list[AppRow]:
         """Return all registered apps."""
-        rows = await self._database.read("SELECT client_id, name, remote_id FROM apps ORDER BY name")
+        rows = await self._database.read("SELECT client_id, name, remote_id, family FROM apps ORDER BY name")
         return [AppRow(*row) for row in rows]
 
     async def secrets(self) -> list[SecretRow]:
@@ -113,7 +120,8 @@ class ServiceStore:
         """Keep an app with these secrets, and no others."""
         await self._database.write(
             (
-                "INSERT INTO apps (client_id, name, remote_id) VALUES (?, ?, ?) ON CONFLICT (client_id) DO NOTHING",
+                """INSERT INTO apps (client_id, name, remote_id, family) VALUES (?, ?, ?, ?)
+                ON CONFLICT (client_id) DO NOTHING""",
                 [astuple(app)],
             ),
             ("DELETE FROM secrets WHERE client_id = ?", [(app.client_id,)]),
@@ -161,6 +169,10 @@ class ServiceStore:
         await self._database.write(
             ("UPDATE channels SET revoked = 1 WHERE hash = ?", [(channel.hash,) for channel in channels])
         )
+
+    async def count_channels(self) -> int:
+        """Count the channels that are kept, ended ones included."""
+        return int((await self._database.read("SELECT count(*) FROM channels"))[0][0])
 
     async def prune_channels(self, before: float) -> None:
         """Forget the channels that expired before that time."""

@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Generator
-from typing import Any
 
 import anyio
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from tocsin.protocol import codec
+from tocsin.service.connections import Connections
+from tocsin.service.protocols import BoundedHttp, BoundedWebSocket, State
+from tocsin.service.settings import ServiceSettings
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
+_BACKLOG = 2_048  # connections that the system accepts ahead of us
+_AT_ONCE = 64  # of them that we take before we look after the others again
 
 
 class WebServer(uvicorn.Server):
-    """A uvicorn that runs inside somebody else's program."""
+    """A uvicorn that runs inside somebody else's program.
 
-    def __init__(self, app: ASGIApp) -> None:
+    :param tls: what TLS is spoken with; None for none.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: ServiceSettings, connections: Connections, tls: ssl.SSLContext | None = None
+    ) -> None:
         config = uvicorn.Config(
             app,
-            http=_QuietHttp,
-            ws=_QuietWebSocket,
+            http=BoundedHttp,
+            ws=BoundedWebSocket,
             ws_max_size=codec.MAX_CHUNK,
+            ws_ping_interval=settings.ping_interval,
+            ws_ping_timeout=settings.ping_interval,
             ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             interface="asgi3",
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=_GRACE,  # type: ignore[arg-type]  # asyncio takes fractions
+            timeout_keep_alive=settings.idle_timeout,  # type: ignore[arg-type]  # asyncio takes fractions
+            timeout_graceful_shutdown=_GRACE,  # type: ignore[arg-type]  # as above
         )
         config.load()
         config.loaded_app = app  # where logging is at its loudest, uvicorn would wrap it to log requests with headers
         super().__init__(config)
+        self.server_state: State = State(connections, settings.max_headers, settings.max_head_bytes)
         self.ready = anyio.Event()
+        self._tls = tls
+        self._handshake_timeout = settings.head_timeout
         self._leaving = anyio.Event()
+
+    def accept_no_more(self) -> None:
+        """Close the listening sockets; connections that there are go on."""
+        for server in self.servers:
+            server.close()
 
     def leave(self) -> None:
         """Ask the server to close its connections and return from ``serve``."""
@@ -52,36 +72,28 @@ class WebServer(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say when connections are accepted."""
-        await super().startup(sockets)
+        """Accept connections, and say so."""
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                lambda: BoundedHttp(self.config, self.server_state, {}, loop),
+                sock=listener,
+                ssl=self._tls,
+                backlog=_AT_ONCE,
+                ssl_handshake_timeout=self._handshake_timeout if self._tls else None,
+            )
+            for listener in sockets or ()
+        ]
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)  # asyncio has only one number for both
+        self.started = True
         self.ready.set()
 
     async def main_loop(self) -> None:
-        """Do what uvicorn does once a second (it renews the date header), and leave at once when asked to."""
+        """Once a second renew the date header, as uvicorn does, and drop who lets us wait; leave at once when asked to."""
         seconds = 0
         while not await self.on_tick(seconds * 10):
             with anyio.move_on_after(1):
                 await self._leaving.wait()
+            self.server_state.book.sweep()
             seconds += 1
-
-
-class _QuietHttp(HttpToolsProtocol):
-    """HTTP without an access log, whatever the program has set up: the request line of a post holds a secret."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.access_log = False
-
-
-class _QuietWebSocket(WebSocketsSansIOProtocol):
-    """WebSockets without a log of their frames, which hold device keys and channel URIs."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.conn.debug = False
-
-    def shutdown(self) -> None:
-        """Close the connection; one whose peer does not read would never be done with what it was sent."""
-        super().shutdown()
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()

@@ -1,0 +1,210 @@
+"""``tocsin serve``, ``app`` and ``status`` as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from aiohttp import ClientError, ClientSession
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+from attrs import define, field
+
+from tests.processes import PATIENCE, Listening, Sender, run
+from tocsin.api.embedded import embedded
+from tocsin.cli import main
+
+CREDENTIALS = {"client_id", "client_secret", "remote_id", "name", "family"}
+
+
+@asynccontextmanager
+async def serving(state: Path, *options: str) -> AsyncIterator[Listening]:
+    """Run ``tocsin serve --json`` until the block is left, and wait until it listens."""
+    command = [sys.executable, "-m", "tocsin", "serve", "--json", "--log-json", "--state", str(state), *options]
+    async with await anyio.open_process(command, stdin=None, env=os.environ | {"PYTHONWARNINGS": "error"}) as process:
+        assert process.stdout is not None
+        try:
+            server = Listening(process, BufferedByteReceiveStream(process.stdout), {})
+            server.first = await server.event()
+            yield server
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def ok(*arguments: str) -> dict[str, Any]:
+    """Run a verb with ``--json`` and return what it printed."""
+    code, output, errors = await run(*arguments, "--json")
+    assert code == 0, errors
+    printed: dict[str, Any] = json.loads(output)
+    return printed
+
+
+async def test_a_push_goes_all_the_way(tmp_path: Path) -> None:
+    """Serve, add an app, let its device ask for a channel, push, look at the status, stop: each by its own command."""
+    state = str(tmp_path / "service")
+    async with serving(tmp_path / "service") as server:
+        app = await ok("app", "add", "contoso", "--family", "Contoso_1", "--state", state)
+        assert set(app) == CREDENTIALS
+        async with embedded("contoso", tmp_path / "device", service=server.first["url"]) as manager:
+            channel = (await manager.create_channel(app["remote_id"])).channel
+            assert channel is not None
+            async with ClientSession() as http:
+                sender = Sender(http, server.first | app | {"uri": channel.uri})
+                await sender.sign_in()
+                status, headers = await sender.push(b"ding")
+            assert (status, headers["x-wns-status"]) == (200, "received")
+            async for args in channel.payloads():
+                assert args.payload == b"ding"
+                break
+            told = await ok("status", "--state", state)
+            assert (told["status"], told["now"]["devices"], told["counters"]["acknowledged"]) == ("ok", 1, 1)
+            assert (await ok("status", "--url", server.first["url"]))["counters"]["received"] == 1
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.wait() == 0
+        assert await server.errors() == "tocsin serve: stopping; once more ends it at once\n"
+    code, _, errors = await run("status", "--state", state)
+    assert (code, "no service runs on" in errors) == (1, True)
+    assert [each["name"] for each in (await ok("app", "list", "--state", state))["apps"]] == ["contoso"]
+
+
+@define
+class Load:
+    """Senders that push without end, the ids that they were told are received, and those that the app has seen."""
+
+    received: set[str] = field(factory=set)
+    seen: set[str] = field(factory=set)
+    others: set[int] = field(factory=set)
+
+    async def push(self, sender: Sender) -> None:
+        """Push until the service stops."""
+        while True:
+            try:
+                status, headers = await sender.push(b"x")
+            except (OSError, ClientError):
+                return
+            if status != 200:
+                self.others.add(status)
+                return
+            if headers["x-wns-status"] == "received":
+                self.received.add(headers["x-wns-msg-id"])
+
+
+async def test_stopping_under_load_loses_nothing(tmp_path: Path) -> None:
+    """All that was answered with received gets to the app; stopping takes seconds, and a restart goes on where it was."""
+    load = Load()
+    options = ("--channel-rate", "0")
+    async with embedded_device(tmp_path, load, options) as (server, app, uri):
+        async with ClientSession() as http, anyio.create_task_group() as group:
+            sender = Sender(http, server.first | app | {"uri": uri})
+            await sender.sign_in()
+            for _ in range(8):
+                group.start_soon(load.push, sender)
+            with anyio.fail_after(PATIENCE):
+                while len(load.received) < 200:
+                    await anyio.wait_all_tasks_blocked()
+            began = anyio.current_time()
+            server.process.send_signal(signal.SIGTERM)
+            assert await server.wait() == 0
+            assert anyio.current_time() - began < 10
+        assert load.others <= {503}
+        async with serving(tmp_path / "service", *options) as again, ClientSession() as http:
+            assert again.first["url"] == server.first["url"]
+            sender = Sender(http, again.first | app | {"uri": uri})
+            await sender.sign_in()
+            with anyio.fail_after(PATIENCE):
+                while (await sender.push(b"x"))[1].get("x-wns-status") != "received":
+                    await anyio.wait_all_tasks_blocked()
+                while not load.received <= load.seen:
+                    await anyio.wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def embedded_device(
+    folder: Path, load: Load, options: tuple[str, ...]
+) -> AsyncIterator[tuple[Listening, dict[str, Any], str]]:
+    """Run a service with an app, and a device of that app in this process that notes what it gets."""
+    async with serving(folder / "service", *options) as server:
+        app = await ok("app", "add", "contoso", "--state", str(folder / "service"))
+        async with embedded("contoso", folder / "device", service=server.first["url"]) as manager:
+            channel = (await manager.create_channel(app["remote_id"])).channel
+            assert channel is not None
+
+            async def note() -> None:
+                async for args in channel.payloads():
+                    load.seen.add(args.id)
+                    args.handled = True
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(note)
+                yield server, app, channel.uri
+                group.cancel_scope.cancel()
+
+
+async def _stuck(process: Process, port: int) -> None:
+    """Signal a service that a sender keeps waiting, twice."""
+    stream = await anyio.connect_tcp("127.0.0.1", port)
+    async with stream:
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert b"stopping" in await process.stderr.receive()
+        process.send_signal(signal.SIGTERM)
+
+
+async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    """Whoever does not want to wait need not; a service that has stopped already is as good."""
+    async with serving(tmp_path) as server:
+        await _stuck(server.process, server.first["port"])
+        assert await server.wait() in {0, -signal.SIGTERM}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serve", "--host", "0.0.0.0"], "others can reach 0.0.0.0, and would see tokens and channels"),  # noqa: S104
+        (["serve", "--port", "x"], "--port is a whole number, not 'x'"),
+        (["serve", "--config", "missing.toml"], "missing.toml cannot be read"),
+        (["app", "remove", "nobody"], "no app is registered as 'nobody'"),
+        (["status"], "no service runs on"),
+        (["status", "--url", "push.example"], "a push service is named by a URL"),
+        (["status", "--url", "http://127.0.0.1:1"], "cannot be asked"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    """Exit code 1, one line on standard error, nothing on standard output."""
+    monkeypatch.setenv("TOCSIN_STATE", str(tmp_path))
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert words in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_apps_are_printed_for_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The secret is shown when it is made, and never again."""
+    monkeypatch.setenv("TOCSIN_STATE", str(tmp_path))
+    for arguments in (["add", "one", "--family", "F_1"], ["rotate", "one"], ["list"], ["remove", "one"], ["list"]):
+        assert main(["app", *arguments]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    client_id = lines[0].removeprefix("client id      ")
+    remote_id = lines[2].removeprefix("remote id      ")
+    assert lines[1] != lines[4]
+    assert lines[6:] == [f"one  client id {client_id}  remote id {remote_id}  family F_1", "one is removed"]
+    assert printed.err.endswith("No app is registered; 'tocsin app add NAME' registers one.\n")

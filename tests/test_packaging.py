@@ -1,0 +1,91 @@
+"""What is in ``packaging/``: whether it runs what there is."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tocsin.cli import _parser
+from tocsin.service.configuration import described, load_settings, variable
+
+ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "packaging" / "Dockerfile").read_text(encoding="utf-8")
+UNIT = ROOT / "packaging" / "tocsin.service"
+OTHERS = {"TOCSIN_STATE"}
+
+
+def instructions(name: str) -> list[str]:
+    """Return the arguments of all instructions of that name, continued lines joined."""
+    lines = [line for line in DOCKERFILE.splitlines() if not line.startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    return re.findall(rf"^{name} (.*)$", joined, re.MULTILINE)
+
+
+def parse(command: list[str]) -> None:
+    """See that the command line is one of ours."""
+    assert Path(command[0]).name == "tocsin"
+    _parser().parse_args(command[1:])
+
+
+def variables(words: list[str]) -> dict[str, str]:
+    """Return the variables of ours, each of which there is."""
+    ours = dict(word.split("=", 1) for word in words if word.startswith("TOCSIN_"))
+    assert ours.keys() - OTHERS <= {variable(name) for name, _, _ in described()}
+    return ours
+
+
+def test_the_image_runs_a_service_that_is_ours() -> None:
+    """Its commands parse, its settings are right, and what its health check asks is where it serves."""
+    (start,) = instructions("CMD")
+    parse(re.findall(r'"([^"]+)"', start))
+    (check,) = instructions("HEALTHCHECK")
+    parse(re.findall(r'"([^"]+)"', check.partition("CMD")[2]))
+    environment = variables([word for line in instructions("ENV") for word in line.split()])
+    settings = load_settings({}, environment, None)
+    assert instructions("EXPOSE") == [str(settings.port)]
+    assert environment["TOCSIN_STATE"].startswith(instructions("VOLUME")[0])
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    """It runs as a user that it makes, who owns the volume."""
+    (user,) = instructions("USER")
+    (made,) = [line for line in instructions("RUN") if line.startswith("useradd")]
+    assert made.endswith(f" {user}")
+    assert f"--home-dir {instructions('VOLUME')[0]} --create-home" in made
+    assert DOCKERFILE.index("USER") < DOCKERFILE.index("VOLUME")
+
+
+def test_the_image_copies_what_there_is() -> None:
+    """The source is the whole checkout, which has what a build needs; the rest comes from the first stage."""
+    assert instructions("COPY")[0] == ". /src"
+    for name in ("pyproject.toml", "README.md", "LICENSE", "tocsin"):
+        assert (ROOT / name).exists()
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert not {"tocsin", "README.md", "LICENSE"} & set(ignored)
+
+
+def test_the_unit_runs_a_service_that_is_ours() -> None:
+    """Its command parses, and its settings are right."""
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[method-assign, assignment]  # as its documentation says
+    unit.read(UNIT)
+    parse(unit["Service"]["ExecStart"].split())
+    words = re.findall("^Environment=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    load_settings({}, variables(words), None)
+    assert unit["Service"]["DynamicUser"] == "yes"
+    assert int(unit["Service"]["TimeoutStopSec"]) > 10
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    """Where there is systemd, it finds nothing to complain about."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("this machine has no systemd")
+    copy = tmp_path / "tocsin.service"
+    copy.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/tocsin/bin/tocsin", "/bin/true"), encoding="utf-8")
+    result = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)  # noqa: S603, S607 - ours
+    assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,90 @@
+"""``tocsin app``: who may use the push service, and with which credentials."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import anyio
+
+from tocsin.cli.state import add_state_option
+from tocsin.protocol.errors import NotSupported
+
+DESCRIPTION = """\
+Register the apps that may use a push service: each gets a client id and secret, with which its server signs in, and
+a remote id, with which its devices ask for channels. What Microsoft does by e-mail, this does at once.
+
+It works on the state folder of 'tocsin serve', whether that runs or not. The secret is shown once: the service keeps
+only its hash.
+"""
+
+EPILOG = """\
+examples:
+  tocsin app add contoso.mail
+  tocsin app add contoso.mail --family Contoso.Mail_8wekyb3d8bbwe --json
+  tocsin app rotate contoso.mail      another secret; the one before stays valid for 24 hours
+  tocsin app list
+  tocsin app remove contoso.mail      its tokens and channels are good for nothing from now on
+"""
+
+_VERBS = {
+    "add": "register an app",
+    "rotate": "give an app another secret",
+    "remove": "forget an app",
+    "list": "list the apps",
+}
+
+
+def add_parser(verbs: Any) -> None:
+    """Add this verb to the command's parser."""
+    parser = verbs.add_parser(
+        "app",
+        help="register the apps that may use a push service",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for action, words in _VERBS.items():
+        each = actions.add_parser(action, help=words, description=f"{words.capitalize()}.")
+        if action != "list":
+            each.add_argument("name", metavar="NAME", help="the app's name, such as contoso.mail")
+        if action == "add":
+            each.add_argument("--family", default="", metavar="F", help="its package family name, if it has one")
+        add_state_option(each, "serve")
+        each.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it, and print what came of it."""
+    try:
+        from tocsin.service.control import ask_or_perform  # noqa: PLC0415  # the plain install has no service
+    except ModuleNotFoundError as missing:
+        raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
+    request = {"verb": arguments.action, "name": getattr(arguments, "name", "")}
+    request["family"] = getattr(arguments, "family", "")
+    answer = anyio.run(ask_or_perform, arguments.state, request)
+    if arguments.json:
+        print(json.dumps(answer))
+    else:
+        _print(arguments.action, answer)
+    return 0
+
+
+def _print(action: str, answer: dict[str, Any]) -> None:
+    if action == "list":
+        for app in answer["apps"]:
+            family = f"  family {app['family']}" if app["family"] else ""
+            print(f"{app['name']}  client id {app['client_id']}  remote id {app['remote_id']}{family}")
+        if not answer["apps"]:
+            print("No app is registered; 'tocsin app add NAME' registers one.", file=sys.stderr)
+    elif action == "remove":
+        print(f"{answer['removed']} is removed")
+    else:
+        print(
+            f"client id      {answer['client_id']}\nclient secret  {answer['client_secret']}\n"
+            f"remote id      {answer['remote_id']}"
+        )
+        print("The secret is not shown again.", file=sys.stderr)

@@ -1,0 +1,181 @@
+"""``tocsin serve``: the push service by itself, for senders and devices elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from tocsin.cli.state import add_state_option
+from tocsin.persistence.state import state_folder
+from tocsin.protocol.errors import NotSupported, PushError
+from tocsin.service.configuration import check_exposure, described, load_settings, option
+from tocsin.service.logs import LEVELS, set_up_logs
+from tocsin.tasks import task_group
+
+if TYPE_CHECKING:
+    from tocsin.service.server import PushService
+    from tocsin.service.settings import ServiceSettings
+
+DESCRIPTION = """\
+Run a WNS-compatible push service until SIGTERM or Ctrl-C, and print where it listens.
+
+It listens on 127.0.0.1 unless told otherwise, and on an address that others reach only with TLS. Then it lets in
+nobody new, answers what is under way, and ends with 0 within ten seconds; a second signal ends it at once.
+SIGHUP reads the certificate anew.
+"""
+
+EPILOG = """\
+examples:
+  tocsin serve                                   for tests on this machine; 'tocsin app add NAME' lets an app in
+  tocsin serve --port 443 --host :: --tls-cert fullchain.pem --tls-key privkey.pem --public-url https://push.example
+  tocsin serve --config /etc/tocsin.toml --log-json
+  TOCSIN_CHANNEL_RATE=10 tocsin serve            each setting may come from the environment
+
+An option goes before the environment, the environment before the file. See docs/operating.md for all of them.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add this verb to the command's parser."""
+    parser = verbs.add_parser(
+        "serve",
+        help="run a push service for senders and devices elsewhere",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_state_option(parser, "serve")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings (or TOCSIN_CONFIG)")
+    parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
+    parser.add_argument("--log-json", action="store_true", help="log one JSON object a line, to standard error")
+    words = "debug, info (the default), warning or error"
+    parser.add_argument("--log-level", choices=LEVELS, default="info", metavar="L", help=words)
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each setting."""
+    group = parser.add_argument_group("settings")
+    for name, default, meaning in described():
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if isinstance(default, bool) else {}
+        words = f"{meaning} (default: {_show(default)})".replace("%", "%%")
+        group.add_argument(option(name), dest=f"setting_{name}", metavar="V", help=words, **switch)
+
+
+def _show(default: object) -> str:
+    return "none" if default in {"", ()} else str(default).lower() if isinstance(default, bool) else f"{default}"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    try:
+        from tocsin.service import server  # noqa: F401, PLC0415  # only who serves pays for the web server
+    except ModuleNotFoundError as missing:
+        raise NotSupported(f"serving needs the package {missing.name}: pip install 'tocsin[service]'") from missing
+    options = {
+        name.removeprefix("setting_"): value
+        for name, value in vars(arguments).items()
+        if name.startswith("setting_") and value is not None
+    }
+    config = arguments.config or (Path(os.environ["TOCSIN_CONFIG"]) if os.environ.get("TOCSIN_CONFIG") else None)
+    settings = load_settings(options, os.environ, config)
+    check_exposure(settings)
+    set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
+    _raise_file_limit()
+    anyio.run(_serve, settings, arguments.state, arguments.json)
+    return 0
+
+
+async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:  # noqa: FBT001  # anyio passes no names
+    from tocsin.service.control import perform, serving_control  # noqa: PLC0415
+    from tocsin.service.server import open_service  # noqa: PLC0415
+
+    with state_folder(state) as folder:
+        async with _until_signalled() as hung_up, open_service(folder, settings) as service:
+
+            async def answer(request: dict[str, Any]) -> dict[str, Any]:
+                if request.get("verb") == "status":
+                    return service.report().fields(details=True) | {"url": service.url}
+                return await perform(service.registrations, request)
+
+            async with serving_control(folder, answer):
+                _announce(service, as_json=as_json)
+                while True:
+                    await hung_up()
+                    _reload(service, settings)
+
+
+def _announce(service: PushService, *, as_json: bool) -> None:
+    if service.port_changed_from is not None:
+        print(
+            f"tocsin serve: port {service.port_changed_from} is taken, so channels from before cannot be reached",
+            file=sys.stderr,
+        )
+    if as_json:
+        fields = {
+            "event": "listening",
+            "url": service.url,
+            "port": service.port,
+            "device_url": service.device_url,
+            "token_url": service.token_url,
+            "aad_token_url": service.aad_token_url,
+        }
+        print(json.dumps(fields), flush=True)
+    else:
+        print(f"listening on {service.url}, tokens at {service.token_url}", flush=True)
+
+
+def _reload(service: PushService, settings: ServiceSettings) -> None:
+    try:
+        service.reload_tls(settings)
+    except PushError as failure:
+        print(f"tocsin serve: {failure}; the earlier certificate stays in use", file=sys.stderr)
+
+
+@asynccontextmanager
+async def _until_signalled() -> AsyncIterator[Any]:
+    """Cancel the block on SIGINT or SIGTERM, once; the next one ends the process. Give what waits for SIGHUP."""
+    ending = [signal.SIGINT, signal.SIGTERM]
+    reloading = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+    hung_up = anyio.Event()
+
+    async def wait() -> None:
+        nonlocal hung_up
+        await hung_up.wait()
+        hung_up = anyio.Event()
+
+    async with task_group() as tasks:
+
+        async def watch(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+            with anyio.open_signal_receiver(*ending, *reloading) as signals:
+                task_status.started()
+                async for number in signals:
+                    if number in ending:
+                        break
+                    hung_up.set()
+            for number in ending:
+                signal.signal(number, signal.SIG_DFL)
+            print("tocsin serve: stopping; once more ends it at once", file=sys.stderr)
+            tasks.cancel_scope.cancel()
+
+        await tasks.start(watch)
+        yield wait
+        tasks.cancel_scope.cancel()
+
+
+def _raise_file_limit() -> None:
+    """Let the process open as many files as it may: each connection is one."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource  # noqa: PLC0415  # not everywhere
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

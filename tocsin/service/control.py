@@ -1,0 +1,151 @@
+"""How the ``tocsin`` command talks to a running service: a socket in the state folder that only its user may open.
+
+One line of JSON asks, one line answers. Where no service runs, the command does the same on the store by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.abc import ByteStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from tocsin.persistence.state import state_folder
+from tocsin.protocol.errors import PlatformUnavailable, PushError
+from tocsin.service.registrations import AppRegistration, Registrations
+from tocsin.service.store import open_store
+from tocsin.tasks import task_group
+
+Answer = dict[str, Any]
+Perform = Callable[[Answer], Awaitable[Answer]]
+
+_MAX_LINE = 1024 * 1024
+_MAX_REQUEST = 16 * 1024
+_PATIENCE = 10.0  # seconds
+
+logger = logging.getLogger(__name__)
+
+
+def socket_of(state: Path) -> Path:
+    """Return the socket of a state folder."""
+    return state / "control"
+
+
+async def perform(registrations: Registrations, request: Answer) -> Answer:
+    """Do what is asked about app registrations.
+
+    :raises PushError: it cannot be done; the sentence says why.
+    """
+    name = str(request.get("name", ""))
+    match request.get("verb"):
+        case "add":
+            return _with_secret(await registrations.add(name, str(request.get("family", ""))))
+        case "rotate":
+            return _with_secret(await registrations.rotate(name))
+        case "remove":
+            await registrations.remove(name)
+            return {"removed": name}
+        case "list":
+            apps = [
+                {
+                    "name": app.name,
+                    "family": app.family or None,
+                    "client_id": app.client_id,
+                    "remote_id": app.remote_id,
+                    "secrets": registrations.living_secrets(app.client_id),
+                }
+                for app in registrations.apps()
+            ]
+            return {"apps": apps}
+        case other:
+            raise PlatformUnavailable(f"this service does not know how to {other!r}")
+
+
+def _with_secret(app: AppRegistration) -> Answer:
+    return {
+        "name": app.name,
+        "family": app.family or None,
+        "client_id": app.client_id,
+        "client_secret": app.client_secret,
+        "remote_id": app.remote_id,
+    }
+
+
+@asynccontextmanager
+async def serving_control(state: Path, perform: Perform) -> AsyncIterator[None]:
+    """Answer the command while the block runs; where that is impossible, say so in the log."""
+    path = socket_of(state)
+    try:
+        listener = await anyio.create_unix_listener(path, mode=0o600)
+    except (OSError, AttributeError) as failure:  # a path too long, or a system without such sockets
+        logger.warning("'tocsin app' and 'tocsin status --state' cannot reach this service: %s", failure)
+        yield
+        return
+
+    async def answer(stream: ByteStream) -> None:
+        async with stream:
+            with anyio.move_on_after(_PATIENCE):
+                await _answer(stream, perform)
+
+    try:
+        async with listener, task_group() as tasks:
+            tasks.start_soon(listener.serve, answer)
+            yield
+            tasks.cancel_scope.cancel()
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def _answer(stream: ByteStream, perform: Perform) -> None:
+    try:
+        line = await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_REQUEST)
+        try:
+            answer: Answer = {"done": await perform(json.loads(line))}
+        except PushError as failure:
+            answer = {"refused": str(failure)}
+        await stream.send(json.dumps(answer).encode() + b"\n")
+    except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, ValueError) as failure:
+        logger.info("a command was not answered: %s", type(failure).__name__)
+
+
+async def ask(state: Path, request: Answer) -> Answer | None:
+    """Ask the service that runs on a state folder; None if there is none.
+
+    :raises PushError: it refuses; the sentence says why.
+    :raises PlatformUnavailable: it does not answer.
+    """
+    try:
+        stream = await anyio.connect_unix(socket_of(state))
+    except (OSError, AttributeError):
+        return None
+    try:
+        async with stream:
+            with anyio.fail_after(_PATIENCE):
+                await stream.send(json.dumps(request).encode() + b"\n")
+                answer = json.loads(await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_LINE))
+    except (TimeoutError, anyio.IncompleteRead, anyio.BrokenResourceError, ValueError):
+        raise PlatformUnavailable(f"the service on {state} does not answer") from None
+    if "refused" in answer:
+        raise PushError(answer["refused"])
+    done: Answer = answer["done"]
+    return done
+
+
+async def ask_or_perform(state: Path, request: Answer) -> Answer:
+    """Ask the service that runs on a state folder, or do it on the store where none does.
+
+    :raises PushError: it cannot be done; the sentence says why.
+    """
+    done = await ask(state, request)
+    if done is not None:
+        return done
+    with state_folder(state) as folder:
+        async with open_store(folder) as store:
+            return await perform(await Registrations.load(store, time.time), request)

@@ -1,0 +1,199 @@
+"""Uvicorn's protocols, as a service among strangers needs them: bounded, never waiting for long, with no secrets in logs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from tocsin.service.connections import Connections
+
+MAX_REST: Final = 1024 * 1024
+"""Bytes behind a request's headers that are read past at most; whoever sends more is cut off."""
+
+MAX_PIPELINED: Final = 8
+"""Requests that a sender may have sent before the first is answered; WNS allows none."""
+
+_FLUSH = 5.0  # seconds for what a WebSocket was sent last to leave
+_BUSY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\n\r\nToo many connections\n"
+)
+_EXCESS: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 39\r\n\r\nThe headers are too many, or too long.\n"
+)
+
+
+class State(ServerState):
+    """What all connections share.
+
+    :param max_headers: headers of a request at most.
+    :param max_head: bytes of a request's line and headers at most.
+    """
+
+    def __init__(self, connections: Connections, max_headers: int, max_head: int) -> None:
+        super().__init__()
+        self.book = connections
+        self.max_headers = max_headers
+        self.max_head = max_head
+
+
+class _TooMuch(Exception):
+    """Ends the parsing of what a peer has sent."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """HTTP with bounds, and without an access log: the request line of a post holds a secret."""
+
+    def __init__(
+        self, config: Config, server_state: State, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.access_log = False
+        self._state = server_state
+        self._admitted = False
+        self._in_head = True  # between requests too
+        self._turned = False  # whether headers or a message ended in the chunk that is being parsed
+        self._bytes = 0  # of the headers, or of what is behind them
+        self._excess = False
+        self._unasked = True  # no request has come yet
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Let the connection in, or say that there are too many."""
+        super().connection_made(transport)
+        self._admitted = self._state.book.admit(self, self.client[0] if self.client else "")
+        if not self._admitted:
+            self.connections.discard(self)
+            transport.write(_BUSY)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self._admitted:
+            self._state.book.left(self, self.client[0] if self.client else "")
+        super().connection_lost(exc)
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse a chunk, and see that it does not become too much."""
+        if not self._admitted or self._excess:
+            return
+        self._turned = False
+        super().data_received(data)
+        if self._turned or self.transport.is_closing():
+            return
+        self._bytes += len(data)
+        answered = self._unasked or self.cycle.response_complete
+        if self._in_head:
+            if self._bytes > self._state.max_head:
+                self._excess = True
+                self.send_400_response("")
+            elif answered:
+                self._state.book.silent(self)
+        elif self._bytes > MAX_REST:
+            if answered:
+                self.transport.abort()
+            else:
+                self.flow.pause_reading()  # until there is an answer
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, unless there are too many."""
+        if len(self.headers) >= self._state.max_headers:
+            self._excess = True
+            raise _TooMuch
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Note that the peer has said what it wants."""
+        self._turned = True
+        self._in_head = False
+        self._bytes = 0
+        self._unasked = False
+        self._state.book.heard(self)
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise _TooMuch
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the next bytes begin another request."""
+        self._turned = True
+        self._in_head = True
+        self._bytes = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, or one whose headers are too many, and part."""
+        if self._excess:
+            self.transport.write(_EXCESS)
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    def pause_writing(self) -> None:
+        """Note that the peer does not read."""
+        super().pause_writing()
+        self._state.book.stalled(self)
+
+    def resume_writing(self) -> None:
+        """Note that the peer reads again."""
+        super().resume_writing()
+        self._state.book.flowing(self)
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """WebSockets without a log of their frames, which hold device keys and channel URIs; none waits for its peer for long.
+
+    The connection was let in when it was HTTP still.
+    """
+
+    def __init__(self, config: Config, server_state: State, app_state: dict[str, Any]) -> None:
+        super().__init__(config, server_state, app_state)
+        self.conn.debug = False
+        self._book = server_state.book
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._book.left(self, self.client[0] if self.client else "")
+        super().connection_lost(exc)
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """Note that the peer does not read."""
+        super().pause_writing()
+        self._book.stalled(self)
+
+    def resume_writing(self) -> None:
+        """Note that the peer reads again."""
+        super().resume_writing()
+        self._book.flowing(self)
+
+    def shutdown(self) -> None:
+        """Close the connection; one whose peer does not read would never be done with what it was sent."""
+        super().shutdown()
+        self._cut(0)
+
+    def keepalive_timeout(self) -> None:
+        """Close the connection of a peer that does not answer pings."""
+        super().keepalive_timeout()
+        self._cut(0)
+
+    async def run_asgi(self) -> None:
+        """Serve, and leave a peer that does not read some time to take the end."""
+        await super().run_asgi()
+        self._cut(_FLUSH)
+
+    def _cut(self, patience: float) -> None:
+        # asyncio ends a TLS connection by itself 30 seconds after it was closed, and cannot be asked once it was.
+        if self.scheme == "ws" and self.transport.get_write_buffer_size():
+            self.loop.call_later(patience, self.transport.abort)

@@ -1,0 +1,64 @@
+"""Which request is for whom, and how many are being answered."""
+
+from __future__ import annotations
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tocsin.service.channels import PATH
+
+DEVICE_PATH = "/device"
+
+
+class Router:
+    """Sends each connection and request to whom it is for; an ASGI application."""
+
+    def __init__(self, devices: ASGIApp, notifications: ASGIApp, routes: list[Route]) -> None:
+        self._devices = devices
+        self._notifications = notifications
+        self._others = Starlette(routes=[*routes, Route(DEVICE_PATH, _upgrade)], exception_handlers={404: _not_found})
+        self._busy = 0
+        self._idle: anyio.Event | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or answer one request."""
+        if scope["type"] == "websocket":
+            await (self._devices if scope["path"] == DEVICE_PATH else _refuse_websocket)(scope, receive, send)
+            return
+        path = scope["path"]
+        hot = path.startswith(PATH) or path == PATH[:-1] or (path == "/" and b"token=" in scope["query_string"])
+        self._busy += 1
+        try:
+            await (self._notifications if hot else self._others)(scope, receive, send)
+        finally:
+            self._busy -= 1
+            if self._idle is not None and not self._busy:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no request is being answered."""
+        if self._busy:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+
+async def _not_found(_: Request, __: Exception) -> Response:
+    return PlainTextResponse("Nothing is here: this is a push service, see its channel and token URLs\n", 404)
+
+
+async def _upgrade(_: Request) -> Response:
+    """Help whoever has a proxy that does not pass WebSockets on."""
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    return PlainTextResponse("Devices connect here by WebSocket\n", 426, headers)
+
+
+async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    scope["query_string"] = b""  # uvicorn logs it with the refusal, and that of a channel is a secret
+    await receive()
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b"No WebSocket is served here\n"})
