@@ -1,6 +1,7 @@
 """Push notifications that wake async Python apps.
 
-:func:`embedded` runs the platform inside a program and gives its :class:`PushNotificationManager`. All errors are in
+:func:`embedded` runs the platform inside a program and gives its :class:`PushNotificationManager`; a server that pushes
+uses :class:`WnsClient`. All errors are in
 :mod:`tocsin.protocol.errors` and are found here too.
 """
 
@@ -16,30 +17,39 @@ from tocsin.api.operation import (
     PushNotificationCreateChannelResult,
     PushNotificationCreateChannelStatus,
 )
+from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.activation import (
     Activators,
     CancellationReason,
     PushNotificationActivationInfo,
     SystemConditionType,
 )
+from tocsin.protocol.answers import SendResult
 from tocsin.protocol.conditions import AppSettings, HostState
 from tocsin.protocol.errors import (
     Busy,
     ChannelClosed,
+    ChannelGone,
     FrameError,
     IllegalCall,
     InvalidArgument,
     NotFound,
+    NotificationRefused,
     NotSupported,
     OperationCanceled,
     PlatformUnavailable,
     ProtocolViolation,
     PushError,
+    SenderNotAllowed,
+    SendFailed,
+    ServiceUnavailable,
     StateUnavailable,
+    Throttled,
     TimedOut,
 )
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.sending import SendPolicy
 from tocsin.protocol.values import DropReason, NotificationType, PushNotificationChannelStatus
 
 __version__ = "0.1.0"
@@ -50,6 +60,7 @@ __all__ = [
     "Busy",
     "CancellationReason",
     "ChannelClosed",
+    "ChannelGone",
     "ChannelRevoked",
     "Conditions",
     "CreateChannelOperation",
@@ -63,6 +74,7 @@ __all__ = [
     "InvalidArgument",
     "NotFound",
     "NotSupported",
+    "NotificationRefused",
     "NotificationType",
     "OperationCanceled",
     "PlatformUnavailable",
@@ -77,8 +89,15 @@ __all__ = [
     "PushNotificationReceivedEventArgs",
     "Registration",
     "RetryPolicy",
+    "SendFailed",
+    "SendPolicy",
+    "SendResult",
+    "SenderNotAllowed",
+    "ServiceUnavailable",
     "StateUnavailable",
     "SystemConditionType",
+    "Throttled",
     "TimedOut",
+    "WnsClient",
     "embedded",
 ]
