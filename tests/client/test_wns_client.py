@@ -310,7 +310,7 @@ class TestUse:
             shown += [
                 client,
                 client._tokens,
-                list(client._tokens.values())[0]._latest,
+                next(iter(client._tokens.values()))._latest,
                 raised.value,
                 raised.value.result,
             ]
@@ -325,9 +325,15 @@ class TestUse:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603  # ours
         assert done.stdout.strip() == "[]"
 
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
     async def test_without_the_http_library_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """In a sentence."""
         monkeypatch.delitem(sys.modules, "tocsin.client.aio", raising=False)
         monkeypatch.setitem(sys.modules, "aiohttp", None)
         with pytest.raises(tocsin.NotSupported, match=r"aiohttp: pip install 'tocsin\[client\]'"):
+            await tocsin.WnsClient("i", "s").__aenter__()
+
+    async def test_on_trio_it_says_what_is_wrong(self) -> None:
+        """Before the HTTP library fails in words of its own."""
+        with pytest.raises(tocsin.NotSupported, match="asyncio"):
             await tocsin.WnsClient("i", "s").__aenter__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -117,8 +118,9 @@ class WnsClient:
     async def __aenter__(self) -> Self:
         """Open the client.
 
-        :raises NotSupported: there is no HTTP client; the text says what to install.
+        :raises NotSupported: there is no HTTP client, and the text says what to install; or the event loop is trio's.
         """
+        _check_event_loop()
         try:
             from tocsin.client.aio import open_http  # noqa: PLC0415  # the plain install has no HTTP client
         except ModuleNotFoundError as missing:
@@ -239,6 +241,14 @@ class WnsClient:
         except Unreachable as unreachable:
             return Denied(None, str(unreachable))
         return read_token(reply.status, reply.body)
+
+
+def _check_event_loop() -> None:
+    """Say what is wrong before the HTTP library fails in words of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise NotSupported("the client runs on asyncio (or uvloop); its HTTP library cannot run on trio") from None
 
 
 async def _back_off(sending: _Sending) -> Event:

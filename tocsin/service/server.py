@@ -72,11 +72,16 @@ class PushService:
 
 @asynccontextmanager
 async def open_service(
-    state: Path, settings: ServiceSettings | None = None, *, now: Callable[[], float] = time.time
+    state: Path,
+    settings: ServiceSettings | None = None,
+    *,
+    now: Callable[[], float] = time.time,
+    middleware: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> AsyncIterator[PushService]:
     """Run the push service on a state folder that the caller holds.
 
     :param now: the wall clock, in seconds since the epoch; channels, tokens and secrets expire by it.
+    :param middleware: wraps the whole application, for whoever wants to see or to answer requests before it does.
     :raises PlatformUnavailable: the port is in use, or the host is not ours.
     :raises StateUnavailable: the service's store cannot be used.
     """
@@ -96,6 +101,7 @@ async def open_service(
             notifications = Notifications(channels, tokens, devices, bodies, now)
             endpoint = TokenEndpoint(registrations, tokens, bodies, now)
             app = _dispatch(devices, notifications, _others(endpoint))
+            app = app if middleware is None else middleware(app)
             changed = settings.port == 0 and remembered not in {None, port}
             async with _serving(app, listener, devices, bodies):
                 yield PushService(registrations, url, port, remembered if changed else None)
