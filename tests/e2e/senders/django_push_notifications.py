@@ -23,7 +23,7 @@ from push_notifications.wns import (  # type: ignore[import-not-found]  # noqa: 
 )
 
 TILE = {"visual": {"children": {"binding": {"attrs": {"template": "TileSquareText02"}, "children": {}}}}}
-MESSAGES = {
+MESSAGES: dict[str, dict[str, object]] = {
     "toast": {"message": "Grüße"},
     "tile": {"xml_data": {"tile": {"children": TILE}}},
     "badge": {"xml_data": {"badge": {"attrs": {"value": "7"}}}},
