@@ -92,8 +92,8 @@ async def test_the_first_ten_minutes(tmp_path: Path) -> None:
             answer = await terminal.run(command("TOKEN="))
             assert answer.startswith("HTTP/1.1 200 OK")
             assert "x-wns-status: received" in answer.lower()
-            assert await line(printed) == "got hello from curl\n"
+            assert await line(printed) == "got hello from curl"
             assert (await terminal.run(command("tocsin send"))).startswith("received, message id ")
-            assert await line(printed) == "got hello from a script\n"
+            assert await line(printed) == "got hello from a script"
             assert (await terminal.run("python server.py")).startswith("received - ")
-            assert await line(printed) == "got hello from the server\n"
+            assert await line(printed) == "got hello from the server"

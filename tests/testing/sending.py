@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from email.message import Message
+from typing import TypeAlias
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from tocsin.testing import LocalWns
 
-Answer = tuple[int, Mapping[str, str]]
+Headers: TypeAlias = "Message[str, str]"
+Answer: TypeAlias = "tuple[int, Headers]"
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
+def post(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> tuple[int, Headers, bytes]:
     """Post, and return status, headers and body, whatever the status."""
     try:
         with urlopen(Request(url, body, dict(headers or {}))) as answer:  # noqa: S310  # our own URLs
-            return answer.status, dict(answer.headers), answer.read()
+            return answer.status, answer.headers, answer.read()
     except HTTPError as refused:
         with refused:
-            return refused.code, dict(refused.headers), refused.read()
+            return refused.code, refused.headers, refused.read()
 
 
 def sign_in(wns: LocalWns, url: str | None = None) -> tuple[int, dict[str, object]]:
