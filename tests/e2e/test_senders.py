@@ -13,12 +13,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
+from attrs import define
 
+import tocsin
+from tests.e2e.terminal import Terminal, free_port, next_line
+from tests.processes import PATIENCE
+from tocsin import cli
 from tocsin.testing import LocalWns
 
 pytestmark = [
@@ -33,7 +40,28 @@ PYTHON = ["django-push-notifications==3.3.0"]
 NODE = ["wns@0.5.4", "node-pushnotifications@6.0.0"]
 
 Report = list[dict[str, Any]]
-Run = Callable[[LocalWns, str], Report]
+
+
+class Target(Protocol):
+    """Where to send, and as whom: what a :class:`LocalWns` has, and a :class:`Served`."""
+
+    channel_uri: str
+    token_url: str
+    client_id: str
+    client_secret: str
+
+
+@define
+class Served:
+    """A channel of a ``tocsin serve``."""
+
+    channel_uri: str
+    token_url: str
+    client_id: str
+    client_secret: str
+
+
+Run = Callable[[Target, str], Report]
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
@@ -63,7 +91,7 @@ def in_node(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("node")
     _run([npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--silent", *NODE])
 
-    def run(wns: LocalWns, program: str) -> Report:
+    def run(wns: Target, program: str) -> Report:
         uri = urlsplit(wns.channel_uri)
         as_wns = uri._replace(scheme="https", netloc="db5p.notify.windows.com").geturl()
         command = [node, "--require", str(PROGRAMS / "reroute.js"), str(PROGRAMS / program), _credentials(wns, as_wns)]
@@ -72,7 +100,7 @@ def in_node(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def _credentials(wns: LocalWns, uri: str) -> str:
+def _credentials(wns: Target, uri: str) -> str:
     ids = {"client_id": wns.client_id, "client_secret": wns.client_secret}
     return json.dumps({"uri": uri, "token_url": wns.token_url, **ids})
 
@@ -100,6 +128,12 @@ NODE_ARRIVED = {
     "tile": NODE_TILE,
     "badge": '<badge value="7" version="1"/>',
     "raw": '{"key":"value"}',
+}
+PYTHON_ARRIVED = {
+    "toast": '<toast><visual><binding template="ToastText01"><text id="1">Gr&#252;&#223;e</text></binding></visual></toast>',
+    "tile": '<tile><visual><binding template="TileSquareText02" /></visual></tile>',
+    "badge": '<badge value="7" />',
+    "raw": '{"key": "value"}',
 }
 
 
@@ -134,12 +168,7 @@ def test_pypi_django_push_notifications(in_python: Run, wns: LocalWns) -> None:
     """All four arrive, and it reports no error; it asks for a token each time."""
     report = in_python(wns, "django_push_notifications.py")
     assert [(line["reply"], line["error"]) for line in report] == [("", None)] * 4
-    assert arrived(wns) == {
-        "toast": '<toast><visual><binding template="ToastText01"><text id="1">Gr&#252;&#223;e</text></binding></visual></toast>',
-        "tile": '<tile><visual><binding template="TileSquareText02" /></visual></tile>',
-        "badge": '<badge value="7" />',
-        "raw": '{"key": "value"}',
-    }
+    assert arrived(wns) == PYTHON_ARRIVED
     assert wns.token_requests == 4
 
 
@@ -162,3 +191,38 @@ def test_pypi_django_push_notifications_reports_what_went_wrong(in_python: Run, 
     wns.refuse_token()
     report = in_python(wns, "django_push_notifications.py")
     assert [line["error"] for line in report] == ["Authentication failed, check your WNS settings."] * 4
+
+
+@pytest.mark.skipif("serve" not in cli.VERBS, reason="there is no tocsin serve yet")
+async def test_all_against_tocsin_serve(in_python: Run, in_node: Run, tmp_path: Path) -> None:
+    """As processes of their own: the service, an app's registration, and an app that gets what the libraries send."""
+    terminal = Terminal(tmp_path, free_port())
+    app = json.loads(await terminal.run("tocsin app add contoso.mail --state ./service --json"))
+    async with terminal.running("tocsin serve --state ./service --port 8080") as printed:
+        await next_line(printed)
+        service = terminal.variables["SERVICE"]
+        async with tocsin.embedded("contoso.mail", tmp_path / "app", service) as manager:
+            channel = (await manager.create_channel(app["remote_id"])).channel
+            assert channel is not None
+            served = Served(channel.uri, f"{service}/accesstoken.srf", app["client_id"], app["client_secret"])
+            for run, program, expected in (
+                (in_node, "wns.js", NODE_ARRIVED),
+                (in_node, "node_pushnotifications.js", NODE_ARRIVED),
+                (in_python, "django_push_notifications.py", PYTHON_ARRIVED),
+            ):
+                report = await anyio.to_thread.run_sync(run, served, program)
+                assert [line["error"] for line in report] == [None] * 4
+                assert await received(channel, 4) == expected
+
+
+async def received(channel: tocsin.PushNotificationChannel, count: int) -> dict[str, str]:
+    """Take so many payloads, and return them by type."""
+    got: dict[str, str] = {}
+    with anyio.fail_after(PATIENCE):
+        async with aclosing(channel.payloads()) as payloads:
+            async for args in payloads:
+                args.handled = True
+                got[args.type] = args.payload.decode()
+                if len(got) == count:
+                    return got
+    return got
