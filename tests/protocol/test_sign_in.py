@@ -89,6 +89,14 @@ class TestHosts:
             check_channel(uri, (WNS_DOMAIN, LOOPBACK))
         assert "secret" not in str(refused.value)
 
+    def test_a_token_goes_over_the_network_in_the_open_only_where_that_was_chosen(self) -> None:
+        """Whoever uploads a channel's URI cannot choose it; for WNS nobody can."""
+        with pytest.raises(InvalidArgument, match="https"):
+            check_channel("http://push.example/w/?token=x", ("push.example",))
+        assert check_channel("http://push.example/w/?token=x", ("push.example",), plain=True).scheme == "http"
+        with pytest.raises(InvalidArgument, match="https"):
+            check_channel("http://db3p.notify.windows.com/?token=x", (WNS_DOMAIN,), plain=True)
+
     @given(st.text())
     def test_no_text_is_too_odd(self, uri: str) -> None:
         """Whatever comes in, it is accepted or refused as an argument."""

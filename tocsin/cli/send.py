@@ -15,7 +15,7 @@ from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.answers import SendResult
 from tocsin.protocol.errors import InvalidArgument, SendFailed
 from tocsin.protocol.sending import SendPolicy
-from tocsin.protocol.sign_in import split_url
+from tocsin.protocol.sign_in import split_url, token_url_of
 from tocsin.protocol.values import NotificationType
 
 DESCRIPTION = """\
@@ -88,7 +88,7 @@ async def _send(arguments: argparse.Namespace) -> tuple[SendResult, SendFailed |
     client = WnsClient(
         arguments.client_id,
         arguments.client_secret,
-        token_url=arguments.token_url,
+        token_url=arguments.token_url or token_url_of(channel, None),
         hosts=[channel.hostname or ""],  # whoever types the URI vouches for it
         policy=SendPolicy(retries=arguments.retries),
     )

@@ -83,8 +83,9 @@ class WnsClient:
     :param token_url: where tokens come from, in either form; by default Microsoft's for channels of WNS, and the
         channel's own host for a service on this machine.
     :param tenant: for the default token URL: the Entra tenant of the app; None for the Live form.
-    :param hosts: the hosts that channels may have; by default what goes with the token URL. Channel URIs come from
-        outside, and whoever they name gets the token, so check them here.
+    :param hosts: the hosts that channels may have, ``.example`` for all that end so; by default what goes with the
+        token URL. Channel URIs come from outside, and whoever they name gets the token. To other machines they must
+        begin with https://, unless the token URL does not either.
     :raises InvalidArgument: an argument cannot be right.
     """
 
@@ -100,13 +101,12 @@ class WnsClient:
     ) -> None:
         if not client_id or not client_secret:
             raise InvalidArgument("a client needs a client id and a client secret")
-        if token_url is not None:
-            split_url(token_url, "a token URL")
+        if tenant is not None and not TENANT.fullmatch(tenant):
+            raise InvalidArgument(f"a tenant is a GUID or a domain, not {tenant!r}")
+        self._plain = token_url is not None and split_url(token_url, "a token URL").scheme == "http"
         self._client_id = client_id
         self._client_secret = client_secret
         self._token_url = token_url
-        if tenant is not None and not TENANT.fullmatch(tenant):
-            raise InvalidArgument(f"a tenant is a GUID or a domain, not {tenant!r}")
         self._tenant = tenant
         self._hosts = trusted_hosts(token_url) if hosts is None else tuple(hosts)
         self._policy = policy or SendPolicy()
@@ -161,7 +161,7 @@ class WnsClient:
         """
         if self._http is None:
             raise IllegalCall("the client is not open: async with WnsClient(...) as client")
-        channel = check_channel(uri, self._hosts)
+        channel = check_channel(uri, self._hosts, plain=self._plain)
         policy = {None: None, True: "cache", False: "no-cache"}[cache]
         request = _request(
             uri,

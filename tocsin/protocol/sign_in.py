@@ -80,16 +80,17 @@ def trusted_hosts(token_url: str | None) -> tuple[str, ...]:
     return (WNS_DOMAIN,) if host in _MICROSOFT else (host,)
 
 
-def check_channel(uri: str, hosts: Sequence[str]) -> SplitResult:
+def check_channel(uri: str, hosts: Sequence[str], *, plain: bool = False) -> SplitResult:
     """Take a channel's URI apart, if it leads to one of the hosts; a host with a dot in front covers what ends so.
 
+    :param plain: whether http:// will do for other machines too: the token is then for everybody on the way to read.
     :raises InvalidArgument: it does not, or is no such URI; the sentence does not show it.
     """
     parts = split_url(uri, "a channel's URI")
     host = parts.hostname or ""
     if not any(_covers(pattern.lower(), host) for pattern in hosts):
         raise InvalidArgument(f"the channel's host {host} is not one that is trusted here: {', '.join(hosts)}")
-    if _covers(WNS_DOMAIN, host) and parts.scheme != "https":
+    if parts.scheme != "https" and not is_loopback(host) and (not plain or _covers(WNS_DOMAIN, host)):
         raise InvalidArgument(f"a channel of {host} begins with https://")
     return parts
 
