@@ -7,31 +7,16 @@ import asyncio
 import sys
 import tempfile
 
-import aiohttp
-
 import tocsin
 
 
 async def push(manager: tocsin.PushNotificationManager, uri: str, body: bytes) -> str:
-    """Push as a server would: get a token, post, and return what the service says became of it."""
+    """Push as a server would, and return what the service says became of it."""
     registration = manager.registration
     assert registration is not None
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": registration.client_id,
-        "client_secret": registration.client_secret,
-        "scope": "notify.windows.com",
-    }
-    async with aiohttp.ClientSession() as http:
-        async with http.post(registration.token_url, data=form) as answer:
-            token = (await answer.json())["access_token"]
-        headers = {
-            "Authorization": f"Bearer {token}",
-            "X-WNS-Type": "wns/raw",
-            "Content-Type": "application/octet-stream",
-        }
-        async with http.post(uri, data=body, headers=headers) as answer:
-            return answer.headers["X-WNS-Status"]
+    async with tocsin.WnsClient(registration.client_id, registration.client_secret) as client:
+        result = await client.send(uri, body)
+    return result.status or result.explanation
 
 
 async def main(state: str) -> None:

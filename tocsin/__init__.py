@@ -1,6 +1,7 @@
 """Push notifications that wake async Python apps.
 
-:func:`embedded` runs the platform inside a program and gives its :class:`PushNotificationManager`. All errors are in
+:func:`embedded` runs the platform inside a program and gives its :class:`PushNotificationManager`; a server that pushes
+uses :class:`WnsClient`. All errors are in
 :mod:`tocsin.protocol.errors` and are found here too.
 
 A name is loaded when it is first used: a program that imports this and does not push pays nothing for it.
@@ -22,30 +23,39 @@ if TYPE_CHECKING:
         PushNotificationCreateChannelResult,
         PushNotificationCreateChannelStatus,
     )
+    from tocsin.client.wns_client import WnsClient
     from tocsin.protocol.activation import (
         Activators,
         CancellationReason,
         PushNotificationActivationInfo,
         SystemConditionType,
     )
+    from tocsin.protocol.answers import SendResult
     from tocsin.protocol.conditions import AppSettings, HostState
     from tocsin.protocol.errors import (
         Busy,
         ChannelClosed,
+        ChannelGone,
         FrameError,
         IllegalCall,
         InvalidArgument,
         NotFound,
+        NotificationRefused,
         NotSupported,
         OperationCanceled,
         PlatformUnavailable,
         ProtocolViolation,
         PushError,
+        SenderNotAllowed,
+        SendFailed,
+        ServiceUnavailable,
         StateUnavailable,
+        Throttled,
         TimedOut,
     )
     from tocsin.protocol.hresult import HResult
     from tocsin.protocol.retry import RetryPolicy
+    from tocsin.protocol.sending import SendPolicy
     from tocsin.protocol.values import DropReason, NotificationType, PushNotificationChannelStatus
 
 __version__ = "0.1.0"
@@ -56,6 +66,7 @@ __all__ = [
     "Busy",
     "CancellationReason",
     "ChannelClosed",
+    "ChannelGone",
     "ChannelRevoked",
     "Conditions",
     "CreateChannelOperation",
@@ -69,6 +80,7 @@ __all__ = [
     "InvalidArgument",
     "NotFound",
     "NotSupported",
+    "NotificationRefused",
     "NotificationType",
     "OperationCanceled",
     "PlatformUnavailable",
@@ -83,9 +95,16 @@ __all__ = [
     "PushNotificationReceivedEventArgs",
     "Registration",
     "RetryPolicy",
+    "SendFailed",
+    "SendPolicy",
+    "SendResult",
+    "SenderNotAllowed",
+    "ServiceUnavailable",
     "StateUnavailable",
     "SystemConditionType",
+    "Throttled",
     "TimedOut",
+    "WnsClient",
     "embedded",
 ]
 
@@ -102,30 +121,39 @@ _HOMES = {
         "PushNotificationCreateChannelResult",
         "PushNotificationCreateChannelStatus",
     ),
+    "tocsin.client.wns_client": ("WnsClient",),
     "tocsin.protocol.activation": (
         "Activators",
         "CancellationReason",
         "PushNotificationActivationInfo",
         "SystemConditionType",
     ),
+    "tocsin.protocol.answers": ("SendResult",),
     "tocsin.protocol.conditions": ("AppSettings", "HostState"),
     "tocsin.protocol.errors": (
         "Busy",
         "ChannelClosed",
+        "ChannelGone",
         "FrameError",
         "IllegalCall",
         "InvalidArgument",
         "NotFound",
+        "NotificationRefused",
         "NotSupported",
         "OperationCanceled",
         "PlatformUnavailable",
         "ProtocolViolation",
         "PushError",
+        "SenderNotAllowed",
+        "SendFailed",
+        "ServiceUnavailable",
         "StateUnavailable",
+        "Throttled",
         "TimedOut",
     ),
     "tocsin.protocol.hresult": ("HResult",),
     "tocsin.protocol.retry": ("RetryPolicy",),
+    "tocsin.protocol.sending": ("SendPolicy",),
     "tocsin.protocol.values": ("DropReason", "NotificationType", "PushNotificationChannelStatus"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -33,10 +33,13 @@ async def test_the_body_may_come_from_standard_input(tmp_path: Path) -> None:
     async with listening(tmp_path, "--count", "1") as listener:
         first = listener.first
         env = {"TOCSIN_CLIENT_ID": first["client_id"], "TOCSIN_CLIENT_SECRET": first["client_secret"]}
-        code, output, _ = await run("send", first["uri"], "-", "--json", stdin=b"\x00\xff\n", env=env)
+        code, output, _ = await run(
+            "send", first["uri"], "-", "--json", "--request-status", stdin=b"\x00\xff\n", env=env
+        )
         assert code == 0
         answer = json.loads(output)
-        assert (answer["http_status"], answer["status"]) == (200, "received")
+        assert (answer["http_status"], answer["status"], answer["attempts"]) == (200, "received", 1)
+        assert answer["device_connection_status"] == "connected"
         event = await listener.event()
         assert (event["base64"], event["id"]) == ("AP8K", answer["msg_id"])
 
@@ -81,7 +84,9 @@ async def test_a_wrong_secret_is_said_with_its_reason(tmp_path: Path) -> None:
         (["http://127.0.0.1:1/w/?token=x", "x", "--ttl", "0", "--cache"], "Ttl value conflicts"),
         (["http://127.0.0.1:1/w/?token=x", "x", "--tag", "not good"], "X-WNS-Tag"),
         (["http://127.0.0.1:1/w/?token=x", "x", "--priority", "9"], "X-WNS-PRIORITY"),
-        (["http://127.0.0.1:1/w/?token=x", "x"], "cannot be reached"),
+        (["http://127.0.0.1:1/w/?token=x", "x", "--group", "not good"], "X-WNS-Group"),
+        (["http://127.0.0.1:1/w/?token=x", "x", "--retries", "0"], "127.0.0.1 cannot be reached"),
+        (["http://127.0.0.1:1/w/?token=x", "x", "--retries", "1"], "(2 attempts)"),
     ],
 )
 async def test_what_cannot_succeed_is_refused_in_a_sentence(arguments: list[str], sentence: str) -> None:

@@ -27,6 +27,12 @@ TREE: dict[str, tuple[type[PushError], type[Exception], HResult]] = {
     "TimedOut": (PushError, TimeoutError, HResult.ERROR_TIMEOUT),
     "PlatformUnavailable": (PushError, RuntimeError, HResult.WPN_E_PLATFORM_UNAVAILABLE),
     "StateUnavailable": (errors.PlatformUnavailable, RuntimeError, HResult.WPN_E_PLATFORM_UNAVAILABLE),
+    "SendFailed": (PushError, RuntimeError, HResult.E_FAIL),
+    "ChannelGone": (errors.SendFailed, LookupError, HResult.WPN_E_CHANNEL_CLOSED),
+    "NotificationRefused": (errors.SendFailed, ValueError, HResult.E_INVALIDARG),
+    "SenderNotAllowed": (errors.SendFailed, PermissionError, HResult.E_ACCESSDENIED),
+    "ServiceUnavailable": (errors.SendFailed, ConnectionError, HResult.RPC_S_SERVER_UNAVAILABLE),
+    "Throttled": (errors.SendFailed, RuntimeError, HResult.WNP_E_BIND_USER_BUSY),
     "ProtocolViolation": (PushError, ValueError, HResult.E_UNEXPECTED),
     "FrameError": (errors.ProtocolViolation, ValueError, HResult.E_UNEXPECTED),
 }

@@ -13,6 +13,12 @@
     ├── TimedOut                    TimeoutError: no answer within the deadline
     ├── PlatformUnavailable         RuntimeError: the platform has stopped, or cannot start, and says why
     │   └── StateUnavailable        the state folder is in use, unwritable, corrupt, or of a newer version
+    ├── SendFailed                  RuntimeError: the push service did not take a notification; .result says what it answered
+    │   ├── ChannelGone             404 or 410: the channel is no more; forget its URI
+    │   ├── NotificationRefused     400, 413, ...: the same notification will never be taken
+    │   ├── SenderNotAllowed        no token, or 401 or 403: these credentials cannot send to that channel
+    │   ├── ServiceUnavailable      it cannot be reached, or 500 or 503; every attempt was made
+    │   └── Throttled               406 or 429: too much was sent; .result.retry_after says how long to wait
     └── ProtocolViolation           ValueError: the peer sent what the protocol forbids
         └── FrameError              bytes that are no message of ours
 """
@@ -21,6 +27,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tocsin.protocol.answers import SendResult
 from tocsin.protocol.hresult import HResult
 
 
@@ -90,6 +97,44 @@ class PlatformUnavailable(PushError, RuntimeError):
 
 class StateUnavailable(PlatformUnavailable):
     """The state folder cannot be used; nothing in it was changed."""
+
+
+class SendFailed(PushError, RuntimeError):
+    """The push service did not take a notification; ``result`` is its last answer."""
+
+    def __init__(self, text: str, hresult: int | None = None, *, result: SendResult | None = None) -> None:
+        super().__init__(text, hresult)
+        self.result = SendResult() if result is None else result
+
+
+class ChannelGone(SendFailed, LookupError):
+    """The channel expired, was revoked, or never was: forget its URI, and wait for the app to send another."""
+
+    default_hresult = HResult.WPN_E_CHANNEL_CLOSED
+
+
+class NotificationRefused(SendFailed, ValueError):
+    """Something in the notification is wrong; sent again unchanged, it is refused again."""
+
+    default_hresult = HResult.E_INVALIDARG
+
+
+class SenderNotAllowed(SendFailed, PermissionError):
+    """The client id and secret get no token, or none that is good for this channel."""
+
+    default_hresult = HResult.E_ACCESSDENIED
+
+
+class ServiceUnavailable(SendFailed, ConnectionError):
+    """The push service or its token endpoint cannot be reached, or cannot work just now."""
+
+    default_hresult = HResult.RPC_S_SERVER_UNAVAILABLE
+
+
+class Throttled(SendFailed):
+    """Too much was sent, to this channel or altogether: wait before the next."""
+
+    default_hresult = HResult.WNP_E_BIND_USER_BUSY
 
 
 class ProtocolViolation(PushError, ValueError):

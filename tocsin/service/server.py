@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 from attrs import frozen
+from starlette.types import ASGIApp
 
 from tocsin.protocol.offline import STRICT, Depths
 from tocsin.service.bodies import Bodies
@@ -101,11 +102,16 @@ class PushService:
 
 @asynccontextmanager
 async def open_service(
-    state: Path, settings: ServiceSettings | None = None, *, now: Callable[[], float] = time.time
+    state: Path,
+    settings: ServiceSettings | None = None,
+    *,
+    now: Callable[[], float] = time.time,
+    middleware: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> AsyncIterator[PushService]:
     """Run the push service on a state folder that the caller holds.
 
     :param now: the wall clock, in seconds since the epoch; channels, tokens and secrets expire by it.
+    :param middleware: wraps the whole application, for whoever wants to see or to answer requests before it does.
     :raises PlatformUnavailable: the port is in use, the host is not ours, or the certificate cannot be used.
     :raises StateUnavailable: the service's store cannot be used.
     """
@@ -123,8 +129,9 @@ async def open_service(
             await channels.prune()
             offline = await Offline.load(store, STRICT if settings.strict_wns else Depths(), now)
             parts = _assemble(settings, store, registrations, tokens, channels, offline, now)
+            app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
-            server = WebServer(parts.router, settings, parts.connections, tls)
+            server = WebServer(app, settings, parts.connections, tls)
             async with _serving(server, listener, parts, settings.drain_timeout):
                 yield PushService(registrations, offline, parts.health, tls, url, port, remembered if changed else None)
 

@@ -1,0 +1,5 @@
+"""The fixture under test; imported, so that it is there also where the package is not installed."""
+
+from tocsin.pytest_plugin import wns
+
+__all__ = ["wns"]

@@ -1,0 +1,228 @@
+"""Sender libraries as they were published, against the service: each sends a toast, a tile, a badge and a raw body.
+
+They are installed from PyPI and npm, so only with ``TOCSIN_SENDERS=1``. Each has a program in ``senders/`` that uses
+it as its own documentation shows. The libraries for Node.js know Microsoft's hosts only: ``reroute.js`` turns their
+connections to this machine, outside the library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+from attrs import define
+
+import tocsin
+from tests.e2e.terminal import Terminal, free_port, next_line
+from tests.processes import PATIENCE
+from tocsin import cli
+from tocsin.testing import LocalWns
+
+pytestmark = [
+    pytest.mark.skipif(
+        not os.environ.get("TOCSIN_SENDERS"),
+        reason="installs sender libraries: set TOCSIN_SENDERS=1 to have them tried",
+    )
+]
+
+PROGRAMS = Path(__file__).parent / "senders"
+PYTHON = ["django-push-notifications==3.3.0"]
+NODE = ["wns@0.5.4", "node-pushnotifications@6.0.0"]
+
+Report = list[dict[str, Any]]
+
+
+class Target(Protocol):
+    """Where to send, and as whom: what a :class:`LocalWns` has, and a :class:`Served`."""
+
+    channel_uri: str
+    token_url: str
+    client_id: str
+    client_secret: str
+
+
+@define
+class Served:
+    """A channel of a ``tocsin serve``."""
+
+    channel_uri: str
+    token_url: str
+    client_id: str
+    client_secret: str
+
+
+Run = Callable[[Target, str], Report]
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(  # noqa: S603  # ours
+        command, env=os.environ | (environment or {}), capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def in_python(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Install the libraries for Python, and return what runs a program with them."""
+    folder = tmp_path_factory.mktemp("python")
+    _run([sys.executable, "-m", "venv", str(folder)])
+    python = str(folder / "bin" / "python")
+    _run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *PYTHON])
+    return lambda wns, program: _lines(_run([python, str(PROGRAMS / program), _credentials(wns, wns.channel_uri)]))
+
+
+@pytest.fixture(scope="module")
+def in_node(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Install the libraries for Node.js, and return what runs a program with them."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("needs node and npm")
+    folder = tmp_path_factory.mktemp("node")
+    _run([npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--silent", *NODE])
+
+    def run(wns: Target, program: str) -> Report:
+        uri = urlsplit(wns.channel_uri)
+        as_wns = uri._replace(scheme="https", netloc="db5p.notify.windows.com").geturl()
+        command = [node, "--require", str(PROGRAMS / "reroute.js"), str(PROGRAMS / program), _credentials(wns, as_wns)]
+        return _lines(_run(command, {"NODE_PATH": str(folder / "node_modules"), "TOCSIN_PORT": str(uri.port)}))
+
+    return run
+
+
+def _credentials(wns: Target, uri: str) -> str:
+    ids = {"client_id": wns.client_id, "client_secret": wns.client_secret}
+    return json.dumps({"uri": uri, "token_url": wns.token_url, **ids})
+
+
+def _lines(output: str) -> Report:
+    """Read the report: one object a line, in the order of the types."""
+    order = ["toast", "tile", "badge", "raw"]
+    return sorted((json.loads(line) for line in output.splitlines()), key=lambda line: order.index(line["type"]))
+
+
+def arrived(wns: LocalWns) -> dict[str, str]:
+    """Return what the device has got, by type; each type came once."""
+    pushes = {push.type: push.text for push in wns.pushes}
+    assert len(wns.pushes) == len(pushes)
+    return pushes
+
+
+NODE_TOAST = '<toast><visual><binding template="ToastText01"><text id="1">Grüße</text></binding></visual></toast>'
+NODE_TILE = (
+    '<tile><visual><binding template="TileSquareText02"><text id="1">one</text><text id="2">two</text></binding>'
+    "</visual></tile>"
+)
+NODE_ARRIVED = {
+    "toast": NODE_TOAST,
+    "tile": NODE_TILE,
+    "badge": '<badge value="7" version="1"/>',
+    "raw": '{"key":"value"}',
+}
+PYTHON_ARRIVED = {
+    "toast": '<toast><visual><binding template="ToastText01"><text id="1">Gr&#252;&#223;e</text></binding></visual></toast>',
+    "tile": '<tile><visual><binding template="TileSquareText02" /></visual></tile>',
+    "badge": '<badge value="7" />',
+    "raw": '{"key": "value"}',
+}
+
+
+def test_npm_wns(in_node: Run, wns: LocalWns) -> None:
+    """All four arrive, it reports success for each, and they share one token."""
+    for line in in_node(wns, "wns.js"):
+        assert line == {**line, "error": None, "status": 200, "notification": "received", "token": "string"}
+    assert arrived(wns) == NODE_ARRIVED
+    assert wns.token_requests == 1
+
+
+def test_npm_wns_reports_what_went_wrong(in_node: Run, wns: LocalWns) -> None:
+    """Its own words for our status codes: for a channel that was revoked, and for credentials that get no token."""
+    wns.revoke_channel()
+    report = in_node(wns, "wns.js")
+    assert [(line["status"], line["error"]) for line in report] == [(410, "The channel expired.")] * 4
+    wns.refuse_token()
+    report = in_node(wns, "wns.js")
+    assert [line["status"] for line in report] == [400] * 4
+    assert all("invalid_client" in line["error"] for line in report)
+    assert wns.pushes == []
+
+
+def test_npm_node_pushnotifications(in_node: Run, wns: LocalWns) -> None:
+    """All four arrive, and it counts four successes."""
+    report = in_node(wns, "node_pushnotifications.js")
+    assert [(line["success"], line["failure"], line["error"]) for line in report] == [(1, 0, None)] * 4
+    assert arrived(wns) == NODE_ARRIVED
+
+
+def test_pypi_django_push_notifications(in_python: Run, wns: LocalWns) -> None:
+    """All four arrive, and it reports no error; it asks for a token each time."""
+    report = in_python(wns, "django_push_notifications.py")
+    assert [(line["reply"], line["error"]) for line in report] == [("", None)] * 4
+    assert arrived(wns) == PYTHON_ARRIVED
+    assert wns.token_requests == 4
+
+
+def test_pypi_django_push_notifications_reports_what_went_wrong(in_python: Run, wns: LocalWns) -> None:
+    """Its own words for our status codes: busy, away, a channel that was revoked, credentials that get no token."""
+    wns.throttle()
+    wns.fail(503)
+    wns.fail(413)
+    report = in_python(wns, "django_push_notifications.py")
+    assert [line["error"] for line in report] == [
+        "HTTP 406: The cloud service exceeded its throttle limit",
+        "HTTP 503: The server is currently unavailable.",
+        "HTTP 413: The notification payload exceeds the 500 byte limit.",
+        None,
+    ]
+    assert [push.type for push in wns.pushes] == ["raw"]
+    wns.revoke_channel()
+    report = in_python(wns, "django_push_notifications.py")
+    assert [line["error"] for line in report] == ["HTTP 410: The channel expired."] * 4
+    wns.refuse_token()
+    report = in_python(wns, "django_push_notifications.py")
+    assert [line["error"] for line in report] == ["Authentication failed, check your WNS settings."] * 4
+
+
+@pytest.mark.skipif("serve" not in cli.VERBS, reason="there is no tocsin serve yet")
+async def test_all_against_tocsin_serve(in_python: Run, in_node: Run, tmp_path: Path) -> None:
+    """As processes of their own: the service, an app's registration, and an app that gets what the libraries send."""
+    terminal = Terminal(tmp_path, free_port())
+    app = json.loads(await terminal.run("tocsin app add contoso.mail --state ./service --json"))
+    async with terminal.running("tocsin serve --state ./service --port 8080") as printed:
+        await next_line(printed)
+        service = terminal.variables["SERVICE"]
+        async with tocsin.embedded("contoso.mail", tmp_path / "app", service) as manager:
+            channel = (await manager.create_channel(app["remote_id"])).channel
+            assert channel is not None
+            served = Served(channel.uri, f"{service}/accesstoken.srf", app["client_id"], app["client_secret"])
+            for run, program, expected in (
+                (in_node, "wns.js", NODE_ARRIVED),
+                (in_node, "node_pushnotifications.js", NODE_ARRIVED),
+                (in_python, "django_push_notifications.py", PYTHON_ARRIVED),
+            ):
+                report = await anyio.to_thread.run_sync(run, served, program)
+                assert [line["error"] for line in report] == [None] * 4
+                assert await received(channel, 4) == expected
+
+
+async def received(channel: tocsin.PushNotificationChannel, count: int) -> dict[str, str]:
+    """Take so many payloads, and return them by type."""
+    got: dict[str, str] = {}
+    with anyio.fail_after(PATIENCE):
+        async with aclosing(channel.payloads()) as payloads:
+            async for args in payloads:
+                args.handled = True
+                got[args.type] = args.payload.decode()
+                if len(got) == count:
+                    return got
+    return got

@@ -1,0 +1,1 @@
+"""The room for other people's tests."""

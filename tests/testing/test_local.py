@@ -1,0 +1,183 @@
+"""The local WNS, with blocking senders in sync tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import tocsin
+from tests.testing.sending import push, sign_in
+from tocsin.testing import LocalWns, Push, local_wns
+
+
+@pytest.fixture
+def token(wns: LocalWns) -> object:
+    """Sign in."""
+    return sign_in(wns)[1]["access_token"]
+
+
+class TestPushes:
+    """What reaches the device."""
+
+    def test_a_push_is_there_when_it_was_answered(self, wns: LocalWns, token: object) -> None:
+        """``received`` means that the device has it: no waiting."""
+        status, answer = push(wns, token, X_WNS_TTL="60")
+        assert (status, answer["X-WNS-Status"]) == (200, "received")
+        (got,) = wns.pushes
+        assert (got.id, got.type, got.body, got.text) == (answer["X-WNS-Msg-ID"], "raw", b"ding", "ding")
+        assert (got.priority, got.channel_uri) == (3, wns.channel_uri)
+        assert got.expires == pytest.approx(time.time() + 60, abs=30)
+
+    def test_pushes_can_be_waited_for(self, wns: LocalWns, token: object) -> None:
+        """Whoever sends in the background."""
+        thread = threading.Thread(target=push, args=(wns, token))
+        thread.start()
+        assert [got.text for got in wns.wait_for(1)] == ["ding"]
+        thread.join()
+        with pytest.raises(tocsin.TimedOut, match=r"2 pushes were expected within 0\.01 s; so far: .*ding"):
+            wns.wait_for(2, timeout=0.01)
+
+    def test_what_was_sent_can_be_looked_at(self, wns: LocalWns, token: object) -> None:
+        """Headers by lower-cased name, and the answer."""
+        push(wns, token, X_WNS_Cache_Policy="no-cache")
+        push(wns, "forged")
+        first, second = wns.requests
+        assert (first.status, second.status) == (200, 401)
+        assert (first.headers["x-wns-cache-policy"], first.headers["x-wns-type"]) == ("no-cache", "wns/raw")
+        assert wns.token_requests == 1
+
+    def test_both_forms_of_tokens_are_good(self, wns: LocalWns) -> None:
+        """Live and Entra."""
+        status, reply = sign_in(wns, wns.aad_token_url)
+        assert (status, reply["token_type"]) == (200, "Bearer")
+        assert push(wns, reply["access_token"])[0] == 200
+
+
+class TestFaults:
+    """Faults on demand."""
+
+    def test_a_status_so_many_times(self, wns: LocalWns, token: object) -> None:
+        """Then all is well again; nothing of it reaches the device."""
+        wns.fail(503, times=2, retry_after=7, description="maintenance")
+        wns.fail(500)
+        answers = [push(wns, token) for _ in range(4)]
+        assert [status for status, _ in answers] == [503, 503, 500, 200]
+        assert (answers[0][1]["Retry-After"], answers[0][1]["X-WNS-Error-Description"]) == ("7", "maintenance")
+        assert "Retry-After" not in answers[2][1]
+        assert len(wns.pushes) == 1
+        assert [request.status for request in wns.requests] == [503, 503, 500, 200]
+
+    def test_until_it_is_healed(self, wns: LocalWns, token: object) -> None:
+        """A fault may last."""
+        wns.fail(500, times=None)
+        assert [push(wns, token)[0] for _ in range(3)] == [500] * 3
+        wns.heal()
+        assert push(wns, token)[0] == 200
+
+    def test_throttled(self, wns: LocalWns, token: object) -> None:
+        """As WNS says it, under both names."""
+        wns.throttle(retry_after=3)
+        status, answer = push(wns, token)
+        assert (status, answer["Retry-After"]) == (406, "3")
+        assert answer["X-WNS-Status"] == answer["X-WNS-NotificationStatus"] == "channelthrottled"
+        assert push(wns, token)[0] == 200
+
+    def test_tokens_refused(self, wns: LocalWns) -> None:
+        """In the manner of each endpoint, until healed."""
+        wns.refuse_token()
+        status, reply = sign_in(wns)
+        assert (status, reply["error"]) == (400, "invalid_client")
+        assert sign_in(wns, wns.aad_token_url)[0] == 401
+        wns.heal()
+        wns.refuse_token(status=503, error="temporarily_unavailable", times=1)
+        assert [sign_in(wns)[0] for _ in range(2)] == [503, 200]
+
+    def test_tokens_expired(self, wns: LocalWns, token: object) -> None:
+        """Those that were issued so far; a new one is good."""
+        wns.expire_tokens()
+        assert push(wns, token)[0] == 401
+        assert push(wns, sign_in(wns)[1]["access_token"])[0] == 200
+
+    def test_a_channel_expired(self, wns: LocalWns, token: object) -> None:
+        """410, however the URI is spelled, until the app has another."""
+        gone = wns.channel_uri
+        wns.expire_channel()
+        status, answer = push(wns, token)
+        assert (status, answer["X-WNS-Error-Description"]) == (410, "Expired channel URL")
+        first = gone.partition("token=")[2][0]
+        assert push(wns, token, uri=gone.replace(f"token={first}", f"token=%{ord(first):x}"))[0] == 410
+        assert wns.new_channel() == wns.channel_uri != gone
+        assert push(wns, token)[0] == 200
+        assert push(wns, token, uri=gone)[0] == 410
+
+    def test_a_channel_revoked(self, wns: LocalWns, token: object) -> None:
+        """Really: the app has closed it."""
+        wns.revoke_channel()
+        status, answer = push(wns, token)
+        assert (status, answer["X-WNS-Error-Description"]) == (410, "Revoked channel URL")
+        wns.new_channel()
+        assert push(wns, token)[0] == 200
+
+    def test_the_device_offline(self, wns: LocalWns, token: object) -> None:
+        """What is not to be kept is dropped; back online, pushes arrive again. Both may be said twice."""
+        for _ in range(2):
+            wns.go_offline()
+        _, answer = push(wns, token, X_WNS_RequestForStatus="true")
+        assert (answer["X-WNS-Status"], answer["X-WNS-DeviceConnectionStatus"]) == ("dropped", "disconnected")
+        with pytest.raises(tocsin.PlatformUnavailable, match="go_online"):
+            wns.new_channel()
+        for _ in range(2):
+            wns.go_online()
+        assert push(wns, token)[1]["X-WNS-Status"] == "received"
+        assert len(wns.pushes) == 1
+
+
+class TestTime:
+    """Time under control."""
+
+    def test_tokens_and_channels_age(self, wns: LocalWns, token: object) -> None:
+        """A token lives a day, a channel thirty."""
+        wns.clock.advance(hours=23, minutes=59)
+        assert push(wns, token)[0] == 200
+        wns.clock.advance(minutes=1, seconds=1)
+        assert push(wns, token)[0] == 401
+        assert push(wns, sign_in(wns)[1]["access_token"])[0] == 200
+        wns.clock.advance(days=29)
+        assert push(wns, sign_in(wns)[1]["access_token"])[0] == 410
+
+    def test_it_goes_forward_only(self, wns: LocalWns) -> None:
+        """And can be read."""
+        before = wns.clock.now()
+        wns.clock.advance(days=1)
+        assert wns.clock.now() - before >= timedelta(days=1)
+        with pytest.raises(tocsin.InvalidArgument, match="forward"):
+            wns.clock.advance(seconds=-1)
+
+
+def test_without_pytest(tmp_path: Path) -> None:
+    """It is a context manager, on any empty folder, and two may run beside each other."""
+    with local_wns(tmp_path) as one, local_wns() as other:
+        assert one.channel_uri != other.channel_uri
+        assert push(other, sign_in(other)[1]["access_token"])[0] == 200
+        assert push(other, sign_in(one)[1]["access_token"], uri=other.channel_uri)[0] == 401
+        assert (len(one.pushes), len(other.pushes)) == (0, 1)
+    assert (tmp_path / "service.db").exists()
+
+
+def test_a_push_does_not_show_its_channel() -> None:
+    """Even a test's output may be public."""
+    assert "secret" not in repr(Push("1", "raw", b"x", None, 3, "http://127.0.0.1/w/?token=secret"))
+
+
+def test_the_plugin_costs_nothing_unless_it_is_used() -> None:
+    """Loaded by every pytest of the environment, it loads nothing else of the package."""
+    loaded = "sorted(name for name in sys.modules if name.split('.')[0] == 'tocsin')"
+    program = f"import sys, tocsin.pytest_plugin; print({loaded})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603  # ours
+    assert done.stdout.strip() == "['tocsin', 'tocsin.pytest_plugin']"

@@ -1,0 +1,32 @@
+"""What sending needs of HTTP: one POST, and its status, headers and body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from attrs import field, frozen
+
+
+class Unreachable(Exception):
+    """There was no answer; the text says why, and shows no URL."""
+
+
+@frozen
+class Reply:
+    """An answer; header names are lower-cased."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Http(Protocol):
+    """Whoever can post."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Post and return the answer, whatever its status.
+
+        :raises Unreachable: there was none.
+        """
+        ...

@@ -1,0 +1,49 @@
+"""The access tokens of one sender: fetched once however many wait for it, kept until a little before they expire."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from tocsin.protocol.sign_in import Denied, Token
+
+logger = logging.getLogger(__name__)
+
+Fetch = Callable[[], Awaitable[Token | Denied]]
+"""Asks the token endpoint."""
+
+
+class TokenCache:
+    """Holds the token of one endpoint."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._fetching = anyio.Lock()
+        self._fetched = 0
+        self._latest: Token | Denied = Denied(None, "not asked yet")
+        self._due = 0.0
+
+    def reject(self, token: Token) -> None:
+        """Use that token no more; a newer one stays."""
+        if self._latest is token:
+            self._due = 0.0
+
+    async def get(self) -> Token | Denied:
+        """Return a token that is fresh; whoever comes while one is being fetched shares what that brings."""
+        if self._fresh():
+            return self._latest
+        before = self._fetched
+        async with self._fetching:
+            if self._fetched == before:
+                self._latest = await self._fetch()
+                self._fetched += 1
+                self._due = 0.0
+                if isinstance(self._latest, Token):
+                    self._due = anyio.current_time() + self._latest.fresh
+                    logger.debug("got an access token, good for %g s", self._latest.fresh)
+            return self._latest
+
+    def _fresh(self) -> bool:
+        return anyio.current_time() < self._due

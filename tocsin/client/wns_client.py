@@ -1,0 +1,275 @@
+"""The client: sends notifications to channels as a server that behaves well does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlencode
+
+import anyio
+from attrs import Factory, define, field, frozen
+
+from tocsin.client.http import Http, Unreachable
+from tocsin.client.tokens import TokenCache
+from tocsin.protocol.answers import SendResult, read_answer
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, ServiceUnavailable
+from tocsin.protocol.machine import step
+from tocsin.protocol.sending import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
+from tocsin.protocol.sign_in import (
+    TENANT,
+    Denied,
+    Token,
+    check_channel,
+    read_token,
+    split_url,
+    token_form,
+    token_url_of,
+    trusted_hosts,
+)
+from tocsin.protocol.values import NotificationType
+from tocsin.protocol.wns import Refusal, read_notification
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+logger = logging.getLogger(__name__)
+
+
+@frozen
+class _Request:
+    """A notification as it is posted, all but its token."""
+
+    uri: str = field(repr=False)
+    headers: dict[str, str]
+    body: bytes = field(repr=False)
+
+
+@define
+class _Sending:
+    """Where one notification stands, and what it has come to."""
+
+    request: _Request
+    tokens: TokenCache
+    began: float
+    phase: Phase = Phase.NEW
+    token: Token | None = None
+    renewed: bool = False
+    attempts: int = 0
+    failures: int = 0
+    wait: float | None = None
+    result: SendResult = Factory(SendResult)
+    denied: bool = False
+
+    def renew_token(self) -> None:
+        """Have another token fetched, unless somebody has already."""
+        self.renewed = True
+        if self.token is not None:
+            self.tokens.reject(self.token)
+
+
+class WnsClient:
+    """Sends notifications; one client may send many at a time, and is best kept for as long as its program runs.
+
+    It gets and keeps access tokens, tries again what may pass (``policy``) within bounds of number and time, renews a
+    refused token once, and refuses what the service would refuse. Secrets, tokens and channel URIs are never logged.
+    A notification whose answer was lost is sent again, so it may arrive twice.
+
+    :param token_url: where tokens come from, in either form; by default Microsoft's for channels of WNS, and the
+        channel's own host for a service on this machine.
+    :param tenant: for the default token URL: the Entra tenant of the app; None for the Live form.
+    :param hosts: the hosts that channels may have, ``.example`` for all that end so; by default what goes with the
+        token URL. Channel URIs come from outside, and whoever they name gets the token. To other machines they must
+        begin with https://, unless the token URL does not either.
+    :raises InvalidArgument: an argument cannot be right.
+    """
+
+    def __init__(  # noqa: PLR0913  # all but the credentials is optional
+        self,
+        client_id: str,
+        client_secret: str,
+        *,
+        token_url: str | None = None,
+        tenant: str | None = None,
+        hosts: Sequence[str] | None = None,
+        policy: SendPolicy | None = None,
+    ) -> None:
+        if not client_id or not client_secret:
+            raise InvalidArgument("a client needs a client id and a client secret")
+        if tenant is not None and not TENANT.fullmatch(tenant):
+            raise InvalidArgument(f"a tenant is a GUID or a domain, not {tenant!r}")
+        self._plain = token_url is not None and split_url(token_url, "a token URL").scheme == "http"
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._token_url = token_url
+        self._tenant = tenant
+        self._hosts = trusted_hosts(token_url) if hosts is None else tuple(hosts)
+        self._policy = policy or SendPolicy()
+        self._fraction: Callable[[], float] = random.random
+        self._tokens: dict[str, TokenCache] = {}
+        self._stack = AsyncExitStack()
+        self._http: Http | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the client.
+
+        :raises NotSupported: there is no HTTP client, and the text says what to install; or the event loop is trio's.
+        """
+        _check_event_loop()
+        try:
+            from tocsin.client.aio import open_http  # noqa: PLC0415  # the plain install has no HTTP client
+        except ModuleNotFoundError as missing:
+            raise NotSupported(
+                f"sending needs an HTTP client, the package {missing.name}: pip install 'tocsin[client]'"
+            ) from missing
+        self._http = await self._stack.enter_async_context(open_http())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close its connections."""
+        self._http = None
+        await self._stack.__aexit__(kind, error, traceback)
+
+    async def send(  # noqa: PLR0913  # one for each header of WNS
+        self,
+        uri: str,
+        body: bytes | str,
+        *,
+        type: NotificationType | str = NotificationType.RAW,  # noqa: A002  # the header's name
+        ttl: int | None = None,
+        cache: bool | None = None,
+        tag: str | None = None,
+        group: str | None = None,
+        priority: int | None = None,
+        request_status: bool = False,
+    ) -> SendResult:
+        """Send a notification and return what became of it, which may be that it was dropped.
+
+        :param ttl: seconds after which it is of no use.
+        :param cache: whether to keep it for a device that is away; None leaves that to the type.
+        :param priority: 1 high, 2 medium, 3 low, 4 very low.
+        :param request_status: ask whether the device is connected.
+        :raises InvalidArgument: WNS would refuse it, or the channel's host is not trusted; nothing was sent.
+        :raises SendFailed: the service did not take it; which of its cases says what to do.
+        """
+        if self._http is None:
+            raise IllegalCall("the client is not open: async with WnsClient(...) as client")
+        channel = check_channel(uri, self._hosts, plain=self._plain)
+        policy = {None: None, True: "cache", False: "no-cache"}[cache]
+        request = _request(
+            uri,
+            body.encode() if isinstance(body, str) else bytes(body),
+            type,
+            {
+                "X-WNS-TTL": ttl,
+                "X-WNS-Cache-Policy": policy,
+                "X-WNS-Tag": tag,
+                "X-WNS-Group": group,
+                "X-WNS-PRIORITY": priority,
+                "X-WNS-RequestForStatus": "true" if request_status else None,
+            },
+        )
+        return await self._send(_Sending(request, self._cache(channel), anyio.current_time()))
+
+    async def _send(self, sending: _Sending) -> SendResult:
+        """Drive one notification through its machine, for as long as the policy allows."""
+        with anyio.move_on_after(self._policy.total):
+            event = Event.BEGIN
+            while True:
+                sending.phase, effects = step(TABLE, sending.phase, event)
+                for effect in effects:
+                    match effect:
+                        case Effect.POST:
+                            event = await self._post(sending)
+                        case Effect.BACK_OFF:
+                            event = await _back_off(sending)
+                        case Effect.RENEW_TOKEN:
+                            sending.renew_token()
+                        case Effect.RETURN_RESULT:
+                            return sending.result
+                        case Effect.RAISE_ERROR:
+                            raise failure(sending.result, denied=sending.denied)
+        raise ServiceUnavailable(
+            f"it was not taken within {self._policy.total:g} s: {sending.result.explanation}", result=sending.result
+        )
+
+    async def _post(self, sending: _Sending) -> Event:
+        """Make one attempt, and judge its answer."""
+        sending.attempts += 1
+        sending.result = await self._attempt(sending)
+        elapsed = anyio.current_time() - sending.began
+        told = sending.result.retry_after
+        sending.wait = self._policy.wait(sending.failures + 1, told, elapsed, self._fraction())
+        event = classify(sending.result, sending.wait, renewed=sending.renewed, denied=sending.denied)
+        sending.failures += event is Event.TRY_LATER
+        return event
+
+    async def _attempt(self, sending: _Sending) -> SendResult:
+        assert self._http is not None  # noqa: S101  # send has looked
+        token = await sending.tokens.get()
+        if isinstance(token, Denied):
+            sending.denied = token.final
+            return SendResult(description=f"no access token: {token.text}", attempts=sending.attempts)
+        sending.token = token
+        headers = sending.request.headers | {"Authorization": f"Bearer {token.value}"}
+        try:
+            reply = await self._http.post(sending.request.uri, headers, sending.request.body)
+        except Unreachable as unreachable:
+            return SendResult(description=str(unreachable), attempts=sending.attempts)
+        return read_answer(reply.status, reply.headers, sending.attempts)
+
+    def _cache(self, channel: SplitResult) -> TokenCache:
+        """Return the tokens that are good for a channel."""
+        url = self._token_url or token_url_of(channel, self._tenant)
+        if url not in self._tokens:
+            self._tokens[url] = TokenCache(partial(self._fetch, url))
+        return self._tokens[url]
+
+    async def _fetch(self, url: str) -> Token | Denied:
+        assert self._http is not None  # noqa: S101  # send has looked
+        form = urlencode(token_form(url, self._client_id, self._client_secret)).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        try:
+            reply = await self._http.post(url, headers, form)
+        except Unreachable as unreachable:
+            return Denied(None, str(unreachable))
+        return read_token(reply.status, reply.body)
+
+
+def _check_event_loop() -> None:
+    """Say what is wrong before the HTTP library fails in words of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise NotSupported("the client runs on asyncio (or uvloop); its HTTP library cannot run on trio") from None
+
+
+async def _back_off(sending: _Sending) -> Event:
+    wait = sending.wait or 0.0
+    logger.info("a notification is tried again in %.1f s, after %s", wait, sending.result.http_status or "no answer")
+    await anyio.sleep(wait)
+    return Event.DUE
+
+
+def _request(uri: str, body: bytes, kind: str, optional: Mapping[str, object]) -> _Request:
+    """Build the request of a notification.
+
+    :raises InvalidArgument: WNS would refuse it; the sentence says why.
+    """
+    headers = {
+        "X-WNS-Type": f"wns/{kind}",
+        "Content-Type": "application/octet-stream" if kind == NotificationType.RAW else "text/xml",
+        **{name: str(value) for name, value in optional.items() if value is not None},
+    }
+    judged = {name.lower(): value for name, value in headers.items()} | {"content-length": str(len(body))}
+    verdict = read_notification(judged)
+    if isinstance(verdict, Refusal):
+        raise InvalidArgument(verdict.description)
+    return _Request(uri, headers, body)

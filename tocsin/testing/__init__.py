@@ -1,0 +1,11 @@
+"""For the tests of whoever sends pushes: a real push service on this machine, with faults on demand.
+
+With pytest, the fixture ``wns`` gives a :class:`LocalWns`; anywhere else :func:`local_wns` does.
+"""
+
+from tocsin.testing.clock import Clock
+from tocsin.testing.faults import SentRequest
+from tocsin.testing.local import LocalWns, local_wns
+from tocsin.testing.pushes import Push
+
+__all__ = ["Clock", "LocalWns", "Push", "SentRequest", "local_wns"]

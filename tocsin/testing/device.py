@@ -1,0 +1,129 @@
+"""A device that takes and acknowledges whatever comes, and can be switched off."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+from attrs import Factory, define
+
+from tocsin.protocol import codec
+from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.messages import (
+    Acknowledge,
+    ChannelGranted,
+    ChannelRefused,
+    ChannelsRevoked,
+    Hello,
+    Message,
+    Payload,
+    RequestChannel,
+    RevokeChannels,
+    Welcome,
+)
+from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.transport.websocket import dial_websocket
+from tocsin.transport.wire import Wire, WireBroken
+
+PATIENCE = 10.0
+"""Seconds that the service may take to answer."""
+
+
+@define
+class _Asked:
+    """A question to the service, and its answer once it is there."""
+
+    answered: anyio.Event = Factory(anyio.Event)
+    answer: Message | None = None
+
+
+class Device:
+    """One device; it is off until :meth:`connect`.
+
+    :param arrived: is told each payload and the URI of its channel, before it is acknowledged.
+    """
+
+    def __init__(self, url: str, tasks: TaskGroup, arrived: Callable[[Payload, str], None]) -> None:
+        self._url = url
+        self._tasks = tasks
+        self._arrived = arrived
+        self._key = secrets.token_urlsafe(32)
+        self._uris: dict[str, str] = {}  # by the channel's name
+        self._scope: anyio.CancelScope | None = None
+        self._wire: Wire | None = None
+        self._asked: dict[int, _Asked] = {}
+        self._number = itertools.count(1)
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has a connection."""
+        return self._wire is not None
+
+    async def connect(self) -> None:
+        """Switch it on, and wait until the service has welcomed it."""
+        if not self.connected:
+            await self._tasks.start(self._run)
+
+    def disconnect(self) -> None:
+        """Switch it off."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def open_channel(self, app: str, remote_id: str) -> str:
+        """Ask for another channel and return its URI.
+
+        :raises PlatformUnavailable: the service refuses it.
+        """
+        request = next(self._number)
+        granted = await self._ask(request, RequestChannel(request, app, remote_id, ""))
+        if not isinstance(granted, ChannelGranted):
+            raise PlatformUnavailable(f"no channel: {granted}")
+        self._uris[granted.channel] = granted.uri
+        return granted.uri
+
+    async def revoke_channels(self, app: str) -> None:
+        """Give up all channels of an app."""
+        request = next(self._number)
+        await self._ask(request, RevokeChannels(request, app))
+
+    async def _ask(self, request: int, question: Message) -> Message | None:
+        if self._wire is None:
+            raise PlatformUnavailable("the device is offline: go_online() first")
+        asked = self._asked[request] = _Asked()
+        await self._wire.send(codec.encode(question))
+        with anyio.fail_after(PATIENCE):
+            await asked.answered.wait()
+        return asked.answer
+
+    async def _run(self, *, task_status: TaskStatus[None]) -> None:
+        """Hold one connection until it is switched off, or the service closes it."""
+        with anyio.CancelScope() as self._scope:
+            try:
+                async with dial_websocket(self._url) as wire:
+                    await wire.send(codec.encode(Hello(PROTOCOL_VERSION, self._key)))
+                    await self._read(wire, task_status)
+            except WireBroken:
+                pass  # the service has closed it; whoever needs it sees that it is gone
+            finally:
+                self._wire = None
+
+    async def _read(self, wire: Wire, task_status: TaskStatus[None]) -> None:
+        while True:
+            for message in map(codec.decode, codec.split(await wire.receive())):
+                match message:
+                    case Welcome():
+                        self._wire = wire
+                        task_status.started()
+                    case Payload():
+                        self._arrived(message, self._uris.get(message.channel, ""))
+                        await wire.send(codec.encode(Acknowledge((message.id,))))
+                    case ChannelGranted() | ChannelRefused() | ChannelsRevoked():
+                        asked = self._asked.pop(message.request, None)
+                        if asked is not None:  # else the service did that by itself
+                            asked.answer = message
+                            asked.answered.set()
+                    case _:
+                        pass  # news that a device without apps has no use for
