@@ -38,10 +38,9 @@ class TestTable(Law):
             assert (Effect.COUNT in effects) == (after in self.ends)
 
     def test_a_row_is_erased_once_it_is_of_no_use(self) -> None:
-        """Erased by itself, or in the transaction of what took its place; what was never written is not."""
-        by_another = {Phase.REPLACED, Phase.OVERFLOWED}
+        """Erased by itself, or in the transaction of what replaced it; what was never written is not."""
         for after, effects in TABLE.values():
-            assert (Effect.ERASE in effects) == (after in self.ends - by_another - {Phase.NOT_STORED})
+            assert (Effect.ERASE in effects) == (after in self.ends - {Phase.REPLACED, Phase.NOT_STORED})
 
 
 class AnyStored(AnyEvent):
@@ -105,7 +104,7 @@ class TestQueue:
         keep(queue, entry(7, TOAST, tag="t"), entry(8, BADGE, tag="x"))
         assert left(queue) == [1, 3, 4, 5, 7, 8]
         assert queue.ended == {Phase.REPLACED: 1, Phase.OVERFLOWED: 1}
-        assert queue.erase == []
+        assert queue.erase == [6]
 
     def test_too_many_tags_cost_the_oldest(self) -> None:
         """Five of different tag are kept; what a replacement gives room for is kept too."""
@@ -115,18 +114,19 @@ class TestQueue:
         assert left(queue) == [1, 3, 4, 5, 6]
 
     def test_what_gives_way_stays_until_the_other_is_on_disk(self) -> None:
-        """A failure changes nothing; and what waits for the writer already does not cost a further one."""
-        queue = OfflineQueue(Depths(raw=1))
-        keep(queue, entry(1))
-        second, third = entry(2), entry(3)
-        assert queue.admit(second) == (1,)
-        assert queue.admit(third) == (2,)
-        queue.failed(second)
-        assert left(queue) == [1, 3]
-        queue.committed(third)
-        assert left(queue) == [1, 3]  # one too many, as the second did not take the place of the first
-        keep(queue, entry(4))
-        assert left(queue) == [4]
+        """A failure changes nothing: what is not on disk yet costs nobody a place."""
+        queue = OfflineQueue(Depths(raw=2))
+        keep(queue, entry(1), entry(2, BADGE))
+        third, fourth, badge, newer = entry(3), entry(4), entry(5, BADGE), entry(6, BADGE)
+        assert [queue.admit(each) for each in (third, fourth, badge, newer)] == [(), (), (2,), (2, 5)]
+        queue.failed(third)
+        queue.failed(badge)
+        queue.committed(fourth)
+        assert left(queue) == [1, 2, 4, 6]
+        queue.committed(newer)
+        assert left(queue) == [1, 4, 6]
+        keep(queue, entry(7))
+        assert (left(queue), queue.erase) == ([4, 6, 7], [1])
 
     def test_a_device_has_a_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Beyond it the oldest of all channels gives way."""

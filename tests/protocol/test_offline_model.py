@@ -66,7 +66,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.queue.failed(new)
         else:
             self.disk[new.sequence] = new
-            for sequence, _ in new.displaces:
+            for sequence in new.replaces:
                 self.disk.pop(sequence, None)
             self.queue.committed(new)
             self._promise(new)
@@ -133,16 +133,10 @@ class QueueMachine(RuleBasedStateMachine):
             fresh = entry(
                 row.sequence, row.type, channel=row.channel, tag=row.tag, received=row.received, expires=row.expires
             )
-            displaced = self.queue.admit(fresh)
-            assert displaced == () or self.failures_left_too_many()
-            self.queue.erase += displaced
+            assert self.queue.admit(fresh) == ()
             self.queue.committed(fresh)
-        self._erase()
+        assert self.queue.erase == []
         self.got.clear()
-
-    def failures_left_too_many(self) -> bool:
-        """After a failed write there may be more than the depth, until the next of that kind."""
-        return self.queue.ended[Phase.NOT_STORED] > 0
 
     @invariant()
     def the_disk_holds_what_the_queue_holds(self) -> None:
@@ -159,12 +153,12 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_shelf_has_too_many(self) -> None:
-        """Unless a write has failed, nothing on disk is beyond its depth, and no two are alike."""
-        if not self.failures_left_too_many():
-            shelves = Counter((each.channel, each.type) for each in self.disk.values())
-            assert all(count <= self.queue.depths.of(kind) for (_, kind), count in shelves.items())
-            slots = Counter((e.channel, e.type, e.tag) for e in self.disk.values() if e.type is not RAW)
-            assert all(count == 1 for count in slots.values())
+        """Of what is on disk nothing is beyond its depth, and no two are alike."""
+        kept = [each for each in self.queue.entries.values() if each.phase is not Phase.WRITING]
+        shelves = Counter((each.channel, each.type) for each in kept)
+        assert all(count <= self.queue.depths.of(kind) for (_, kind), count in shelves.items())
+        slots = Counter((each.channel, each.type, each.tag) for each in kept if each.type is not RAW)
+        assert all(count == 1 for count in slots.values())
 
     def _promise(self, new: Entry) -> None:
         """Note what is promised after a commit: replacement first, then the depth, as the documents have it."""

@@ -65,7 +65,7 @@ class Effect(Label):
     """What has to be done about it."""
 
     ERASE = auto()
-    """Erase its row; one that gave way to another is erased in the transaction of the other."""
+    """Erase its row; one that was replaced is erased in the transaction of what took its place."""
     COUNT = auto()
 
 
@@ -81,7 +81,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.SENT, Event.LOST): (Phase.STORED, ()),
     **{(phase, Event.ACKNOWLEDGED): (Phase.DELIVERED, _BOTH) for phase in _KEPT},
     **{(phase, Event.REPLACED): (Phase.REPLACED, (Effect.COUNT,)) for phase in _KEPT},
-    **{(phase, Event.OVERFLOWED): (Phase.OVERFLOWED, (Effect.COUNT,)) for phase in _KEPT},
+    **{(phase, Event.OVERFLOWED): (Phase.OVERFLOWED, _BOTH) for phase in _KEPT},
     **{(phase, Event.EXPIRED): (Phase.EXPIRED, _BOTH) for phase in _KEPT},
     **{(phase, Event.WITHDRAWN): (Phase.WITHDRAWN, _BOTH) for phase in _KEPT},
     **{(phase, Event.CHANNEL_ENDED): (Phase.CHANNEL_ENDED, _BOTH) for phase in _KEPT},
@@ -126,7 +126,7 @@ class Entry:
     ends: float
     sent: bool = False
     phase: Phase = Phase.WRITING
-    displaces: tuple[tuple[int, Event], ...] = ()
+    replaces: tuple[int, ...] = ()
 
     @property
     def good_until(self) -> float:
@@ -160,28 +160,29 @@ class OfflineQueue:
     """How many have ended how."""
     _by_id: dict[str, Entry] = Factory(dict)
     _shelves: dict[tuple[str, NotificationType], dict[int, Entry]] = Factory(dict)
-    _giving_way: set[int] = Factory(set)
     _next_end: float = field(default=inf)
 
     def admit(self, entry: Entry) -> tuple[int, ...]:
-        """Take a notification in, and return those that give way when it is on disk, by sequence number."""
+        """Take a notification in, and return those that it replaces when it is on disk, by sequence number."""
         shelf = self._shelves.setdefault((entry.channel, entry.type), {})
-        entry.displaces = tuple(self._displaced(entry, shelf))
-        self._giving_way.update(sequence for sequence, _ in entry.displaces)
+        if entry.type is not NotificationType.RAW:
+            slot = entry.tag, entry.group
+            entry.replaces = tuple(other.sequence for other in shelf.values() if (other.tag, other.group) == slot)
         self.entries[entry.sequence] = self._by_id[entry.id] = shelf[entry.sequence] = entry
         self._next_end = min(self._next_end, entry.good_until)
-        return tuple(sequence for sequence, _ in entry.displaces)
+        return entry.replaces
 
     def committed(self, entry: Entry) -> None:
-        """Note that a notification is on disk, and what gave way to it is not."""
-        for sequence, event in entry.displaces:
-            self._step(self.entries.get(sequence), event)
+        """Note that a notification is on disk, and what it replaced is not; the oldest go where there are too many."""
+        for sequence in entry.replaces:
+            self._step(self.entries.get(sequence), Event.REPLACED)
         if entry.sequence in self.entries:
             self._step(entry, Event.COMMITTED_SENT if entry.sent else Event.COMMITTED)
+            self._make_room(self._shelves[entry.channel, entry.type], self.depths.of(entry.type))
+            self._make_room(self.entries, MAX_ENTRIES)
 
     def failed(self, entry: Entry) -> None:
         """Note that a notification could not be written: nothing has changed."""
-        self._giving_way.difference_update(sequence for sequence, _ in entry.displaces)
         if entry.sequence in self.entries:
             self._step(entry, Event.FAILED)
 
@@ -252,22 +253,12 @@ class OfflineQueue:
         for entry in list(entries):
             self._step(self.entries.get(entry.sequence), Event.CHANNEL_ENDED)
 
-    def _displaced(self, entry: Entry, shelf: dict[int, Entry]) -> Iterable[tuple[int, Event]]:
-        """Choose what gives way: its like, else the oldest where there is no room."""
-        like = [
-            other.sequence
-            for other in shelf.values()
-            if entry.type is not NotificationType.RAW and (other.tag, other.group) == (entry.tag, entry.group)
-        ]
-        if like:
-            yield from ((sequence, Event.REPLACED) for sequence in like)
-            return
-        for places, depth in ((shelf, self.depths.of(entry.type)), (self.entries, MAX_ENTRIES)):
-            if len(places) >= depth:  # what gives way to others is not in the way
-                staying = [sequence for sequence in places if sequence not in self._giving_way]
-                if len(staying) >= depth:
-                    yield from ((sequence, Event.OVERFLOWED) for sequence in staying[: len(staying) - depth + 1])
-                    return
+    def _make_room(self, places: dict[int, Entry], depth: int) -> None:
+        """Let the oldest go beyond the depth; what is not on disk yet may fail, and does not count."""
+        if len(places) > depth:
+            kept = [entry for entry in places.values() if entry.phase is not Phase.WRITING]
+            for entry in kept[: max(len(kept) - depth, 0)]:
+                self._step(entry, Event.OVERFLOWED)
 
     def _may_go(self, power: Power, now: float) -> Callable[[Entry], bool]:
         """Build what tells whether a notification may be sent in that state."""
@@ -284,7 +275,6 @@ class OfflineQueue:
             self.erase.append(entry.sequence)
         if Effect.COUNT in effects:  # it has ended
             self.ended[entry.phase] += 1
-            self._giving_way.discard(entry.sequence)
             del self.entries[entry.sequence], self._by_id[entry.id]
             shelf = self._shelves[entry.channel, entry.type]
             del shelf[entry.sequence]

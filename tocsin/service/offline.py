@@ -110,16 +110,18 @@ class Offline:
                 channel.expires,
             )
             queue.expire(entry.received)
-            displaced = queue.admit(entry)
+            replaced = queue.admit(entry)
             admitted(entry)
             erase = self._take_erased(queue)
             try:
-                await self._store.add_stored(device, entry, payload.body, [*erase, *displaced])
+                await self._store.add_stored(device, entry, payload.body, [*erase, *replaced])
             except BaseException:
                 queue.erase += erase  # it is done with the next
                 queue.failed(entry)
                 raise
             queue.committed(entry)
+            if queue.erase:  # the oldest, which had to make room; that this one is stored does not depend on it
+                await self._try_change(device, lambda _: None)
         finally:
             self._count(queue)
             self.leave(device)
