@@ -1,0 +1,101 @@
+"""Payloads from the device's connection through fsync, acknowledgement and handler to done, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from bench.framework import Contestant, Options, Report, Sample, measure, run_on
+from bench.load import BODY, ServiceEnd, drive
+from tocsin.actors.topology import open_platform
+from tocsin.persistence.sqlite import SqliteStore
+
+BATCH = 512
+"""Rows of one commit of the floor."""
+
+_POLL = 0.001  # seconds between looks at the inbox while the last payloads end
+_KEPT = 4096  # ended rows that stay, as in the product
+_OPEN = "SELECT 1 FROM inbox WHERE open = 1 LIMIT 1"
+_INSERT = "INSERT INTO inbox (sequence, channel, id, type, body, attempt, expires) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_END = "UPDATE inbox SET open = 0, body = x'' WHERE sequence = ?"
+_FORGET = "DELETE FROM inbox WHERE NOT open AND sequence <= ?"
+
+
+@contextmanager
+def looking_at(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database beside its owner, to look at it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+def run(options: Options) -> Report:
+    """Measure the durable way beside what SQLite can do at all."""
+    report = Report(
+        "durable", f"{BODY}-byte payloads accepted, fsynced, acknowledged, handled and ended, in one process"
+    )
+    payloads = options.sized(20_000, 50)
+    floor = f"floor: the same rows written and ended by sqlite3, {BATCH} a commit"
+    contestants = [Contestant(floor, partial(_floor, options, payloads), "floor")]
+    for loop in options.loops:
+        for window, channels in ((16, 1), (1024, 1), (1024, 32)):
+            name = f"tocsin, {window:,} in flight, {channels} channel{'s' * (channels > 1)}, {loop}"
+            count = payloads if window > 16 else payloads // 4
+            contestants.append(Contestant(name, partial(_tocsin, options, loop, count, window, channels)))
+    return measure(report, contestants, options.rounds)
+
+
+def _tocsin(options: Options, loop: str, payloads: int, window: int, channels: int) -> Sample:
+    with options.state() as state:
+        return run_on(loop, partial(through_disk, state, payloads, window, channels))
+
+
+async def through_disk(state: Path, payloads: int, window: int, channels: int) -> Sample:
+    """Send payloads through a platform on a folder."""
+    end = ServiceEnd(window)
+
+    async def ended() -> None:
+        with looking_at(state / "platform.db") as connection:
+            while connection.execute(_OPEN).fetchone():  # noqa: ASYNC110  # the product has no event for it
+                await asyncio.sleep(_POLL)
+
+    async with open_platform(state, end.dial) as platform:
+        return await drive(platform, end, payloads, channels, ended)
+
+
+def _floor(options: Options, rows: int) -> Sample:
+    with options.state() as state:
+        path = state / "platform.db"
+        asyncio.run(_make(path))
+        seconds = write_and_end(path, rows)
+    return {"payloads/s": rows / seconds}
+
+
+async def _make(path: Path) -> None:
+    """Make a database with the product's tables."""
+    store = await SqliteStore.open(path)
+    await store.aclose()
+
+
+def write_and_end(path: Path, rows: int) -> float:
+    """Write rows and end them, each batch together with the end of the one before it; return the seconds."""
+    batches = [
+        [(number, "c1", f"{number:016X}", "raw", bytes(BODY), 1, None) for number in range(start, start + BATCH)]
+        for start in range(0, rows, BATCH)
+    ]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        start = perf_counter()
+        ended: list[tuple[int]] = []
+        for batch in [*batches, []]:
+            connection.executemany(_INSERT, batch)
+            connection.executemany(_END, ended)
+            if batch:
+                connection.execute(_FORGET, (batch[0][0] - _KEPT,))
+            connection.commit()
+            ended = [(row[0],) for row in batch]
+        return perf_counter() - start
