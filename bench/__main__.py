@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import machine, plot, render
 from bench.framework import Missing, Options, Report, optional
 
-NAMES = ("inprocess", "durable", "startup", "soak")
+NAMES = ("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "soak")
 RESULTS = Path(__file__).parent / "results"
 
 _DESCRIPTION = """\
@@ -29,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         options = _options(given)
         if given.name == "all":
             return _all(options)
-        report = run(given.name, options)
         described = machine.describe(options.folder, options.sized(200, 5))
+        report = run(given.name, options)
         if given.plot is not None:
             plot.draw(report, given.plot)
     except Missing as missing:
@@ -53,9 +53,10 @@ def _all(options: Options) -> int:
     sections = []
     for name in NAMES:
         print(f"{name} ...", file=sys.stderr)
+        described = machine.describe(options.folder, options.sized(200, 5))
         report = run(name, options)
         plot.draw(report, RESULTS / f"{name}.png")
-        sections.append(render.to_markdown(report, machine.describe(options.folder), f"{name}.png"))
+        sections.append(render.to_markdown(report, described, f"{name}.png"))
     text = "# What was measured\n\nMade by `python -m bench all`.\n\n" + "\n".join(sections)
     (RESULTS / "report.md").write_text(text, encoding="utf-8")
     print(RESULTS / "report.md")

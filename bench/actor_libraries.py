@@ -32,7 +32,7 @@ def contestants(payloads: int, skipped: list[str]) -> list[Contestant]:
         try:
             module = optional("thespian.actors" if name == "thespian" else name)
         except Missing as missing:
-            skipped.append(str(missing))
+            skipped.append(f"{name}: {missing}")
         else:
             found.append(Contestant(f"{name}, three actors", partial(run, module, payloads), "peer", _NOTES[name]))
     return found

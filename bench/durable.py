@@ -20,7 +20,7 @@ BATCH = 512
 
 _POLL = 0.001  # seconds between looks at the inbox while the last payloads end
 _KEPT = 4096  # ended rows that stay, as in the product
-_OPEN = "SELECT 1 FROM inbox WHERE open = 1 LIMIT 1"
+_OPEN = "SELECT 1 FROM inbox WHERE sequence > ? AND open = 1 LIMIT 1"
 _INSERT = "INSERT INTO inbox (sequence, channel, id, type, body, attempt, expires) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _END = "UPDATE inbox SET open = 0, body = x'' WHERE sequence = ?"
 _FORGET = "DELETE FROM inbox WHERE NOT open AND sequence <= ?"
@@ -58,24 +58,26 @@ async def through_disk(state: Path, payloads: int, window: int, channels: int) -
     """Send payloads through a platform on a folder."""
     end = ServiceEnd(window)
 
-    async def ended() -> None:
-        with looking_at(state / "platform.db") as connection:
-            while connection.execute(_OPEN).fetchone():  # noqa: ASYNC110  # the product has no event for it
-                await asyncio.sleep(_POLL)
-
     async with open_platform(state, end.dial) as platform:
-        return await drive(platform, end, payloads, channels, ended)
+        return await drive(platform, end, payloads, channels, partial(all_ended, state / "platform.db"))
+
+
+async def all_ended(path: Path, after: int = 0) -> None:
+    """Wait until no row of the inbox with a later sequence number is open."""
+    with looking_at(path) as connection:
+        while connection.execute(_OPEN, (after,)).fetchone():  # noqa: ASYNC110  # the product has no event for it
+            await asyncio.sleep(_POLL)
 
 
 def _floor(options: Options, rows: int) -> Sample:
     with options.state() as state:
         path = state / "platform.db"
-        asyncio.run(_make(path))
+        asyncio.run(make(path))
         seconds = write_and_end(path, rows)
     return {"payloads/s": rows / seconds}
 
 
-async def _make(path: Path) -> None:
+async def make(path: Path) -> None:
     """Make a database with the product's tables."""
     store = await SqliteStore.open(path)
     await store.aclose()

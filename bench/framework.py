@@ -137,7 +137,7 @@ def measure(report: Report, contestants: Sequence[Contestant], rounds: int) -> R
                     rows[contestant.name].samples.append(contestant.run())
                 except Missing as missing:
                     del rows[contestant.name]
-                    report.skipped.append(str(missing))
+                    report.skipped.append(f"{contestant.name}: {missing}")
     report.rows.extend(rows.values())
     return report
 
@@ -164,7 +164,7 @@ def optional(module: str, package: str = "") -> Any:
         return import_module(module)
     except ImportError as failure:
         name = package or module.partition(".")[0]
-        raise Missing(f"{name} is skipped, because it cannot be imported ({failure}): pip install '.[bench]'") from None
+        raise Missing(f"{name} cannot be imported ({failure}): pip install '.[bench]'") from None
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

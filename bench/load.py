@@ -33,7 +33,8 @@ CHUNK = 198
 """Frames of one chunk: as many as the service's 64 KiB hold."""
 
 APP = "contoso.mail"
-_NEVER = 4e9  # seconds since the epoch
+NEVER = 4e9
+"""When channels expire, in seconds since the epoch."""
 
 
 def frame(number: int, channel: str) -> bytes:
@@ -116,7 +117,7 @@ class ServiceEnd:
                     self.acknowledged_at.extend([perf_counter()] * len(fields[0]))
             elif tag == RequestChannel.TAG:
                 name = f"c{fields[0]}"
-                granted = ChannelGranted(fields[0], name, f"http://push.test/w/?token={name}", _NEVER)
+                granted = ChannelGranted(fields[0], name, f"http://push.test/w/?token={name}", NEVER)
                 self._answers.append(encode(granted))
             else:  # Hello
                 self._answers.append(encode(Welcome(PROTOCOL_VERSION, self._window)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,22 +29,41 @@ class Process:
         return self._process.pid
 
     def line(self) -> dict[str, Any]:
-        """Wait for its next line.
+        """Wait for its next line, which is an object.
 
         :raises RuntimeError: it has ended instead.
         """
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"a process of the bench ended with {self._process.wait()}: {self._process.args!r}")
-        found: dict[str, Any] = json.loads(line)
+        found: dict[str, Any] = json.loads(self._read())
         return found
+
+    def number(self) -> int:
+        """Wait for its next line, which is a number."""
+        return int(json.loads(self._read()))
 
     def tell(self, message: object) -> None:
         """Send it a line."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\n")
         self._process.stdin.flush()
+
+    def _read(self) -> bytes:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a process of the bench ended with {self._process.wait()}: {self._process.args!r}")
+        return line
+
+
+def resident(process: int | str = "self") -> float:
+    """Return how much memory a process holds, in MiB."""
+    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1024 * 1024)
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the time that a process has used so far, of itself and for the kernel."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench import machine as machines
 from bench.framework import Report
-from bench.machine import sentence
 
 _OF_FLOOR = "of floor"
 
@@ -36,21 +36,21 @@ def to_text(report: Report, machine: dict[str, Any]) -> str:
     """Return the report for a terminal."""
     table = _table(report)
     widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
-    lines = [f"{report.name}: {report.claim}", f"on {sentence(machine)}", ""]
+    lines = [f"{report.name}: {report.claim}", f"on {machines.sentence(machine)}", ""]
     for cells in table:
         first, *others = zip(cells, widths, strict=True)
         lines.append("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]).rstrip())
     lines += ["", *(f"{row.name}: {row.note}" for row in report.rows if row.note)]
-    return "\n".join([*lines, *report.remarks, *report.skipped]).rstrip() + "\n"
+    return "\n".join([*lines, *report.remarks, *_skipped(report)]).rstrip() + "\n"
 
 
 def to_markdown(report: Report, machine: dict[str, Any], plot: str = "") -> str:
     """Return the report as a section of a Markdown page."""
     head, *body = _table(report)
-    lines = [f"## {report.name}", "", f"{report.claim}", "", f"On {sentence(machine)}.", ""]
+    lines = [f"## {report.name}", "", f"{report.claim}", "", f"On {machines.sentence(machine)}.", ""]
     lines += [_cells(head), _cells(["---", *("---:" for _ in head[1:])]), *(_cells(cells) for cells in body), ""]
     lines += [f"- {row.name}: {row.note}" for row in report.rows if row.note]
-    lines += [f"- {text}" for text in (*report.remarks, *report.skipped)]
+    lines += [f"- {text}" for text in (*report.remarks, *_skipped(report))]
     lines += ["", f"![{report.name}]({plot})"] if plot else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -62,6 +62,10 @@ def number(value: float | None) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def _skipped(report: Report) -> list[str]:
+    return [f"skipped: {sentence}" for sentence in report.skipped]
 
 
 def _table(report: Report) -> list[list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -14,6 +13,7 @@ from time import perf_counter
 from bench.durable import through_disk
 from bench.framework import Options, Report, Row, run_on, slope
 from bench.load import ServiceEnd, attached, frame
+from bench.processes import resident
 from tocsin.actors.topology import open_platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 
@@ -21,7 +21,6 @@ CHANNELS = 32
 WINDOW = 1024
 
 _TICK = 0.02  # seconds between two releases of payloads
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _MIB = 1024 * 1024
 _HOUR = 3600
 
@@ -100,7 +99,7 @@ async def _pace(end: ServiceEnd, rate: float) -> None:
 
 def _gauges(wal: Path) -> dict[str, Callable[[], float]]:
     return {
-        "RSS MiB": lambda: int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE / _MIB,
+        "RSS MiB": resident,
         "descriptors": lambda: sum(1 for _ in Path("/proc/self/fd").iterdir()),
         "tasks": lambda: len(asyncio.all_tasks()),
         "WAL MiB": lambda: wal.stat().st_size / _MIB if wal.exists() else 0.0,

@@ -44,11 +44,11 @@ class TestRounds:
 
         report = measure(Report("x", "y"), [Contestant("absent", run), fixed(1, 2)], 2)
         assert [row.name for row in report.rows] == ["ours"]
-        assert report.skipped == ["there is no such thing here"]
+        assert report.skipped == ["absent: there is no such thing here"]
 
     def test_a_missing_package_is_named_with_what_to_install(self) -> None:
         """The sentence can be followed."""
-        with pytest.raises(Missing, match=r"^no_such_package is skipped.*pip install '\.\[bench\]'$"):
+        with pytest.raises(Missing, match=r"^no_such_package cannot be imported .*pip install '\.\[bench\]'$"):
             optional("no_such_package")
 
 

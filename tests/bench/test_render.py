@@ -40,7 +40,7 @@ def test_the_table_has_median_range_ratio_and_notes() -> None:
     assert lines[3].split() == ["payloads/s", "range", "of", "floor", "p50", "ms"]
     assert lines[5].split() == ["tocsin", "75.0", "50.0", "to", "100", "0.5", "2.00"]
     assert "a peer: keeps nothing" in lines
-    assert lines[-1] == "one is absent"
+    assert lines[-1] == "skipped: one is absent"
 
 
 def test_the_object_has_every_round() -> None:
@@ -85,7 +85,7 @@ def test_a_report_is_drawn_or_refused_with_a_sentence(tmp_path: Path) -> None:
     try:
         optional("matplotlib")
     except Missing:
-        with pytest.raises(Missing, match=r"^matplotlib is skipped"):
+        with pytest.raises(Missing, match=r"^matplotlib cannot be imported"):
             plot.draw(example(), path)
     else:
         plot.draw(example(), path)
