@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results"
 _DESCRIPTION = """\
 Measure Tocsin beside its floor and its peers, and print medians of several rounds.
 
-'all' runs everything but the soak's full length, and writes results/report.md with a picture of each bench.
+'all' runs everything, which takes half an hour, and writes bench/results/report.md with a picture of each bench.
 """
 
 

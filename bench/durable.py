@@ -38,6 +38,10 @@ def run(options: Options) -> Report:
     report = Report(
         "durable", f"{BODY}-byte payloads accepted, fsynced, acknowledged, handled and ended, in one process"
     )
+    report.remarks.append(
+        "Payloads are in flight until they are acknowledged: where that goes faster than handling, those that wait in the"
+        " inbox make up the time to the handler."
+    )
     payloads = options.sized(20_000, 50)
     floor = f"floor: the same rows written and ended by sqlite3, {BATCH} a commit"
     contestants = [Contestant(floor, partial(_floor, options, payloads), "floor")]
