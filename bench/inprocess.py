@@ -12,6 +12,7 @@ import anyio
 from msgpack import Packer, unpackb
 
 from bench import actor_libraries
+from bench.durable import WINDOW
 from bench.framework import Contestant, Options, Report, Sample, measure, run_on
 from bench.load import BODY, ServiceEnd, drive
 from tocsin.actors.actor import Kernel
@@ -20,9 +21,6 @@ from tocsin.persistence.memory import MemoryStore
 from tocsin.persistence.store import Changes
 from tocsin.protocol.retry import RetryPolicy
 from tocsin.transport.device import DeviceConnection, Inlet
-
-WINDOW = 1024
-"""Payloads that the service's end has in flight."""
 
 _QUEUE = 1024
 

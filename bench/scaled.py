@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter, time_ns
 
-from bench.durable import all_ended, make
+from bench.durable import WINDOW, all_ended, make
 from bench.framework import Sample, run_on
 from bench.load import APP, BODY, NEVER, ServiceEnd, frame
 from bench.processes import resident
@@ -21,8 +21,6 @@ from bench.receiving import say
 from tocsin.actors.topology import open_platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.embedded import open_session
-
-WINDOW = 1024
 
 _AWAY = "an app that is away"
 _CHANNEL = "INSERT INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"
@@ -34,8 +32,7 @@ _LAST = "SELECT coalesce(max(sequence), 0) FROM inbox"
 
 def prefill(state: Path, channels: int, stored: int) -> None:
     """Make a state with so many channels, and so many payloads that wait for an app that is away."""
-    path = state / "platform.db"
-    asyncio.run(make(path))
+    path = asyncio.run(make(state))
     names = [(f"c{number}", APP, f"{number:036x}") for number in range(channels)]
     rows = [(name, app, remote_id, f"http://push.test/w/?token={name}", NEVER) for name, app, remote_id in names]
     with closing(sqlite3.connect(path)) as connection:

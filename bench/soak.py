@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from bench.durable import through_disk
+from bench.durable import WINDOW, through_disk
 from bench.framework import Options, Report, Row, run_on, slope
 from bench.load import ServiceEnd, attached, frame
 from bench.processes import resident
@@ -18,7 +18,6 @@ from tocsin.actors.topology import open_platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 
 CHANNELS = 32
-WINDOW = 1024
 
 _TICK = 0.02  # seconds between two releases of payloads
 _MIB = 1024 * 1024
