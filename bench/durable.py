@@ -42,13 +42,13 @@ def run(options: Options) -> Report:
         "Payloads are in flight until they are acknowledged: where that goes faster than handling, those that wait in the"
         " inbox make up the time to the handler."
     )
-    payloads = options.sized(20_000, 50)
+    payloads = options.sized(50_000, 50)
     floor = f"floor: the same rows written and deleted by sqlite3, {BATCH} a commit"
     contestants = [Contestant(floor, partial(_floor, options, payloads), "floor")]
     for loop in options.loops:
         for window, channels in ((16, 1), (WINDOW, 1), (WINDOW, 32)):
             name = f"tocsin, {window:,} in flight, {channels} channel{'s' * (channels > 1)}, {loop}"
-            count = payloads if window > 16 else payloads // 4
+            count = payloads if window == WINDOW else payloads // 5
             contestants.append(Contestant(name, partial(_tocsin, options, loop, count, window, channels)))
     return measure(report, contestants, options.rounds)
 

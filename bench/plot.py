@@ -19,7 +19,7 @@ def draw(report: Report, path: Path) -> None:
     matplotlib.use("Agg")
     pyplot = optional("matplotlib.pyplot")
     figure = _lines(pyplot, report) if report.series else _bars(pyplot, report)
-    figure.suptitle(f"{report.name}: {report.claim}", fontsize=9, wrap=True)
+    figure.suptitle(f"{report.name}: {report.claim}", fontsize=8, wrap=True)
     figure.savefig(path, dpi=120, bbox_inches="tight")
     pyplot.close(figure)
 

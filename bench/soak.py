@@ -43,7 +43,7 @@ def _half(options: Options, loop: str) -> float:
     rates = []
     for _ in range(1 if options.quick else 3):
         with options.state() as state:
-            found = run_on(loop, partial(through_disk, state, options.sized(20_000, 50), WINDOW, CHANNELS))
+            found = run_on(loop, partial(through_disk, state, options.sized(50_000, 50), WINDOW, CHANNELS))
             rates.append(found["payloads/s"])
     return median(rates) / 2
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import bench.__main__
 from bench.__main__ import NAMES, main
 
 
@@ -51,3 +53,21 @@ def test_an_unknown_bench_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["everything"])
     assert NAMES[0] in capsys.readouterr().err
+
+
+def test_all_makes_one_page_with_pictures(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where matplotlib is not installed, a sentence says so before anything is measured."""
+    monkeypatch.setattr(bench.__main__, "NAMES", ("inprocess", "soak"))
+    monkeypatch.setattr(bench.__main__, "RESULTS", tmp_path / "results")
+    code = main(["all", "--quick", "--loop", "asyncio", "--rate", "1000"])
+    printed = capsys.readouterr()
+    if code:
+        assert code == 2
+        assert printed.err.startswith("bench: matplotlib cannot be imported")
+    else:
+        text = (tmp_path / "results" / "report.md").read_text(encoding="utf-8")
+        for name in ("inprocess", "soak"):
+            assert f"## {name}\n" in text
+            assert (tmp_path / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
