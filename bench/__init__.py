@@ -1,0 +1,1 @@
+"""Measures Tocsin beside its floors and its peers; run ``python -m bench``."""

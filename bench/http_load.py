@@ -1,0 +1,175 @@
+"""Loads over HTTP: ``wrk`` for throughput, and a paced sender of our own for latency."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from attrs import frozen
+
+from bench.load import BODY
+from bench.servers import program
+
+CONNECTIONS = 64
+"""Connections of a load, and so requests in flight at most."""
+
+_DONE = """
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format('\\nfound {"requests": %d, "seconds": %f, "errors": %d, "p50": %f, "p99": %f}\\n',
+    summary.requests, summary.duration / 1e6, errors.status + errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000))
+end
+"""
+
+
+@frozen
+class Target:
+    """Where to post, and with which headers."""
+
+    url: str
+    headers: dict[str, str]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urllib.parse.urlsplit(self.url)
+        return parts.hostname or "", parts.port or 80
+
+    def request(self, body: bytes) -> bytes:
+        """Build a whole request."""
+        parts = urllib.parse.urlsplit(self.url)
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        lines = [f"POST {path} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def wns_target(uri: str, token_url: str, client_id: str, client_secret: str) -> Target:
+    """Sign in as a sender, and return where and how it pushes."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "scope": "notify.windows.com",
+    }
+    request = urllib.request.Request(token_url, urllib.parse.urlencode(form).encode())  # noqa: S310  # our own server
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        token = json.load(answer)["access_token"]
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "X-WNS-Type": "wns/raw",
+        "Content-Type": "application/octet-stream",
+    }
+    return Target(uri, headers)
+
+
+def wrk(target: Target, seconds: int, folder: Path) -> dict[str, Any]:
+    """Post 256-byte bodies with ``CONNECTIONS`` connections, and return requests, seconds, errors, p50 and p99 in ms.
+
+    :raises Missing: wrk is not installed.
+    """
+    script = folder / "post.lua"
+    headers = "".join(
+        f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in target.headers.items()
+    )
+    script.write_text(f'wrk.method = "POST"\nwrk.body = string.rep("x", {BODY})\n{headers}{_DONE}', encoding="utf-8")
+    command = [program("wrk", "wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), target.url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # as found by program()
+    line = next(line for line in done.stdout.splitlines() if line.startswith("found "))
+    found: dict[str, Any] = json.loads(line.removeprefix("found "))
+    return found
+
+
+class Poster:
+    """One connection that posts one request after the other."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def connect(cls, target: Target) -> Poster:
+        """Connect to where the target is."""
+        return cls(*await asyncio.open_connection(*target.address))
+
+    async def post(self, request: bytes) -> int:
+        """Send a request, take the whole answer, and return its status."""
+        self._writer.write(request)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        _, found, rest = head.partition(b"\r\ncontent-length:")
+        if found and (length := int(rest.partition(b"\r\n")[0])):
+            await self._reader.readexactly(length)
+        return int(head[9:12])
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+def stamped(moment: float) -> bytes:
+    """Build a body that carries a moment of ``perf_counter``, which all processes of a machine share."""
+    return f"{moment:.9f} ".encode().ljust(BODY, b".")
+
+
+def moment_of(body: bytes | str) -> float:
+    """Read the moment that a body carries; 0 for one that carries none."""
+    head = body[:32].split()
+    try:
+        return float(head[0])
+    except (IndexError, ValueError):
+        return 0.0
+
+
+async def open_loop(target: Target, rate: float, seconds: float) -> list[float]:
+    """Post at that rate whatever the answers do; return the seconds from when each was due to its answer.
+
+    A request that finds no free connection waits, and its wait counts.
+    """
+    idle = asyncio.Queue[Poster]()
+    posters = [await Poster.connect(target) for _ in range(CONNECTIONS)]
+    for poster in posters:
+        idle.put_nowait(poster)
+    waits: list[float] = []
+
+    async def post(due: float) -> None:
+        poster = await idle.get()
+        status = await poster.post(target.request(stamped(due)))
+        assert 200 <= status < 300, status
+        waits.append(perf_counter() - due)
+        idle.put_nowait(poster)
+
+    async with asyncio.TaskGroup() as tasks:
+        start = perf_counter()
+        for number in range(int(rate * seconds)):
+            due = start + number / rate
+            await asyncio.sleep(max(0.0, due - perf_counter()))
+            tasks.create_task(post(due))
+    for poster in posters:
+        await poster.aclose()
+    return waits
+
+
+async def closed_loop(target: Target, count: int) -> None:
+    """Post so many requests, one at a time on each of ``CONNECTIONS`` connections."""
+    request, left = target.request(bytes(BODY)), count
+
+    async def post_in_turn() -> None:
+        nonlocal left
+        poster = await Poster.connect(target)
+        while left > 0:
+            left -= 1
+            status = await poster.post(request)
+            assert status == 200, status
+        await poster.aclose()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(CONNECTIONS):
+            tasks.create_task(post_in_turn())

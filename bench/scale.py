@@ -1,0 +1,78 @@
+"""How throughput and memory depend on how many channels, stored payloads and connected devices there are."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+
+from bench.framework import Contestant, Missing, Options, Report, Sample, measure, slope
+from bench.processes import cpu_seconds, resident, started
+from bench.scaled import prefill
+
+_STEPS = 5
+_SPARE = 500  # descriptors that a process needs besides those of devices
+
+
+def run(options: Options) -> Report:
+    """Measure each size in a process of its own."""
+    report = Report("scale", "durable payloads a second by what there is of channels and stored payloads; idle devices")
+    payloads = options.sized(20_000, 50)
+    many, more, stored = options.sized(1_000, 10), options.sized(100_000, 100), options.sized(1_000_000, 1_000)
+    with ExitStack() as stack:
+        contestants = []
+        for channels, waiting in ((1, 0), (many, 0), (more, 0), (many, stored)):
+            state = stack.enter_context(options.state())
+            prefill(state, channels, waiting)
+            name = f"{channels:,} channel{'s' * (channels > 1)}, {waiting:,} stored"
+            run_it = partial(_through, state, options.loops[0], payloads, channels)
+            contestants.append(Contestant(name, run_it))
+        measure(report, contestants, options.rounds)
+    devices = options.sized(10_000, 20)
+    watched = partial(idle, options, devices, 0.2 if options.quick else 10.0)
+    return measure(report, [Contestant(f"{devices:,} idle devices", watched)], min(options.rounds, 3))
+
+
+def _through(state: Path, loop: str, payloads: int, channels: int) -> Sample:
+    with started("bench.scaled", str(state), loop, str(payloads), str(channels)) as process:
+        return process.line()
+
+
+def idle(options: Options, devices: int, seconds: float) -> Sample:
+    """Connect idle devices to a push service; return its memory for each, and its share of a core while they idle."""
+    with (
+        _descriptors(devices + _SPARE),
+        options.state() as state,
+        started("bench.serving", "tocsin", str(state), options.loops[0]) as service,
+    ):
+        port = service.line()["port"]
+        begin = monotonic()
+        with started("bench.idle_devices", str(port), str(devices), str(_STEPS)) as client:
+            points = []
+            for _ in range(_STEPS):
+                connected = float(client.number())
+                points.append((connected, resident(service.pid) * 1024))
+            connecting = monotonic() - begin
+            before = cpu_seconds(service.pid)
+            sleep(seconds)
+            share = (cpu_seconds(service.pid) - before) / seconds
+    return {"KiB a device": slope(points), "idle CPU %": 100 * share, "connected/s": devices / connecting}
+
+
+@contextmanager
+def _descriptors(wanted: int) -> Iterator[None]:
+    """Let this process and its children open so many files.
+
+    :raises Missing: the system does not allow it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise Missing(f"the system allows {hard:,} descriptors, and it takes {wanted:,} (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted) if soft != resource.RLIM_INFINITY else soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,0 +1,73 @@
+"""The serving process of a bench over the wire: ``python -m bench.serving KIND STATE LOOP``."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+from starlette.types import Receive, Scope, Send
+
+from bench.framework import run_on
+from bench.load import APP
+from bench.receiving import say, until_input_ends
+from tocsin.service.server import open_service
+from tocsin.service.web import WebServer
+
+_HEADERS = [(b"x-wns-status", b"received"), (b"content-length", b"0")]
+
+
+async def tocsin(state: Path) -> None:
+    """Run a push service with one app registered."""
+    async with open_service(state) as service:
+        app = await service.register(APP)
+        say(
+            {
+                "url": service.url,
+                "port": service.port,
+                "token_url": service.token_url,
+                "client_id": app.client_id,
+                "client_secret": app.client_secret,
+                "remote_id": app.remote_id,
+            }
+        )
+        await until_input_ends()
+
+
+async def floor(_: Path) -> None:
+    """Answer every post, having done nothing but read it, on the server that the push service uses."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1024)
+        server = WebServer(_answer)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, [listener])
+            await server.ready.wait()
+            say({"url": f"http://127.0.0.1:{listener.getsockname()[1]}/w/?token=none"})
+            await until_input_ends()
+            tasks.cancel_scope.cancel()
+
+
+async def _answer(_: Scope, receive: Receive, send: Send) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await send({"type": "http.response.body", "body": b""})
+
+
+KINDS: dict[str, Callable[[Path], Awaitable[None]]] = {"tocsin": tocsin, "floor": floor}
+
+
+def main(kind: str, state: str, loop: str) -> None:
+    """Serve until told to end."""
+
+    async def serve() -> None:
+        await KINDS[kind](Path(state))
+
+    run_on(loop, serve)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
