@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,15 +14,20 @@ from starlette.types import Receive, Scope, Send
 from bench.framework import run_on
 from bench.load import APP
 from bench.receiving import say, until_input_ends
+from tocsin.service.connections import Connections
 from tocsin.service.server import open_service
+from tocsin.service.settings import ServiceSettings
 from tocsin.service.web import WebServer
+
+SETTINGS = ServiceSettings.private(max_connections=20_000, max_connections_per_address=20_000)
+"""All that a bench sends comes from one machine, as fast as it can."""
 
 _HEADERS = [(b"x-wns-status", b"received"), (b"content-length", b"0")]
 
 
 async def tocsin(state: Path) -> None:
     """Run a push service with one app registered."""
-    async with open_service(state) as service:
+    async with open_service(state, SETTINGS) as service:
         app = await service.register(APP)
         say(
             {
@@ -41,7 +47,8 @@ async def floor(_: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1024)
-        server = WebServer(_answer)
+        connections = Connections(SETTINGS, lambda _: True, asyncio.get_running_loop().time)
+        server = WebServer(_answer, SETTINGS, connections)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listener])
             await server.ready.wait()

@@ -29,7 +29,11 @@ TAGS = {
     **dict(enumerate(["ConnectionUp", "ConnectionDown", "ActorRestarted", "AlarmRang", "Quiesce", "Arrivals"], 20)),
     **dict(enumerate(["CreateChannel", "CancelCreateChannel", "CloseChannel", "CreateChannelProgress"], 30)),
     **dict(enumerate(["CreateChannelDone", "Done", "Failed", "ChannelLost", "ChannelOpened", "ChannelRenewed"], 34)),
-    **dict(enumerate(["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry", "ResumeRetry"], 40)),
+    **dict(
+        enumerate(
+            ["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry", "ResumeRetry", "ChannelsHeld"], 40
+        )
+    ),
     **dict(enumerate(["AttachSink", "DetachSink", "SinkOpened", "SinkClosed"], 50)),
     **dict(enumerate(["Parked", "Activation", "CancelDelivery", "AbortDelivery", "Deliveries", "NoSinks"], 64)),
     **dict(enumerate(["RegisterActivator", "UnregisterActivators", "ActivatorChanged", "AppReady"], 70)),

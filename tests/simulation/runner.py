@@ -2,199 +2,192 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from inspect import iscoroutine
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import cast
+from unittest.mock import patch
 
 import anyio
 import trio
-from anyio import create_memory_object_stream
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
-from anyio.streams.stapled import StapledObjectStream
 from attrs import Factory, define
+from trio._core import _run as trio_run
 from trio.testing import MockClock
 
-from tests.helpers import MemoryWire
+from tests.simulation.faults import FragileStore, StoreFaults, WireFaults
+from tests.simulation.record import TICK, Record
+from tests.simulation.service import Service
+from tests.simulation.store import WatchedStore
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
 from tocsin.actors.topology import STOP_TIMEOUT, Platform
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
-from tocsin.persistence.memory import MemoryStore
-from tocsin.persistence.store import Changes
-from tocsin.protocol import messages as m
-from tocsin.protocol.codec import decode, encode, split
+from tocsin.api.session import CLOSE_GRACE
+from tocsin.persistence.store import Store
+from tocsin.protocol.errors import FrameError, StateUnavailable
+from tocsin.protocol.messages import Message
 from tocsin.protocol.restart import RestartPolicy
 from tocsin.protocol.retry import RetryPolicy
-from tocsin.protocol.values import PROTOCOL_VERSION
-from tocsin.tasks import task_group
 from tocsin.transport.device import DeviceConnection, Inlet
-from tocsin.transport.wire import Wire, WireBroken
 
 EPOCH = 1.7e9
 """What the wall clock says when a run begins, in seconds."""
 
-FOREVER = 4e9
-"""When the channels of this service expire, in seconds since the epoch."""
+RESTARTS = RestartPolicy(intensity=200)
+"""Actors are made to fail far more often than the policy allows in life."""
+
+COMES_UP = 600.0
+"""Virtual seconds within which a platform comes up, however slow its store is."""
+
+
+@contextmanager
+def scheduling(seed: int) -> Iterator[None]:
+    """Let the seed decide which of several tasks that could go on does so first."""
+    with patch.object(trio_run, "_ALLOW_DETERMINISTIC_SCHEDULING", new=True):
+        trio_run._r.seed(seed)
+        yield
 
 
 class VirtualClock(Clock):
-    """The wall clock goes with the loop's."""
+    """The wall clock goes with the loop's, until it is set; ``offset`` in seconds."""
+
+    offset = 0.0
 
     def wall(self) -> float:
         """Return the seconds since the epoch."""
-        return EPOCH + anyio.current_time()
-
-
-class WatchedStore(MemoryStore):
-    """Remembers which payloads ended as handled, and which a gate has ever held back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.handled: set[int] = set()
-        self.held: set[int] = set()
-
-    async def commit(self, changes: Changes) -> None:
-        """Commit, and take notes."""
-        before = self._open.keys() | {payload.sequence for payload in changes.accepted}
-        await super().commit(changes)
-        self.handled.update(before & set(changes.handled) - self._dead.keys())
-        self.held.update(changes.held)
-
-
-class Service:
-    """A push service that sends again, on every connection, what was not acknowledged."""
-
-    def __init__(self) -> None:
-        self.reachable = True
-        self.refusals: deque[int] = deque()
-        self.channels: dict[str, tuple[str, str]] = {}
-        self.granted: dict[str, str] = {}
-        self.waiting: dict[str, m.Payload] = {}
-        self.acknowledged: dict[str, None] = {}
-        self._wire: MemoryWire | None = None
-
-    @asynccontextmanager
-    async def dial(self) -> AsyncIterator[Wire]:
-        """Connect, as a device does."""
-        if not self.reachable:
-            raise WireBroken("the service is away")
-        up, down = (create_memory_object_stream[bytes](1024) for _ in range(2))
-        ours = MemoryWire(StapledObjectStream(down[0], up[1]))
-        theirs = MemoryWire(StapledObjectStream(up[0], down[1]))
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._serve, ours)
-                try:
-                    yield theirs
-                finally:
-                    tasks.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await theirs.aclose()
-                await ours.aclose()
-
-    async def push(self, payload: m.Payload) -> None:
-        """Send a payload now, if the device is there; and again with each connection until it is acknowledged."""
-        if payload.id not in self.acknowledged:
-            self.waiting[payload.id] = payload
-        await self._send(payload)
-
-    async def revoke(self, request: int, names: list[str]) -> None:
-        """Take channels back."""
-        for name in names:
-            self.channels.pop(name, None)
-        await self._send(m.ChannelsRevoked(request, tuple(names)))
-
-    async def cut(self) -> None:
-        """Break the connection."""
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            await wire.aclose()
-
-    async def _serve(self, wire: MemoryWire) -> None:
-        try:
-            while True:
-                for frame in split(await wire.receive()):
-                    await self._take(wire, decode(frame))
-        except WireBroken:
-            await wire.aclose()
-        finally:
-            if self._wire is wire:
-                self._wire = None
-
-    async def _take(self, wire: MemoryWire, message: m.Message) -> None:
-        match message:
-            case m.Hello():
-                self._wire = wire
-                await self._send(m.Welcome(PROTOCOL_VERSION, 1024), *self.waiting.values())
-            case m.RequestChannel(request) if self.refusals:
-                await self._send(m.ChannelRefused(request, self.refusals.popleft(), "not now", None))
-            case m.RequestChannel(request, app, remote_id, uri):
-                name = uri if uri in self.channels else f"c{len(self.granted)}"
-                self.channels[name] = app, remote_id
-                self.granted[name] = app
-                await self._send(m.ChannelGranted(request, name, name, FOREVER))
-            case m.RevokeChannels(request, app):
-                await self.revoke(request, [name for name, (owner, _) in self.channels.items() if owner == app])
-            case m.Acknowledge(ids):
-                for id_ in ids:
-                    self.acknowledged[id_] = None
-                    self.waiting.pop(id_, None)
-
-    async def _send(self, *messages: m.Message) -> None:
-        if self._wire is not None:
-            await self._wire.send(b"".join(encode(message) for message in messages))
+        return EPOCH + self.offset + anyio.current_time()
 
 
 @define(eq=False)
-class Run:
-    """One life of the platform."""
+class Life:
+    """One life of the platform, from its start to its stop or its death."""
 
     platform: Platform
-    managers: dict[str, PushNotificationManager]
-    tasks: TaskGroup
-    actors: dict[str, Actor]
-    crashes: set[str]
-    kill: Callable[[], None]
+    store: FragileStore
+    managers: dict[str, PushNotificationManager] = Factory(dict)
+    actors: dict[str, Actor] = Factory(dict)
+    crashes: set[tuple[str, str]] = Factory(set)
+    """The actors that fail with the next message that they receive, or with the next batch that they flush."""
+    scope: trio.CancelScope = Factory(trio.CancelScope)
+    up: anyio.Event = Factory(anyio.Event)
+    leave: anyio.Event = Factory(anyio.Event)
+    ended: anyio.Event = Factory(anyio.Event)
+    killed: bool = False
+    failure: BaseException | None = None
+    """Why the platform gave up by itself."""
+    tasks: TaskGroup | None = None
+    """What apps do while the platform is up."""
 
 
-@define(eq=False)
 class Simulation:
-    """What outlives the platform: time, the store, the service; and the platform that runs now."""
+    """What outlives the platform: time, the store, the service; and the platform that lives now.
 
-    apps: tuple[str, ...]
-    clock: MockClock = Factory(MockClock)
-    store: WatchedStore = Factory(WatchedStore)
-    service: Service = Factory(Service)
-    kernel: Kernel = Factory(lambda: Kernel(clock=VirtualClock(seed=0), restarts=RestartPolicy(intensity=40)))
+    :param on_tick: called whenever time has passed and all is at rest.
+    """
+
+    life: Life
+
+    def __init__(self, apps: tuple[str, ...], on_tick: Callable[[], None]) -> None:
+        self.apps = apps
+        self.on_tick = on_tick
+        self.clock = MockClock()
+        self.wall = VirtualClock(seed=0)
+        self.record = Record(self.clock.current_time)
+        self.store = WatchedStore(self.record)
+        self.disk = StoreFaults(self.record)
+        self.wire = WireFaults(self.record)
+        self.service = Service(self.record, self.wire, self.wall.wall)
+        self.record.granted = self.service.granted
+        self.kernel = Kernel(clock=self.wall, restarts=RESTARTS)
 
     @asynccontextmanager
-    async def run(self) -> AsyncIterator[Run]:
-        """Run a platform with all apps, as ``open_platform`` does; a run that was killed does not stop in order."""
-        platform = Platform(self.store, self.kernel, RetryPolicy())
-        actors: dict[str, Actor] = {}
-        crashes: set[str] = set()
-        for actor in platform.actors.values():
-            _let_crash(actor, actors, crashes)
-        inlet = Inlet(platform.deliver, platform.report)
-        connection = DeviceConnection(self.service.dial, "key", platform.connection, inlet, self.kernel.clock.fraction)
+    async def opened(self) -> AsyncIterator[None]:
+        """Hold the ground for lives; whatever lives at the end dies."""
+        async with anyio.create_task_group() as self._tasks:
+            try:
+                yield
+            finally:
+                self.clock.autojump_threshold = 0  # what is on its way out may wait for a moment
+                self._tasks.cancel_scope.cancel()
+
+    # Lives
+
+    async def start(self) -> None:
+        """Start the platform on what is stored; where it dies on its way, start it again."""
+        while True:
+            self.life = self._conceive()
+            self._tasks.start_soon(self._live, self.life)
+            if not await self._until([self.life.up, self.life.ended], COMES_UP):
+                raise AssertionError("the platform does not come up")
+            if not self.life.killed:
+                return
+            await self._bury()
+
+    async def stop(self) -> None:
+        """Stop it in order; time passes as it needs."""
+        self.life.leave.set()
+        await self._bury()
+
+    def die(self) -> None:
+        """Let the process die: nothing that it does reaches anybody any more."""
+        self.life.killed = True
+        self.life.store.alive = False
+        self.life.scope.cancel()
+        self.record.life_ended()
+
+    async def revive(self) -> bool:
+        """Start the platform again if it has died, and tell whether it had."""
+        if self.life.failure is not None:
+            raise AssertionError(f"the platform gave up: {self.life.failure!r}")
+        if self.life.killed:
+            await self._bury()
+            await self.start()
+            return True
+        return False
+
+    async def _bury(self) -> None:
+        limit = len(self.apps) * CLOSE_GRACE + STOP_TIMEOUT + TICK
+        if not await self._until([self.life.ended], limit):
+            raise AssertionError(f"the platform did not stop within {limit:g} s")
+        self.record.life_ended()
+
+    def _conceive(self) -> Life:
+        store = FragileStore(self.store, self.disk, self.die)
+        life = Life(Platform(cast(Store, store), self.kernel, RetryPolicy()), store)  # it has a store's methods
+        for runner in life.platform.actors.values():
+            _watch(runner, life, self.record)
+        return life
+
+    async def _live(self, life: Life) -> None:
         try:
-            async with task_group() as tasks:
+            with life.scope:
+                async with self._running(life):
+                    life.up.set()
+                    await life.leave.wait()
+        except Exception as failure:  # noqa: BLE001  # whatever it was, it is told
+            life.failure = failure
+        self.record.say("the platform", "was killed" if life.killed else "has stopped", life.failure or "")
+        life.ended.set()
+
+    @asynccontextmanager
+    async def _running(self, life: Life) -> AsyncIterator[None]:
+        """Run a platform with all apps, as ``open_platform`` does; one that is killed does not stop in order."""
+        platform = life.platform
+        inlet = Inlet(platform.deliver, platform.report)
+        connection = DeviceConnection(self.service.dial, "key", platform.connection, inlet, self.wall.fraction)
+        try:
+            async with anyio.create_task_group() as tasks:
                 await platform.start(tasks)
-                async with task_group() as wire:  # it ends before the actors do
+                async with anyio.create_task_group() as wire:  # it ends before the actors do
                     wire.start_soon(connection.run)
                     async with AsyncExitStack() as stack:
-                        managers = {}
                         for app in self.apps:
                             session = await stack.enter_async_context(open_session(platform, f"{app}/1"))
-                            managers[app] = PushNotificationManager(session, app, None)
-                        run = Run(platform, managers, wire, actors, crashes, tasks.cancel_scope.cancel)
-                        yield run
+                            life.managers[app] = PushNotificationManager(session, app, None)
+                        life.tasks = wire
+                        yield
                     wire.cancel_scope.cancel()
                 with anyio.move_on_after(STOP_TIMEOUT, shield=True):
                     await platform.stop()
@@ -202,42 +195,72 @@ class Simulation:
         finally:
             platform.abandon()
 
-    async def do(self, acts: list[tuple[Callable[..., Any], tuple[Any, ...], int | None]]) -> None:
-        """Do things one after the other, each after so many turns of the scheduler, or when nothing can go on."""
-        for act, arguments, turns in acts:
-            result = act(*arguments)
-            if iscoroutine(result):  # an operation is awaitable too, but nobody waits for it here
-                await result
-            if turns is None:
-                await anyio.wait_all_tasks_blocked()
-            else:
-                for _ in range(turns):
-                    await checkpoint()
+    # Time
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass, from one deadline to the next."""
-        end = anyio.current_time() + seconds
-        while (left := end - anyio.current_time()) > 1e-6:
-            deadline = trio.lowlevel.current_statistics().seconds_to_next_deadline
-            self.clock.jump(min(left, max(deadline, 0.001)))
-            await anyio.wait_all_tasks_blocked()
+        """Let time pass, from one deadline to the next; first, all comes to rest."""
+        await anyio.wait_all_tasks_blocked()
+        end = self.clock.current_time() + seconds
+        while (left := end - self.clock.current_time()) > 1e-6:
+            await self._jump_towards(left)
+
+    async def _until(self, events: list[anyio.Event], limit: float) -> bool:
+        """Let time pass until one of these happens, and tell whether it did within the limit."""
+        await anyio.wait_all_tasks_blocked()
+        end = self.clock.current_time() + limit
+        while not any(event.is_set() for event in events):
+            if (left := end - self.clock.current_time()) <= 0:
+                return False
+            await self._jump_towards(left)
+        return True
+
+    async def _jump_towards(self, left: float) -> None:
+        deadline = trio.lowlevel.current_statistics().seconds_to_next_deadline
+        self.clock.jump(min(left, max(deadline, 0.001)))
+        await anyio.wait_all_tasks_blocked()
+        self.at_rest()
+        self.on_tick()
+
+    def at_rest(self) -> None:
+        """Note what the clocks show while nothing can go on."""
+        self.record.lowest_wall = now = self.wall.wall()
+        self.record.latest_wall = max(self.record.latest_wall, now)
 
 
-def _let_crash(runner: ActorRunner, actors: dict[str, Actor], crashes: set[str]) -> None:
-    """Make an actor's next receive raise whenever its name is among the crashes."""
+def _watch(runner: ActorRunner, life: Life, record: Record) -> None:
+    """Let an actor be looked at, and fail where it is to; that it fails by itself is noted."""
     build, name = runner._build, runner.mailbox.name
 
-    def build_fragile(alarm: Alarm) -> Actor:
-        actor = actors[name] = build(alarm)
-        receive = actor.receive
+    @contextmanager
+    def watched(where: str) -> Iterator[None]:
+        if (name, where) in life.crashes:
+            life.crashes.discard((name, where))
+            record.faults[f"crash in {where}"] += 1
+            record.say("crash", name, where)
+            raise RuntimeError(f"{name} was made to crash")
+        try:
+            yield
+        except (StateUnavailable, FrameError):
+            raise
+        except Exception as failure:
+            record.offend("actors_fail_only_when_made_to", f"{name} failed in {where}: {failure!r}")
+            raise
 
-        def receive_or_crash(message: m.Message, frame: bytes) -> None:
-            if name in crashes:
-                crashes.discard(name)
-                raise RuntimeError(f"{name} was made to crash")
-            receive(message, frame)
+    def build_watched(alarm: Alarm) -> Actor:
+        record.began(name)
+        actor = life.actors[name] = build(alarm)
+        receive, flush = actor.receive, actor.flush
 
-        actor.__dict__["receive"] = receive_or_crash
+        def receive_watched(message: Message, frame: bytes) -> None:
+            with watched("receive"):
+                record.received(actor, message)
+                receive(message, frame)
+
+        async def flush_watched() -> None:
+            with watched("flush"):
+                await flush()
+
+        actor.__dict__.update({"receive": receive_watched, "flush": flush_watched})
         return actor
 
-    runner._build = build_fragile
+    runner._build = build_watched

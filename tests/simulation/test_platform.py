@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from anyio.lowlevel import checkpoint
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from tests.simulation.machine import (
-    ACTORS,
-    APPS,
-    CONDITIONS,
-    FLAGS,
-    REMOTE_IDS,
-    TURNS,
-    PlatformMachine,
-)
-from tests.simulation.runner import EPOCH
-from tocsin.protocol.activation import (
-    CancellationReason,
-    SystemConditionType,
-)
-from tocsin.protocol.conditions import AppSettings
-from tocsin.protocol.hresult import HResult
-from tocsin.protocol.messages import Payload
-from tocsin.protocol.values import NotificationType
+from tests.simulation.apps import BACKGROUND, FOREGROUND
+from tests.simulation.faults import StoreFault
+from tests.simulation.machine import TURNS, PlatformMachine
+from tests.simulation.script import ACTORS, APPS, FLAGS, REFUSALS
+from tocsin.protocol.activation import CancellationReason
+
+apps = st.integers(0, len(APPS) - 1)
+which = st.integers(0, 7)
 
 
 class PlatformUnderFaults(PlatformMachine):
@@ -35,66 +24,47 @@ class PlatformUnderFaults(PlatformMachine):
     @initialize(background=st.booleans(), mode=st.sampled_from(["handles", "refuses", "hangs", ""]))
     def there_are_channels(self, background: bool, mode: str) -> None:
         """Most of what can go wrong needs one."""
-        for app in APPS:
-            self.do(self.run.managers[app].create_channel, REMOTE_IDS[0])
+        for app in range(len(APPS)):
+            self.do("request", app, 0)
             if background:
-                self.do(self.register, app, (), True)  # noqa: FBT003
-        for channel in list(self.sim.store._channels) if mode else []:
-            self.do(self.attach, channel, mode)
+                self.do("register", app, 0, True, "completes")  # noqa: FBT003  # acts have plain arguments
+            if mode:
+                self.do("attach", app, mode)
 
-    @rule(app=st.sampled_from(APPS), remote_id=st.sampled_from(REMOTE_IDS))
-    def an_app_requests_a_channel(self, app: str, remote_id: str) -> None:
+    @rule(app=apps, remote_id=st.integers(0, 1))
+    def an_app_requests_a_channel(self, app: int, remote_id: int) -> None:
         """Nobody waits for the result: the service tells."""
-        self.do(self.run.managers[app].create_channel, remote_id)
+        self.do("request", app, remote_id)
 
-    @rule(
-        mode=st.sampled_from(["handles", "handles", "refuses", "raises", "hangs", "takes its time"]),
-        which=st.integers(0, 7),
-        turns=TURNS,
-    )
+    @rule(mode=st.sampled_from(["handles", *FOREGROUND]), which=which, turns=TURNS)
     def a_handler_is_attached(self, mode: str, which: int, turns: int | None) -> None:
         """Instead of the one before, if there is one."""
-        names = list(self.sim.store._channels)
-        if names:
-            self.do(self.attach, names[which % len(names)], mode, turns=turns)
+        self.do("attach", which, mode, turns=turns)
 
     @rule(which=st.integers(0, 1), turns=TURNS)
     def a_handler_is_detached(self, which: int, turns: int | None) -> None:
         """Then its payloads wait, or go to the background."""
-        for channel in list(self.attached)[which : which + 1]:
-            self.do(self.detach, channel, turns=turns)
+        self.do("detach", which, turns=turns)
 
-    @rule(
-        app=st.sampled_from(APPS),
-        conditions=st.sets(st.sampled_from(CONDITIONS)),
-        cancels=st.booleans(),
-        mode=st.sampled_from(["completes", "defers", "leaks", "raises"]),
-    )
-    def background_work_is_registered(
-        self,
-        app: str,
-        conditions: set[SystemConditionType],
-        cancels: bool,
-        mode: str,
-    ) -> None:
+    @rule(app=apps, conditions=st.integers(0, 3), cancels=st.booleans(), mode=st.sampled_from(BACKGROUND))
+    def background_work_is_registered(self, app: int, conditions: int, cancels: bool, mode: str) -> None:
         """Where it is already, it only works otherwise from now on."""
-        self.working[app] = mode
-        self.do(self.register, app, sorted(conditions), cancels)
+        self.do("register", app, conditions, cancels, mode)
 
-    @rule(app=st.sampled_from(APPS), turns=TURNS)
-    def background_work_is_unregistered(self, app: str, turns: int | None) -> None:
+    @rule(app=apps, turns=TURNS)
+    def background_work_is_unregistered(self, app: int, turns: int | None) -> None:
         """What runs is cancelled."""
-        self.do(self.spawn, self.run.managers[app].unregister_all_activators, turns=turns)
+        self.do("unregister", app, turns=turns)
 
     @rule()
     def deferrals_are_completed(self) -> None:
         """In time, or too late."""
-        self.do(self.complete)
+        self.do("complete")
 
     # What the service does
 
     @rule(
-        which=st.integers(0, 7),
+        which=which,
         count=st.integers(1, 5),
         lifetime=st.none() | st.sampled_from([-1.0, 3.0, 40.0]),
         priority=st.integers(1, 4),
@@ -104,83 +74,84 @@ class PlatformUnderFaults(PlatformMachine):
         self, which: int, count: int, lifetime: float | None, priority: int, turns: int | None
     ) -> None:
         """Some of them are sent to channels that are gone."""
-        names = list(self.sim.service.granted)
-        name = names[which % len(names)]
-        expires = None if lifetime is None else EPOCH + self.sim.clock.current_time() + lifetime
-        for _ in range(count):
-            payload = Payload(f"id{len(self.pushed)}", name, NotificationType.RAW, b"ding", expires, priority)
-            self.pushed.append(payload)
-            self.do(self.sim.service.push, payload, turns=turns)
+        self.do("push", which, count, lifetime, priority, turns=turns)
 
     @rule(ago=st.integers(1, 5), turns=TURNS)
     def a_payload_is_pushed_again(self, ago: int, turns: int | None) -> None:
         """The service did not hear that it had arrived."""
-        for payload in self.pushed[-ago:][:1]:
-            self.do(self.sim.service.push, payload, turns=turns)
+        self.do("push_again", ago, turns=turns)
 
     @rule(which=st.integers(0, 2))
     def a_channel_is_revoked(self, which: int) -> None:
         """The service takes it back."""
-        names = list(self.sim.service.channels)
-        self.do(self.sim.service.revoke, 0, names[which : which + 1])
+        self.do("revoke", which)
 
-    @rule(hresult=st.sampled_from([HResult.WNP_E_RECONNECTING, HResult.E_INVALIDARG]))
-    def a_request_will_be_refused(self, hresult: int) -> None:
+    @rule(hresult=st.sampled_from(REFUSALS), retry_after=st.sampled_from([None, 200.0]))
+    def a_request_will_be_refused(self, hresult: str, retry_after: float | None) -> None:
         """For now, or for good."""
-        self.sim.service.refusals.append(hresult)
+        self.do("refuse", hresult, retry_after)
 
     @rule(reachable=st.booleans(), turns=TURNS)
     def the_connection_is_lost(self, reachable: bool, turns: int | None) -> None:
         """And the service is away, or can be reached again."""
-        self.sim.service.reachable = reachable
-        self.do(self.sim.service.cut, turns=turns)
+        self.do("cut", reachable, turns=turns)
+
+    @rule(direction=st.sampled_from(["up", "down"]), chunks=st.integers(1, 4), passes=st.booleans())
+    def the_wire_will_break(self, direction: str, chunks: int, passes: bool) -> None:
+        """With one of the next chunks."""
+        self.do("break_wire", direction, chunks, passes)
 
     @rule()
     def the_service_is_back(self) -> None:
         """The device finds it by itself."""
-        self.sim.service.reachable = True
+        self.do("reach")
 
     # What happens to all
 
     @rule(seconds=st.sampled_from([0.2, 1.0, 4.0, 12.0, 31.0, 36.0, 90.0]))
     def time_passes(self, seconds: float) -> None:
         """From one deadline to the next."""
-        self.do(self.sim.advance, seconds)
+        self.do("pass_time", seconds)
 
     @rule(seconds=st.sampled_from([10.0, 60.0, 3600.0]))
     def the_machine_sleeps(self, seconds: float) -> None:
         """All deadlines of that time come at once."""
-        self.do(self.sim.clock.jump, seconds)
+        self.do("sleep", seconds)
 
-    @rule(app=st.sampled_from(APPS), name=st.sampled_from([each.name for each in FLAGS]), turns=TURNS)
-    def a_condition_flips(self, app: str, name: str, turns: int | None) -> None:
+    @rule(seconds=st.sampled_from([-3600.0, -20.0, 20.0, 3600.0]))
+    def the_clock_is_set(self, seconds: float) -> None:
+        """The wall clock; the loop's goes on."""
+        self.do("set_clock", seconds)
+
+    @rule(flag=st.sampled_from(FLAGS), turns=TURNS)
+    def a_condition_flips(self, flag: str, turns: int | None) -> None:
         """The machine changes."""
-        conditions = self.run.managers[app].conditions
-        for each in self.run.managers.values():
-            each.conditions.host = conditions.host
-        self.do(lambda: conditions.set_host(**{name: not getattr(conditions.host, name)}), turns=turns)
+        self.do("flip", flag, turns=turns)
 
-    @rule(app=st.sampled_from(APPS), settings=st.builds(AppSettings, st.booleans(), st.booleans(), st.booleans()))
-    def the_user_decides(self, app: str, settings: AppSettings) -> None:
+    @rule(app=apps, notifications=st.booleans(), background=st.booleans(), exempt=st.booleans())
+    def the_user_decides(self, app: int, notifications: bool, background: bool, exempt: bool) -> None:
         """What an app may do."""
-        self.do(self.decide, app, settings)
+        self.do("decide", app, notifications, background, exempt)
 
-    @rule(app=st.sampled_from(APPS), reason=st.sampled_from(CancellationReason))
-    def work_is_cancelled(self, app: str, reason: CancellationReason) -> None:
+    @rule(app=apps, reason=st.sampled_from(CancellationReason))
+    def work_is_cancelled(self, app: int, reason: CancellationReason) -> None:
         """As a system does that updates or suspends an app."""
-        self.do(self.run.managers[app].conditions.cancel_work, reason)
+        self.do("cancel_work", app, reason.name)
 
-    @rule(name=st.sampled_from(ACTORS))
-    def an_actor_will_crash(self, name: str) -> None:
-        """With the next message that it takes."""
-        self.run.crashes.add(name)
+    @rule(actor=st.sampled_from(ACTORS), where=st.sampled_from(["receive", "flush"]))
+    def an_actor_will_crash(self, actor: str, where: str) -> None:
+        """With the next message that it takes, or the next batch."""
+        self.do("crash", actor, where)
+
+    @rule(fault=st.sampled_from(StoreFault), calls=st.integers(1, 6))
+    def a_store_call_will_go_wrong(self, fault: StoreFault, calls: int) -> None:
+        """One of the next."""
+        self.do("break_store", fault, calls, 8.0)
 
     @rule(killed=st.booleans())
     def the_platform_is_restarted(self, killed: bool) -> None:
         """In order, or after it was killed in the middle of what it did."""
-        self.do(self.run.kill if killed else checkpoint)
-        self.stop()
-        self.start()
+        self.do("kill" if killed else "restart")
 
 
 TestPlatformUnderFaults = PlatformUnderFaults.TestCase

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
@@ -29,9 +31,13 @@ class ChannelEffects:
         """Keep a channel, then tell the router."""
         self._keep.append(channel)
 
-    def announce_channel(self, channel: StoredChannel) -> None:
-        """Tell the router of a channel that is kept."""
-        self._router.answer(m.ChannelOpened(channel.channel, channel.app))
+    def announce(self, channels: Collection[StoredChannel]) -> None:
+        """Tell the router and the sessions which channels there are: an earlier instance may not have come to it."""
+        for channel in channels:
+            self._router.answer(m.ChannelOpened(channel.channel, channel.app))
+        held = m.ChannelsHeld(tuple(channel.channel for channel in channels))
+        self._router.answer(held)
+        self._sessions.tell_all(held)
 
     def drop_channel(self, name: str) -> None:
         """Forget a channel, then tell the router and all sessions."""
@@ -90,7 +96,7 @@ class ChannelEffects:
         """
         await self._write()
         for channel in self._keep:
-            self.announce_channel(channel)
+            self._router.answer(m.ChannelOpened(channel.channel, channel.app))
         for name in self._drop:
             self._router.answer(m.ChannelLost(name))
             self._sessions.tell_all(m.ChannelLost(name))

@@ -75,8 +75,7 @@ class ChannelRequester(Actor):
     async def start(self) -> None:
         """Read the channels that the device holds, and go on with the requests that wait for their next attempt."""
         self._channels = {channel.channel: channel for channel in await self._store.channels()}
-        for channel in self._channels.values():  # what an earlier instance stored, the router may not have heard
-            self._effects.announce_channel(channel)
+        self._effects.announce(self._channels.values())
         for stored in await self._store.requests():
             request = ChannelRequest(next(self._keys), stored.app, stored.remote_id, [], kept=True)
             request.failures = request.retry_count = stored.failures

@@ -109,6 +109,12 @@ class PayloadRouter(Actor):
         self._lanes.lose_channel(message.channel)
         self._lost.append(message.channel)
 
+    @receives(m.ChannelsHeld)
+    def channels_held(self, message: m.ChannelsHeld, _: bytes) -> None:
+        """Whatever else we knew is gone."""
+        for channel in sorted(self._lanes.channels.keys() - set(message.channels)):
+            self.channel_lost(m.ChannelLost(channel), b"")
+
     @receives(m.SinkOpened)
     def sink_opened(self, message: m.SinkOpened, _: bytes) -> None:
         """Somebody takes the payloads of that channel."""
@@ -127,8 +133,8 @@ class PayloadRouter(Actor):
     @receives(m.Parked)
     def parked(self, message: m.Parked, _: bytes) -> None:
         """A payload waits for the background: its place in the window is free."""
-        self._ledger.park(message.sequence)
-        self._lanes.settle(message.sequence, came_back=False)
+        if self._lanes.settle(message.sequence, came_back=False):  # else it speaks of what an earlier router handed on
+            self._ledger.park(message.sequence)
 
     @receives(m.Settlements)
     def settled(self, message: m.Settlements, _: bytes) -> None:

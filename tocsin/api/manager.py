@@ -62,6 +62,7 @@ class PushNotificationManager:
         self._renewed: list[Callable[[PushNotificationChannel], Any]] = []
         session.on_revoked = self._channel_revoked
         session.on_renewed = self._channel_renewed
+        session.on_held = self._channels_held
 
     @property
     def app(self) -> str:
@@ -180,6 +181,11 @@ class PushNotificationManager:
     def _hold(self, name: str, uri: str, expires: float, remote_id: str) -> PushNotificationChannel:
         self._granted[name] = (uri, remote_id)
         return PushNotificationChannel(self._session, self._app, name, uri, expires)
+
+    def _channels_held(self, channels: frozenset[str]) -> None:
+        """Lose what we hold and the device does not: nobody has told us."""
+        for channel in sorted(self._granted.keys() - channels):
+            self._session.lose_unheard(channel)
 
     def _channel_renewed(self, message: m.ChannelRenewed) -> None:
         if message.app == self._app and message.channel not in self._granted:

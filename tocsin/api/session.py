@@ -69,6 +69,8 @@ class Session:
         """What the app has said of the machine and of the user's settings: a router that begins anew hears it again."""
         self.on_revoked: Callable[[str], None] | None = None
         """Called with the name of a channel that the app has lost without closing it."""
+        self.on_held: Callable[[frozenset[str]], None] | None = None
+        """Called with all channels that the device holds."""
         self.on_renewed: Callable[[m.ChannelRenewed], None] | None = None
         """Called with a channel that came without having been asked for."""
         self._takes: dict[type[m.Message], Callable[[Any], None]] = {
@@ -81,6 +83,7 @@ class Session:
             m.CreateChannelProgress: self.questions.listened,
             m.CreateChannelDone: self.questions.listened,
             m.ChannelLost: self._channel_lost,
+            m.ChannelsHeld: self._channels_held,
             m.ChannelRenewed: self._channel_renewed,
             m.ActorRestarted: self._peer_restarted,
         }
@@ -135,6 +138,10 @@ class Session:
     def is_lost(self, channel: str) -> bool:
         """Whether the channel was closed or revoked."""
         return channel in self._lost
+
+    def lose_unheard(self, channel: str) -> None:
+        """Note that a channel is gone of which we were not told."""
+        self._channel_lost(m.ChannelLost(channel))
 
     def lose(self, channel: str) -> None:
         """Note that a channel was closed or revoked."""
@@ -238,6 +245,10 @@ class Session:
             self.lose(message.channel)
             if self.on_revoked is not None and message.channel not in self._closing:
                 self.on_revoked(message.channel)
+
+    def _channels_held(self, message: m.ChannelsHeld) -> None:
+        if self.on_held is not None:
+            self.on_held(frozenset(message.channels))
 
     def _channel_renewed(self, message: m.ChannelRenewed) -> None:
         if self.on_renewed is not None:

@@ -91,6 +91,14 @@ class ChannelLost(Message):
     channel: str
 
 
+@tagged(46)
+@frozen
+class ChannelsHeld(Message):
+    """These are all channels that the device holds: whoever knows of others has not heard that they are gone."""
+
+    channels: tuple[str, ...]
+
+
 @tagged(38)
 @frozen
 class ChannelOpened(Message):

@@ -1,0 +1,243 @@
+"""What always holds in the world, and what holds when everything has come to its end: a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.record import TICK
+from tocsin.protocol.activation import BUDGET, GRACE, Activators
+from tocsin.protocol.registration import Phase
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+Invariant = Callable[["World"], None]
+
+
+class Violation(AssertionError):
+    """An invariant does not hold; ``invariant`` is its name."""
+
+    def __init__(self, invariant: str, text: str) -> None:
+        super().__init__(invariant, text)
+        self.invariant = invariant
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.text}"
+
+
+def check(world: World, invariants: Iterable[Invariant]) -> None:
+    """Look whether they hold, and count that we looked.
+
+    :raises Violation: one does not.
+    """
+    for invariant in invariants:
+        name = invariant.__name__
+        world.record.checks[name] += 1
+        try:
+            invariant(world)
+        except AssertionError as broken:
+            raise Violation(name, str(broken)) from None
+
+
+def what_was_acknowledged_is_in_exactly_one_place(world: World) -> None:
+    """It is open, or was handled by its app, or is a dead letter with a reason."""
+    store = world.sim.store
+    lost = world.service.acknowledged.keys() - store.accepted
+    assert not lost, f"acknowledged, and not in the store: {sorted(lost)}"
+    places = (store._open.keys(), store.handled, store._dead.keys())
+    assert len(store._ids) == sum(map(len, places)), "a payload is nowhere, or in two places"
+    assert store._ids.keys() == set().union(*places), "a payload is nowhere, or in two places"
+    assert all(letter.reason for letter in store._dead.values()), "a dead letter without a reason"
+
+
+def handled_means_that_a_handler_handled_it(world: World) -> None:
+    """What ended as handled was handled in the foreground, or its background work has ended."""
+    store = world.sim.store
+    wrong = {store._ids[number] for number in store.handled} - world.record.done
+    assert not wrong, f"nobody handled {sorted(wrong)}"
+
+
+def what_dies_of_its_handling_was_seen(world: World) -> None:
+    """No payload dies unhandled, failed or cancelled that no handler was ever given."""
+    _no_offence(world, "what_dies_of_its_handling_was_seen")
+
+
+def an_id_is_accepted_once(world: World) -> None:
+    """However often the service sends it."""
+    _no_offence(world, "an_id_is_accepted_once")
+
+
+def no_attempt_is_seen_twice(world: World) -> None:
+    """In the foreground and in the background, each hand-out of a payload has a larger attempt than the one before."""
+    _no_offence(world, "no_attempt_is_seen_twice")
+
+
+def first_attempts_come_in_order(world: World) -> None:
+    """Those of a channel, in the foreground and in the background, but for what a gate has held back."""
+    _no_offence(world, "first_attempts_come_in_order")
+
+
+def a_latched_payload_waits(world: World) -> None:
+    """What waits for the background is not taken from the inbox again until it comes back from there."""
+    _no_offence(world, "a_latched_payload_waits")
+
+
+def background_work_begins_in_time(world: World) -> None:
+    """Never with a payload that has expired while it waited."""
+    _no_offence(world, "background_work_begins_in_time")
+
+
+def one_at_a_time(world: World) -> None:
+    """One payload of a channel in the foreground, and one of an app in the background."""
+    _no_offence(world, "one_at_a_time")
+
+
+def retries_follow_the_schedule(world: World) -> None:
+    """After 60, 120, 180, 240 and 300 s, with jitter, and never before the service allows it."""
+    _no_offence(world, "retries_follow_the_schedule")
+
+
+def waits_end_in_time(world: World) -> None:
+    """A request is tried again when its wait is over, and a wait that goes on after a restart is no longer than before."""
+    awake = world.record.awake()
+    late = [wait for wait in world.record.waits.values() if awake > wait.began + wait.length + TICK]
+    assert not late, f"still waiting: {late[0]}"
+
+
+def work_ends_in_time(world: World) -> None:
+    """Whatever a handler began, its deferrals included, ends within the budget and the time of grace."""
+    world.record.look()
+    awake = world.record.awake()
+    late = [work for work in world.record.works if awake > work.began + BUDGET + GRACE + TICK]
+    assert not late, f"{awake - late[0].began:.1f} s, and still working: {late[0].call}"
+
+
+def what_an_app_was_told_is_kept(world: World) -> None:
+    """A channel that it got, until it is taken back or expires, and background work that was agreed to."""
+    store = world.sim.store
+    lost = {(app, int(Activators.PROTOCOL_ACTIVATOR)) for app in world.agreed} - store._activators.keys()
+    assert not lost, f"agreed to, and not kept: {lost}"
+    for operation in world.operations:
+        channel = operation._result.channel if operation._result else None
+        if channel is not None and channel.expiration_time.timestamp() > world.record.latest_wall:
+            kept = channel.uri in store._channels or channel.uri not in world.service.channels
+            assert kept, f"granted, and not kept: {channel}"
+
+
+def channels_are_held_by_whom_they_were_granted_to(world: World) -> None:
+    """The device keeps a channel for the app, and the registration, for which the service granted it."""
+    for name, stored in world.sim.store._channels.items():
+        granted = world.service.granted[name]
+        assert (stored.app, stored.remote_id) == granted, f"{name} was granted to {granted}, and is held as {stored}"
+
+
+def actors_fail_only_when_made_to(world: World) -> None:
+    """Whatever happens to the others, an actor fails by a fault of the script or of the store."""
+    _no_offence(world, "actors_fail_only_when_made_to")
+
+
+def mailboxes_are_bounded(world: World) -> None:
+    """None was ever deeper than it may be, those of the apps included."""
+    sessions = [manager._session._mailbox.statistics() for manager in world.life.managers.values()]
+    for mailbox in [*world.life.platform.statistics(), *sessions]:
+        assert mailbox.high_water <= mailbox.capacity, mailbox
+
+
+def every_payload_has_ended(world: World) -> None:
+    """And the service has heard of each that it has sent."""
+    open_ = world.sim.store._open
+    assert not open_, f"{len(open_)} payloads never ended: {list(open_.values())[:3]}"
+    waiting = world.service.waiting
+    assert not waiting, f"{len(waiting)} payloads were never acknowledged: {list(waiting)[:3]}"
+
+
+def every_request_has_ended(world: World) -> None:
+    """And the app that made it has its result."""
+    requests = _inside(world, "channel_requester", "_requests")
+    assert not requests, f"still open: {next(iter(requests.values()))}"
+    assert not world.sim.store._requests, f"still kept: {world.sim.store._requests}"
+    assert all(operation._ended for operation in world.operations), "an app still waits for its channel"
+
+
+def nothing_is_in_flight(world: World) -> None:
+    """No actor, no session and no mailbox holds anything that has not ended."""
+    left = {name: what for name, what in _held(world) if what}
+    assert not left, f"still there: {left}"
+
+
+def books_agree(world: World) -> None:
+    """The store and every actor know the same channels, activators, machine and settings."""
+    store = world.sim.store
+    for actor, known in (("payload_router", "_lanes.channels"), ("channel_requester", "_channels")):
+        assert _inside(world, actor, known).keys() == store._channels.keys(), f"{actor} knows other channels"
+    activators = _inside(world, "activator_registry", "_apps")
+    active = {(app, each) for app, all_ in activators.items() for each in all_ if all_[each].phase is not Phase.ABSENT}
+    assert active == store._activators.keys(), f"the registry knows {active}"
+    gates, background = _inside(world, "payload_router", "_lanes.gates"), _inside(world, "supervisor", "_apps")
+    for app, manager in world.life.managers.items():
+        said = manager.conditions
+        lost = manager._granted.keys() - store._channels.keys()
+        assert all(map(manager._session.is_lost, lost)), f"{app} has not heard that {lost} are gone"
+        assert gates.host == said.host == _inside(world, "supervisor", "_host"), "they see another machine"
+        assert gates.settings[app] == said.settings == background[app].settings, f"other settings of {app}"
+
+
+def _held(world: World) -> Iterator[tuple[str, Any]]:
+    yield "on its way in lanes", _inside(world, "payload_router", "_lanes._in_flight")
+    yield "tracked", _inside(world, "supervisor", "_tracked")
+    yield "in line", _inside(world, "supervisor", "_lines")
+    for app, background in _inside(world, "supervisor", "_apps").items():
+        yield f"running for {app}", background.running
+        yield f"queued for {app}", background.queue
+    yield "being closed", _inside(world, "channel_requester", "_closing")
+    yield "waiting for its retry", _inside(world, "retry_scheduler", "_waiting")
+    yield "working", world.record.works
+    for mailbox in world.life.platform.statistics():
+        yield mailbox.name, mailbox.depth
+    for app, manager in world.life.managers.items():
+        yield f"asked by {app}", manager._session.questions._asked
+        for receiver in manager._session._all_receivers():
+            yield f"{receiver.name} of {app}", [*receiver._waiting, *([receiver._running] if receiver._running else [])]
+
+
+def _inside(world: World, actor: str, attribute: str) -> Any:
+    return attrgetter(attribute)(world.life.actors[actor])
+
+
+def _no_offence(world: World, invariant: str) -> None:
+    offences = world.record.offences[invariant]
+    assert not offences, offences[0]
+
+
+TIMED: tuple[Invariant, ...] = (work_ends_in_time, waits_end_in_time)
+"""What must hold whenever time has passed."""
+
+ALWAYS: tuple[Invariant, ...] = (
+    what_was_acknowledged_is_in_exactly_one_place,
+    handled_means_that_a_handler_handled_it,
+    what_dies_of_its_handling_was_seen,
+    an_id_is_accepted_once,
+    no_attempt_is_seen_twice,
+    first_attempts_come_in_order,
+    a_latched_payload_waits,
+    background_work_begins_in_time,
+    one_at_a_time,
+    retries_follow_the_schedule,
+    what_an_app_was_told_is_kept,
+    channels_are_held_by_whom_they_were_granted_to,
+    actors_fail_only_when_made_to,
+    mailboxes_are_bounded,
+    *TIMED,
+)
+"""What must hold after every act."""
+
+AT_THE_END: tuple[Invariant, ...] = (
+    every_payload_has_ended,
+    every_request_has_ended,
+    nothing_is_in_flight,
+    books_agree,
+)
+"""What must hold when no fault is left and time has passed."""

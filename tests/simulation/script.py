@@ -1,0 +1,158 @@
+"""A script: the acts of one run as data, drawn from a seed, printed and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Any
+
+from attrs import field, fields, frozen
+
+from tests.simulation.apps import BACKGROUND, FOREGROUND
+from tests.simulation.faults import StoreFault
+from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.conditions import HostState
+
+APPS = ("contoso.mail", "contoso.news")
+ACTORS = ("payload_router", "supervisor", "activator_registry", "channel_requester", "retry_scheduler")
+FLAGS = tuple(sorted(each.name for each in fields(HostState)))
+OFTEN = ("energy_saver", "energy_saver", "user_present", "free_network_available")
+"""The flags on which more depends than on the others."""
+REFUSALS = ("WNP_E_RECONNECTING", "ERROR_TIMEOUT", "E_INVALIDARG")
+"""Two that may pass, and one that is critical."""
+
+LIFETIMES = (None, None, None, None, -1.0, 3.0, 40.0, 4000.0)
+"""Seconds that payloads live."""
+
+LENGTH = (40, 80)
+"""How many acts a script has."""
+
+OFF = 0.25
+"""How probably a script goes without a kind of act."""
+
+
+def _frozen(arguments: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(arguments)
+
+
+@frozen
+class Act:
+    """One thing that happens; then the next does after so many turns of the scheduler, or when nothing can go on."""
+
+    name: str
+    arguments: tuple[Any, ...] = field(default=(), converter=_frozen)
+    turns: int | None = None
+
+    def __str__(self) -> str:
+        return json.dumps([self.name, list(self.arguments), self.turns])
+
+
+@frozen
+class Script:
+    """The acts of a run; ``seed`` decides the order in which tasks go on."""
+
+    seed: int
+    acts: tuple[Act, ...] = field(converter=_frozen)
+
+    def __str__(self) -> str:
+        return "\n".join([json.dumps({"seed": self.seed}), *map(str, self.acts)])
+
+
+def parse(text: str) -> Script:
+    """Read a script as it is printed: a line with the seed, then one act a line.
+
+    :raises ValueError: it is none.
+    """
+    first, *rest = (json.loads(line) for line in text.splitlines() if line.strip())
+    return Script(first["seed"], [Act(name, arguments, turns) for name, arguments, turns in rest])
+
+
+@frozen
+class Kind:
+    """How often an act happens, as a weight, and how its arguments are drawn."""
+
+    weight: int
+    draw: Callable[[Random], Sequence[Any]]
+
+
+def _which(random: Random) -> int:
+    return random.randrange(8)
+
+
+def _app(random: Random) -> int:
+    return random.randrange(len(APPS))
+
+
+def _count(random: Random) -> int:
+    return random.randint(20, 100) if random.random() < 0.06 else random.randint(1, 5)
+
+
+def _nothing(_: Random) -> Sequence[Any]:
+    return ()
+
+
+KINDS: dict[str, Kind] = {
+    # Apps
+    "request": Kind(4, lambda r: (_app(r), r.randrange(2))),
+    "withdraw": Kind(1, lambda r: (_which(r),)),
+    "close": Kind(1, lambda r: (_app(r),)),
+    "attach": Kind(8, lambda r: (_which(r), r.choice(("handles", *FOREGROUND)))),
+    "detach": Kind(3, lambda r: (_which(r),)),
+    "register": Kind(5, lambda r: (_app(r), r.randrange(4), r.random() < 0.5, r.choice(BACKGROUND))),
+    "unregister": Kind(2, lambda r: (_app(r),)),
+    "complete": Kind(3, _nothing),
+    # The service
+    "push": Kind(16, lambda r: (_which(r), _count(r), r.choice(LIFETIMES), r.randint(1, 4))),
+    "push_again": Kind(3, lambda r: (r.randint(1, 5),)),
+    "revoke": Kind(1, lambda r: (r.randrange(3),)),
+    "refuse": Kind(3, lambda r: (r.choice(REFUSALS), r.choice((None, None, 5.0, 200.0)))),
+    "cut": Kind(3, lambda r: (r.random() < 0.7,)),
+    "reach": Kind(2, _nothing),
+    "answer_after": Kind(2, lambda r: (r.choice((0.0, 0.0, 0.3, 2.0, 11.0)),)),
+    "grant_for": Kind(1, lambda r: (r.choice((30.0, 1.5, 0.01)),)),
+    "break_wire": Kind(3, lambda r: (r.choice(("up", "down")), r.randint(1, 6), r.random() < 0.5)),
+    # The machine and its user
+    "pass_time": Kind(10, lambda r: (r.choice((0.2, 1.0, 4.0, 12.0, 31.0, 36.0, 90.0, 310.0)),)),
+    "sleep": Kind(2, lambda r: (r.choice((10.0, 60.0, 3600.0, 90_000.0)),)),
+    "set_clock": Kind(2, lambda r: (r.choice((-86_400.0, -3600.0, -20.0, 20.0, 3600.0, 86_400.0)),)),
+    "flip": Kind(5, lambda r: (r.choice((*FLAGS, *OFTEN)),)),
+    "decide": Kind(3, lambda r: (_app(r), r.random() < 0.7, r.random() < 0.7, r.random() < 0.5)),
+    "cancel_work": Kind(2, lambda r: (_app(r), r.choice(list(CancellationReason)).name)),
+    # Failures
+    "crash": Kind(4, lambda r: (r.choice(ACTORS), r.choice(("receive", "receive", "flush")))),
+    "break_store": Kind(5, lambda r: (r.choice(list(StoreFault)).value, r.randint(1, 12), r.choice((0.5, 8.0, 25.0)))),
+    "restart": Kind(2, _nothing),
+    "kill": Kind(2, _nothing),
+}
+"""All that can happen, by the name of the method of ``World`` that makes it happen."""
+
+ALWAYS = {"request", "attach", "push", "pass_time"}
+"""Without these, there is nothing to see."""
+
+AT_REST = {"pass_time", "sleep", "set_clock", "restart", "kill"}
+"""After these, things are left to come to rest."""
+
+
+def draw(seed: int) -> Script:
+    """Draw the script of a seed: first the apps set up, then anything, each kind as often as this seed likes it."""
+    random = Random(seed)  # noqa: S311  # no secret: the same numbers each time are the point
+    liked = {
+        name: kind.weight * random.choice((1, 1, 3))
+        for name, kind in KINDS.items()
+        if name in ALWAYS or random.random() > OFF
+    }
+    names = list(_first(random))
+    names += random.choices(list(liked), list(liked.values()), k=random.randint(*LENGTH) - len(names))
+    return Script(seed, [_act(random, name) for name in names])
+
+
+def _first(random: Random) -> Iterable[str]:
+    yield from ["request"] * random.randint(1, 3)
+    yield from ["register"] * random.randint(0, 2)
+    yield from ["attach"] * random.randint(0, 2)
+
+
+def _act(random: Random, name: str) -> Act:
+    hurried = name not in AT_REST and random.random() < 0.4
+    return Act(name, KINDS[name].draw(random), random.randrange(13) if hurried else None)

@@ -1,0 +1,59 @@
+"""The store of the world: it remembers what became of each payload."""
+
+from __future__ import annotations
+
+from tests.simulation.record import Record
+from tocsin.persistence.memory import MemoryStore
+from tocsin.persistence.store import Changes, Inbox, StoredPayload
+from tocsin.protocol.values import DropReason
+
+UNSEEN = frozenset(
+    {
+        DropReason.CLOUD_DISABLED,
+        DropReason.NOTIFICATIONS_DISABLED,
+        DropReason.EXPIRED,
+        DropReason.UNKNOWN_CHANNEL,
+        DropReason.QUEUE_FULL,
+        DropReason.BACKGROUND_DENIED,
+    }
+)
+"""Of these a payload may die that no handler has been given."""
+
+
+class WatchedStore(MemoryStore):
+    """Sees what is accepted twice, what is taken while it waits, and what dies unseen."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self.record = record
+        self.accepted: set[str] = set()
+        self.handled: set[int] = set()
+
+    async def inbox(self) -> Inbox:
+        """Look at the inbox; the channels in an order that does not depend on the process."""
+        found = await super().inbox()
+        return Inbox(found.last_sequence, found.recent_ids, tuple(sorted(found.open_channels)))
+
+    async def commit(self, changes: Changes) -> None:
+        """Commit, and take notes."""
+        before = self._open.keys() | {payload.sequence for payload in changes.accepted}
+        await super().commit(changes)
+        for payload in changes.accepted:
+            self.record.accepted[payload.sequence] = payload.channel, payload.expires
+            if payload.id in self.accepted:
+                self.record.offend("an_id_is_accepted_once", f"{payload.id} was accepted twice")
+            self.accepted.add(payload.id)
+        for dead in changes.dead:
+            id_ = self._ids[dead.sequence]
+            if dead.sequence in before and dead.reason not in UNSEEN and id_ not in self.record.seen:
+                self.record.offend("what_dies_of_its_handling_was_seen", f"{id_} died of {dead.reason}")
+        self.handled.update(before & set(changes.handled) - self._dead.keys())
+        self.record.held.update(changes.held)
+
+    async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+        """Take, and take notes."""
+        page = await super().take(channel, after, limit)
+        for payload in page:
+            if payload.sequence in self.record.latched:
+                self.record.offend("a_latched_payload_waits", f"{payload.id} was taken while it waits")
+        return page

@@ -1,0 +1,164 @@
+"""The seeded world: it holds what the platform promises, repeats itself exactly, and makes a violation short."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from anyio.lowlevel import checkpoint
+
+from tests.simulation import world as world_module
+from tests.simulation.__main__ import main
+from tests.simulation.faults import StoreFault
+from tests.simulation.invariants import ALWAYS, AT_THE_END
+from tests.simulation.many import run_seeds
+from tests.simulation.report import Summary
+from tests.simulation.script import KINDS, Act, Script, draw, parse
+from tests.simulation.seeds import run
+from tests.simulation.shrink import shrink
+from tests.simulation.world import World
+from tocsin.actors.ledger import Ledger
+from tocsin.actors.payload_router import PayloadRouter
+from tocsin.protocol.messages import Acknowledge
+from tocsin.protocol.values import DropReason
+
+SEEDS = range(60)
+"""As many as a test run can afford; ``python -m tests.simulation --seeds 0:200`` looks at more."""
+
+REPEATED = 8
+"""How many of them are run again in other processes."""
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    """Run the seeds."""
+    return run_seeds(SEEDS)
+
+
+def test_no_seed_breaks_an_invariant(summary: Summary) -> None:
+    """``python -m tests.simulation --seed N`` says what happened in one that does, and makes its script short."""
+    assert summary.violations == {}
+
+
+def test_everything_happens_in_a_few_seeds(summary: Summary) -> None:
+    """All kinds of acts and faults, and every invariant is looked at."""
+    acts = {act.name for seed in SEEDS for act in draw(seed).acts}
+    assert acts == KINDS.keys()
+    assert {f"store {fault}" for fault in StoreFault} <= summary.faults.keys()
+    assert {"crash in receive", "crash in flush", "kill", "restart", "sleep", "clock set"} <= summary.faults.keys()
+    assert {each.__name__ for each in (*ALWAYS, *AT_THE_END)} == summary.checks.keys()
+    assert all(summary.counts[f"dead: {reason}"] for reason in (DropReason.EXPIRED, DropReason.EXECUTION_TIME_EXCEEDED))
+    assert summary.counts["acknowledged"] > 1000
+    assert summary.counts["handled"] > 500
+
+
+def test_a_seed_does_the_same_whatever_the_process_hashes(summary: Summary) -> None:
+    """Two processes with other hash seeds see what this one has seen, to the byte."""
+    command = [sys.executable, "-m", "tests.simulation", "--seeds", f"0:{REPEATED}", "--json"]
+    ours = Summary(digests={seed: summary.digests[seed] for seed in range(REPEATED)}).digest()
+    others = [
+        subprocess.Popen(command, env={**os.environ, "PYTHONHASHSEED": hash_seed}, stdout=subprocess.PIPE)  # noqa: S603
+        for hash_seed in ("1", "2")
+    ]
+    for other in others:
+        printed, _ = other.communicate()
+        assert json.loads(printed)["digest"] == ours
+
+
+def test_a_printed_script_can_be_read_again() -> None:
+    """What is printed is what happened."""
+    script = draw(3)
+    assert parse(str(script)) == script
+    assert run(parse(str(script))).digest == run(script).digest
+
+
+# A violation
+
+
+def never_killed_twice(world: World) -> None:
+    """Stands in for a promise that does not hold."""
+    assert world.record.faults["kill"] < 2, "killed twice"
+
+
+TWICE = Script(5, [*draw(5).acts[:20], Act("kill"), *draw(6).acts[:20], Act("kill"), *draw(7).acts[:20]])
+SHORT = Script(5, [Act("kill"), Act("kill")])
+
+
+def test_a_violation_is_made_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left but the acts without which the invariant holds."""
+    monkeypatch.setattr(world_module, "ALWAYS", (*ALWAYS, never_killed_twice))
+    outcome = run(TWICE)
+    assert outcome.violation is not None
+    assert outcome.violation.invariant == "never_killed_twice"
+    assert shrink(outcome).script == SHORT
+
+
+def test_the_command_prints_the_short_script_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It can be pasted into a file and replayed."""
+    monkeypatch.setattr(world_module, "ALWAYS", (*ALWAYS, never_killed_twice))
+    (tmp_path / "script").write_text(str(TWICE), encoding="utf-8")
+    assert main(["--replay", str(tmp_path / "script")]) == 1
+    printed = capsys.readouterr().out
+    assert "never_killed_twice: killed twice" in printed
+    assert printed.endswith(f"\n{SHORT}\n\n")
+    (tmp_path / "short").write_text(str(SHORT), encoding="utf-8")
+    monkeypatch.undo()
+    assert main(["--replay", str(tmp_path / "short")]) == 0
+
+
+def test_a_run_that_goes_in_circles_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a violation too."""
+
+    async def spin(_: World) -> None:
+        while True:
+            await checkpoint()
+
+    monkeypatch.setattr(World, "calm", spin)
+    violation = run(Script(0, [])).violation
+    assert violation is not None
+    assert violation.invariant == "comes_to_rest"
+
+
+# Teeth: bugs that are planted are found
+
+
+def found(*acts: Act) -> str:
+    """Return the invariant that these acts find broken."""
+    violation = run(Script(0, acts)).violation
+    return violation.invariant if violation else ""
+
+
+def test_an_acknowledgement_before_the_commit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a commit that fails."""
+    acts = Act("request", [0, 0]), Act("break_store", ["fail_before", 1, 0.0]), Act("push", [0, 1, None, 3])
+    assert found(*acts) == ""
+    flush = PayloadRouter.flush
+
+    async def acknowledge_first(self: PayloadRouter) -> None:
+        acknowledged, self._acknowledged = self._acknowledged, []
+        if acknowledged:
+            self._connection.answer(Acknowledge(tuple(acknowledged)))
+        await flush(self)
+
+    monkeypatch.setattr(PayloadRouter, "flush", acknowledge_first)
+    assert found(*acts) == "what_was_acknowledged_is_in_exactly_one_place"
+
+
+def test_a_latch_that_is_not_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The payload is handed out while it waits."""
+    acts = (
+        Act("request", [0, 0]),
+        Act("register", [0, 1, False, "completes"]),
+        Act("flip", ["user_present"]),
+        Act("push", [0, 1, None, 3]),
+        Act("flip", ["quiet_hours"]),
+    )
+    assert found(*acts) == ""
+    monkeypatch.setattr(Ledger, "park", lambda _self, _sequence: None)
+    assert found(*acts) == "a_latched_payload_waits"
