@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -178,6 +179,7 @@ class InboxAndLane(RuleBasedStateMachine):
 
 
 TestInboxAndLane = InboxAndLane.TestCase
+TestInboxAndLane.settings = settings(max_examples=settings().max_examples // 3)  # its windows are long
 
 
 def open_lane(stored: int = 0) -> Lane:
