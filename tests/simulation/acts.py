@@ -40,6 +40,8 @@ class Acts:
         self.attached: dict[str, int] = {}
         self.operations: list[CreateChannelOperation] = []
         self.pushed: list[Payload] = []
+        self.asked: dict[str, PushNotificationActivationInfo | None] = {}
+        """What each app has asked for last: background work, or none."""
         self.agreed: set[str] = set()
         """The apps whose background work the platform has agreed to, and that have not unregistered it since."""
 
@@ -90,8 +92,7 @@ class Acts:
 
     def unregister(self, app: int) -> None:
         """Background work is unregistered; what runs is cancelled."""
-        self.agreed.discard(APPS[app])
-        self._spawn(self._manager(app).unregister_all_activators)
+        self._spawn(self._unregister, APPS[app])
 
     def complete(self) -> None:
         """Deferrals are completed, in time or too late."""
@@ -225,8 +226,15 @@ class Acts:
         self.life.tasks.start_soon(attempt)
 
     async def _register(self, app: str, info: PushNotificationActivationInfo) -> None:
+        self.asked[app] = info
         await self.life.managers[app].register_activator(info, self.handlers.background(app))
-        self.agreed.add(app)
+        if self.asked[app] is info:  # else it has been unregistered while the answer was on its way
+            self.agreed.add(app)
+
+    async def _unregister(self, app: str) -> None:
+        self.asked[app] = None
+        self.agreed.discard(app)
+        await self.life.managers[app].unregister_all_activators()
 
     def put_handler(self, channel: str, mode: str) -> None:
         """Attach a handler to a channel, instead of the one before."""

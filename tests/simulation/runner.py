@@ -253,7 +253,8 @@ def _watch(runner: ActorRunner, life: Life, record: Record) -> None:
 
         def receive_watched(message: Message, frame: bytes) -> None:
             with watched("receive"):
-                record.received(actor, message)
+                if not life.killed:  # what a dead process still does, nobody sees
+                    record.received(actor, message)
                 receive(message, frame)
 
         async def flush_watched() -> None:

@@ -83,6 +83,8 @@ class World(Acts):
             settings = AppSettings()
             await self.decide(app, settings.notifications, settings.background, settings.exempt_from_energy_saver)
             self.register(app, 0, False, "completes")  # noqa: FBT003  # acts have plain arguments
+        for channel in list(self.attached):  # also from those that are gone
+            self._detach(channel)
         for channel in list(self.sim.store._channels):
             self.put_handler(channel, "handles")
 
