@@ -17,13 +17,16 @@ from tocsin.protocol.conditions import HostState
 APPS = ("contoso.mail", "contoso.news")
 ACTORS = ("payload_router", "supervisor", "activator_registry", "channel_requester", "retry_scheduler")
 FLAGS = tuple(sorted(each.name for each in fields(HostState)))
-OFTEN = ("energy_saver", "energy_saver", "user_present", "free_network_available")
+OFTEN = ("energy_saver",) * 6 + ("user_present", "free_network_available")
 """The flags on which more depends than on the others."""
 REFUSALS = ("WNP_E_RECONNECTING", "ERROR_TIMEOUT", "E_INVALIDARG")
 """Two that may pass, and one that is critical."""
 
 LIFETIMES = (None, None, None, None, -1.0, 3.0, 40.0, 4000.0)
 """Seconds that payloads live."""
+
+PRIORITIES = (1, 2, 3, 4, 4)
+"""The last is held back by energy saver even where the app is exempt."""
 
 LENGTH = (40, 80)
 """How many acts a script has."""
@@ -103,7 +106,7 @@ KINDS: dict[str, Kind] = {
     "unregister": Kind(2, lambda r: (_app(r),)),
     "complete": Kind(3, _nothing),
     # The service
-    "push": Kind(16, lambda r: (_which(r), _count(r), r.choice(LIFETIMES), r.randint(1, 4))),
+    "push": Kind(16, lambda r: (_which(r), _count(r), r.choice(LIFETIMES), r.choice(PRIORITIES))),
     "push_again": Kind(3, lambda r: (r.randint(1, 5),)),
     "revoke": Kind(1, lambda r: (r.randrange(3),)),
     "refuse": Kind(3, lambda r: (r.choice(REFUSALS), r.choice((None, None, 5.0, 200.0)))),
@@ -117,7 +120,7 @@ KINDS: dict[str, Kind] = {
     "sleep": Kind(2, lambda r: (r.choice((10.0, 60.0, 3600.0, 90_000.0)),)),
     "set_clock": Kind(2, lambda r: (r.choice((-86_400.0, -3600.0, -20.0, 20.0, 3600.0, 86_400.0)),)),
     "flip": Kind(5, lambda r: (r.choice((*FLAGS, *OFTEN)),)),
-    "decide": Kind(3, lambda r: (_app(r), r.random() < 0.7, r.random() < 0.7, r.random() < 0.5)),
+    "decide": Kind(3, lambda r: (_app(r), r.random() < 0.8, r.random() < 0.7, r.random() < 0.7)),
     "cancel_work": Kind(2, lambda r: (_app(r), r.choice(list(CancellationReason)).name)),
     # Failures
     "crash": Kind(4, lambda r: (r.choice(ACTORS), r.choice(("receive", "receive", "flush")))),
