@@ -94,11 +94,13 @@ class Harness:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Harness]:
-    """Run a supervisor."""
+    """Run a supervisor whose router has begun with it."""
     harness = Harness()
     with harness.mailbox, harness.router, harness.registry:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(harness.runner.run)
+            harness.tell(m.Fence())
+            assert await harness.down() == m.Fence()
             yield harness
             assert harness.runner.restarts == 0
             tasks.cancel_scope.cancel()

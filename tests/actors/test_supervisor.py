@@ -8,7 +8,7 @@ import anyio
 import pytest
 import trio.testing
 
-from tests.actors.supervising import delivery, running
+from tests.actors.supervising import Harness, delivery, running
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.codec import encode
@@ -136,3 +136,40 @@ async def test_a_hundred_thousand_budgets_cost_one_alarm() -> None:
             assert isinstance(message, m.CancelDelivery)
             if sequence == count - 1:
                 break
+
+
+class TestFence:
+    """What was handed on before a router, a supervisor or a registry began anew."""
+
+    async def test_what_comes_before_the_router_has_begun_with_it_is_passed_over(self) -> None:
+        """It was meant for an earlier supervisor, and is handed on again behind the fence."""
+        harness = Harness()
+        with harness.mailbox, harness.router, harness.registry:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(harness.runner.run)
+                harness.tell(delivery(1), m.Fence(), delivery(2))
+                assert [await harness.down(), await harness.down()] == [m.Fence(), delivery(2)]
+                tasks.cancel_scope.cancel()
+
+    async def test_a_router_that_begins_anew_takes_everything_back(self) -> None:
+        """No deadline of before is left, and an outcome of before ends nothing."""
+        async with running() as h:
+            h.tell(delivery(1), m.Fence(), m.Returned(1, Outcome.NOT_HANDLED, "", 1), delivery(2))
+            assert [await h.down() for _ in range(3)] == [delivery(1), m.Fence(), delivery(2)]
+            assert await h.down() == m.CancelDelivery(2, CancellationReason.EXECUTION_TIME_EXCEEDED)
+
+    async def test_a_registry_that_begins_anew_stands_behind_a_fence(self) -> None:
+        """What it may have lost goes back to the inbox, and sessions give up what they have of it."""
+        async with running() as h:
+            h.tell(delivery(1))
+            await h.down()
+            h.tell(m.ActorRestarted("activator_registry"))
+            assert await h.down() == m.Fence()
+            assert await h.settled() == (1, Outcome.RETURNED, None, "")
+
+    async def test_a_later_attempt_is_cut_off_when_an_earlier_one_was_handled(self) -> None:
+        """It is settled, so nobody would watch what still runs."""
+        async with running() as h:
+            h.tell(delivery(1), m.Returned(1, Outcome.HANDLED, "", 0))
+            assert [await h.down(), await h.down()] == [delivery(1), m.AbortDelivery(1)]
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")

@@ -146,6 +146,11 @@ class ActivatorRegistry(Actor):
         """Tell the sessions: the one that has the payload knows it."""
         self._down.append(lambda: self._sessions.tell_all(message))
 
+    @receives(m.Fence)
+    def fence(self, _message: m.Fence, frame: bytes) -> None:
+        """Tell the sessions, in order with the payloads."""
+        self._down += [(name, frame) for name in self._sessions.names()]
+
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
         """A router that begins anew does not know which lanes are open; a supervisor may have lost what it was told."""

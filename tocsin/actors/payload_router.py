@@ -53,7 +53,7 @@ class PayloadRouter(Actor):
         self._ledger = Ledger(store)
         self._acknowledged: list[str] = []
         self._batches: defaultdict[str, list[tuple[object, ...]]] = defaultdict(list)
-        self._forward: list[bytes] = []
+        self._forward: list[bytes] = [encode(m.Fence())]
 
     async def start(self) -> None:
         """Find what was accepted and not ended; payloads of channels that are gone die now."""
@@ -135,6 +135,8 @@ class PayloadRouter(Actor):
         """A payload waits for the background: its place in the window is free."""
         if self._lanes.settle(message.sequence, came_back=False):  # else it speaks of what an earlier router handed on
             self._ledger.park(message.sequence)
+            if message.channel not in self._lanes.channels:  # lost while it was on its way
+                self._lost.append(message.channel)
 
     @receives(m.Settlements)
     def settled(self, message: m.Settlements, _: bytes) -> None:
@@ -180,7 +182,9 @@ class PayloadRouter(Actor):
         if message.actor == "supervisor":
             self._release_parked = True
             self._lost += self._lanes.all_came_back()
+            self._lanes.forget_takers()
             gates = self._lanes.gates
+            self._pass_on(encode(m.Fence()))
             self._pass_on(encode(m.HostChanged(*astuple(gates.host))))
             for app, settings in gates.settings.items():
                 self._pass_on(encode(m.AppSettingsChanged(app, *astuple(settings))))

@@ -25,6 +25,10 @@ class Sessions:
         """Return the mailbox of a session, or None when it has gone."""
         return self._mailboxes.get(name)
 
+    def names(self) -> list[str]:
+        """Return the names of all sessions."""
+        return list(self._mailboxes)
+
     def answer(self, name: str, message: Message) -> None:
         """Answer a session; an answer to one that has gone is counted."""
         mailbox = self._mailboxes.get(name)

@@ -46,6 +46,8 @@ class Supervisor(Actor):
         self._router = router
         self._registry = registry
         self._host = HostState()
+        self._open = False
+        """Whether the router has begun anew with this supervisor; what comes before is handed on again."""
         self._tracked: dict[int, Tracked] = {}
         self._lines = Lines()
         self._apps: dict[str, Background] = {}
@@ -68,6 +70,8 @@ class Supervisor(Actor):
     @receives(m.Deliveries)
     def deliver(self, message: m.Deliveries, frame: bytes) -> None:
         """Let payloads go to the app's foreground; the budget of each begins when it is the first in line."""
+        if not self._open:
+            return
         app, channel = message.app, message.channel
         for row in message.rows:
             if row[0] in self._tracked:  # handed on again while an earlier attempt is still here
@@ -139,6 +143,8 @@ class Supervisor(Actor):
                 if not handled and outcome == Outcome.HANDLER_FAILED and tracked.reason is None:
                     tracked.reason = DropReason.HANDLER_FAILED
                 activatable = not handled and self._activatable(tracked.app)  # what was handled goes nowhere else
+                if handled and attempt != tracked.attempt:  # a later attempt may be with the app
+                    self._down.append(encode(m.AbortDelivery(sequence)))
                 event = returned(tracked.phase, outcome, activatable=activatable)
                 if event is not None:
                     self._step(tracked, event)
@@ -177,18 +183,24 @@ class Supervisor(Actor):
 
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
-        """A router that begins anew hands its payloads on again; a registry may have lost what it was given."""
-        if message.actor == self._router.name:
-            for tracked in self._tracked.values():
-                tracked.deadline = 0.0
-            self._tracked.clear()
-            self._lines.clear()
-            for background in self._apps.values():
-                background.running = None
-                background.queue.clear()
-        elif message.actor == "activator_registry":
+        """A registry that begins anew may have lost what it was given."""
+        if message.actor == "activator_registry":
+            self._down.append(encode(m.Fence()))
             for tracked in [tracked for tracked in self._tracked.values() if tracked.phase is not Phase.QUEUED]:
                 self._step(tracked, Event.GIVEN_BACK)
+
+    @receives(m.Fence)
+    def fence(self, _message: m.Fence, frame: bytes) -> None:
+        """The router begins anew with what it hands on."""
+        for tracked in self._tracked.values():
+            tracked.deadline = 0.0
+        self._tracked.clear()
+        self._lines.clear()
+        for background in self._apps.values():
+            background.running = None
+            background.queue.clear()
+        self._open = True
+        self._down.append(frame)
 
     async def flush(self) -> None:
         """Outcomes go up before payloads go down: room is made before it is taken."""

@@ -86,6 +86,7 @@ class Session:
             m.ChannelsHeld: self._channels_held,
             m.ChannelRenewed: self._channel_renewed,
             m.ActorRestarted: self._peer_restarted,
+            m.Fence: self._fence,
         }
 
     def start(self, tasks: TaskGroup) -> None:
@@ -258,11 +259,12 @@ class Session:
         self.tell_outcomes()
         await self.port.post(question)
 
+    def _fence(self, _message: m.Fence) -> None:
+        for receiver in self._all_receivers():
+            receiver.begin_anew()
+
     def _peer_restarted(self, message: m.ActorRestarted) -> None:
         """Tell an actor again what it has forgotten; what was on its way through it is being handed on again."""
-        if message.actor in {"payload_router", "supervisor", "activator_registry"}:
-            for receiver in self._all_receivers():
-                receiver.begin_anew()
         match message.actor:
             case "activator_registry":
                 for channel, receiver in self._receivers.items():

@@ -73,7 +73,11 @@ class MemoryStore:
         """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""
         await checkpoint()
         newest = tuple(self._ids[number] for number in sorted(self._ids)[-REMEMBERED:])
-        return Inbox(max((0, *self._ids, *self._dead)), newest, tuple({each.channel for each in self._open.values()}))
+        return Inbox(
+            max((0, *self._ids, *self._dead)),
+            newest,
+            tuple(dict.fromkeys(each.channel for each in self._open.values())),
+        )
 
     async def requests(self) -> list[StoredRequest]:
         """Return the channel requests that wait for their next attempt."""

@@ -69,7 +69,7 @@ from tocsin.protocol.messages.device import (
     Welcome,
 )
 from tocsin.protocol.messages.host import AppSettingsChanged, CancelWork, HostChanged
-from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Quiesce
+from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce
 
 __all__ = [
     "MESSAGES",
@@ -105,6 +105,7 @@ __all__ = [
     "DetachSink",
     "Done",
     "Failed",
+    "Fence",
     "ForgetRetry",
     "Hello",
     "HostChanged",

@@ -21,6 +21,15 @@ class AlarmRang(Message):
     """A moment that an actor had set its alarm for has come."""
 
 
+@tagged(26)
+@frozen
+class Fence(Message):
+    """What was handed on before this is void: whoever has it gives it up, for it comes again.
+
+    It goes the way of the payloads, and not as an answer, so that it stands between those of before and those that follow.
+    """
+
+
 @tagged(24)
 @frozen
 class Quiesce(Message):
