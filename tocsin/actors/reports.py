@@ -5,9 +5,7 @@ from __future__ import annotations
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import encode
-
-BATCH = 1024
-"""Outcomes that one message carries at most."""
+from tocsin.protocol.values import MAX_OUTCOMES
 
 
 class Reports:
@@ -32,7 +30,7 @@ class Reports:
 
     def _gather(self) -> None:
         """Make frames of the outcomes so far."""
-        for start in range(0, len(self.settled), BATCH):
-            rows = tuple(self.settled[start : start + BATCH])
+        for start in range(0, len(self.settled), MAX_OUTCOMES):
+            rows = tuple(self.settled[start : start + MAX_OUTCOMES])
             self._frames.append(encode(m.Settlements(rows)))  # type: ignore[arg-type]  # plain rows
         self.settled.clear()

@@ -17,14 +17,11 @@ from tocsin.api.receiver import PushHandler, Receiver, Report
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import decode_own
-from tocsin.protocol.values import Outcome
+from tocsin.protocol.values import MAX_OUTCOMES, Outcome
 from tocsin.tasks import task_group
 
 CLOSE_GRACE = 0.5
 """Seconds that a handler has to finish when its app closes the session; then it is cancelled."""
-
-BATCH = 1024
-"""Outcomes that one message carries at most."""
 
 
 class Port(Protocol):
@@ -162,8 +159,8 @@ class Session:
     def tell_outcomes(self) -> None:
         """Tell the platform of all outcomes so far."""
         outcomes, self._outcomes = self._outcomes, []
-        for start in range(0, len(outcomes), BATCH):
-            rows = tuple(outcomes[start : start + BATCH])
+        for start in range(0, len(outcomes), MAX_OUTCOMES):
+            rows = tuple(outcomes[start : start + MAX_OUTCOMES])
             self.port.answer(m.Outcomes(rows))  # type: ignore[arg-type]  # plain rows
 
     async def _run(self) -> None:

@@ -10,6 +10,9 @@ PROTOCOL_VERSION = 1
 MAX_PAYLOAD = 5_000
 """Bytes of a notification's body at most; WNS answers 413 above it."""
 
+MAX_OUTCOMES = 1024
+"""Outcomes of deliveries that one message carries at most."""
+
 CHANNEL_LIFETIME = 30 * 24 * 3600
 """Seconds that a channel URI stays valid."""
 
