@@ -211,8 +211,9 @@ class ChannelRequester(Actor):
             del self._channels[channel.channel]
             self._effects.drop_channel(channel.channel)
         for channel in [channel for channel in self._channels.values() if renewal(channel.expires) <= now]:
-            if self._is_newest(channel) and self._open_request(channel.app, channel.remote_id) is None:
-                self._begin(channel.app, channel.remote_id, [])
+            app, remote_id = channel.app, channel.remote_id
+            if self._newest(app, remote_id) is channel and self._open_request(app, remote_id) is None:
+                self._begin(app, remote_id, [])
 
     async def flush(self) -> None:
         """Write first, then tell; ring when the next channel is to be renewed or forgotten."""
@@ -222,12 +223,9 @@ class ChannelRequester(Actor):
         wait = min((moment - now for moment in moments), default=None)
         self._alarm.set(None if wait is None else self._clock.monotonic() + wait)
 
-    def _is_newest(self, channel: StoredChannel) -> bool:
-        return all(
-            other.expires <= channel.expires
-            for other in self._channels.values()
-            if (other.app, other.remote_id) == (channel.app, channel.remote_id)
-        )
+    def _newest(self, app: str, remote_id: str) -> StoredChannel | None:
+        known = (c for c in self._channels.values() if (c.app, c.remote_id) == (app, remote_id))
+        return max(known, key=lambda channel: channel.expires, default=None)
 
     def _open_request(self, app: str, remote_id: str) -> ChannelRequest | None:
         return next((r for r in self._requests.values() if (r.app, r.remote_id) == (app, remote_id)), None)
@@ -265,8 +263,7 @@ class ChannelRequester(Actor):
             self._effects.progress(asker, request)
 
     def _send_request(self, request: ChannelRequest) -> None:
-        known = [c for c in self._channels.values() if (c.app, c.remote_id) == (request.app, request.remote_id)]
-        newest = max(known, key=lambda channel: channel.expires, default=None)
+        newest = self._newest(request.app, request.remote_id)
         uri = newest.uri if newest else ""
         message = m.RequestChannel(request.key, request.app, request.remote_id, uri)
         self._effects.tell(self._connection, message)
