@@ -9,7 +9,7 @@ import pytest
 from hypothesis.stateful import invariant
 
 from tests.protocol.tables import AnyEvent, Law
-from tocsin.protocol.delivery import OUTCOMES, TABLE, TERMINAL, Effect, Event, Phase, Tracked, returned
+from tocsin.protocol.delivery import OUTCOMES, TABLE, TERMINAL, Effect, Event, Phase, Tracked, returned, unreachable
 from tocsin.protocol.machine import step
 from tocsin.protocol.values import Outcome
 
@@ -216,3 +216,27 @@ class TestReturned:
     def test_an_answer_that_comes_again_while_it_waits_says_nothing_new(self, outcome: Outcome) -> None:
         """An app that had a payload twice, because the router began anew, answers twice."""
         assert returned(Phase.QUEUED, outcome, activatable=True) is None
+
+
+class TestUnreachable:
+    """Which event it is that there was nobody to take a payload."""
+
+    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize("phase", WITH_THE_APP)
+    def test_it_is_legal_and_loses_nothing(self, phase: Phase, *, activatable: bool) -> None:
+        """Wherever an app should have the payload, it goes back to the inbox or on to the background."""
+        event = unreachable(phase, activatable=activatable)
+        assert event is not None
+        assert TABLE[phase, event][0] in {Phase.RETURNED, Phase.QUEUED}
+
+    @pytest.mark.parametrize("phase", WITH_THE_APP[1:])
+    def test_only_what_the_foreground_should_have_had_goes_to_the_background(self, phase: Phase) -> None:
+        """What was there already, or was cancelled, waits in the inbox."""
+        assert unreachable(Phase.OFFERED, activatable=True) is Event.NOBODY_ACTIVATABLE
+        assert unreachable(Phase.OFFERED, activatable=False) is Event.NOBODY
+        assert unreachable(phase, activatable=True) is unreachable(phase, activatable=False)
+
+    @pytest.mark.parametrize("activatable", [True, False])
+    def test_what_waits_for_the_background_goes_on_waiting(self, *, activatable: bool) -> None:
+        """The answer to an earlier attempt says nothing of it."""
+        assert unreachable(Phase.QUEUED, activatable=activatable) is None

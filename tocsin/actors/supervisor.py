@@ -21,7 +21,7 @@ from tocsin.protocol.background import Background
 from tocsin.protocol.codec import encode
 from tocsin.protocol.conditions import AppSettings, HostState, interruption
 from tocsin.protocol.deadlines import Deadlines
-from tocsin.protocol.delivery import OUTCOMES, TABLE, Effect, Event, Phase, Tracked, returned
+from tocsin.protocol.delivery import OUTCOMES, TABLE, Effect, Event, Phase, Tracked, returned, unreachable
 from tocsin.protocol.lines import Lines
 from tocsin.protocol.machine import step
 from tocsin.protocol.values import DropReason, Outcome
@@ -119,14 +119,10 @@ class Supervisor(Actor):
         """There was nobody to take them."""
         for sequence in message.sequences:
             tracked = self._tracked.get(sequence)
-            if tracked is None or tracked.phase is Phase.QUEUED:
-                continue
-            if tracked.phase in {Phase.CANCELING, Phase.ABORTING}:
-                self._step(tracked, Event.GIVEN_BACK)
-            elif tracked.phase is Phase.OFFERED and self._activatable(tracked.app):
-                self._step(tracked, Event.NOBODY_ACTIVATABLE)
-            else:
-                self._step(tracked, Event.NOBODY)
+            if tracked is not None:
+                event = unreachable(tracked.phase, activatable=self._activatable(tracked.app))
+                if event is not None:
+                    self._step(tracked, event)
 
     @receives(m.Outcomes)
     def returned(self, message: m.Outcomes, _: bytes) -> None:

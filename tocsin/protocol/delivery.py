@@ -154,3 +154,12 @@ def returned(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event | No
     if phase is _OFFERED and activatable:
         return Event.REFUSED_ACTIVATABLE
     return Event.FAILED if failed and phase is not _OFFERED else Event.REFUSED
+
+
+def unreachable(phase: Phase, *, activatable: bool) -> Event | None:
+    """Decide which event it is that there was nobody to take a payload; None where it waits for the background anyway."""
+    if phase is Phase.QUEUED:
+        return None
+    if phase in {Phase.CANCELING, Phase.ABORTING}:
+        return Event.GIVEN_BACK
+    return Event.NOBODY_ACTIVATABLE if phase is Phase.OFFERED and activatable else Event.NOBODY
