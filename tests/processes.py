@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ RAW = {"X-WNS-Type": "wns/raw", "Content-Type": "application/octet-stream"}
 
 @define
 class Listening:
-    """A running ``tocsin listen --json`` and its first line."""
+    """A running verb of ``tocsin`` that writes JSON lines, and its first line."""
 
     process: Process
     output: BufferedByteReceiveStream
@@ -63,16 +63,21 @@ class Listening:
         return b"".join([chunk async for chunk in self.process.stderr]).decode()
 
 
-@asynccontextmanager
-async def listening(state: Path, *options: str) -> AsyncIterator[Listening]:
+def listening(state: Path, *options: str) -> AbstractAsyncContextManager[Listening]:
     """Run ``tocsin listen --json`` until the block is left, and wait for its channel."""
-    command = [sys.executable, "-m", "tocsin", "listen", "--json", "--state", str(state), *options]
+    return running("listen", "--json", "--state", str(state), *options)
+
+
+@asynccontextmanager
+async def running(*arguments: str) -> AsyncIterator[Listening]:
+    """Run a verb of ``tocsin`` that writes JSON lines until the block is left, and wait for its first line."""
+    command = [sys.executable, "-m", "tocsin", *arguments]
     async with await anyio.open_process(command, stdin=None, env=os.environ | {"PYTHONWARNINGS": "error"}) as process:
         assert process.stdout is not None
         try:
-            listener = Listening(process, BufferedByteReceiveStream(process.stdout), {})
-            listener.first = await listener.event()
-            yield listener
+            verb = Listening(process, BufferedByteReceiveStream(process.stdout), {})
+            verb.first = await verb.event()
+            yield verb
         finally:
             if process.returncode is None:
                 process.kill()

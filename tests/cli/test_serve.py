@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +13,18 @@ import anyio
 import pytest
 from aiohttp import ClientError, ClientSession
 from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import define, field
 
-from tests.processes import PATIENCE, Listening, Sender, run
+from tests.processes import PATIENCE, Listening, Sender, run, running
 from tocsin.api.embedded import embedded
 from tocsin.cli import main
 
 CREDENTIALS = {"client_id", "client_secret", "remote_id", "name", "family"}
 
 
-@asynccontextmanager
-async def serving(state: Path, *options: str) -> AsyncIterator[Listening]:
+def serving(state: Path, *options: str) -> AbstractAsyncContextManager[Listening]:
     """Run ``tocsin serve --json`` until the block is left, and wait until it listens."""
-    command = [sys.executable, "-m", "tocsin", "serve", "--json", "--log-json", "--state", str(state), *options]
-    async with await anyio.open_process(command, stdin=None, env=os.environ | {"PYTHONWARNINGS": "error"}) as process:
-        assert process.stdout is not None
-        try:
-            server = Listening(process, BufferedByteReceiveStream(process.stdout), {})
-            server.first = await server.event()
-            yield server
-        finally:
-            if process.returncode is None:
-                process.kill()
+    return running("serve", "--json", "--log-json", "--state", str(state), *options)
 
 
 async def ok(*arguments: str) -> dict[str, Any]:
