@@ -17,9 +17,10 @@ from tocsin.protocol.messages import (
     Hello,
     Payload,
 )
-from tocsin.service import devices as module
+from tocsin.service import device_connection as module
 from tocsin.service.channels import Channels
-from tocsin.service.devices import GOING_AWAY, PROTOCOL_ERROR, REPLACED, Devices, _shorten
+from tocsin.service.device_connection import PROTOCOL_ERROR, _shorten
+from tocsin.service.devices import GOING_AWAY, REPLACED, Devices
 from tocsin.service.limits import Limits
 from tocsin.service.metrics import Counters
 from tocsin.service.offline import Offline

@@ -15,7 +15,7 @@ from tests.service.world import World, dial, exchange, read_raw
 from tocsin.protocol import codec, wns
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import Acknowledge, Hello, PowerState, RequestChannel, RevokeChannels, Suspended
-from tocsin.service.devices import PROTOCOL_ERROR
+from tocsin.service.device_connection import PROTOCOL_ERROR
 
 ALLOWED = (Acknowledge, PowerState, RequestChannel, RevokeChannels, Suspended)
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, blacklist_characters="\x7f"), max_size=40)

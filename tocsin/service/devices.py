@@ -1,67 +1,33 @@
-"""The devices' connections: a WebSocket each, over which channels are granted and payloads go out.
-
-The conversation: ``Hello`` from the device, ``Welcome`` from the service; then the device may send ``RequestChannel``,
-``RevokeChannels``, ``Acknowledge``, ``Suspended`` and ``PowerState``, the service their answers and ``Payload``. Anything else closes the connection.
-A binary WebSocket message carries one or more frames.
-"""
+"""The devices that are connected, and the way of a payload to one of them or into its offline store."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable
 
 import anyio
-from attrs import frozen
 from starlette.types import Receive, Scope, Send
 
 from tocsin.protocol import codec
-from tocsin.protocol.errors import FrameError, ProtocolViolation, StateUnavailable
-from tocsin.protocol.hresult import HResult
-from tocsin.protocol.messages import (
-    Acknowledge,
-    ChannelGranted,
-    ChannelRefused,
-    ChannelsRevoked,
-    Hello,
-    Message,
-    Payload,
-    PowerState,
-    RequestChannel,
-    RevokeChannels,
-    Suspended,
-    Welcome,
-)
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import Payload
 from tocsin.protocol.offline import Entry
-from tocsin.protocol.power import PLUGGED_IN, Passage, Power, passage
-from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.protocol.wns import Notification
-from tocsin.service.channels import Channels, Denial
+from tocsin.service.channels import Channels
+from tocsin.service.device_connection import DeviceConnection, Surroundings
 from tocsin.service.limits import Limits
 from tocsin.service.metrics import Counters
 from tocsin.service.offline import Offline
-from tocsin.service.outbox import Outbox, PushResult
-from tocsin.service.replay import Replay
+from tocsin.service.outbox import PushResult
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.store import ChannelRow
 
 GOING_AWAY = 1001
 """WebSocket close code: the service is stopping (RFC 6455 §7.4.1)."""
 
-PROTOCOL_ERROR = 1002
-"""WebSocket close code: the device sent what it must not (RFC 6455 §7.4.1)."""
-
 REPLACED = 4001
 """WebSocket close code: the same device has opened another connection."""
 
-MIN_KEY = 32
-"""Characters of a device's key at least."""
-
 _KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED_OUT, PushResult.SUSPENDED})
-_PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
-_MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
-
-_TOO_OFTEN = "too many channels are requested from this address"
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +43,8 @@ class Devices:
         self._settings = settings
         self._limits = limits
         self._counters = counters
-        self._connections: dict[str, _Connection] = {}
-        self._running: set[_Connection] = set()
+        self._connections: dict[str, DeviceConnection] = {}
+        self._running: set[DeviceConnection] = set()
         self._stopping = False
         self._idle = anyio.Event()
 
@@ -146,19 +112,26 @@ class Devices:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
         address = self._limits.address_of(scope)
-        around = _Surroundings(self._channels, self.offline, self._settings, lambda: self._limits.grant(address))
-        connection = _Connection(around, receive, send)
+        around = Surroundings(
+            channels=self._channels,
+            offline=self.offline,
+            settings=self._settings,
+            throttle=lambda: self._limits.grant(address),
+            admit=self._admit,
+            dismiss=self._dismiss,
+        )
+        connection = DeviceConnection(around, receive, send)
         self._running.add(connection)
         if self._stopping:
             connection.close(GOING_AWAY, "the service is stopping")
         try:
-            await connection.serve(self)
+            await connection.serve()
         finally:
             self._running.discard(connection)
             if self._stopping and not self._running:
                 self._idle.set()
 
-    def admit(self, connection: _Connection) -> None:
+    def _admit(self, connection: DeviceConnection) -> None:
         """Make this the connection of its device; one that the device had before is closed."""
         previous = self._connections.get(connection.device)
         self._connections[connection.device] = connection
@@ -166,170 +139,8 @@ class Devices:
             previous.close(REPLACED, "replaced by a newer connection")
             self.offline.connection_lost(connection.device)
 
-    def dismiss(self, connection: _Connection) -> None:
+    def _dismiss(self, connection: DeviceConnection) -> None:
         """Forget a connection that has ended, unless another has taken its place."""
         if self._connections.get(connection.device) is connection:
             del self._connections[connection.device]
             self.offline.connection_lost(connection.device)
-
-
-@frozen
-class _Surroundings:
-    """What a connection works with; ``throttle`` returns the seconds until the device may ask for a channel again."""
-
-    channels: Channels
-    offline: Offline
-    settings: ServiceSettings
-    throttle: Callable[[], float]
-
-
-class _Connection:
-    """One device's connection; ``device`` is its identity once it has said hello, or empty."""
-
-    def __init__(self, around: _Surroundings, receive: Receive, send: Send) -> None:
-        settings, offline = around.settings, around.offline
-        self.device = ""
-        self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
-        self.replay = Replay(offline, self.outbox, offline.now)
-        self._offline = offline
-        self._channels = around.channels
-        self._settings = settings
-        self._throttle = around.throttle
-        self._receive = receive
-        self._send = send
-        self._scope = anyio.CancelScope()
-        self._farewell: tuple[int, str] | None = None
-
-    def holds_back(self, app: str, priority: int) -> bool:
-        """Tell whether the device's power state holds back what comes for that app with that priority."""
-        return self.replay.power is not PLUGGED_IN and passage(self.replay.power, app, priority) is not Passage.DELIVER
-
-    def close(self, code: int, reason: str) -> None:
-        """End the connection with this close code and reason, unless it is ending already."""
-        self.replay.stop()
-        if self._farewell is None:
-            self._farewell = (code, reason)
-            self._scope.cancel()
-
-    async def serve(self, devices: Devices) -> None:
-        """Greet the device, serve it until either side ends the connection, and say why it was us."""
-        try:
-            with self._scope:
-                await self._converse(devices)
-        finally:
-            self.replay.stop()
-            devices.dismiss(self)
-            self.outbox.fail()
-        if self._farewell is not None:
-            code, reason = self._farewell
-            logger.info("device connection %.8s closed with %d: %s", self.device or "(unnamed)", code, reason)
-            with anyio.move_on_after(_PATIENCE):
-                await self._transmit({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
-
-    async def _converse(self, devices: Devices) -> None:
-        try:
-            frames = await self._greet()
-            if frames is None:
-                return
-            devices.admit(self)
-            self.outbox.answer(codec.encode(Welcome(PROTOCOL_VERSION, self._settings.device_window)))
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._write)
-                self.replay.start(self.device, group)
-                await self._read(frames)
-                group.cancel_scope.cancel()
-        except* ProtocolViolation as group_of_one:
-            self.close(PROTOCOL_ERROR, str(group_of_one.exceptions[0]))
-
-    async def _greet(self) -> list[bytes] | None:
-        """Take the device's hello and return the frames that came with it; None where the device has left."""
-        try:
-            with anyio.fail_after(self._settings.hello_timeout):
-                frames = await self._frames()
-        except TimeoutError:
-            raise ProtocolViolation(f"no Hello within {self._settings.hello_timeout:g} s") from None
-        if frames is None:
-            return None
-        if not frames:
-            raise ProtocolViolation("a device begins with Hello, not with an empty message")
-        hello = codec.decode(frames[0])
-        if not isinstance(hello, Hello):
-            raise ProtocolViolation(f"a device begins with Hello, not with {type(hello).__name__}")
-        if hello.version != PROTOCOL_VERSION:
-            raise ProtocolViolation(f"this service speaks version {PROTOCOL_VERSION}, not {hello.version}")
-        if len(hello.device_key) < MIN_KEY:
-            raise ProtocolViolation(f"a device key has at least {MIN_KEY} characters, not {len(hello.device_key)}")
-        self.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
-        return frames[1:]
-
-    async def _frames(self) -> list[bytes] | None:
-        """Return the frames of the next message, None at the connection's end."""
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            return None
-        data = event.get("bytes")
-        if data is None:
-            raise FrameError("messages are binary, not text")
-        return codec.split(data)
-
-    async def _read(self, frames: list[bytes] | None) -> None:
-        while frames is not None:
-            for frame in frames:
-                await self._handle(codec.decode(frame))
-            frames = await self._frames()
-
-    async def _handle(self, message: Message) -> None:
-        match message:
-            case Acknowledge(ids=ids):
-                others = self.outbox.acknowledge(ids)
-                if others and self._offline.has(self.device):
-                    await self._offline.acknowledge(self.device, others)
-            case Suspended(suspended=suspended):
-                self.outbox.suspend(suspended=suspended)
-                self._offline.take_back(self.device, self.outbox.take_back() if suspended else [])
-                self.replay.look()
-            case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
-                power = Power(on, saver, exempt)
-                self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
-                self.replay.look()
-            case RequestChannel() | RevokeChannels():
-                await self.outbox.room()
-                self.outbox.answer(codec.encode(await self._answer(message)))
-            case _:
-                raise ProtocolViolation(f"a device does not send {type(message).__name__} here")
-
-    async def _answer(self, question: RequestChannel | RevokeChannels) -> Message:
-        try:
-            if isinstance(question, RevokeChannels):
-                names = await self._channels.revoke(self.device, question.app)
-                await self._offline.end_channels(self.device, names)
-                return ChannelsRevoked(question.request, names)
-            wait = self._throttle()
-            if wait:
-                return ChannelRefused(question.request, HResult.WNP_E_BIND_USER_BUSY, _TOO_OFTEN, wait)
-            granted = await self._channels.grant(self.device, question.app, question.remote_id, question.known_uri)
-        except StateUnavailable as failure:
-            logger.exception("a device's request failed")
-            return ChannelRefused(question.request, failure.hresult, "the service cannot use its store", None)
-        if isinstance(granted, Denial):
-            return ChannelRefused(question.request, granted.hresult, granted.text, None)
-        return ChannelGranted(question.request, granted.name, granted.uri, granted.expires)
-
-    async def _write(self) -> None:
-        """Send what the outbox has, a tick's frames in one message, until the connection ends."""
-        while await self._transmit({"type": "websocket.send", "bytes": await self.outbox.next_chunk()}):
-            pass
-        self._scope.cancel()
-
-    async def _transmit(self, event: dict[str, object]) -> bool:
-        """Send; False where the connection has ended, which the server tells by either error."""
-        try:
-            await self._send(event)
-        except (OSError, RuntimeError) as gone:
-            logger.info("device connection %.8s is gone: %s", self.device or "(unnamed)", type(gone).__name__)
-            return False
-        return True
-
-
-def _shorten(reason: str) -> str:
-    return reason.encode()[:_MAX_REASON].decode(errors="ignore")

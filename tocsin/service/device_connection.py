@@ -1,0 +1,221 @@
+"""One device's connection: a WebSocket, over which channels are granted and payloads go out.
+
+The conversation: ``Hello`` from the device, ``Welcome`` from the service; then the device may send ``RequestChannel``,
+``RevokeChannels``, ``Acknowledge``, ``Suspended`` and ``PowerState``, the service their answers and ``Payload``. Anything
+else closes the connection. A binary WebSocket message carries one or more frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+
+import anyio
+from attrs import frozen
+from starlette.types import Receive, Send
+
+from tocsin.protocol import codec
+from tocsin.protocol.errors import FrameError, ProtocolViolation, StateUnavailable
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.messages import (
+    Acknowledge,
+    ChannelGranted,
+    ChannelRefused,
+    ChannelsRevoked,
+    Hello,
+    Message,
+    PowerState,
+    RequestChannel,
+    RevokeChannels,
+    Suspended,
+    Welcome,
+)
+from tocsin.protocol.power import PLUGGED_IN, Passage, Power, passage
+from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.service.channels import Channels, Denial
+from tocsin.service.offline import Offline
+from tocsin.service.outbox import Outbox
+from tocsin.service.replay import Replay
+from tocsin.service.settings import ServiceSettings
+
+PROTOCOL_ERROR = 1002
+"""WebSocket close code: the device sent what it must not (RFC 6455 §7.4.1)."""
+
+MIN_KEY = 32
+"""Characters of a device's key at least."""
+
+_PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
+_MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
+
+_TOO_OFTEN = "too many channels are requested from this address"
+
+logger = logging.getLogger(__name__)
+
+
+@frozen
+class Surroundings:
+    """What a connection works with.
+
+    ``throttle`` returns the seconds until the device may ask for a channel again. ``admit`` is told of a connection whose
+    device has said hello, ``dismiss`` of one that has ended.
+    """
+
+    channels: Channels
+    offline: Offline
+    settings: ServiceSettings
+    throttle: Callable[[], float]
+    admit: Callable[[DeviceConnection], None]
+    dismiss: Callable[[DeviceConnection], None]
+
+
+class DeviceConnection:
+    """One device's connection; ``device`` is its identity once it has said hello, or empty."""
+
+    def __init__(self, around: Surroundings, receive: Receive, send: Send) -> None:
+        settings, offline = around.settings, around.offline
+        self.device = ""
+        self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
+        self.replay = Replay(offline, self.outbox, offline.now)
+        self._offline = offline
+        self._channels = around.channels
+        self._settings = settings
+        self._around = around
+        self._receive = receive
+        self._send = send
+        self._scope = anyio.CancelScope()
+        self._farewell: tuple[int, str] | None = None
+
+    def holds_back(self, app: str, priority: int) -> bool:
+        """Tell whether the device's power state holds back what comes for that app with that priority."""
+        return self.replay.power is not PLUGGED_IN and passage(self.replay.power, app, priority) is not Passage.DELIVER
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection with this close code and reason, unless it is ending already."""
+        self.replay.stop()
+        if self._farewell is None:
+            self._farewell = (code, reason)
+            self._scope.cancel()
+
+    async def serve(self) -> None:
+        """Greet the device, serve it until either side ends the connection, and say why it was us."""
+        try:
+            with self._scope:
+                await self._converse()
+        finally:
+            self.replay.stop()
+            self._around.dismiss(self)
+            self.outbox.fail()
+        if self._farewell is not None:
+            code, reason = self._farewell
+            logger.info("device connection %.8s closed with %d: %s", self.device or "(unnamed)", code, reason)
+            with anyio.move_on_after(_PATIENCE):
+                await self._transmit({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
+
+    async def _converse(self) -> None:
+        try:
+            frames = await self._greet()
+            if frames is None:
+                return
+            self._around.admit(self)
+            self.outbox.answer(codec.encode(Welcome(PROTOCOL_VERSION, self._settings.device_window)))
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._write)
+                self.replay.start(self.device, group)
+                await self._read(frames)
+                group.cancel_scope.cancel()
+        except* ProtocolViolation as group_of_one:
+            self.close(PROTOCOL_ERROR, str(group_of_one.exceptions[0]))
+
+    async def _greet(self) -> list[bytes] | None:
+        """Take the device's hello and return the frames that came with it; None where the device has left."""
+        try:
+            with anyio.fail_after(self._settings.hello_timeout):
+                frames = await self._frames()
+        except TimeoutError:
+            raise ProtocolViolation(f"no Hello within {self._settings.hello_timeout:g} s") from None
+        if frames is None:
+            return None
+        if not frames:
+            raise ProtocolViolation("a device begins with Hello, not with an empty message")
+        hello = codec.decode(frames[0])
+        if not isinstance(hello, Hello):
+            raise ProtocolViolation(f"a device begins with Hello, not with {type(hello).__name__}")
+        if hello.version != PROTOCOL_VERSION:
+            raise ProtocolViolation(f"this service speaks version {PROTOCOL_VERSION}, not {hello.version}")
+        if len(hello.device_key) < MIN_KEY:
+            raise ProtocolViolation(f"a device key has at least {MIN_KEY} characters, not {len(hello.device_key)}")
+        self.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
+        return frames[1:]
+
+    async def _frames(self) -> list[bytes] | None:
+        """Return the frames of the next message, None at the connection's end."""
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            return None
+        data = event.get("bytes")
+        if data is None:
+            raise FrameError("messages are binary, not text")
+        return codec.split(data)
+
+    async def _read(self, frames: list[bytes] | None) -> None:
+        while frames is not None:
+            for frame in frames:
+                await self._handle(codec.decode(frame))
+            frames = await self._frames()
+
+    async def _handle(self, message: Message) -> None:
+        match message:
+            case Acknowledge(ids=ids):
+                others = self.outbox.acknowledge(ids)
+                if others and self._offline.has(self.device):
+                    await self._offline.acknowledge(self.device, others)
+            case Suspended(suspended=suspended):
+                self.outbox.suspend(suspended=suspended)
+                self._offline.take_back(self.device, self.outbox.take_back() if suspended else [])
+                self.replay.look()
+            case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
+                power = Power(on, saver, exempt)
+                self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
+                self.replay.look()
+            case RequestChannel() | RevokeChannels():
+                await self.outbox.room()
+                self.outbox.answer(codec.encode(await self._answer(message)))
+            case _:
+                raise ProtocolViolation(f"a device does not send {type(message).__name__} here")
+
+    async def _answer(self, question: RequestChannel | RevokeChannels) -> Message:
+        try:
+            if isinstance(question, RevokeChannels):
+                names = await self._channels.revoke(self.device, question.app)
+                await self._offline.end_channels(self.device, names)
+                return ChannelsRevoked(question.request, names)
+            wait = self._around.throttle()
+            if wait:
+                return ChannelRefused(question.request, HResult.WNP_E_BIND_USER_BUSY, _TOO_OFTEN, wait)
+            granted = await self._channels.grant(self.device, question.app, question.remote_id, question.known_uri)
+        except StateUnavailable as failure:
+            logger.exception("a device's request failed")
+            return ChannelRefused(question.request, failure.hresult, "the service cannot use its store", None)
+        if isinstance(granted, Denial):
+            return ChannelRefused(question.request, granted.hresult, granted.text, None)
+        return ChannelGranted(question.request, granted.name, granted.uri, granted.expires)
+
+    async def _write(self) -> None:
+        """Send what the outbox has, a tick's frames in one message, until the connection ends."""
+        while await self._transmit({"type": "websocket.send", "bytes": await self.outbox.next_chunk()}):
+            pass
+        self._scope.cancel()
+
+    async def _transmit(self, event: dict[str, object]) -> bool:
+        """Send; False where the connection has ended, which the server tells by either error."""
+        try:
+            await self._send(event)
+        except (OSError, RuntimeError) as gone:
+            logger.info("device connection %.8s is gone: %s", self.device or "(unnamed)", type(gone).__name__)
+            return False
+        return True
+
+
+def _shorten(reason: str) -> str:
+    return reason.encode()[:_MAX_REASON].decode(errors="ignore")
