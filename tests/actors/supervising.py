@@ -1,4 +1,4 @@
-"""A supervisor between two mailboxes that a test plays."""
+"""A supervisor between the router and a session, which a test plays."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.helpers import next_messages
 from tocsin.actors.actor import ActorRunner, Kernel
 from tocsin.actors.clock import Clock
 from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.sessions import Sessions
 from tocsin.actors.supervisor import Supervisor
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import CancellationReason, SystemConditionType
@@ -39,15 +40,25 @@ def activator(
     return m.ActivatorChanged(app, triggered, session, conditions, cancel_on_condition_loss, aborted)
 
 
+def at_work(message: m.Message) -> int:
+    """Return the sequence number of the payload whose background work this message begins."""
+    assert isinstance(message, m.Activation)
+    deliveries = decode(message.delivery)
+    assert isinstance(deliveries, m.Deliveries)
+    return m.Delivery._make(deliveries.rows[0]).sequence
+
+
 class Harness:
-    """A supervisor between two mailboxes."""
+    """A supervisor between the router and one session, ``s``."""
 
     def __init__(self) -> None:
-        self.mailbox, self.router, self.registry = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("registry")
+        self.mailbox, self.router, self.session = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("s")
+        self.sessions = Sessions()
+        self.sessions.add(self.session)
         kernel = Kernel(Clock(seed=1))
         self.runner = ActorRunner(
             self.mailbox,
-            lambda alarm: Supervisor(kernel.clock, alarm, self.router, self.registry),
+            lambda alarm: Supervisor(kernel.clock, alarm, self.router, self.sessions),
             kernel,
             lambda _: None,
         )
@@ -60,10 +71,9 @@ class Harness:
             self.mailbox.tell_nowait(m.Outcomes((message,)) if isinstance(message, m.Returned) else message)
 
     async def down(self) -> m.Message:
-        """Wait for what goes to the registry next."""
+        """Wait for what goes to the session next."""
         while not self._down:
-            messages = await next_messages(self.registry, VIRTUAL)
-            self._down += [decode(each.deliveries) if isinstance(each, m.Offer) else each for each in messages]
+            self._down += await next_messages(self.session, VIRTUAL)
         return self._down.pop(0)
 
     async def up(self) -> m.Message | m.Settled:
@@ -81,9 +91,7 @@ class Harness:
         assert await self.down() == delivery(sequence)
         self.tell(m.Returned(sequence, Outcome.NOT_HANDLED, "", 1))
         assert await self.up() == m.Parked(sequence, "c1")
-        work = await self.down()
-        assert isinstance(work, m.Activation)
-        assert (work.sequence, work.session, decode(work.delivery)) == (sequence, "s", delivery(sequence))
+        assert at_work(await self.down()) == sequence
 
     async def settled(self) -> tuple[int, Outcome, DropReason | None, str]:
         """Wait for the next end of a payload."""
@@ -93,14 +101,17 @@ class Harness:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Harness]:
-    """Run a supervisor whose router has begun with it."""
+async def running(*, sink: bool = True) -> AsyncIterator[Harness]:
+    """Run a supervisor whose router has begun with it; with a sink, the session takes the payloads of two channels."""
     harness = Harness()
-    with harness.mailbox, harness.router, harness.registry:
+    with harness.mailbox, harness.router, harness.session:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(harness.runner.run)
             harness.tell(m.Fence())
             assert await harness.down() == m.Fence()
+            for channel in ("c1", "c2") if sink else ():
+                harness.tell(m.AttachSink("s", channel))
+                assert await harness.up() == m.SinkOpened(channel)
             yield harness
             assert harness.runner.restarts == 0
             tasks.cancel_scope.cancel()

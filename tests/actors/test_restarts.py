@@ -6,21 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from tests.helpers import payload
+from tests.helpers import next_messages, payload
 from tests.world import REMOTE_ID, Gathered, dead_rows, handling, open_rows, world
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor
 from tocsin.actors.channel_requester import ChannelRequester
+from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.supervisor import Supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.store import StoredActivator
 from tocsin.protocol.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.messages import Acknowledge, ChannelRefused, RequestChannel
+from tocsin.protocol.messages import Acknowledge, ActorRestarted, ChannelRefused, LeaveSession, RequestChannel
 from tocsin.protocol.retry import RetryPolicy
 from tocsin.protocol.values import PushNotificationChannelStatus as Status
 
@@ -57,8 +61,7 @@ class Fault:
         (Supervisor, "deliver"),
         (Supervisor, "returned"),
         (Supervisor, "flush"),
-        (ActivatorRegistry, "offer"),
-        (ActivatorRegistry, "flush"),
+        (Supervisor, "attach"),
     ],
 )
 async def test_payloads_get_through_whichever_actor_fails(
@@ -132,15 +135,44 @@ async def test_a_registry_that_fails_learns_its_activators_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The app's session registers anew what the registry has forgotten, and background work goes on."""
-    fault = Fault(monkeypatch, ActivatorRegistry, "activate")
+    fault = Fault(monkeypatch, ActivatorRegistry, "leave")
+    seen = Gathered()
+    with Mailbox("watching") as watching:
+        async with world(tmp_path) as w:
+            await w.channel()
+            info = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
+            await w.manager.register_activator(info, lambda args: seen.add(args.id))
+            w.platform.sessions.add(watching)
+            fault.arm()
+            await w.platform.post(LeaveSession("nobody"))
+            assert await next_messages(watching) == [ActorRestarted("activator_registry")]
+            await w.service.send(payload("A"))
+            await seen.wait_for(1)
+            await w.manager.unregister_activator(Activators.PROTOCOL_ACTIVATOR)  # only who has registered it may
+
+
+async def test_payloads_do_not_wait_for_the_store_to_keep_an_activator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a registration is being written, payloads go to their handlers; it is agreed to when it is kept."""
+    writing, go_on = anyio.Event(), anyio.Event()
+    original = SqliteStore.keep_activator
+
+    async def slow(self: SqliteStore, activator: StoredActivator) -> None:
+        writing.set()
+        await go_on.wait()
+        await original(self, activator)
+
+    monkeypatch.setattr(SqliteStore, "keep_activator", slow)
     seen = Gathered()
     async with world(tmp_path) as w:
-        await w.channel()
+        channel = await w.channel()
         info = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
-        await w.manager.register_activator(info, lambda args: seen.add(args.id))
-        fault.arm()
-        await w.service.send(payload("A"), payload("B"))
-        await seen.wait_for(1)
-        await w.service.send(payload("C"))
-        await seen.wait_until(lambda: "C" in seen.items)
-        assert w.platform.actors["activator_registry"].restarts >= 1
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.manager.register_activator, info, lambda _: None)
+            await writing.wait()
+            with channel.push_received(handling(seen)):
+                await w.service.send(payload("A"))
+                await seen.wait_for(1)
+            go_on.set()
+    assert seen.items == [("A", 1)]

@@ -8,7 +8,9 @@ import anyio
 import pytest
 import trio.testing
 
-from tests.actors.supervising import Harness, delivery, running
+from tests.actors.supervising import VIRTUAL, Harness, activator, delivery, running
+from tests.helpers import next_messages
+from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.codec import encode
@@ -43,14 +45,49 @@ class TestForeground:
 
     async def test_a_payload_that_nobody_takes_goes_back(self) -> None:
         """Without a sink and without an activator it waits in the inbox."""
-        async with running() as h:
-            h.tell(delivery(1), m.NoSinks((1,)))
+        async with running(sink=False) as h:
+            h.tell(delivery(1))
             assert await h.settled() == (1, Outcome.RETURNED, None, "")
+
+    async def test_the_last_session_that_attaches_takes_the_payloads(self) -> None:
+        """One that was taken over detaches nothing, and the channel is closed when its session detaches."""
+        async with running(sink=False) as h:
+            with Mailbox("t") as other:
+                h.sessions.add(other)
+                h.tell(m.AttachSink("s", "c1"), m.AttachSink("t", "c1"), m.DetachSink("s", "c1"), delivery(1))
+                assert await next_messages(other, VIRTUAL) == [delivery(1)]
+                h.tell(m.DetachSink("t", "c1"))
+                assert [await h.up() for _ in range(3)] == [*[m.SinkOpened("c1")] * 2, m.SinkClosed("c1")]
+
+    async def test_a_session_that_has_left_without_a_word_closes_its_channel(self) -> None:
+        """The router hears it before the payload comes back, so that it hands on no other."""
+        async with running() as h:
+            h.sessions.remove("s")
+            h.tell(delivery(1))
+            assert await h.up() == m.SinkClosed("c1")
+            assert await h.settled() == (1, Outcome.RETURNED, None, "")
+
+    async def test_a_session_that_leaves_takes_nothing_more(self) -> None:
+        """Its channels are closed, and its app's background work waits for whoever does it next."""
+        async with running() as h:
+            h.tell(activator(), m.LeaveSession("s"))
+            ups = [await h.up() for _ in range(4)]
+            closed = [m.SinkClosed("c1"), m.SinkClosed("c2")]
+            assert ups == [m.AppReady("mail", ready=True), *closed, m.AppReady("mail", ready=False)]
+
+    async def test_a_router_that_begins_anew_learns_who_takes_what(self) -> None:
+        """It hears of every sink, and of every app that has its background work done."""
+        async with running() as h:
+            h.tell(activator())
+            assert await h.up() == m.AppReady("mail", ready=True)
+            h.tell(m.ActorRestarted("payload_router"))
+            opened = [m.SinkOpened("c1"), m.SinkOpened("c2")]
+            assert [await h.up() for _ in range(3)] == [*opened, m.AppReady("mail", ready=True)]
 
     async def test_an_outcome_of_nobody_is_passed_over_unless_handled(self) -> None:
         """A payload that was given up and then handled all the same is settled; anything else is stale."""
         async with running() as h:
-            h.tell(m.Returned(7, Outcome.NOT_HANDLED, "", 1), m.NoSinks((8,)), m.Returned(9, Outcome.HANDLED, "", 1))
+            h.tell(m.Returned(7, Outcome.NOT_HANDLED, "", 1), m.Returned(9, Outcome.HANDLED, "", 1))
             assert await h.up() == m.Settled(9, "", Outcome.HANDLED, None, "")
 
 
@@ -84,7 +121,7 @@ class TestBudget:
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
             with anyio.move_on_after(100):
                 await h.down()
-            assert h.registry.statistics().depth == 0
+            assert h.session.statistics().depth == 0
 
     async def test_waiting_in_line_is_not_counted(self) -> None:
         """The budget of the second payload of a channel begins when the first has ended."""
@@ -126,6 +163,7 @@ async def test_a_hundred_thousand_budgets_cost_one_alarm() -> None:
         batch = 500
         for start in range(0, count, batch):
             for sequence in range(start, start + batch):
+                h.mailbox.reply(encode(m.AttachSink("s", f"c{sequence}")))
                 h.mailbox.put_nowait(encode(delivery(sequence, f"c{sequence}")))
             for _ in range(batch):
                 await h.down()
@@ -139,15 +177,15 @@ async def test_a_hundred_thousand_budgets_cost_one_alarm() -> None:
 
 
 class TestFence:
-    """What was handed on before a router, a supervisor or a registry began anew."""
+    """What was handed on before a router or a supervisor began anew."""
 
     async def test_what_comes_before_the_router_has_begun_with_it_is_passed_over(self) -> None:
         """It was meant for an earlier supervisor, and is handed on again behind the fence."""
         harness = Harness()
-        with harness.mailbox, harness.router, harness.registry:
+        with harness.mailbox, harness.router, harness.session:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(harness.runner.run)
-                harness.tell(delivery(1), m.Fence(), delivery(2))
+                harness.tell(m.AttachSink("s", "c1"), delivery(1), m.Fence(), delivery(2))
                 assert [await harness.down(), await harness.down()] == [m.Fence(), delivery(2)]
                 tasks.cancel_scope.cancel()
 
@@ -157,15 +195,6 @@ class TestFence:
             h.tell(delivery(1), m.Fence(), m.Returned(1, Outcome.NOT_HANDLED, "", 1), delivery(2))
             assert [await h.down() for _ in range(3)] == [delivery(1), m.Fence(), delivery(2)]
             assert await h.down() == m.CancelDelivery(2, CancellationReason.EXECUTION_TIME_EXCEEDED)
-
-    async def test_a_registry_that_begins_anew_stands_behind_a_fence(self) -> None:
-        """What it may have lost goes back to the inbox, and sessions give up what they have of it."""
-        async with running() as h:
-            h.tell(delivery(1))
-            await h.down()
-            h.tell(m.ActorRestarted("activator_registry"))
-            assert await h.down() == m.Fence()
-            assert await h.settled() == (1, Outcome.RETURNED, None, "")
 
     async def test_a_later_attempt_is_cut_off_when_an_earlier_one_was_handled(self) -> None:
         """It is settled, so nobody would watch what still runs."""

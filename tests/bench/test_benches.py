@@ -28,7 +28,8 @@ def test_it_runs(capsys: pytest.CaptureFixture[str], name: str) -> None:
     ours = [row for row in report["rows"] if row["role"] == "product"]
     assert ours
     for row in ours:
-        assert all(figure > 0 for figure in row["medians"].values()), row
+        # A difference between two processes may be anything in one round on a busy machine.
+        assert all(figure > 0 for name, figure in row["medians"].items() if " over " not in name), row
         assert row["of_floor"] > 0
 
 

@@ -25,7 +25,7 @@ JITTER = 0.1
 TICK = 0.1
 """Seconds by which an alarm may be late."""
 
-WATCHING = {"payload_router", "supervisor", "activator_registry"}
+WATCHING = {"payload_router", "supervisor"}
 """The actors that see to it that work ends; when one of them begins anew, so does the time of what runs."""
 
 

@@ -1,8 +1,7 @@
-"""The activator registry: knows who takes the payloads of which channel and app, and gives them to it."""
+"""The activator registry: knows what wakes which app, and who does its background work, also after a restart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from uuid import UUID
 
 from tocsin.actors.actor import Actor, receives
@@ -11,8 +10,7 @@ from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredActivator
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import Activators, SystemConditionType, check_conditions, parse_activators, parse_clsid
-from tocsin.protocol.codec import decode_own
-from tocsin.protocol.errors import PlatformUnavailable, PushError
+from tocsin.protocol.errors import PushError
 from tocsin.protocol.machine import step
 from tocsin.protocol.registration import (
     EACH,
@@ -32,7 +30,7 @@ Registrations = dict[Activators, Registered]
 
 
 class ActivatorRegistry(Actor):
-    """Owns the sinks, by channel, and the activators, by app."""
+    """Owns the activators, by app."""
 
     name = "activator_registry"
 
@@ -41,13 +39,10 @@ class ActivatorRegistry(Actor):
         self._store = store
         self._sessions = sessions
         self._supervisor = supervisor
-        self._sinks: dict[str, str] = {}
         self._apps: dict[str, Registrations] = {}
         self._keep: dict[tuple[str, Activators], Registered | None] = {}
         self._changed: dict[str, bool] = {}
-        self._up: list[m.Message] = []
         self._replies: list[tuple[str, m.Message]] = []
-        self._down: list[Callable[[], None] | tuple[str, bytes]] = []
 
     async def start(self) -> None:
         """Read the activators of earlier processes; they still wake their apps."""
@@ -56,30 +51,11 @@ class ActivatorRegistry(Actor):
             conditions = tuple(SystemConditionType(condition) for condition in stored.conditions)
             registered = Registered(activator, UUID(stored.clsid), conditions, stored.cancel_on_condition_loss)
             self._step(stored.app, registered, Event.RESTORED)
-
-    # Sinks
-
-    @receives(m.AttachSink)
-    def attach(self, message: m.AttachSink, _: bytes) -> None:
-        """The session takes the payloads of a channel; the last one to say so wins."""
-        if self._sessions.find(message.session) is None:
-            return  # it has left meanwhile
-        self._sinks[message.channel] = message.session
-        self._up.append(m.SinkOpened(message.channel))
-        self._replies.append((message.session, m.Done(message.request)))
-
-    @receives(m.DetachSink)
-    def detach(self, message: m.DetachSink, _: bytes) -> None:
-        """It takes them no more, unless another session has taken over."""
-        if self._sinks.get(message.channel) == message.session:
-            self._close_sink(message.channel)
-        self._replies.append((message.session, m.Done(message.request)))
+        await self.flush()  # the supervisor has to know, also if nobody ever asks this actor anything
 
     @receives(m.LeaveSession)
     def leave(self, message: m.LeaveSession, _: bytes) -> None:
-        """A session has ended: its sinks and classes go with it, its triggers stay."""
-        for channel in [channel for channel, session in self._sinks.items() if session == message.session]:
-            self._close_sink(channel)
+        """A session has ended: its classes go with it, its triggers stay."""
         for app, registrations in self._apps.items():
             for registered in list(registrations.values()):
                 if registered.session == message.session and registered.phase is Phase.ACTIVE:
@@ -129,38 +105,15 @@ class ActivatorRegistry(Actor):
             return
         self._replies.append((message.session, m.Done(message.request)))
 
-    # Payloads
-
-    @receives(m.Offer)
-    def offer(self, message: m.Offer, _: bytes) -> None:
-        """Give payloads to the session that takes those of their channel in the foreground."""
-        self._down.append((self._sinks.get(message.channel, ""), message.deliveries))
-
-    @receives(m.Activation)
-    def activate(self, message: m.Activation, frame: bytes) -> None:
-        """Give a payload to the session that does its app's background work."""
-        self._down.append((message.session, frame))
-
-    @receives(m.CancelDelivery, m.AbortDelivery)
-    def cancel(self, message: m.CancelDelivery | m.AbortDelivery, _: bytes) -> None:
-        """Tell the sessions: the one that has the payload knows it."""
-        self._down.append(lambda: self._sessions.tell_all(message))
-
-    @receives(m.Fence)
-    def fence(self, _message: m.Fence, frame: bytes) -> None:
-        """Tell the sessions, in order with the payloads."""
-        self._down += [(name, frame) for name in self._sessions.names()]
-
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
-        """A router that begins anew does not know which lanes are open; a supervisor may have lost what it was told."""
-        if message.actor in {"payload_router", "supervisor"}:
-            self._up.extend(m.SinkOpened(channel) for channel in self._sinks)
+        """A supervisor that begins anew does not know what wakes an app."""
+        if message.actor == "supervisor":
             for app in self._apps:
                 self._changed.setdefault(app, False)
 
     async def flush(self) -> None:
-        """Write first, then give payloads to sessions, in order; one without a session comes back."""
+        """Write first; what is not kept is not agreed to."""
         for (app, activator), kept in self._keep.items():
             if kept is None:
                 await self._store.drop_activator(app, activator)
@@ -169,19 +122,11 @@ class ActivatorRegistry(Actor):
                 await self._store.keep_activator(
                     StoredActivator(app, activator, str(kept.clsid), conditions, kept.cancel_on_condition_loss)
                 )
-        for effect in self._down:
-            if not isinstance(effect, tuple):
-                effect()
-            else:
-                session, frame = effect
-                if not await self._give(session, frame):
-                    self._supervisor.answer(m.NoSinks(_sequences(frame)))
-        self._up.extend(self._view(app, aborted=aborted) for app, aborted in self._changed.items())
-        for message in self._up:
-            self._supervisor.answer(message)
+        for app, aborted in self._changed.items():
+            self._supervisor.answer(self._view(app, aborted=aborted))
         for session, reply in self._replies:
             self._sessions.answer(session, reply)
-        for effects in (self._keep, self._down, self._changed, self._up, self._replies):
+        for effects in (self._keep, self._changed, self._replies):
             effects.clear()
 
     def _step(self, app: str, registered: Registered, event: Event) -> None:
@@ -211,27 +156,5 @@ class ActivatorRegistry(Actor):
             aborted,
         )
 
-    def _close_sink(self, channel: str) -> None:
-        del self._sinks[channel]
-        self._up.append(m.SinkClosed(channel))
-
     def _refuse(self, session: str, request: int, refused: PushError) -> None:
         self._replies.append((session, m.Failed(request, type(refused).__name__, str(refused), refused.hresult)))
-
-    async def _give(self, name: str, frame: bytes) -> bool:
-        session = self._sessions.find(name)
-        if session is None:
-            return False
-        try:
-            await session.put(frame)
-        except PlatformUnavailable:
-            return False
-        return True
-
-
-def _sequences(frame: bytes) -> tuple[int, ...]:
-    """Return the sequence numbers of the payloads in a frame."""
-    message = decode_own(frame)
-    if isinstance(message, m.Deliveries):
-        return tuple(row[0] for row in message.rows)
-    return (message.sequence,) if isinstance(message, m.Activation) else ()

@@ -6,6 +6,7 @@ only its budget counts. In the background each app does one piece of work at a t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from attrs import astuple
@@ -13,8 +14,11 @@ from attrs import astuple
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
+from tocsin.actors.handover import Handover, Missed
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.reports import Reports
+from tocsin.actors.sessions import Sessions
+from tocsin.actors.sinks import Sinks
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import BUDGET, GRACE, CancellationReason
 from tocsin.protocol.background import Background
@@ -35,33 +39,34 @@ _HANDLED, _DROPPED = Outcome.HANDLED, Outcome.DROPPED
 
 
 class Supervisor(Actor):
-    """Owns the payloads that are with an app or wait for its background work."""
+    """Owns the payloads that are with an app or wait for its background work, and knows who takes those of a channel."""
 
     name = "supervisor"
 
-    def __init__(self, clock: Clock, alarm: Alarm, router: Mailbox, registry: Mailbox) -> None:
+    def __init__(self, clock: Clock, alarm: Alarm, router: Mailbox, sessions: Sessions) -> None:
         super().__init__()
         self._clock = clock
         self._alarm = alarm
         self._router = router
-        self._registry = registry
+        self._sessions = sessions
         self._host = HostState()
         self._open = False
         """Whether the router has begun anew with this supervisor; what comes before is handed on again."""
         self._tracked: dict[int, Tracked] = {}
         self._lines = Lines()
-        self._apps: dict[str, Background] = {}
+        self._apps: defaultdict[str, Background] = defaultdict(Background)
         self._budgets = Deadlines(BUDGET)
         self._graces = Deadlines(GRACE)
-        self._down: list[bytes] = []
         self._reports = Reports()
+        self._sinks = Sinks(self._reports)
+        self._down = Handover(sessions)
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
             Effect.ACTIVATE: self._activate,
             Effect.START_BUDGET: lambda tracked: self._budgets.start(tracked, self._clock.monotonic()),
             Effect.TELL_CANCEL: self._tell_cancel,
             Effect.START_GRACE: lambda tracked: self._graces.start(tracked, self._clock.monotonic()),
-            Effect.TELL_ABORT: lambda tracked: self._down.append(encode(m.AbortDelivery(tracked.sequence))),
+            Effect.TELL_ABORT: lambda tracked: self._down.tell_all(m.AbortDelivery(tracked.sequence)),
             Effect.SETTLE: self._settle,
         }
 
@@ -82,7 +87,7 @@ class Supervisor(Actor):
             tracked = self._tracked[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
             several.append(tracked)
         self._lines.join(channel, several)
-        self._down.append(encode(m.Offer(channel, frame)))
+        self._down.give(self._sinks.session(channel), frame, message.rows)
 
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
@@ -97,7 +102,7 @@ class Supervisor(Actor):
     @receives(m.AppSettingsChanged)
     def settings_changed(self, message: m.AppSettingsChanged, _: bytes) -> None:
         """Note what the user has decided; work that is no longer allowed is interrupted."""
-        background = self._background(message.app)
+        background = self._apps[message.app]
         _, *settings = astuple(message)
         background.settings = AppSettings(*settings)
         if not background.settings.background and background.running is not None:
@@ -114,15 +119,23 @@ class Supervisor(Actor):
 
     # From the registry and the apps
 
-    @receives(m.NoSinks)
-    def nobody(self, message: m.NoSinks, _: bytes) -> None:
-        """There was nobody to take them."""
-        for sequence in message.sequences:
-            tracked = self._tracked.get(sequence)
-            if tracked is not None:
-                event = unreachable(tracked.phase, activatable=self._activatable(tracked.app))
-                if event is not None:
-                    self._step(tracked, event)
+    @receives(m.AttachSink)
+    def attach(self, message: m.AttachSink, _: bytes) -> None:
+        """The session takes the payloads of a channel; the last one to say so wins."""
+        if self._sessions.find(message.session) is not None:  # else it has left meanwhile
+            self._sinks.attach(message.channel, message.session)
+
+    @receives(m.DetachSink)
+    def detach(self, message: m.DetachSink, _: bytes) -> None:
+        """It takes them no more, unless another session has taken over."""
+        self._sinks.detach(message.channel, message.session)
+
+    @receives(m.LeaveSession)
+    def leave(self, message: m.LeaveSession, _: bytes) -> None:
+        """A session has ended: it takes nothing more, and does no more background work."""
+        self._sinks.leave(message.session)
+        for app in self._apps:
+            self._close_background(app, message.session)
 
     @receives(m.Outcomes)
     def returned(self, message: m.Outcomes, _: bytes) -> None:
@@ -138,9 +151,9 @@ class Supervisor(Actor):
                     tracked.detail = detail
                 if not handled and outcome == Outcome.HANDLER_FAILED and tracked.reason is None:
                     tracked.reason = DropReason.HANDLER_FAILED
-                activatable = not handled and self._activatable(tracked.app)  # what was handled goes nowhere else
+                activatable = not handled and self._apps[tracked.app].activatable  # what was handled goes nowhere else
                 if handled and attempt != tracked.attempt:  # a later attempt may be with the app
-                    self._down.append(encode(m.AbortDelivery(sequence)))
+                    self._down.tell_all(m.AbortDelivery(sequence))
                 event = returned(tracked.phase, outcome, activatable=activatable)
                 if event is not None:
                     self._step(tracked, event)
@@ -148,7 +161,7 @@ class Supervisor(Actor):
     @receives(m.ActivatorChanged)
     def activator_changed(self, message: m.ActivatorChanged, _: bytes) -> None:
         """Note who does an app's background work; what waits for work that nobody will do goes back to the inbox."""
-        background = self._background(message.app)
+        background = self._apps[message.app]
         background.triggered, background.session = message.triggered, message.session
         background.conditions = message.conditions
         background.cancel_on_condition_loss = message.cancel_on_condition_loss
@@ -159,11 +172,6 @@ class Supervisor(Actor):
                 self._step(tracked, Event.GIVEN_BACK)
         self._tell_ready(message.app)
         self._next_turn(message.app)
-
-    @receives(m.SinkOpened, m.SinkClosed)
-    def pass_up(self, _message: m.SinkOpened | m.SinkClosed, frame: bytes) -> None:
-        """What the registry says of sinks is for the router, in order with the outcomes."""
-        self._reports.add(frame)
 
     # From the kernel
 
@@ -179,14 +187,14 @@ class Supervisor(Actor):
 
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
-        """A registry that begins anew may have lost what it was given."""
-        if message.actor == "activator_registry":
-            self._down.append(encode(m.Fence()))
-            for tracked in [tracked for tracked in self._tracked.values() if tracked.phase is not Phase.QUEUED]:
-                self._step(tracked, Event.GIVEN_BACK)
+        """A router that begins anew has to learn who takes what."""
+        if message.actor == "payload_router":
+            self._sinks.tell()
+            for app in self._apps:
+                self._tell_ready(app)
 
     @receives(m.Fence)
-    def fence(self, _message: m.Fence, frame: bytes) -> None:
+    def fence(self, message: m.Fence, _: bytes) -> None:
         """The router begins anew with what it hands on."""
         for tracked in self._tracked.values():
             tracked.deadline = 0.0
@@ -196,14 +204,15 @@ class Supervisor(Actor):
             background.running = None
             background.queue.clear()
         self._open = True
-        self._down.append(frame)
+        self._down.tell_all(message)
 
     async def flush(self) -> None:
         """Outcomes go up before payloads go down: room is made before it is taken."""
         self._reports.send(self._router)
-        for frame in self._down:
-            await self._registry.put(frame)
-        self._down.clear()
+        while missed := await self._down.send():
+            for each in missed:
+                self._miss(each)
+        self._reports.send(self._router)
         now = self._clock.monotonic()
         for tracked in self._lines.new_firsts():
             self._budgets.start(tracked, now)
@@ -211,16 +220,24 @@ class Supervisor(Actor):
 
     def _tell_ready(self, app: str) -> None:
         """Tell the router whether an app's payloads have somewhere to go without a foreground handler."""
-        self._reports.add(encode(m.AppReady(app, self._background(app).ready)))
+        self._reports.add(encode(m.AppReady(app, self._apps[app].ready)))
 
-    def _background(self, app: str) -> Background:
-        background = self._apps.get(app)
-        if background is None:
-            background = self._apps[app] = Background()
-        return background
+    def _miss(self, missed: Missed) -> None:
+        """Nobody was there to take payloads: nothing more goes there, and they go where they may."""
+        for row in missed.rows:
+            tracked = self._tracked.get(row[0])
+            if tracked is not None and tracked.row is row:  # not a later attempt
+                self._sinks.detach(tracked.channel, missed.session)
+                self._close_background(tracked.app, missed.session)
+                event = unreachable(tracked.phase, activatable=self._apps[tracked.app].activatable)
+                if event is not None:
+                    self._step(tracked, event)
 
-    def _activatable(self, app: str) -> bool:
-        return self._background(app).activatable
+    def _close_background(self, app: str, session: str) -> None:
+        background = self._apps[app]
+        if session and background.session == session:
+            background.session = ""
+            self._tell_ready(app)
 
     def _cancel(self, tracked: Tracked, reason: CancellationReason | None) -> None:
         if reason is not None and tracked.phase in {Phase.OFFERED, Phase.ACTIVATED}:
@@ -230,7 +247,7 @@ class Supervisor(Actor):
 
     def _next_turn(self, app: str) -> None:
         """Begin with the first payload that waits, if it may; what has expired meanwhile ends on the way."""
-        background = self._background(app)
+        background = self._apps[app]
         while background.may_begin(self._host):
             tracked = background.queue[0]
             expired = tracked.expires is not None and tracked.expires <= self._clock.wall()
@@ -263,7 +280,7 @@ class Supervisor(Actor):
     def _park(self, tracked: Tracked) -> None:
         self._leave(tracked)
         self._reports.add(encode(m.Parked(tracked.sequence, tracked.channel)))
-        background = self._background(tracked.app)
+        background = self._apps[tracked.app]
         background.queue.append(tracked)
         tracked.parked = True
         if len(background.queue) > QUEUE_DEPTH:
@@ -274,14 +291,14 @@ class Supervisor(Actor):
 
     def _activate(self, tracked: Tracked) -> None:
         self._leave(tracked)
-        background = self._background(tracked.app)
+        background = self._apps[tracked.app]
         background.running = tracked
         delivery = encode(m.Deliveries(tracked.app, tracked.channel, (tracked.row,)))
-        self._down.append(encode(m.Activation(tracked.sequence, background.session, delivery)))
+        self._down.give(background.session, encode(m.Activation(delivery)), (tracked.row,))
 
     def _tell_cancel(self, tracked: Tracked) -> None:
         assert tracked.cancellation is not None  # noqa: S101  # see _cancel
-        self._down.append(encode(m.CancelDelivery(tracked.sequence, tracked.cancellation)))
+        self._down.tell_all(m.CancelDelivery(tracked.sequence, tracked.cancellation))
 
     def _settle(self, tracked: Tracked) -> None:
         """Report the end of a payload, and let the next begin."""
@@ -291,7 +308,7 @@ class Supervisor(Actor):
         outcome = OUTCOMES[tracked.phase]
         reason, detail = None, ""
         if outcome is _DROPPED:
-            reason, detail = self._background(tracked.app).drop_reason(tracked), tracked.detail
+            reason, detail = self._apps[tracked.app].drop_reason(tracked), tracked.detail
         self._reports.settled.append((sequence, tracked.channel, outcome, reason, detail))
         if tracked.app in self._apps:
             self._next_turn(tracked.app)

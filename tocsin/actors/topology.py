@@ -2,11 +2,12 @@
 
 ::
 
-    connection ──▶ payload_router ──▶ supervisor ──▶ activator_registry ──▶ session
-         ▲  │            ▲ ▲               │ ▲              │                  │
-         │  └────────────┼─┼── outcomes ───┘ └─ sinks ──────┘                  │
-         │               │ └─────────── channels ───┐   (handled? comes to the supervisor)
-         └───────────────┴─────────── channel_requester ◀──▶ retry_scheduler
+    connection ──▶ payload_router ──▶ supervisor ──▶ session ──▶ activator_registry
+         ▲  │            ▲ ▲            │  ▲  ▲         │               │
+         │  │            │ └─ outcomes ─┘  │  └ outcomes┘               │
+         │  │            │      and sinks  └──────── activators ────────┘
+         │  │            └─ channels ─┐
+         └──┴──────────────── channel_requester ◀──▶ retry_scheduler
 
 What goes down waits for room; what comes up was asked for, and never waits.
 """
@@ -40,40 +41,40 @@ from tocsin.tasks import task_group
 from tocsin.transport.device import DeviceConnection, Inlet
 from tocsin.transport.wire import Dial
 
-FROM_SERVICE: dict[type[m.Message], str] = {
-    m.ChannelGranted: "channel_requester",
-    m.ChannelRefused: "channel_requester",
-    m.ChannelsRevoked: "channel_requester",
-    m.Arrivals: "payload_router",
+FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
+    m.ChannelGranted: ("channel_requester",),
+    m.ChannelRefused: ("channel_requester",),
+    m.ChannelsRevoked: ("channel_requester",),
+    m.Arrivals: ("payload_router",),
 }
 """What the service may send, and who takes it."""
 
-FROM_CONNECTION: dict[type[m.Message], str] = {
-    m.ConnectionUp: "channel_requester",
-    m.ConnectionDown: "channel_requester",
+FROM_CONNECTION: dict[type[m.Message], tuple[str, ...]] = {
+    m.ConnectionUp: ("channel_requester",),
+    m.ConnectionDown: ("channel_requester",),
 }
 """What the connection says of itself, and who takes it."""
 
-FROM_APPS: dict[type[m.Message], str] = {
-    m.CreateChannel: "channel_requester",
-    m.CancelCreateChannel: "channel_requester",
-    m.CloseChannel: "channel_requester",
-    m.AttachSink: "activator_registry",
-    m.DetachSink: "activator_registry",
-    m.LeaveSession: "activator_registry",
-    m.RegisterActivator: "activator_registry",
-    m.UnregisterActivators: "activator_registry",
-    m.HostChanged: "payload_router",
-    m.AppSettingsChanged: "payload_router",
-    m.CancelWork: "payload_router",
-    m.Outcomes: "supervisor",
+FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
+    m.CreateChannel: ("channel_requester",),
+    m.CancelCreateChannel: ("channel_requester",),
+    m.CloseChannel: ("channel_requester",),
+    m.RegisterActivator: ("activator_registry",),
+    m.UnregisterActivators: ("activator_registry",),
+    m.AttachSink: ("supervisor",),
+    m.DetachSink: ("supervisor",),
+    m.LeaveSession: ("supervisor", "activator_registry"),
+    m.Outcomes: ("supervisor",),
+    m.HostChanged: ("payload_router",),
+    m.AppSettingsChanged: ("payload_router",),
+    m.CancelWork: ("payload_router",),
 }
 """What an app may send, and who takes it."""
 
 PEERS_OF: dict[str, tuple[str, ...]] = {
-    "payload_router": ("supervisor", "activator_registry"),
+    "payload_router": ("supervisor",),
     "supervisor": ("payload_router", "activator_registry"),
-    "activator_registry": ("payload_router", "supervisor"),
+    "activator_registry": (),
     "channel_requester": (),
     "retry_scheduler": ("channel_requester",),
 }
@@ -120,7 +121,7 @@ class Platform:
             actor.mailbox.name: actor
             for actor in (
                 runner(router, lambda _: PayloadRouter(store, clock, connection, supervisor)),
-                runner(supervisor, lambda alarm: Supervisor(clock, alarm, router, registry)),
+                runner(supervisor, lambda alarm: Supervisor(clock, alarm, router, sessions)),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
                 runner(requester, lambda alarm: ChannelRequester(store, clock, alarm, sessions, neighbours)),
                 runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
@@ -130,7 +131,8 @@ class Platform:
     async def post(self, message: m.Message) -> None:
         """Take a message from an app to the actor that it is for, waiting for room."""
         self._note_power(message)
-        await self._mailbox(FROM_APPS, message).tell(message)
+        for mailbox in self._mailboxes(FROM_APPS, message):
+            await mailbox.tell(message)
 
     def post_nowait(self, message: m.Message) -> None:
         """Take a message from an app to the actor that it is for.
@@ -138,11 +140,13 @@ class Platform:
         :raises Busy: that actor's mailbox is full.
         """
         self._note_power(message)
-        self._mailbox(FROM_APPS, message).tell_nowait(message)
+        for mailbox in self._mailboxes(FROM_APPS, message):
+            mailbox.tell_nowait(message)
 
     def answer(self, message: m.Message) -> None:
         """Take an app's answer, such as an outcome, to the actor that waits for it."""
-        self._mailbox(FROM_APPS, message).answer(message)
+        for mailbox in self._mailboxes(FROM_APPS, message):
+            mailbox.answer(message)
 
     async def deliver(self, messages: list[tuple[m.Message, bytes]]) -> None:
         """Take the service's messages with their frames to the actors that they are for, waiting for room.
@@ -150,7 +154,8 @@ class Platform:
         :raises ProtocolViolation: one of them is not for devices; what came before it was taken.
         """
         for message, frame in messages:
-            await self._mailbox(FROM_SERVICE, message).put(frame)
+            for mailbox in self._mailboxes(FROM_SERVICE, message):
+                await mailbox.put(frame)
 
     async def report(self, message: m.Message) -> None:
         """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew."""
@@ -159,7 +164,8 @@ class Platform:
             self.connection.answer(m.Suspended(suspended=True))
         if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
             self.connection.answer(self._power)
-        await self._mailbox(FROM_CONNECTION, message).tell(message)
+        for mailbox in self._mailboxes(FROM_CONNECTION, message):
+            await mailbox.tell(message)
 
     def suspend(self, fault: str | None) -> None:
         """Note why nothing can be stored, or None when it can be again; the service learns that it is so."""
@@ -207,17 +213,17 @@ class Platform:
             if isinstance(self._connection_state, m.ConnectionUp):
                 self.connection.answer(power)
 
-    def _mailbox(self, table: dict[type[m.Message], str], message: m.Message) -> Mailbox:
-        name = table.get(type(message))
-        if name is None:
+    def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
+        names = table.get(type(message))
+        if names is None:
             raise ProtocolViolation(f"{type(message).__name__} must not come from there")
-        return self.actors[name].mailbox
+        return [self.actors[name].mailbox for name in names]
 
     def _announce(self, restarted: str) -> None:
         """Tell everyone that an actor began anew, so that they tell it again what it cannot know."""
         for name in PEERS_OF[restarted]:
             self.actors[name].mailbox.answer(m.ActorRestarted(restarted))
-        if self._connection_state is not None and restarted in FROM_CONNECTION.values():
+        if self._connection_state is not None and restarted in FROM_CONNECTION[m.ConnectionUp]:
             self.actors[restarted].mailbox.answer(self._connection_state)
         self.sessions.tell_all(m.ActorRestarted(restarted))
 

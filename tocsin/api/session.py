@@ -105,7 +105,7 @@ class Session:
         receiver.handlers[token] = handler
         if len(receiver.handlers) == 1:
             # In the lane that detaching takes, where nothing waits: else the one could overtake the other.
-            self.say(m.AttachSink(self.name, token, channel))
+            self.say(m.AttachSink(self.name, channel))
         return token
 
     def detach(self, channel: str, token: int) -> None:
@@ -117,7 +117,7 @@ class Session:
         if receiver is None or receiver.handlers.pop(token, None) is None:
             raise errors.NotFound(f"no handler of this channel has the token {token}")
         if not receiver.handlers:
-            self.say(m.DetachSink(self.name, token, channel))
+            self.say(m.DetachSink(self.name, channel))
             receiver.give_back()
 
     async def close_channel(self, app: str, channel: str) -> None:
@@ -263,10 +263,11 @@ class Session:
     def _peer_restarted(self, message: m.ActorRestarted) -> None:
         """Tell an actor again what it has forgotten; what was on its way through it is being handed on again."""
         match message.actor:
-            case "activator_registry":
+            case "supervisor":
                 for channel, receiver in self._receivers.items():
                     if receiver.handlers:
-                        self.say(m.AttachSink(self.name, 0, channel))
+                        self.say(m.AttachSink(self.name, channel))
+            case "activator_registry":
                 for question in self.background.questions():
                     self.say(question)
             case "payload_router":

@@ -8,23 +8,21 @@ from tocsin.protocol.activation import SystemConditionType
 from tocsin.protocol.messages.base import Message, tagged
 
 
-@tagged(50)
+@tagged(54)
 @frozen
 class AttachSink(Message):
     """A session of the app takes the payloads of a channel from now on; the last one to say so wins."""
 
     session: str
-    request: int
     channel: str
 
 
-@tagged(51)
+@tagged(55)
 @frozen
 class DetachSink(Message):
     """The session takes no more payloads of that channel."""
 
     session: str
-    request: int
     channel: str
 
 

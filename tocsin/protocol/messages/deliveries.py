@@ -54,23 +54,6 @@ class Deliveries(Message):
     rows: tuple[Delivery, ...]
 
 
-@tagged(77)
-@frozen
-class Offer(Message):
-    """Payloads for the foreground handlers of a channel: a frame of ``Deliveries``, for whoever takes them."""
-
-    channel: str
-    deliveries: bytes
-
-
-@tagged(69)
-@frozen
-class NoSinks(Message):
-    """The registry had nobody to give those deliveries to."""
-
-    sequences: tuple[int, ...]
-
-
 @tagged(75)
 @frozen
 class Outcomes(Message):
@@ -96,13 +79,11 @@ class Parked(Message):
     channel: str
 
 
-@tagged(65)
+@tagged(56)
 @frozen
 class Activation(Message):
-    """Background work begins: a frame of ``Deliveries`` with one row, for the session that does the work."""
+    """Background work begins: a frame of ``Deliveries`` with one row."""
 
-    sequence: int
-    session: str
     delivery: bytes
 
 
