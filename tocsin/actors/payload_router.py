@@ -63,6 +63,7 @@ class PayloadRouter(Actor):
         self._recent = OrderedDict.fromkeys(inbox.recent_ids)
         for channel in await self._store.channels():
             self._lanes.open_channel(channel.channel, channel.app)
+        self._lanes.note_stored(inbox.open_channels)
         self._lost = [name for name in inbox.open_channels if name not in self._lanes.channels]
         await self._bury_lost()
 
@@ -90,8 +91,10 @@ class PayloadRouter(Actor):
                 self._batches[channel].append((sequence, id_, type_, body, attempt, expires))
             elif reason is not None:
                 self._bury(sequence, reason, "")
-            elif gate is Gate.HOLD and not self._lanes.gates.holds(self._lanes.channels[channel]):
-                self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
+            elif gate is Gate.HOLD:
+                self._lanes.set_aside(channel)
+                if not self._lanes.gates.holds(self._lanes.channels[channel]):
+                    self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
         self._sequence = sequence
         while len(recent) > REMEMBERED:
             recent.popitem(last=False)
@@ -135,6 +138,7 @@ class PayloadRouter(Actor):
         """A payload waits for the background: its place in the window is free."""
         if self._lanes.settle(message.sequence, came_back=False):  # else it speaks of what an earlier router handed on
             self._ledger.park(message.sequence)
+            self._lanes.set_aside(message.channel)
             if message.channel not in self._lanes.channels:  # lost while it was on its way
                 self._lost.append(message.channel)
 
