@@ -405,8 +405,10 @@ class TestOwn:
 
     def test_a_batch_may_be_longer_than_what_comes_from_outside(self) -> None:
         """It has as many payloads as a lane lets go at once."""
-        rows = tuple(m.Delivery(number, "id", NotificationType.RAW, bytes(5000), 1, None) for number in range(512))
-        batch = m.Deliveries("app", "c1", rows)
+        rows = tuple(
+            m.Delivery(number, "id", NotificationType.RAW, bytes(5000), 1, None, "c1") for number in range(512)
+        )
+        batch = m.Deliveries("app", rows)
         assert decode_own(encode(batch)) == batch
         assert decode_own(encode(m.Activation(1, "s", encode(batch)))) == m.Activation(1, "s", encode(batch))
         assert "is longer than" in refusal(encode(batch))

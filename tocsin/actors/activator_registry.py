@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredActivator
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import Activators, SystemConditionType, check_conditions, parse_activators, parse_clsid
-from tocsin.protocol.codec import decode_own
+from tocsin.protocol.codec import decode_own, encode
 from tocsin.protocol.errors import PlatformUnavailable, PushError
 from tocsin.protocol.machine import step
 from tocsin.protocol.registration import (
@@ -133,8 +134,12 @@ class ActivatorRegistry(Actor):
 
     @receives(m.Offer)
     def offer(self, message: m.Offer, _: bytes) -> None:
-        """Give payloads to the session that takes those of their channel in the foreground."""
-        self._down.append((self._sinks.get(message.channel, ""), message.deliveries))
+        """Give payloads to the sessions that take those of their channels in the foreground."""
+        takers = {self._sinks.get(channel, "") for channel in message.channels}
+        if len(takers) == 1:
+            self._down.append((takers.pop(), message.deliveries))
+        else:
+            self._down += self._apart(message.deliveries)
 
     @receives(m.Activation)
     def activate(self, message: m.Activation, frame: bytes) -> None:
@@ -210,6 +215,15 @@ class ActivatorRegistry(Actor):
             trigger.cancel_on_condition_loss if trigger else False,
             aborted,
         )
+
+    def _apart(self, frame: bytes) -> list[tuple[str, bytes]]:
+        """Take payloads apart by the session that takes them."""
+        deliveries = decode_own(frame)
+        assert isinstance(deliveries, m.Deliveries)  # noqa: S101  # the router has made it
+        rows: defaultdict[str, list[m.Delivery]] = defaultdict(list)
+        for row in deliveries.rows:
+            rows[self._sinks.get(row[-1], "")].append(row)
+        return [(session, encode(m.Deliveries(deliveries.app, tuple(several)))) for session, several in rows.items()]
 
     def _close_sink(self, channel: str) -> None:
         del self._sinks[channel]

@@ -72,17 +72,17 @@ class Supervisor(Actor):
         """Let payloads go to the app's foreground; the budget of each begins when it is the first in line."""
         if not self._open:
             return
-        app, channel = message.app, message.channel
+        app, lines = message.app, dict[str, list[Tracked]]()
         for row in message.rows:
             if row[0] in self._tracked:  # handed on again while an earlier attempt is still here
                 self._forget(self._tracked[row[0]])
-        several = []
         for row in message.rows:
-            sequence, _, _, _, attempt, expires = row
+            sequence, _, _, _, attempt, expires, channel = row
             tracked = self._tracked[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
-            several.append(tracked)
-        self._lines.join(channel, several)
-        self._down.append(encode(m.Offer(channel, frame)))
+            lines.setdefault(channel, []).append(tracked)
+        for channel, several in lines.items():
+            self._lines.join(channel, several)
+        self._down.append(encode(m.Offer(tuple(lines), frame)))
 
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
@@ -276,7 +276,7 @@ class Supervisor(Actor):
         self._leave(tracked)
         background = self._background(tracked.app)
         background.running = tracked
-        delivery = encode(m.Deliveries(tracked.app, tracked.channel, (tracked.row,)))
+        delivery = encode(m.Deliveries(tracked.app, (tracked.row,)))
         self._down.append(encode(m.Activation(tracked.sequence, background.session, delivery)))
 
     def _tell_cancel(self, tracked: Tracked) -> None:

@@ -62,7 +62,7 @@ class Receiver:
 
     def offer(self, deliveries: Sequence[Delivery]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
-        for sequence, _, _, _, attempt, _ in deliveries:
+        for sequence, _, _, _, attempt, _, _ in deliveries:
             if attempt > 1:
                 self._drop(sequence)
         self._waiting.extend(deliveries)
@@ -74,7 +74,7 @@ class Receiver:
     def give_back(self) -> None:
         """Return all payloads that no handler has begun with."""
         while self._waiting:
-            sequence, _, _, _, attempt, _ = self._waiting.popleft()
+            sequence, _, _, _, attempt, _, _ = self._waiting.popleft()
             self._report((sequence, Outcome.RETURNED, "", attempt))
 
     def begin_anew(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
@@ -201,18 +201,22 @@ class Session:
         return [*self._receivers.values(), *([background] if background else [])]
 
     def _deliver(self, message: m.Deliveries) -> None:
-        self._offer(self._receivers.get(message.channel), message)
+        by_channel: dict[str, list[m.Delivery]] = {}
+        for row in message.rows:
+            by_channel.setdefault(row[-1], []).append(row)
+        for channel, rows in by_channel.items():
+            self._offer(self._receivers.get(channel), rows)
 
     def _activate(self, message: m.Activation) -> None:
         deliveries = decode_own(message.delivery)
         assert isinstance(deliveries, m.Deliveries)  # noqa: S101  # the supervisor has made it
-        self._offer(self.background.receiver, deliveries)
+        self._offer(self.background.receiver, deliveries.rows)
 
-    def _offer(self, receiver: Receiver | None, message: m.Deliveries) -> None:
+    def _offer(self, receiver: Receiver | None, rows: Sequence[m.Delivery]) -> None:
         if receiver is not None:
-            receiver.offer(message.rows)
+            receiver.offer(rows)
         else:
-            for sequence, _, _, _, attempt, _ in message.rows:
+            for sequence, _, _, _, attempt, _, _ in rows:
                 self.report((sequence, Outcome.RETURNED, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:

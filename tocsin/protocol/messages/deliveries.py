@@ -23,6 +23,7 @@ class Delivery(NamedTuple):
     body: bytes
     attempt: int
     expires: float | None
+    channel: str
 
 
 class Returned(NamedTuple):
@@ -47,19 +48,18 @@ class Settled(NamedTuple):
 @tagged(68)
 @frozen
 class Deliveries(Message):
-    """Payloads of one channel: the router's frame goes on unchanged to supervisor and app."""
+    """Payloads of one app, whatever their channels: the router's frame goes on unchanged to supervisor and app."""
 
     app: str
-    channel: str
     rows: tuple[Delivery, ...]
 
 
 @tagged(77)
 @frozen
 class Offer(Message):
-    """Payloads for the foreground handlers of a channel: a frame of ``Deliveries``, for whoever takes them."""
+    """Payloads for foreground handlers: a frame of ``Deliveries``, for whoever takes those of these channels."""
 
-    channel: str
+    channels: tuple[str, ...]
     deliveries: bytes
 
 
