@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from types import CoroutineType
 from typing import Any
@@ -41,8 +40,14 @@ class Abandoned(Exception):
 class Receiver:
     """The handlers of one channel, or of an app's background work, and the payloads that wait for them.
 
-    The router's window, and the supervisor's "one at a time", bound their number.
+    The router's window, and the supervisor's "one at a time", bound their number. There is one for each channel, so that
+    it has no more than it needs: a list of those that wait is shorter than a queue, while none do.
     """
+
+    __slots__ = (
+        "_answered", "_background", "_busy", "_closing", "_report", "_running", "_scope", "_silent", "_waiting", "_workers",
+        "handlers", "name",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, report: Callable[[Report], None], workers: Workers, *, background: bool = False
@@ -52,7 +57,7 @@ class Receiver:
         self._report = report
         self._workers = workers
         self._background = background
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: list[Delivery] = []
         self._silent = (Outcome.HANDLED if background else Outcome.NOT_HANDLED, "")
         self._running: PushNotificationReceivedEventArgs | None = None
         self._answered = False
@@ -74,7 +79,7 @@ class Receiver:
     def give_back(self) -> None:
         """Return all payloads that no handler has begun with."""
         while self._waiting:
-            sequence, _, _, _, attempt, _, _ = self._waiting.popleft()
+            sequence, _, _, _, attempt, _, _ = self._waiting.pop(0)
             self._report((sequence, Outcome.RETURNED, "", attempt))
 
     def begin_anew(self) -> None:
@@ -86,7 +91,7 @@ class Receiver:
     def _drop(self, sequence: int) -> None:
         """Forget an earlier attempt at a payload that comes again."""
         if any(row[0] == sequence for row in self._waiting):
-            self._waiting = deque(row for row in self._waiting if row[0] != sequence)
+            self._waiting = [row for row in self._waiting if row[0] != sequence]
         if self._running is not None and self._running._sequence == sequence:
             self._cut_off(self._running, Outcome.RETURNED, "")
 
@@ -138,7 +143,7 @@ class Receiver:
     async def _handle_what_waits(self) -> None:
         """Handle one payload after the other, and report each; ``handled`` is read when its deferrals are completed."""
         while self._waiting and not self._answered:
-            delivery = self._waiting.popleft()
+            delivery = self._waiting.pop(0)
             args = self._running = PushNotificationReceivedEventArgs(delivery, background=self._background)
             outcome, detail = _RETURNED, ""
             try:
