@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from bench.framework import Contestant, Missing, Options, Report, Sample, measure, slope
 from bench.processes import cpu_seconds, resident, started
 from bench.scaled import prefill
+from bench.serving import SETTINGS
 
 _STEPS = 5
 _SPARE = 500  # descriptors that a process needs besides those of devices
@@ -32,7 +33,8 @@ def run(options: Options) -> Report:
             contestants.append(Contestant(name, run_it))
         measure(report, contestants, options.rounds)
     devices = options.sized(10_000, 20)
-    watched = partial(idle, options, devices, 0.2 if options.quick else 10.0)
+    # From when each has had its first ping, for as long as it takes to ping them all once more.
+    watched = partial(idle, options, devices, 0.2 if options.quick else SETTINGS.ping_interval)
     return measure(report, [Contestant(f"{devices:,} idle devices", watched)], min(options.rounds, 3))
 
 
@@ -42,7 +44,10 @@ def _through(state: Path, loop: str, payloads: int, channels: int) -> Sample:
 
 
 def idle(options: Options, devices: int, seconds: float) -> Sample:
-    """Connect idle devices to a push service; return its memory for each, and its share of a core while they idle."""
+    """Connect idle devices to a push service; return its memory for each, and its share of a core while they idle.
+
+    :param seconds: how long to let them idle, and then how long to look at it.
+    """
     with (
         _descriptors(devices + _SPARE),
         options.state() as state,
@@ -56,6 +61,7 @@ def idle(options: Options, devices: int, seconds: float) -> Sample:
                 connected = float(client.number())
                 points.append((connected, resident(service.pid) * 1024))
             connecting = monotonic() - begin
+            sleep(seconds)
             before = cpu_seconds(service.pid)
             sleep(seconds)
             share = (cpu_seconds(service.pid) - before) / seconds

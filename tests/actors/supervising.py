@@ -24,8 +24,8 @@ REASONS = list(CancellationReason)
 
 def delivery(sequence: int, channel: str = "c1", app: str = "mail", expires: float | None = None) -> m.Deliveries:
     """Build a payload on its way."""
-    row = m.Delivery(sequence, f"id{sequence}", NotificationType.RAW, b"ding", 1, expires)
-    return m.Deliveries(app, channel, (row,))
+    row = m.Delivery(sequence, f"id{sequence}", NotificationType.RAW, b"ding", 1, expires, channel)
+    return m.Deliveries(app, (row,))
 
 
 def activator(

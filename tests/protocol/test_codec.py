@@ -36,17 +36,18 @@ TAGS = {
             ["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry", "ResumeRetry", "ChannelsHeld"], 40
         )
     ),
-    **dict(enumerate(["SinkOpened", "SinkClosed", "AttachSink", "DetachSink", "Activation"], 52)),
-    **dict(enumerate(["CancelDelivery", "AbortDelivery", "Deliveries"], 66)),
+    **dict(enumerate(["SinkOpened", "SinkClosed", "AttachSink", "DetachSink", "Activation", "Deliveries"], 52)),
     64: "Parked",
+    66: "CancelDelivery",
+    67: "AbortDelivery",
     **dict(enumerate(["RegisterActivator", "UnregisterActivators", "ActivatorChanged", "AppReady"], 70)),
     **dict(enumerate(["LeaveSession", "Outcomes", "Settlements"], 74)),
     **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork"], 80)),
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 
-RETIRED = {50, 51, *range(60, 64), 65, 69, 77}
-"""Tags that meant something once, and mean nothing any more: payloads went one by one, and by way of the registry."""
+RETIRED = {50, 51, *range(60, 64), 65, 68, 69, 77}
+"""Tags that meant something once, and mean nothing any more: payloads went one by one, or by the channel, or to the registry."""
 
 RIGHT: dict[Any, Any] = {bool: True, int: 1, float: 1.0, str: "x", bytes: b"x"}
 WRONG: dict[Any, list[Any]] = {
@@ -406,8 +407,10 @@ class TestOwn:
 
     def test_a_batch_may_be_longer_than_what_comes_from_outside(self) -> None:
         """It has as many payloads as a lane lets go at once."""
-        rows = tuple(m.Delivery(number, "id", NotificationType.RAW, bytes(5000), 1, None) for number in range(512))
-        batch = m.Deliveries("app", "c1", rows)
+        rows = tuple(
+            m.Delivery(number, "id", NotificationType.RAW, bytes(5000), 1, None, "c1") for number in range(512)
+        )
+        batch = m.Deliveries("app", rows)
         assert decode_own(encode(batch)) == batch
         assert decode_own(encode(m.Activation(encode(batch)))) == m.Activation(encode(batch))
         assert "is longer than" in refusal(encode(batch))

@@ -24,8 +24,9 @@ def fetch_all(lanes: Lanes, stored: dict[str, list[int]]) -> list[int]:
 
 @pytest.fixture
 def lanes() -> Lanes:
-    """Return the lanes of a device with a channel each of two apps."""
+    """Return the lanes of a device with a channel each of two apps, whose inbox has not been looked at."""
     lanes = Lanes()
+    lanes.note_stored(["c1", "c2"])
     lanes.open_channel("c1", "mail")
     lanes.open_channel("c2", "chat")
     return lanes
@@ -64,6 +65,7 @@ def test_a_taker_that_leaves_closes_it_unless_there_is_another(lanes: Lanes) -> 
 def test_a_taker_may_come_before_its_channel() -> None:
     """A lane opens when both are there, in either order."""
     lanes = Lanes()
+    lanes.note_stored(["c1"])
     lanes.open_sink("c1")
     assert lanes.next_fetch() is None
     lanes.open_channel("c1", "mail")
@@ -96,6 +98,8 @@ def test_energy_saver_closes_what_is_not_exempt(lanes: Lanes) -> None:
     lanes.open_sink("c1")
     lanes.open_sink("c2")
     fetch_all(lanes, {"c1": [], "c2": []})
+    lanes.set_aside("c1")
+    lanes.set_aside("c2")
     lanes.gates.set_host(evolve(HostState(), energy_saver=True))
     lanes.gates.set_settings("chat", AppSettings(exempt_from_energy_saver=True))
     lanes.reconsider_all()
@@ -161,3 +165,36 @@ def test_quiet_lanes_begin_nothing(lanes: Lanes) -> None:
     lanes.look_at_all_again()
     assert not lanes.admit("c1", 1)
     assert lanes.next_fetch() is None
+
+
+def test_an_empty_channel_is_not_looked_at() -> None:
+    """A lane for which nothing is stored is caught up as soon as it opens."""
+    lanes = Lanes()
+    lanes.open_channel("c1", "mail")
+    lanes.open_sink("c1")
+    assert lanes.next_fetch() is None
+    assert lanes.admit("c1", 1)
+
+
+def test_what_was_stored_while_nobody_took_it_is_looked_at_once() -> None:
+    """After a page that was the last, the lane opens again without a look."""
+    lanes = Lanes()
+    lanes.open_channel("c1", "mail")
+    assert not lanes.admit("c1", 1)
+    lanes.open_sink("c1")
+    assert fetch_all(lanes, {"c1": [1]}) == [1]
+    lanes.settle(1, came_back=False)
+    lanes.close_sink("c1")
+    lanes.open_sink("c1")
+    assert lanes.next_fetch() is None
+    assert lanes.admit("c1", 2)
+
+
+def test_what_was_set_aside_is_looked_at_whenever_something_changes(lanes: Lanes) -> None:
+    """A look that finds nothing to take does not make it forgotten: it was only not its time yet."""
+    lanes.open_sink("c1")
+    fetch_all(lanes, {"c1": []})
+    lanes.set_aside("c1")
+    for found in ([], [1]):
+        lanes.reconsider_all()
+        assert fetch_all(lanes, {"c1": found}) == found

@@ -42,9 +42,11 @@ async def greet(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def running(app: ASGIApp = greet) -> AsyncIterator[tuple[WebServer, int]]:
+async def running(
+    app: ASGIApp = greet, settings: ServiceSettings | None = None
+) -> AsyncIterator[tuple[WebServer, int]]:
     """Run the server on a free port."""
-    settings = ServiceSettings()
+    settings = settings or ServiceSettings()
     clock = asyncio.get_running_loop().time
     server = WebServer(app, settings, Connections(settings, lambda _: False, clock))
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -158,6 +158,7 @@ def every_request_has_ended(world: World) -> None:
     """And the app that made it has its result."""
     requests = _inside(world, "channel_requester", "_requests")
     assert not requests, f"still open: {next(iter(requests.values()))}"
+    assert not _inside(world, "channel_requester", "_open"), "an app is still taken to ask"
     assert not world.sim.store._requests, f"still kept: {world.sim.store._requests}"
     assert all(operation._ended for operation in world.operations), "an app still waits for its channel"
 
@@ -171,7 +172,7 @@ def nothing_is_in_flight(world: World) -> None:
 def books_agree(world: World) -> None:
     """The store and every actor know the same channels, activators, machine and settings."""
     store = world.sim.store
-    for actor, known in (("payload_router", "_lanes.channels"), ("channel_requester", "_channels")):
+    for actor, known in (("payload_router", "_lanes.channels"), ("channel_requester", "_channels._channels")):
         assert _inside(world, actor, known).keys() == store._channels.keys(), f"{actor} knows other channels"
     activators = _inside(world, "activator_registry", "_apps")
     active = {(app, each) for app, all_ in activators.items() for each in all_ if all_[each].phase is not Phase.ABSENT}

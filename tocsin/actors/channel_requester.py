@@ -11,11 +11,12 @@ from tocsin.actors.actor import Actor, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_effects import ChannelEffects
 from tocsin.actors.clock import Clock
+from tocsin.actors.held_channels import HeldChannels
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
-from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase, renewal
+from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.machine import step
 from tocsin.protocol.retry import left
@@ -56,8 +57,9 @@ class ChannelRequester(Actor):
         # Not from 1 each time: a late answer to a question of an earlier instance must find nobody.
         self._keys = count(int(clock.fraction() * _KEYS))
         self._requests: dict[int, ChannelRequest] = {}
+        self._open: dict[tuple[str, str], ChannelRequest] = {}
         self._closing: dict[int, tuple[str, int]] = {}
-        self._channels: dict[str, StoredChannel] = {}
+        self._channels = HeldChannels()
         self._perform: dict[Effect, Callable[[ChannelRequest], None]] = {
             Effect.REPORT_PROGRESS: self._report_progress,
             Effect.SEND_REQUEST: self._send_request,
@@ -74,14 +76,14 @@ class ChannelRequester(Actor):
 
     async def start(self) -> None:
         """Read the channels that the device holds, and go on with the requests that wait for their next attempt."""
-        self._channels = {channel.channel: channel for channel in await self._store.channels()}
+        self._channels = HeldChannels(await self._store.channels())
         self._effects.announce(self._channels.values())
         for stored in await self._store.requests():
             request = ChannelRequest(next(self._keys), stored.app, stored.remote_id, [], kept=True)
             request.failures = request.retry_count = stored.failures
             request.hresult, request.text = stored.hresult, stored.text
             request.delay = left(stored.due, stored.planned, self._clock.wall())
-            self._requests[request.key] = request
+            self._enter(request)
             self._step(request, Event.RESUME)
         self.renew(m.AlarmRang(), b"")
         await self.flush()
@@ -92,7 +94,7 @@ class ChannelRequester(Actor):
     def create(self, message: m.CreateChannel, _: bytes) -> None:
         """Begin a request, or join one that is out for the same app."""
         asker = (message.session, message.request)
-        request = self._open_request(message.app, message.remote_id)
+        request = self._open.get((message.app, message.remote_id))
         if request is None:
             self._begin(message.app, message.remote_id, [asker])
         else:
@@ -148,7 +150,7 @@ class ChannelRequester(Actor):
         if request is None or request.phase is not Phase.REQUESTED:
             return
         channel = StoredChannel(message.channel, request.app, request.remote_id, message.uri, message.expires)
-        self._channels[channel.channel] = channel
+        self._channels.add(channel)
         request.channel = channel.channel
         self._step(request, Event.GRANTED)
 
@@ -166,7 +168,7 @@ class ChannelRequester(Actor):
     def revoked(self, message: m.ChannelsRevoked, _: bytes) -> None:
         """Channels are gone, because an app closed them or the service took them back."""
         for name in message.channels:
-            if self._channels.pop(name, None) is not None:
+            if self._channels.discard(name):
                 self._effects.drop_channel(name)
         if message.request in self._closing:
             session, number = self._closing.pop(message.request)
@@ -207,33 +209,29 @@ class ChannelRequester(Actor):
     def renew(self, _message: m.AlarmRang, _: bytes) -> None:
         """Ask for new channels in time, and forget those whose time is over."""
         now = self._clock.wall()
-        for channel in [channel for channel in self._channels.values() if channel.expires <= now]:
-            del self._channels[channel.channel]
-            self._effects.drop_channel(channel.channel)
-        for channel in [channel for channel in self._channels.values() if renewal(channel.expires) <= now]:
+        due = self._channels.take_due(now)
+        for channel in due:
+            if channel.expires <= now:
+                self._channels.discard(channel.channel)
+                self._effects.drop_channel(channel.channel)
+        for channel in due:
             app, remote_id = channel.app, channel.remote_id
-            if self._newest(app, remote_id) is channel and self._open_request(app, remote_id) is None:
+            if self._channels.newest(app, remote_id) is channel and (app, remote_id) not in self._open:
                 self._begin(app, remote_id, [])
 
     async def flush(self) -> None:
         """Write first, then tell; ring when the next channel is to be renewed or forgotten."""
         await self._effects.perform()
-        now = self._clock.wall()
-        moments = (when for c in self._channels.values() for when in (renewal(c.expires), c.expires) if when > now)
-        wait = min((moment - now for moment in moments), default=None)
-        self._alarm.set(None if wait is None else self._clock.monotonic() + wait)
-
-    def _newest(self, app: str, remote_id: str) -> StoredChannel | None:
-        known = (c for c in self._channels.values() if (c.app, c.remote_id) == (app, remote_id))
-        return max(known, key=lambda channel: channel.expires, default=None)
-
-    def _open_request(self, app: str, remote_id: str) -> ChannelRequest | None:
-        return next((r for r in self._requests.values() if (r.app, r.remote_id) == (app, remote_id)), None)
+        moment = self._channels.next_moment()
+        self._alarm.set(None if moment is None else self._clock.monotonic() + moment - self._clock.wall())
 
     def _begin(self, app: str, remote_id: str, askers: list[tuple[str, int]]) -> None:
         request = ChannelRequest(next(self._keys), app, remote_id, askers)
-        self._requests[request.key] = request
+        self._enter(request)
         self._step(request, Event.BEGIN_ONLINE if self._online else Event.BEGIN_OFFLINE)
+
+    def _enter(self, request: ChannelRequest) -> None:
+        self._requests[request.key] = self._open[request.app, request.remote_id] = request
 
     def _in_phase(self, *phases: Phase) -> list[ChannelRequest]:
         return [request for request in self._requests.values() if request.phase in phases]
@@ -243,7 +241,7 @@ class ChannelRequester(Actor):
         for effect in effects:
             self._perform[effect](request)
         if request.phase not in OPEN:
-            del self._requests[request.key]
+            del self._requests[request.key], self._open[request.app, request.remote_id]
 
     def _fail(
         self, request: ChannelRequest, event: Event, hresult: int, text: str, retry_after: float | None = None
@@ -263,7 +261,7 @@ class ChannelRequester(Actor):
             self._effects.progress(asker, request)
 
     def _send_request(self, request: ChannelRequest) -> None:
-        newest = self._newest(request.app, request.remote_id)
+        newest = self._channels.newest(request.app, request.remote_id)
         uri = newest.uri if newest else ""
         message = m.RequestChannel(request.key, request.app, request.remote_id, uri)
         self._effects.tell(self._connection, message)

@@ -27,6 +27,9 @@ from tocsin.protocol.values import DropReason, Outcome
 ACKNOWLEDGE_AT_ONCE = 512
 """How many ids one acknowledgement carries."""
 
+HANDED_ON_AT_ONCE = 512
+"""How many payloads, of whatever channels, go on together."""
+
 
 # Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
 _PASS, _HANDLED, _RETURNED = Gate.PASS, Outcome.HANDLED, Outcome.RETURNED
@@ -63,6 +66,7 @@ class PayloadRouter(Actor):
         self._recent = OrderedDict.fromkeys(inbox.recent_ids)
         for channel in await self._store.channels():
             self._lanes.open_channel(channel.channel, channel.app)
+        self._lanes.note_stored(inbox.open_channels)
         self._lost = [name for name in inbox.open_channels if name not in self._lanes.channels]
         await self._bury_lost()
 
@@ -72,14 +76,15 @@ class PayloadRouter(Actor):
     def accept(self, message: m.Arrivals, _: bytes) -> None:
         """Take payloads in; one that was sent again is only acknowledged again."""
         recent, accepted, sequence = self._recent, self._ledger.accepted, self._sequence
-        channels, wide_open = self._lanes.channels, self._lanes.gates.wide_open
+        app_of, wide_open = self._lanes.channels.get, self._lanes.gates.wide_open
         self._acknowledged += [row[0] for row in message.rows]
         for id_, channel, type_, body, expires, priority in message.rows:
             if id_ in recent:
                 continue
             recent[id_] = None
             sequence += 1
-            if expires is None and wide_open and channel in channels:
+            app = app_of(channel)
+            if expires is None and wide_open and app is not None:
                 gate, reason = _PASS, None
             else:
                 gate, reason = self._judge(channel, expires, priority)
@@ -87,11 +92,13 @@ class PayloadRouter(Actor):
             attempt = int(on_its_way)
             accepted.append(_stored((sequence, channel, id_, type_, body, attempt, expires)))
             if on_its_way:
-                self._batches[channel].append((sequence, id_, type_, body, attempt, expires))
+                self._batches[app or ""].append((sequence, id_, type_, body, attempt, expires, channel))
             elif reason is not None:
                 self._bury(sequence, reason, "")
-            elif gate is Gate.HOLD and not self._lanes.gates.holds(self._lanes.channels[channel]):
-                self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
+            elif gate is Gate.HOLD:
+                self._lanes.set_aside(channel)
+                if not self._lanes.gates.holds(self._lanes.channels[channel]):
+                    self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
         self._sequence = sequence
         while len(recent) > REMEMBERED:
             recent.popitem(last=False)
@@ -135,6 +142,7 @@ class PayloadRouter(Actor):
         """A payload waits for the background: its place in the window is free."""
         if self._lanes.settle(message.sequence, came_back=False):  # else it speaks of what an earlier router handed on
             self._ledger.park(message.sequence)
+            self._lanes.set_aside(message.channel)
             if message.channel not in self._lanes.channels:  # lost while it was on its way
                 self._lost.append(message.channel)
 
@@ -255,7 +263,8 @@ class PayloadRouter(Actor):
 
     def _hand_on(self, payload: StoredPayload) -> None:
         sequence, channel, id_, type_, body, attempt, expires = payload
-        self._batches[channel].append((sequence, id_, type_, body, attempt, expires))
+        app = self._lanes.channels.get(channel, "")
+        self._batches[app].append((sequence, id_, type_, body, attempt, expires, channel))
 
     def _pass_on(self, frame: bytes) -> None:
         """Let a frame follow the payloads so far."""
@@ -263,10 +272,11 @@ class PayloadRouter(Actor):
         self._forward.append(frame)
 
     def _close_batches(self) -> None:
-        """Make one frame of the payloads of each channel."""
-        for channel, rows in self._batches.items():
-            app = self._lanes.channels.get(channel, "")
-            self._forward.append(encode(m.Deliveries(app, channel, tuple(rows))))  # type: ignore[arg-type]  # plain rows
+        """Make frames of the payloads of each app."""
+        for app, rows in self._batches.items():
+            for start in range(0, len(rows), HANDED_ON_AT_ONCE):
+                several = tuple(rows[start : start + HANDED_ON_AT_ONCE])
+                self._forward.append(encode(m.Deliveries(app, several)))  # type: ignore[arg-type]  # plain rows
         self._batches.clear()
 
     def _bury(self, sequence: int, reason: DropReason, detail: str) -> None:

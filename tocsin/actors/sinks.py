@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from tocsin.actors.reports import Reports
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import encode
@@ -14,9 +16,17 @@ class Sinks:
         self._reports = reports
         self._sessions: dict[str, str] = {}
 
-    def session(self, channel: str) -> str:
-        """Return who takes them, or the empty string while nobody does."""
-        return self._sessions.get(channel, "")
+    def apart(
+        self, message: m.Deliveries, frame: bytes, channels: Iterable[str]
+    ) -> Iterable[tuple[str, bytes, Sequence[m.Delivery]]]:
+        """Take payloads of these channels apart by who takes them, or the empty string where nobody does."""
+        takers = {self._sessions.get(channel, "") for channel in channels}
+        if len(takers) == 1:
+            return ((takers.pop(), frame, message.rows),)
+        parts: dict[str, list[m.Delivery]] = {}
+        for row in message.rows:
+            parts.setdefault(self._sessions.get(row[-1], ""), []).append(row)
+        return [(name, encode(m.Deliveries(message.app, tuple(rows))), rows) for name, rows in parts.items()]
 
     def attach(self, channel: str, session: str) -> None:
         """Let a session take them; the last one wins."""

@@ -77,17 +77,18 @@ class Supervisor(Actor):
         """Let payloads go to the app's foreground; the budget of each begins when it is the first in line."""
         if not self._open:
             return
-        app, channel = message.app, message.channel
+        app, lines = message.app, dict[str, list[Tracked]]()
         for row in message.rows:
             if row[0] in self._tracked:  # handed on again while an earlier attempt is still here
                 self._forget(self._tracked[row[0]])
-        several = []
         for row in message.rows:
-            sequence, _, _, _, attempt, expires = row
+            sequence, _, _, _, attempt, expires, channel = row
             tracked = self._tracked[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
-            several.append(tracked)
-        self._lines.join(channel, several)
-        self._down.give(self._sinks.session(channel), frame, message.rows)
+            lines.setdefault(channel, []).append(tracked)
+        for channel, several in lines.items():
+            self._lines.join(channel, several)
+        for session, part, rows in self._sinks.apart(message, frame, lines):
+            self._down.give(session, part, rows)
 
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
@@ -293,7 +294,7 @@ class Supervisor(Actor):
         self._leave(tracked)
         background = self._apps[tracked.app]
         background.running = tracked
-        delivery = encode(m.Deliveries(tracked.app, tracked.channel, (tracked.row,)))
+        delivery = encode(m.Deliveries(tracked.app, (tracked.row,)))
         self._down.give(background.session, encode(m.Activation(delivery)), (tracked.row,))
 
     def _tell_cancel(self, tracked: Tracked) -> None:

@@ -30,7 +30,7 @@ class PushNotificationReceivedEventArgs:
     _completed: anyio.Event | None = None
 
     def __init__(self, delivery: Delivery, *, background: bool = False) -> None:
-        self._sequence, self._id, self._type, self._body, self._attempt, _ = delivery
+        self._sequence, self._id, self._type, self._body, self._attempt, _, _ = delivery
         self._background = background
 
     @property

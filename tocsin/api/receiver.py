@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from types import CoroutineType
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.workers import Workers
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.messages import Delivery
 from tocsin.protocol.values import Outcome
@@ -41,40 +40,46 @@ class Abandoned(Exception):
 class Receiver:
     """The handlers of one channel, or of an app's background work, and the payloads that wait for them.
 
-    The router's window, and the supervisor's "one at a time", bound their number.
+    The router's window, and the supervisor's "one at a time", bound their number. There is one for each channel, so that
+    it has no more than it needs: a list of those that wait is shorter than a queue, while none do.
     """
 
+    __slots__ = (
+        "_answered", "_background", "_busy", "_closing", "_report", "_running", "_scope", "_silent", "_waiting", "_workers",
+        "handlers", "name",
+    )  # fmt: skip
+
     def __init__(
-        self, name: str, report: Callable[[Report], None], tasks: TaskGroup, *, background: bool = False
+        self, name: str, report: Callable[[Report], None], workers: Workers, *, background: bool = False
     ) -> None:
         self.name = name
         self.handlers: dict[int, PushHandler] = {}
         self._report = report
-        self._tasks = tasks
+        self._workers = workers
         self._background = background
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: list[Delivery] = []
         self._silent = (Outcome.HANDLED if background else Outcome.NOT_HANDLED, "")
         self._running: PushNotificationReceivedEventArgs | None = None
         self._answered = False
-        self._scope = anyio.CancelScope()
-        self._arrived = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
+        self._busy = False  # whether a worker is with it or will come
         self._closing = False
 
     def offer(self, deliveries: Sequence[Delivery]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
-        for sequence, _, _, _, attempt, _ in deliveries:
+        for sequence, _, _, _, attempt, _, _ in deliveries:
             if attempt > 1:
                 self._drop(sequence)
         self._waiting.extend(deliveries)
         if self._closing or not self.handlers:
             self.give_back()
         else:
-            self._arrived.set()
+            self._call_worker()
 
     def give_back(self) -> None:
         """Return all payloads that no handler has begun with."""
         while self._waiting:
-            sequence, _, _, _, attempt, _ = self._waiting.popleft()
+            sequence, _, _, _, attempt, _, _ = self._waiting.pop(0)
             self._report((sequence, Outcome.RETURNED, "", attempt))
 
     def begin_anew(self) -> None:
@@ -86,7 +91,7 @@ class Receiver:
     def _drop(self, sequence: int) -> None:
         """Forget an earlier attempt at a payload that comes again."""
         if any(row[0] == sequence for row in self._waiting):
-            self._waiting = deque(row for row in self._waiting if row[0] != sequence)
+            self._waiting = [row for row in self._waiting if row[0] != sequence]
         if self._running is not None and self._running._sequence == sequence:
             self._cut_off(self._running, Outcome.RETURNED, "")
 
@@ -94,7 +99,8 @@ class Receiver:
         if not self._answered:
             self._answered = True
             self._report((args._sequence, outcome, detail, args.attempt))
-            self._scope.cancel()
+            if self._scope is not None:
+                self._scope.cancel()
 
     def cancel(self, sequence: int | None, reason: CancellationReason) -> None:
         """Raise ``canceled`` for the payload that is being handled, if it is that one; None means any."""
@@ -102,7 +108,7 @@ class Receiver:
         if args is None or sequence not in {None, args._sequence} or args.cancellation is not None:
             return
         for result in _raise_canceled(args, reason):
-            self._tasks.start_soon(_wait_for, result, name=f"canceled handler of {self.name}")
+            self._workers.tasks.start_soon(_wait_for, result, name=f"canceled handler of {self.name}")
 
     def abort(self, sequence: int) -> None:
         """Cut off the handler of that payload, and answer at once with what it left open."""
@@ -117,25 +123,28 @@ class Receiver:
         self._closing = True
         self.give_back()
         self.cancel(None, CancellationReason.TERMINATING)
-        self._arrived.set()
 
-    async def run(self) -> None:
-        """Handle payloads until closed; one that is cut off by cancellation is returned."""
-        while not self._closing:
-            # One scope for as long as nothing is cut off, rather than one for each payload.
-            with anyio.CancelScope() as self._scope:
-                while not self._closing:
-                    await self._handle_what_waits()
-                    if not self._closing:
-                        self._arrived = anyio.Event()
-                        await self._arrived.wait()
+    async def do(self, scope: anyio.CancelScope) -> None:
+        """Handle the payloads that wait; one that is cut off by cancellation is returned."""
+        self._scope, self._answered = scope, False
+        try:
+            await self._handle_what_waits()
+        finally:
+            self._scope = None
+            self._busy = False
+            if self._waiting:  # one was cut off, and these stood behind it
+                self._call_worker()
+
+    def _call_worker(self) -> None:
+        if not self._busy:
+            self._busy = True
+            self._workers.add(self)
 
     async def _handle_what_waits(self) -> None:
         """Handle one payload after the other, and report each; ``handled`` is read when its deferrals are completed."""
-        while self._waiting:
-            delivery = self._waiting.popleft()
+        while self._waiting and not self._answered:
+            delivery = self._waiting.pop(0)
             args = self._running = PushNotificationReceivedEventArgs(delivery, background=self._background)
-            self._answered = False
             outcome, detail = _RETURNED, ""
             try:
                 result = await self._call_handlers(args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
@@ -14,6 +14,7 @@ from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
 from tocsin.api.questions import Questions
 from tocsin.api.receiver import PushHandler, Receiver, Report
+from tocsin.api.workers import Workers
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import decode_own
@@ -47,7 +48,7 @@ class Port(Protocol):
 class Session:
     """One app's mailbox, its open questions, and the receivers of its channels."""
 
-    _tasks: TaskGroup
+    _workers: Workers
 
     def __init__(self, port: Port, mailbox: Mailbox) -> None:
         self.port = port
@@ -57,8 +58,6 @@ class Session:
         self._receivers: dict[str, Receiver] = {}
         self._outcomes: list[Report] = []
         self._reported = anyio.Event()
-        self._working = 0
-        self._idle = anyio.Event()
         self._lost: set[str] = set()
         self._closing: set[str] = set()
         self.background = BackgroundWork(self.questions.ask, self._start_background)
@@ -88,7 +87,7 @@ class Session:
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to take what comes, and to run handlers, in these tasks."""
-        self._tasks = tasks
+        self._workers = Workers(tasks)
         tasks.start_soon(self._run, name=f"session {self.name}")
 
     def attach(self, channel: str, handler: PushHandler) -> int:
@@ -100,7 +99,7 @@ class Session:
             raise errors.ChannelClosed("the channel is closed; request another")
         receiver = self._receivers.get(channel)
         if receiver is None:
-            receiver = self._receivers[channel] = self._start(Receiver(channel, self.report, self._tasks))
+            receiver = self._receivers[channel] = Receiver(channel, self.report, self._workers)
         token = self.questions.number()
         receiver.handlers[token] = handler
         if len(receiver.handlers) == 1:
@@ -190,44 +189,34 @@ class Session:
         self.say(m.LeaveSession(self.name))
         for receiver in self._all_receivers():
             receiver.close()
-        if self._working:
-            with anyio.move_on_after(CLOSE_GRACE):
-                await self._idle.wait()
+        with anyio.move_on_after(CLOSE_GRACE):
+            await self._workers.done()
         self._mailbox.close()
 
-    def _start(self, receiver: Receiver) -> Receiver:
-        self._tasks.start_soon(self._work, receiver, name=f"handlers of {receiver.name}")
-        return receiver
-
     def _start_background(self) -> Receiver:
-        return self._start(Receiver("background work", self.report, self._tasks, background=True))
+        return Receiver("background work", self.report, self._workers, background=True)
 
     def _all_receivers(self) -> list[Receiver]:
         background = self.background.receiver
         return [*self._receivers.values(), *([background] if background else [])]
 
-    async def _work(self, receiver: Receiver) -> None:
-        self._working += 1
-        try:
-            await receiver.run()
-        finally:
-            self._working -= 1
-            if not self._working:
-                self._idle.set()
-
     def _deliver(self, message: m.Deliveries) -> None:
-        self._offer(self._receivers.get(message.channel), message)
+        by_channel: dict[str, list[m.Delivery]] = {}
+        for row in message.rows:
+            by_channel.setdefault(row[-1], []).append(row)
+        for channel, rows in by_channel.items():
+            self._offer(self._receivers.get(channel), rows)
 
     def _activate(self, message: m.Activation) -> None:
         deliveries = decode_own(message.delivery)
         assert isinstance(deliveries, m.Deliveries)  # noqa: S101  # the supervisor has made it
-        self._offer(self.background.receiver, deliveries)
+        self._offer(self.background.receiver, deliveries.rows)
 
-    def _offer(self, receiver: Receiver | None, message: m.Deliveries) -> None:
+    def _offer(self, receiver: Receiver | None, rows: Sequence[m.Delivery]) -> None:
         if receiver is not None:
-            receiver.offer(message.rows)
+            receiver.offer(rows)
         else:
-            for sequence, _, _, _, attempt, _ in message.rows:
+            for sequence, _, _, _, attempt, _, _ in rows:
                 self.report((sequence, Outcome.RETURNED, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:

@@ -128,6 +128,10 @@ class Lane:
         """Note a payload that was stored and did not go on from memory."""
         self._step(Event.STORED)
 
+    def catch_up(self) -> None:
+        """Note that the store has no further payload, as is known without a look."""
+        self._step(Event.EXHAUSTED)
+
     def fetched(self, sequences: Sequence[int], wanted: int) -> None:
         """Note a page from the store; one that is shorter than wanted was the last."""
         self._step(Event.EXHAUSTED if len(sequences) < wanted else Event.FETCHED)

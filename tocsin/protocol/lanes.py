@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Iterable
+
 from attrs import Factory, define
 
 from tocsin.protocol.conditions import Gates
@@ -16,7 +19,8 @@ class Lanes:
     """The lanes of a device, by channel.
 
     A lane is open while somebody takes its payloads, a sink of the channel or background work of its app, and no gate
-    holds back what waits for the app.
+    holds back what waits for the app. It fetches only while the store may hold something for it, so that many channels
+    without payloads cost the store nothing.
     """
 
     gates: Gates = Factory(Gates)
@@ -26,12 +30,25 @@ class Lanes:
     _ready: set[str] = Factory(set)
     _lanes: dict[str, Lane] = Factory(dict)
     _in_flight: dict[int, Lane] = Factory(dict)
-    _hungry: dict[str, Lane] = Factory(dict)
+    _hungry: OrderedDict[str, Lane] = Factory(OrderedDict)
+    _stored: set[str] = Factory(set)
+    """The channels for which there may be something in the store that is not on its way."""
+    _aside: set[str] = Factory(set)
+    """Those of which something was held back or parked: any change may let it be taken again."""
     _quiet: bool = False
 
     def on_its_way(self, sequence: int) -> bool:
         """Tell whether a payload is between the router and its handler."""
         return sequence in self._in_flight
+
+    def note_stored(self, channels: Iterable[str]) -> None:
+        """There are payloads in the store for these channels."""
+        self._stored.update(channels)
+
+    def set_aside(self, channel: str) -> None:
+        """A payload of that channel is stored, and will be taken when the gates or the background let it."""
+        self._stored.add(channel)
+        self._aside.add(channel)
 
     # Who takes payloads
 
@@ -44,9 +61,13 @@ class Lanes:
         """The device holds it no more."""
         self.channels.pop(channel, None)
         self._hungry.pop(channel, None)
+        self._stored.discard(channel)
+        self._aside.discard(channel)
         lane = self._lanes.pop(channel, None)
         if lane is not None:
             lane.close()
+            if lane.in_flight:  # it may come back when the channel is there again
+                self._stored.add(channel)
 
     def open_sink(self, channel: str) -> None:
         """Somebody takes the payloads of a channel in the foreground."""
@@ -91,10 +112,12 @@ class Lanes:
         """Let a payload into its lane, and tell whether it goes on at once, from memory."""
         lane = self._lanes.get(channel)
         if lane is None:
+            self._stored.add(channel)
             return False
         if len(self._in_flight) < MAX_IN_FLIGHT and lane.accept(sequence):
             self._in_flight[sequence] = lane
             return True
+        self._stored.add(channel)
         lane.fall_behind()
         self._feed(lane)
         return False
@@ -104,6 +127,8 @@ class Lanes:
         lane = self._in_flight.pop(sequence, None)
         if lane is None:
             return False
+        if came_back:
+            self._stored.add(lane.channel)
         lane.settle(came_back=came_back)
         if lane.is_behind:
             self._feed(lane)
@@ -119,14 +144,15 @@ class Lanes:
 
     def look_again(self, channel: str) -> None:
         """Begin a lane anew: there may be payloads in the inbox that it has passed."""
+        self._stored.add(channel)
         lane = self._lanes.get(channel)
         if lane is not None:
             lane.begin_anew()
             self._feed(lane)
 
     def look_at_all_again(self) -> None:
-        """Begin every lane anew."""
-        for channel in self._lanes:
+        """Begin every lane anew for which there may be anything."""
+        for channel in sorted(self._stored | self._aside):
             self.look_again(channel)
 
     # Fetching
@@ -134,7 +160,7 @@ class Lanes:
     def next_fetch(self) -> tuple[Lane, int] | None:
         """Return the lane whose turn it is to fetch, and how many payloads it wants; None where none does."""
         while self._hungry and len(self._in_flight) < MAX_IN_FLIGHT:
-            lane = self._hungry.pop(next(iter(self._hungry)))
+            _, lane = self._hungry.popitem(last=False)
             if lane.room:
                 return lane, lane.room
         return None
@@ -142,6 +168,8 @@ class Lanes:
     def fetched(self, lane: Lane, sequences: list[int], wanted: int) -> None:
         """Note the page that a lane has fetched; what of it does not go on is to be settled."""
         lane.fetched(sequences, wanted)
+        if not lane.is_behind:
+            self._stored.discard(lane.channel)
         for sequence in sequences:
             self._in_flight[sequence] = lane
         self._feed(lane)
@@ -157,7 +185,10 @@ class Lanes:
             self._lanes[channel].close()
 
     def _feed(self, lane: Lane) -> None:
-        if lane.room and not self._quiet:
+        """Let a lane fetch; where the store holds nothing for it, it has caught up without that."""
+        if lane.is_behind and lane.channel not in self._stored:
+            lane.catch_up()
+        elif lane.room and not self._quiet:
             self._hungry[lane.channel] = lane
 
     def _close_all(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from attrs import Factory, define
 
@@ -12,16 +11,20 @@ from tocsin.protocol.delivery import Phase, Tracked
 
 @define
 class Lines:
-    """One line a channel; only the first in each has a budget."""
+    """One line a channel; only the first in each has a budget.
 
-    _lines: dict[str, deque[Tracked]] = Factory(dict)
+    A line is a list: it is short, as a lane's window bounds it, and most hold one payload, for which a queue that is made
+    for many would be ten times as large.
+    """
+
+    _lines: dict[str, list[Tracked]] = Factory(dict)
     _changed: dict[str, None] = Factory(dict)
 
-    def join(self, channel: str, several: Sequence[Tracked]) -> None:
-        """Let payloads of a channel stand in line."""
+    def join(self, channel: str, several: list[Tracked]) -> None:
+        """Let payloads of a channel stand in line; the list is ours from now on."""
         line = self._lines.get(channel)
         if line is None:
-            self._lines[channel] = deque(several)
+            self._lines[channel] = several
             self._changed[channel] = None
         else:
             line.extend(several)
@@ -33,7 +36,7 @@ class Lines:
         if line is None:
             return
         if line[0] is tracked:
-            line.popleft()
+            del line[0]
             self._changed[channel] = None
             if not line:
                 del self._lines[channel]

@@ -38,6 +38,7 @@ from tocsin.service.offline import Offline
 from tocsin.service.outbox import Outbox
 from tocsin.service.replay import Replay
 from tocsin.service.settings import ServiceSettings
+from tocsin.service.side_tasks import SideTasks
 
 PROTOCOL_ERROR = 1002
 """WebSocket close code: the device sent what it must not (RFC 6455 §7.4.1)."""
@@ -55,35 +56,44 @@ logger = logging.getLogger(__name__)
 
 @frozen
 class Surroundings:
-    """What a connection works with.
+    """What all connections work with.
 
-    ``throttle`` returns the seconds until the device may ask for a channel again. ``admit`` is told of a connection whose
+    ``throttle`` returns the seconds until a device at that address may ask for a channel again. ``admit`` is told of a connection whose
     device has said hello, ``dismiss`` of one that has ended.
     """
 
     channels: Channels
     offline: Offline
     settings: ServiceSettings
-    throttle: Callable[[], float]
+    throttle: Callable[[str], float]
     admit: Callable[[DeviceConnection], None]
     dismiss: Callable[[DeviceConnection], None]
 
 
 class DeviceConnection:
-    """One device's connection; ``device`` is its identity once it has said hello, or empty."""
+    """One device's connection; ``device`` is its identity once it has said hello, or empty.
 
-    def __init__(self, around: Surroundings, receive: Receive, send: Send) -> None:
+    One task reads; a second one writes for as long as there is something to send.
+
+    :param address: where the device is, as the limits count.
+    """
+
+    __slots__ = (
+        "_address", "_around", "_farewell", "_receive", "_scope", "_send", "_tasks", "_writes", "device", "outbox", "replay"
+    )  # fmt: skip
+
+    def __init__(self, around: Surroundings, address: str, receive: Receive, send: Send) -> None:
         settings, offline = around.settings, around.offline
         self.device = ""
         self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
         self.replay = Replay(offline, self.outbox, offline.now)
-        self._offline = offline
-        self._channels = around.channels
-        self._settings = settings
         self._around = around
+        self._address = address
         self._receive = receive
         self._send = send
         self._scope = anyio.CancelScope()
+        self._tasks = SideTasks(self._scope.cancel)
+        self._writes = False
         self._farewell: tuple[int, str] | None = None
 
     def holds_back(self, app: str, priority: int) -> bool:
@@ -106,6 +116,7 @@ class DeviceConnection:
             self.replay.stop()
             self._around.dismiss(self)
             self.outbox.fail()
+            await self._tasks.aclose()
         if self._farewell is not None:
             code, reason = self._farewell
             logger.info("device connection %.8s closed with %d: %s", self.device or "(unnamed)", code, reason)
@@ -118,22 +129,20 @@ class DeviceConnection:
             if frames is None:
                 return
             self._around.admit(self)
-            self.outbox.answer(codec.encode(Welcome(PROTOCOL_VERSION, self._settings.device_window)))
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._write)
-                self.replay.start(self.device, group)
-                await self._read(frames)
-                group.cancel_scope.cancel()
-        except* ProtocolViolation as group_of_one:
-            self.close(PROTOCOL_ERROR, str(group_of_one.exceptions[0]))
+            self.outbox.on_filled = self._start_to_write
+            self.outbox.answer(codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window)))
+            self.replay.start(self.device, self._tasks)
+            await self._read(frames)
+        except ProtocolViolation as violation:
+            self.close(PROTOCOL_ERROR, str(violation))
 
     async def _greet(self) -> list[bytes] | None:
         """Take the device's hello and return the frames that came with it; None where the device has left."""
         try:
-            with anyio.fail_after(self._settings.hello_timeout):
+            with anyio.fail_after(self._around.settings.hello_timeout):
                 frames = await self._frames()
         except TimeoutError:
-            raise ProtocolViolation(f"no Hello within {self._settings.hello_timeout:g} s") from None
+            raise ProtocolViolation(f"no Hello within {self._around.settings.hello_timeout:g} s") from None
         if frames is None:
             return None
         if not frames:
@@ -168,11 +177,11 @@ class DeviceConnection:
         match message:
             case Acknowledge(ids=ids):
                 others = self.outbox.acknowledge(ids)
-                if others and self._offline.has(self.device):
-                    await self._offline.acknowledge(self.device, others)
+                if others and self._around.offline.has(self.device):
+                    await self._around.offline.acknowledge(self.device, others)
             case Suspended(suspended=suspended):
                 self.outbox.suspend(suspended=suspended)
-                self._offline.take_back(self.device, self.outbox.take_back() if suspended else [])
+                self._around.offline.take_back(self.device, self.outbox.take_back() if suspended else [])
                 self.replay.look()
             case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
                 power = Power(on, saver, exempt)
@@ -187,13 +196,15 @@ class DeviceConnection:
     async def _answer(self, question: RequestChannel | RevokeChannels) -> Message:
         try:
             if isinstance(question, RevokeChannels):
-                names = await self._channels.revoke(self.device, question.app)
-                await self._offline.end_channels(self.device, names)
+                names = await self._around.channels.revoke(self.device, question.app)
+                await self._around.offline.end_channels(self.device, names)
                 return ChannelsRevoked(question.request, names)
-            wait = self._around.throttle()
+            wait = self._around.throttle(self._address)
             if wait:
                 return ChannelRefused(question.request, HResult.WNP_E_BIND_USER_BUSY, _TOO_OFTEN, wait)
-            granted = await self._channels.grant(self.device, question.app, question.remote_id, question.known_uri)
+            granted = await self._around.channels.grant(
+                self.device, question.app, question.remote_id, question.known_uri
+            )
         except StateUnavailable as failure:
             logger.exception("a device's request failed")
             return ChannelRefused(question.request, failure.hresult, "the service cannot use its store", None)
@@ -201,11 +212,20 @@ class DeviceConnection:
             return ChannelRefused(question.request, granted.hresult, granted.text, None)
         return ChannelGranted(question.request, granted.name, granted.uri, granted.expires)
 
+    def _start_to_write(self) -> None:
+        if not self._writes:
+            self._writes = True
+            self._tasks.start_soon(self._write)
+
     async def _write(self) -> None:
-        """Send what the outbox has, a tick's frames in one message, until the connection ends."""
-        while await self._transmit({"type": "websocket.send", "bytes": await self.outbox.next_chunk()}):
-            pass
-        self._scope.cancel()
+        """Send what the outbox has, a tick's frames in one message, until there is no more."""
+        try:
+            while chunk := self.outbox.take_chunk():
+                if not await self._transmit({"type": "websocket.send", "bytes": chunk}):
+                    self._scope.cancel()
+                    return
+        finally:
+            self._writes = False
 
     async def _transmit(self, event: dict[str, object]) -> bool:
         """Send; False where the connection has ended, which the server tells by either error."""

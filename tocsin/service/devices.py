@@ -39,8 +39,7 @@ class Devices:
         self, channels: Channels, offline: Offline, settings: ServiceSettings, limits: Limits, counters: Counters
     ) -> None:
         self.offline = offline
-        self._channels = channels
-        self._settings = settings
+        self._around = Surroundings(channels, offline, settings, limits.grant, self._admit, self._dismiss)
         self._limits = limits
         self._counters = counters
         self._connections: dict[str, DeviceConnection] = {}
@@ -111,16 +110,8 @@ class Devices:
         """Serve one connection from its handshake to its end."""
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
-        address = self._limits.address_of(scope)
-        around = Surroundings(
-            channels=self._channels,
-            offline=self.offline,
-            settings=self._settings,
-            throttle=lambda: self._limits.grant(address),
-            admit=self._admit,
-            dismiss=self._dismiss,
-        )
-        connection = DeviceConnection(around, receive, send)
+        connection = DeviceConnection(self._around, self._limits.address_of(scope), receive, send)
+        scope.clear()  # else the headers would be held for as long as the connection lasts
         self._running.add(connection)
         if self._stopping:
             connection.close(GOING_AWAY, "the service is stopping")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto, unique
+from typing import Final
 
 from attrs import define
+
+from tocsin.service.flags import Flag
 
 MAX_FRAMES = 256
 """Frames of one chunk at most."""
@@ -16,6 +19,9 @@ MAX_BYTES = 64 * 1024
 """Bytes that a chunk has before its last frame at most."""
 
 _MAX_ANSWERS = 64
+_NOTHING: Final[deque[_Pending]] = deque(
+    maxlen=0
+)  # a backlog while nothing waits: one of its own would weigh 760 bytes
 
 
 @unique
@@ -66,22 +72,28 @@ class Outbox:
     :param timeout: seconds from the push to the acknowledgement.
     """
 
+    __slots__ = (
+        "_alarm", "_answers", "_backlog", "_emptied", "_holding", "_late", "_limit", "_loop", "_sent", "_stored",
+        "_timeout", "_window", "on_filled", "suspended"
+    )  # fmt: skip
+
     def __init__(self, window: int, backlog: int, timeout: float) -> None:
         self._window = window
         self._limit = backlog
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
-        self._answers: deque[bytes] = deque()
-        self._backlog: deque[_Pending] = deque()
+        self._answers: list[bytes] = []
+        self._backlog: deque[_Pending] = _NOTHING
         self._sent: dict[str, _Pending] = {}
         self.suspended = False
         """Whether the device says that it can store nothing."""
-        self._stored: deque[tuple[str, bytes]] = deque()
+        self._stored: list[tuple[str, bytes]] = []
         self._holding = False
         self._late: set[str] = set()  # in the device's hands without anybody who waits: they keep their places
         self._alarm: asyncio.TimerHandle | None = None
-        self._filled = asyncio.Event()
-        self._emptied = asyncio.Event()
+        self._emptied = Flag()
+        self.on_filled: Callable[[], None] = _nobody
+        """Called when there may be something to send."""
 
     @property
     def depth(self) -> int:
@@ -95,8 +107,10 @@ class Outbox:
         if len(self._backlog) >= self._limit:
             return PushResult.BUSY
         pending = _Pending(id, frame, self._loop.time() + self._timeout, self._loop.create_future())
+        if self._backlog is _NOTHING:
+            self._backlog = deque()
         self._backlog.append(pending)
-        self._filled.set()
+        self.on_filled()
         if self._alarm is None:
             self._alarm = self._loop.call_at(pending.deadline, self._ring)
         return await pending.result
@@ -104,7 +118,7 @@ class Outbox:
     def answer(self, frame: bytes) -> None:
         """Queue an answer; it goes before all payloads that wait."""
         self._answers.append(frame)
-        self._filled.set()
+        self.on_filled()
 
     def holds(self, id: str) -> bool:  # noqa: A002 - the field's name
         """Tell whether the device was sent that payload and may still acknowledge it, though nobody waits for it."""
@@ -114,12 +128,12 @@ class Outbox:
         """Keep back what comes now, until what is stored has gone."""
         self._holding = holding
         if not holding and self._backlog:
-            self._filled.set()
+            self.on_filled()
 
     def offer(self, frames: Sequence[tuple[str, bytes]]) -> None:
         """Queue stored payloads, each an id and a frame."""
         self._stored.extend(frames)
-        self._filled.set()
+        self.on_filled()
 
     def take_back(self) -> list[str]:
         """Return the ids of the stored payloads that were not sent yet, and do not send them."""
@@ -140,13 +154,6 @@ class Outbox:
             self._emptied.clear()
             await self._emptied.wait()
 
-    async def next_chunk(self) -> bytes:
-        """Wait for something to send, and return all that may go out now, up to the limits of one chunk."""
-        while not (chunk := self._take_chunk()):
-            self._filled.clear()
-            await self._filled.wait()
-        return chunk
-
     def acknowledge(self, ids: tuple[str, ...]) -> list[str]:
         """Settle the payloads that the device has committed; return the ids of those that no one waits for."""
         others = []
@@ -158,7 +165,7 @@ class Outbox:
             else:
                 _settle(pending, PushResult.ACKNOWLEDGED)
         if self._backlog or self._stored:
-            self._filled.set()
+            self.on_filled()
         return others
 
     def suspend(self, *, suspended: bool) -> None:
@@ -178,9 +185,10 @@ class Outbox:
         for pending in (*self._sent.values(), *self._backlog):
             _settle(pending, result)
         self._sent.clear()
-        self._backlog.clear()
+        self._backlog = _NOTHING
 
-    def _take_chunk(self) -> bytes:
+    def take_chunk(self) -> bytes:
+        """Return all that may go out now, up to the limits of one chunk."""
         frames: list[bytes] = []
         size = 0
         while len(frames) < MAX_FRAMES and size < MAX_BYTES and (frame := self._take()):
@@ -191,7 +199,7 @@ class Outbox:
     def _take(self) -> bytes | None:
         if self._answers:
             self._emptied.set()
-            return self._answers.popleft()
+            return self._answers.pop(0)
         if len(self._sent) + len(self._late) >= self._window:
             return None
         if self._stored:
@@ -199,11 +207,13 @@ class Outbox:
         if not self._backlog or self._holding:
             return None
         pending = self._backlog.popleft()
+        if not self._backlog:
+            self._backlog = _NOTHING
         self._sent[pending.id] = pending
         return pending.frame
 
     def _take_stored(self) -> bytes:
-        id, frame = self._stored.popleft()  # noqa: A001 - the field's name
+        id, frame = self._stored.pop(0)  # noqa: A001 - the field's name
         self._late.add(id)
         if not self._stored:
             self._emptied.set()
@@ -220,6 +230,10 @@ class Outbox:
             _settle(self._backlog.popleft(), PushResult.TIMED_OUT)
         waiting = oldest or (self._backlog[0] if self._backlog else None)
         self._alarm = self._loop.call_at(waiting.deadline, self._ring) if waiting else None
+
+
+def _nobody() -> None:
+    """Whoever waits for something to send, before there is a connection."""
 
 
 def _settle(pending: _Pending, result: PushResult) -> None:

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from tocsin.service.connections import Connections
+from tocsin.service.heart import Heart
 
 MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers that are read past at most; whoever sends more is cut off."""
@@ -18,7 +18,6 @@ MAX_REST: Final = 1024 * 1024
 MAX_PIPELINED: Final = 8
 """Requests that a sender may have sent before the first is answered; WNS allows none."""
 
-_FLUSH = 5.0  # seconds for what a WebSocket was sent last to leave
 _BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n"
     b"content-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\n\r\nToo many connections\n"
@@ -36,9 +35,10 @@ class State(ServerState):
     :param max_head: bytes of a request's line and headers at most.
     """
 
-    def __init__(self, connections: Connections, max_headers: int, max_head: int) -> None:
+    def __init__(self, connections: Connections, heart: Heart, max_headers: int, max_head: int) -> None:
         super().__init__()
         self.book = connections
+        self.heart = heart
         self.max_headers = max_headers
         self.max_head = max_head
 
@@ -104,6 +104,11 @@ class BoundedHttp(HttpToolsProtocol):
             else:
                 self.flow.pause_reading()  # until there is an answer
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, and be forgotten at once: the parser knows us, and we know the parser."""
+        super().handle_websocket_upgrade()
+        self.headers, self.scope, self.parser = [], {}, None  # type: ignore[assignment, typeddict-item]  # it is over
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, unless there are too many."""
         if len(self.headers) >= self._state.max_headers:
@@ -146,54 +151,3 @@ class BoundedHttp(HttpToolsProtocol):
         """Note that the peer reads again."""
         super().resume_writing()
         self._state.book.flowing(self)
-
-
-class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """WebSockets without a log of their frames, which hold device keys and channel URIs; none waits for its peer for long.
-
-    The connection was let in when it was HTTP still.
-    """
-
-    def __init__(self, config: Config, server_state: State, app_state: dict[str, Any]) -> None:
-        super().__init__(config, server_state, app_state)
-        self.conn.debug = False
-        self._book = server_state.book
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._book.left(self, self.client[0] if self.client else "")
-        super().connection_lost(exc)
-
-    def drop(self) -> None:
-        """End the connection at once."""
-        self.transport.abort()
-
-    def pause_writing(self) -> None:
-        """Note that the peer does not read."""
-        super().pause_writing()
-        self._book.stalled(self)
-
-    def resume_writing(self) -> None:
-        """Note that the peer reads again."""
-        super().resume_writing()
-        self._book.flowing(self)
-
-    def shutdown(self) -> None:
-        """Close the connection; one whose peer does not read would never be done with what it was sent."""
-        super().shutdown()
-        self._cut(0)
-
-    def keepalive_timeout(self) -> None:
-        """Close the connection of a peer that does not answer pings."""
-        super().keepalive_timeout()
-        self._cut(0)
-
-    async def run_asgi(self) -> None:
-        """Serve, and leave a peer that does not read some time to take the end."""
-        await super().run_asgi()
-        self._cut(_FLUSH)
-
-    def _cut(self, patience: float) -> None:
-        # asyncio ends a TLS connection by itself 30 seconds after it was closed, and cannot be asked once it was.
-        if self.scheme == "ws" and self.transport.get_write_buffer_size():
-            self.loop.call_later(patience, self.transport.abort)

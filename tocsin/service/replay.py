@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
 import anyio
-from anyio.abc import TaskGroup
 
 from tocsin.protocol import codec
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.offline import Entry, OfflineQueue, Phase
 from tocsin.protocol.power import PLUGGED_IN
+from tocsin.service.flags import Flag
 from tocsin.service.offline import Offline
 from tocsin.service.outbox import Outbox
+from tocsin.service.side_tasks import SideTasks
 
 PAGE = 64
 """Notifications that are in memory for one device at a time, from the store to its connection."""
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 class Replay:
     """One connection's replay: a task that runs while its device has a queue, and looks again when told to."""
 
+    __slots__ = ("_changed", "_device", "_now", "_offline", "_outbox", "_running", "_tasks", "power")
+
     def __init__(self, offline: Offline, outbox: Outbox, now: Callable[[], float]) -> None:
         self.power = PLUGGED_IN
         """What the device has said of its power state."""
@@ -33,11 +35,11 @@ class Replay:
         self._outbox = outbox
         self._now = now
         self._device = ""
-        self._tasks: TaskGroup | None = None
+        self._tasks: SideTasks | None = None
         self._running = False
-        self._changed = asyncio.Event()
+        self._changed = Flag()
 
-    def start(self, device: str, tasks: TaskGroup) -> None:
+    def start(self, device: str, tasks: SideTasks) -> None:
         """Begin with what there is, in the connection's tasks."""
         self._device = device
         self._tasks = tasks

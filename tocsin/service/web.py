@@ -14,8 +14,10 @@ from starlette.types import ASGIApp
 
 from tocsin.protocol import codec
 from tocsin.service.connections import Connections
-from tocsin.service.protocols import BoundedHttp, BoundedWebSocket, State
+from tocsin.service.heart import Heart
+from tocsin.service.protocols import BoundedHttp, State
 from tocsin.service.settings import ServiceSettings
+from tocsin.service.websocket import BoundedWebSocket
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
 _BACKLOG = 2_048  # connections that the system accepts ahead of us
@@ -36,9 +38,6 @@ class WebServer(uvicorn.Server):
             http=BoundedHttp,
             ws=BoundedWebSocket,
             ws_max_size=codec.MAX_CHUNK,
-            ws_ping_interval=settings.ping_interval,
-            ws_ping_timeout=settings.ping_interval,
-            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             interface="asgi3",
@@ -50,7 +49,8 @@ class WebServer(uvicorn.Server):
         config.load()
         config.loaded_app = app  # where logging is at its loudest, uvicorn would wrap it to log requests with headers
         super().__init__(config)
-        self.server_state: State = State(connections, settings.max_headers, settings.max_head_bytes)
+        heart = Heart(settings.ping_interval)
+        self.server_state: State = State(connections, heart, settings.max_headers, settings.max_head_bytes)
         self.ready = anyio.Event()
         self._tls = tls
         self._handshake_timeout = settings.head_timeout

@@ -23,6 +23,7 @@ class Delivery(NamedTuple):
     body: bytes
     attempt: int
     expires: float | None
+    channel: str
 
 
 class Returned(NamedTuple):
@@ -44,13 +45,12 @@ class Settled(NamedTuple):
     detail: str
 
 
-@tagged(68)
+@tagged(57)
 @frozen
 class Deliveries(Message):
-    """Payloads of one channel: the router's frame goes on unchanged to supervisor and app."""
+    """Payloads of one app, whatever their channels: the router's frame goes on unchanged to supervisor and app."""
 
     app: str
-    channel: str
     rows: tuple[Delivery, ...]
 
 

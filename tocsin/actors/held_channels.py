@@ -1,0 +1,87 @@
+"""The channels that a device holds: found by name and by app, and known by when each is to be renewed or forgotten."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, ValuesView
+from heapq import heapify, heappop, heappush
+
+from tocsin.persistence.store import StoredChannel
+from tocsin.protocol.channel_request import renewal
+
+_COMPACT_FROM = 1024  # moments; below that, those of channels that are gone may stay until they come
+
+
+class HeldChannels:
+    """All channels of a device; whatever their number, each question looks only at those it is about."""
+
+    def __init__(self, channels: Iterable[StoredChannel] = ()) -> None:
+        self._channels = {channel.channel: channel for channel in channels}
+        self._of_app: defaultdict[tuple[str, str], dict[str, StoredChannel]] = defaultdict(dict)
+        for channel in self._channels.values():
+            self._of_app[channel.app, channel.remote_id][channel.channel] = channel
+        self._moments = [moment for channel in self._channels.values() for moment in _moments(channel)]
+        heapify(self._moments)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._channels
+
+    def __getitem__(self, name: str) -> StoredChannel:
+        return self._channels[name]
+
+    def values(self) -> ValuesView[StoredChannel]:
+        """Return all of them."""
+        return self._channels.values()
+
+    def add(self, channel: StoredChannel) -> None:
+        """Hold a channel, instead of one of the same name."""
+        self.discard(channel.channel)
+        self._channels[channel.channel] = channel
+        self._of_app[channel.app, channel.remote_id][channel.channel] = channel
+        for moment in _moments(channel):
+            heappush(self._moments, moment)
+
+    def discard(self, name: str) -> bool:
+        """Forget a channel, and tell whether it was there."""
+        channel = self._channels.pop(name, None)
+        if channel is None:
+            return False
+        siblings = self._of_app[channel.app, channel.remote_id]
+        del siblings[name]
+        if not siblings:
+            del self._of_app[channel.app, channel.remote_id]
+        if len(self._moments) > _COMPACT_FROM + 4 * len(self._channels):
+            self._moments = [moment for channel in self._channels.values() for moment in _moments(channel)]
+            heapify(self._moments)
+        return True
+
+    def newest(self, app: str, remote_id: str) -> StoredChannel | None:
+        """Return the channel of an app that ends last."""
+        known = self._of_app.get((app, remote_id), {})
+        return max(known.values(), key=lambda channel: channel.expires, default=None)
+
+    def take_due(self, now: float) -> list[StoredChannel]:
+        """Return the channels that are to be renewed or forgotten since the last time; each comes once for either."""
+        due: dict[str, StoredChannel] = {}
+        while self._moments and self._moments[0][0] <= now:
+            _, name, expires = heappop(self._moments)
+            channel = self._channels.get(name)
+            if channel is not None and channel.expires == expires:
+                due[name] = channel
+        return list(due.values())
+
+    def next_moment(self) -> float | None:
+        """Return when the next one will be, in seconds since the epoch; None where none is."""
+        while self._moments and not self._in_force(self._moments[0]):
+            heappop(self._moments)
+        return self._moments[0][0] if self._moments else None
+
+    def _in_force(self, moment: tuple[float, str, float]) -> bool:
+        _, name, expires = moment
+        channel = self._channels.get(name)
+        return channel is not None and channel.expires == expires
+
+
+def _moments(channel: StoredChannel) -> tuple[tuple[float, str, float], ...]:
+    name, expires = channel.channel, channel.expires
+    return (renewal(expires), name, expires), (expires, name, expires)

@@ -1,0 +1,86 @@
+"""The tasks that run an app's handlers: as many as wait in a handler, not as many as there are channels."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+_SPARE = 32  # tasks that stay when there is nothing to do
+
+
+class Work(Protocol):
+    """What a worker does, such as the payloads of one channel."""
+
+    async def do(self, scope: anyio.CancelScope) -> None:
+        """Do what there is to do now; cancelling the scope cuts it off."""
+        ...
+
+
+class Workers:
+    """Work stands in one line; a worker takes from it until it has to wait, then the next worker goes on.
+
+    So handlers that do not wait cost no switch of tasks, and none ever keeps another channel waiting.
+
+    :param tasks: where the workers run.
+    """
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self.tasks = tasks
+        self._line: deque[Work] = deque()
+        self._spare: list[anyio.Event] = []
+        self._called = False
+        """Whether a worker was called that has not come yet."""
+        self._busy = 0
+        self._all_done = anyio.Event()
+
+    def add(self, work: Work) -> None:
+        """Have something done, behind what stands in line."""
+        self._line.append(work)
+        self._call()
+
+    async def done(self) -> None:
+        """Wait until nothing is being done."""
+        while self._busy:
+            self._all_done = anyio.Event()
+            await self._all_done.wait()
+
+    def _call(self) -> None:
+        """Let a worker come."""
+        if not self._called:
+            self._called = True
+            if self._spare:
+                self._spare.pop().set()
+            else:
+                self.tasks.start_soon(self._run, name="handlers")
+
+    async def _run(self) -> None:
+        while True:
+            # One scope for as long as nothing is cut off, rather than one for each piece of work.
+            with anyio.CancelScope() as scope:
+                while True:
+                    self._called = False
+                    await self._work_off(scope)
+                    if scope.cancel_called:
+                        break
+                    if len(self._spare) >= _SPARE:
+                        return
+                    called = anyio.Event()
+                    self._spare.append(called)
+                    await called.wait()
+
+    async def _work_off(self, scope: anyio.CancelScope) -> None:
+        """Take from the line until it is empty."""
+        while self._line and not scope.cancel_called:
+            work = self._line.popleft()
+            if self._line:
+                self._call()  # whoever comes goes on, should we have to wait
+            self._busy += 1
+            try:
+                await work.do(scope)
+            finally:
+                self._busy -= 1
+                if not self._busy:
+                    self._all_done.set()
