@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from aiohttp import ClientError, ClientSession
 from anyio.abc import Process
 from attrs import define, field
 
-from tests.processes import PATIENCE, Listening, Sender, run, running
+from tests.processes import PATIENCE, Listening, Sender, call, run, running
 from tocsin.api.embedded import embedded
 from tocsin.cli import main
 
@@ -28,8 +29,8 @@ def serving(state: Path, *options: str) -> AbstractAsyncContextManager[Listening
 
 
 async def ok(*arguments: str) -> dict[str, Any]:
-    """Run a verb with ``--json`` and return what it printed."""
-    code, output, errors = await run(*arguments, "--json")
+    """Run a verb with ``--json`` in this process, and return what it printed."""
+    code, output, errors = await anyio.to_thread.run_sync(partial(call, *arguments, "--json"))
     assert code == 0, errors
     printed: dict[str, Any] = json.loads(output)
     return printed
