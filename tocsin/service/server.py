@@ -170,6 +170,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
             **devices.gauges(),
             "channels": channels.count,
             "kept": offline.kept,
+            "tasks": len(asyncio.all_tasks()),
             "connections": connections.count,
             "connections_refused": connections.refused,
             "connections_dropped": connections.dropped,
