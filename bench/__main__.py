@@ -12,13 +12,13 @@ from pathlib import Path
 from bench import machine, plot, render
 from bench.framework import Missing, Options, Report, optional
 
-NAMES = ("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "soak")
+NAMES = ("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "soak", "mixed")
 RESULTS = Path(__file__).parent / "results"
 
 _DESCRIPTION = """\
 Measure Tocsin beside its floor and its peers, and print medians of several rounds.
 
-'all' runs everything, which takes half an hour, and writes bench/results/report.md with a picture of each bench.
+'all' runs everything, which takes three quarters of an hour, and writes bench/results/report.md with a picture of each bench.
 """
 
 
@@ -78,8 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], help="one event loop (default: all that are here)")
     parser.add_argument("--folder", type=Path, default=Options().folder, help="where to write (default: %(default)s)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long to soak (default: %(default)g)")
-    parser.add_argument("--rate", type=float, help="payloads a second to soak at (default: half of what it can)")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="how long to soak, also mixed (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--rate", type=float, help="payloads a second to soak at (default: half of what it can; mixed: 400)"
+    )
     return parser
 
 

@@ -33,7 +33,7 @@ def run(options: Options) -> Report:
     with options.state() as state:
         report.series = run_on(loop, partial(soak, state, rate, seconds))
     for name, points in report.series.items():
-        report.rows.append(Row(name, "product", "", [_summary(points)]))
+        report.rows.append(Row(name, "product", "", [summary(points)]))
     report.remarks.append("The slope is the least-squares line through the second half.")
     return report
 
@@ -48,7 +48,8 @@ def _half(options: Options, loop: str) -> float:
     return median(rates) / 2
 
 
-def _summary(points: list[tuple[float, float]]) -> dict[str, float]:
+def summary(points: list[tuple[float, float]]) -> dict[str, float]:
+    """Return how a resource has grown."""
     half = points[len(points) // 2 :]
     return {
         "slope per hour": slope(half) * _HOUR,
@@ -76,7 +77,7 @@ async def soak(state: Path, rate: float, seconds: float) -> dict[str, list[tuple
                 "payloads handled": lambda: handled,
                 "payloads behind": lambda: end.released - handled,
             }
-            series = await _sample(gauges, seconds, min(1.0, seconds / 10))
+            series = await sample(gauges, seconds, min(1.0, seconds / 10))
             pace.cancel()
     return series
 
@@ -105,7 +106,7 @@ def _gauges(wal: Path) -> dict[str, Callable[[], float]]:
     }
 
 
-async def _sample(
+async def sample(
     gauges: dict[str, Callable[[], float]], seconds: float, interval: float
 ) -> dict[str, list[tuple[float, float]]]:
     """Read all gauges at every interval."""

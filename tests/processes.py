@@ -6,7 +6,8 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import define
+
+from tocsin.cli import main
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting for a process."""
@@ -90,6 +93,18 @@ async def run(*arguments: str, stdin: bytes = b"", env: dict[str, str] | None = 
             [sys.executable, "-m", "tocsin", *arguments], input=stdin, check=False, env=os.environ | (env or {})
         )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    """Run ``tocsin`` to its end in this thread, and return exit code, output and errors; a process costs half a second."""
+    output, errors = StringIO(), StringIO()
+    with redirect_stdout(output), redirect_stderr(errors):
+        try:
+            code: object = main(arguments)
+        except SystemExit as left:  # wrong usage, help and the like
+            code = left.code
+    assert isinstance(code, int)
+    return code, output.getvalue(), errors.getvalue()
 
 
 class Sender:

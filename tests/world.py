@@ -17,6 +17,7 @@ from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.persistence.sqlite import read_sqlite
+from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.retry import RetryPolicy
 
 REMOTE_ID = "f80e541e-3606-48fb-935e-118a3c5f41f4"
@@ -41,13 +42,18 @@ class World:
 
 @asynccontextmanager
 async def world(
-    state: Path, *, connect: bool = True, retries: RetryPolicy | None = None, kernel: Kernel | None = None
+    state: Path,
+    *,
+    connect: bool = True,
+    retries: RetryPolicy | None = None,
+    kernel: Kernel | None = None,
+    dead_letters: DeadLetterPolicy | None = None,
 ) -> AsyncIterator[World]:
     """Run a platform with one app, ``contoso.mail``, connected to a service that the test plays."""
     service = FakeService()
     try:
         async with (
-            open_platform(state, service.dial, kernel=kernel, retries=retries) as platform,
+            open_platform(state, service.dial, kernel=kernel, retries=retries, dead_letters=dead_letters) as platform,
             open_session(platform, "contoso.mail/1") as session,
         ):
             if connect:

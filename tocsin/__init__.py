@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from tocsin.protocol.answers import SendResult
     from tocsin.protocol.conditions import AppSettings, HostState
+    from tocsin.protocol.dead_letters import DeadLetterPolicy
     from tocsin.protocol.errors import (
         Busy,
         ChannelClosed,
@@ -70,6 +71,7 @@ __all__ = [
     "ChannelRevoked",
     "Conditions",
     "CreateChannelOperation",
+    "DeadLetterPolicy",
     "Deferral",
     "DropReason",
     "FrameError",
@@ -130,6 +132,7 @@ _HOMES = {
     ),
     "tocsin.protocol.answers": ("SendResult",),
     "tocsin.protocol.conditions": ("AppSettings", "HostState"),
+    "tocsin.protocol.dead_letters": ("DeadLetterPolicy",),
     "tocsin.protocol.errors": (
         "Busy",
         "ChannelClosed",

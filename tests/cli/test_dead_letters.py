@@ -8,8 +8,13 @@ from pathlib import Path
 import anyio
 
 from tests.helpers import payload
-from tests.processes import run
+from tests.processes import call
 from tests.world import world
+
+
+async def in_process(*arguments: str) -> tuple[int, str, str]:
+    """Run the command beside the test's event loop."""
+    return await anyio.to_thread.run_sync(call, *arguments)
 
 
 async def leave_two(state: Path) -> None:
@@ -24,7 +29,7 @@ async def leave_two(state: Path) -> None:
 async def test_they_are_listed_with_their_reasons(tmp_path: Path) -> None:
     """For a person each is a line, the newest first."""
     await leave_two(tmp_path / "state")
-    code, output, errors = await run("dead-letters", "--state", str(tmp_path / "state"))
+    code, output, errors = await in_process("dead-letters", "--state", str(tmp_path / "state"))
     assert (code, errors) == (0, "")
     lost, late, summary = output.splitlines()
     assert "lost  unknown_channel  (no app)  raw  2 bytes  attempt 0  hi" in lost
@@ -36,14 +41,14 @@ async def test_they_are_counted_by_reason(tmp_path: Path) -> None:
     """Whoever only wants the numbers gets only those."""
     await leave_two(tmp_path / "state")
     options = ("dead-letters", "--counts", "--state", str(tmp_path / "state"))
-    assert (await run(*options))[1] == "2 in all: 1 expired, 1 unknown_channel\n"
-    assert json.loads((await run(*options, "--json"))[1]) == {"expired": 1, "unknown_channel": 1}
+    assert (await in_process(*options))[1] == "2 in all: 1 expired, 1 unknown_channel\n"
+    assert json.loads((await in_process(*options, "--json"))[1]) == {"expired": 1, "unknown_channel": 1}
 
 
 async def test_they_are_listed_as_json(tmp_path: Path) -> None:
     """For a script each is an object, and the limit is kept."""
     await leave_two(tmp_path / "state")
-    code, output, _ = await run("dead-letters", "--json", "--limit", "1", "--state", str(tmp_path / "state"))
+    code, output, _ = await in_process("dead-letters", "--json", "--limit", "1", "--state", str(tmp_path / "state"))
     assert code == 0
     (letter,) = [json.loads(line) for line in output.splitlines()]
     assert (letter["id"], letter["reason"], letter["base64"], letter["attempt"]) == (
@@ -58,13 +63,13 @@ async def test_none_is_said(tmp_path: Path) -> None:
     """An empty list is a sentence for a person and nothing for a script."""
     async with world(tmp_path) as w:
         await w.channel()
-        assert (await run("dead-letters", "--state", str(tmp_path)))[1] == "No payload has ended unhandled.\n"
-    assert (await run("dead-letters", "--json", "--state", str(tmp_path)))[:2] == (0, "")
+        assert (await in_process("dead-letters", "--state", str(tmp_path)))[1] == "No payload has ended unhandled.\n"
+    assert (await in_process("dead-letters", "--json", "--state", str(tmp_path)))[:2] == (0, "")
 
 
 async def test_a_folder_without_state_is_said_and_left_alone(tmp_path: Path) -> None:
     """Looking makes nothing."""
-    code, _, errors = await run("dead-letters", "--state", str(tmp_path))
+    code, _, errors = await in_process("dead-letters", "--state", str(tmp_path))
     assert code == 1
     assert f"no platform's state in {tmp_path}" in errors
     assert [path async for path in anyio.Path(tmp_path).iterdir()] == []

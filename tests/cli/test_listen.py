@@ -8,14 +8,18 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
+from attrs import frozen
 
-from tests.processes import listening, run, sender
+from tests.processes import call, listening, sender
 
 
 async def test_payloads_are_printed_as_they_were_sent(tmp_path: Path) -> None:
@@ -38,14 +42,36 @@ async def test_payloads_are_printed_as_they_were_sent(tmp_path: Path) -> None:
     assert {(event["type"], event["attempt"]) for event in events} == {("raw", 1)}
 
 
-async def test_the_first_line_is_the_channel(tmp_path: Path) -> None:
+@frozen
+class Standing:
+    """A running command: its process, its folder and its first line."""
+
+    pid: int
+    state: Path
+    first: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    """Run one command on a folder for the tests that only look at it."""
+    state = tmp_path_factory.mktemp("listening") / "state"
+    command = [sys.executable, "-m", "tocsin", "listen", "--json", "--state", str(state)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603  # ours
+        assert process.stdout is not None
+        try:
+            yield Standing(process.pid, state, json.loads(process.stdout.readline()))
+        finally:
+            process.kill()
+
+
+def test_the_first_line_is_the_channel(standing: Standing) -> None:
     """A script finds all that a sender needs in the first line."""
-    async with listening(tmp_path) as listener:
-        assert set(listener.first) == {
-            "event", "uri", "expires", "token_url", "aad_token_url", "client_id", "client_secret",
-        }  # fmt: skip
-        assert listener.first["event"] == "channel"
-        assert listener.first["uri"].startswith("http://127.0.0.1:")
+    first = standing.first
+    assert set(first) == {
+        "event", "uri", "expires", "token_url", "aad_token_url", "client_id", "client_secret",
+    }  # fmt: skip
+    assert first["event"] == "channel"
+    assert first["uri"].startswith("http://127.0.0.1:")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -90,22 +116,21 @@ async def test_what_was_accepted_but_not_printed_comes_next_time(tmp_path: Path)
     assert sorted([first, *rest]) == ["1", "2", "3"]
 
 
-async def test_a_second_listener_on_the_same_state_is_turned_away(tmp_path: Path) -> None:
+def test_a_second_listener_on_the_same_state_is_turned_away(standing: Standing) -> None:
     """One sentence names the holder and the way out, and the exit code is 1."""
-    async with listening(tmp_path) as listener:
-        code, output, errors = await run("listen", "--state", str(tmp_path))
-        assert (code, output) == (1, "")
-        assert errors == (
-            f"tocsin listen: the state folder {tmp_path} is in use by process {listener.process.pid};"
-            " give this one another --state\n"
-        )
+    code, output, errors = call("listen", "--state", str(standing.state))
+    assert (code, output) == (1, "")
+    assert errors == (
+        f"tocsin listen: the state folder {standing.state} is in use by process {standing.pid};"
+        " give this one another --state\n"
+    )
 
 
-async def test_a_port_in_use_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_is_said_in_a_sentence(tmp_path: Path) -> None:
     """A port that was asked for and is taken ends the command."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, output, errors = await run("listen", "--state", str(tmp_path), "--port", str(port))
+        code, output, errors = call("listen", "--state", str(tmp_path), "--port", str(port))
     assert (code, output) == (1, "")
     assert f"port {port}" in errors
     assert "in use" in errors
@@ -127,45 +152,44 @@ async def test_a_remembered_port_that_is_taken_gives_a_new_channel_and_says_so(t
                 assert (await after.event())["text"] == "here"
 
 
-async def test_a_state_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_state_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
     """A folder below a file ends the command with the system's reason."""
     (tmp_path / "file").write_text("mine")
-    code, _, errors = await run("listen", "--state", str(tmp_path / "file" / "state"))
+    code, _, errors = call("listen", "--state", str(tmp_path / "file" / "state"))
     assert code == 1
     assert errors == f"tocsin listen: the state folder {tmp_path}/file/state cannot be used: Not a directory\n"
     assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["platform.db", "service.db"])
-async def test_a_corrupt_database_is_said_in_a_sentence_and_left_alone(tmp_path: Path, name: str) -> None:
+def test_a_corrupt_database_is_said_in_a_sentence_and_left_alone(tmp_path: Path, name: str) -> None:
     """Nothing is overwritten: what can still be saved, can be saved."""
     (tmp_path / name).write_bytes(b"this is no database, but it may be precious" * 100)
-    code, _, errors = await run("listen", "--state", str(tmp_path))
+    code, _, errors = call("listen", "--state", str(tmp_path))
     assert code == 1
     assert "corrupt" in errors
     assert errors.count("\n") == 1
     assert (tmp_path / name).read_bytes() == b"this is no database, but it may be precious" * 100
 
 
-async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     """A SQLite file that is not Tocsin's is not touched."""
     with sqlite3.connect(tmp_path / "platform.db") as database:
         database.execute("CREATE TABLE recipe (name TEXT)")
     database.close()
     before = (tmp_path / "platform.db").read_bytes()
-    code, _, errors = await run("listen", "--state", str(tmp_path))
+    code, _, errors = call("listen", "--state", str(tmp_path))
     assert code == 1
     assert "another program" in errors
     assert (tmp_path / "platform.db").read_bytes() == before
 
 
-async def test_files_are_private_to_the_user(tmp_path: Path) -> None:
+def test_files_are_private_to_the_user(standing: Standing) -> None:
     """Nobody else can read the channel, the inbox or the keys."""
-    state = tmp_path / "state"
-    async with listening(state):
-        modes = {path.name: path.stat().st_mode & 0o777 for path in state.iterdir()}
-        assert state.stat().st_mode & 0o777 == 0o700
-        assert set(modes.values()) == {0o600}, modes
+    state = standing.state
+    modes = {path.name: path.stat().st_mode & 0o777 for path in state.iterdir()}
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert set(modes.values()) == {0o600}, modes
 
 
 async def test_a_reader_that_leaves_ends_it_without_a_traceback(tmp_path: Path) -> None:
@@ -188,9 +212,9 @@ async def test_a_reader_that_leaves_ends_it_without_a_traceback(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("option", "value"), [("--count", "0"), ("--count", "x"), ("--port", "65536"), ("--port", "-1")]
 )
-async def test_wrong_options_are_explained(option: str, value: str) -> None:
+def test_wrong_options_are_explained(option: str, value: str) -> None:
     """Wrong usage is exit code 2 with the option's name."""
-    code, _, errors = await run("listen", option, value)
+    code, _, errors = call("listen", option, value)
     assert code == 2
     assert option in errors
 

@@ -7,22 +7,22 @@ import sys
 import anyio
 import pytest
 
-from tests.processes import run
+from tests.processes import call, run
 from tocsin import __version__
 
 
-async def test_help_teaches() -> None:
+def test_help_teaches() -> None:
     """Help names every verb and the first thing to try, without loading the platform."""
-    code, output, _ = await run("--help")
+    code, output, _ = call("--help")
     assert code == 0
     assert "tocsin listen" in output
     assert "tocsin send" in output
 
 
 @pytest.mark.parametrize("verb", ["listen", "send", "dead-letters"])
-async def test_every_verb_has_examples(verb: str) -> None:
+def test_every_verb_has_examples(verb: str) -> None:
     """Each verb's help shows how it is used."""
-    code, output, _ = await run(verb, "--help")
+    code, output, _ = call(verb, "--help")
     assert code == 0
     assert "examples:" in output
 

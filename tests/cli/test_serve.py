@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from aiohttp import ClientError, ClientSession
+from aiohttp import ClientSession
 from anyio.abc import Process
-from attrs import define, field
 
-from tests.processes import PATIENCE, Listening, Sender, run, running
+from tests.processes import Listening, Sender, call, run, running
 from tocsin.api.embedded import embedded
 from tocsin.cli import main
 
@@ -28,8 +27,8 @@ def serving(state: Path, *options: str) -> AbstractAsyncContextManager[Listening
 
 
 async def ok(*arguments: str) -> dict[str, Any]:
-    """Run a verb with ``--json`` and return what it printed."""
-    code, output, errors = await run(*arguments, "--json")
+    """Run a verb with ``--json`` in this process, and return what it printed."""
+    code, output, errors = await anyio.to_thread.run_sync(partial(call, *arguments, "--json"))
     assert code == 0, errors
     printed: dict[str, Any] = json.loads(output)
     return printed
@@ -61,79 +60,6 @@ async def test_a_push_goes_all_the_way(tmp_path: Path) -> None:
     code, _, errors = await run("status", "--state", state)
     assert (code, "no service runs on" in errors) == (1, True)
     assert [each["name"] for each in (await ok("app", "list", "--state", state))["apps"]] == ["contoso"]
-
-
-@define
-class Load:
-    """Senders that push without end, the ids that they were told are received, and those that the app has seen."""
-
-    received: set[str] = field(factory=set)
-    seen: set[str] = field(factory=set)
-    others: set[int] = field(factory=set)
-
-    async def push(self, sender: Sender) -> None:
-        """Push until the service stops."""
-        while True:
-            try:
-                status, headers = await sender.push(b"x")
-            except (OSError, ClientError):
-                return
-            if status != 200:
-                self.others.add(status)
-                return
-            if headers["x-wns-status"] == "received":
-                self.received.add(headers["x-wns-msg-id"])
-
-
-async def test_stopping_under_load_loses_nothing(tmp_path: Path) -> None:
-    """All that was answered with received gets to the app; stopping takes seconds, and a restart goes on where it was."""
-    load = Load()
-    options = ("--channel-rate", "0")
-    async with embedded_device(tmp_path, load, options) as (server, app, uri):
-        async with ClientSession() as http, anyio.create_task_group() as group:
-            sender = Sender(http, server.first | app | {"uri": uri})
-            await sender.sign_in()
-            for _ in range(8):
-                group.start_soon(load.push, sender)
-            with anyio.fail_after(PATIENCE):
-                while len(load.received) < 200:
-                    await anyio.wait_all_tasks_blocked()
-            began = anyio.current_time()
-            server.process.send_signal(signal.SIGTERM)
-            assert await server.wait() == 0
-            assert anyio.current_time() - began < 10
-        assert load.others <= {503}
-        async with serving(tmp_path / "service", *options) as again, ClientSession() as http:
-            assert again.first["url"] == server.first["url"]
-            sender = Sender(http, again.first | app | {"uri": uri})
-            await sender.sign_in()
-            with anyio.fail_after(PATIENCE):
-                while (await sender.push(b"x"))[1].get("x-wns-status") != "received":
-                    await anyio.wait_all_tasks_blocked()
-                while not load.received <= load.seen:
-                    await anyio.wait_all_tasks_blocked()
-
-
-@asynccontextmanager
-async def embedded_device(
-    folder: Path, load: Load, options: tuple[str, ...]
-) -> AsyncIterator[tuple[Listening, dict[str, Any], str]]:
-    """Run a service with an app, and a device of that app in this process that notes what it gets."""
-    async with serving(folder / "service", *options) as server:
-        app = await ok("app", "add", "contoso", "--state", str(folder / "service"))
-        async with embedded("contoso", folder / "device", service=server.first["url"]) as manager:
-            channel = (await manager.create_channel(app["remote_id"])).channel
-            assert channel is not None
-
-            async def note() -> None:
-                async for args in channel.payloads():
-                    load.seen.add(args.id)
-                    args.handled = True
-
-            async with anyio.create_task_group() as group:
-                group.start_soon(note)
-                yield server, app, channel.uri
-                group.cancel_scope.cancel()
 
 
 async def _stuck(process: Process, port: int) -> None:

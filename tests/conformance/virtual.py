@@ -67,6 +67,10 @@ class Channels:
     async def release(self, *, parked: bool) -> None:
         """Have nothing to release."""
 
+    async def prune_dead_letters(self, _keep: int, _before: float) -> int:
+        """Have none."""
+        return 0
+
 
 class Requests:
     """An app that requests channels, and the service that answers it; times are seconds from the start."""

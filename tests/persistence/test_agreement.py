@@ -129,6 +129,13 @@ class BothStores(RuleBasedStateMachine):
         """Those held, or also those parked."""
         self.both(lambda store: store.release(parked=parked))
 
+    @rule(keep=st.integers(0, 3), before=st.just(0.0) | TIMES)
+    def dead_letters_are_pruned(self, keep: int, before: float) -> None:
+        """The same ones go, and none of them is lost from the counts."""
+        counts = self.both(lambda store: store.dead_letter_counts())
+        self.both(lambda store: store.prune_dead_letters(keep, before))
+        assert self.both(lambda store: store.dead_letter_counts()) == counts
+
     @rule(channel=channel_names(), after=st.just(0) | sequences, limit=st.integers(1, 5))
     def a_page_is_taken(self, channel: str, after: int, limit: int) -> None:
         """The same ones, with the same attempts."""

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 from attrs import evolve
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.strategies import bodies, channel_names
+from tests.persistence.payloads import dead, payload
 from tocsin.persistence import inbox_changes, sqlite
 from tocsin.persistence.database import open_database
-from tocsin.persistence.sqlite import SqliteStore, open_sqlite
+from tocsin.persistence.sqlite import open_sqlite
 from tocsin.persistence.store import REMEMBERED, Changes, DeadPayload, Inbox, Store, StoredChannel, StoredPayload
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.values import DropReason, NotificationType
@@ -29,26 +24,10 @@ Call = Callable[[Store], Awaitable[object]]
 DEAD_LETTERS = "SELECT sequence, channel, id, type, body, attempt, reason, detail, at FROM dead_letter"
 
 
-def payload(sequence: int, channel: str = "c1", body: bytes = b"ding", attempt: int = 0) -> StoredPayload:
-    """Build a payload; its id follows from its number."""
-    return StoredPayload(sequence, channel, f"id{sequence}", NotificationType.RAW, body, attempt, None)
-
-
-def dead(sequence: int, detail: str = "") -> DeadPayload:
-    """Build the end of a payload that was not handled."""
-    return DeadPayload(sequence, DropReason.EXPIRED, detail, 0.0)
-
-
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
     """Ask the file itself, without the code under test."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(sql).fetchall()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Name a store that is not there yet."""
-    return tmp_path / "app.db"
 
 
 @pytest.fixture
@@ -236,84 +215,3 @@ class TestFailure:
                 connection.execute(f"DROP TABLE {table}")
         with pytest.raises(StateUnavailable, match=rf"^{path} cannot be used: no such table"):
             await call(store)
-
-
-class StoreAndModel(RuleBasedStateMachine):
-    """Whatever is accepted, taken and ended in any order, the store agrees with a model; it forgets soon here."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = TemporaryDirectory()
-        self.path = Path(self.folder.name) / "app.db"
-        self.stack = ExitStack()
-        self.portal = self.stack.enter_context(start_blocking_portal())
-        self.patch = pytest.MonkeyPatch()
-        for module in (inbox_changes, sqlite):
-            self.patch.setattr(module, "REMEMBERED", 6)
-        self.open: dict[int, StoredPayload] = {}
-        self.ids: list[str] = []
-        self.letters: list[tuple[int, bytes]] = []
-        self.reopen()
-
-    def reopen(self) -> None:
-        """Open the store."""
-        self.life: AbstractContextManager[SqliteStore] = self.portal.wrap_async_context_manager(open_sqlite(self.path))
-        self.store = self.life.__enter__()
-
-    @rule(
-        accepted=st.lists(st.tuples(channel_names(), bodies(), st.integers(0, 3)), max_size=6),
-        ends=st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["handled", "dead"])), max_size=8),
-    )
-    def a_batch_is_committed(self, accepted: list[tuple[str, bytes, int]], ends: list[tuple[int, str]]) -> None:
-        """Some are accepted, some end; some of those that end have ended before, or were never there."""
-        first = len(self.ids) + 1
-        new = [payload(first + n, *each) for n, each in enumerate(accepted)]
-        self.open |= {each.sequence: each for each in new}
-        self.ids += [each.id for each in new]
-        back = {max(len(self.ids) - ago, 0): how for ago, how in ends}
-        handled = [sequence for sequence, how in back.items() if how == "handled"]
-        died = [sequence for sequence, how in back.items() if how == "dead"]
-        changes = Changes(accepted=new, handled=handled, dead=[dead(sequence) for sequence in died])
-        self.portal.call(self.store.commit, changes)
-        self.letters += [(sequence, self.open[sequence].body) for sequence in died if sequence in self.open]
-        for sequence in back:
-            self.open.pop(sequence, None)
-
-    @rule(channel=channel_names(), after=st.integers(0, 40), limit=st.integers(1, 5))
-    def a_page_is_taken(self, channel: str, after: int, limit: int) -> None:
-        """It holds the next open ones, in order."""
-        found = [each for number, each in sorted(self.open.items()) if each.channel == channel and number > after]
-        expected = [each._replace(attempt=each.attempt + 1) for each in found[:limit]]
-        assert self.portal.call(self.store.take, channel, after, limit) == expected
-        self.open |= {each.sequence: each for each in expected}
-
-    @rule()
-    def it_is_opened_again(self) -> None:
-        """Nothing of it lived in memory only."""
-        self.life.__exit__(None, None, None)
-        self.reopen()
-
-    @invariant()
-    def they_agree(self) -> None:
-        """On the numbers, the newest ids, what is open, and what has died."""
-        for channel in ("c1", "c2", "c3"):
-            numbers = self.portal.call(self.store.open_sequences, channel)
-            assert sorted(numbers) == sorted(n for n, each in self.open.items() if each.channel == channel)
-        inbox = self.portal.call(self.store.inbox)
-        assert (inbox.last_sequence, inbox.recent_ids) == (len(self.ids), tuple(self.ids[-6:]))
-        assert sorted(inbox.open_channels) == sorted({each.channel for each in self.open.values()})
-        letters = self.portal.call(
-            self.store._database.read, "SELECT sequence, body FROM dead_letter ORDER BY sequence"
-        )
-        assert letters == sorted(self.letters)
-
-    def teardown(self) -> None:
-        """Close everything."""
-        self.life.__exit__(None, None, None)
-        self.stack.close()
-        self.patch.undo()
-        self.folder.cleanup()
-
-
-TestStoreAndModel = StoreAndModel.TestCase
-TestStoreAndModel.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=15)

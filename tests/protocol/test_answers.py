@@ -80,6 +80,7 @@ class TestExplanation:
             (SendResult(200, "dropped"), "without a reason"),
             (SendResult(200, "channelthrottled"), "less often"),
             (SendResult(406, "channelthrottled"), "less often"),
+            (SendResult(406, "channelthrottled", description="Too many of this app"), "of this app"),
             (SendResult(410, description="Revoked channel URL"), "Revoked channel URL"),
             (SendResult(500), "answered 500"),
             (SendResult(description="host cannot be reached"), "host cannot be reached"),

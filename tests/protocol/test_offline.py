@@ -136,6 +136,20 @@ class TestQueue:
         assert left(queue) == [2, 3, 4]
         assert queue.ended == {Phase.OVERFLOWED: 2}
 
+    def test_what_takes_a_place_is_known_before(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """That of its like, that of the oldest on a full shelf, or that of the device's oldest."""
+        queue = OfflineQueue(Depths(raw=2))
+        assert not queue.takes_a_place(entry(1, TOAST))
+        keep(queue, entry(1, TOAST, tag="t"), entry(2))
+        assert queue.takes_a_place(entry(3, TOAST, tag="t"))
+        assert not queue.takes_a_place(entry(3, TOAST, tag="t", group="g"))
+        assert not queue.takes_a_place(entry(3))
+        keep(queue, entry(3))
+        assert queue.takes_a_place(entry(4))
+        assert not queue.takes_a_place(entry(4, BADGE))
+        monkeypatch.setattr(offline, "MAX_ENTRIES", 3)
+        assert queue.takes_a_place(entry(4, BADGE))
+
     def test_the_strict_depths_are_those_of_wns(self) -> None:
         """One of each type, whatever its tag."""
         assert {STRICT.of(kind) for kind in NotificationType} == {1}

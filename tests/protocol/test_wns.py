@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.protocol import wns
-from tocsin.protocol.offline import Match
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
 
@@ -174,36 +173,6 @@ def test_a_repeated_header_is_refused_by_its_own_rule() -> None:
     )
 
 
-BASE = "PmvzQKgYek6Sdk/T5sWaqw"
-
-
-@pytest.mark.parametrize(
-    ("given_vector", "answer"),
-    [
-        (f"{BASE}.0", f"{BASE}.0.0"),
-        (f"{BASE}.1.22.3", f"{BASE}.1.22.3.0"),
-        (f"{BASE}.1!", f"{BASE}.1!"),
-        (f"{BASE}{'.1' * 51}", f"{BASE}{'.1' * 51}.0"),
-        (f"{BASE}.11{'.1' * 51}", f"{BASE}.11{'.1' * 51}!"),
-        (None, "AAAAAAAAAAAAAAAAAAAAAA.0"),
-        ("", "AAAAAAAAAAAAAAAAAAAAAA.0"),
-        (BASE, "AAAAAAAAAAAAAAAAAAAAAA.0"),
-        (f"{BASE[:-1]}B.0", "AAAAAAAAAAAAAAAAAAAAAA.0"),
-        (f"{BASE}.1\r\nX: y", "AAAAAAAAAAAAAAAAAAAAAA.0"),
-        (f"{BASE}{'.1' * 60}", "AAAAAAAAAAAAAAAAAAAAAA.0"),
-    ],
-)
-def test_a_correlation_vector_is_extended_or_begun(given_vector: str | None, answer: str) -> None:
-    """A valid vector is extended, frozen where it would grow too long; anything else is replaced by a new one."""
-    assert wns.correlation_vector(given_vector, bytes(16)) == answer
-
-
-def test_a_new_correlation_vector_is_valid() -> None:
-    """What we begin with is what we would accept."""
-    begun = wns.correlation_vector(None, bytes(range(16)))
-    assert wns.correlation_vector(begun, bytes(16)) == f"{begun}.0"
-
-
 ANYTHING = st.binary(max_size=200).map(lambda value: value.decode("latin-1"))  # what a header's bytes may be
 HEADERS = st.dictionaries(
     st.sampled_from(
@@ -238,55 +207,6 @@ def test_no_method_makes_the_rules_raise(method: str) -> None:
 def test_no_header_bytes_make_the_collection_raise(headers: list[tuple[bytes, bytes]]) -> None:
     """Headers are bytes, and any bytes will do."""
     assert isinstance(wns.collect(headers), dict)
-
-
-@given(
-    st.one_of(st.none(), ANYTHING, st.from_regex(r"[A-Za-z0-9+/]{21}[AQgw](\.[0-9]{1,10}){1,12}!?")),
-    st.binary(min_size=16, max_size=16),
-)
-def test_a_correlation_vector_never_grows_too_long(vector: str | None, entropy: bytes) -> None:
-    """The answer's vector has at most 128 bytes, all of them fit for a header."""
-    answer = wns.correlation_vector(vector, entropy)
-    assert len(answer) <= 128
-    assert answer.isascii()
-    assert answer.isprintable()
-
-
-@pytest.mark.parametrize(
-    ("value", "match"),
-    [
-        ("type:wns/toast;all", Match()),
-        ("type:wns/toast;group=g1", Match(group="g1")),
-        ("type:wns/toast;tag=t1", Match(tag="t1")),
-        ("type:wns/toast;group=g1;tag=t1", Match(group="g1", tag="t1")),
-    ],
-)
-def test_a_match_says_which_toasts_go(value: str, match: Match) -> None:
-    """The four forms that WNS documents."""
-    assert wns.read_match({"x-wns-match": value}) == match
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(
-            "",
-            "all",
-            "type:wns/toast",
-            "type:wns/toast;",
-            "type:wns/raw;all",
-            "type:wns/toast;tag=",
-            "type:wns/toast;x=y",
-        ),
-        *("type:wns/toast;tag=t;group=g", "type:wns/toast;tag=a b", f"type:wns/toast;tag={'t' * 17}"),
-    ],
-)
-def test_another_match_is_refused(value: str) -> None:
-    """With 400, in words."""
-    refusal = wns.read_match({"x-wns-match": value})
-    assert isinstance(refusal, Refusal)
-    assert (refusal.status, refusal.outcome) == (400, NotificationStatus.DROPPED)
-    assert refusal.description.startswith("X-WNS-Match must be type:wns/toast; and then all")
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,12 @@ async def test_a_channel_is_throttled(tmp_path: Path) -> None:
 
 
 async def test_an_app_is_throttled(tmp_path: Path) -> None:
-    """Above its burst an app gets 406 on all of its channels, and is not told that it is the channel's fault."""
+    """Above its burst an app gets 406 on all of its channels, with WNS' one word for it; the reason says whose limit it is."""
     async with open_world(tmp_path, ServiceSettings(app_rate=SLOW, app_burst=1)) as world:
         assert (await world.post()).status == 200
         await world.open_channel()
         answer = await world.post()
-        assert (answer.status, answer.headers.get("X-WNS-Status")) == (406, None)
+        assert (answer.status, answer.headers["X-WNS-Status"]) == (406, "channelthrottled")
         assert answer.reason == "Too many notifications of this app: send more slowly"
         assert "Retry-After" in answer.headers
 
@@ -53,7 +53,8 @@ async def test_an_address_is_throttled_on_every_route(tmp_path: Path) -> None:
     async with open_world(tmp_path, ServiceSettings(address_rate=SLOW, address_burst=2)) as world:
         assert (await world.post(headers={"Authorization": None})).status == 401  # the first was for the token
         answer = await world.post()
-        assert answer.status == 406
+        assert (answer.status, answer.headers["X-WNS-Status"]) == (406, "channelthrottled")
+        assert answer.headers["Retry-After"] == answer.headers["X-WNS-CONTINUE-AFTER"] == "1000"
         assert answer.reason == "Too many requests from this address: send more slowly"
         async with world.http.post(world.service.token_url, data={}) as response:
             assert (response.status, (await response.json())["error"]) == (429, "temporarily_unavailable")

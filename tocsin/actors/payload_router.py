@@ -19,6 +19,7 @@ from tocsin.persistence.store import REMEMBERED, Store, StoredPayload
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import encode
 from tocsin.protocol.conditions import AppSettings, Gate, HostState
+from tocsin.protocol.dead_letters import PRUNE_AFTER, DeadLetterPolicy
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.lane import Lane
 from tocsin.protocol.lanes import Lanes
@@ -42,8 +43,12 @@ class PayloadRouter(Actor):
 
     name = "payload_router"
 
-    def __init__(self, store: Store, clock: Clock, connection: Mailbox, supervisor: Mailbox) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, connection: Mailbox, supervisor: Mailbox, dead_letters: DeadLetterPolicy
+    ) -> None:
         super().__init__()
+        self._dead_letters = dead_letters
+        self._buried = PRUNE_AFTER  # at the start it is looked, too
         self._store = store
         self._clock = clock
         self._connection = connection
@@ -69,6 +74,7 @@ class PayloadRouter(Actor):
         self._lanes.note_stored(inbox.open_channels)
         self._lost = [name for name in inbox.open_channels if name not in self._lanes.channels]
         await self._bury_lost()
+        await self._prune()
 
     # From the service
 
@@ -220,6 +226,7 @@ class PayloadRouter(Actor):
             await self._fetch(*turn)
             await self._ledger.commit()
             await self._send_on()
+        await self._prune()
 
     async def _send_on(self) -> None:
         self._close_batches()
@@ -245,6 +252,13 @@ class PayloadRouter(Actor):
                     self._bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
         self._lost.clear()
         await self._ledger.commit()
+
+    async def _prune(self) -> None:
+        """Let go of dead letters that are too many or too old, where it is time to look for them."""
+        if self._buried >= PRUNE_AFTER:
+            policy = self._dead_letters
+            await self._store.prune_dead_letters(policy.keep, policy.oldest(self._clock.wall()))
+            self._buried = 0
 
     def _judge(self, channel: str, expires: float | None, priority: int) -> tuple[Gate, DropReason | None]:
         app = self._lanes.channels.get(channel)
@@ -281,6 +295,7 @@ class PayloadRouter(Actor):
 
     def _bury(self, sequence: int, reason: DropReason, detail: str) -> None:
         self._ledger.bury(sequence, reason, detail, self._clock.wall())
+        self._buried += 1
 
     def _expired(self, expires: float | None) -> bool:
         return expires is not None and expires <= self._clock.wall()

@@ -35,6 +35,7 @@ from tocsin.actors.supervisor import Supervisor
 from tocsin.persistence.sqlite import open_sqlite
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
+from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.retry import RetryPolicy
 from tocsin.tasks import task_group
@@ -102,7 +103,9 @@ class PlatformStatus:
 class Platform:
     """The five actors and what stands around them; made by :func:`open_platform`."""
 
-    def __init__(self, store: Store, kernel: Kernel, retries: RetryPolicy) -> None:
+    def __init__(
+        self, store: Store, kernel: Kernel, retries: RetryPolicy, dead_letters: DeadLetterPolicy | None = None
+    ) -> None:
         self.kernel = kernel
         self.sessions = Sessions()
         self.connection = Mailbox("connection")
@@ -112,7 +115,7 @@ class Platform:
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
-        neighbours = Neighbours(connection, scheduler, router)
+        neighbours, kept = Neighbours(connection, scheduler, router), dead_letters or DeadLetterPolicy()
 
         def runner(mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
             return ActorRunner(mailbox, build, kernel, self._announce)
@@ -120,7 +123,7 @@ class Platform:
         self.actors = {
             actor.mailbox.name: actor
             for actor in (
-                runner(router, lambda _: PayloadRouter(store, clock, connection, supervisor)),
+                runner(router, lambda _: PayloadRouter(store, clock, connection, supervisor, kept)),
                 runner(supervisor, lambda alarm: Supervisor(clock, alarm, router, sessions)),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
                 runner(requester, lambda alarm: ChannelRequester(store, clock, alarm, sessions, neighbours)),
@@ -230,14 +233,19 @@ class Platform:
 
 @asynccontextmanager
 async def open_platform(
-    state: Path, dial: Dial, *, kernel: Kernel | None = None, retries: RetryPolicy | None = None
+    state: Path,
+    dial: Dial,
+    *,
+    kernel: Kernel | None = None,
+    retries: RetryPolicy | None = None,
+    dead_letters: DeadLetterPolicy | None = None,
 ) -> AsyncIterator[Platform]:
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
 
     :raises StateUnavailable: the database in the folder cannot be used.
     """
     async with open_sqlite(state / "platform.db") as store:
-        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy())
+        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters)
         store.watch(platform.suspend)
         inlet = Inlet(platform.deliver, platform.report)
         connection = DeviceConnection(

@@ -17,6 +17,7 @@ from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.manager import PushNotificationManager, Registration
 from tocsin.api.session import Session
 from tocsin.persistence.state import state_folder
+from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.retry import RetryPolicy
 from tocsin.tasks import task_group
@@ -36,6 +37,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     port: int = 0,
     manifest: Path | str | None = None,
     retries: RetryPolicy | None = None,
+    dead_letters: DeadLetterPolicy | None = None,
 ) -> AsyncIterator[PushNotificationManager]:
     """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
 
@@ -46,6 +48,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
         ``pip install 'tocsin[service]'``.
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
     :param retries: how long a channel request waits before each retry; by default as Windows does.
+    :param dead_letters: how many payloads that ended unhandled are kept, and how long; by default 10,000, for 90 days.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
@@ -65,7 +68,9 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
         else:
             device_url, registration = foreign, None
         dial: Dial = partial(dial_websocket, device_url)
-        platform = await stack.enter_async_context(open_platform(folder, dial, retries=retries))
+        platform = await stack.enter_async_context(
+            open_platform(folder, dial, retries=retries, dead_letters=dead_letters)
+        )
         session = await stack.enter_async_context(open_session(platform, f"{app}/1"))
         yield PushNotificationManager(session, app, registration, identity)
 

@@ -19,6 +19,7 @@ from tocsin.persistence.store import DeadLetter
 DESCRIPTION = """\
 List the payloads that ended without being handled, the newest first, each with its reason.
 
+The newest 10,000 are kept for 90 days, unless their program has chosen otherwise; the counts are of all.
 A state folder may be looked at while a program uses it.
 """
 

@@ -42,6 +42,8 @@ class MemoryStore:
     _numbers: defaultdict[str, list[int]] = Factory(lambda: defaultdict(list))
     """The sequence numbers of each channel in order; those that have ended are taken out now and then."""
     _dead: dict[int, DeadLetter] = Factory(dict)
+    _let_go: Counter[str] = Factory(Counter)
+    """How many dead letters of each reason are not kept any more."""
     _ended: int = 0
 
     async def value(self, key: str) -> str | None:
@@ -151,9 +153,19 @@ class MemoryStore:
         return [evolve(letter, app=apps.get(letter.channel, "")) for letter in letters]
 
     async def dead_letter_counts(self) -> dict[str, int]:
-        """Return how many payloads have died of each reason."""
+        """Return how many payloads have died of each reason, those that are not kept any more included."""
         await checkpoint()
-        return dict(sorted(Counter(str(letter.reason) for letter in self._dead.values()).items()))
+        return dict(sorted((self._let_go + Counter(letter.reason for letter in self._dead.values())).items()))
+
+    async def prune_dead_letters(self, keep: int, before: float) -> int:
+        """Let go of all dead payloads but the newest, and of those from before that time; return how many they were."""
+        await checkpoint()
+        newest = sorted(self._dead, reverse=True)[:keep]
+        kept = {number: self._dead[number] for number in newest if self._dead[number].at >= before}
+        gone = [letter.reason for number, letter in self._dead.items() if number not in kept]
+        self._dead = kept
+        self._let_go.update(gone)
+        return len(gone)
 
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""

@@ -61,6 +61,10 @@ MIGRATIONS = (
         "CREATE INDEX inbox_back ON inbox (channel, sequence) WHERE open > 1",
         "ALTER TABLE request ADD COLUMN planned REAL NOT NULL DEFAULT 0",
     ),
+    (
+        "CREATE INDEX dead_letter_by_age ON dead_letter (at)",
+        "CREATE TABLE dead_letter_let_go (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+    ),
 )
 
 _KEEP_REQUEST = (
@@ -75,6 +79,17 @@ _DEAD_LETTERS = (
     "SELECT d.sequence, coalesce(c.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
     " FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel ORDER BY d.sequence DESC LIMIT ?"
 )
+_DEAD_LETTER_COUNTS = (
+    "SELECT reason, sum(count) FROM (SELECT reason, count(*) AS count FROM dead_letter GROUP BY reason"
+    " UNION ALL SELECT reason, count FROM dead_letter_let_go) GROUP BY reason ORDER BY reason"
+)
+_TO_LET_GO = "at < ? OR sequence <= (SELECT sequence FROM dead_letter ORDER BY sequence DESC LIMIT 1 OFFSET ?)"
+_COUNT_TO_LET_GO = f"SELECT count(*) FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
+_ADD_LET_GO = (
+    f"INSERT INTO dead_letter_let_go SELECT reason, count(*) FROM dead_letter WHERE {_TO_LET_GO} GROUP BY reason"  # noqa: S608 - a constant
+    " ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count"
+)
+_LET_GO = f"DELETE FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
 _TAKE = (
     "SELECT sequence, channel, id, type, body, attempt + 1, expires FROM inbox"
     " WHERE open = 1 AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
@@ -184,9 +199,15 @@ class SqliteStore:
         return [DeadLetter(*row) for row in await self._database.read(_DEAD_LETTERS, (limit,))]
 
     async def dead_letter_counts(self) -> dict[str, int]:
-        """Return how many payloads have died of each reason."""
-        rows = await self._database.read("SELECT reason, count(*) FROM dead_letter GROUP BY reason ORDER BY reason")
-        return dict(rows)
+        """Return how many payloads have died of each reason, those that are not kept any more included."""
+        return dict(await self._database.read(_DEAD_LETTER_COUNTS))
+
+    async def prune_dead_letters(self, keep: int, before: float) -> int:
+        """Let go of all dead payloads but the newest, and of those from before that time; return how many they were."""
+        ((count,),) = await self._database.read(_COUNT_TO_LET_GO, (before, keep))
+        if count:  # else a start would cost a commit
+            await self._database.write((_ADD_LET_GO, [(before, keep)]), (_LET_GO, [(before, keep)]))
+        return int(count)
 
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""

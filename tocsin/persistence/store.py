@@ -180,6 +180,10 @@ class Store(Protocol):
         """Return the newest dead payloads, the newest first."""
         ...
 
+    async def prune_dead_letters(self, keep: int, before: float) -> int:
+        """Let go of all dead payloads but the newest, and of those from before that time; return how many they were."""
+        ...
+
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         ...
@@ -189,5 +193,5 @@ class Store(Protocol):
         ...
 
     async def dead_letter_counts(self) -> dict[str, int]:
-        """Return how many payloads have died of each reason."""
+        """Return how many payloads have died of each reason, those that are not kept any more included."""
         ...

@@ -49,7 +49,7 @@ class SendResult:
     def explanation(self) -> str:
         """What that means, in a sentence for people."""
         if self.status == NotificationStatus.CHANNEL_THROTTLED:
-            return _THROTTLED
+            return self.description or _THROTTLED
         if self.http_status is None:
             return self.description or "There was no answer."
         if self.http_status != 200:

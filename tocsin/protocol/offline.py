@@ -162,6 +162,15 @@ class OfflineQueue:
     _shelves: dict[tuple[str, NotificationType], dict[int, Entry]] = Factory(dict)
     _next_end: float = field(default=inf)
 
+    def takes_a_place(self, entry: Entry) -> bool:
+        """Tell whether a notification would take the place of another, so that in the end no more are kept."""
+        shelf = self._shelves.get((entry.channel, entry.type), {})
+        if len(shelf) >= self.depths.of(entry.type) or len(self.entries) >= MAX_ENTRIES:
+            return True
+        return entry.type is not NotificationType.RAW and any(
+            (other.tag, other.group) == (entry.tag, entry.group) for other in shelf.values()
+        )
+
     def admit(self, entry: Entry) -> tuple[int, ...]:
         """Take a notification in, and return those that it replaces when it is on disk, by sequence number."""
         shelf = self._shelves.setdefault((entry.channel, entry.type), {})

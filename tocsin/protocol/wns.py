@@ -50,7 +50,7 @@ class Refusal:
 
 
 def throttled(description: str, retry_after: int) -> Refusal:
-    """Refuse with 406: the sender has sent too much on this channel."""
+    """Refuse with 406: the sender has sent too much; the words say whether on this channel, or in all."""
     return Refusal(406, description, NotificationStatus.CHANNEL_THROTTLED, retry_after)
 
 

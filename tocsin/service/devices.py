@@ -87,7 +87,9 @@ class Devices:
                 connection.replay.look()
 
         try:
-            await self.offline.keep(channel, payload, (notification.tag or "", notification.group or ""), admitted)
+            names = notification.tag or "", notification.group or ""
+            if not await self.offline.keep(channel, payload, names, admitted):
+                return PushResult.NO_ROOM
         except StateUnavailable:
             logger.warning("a notification could not be stored", exc_info=True)
             return PushResult.NOT_STORED

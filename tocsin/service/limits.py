@@ -54,18 +54,15 @@ class Limits:
     def address(self, scope: Scope) -> Refusal | None:
         """Count a request for the address that it is from."""
         address = self.address_of(scope)
-        wait = self._addresses.take(address, self._now()) if address else 0.0
-        return _refuse(_ADDRESS, wait)
+        return _refuse(_ADDRESS, self._addresses.take(address, self._now()) if address else 0.0)
 
     def app(self, client_id: str) -> Refusal | None:
         """Count a notification for the app that sends it."""
-        wait = self._apps.take(client_id, self._now())
-        return _refuse(_APP, wait)
+        return _refuse(_APP, self._apps.take(client_id, self._now()))
 
     def channel(self, name: str) -> Refusal | None:
         """Count a notification for the channel that it is for."""
-        wait = self._channels.take(name, self._now())
-        return throttled(_CHANNEL, math.ceil(wait)) if wait else None
+        return _refuse(_CHANNEL, self._channels.take(name, self._now()))
 
     def secret(self, scope: Scope, client_id: str) -> float:
         """Return the seconds until that address may try a secret for that client id; 0 if it may now."""
@@ -84,8 +81,8 @@ class Limits:
 
 
 def _refuse(words: str, wait: float) -> Refusal | None:
-    """Refuse a request that came too soon, though not because of its channel."""
-    return Refusal(406, words, retry_after=math.ceil(wait)) if wait else None
+    """Refuse a request that came too soon; WNS knows one word for that, whosever the limit is."""
+    return throttled(words, math.ceil(wait)) if wait else None
 
 
 @lru_cache(4_096)

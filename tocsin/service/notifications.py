@@ -60,6 +60,7 @@ _UNDELIVERED: Final = {
 _DROPPED: Final = {
     PushResult.OFFLINE: wns.OFFLINE_NO_CACHE,
     PushResult.LOST: "The connection to the device was lost before it acknowledged the notification",
+    PushResult.NO_ROOM: "The device cannot be sent it now, and the service keeps no more notifications for later",
     PushResult.HELD_BACK: "The device saves power, and X-WNS-TTL does not let the notification wait",
 }
 _OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"

@@ -32,31 +32,48 @@ class _Loaded:
 
 
 class Offline:
-    """All devices' queues; made by :meth:`load`. Methods that go to the store may raise ``StateUnavailable``."""
+    """All devices' queues; made by :meth:`load`. Methods that go to the store may raise ``StateUnavailable``.
 
-    def __init__(self, store: ServiceStore, depths: Depths, now: Callable[[], float]) -> None:
+    :param limit: notifications that are kept at most, for all devices together.
+    """
+
+    def __init__(self, store: ServiceStore, depths: Depths, now: Callable[[], float], limit: int = 1_000_000) -> None:
         self.counts: Counter[Phase] = Counter()
         """How many stored notifications have ended how, since the service was opened."""
+        self.kept = 0
+        """How many are stored now, or are being stored."""
+        self._limit = limit
         self._store = store
         self._depths = depths
         self.now = now
         self._sequence = 0
         self._loaded: dict[str, _Loaded] = {}
-        self._away: set[str] = set()  # devices whose queues are on disk only
+        self._away: dict[str, int] = {}  # devices whose queues are on disk only, with the lengths of these
         self._loading = Lock(fast_acquire=True)
 
     @classmethod
-    async def load(cls, store: ServiceStore, depths: Depths, now: Callable[[], float]) -> Offline:
+    async def load(
+        cls, store: ServiceStore, depths: Depths, now: Callable[[], float], limit: int = 1_000_000
+    ) -> Offline:
         """Find which devices have something stored, and let go what is of no use any more.
 
         :raises StateUnavailable: the store cannot be used.
         """
-        offline = cls(store, depths, now)
+        offline = cls(store, depths, now, limit)
         expired, ended = await store.prune_stored(now())
         offline.counts.update({Phase.EXPIRED: expired, Phase.CHANNEL_ENDED: ended})
         offline._sequence = await store.last_stored()
-        offline._away = await store.devices_with_stored()
+        offline._away = await store.count_stored()
+        offline.kept = sum(offline._away.values())
         return offline
+
+    async def prune(self) -> None:
+        """Let go what is of no use any more, whichever device it is for."""
+        spent = await self._store.devices_with_spent(self.now())
+        there = await self._store.count_stored()
+        removed = [device for device, count in self._away.items() if there.get(device) != count]  # with their apps
+        for device in (*spent, *removed):
+            await self.expire(device)
 
     def has(self, device: str) -> bool:
         """Tell whether something is stored for a device, or is being stored."""
@@ -87,8 +104,8 @@ class Offline:
 
     async def keep(
         self, channel: ChannelRow, payload: Payload, names: tuple[str, str], admitted: Callable[[Entry], None]
-    ) -> None:
-        """Store a payload; when this returns, it is on disk.
+    ) -> bool:
+        """Store a payload; when this returns True, it is on disk. False: there is no room for one more.
 
         :param names: its tag and group, each of them empty where there is none.
         :param admitted: called when it has its place in the queue, before it is written.
@@ -110,7 +127,10 @@ class Offline:
                 channel.expires,
             )
             queue.expire(entry.received)
+            if self.kept >= self._limit and not queue.takes_a_place(entry):
+                return False
             replaced = queue.admit(entry)
+            self.kept += 1
             admitted(entry)
             erase = self._take_erased(queue)
             try:
@@ -122,6 +142,7 @@ class Offline:
             queue.committed(entry)
             if queue.erase:  # the oldest, which had to make room; that this one is stored does not depend on it
                 await self._try_change(device, lambda _: None)
+            return True
         finally:
             self._count(queue)
             self.leave(device)
@@ -199,12 +220,14 @@ class Offline:
         async with self._loading:
             if device in self._away:
                 queue = OfflineQueue(self._depths)
-                for entry in await self._store.stored(device):
+                entries = await self._store.stored(device)
+                self.kept += len(entries) - self._away[device]
+                for entry in entries:
                     queue.erase += queue.admit(entry)  # the depths may have been larger when it was stored
                     queue.committed(entry)
                 self._count(queue)
                 self._loaded[device] = _Loaded(queue)
-                self._away.discard(device)
+                del self._away[device]
 
     def _put_away(self, device: str, *, only_empty: bool) -> bool:
         loaded = self._loaded[device]
@@ -212,7 +235,7 @@ class Offline:
         if idle and (not only_empty or not loaded.queue.entries):
             del self._loaded[device]
             if loaded.queue.entries:
-                self._away.add(device)
+                self._away[device] = len(loaded.queue.entries)
             return True
         return False
 
@@ -222,4 +245,5 @@ class Offline:
 
     def _count(self, queue: OfflineQueue) -> None:
         self.counts.update(queue.ended)
+        self.kept -= queue.ended.total()
         queue.ended.clear()

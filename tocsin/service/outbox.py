@@ -44,6 +44,8 @@ class PushResult(Enum):
     """It is in the offline store."""
     NOT_STORED = auto()
     """It was for the offline store, which cannot be written just now."""
+    NO_ROOM = auto()
+    """It was for the offline store, which keeps no more."""
     HELD_BACK = auto()
     """The device's power state holds it back, and it may not wait."""
 

@@ -26,6 +26,7 @@ from tocsin.service.metrics import Counters
 from tocsin.service.notifications import Notifications
 from tocsin.service.oauth import TokenEndpoint
 from tocsin.service.offline import Offline
+from tocsin.service.pruning import pruning
 from tocsin.service.registrations import AppRegistration, Registrations
 from tocsin.service.routing import DEVICE_PATH, Router
 from tocsin.service.settings import ServiceSettings
@@ -127,12 +128,13 @@ async def open_service(
             url = settings.public_url.rstrip("/") or url_of(settings.host, port, secure=tls is not None)
             channels = Channels(store, registrations, url, now, settings.max_channels)
             await channels.prune()
-            offline = await Offline.load(store, STRICT if settings.strict_wns else Depths(), now)
+            depths = STRICT if settings.strict_wns else Depths()
+            offline = await Offline.load(store, depths, now, settings.max_stored)
             parts = _assemble(settings, store, registrations, tokens, channels, offline, now)
             app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
             server = WebServer(app, settings, parts.connections, tls)
-            async with _serving(server, listener, parts, settings.drain_timeout):
+            async with pruning(channels, offline), _serving(server, listener, parts, settings.drain_timeout):
                 yield PushService(registrations, offline, parts.health, tls, url, port, remembered if changed else None)
 
 
@@ -167,6 +169,8 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         return {
             **devices.gauges(),
             "channels": channels.count,
+            "kept": offline.kept,
+            "tasks": len(asyncio.all_tasks()),
             "connections": connections.count,
             "connections_refused": connections.refused,
             "connections_dropped": connections.dropped,

@@ -40,6 +40,7 @@ _MIGRATIONS = (
         "CREATE INDEX stored_for ON stored (device, sequence)",
     ),
     ("ALTER TABLE apps ADD COLUMN family TEXT NOT NULL DEFAULT ''",),
+    ("CREATE INDEX stored_until ON stored (min(coalesce(expires, ends), ends))",),
 )
 
 _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends"
@@ -212,9 +213,16 @@ class ServiceStore:
         rows = await self._database.read("SELECT coalesce(max(sequence), 0) FROM stored")
         return int(rows[0][0])
 
-    async def devices_with_stored(self) -> set[str]:
-        """Return the devices that something is stored for."""
-        return {device for (device,) in await self._database.read("SELECT DISTINCT device FROM stored")}
+    async def count_stored(self) -> dict[str, int]:
+        """Return the devices that something is stored for, and how much."""
+        return dict(await self._database.read("SELECT device, count(*) FROM stored GROUP BY device"))
+
+    async def devices_with_spent(self, now: float) -> set[str]:
+        """Return the devices that something is stored for which has expired, or whose channel has ended."""
+        rows = await self._database.read(
+            "SELECT DISTINCT device FROM stored WHERE min(coalesce(expires, ends), ends) <= ?", (now,)
+        )
+        return {device for (device,) in rows}
 
     async def prune_stored(self, now: float) -> tuple[int, int]:
         """Erase what has expired, and what belongs to channels that have ended; return how many there were of each."""

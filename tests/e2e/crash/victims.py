@@ -22,6 +22,7 @@ from tests.e2e.crash.payloads import LAST, HandedOut, Manner, manner_of, number_
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.embedded import embedded
 from tocsin.persistence.state import state_folder
+from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.retry import RetryPolicy
 from tocsin.service.server import open_service
 from tocsin.service.settings import ServiceSettings
@@ -37,6 +38,7 @@ WORK = 0.002
 """Seconds that the handler takes over a payload that it does not end at once."""
 
 SOON = RetryPolicy(first=0.05, increment=0.0, jitter=0.0)
+ALL = DeadLetterPolicy(keep=10**9)  # each of them is looked for in the end
 """When a channel request that a kill has cut off is made again."""
 
 Pipe = Connection  # the programs say a word when they are ready, and leave when it is closed or spoken into
@@ -107,7 +109,7 @@ async def _receive(pipe: Pipe[Any, Any], state: Path, url: str, remote_id: str, 
             await anyio.sleep(WORK)
         args.handled = manner is not Manner.REFUSE
 
-    async with embedded(APP, state, service=url, retries=SOON) as manager:
+    async with embedded(APP, state, service=url, retries=SOON, dead_letters=ALL) as manager:
         result = await manager.create_channel(remote_id)
         if result.channel is None:
             raise RuntimeError(f"no channel: {result}")

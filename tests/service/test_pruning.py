@@ -1,0 +1,119 @@
+"""What has ended goes by itself, and what is stored for all devices together has a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.processes import PATIENCE
+from tests.service.away import BADGE, CACHE, TOAST, back, drain, post, store
+from tests.service.test_offline import channel, ids_of, keep
+from tests.service.world import OTHER_KEY, Clock, open_world
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.offline import Depths, Phase
+from tocsin.service import offline as module
+from tocsin.service import pruning
+from tocsin.service.offline import Offline
+from tocsin.service.settings import ServiceSettings
+from tocsin.service.store import AppRow, ServiceStore
+
+NO_ROOM = "The device cannot be sent it now, and the service keeps no more notifications for later"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that the service does by itself."""
+    with anyio.fail_after(PATIENCE):
+        while not condition():
+            await anyio.wait_all_tasks_blocked()
+
+
+async def test_beyond_the_limit_a_sender_is_told_that_nothing_is_kept(tmp_path: Path) -> None:
+    """``dropped``, with the reason, and counted; another device is no exception, and room is there again with time."""
+    async with open_world(tmp_path, ServiceSettings(max_stored=2)) as world:
+        await store(world, "one", CACHE)
+        await store(world, "two", TOAST)
+        first = world.uri
+        await world.open_channel(OTHER_KEY)
+        for uri in (first, world.uri):
+            answer = await post(world, "three", CACHE, {"X-WNS-RequestForStatus": "true"}, uri=uri)
+            assert (answer.status, answer.headers["X-WNS-Status"], answer.reason) == (200, "dropped", NO_ROOM)
+            assert answer.headers["X-WNS-DeviceConnectionStatus"] == "disconnected"
+        report = world.service.report()
+        assert (report.counters["stored"], report.counters["dropped"], report.gauges["kept"]) == (2, 2, 2)
+        async with back(world) as device:
+            assert await drain(device) == ["one", "two"]
+        assert world.service.report().gauges["kept"] == 0
+        await store(world, "four", CACHE, uri=first)
+
+
+async def test_what_takes_the_place_of_another_is_kept_at_the_limit_too(tmp_path: Path) -> None:
+    """A newer toast for an older one; a badge is one more."""
+    async with open_world(tmp_path, ServiceSettings(max_stored=1)) as world:
+        await store(world, "old", TOAST)
+        await store(world, "new", TOAST)
+        assert (await post(world, "1", BADGE)).headers["X-WNS-Status"] == "dropped"
+        async with back(world) as device:
+            assert await drain(device) == ["new"]
+
+
+async def test_what_has_expired_goes_though_its_device_never_comes(
+    store: ServiceStore, offline: Offline, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory or not, each counted once by its reason; what is still of use stays."""
+    monkeypatch.setattr(module, "LOADED", 1)
+    for number in range(4):
+        row = channel(f"c{number}", f"d{number}", expires=clock() + (3 if number == 3 else 100))
+        await store.add_channel(row)
+        await keep(offline, f"{number}a", row=row, expires=clock() + 5)
+        await keep(offline, f"{number}b", row=row)
+    assert offline.kept == 8
+    clock.time += 5
+    await offline.prune()
+    assert offline.kept == 3
+    assert (offline.counts[Phase.EXPIRED], offline.counts[Phase.CHANNEL_ENDED]) == (3, 2)
+    assert await store.count_stored() == {"d0": 1, "d1": 1, "d2": 1}
+    assert [await ids_of(offline, f"d{number}") for number in range(4)] == [["0b"], ["1b"], ["2b"], []]
+    assert not offline.has("d3")
+
+
+async def test_what_was_stored_for_a_removed_app_is_not_counted_for_ever(
+    store: ServiceStore, offline: Offline, clock: Clock
+) -> None:
+    """Its rows went with it; its devices are forgotten, and there is room again."""
+    await store.save_app(AppRow("client", "contoso", "remote"), [])
+    await store.add_channel(channel())
+    await keep(offline, "a", "b")
+    later = await Offline.load(store, Depths(), clock)
+    await store.remove_app("client")
+    assert (later.kept, later.has("d1")) == (2, True)
+    await later.prune()
+    assert (later.kept, later.has("d1")) == (0, False)
+
+
+async def test_a_running_service_prunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regularly, and after a failure of its store as well as before."""
+    monkeypatch.setattr(pruning, "EVERY", 0.001)
+    failures: list[StateUnavailable] = []
+    original = ServiceStore.prune_channels
+
+    async def prune_channels(self: ServiceStore, before: float) -> None:
+        if failures:
+            raise failures.pop()
+        await original(self, before)
+
+    monkeypatch.setattr(ServiceStore, "prune_channels", prune_channels)
+    async with open_world(tmp_path) as world:
+        await store(world, "body", CACHE)
+
+        def now(name: str) -> int:
+            return world.service.report().gauges[name]
+
+        assert (now("channels"), now("kept")) == (1, 1)
+        failures.append(StateUnavailable("the disk is full"))
+        world.clock.time += 61 * 24 * 3600
+        await until(lambda: (now("channels"), now("kept")) == (0, 0))
+        assert failures == []
+        assert world.counts[Phase.CHANNEL_ENDED] == 1
