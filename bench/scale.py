@@ -21,7 +21,7 @@ _SPARE = 500  # descriptors that a process needs besides those of devices
 def run(options: Options) -> Report:
     """Measure each size in a process of its own."""
     report = Report("scale", "durable payloads a second by what there is of channels and stored payloads; idle devices")
-    payloads = options.sized(20_000, 50)
+    payloads = options.sized(50_000, 50)
     many, more, stored = options.sized(1_000, 10), options.sized(100_000, 100), options.sized(1_000_000, 1_000)
     with ExitStack() as stack:
         contestants = []

@@ -79,10 +79,9 @@ class Supervisor(Actor):
             return
         app, lines = message.app, dict[str, list[Tracked]]()
         for row in message.rows:
-            if row[0] in self._tracked:  # handed on again while an earlier attempt is still here
-                self._forget(self._tracked[row[0]])
-        for row in message.rows:
             sequence, _, _, _, attempt, expires, channel = row
+            if sequence in self._tracked:  # handed on again while an earlier attempt is still here
+                self._forget(self._tracked[sequence])
             tracked = self._tracked[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
             lines.setdefault(channel, []).append(tracked)
         for channel, several in lines.items():
