@@ -154,6 +154,11 @@ class Channels:
                 self._cache(evolve(channel, revoked=True))
         return tuple(channel.name for channel in channels)
 
+    def known(self, token: str) -> ChannelRow | None:
+        """Return the channel with that token, if it is in memory and may be used."""
+        channel = self._found.get(_hash(token))
+        return None if channel is None or channel.revoked or channel.expires <= self._now() else channel
+
     async def find(self, token: str) -> ChannelRow | ChannelFault:
         """Return the channel with that token, or why it leads nowhere."""
         token_hash = _hash(token)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto, unique
+from functools import partial
 
 from attrs import define
 
@@ -44,12 +45,12 @@ class PushResult(Enum):
 
 @define(eq=False)
 class _Pending:
-    """A payload whose sender waits; ``deadline`` on the loop's clock."""
+    """A payload whose sender waits to be called with the result; ``deadline`` on the loop's clock."""
 
     id: str
     frame: bytes
     deadline: float
-    result: asyncio.Future[PushResult]
+    settle: Callable[[PushResult], None]
 
 
 class Outbox:
@@ -90,16 +91,27 @@ class Outbox:
 
     async def push(self, id: str, frame: bytes) -> PushResult:  # noqa: A002 - the field's name
         """Queue a payload and wait for what becomes of it."""
+        refusal = self.closed_for
+        if refusal is not None:
+            return refusal
+        result: asyncio.Future[PushResult] = self._loop.create_future()
+        self.post(id, frame, partial(_wake, result))
+        return await result
+
+    @property
+    def closed_for(self) -> PushResult | None:
+        """Why no payload can be queued just now; None where one can."""
         if self.suspended:
             return PushResult.SUSPENDED
-        if len(self._backlog) >= self._limit:
-            return PushResult.BUSY
-        pending = _Pending(id, frame, self._loop.time() + self._timeout, self._loop.create_future())
+        return PushResult.BUSY if len(self._backlog) >= self._limit else None
+
+    def post(self, id: str, frame: bytes, settled: Callable[[PushResult], None]) -> None:  # noqa: A002 - the field's name
+        """Queue a payload, while ``closed_for`` is None, and call back with what becomes of it."""
+        pending = _Pending(id, frame, self._loop.time() + self._timeout, settled)
         self._backlog.append(pending)
         self._filled.set()
         if self._alarm is None:
             self._alarm = self._loop.call_at(pending.deadline, self._ring)
-        return await pending.result
 
     def answer(self, frame: bytes) -> None:
         """Queue an answer; it goes before all payloads that wait."""
@@ -156,7 +168,7 @@ class Outbox:
                 self._late.discard(id)
                 others.append(id)
             else:
-                _settle(pending, PushResult.ACKNOWLEDGED)
+                pending.settle(PushResult.ACKNOWLEDGED)
         if self._backlog or self._stored:
             self._filled.set()
         return others
@@ -175,10 +187,11 @@ class Outbox:
         self._settle_all(PushResult.LOST)
 
     def _settle_all(self, result: PushResult) -> None:
-        for pending in (*self._sent.values(), *self._backlog):
-            _settle(pending, result)
+        pending = (*self._sent.values(), *self._backlog)
         self._sent.clear()
         self._backlog.clear()
+        for each in pending:
+            each.settle(result)
 
     def _take_chunk(self) -> bytes:
         frames: list[bytes] = []
@@ -215,14 +228,14 @@ class Outbox:
         while (oldest := next(iter(self._sent.values()), None)) and oldest.deadline <= now:
             del self._sent[oldest.id]
             self._late.add(oldest.id)
-            _settle(oldest, PushResult.TIMED_OUT)
+            oldest.settle(PushResult.TIMED_OUT)
         while self._backlog and self._backlog[0].deadline <= now:
-            _settle(self._backlog.popleft(), PushResult.TIMED_OUT)
+            self._backlog.popleft().settle(PushResult.TIMED_OUT)
         waiting = oldest or (self._backlog[0] if self._backlog else None)
         self._alarm = self._loop.call_at(waiting.deadline, self._ring) if waiting else None
 
 
-def _settle(pending: _Pending, result: PushResult) -> None:
+def _wake(waiting: asyncio.Future[PushResult], result: PushResult) -> None:
     """Wake who waits, unless it has given up."""
-    if not pending.result.done():
-        pending.result.set_result(result)
+    if not waiting.done():
+        waiting.set_result(result)
