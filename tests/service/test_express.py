@@ -192,3 +192,16 @@ async def test_a_sender_that_leaves_takes_nothing_back(sender: Sender) -> None:
         writer.write(sender.request(b"again"))
         assert (await sender.device.acknowledge()).body == b"again"
         assert (await read_raw(reader))[0] == 200
+
+
+async def test_a_lane_that_fails_holds_nobody_up(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong there is logged, and the post goes the whole way."""
+
+    def fail(*_: object) -> bool:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Notifications, "take", fail)
+    async with connected(sender.world.service.port) as (reader, writer):
+        writer.write(sender.request(b"body"))
+        await sender.device.acknowledge()
+        assert (await read_raw(reader))[0] == 200

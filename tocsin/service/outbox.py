@@ -43,6 +43,9 @@ class PushResult(Enum):
     """The device's power state holds it back, and it may not wait."""
 
 
+_ACKNOWLEDGED = PushResult.ACKNOWLEDGED  # up to Python 3.11 looking it up in its class costs as much as settling
+
+
 @define(eq=False)
 class _Pending:
     """A payload whose sender waits to be called with the result; ``deadline`` on the loop's clock."""
@@ -168,7 +171,7 @@ class Outbox:
                 self._late.discard(id)
                 others.append(id)
             else:
-                pending.settle(PushResult.ACKNOWLEDGED)
+                pending.settle(_ACKNOWLEDGED)
         if self._backlog or self._stored:
             self._filled.set()
         return others

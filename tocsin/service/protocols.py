@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Final
 
 from starlette.types import ASGIApp
@@ -30,6 +31,9 @@ _EXCESS: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n"
     b"content-type: text/plain; charset=utf-8\r\ncontent-length: 39\r\n\r\nThe headers are too many, or too long.\n"
 )
+
+
+logger = logging.getLogger(__name__)
 
 
 class State(ServerState):
@@ -209,7 +213,12 @@ class BoundedHttp(HttpToolsProtocol):
         scope: Any = self.scope
         post = Post(self.url, scope, body, self._answer, self._hand_over)
         earlier, self.cycle = self.cycle, post  # type: ignore[assignment]  # as far as uvicorn looks, it is one
-        if self._state.lane(post):
+        try:
+            taken = self._state.lane(post)
+        except Exception:  # the parser would take it for the sender's fault
+            logger.exception("the express lane failed")
+            taken = False
+        if taken:
             self._whole = None
             return True
         self.cycle = earlier
