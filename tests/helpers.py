@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import anyio
-from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, WouldBlock
+from anyio import BrokenResourceError, ClosedResourceError, EndOfStream
 from anyio.streams.stapled import StapledObjectStream
 
 from tocsin.actors.mailbox import Mailbox
@@ -151,12 +151,7 @@ async def next_messages(mailbox: Mailbox, patience: float = PATIENCE) -> list[Me
 
 def waiting_messages(mailbox: Mailbox) -> list[Message]:
     """Decode what waits in a mailbox now, without taking turns with anybody."""
-    frames: list[bytes] = list(mailbox._replies)
+    frames = [*mailbox._replies, *mailbox._frames]
     mailbox._replies.clear()
-    while True:
-        try:
-            frame = mailbox._receive.receive_nowait()
-        except (WouldBlock, EndOfStream):
-            return [decode(frame) for frame in frames]
-        if frame:
-            frames.append(frame)
+    mailbox._frames.clear()
+    return [decode(frame) for frame in frames]

@@ -7,10 +7,11 @@ replies is bounded by the number of questions that are out.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Self
 
-from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, WouldBlock, create_memory_object_stream
+from anyio import EndOfStream, Event
+from anyio.lowlevel import checkpoint
 from attrs import frozen
 
 from tocsin.protocol.codec import encode
@@ -19,8 +20,6 @@ from tocsin.protocol.messages import Message
 
 BATCH = 256
 """Frames that one batch has at most, so that no reader keeps the loop from the others."""
-
-_WAKE = b""  # no frame: tells a reader that waits that there is a reply
 
 
 @frozen
@@ -41,8 +40,11 @@ class Mailbox:
     def __init__(self, name: str, capacity: int = 1024) -> None:
         self.name = name
         self._capacity = capacity
-        self._send, self._receive = create_memory_object_stream[bytes](capacity)
+        self._frames: deque[bytes] = deque()
         self._replies: deque[bytes] = deque()
+        self._writers: OrderedDict[Event, bytes] = OrderedDict()  # who waits for room, and with what
+        self._filled: Event | None = None  # what the reader waits for
+        self._closed = False
         self._high_water = 0
         self._handled = 0
         self.dead = 0
@@ -53,12 +55,12 @@ class Mailbox:
         :raises Busy: the mailbox is full.
         :raises PlatformUnavailable: the mailbox is closed.
         """
-        try:
-            self._send.send_nowait(frame)
-        except WouldBlock:
-            raise Busy(f"the mailbox {self.name} is full ({self._capacity} frames)") from None
-        except (ClosedResourceError, BrokenResourceError):
-            raise PlatformUnavailable(f"the mailbox {self.name} is closed") from None
+        if self._closed:
+            raise PlatformUnavailable(f"the mailbox {self.name} is closed")
+        if len(self._frames) >= self._capacity:
+            raise Busy(f"the mailbox {self.name} is full ({self._capacity} frames)")
+        self._frames.append(frame)
+        self._wake()
 
     async def put(self, frame: bytes) -> None:
         """Put a frame, waiting for room.
@@ -68,10 +70,12 @@ class Mailbox:
         try:
             self.put_nowait(frame)
         except Busy:
+            taken = Event()
+            self._writers[taken] = frame
             try:
-                await self._send.send(frame)
-            except (ClosedResourceError, BrokenResourceError):
-                raise PlatformUnavailable(f"the mailbox {self.name} is closed") from None
+                await taken.wait()
+            finally:
+                self._writers.pop(taken, None)
 
     def tell_nowait(self, message: Message) -> None:
         """Put a message, as :meth:`put_nowait`."""
@@ -83,14 +87,11 @@ class Mailbox:
 
     def reply(self, frame: bytes) -> None:
         """Put an answer, which never waits; one that comes after the end is counted as dead."""
-        try:
-            self._send.send_nowait(_WAKE)
-        except WouldBlock:
-            pass  # whoever has a full mailbox is not asleep
-        except (ClosedResourceError, BrokenResourceError):
+        if self._closed:
             self.dead += 1
             return
         self._replies.append(frame)
+        self._wake()
 
     def answer(self, message: Message) -> None:
         """Put a message as an answer, as :meth:`reply`."""
@@ -101,53 +102,62 @@ class Mailbox:
 
         :raises EndOfStream: the mailbox is closed and empty, or abandoned.
         """
-        while True:
+        if self._frames or self._replies:
+            await checkpoint()  # a reader that always finds something lets others run
+        while not (self._frames or self._replies):
+            if self._closed:
+                raise EndOfStream
+            self._filled = Event()
             try:
-                first = await self._receive.receive()
-            except ClosedResourceError:
-                raise EndOfStream from None
-            depth = self._receive.statistics().current_buffer_used + len(self._replies) + 1
-            self._high_water = max(self._high_water, depth)
-            frames = list(self._replies)
-            self._replies.clear()
-            if first:
-                frames.append(first)
-            self._drain(frames)
-            if frames:
-                self._handled += len(frames)
-                return frames
+                await self._filled.wait()
+            finally:
+                self._filled = None
+        self._high_water = max(self._high_water, self._depth)
+        frames = list(self._replies)
+        self._replies.clear()
+        self._drain(frames)
+        self._handled += len(frames)
+        return frames
+
+    def _wake(self) -> None:
+        """Wake the reader, if it waits; it runs when others have had their turn, and finds all of it."""
+        if self._filled is not None:
+            self._filled.set()
+            self._filled = None
+
+    @property
+    def _depth(self) -> int:
+        return len(self._frames) + len(self._replies)
 
     def _drain(self, frames: list[bytes]) -> None:
-        while len(frames) < BATCH:
-            try:
-                frame = self._receive.receive_nowait()
-            except (WouldBlock, EndOfStream, ClosedResourceError):
-                return
-            if frame:
-                frames.append(frame)
+        """Take frames up to ``BATCH``, and let in those who wait for the room."""
+        while self._frames and len(frames) < BATCH:
+            frames.append(self._frames.popleft())
+            if self._writers:
+                taken, frame = self._writers.popitem(last=False)
+                self._frames.append(frame)
+                taken.set()
 
     def purge(self) -> int:
         """Throw away what waits, because nobody is there to take it, and return how many frames died."""
         count = len(self._replies)
         self._replies.clear()
-        while True:
+        while self._frames:
             frames: list[bytes] = []
             self._drain(frames)
-            if not frames:
-                break
             count += len(frames)
         self.dead += count
         return count
 
     def close(self) -> None:
-        """Take nothing more; what is there can still be read."""
-        self._send.close()
+        """Take nothing more; what is there, or waits for room, can still be read."""
+        self._closed = True
+        self._wake()
 
     def abandon(self) -> None:
         """Close it, and throw away what waits: nobody will read it."""
         self.close()
         self.purge()
-        self._receive.close()
 
     def __enter__(self) -> Self:
         return self
@@ -157,5 +167,4 @@ class Mailbox:
 
     def statistics(self) -> MailboxStatistics:
         """Return the counters."""
-        depth = self._receive.statistics().current_buffer_used + len(self._replies)
-        return MailboxStatistics(self.name, self._capacity, depth, self._high_water, self._handled, self.dead)
+        return MailboxStatistics(self.name, self._capacity, self._depth, self._high_water, self._handled, self.dead)

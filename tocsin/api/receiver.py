@@ -31,6 +31,7 @@ MAX_DETAIL = 2_000
 
 # Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
 _RETURNED, _HANDLED = Outcome.RETURNED, Outcome.HANDLED
+_FAILED, _GIVEN_BACK = Outcome.HANDLER_FAILED, (Outcome.RETURNED, "")
 
 
 class Abandoned(Exception):
@@ -141,13 +142,27 @@ class Receiver:
             self._workers.add(self)
 
     async def _handle_what_waits(self) -> None:
-        """Handle one payload after the other, and report each; ``handled`` is read when its deferrals are completed."""
+        """Handle one payload after the other, and report each; ``handled`` is read when its deferrals are completed.
+
+        Every handler is called, in the order of attachment; background work handles a payload by ending.
+        """
         while self._waiting and not self._answered:
             delivery = self._waiting.pop(0)
             args = self._running = PushNotificationReceivedEventArgs(delivery, background=self._background)
             outcome, detail = _RETURNED, ""
             try:
-                result = await self._call_handlers(args)
+                result = self._silent
+                for handler in tuple(self.handlers.values()):
+                    try:
+                        returned = handler(args)
+                        if returned is not None and (type(returned) is CoroutineType or inspect.isawaitable(returned)):
+                            await returned
+                    except Abandoned:
+                        result = _GIVEN_BACK
+                        break
+                    except Exception as error:
+                        logger.exception("a handler of %s failed on payload %s", self.name, args.id)
+                        result = _FAILED, f"{type(error).__name__}: {error}"[:MAX_DETAIL]
                 if args._deferrals:
                     await _deferrals_completed(args)
                 outcome, detail = result
@@ -158,23 +173,6 @@ class Receiver:
                     if outcome is not _RETURNED and args._handled and not self._background:
                         outcome = _HANDLED
                     self._report((delivery[0], outcome, detail, delivery[4]))
-
-    async def _call_handlers(self, args: PushNotificationReceivedEventArgs) -> tuple[Outcome, str]:
-        """Call every handler in the order of attachment; background work handles a payload by ending."""
-        failure = ""
-        for handler in tuple(self.handlers.values()):
-            try:
-                result = handler(args)
-                if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
-                    await result
-            except Abandoned:
-                return Outcome.RETURNED, ""
-            except Exception as error:
-                logger.exception("a handler of %s failed on payload %s", self.name, args.id)
-                failure = f"{type(error).__name__}: {error}"[:MAX_DETAIL]
-        if failure:
-            return Outcome.HANDLER_FAILED, failure
-        return self._silent
 
 
 def _raise_canceled(args: PushNotificationReceivedEventArgs, reason: CancellationReason) -> list[Awaitable[Any]]:

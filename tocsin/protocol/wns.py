@@ -10,6 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from enum import StrEnum, unique
+from functools import lru_cache
 from typing import Final
 
 from attrs import frozen
@@ -122,6 +123,8 @@ _READ: Final = {
     )
 }
 
+_JUDGED: Final = ("content-length", "content-type", "transfer-encoding", "x-wns-match", *(name for name, _, _ in RULES))
+
 _BEARER = re.compile("(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
 _MATCH = re.compile("type:wns/toast;(?:all|group=(N);tag=(N)|group=(N)|tag=(N))".replace("N", _NAME.pattern))
 _MATCH_RULE: Final = "X-WNS-Match must be type:wns/toast; and then all, group=..., tag=... or group=...;tag=..."
@@ -175,6 +178,12 @@ def read_match(headers: Mapping[str, str]) -> Match | Refusal:
 
 def read_notification(headers: Mapping[str, str]) -> Notification | Refusal:
     """Judge the headers of a POST to a channel, names lower-cased: 400 for a wrong one, 413 for too long a body."""
+    return _judge(*map(headers.get, _JUDGED))
+
+
+@lru_cache(4_096)  # senders say the same again and again
+def _judge(*values: str | None) -> Notification | Refusal:
+    headers = {name: value for name, value in zip(_JUDGED, values, strict=True) if value is not None}
     if "x-wns-type" not in headers:
         return _wrong("X-WNS-Type is missing: send wns/toast, wns/tile, wns/badge or wns/raw")
     if "x-wns-match" in headers:

@@ -80,14 +80,19 @@ def identify(id: str, debug_trace: str, vector: str) -> RawHeaders:  # noqa: A00
     return [(_MSG_ID, id.encode()), (_DEBUG_TRACE, debug_trace.encode()), (_CORRELATION_VECTOR, vector.encode())]
 
 
-async def send_accepted(send: Send, answer: Accepted, common: RawHeaders) -> None:
-    """Answer with 200."""
+def accepted(answer: Accepted, common: RawHeaders) -> RawHeaders:
+    """Make the headers of an answer with 200."""
     headers = [*common, *_STATUS[answer.status], _EMPTY]
     if answer.description:
         headers.append((_DESCRIPTION, answer.description.encode()))
     if answer.connected is not None:
         headers.append((_DEVICE_STATUS, b"connected" if answer.connected else b"disconnected"))
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    return headers
+
+
+async def send_accepted(send: Send, answer: Accepted, common: RawHeaders) -> None:
+    """Answer with 200."""
+    await send({"type": "http.response.start", "status": 200, "headers": accepted(answer, common)})
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -29,6 +29,11 @@ class Bodies:
         self._reading: set[asyncio.Timeout] = set()
         self._stopping = False
 
+    @property
+    def stopping(self) -> bool:
+        """Whether no body is read any more."""
+        return self._stopping
+
     def stop(self) -> None:
         """Read nothing more, and give up what is being read."""
         self._stopping = True

@@ -60,7 +60,7 @@ class ChannelFault(Enum):
 def token_of(query: bytes) -> str | None:
     """Take the token out of a channel URI's query, which may be percent-encoded; None if there is not exactly one."""
     text = query.decode("latin-1")
-    if text.startswith("token=") and not any(mark in text for mark in "&%+"):
+    if text.startswith("token=") and not ("&" in text or "%" in text or "+" in text):
         return text[6:]
     try:
         values = [value for name, value in parse_qsl(text, max_num_fields=16) if name == "token"]
@@ -153,6 +153,11 @@ class Channels:
             for channel in channels:
                 self._cache(evolve(channel, revoked=True))
         return tuple(channel.name for channel in channels)
+
+    def known(self, token: str) -> ChannelRow | None:
+        """Return the channel with that token, if it is in memory and may be used."""
+        channel = self._found.get(_hash(token))
+        return None if channel is None or channel.revoked or channel.expires <= self._now() else channel
 
     async def find(self, token: str) -> ChannelRow | ChannelFault:
         """Return the channel with that token, or why it leads nowhere."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import anyio
 from starlette.types import Receive, Scope, Send
@@ -70,9 +71,29 @@ class Devices:
         else:
             self._counters.pushed += 1
             result = await connection.outbox.push(payload.id, codec.encode(payload))
-            if result is PushResult.ACKNOWLEDGED:
-                self._counters.acknowledged += 1
-                return result
+        return await self.settle(channel, payload, notification, result)
+
+    def takes(self, channel: ChannelRow, priority: int) -> bool:
+        """Tell whether the channel's device is there and takes a payload with that priority now."""
+        connection = self._connections.get(channel.device)
+        return (
+            connection is not None
+            and connection.outbox.closed_for is None
+            and not connection.holds_back(channel.app, priority)
+        )
+
+    def push_now(self, channel: ChannelRow, payload: Payload, settled: Callable[[PushResult], None]) -> None:
+        """Push a payload to a device that takes it now, and call back with the result."""
+        self._counters.pushed += 1
+        self._connections[channel.device].outbox.post(payload.id, codec.encode(payload), settled)
+
+    async def settle(
+        self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult
+    ) -> PushResult:
+        """Store what its device does not have, where its sender allows that; return what has become of it."""
+        if result is PushResult.ACKNOWLEDGED:
+            self._counters.acknowledged += 1
+            return result
         if result in _KEPT_INSTEAD and notification.storable:
             return await self._keep(channel, payload, notification)
         return result

@@ -30,6 +30,7 @@ class Limits:
         self._channels = Throttle(settings.channel_rate, settings.channel_burst)
         self._apps = Throttle(settings.app_rate, settings.app_burst)
         self._addresses = Throttle(settings.address_rate, settings.address_burst)
+        self._limited = bool(settings.channel_rate or settings.app_rate or settings.address_rate)
         self._secrets = Throttle(settings.secret_rate, settings.secret_burst)
         self._grants = Throttle(settings.grant_rate, settings.grant_burst)
 
@@ -63,6 +64,23 @@ class Limits:
     def channel(self, name: str) -> Refusal | None:
         """Count a notification for the channel that it is for."""
         return _refuse(_CHANNEL, self._channels.take(name, self._now()))
+
+    def admit(self, scope: Scope, client_id: str, channel: str) -> bool:
+        """Count a notification as :meth:`address`, :meth:`app` and :meth:`channel` do, if all three let it come now."""
+        if not self._limited:
+            return True
+        now, address = self._now(), self.address_of(scope)
+        if (
+            (address and self._addresses.peek(address, now))
+            or self._apps.peek(client_id, now)
+            or self._channels.peek(channel, now)
+        ):
+            return False
+        if address:
+            self._addresses.take(address, now)
+        self._apps.take(client_id, now)
+        self._channels.take(channel, now)
+        return True
 
     def secret(self, scope: Scope, client_id: str) -> float:
         """Return the seconds until that address may try a secret for that client id; 0 if it may now."""

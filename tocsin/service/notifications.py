@@ -10,7 +10,8 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -19,10 +20,11 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
-from tocsin.service.answers import Accepted, identify, send_accepted, send_refusal
+from tocsin.service.answers import Accepted, RawHeaders, accepted, identify, send_accepted, send_refusal
 from tocsin.service.bodies import Bodies, BodyFault
 from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
 from tocsin.service.devices import Devices
+from tocsin.service.express import Post
 from tocsin.service.limits import Limits
 from tocsin.service.logs import message_id, trace
 from tocsin.service.metrics import Counters
@@ -67,11 +69,33 @@ _OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"
 
 _PATHS: Final = frozenset({PATH, PATH.rstrip("/"), "/"})
 
+# A member that every post meets: up to Python 3.11 looking it up in its class costs as much as a table step.
+_RECEIVED: Final = NotificationStatus.RECEIVED
+_ACKNOWLEDGED: Final = PushResult.ACKNOWLEDGED
+
 logger = logging.getLogger(__name__)
 
 
+class _Request(NamedTuple):
+    """A request that is being answered: its id and trace, when it came on the loop's clock, and what every answer has."""
+
+    id: str
+    trace: str
+    began: float
+    common: RawHeaders
+
+
+class _Order(NamedTuple):
+    """What a request wants, and who gets it."""
+
+    request: _Request
+    channel: ChannelRow
+    notification: Notification
+    payload: Payload
+
+
 class Notifications:
-    """The route as an ASGI application for HTTP."""
+    """The route, as an ASGI application for HTTP and as the taker of the express lane."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
@@ -95,21 +119,76 @@ class Notifications:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        began = self._clock()
+        headers = wns.collect(scope["headers"])
+        request = self._identify(headers)
+        message_id.set(request.id)
+        trace.set(request.trace)
+        answer = await self._answer(request.id, scope, headers, receive)
+        await self._send(send, request, answer, waited_for="expect" in headers)
+
+    def take(self, post: Post, done: Callable[[], None]) -> bool:
+        """Push what came in a post that nothing speaks against, and call ``done`` when it is answered.
+
+        :return: whether it was taken; where not, nothing was done: the whole way finds out why.
+        """
+        headers = wns.collect(post.scope["headers"])
+        channel = self._channels.known(token_of(post.query) or "")
+        if channel is None or self._authorize(headers) != channel.client_id:
+            return False
+        notification = wns.read_notification(headers)
+        if isinstance(notification, Refusal):
+            return False
+        if self._bodies.stopping or logger.isEnabledFor(logging.DEBUG):  # what is logged needs a task of its own
+            return False
+        request = self._identify(headers)
+        payload = self._payload(request.id, channel, notification, post.body)
+
+        def settled(result: PushResult) -> None:
+            if result is _ACKNOWLEDGED:
+                self._counters.acknowledged += 1
+                self._counters.accepted(self._clock() - request.began)
+                answer = self._accepted(_RECEIVED, "", channel, notification)
+                post.answer(accepted(answer, request.common))
+                done()
+            else:
+                order = _Order(request, channel, notification, payload)
+                post.hand_over(partial(self._conclude, order, result, done))
+
+        if not (
+            self._devices.takes(channel, payload.priority)
+            and self._limits.admit(post.scope, channel.client_id, channel.name)
+        ):
+            return False
+        self._devices.push_now(channel, payload, settled)
+        return True
+
+    async def _conclude(  # the last three are those of an ASGI application
+        self, order: _Order, result: PushResult, done: Callable[[], None], _: Scope, __: Receive, send: Send
+    ) -> None:
+        """Answer a post of the express lane that its device has not acknowledged."""
+        message_id.set(order.request.id)
+        trace.set(order.request.trace)
+        try:
+            final = await self._devices.settle(order.channel, order.payload, order.notification, result)
+            answer = self._outcome(final, order.channel, order.notification)
+            await self._send(send, order.request, answer, waited_for=False)
+        finally:
+            done()
+
+    def _identify(self, headers: dict[str, str]) -> _Request:
+        """Give a request an id, and make the headers that its answer has in any case."""
         entropy = os.urandom(24)
         id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
         debug_trace = f"{self._trace}-{id}"
-        message_id.set(id)
-        trace.set(debug_trace)
-        headers = wns.collect(scope["headers"])
-        answer = await self._answer(id, scope, headers, receive)
         vector = wns.correlation_vector(headers.get("ms-cv"), entropy[8:])
-        common = identify(id, debug_trace, vector)
-        self._count(answer, began)
+        return _Request(id, debug_trace, self._clock(), identify(id, debug_trace, vector))
+
+    async def _send(self, send: Send, request: _Request, answer: Accepted | Refusal, *, waited_for: bool) -> None:
+        self._count(answer, request.began)
         if isinstance(answer, Accepted):
-            await send_accepted(send, answer, common)
+            await send_accepted(send, answer, request.common)
         else:
-            await send_refusal(send, answer, common, waited_for="expect" in headers)
+            await send_refusal(send, answer, request.common, waited_for=waited_for)
 
     def _count(self, answer: Accepted | Refusal, began: float) -> None:
         """Count an answer, and log it where everything is logged."""
@@ -176,17 +255,30 @@ class Notifications:
         return _CHANNEL_FAULTS[channel] if isinstance(channel, ChannelFault) else channel
 
     async def _push(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Accepted | Refusal:  # noqa: A002 - the field's name
+        payload = self._payload(id, channel, notification, body)
+        result = await self._devices.push(channel, payload, notification)
+        return self._outcome(result, channel, notification)
+
+    def _payload(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Payload:  # noqa: A002 - the field's name
         # A TTL of 0 means "now or never": it forbids storing, and must not expire on the way to the device.
         expires = self._now() + notification.ttl if notification.ttl else None
-        payload = Payload(id, channel.name, notification.type, body, expires, notification.priority)
-        result = await self._devices.push(channel, payload, notification)
-        connected = self._devices.connected(channel.device) if notification.wants_status else None
+        return Payload(id, channel.name, notification.type, body, expires, notification.priority)
+
+    def _outcome(self, result: PushResult, channel: ChannelRow, notification: Notification) -> Accepted | Refusal:
+        """Say what has become of a notification."""
         if result is PushResult.ACKNOWLEDGED or result is PushResult.STORED:
-            return Accepted(NotificationStatus.RECEIVED, "", connected)
+            return self._accepted(NotificationStatus.RECEIVED, "", channel, notification)
         if result in _DROPPED:
             no_ttl = result is PushResult.OFFLINE and notification.cache
-            return Accepted(NotificationStatus.DROPPED, _OFFLINE_NO_TTL if no_ttl else _DROPPED[result], connected)
+            words = _OFFLINE_NO_TTL if no_ttl else _DROPPED[result]
+            return self._accepted(NotificationStatus.DROPPED, words, channel, notification)
         return _UNDELIVERED[result]
+
+    def _accepted(
+        self, status: NotificationStatus, words: str, channel: ChannelRow, notification: Notification
+    ) -> Accepted:
+        connected = self._devices.connected(channel.device) if notification.wants_status else None
+        return Accepted(status, words, connected)
 
     async def _withdraw(self, channel: ChannelRow, headers: dict[str, str]) -> Accepted | Refusal:
         """Delete stored toasts; what the device has, it keeps."""

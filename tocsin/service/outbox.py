@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto, unique
+from functools import partial
 from typing import Final
 
 from attrs import define
@@ -50,14 +51,17 @@ class PushResult(Enum):
     """The device's power state holds it back, and it may not wait."""
 
 
+_ACKNOWLEDGED = PushResult.ACKNOWLEDGED  # up to Python 3.11 looking it up in its class costs as much as settling
+
+
 @define(eq=False)
 class _Pending:
-    """A payload whose sender waits; ``deadline`` on the loop's clock."""
+    """A payload whose sender waits to be called with the result; ``deadline`` on the loop's clock."""
 
     id: str
     frame: bytes
     deadline: float
-    result: asyncio.Future[PushResult]
+    settle: Callable[[PushResult], None]
 
 
 class Outbox:
@@ -104,18 +108,29 @@ class Outbox:
 
     async def push(self, id: str, frame: bytes) -> PushResult:  # noqa: A002 - the field's name
         """Queue a payload and wait for what becomes of it."""
+        refusal = self.closed_for
+        if refusal is not None:
+            return refusal
+        result: asyncio.Future[PushResult] = self._loop.create_future()
+        self.post(id, frame, partial(_wake, result))
+        return await result
+
+    @property
+    def closed_for(self) -> PushResult | None:
+        """Why no payload can be queued just now; None where one can."""
         if self.suspended:
             return PushResult.SUSPENDED
-        if len(self._backlog) >= self._limit:
-            return PushResult.BUSY
-        pending = _Pending(id, frame, self._loop.time() + self._timeout, self._loop.create_future())
+        return PushResult.BUSY if len(self._backlog) >= self._limit else None
+
+    def post(self, id: str, frame: bytes, settled: Callable[[PushResult], None]) -> None:  # noqa: A002 - the field's name
+        """Queue a payload, while ``closed_for`` is None, and call back with what becomes of it."""
+        pending = _Pending(id, frame, self._loop.time() + self._timeout, settled)
         if self._backlog is _NOTHING:
             self._backlog = deque()
         self._backlog.append(pending)
         self.on_filled()
         if self._alarm is None:
             self._alarm = self._loop.call_at(pending.deadline, self._ring)
-        return await pending.result
 
     def answer(self, frame: bytes) -> None:
         """Queue an answer; it goes before all payloads that wait."""
@@ -165,7 +180,7 @@ class Outbox:
                 self._late.discard(id)
                 others.append(id)
             else:
-                _settle(pending, PushResult.ACKNOWLEDGED)
+                pending.settle(_ACKNOWLEDGED)
         if self._backlog or self._stored:
             self.on_filled()
         return others
@@ -184,10 +199,11 @@ class Outbox:
         self._settle_all(PushResult.LOST)
 
     def _settle_all(self, result: PushResult) -> None:
-        for pending in (*self._sent.values(), *self._backlog):
-            _settle(pending, result)
+        pending = (*self._sent.values(), *self._backlog)
         self._sent.clear()
         self._backlog = _NOTHING
+        for each in pending:
+            each.settle(result)
 
     def take_chunk(self) -> bytes:
         """Return all that may go out now, up to the limits of one chunk."""
@@ -227,9 +243,9 @@ class Outbox:
         while (oldest := next(iter(self._sent.values()), None)) and oldest.deadline <= now:
             del self._sent[oldest.id]
             self._late.add(oldest.id)
-            _settle(oldest, PushResult.TIMED_OUT)
+            oldest.settle(PushResult.TIMED_OUT)
         while self._backlog and self._backlog[0].deadline <= now:
-            _settle(self._backlog.popleft(), PushResult.TIMED_OUT)
+            self._backlog.popleft().settle(PushResult.TIMED_OUT)
         waiting = oldest or (self._backlog[0] if self._backlog else None)
         self._alarm = self._loop.call_at(waiting.deadline, self._ring) if waiting else None
 
@@ -238,7 +254,7 @@ def _nobody() -> None:
     """Whoever waits for something to send, before there is a connection."""
 
 
-def _settle(pending: _Pending, result: PushResult) -> None:
+def _wake(waiting: asyncio.Future[PushResult], result: PushResult) -> None:
     """Wake who waits, unless it has given up."""
-    if not pending.result.done():
-        pending.result.set_result(result)
+    if not waiting.done():
+        waiting.set_result(result)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Final
 
+from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from tocsin.service.answers import RawHeaders
 from tocsin.service.connections import Connections
+from tocsin.service.express import EXPRESS, Lane, Post
 from tocsin.service.heart import Heart
 
 MAX_REST: Final = 1024 * 1024
@@ -28,15 +32,22 @@ _EXCESS: Final = (
 )
 
 
+logger = logging.getLogger(__name__)
+
+
 class State(ServerState):
     """What all connections share.
 
     :param max_headers: headers of a request at most.
     :param max_head: bytes of a request's line and headers at most.
+    :param lane: takes posts that came whole; None for none, where every request is to be an ASGI request.
     """
 
-    def __init__(self, connections: Connections, heart: Heart, max_headers: int, max_head: int) -> None:
+    def __init__(
+        self, connections: Connections, heart: Heart, max_headers: int, max_head: int, lane: Lane | None
+    ) -> None:
         super().__init__()
+        self.lane = lane
         self.book = connections
         self.heart = heart
         self.max_headers = max_headers
@@ -62,6 +73,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._bytes = 0  # of the headers, or of what is behind them
         self._excess = False
         self._unasked = True  # no request has come yet
+        self._idle_since: float | None = None
+        self._whole: list[bytes] | None = None  # of the body of a post that may go by the express lane
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Let the connection in, or say that there are too many."""
@@ -77,10 +90,41 @@ class BoundedHttp(HttpToolsProtocol):
         if self._admitted:
             self._state.book.left(self, self.client[0] if self.client else "")
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def drop(self) -> None:
         """End the connection at once."""
         self.transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Begin with the request that waits behind, or to be idle."""
+        self._state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
+
+    def _look_if_idle(self) -> None:
+        """Close a connection that has been idle for long: one timer sees to that, rather than one for each answer."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:  # the end of what it is busy with will set the timer
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self._look_if_idle)
+        else:
+            self.timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Note that the connection is not idle."""
+        self._idle_since = None
 
     def data_received(self, data: bytes) -> None:
         """Parse a chunk, and see that it does not become too much."""
@@ -88,6 +132,11 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._turned = False
         super().data_received(data)
+        if self._whole is not None:  # its end has not come with its beginning, or is nonsense
+            if self.transport.is_closing():
+                self._whole = None
+            else:
+                self._begin()
         if self._turned or self.transport.is_closing():
             return
         self._bytes += len(data)
@@ -114,7 +163,10 @@ class BoundedHttp(HttpToolsProtocol):
         if len(self.headers) >= self._state.max_headers:
             self._excess = True
             raise _TooMuch
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Note that the peer has said what it wants."""
@@ -125,14 +177,103 @@ class BoundedHttp(HttpToolsProtocol):
         self._state.book.heard(self)
         if len(self.pipeline) >= MAX_PIPELINED:
             raise _TooMuch
-        super().on_headers_complete()
+        if self._may_be_express():
+            self._whole = []
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        if self._whole is None:
+            super().on_body(body)
+        else:
+            self._whole.append(body)
 
     def on_message_complete(self) -> None:
         """Note that the next bytes begin another request."""
         self._turned = True
         self._in_head = True
         self._bytes = 0
+        if self._whole is not None and self._offer(b"".join(self._whole)):
+            return
         super().on_message_complete()
+
+    def _may_be_express(self) -> bool:
+        """Tell whether this is a post that the express lane may take once it is there whole."""
+        parser: Any = self.parser  # which is there for as long as it parses
+        busy_with: Any = self.cycle  # None before the first request
+        return (
+            self._state.lane is not None
+            and self.url.startswith(EXPRESS)
+            and parser.get_method() == b"POST"
+            and (busy_with is None or busy_with.response_complete)
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+        )
+
+    def _offer(self, body: bytes) -> bool:
+        """Offer a post that is there whole to the express lane; one that it does not take becomes an ASGI request."""
+        assert self._state.lane is not None  # noqa: S101  # else nothing is kept for it
+        scope: Any = self.scope
+        post = Post(self.url, scope, body, self._answer, self._hand_over)
+        earlier, self.cycle = self.cycle, post  # type: ignore[assignment]  # as far as uvicorn looks, it is one
+        try:
+            taken = self._state.lane(post)
+        except Exception:  # the parser would take it for the sender's fault
+            logger.exception("the express lane failed")
+            taken = False
+        if taken:
+            self._whole = None
+            return True
+        self.cycle = earlier
+        self._begin()
+        return False
+
+    def _begin(self) -> None:
+        """Make an ASGI request of what was kept for the express lane."""
+        parts, self._whole = self._whole or [], None
+        super().on_headers_complete()
+        for part in parts:
+            super().on_body(part)
+
+    def _answer(self, post: Post, headers: RawHeaders) -> None:
+        """Answer a post with 200 and no body, unless its sender has left."""
+        post.response_complete = True
+        if post.disconnected or self.transport.is_closing():
+            return
+        content = [STATUS_LINE[200]]
+        for name, value in (*self._state.default_headers, *headers):
+            content += (name, b": ", value, b"\r\n")
+        content.append(b"\r\n" if post.keep_alive else b"connection: close\r\n\r\n")
+        self.transport.write(b"".join(content))
+        if not post.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _hand_over(self, post: Post, app: ASGIApp) -> None:
+        """Let an ASGI application answer a post, whose body has been taken."""
+        cycle = RequestResponseCycle(
+            {**post.scope, "method": "POST"},  # type: ignore[typeddict-item]  # what an answer takes of it
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            self.access_log,
+            self._state.default_headers,
+            asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=post.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.more_body = False
+        cycle.disconnected = post.disconnected
+        busy_with: Any = self.cycle
+        if busy_with is post:  # else a later request waits behind it
+            self.cycle = cycle
+        self._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # Starlette's name for the same kind of application
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, or one whose headers are too many, and part."""

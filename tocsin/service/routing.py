@@ -10,6 +10,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.service.channels import PATH
+from tocsin.service.express import Post
+from tocsin.service.notifications import Notifications
 
 DEVICE_PATH = "/device"
 
@@ -17,7 +19,7 @@ DEVICE_PATH = "/device"
 class Router:
     """Sends each connection and request to whom it is for; an ASGI application."""
 
-    def __init__(self, devices: ASGIApp, notifications: ASGIApp, routes: list[Route]) -> None:
+    def __init__(self, devices: ASGIApp, notifications: Notifications, routes: list[Route]) -> None:
         self._devices = devices
         self._notifications = notifications
         self._others = Starlette(routes=[*routes, Route(DEVICE_PATH, _upgrade)], exception_handlers={404: _not_found})
@@ -35,9 +37,18 @@ class Router:
         try:
             await (self._notifications if hot else self._others)(scope, receive, send)
         finally:
-            self._busy -= 1
-            if self._idle is not None and not self._busy:
-                self._idle.set()
+            self._done()
+
+    def take(self, post: Post) -> bool:
+        """Take a post by the express lane, or tell that nothing was done with it."""
+        taken = self._notifications.take(post, self._done)
+        self._busy += taken
+        return taken
+
+    def _done(self) -> None:
+        self._busy -= 1
+        if self._idle is not None and not self._busy:
+            self._idle.set()
 
     async def idle(self) -> None:
         """Wait until no request is being answered."""

@@ -133,7 +133,8 @@ async def open_service(
             parts = _assemble(settings, store, registrations, tokens, channels, offline, now)
             app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
-            server = WebServer(app, settings, parts.connections, tls)
+            lane = parts.router.take if middleware is None else None  # who wants to see all requests sees all
+            server = WebServer(app, settings, parts.connections, tls, lane)
             async with pruning(channels, offline), _serving(server, listener, parts, settings.drain_timeout):
                 yield PushService(registrations, offline, parts.health, tls, url, port, remembered if changed else None)
 

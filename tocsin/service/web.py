@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from tocsin.protocol import codec
 from tocsin.service.connections import Connections
+from tocsin.service.express import Lane
 from tocsin.service.heart import Heart
 from tocsin.service.protocols import BoundedHttp, State
 from tocsin.service.settings import ServiceSettings
@@ -28,10 +29,16 @@ class WebServer(uvicorn.Server):
     """A uvicorn that runs inside somebody else's program.
 
     :param tls: what TLS is spoken with; None for none.
+    :param lane: the express lane of posts that come whole; None for none.
     """
 
     def __init__(
-        self, app: ASGIApp, settings: ServiceSettings, connections: Connections, tls: ssl.SSLContext | None = None
+        self,
+        app: ASGIApp,
+        settings: ServiceSettings,
+        connections: Connections,
+        tls: ssl.SSLContext | None = None,
+        lane: Lane | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -50,7 +57,7 @@ class WebServer(uvicorn.Server):
         config.loaded_app = app  # where logging is at its loudest, uvicorn would wrap it to log requests with headers
         super().__init__(config)
         heart = Heart(settings.ping_interval)
-        self.server_state: State = State(connections, heart, settings.max_headers, settings.max_head_bytes)
+        self.server_state: State = State(connections, heart, settings.max_headers, settings.max_head_bytes, lane)
         self.ready = anyio.Event()
         self._tls = tls
         self._handshake_timeout = settings.head_timeout
