@@ -177,7 +177,7 @@ def books_agree(world: World) -> None:
     activators = _inside(world, "activator_registry", "_apps")
     active = {(app, each) for app, all_ in activators.items() for each in all_ if all_[each].phase is not Phase.ABSENT}
     assert active == store._activators.keys(), f"the registry knows {active}"
-    sinks = {channel for channel in _inside(world, "supervisor", "_sinks")._sessions if channel in store._channels}
+    sinks = {channel for channel in _inside(world, "supervisor", "_takers")._sinks if channel in store._channels}
     open_ = _inside(world, "payload_router", "_lanes")._sinks & store._channels.keys()
     assert sinks == open_, f"payloads of {sinks ^ open_} go nowhere"
     gates, background = _inside(world, "payload_router", "_lanes.gates"), _inside(world, "supervisor", "_apps")

@@ -18,7 +18,7 @@ from tocsin.actors.handover import Handover, Missed
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.reports import Reports
 from tocsin.actors.sessions import Sessions
-from tocsin.actors.sinks import Sinks
+from tocsin.actors.takers import Takers
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import BUDGET, GRACE, CancellationReason
 from tocsin.protocol.background import Background
@@ -48,18 +48,17 @@ class Supervisor(Actor):
         self._clock = clock
         self._alarm = alarm
         self._router = router
-        self._sessions = sessions
         self._host = HostState()
         self._open = False
         """Whether the router has begun anew with this supervisor; what comes before is handed on again."""
         self._tracked: dict[int, Tracked] = {}
         self._lines = Lines()
         self._apps: defaultdict[str, Background] = defaultdict(Background)
+        self._reports = Reports()
+        self._takers = Takers(sessions, self._reports, self._apps)
+        self._down = Handover(sessions)
         self._budgets = Deadlines(BUDGET)
         self._graces = Deadlines(GRACE)
-        self._reports = Reports()
-        self._sinks = Sinks(self._reports)
-        self._down = Handover(sessions)
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
             Effect.ACTIVATE: self._activate,
@@ -86,7 +85,7 @@ class Supervisor(Actor):
             lines.setdefault(channel, []).append(tracked)
         for channel, several in lines.items():
             self._lines.join(channel, several)
-        for session, part, rows in self._sinks.apart(message, frame, lines):
+        for session, part, rows in self._takers.apart(message, frame, lines):
             self._down.give(session, part, rows)
 
     @receives(m.HostChanged)
@@ -107,7 +106,7 @@ class Supervisor(Actor):
         background.settings = AppSettings(*settings)
         if not background.settings.background and background.running is not None:
             self._cancel(background.running, CancellationReason.SYSTEM_POLICY)
-        self._tell_ready(message.app)
+        self._takers.tell_ready(message.app)
         self._next_turn(message.app)
 
     @receives(m.CancelWork)
@@ -122,20 +121,17 @@ class Supervisor(Actor):
     @receives(m.AttachSink)
     def attach(self, message: m.AttachSink, _: bytes) -> None:
         """The session takes the payloads of a channel; the last one to say so wins."""
-        if self._sessions.find(message.session) is not None:  # else it has left meanwhile
-            self._sinks.attach(message.channel, message.session)
+        self._takers.attach(message.channel, message.session)
 
     @receives(m.DetachSink)
     def detach(self, message: m.DetachSink, _: bytes) -> None:
         """It takes them no more, unless another session has taken over."""
-        self._sinks.detach(message.channel, message.session)
+        self._takers.detach(message.channel, message.session)
 
     @receives(m.LeaveSession)
     def leave(self, message: m.LeaveSession, _: bytes) -> None:
         """A session has ended: it takes nothing more, and does no more background work."""
-        self._sinks.leave(message.session)
-        for app in self._apps:
-            self._close_background(app, message.session)
+        self._takers.leave(message.session)
 
     @receives(m.Outcomes)
     def returned(self, message: m.Outcomes, _: bytes) -> None:
@@ -170,7 +166,7 @@ class Supervisor(Actor):
         if not message.triggered:
             for tracked in list(background.queue):
                 self._step(tracked, Event.GIVEN_BACK)
-        self._tell_ready(message.app)
+        self._takers.tell_ready(message.app)
         self._next_turn(message.app)
 
     # From the kernel
@@ -189,9 +185,7 @@ class Supervisor(Actor):
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
         """A router that begins anew has to learn who takes what."""
         if message.actor == "payload_router":
-            self._sinks.tell()
-            for app in self._apps:
-                self._tell_ready(app)
+            self._takers.tell_all()
 
     @receives(m.Fence)
     def fence(self, message: m.Fence, _: bytes) -> None:
@@ -218,26 +212,16 @@ class Supervisor(Actor):
             self._budgets.start(tracked, now)
         self._alarm.set(_earliest(self._budgets.next(), self._graces.next()))
 
-    def _tell_ready(self, app: str) -> None:
-        """Tell the router whether an app's payloads have somewhere to go without a foreground handler."""
-        self._reports.add(encode(m.AppReady(app, self._apps[app].ready)))
-
     def _miss(self, missed: Missed) -> None:
         """Nobody was there to take payloads: nothing more goes there, and they go where they may."""
         for row in missed.rows:
             tracked = self._tracked.get(row[0])
             if tracked is not None and tracked.row is row:  # not a later attempt
-                self._sinks.detach(tracked.channel, missed.session)
-                self._close_background(tracked.app, missed.session)
+                self._takers.detach(tracked.channel, missed.session)
+                self._takers.stop_work(tracked.app, missed.session)
                 event = unreachable(tracked.phase, activatable=self._apps[tracked.app].activatable)
                 if event is not None:
                     self._step(tracked, event)
-
-    def _close_background(self, app: str, session: str) -> None:
-        background = self._apps[app]
-        if session and background.session == session:
-            background.session = ""
-            self._tell_ready(app)
 
     def _cancel(self, tracked: Tracked, reason: CancellationReason | None) -> None:
         if reason is not None and tracked.phase in {Phase.OFFERED, Phase.ACTIVATED}:

@@ -1,0 +1,70 @@
+"""Who takes payloads: those of a channel in the foreground, those of an app in the background. The router hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tocsin.actors.reports import Reports
+from tocsin.actors.sessions import Sessions
+from tocsin.protocol import messages as m
+from tocsin.protocol.background import Background
+from tocsin.protocol.codec import encode
+
+
+class Takers:
+    """The sessions that take the payloads of channels, and those that do the background work of ``apps``."""
+
+    def __init__(self, sessions: Sessions, reports: Reports, apps: Mapping[str, Background]) -> None:
+        self._sessions = sessions
+        self._reports = reports
+        self._apps = apps
+        self._sinks: dict[str, str] = {}
+
+    def apart(
+        self, message: m.Deliveries, frame: bytes, channels: Iterable[str]
+    ) -> Iterable[tuple[str, bytes, Sequence[m.Delivery]]]:
+        """Take payloads of these channels apart by who takes them, or the empty string where nobody does."""
+        takers = {self._sinks.get(channel, "") for channel in channels}
+        if len(takers) == 1:
+            return ((takers.pop(), frame, message.rows),)
+        parts: dict[str, list[m.Delivery]] = {}
+        for row in message.rows:
+            parts.setdefault(self._sinks.get(row[-1], ""), []).append(row)
+        return [(name, encode(m.Deliveries(message.app, tuple(rows))), rows) for name, rows in parts.items()]
+
+    def attach(self, channel: str, session: str) -> None:
+        """Let a session take the payloads of a channel, unless it has left meanwhile; the last one wins."""
+        if self._sessions.find(session) is not None:
+            self._sinks[channel] = session
+            self._reports.add(encode(m.SinkOpened(channel)))
+
+    def detach(self, channel: str, session: str) -> None:
+        """Let a session take them no more, unless another has taken over."""
+        if self._sinks.get(channel) == session:
+            del self._sinks[channel]
+            self._reports.add(encode(m.SinkClosed(channel)))
+
+    def stop_work(self, app: str, session: str) -> None:
+        """Let a session do an app's background work no more, unless another does it."""
+        background = self._apps[app]
+        if session and background.session == session:
+            background.session = ""
+            self.tell_ready(app)
+
+    def leave(self, session: str) -> None:
+        """Let a session take nothing more."""
+        for channel in list(self._sinks):
+            self.detach(channel, session)
+        for app in self._apps:
+            self.stop_work(app, session)
+
+    def tell_ready(self, app: str) -> None:
+        """Tell whether an app's payloads have somewhere to go without a foreground handler."""
+        self._reports.add(encode(m.AppReady(app, self._apps[app].ready)))
+
+    def tell_all(self) -> None:
+        """Tell a router that knows of nobody yet."""
+        for channel in self._sinks:
+            self._reports.add(encode(m.SinkOpened(channel)))
+        for app in self._apps:
+            self.tell_ready(app)
