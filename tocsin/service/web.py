@@ -21,6 +21,7 @@ from tocsin.service.settings import ServiceSettings
 from tocsin.service.websocket import BoundedWebSocket
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
+_LOOK = 0.005  # seconds between two looks whether all have gone
 _BACKLOG = 2_048  # connections that the system accepts ahead of us
 _AT_ONCE = 64  # of them that we take before we look after the others again
 
@@ -104,3 +105,15 @@ class WebServer(uvicorn.Server):
                 await self._leaving.wait()
             self.server_state.book.sweep()
             seconds += 1
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close everything, and wait a little for what is being answered: uvicorn, which does the same, always waits."""
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with anyio.move_on_after(_GRACE):
+            while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110  # nobody tells of their ends
+                await asyncio.sleep(_LOOK)
+        for task in self.server_state.tasks:
+            task.cancel()
