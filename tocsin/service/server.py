@@ -160,9 +160,9 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     now: Callable[[], float],
 ) -> _Parts:
     """Put the parts together that need no waiting."""
-    clock = asyncio.get_running_loop().time
-    limits, counters = Limits(settings, clock), Counters(ended=offline.counts)
-    connections = Connections(settings, limits.is_trusted, clock)
+    loop = asyncio.get_running_loop()
+    limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts)
+    connections = Connections(settings, limits.is_trusted, loop.time)
     devices = Devices(channels, offline, settings, limits, counters)
     bodies = Bodies(settings.body_timeout)
 
@@ -171,7 +171,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
             **devices.gauges(),
             "channels": channels.count,
             "kept": offline.kept,
-            "tasks": len(asyncio.all_tasks()),
+            "tasks": len(asyncio.all_tasks(loop)),
             "connections": connections.count,
             "connections_refused": connections.refused,
             "connections_dropped": connections.dropped,
