@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from tocsin.actors.alarm import Alarm
+from tocsin.actors.clock import Clock
 from tocsin.persistence.store import Changes, DeadPayload, Store, StoredPayload
+from tocsin.protocol.dead_letters import PRUNE_AFTER, DeadLetterPolicy
 from tocsin.protocol.values import DropReason
+
+PATIENCE = 0.02
+"""Seconds that the end of handled payloads may wait for the commit of the next payloads."""
 
 
 class Ledger:
     """The changes that wait for their commit."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock, alarm: Alarm, dead_letters: DeadLetterPolicy) -> None:
         self._store = store
+        self._clock = clock
+        self._alarm = alarm
+        self._policy = dead_letters
+        self._buried = PRUNE_AFTER  # at the start it is looked, too
+        self._due: float | None = None  # on the loop's clock: when what waits has to be written
+        self._hurries = False
         self.accepted: list[StoredPayload] = []
         """Payloads to be added."""
         self.handled: list[int] = []
@@ -38,9 +50,35 @@ class Ledger:
         self._held.clear()
         self._release_held = True
 
-    def bury(self, sequence: int, reason: DropReason, detail: str, at: float) -> None:
-        """Note that a payload ended without being handled; ``at`` in seconds since the epoch."""
-        self._dead.append(DeadPayload(sequence, reason, detail, at))
+    def bury(self, sequence: int, reason: DropReason, detail: str) -> None:
+        """Note that a payload ended without being handled, now."""
+        self._dead.append(DeadPayload(sequence, reason, detail, self._clock.wall()))
+        self._buried += 1
+
+    def hurry(self) -> None:
+        """Let nothing wait any more: the end is near."""
+        self._hurries = True
+
+    async def commit_when_due(self) -> None:
+        """Commit, unless all that waits is the end of handled payloads, which shares the commit of the next ones.
+
+        The alarm rings where none come for ``PATIENCE``. Lost meanwhile, they would be handed out once more.
+
+        :raises StateUnavailable: it could not be written.
+        """
+        if not self._may_wait():
+            self._due = None
+            await self.commit()
+
+    def _may_wait(self) -> bool:
+        urgent = self.accepted or self._held or self._parked or self._released or self._dead or self._release_held
+        if urgent or self._hurries or not self.handled:
+            return False
+        now = self._clock.monotonic()
+        if self._due is None:
+            self._due = now + PATIENCE
+            self._alarm.set(self._due)
+        return now < self._due
 
     async def commit(self) -> None:
         """Write all of it in one transaction.
@@ -55,3 +93,12 @@ class Ledger:
             await self._store.commit(changes)
             for done in (self.accepted, self._held, self._parked, self._released, self.handled, self._dead):
                 done.clear()
+
+    async def prune(self) -> None:
+        """Let go of dead letters, where many have come since it was looked last.
+
+        :raises StateUnavailable: it could not be written.
+        """
+        if self._buried >= PRUNE_AFTER:
+            await self._store.prune_dead_letters(self._policy.keep, self._policy.oldest(self._clock.wall()))
+            self._buried = 0

@@ -19,7 +19,6 @@ from tocsin.persistence.store import REMEMBERED, Store, StoredPayload
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import encode
 from tocsin.protocol.conditions import AppSettings, Gate, HostState
-from tocsin.protocol.dead_letters import PRUNE_AFTER, DeadLetterPolicy
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.lane import Lane
 from tocsin.protocol.lanes import Lanes
@@ -43,12 +42,8 @@ class PayloadRouter(Actor):
 
     name = "payload_router"
 
-    def __init__(
-        self, store: Store, clock: Clock, connection: Mailbox, supervisor: Mailbox, dead_letters: DeadLetterPolicy
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, ledger: Ledger, connection: Mailbox, supervisor: Mailbox) -> None:
         super().__init__()
-        self._dead_letters = dead_letters
-        self._buried = PRUNE_AFTER  # at the start it is looked, too
         self._store = store
         self._clock = clock
         self._connection = connection
@@ -58,7 +53,7 @@ class PayloadRouter(Actor):
         self._lanes = Lanes()
         self._lost: list[str] = []
         self._release_parked = False
-        self._ledger = Ledger(store)
+        self._ledger = ledger
         self._acknowledged: list[str] = []
         self._batches: defaultdict[str, list[tuple[object, ...]]] = defaultdict(list)
         self._forward: list[bytes] = [encode(m.Fence())]
@@ -74,7 +69,7 @@ class PayloadRouter(Actor):
         self._lanes.note_stored(inbox.open_channels)
         self._lost = [name for name in inbox.open_channels if name not in self._lanes.channels]
         await self._bury_lost()
-        await self._prune()
+        await self._ledger.prune()
 
     # From the service
 
@@ -100,7 +95,7 @@ class PayloadRouter(Actor):
             if on_its_way:
                 self._batches[app or ""].append((sequence, id_, type_, body, attempt, expires, channel))
             elif reason is not None:
-                self._bury(sequence, reason, "")
+                self._ledger.bury(sequence, reason, "")
             elif gate is Gate.HOLD:
                 self._lanes.set_aside(channel)
                 if not self._lanes.gates.holds(self._lanes.channels[channel]):
@@ -161,9 +156,9 @@ class PayloadRouter(Actor):
             if outcome == _HANDLED:
                 handled.append(sequence)
             elif reason is not None:
-                self._bury(sequence, reason, detail)
+                self._ledger.bury(sequence, reason, detail)
             elif channel not in self._lanes.channels:
-                self._bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+                self._ledger.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
             elif not was_on_its_way:
                 self._ledger.release(sequence)  # it was parked
                 self._lanes.look_again(channel)
@@ -192,7 +187,7 @@ class PayloadRouter(Actor):
 
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
-        """What a supervisor had on its way came back; a registry has to learn its sinks anew."""
+        """What a supervisor had on its way came back, and who takes what is to be heard anew."""
         if message.actor == "supervisor":
             self._release_parked = True
             self._lost += self._lanes.all_came_back()
@@ -202,17 +197,20 @@ class PayloadRouter(Actor):
             self._pass_on(encode(m.HostChanged(*astuple(gates.host))))
             for app, settings in gates.settings.items():
                 self._pass_on(encode(m.AppSettingsChanged(app, *astuple(settings))))
-        elif message.actor == "activator_registry":
-            self._lanes.forget_takers()
 
     @receives(m.Quiesce)
     def quiesce(self, _message: m.Quiesce, _: bytes) -> None:
         """Hand nothing on any more; what comes is still stored."""
         self._lanes.quiesce()
+        self._ledger.hurry()
+
+    @receives(m.AlarmRang)
+    def ring(self, _message: m.AlarmRang, _: bytes) -> None:
+        """Write what has waited for a commit to share, when this batch ends."""
 
     async def flush(self) -> None:
         """Commit, then acknowledge, then hand on; then fetch for the lanes that have room."""
-        await self._ledger.commit()
+        await self._ledger.commit_when_due()
         if self._release_parked:
             await self._store.release(parked=True)
             self._release_parked = False
@@ -223,10 +221,11 @@ class PayloadRouter(Actor):
         self._acknowledged.clear()
         await self._send_on()
         while (turn := self._lanes.next_fetch()) is not None:
+            await self._ledger.commit()  # or what was handled would be found once more
             await self._fetch(*turn)
             await self._ledger.commit()
             await self._send_on()
-        await self._prune()
+        await self._ledger.prune()
 
     async def _send_on(self) -> None:
         self._close_batches()
@@ -241,24 +240,20 @@ class PayloadRouter(Actor):
         for payload in page:
             if self._expired(payload.expires):
                 self._lanes.settle(payload.sequence, came_back=False)
-                self._bury(payload.sequence, DropReason.EXPIRED, "")
+                self._ledger.bury(payload.sequence, DropReason.EXPIRED, "")
             else:
                 self._hand_on(payload)
 
     async def _bury_lost(self) -> None:
+        if not self._lost:
+            return
+        await self._ledger.commit()  # as above
         for channel in self._lost:
             for sequence in await self._store.open_sequences(channel):
                 if not self._lanes.on_its_way(sequence):
-                    self._bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+                    self._ledger.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
         self._lost.clear()
         await self._ledger.commit()
-
-    async def _prune(self) -> None:
-        """Let go of dead letters that are too many or too old, where it is time to look for them."""
-        if self._buried >= PRUNE_AFTER:
-            policy = self._dead_letters
-            await self._store.prune_dead_letters(policy.keep, policy.oldest(self._clock.wall()))
-            self._buried = 0
 
     def _judge(self, channel: str, expires: float | None, priority: int) -> tuple[Gate, DropReason | None]:
         app = self._lanes.channels.get(channel)
@@ -292,10 +287,6 @@ class PayloadRouter(Actor):
                 several = tuple(rows[start : start + HANDED_ON_AT_ONCE])
                 self._forward.append(encode(m.Deliveries(app, several)))  # type: ignore[arg-type]  # plain rows
         self._batches.clear()
-
-    def _bury(self, sequence: int, reason: DropReason, detail: str) -> None:
-        self._ledger.bury(sequence, reason, detail, self._clock.wall())
-        self._buried += 1
 
     def _expired(self, expires: float | None) -> bool:
         return expires is not None and expires <= self._clock.wall()

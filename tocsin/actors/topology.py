@@ -27,6 +27,7 @@ from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
+from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox, MailboxStatistics
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
@@ -120,10 +121,13 @@ class Platform:
         def runner(mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
             return ActorRunner(mailbox, build, kernel, self._announce)
 
+        def ledger(alarm: Alarm) -> Ledger:
+            return Ledger(store, clock, alarm, kept)
+
         self.actors = {
             actor.mailbox.name: actor
             for actor in (
-                runner(router, lambda _: PayloadRouter(store, clock, connection, supervisor, kept)),
+                runner(router, lambda alarm: PayloadRouter(store, clock, ledger(alarm), connection, supervisor)),
                 runner(supervisor, lambda alarm: Supervisor(clock, alarm, router, sessions)),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
                 runner(requester, lambda alarm: ChannelRequester(store, clock, alarm, sessions, neighbours)),
