@@ -136,6 +136,17 @@ class TestQueue:
         assert left(queue) == [2, 3, 4]
         assert queue.ended == {Phase.OVERFLOWED: 2}
 
+    def test_what_is_missing_because_it_is_being_replaced_is_replaced(self) -> None:
+        """Its row goes with the commit of the newer one, before the queue has heard of that; anything else has ended."""
+        queue = OfflineQueue()
+        old, other, new = entry(1, TOAST), entry(2), entry(3, TOAST)
+        keep(queue, old, other)
+        queue.admit(new)
+        queue.lose([old, other])
+        assert left(queue) == [1, 3]
+        queue.committed(new)
+        assert queue.ended == {Phase.CHANNEL_ENDED: 1, Phase.REPLACED: 1}
+
     def test_what_takes_a_place_is_known_before(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """That of its like, that of the oldest on a full shelf, or that of the device's oldest."""
         queue = OfflineQueue(Depths(raw=2))

@@ -262,6 +262,11 @@ class OfflineQueue:
         for entry in list(entries):
             self._step(self.entries.get(entry.sequence), Event.CHANNEL_ENDED)
 
+    def lose(self, entries: Iterable[Entry]) -> None:
+        """Let go what is not on disk any more: its channel's app was removed, unless it is only being replaced."""
+        leaving = {each for entry in self.entries.values() if entry.phase is Phase.WRITING for each in entry.replaces}
+        self.end(entry for entry in entries if entry.sequence not in leaving)
+
     def _make_room(self, places: dict[int, Entry], depth: int) -> None:
         """Let the oldest go beyond the depth; what is not on disk yet may fail, and does not count."""
         if len(places) > depth:

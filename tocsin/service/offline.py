@@ -179,7 +179,7 @@ class Offline:
 
     async def lose(self, device: str, entries: Iterable[Entry]) -> None:
         """Let go of what turned out not to be on disk any more: its app was removed."""
-        await self._change(device, lambda queue: queue.end(entries))
+        await self._change(device, lambda queue: queue.lose(entries))
 
     def take_back(self, device: str, ids: Sequence[str]) -> None:
         """Note that these were not sent to the device after all."""
