@@ -81,7 +81,7 @@ async def amqp(url: str) -> AsyncIterator[Publish]:
     address, _, setting = url.partition("#")
     mode = aio_pika.DeliveryMode.PERSISTENT if setting == "durable" else aio_pika.DeliveryMode.NOT_PERSISTENT
     async with await aio_pika.connect(address) as connection:
-        exchange = (await connection.channel()).default_exchange
+        exchange = (await connection.channel()).defaultexchange
         yield lambda body: exchange.publish(aio_pika.Message(body, delivery_mode=mode), setting)
 
 
@@ -184,12 +184,12 @@ def run(options: Options) -> Report:
     )
     payloads = options.sized(5_000, 100)
     contestants = [
-        Contestant(name, partial(_exchange, partial(_tocsin, set_up), payloads))
+        Contestant(name, partial(exchange, partial(_tocsin, set_up), payloads))
         for name, set_up in set_ups.each(options)
     ]
     for peer in PEERS:
         running = partial(peer.running, options)
-        contestants.append(Contestant(peer.name, partial(_exchange, running, payloads), "peer", peer.note))
+        contestants.append(Contestant(peer.name, partial(exchange, running, payloads), "peer", peer.note))
     return measure(report, contestants, options.rounds)
 
 
@@ -199,7 +199,8 @@ def _tocsin(set_up: set_ups.SetUp) -> Iterator[tuple[Publisher, Process]]:
         yield partial(post, target), receiver
 
 
-def _exchange(running: Callable[[], AbstractContextManager[tuple[Publisher, Process]]], payloads: int) -> Sample:
+def exchange(running: Callable[[], AbstractContextManager[tuple[Publisher, Process]]], payloads: int) -> Sample:
+    """Publish so many payloads, and measure both ends."""
     with running() as (publisher, receiver):
         asyncio.run(publish_all(publisher, payloads // 5))  # warms up
         set_ups.received(receiver, payloads // 5)

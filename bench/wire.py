@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench import set_ups
+from bench import peers, set_ups
 from bench.framework import Contestant, Options, Report, Sample, measure
 from bench.http_load import CONNECTIONS, Target, wrk
 from bench.load import BODY
 from bench.processes import started
 
 PEERS = (("nginx with nchan", set_ups.nchan, set_ups.NCHAN_NOTE),)
+
+BROKERS = tuple(peer for peer in peers.PEERS if peer.module == "nats")
+"""Who acknowledges from end to end, on files; wrk does not speak to them, so their own library publishes."""
 
 
 def run(options: Options) -> Report:
@@ -25,7 +28,19 @@ def run(options: Options) -> Report:
     for name, peer, note in PEERS:
         run_it = partial(_delivered, options, partial(peer, options), seconds)
         contestants.append(Contestant(name, run_it, "peer", note))
+    for broker in BROKERS:
+        run_it = partial(_brokered, options, broker, options.sized(20_000, 100))
+        contestants.append(Contestant(broker.name, run_it, "peer", broker.note))
     return measure(report, contestants, options.rounds)
+
+
+def _brokered(options: Options, broker: peers.Peer, payloads: int) -> Sample:
+    found = peers.exchange(partial(broker.running, options), payloads)
+    return {
+        "payloads/s": found["payloads/s"],
+        "answers/s": found["published/s"],
+        "missed": found["missed"],
+    }
 
 
 def _floor(options: Options, seconds: int) -> Sample:
