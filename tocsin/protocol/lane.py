@@ -13,8 +13,9 @@ from attrs import define
 
 from tocsin.protocol.machine import Label, step
 
-WINDOW = 512
-"""How many payloads of one channel may be on their way at a time."""
+WINDOW = 1024
+"""How many payloads of one channel may be on their way at a time: as many as a service has out, so that a channel which has
+them all need not read them back."""
 
 
 class Phase(Label):
