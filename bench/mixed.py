@@ -86,14 +86,16 @@ class _Load:
                     tasks.create_task(device.live(longest if device.number % 2 else None, recalled, self.random))
                     for device in devices
                 ]
-                working: list[asyncio.Task[None]] = [tasks.create_task(each) for each in self._senders(devices)]
-                working.append(tasks.create_task(mistakes.make(min(0.5, seconds / 20))))
+                stop = asyncio.Event()
+                senders = [tasks.create_task(each) for each in self._senders(devices, stop)]
+                working = [tasks.create_task(mistakes.make(min(0.5, seconds / 20)))]
                 interval = min(5.0, seconds / 10)
                 working.append(tasks.create_task(self._read_metrics(http, interval / 2)))
                 series = await sample(self._gauges(), seconds, interval)
+                stop.set()
+                await asyncio.wait(senders)
                 for task in working:
                     task.cancel()
-                await asyncio.wait(working)  # who is being answered has to know the answer, or had none
                 recalled.set()
                 await self._all_arrived(http)
                 for task in living:
@@ -116,13 +118,13 @@ class _Load:
         url = f"ws{self.url.removeprefix('http')}/device"
         return Device(url, number, self.apps[number // 2 % len(self.apps)], self.account)
 
-    def _senders(self, devices: list[Device]) -> list[Coroutine[Any, Any, None]]:
+    def _senders(self, devices: list[Device], stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         """Give each sender devices of one app: every channel has one sender, so that its order is known."""
         senders = []
         for number in range(SENDERS):
             app = devices[number % 2 * 2].app
             ours = [each for each in devices if each.app is app][number // 2 :: SENDERS // 2]
-            senders.append(send(app, ours, self.rate / SENDERS, self.account, self.random))
+            senders.append(send(app, ours, self.rate / SENDERS, self.account, self.random, stop))
         return senders
 
     def _gauges(self) -> dict[str, Callable[[], float]]:
@@ -160,9 +162,9 @@ class _Load:
                     await asyncio.sleep(0.1)
                     await self._look(http)
         except TimeoutError:
-            missing = self.account.to_come
+            missing, kept = self.account.to_come, self.metrics.get("tocsin_kept")
             raise RuntimeError(
-                f"{len(missing)} acknowledged notifications are lost: {list(missing.items())[:5]}"
+                f"{len(missing)} acknowledged notifications are lost: {list(missing.items())[:5]}; {kept:g} are kept still"
             ) from None
         ended = self._ended()
         gone = len(self.account.may_go)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from itertools import cycle
 from random import Random
 from typing import Any
 
@@ -70,14 +71,17 @@ class Account:
     _early: set[str] = Factory(set)  # arrived before their senders had an answer
     _newest: dict[Slot, str] = Factory(dict)
 
+    def doubt(self, slot: Slot) -> None:
+        """Note that a notification was refused, or its answer lost: it may have replaced what waited, or not."""
+        older = self._newest.get(slot, "")
+        if slot[1] != "raw" and self.to_come.pop(older, None) is not None:
+            self.may_go.add(older)
+
     def acknowledge(self, id_: str, slot: Slot, *, mortal: bool) -> None:
         """Note what a sender was told; a sender tells of one channel in order."""
         self.received += 1
-        if slot[1] != "raw":
-            older = self._newest.get(slot, "")
-            if self.to_come.pop(older, None):
-                self.may_go.add(older)
-            self._newest[slot] = id_
+        self.doubt(slot)
+        self._newest[slot] = id_
         if id_ in self._early:
             self._early.discard(id_)
         elif mortal:
@@ -154,16 +158,22 @@ async def _send(socket: ClientConnection, *messages: Message) -> None:
     await socket.send(b"".join(codec.encode(message) for message in messages))
 
 
-async def send(app: App, devices: list[Device], rate: float, account: Account, random: Random) -> None:
-    """Send to these devices in turn, one after the other, that often a second at most."""
+async def send(  # noqa: PLR0913, PLR0917  # what a sender needs
+    app: App, devices: list[Device], rate: float, account: Account, random: Random, stop: asyncio.Event
+) -> None:
+    """Send to these devices in turn, one after the other, that often a second at most, until told to stop.
+
+    It stops between two: one that nobody hears the answer of may have replaced an earlier one.
+    """
     loop = asyncio.get_running_loop()
     due = loop.time()
     async with WnsClient(app.client_id, app.client_secret, token_url=app.token_url) as client:
-        while True:
-            for device in devices:
-                await _send_one(client, device, account, random)
-                due = max(due + 1 / rate, loop.time() - 1)
-                await asyncio.sleep(due - loop.time())
+        for device in cycle(devices):
+            if stop.is_set():
+                return
+            await _send_one(client, device, account, random)
+            due = max(due + 1 / rate, loop.time() - 1)
+            await asyncio.sleep(due - loop.time())
 
 
 async def _send_one(client: WnsClient, device: Device, account: Account, random: Random) -> None:
@@ -177,6 +187,7 @@ async def _send_one(client: WnsClient, device: Device, account: Account, random:
         )
     except SendFailed as failure:
         account.others[type(failure).__name__] += 1
+        account.doubt((device.number, kind, tag))
         return
     if result.received:
         assert result.msg_id is not None

@@ -46,6 +46,15 @@ class TestAccount:
         account.arrive("a")
         assert account.may_go == set()
 
+    def test_an_answer_that_nobody_heard_leaves_a_doubt(self) -> None:
+        """What was refused may have taken a place before it was; a raw notification takes nobody's."""
+        account = Account()
+        account.acknowledge("a", (1, "badge", None), mortal=False)
+        account.acknowledge("b", (1, "raw", None), mortal=False)
+        account.doubt((1, "badge", None))
+        account.doubt((1, "raw", None))
+        assert (set(account.to_come), account.may_go) == ({"b"}, {"a"})
+
     def test_what_is_short_lived_may_go(self) -> None:
         """And is forgotten once it has come."""
         account = Account()
