@@ -76,13 +76,13 @@ class Supervisor(Actor):
         """Let payloads go to the app's foreground; the budget of each begins when it is the first in line."""
         if not self._open:
             return
-        app, lines = message.app, dict[str, list[Tracked]]()
+        app, known, lines = message.app, self._tracked, defaultdict[str, list[Tracked]](list)
         for row in message.rows:
             sequence, _, _, _, attempt, expires, channel = row
-            if sequence in self._tracked:  # handed on again while an earlier attempt is still here
-                self._forget(self._tracked[sequence])
-            tracked = self._tracked[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
-            lines.setdefault(channel, []).append(tracked)
+            if sequence in known:  # handed on again while an earlier attempt is still here
+                self._forget(known[sequence])
+            tracked = known[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
+            lines[channel].append(tracked)
         for channel, several in lines.items():
             self._lines.join(channel, several)
         for session, part, rows in self._takers.apart(message, frame, lines):

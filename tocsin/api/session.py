@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -201,9 +202,9 @@ class Session:
         return [*self._receivers.values(), *([background] if background else [])]
 
     def _deliver(self, message: m.Deliveries) -> None:
-        by_channel: dict[str, list[m.Delivery]] = {}
+        by_channel: defaultdict[str, list[m.Delivery]] = defaultdict(list)
         for row in message.rows:
-            by_channel.setdefault(row[-1], []).append(row)
+            by_channel[row[-1]].append(row)
         for channel, rows in by_channel.items():
             self._offer(self._receivers.get(channel), rows)
 
