@@ -47,7 +47,7 @@ class World:
 
     async def accept(self, sequence: int) -> None:
         """End a batch that has brought a payload."""
-        self.ledger.accepted.append(StoredPayload(sequence, "c1", str(sequence), NotificationType.RAW, b"", 1, None))
+        self.ledger.accepted.append(StoredPayload(sequence, str(sequence), NotificationType.RAW, b"", 1, None, "c1"))
         await self.ledger.commit_when_due()
 
     async def handled(self, sequence: int) -> None:

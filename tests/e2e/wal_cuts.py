@@ -148,7 +148,7 @@ def _changes(model: Model, chance: random.Random) -> Changes:
     """Accept some, of up to 4,000 bytes, and end some of those that are open."""
     first = max(model.rows, default=0) + 1
     accepted = [
-        StoredPayload(number, CHANNEL, f"{number:016X}", NotificationType.RAW, body, chance.randint(0, 1), None)
+        StoredPayload(number, f"{number:016X}", NotificationType.RAW, body, chance.randint(0, 1), None, CHANNEL)
         for number, body in enumerate(
             (chance.randbytes(chance.choice((5, 50, 50, 500, 500, 4_000))) for _ in range(chance.randint(1, 8))), first
         )

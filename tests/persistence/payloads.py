@@ -8,7 +8,7 @@ from tocsin.protocol.values import DropReason, NotificationType
 
 def payload(sequence: int, channel: str = "c1", body: bytes = b"ding", attempt: int = 0) -> StoredPayload:
     """Build a payload; its id follows from its number."""
-    return StoredPayload(sequence, channel, f"id{sequence}", NotificationType.RAW, body, attempt, None)
+    return StoredPayload(sequence, f"id{sequence}", NotificationType.RAW, body, attempt, None, channel)
 
 
 def dead(sequence: int, detail: str = "") -> DeadPayload:

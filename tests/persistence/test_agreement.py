@@ -77,7 +77,7 @@ class BothStores(RuleBasedStateMachine):
     def payloads_are_accepted(self, accepted: list[tuple[Any, ...]], attempt: int) -> Any:
         """They get the next numbers."""
         new = [
-            StoredPayload(self.last + n, channel, f"id{self.last + n}", type_, body, attempt, expires)
+            StoredPayload(self.last + n, f"id{self.last + n}", type_, body, attempt, expires, channel)
             for n, (channel, type_, body, expires) in enumerate(accepted, 1)
         ]
         self.last += len(new)
@@ -106,7 +106,7 @@ class BothStores(RuleBasedStateMachine):
     ) -> None:
         """The same number may come in any of its parts, in several, and more than once."""
         self.last += accepts
-        new = [StoredPayload(self.last, channel, "", NotificationType.RAW, b"", 0, None)] if accepts else []
+        new = [StoredPayload(self.last, "", NotificationType.RAW, b"", 0, None, channel)] if accepts else []
         ours = [self.last] if accepts else []
         self.both(lambda store: store.commit(Changes(new, [*held, *ours], parked, released, handled, dead)))
 
@@ -120,7 +120,7 @@ class BothStores(RuleBasedStateMachine):
         """Then nothing of the commit is done, as long as it is open."""
         if again in self.memory._open:
             clash = [
-                StoredPayload(number, channel, "x", NotificationType.RAW, b"", 0, None) for number in (99999, again)
+                StoredPayload(number, "x", NotificationType.RAW, b"", 0, None, channel) for number in (99999, again)
             ]
             assert self.both(lambda store: store.commit(Changes(accepted=clash, handled=[again]))) is StateUnavailable
 

@@ -14,7 +14,7 @@ from tocsin.protocol.values import NotificationType
 
 def payloads(count: int) -> list[StoredPayload]:
     """Build payloads with the numbers from 1."""
-    return [StoredPayload(n, "c1", f"id{n}", NotificationType.RAW, b"ding", 0, None) for n in range(1, count + 1)]
+    return [StoredPayload(n, f"id{n}", NotificationType.RAW, b"ding", 0, None, "c1") for n in range(1, count + 1)]
 
 
 @given(st.integers(0, 400))

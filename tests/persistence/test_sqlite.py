@@ -47,7 +47,7 @@ class TestInbox:
         self, store: Store, type_: NotificationType, body: bytes, expires: float | None
     ) -> None:
         """Only its attempt is raised by one."""
-        accepted = StoredPayload(7, "c\0 ☃", "", type_, body, 3, expires)
+        accepted = StoredPayload(7, "", type_, body, 3, expires, "c\0 ☃")
         await store.commit(Changes(accepted=[accepted]))
         (taken,) = await store.take("c\0 ☃", 0, 10)
         assert taken == accepted._replace(attempt=4)

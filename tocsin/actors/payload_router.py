@@ -55,7 +55,7 @@ class PayloadRouter(Actor):
         self._release_parked = False
         self._ledger = ledger
         self._acknowledged: list[str] = []
-        self._batches: defaultdict[str, list[tuple[object, ...]]] = defaultdict(list)
+        self._batches: defaultdict[str, list[StoredPayload]] = defaultdict(list)
         self._forward: list[bytes] = [encode(m.Fence())]
 
     async def start(self) -> None:
@@ -90,10 +90,10 @@ class PayloadRouter(Actor):
             else:
                 gate, reason = self._judge(channel, expires, priority)
             on_its_way = gate is _PASS and self._lanes.admit(channel, sequence)
-            attempt = int(on_its_way)
-            accepted.append(_stored((sequence, channel, id_, type_, body, attempt, expires)))
+            row = _stored((sequence, id_, type_, body, int(on_its_way), expires, channel))
+            accepted.append(row)
             if on_its_way:
-                self._batches[app or ""].append((sequence, id_, type_, body, attempt, expires, channel))
+                self._batches[app or ""].append(row)
             elif reason is not None:
                 self._ledger.bury(sequence, reason, "")
             elif gate is Gate.HOLD:
@@ -271,9 +271,7 @@ class PayloadRouter(Actor):
         self._lanes.reconsider_all()
 
     def _hand_on(self, payload: StoredPayload) -> None:
-        sequence, channel, id_, type_, body, attempt, expires = payload
-        app = self._lanes.channels.get(channel, "")
-        self._batches[app].append((sequence, id_, type_, body, attempt, expires, channel))
+        self._batches[self._lanes.channels.get(payload.channel, "")].append(payload)
 
     def _pass_on(self, frame: bytes) -> None:
         """Let a frame follow the payloads so far."""

@@ -30,28 +30,28 @@ class PushNotificationReceivedEventArgs:
     _completed: anyio.Event | None = None
 
     def __init__(self, delivery: Delivery, *, background: bool = False) -> None:
-        self._sequence, self._id, self._type, self._body, self._attempt, _, _ = delivery
+        self._delivery = delivery
         self._background = background
 
     @property
     def payload(self) -> bytes:
         """The bytes as they were sent, 5,000 at most."""
-        return self._body
+        return self._delivery[3]
 
     @property
     def id(self) -> str:
         """The message id that the service gave, as the sender saw it in ``X-WNS-Msg-ID``."""
-        return self._id
+        return self._delivery[1]
 
     @property
     def type(self) -> NotificationType:
         """What kind of notification it is."""
-        return NotificationType(self._type)
+        return NotificationType(self._delivery[2])
 
     @property
     def attempt(self) -> int:
         """How often it was handed out, this time included: above 1, an earlier handler may have seen it."""
-        return self._attempt
+        return self._delivery[4]
 
     @property
     def handled(self) -> bool:
@@ -101,6 +101,10 @@ class PushNotificationReceivedEventArgs:
     def undecided(self) -> bool:
         """Whether no handler has set ``handled`` yet, either way."""
         return self._handled is None
+
+    @property
+    def _sequence(self) -> int:
+        return self._delivery[0]
 
     def _foreground_only(self) -> None:
         if self._background:

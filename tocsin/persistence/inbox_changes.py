@@ -18,7 +18,7 @@ MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
 """How a payload in the inbox stands."""
 
 _SIZES = (128, 64, 32, 16, 8, 4, 2, 1)  # rows of one statement: any number needs few, and the driver has all prepared
-_INSERT = "INSERT INTO inbox (sequence, channel, id, type, body, attempt, expires) VALUES "
+_INSERT = "INSERT INTO inbox (sequence, id, type, body, attempt, expires, channel) VALUES "
 _ACCEPT = {size: _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * size) for size in _SIZES}
 _REMEMBER = "INSERT INTO remembered (last, ids) VALUES (?, ?)"
 _FORGET = "DELETE FROM remembered WHERE last <= ?"

@@ -122,7 +122,7 @@ class MemoryStore:
             raise StateUnavailable("the store in memory cannot be used: a sequence number was accepted before")
         ids, payloads, places = self._ids, self._open, self._numbers
         for payload in changes.accepted:
-            sequence, channel, id_, _, _, _, _ = payload
+            sequence, id_, _, _, _, _, channel = payload
             ids[sequence] = id_
             payloads[sequence] = payload
             place = places[channel]
@@ -197,5 +197,5 @@ class MemoryStore:
 
 
 def _letter(payload: StoredPayload, dead: DeadPayload) -> DeadLetter:
-    number, channel, id_, type_, body, attempt, _ = payload
+    number, id_, type_, body, attempt, _, channel = payload
     return DeadLetter(number, "", channel, id_, str(type_), body, attempt, str(dead.reason), dead.detail, dead.at)

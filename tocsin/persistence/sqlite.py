@@ -91,7 +91,7 @@ _ADD_LET_GO = (
 )
 _LET_GO = f"DELETE FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
 _TAKE = (
-    "SELECT sequence, channel, id, type, body, attempt + 1, expires FROM inbox"
+    "SELECT sequence, id, type, body, attempt + 1, expires, channel FROM inbox"
     " WHERE open = 1 AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 )
 _KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"

@@ -27,13 +27,14 @@ class StoredChannel:
 class StoredPayload(NamedTuple):
     """A payload in the inbox; ``attempt`` counts how often it was handed on, this time included."""
 
+    # In the order of a Delivery, so that the router makes one row for both.
     sequence: int
-    channel: str
     id: str
     type: NotificationType
     body: bytes
     attempt: int
     expires: float | None
+    channel: str
 
 
 @frozen
