@@ -28,8 +28,8 @@ QUEUE = 1_024
 GROUP = 512
 """Writes that one transaction holds at most."""
 
-CHECKPOINT_AFTER = 4_096
-"""Rows after which the log is folded into the file, beside the writer."""
+CHECKPOINT_AFTER = 65_536
+"""Values (a payload has seven) after which the log is folded into the file, beside the writer."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,9 @@ class Writer:
         self._phase = Phase.SOUND
         self._reason = ""
         self._failures = 0
-        self._rows = 0
-        self._log_is_long = False
+        self._values = 0
+        self._log_is_long: anyio.Event | None = None
+        """Set by the writer when it has folded a log that is too long; None while it is not."""
         self._group: list[_Write] = []
         self._perform: dict[Effect, Callable[[], Awaitable[Event | None]]] = {
             Effect.SETTLE: self._settle,
@@ -188,17 +189,18 @@ class Writer:
         return None
 
     async def _settle(self) -> None:
-        self._rows += sum(len(rows) for write in self._group for _, rows in write.statements)
+        self._values += sum(len(row) for write in self._group for _, rows in write.statements for row in rows)
         self._end(None)
-        if self._rows >= CHECKPOINT_AFTER:
-            self._rows = 0
+        if self._values >= CHECKPOINT_AFTER:
+            self._values = 0
             self._checkpoint_due.set()
-        if self._log_is_long:
-            self._log_is_long = False
+        if self._log_is_long is not None:
             try:
                 await self._connection.fold_log()
             except FAILURES as failure:  # the next transaction will say so too
                 logger.warning("the log was not folded: %s", sentence(self._path, failure))
+            self._log_is_long.set()
+            self._log_is_long = None
 
     async def _run_each(self) -> None:
         """Refuse a write that is alone in its group; else run each by itself."""
@@ -236,8 +238,13 @@ class Writer:
             write.settled.set()
 
     async def _keep_log_short(self) -> None:
-        """Fold the log into the file beside the writer; what comes meanwhile is left, so it may still grow."""
+        """Fold the log into the file beside the writer; what comes meanwhile is left, so it may still grow.
+
+        Where it has become too long, the writer's turn is next: of two who fold at a time, one does nothing.
+        """
         while True:
             await self._checkpoint_due.wait()
             self._checkpoint_due = anyio.Event()
-            self._log_is_long = await to_thread.run_sync(log_is_long, self._path)
+            if await to_thread.run_sync(log_is_long, self._path):
+                folded = self._log_is_long = anyio.Event()
+                await folded.wait()
