@@ -52,15 +52,14 @@ def _all(options: Options) -> int:
     """Run everything into one report with pictures."""
     optional("matplotlib")
     RESULTS.mkdir(exist_ok=True)
-    sections = []
+    text = "# What was measured\n\nMade by `python -m bench all`.\n"
     for name in NAMES:
         print(f"{name} ...", file=sys.stderr)
         described = machine.describe(options.folder, options.sized(200, 5))
         report = run(name, options)
         plot.draw(report, RESULTS / f"{name}.png")
-        sections.append(render.to_markdown(report, described, f"{name}.png"))
-    text = "# What was measured\n\nMade by `python -m bench all`.\n\n" + "\n".join(sections)
-    (RESULTS / "report.md").write_text(text, encoding="utf-8")
+        text += "\n" + render.to_markdown(report, described, f"{name}.png")
+        (RESULTS / "report.md").write_text(text, encoding="utf-8")  # at once: the next one may fail
     print(RESULTS / "report.md")
     return 0
 

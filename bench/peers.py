@@ -81,7 +81,7 @@ async def amqp(url: str) -> AsyncIterator[Publish]:
     address, _, setting = url.partition("#")
     mode = aio_pika.DeliveryMode.PERSISTENT if setting == "durable" else aio_pika.DeliveryMode.NOT_PERSISTENT
     async with await aio_pika.connect(address) as connection:
-        exchange = (await connection.channel()).defaultexchange
+        exchange = (await connection.channel()).default_exchange
         yield lambda body: exchange.publish(aio_pika.Message(body, delivery_mode=mode), setting)
 
 
