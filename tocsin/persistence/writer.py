@@ -31,6 +31,9 @@ GROUP = 512
 CHECKPOINT_AFTER = 65_536
 """Values (a payload has seven) after which the log is folded into the file, beside the writer."""
 
+TRANSACTION = 128
+"""What a transaction counts for beside its values: however little it changes, it writes some pages."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -189,7 +192,8 @@ class Writer:
         return None
 
     async def _settle(self) -> None:
-        self._values += sum(len(row) for write in self._group for _, rows in write.statements for row in rows)
+        values = sum(len(row) for write in self._group for _, rows in write.statements for row in rows)
+        self._values += TRANSACTION + values
         self._end(None)
         if self._values >= CHECKPOINT_AFTER:
             self._values = 0
