@@ -41,9 +41,16 @@ def test_a_channel_is_due_once_for_its_renewal_and_once_for_its_end() -> None:
 def test_a_channel_that_is_given_again_is_due_by_its_new_end() -> None:
     """Its old moments pass unheard."""
     held = HeldChannels([channel("c1", 2 * RENEW_BEFORE)])
-    held.add(channel("c1", 5 * RENEW_BEFORE))
+    held.add(channel("c1", 5 * RENEW_BEFORE), 0.0)
     assert held.next_moment() == 4 * RENEW_BEFORE
     assert held.take_due(2 * RENEW_BEFORE) == []
+
+
+def test_a_channel_that_lasts_less_than_a_day_is_not_renewed() -> None:
+    """Its renewal would be over already, and so would that of the channel which came of it, for ever."""
+    held = HeldChannels()
+    held.add(channel("c1", 1000.0), now=900.0)
+    assert held.next_moment() == 1000.0
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.booleans()), max_size=60))
@@ -53,17 +60,19 @@ def test_the_next_moment_is_the_earliest_of_those_held(changes: list[tuple[str, 
     for name, days, is_added in changes:
         if is_added:
             known[name] = channel(name, days * RENEW_BEFORE)
-            held.add(known[name])
+            held.add(known[name], 0.0)
         else:
             assert held.discard(name) == (known.pop(name, None) is not None)
         assert {each.channel: each for each in held.values()} == known
-        assert held.next_moment() == min((renewal(each.expires) for each in known.values()), default=None)
+        moments = [moment for each in known.values() for moment in (renewal(each.expires), each.expires)]
+        ends = {each.expires for each in known.values()}
+        assert held.next_moment() == min((m for m in moments if m > 0 or m in ends), default=None)
 
 
 def test_channels_that_come_and_go_leave_nothing_behind() -> None:
     """The moments of channels that are gone are thrown away before they come."""
     held = HeldChannels()
     for number in range(5_000):
-        held.add(channel(f"c{number}", 1e9 + number))
+        held.add(channel(f"c{number}", 1e9 + number), 0.0)
         held.discard(f"c{number}")
     assert len(held._moments) < 2_000

@@ -150,7 +150,7 @@ class ChannelRequester(Actor):
         if request is None or request.phase is not Phase.REQUESTED:
             return
         channel = StoredChannel(message.channel, request.app, request.remote_id, message.uri, message.expires)
-        self._channels.add(channel)
+        self._channels.add(channel, self._clock.wall())
         request.channel = channel.channel
         self._step(request, Event.GRANTED)
 

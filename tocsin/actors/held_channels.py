@@ -33,13 +33,18 @@ class HeldChannels:
         """Return all of them."""
         return self._channels.values()
 
-    def add(self, channel: StoredChannel) -> None:
-        """Hold a channel, instead of one of the same name."""
+    def add(self, channel: StoredChannel, now: float) -> None:
+        """Hold a channel, instead of one of the same name; ``now`` in seconds since the epoch.
+
+        One that lasts less than the time before its end at which channels are renewed is not: it would be so for ever.
+        """
         self.discard(channel.channel)
         self._channels[channel.channel] = channel
         self._of_app[channel.app, channel.remote_id][channel.channel] = channel
-        for moment in _moments(channel):
-            heappush(self._moments, moment)
+        to_renew, to_forget = _moments(channel)
+        heappush(self._moments, to_forget)
+        if to_renew[0] > now:
+            heappush(self._moments, to_renew)
 
     def discard(self, name: str) -> bool:
         """Forget a channel, and tell whether it was there."""
@@ -82,6 +87,7 @@ class HeldChannels:
         return channel is not None and channel.expires == expires
 
 
-def _moments(channel: StoredChannel) -> tuple[tuple[float, str, float], ...]:
+def _moments(channel: StoredChannel) -> tuple[tuple[float, str, float], tuple[float, str, float]]:
+    """Return when it is to be renewed, and when it is to be forgotten."""
     name, expires = channel.channel, channel.expires
     return (renewal(expires), name, expires), (expires, name, expires)
