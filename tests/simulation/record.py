@@ -186,7 +186,7 @@ class Record:
                 self._resumed(key, delay)
             case RetryScheduler(), m.ForgetRetry(key):
                 self.waits.pop(key, None)
-            case ChannelRequester(), m.RetryPlanned(key, count, delay):
+            case ChannelRequester(), m.RetryPlanned(key, count, delay) if key in actor._requests:  # else it has ended
                 self._planned(key, count, delay)
             case ChannelRequester(), m.RetryDenied(key):
                 self._denied(key)
