@@ -210,7 +210,8 @@ class Supervisor(Actor):
         now = self._clock.monotonic()
         for tracked in self._lines.new_firsts():
             self._budgets.start(tracked, now)
-        self._alarm.set(_earliest(self._budgets.next(), self._graces.next()))
+        moments = (self._budgets.next(), self._graces.next())
+        self._alarm.set(min((moment for moment in moments if moment is not None), default=None))
 
     def _miss(self, missed: Missed) -> None:
         """Nobody was there to take payloads: nothing more goes there, and they go where they may."""
@@ -296,7 +297,3 @@ class Supervisor(Actor):
         self._reports.settled.append((sequence, tracked.channel, outcome, reason, detail))
         if tracked.app in self._apps:
             self._next_turn(tracked.app)
-
-
-def _earliest(*moments: float | None) -> float | None:
-    return min((moment for moment in moments if moment is not None), default=None)
