@@ -56,7 +56,7 @@ class HeldChannels:
         if not siblings:
             del self._of_app[channel.app, channel.remote_id]
         if len(self._moments) > _COMPACT_FROM + 4 * len(self._channels):
-            self._moments = [moment for channel in self._channels.values() for moment in _moments(channel)]
+            self._moments = [moment for moment in self._moments if self._in_force(moment)]  # what is over stays over
             heapify(self._moments)
         return True
 
@@ -69,10 +69,9 @@ class HeldChannels:
         """Return the channels that are to be renewed or forgotten since the last time; each comes once for either."""
         due: dict[str, StoredChannel] = {}
         while self._moments and self._moments[0][0] <= now:
-            _, name, expires = heappop(self._moments)
-            channel = self._channels.get(name)
-            if channel is not None and channel.expires == expires:
-                due[name] = channel
+            moment = heappop(self._moments)
+            if self._in_force(moment):
+                due[moment[1]] = self._channels[moment[1]]
         return list(due.values())
 
     def next_moment(self) -> float | None:
