@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.messages import MESSAGES, Message
+from tocsin.protocol.messages import MESSAGES, Columns, Message
 from tocsin.protocol.values import MAX_PAYLOAD
 
 INTEGERS: SearchStrategy[int] = st.integers(-(2**63), 2**64 - 1)
@@ -64,6 +64,9 @@ def messages_of(cls: type[Message]) -> SearchStrategy[Message]:
     """Messages of one class, built from the types of its fields."""
     hints = get_type_hints(cls)
     names = [attribute.name for attribute in fields(cast(type[AttrsInstance], cls))]
+    if issubclass(cls, Columns):
+        rows = st.lists(st.tuples(*(_values_of(get_args(hints[name])[0]) for name in names)), max_size=5)
+        return rows.map(lambda rows: cls(*(zip(*rows, strict=True) if rows else [()] * len(names))))
     return st.builds(cls, **{name: _values_of(hints[name]) for name in names})
 
 

@@ -68,7 +68,12 @@ class Harness:
     def tell(self, *messages: m.Message | m.Returned) -> None:
         """Tell the supervisor; each outcome by itself."""
         for message in messages:
-            self.mailbox.tell_nowait(m.Outcomes((message,)) if isinstance(message, m.Returned) else message)
+            if not isinstance(message, m.Returned):
+                self.mailbox.tell_nowait(message)
+            elif message.outcome is Outcome.HANDLED:
+                self.mailbox.tell_nowait(m.Handled((message.sequence,), (message.attempt,)))
+            else:
+                self.mailbox.tell_nowait(m.Outcomes((message,)))
 
     async def down(self) -> m.Message:
         """Wait for what goes to the session next."""
@@ -80,7 +85,12 @@ class Harness:
         """Wait for what goes to the router next, or for the next row of it."""
         while not self._up:
             for message in await next_messages(self.router, VIRTUAL):
-                self._up += map(m.Settled._make, message.rows) if isinstance(message, m.Settlements) else [message]
+                if isinstance(message, m.Settlements):
+                    self._up += map(m.Settled._make, message.rows)
+                elif isinstance(message, m.Handled):
+                    self._up += [m.Settled(number, "", Outcome.HANDLED, None, "") for number in message.sequences]
+                else:
+                    self._up.append(message)
         return self._up.pop(0)
 
     async def begin_background(self, sequence: int = 1, activation: m.ActivatorChanged | None = None) -> None:

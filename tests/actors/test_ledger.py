@@ -34,7 +34,7 @@ class NotingStore(MemoryStore):
     async def commit(self, changes: Changes) -> None:
         """Commit, and note."""
         await super().commit(changes)
-        self.commits.append(([payload.sequence for payload in changes.accepted], list(changes.handled)))
+        self.commits.append(([payload[0] for payload in changes.accepted], list(changes.handled)))
 
 
 @frozen

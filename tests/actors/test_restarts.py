@@ -55,11 +55,11 @@ class Fault:
     ("actor", "method"),
     [
         (PayloadRouter, "accept"),
-        (PayloadRouter, "settled"),
+        (PayloadRouter, "handled"),
         (PayloadRouter, "flush"),
         (PayloadRouter, "sink_opened"),
         (Supervisor, "deliver"),
-        (Supervisor, "returned"),
+        (Supervisor, "handled"),
         (Supervisor, "flush"),
         (Supervisor, "attach"),
     ],

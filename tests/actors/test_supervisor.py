@@ -27,11 +27,11 @@ class TestForeground:
     """Payloads that a foreground handler takes."""
 
     async def test_a_handled_payload_is_settled(self) -> None:
-        """Down goes the router's own frame, up comes the outcome."""
+        """Down goes the router's own frame, up goes the app's."""
         async with running() as h:
             h.tell(delivery(1), m.Returned(1, Outcome.HANDLED, "", 1))
             assert await h.down() == delivery(1)
-            assert await h.up() == m.Settled(1, "c1", Outcome.HANDLED, None, "")
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
 
     @pytest.mark.parametrize(
         ("outcome", "reason"),

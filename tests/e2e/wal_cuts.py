@@ -69,7 +69,7 @@ class Model:
 
     def commit(self, changes: Changes) -> None:
         """Do what the store does."""
-        for payload in changes.accepted:
+        for payload in map(StoredPayload._make, changes.accepted):
             self.rows[payload.sequence] = (payload.id, payload.attempt, 1, payload.body)
         self.dead |= {dead.sequence: str(dead.reason) for dead in changes.dead}
         for sequence in (*changes.handled, *(dead.sequence for dead in changes.dead)):

@@ -7,10 +7,10 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import msgpack
 import pytest
-from attrs import AttrsInstance, fields
+from attrs import AttrsInstance, astuple, fields
 
 from tocsin.protocol import messages as m
-from tocsin.protocol.codec import decode, encode
+from tocsin.protocol.codec import decode
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import Message
 from tocsin.protocol.values import NotificationType
@@ -110,11 +110,11 @@ def payload_of(size: int) -> bytes:
     return frame_with(m.Payload, 3, bytes(size - around))
 
 
-def payload_frame(number: int, channel: str = "c1") -> bytes:
-    """Build the frame of a payload."""
-    return encode(m.Payload(f"id{number}", channel, NotificationType.RAW, b"ding", None, 3))
+def payload(number: int, channel: str = "c1") -> m.Payload:
+    """Build a payload."""
+    return m.Payload(f"id{number}", channel, NotificationType.RAW, b"ding", None, 3)
 
 
-def arrival(number: int, channel: str = "c1") -> m.Arrival:
-    """Build the row that it becomes."""
-    return m.Arrival(f"id{number}", channel, NotificationType.RAW, b"ding", None, 3)
+def arrivals(*payloads: m.Payload) -> m.Arrivals:
+    """Build the batch that payloads become at the door."""
+    return m.Arrivals(*zip(*(astuple(each) for each in payloads), strict=True))

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.protocol.frames import (
-    arrival,
+    arrivals,
     frame_with,
     kinds_of,
     pack,
-    payload_frame,
+    payload,
     payload_of,
     refusal,
     wrong_values,
@@ -76,23 +76,28 @@ class TestDoor:
     def test_payloads_in_a_row_become_one_batch(self) -> None:
         """In their order, and in order with what is between them; the batch's frame is as good as theirs."""
         granted, lost = m.ChannelGranted(1, "c1", "uri", 4e9), m.ChannelsRevoked(0, ("c1",))
-        frames = [payload_frame(1), payload_frame(2, "c2"), encode(granted), payload_frame(3), encode(lost)]
-        found = decode_chunk(b"".join(frames))
-        first, second = m.Arrivals((arrival(1), arrival(2, "c2"))), m.Arrivals((arrival(3),))
+        several = (payload(1), payload(2, "c2"), granted, payload(3), lost)
+        found = decode_chunk(b"".join(map(encode, several)))
+        first, second = arrivals(payload(1), payload(2, "c2")), arrivals(payload(3))
         assert [message for message, _ in found] == [first, granted, second, lost]
         assert [decode(frame) for _, frame in found] == [first, granted, second, lost]
 
-    @given(st.lists(strategies.messages(), max_size=8))
+    @given(st.lists(strategies.messages_of(m.Payload) | strategies.messages(), max_size=8))
     def test_whatever_is_right_passes(self, several: list[Message]) -> None:
         """Nothing is left out, added or changed."""
         found = decode_chunk(b"".join(encode(message) for message in several))
         assert [each for message, _ in found for each in rows_apart(message)] == [
-            m.Arrivals((tuple(getattr(each, name) for name in m.Arrival._fields),))  # type: ignore[arg-type]
-            if isinstance(each, m.Payload)
-            else each
+            arrivals(each) if isinstance(each, m.Payload) else each
             for message in several
             for each in rows_apart(message)
         ]
+
+    @pytest.mark.parametrize("count", [1, 100, 3000])
+    def test_a_chunk_of_payloads_is_one_batch_whatever_its_length(self, count: int) -> None:
+        """Also where it may hold a frame that is too long, so that each has to be looked at."""
+        payloads = [payload(number) for number in range(count)]
+        ((batch, frame),) = decode_chunk(b"".join(map(encode, payloads)))
+        assert batch == decode_own(frame) == arrivals(*payloads)
 
     @pytest.mark.parametrize("place", range(6))
     def test_a_wrong_field_of_a_payload_is_refused(self, place: int) -> None:
@@ -100,18 +105,18 @@ class TestDoor:
         kind = list(kinds_of(m.Payload).values())[place]
         for wrong in wrong_values(kind):
             with pytest.raises(FrameError):
-                decode_chunk(payload_frame(1) + frame_with(m.Payload, place, wrong))
+                decode_chunk(encode(payload(1)) + frame_with(m.Payload, place, wrong))
 
     def test_a_payload_with_another_number_of_fields_is_refused(self) -> None:
         """Also one that has too many."""
         for count in (0, 5, 7):
-            with pytest.raises(FrameError, match="Arrival has 6 fields"):
+            with pytest.raises(FrameError, match=f"Payload has 6 fields, got {count}"):
                 decode_chunk(pack(m.Payload.TAG, *[1] * count))
 
     def test_a_frame_that_is_too_long_is_refused(self) -> None:
         """Although the chunk may be longer."""
         with pytest.raises(FrameError, match=f"a frame of {MAX_FRAME + 1} bytes is longer than {MAX_FRAME}"):
-            decode_chunk(payload_frame(1) + payload_of(MAX_FRAME + 1))
+            decode_chunk(encode(payload(1)) + payload_of(MAX_FRAME + 1))
 
     @given(st.binary(max_size=200))
     def test_arbitrary_bytes_are_messages_or_a_frame_error(self, chunk: bytes) -> None:
@@ -145,3 +150,9 @@ class TestOwn:
         assert rows_apart(m.Outcomes(())) == []
         rows = tuple(m.Returned(number, Outcome.HANDLED, "", 1) for number in range(3))
         assert rows_apart(m.Outcomes(rows)) == [m.Outcomes((row,)) for row in rows]
+        assert rows_apart(m.Handled((1, 2), (1, 3))) == [m.Handled((1,), (1,)), m.Handled((2,), (3,))]
+        assert rows_apart(m.Handled((), ())) == []
+
+    def test_columns_have_one_length(self) -> None:
+        """Columns that do not belong together are refused where they come from outside."""
+        assert refusal(encode(m.Handled((1, 2), (1,)))) == "the columns of Handled are not of the same length"

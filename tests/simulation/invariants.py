@@ -191,8 +191,9 @@ def books_agree(world: World) -> None:
 
 def _held(world: World) -> Iterator[tuple[str, Any]]:
     yield "on its way in lanes", _inside(world, "payload_router", "_lanes._in_flight")
-    yield "tracked", _inside(world, "supervisor", "_tracked")
-    yield "in line", _inside(world, "supervisor", "_lines")
+    yield "outstanding", _inside(world, "supervisor", "_payloads")
+    yield "tracked", _inside(world, "supervisor", "_payloads._tracked")
+    yield "in line", _inside(world, "supervisor", "_payloads._lines")
     for app, background in _inside(world, "supervisor", "_apps").items():
         yield f"running for {app}", background.running
         yield f"queued for {app}", background.queue

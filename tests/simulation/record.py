@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from attrs import Factory, define, frozen
@@ -176,8 +176,8 @@ class Record:
         match actor, message:
             case PayloadRouter(), m.Parked(sequence) if actor._lanes.on_its_way(sequence):  # else of before a restart
                 self.latched.add(sequence)
-            case PayloadRouter(), m.Settlements(rows):
-                self.latched.difference_update(row[0] for row in rows)
+            case PayloadRouter(), m.Settlements() | m.Handled() as ended:
+                self.latched.difference_update(_sequences(ended))
             case PayloadRouter(), m.ActorRestarted("supervisor"):
                 self.latched.clear()
             case RetryScheduler(), m.PlanRetry(key):
@@ -214,3 +214,7 @@ class Record:
         wait = self.waits.pop(key, None)
         if wait is not None and self.now() < wait.due - TICK:
             self.offend("retries_follow_the_schedule", f"due at {wait.due:.1f}, and now it is {self.now():.1f}")
+
+
+def _sequences(ended: m.Settlements | m.Handled) -> Iterable[int]:
+    return ended.sequences if isinstance(ended, m.Handled) else (row[0] for row in ended.rows)

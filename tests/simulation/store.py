@@ -36,9 +36,10 @@ class WatchedStore(MemoryStore):
 
     async def commit(self, changes: Changes) -> None:
         """Commit, and take notes."""
-        before = self._open.keys() | {payload.sequence for payload in changes.accepted}
+        accepted = list(map(StoredPayload._make, changes.accepted))
+        before = self._open.keys() | {payload.sequence for payload in accepted}
         await super().commit(changes)
-        for payload in changes.accepted:
+        for payload in accepted:
             self.record.accepted[payload.sequence] = payload.channel, payload.expires
             if payload.id in self.accepted:
                 self.record.offend("an_id_is_accepted_once", f"{payload.id} was accepted twice")

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from attrs import astuple
 
 from tests.helpers import FakeService, next_messages, payload
+from tests.protocol.frames import arrivals
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol.codec import encode
 from tocsin.protocol.connection import Phase
@@ -17,13 +17,11 @@ from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import (
     Acknowledge,
-    Arrival,
     Arrivals,
     ConnectionDown,
     ConnectionUp,
     Hello,
     Message,
-    Payload,
     Welcome,
 )
 from tocsin.protocol.values import PROTOCOL_VERSION
@@ -60,11 +58,6 @@ async def device() -> AsyncIterator[Device]:
             tasks.cancel_scope.cancel()
     assert one.connection.phase is Phase.CLOSED
     service.close()
-
-
-def arrivals(*payloads: Payload) -> Arrivals:
-    """Build the batch that payloads become at the door."""
-    return Arrivals(tuple(Arrival(*astuple(each)) for each in payloads))
 
 
 async def test_it_greets_with_its_key_and_reports_the_welcome() -> None:

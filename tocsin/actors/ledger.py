@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
-from tocsin.persistence.store import Changes, DeadPayload, Store, StoredPayload
+from tocsin.persistence.store import Changes, DeadPayload, Store
+from tocsin.protocol.batches import PayloadRow
 from tocsin.protocol.dead_letters import PRUNE_AFTER, DeadLetterPolicy
 from tocsin.protocol.values import DropReason
 
@@ -23,7 +24,7 @@ class Ledger:
         self._buried = PRUNE_AFTER  # at the start it is looked, too
         self._due: float | None = None  # on the loop's clock: when what waits has to be written
         self._hurries = False
-        self.accepted: list[StoredPayload] = []
+        self.accepted: list[PayloadRow] = []
         """Payloads to be added."""
         self.handled: list[int] = []
         """Sequence numbers of payloads that were handled."""

@@ -5,20 +5,21 @@ A payload is acknowledged only after its row has committed; one commit serves a 
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from contextlib import suppress
-from functools import partial
 
 from attrs import astuple
 
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.clock import Clock
+from tocsin.actors.intake import Intake
 from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox
-from tocsin.persistence.store import REMEMBERED, Store, StoredPayload
+from tocsin.persistence.store import Store, StoredPayload
 from tocsin.protocol import messages as m
+from tocsin.protocol.batches import PayloadRow
 from tocsin.protocol.codec import encode
-from tocsin.protocol.conditions import AppSettings, Gate, HostState
+from tocsin.protocol.conditions import AppSettings, HostState
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.lane import Lane
 from tocsin.protocol.lanes import Lanes
@@ -31,16 +32,11 @@ HANDED_ON_AT_ONCE = 512
 """How many payloads, of whatever channels, go on together."""
 
 
-# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
-_PASS, _HANDLED, _RETURNED = Gate.PASS, Outcome.HANDLED, Outcome.RETURNED
-
-_stored = partial(tuple.__new__, StoredPayload)  # from a tuple that has all fields, in half the time
-
-
 class PayloadRouter(Actor):
     """Owns the inbox and the lanes."""
 
     name = "payload_router"
+    _intake: Intake
 
     def __init__(self, store: Store, clock: Clock, ledger: Ledger, connection: Mailbox, supervisor: Mailbox) -> None:
         super().__init__()
@@ -48,22 +44,19 @@ class PayloadRouter(Actor):
         self._clock = clock
         self._connection = connection
         self._supervisor = supervisor
-        self._sequence = 0
-        self._recent: OrderedDict[str, None] = OrderedDict()
         self._lanes = Lanes()
         self._lost: list[str] = []
         self._release_parked = False
         self._ledger = ledger
         self._acknowledged: list[str] = []
-        self._batches: defaultdict[str, list[StoredPayload]] = defaultdict(list)
+        self._batches: defaultdict[str, list[PayloadRow]] = defaultdict(list)
         self._forward: list[bytes] = [encode(m.Fence())]
 
     async def start(self) -> None:
         """Find what was accepted and not ended; payloads of channels that are gone die now."""
         await self._store.release(parked=True)
         inbox = await self._store.inbox()
-        self._sequence = inbox.last_sequence
-        self._recent = OrderedDict.fromkeys(inbox.recent_ids)
+        self._intake = Intake(self._clock, self._lanes, self._ledger, inbox)
         for channel in await self._store.channels():
             self._lanes.open_channel(channel.channel, channel.app)
         self._lanes.note_stored(inbox.open_channels)
@@ -76,33 +69,9 @@ class PayloadRouter(Actor):
     @receives(m.Arrivals)
     def accept(self, message: m.Arrivals, _: bytes) -> None:
         """Take payloads in; one that was sent again is only acknowledged again."""
-        recent, accepted, sequence = self._recent, self._ledger.accepted, self._sequence
-        app_of, wide_open = self._lanes.channels.get, self._lanes.gates.wide_open
-        self._acknowledged += [row[0] for row in message.rows]
-        for id_, channel, type_, body, expires, priority in message.rows:
-            if id_ in recent:
-                continue
-            recent[id_] = None
-            sequence += 1
-            app = app_of(channel)
-            if expires is None and wide_open and app is not None:
-                gate, reason = _PASS, None
-            else:
-                gate, reason = self._judge(channel, expires, priority)
-            on_its_way = gate is _PASS and self._lanes.admit(channel, sequence)
-            row = _stored((sequence, id_, type_, body, int(on_its_way), expires, channel))
-            accepted.append(row)
-            if on_its_way:
-                self._batches[app or ""].append(row)
-            elif reason is not None:
-                self._ledger.bury(sequence, reason, "")
-            elif gate is Gate.HOLD:
-                self._lanes.set_aside(channel)
-                if not self._lanes.gates.holds(self._lanes.channels[channel]):
-                    self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
-        self._sequence = sequence
-        while len(recent) > REMEMBERED:
-            recent.popitem(last=False)
+        self._acknowledged += message.ids
+        for app, rows in self._intake.take(message):
+            self._batches[app] += rows
 
     # From the requester, the registry and the supervisor
 
@@ -147,14 +116,19 @@ class PayloadRouter(Actor):
             if message.channel not in self._lanes.channels:  # lost while it was on its way
                 self._lost.append(message.channel)
 
+    @receives(m.Handled)
+    def handled(self, message: m.Handled, _: bytes) -> None:
+        """Payloads have ended well."""
+        self._lanes.settle_handled(message.sequences)
+        self._ledger.handled += message.sequences
+
     @receives(m.Settlements)
     def settled(self, message: m.Settlements, _: bytes) -> None:
-        """Payloads are no longer on their way: they were handled, they died, or they came back."""
-        handled = self._ledger.handled
+        """Payloads are no longer on their way: they died, came back, or were handled late or in the background."""
         for sequence, channel, outcome, reason, detail in message.rows:
-            was_on_its_way = self._lanes.settle(sequence, came_back=outcome == _RETURNED)
-            if outcome == _HANDLED:
-                handled.append(sequence)
+            was_on_its_way = self._lanes.settle(sequence, came_back=outcome == Outcome.RETURNED)
+            if outcome == Outcome.HANDLED:
+                self._ledger.handled.append(sequence)
             elif reason is not None:
                 self._ledger.bury(sequence, reason, detail)
             elif channel not in self._lanes.channels:
@@ -238,7 +212,7 @@ class PayloadRouter(Actor):
         page = await self._store.take(lane.channel, lane.cursor, wanted)
         self._lanes.fetched(lane, [payload.sequence for payload in page], wanted)
         for payload in page:
-            if self._expired(payload.expires):
+            if self._intake.expired(payload.expires):
                 self._lanes.settle(payload.sequence, came_back=False)
                 self._ledger.bury(payload.sequence, DropReason.EXPIRED, "")
             else:
@@ -254,14 +228,6 @@ class PayloadRouter(Actor):
                     self._ledger.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
         self._lost.clear()
         await self._ledger.commit()
-
-    def _judge(self, channel: str, expires: float | None, priority: int) -> tuple[Gate, DropReason | None]:
-        app = self._lanes.channels.get(channel)
-        if app is None:
-            return Gate.DROP, DropReason.UNKNOWN_CHANNEL
-        if expires is not None and self._expired(expires):
-            return Gate.DROP, DropReason.EXPIRED
-        return self._lanes.gates.judge(app, priority)
 
     def _gates_changed(self, frame: bytes) -> None:
         """Tell the supervisor, and let what was held back be taken again, where the gates are open now."""
@@ -285,6 +251,3 @@ class PayloadRouter(Actor):
                 several = tuple(rows[start : start + HANDED_ON_AT_ONCE])
                 self._forward.append(encode(m.Deliveries(app, several)))  # type: ignore[arg-type]  # plain rows
         self._batches.clear()
-
-    def _expired(self, expires: float | None) -> bool:
-        return expires is not None and expires <= self._clock.wall()

@@ -26,16 +26,12 @@ from tocsin.protocol.codec import encode
 from tocsin.protocol.conditions import AppSettings, HostState, interruption
 from tocsin.protocol.deadlines import Deadlines
 from tocsin.protocol.delivery import OUTCOMES, TABLE, Effect, Event, Phase, Tracked, returned, unreachable
-from tocsin.protocol.lines import Lines
 from tocsin.protocol.machine import step
+from tocsin.protocol.outstanding import Outstanding
 from tocsin.protocol.values import DropReason, Outcome
 
 QUEUE_DEPTH = 1024
 """How many payloads may wait for the background work of one app."""
-
-
-# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
-_HANDLED, _DROPPED = Outcome.HANDLED, Outcome.DROPPED
 
 
 class Supervisor(Actor):
@@ -51,8 +47,7 @@ class Supervisor(Actor):
         self._host = HostState()
         self._open = False
         """Whether the router has begun anew with this supervisor; what comes before is handed on again."""
-        self._tracked: dict[int, Tracked] = {}
-        self._lines = Lines()
+        self._payloads = Outstanding()
         self._apps: defaultdict[str, Background] = defaultdict(Background)
         self._reports = Reports()
         self._takers = Takers(sessions, self._reports, self._apps)
@@ -76,16 +71,10 @@ class Supervisor(Actor):
         """Let payloads go to the app's foreground; the budget of each begins when it is the first in line."""
         if not self._open:
             return
-        app, known, lines = message.app, self._tracked, defaultdict[str, list[Tracked]](list)
-        for row in message.rows:
-            sequence, _, _, _, attempt, expires, channel = row
-            if sequence in known:  # handed on again while an earlier attempt is still here
-                self._forget(known[sequence])
-            tracked = known[sequence] = Tracked(sequence, app, channel, attempt, expires, row)
-            lines[channel].append(tracked)
-        for channel, several in lines.items():
-            self._lines.join(channel, several)
-        for session, part, rows in self._takers.apart(message, frame, lines):
+        for tracked in self._payloads.known(message.rows):  # handed on again while an earlier attempt is still here
+            self._forget(tracked)
+        channels = self._payloads.offer(message.app, message.rows)
+        for session, part, rows in self._takers.apart(message, frame, channels):
             self._down.give(session, part, rows)
 
     @receives(m.HostChanged)
@@ -133,26 +122,40 @@ class Supervisor(Actor):
         """A session has ended: it takes nothing more, and does no more background work."""
         self._takers.leave(message.session)
 
+    @receives(m.Handled)
+    def handled(self, message: m.Handled, frame: bytes) -> None:
+        """The app has handled some; handled late is handled all the same."""
+        if self._payloads.end_handled(message.sequences, message.attempts):
+            self._reports.add(frame)
+        else:
+            for sequence, attempt in zip(message.sequences, message.attempts, strict=True):
+                self._handled(sequence, attempt)
+
+    def _handled(self, sequence: int, attempt: int) -> None:
+        tracked = self._payloads.get(sequence)
+        if tracked is None:
+            self._reports.settled.append((sequence, "", Outcome.HANDLED, None, ""))
+            return
+        if attempt != tracked.attempt:  # a later attempt may be with the app
+            self._down.tell_all(m.AbortDelivery(sequence))
+        self._return(tracked, Outcome.HANDLED)
+
     @receives(m.Outcomes)
     def returned(self, message: m.Outcomes, _: bytes) -> None:
-        """The app is through with some; handled late is handled all the same."""
+        """The app is through with some that it has not handled."""
         for sequence, outcome, detail, attempt in message.rows:
-            tracked = self._tracked.get(sequence)
-            handled = outcome == _HANDLED
-            if tracked is None:
-                if handled:
-                    self._reports.settled.append((sequence, "", Outcome.HANDLED, None, ""))
-            elif handled or attempt == tracked.attempt:  # else of an attempt that nobody waits for
+            tracked = self._payloads.get(sequence)
+            if tracked is not None and attempt == tracked.attempt:  # else of an attempt that nobody waits for
                 if detail:
                     tracked.detail = detail
-                if not handled and outcome == Outcome.HANDLER_FAILED and tracked.reason is None:
+                if outcome == Outcome.HANDLER_FAILED and tracked.reason is None:
                     tracked.reason = DropReason.HANDLER_FAILED
-                activatable = not handled and self._apps[tracked.app].activatable  # what was handled goes nowhere else
-                if handled and attempt != tracked.attempt:  # a later attempt may be with the app
-                    self._down.tell_all(m.AbortDelivery(sequence))
-                event = returned(tracked.phase, outcome, activatable=activatable)
-                if event is not None:
-                    self._step(tracked, event)
+                self._return(tracked, outcome)
+
+    def _return(self, tracked: Tracked, outcome: Outcome) -> None:
+        event = returned(tracked.phase, outcome, activatable=self._apps[tracked.app].activatable)
+        if event is not None:
+            self._step(tracked, event)
 
     @receives(m.ActivatorChanged)
     def activator_changed(self, message: m.ActivatorChanged, _: bytes) -> None:
@@ -190,10 +193,7 @@ class Supervisor(Actor):
     @receives(m.Fence)
     def fence(self, message: m.Fence, _: bytes) -> None:
         """The router begins anew with what it hands on."""
-        for tracked in self._tracked.values():
-            tracked.deadline = 0.0
-        self._tracked.clear()
-        self._lines.clear()
+        self._payloads.clear()
         for background in self._apps.values():
             background.running = None
             background.queue.clear()
@@ -208,7 +208,7 @@ class Supervisor(Actor):
                 self._miss(each)
         self._reports.send(self._router)
         now = self._clock.monotonic()
-        for tracked in self._lines.new_firsts():
+        for tracked in self._payloads.new_firsts():
             self._budgets.start(tracked, now)
         moments = (self._budgets.next(), self._graces.next())
         self._alarm.set(min((moment for moment in moments if moment is not None), default=None))
@@ -216,8 +216,8 @@ class Supervisor(Actor):
     def _miss(self, missed: Missed) -> None:
         """Nobody was there to take payloads: nothing more goes there, and they go where they may."""
         for row in missed.rows:
-            tracked = self._tracked.get(row[0])
-            if tracked is not None and tracked.row is row:  # not a later attempt
+            tracked = self._payloads.get(row[0]) if self._payloads.is_current(row) else None
+            if tracked is not None:
                 self._takers.detach(tracked.channel, missed.session)
                 self._takers.stop_work(tracked.app, missed.session)
                 event = unreachable(tracked.phase, activatable=self._apps[tracked.app].activatable)
@@ -248,19 +248,18 @@ class Supervisor(Actor):
         """Take a payload out without a word: another attempt takes its place."""
         tracked.phase, tracked.deadline = Phase.RETURNED, 0.0
         self._leave(tracked)
+        self._payloads.end(tracked)
 
     def _leave(self, tracked: Tracked) -> None:
         """Take a payload out of where it stands: in the queue of its app's background work, at work there, or in line."""
-        background = self._apps.get(tracked.app)
-        if background is None:
-            self._lines.leave(tracked)
-        elif tracked.parked:
+        background = self._apps[tracked.app]
+        if tracked.parked:
             background.queue.remove(tracked)
             tracked.parked = False
         elif background.running is tracked:
             background.running = None
         else:
-            self._lines.leave(tracked)
+            self._payloads.leave_line(tracked)
 
     def _park(self, tracked: Tracked) -> None:
         self._leave(tracked)
@@ -288,12 +287,10 @@ class Supervisor(Actor):
     def _settle(self, tracked: Tracked) -> None:
         """Report the end of a payload, and let the next begin."""
         self._leave(tracked)
-        sequence = tracked.sequence
-        del self._tracked[sequence]
+        self._payloads.end(tracked)
         outcome = OUTCOMES[tracked.phase]
         reason, detail = None, ""
-        if outcome is _DROPPED:
+        if outcome is Outcome.DROPPED:
             reason, detail = self._apps[tracked.app].drop_reason(tracked), tracked.detail
-        self._reports.settled.append((sequence, tracked.channel, outcome, reason, detail))
-        if tracked.app in self._apps:
-            self._next_turn(tracked.app)
+        self._reports.settled.append((tracked.sequence, tracked.channel, outcome, reason, detail))
+        self._next_turn(tracked.app)

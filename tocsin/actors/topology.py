@@ -66,6 +66,7 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.AttachSink: ("supervisor",),
     m.DetachSink: ("supervisor",),
     m.LeaveSession: ("supervisor", "activator_registry"),
+    m.Handled: ("supervisor",),
     m.Outcomes: ("supervisor",),
     m.HostChanged: ("payload_router",),
     m.AppSettingsChanged: ("payload_router",),

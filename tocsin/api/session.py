@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Protocol
 
 import anyio
@@ -18,6 +19,7 @@ from tocsin.api.receiver import PushHandler, Receiver, Report
 from tocsin.api.workers import Workers
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
+from tocsin.protocol.batches import by_channel
 from tocsin.protocol.codec import decode_own
 from tocsin.protocol.values import MAX_OUTCOMES, Outcome
 from tocsin.tasks import task_group
@@ -160,8 +162,12 @@ class Session:
         """Tell the platform of all outcomes so far."""
         outcomes, self._outcomes = self._outcomes, []
         for start in range(0, len(outcomes), MAX_OUTCOMES):
-            rows = tuple(outcomes[start : start + MAX_OUTCOMES])
-            self.port.answer(m.Outcomes(rows))  # type: ignore[arg-type]  # plain rows
+            for outcome, rows in groupby(outcomes[start : start + MAX_OUTCOMES], itemgetter(1)):
+                if outcome is Outcome.HANDLED:
+                    sequences, _, _, attempts = zip(*rows, strict=True)
+                    self.port.answer(m.Handled(sequences, attempts))
+                else:
+                    self.port.answer(m.Outcomes(tuple(rows)))  # type: ignore[arg-type]  # plain rows
 
     async def _run(self) -> None:
         """Take what comes, until the mailbox is closed."""
@@ -202,10 +208,7 @@ class Session:
         return [*self._receivers.values(), *([background] if background else [])]
 
     def _deliver(self, message: m.Deliveries) -> None:
-        by_channel: defaultdict[str, list[m.Delivery]] = defaultdict(list)
-        for row in message.rows:
-            by_channel[row[-1]].append(row)
-        for channel, rows in by_channel.items():
+        for channel, rows in by_channel(message.rows).items():
             self._offer(self._receivers.get(channel), rows)
 
     def _activate(self, message: m.Activation) -> None:

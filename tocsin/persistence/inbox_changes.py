@@ -12,7 +12,8 @@ from itertools import chain
 from typing import Any
 
 from tocsin.persistence.connection import Statement
-from tocsin.persistence.store import REMEMBERED, Changes, StoredPayload
+from tocsin.persistence.store import REMEMBERED, Changes
+from tocsin.protocol.batches import PayloadRow
 
 MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
 """How a payload in the inbox stands."""
@@ -71,7 +72,7 @@ def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def _accept(payloads: Sequence[StoredPayload]) -> Iterator[Statement]:
+def _accept(payloads: Sequence[PayloadRow]) -> Iterator[Statement]:
     start = 0
     for size in _SIZES:
         rows: list[tuple[Any, ...]] = []
@@ -81,6 +82,6 @@ def _accept(payloads: Sequence[StoredPayload]) -> Iterator[Statement]:
         if rows:
             yield _ACCEPT[size], rows
     # A service that did not see the acknowledgement sends again: it must be recognised, also when it has long ended.
-    newest = max(payload.sequence for payload in payloads)
-    yield _REMEMBER, [(newest, json.dumps([(payload.sequence, payload.id) for payload in payloads]))]
+    newest = max(payload[0] for payload in payloads)
+    yield _REMEMBER, [(newest, json.dumps([payload[:2] for payload in payloads]))]
     yield _FORGET, [(newest - REMEMBERED,)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import islice
@@ -21,6 +21,7 @@ from tocsin.persistence.store import (
     StoredPayload,
     StoredRequest,
 )
+from tocsin.protocol.batches import PayloadRow, by_channel
 from tocsin.protocol.errors import StateUnavailable
 
 _PARKED, _HELD = 2, 3
@@ -36,7 +37,7 @@ class MemoryStore:
     _activators: dict[tuple[str, int], StoredActivator] = Factory(dict)
     _requests: dict[tuple[str, str], StoredRequest] = Factory(dict)
     _ids: dict[int, str] = Factory(dict)
-    _open: dict[int, StoredPayload] = Factory(dict)
+    _open: dict[int, PayloadRow] = Factory(dict)
     _back: dict[int, int] = Factory(dict)
     """How open payloads stand that may not be taken: parked or held."""
     _numbers: defaultdict[str, list[int]] = Factory(lambda: defaultdict(list))
@@ -78,7 +79,7 @@ class MemoryStore:
         return Inbox(
             max((0, *self._ids, *self._dead)),
             newest,
-            tuple(dict.fromkeys(each.channel for each in self._open.values())),
+            tuple(dict.fromkeys(payload[6] for payload in self._open.values())),
         )
 
     async def requests(self) -> list[StoredRequest]:
@@ -117,19 +118,16 @@ class MemoryStore:
         :raises StateUnavailable: a sequence number was accepted before.
         """
         await checkpoint()
-        numbers = {payload.sequence for payload in changes.accepted}
-        if len(numbers) < len(changes.accepted) or not self._ids.keys().isdisjoint(numbers):
+        accepted = {payload[0]: payload for payload in changes.accepted}
+        if len(accepted) < len(changes.accepted) or not self._ids.keys().isdisjoint(accepted):
             raise StateUnavailable("the store in memory cannot be used: a sequence number was accepted before")
-        ids, payloads, places = self._ids, self._open, self._numbers
-        for payload in changes.accepted:
-            sequence, id_, _, _, _, _, channel = payload
-            ids[sequence] = id_
-            payloads[sequence] = payload
-            place = places[channel]
-            if not place or sequence > place[-1]:
-                place.append(sequence)
-            else:  # they come in order, but nobody has promised it
-                insort(place, sequence)
+        self._ids.update([payload[:2] for payload in changes.accepted])
+        self._open |= accepted
+        for channel, payloads in by_channel(changes.accepted).items():
+            numbers, last = self._numbers[channel], max(self._numbers[channel][-1:], default=0)
+            numbers += sorted(payload[0] for payload in payloads)
+            if payloads[0][0] < last:  # they come in order, but nobody has promised it
+                numbers.sort()
         for sequences, standing in ((changes.held, _HELD), (changes.parked, _PARKED)):
             self._back |= {sequence: standing for sequence in sequences if sequence in self._open}
         for sequence in changes.released:
@@ -173,14 +171,15 @@ class MemoryStore:
         numbers = self._numbers.get(channel, [])
         behind = islice(numbers, bisect_right(numbers, after), None)
         found = islice((number for number in behind if number in self._open and number not in self._back), limit)
-        taken = [payload._replace(attempt=payload.attempt + 1) for payload in map(self._open.__getitem__, found)]
+        payloads = [StoredPayload._make(self._open[number]) for number in found]
+        taken = [payload._replace(attempt=payload.attempt + 1) for payload in payloads]
         self._open |= {payload.sequence: payload for payload in taken}
         return taken
 
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""
         await checkpoint()
-        return [number for number, payload in self._open.items() if payload.channel == channel]
+        return [number for number, payload in self._open.items() if payload[6] == channel]
 
     def _end(self, sequences: Sequence[int]) -> None:
         """Take payloads out; their ids are remembered for a while."""
@@ -196,6 +195,6 @@ class MemoryStore:
                 self._numbers[channel] = [number for number in numbers if number in self._open]
 
 
-def _letter(payload: StoredPayload, dead: DeadPayload) -> DeadLetter:
+def _letter(payload: PayloadRow, dead: DeadPayload) -> DeadLetter:
     number, id_, type_, body, attempt, _, channel = payload
     return DeadLetter(number, "", channel, id_, str(type_), body, attempt, str(dead.reason), dead.detail, dead.at)

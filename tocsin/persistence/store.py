@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from attrs import frozen
 
+from tocsin.protocol.batches import PayloadRow
 from tocsin.protocol.values import DropReason, NotificationType
 
 REMEMBERED = 4096
@@ -27,7 +28,7 @@ class StoredChannel:
 class StoredPayload(NamedTuple):
     """A payload in the inbox; ``attempt`` counts how often it was handed on, this time included."""
 
-    # In the order of a Delivery, so that the router makes one row for both.
+    # In the order of a Delivery: a row is made once, for the store and for the way down.
     sequence: int
     id: str
     type: NotificationType
@@ -65,7 +66,7 @@ class StoredActivator:
 class Changes:
     """What one commit does to the inbox, in this order."""
 
-    accepted: Sequence[StoredPayload] = ()
+    accepted: Sequence[PayloadRow] = ()
     held: Sequence[int] = ()
     """Payloads that a gate holds back: they are open, but not to be taken until they are released."""
     parked: Sequence[int] = ()

@@ -7,8 +7,8 @@ frame may pass it on without decoding it. What comes from outside is checked fie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 from attrs import evolve
 from msgpack import Packer, Unpacker, unpackb
@@ -16,7 +16,7 @@ from msgpack.exceptions import ExtraData, UnpackException
 
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import Arrivals, Message, Payload
-from tocsin.protocol.shapes import ARRIVAL, SHAPES, Shape
+from tocsin.protocol.shapes import PAYLOADS, SHAPES, Shape
 
 MAX_FRAME = 64 * 1024
 """Bytes of one frame at most: the largest payload with room for what surrounds it."""
@@ -70,7 +70,7 @@ def decode_own(frame: bytes) -> Message:
     """
     values = _unpack(frame)
     shape = _shape_of(values)
-    return shape.cls(*values[1:]) if shape.batch else _build(shape, values)
+    return shape.cls(*values[1:]) if shape.has_rows or shape.is_columns else _build(shape, values)
 
 
 def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
@@ -78,37 +78,52 @@ def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
 
     :raises FrameError: one of them is no message, or it does not end with the end of one.
     """
+    columns = _only_payloads(chunk)
+    if columns is not None:
+        return [_arrivals(columns)]
     found: list[tuple[Message, bytes]] = []
-    arrivals: list[Any] = []
+    payloads: list[Any] = []
     for start, end, values in _frames(chunk):
-        if type(values) is tuple and values and values[0] == Payload.TAG and type(values[0]) is int:
-            arrivals.append(values[1:])
-        else:
-            _gather(arrivals, found)
-            found.append((_build(_shape_of(values), values), chunk[start:end]))
-    _gather(arrivals, found)
+        message = _build(_shape_of(values), values)
+        if isinstance(message, Payload):
+            payloads.append(values)
+            continue
+        if payloads:
+            found.append(_arrivals(zip(*payloads, strict=True)))
+            payloads = []
+        found.append((message, chunk[start:end]))
+    if payloads:
+        found.append(_arrivals(zip(*payloads, strict=True)))
     return found
 
 
-def _gather(arrivals: list[Any], found: list[tuple[Message, bytes]]) -> None:
-    """Make one message of the payloads so far."""
-    if not arrivals:
-        return
+def _only_payloads(chunk: bytes) -> tuple[tuple[Any, ...], ...] | None:
+    """Return the columns of a chunk that holds payloads and nothing else, as most do; None where it needs a closer look."""
+    if len(chunk) > MAX_FRAME:  # one frame in it may be too long
+        return None
+    unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
+    unpacker.feed(chunk)
     try:
-        ARRIVAL.check(arrivals)
-    except (TypeError, ValueError) as wrong:
-        raise FrameError(f"a field of Payload is of the wrong kind: {wrong}") from None
-    batch = Arrivals(tuple(arrivals))
-    found.append((batch, encode(batch)))
-    arrivals.clear()
+        rows = list(unpacker)
+    except _BROKEN:
+        return None
+    columns = PAYLOADS.columns_of(rows) if unpacker.tell() == len(chunk) else None
+    return columns if columns is not None and set(columns[0]) == {Payload.TAG} else None
+
+
+def _arrivals(columns: Iterable[tuple[Any, ...]]) -> tuple[Message, bytes]:
+    """Make one message of payloads that came one after the other; the first column is their tags."""
+    _, *rest = columns
+    batch = Arrivals(*rest)
+    return batch, encode(batch)
 
 
 def rows_apart(message: Message) -> list[Message]:
     """Take a batch apart into batches of one row; anything else is returned as it is."""
-    if not SHAPES[message.TAG].batch:
-        return [message]
-    batch: Any = message
-    return [evolve(batch, rows=(row,)) for row in batch.rows]
+    shape, batch = SHAPES[message.TAG], cast(Any, message)
+    if shape.is_columns:
+        return [shape.cls(*((value,) for value in row)) for row in zip(*shape.pick(message), strict=True)]
+    return [evolve(batch, rows=(row,)) for row in batch.rows] if shape.has_rows else [message]
 
 
 def _unpack(frame: bytes) -> Any:
@@ -145,9 +160,12 @@ def _build(shape: Shape, values: tuple[Any, ...]) -> Message:
     if len(values) != len(shape.hooks) + 1:
         raise FrameError(f"{shape.cls.__name__} has {len(shape.hooks)} fields, got {len(values) - 1}")
     try:
-        return shape.cls(*[hook(value, kind) for (hook, kind), value in zip(shape.hooks, values[1:], strict=True)])
+        found = [hook(value, kind) for (hook, kind), value in zip(shape.hooks, values[1:], strict=True)]
     except Exception as wrong:  # noqa: BLE001  # cattrs raises whatever a hook met: ValueError, KeyError, ...
         raise FrameError(f"a field of {shape.cls.__name__} is of the wrong kind: {wrong}") from None
+    if shape.is_columns and len(set(map(len, found))) > 1:
+        raise FrameError(f"the columns of {shape.cls.__name__} are not of the same length")
+    return shape.cls(*found)
 
 
 def split(chunk: bytes) -> list[bytes]:

@@ -83,7 +83,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
 _CAUGHT_UP, _BEHIND, _EMPTIED = Phase.CAUGHT_UP, Phase.BEHIND, Event.EMPTIED
 
 
-@define
+@define(eq=False)
 class Lane:
     """One channel's place between inbox and handler; ``cursor`` is the last sequence number that was handed on."""
 
@@ -117,13 +117,13 @@ class Lane:
         self._step(Event.CAME_BACK)
         self._look_whether_empty()
 
-    def accept(self, sequence: int) -> bool:
-        """Let a payload go on from memory, if the lane is caught up and has room; else tell that it does not."""
-        if self.phase is _CAUGHT_UP and self.in_flight < WINDOW:
-            self.cursor = sequence
-            self.in_flight += 1
-            return True
-        return False
+    def accept(self, sequences: Sequence[int]) -> int:
+        """Let payloads go on from memory, the first of them, and return how many: if it is caught up, as far as it has room."""
+        accepted = min(len(sequences), WINDOW - self.in_flight) if self.phase is _CAUGHT_UP else 0
+        if accepted:
+            self.cursor = sequences[accepted - 1]
+            self.in_flight += accepted
+        return accepted
 
     def fall_behind(self) -> None:
         """Note a payload that was stored and did not go on from memory."""
@@ -136,13 +136,13 @@ class Lane:
     def fetched(self, sequences: Sequence[int], wanted: int) -> None:
         """Note a page from the store; one that is shorter than wanted was the last."""
         self._step(Event.EXHAUSTED if len(sequences) < wanted else Event.FETCHED)
-        for sequence in sequences:
-            self.cursor = sequence
-            self.in_flight += 1
+        if sequences:
+            self.cursor = sequences[-1]
+            self.in_flight += len(sequences)
 
-    def settle(self, *, came_back: bool) -> None:
-        """Note that a payload is no longer on its way; one that came back will be handed on again."""
-        self.in_flight -= 1
+    def settle(self, count: int = 1, *, came_back: bool) -> None:
+        """Note that payloads are no longer on their way; those that came back will be handed on again."""
+        self.in_flight -= count
         if came_back:
             self._step(Event.CAME_BACK)
         if self.in_flight == 0:

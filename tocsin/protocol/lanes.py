@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from attrs import Factory, define
 
@@ -108,19 +109,20 @@ class Lanes:
 
     # What is on its way
 
-    def admit(self, channel: str, sequence: int) -> bool:
-        """Let a payload into its lane, and tell whether it goes on at once, from memory."""
+    def admit(self, channel: str, sequences: Sequence[int]) -> int:
+        """Let payloads into their lane, and return how many of them, the first, go on at once, from memory."""
         lane = self._lanes.get(channel)
         if lane is None:
             self._stored.add(channel)
-            return False
-        if len(self._in_flight) < MAX_IN_FLIGHT and lane.accept(sequence):
-            self._in_flight[sequence] = lane
-            return True
-        self._stored.add(channel)
-        lane.fall_behind()
-        self._feed(lane)
-        return False
+            return 0
+        room = max(0, MAX_IN_FLIGHT - len(self._in_flight))
+        on_their_way = sequences[: lane.accept(sequences[:room])]
+        self._in_flight.update(dict.fromkeys(on_their_way, lane))
+        if len(on_their_way) < len(sequences):
+            self._stored.add(channel)
+            lane.fall_behind()
+            self._feed(lane)
+        return len(on_their_way)
 
     def settle(self, sequence: int, *, came_back: bool) -> bool:
         """Note that a payload is no longer on its way, and tell whether it was."""
@@ -133,6 +135,14 @@ class Lanes:
         if lane.is_behind:
             self._feed(lane)
         return True
+
+    def settle_handled(self, sequences: Iterable[int]) -> None:
+        """Note that payloads are no longer on their way, because they were handled; any of them may have been no more."""
+        for lane, count in Counter(map(self._in_flight.pop, sequences, repeat(None))).items():
+            if lane is not None:
+                lane.settle(count, came_back=False)
+                if lane.is_behind:
+                    self._feed(lane)
 
     def all_came_back(self) -> list[str]:
         """Whatever was on its way is lost, and will be handed on again; return the channels of it that are gone."""

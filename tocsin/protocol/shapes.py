@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, IntEnum, StrEnum
 from functools import partial
 from math import isfinite
-from types import NoneType, UnionType
+from types import NoneType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from attrs import AttrsInstance, fields, frozen
 from cattrs import Converter
 
-from tocsin.protocol.messages import MESSAGES, Arrival, Message
+from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload
 
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
@@ -76,7 +76,7 @@ def _tuple_of(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
 
 @frozen
 class Rows:
-    """How the rows of a batch are checked: column by column, since all of a column at once costs next to nothing."""
+    """How rows are checked: column by column, since all of a column at once costs next to nothing."""
 
     name: str
     hooks: tuple[tuple[Callable[[Any, Any], Any], Any], ...]
@@ -84,15 +84,20 @@ class Rows:
     more: tuple[tuple[int, Callable[[Iterable[Any]], bool]], ...]
     """What the types do not say, by the number of the column."""
 
-    def check(self, rows: Sequence[Any]) -> None:
-        """Raise TypeError or ValueError where a row is not what it should be; what is right stays as it came."""
+    def columns_of(self, rows: Sequence[Any]) -> tuple[tuple[Any, ...], ...] | None:
+        """Return the columns of these rows; None where one of them is not what it should be."""
         if set(map(type, rows)) == {tuple} and set(map(len, rows)) == {len(self.hooks)}:
             columns = tuple(zip(*rows, strict=True))
             kinds = (set(map(type, column)) for column in columns)
             if all(map(frozenset.issuperset, self.types, kinds)) and all(right(columns[n]) for n, right in self.more):
-                return
-        for row in rows:
-            self._check_one(row)
+                return columns
+        return None
+
+    def check(self, rows: Sequence[Any]) -> None:
+        """Raise TypeError or ValueError where a row is not what it should be; what is right stays as it came."""
+        if rows and self.columns_of(rows) is None:
+            for row in rows:
+                self._check_one(row)
 
     def _check_one(self, row: Any) -> None:
         """Find out what is wrong with a row, if there is."""
@@ -121,7 +126,7 @@ def _rows(converter: Converter, name: str, hints: dict[str, Any]) -> Rows:
 
 
 def _are_finite(values: Iterable[float | None]) -> bool:
-    return all(isfinite(value) for value in values if value is not None)
+    return all(isfinite(value) for value in set(values) if value is not None)
 
 
 def _is_rows(kind: Any) -> bool:
@@ -136,8 +141,7 @@ def _rows_hook(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     def check(value: Any, _: Any) -> Any:
         if type(value) is not tuple:
             raise TypeError(f"array expected, got {type(value).__name__}")
-        if value:
-            rows.check(value)
+        rows.check(value)
         return value
 
     return check
@@ -151,16 +155,23 @@ class Shape:
     tag: int
     pick: Callable[[Any], tuple[Any, ...]]
     hooks: tuple[tuple[Callable[[Any, Any], Any], Any], ...]
-    batch: bool
+    has_rows: bool
     """Whether its last field is rows."""
+    is_columns: bool
+    """Whether all of its fields are columns."""
 
 
 def _shape(converter: Converter, tag: int, cls: type[Message]) -> Shape:
+    kinds = _fields(cls)
+    names = tuple(kinds)
+    hooks = tuple((converter.get_structure_hook(kind), kind) for kind in kinds.values())
+    return Shape(cls, tag, _picker(names), hooks, names[-1:] == ("rows",), issubclass(cls, Columns))
+
+
+def _fields(cls: type[Message]) -> dict[str, Any]:
+    """Return the types of a message's fields, in the order of its frame."""
     hints = get_type_hints(cls)
-    names = tuple(field.name for field in fields(cast(type[AttrsInstance], cls)))
-    kinds: list[type | UnionType] = [hints[name] for name in names]
-    hooks = tuple((converter.get_structure_hook(kind), kind) for kind in kinds)
-    return Shape(cls, tag, _picker(names), hooks, batch=names[-1:] == ("rows",))
+    return {field.name: hints[field.name] for field in fields(cast(type[AttrsInstance], cls))}
 
 
 def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -173,8 +184,8 @@ def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 _CONVERTER = _converter()
 
-ARRIVAL = _rows(_CONVERTER, "Arrival", get_type_hints(Arrival))
-"""How a payload is checked that comes in by itself and becomes a row."""
+PAYLOADS = _rows(_CONVERTER, "Payload", {"tag": int, **_fields(Payload)})
+"""How frames of payloads are checked, all of a chunk at once; the first column is the tag."""
 
 SHAPES = {tag: _shape(_CONVERTER, tag, cls) for tag, cls in MESSAGES.items()}
 """The shape of every message, by its tag."""

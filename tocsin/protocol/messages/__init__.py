@@ -1,6 +1,7 @@
 """Every message that crosses a mailbox, a socket or the device connection.
 
-A message is frozen, and encoded as one msgpack array ``[tag, field, ...]``; the rows of a batch are arrays of fields. Tags are never reused. The modules go by who
+A message is frozen, and encoded as one msgpack array ``[tag, field, ...]``; the rows of a batch are arrays of
+fields, and its columns arrays of values. Tags are never reused. The modules go by who
 speaks of what; ``tocsin/actors/topology.py`` says which actor takes each.
 
 Times are seconds since the epoch, durations are seconds, ``request`` numbers a question so that its answer finds back.
@@ -17,7 +18,7 @@ from tocsin.protocol.messages.activators import (
     SinkOpened,
     UnregisterActivators,
 )
-from tocsin.protocol.messages.base import MESSAGES, Message
+from tocsin.protocol.messages.base import MESSAGES, Columns, Message
 from tocsin.protocol.messages.channels import (
     CancelCreateChannel,
     ChannelLost,
@@ -43,6 +44,7 @@ from tocsin.protocol.messages.deliveries import (
     CancelDelivery,
     Deliveries,
     Delivery,
+    Handled,
     Outcomes,
     Parked,
     Returned,
@@ -51,7 +53,6 @@ from tocsin.protocol.messages.deliveries import (
 )
 from tocsin.protocol.messages.device import (
     Acknowledge,
-    Arrival,
     Arrivals,
     ChannelGranted,
     ChannelRefused,
@@ -79,7 +80,6 @@ __all__ = [
     "AlarmRang",
     "AppReady",
     "AppSettingsChanged",
-    "Arrival",
     "Arrivals",
     "AttachSink",
     "CancelCreateChannel",
@@ -93,6 +93,7 @@ __all__ = [
     "ChannelsHeld",
     "ChannelsRevoked",
     "CloseChannel",
+    "Columns",
     "ConnectionDown",
     "ConnectionUp",
     "CreateChannel",
@@ -105,6 +106,7 @@ __all__ = [
     "Failed",
     "Fence",
     "ForgetRetry",
+    "Handled",
     "Hello",
     "HostChanged",
     "LeaveSession",

@@ -18,6 +18,12 @@ class Message:
     TAG: ClassVar[int]
 
 
+class Columns(Message):
+    """A batch in columns: each field is a tuple with one value for each of its members, in the same order."""
+
+    __slots__ = ()
+
+
 def tagged(tag: int) -> Callable[[M], M]:
     """Give a message class its tag."""
 

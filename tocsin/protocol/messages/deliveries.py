@@ -10,7 +10,7 @@ from typing import NamedTuple
 from attrs import frozen
 
 from tocsin.protocol.activation import CancellationReason
-from tocsin.protocol.messages.base import Message, tagged
+from tocsin.protocol.messages.base import Columns, Message, tagged
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 
@@ -54,10 +54,19 @@ class Deliveries(Message):
     rows: tuple[Delivery, ...]
 
 
+@tagged(58)
+@frozen
+class Handled(Columns):
+    """Deliveries that were handled, as most are: the app's frame goes on unchanged to supervisor and router."""
+
+    sequences: tuple[int, ...]
+    attempts: tuple[int, ...]
+
+
 @tagged(75)
 @frozen
 class Outcomes(Message):
-    """What an app has done with its deliveries."""
+    """What else an app has done with its deliveries."""
 
     rows: tuple[Returned, ...]
 
@@ -65,7 +74,7 @@ class Outcomes(Message):
 @tagged(76)
 @frozen
 class Settlements(Message):
-    """What has become of deliveries."""
+    """What else has become of deliveries."""
 
     rows: tuple[Settled, ...]
 

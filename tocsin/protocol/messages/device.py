@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from attrs import frozen
 
-from tocsin.protocol.messages.base import Message, tagged
+from tocsin.protocol.messages.base import Columns, Message, tagged
 from tocsin.protocol.values import NotificationType
 
 
@@ -95,23 +93,17 @@ class Payload(Message):
     priority: int
 
 
-class Arrival(NamedTuple):
-    """A :class:`Payload` that has come in, as a row of :class:`Arrivals`."""
-
-    id: str
-    channel: str
-    type: NotificationType
-    body: bytes
-    expires: float | None
-    priority: int
-
-
-@tagged(25)
+@tagged(27)
 @frozen
-class Arrivals(Message):
+class Arrivals(Columns):
     """Payloads that came one after the other, checked at the door: what the router takes."""
 
-    rows: tuple[Arrival, ...]
+    ids: tuple[str, ...]
+    channels: tuple[str, ...]
+    types: tuple[NotificationType, ...]
+    bodies: tuple[bytes, ...]
+    expires: tuple[float | None, ...]
+    priorities: tuple[int, ...]
 
 
 @tagged(9)

@@ -1,0 +1,89 @@
+"""The payload router's way in: which payloads are new, which pass the gates, and which go on at once."""
+
+from __future__ import annotations
+
+from itertools import compress, repeat
+
+from attrs import astuple
+
+from tocsin.actors.clock import Clock
+from tocsin.actors.ledger import Ledger
+from tocsin.persistence.store import REMEMBERED, Inbox
+from tocsin.protocol.batches import PayloadRow, RecentIds, by_channel
+from tocsin.protocol.conditions import Gate
+from tocsin.protocol.lanes import Lanes
+from tocsin.protocol.messages import Arrivals
+from tocsin.protocol.values import DropReason
+
+
+class Intake:
+    """Gives payloads their sequence numbers, and notes in the ledger what becomes of each."""
+
+    def __init__(self, clock: Clock, lanes: Lanes, ledger: Ledger, inbox: Inbox) -> None:
+        self._clock = clock
+        self._lanes = lanes
+        self._ledger = ledger
+        self._sequence = inbox.last_sequence
+        self._recent = RecentIds(REMEMBERED, inbox.recent_ids)
+
+    def take(self, arrivals: Arrivals) -> list[tuple[str, list[PayloadRow]]]:
+        """Take payloads in, and return those that go on at once, with their app; one that has come before is left out."""
+        rows, priorities = self._number(arrivals)
+        passed, staying = rows, set[int]()
+        if not self._lanes.gates.wide_open or arrivals.expires.count(None) < len(arrivals.expires):
+            passed = [row for row, priority in zip(rows, priorities, strict=True) if self._passes(row, priority)]
+            staying = {row[0] for row in rows}.difference(row[0] for row in passed)
+        going: list[tuple[str, list[PayloadRow]]] = []
+        for channel, several in by_channel(passed).items():
+            sequences = [row[0] for row in several]
+            app = self._lanes.channels.get(channel)
+            admitted = self._lanes.admit(channel, sequences) if app is not None else self._bury(sequences)
+            if app is not None:
+                going.append((app, several[:admitted]))
+            staying.update(sequences[admitted:])
+        self._ledger.accepted += [_unsent(row) if row[0] in staying else row for row in rows] if staying else rows
+        return going
+
+    def expired(self, expires: float | None) -> bool:
+        """Tell whether it is too late for a payload."""
+        return expires is not None and expires <= self._clock.wall()
+
+    def _number(self, arrivals: Arrivals) -> tuple[list[PayloadRow], tuple[int, ...]]:
+        """Make rows of those that are new, as if all of them went on for the first time; return their priorities too."""
+        new = self._recent.add(arrivals.ids)
+        if new is not None:
+            arrivals = Arrivals(*(tuple(compress(column, new)) for column in astuple(arrivals, recurse=False)))
+        a = arrivals
+        numbers = range(self._sequence + 1, self._sequence + 1 + len(a.ids))
+        self._sequence += len(a.ids)
+        attempts = repeat(1, len(a.ids))
+        rows = zip(numbers, a.ids, a.types, a.bodies, attempts, a.expires, a.channels, strict=True)
+        return list(rows), a.priorities
+
+    def _passes(self, row: PayloadRow, priority: int) -> bool:
+        """Send a payload through the gates: it passes, or it dies, or it waits for another state of the machine."""
+        sequence, _, _, _, _, expires, channel = row
+        app = self._lanes.channels.get(channel)
+        if app is None:
+            return True  # that there is no such channel is said first
+        gate, reason = self._lanes.gates.judge(app, priority)
+        if self.expired(expires):
+            gate, reason = Gate.DROP, DropReason.EXPIRED
+        if reason is not None:
+            self._ledger.bury(sequence, reason, "")
+        elif gate is Gate.HOLD:
+            self._lanes.set_aside(channel)
+            if not self._lanes.gates.holds(app):
+                self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
+        return gate is Gate.PASS
+
+    def _bury(self, sequences: list[int]) -> int:
+        for sequence in sequences:
+            self._ledger.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+        return 0
+
+
+def _unsent(row: PayloadRow) -> PayloadRow:
+    """Return a payload that was not handed on yet."""
+    sequence, id_, type_, body, _, expires, channel = row
+    return sequence, id_, type_, body, 0, expires, channel

@@ -1,0 +1,100 @@
+"""The payloads that are with apps: most are handled in the order in which they came, and nothing else happens to them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from attrs import Factory, define
+
+from tocsin.protocol import delivery
+from tocsin.protocol.batches import PayloadRow, by_channel
+from tocsin.protocol.delivery import Event, Phase, Tracked
+from tocsin.protocol.lines import Lines
+from tocsin.protocol.machine import step
+
+
+@define
+class Outstanding:
+    """All payloads by their sequence numbers; a payload's state is kept from when more is to be said than that it was offered."""
+
+    _rows: dict[int, PayloadRow] = Factory(dict)
+    _tracked: dict[int, Tracked] = Factory(dict)
+    _lines: Lines = Factory(Lines)
+
+    def offer(self, app: str, rows: Sequence[PayloadRow]) -> list[str]:
+        """Let new payloads of an app stand in line for its handlers, and return their channels."""
+        self._rows.update([(row[0], row) for row in rows])
+        channels = by_channel(rows)
+        for channel, several in channels.items():
+            self._lines.join(app, channel, [row[0] for row in several])
+        return list(channels)
+
+    def known(self, rows: Sequence[PayloadRow]) -> list[Tracked]:
+        """Return those that are here already, of which these are later attempts."""
+        return [self._track(sequence) for sequence in sorted(self._rows.keys() & {row[0] for row in rows})]
+
+    def get(self, sequence: int) -> Tracked | None:
+        """Return the state of a payload; None where it is not here."""
+        return self._track(sequence) if sequence in self._rows else None
+
+    def is_current(self, row: PayloadRow) -> bool:
+        """Tell whether a payload is here as it was offered then, and not in a later attempt."""
+        return self._rows.get(row[0]) is row
+
+    def new_firsts(self) -> Iterator[Tracked]:
+        """Return those that have become the first of their line since the last time, and whose budget begins."""
+        for sequence in self._lines.new_firsts():
+            tracked = self._track(sequence)
+            if tracked.phase is Phase.OFFERED:
+                yield tracked
+
+    def leave_line(self, tracked: Tracked) -> None:
+        """Take a payload out of its line, if it stands there."""
+        self._lines.leave(tracked.channel, [tracked.sequence])
+
+    def end(self, tracked: Tracked) -> None:
+        """Forget a payload that has come to its end and has left its line."""
+        del self._rows[tracked.sequence], self._tracked[tracked.sequence]
+
+    def end_handled(self, sequences: Sequence[int], attempts: Sequence[int]) -> bool:
+        """Bring payloads that were handled to their end, all with one step; tell whether that was possible.
+
+        It is not, and nothing has changed, where one of them is not here, was handled in an earlier attempt, or is no
+        longer only offered.
+        """
+        numbers = set(sequences)
+        if len(numbers) < len(sequences) or not self._rows.keys() >= numbers:
+            return False
+        rows = [self._rows[sequence] for sequence in sequences]
+        tracked = [self._tracked[sequence] for sequence in self._tracked.keys() & numbers]
+        if [row[4] for row in rows] != list(attempts) or any(each.phase is not Phase.OFFERED for each in tracked):
+            return False
+        phase, _ = step(delivery.TABLE, Phase.OFFERED, Event.HANDLED)
+        for each in tracked:
+            each.phase, each.deadline = phase, 0.0
+            del self._tracked[each.sequence]
+        deque(map(self._rows.pop, sequences), maxlen=0)
+        for channel, several in by_channel(rows).items():
+            self._lines.leave(channel, [row[0] for row in several])
+        return True
+
+    def clear(self) -> None:
+        """Forget all of them, and their deadlines."""
+        for tracked in self._tracked.values():
+            tracked.deadline = 0.0
+        self._rows.clear()
+        self._tracked.clear()
+        self._lines.clear()
+
+    def _track(self, sequence: int) -> Tracked:
+        tracked = self._tracked.get(sequence)
+        if tracked is None:
+            row = self._rows[sequence]
+            _, _, _, _, attempt, expires, channel = row
+            tracked = Tracked(sequence, self._lines.app_of(channel), channel, attempt, expires, row)
+            self._tracked[sequence] = tracked
+        return tracked
+
+    def __len__(self) -> int:
+        return len(self._rows)
