@@ -42,7 +42,7 @@ class BackgroundWork:
         def install() -> None:
             if handler is not None:
                 self.receiver = self.receiver or self._start()
-                self.receiver.handlers[0] = handler
+                self.receiver.replace(handler)
             self._registered.append(question)
 
         # The handler comes not before the registry has agreed, and not after: work may come right behind its answer.

@@ -93,7 +93,7 @@ async def open_session(platform: Platform, name: str) -> AsyncIterator[Session]:
                 mailbox.abandon()
                 tasks.cancel_scope.cancel()
     finally:
-        session.tell_outcomes()  # those of handlers that were cancelled in the end
+        session.outcomes.tell()  # those of handlers that were cancelled in the end
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.messages import Delivery
@@ -21,9 +22,6 @@ logger = logging.getLogger(__name__)
 PushHandler = Callable[[PushNotificationReceivedEventArgs], Awaitable[Any] | Any]
 """What an app attaches to a channel: sync or async; what it returns is not looked at."""
 
-
-Report = tuple[int, Outcome, str, int]
-"""An outcome: a row of :class:`tocsin.protocol.messages.Outcomes`."""
 
 MAX_DETAIL = 2_000
 """Characters that are told of what went wrong with a payload at most."""
@@ -46,16 +44,15 @@ class Receiver:
     """
 
     __slots__ = (
-        "_answered", "_background", "_busy", "_closing", "_report", "_running", "_scope", "_silent", "_waiting", "_workers",
-        "handlers", "name",
+        "_answered", "_background", "_busy", "_closing", "_outcomes", "_running", "_scope", "_silent", "_waiting",
+        "_workers", "handlers", "name",
     )  # fmt: skip
 
-    def __init__(
-        self, name: str, report: Callable[[Report], None], workers: Workers, *, background: bool = False
-    ) -> None:
+    def __init__(self, name: str, outcomes: OutcomeReports, workers: Workers, *, background: bool = False) -> None:
         self.name = name
-        self.handlers: dict[int, PushHandler] = {}
-        self._report = report
+        self.handlers: tuple[tuple[int, PushHandler], ...] = ()
+        """Each with the token that it was attached by; it is replaced and never changed, as it may be gone through just now."""
+        self._outcomes = outcomes
         self._workers = workers
         self._background = background
         self._waiting: list[Delivery] = []
@@ -65,6 +62,20 @@ class Receiver:
         self._scope: anyio.CancelScope | None = None
         self._busy = False  # whether a worker is with it or will come
         self._closing = False
+
+    def attach(self, token: int, handler: PushHandler) -> None:
+        """Call a handler for each payload, behind those that are attached."""
+        self.handlers += ((token, handler),)
+
+    def detach(self, token: int) -> bool:
+        """Call it no more; tell whether it was attached by that token."""
+        before = self.handlers
+        self.handlers = tuple(each for each in before if each[0] != token)
+        return len(self.handlers) < len(before)
+
+    def replace(self, handler: PushHandler) -> None:
+        """Call this handler only."""
+        self.handlers = ((0, handler),)
 
     def offer(self, deliveries: Sequence[Delivery]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
@@ -81,7 +92,7 @@ class Receiver:
         """Return all payloads that no handler has begun with."""
         while self._waiting:
             sequence, _, _, _, attempt, _, _ = self._waiting.pop(0)
-            self._report((sequence, Outcome.RETURNED, "", attempt))
+            self._outcomes.add((sequence, Outcome.RETURNED, "", attempt))
 
     def begin_anew(self) -> None:
         """Give everything back, also what is being handled: nobody watches it any more, and it comes again."""
@@ -99,7 +110,7 @@ class Receiver:
     def _cut_off(self, args: PushNotificationReceivedEventArgs, outcome: Outcome, detail: str) -> None:
         if not self._answered:
             self._answered = True
-            self._report((args._sequence, outcome, detail, args.attempt))
+            self._outcomes.add((args._sequence, outcome, detail, args.attempt))
             if self._scope is not None:
                 self._scope.cancel()
 
@@ -152,7 +163,7 @@ class Receiver:
             outcome, detail = _RETURNED, ""
             try:
                 result = self._silent
-                for handler in tuple(self.handlers.values()):
+                for _, handler in self.handlers:
                     try:
                         returned = handler(args)
                         if returned is not None and (type(returned) is CoroutineType or inspect.isawaitable(returned)):
@@ -170,9 +181,10 @@ class Receiver:
                 self._running = None
                 args._ended = True  # no further deferral may be taken
                 if not self._answered:
-                    if outcome is not _RETURNED and args._handled and not self._background:
-                        outcome = _HANDLED
-                    self._report((delivery[0], outcome, detail, delivery[4]))
+                    if outcome is _HANDLED or (args._handled and outcome is not _RETURNED):
+                        self._outcomes.handled(delivery[0], delivery[4])
+                    else:
+                        self._outcomes.add((delivery[0], outcome, detail, delivery[4]))
 
 
 def _raise_canceled(args: PushNotificationReceivedEventArgs, reason: CancellationReason) -> list[Awaitable[Any]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, Protocol
 
 import anyio
@@ -14,14 +12,15 @@ from anyio.abc import TaskGroup
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
+from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.questions import Questions
-from tocsin.api.receiver import PushHandler, Receiver, Report
+from tocsin.api.receiver import PushHandler, Receiver
 from tocsin.api.workers import Workers
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.batches import by_channel
 from tocsin.protocol.codec import decode_own
-from tocsin.protocol.values import MAX_OUTCOMES, Outcome
+from tocsin.protocol.values import Outcome
 from tocsin.tasks import task_group
 
 CLOSE_GRACE = 0.5
@@ -59,8 +58,7 @@ class Session:
         self._mailbox = mailbox
         self.questions = Questions(self._post)
         self._receivers: dict[str, Receiver] = {}
-        self._outcomes: list[Report] = []
-        self._reported = anyio.Event()
+        self.outcomes = OutcomeReports(port.answer)
         self._lost: set[str] = set()
         self._closing: set[str] = set()
         self.background = BackgroundWork(self.questions.ask, self._start_background)
@@ -102,9 +100,9 @@ class Session:
             raise errors.ChannelClosed("the channel is closed; request another")
         receiver = self._receivers.get(channel)
         if receiver is None:
-            receiver = self._receivers[channel] = Receiver(channel, self.report, self._workers)
+            receiver = self._receivers[channel] = Receiver(channel, self.outcomes, self._workers)
         token = self.questions.number()
-        receiver.handlers[token] = handler
+        receiver.attach(token, handler)
         if len(receiver.handlers) == 1:
             # In the lane that detaching takes, where nothing waits: else the one could overtake the other.
             self.say(m.AttachSink(self.name, channel))
@@ -116,7 +114,7 @@ class Session:
         :raises NotFound: no handler of the channel has that token.
         """
         receiver = self._receivers.get(channel)
-        if receiver is None or receiver.handlers.pop(token, None) is None:
+        if receiver is None or not receiver.detach(token):
             raise errors.NotFound(f"no handler of this channel has the token {token}")
         if not receiver.handlers:
             self.say(m.DetachSink(self.name, channel))
@@ -147,40 +145,17 @@ class Session:
         """Note that a channel was closed or revoked."""
         self._lost.add(channel)
 
-    def report(self, returned: Report) -> None:
-        """Note an outcome; those of one moment go up together."""
-        if not self._outcomes:
-            self._reported.set()
-        self._outcomes.append(returned)
-
     def say(self, message: m.Message) -> None:
         """Tell the platform, behind all outcomes so far."""
-        self.tell_outcomes()
+        self.outcomes.tell()
         self.port.answer(message)
-
-    def tell_outcomes(self) -> None:
-        """Tell the platform of all outcomes so far."""
-        outcomes, self._outcomes = self._outcomes, []
-        for start in range(0, len(outcomes), MAX_OUTCOMES):
-            for outcome, rows in groupby(outcomes[start : start + MAX_OUTCOMES], itemgetter(1)):
-                if outcome is Outcome.HANDLED:
-                    sequences, _, _, attempts = zip(*rows, strict=True)
-                    self.port.answer(m.Handled(sequences, attempts))
-                else:
-                    self.port.answer(m.Outcomes(tuple(rows)))  # type: ignore[arg-type]  # plain rows
 
     async def _run(self) -> None:
         """Take what comes, until the mailbox is closed."""
         async with task_group() as tasks:
-            tasks.start_soon(self._tell_outcomes_of_each_moment)
+            tasks.start_soon(self.outcomes.tell_each_moment)
             await self._take_in()
             tasks.cancel_scope.cancel()
-
-    async def _tell_outcomes_of_each_moment(self) -> None:
-        while True:
-            await self._reported.wait()
-            self._reported = anyio.Event()
-            self.tell_outcomes()
 
     async def _take_in(self) -> None:
         try:
@@ -201,7 +176,7 @@ class Session:
         self._mailbox.close()
 
     def _start_background(self) -> Receiver:
-        return Receiver("background work", self.report, self._workers, background=True)
+        return Receiver("background work", self.outcomes, self._workers, background=True)
 
     def _all_receivers(self) -> list[Receiver]:
         background = self.background.receiver
@@ -221,7 +196,7 @@ class Session:
             receiver.offer(rows)
         else:
             for sequence, _, _, _, attempt, _, _ in rows:
-                self.report((sequence, Outcome.RETURNED, "", attempt))
+                self.outcomes.add((sequence, Outcome.RETURNED, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:
         for receiver in self._all_receivers():
@@ -246,7 +221,7 @@ class Session:
             self.on_renewed(message)
 
     async def _post(self, question: m.Message) -> None:
-        self.tell_outcomes()
+        self.outcomes.tell()
         await self.port.post(question)
 
     def _fence(self, _message: m.Fence) -> None:

@@ -1,0 +1,58 @@
+"""What an app has done with its payloads, gathered until the end of the moment: the platform is told of it in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from tocsin.protocol import messages as m
+from tocsin.protocol.values import MAX_OUTCOMES, Outcome
+
+Report = tuple[int, Outcome, str, int]
+"""An outcome: a row of :class:`tocsin.protocol.messages.Outcomes`."""
+
+
+class OutcomeReports:
+    """The outcomes that the platform has not been told of.
+
+    :param answer: tells the platform.
+    """
+
+    def __init__(self, answer: Callable[[m.Message], None]) -> None:
+        self._answer = answer
+        self._sequences: list[int] = []
+        self._attempts: list[int] = []
+        self._rows: list[Report] = []
+        self._noted = anyio.Event()
+
+    def handled(self, sequence: int, attempt: int) -> None:
+        """Note that a payload was handled."""
+        if not self._sequences:
+            self._noted.set()
+        self._sequences.append(sequence)
+        self._attempts.append(attempt)
+
+    def add(self, report: Report) -> None:
+        """Note another outcome."""
+        self._noted.set()
+        self._rows.append(report)
+
+    def tell(self) -> None:
+        """Tell the platform of all outcomes so far."""
+        sequences, attempts, rows = tuple(self._sequences), tuple(self._attempts), tuple(self._rows)
+        self._sequences.clear()
+        self._attempts.clear()
+        self._rows.clear()
+        for start in range(0, len(sequences), MAX_OUTCOMES):
+            end = start + MAX_OUTCOMES
+            self._answer(m.Handled(sequences[start:end], attempts[start:end]))
+        for start in range(0, len(rows), MAX_OUTCOMES):
+            self._answer(m.Outcomes(rows[start : start + MAX_OUTCOMES]))  # type: ignore[arg-type]  # plain rows
+
+    async def tell_each_moment(self) -> None:
+        """Tell the platform, once for all outcomes of one moment, until cancelled."""
+        while True:
+            await self._noted.wait()
+            self._noted = anyio.Event()
+            self.tell()
