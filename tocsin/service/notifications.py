@@ -24,7 +24,7 @@ from tocsin.service.answers import Accepted, RawHeaders, accepted, identify, sen
 from tocsin.service.bodies import Bodies, BodyFault
 from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
 from tocsin.service.devices import Devices
-from tocsin.service.express import Post
+from tocsin.service.express import Post, judge
 from tocsin.service.limits import Limits
 from tocsin.service.logs import message_id, trace
 from tocsin.service.metrics import Counters
@@ -120,7 +120,7 @@ class Notifications:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = wns.collect(scope["headers"])
-        request = self._identify(headers)
+        request = self._identify(headers.get("ms-cv"))
         message_id.set(request.id)
         trace.set(request.trace)
         answer = await self._answer(request.id, scope, headers, receive)
@@ -131,16 +131,17 @@ class Notifications:
 
         :return: whether it was taken; where not, nothing was done: the whole way finds out why.
         """
-        headers = wns.collect(post.scope["headers"])
-        channel = self._channels.known(token_of(post.query) or "")
-        if channel is None or self._authorize(headers) != channel.client_id:
+        head = post.head or judge(post.headers)
+        if head is None:
             return False
-        notification = wns.read_notification(headers)
-        if isinstance(notification, Refusal):
+        post.head = head
+        notification = head.notification
+        channel = self._channels.known(post.token)
+        if channel is None or self._tokens.verify(head.bearer) != channel.client_id:
             return False
         if self._bodies.stopping or logger.isEnabledFor(logging.DEBUG):  # what is logged needs a task of its own
             return False
-        request = self._identify(headers)
+        request = self._identify(head.vector)
         payload = self._payload(request.id, channel, notification, post.body)
 
         def settled(result: PushResult) -> None:
@@ -175,13 +176,13 @@ class Notifications:
         finally:
             done()
 
-    def _identify(self, headers: dict[str, str]) -> _Request:
+    def _identify(self, vector: str | None) -> _Request:
         """Give a request an id, and make the headers that its answer has in any case."""
         entropy = os.urandom(24)
         id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
         debug_trace = f"{self._trace}-{id}"
-        vector = wns.correlation_vector(headers.get("ms-cv"), entropy[8:])
-        return _Request(id, debug_trace, self._clock(), identify(id, debug_trace, vector))
+        extended = wns.correlation_vector(vector, entropy[8:])
+        return _Request(id, debug_trace, self._clock(), identify(id, debug_trace, extended))
 
     async def _send(self, send: Send, request: _Request, answer: Accepted | Refusal, *, waited_for: bool) -> None:
         self._count(answer, request.began)
