@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from starlette.types import ASGIApp
 
-from tocsin.service.answers import RawHeaders
 from tocsin.service.express import Head, Post, Sender, judge
 from tocsin.service.heads import Heads
 
@@ -23,7 +22,7 @@ class NoSender(Sender):
 
     client = None
 
-    def answer(self, post: Post, headers: RawHeaders) -> None:
+    def answer(self, post: Post, headers: bytes) -> None:
         """Say nothing."""
 
     def hand_over(self, post: Post, app: ASGIApp) -> None:

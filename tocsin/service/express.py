@@ -48,8 +48,8 @@ class Sender(Protocol):
 
     client: tuple[str, int] | None
 
-    def answer(self, post: Post, headers: RawHeaders) -> None:
-        """Answer with 200, these headers and no body."""
+    def answer(self, post: Post, headers: bytes) -> None:
+        """Answer with 200, these header lines and no body."""
         ...
 
     def hand_over(self, post: Post, app: ASGIApp) -> None:
@@ -91,8 +91,8 @@ class Post:
     def set(self) -> None:
         """Do nothing: see :attr:`message_event`."""
 
-    def answer(self, headers: RawHeaders) -> None:
-        """Answer with 200, these headers and no body."""
+    def answer(self, headers: bytes) -> None:
+        """Answer with 200, these header lines and no body."""
         self._sender.answer(self, headers)
 
     def hand_over(self, app: ASGIApp) -> None:

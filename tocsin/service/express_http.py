@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from tocsin.service.answers import RawHeaders
 from tocsin.service.channels import token_of
 from tocsin.service.express import EXPRESS, Lane, Post
 from tocsin.service.heads import Heads
@@ -147,16 +146,13 @@ class ExpressHttp(BoundedHttp):
         for part in parts:
             super().on_body(part)
 
-    def answer(self, post: Post, headers: RawHeaders) -> None:
+    def answer(self, post: Post, headers: bytes) -> None:
         """Answer a post with 200 and no body, unless its sender has left."""
         post.response_complete = True
         if post.disconnected or self.transport.is_closing():
             return
-        content = [STATUS_LINE[200]]
-        for name, value in (*self.server_state.default_headers, *headers):
-            content += (name, b": ", value, b"\r\n")
-        content.append(b"\r\n" if post.keep_alive else b"connection: close\r\n\r\n")
-        self.transport.write(b"".join(content))
+        end = b"\r\n" if post.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((self._state.beginning(), headers, end)))
         if not post.keep_alive:
             self.transport.close()
         self.on_response_complete()

@@ -20,7 +20,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
-from tocsin.service.answers import Accepted, RawHeaders, accepted, identify, send_accepted, send_refusal
+from tocsin.service.answers import Accepted, RawHeaders, identify, received, send_accepted, send_refusal
 from tocsin.service.bodies import Bodies, BodyFault
 from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
 from tocsin.service.devices import Devices
@@ -70,19 +70,23 @@ _OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"
 _PATHS: Final = frozenset({PATH, PATH.rstrip("/"), "/"})
 
 # A member that every post meets: up to Python 3.11 looking it up in its class costs as much as a table step.
-_RECEIVED: Final = NotificationStatus.RECEIVED
 _ACKNOWLEDGED: Final = PushResult.ACKNOWLEDGED
 
 logger = logging.getLogger(__name__)
 
 
 class _Request(NamedTuple):
-    """A request that is being answered: its id and trace, when it came on the loop's clock, and what every answer has."""
+    """A request that is being answered: its id, trace and correlation vector, and when it came on the loop's clock."""
 
     id: str
     trace: str
+    vector: str
     began: float
-    common: RawHeaders
+
+    @property
+    def common(self) -> RawHeaders:
+        """The headers that every answer has."""
+        return identify(self.id, self.trace, self.vector)
 
 
 class _Order(NamedTuple):
@@ -148,8 +152,8 @@ class Notifications:
             if result is _ACKNOWLEDGED:
                 self._counters.acknowledged += 1
                 self._counters.accepted(self._clock() - request.began)
-                answer = self._accepted(_RECEIVED, "", channel, notification)
-                post.answer(accepted(answer, request.common))
+                connected = self._connected(channel, notification)
+                post.answer(received(request.id, request.trace, request.vector, connected=connected))
                 done()
             else:
                 order = _Order(request, channel, notification, payload)
@@ -177,12 +181,10 @@ class Notifications:
             done()
 
     def _identify(self, vector: str | None) -> _Request:
-        """Give a request an id, and make the headers that its answer has in any case."""
+        """Give a request an id, and extend the correlation vector that its sender has sent."""
         entropy = os.urandom(24)
         id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
-        debug_trace = f"{self._trace}-{id}"
-        extended = wns.correlation_vector(vector, entropy[8:])
-        return _Request(id, debug_trace, self._clock(), identify(id, debug_trace, extended))
+        return _Request(id, f"{self._trace}-{id}", wns.correlation_vector(vector, entropy[8:]), self._clock())
 
     async def _send(self, send: Send, request: _Request, answer: Accepted | Refusal, *, waited_for: bool) -> None:
         self._count(answer, request.began)
@@ -278,8 +280,11 @@ class Notifications:
     def _accepted(
         self, status: NotificationStatus, words: str, channel: ChannelRow, notification: Notification
     ) -> Accepted:
-        connected = self._devices.connected(channel.device) if notification.wants_status else None
-        return Accepted(status, words, connected)
+        return Accepted(status, words, self._connected(channel, notification))
+
+    def _connected(self, channel: ChannelRow, notification: Notification) -> bool | None:
+        """Tell whether the device is connected, if the sender wants to know."""
+        return self._devices.connected(channel.device) if notification.wants_status else None
 
     async def _withdraw(self, channel: ChannelRow, headers: dict[str, str]) -> Accepted | Refusal:
         """Delete stored toasts; what the device has, it keeps."""

@@ -6,9 +6,10 @@ import asyncio
 from typing import Any, Final
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from tocsin.service.answers import write
 from tocsin.service.connections import Connections
 from tocsin.service.heart import Heart
 
@@ -37,10 +38,19 @@ class State(ServerState):
 
     def __init__(self, connections: Connections, heart: Heart, max_headers: int, max_head: int) -> None:
         super().__init__()
+        self._beginning = b""
+        self._default_headers: list[tuple[bytes, bytes]] | None = None
         self.book = connections
         self.heart = heart
         self.max_headers = max_headers
         self.max_head = max_head
+
+    def beginning(self) -> bytes:
+        """Return how every answer with 200 begins: the status line, and headers that uvicorn renews each second."""
+        if self._default_headers is not self.default_headers:
+            self._default_headers = self.default_headers
+            self._beginning = STATUS_LINE[200] + write(self.default_headers)
+        return self._beginning
 
 
 class _TooMuch(Exception):
