@@ -72,9 +72,7 @@ class ExpressHttp(BoundedHttp):
         self._declined = not self._offer(Post(self, token, head.headers, body, head))
         if self._declined:
             return False
-        self._idle_since = None
-        self.note_request()
-        self.note_end()
+        self.note_whole_request()
         return True
 
     def on_message_begin(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
@@ -20,11 +19,12 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
-from tocsin.service.answers import Accepted, RawHeaders, identify, received, send_accepted, send_refusal
+from tocsin.service.answers import Accepted, received, send_accepted, send_refusal
 from tocsin.service.bodies import Bodies, BodyFault
 from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
 from tocsin.service.devices import Devices
 from tocsin.service.express import Post, judge
+from tocsin.service.identities import Identities, Request
 from tocsin.service.limits import Limits
 from tocsin.service.logs import message_id, trace
 from tocsin.service.metrics import Counters
@@ -75,24 +75,10 @@ _ACKNOWLEDGED: Final = PushResult.ACKNOWLEDGED
 logger = logging.getLogger(__name__)
 
 
-class _Request(NamedTuple):
-    """A request that is being answered: its id, trace and correlation vector, and when it came on the loop's clock."""
-
-    id: str
-    trace: str
-    vector: str
-    began: float
-
-    @property
-    def common(self) -> RawHeaders:
-        """The headers that every answer has."""
-        return identify(self.id, self.trace, self.vector)
-
-
 class _Order(NamedTuple):
     """What a request wants, and who gets it."""
 
-    request: _Request
+    request: Request
     channel: ChannelRow
     notification: Notification
     payload: Payload
@@ -119,12 +105,12 @@ class Notifications:
         self._devices = devices
         self._bodies = bodies
         self._now = now
-        self._trace = os.urandom(4).hex()  # tells the service's starts apart in what senders report
+        self._identities = Identities(self._clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = wns.collect(scope["headers"])
-        request = self._identify(headers.get("ms-cv"))
+        request = self._identities.give(headers.get("ms-cv"))
         message_id.set(request.id)
         trace.set(request.trace)
         answer = await self._answer(request.id, scope, headers, receive)
@@ -145,26 +131,26 @@ class Notifications:
             return False
         if self._bodies.stopping or logger.isEnabledFor(logging.DEBUG):  # what is logged needs a task of its own
             return False
-        request = self._identify(head.vector)
+        way = self._devices.way_to(channel, notification.priority)
+        if way is None or (
+            self._limits.limited and not self._limits.admit(post.scope, channel.client_id, channel.name)
+        ):
+            return False
+        request = self._identities.give(head.vector)
         payload = self._payload(request.id, channel, notification, post.body)
 
         def settled(result: PushResult) -> None:
             if result is _ACKNOWLEDGED:
                 self._counters.acknowledged += 1
                 self._counters.accepted(self._clock() - request.began)
-                connected = self._connected(channel, notification)
+                connected = self._devices.connected(channel.device) if notification.wants_status else None
                 post.answer(received(request.id, request.trace, request.vector, connected=connected))
                 done()
             else:
                 order = _Order(request, channel, notification, payload)
                 post.hand_over(partial(self._conclude, order, result, done))
 
-        if not (
-            self._devices.takes(channel, payload.priority)
-            and self._limits.admit(post.scope, channel.client_id, channel.name)
-        ):
-            return False
-        self._devices.push_now(channel, payload, settled)
+        self._devices.push_now(way, payload, settled)
         return True
 
     async def _conclude(  # the last three are those of an ASGI application
@@ -180,13 +166,7 @@ class Notifications:
         finally:
             done()
 
-    def _identify(self, vector: str | None) -> _Request:
-        """Give a request an id, and extend the correlation vector that its sender has sent."""
-        entropy = os.urandom(24)
-        id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
-        return _Request(id, f"{self._trace}-{id}", wns.correlation_vector(vector, entropy[8:]), self._clock())
-
-    async def _send(self, send: Send, request: _Request, answer: Accepted | Refusal, *, waited_for: bool) -> None:
+    async def _send(self, send: Send, request: Request, answer: Accepted | Refusal, *, waited_for: bool) -> None:
         self._count(answer, request.began)
         if isinstance(answer, Accepted):
             await send_accepted(send, answer, request.common)
@@ -280,11 +260,8 @@ class Notifications:
     def _accepted(
         self, status: NotificationStatus, words: str, channel: ChannelRow, notification: Notification
     ) -> Accepted:
-        return Accepted(status, words, self._connected(channel, notification))
-
-    def _connected(self, channel: ChannelRow, notification: Notification) -> bool | None:
-        """Tell whether the device is connected, if the sender wants to know."""
-        return self._devices.connected(channel.device) if notification.wants_status else None
+        connected = self._devices.connected(channel.device) if notification.wants_status else None
+        return Accepted(status, words, connected)
 
     async def _withdraw(self, channel: ChannelRow, headers: dict[str, str]) -> Accepted | Refusal:
         """Delete stored toasts; what the device has, it keeps."""

@@ -180,6 +180,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._unasked = False
         self._state.book.heard(self)
 
+    def note_whole_request(self) -> None:
+        """Note that a request came whole, and with nothing behind it."""
+        self._idle_since = None
+        self._turned = True
+        self._bytes = 0
+        self._unasked = False
+        self._state.book.heard(self)
+
     def note_end(self) -> None:
         """Note that a request is there to its end."""
         self._turned = True
