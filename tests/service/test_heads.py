@@ -90,7 +90,9 @@ def test_anything_else_is_for_the_parser(data: bytes) -> None:
 )
 def test_what_will_not_come_again_or_is_not_the_whole_chunk_is_not_remembered(data: bytes, post: Post) -> None:
     """Nor are headers with a correlation vector, which is another each time, or very long ones."""
-    assert remembering(data, post).recall(data) is None
+    heads = Heads()
+    assert not heads.remember(data, post)
+    assert heads.recall(data) is None
 
 
 def test_the_memory_is_bounded() -> None:

@@ -40,6 +40,7 @@ class ExpressHttp(BoundedHttp):
         self._lane = lane
         self._heads = heads
         self._between = True  # the parser is at the beginning of a request
+        self._repeats = True  # as far as is known, what comes next may have headers that came before
         self._whole: list[bytes] | None = None  # of the body of a post that is to be offered
         self._taken: Post | None = None  # of the chunk that is being parsed
         self._declined = False  # whether the post in the chunk that is being parsed was offered before
@@ -52,8 +53,7 @@ class ExpressHttp(BoundedHttp):
         super().parse(data)
         self._declined = False
         if self._taken is not None:
-            if from_its_beginning:
-                self._heads.remember(data, self._taken)
+            self._repeats = from_its_beginning and self._heads.remember(data, self._taken)
             self._taken = None
         if self._whole is not None:  # its end has not come with its beginning, or is nonsense
             if self.transport.is_closing():
@@ -63,7 +63,7 @@ class ExpressHttp(BoundedHttp):
 
     def _offer_known(self, data: bytes) -> bool:
         """Offer a post without parsing it, if its headers are known; tell whether it was taken."""
-        if self._is_busy():
+        if not self._repeats or self._is_busy():
             return False
         known = self._heads.recall(data)
         if known is None:

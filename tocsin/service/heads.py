@@ -36,16 +36,21 @@ class Heads:
             return None
         return token, head, body
 
-    def remember(self, data: bytes, post: Post) -> None:
-        """Remember the head of a post that was parsed and taken, if ``data``, with which its request began, is all of it."""
-        parts, head = _cut(data), post.head
-        if parts is None or head is None or head.vector is not None:  # which is another each time
-            return
-        token, block, body = parts
-        if (token, body) == (post.token, post.body) and len(block) <= _MAX_BLOCK:
-            if len(self._known) >= _REMEMBERED:
-                del self._known[next(iter(self._known))]
-            self._known[block] = head
+    def remember(self, data: bytes, post: Post) -> bool:
+        """Remember the head of a post that was parsed and taken, if ``data``, with which its request began, is all of it.
+
+        :return: whether it was, so that it is of use to recall what its sender sends next.
+        """
+        head = post.head
+        if head is None or head.vector is not None:  # which is another each time
+            return False
+        token, block, body = _cut(data) or ("", b"", b"")
+        if (token, body) != (post.token, post.body) or len(block) > _MAX_BLOCK:
+            return False
+        if len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[block] = head
+        return True
 
 
 def _cut(data: bytes) -> tuple[str, bytes, bytes] | None:
