@@ -12,7 +12,7 @@ import pytest
 from attrs import frozen
 
 from tests.service.world import Device, World, connected, dial, open_world, read_raw
-from tocsin.protocol.messages import Acknowledge, Payload, Suspended
+from tocsin.protocol.messages import Acknowledge, ChannelsRevoked, Payload, RevokeChannels, Suspended
 from tocsin.service.express import Post
 from tocsin.service.notifications import Notifications
 from tocsin.service.settings import ServiceSettings
@@ -205,3 +205,42 @@ async def test_a_lane_that_fails_holds_nobody_up(sender: Sender, monkeypatch: py
         writer.write(sender.request(b"body"))
         await sender.device.acknowledge()
         assert (await read_raw(reader))[0] == 200
+
+
+async def test_posts_with_the_same_headers_go_on_as_the_first(sender: Sender) -> None:
+    """Known headers change nothing: bodies of the same and of another length are delivered, and answered with their ids."""
+    ids = set()
+    for body in (b"one", b"two", b"three", b"six"):
+        sender.post(body)
+        payload = await sender.device.acknowledge()
+        status, headers, _ = await sender.answer()
+        assert (payload.body, status, headers["x-wns-msg-id"]) == (body, 200, payload.id)
+        ids.add(payload.id)
+    assert (len(ids), sender.taken) == (4, [True] * 4)
+    assert sender.world.service.report().counters["received"] == 4
+
+
+async def test_what_stands_where_a_header_is_due_is_no_post(sender: Sender) -> None:
+    """A post with known headers that comes while those of another request are open is a part of that request."""
+    sender.post(b"body")
+    await sender.device.acknowledge()
+    assert (await sender.answer())[0] == 200
+    async with connected(sender.world.service.port) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nX-Open: ")
+        await anyio.wait_all_tasks_blocked()
+        writer.write(sender.request(b"body"))
+        status, headers, _ = await read_raw(reader)
+        assert (status, headers.get("x-wns-msg-id")) == (200, None)
+    assert sender.taken == [True]
+
+
+async def test_known_headers_give_no_right_that_has_ended(sender: Sender) -> None:
+    """The channel and the app are looked up for each post: what was revoked or removed since is refused, as ever."""
+    sender.post(b"body")
+    await sender.device.acknowledge()
+    assert (await sender.answer())[0] == 200
+    await sender.device.send(RevokeChannels(1, "app"))
+    await sender.device.receive(ChannelsRevoked)
+    sender.post(b"body")
+    assert (await sender.answer())[0] == 410
+    assert sender.taken == [True, False]

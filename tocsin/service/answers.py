@@ -40,6 +40,11 @@ class _FramingName(HeaderName):
     __hash__ = bytes.__hash__
 
 
+def write(headers: RawHeaders) -> bytes:
+    """Write headers as they go out."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
 _MSG_ID: Final = HeaderName(b"X-WNS-Msg-ID")
 _DEBUG_TRACE: Final = HeaderName(b"X-WNS-Debug-Trace")
 _CORRELATION_VECTOR: Final = HeaderName(b"MS-CV")
@@ -65,6 +70,17 @@ _FOR_STATUS: Final[dict[int, RawHeaders]] = {
 }
 _RETRY: Final = {406: 1, 503: 1}  # seconds, where the refusal names none
 
+_CONNECTED: Final = {
+    connected: write([(_DEVICE_STATUS, b"connected" if connected else b"disconnected")]) for connected in (True, False)
+}
+_RECEIVED: Final = write(
+    [
+        *((name, b"%s") for name in (_MSG_ID, _DEBUG_TRACE, _CORRELATION_VECTOR)),
+        *_STATUS[NotificationStatus.RECEIVED],
+        _EMPTY,
+    ]
+).decode()
+
 
 @frozen
 class Accepted:
@@ -88,6 +104,12 @@ def accepted(answer: Accepted, common: RawHeaders) -> RawHeaders:
     if answer.connected is not None:
         headers.append((_DEVICE_STATUS, b"connected" if answer.connected else b"disconnected"))
     return headers
+
+
+def received(id: str, debug_trace: str, vector: str, *, connected: bool | None) -> bytes:  # noqa: A002 - the field's name
+    """Write the headers of the answer that a notification was received."""
+    lines = (_RECEIVED % (id, debug_trace, vector)).encode()
+    return lines if connected is None else lines + _CONNECTED[connected]
 
 
 async def send_accepted(send: Send, answer: Accepted, common: RawHeaders) -> None:

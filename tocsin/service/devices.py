@@ -18,7 +18,7 @@ from tocsin.service.device_connection import DeviceConnection, Surroundings
 from tocsin.service.limits import Limits
 from tocsin.service.metrics import Counters
 from tocsin.service.offline import Offline
-from tocsin.service.outbox import PushResult
+from tocsin.service.outbox import Outbox, PushResult
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.store import ChannelRow
 
@@ -73,19 +73,17 @@ class Devices:
             result = await connection.outbox.push(payload.id, codec.encode(payload))
         return await self.settle(channel, payload, notification, result)
 
-    def takes(self, channel: ChannelRow, priority: int) -> bool:
-        """Tell whether the channel's device is there and takes a payload with that priority now."""
+    def way_to(self, channel: ChannelRow, priority: int) -> Outbox | None:
+        """Return the way to the channel's device, if it is there and takes a payload with that priority now."""
         connection = self._connections.get(channel.device)
-        return (
-            connection is not None
-            and connection.outbox.closed_for is None
-            and not connection.holds_back(channel.app, priority)
-        )
+        if connection is None or connection.outbox.closed_for or connection.holds_back(channel.app, priority):
+            return None
+        return connection.outbox
 
-    def push_now(self, channel: ChannelRow, payload: Payload, settled: Callable[[PushResult], None]) -> None:
+    def push_now(self, way: Outbox, payload: Payload, settled: Callable[[PushResult], None]) -> None:
         """Push a payload to a device that takes it now, and call back with the result."""
         self._counters.pushed += 1
-        self._connections[channel.device].outbox.post(payload.id, codec.encode(payload), settled)
+        way.post(payload.id, codec.encode(payload), settled)
 
     async def settle(
         self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult

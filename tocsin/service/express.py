@@ -7,17 +7,54 @@ Whoever is offered one takes it, or leaves it as it was; then it becomes an ASGI
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
+from attrs import frozen
 from starlette.types import ASGIApp, Scope
 
+from tocsin.protocol import wns
+from tocsin.protocol.wns import Notification, Refusal
 from tocsin.service.answers import RawHeaders
 from tocsin.service.channels import PATH
 
 EXPRESS: Final = f"{PATH}?token=".encode()
 """How the request target of a post begins that may go by the express lane: a channel URI's, as the service made it."""
 
-_SKIPPED: Final = len(PATH) + 1
+
+@frozen(eq=False)
+class Head:
+    """What the headers of a post say, if nothing speaks against them.
+
+    ``headers`` are they themselves, ``bearer`` is the access token, ``vector`` the correlation vector or None.
+    """
+
+    headers: RawHeaders
+    bearer: str
+    vector: str | None
+    notification: Notification
+
+
+def judge(headers: RawHeaders) -> Head | None:
+    """Judge the headers of a post; None where something speaks against them."""
+    said = wns.collect(headers)
+    bearer, notification = wns.bearer_token(said), wns.read_notification(said)
+    if isinstance(bearer, Refusal) or isinstance(notification, Refusal):
+        return None
+    return Head(headers, bearer, said.get("ms-cv"), notification)
+
+
+class Sender(Protocol):
+    """The connection that a post came on."""
+
+    client: tuple[str, int] | None
+
+    def answer(self, post: Post, headers: bytes) -> None:
+        """Answer with 200, these header lines and no body."""
+        ...
+
+    def hand_over(self, post: Post, app: ASGIApp) -> None:
+        """Let an ASGI application answer."""
+        ...
 
 
 class Post:
@@ -25,30 +62,26 @@ class Post:
 
     It stands where uvicorn has its own object for the request that a connection is busy with, and has what is looked at there.
 
-    :param url: the request target.
-    :param scope: as ASGI has it, without method and path.
-    :param answer: called with it and with the headers of its answer, which is 200 without a body.
-    :param hand_over: called with it and with an ASGI application that answers instead.
+    :param token: the one in the channel URI; empty where there is none.
+    :param head: what the headers say, where that is known from an earlier post.
     """
 
-    __slots__ = ("_answer", "_hand_over", "body", "disconnected", "keep_alive", "query", "response_complete", "scope")
+    __slots__ = ("_sender", "body", "disconnected", "head", "headers", "keep_alive", "response_complete", "token")
 
-    def __init__(
-        self,
-        url: bytes,
-        scope: Scope,
-        body: bytes,
-        answer: Callable[[Post, RawHeaders], None],
-        hand_over: Callable[[Post, ASGIApp], None],
-    ) -> None:
-        self.query = url[_SKIPPED:]
-        self.scope = scope
+    def __init__(self, sender: Sender, token: str, headers: RawHeaders, body: bytes, head: Head | None) -> None:
+        self._sender = sender
+        self.token = token
+        self.headers = headers
         self.body = body
+        self.head = head
         self.keep_alive = True
         self.disconnected = False
         self.response_complete = False
-        self._answer = answer
-        self._hand_over = hand_over
+
+    @property
+    def scope(self) -> Scope:
+        """What ASGI says of it, as far as anybody asks."""
+        return {"type": "http", "method": "POST", "client": self._sender.client, "headers": self.headers}
 
     @property
     def message_event(self) -> Post:
@@ -58,14 +91,14 @@ class Post:
     def set(self) -> None:
         """Do nothing: see :attr:`message_event`."""
 
-    def answer(self, headers: RawHeaders) -> None:
-        """Answer with 200, these headers and no body."""
-        self._answer(self, headers)
+    def answer(self, headers: bytes) -> None:
+        """Answer with 200, these header lines and no body."""
+        self._sender.answer(self, headers)
 
     def hand_over(self, app: ASGIApp) -> None:
         """Let an ASGI application answer."""
-        self._hand_over(self, app)
+        self._sender.hand_over(self, app)
 
 
 Lane = Callable[[Post], bool]
-"""Takes a post, or tells that it did nothing."""
+"""Takes a post and gives it its head, or tells that it did nothing."""

@@ -30,7 +30,8 @@ class Limits:
         self._channels = Throttle(settings.channel_rate, settings.channel_burst)
         self._apps = Throttle(settings.app_rate, settings.app_burst)
         self._addresses = Throttle(settings.address_rate, settings.address_burst)
-        self._limited = bool(settings.channel_rate or settings.app_rate or settings.address_rate)
+        self.limited = bool(settings.channel_rate or settings.app_rate or settings.address_rate)
+        """Whether there is a limit for notifications at all."""
         self._secrets = Throttle(settings.secret_rate, settings.secret_burst)
         self._grants = Throttle(settings.grant_rate, settings.grant_burst)
 
@@ -67,8 +68,6 @@ class Limits:
 
     def admit(self, scope: Scope, client_id: str, channel: str) -> bool:
         """Count a notification as :meth:`address`, :meth:`app` and :meth:`channel` do, if all three let it come now."""
-        if not self._limited:
-            return True
         now, address = self._now(), self.address_of(scope)
         if (
             (address and self._addresses.peek(address, now))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
@@ -20,11 +19,12 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.protocol.wns import Notification, NotificationStatus, Refusal
-from tocsin.service.answers import Accepted, RawHeaders, accepted, identify, send_accepted, send_refusal
+from tocsin.service.answers import Accepted, received, send_accepted, send_refusal
 from tocsin.service.bodies import Bodies, BodyFault
 from tocsin.service.channels import PATH, ChannelFault, Channels, token_of
 from tocsin.service.devices import Devices
-from tocsin.service.express import Post
+from tocsin.service.express import Post, judge
+from tocsin.service.identities import Identities, Request
 from tocsin.service.limits import Limits
 from tocsin.service.logs import message_id, trace
 from tocsin.service.metrics import Counters
@@ -70,25 +70,15 @@ _OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"
 _PATHS: Final = frozenset({PATH, PATH.rstrip("/"), "/"})
 
 # A member that every post meets: up to Python 3.11 looking it up in its class costs as much as a table step.
-_RECEIVED: Final = NotificationStatus.RECEIVED
 _ACKNOWLEDGED: Final = PushResult.ACKNOWLEDGED
 
 logger = logging.getLogger(__name__)
 
 
-class _Request(NamedTuple):
-    """A request that is being answered: its id and trace, when it came on the loop's clock, and what every answer has."""
-
-    id: str
-    trace: str
-    began: float
-    common: RawHeaders
-
-
 class _Order(NamedTuple):
     """What a request wants, and who gets it."""
 
-    request: _Request
+    request: Request
     channel: ChannelRow
     notification: Notification
     payload: Payload
@@ -115,12 +105,12 @@ class Notifications:
         self._devices = devices
         self._bodies = bodies
         self._now = now
-        self._trace = os.urandom(4).hex()  # tells the service's starts apart in what senders report
+        self._identities = Identities(self._clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = wns.collect(scope["headers"])
-        request = self._identify(headers)
+        request = self._identities.give(headers.get("ms-cv"))
         message_id.set(request.id)
         trace.set(request.trace)
         answer = await self._answer(request.id, scope, headers, receive)
@@ -131,35 +121,36 @@ class Notifications:
 
         :return: whether it was taken; where not, nothing was done: the whole way finds out why.
         """
-        headers = wns.collect(post.scope["headers"])
-        channel = self._channels.known(token_of(post.query) or "")
-        if channel is None or self._authorize(headers) != channel.client_id:
+        head = post.head or judge(post.headers)
+        if head is None:
             return False
-        notification = wns.read_notification(headers)
-        if isinstance(notification, Refusal):
+        post.head = head
+        notification = head.notification
+        channel = self._channels.known(post.token)
+        if channel is None or self._tokens.verify(head.bearer) != channel.client_id:
             return False
         if self._bodies.stopping or logger.isEnabledFor(logging.DEBUG):  # what is logged needs a task of its own
             return False
-        request = self._identify(headers)
+        way = self._devices.way_to(channel, notification.priority)
+        if way is None or (
+            self._limits.limited and not self._limits.admit(post.scope, channel.client_id, channel.name)
+        ):
+            return False
+        request = self._identities.give(head.vector)
         payload = self._payload(request.id, channel, notification, post.body)
 
         def settled(result: PushResult) -> None:
             if result is _ACKNOWLEDGED:
                 self._counters.acknowledged += 1
                 self._counters.accepted(self._clock() - request.began)
-                answer = self._accepted(_RECEIVED, "", channel, notification)
-                post.answer(accepted(answer, request.common))
+                connected = self._devices.connected(channel.device) if notification.wants_status else None
+                post.answer(received(request.id, request.trace, request.vector, connected=connected))
                 done()
             else:
                 order = _Order(request, channel, notification, payload)
                 post.hand_over(partial(self._conclude, order, result, done))
 
-        if not (
-            self._devices.takes(channel, payload.priority)
-            and self._limits.admit(post.scope, channel.client_id, channel.name)
-        ):
-            return False
-        self._devices.push_now(channel, payload, settled)
+        self._devices.push_now(way, payload, settled)
         return True
 
     async def _conclude(  # the last three are those of an ASGI application
@@ -175,15 +166,7 @@ class Notifications:
         finally:
             done()
 
-    def _identify(self, headers: dict[str, str]) -> _Request:
-        """Give a request an id, and make the headers that its answer has in any case."""
-        entropy = os.urandom(24)
-        id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
-        debug_trace = f"{self._trace}-{id}"
-        vector = wns.correlation_vector(headers.get("ms-cv"), entropy[8:])
-        return _Request(id, debug_trace, self._clock(), identify(id, debug_trace, vector))
-
-    async def _send(self, send: Send, request: _Request, answer: Accepted | Refusal, *, waited_for: bool) -> None:
+    async def _send(self, send: Send, request: Request, answer: Accepted | Refusal, *, waited_for: bool) -> None:
         self._count(answer, request.began)
         if isinstance(answer, Accepted):
             await send_accepted(send, answer, request.common)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, Final
 
-from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from tocsin.service.answers import RawHeaders
+from tocsin.service.answers import write
 from tocsin.service.connections import Connections
-from tocsin.service.express import EXPRESS, Lane, Post
 from tocsin.service.heart import Heart
 
 MAX_REST: Final = 1024 * 1024
@@ -32,26 +29,28 @@ _EXCESS: Final = (
 )
 
 
-logger = logging.getLogger(__name__)
-
-
 class State(ServerState):
     """What all connections share.
 
     :param max_headers: headers of a request at most.
     :param max_head: bytes of a request's line and headers at most.
-    :param lane: takes posts that came whole; None for none, where every request is to be an ASGI request.
     """
 
-    def __init__(
-        self, connections: Connections, heart: Heart, max_headers: int, max_head: int, lane: Lane | None
-    ) -> None:
+    def __init__(self, connections: Connections, heart: Heart, max_headers: int, max_head: int) -> None:
         super().__init__()
-        self.lane = lane
+        self._beginning = b""
+        self._default_headers: list[tuple[bytes, bytes]] | None = None
         self.book = connections
         self.heart = heart
         self.max_headers = max_headers
         self.max_head = max_head
+
+    def beginning(self) -> bytes:
+        """Return how every answer with 200 begins: the status line, and headers that uvicorn renews each second."""
+        if self._default_headers is not self.default_headers:
+            self._default_headers = self.default_headers
+            self._beginning = STATUS_LINE[200] + write(self.default_headers)
+        return self._beginning
 
 
 class _TooMuch(Exception):
@@ -74,7 +73,6 @@ class BoundedHttp(HttpToolsProtocol):
         self._excess = False
         self._unasked = True  # no request has come yet
         self._idle_since: float | None = None
-        self._whole: list[bytes] | None = None  # of the body of a post that may go by the express lane
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Let the connection in, or say that there are too many."""
@@ -131,12 +129,7 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._admitted or self._excess:
             return
         self._turned = False
-        super().data_received(data)
-        if self._whole is not None:  # its end has not come with its beginning, or is nonsense
-            if self.transport.is_closing():
-                self._whole = None
-            else:
-                self._begin()
+        self.parse(data)
         if self._turned or self.transport.is_closing():
             return
         self._bytes += len(data)
@@ -152,6 +145,10 @@ class BoundedHttp(HttpToolsProtocol):
                 self.transport.abort()
             else:
                 self.flow.pause_reading()  # until there is an answer
+
+    def parse(self, data: bytes) -> None:
+        """Parse a chunk, and begin what it asks for."""
+        super().data_received(data)
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, and be forgotten at once: the parser knows us, and we know the parser."""
@@ -170,110 +167,41 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Note that the peer has said what it wants."""
+        self.note_request()
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise _TooMuch
+        self.begin_request()
+
+    def note_request(self) -> None:
+        """Note that the headers of a request are complete."""
         self._turned = True
         self._in_head = False
         self._bytes = 0
         self._unasked = False
         self._state.book.heard(self)
-        if len(self.pipeline) >= MAX_PIPELINED:
-            raise _TooMuch
-        if self._may_be_express():
-            self._whole = []
-        else:
-            super().on_headers_complete()
 
-    def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
-        if self._whole is None:
-            super().on_body(body)
-        else:
-            self._whole.append(body)
+    def note_whole_request(self) -> None:
+        """Note that a request came whole, and with nothing behind it."""
+        self._idle_since = None
+        self._turned = True
+        self._bytes = 0
+        self._unasked = False
+        self._state.book.heard(self)
 
-    def on_message_complete(self) -> None:
-        """Note that the next bytes begin another request."""
+    def note_end(self) -> None:
+        """Note that a request is there to its end."""
         self._turned = True
         self._in_head = True
         self._bytes = 0
-        if self._whole is not None and self._offer(b"".join(self._whole)):
-            return
-        super().on_message_complete()
 
-    def _may_be_express(self) -> bool:
-        """Tell whether this is a post that the express lane may take once it is there whole."""
-        parser: Any = self.parser  # which is there for as long as it parses
-        busy_with: Any = self.cycle  # None before the first request
-        return (
-            self._state.lane is not None
-            and self.url.startswith(EXPRESS)
-            and parser.get_method() == b"POST"
-            and (busy_with is None or busy_with.response_complete)
-            and parser.get_http_version() == "1.1"
-            and parser.should_keep_alive()
-            and not parser.should_upgrade()
-            and not self.expect_100_continue
-            and not self.flow.write_paused
-        )
-
-    def _offer(self, body: bytes) -> bool:
-        """Offer a post that is there whole to the express lane; one that it does not take becomes an ASGI request."""
-        assert self._state.lane is not None  # noqa: S101  # else nothing is kept for it
-        scope: Any = self.scope
-        post = Post(self.url, scope, body, self._answer, self._hand_over)
-        earlier, self.cycle = self.cycle, post  # type: ignore[assignment]  # as far as uvicorn looks, it is one
-        try:
-            taken = self._state.lane(post)
-        except Exception:  # the parser would take it for the sender's fault
-            logger.exception("the express lane failed")
-            taken = False
-        if taken:
-            self._whole = None
-            return True
-        self.cycle = earlier
-        self._begin()
-        return False
-
-    def _begin(self) -> None:
-        """Make an ASGI request of what was kept for the express lane."""
-        parts, self._whole = self._whole or [], None
+    def begin_request(self) -> None:
+        """Begin to answer a request whose headers there are."""
         super().on_headers_complete()
-        for part in parts:
-            super().on_body(part)
 
-    def _answer(self, post: Post, headers: RawHeaders) -> None:
-        """Answer a post with 200 and no body, unless its sender has left."""
-        post.response_complete = True
-        if post.disconnected or self.transport.is_closing():
-            return
-        content = [STATUS_LINE[200]]
-        for name, value in (*self._state.default_headers, *headers):
-            content += (name, b": ", value, b"\r\n")
-        content.append(b"\r\n" if post.keep_alive else b"connection: close\r\n\r\n")
-        self.transport.write(b"".join(content))
-        if not post.keep_alive:
-            self.transport.close()
-        self.on_response_complete()
-
-    def _hand_over(self, post: Post, app: ASGIApp) -> None:
-        """Let an ASGI application answer a post, whose body has been taken."""
-        cycle = RequestResponseCycle(
-            {**post.scope, "method": "POST"},  # type: ignore[typeddict-item]  # what an answer takes of it
-            self.transport,
-            self.flow,
-            self.logger,
-            self.access_logger,
-            self.access_log,
-            self._state.default_headers,
-            asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=post.keep_alive,
-            on_response=self.on_response_complete,
-        )
-        cycle.more_body = False
-        cycle.disconnected = post.disconnected
-        busy_with: Any = self.cycle
-        if busy_with is post:  # else a later request waits behind it
-            self.cycle = cycle
-        self._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # Starlette's name for the same kind of application
+    def on_message_complete(self) -> None:
+        """Note that the next bytes begin another request."""
+        self.note_end()
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, or one whose headers are too many, and part."""

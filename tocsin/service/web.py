@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Generator
+from functools import partial
 
 import anyio
 import uvicorn
@@ -15,6 +16,8 @@ from starlette.types import ASGIApp
 from tocsin.protocol import codec
 from tocsin.service.connections import Connections
 from tocsin.service.express import Lane
+from tocsin.service.express_http import ExpressHttp
+from tocsin.service.heads import Heads
 from tocsin.service.heart import Heart
 from tocsin.service.protocols import BoundedHttp, State
 from tocsin.service.settings import ServiceSettings
@@ -58,7 +61,9 @@ class WebServer(uvicorn.Server):
         config.loaded_app = app  # where logging is at its loudest, uvicorn would wrap it to log requests with headers
         super().__init__(config)
         heart = Heart(settings.ping_interval)
-        self.server_state: State = State(connections, heart, settings.max_headers, settings.max_head_bytes, lane)
+        self.server_state: State = State(connections, heart, settings.max_headers, settings.max_head_bytes)
+        self._lane = lane
+        self._heads = Heads()
         self.ready = anyio.Event()
         self._tls = tls
         self._handshake_timeout = settings.head_timeout
@@ -84,7 +89,7 @@ class WebServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         self.servers = [
             await loop.create_server(
-                lambda: BoundedHttp(self.config, self.server_state, {}, loop),
+                partial(self._connection, loop),
                 sock=listener,
                 ssl=self._tls,
                 backlog=_AT_ONCE,
@@ -96,6 +101,11 @@ class WebServer(uvicorn.Server):
             listener.listen(_BACKLOG)  # asyncio has only one number for both
         self.started = True
         self.ready.set()
+
+    def _connection(self, loop: asyncio.AbstractEventLoop) -> BoundedHttp:
+        if self._lane is None:
+            return BoundedHttp(self.config, self.server_state, {}, loop)
+        return ExpressHttp(self.config, self.server_state, {}, loop, self._lane, self._heads)
 
     async def main_loop(self) -> None:
         """Once a second renew the date header, as uvicorn does, and drop who lets us wait; leave at once when asked to."""
