@@ -159,7 +159,10 @@ class Receiver:
         """
         while self._waiting and not self._answered:
             delivery = self._waiting.pop(0)
-            args = self._running = PushNotificationReceivedEventArgs(delivery, background=self._background)
+            args = self._running = PushNotificationReceivedEventArgs()
+            args._delivery = delivery
+            if self._background:
+                args._background = True
             outcome, detail = _RETURNED, ""
             try:
                 result = self._silent

@@ -45,6 +45,8 @@ class MemoryStore:
     _dead: dict[int, DeadLetter] = Factory(dict)
     _let_go: Counter[str] = Factory(Counter)
     """How many dead letters of each reason are not kept any more."""
+    _unfiled: list[int] = Factory(list)
+    """Those that are not among the numbers of their channel yet: most have ended before anybody looks for them there."""
     _ended: int = 0
 
     async def value(self, key: str) -> str | None:
@@ -121,13 +123,9 @@ class MemoryStore:
         accepted = {payload[0]: payload for payload in changes.accepted}
         if len(accepted) < len(changes.accepted) or not self._ids.keys().isdisjoint(accepted):
             raise StateUnavailable("the store in memory cannot be used: a sequence number was accepted before")
-        self._ids.update([payload[:2] for payload in changes.accepted])
+        self._ids.update(zip(accepted, [payload[1] for payload in changes.accepted], strict=True))
         self._open |= accepted
-        for channel, payloads in by_channel(changes.accepted).items():
-            numbers, last = self._numbers[channel], max(self._numbers[channel][-1:], default=0)
-            numbers += sorted(payload[0] for payload in payloads)
-            if payloads[0][0] < last:  # they come in order, but nobody has promised it
-                numbers.sort()
+        self._unfiled += accepted
         for sequences, standing in ((changes.held, _HELD), (changes.parked, _PARKED)):
             self._back |= {sequence: standing for sequence in sequences if sequence in self._open}
         for sequence in changes.released:
@@ -168,6 +166,7 @@ class MemoryStore:
     async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         await checkpoint()
+        self._file()
         numbers = self._numbers.get(channel, [])
         behind = islice(numbers, bisect_right(numbers, after), None)
         found = islice((number for number in behind if number in self._open and number not in self._back), limit)
@@ -181,14 +180,26 @@ class MemoryStore:
         await checkpoint()
         return [number for number, payload in self._open.items() if payload[6] == channel]
 
+    def _file(self) -> None:
+        """Put the numbers of new payloads among those of their channels, in order."""
+        for channel, payloads in by_channel(
+            [self._open[number] for number in self._unfiled if number in self._open]
+        ).items():
+            self._numbers[channel] += [payload[0] for payload in payloads]
+            self._numbers[channel].sort()  # as good as nothing where they come in order, as they do
+        self._unfiled.clear()
+
     def _end(self, sequences: Sequence[int]) -> None:
         """Take payloads out; their ids are remembered for a while."""
         for sequence in sequences:
             self._open.pop(sequence, None)
-            self._back.pop(sequence, None)
+        if self._back:
+            for sequence in sequences:
+                self._back.pop(sequence, None)
         self._ended += len(sequences)
         if self._ended >= _FORGET_EVERY:
             self._ended = 0
+            self._file()
             oldest = max(self._ids, default=0) - REMEMBERED
             self._ids = {number: id_ for number, id_ in self._ids.items() if number > oldest or number in self._open}
             for channel, numbers in self._numbers.items():
