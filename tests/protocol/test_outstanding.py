@@ -31,7 +31,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
             (self.last + n, f"id{n}", "raw", b"", attempt, None, channel) for n, channel in enumerate(channels, 1)
         ]
         self.last += len(rows)
-        assert set(self.outstanding.offer("mail", rows)) == set(channels)
+        self.outstanding.offer("mail", rows)
         self.model |= {row[0]: row for row in rows}
 
     @precondition(lambda self: self.model)

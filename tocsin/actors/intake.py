@@ -38,9 +38,10 @@ class Intake:
             sequences = [row[0] for row in several]
             app = self._lanes.channels.get(channel)
             admitted = self._lanes.admit(channel, sequences) if app is not None else self._bury(sequences)
-            if app is not None:
-                going.append((app, several[:admitted]))
-            staying.update(sequences[admitted:])
+            if app is not None and admitted:
+                going.append((app, several if admitted == len(several) else several[:admitted]))
+            if admitted < len(several):
+                staying.update(sequences[admitted:])
         self._ledger.accepted += [_unsent(row) if row[0] in staying else row for row in rows] if staying else rows
         return going
 

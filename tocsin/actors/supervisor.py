@@ -73,8 +73,8 @@ class Supervisor(Actor):
             return
         for tracked in self._payloads.known(message.rows):  # handed on again while an earlier attempt is still here
             self._forget(tracked)
-        channels = self._payloads.offer(message.app, message.rows)
-        for session, part, rows in self._takers.apart(message, frame, channels):
+        self._payloads.offer(message.app, message.rows)
+        for session, part, rows in self._takers.apart(message, frame):
             self._down.give(session, part, rows)
 
     @receives(m.HostChanged)

@@ -20,16 +20,14 @@ class Takers:
         self._apps = apps
         self._sinks: dict[str, str] = {}
 
-    def apart(
-        self, message: m.Deliveries, frame: bytes, channels: Iterable[str]
-    ) -> Iterable[tuple[str, bytes, Sequence[m.Delivery]]]:
-        """Take payloads of these channels apart by who takes them, or the empty string where nobody does."""
-        takers = {self._sinks.get(channel, "") for channel in channels}
+    def apart(self, message: m.Deliveries, frame: bytes) -> Iterable[tuple[str, bytes, Sequence[m.Delivery]]]:
+        """Take payloads apart by who takes them, or the empty string where nobody does."""
+        takers = {self._sinks.get(channel, "") for channel in {row[6] for row in message.rows}}
         if len(takers) == 1:
             return ((takers.pop(), frame, message.rows),)
         parts: dict[str, list[m.Delivery]] = {}
         for row in message.rows:
-            parts.setdefault(self._sinks.get(row[-1], ""), []).append(row)
+            parts.setdefault(self._sinks.get(row[6], ""), []).append(row)
         return [(name, encode(m.Deliveries(message.app, tuple(rows))), rows) for name, rows in parts.items()]
 
     def attach(self, channel: str, session: str) -> None:

@@ -116,13 +116,15 @@ class Lanes:
             self._stored.add(channel)
             return 0
         room = max(0, MAX_IN_FLIGHT - len(self._in_flight))
-        on_their_way = sequences[: lane.accept(sequences[:room])]
-        self._in_flight.update(dict.fromkeys(on_their_way, lane))
-        if len(on_their_way) < len(sequences):
+        count = lane.accept(sequences if len(sequences) <= room else sequences[:room])
+        if count < len(sequences):
             self._stored.add(channel)
             lane.fall_behind()
             self._feed(lane)
-        return len(on_their_way)
+            sequences = sequences[:count]
+        for sequence in sequences:
+            self._in_flight[sequence] = lane
+        return count
 
     def settle(self, sequence: int, *, came_back: bool) -> bool:
         """Note that a payload is no longer on its way, and tell whether it was."""

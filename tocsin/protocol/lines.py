@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
 from attrs import Factory, define
+
+from tocsin.protocol.batches import PayloadRow
 
 
 @define(eq=False)
@@ -16,7 +18,9 @@ class Line:
     """
 
     app: str
-    sequences: list[int]
+    sequences: list[int] = Factory(list)
+    first: int | None = None
+    """The one whose budget has begun."""
 
 
 @define
@@ -26,41 +30,49 @@ class Lines:
     _lines: dict[str, Line] = Factory(dict)
     _changed: dict[str, None] = Factory(dict)
 
-    def join(self, app: str, channel: str, sequences: list[int]) -> None:
-        """Let payloads of a channel stand in line; the list is ours from now on."""
-        line = self._lines.get(channel)
-        if line is None:
-            self._lines[channel] = Line(app, sequences)
-            self._changed[channel] = None
-        else:
-            line.sequences += sequences
+    def join(self, app: str, rows: Iterable[PayloadRow]) -> None:
+        """Let payloads of an app stand in the lines of their channels."""
+        for row in rows:
+            channel = row[6]
+            line = self._lines.get(channel)
+            if line is None:
+                line = self._lines[channel] = Line(app)
+                self._changed[channel] = None
+            line.sequences.append(row[0])
 
     def app_of(self, channel: str) -> str:
         """Return the app of a channel that has a line."""
         return self._lines[channel].app
 
-    def leave(self, channel: str, sequences: Sequence[int]) -> None:
-        """Take payloads out of their line, if they stand there."""
+    def left(self, channels: Iterable[str]) -> None:
+        """Payloads of these channels have left for good: they stand no more, when it is asked for new firsts."""
+        self._changed.update(dict.fromkeys(channels))
+
+    def leave(self, channel: str, sequence: int) -> None:
+        """Take a payload out, if it is in line: it may come again."""
         line = self._lines.get(channel)
-        if line is None:
-            return
-        first, count = line.sequences[0], len(sequences)
-        if line.sequences[:count] == sequences:  # they were handled in order, as nearly all are
-            del line.sequences[:count]
-        else:
-            gone = set(sequences)
-            line.sequences = [sequence for sequence in line.sequences if sequence not in gone]
-        if not line.sequences:
-            del self._lines[channel]
-        elif line.sequences[0] != first:
+        if line is not None and sequence in line.sequences:
+            line.sequences.remove(sequence)
+            line.first = None if line.first == sequence else line.first
             self._changed[channel] = None
 
-    def new_firsts(self) -> Iterator[int]:
-        """Return those that have become the first of their line since the last time."""
+    def new_firsts(self, standing: Collection[int]) -> Iterator[int]:
+        """Return those that have become the first of their line since the last time.
+
+        :param standing: all that have not left for good.
+        """
         for channel in self._changed:
             line = self._lines.get(channel)
             if line is not None:
-                yield line.sequences[0]
+                sequences, place = line.sequences, 0
+                while place < len(sequences) and sequences[place] not in standing:
+                    place += 1
+                del sequences[:place]
+                if not sequences:
+                    del self._lines[channel]
+                elif sequences[0] != line.first:
+                    line.first = sequences[0]
+                    yield line.first
         self._changed.clear()
 
     def clear(self) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 
 from attrs import Factory, define
 
 from tocsin.protocol import delivery
-from tocsin.protocol.batches import PayloadRow, by_channel
+from tocsin.protocol.batches import PayloadRow
 from tocsin.protocol.delivery import Event, Phase, Tracked
 from tocsin.protocol.lines import Lines
 from tocsin.protocol.machine import step
@@ -22,13 +21,10 @@ class Outstanding:
     _tracked: dict[int, Tracked] = Factory(dict)
     _lines: Lines = Factory(Lines)
 
-    def offer(self, app: str, rows: Sequence[PayloadRow]) -> list[str]:
-        """Let new payloads of an app stand in line for its handlers, and return their channels."""
-        self._rows.update([(row[0], row) for row in rows])
-        channels = by_channel(rows)
-        for channel, several in channels.items():
-            self._lines.join(app, channel, [row[0] for row in several])
-        return list(channels)
+    def offer(self, app: str, rows: Sequence[PayloadRow]) -> None:
+        """Let new payloads of an app stand in line for its handlers."""
+        self._rows.update({row[0]: row for row in rows})
+        self._lines.join(app, rows)
 
     def known(self, rows: Sequence[PayloadRow]) -> list[Tracked]:
         """Return those that are here already, of which these are later attempts."""
@@ -44,14 +40,14 @@ class Outstanding:
 
     def new_firsts(self) -> Iterator[Tracked]:
         """Return those that have become the first of their line since the last time, and whose budget begins."""
-        for sequence in self._lines.new_firsts():
+        for sequence in self._lines.new_firsts(self._rows):
             tracked = self._track(sequence)
             if tracked.phase is Phase.OFFERED:
                 yield tracked
 
     def leave_line(self, tracked: Tracked) -> None:
         """Take a payload out of its line, if it stands there."""
-        self._lines.leave(tracked.channel, [tracked.sequence])
+        self._lines.leave(tracked.channel, tracked.sequence)
 
     def end(self, tracked: Tracked) -> None:
         """Forget a payload that has come to its end and has left its line."""
@@ -74,9 +70,9 @@ class Outstanding:
         for each in tracked:
             each.phase, each.deadline = phase, 0.0
             del self._tracked[each.sequence]
-        deque(map(self._rows.pop, sequences), maxlen=0)
-        for channel, several in by_channel(rows).items():
-            self._lines.leave(channel, [row[0] for row in several])
+        for sequence in sequences:
+            del self._rows[sequence]
+        self._lines.left({row[6] for row in rows})
         return True
 
     def clear(self) -> None:
