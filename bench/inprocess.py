@@ -31,7 +31,7 @@ def run(options: Options) -> Report:
     report = Report(
         "inprocess", f"{BODY}-byte payloads through all actors to an async handler, with the store in memory"
     )
-    payloads = options.sized(50_000, 50)
+    payloads = options.sized(200_000, 50)
     contestants = [
         Contestant(f"floor: one asyncio.Queue and one msgpack round, {loop}", partial(_floor, loop, payloads), "floor")
         for loop in options.loops

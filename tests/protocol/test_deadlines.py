@@ -23,13 +23,13 @@ class QueueAndModel(RuleBasedStateMachine):
         self.due: dict[int, float] = {}
         self.now = 0.0
         self.length = 0.0
-        self.deadlines = Deadlines(0.0)
+        self.deadlines = Deadlines[Tracked](0.0)
 
     @initialize(now=st.sampled_from([0.0, 1000.25]), length=st.sampled_from([0.5, 3.0, 30.0]))
     def time_begins(self, now: float, length: float) -> None:
         """Clocks begin anywhere."""
         self.now, self.length = now, length
-        self.deadlines = Deadlines(length)
+        self.deadlines = Deadlines[Tracked](length)
 
     @rule(which=st.integers(0, 4))
     def one_starts(self, which: int) -> None:
@@ -96,7 +96,7 @@ class TestDeadlines:
 
     def test_it_is_due_at_its_deadline_and_not_before(self) -> None:
         """The moment itself counts, so that an alarm set for it finds it."""
-        deadlines, tracked = Deadlines(5.0), payload()
+        deadlines, tracked = Deadlines[Tracked](5.0), payload()
         deadlines.start(tracked, 10.0)
         assert deadlines.take_due(14.999) == []
         assert tracked.deadline == deadlines.next() == 15.0
@@ -105,7 +105,7 @@ class TestDeadlines:
 
     def test_started_anew_at_the_same_moment_it_is_due_once(self) -> None:
         """Two entries with one deadline are one deadline."""
-        deadlines, tracked = Deadlines(5.0), payload()
+        deadlines, tracked = Deadlines[Tracked](5.0), payload()
         deadlines.start(tracked, 10.0)
         tracked.deadline = 0.0
         deadlines.start(tracked, 10.0)
@@ -113,7 +113,7 @@ class TestDeadlines:
 
     def test_a_payload_that_waits_elsewhere_is_passed_over(self) -> None:
         """Work that has got its time of grace does not run out of its budget as well."""
-        budgets, graces, tracked = Deadlines(30.0), Deadlines(5.0), payload()
+        budgets, graces, tracked = Deadlines[Tracked](30.0), Deadlines[Tracked](5.0), payload()
         budgets.start(tracked, 0.0)
         graces.start(tracked, 29.0)
         assert (budgets.next(), graces.next()) == (None, 34.0)
@@ -122,7 +122,7 @@ class TestDeadlines:
 
     def test_the_same_moment_in_two_queues_is_due_in_one(self) -> None:
         """A grace that ends when the budget would have ended is taken by whoever asks first, and once."""
-        budgets, graces, tracked = Deadlines(30.0), Deadlines(5.0), payload()
+        budgets, graces, tracked = Deadlines[Tracked](30.0), Deadlines[Tracked](5.0), payload()
         budgets.start(tracked, 0.0)
         graces.start(tracked, 25.0)
         assert graces.take_due(30.0) == [tracked]
@@ -131,7 +131,7 @@ class TestDeadlines:
 
 def test_what_was_stopped_does_not_pile_up_behind_what_runs() -> None:
     """One piece of work that hangs does not keep thousands that have ended in memory."""
-    deadlines = Deadlines(30.0)
+    deadlines = Deadlines[Tracked](30.0)
     hung = Tracked(0, "app", "c0", 1, None, b"")
     deadlines.start(hung, 0.0)
     for number in range(1, 20_000):

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.strategies import channel_names
 from tocsin.protocol.batches import PayloadRow
-from tocsin.protocol.lines import Lines
+from tocsin.protocol.lines import Line, Lines
 
 
 def rows(channel: str, sequences: Iterable[int]) -> list[PayloadRow]:
@@ -59,11 +59,18 @@ class LinesAndModel(RuleBasedStateMachine):
     def budgets_begin(self) -> None:
         """Those that have become the first since the last time, and are still; then no line is empty."""
         firsts = {line[0] for line in self.model.values() if line}
-        new = list(self.lines.new_firsts({sequence for line in self.model.values() for sequence in line}))
+        standing = {sequence for line in self.model.values() for sequence in line}
+        new = [first for line, first in self.lines.new_firsts(standing) if self.begin(line, first)]
         assert set(new) <= firsts - self.told
         self.told.update(new)
         assert firsts <= self.told, "a first without a budget would never be cancelled"
         assert bool(self.lines) == bool(firsts)
+
+    def begin(self, line: Line, first: int) -> bool:
+        """Begin the budget of a line's first: that of the one before it has ended."""
+        assert (line.first, line.deadline) == (first, 0.0)
+        line.deadline = 30.0
+        return True
 
     @invariant()
     def each_knows_its_app(self) -> None:
@@ -78,6 +85,8 @@ def test_cleared_lines_are_empty() -> None:
     """Nobody is first any more."""
     lines = Lines()
     lines.join("mail", rows("c1", [1]))
+    ((line, first),) = lines.new_firsts({1})
+    line.deadline = 30.0
     lines.clear()
-    assert not lines
+    assert (bool(lines), first, line.deadline) == (False, 1, 0.0)
     assert list(lines.new_firsts({1})) == []

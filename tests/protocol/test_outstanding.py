@@ -84,9 +84,9 @@ class OutstandingAndModel(RuleBasedStateMachine):
         firsts: dict[str, int] = {}
         for sequence, row in self.model.items():
             firsts.setdefault(row[6], sequence)
-        for tracked in self.outstanding.new_firsts():
-            assert firsts[tracked.channel] == tracked.sequence
-            assert tracked.sequence not in self.phases
+        for line in self.outstanding.new_firsts():
+            assert line.first in firsts.values()
+            assert line.first not in self.phases
 
     @rule()
     def all_is_forgotten(self) -> None:
@@ -106,12 +106,17 @@ TestOutstandingAndModel = OutstandingAndModel.TestCase
 
 
 def test_a_deadline_ends_with_the_payload() -> None:
-    """A budget that began is over when the payload was handled, or forgotten."""
+    """A budget that began is over when the payload was handled, was looked at and left, or was forgotten."""
     outstanding = Outstanding()
-    outstanding.offer("mail", [(1, "id1", "raw", b"", 1, None, "c1"), (2, "id2", "raw", b"", 1, None, "c2")])
-    first, second = outstanding.new_firsts()
-    first.deadline = second.deadline = 30.0
-    assert outstanding.end_handled([1], [1])
-    assert (first.phase, first.deadline) == (Phase.HANDLED, 0.0)
+    outstanding.offer("mail", [(number, f"id{number}", "raw", b"", 1, None, f"c{number}") for number in range(1, 5)])
+    lines = list(outstanding.new_firsts())
+    tracked = [outstanding.get(number) for number in (2, 4)]
+    for each in (*lines, *tracked):
+        assert each is not None
+        each.deadline = 30.0
+    assert outstanding.end_handled([1, 2], [1, 1])
+    assert list(outstanding.new_firsts()) == []
+    assert tracked[0] is not None
+    assert (tracked[0].phase, tracked[0].deadline) == (Phase.HANDLED, 0.0)
     outstanding.clear()
-    assert second.deadline == 0.0
+    assert [each.deadline for each in (*lines, *tracked) if each] == [0.0] * 6

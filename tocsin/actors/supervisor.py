@@ -26,6 +26,7 @@ from tocsin.protocol.codec import encode
 from tocsin.protocol.conditions import AppSettings, HostState, interruption
 from tocsin.protocol.deadlines import Deadlines
 from tocsin.protocol.delivery import OUTCOMES, TABLE, Effect, Event, Phase, Tracked, returned, unreachable
+from tocsin.protocol.lines import Line
 from tocsin.protocol.machine import step
 from tocsin.protocol.outstanding import Outstanding
 from tocsin.protocol.values import DropReason, Outcome
@@ -52,12 +53,13 @@ class Supervisor(Actor):
         self._reports = Reports()
         self._takers = Takers(sessions, self._reports, self._apps)
         self._down = Handover(sessions)
-        self._budgets = Deadlines(BUDGET)
-        self._graces = Deadlines(GRACE)
+        self._foreground_budgets = Deadlines[Line](BUDGET)
+        self._background_budgets = Deadlines[Tracked](BUDGET)
+        self._graces = Deadlines[Tracked](GRACE)
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
             Effect.ACTIVATE: self._activate,
-            Effect.START_BUDGET: lambda tracked: self._budgets.start(tracked, self._clock.monotonic()),
+            Effect.START_BUDGET: lambda tracked: self._background_budgets.start(tracked, self._clock.monotonic()),
             Effect.TELL_CANCEL: self._tell_cancel,
             Effect.START_GRACE: lambda tracked: self._graces.start(tracked, self._clock.monotonic()),
             Effect.TELL_ABORT: lambda tracked: self._down.tell_all(m.AbortDelivery(tracked.sequence)),
@@ -181,7 +183,8 @@ class Supervisor(Actor):
         # Graces first: a payload has one deadline, and a grace that began 25 s into its budget looks like both.
         for tracked in self._graces.take_due(now):
             self._step(tracked, Event.GRACE_OVER)
-        for tracked in self._budgets.take_due(now):
+        firsts = self._payloads.firsts_of(self._foreground_budgets.take_due(now))
+        for tracked in (*firsts, *self._background_budgets.take_due(now)):
             self._cancel(tracked, CancellationReason.EXECUTION_TIME_EXCEEDED)
 
     @receives(m.ActorRestarted)
@@ -208,9 +211,9 @@ class Supervisor(Actor):
                 self._miss(each)
         self._reports.send(self._router)
         now = self._clock.monotonic()
-        for tracked in self._payloads.new_firsts():
-            self._budgets.start(tracked, now)
-        moments = (self._budgets.next(), self._graces.next())
+        for line in self._payloads.new_firsts():
+            self._foreground_budgets.start(line, now)
+        moments = (self._foreground_budgets.next(), self._background_budgets.next(), self._graces.next())
         self._alarm.set(min((moment for moment in moments if moment is not None), default=None))
 
     def _miss(self, missed: Missed) -> None:

@@ -79,9 +79,10 @@ class Receiver:
 
     def offer(self, deliveries: Sequence[Delivery]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
-        for sequence, _, _, _, attempt, _, _ in deliveries:
-            if attempt > 1:
-                self._drop(sequence)
+        if self._waiting or self._running is not None:
+            for sequence, _, _, _, attempt, _, _ in deliveries:
+                if attempt > 1:
+                    self._drop(sequence)
         self._waiting.extend(deliveries)
         if self._closing or not self.handlers:
             self.give_back()

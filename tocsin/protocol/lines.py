@@ -20,7 +20,9 @@ class Line:
     app: str
     sequences: list[int] = Factory(list)
     first: int | None = None
-    """The one whose budget has begun."""
+    """The one whose budget has begun, or began last."""
+    deadline: float = 0.0
+    """When its budget is used up, on the loop's clock; 0 while none runs."""
 
 
 @define
@@ -53,11 +55,12 @@ class Lines:
         line = self._lines.get(channel)
         if line is not None and sequence in line.sequences:
             line.sequences.remove(sequence)
-            line.first = None if line.first == sequence else line.first
+            if line.first == sequence:
+                line.first, line.deadline = None, 0.0
             self._changed[channel] = None
 
-    def new_firsts(self, standing: Collection[int]) -> Iterator[int]:
-        """Return those that have become the first of their line since the last time.
+    def new_firsts(self, standing: Collection[int]) -> Iterator[tuple[Line, int]]:
+        """Return lines that have another first than the last time, and which it is; its budget does not run yet.
 
         :param standing: all that have not left for good.
         """
@@ -68,15 +71,19 @@ class Lines:
                 while place < len(sequences) and sequences[place] not in standing:
                     place += 1
                 del sequences[:place]
-                if not sequences:
+                first = sequences[0] if sequences else None
+                if first is None:
                     del self._lines[channel]
-                elif sequences[0] != line.first:
-                    line.first = sequences[0]
-                    yield line.first
+                if first != line.first:
+                    line.first, line.deadline = first, 0.0
+                    if first is not None:
+                        yield line, first
         self._changed.clear()
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all of them, and their deadlines."""
+        for line in self._lines.values():
+            line.deadline = 0.0
         self._lines.clear()
         self._changed.clear()
 

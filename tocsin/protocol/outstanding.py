@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import Factory, define
 
 from tocsin.protocol import delivery
 from tocsin.protocol.batches import PayloadRow
 from tocsin.protocol.delivery import Event, Phase, Tracked
-from tocsin.protocol.lines import Lines
+from tocsin.protocol.lines import Line, Lines
 from tocsin.protocol.machine import step
 
 
@@ -38,12 +38,16 @@ class Outstanding:
         """Tell whether a payload is here as it was offered then, and not in a later attempt."""
         return self._rows.get(row[0]) is row
 
-    def new_firsts(self) -> Iterator[Tracked]:
-        """Return those that have become the first of their line since the last time, and whose budget begins."""
-        for sequence in self._lines.new_firsts(self._rows):
-            tracked = self._track(sequence)
-            if tracked.phase is Phase.OFFERED:
-                yield tracked
+    def new_firsts(self) -> Iterator[Line]:
+        """Return the lines that have another first than the last time, and whose budget begins."""
+        for line, first in self._lines.new_firsts(self._rows):
+            tracked = self._tracked.get(first)
+            if tracked is None or tracked.phase is Phase.OFFERED:
+                yield line
+
+    def firsts_of(self, lines: Iterable[Line]) -> list[Tracked]:
+        """Return the payloads that are first in these lines, and are still here."""
+        return [self._track(line.first) for line in lines if line.first in self._rows]
 
     def leave_line(self, tracked: Tracked) -> None:
         """Take a payload out of its line, if it stands there."""
