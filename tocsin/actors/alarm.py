@@ -8,6 +8,7 @@ import anyio
 
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol.messages import AlarmRang
+from tocsin.tasks import Signal
 
 
 class Alarm:
@@ -16,21 +17,22 @@ class Alarm:
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
         self._at = math.inf
-        self._changed = anyio.Event()
+        self._wakes_at = math.inf
+        self._earlier = Signal()
 
     def set(self, at: float | None) -> None:
         """Ring at that moment of the loop's time, instead of any moment set before; None: not at all."""
-        moment = math.inf if at is None else at
-        if moment < self._at:
-            self._changed.set()
-        self._at = moment
+        self._at = math.inf if at is None else at
+        if self._at < self._wakes_at:
+            self._wakes_at = self._at
+            self._earlier.set()
 
     async def run(self) -> None:
         """Wait and ring, until cancelled; a moment that was put off is looked at again when it comes."""
         while True:
-            self._changed = anyio.Event()
+            self._wakes_at = self._at
             with anyio.CancelScope(deadline=self._at):
-                await self._changed.wait()
+                await self._earlier.wait()
             if anyio.current_time() >= self._at:
                 self._at = math.inf
                 self._mailbox.answer(AlarmRang())

@@ -17,6 +17,7 @@ from attrs import frozen
 from tocsin.protocol.codec import encode
 from tocsin.protocol.errors import Busy, PlatformUnavailable
 from tocsin.protocol.messages import Message
+from tocsin.tasks import Signal
 
 BATCH = 256
 """Frames that one batch has at most, so that no reader keeps the loop from the others."""
@@ -43,7 +44,7 @@ class Mailbox:
         self._frames: deque[bytes] = deque()
         self._replies: deque[bytes] = deque()
         self._writers: OrderedDict[Event, bytes] = OrderedDict()  # who waits for room, and with what
-        self._filled: Event | None = None  # what the reader waits for
+        self._filled = Signal()
         self._closed = False
         self._high_water = 0
         self._handled = 0
@@ -60,7 +61,7 @@ class Mailbox:
         if len(self._frames) >= self._capacity:
             raise Busy(f"the mailbox {self.name} is full ({self._capacity} frames)")
         self._frames.append(frame)
-        self._wake()
+        self._filled.set()
 
     async def put(self, frame: bytes) -> None:
         """Put a frame, waiting for room.
@@ -91,7 +92,7 @@ class Mailbox:
             self.dead += 1
             return
         self._replies.append(frame)
-        self._wake()
+        self._filled.set()
 
     def answer(self, message: Message) -> None:
         """Put a message as an answer, as :meth:`reply`."""
@@ -107,23 +108,13 @@ class Mailbox:
         while not (self._frames or self._replies):
             if self._closed:
                 raise EndOfStream
-            self._filled = Event()
-            try:
-                await self._filled.wait()
-            finally:
-                self._filled = None
+            await self._filled.wait()
         self._high_water = max(self._high_water, self._depth)
         frames = list(self._replies)
         self._replies.clear()
         self._drain(frames)
         self._handled += len(frames)
         return frames
-
-    def _wake(self) -> None:
-        """Wake the reader, if it waits; it runs when others have had their turn, and finds all of it."""
-        if self._filled is not None:
-            self._filled.set()
-            self._filled = None
 
     @property
     def _depth(self) -> int:
@@ -152,7 +143,7 @@ class Mailbox:
     def close(self) -> None:
         """Take nothing more; what is there, or waits for room, can still be read."""
         self._closed = True
-        self._wake()
+        self._filled.set()
 
     def abandon(self) -> None:
         """Close it, and throw away what waits: nobody will read it."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import anyio
-
 from tocsin.protocol import messages as m
 from tocsin.protocol.values import MAX_OUTCOMES, Outcome
+from tocsin.tasks import Signal
 
 Report = tuple[int, Outcome, str, int]
 """An outcome: a row of :class:`tocsin.protocol.messages.Outcomes`."""
@@ -24,7 +23,7 @@ class OutcomeReports:
         self._sequences: list[int] = []
         self._attempts: list[int] = []
         self._rows: list[Report] = []
-        self._noted = anyio.Event()
+        self._noted = Signal()
 
     def handled(self, sequence: int, attempt: int) -> None:
         """Note that a payload was handled."""
@@ -54,5 +53,4 @@ class OutcomeReports:
         """Tell the platform, once for all outcomes of one moment, until cancelled."""
         while True:
             await self._noted.wait()
-            self._noted = anyio.Event()
             self.tell()

@@ -8,6 +8,8 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
+from tocsin.tasks import Signal
+
 _SPARE = 32  # tasks that stay when there is nothing to do
 
 
@@ -30,7 +32,7 @@ class Workers:
     def __init__(self, tasks: TaskGroup) -> None:
         self.tasks = tasks
         self._line: deque[Work] = deque()
-        self._spare: list[anyio.Event] = []
+        self._spare: list[Signal] = []
         self._called = False
         """Whether a worker was called that has not come yet."""
         self._busy = 0
@@ -57,6 +59,7 @@ class Workers:
                 self.tasks.start_soon(self._run, name="handlers")
 
     async def _run(self) -> None:
+        called = Signal()
         while True:
             # One scope for as long as nothing is cut off, rather than one for each piece of work.
             with anyio.CancelScope() as scope:
@@ -67,7 +70,6 @@ class Workers:
                         break
                     if len(self._spare) >= _SPARE:
                         return
-                    called = anyio.Event()
                     self._spare.append(called)
                     await called.wait()
 
