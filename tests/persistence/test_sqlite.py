@@ -128,13 +128,14 @@ class TestMemory:
         """The inbox stays small however long it runs, and its numbers go on over a restart."""
         for module in (inbox_changes, sqlite):
             monkeypatch.setattr(module, "REMEMBERED", 8)
+        monkeypatch.setattr(inbox_changes, "FORGET_EVERY", 4)
         async with open_sqlite(path) as store:
             for n in range(1, 41):
                 await store.commit(
                     Changes(accepted=[payload(n)], handled=[n] if n % 2 else [], dead=[] if n % 2 else [dead(n)])
                 )
                 assert ask(path, "SELECT count(*) FROM inbox") == [(0,)]
-                assert ask(path, "SELECT count(*) <= 8 FROM remembered") == [(1,)]
+                assert ask(path, "SELECT count(*) <= 8 + 4 FROM remembered") == [(1,)]
         async with open_sqlite(path) as store:
             assert await store.inbox() == Inbox(40, tuple(f"id{n}" for n in range(33, 41)), ())
 

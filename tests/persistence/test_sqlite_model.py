@@ -31,6 +31,7 @@ class StoreAndModel(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         for module in (inbox_changes, sqlite):
             self.patch.setattr(module, "REMEMBERED", 6)
+        self.patch.setattr(inbox_changes, "FORGET_EVERY", 2)
         self.open: dict[int, StoredPayload] = {}
         self.ids: list[str] = []
         self.letters: list[tuple[int, bytes]] = []

@@ -18,6 +18,9 @@ from tocsin.protocol.batches import PayloadRow
 MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
 """How a payload in the inbox stands."""
 
+FORGET_EVERY = 512
+"""After how many payloads older ids are forgotten: keeping a few longer costs less than a statement in each commit."""
+
 _SIZES = (128, 64, 32, 16, 8, 4, 2, 1)  # rows of one statement: any number needs few, and the driver has all prepared
 _INSERT = "INSERT INTO inbox (sequence, id, type, body, attempt, expires, channel) VALUES "
 _ACCEPT = {size: _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * size) for size in _SIZES}
@@ -84,4 +87,5 @@ def _accept(payloads: Sequence[PayloadRow]) -> Iterator[Statement]:
     # A service that did not see the acknowledgement sends again: it must be recognised, also when it has long ended.
     newest = max(payload[0] for payload in payloads)
     yield _REMEMBER, [(newest, json.dumps([payload[:2] for payload in payloads]))]
-    yield _FORGET, [(newest - REMEMBERED,)]
+    if newest // FORGET_EVERY > (payloads[0][0] - 1) // FORGET_EVERY:
+        yield _FORGET, [(newest - REMEMBERED,)]
