@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.strategies import channel_names
 from tocsin.protocol.batches import PayloadRow
-from tocsin.protocol.delivery import Phase
+from tocsin.protocol.delivery import TABLE, Effect, Event, Phase
 from tocsin.protocol.outstanding import Outstanding
 
 places = st.integers(0, 20)
@@ -103,6 +103,11 @@ class OutstandingAndModel(RuleBasedStateMachine):
 
 
 TestOutstandingAndModel = OutstandingAndModel.TestCase
+
+
+def test_a_payload_that_was_handled_has_nothing_to_be_done_but_to_settle_it() -> None:
+    """Which is what ending many at once does; were there any other effect, it would have to be performed for each."""
+    assert TABLE[Phase.OFFERED, Event.HANDLED] == (Phase.HANDLED, (Effect.SETTLE,))
 
 
 def test_a_deadline_ends_with_the_payload() -> None:
