@@ -60,17 +60,18 @@ class LinesAndModel(RuleBasedStateMachine):
         """Those that have become the first since the last time, and are still; then no line is empty."""
         firsts = {line[0] for line in self.model.values() if line}
         standing = {sequence for line in self.model.values() for sequence in line}
-        new = [first for line, first in self.lines.new_firsts(standing) if self.begin(line, first)]
+        new = [self.begin(line) for line in self.lines.new_firsts(standing)]
         assert set(new) <= firsts - self.told
         self.told.update(new)
         assert firsts <= self.told, "a first without a budget would never be cancelled"
         assert bool(self.lines) == bool(firsts)
 
-    def begin(self, line: Line, first: int) -> bool:
-        """Begin the budget of a line's first: that of the one before it has ended."""
-        assert (line.first, line.deadline) == (first, 0.0)
+    def begin(self, line: Line) -> int:
+        """Begin the budget of a line's first, and return which it is: that of the one before it has ended."""
+        assert line.first is not None
+        assert line.deadline == 0.0
         line.deadline = 30.0
-        return True
+        return line.first
 
     @invariant()
     def each_knows_its_app(self) -> None:
@@ -85,8 +86,8 @@ def test_cleared_lines_are_empty() -> None:
     """Nobody is first any more."""
     lines = Lines()
     lines.join("mail", rows("c1", [1]))
-    ((line, first),) = lines.new_firsts({1})
+    (line,) = lines.new_firsts({1})
     line.deadline = 30.0
     lines.clear()
-    assert (bool(lines), first, line.deadline) == (False, 1, 0.0)
+    assert (bool(lines), line.first, line.deadline) == (False, 1, 0.0)
     assert list(lines.new_firsts({1})) == []

@@ -34,14 +34,16 @@ class Intake:
             passed = [row for row, priority in zip(rows, priorities, strict=True) if self._passes(row, priority)]
             staying = {row[0] for row in rows}.difference(row[0] for row in passed)
         going: list[tuple[str, list[PayloadRow]]] = []
+        admit, app_of = self._lanes.admit, self._lanes.channels.get
         for channel, several in by_channel(passed).items():
             sequences = [row[0] for row in several]
-            app = self._lanes.channels.get(channel)
-            admitted = self._lanes.admit(channel, sequences) if app is not None else self._bury(sequences)
-            if app is not None and admitted:
-                going.append((app, several if admitted == len(several) else several[:admitted]))
+            app = app_of(channel)
+            admitted = admit(channel, sequences) if app is not None else self._bury(sequences)
             if admitted < len(several):
                 staying.update(sequences[admitted:])
+                del several[admitted:]
+            if app is not None and several:
+                going.append((app, several))
         self._ledger.accepted += [_unsent(row) if row[0] in staying else row for row in rows] if staying else rows
         return going
 

@@ -211,8 +211,7 @@ class Supervisor(Actor):
                 self._miss(each)
         self._reports.send(self._router)
         now = self._clock.monotonic()
-        for line in self._payloads.new_firsts():
-            self._foreground_budgets.start(line, now)
+        self._foreground_budgets.start_all(self._payloads.new_firsts(), now)
         moments = (self._foreground_budgets.next(), self._background_budgets.next(), self._graces.next())
         self._alarm.set(min((moment for moment in moments if moment is not None), default=None))
 

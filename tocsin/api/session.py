@@ -184,19 +184,23 @@ class Session:
 
     def _deliver(self, message: m.Deliveries) -> None:
         for channel, rows in by_channel(message.rows).items():
-            self._offer(self._receivers.get(channel), rows)
+            receiver = self._receivers.get(channel)
+            if receiver is not None:
+                receiver.offer(rows)
+            else:
+                self._give_back(rows)
 
     def _activate(self, message: m.Activation) -> None:
         deliveries = decode_own(message.delivery)
         assert isinstance(deliveries, m.Deliveries)  # noqa: S101  # the supervisor has made it
-        self._offer(self.background.receiver, deliveries.rows)
-
-    def _offer(self, receiver: Receiver | None, rows: Sequence[m.Delivery]) -> None:
-        if receiver is not None:
-            receiver.offer(rows)
+        if self.background.receiver is not None:
+            self.background.receiver.offer(deliveries.rows)
         else:
-            for sequence, _, _, _, attempt, _, _ in rows:
-                self.outcomes.add((sequence, Outcome.RETURNED, "", attempt))
+            self._give_back(deliveries.rows)
+
+    def _give_back(self, rows: Sequence[m.Delivery]) -> None:
+        for sequence, _, _, _, attempt, _, _ in rows:
+            self.outcomes.add((sequence, Outcome.RETURNED, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:
         for receiver in self._all_receivers():

@@ -36,7 +36,7 @@ class Workers:
         self._called = False
         """Whether a worker was called that has not come yet."""
         self._busy = 0
-        self._all_done = anyio.Event()
+        self._all_done: anyio.Event | None = None  # while somebody waits for it
 
     def add(self, work: Work) -> None:
         """Have something done, behind what stands in line."""
@@ -46,7 +46,8 @@ class Workers:
     async def done(self) -> None:
         """Wait until nothing is being done."""
         while self._busy:
-            self._all_done = anyio.Event()
+            if self._all_done is None:
+                self._all_done = anyio.Event()
             await self._all_done.wait()
 
     def _call(self) -> None:
@@ -84,5 +85,6 @@ class Workers:
                 await work.do(scope)
             finally:
                 self._busy -= 1
-                if not self._busy:
+                if not self._busy and self._all_done is not None:
                     self._all_done.set()
+                    self._all_done = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
 _COMPACT_FROM = 1024  # entries; below that, what was stopped may stay until its turn comes
@@ -34,8 +35,14 @@ class Deadlines(Generic[T]):
 
     def start(self, timed: T, now: float) -> None:
         """Begin a deadline."""
-        timed.deadline = now + self._length
-        self._fifo.append((timed.deadline, timed))
+        self.start_all((timed,), now)
+
+    def start_all(self, several: Iterable[T], now: float) -> None:
+        """Begin the same deadline for several."""
+        deadline = now + self._length
+        for timed in several:
+            timed.deadline = deadline
+            self._fifo.append((deadline, timed))
         if len(self._fifo) > self._limit:
             self._fifo = deque(entry for entry in self._fifo if entry[1].deadline == entry[0])
             self._limit = max(_COMPACT_FROM, 2 * len(self._fifo))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 from attrs import Factory, define
 
@@ -23,6 +23,19 @@ class Line:
     """The one whose budget has begun, or began last."""
     deadline: float = 0.0
     """When its budget is used up, on the loop's clock; 0 while none runs."""
+
+    def advance(self, standing: Collection[int]) -> bool:
+        """Look who is first of those that have not left for good, and tell whether it is another than the last time."""
+        sequences, place = self.sequences, 0
+        while place < len(sequences) and sequences[place] not in standing:
+            place += 1
+        if place:
+            del sequences[:place]
+        first = sequences[0] if sequences else None
+        if first == self.first and first is not None:
+            return False
+        self.first, self.deadline = first, 0.0
+        return True
 
 
 @define
@@ -59,26 +72,21 @@ class Lines:
                 line.first, line.deadline = None, 0.0
             self._changed[channel] = None
 
-    def new_firsts(self, standing: Collection[int]) -> Iterator[tuple[Line, int]]:
-        """Return lines that have another first than the last time, and which it is; its budget does not run yet.
+    def new_firsts(self, standing: Collection[int]) -> list[Line]:
+        """Return the lines that have another first than the last time; its budget does not run yet.
 
         :param standing: all that have not left for good.
         """
+        lines = []
         for channel in self._changed:
             line = self._lines.get(channel)
-            if line is not None:
-                sequences, place = line.sequences, 0
-                while place < len(sequences) and sequences[place] not in standing:
-                    place += 1
-                del sequences[:place]
-                first = sequences[0] if sequences else None
-                if first is None:
+            if line is not None and line.advance(standing):
+                if line.first is None:
                     del self._lines[channel]
-                if first != line.first:
-                    line.first, line.deadline = first, 0.0
-                    if first is not None:
-                        yield line, first
+                else:
+                    lines.append(line)
         self._changed.clear()
+        return lines
 
     def clear(self) -> None:
         """Forget all of them, and their deadlines."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import Factory, define
 
@@ -38,12 +38,14 @@ class Outstanding:
         """Tell whether a payload is here as it was offered then, and not in a later attempt."""
         return self._rows.get(row[0]) is row
 
-    def new_firsts(self) -> Iterator[Line]:
+    def new_firsts(self) -> list[Line]:
         """Return the lines that have another first than the last time, and whose budget begins."""
-        for line, first in self._lines.new_firsts(self._rows):
-            tracked = self._tracked.get(first)
-            if tracked is None or tracked.phase is Phase.OFFERED:
-                yield line
+        lines = self._lines.new_firsts(self._rows)
+        return [line for line in lines if self._is_offered(line.first)] if self._tracked else lines
+
+    def _is_offered(self, sequence: int | None) -> bool:
+        tracked = self._tracked.get(sequence) if sequence is not None else None
+        return tracked is None or tracked.phase is Phase.OFFERED
 
     def firsts_of(self, lines: Iterable[Line]) -> list[Tracked]:
         """Return the payloads that are first in these lines, and are still here."""
