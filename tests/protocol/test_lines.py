@@ -40,7 +40,7 @@ class LinesAndModel(RuleBasedStateMachine):
         """The first ones, or any from the midst."""
         line = self.model.get(channel, [])
         self.model[channel] = [sequence for place, sequence in enumerate(line) if place not in places]
-        self.lines.left([channel])
+        self.lines.have_left([channel])
 
     @rule(channel=channel_names(), place=st.integers(0, 5), again=st.booleans())
     def one_leaves(self, channel: str, place: int, *, again: bool) -> None:

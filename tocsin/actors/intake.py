@@ -56,12 +56,12 @@ class Intake:
         new = self._recent.add(arrivals.ids)
         if new is not None:
             arrivals = Arrivals(*(tuple(compress(column, new)) for column in astuple(arrivals, recurse=False)))
-        a = arrivals
-        numbers = range(self._sequence + 1, self._sequence + 1 + len(a.ids))
-        self._sequence += len(a.ids)
-        attempts = repeat(1, len(a.ids))
-        rows = zip(numbers, a.ids, a.types, a.bodies, attempts, a.expires, a.channels, strict=True)
-        return list(rows), a.priorities
+        count = len(arrivals.ids)
+        numbers = range(self._sequence + 1, self._sequence + 1 + count)
+        self._sequence += count
+        of_payload = arrivals.ids, arrivals.types, arrivals.bodies
+        rows = zip(numbers, *of_payload, repeat(1, count), arrivals.expires, arrivals.channels, strict=True)
+        return list(rows), arrivals.priorities
 
     def _passes(self, row: PayloadRow, priority: int) -> bool:
         """Send a payload through the gates: it passes, or it dies, or it waits for another state of the machine."""

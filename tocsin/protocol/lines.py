@@ -59,7 +59,7 @@ class Lines:
         """Return the app of a channel that has a line."""
         return self._lines[channel].app
 
-    def left(self, channels: Iterable[str]) -> None:
+    def have_left(self, channels: Iterable[str]) -> None:
         """Payloads of these channels have left for good: they stand no more, when it is asked for new firsts."""
         self._changed.update(dict.fromkeys(channels))
 

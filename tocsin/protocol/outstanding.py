@@ -78,7 +78,7 @@ class Outstanding:
             del self._tracked[each.sequence]
         for sequence in sequences:
             del self._rows[sequence]
-        self._lines.left({row[6] for row in rows})
+        self._lines.have_left({row[6] for row in rows})
         return True
 
     def clear(self) -> None:
