@@ -11,8 +11,10 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -103,12 +105,25 @@ async def test_the_channel_outlives_a_restart_and_nothing_comes_twice(tmp_path: 
 
 
 async def test_what_was_accepted_but_not_printed_comes_next_time(tmp_path: Path) -> None:
-    """With a count, the payloads behind the last one wait for the next start, in order."""
+    """With a count, the payloads behind the last one wait for the next start, on the device or with the service."""
     async with listening(tmp_path, "--count", "1") as listener, sender(listener.first) as server:
-        async with anyio.create_task_group() as tasks:
-            for body in (b"1", b"2", b"3"):
-                tasks.start_soon(server.push, body)
-                await anyio.lowlevel.checkpoint()
+        uri = urlsplit(listener.uri)
+        head = (
+            f"POST {uri.path}?{uri.query} HTTP/1.1\r\nHost: {uri.netloc}\r\nAuthorization: Bearer {server.token}\r\nConnection: close\r\n"
+            "X-WNS-Type: wns/raw\r\nX-WNS-Cache-Policy: cache\r\nContent-Type: application/octet-stream\r\n"
+            "Content-Length: 1\r\n\r\n"
+        )
+        listener.process.send_signal(signal.SIGSTOP)  # all three are there when it goes on
+        async with AsyncExitStack() as stack:
+            senders = []
+            for body in "123":
+                stream = await anyio.connect_tcp(uri.hostname or "", uri.port or 0)
+                senders.append(await stack.enter_async_context(stream))
+                await stream.send((head + body).encode())
+            listener.process.send_signal(signal.SIGCONT)
+            for stream in senders:
+                answer = b"".join([chunk async for chunk in stream]).lower()
+                assert b"x-wns-status: received" in answer, answer
         assert (await listener.wait()) == 0
         first = (await listener.rest())[0]["text"]
     async with listening(tmp_path, "--count", "2") as listener:
