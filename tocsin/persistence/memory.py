@@ -37,6 +37,8 @@ class MemoryStore:
     _activators: dict[tuple[str, int], StoredActivator] = Factory(dict)
     _requests: dict[tuple[str, str], StoredRequest] = Factory(dict)
     _ids: dict[int, str] = Factory(dict)
+    """The ids of those that came last, by their sequence numbers."""
+    _older_ids: dict[int, str] = Factory(dict)
     _open: dict[int, PayloadRow] = Factory(dict)
     _back: dict[int, int] = Factory(dict)
     """How open payloads stand that may not be taken: parked or held."""
@@ -77,10 +79,10 @@ class MemoryStore:
     async def inbox(self) -> Inbox:
         """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""
         await checkpoint()
-        newest = tuple(self._ids[number] for number in sorted(self._ids)[-REMEMBERED:])
+        ids = self._older_ids | self._ids | {number: payload[1] for number, payload in self._open.items()}
         return Inbox(
-            max((0, *self._ids, *self._dead)),
-            newest,
+            max((0, *ids, *self._dead)),
+            tuple(ids[number] for number in sorted(ids)[-REMEMBERED:]),
             tuple(dict.fromkeys(payload[6] for payload in self._open.values())),
         )
 
@@ -121,9 +123,9 @@ class MemoryStore:
         """
         await checkpoint()
         accepted = {payload[0]: payload for payload in changes.accepted}
-        if len(accepted) < len(changes.accepted) or not self._ids.keys().isdisjoint(accepted):
+        if len(accepted) < len(changes.accepted) or not self._open.keys().isdisjoint(accepted):
             raise StateUnavailable("the store in memory cannot be used: a sequence number was accepted before")
-        self._ids.update(zip(accepted, [payload[1] for payload in changes.accepted], strict=True))
+        self._remember(accepted)
         self._open |= accepted
         self._unfiled += accepted
         for sequences, standing in ((changes.held, _HELD), (changes.parked, _PARKED)):
@@ -180,6 +182,12 @@ class MemoryStore:
         await checkpoint()
         return [number for number, payload in self._open.items() if payload[6] == channel]
 
+    def _remember(self, accepted: dict[int, PayloadRow]) -> None:
+        """Keep the ids of new payloads, and of at least as many before them as are to be remembered."""
+        if len(self._ids) >= REMEMBERED:
+            self._older_ids, self._ids = self._ids, {}
+        self._ids.update(zip(accepted, [payload[1] for payload in accepted.values()], strict=True))
+
     def _file(self) -> None:
         """Put the numbers of new payloads among those of their channels, in order."""
         for channel, payloads in by_channel(
@@ -190,7 +198,7 @@ class MemoryStore:
         self._unfiled.clear()
 
     def _end(self, sequences: Sequence[int]) -> None:
-        """Take payloads out; their ids are remembered for a while."""
+        """Take payloads out."""
         for sequence in sequences:
             self._open.pop(sequence, None)
         if self._back:
@@ -200,8 +208,6 @@ class MemoryStore:
         if self._ended >= _FORGET_EVERY:
             self._ended = 0
             self._file()
-            oldest = max(self._ids, default=0) - REMEMBERED
-            self._ids = {number: id_ for number, id_ in self._ids.items() if number > oldest or number in self._open}
             for channel, numbers in self._numbers.items():
                 self._numbers[channel] = [number for number in numbers if number in self._open]
 
