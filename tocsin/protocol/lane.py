@@ -13,9 +13,9 @@ from attrs import define
 
 from tocsin.protocol.machine import Label, step
 
-WINDOW = 1024
-"""How many payloads of one channel may be on their way at a time: as many as a service has out, so that a channel which has
-them all need not read them back."""
+WINDOW = 2048
+"""How many payloads of one channel may be on their way at a time: twice as many as a service has out, since those that it has
+acknowledged may still be with their handler; so a channel that has all the load need not read them back."""
 
 
 class Phase(Label):

@@ -11,7 +11,7 @@ from attrs import Factory, define
 from tocsin.protocol.conditions import Gates
 from tocsin.protocol.lane import Lane
 
-MAX_IN_FLIGHT = 4096
+MAX_IN_FLIGHT = 8192
 """How many payloads of all channels together may be between the router and their handlers."""
 
 
