@@ -21,6 +21,7 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.persistence.sqlite import SqliteStore
 from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation, StateUnavailable
 from tocsin.protocol.messages import Acknowledge, Hello, Message, PowerState
+from tocsin.transport.wire import WireBroken
 
 Args = PushNotificationReceivedEventArgs
 
@@ -64,6 +65,36 @@ async def test_nothing_is_acknowledged_before_it_is_committed(tmp_path: Path, mo
         assert nothing_comes.cancelled_caught
         go_on.set()
         await w.service.expect_acknowledged("A", "B")
+
+
+async def test_what_was_taken_in_before_the_end_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that is under way when the platform stops has its acknowledgement; what comes after that has none."""
+    committing = anyio.Event()
+    original = SqliteStore.commit
+
+    async def slow(self: SqliteStore, *arguments: Any) -> None:
+        committing.set()
+        await stopping.wait()
+        await original(self, *arguments)
+
+    monkeypatch.setattr(SqliteStore, "commit", slow)
+    async with anyio.create_task_group() as tasks, world(tmp_path) as w:
+        stopping = w.platform.actors["channel_requester"].stopped  # the first to end
+
+        async def service() -> None:
+            await stopping.wait()
+            await w.service.send(payload("C"))
+            await w.service.expect_acknowledged("A", "B")
+            with pytest.raises(WireBroken):
+                await w.service.expect(Acknowledge)
+
+        await w.channel()
+        await w.service.send(payload("A"), payload("B"))
+        await committing.wait()
+        tasks.start_soon(service)
+    assert await open_rows(tmp_path) == [1, 2]
 
 
 async def test_a_payload_that_is_sent_again_is_acknowledged_but_not_delivered_again(tmp_path: Path) -> None:

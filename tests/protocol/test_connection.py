@@ -35,6 +35,18 @@ class TestTable(Law):
         lost = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.LOST}
         assert lost == dict.fromkeys([Phase.CONNECTING, Phase.GREETING, Phase.UP], Phase.DOWN)
 
+    def test_finished_it_only_waits_for_its_end(self) -> None:
+        """What is not up has nothing to say, and ends at once; what is up reads no more, and cannot come up again."""
+        finished = {phase: TABLE[phase, event] for phase, event in TABLE if event is Event.FINISH}
+        assert {effects for phase, (_, effects) in finished.items() if phase not in {Phase.UP, Phase.FINISHING}} == {
+            (Effect.GIVE_UP,)
+        }
+        assert finished[Phase.UP] == (Phase.FINISHING, (Effect.STOP_READING,))
+        assert {TABLE[phase, event][0] for phase, event in TABLE if phase is Phase.FINISHING} == {
+            Phase.FINISHING,
+            Phase.CLOSED,
+        }
+
 
 class Connection(AnyEvent):
     """Anything happens to a connection at any time."""
@@ -52,14 +64,14 @@ class Connection(AnyEvent):
         reports = [effect for effect in self.journal if effect in {Effect.REPORT_UP, Effect.REPORT_DOWN}]
         assert (Effect.REPORT_UP, Effect.REPORT_UP) not in pairwise(reports)
         if self.phase is not Phase.CLOSED:
-            assert (reports[-1:] == [Effect.REPORT_UP]) == (self.phase is Phase.UP)
+            assert (reports[-1:] == [Effect.REPORT_UP]) == (self.phase in {Phase.UP, Phase.FINISHING})
 
     @invariant()
     def at_most_one_wire_is_open(self) -> None:
         """A new wire is opened only when the one before was closed, or failed to open."""
         failed_to_open = self.count(Effect.BACK_OFF) - self.closed_by_loss()
         wires = self.count(Effect.OPEN_WIRE) - self.count(Effect.CLOSE_WIRE) - failed_to_open
-        assert wires == (self.phase in {Phase.CONNECTING, Phase.GREETING, Phase.UP})
+        assert wires == (self.phase in {Phase.CONNECTING, Phase.GREETING, Phase.UP, Phase.FINISHING})
 
     @invariant()
     def the_greeting_comes_first(self) -> None:

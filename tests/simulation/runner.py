@@ -180,7 +180,7 @@ class Simulation:
         try:
             async with anyio.create_task_group() as tasks:
                 await platform.start(tasks)
-                async with anyio.create_task_group() as wire:  # it ends before the actors do
+                async with anyio.create_task_group() as wire:
                     wire.start_soon(connection.run)
                     async with AsyncExitStack() as stack:
                         for app in self.apps:
@@ -188,9 +188,11 @@ class Simulation:
                             life.managers[app] = PushNotificationManager(session, app, None)
                         life.tasks = wire
                         yield
+                    connection.finish()
+                    with anyio.move_on_after(STOP_TIMEOUT, shield=True):
+                        await platform.stop()
+                        await connection.ended.wait()
                     wire.cancel_scope.cancel()
-                with anyio.move_on_after(STOP_TIMEOUT, shield=True):
-                    await platform.stop()
                 tasks.cancel_scope.cancel()
         finally:
             platform.abandon()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from tests.helpers import FakeService, next_messages, payload
+from tests.helpers import PATIENCE, FakeService, next_messages, payload
 from tests.protocol.frames import arrivals
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol.codec import encode
@@ -160,3 +160,50 @@ async def test_a_service_that_breaks_the_protocol_is_left(chunk: bytes) -> None:
         assert isinstance(down, ConnectionDown)
         assert "broke the protocol" in down.text
         await d.service.accept()
+
+
+async def test_finished_it_says_what_is_left_to_say_and_takes_nothing_more() -> None:
+    """It ends when the outbox is closed and empty; it is not lost, so nothing is reported and it does not come again."""
+    async with device() as d:
+        await d.service.accept()
+        await next_messages(d.inbox)
+        d.connection.finish()
+        d.connection.finish()  # once more changes nothing
+        await d.service.send(payload("A"))
+        d.outbox.answer(Acknowledge(("B",)))
+        assert await d.service.expect(Acknowledge) == Acknowledge(("B",))
+        assert not d.connection.ended.is_set()
+        d.outbox.answer(Acknowledge(("C",)))
+        d.outbox.close()
+        assert await d.service.expect(Acknowledge) == Acknowledge(("C",))
+        with anyio.fail_after(PATIENCE):
+            await d.connection.ended.wait()
+        d.connection.finish()  # nor does it after the end
+        assert (d.service.dials, d.inbox.statistics().depth) == (1, 0)
+
+
+async def test_finished_it_ends_although_the_service_has_gone() -> None:
+    """A wire that breaks meanwhile is the end, too."""
+    async with device() as d:
+        await d.service.accept()
+        await next_messages(d.inbox)
+        d.connection.finish()
+        await d.service.cut()
+        d.outbox.answer(Acknowledge(("A",)))
+        with anyio.fail_after(PATIENCE):
+            await d.connection.ended.wait()
+        assert d.inbox.statistics().depth == 0
+
+
+@pytest.mark.parametrize("reachable", [False, True])
+async def test_finished_while_there_is_no_connection_it_ends_at_once(*, reachable: bool) -> None:
+    """Neither the wait for the next attempt nor that for the welcome is sat out."""
+    async with device() as d:
+        d.service.reachable = reachable
+        if reachable:
+            await d.service.accept(welcome=False)
+        else:
+            await next_messages(d.inbox)
+        d.connection.finish()
+        with anyio.fail_after(PATIENCE):
+            await d.connection.ended.wait()

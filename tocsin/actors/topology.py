@@ -197,11 +197,12 @@ class Platform:
             await self.actors[name].started.wait()
 
     async def stop(self) -> None:
-        """Stop in order: begin nothing new, bring what is under way to its end, then let the actors drain."""
+        """Stop in order: begin nothing new, bring what is under way to its end, let the actors drain, then the connection."""
         self.actors["payload_router"].mailbox.answer(m.Quiesce())
         for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
             self.actors[name].mailbox.close()
             await self.actors[name].stopped.wait()
+        self.connection.close()
 
     def abandon(self) -> None:
         """Close every mailbox for good, after the stop."""
@@ -259,17 +260,24 @@ async def open_platform(
         async with task_group() as tasks:
             await platform.start(tasks)
             try:
-                async with task_group() as wire:  # it ends before the actors do: nothing comes in while they stop
+                async with task_group() as wire:
                     wire.start_soon(connection.run, name="connection")
                     try:
                         yield platform
                     finally:
+                        await _stop(platform, connection)
                         wire.cancel_scope.cancel()
             finally:
-                with anyio.move_on_after(STOP_TIMEOUT, shield=True):
-                    await platform.stop()
                 tasks.cancel_scope.cancel()
                 platform.abandon()
+
+
+async def _stop(platform: Platform, connection: DeviceConnection) -> None:
+    """Take nothing more in, and acknowledge what was taken in: else its sender would hear that it was lost."""
+    connection.finish()
+    with anyio.move_on_after(STOP_TIMEOUT, shield=True):
+        await platform.stop()
+        await connection.ended.wait()
 
 
 async def _device_key(store: Store) -> str:

@@ -73,36 +73,39 @@ class Output(Protocol):
 async def _listen(app: str, state: Path, port: int, count: int | None, output: Output) -> int:
     """Return 0, or 130 when it was interrupted before the wanted number of payloads had come."""
     printed = 0
-    async with _until_interrupted(), embedded(app, state, port=port) as manager:
+    async with _interruptible() as scopes, embedded(app, state, port=port) as manager:
         registration = manager.registration
         assert registration is not None  # noqa: S101  # the service is our own
-        result = await manager.create_channel(registration.remote_id)
-        if result.channel is None:
-            raise PlatformUnavailable(str(result), result.extended_error)
-        output.channel(result.channel, registration)
-        async with aclosing(result.channel.payloads()) as payloads:
-            async for args in payloads:
-                output.payload(args)
-                args.handled = True
-                printed += 1
-                if printed == count:
-                    return 0
+        with anyio.CancelScope() as listening:
+            scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
+            result = await manager.create_channel(registration.remote_id)
+            if result.channel is None:
+                raise PlatformUnavailable(str(result), result.extended_error)
+            output.channel(result.channel, registration)
+            async with aclosing(result.channel.payloads()) as payloads:
+                async for args in payloads:
+                    output.payload(args)
+                    args.handled = True
+                    printed += 1
+                    if printed == count:
+                        return 0
     return 0 if count is None else 130
 
 
 @asynccontextmanager
-async def _until_interrupted() -> AsyncIterator[None]:
-    """Cancel the block on SIGINT or SIGTERM."""
+async def _interruptible() -> AsyncIterator[list[anyio.CancelScope]]:
+    """Cancel the innermost of these scopes on SIGINT or SIGTERM, and the one around it on the next; the last is the block."""
     async with task_group() as tasks:
+        scopes = [tasks.cancel_scope]
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
 
             async def watch() -> None:
                 async for _ in signals:
-                    tasks.cancel_scope.cancel()
-                    return
+                    if scopes:
+                        scopes.pop().cancel()
 
             tasks.start_soon(watch)
-            yield
+            yield scopes
         tasks.cancel_scope.cancel()
 
 

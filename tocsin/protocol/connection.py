@@ -1,4 +1,4 @@
-"""The device's connection to its push service: attempts, greeting, loss, and how long to wait between attempts."""
+"""The device's connection to its push service: attempts, greeting, loss, an orderly end, and the wait between attempts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Phase(Label):
     CONNECTING = auto()
     GREETING = auto()
     UP = auto()
+    FINISHING = auto()
+    """Nothing more is taken in; what was taken in is still acknowledged."""
     CLOSED = auto()
 
 
@@ -26,6 +28,8 @@ class Event(Label):
     OPENED = auto()
     WELCOMED = auto()
     LOST = auto()
+    FINISH = auto()
+    """The device is about to end, in order."""
     CLOSE = auto()
 
 
@@ -38,19 +42,28 @@ class Effect(Label):
     REPORT_DOWN = auto()
     CLOSE_WIRE = auto()
     BACK_OFF = auto()
+    STOP_READING = auto()
+    GIVE_UP = auto()
+    """End at once: there is nothing to be said."""
 
 
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.DOWN, Event.ATTEMPT): (Phase.CONNECTING, (Effect.OPEN_WIRE,)),
+    (Phase.DOWN, Event.FINISH): (Phase.DOWN, (Effect.GIVE_UP,)),
     (Phase.DOWN, Event.CLOSE): (Phase.CLOSED, ()),
     (Phase.CONNECTING, Event.OPENED): (Phase.GREETING, (Effect.SEND_HELLO,)),
     (Phase.CONNECTING, Event.LOST): (Phase.DOWN, (Effect.REPORT_DOWN, Effect.BACK_OFF)),
+    (Phase.CONNECTING, Event.FINISH): (Phase.CONNECTING, (Effect.GIVE_UP,)),
     (Phase.CONNECTING, Event.CLOSE): (Phase.CLOSED, (Effect.CLOSE_WIRE,)),
     (Phase.GREETING, Event.WELCOMED): (Phase.UP, (Effect.REPORT_UP,)),
     (Phase.GREETING, Event.LOST): (Phase.DOWN, (Effect.CLOSE_WIRE, Effect.REPORT_DOWN, Effect.BACK_OFF)),
+    (Phase.GREETING, Event.FINISH): (Phase.GREETING, (Effect.GIVE_UP,)),
     (Phase.GREETING, Event.CLOSE): (Phase.CLOSED, (Effect.CLOSE_WIRE,)),
     (Phase.UP, Event.LOST): (Phase.DOWN, (Effect.CLOSE_WIRE, Effect.REPORT_DOWN, Effect.BACK_OFF)),
+    (Phase.UP, Event.FINISH): (Phase.FINISHING, (Effect.STOP_READING,)),
     (Phase.UP, Event.CLOSE): (Phase.CLOSED, (Effect.CLOSE_WIRE,)),
+    (Phase.FINISHING, Event.FINISH): (Phase.FINISHING, ()),
+    (Phase.FINISHING, Event.CLOSE): (Phase.CLOSED, (Effect.CLOSE_WIRE,)),
 }
 
 

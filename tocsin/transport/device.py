@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 import anyio
+from anyio import EndOfStream
 from attrs import frozen
 
 from tocsin.protocol.codec import decode, decode_chunk, encode, split
@@ -28,7 +30,7 @@ class Outbox(Protocol):
     """Where the frames for the service wait."""
 
     async def batch(self) -> list[bytes]:
-        """Wait for frames and take them."""
+        """Wait for frames and take them; raises EndOfStream when there will be no more."""
         ...
 
     def purge(self) -> int:
@@ -59,25 +61,41 @@ class DeviceConnection:
         self._fraction = fraction
         self._policy = ReconnectPolicy()
         self._failures = 0
+        self._running = anyio.CancelScope()
+        self._reading = anyio.CancelScope()
         self.phase = Phase.DOWN
+        self.ended = anyio.Event()
 
     async def run(self) -> None:
-        """Connect, and connect again whenever the connection is lost, until cancelled."""
+        """Connect, and connect again whenever the connection is lost, until finished or cancelled."""
         try:
-            while True:
-                self._step(Event.ATTEMPT)
-                reason = await self._connect()
-                effects = self._step(Event.LOST)
-                self._failures += 1
-                hresult = HResult.WNP_E_RECONNECTING if Effect.CLOSE_WIRE in effects else HResult.WNP_E_NOT_CONNECTED
-                await self._inlet.report(ConnectionDown(hresult, reason))
-                await anyio.sleep(self._policy.wait(self._failures, self._fraction()))
+            with self._running:
+                while True:
+                    self._step(Event.ATTEMPT)
+                    reason = await self._connect()
+                    if self.phase is Phase.FINISHING:
+                        return
+                    effects = self._step(Event.LOST)
+                    self._failures += 1
+                    was_up = Effect.CLOSE_WIRE in effects
+                    hresult = HResult.WNP_E_RECONNECTING if was_up else HResult.WNP_E_NOT_CONNECTED
+                    await self._inlet.report(ConnectionDown(hresult, reason))
+                    await anyio.sleep(self._policy.wait(self._failures, self._fraction()))
         finally:
             self._step(Event.CLOSE)
+            self.ended.set()
+
+    def finish(self) -> None:
+        """Take nothing more in; what is in the outbox, until it is closed, still goes out, then :meth:`run` ends."""
+        if self.phase is not Phase.CLOSED:
+            for effect in self._step(Event.FINISH):
+                scope = self._reading if effect is Effect.STOP_READING else self._running
+                scope.cancel()
 
     async def _connect(self) -> str:
         """Hold one connection until it is lost, and return why it was."""
         reason = ""
+        self._reading = anyio.CancelScope()
         try:
             async with self._dial() as wire:
                 self._step(Event.OPENED)
@@ -111,13 +129,15 @@ class DeviceConnection:
     async def _exchange(self, wire: Wire, early: bytes) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._write, wire)
-            await self._inlet.deliver(decode_chunk(early))
-            while True:
-                await self._inlet.deliver(decode_chunk(await wire.receive()))
+            with self._reading:
+                await self._inlet.deliver(decode_chunk(early))
+                while True:
+                    await self._inlet.deliver(decode_chunk(await wire.receive()))
 
     async def _write(self, wire: Wire) -> None:
-        while True:
-            await wire.send(b"".join(await self._outbox.batch()))
+        with suppress(EndOfStream):
+            while True:
+                await wire.send(b"".join(await self._outbox.batch()))
 
     def _step(self, event: Event) -> tuple[Effect, ...]:
         self.phase, effects = step(TABLE, self.phase, event)
