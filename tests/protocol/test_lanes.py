@@ -22,6 +22,11 @@ def fetch_all(lanes: Lanes, stored: dict[str, list[int]]) -> list[int]:
     return handed
 
 
+def admitted(lanes: Lanes, channel: str, *sequences: int) -> list[int]:
+    """Let payloads into their lane, and return those that go on at once."""
+    return [row[0] for row in lanes.admit((number, "id", "raw", b"", 1, None, channel) for number in sequences)]
+
+
 @pytest.fixture
 def lanes() -> Lanes:
     """Return the lanes of a device with a channel each of two apps, whose inbox has not been looked at."""
@@ -34,7 +39,7 @@ def lanes() -> Lanes:
 
 def test_a_channel_that_nobody_takes_is_closed(lanes: Lanes) -> None:
     """Its payloads stay in the inbox."""
-    assert not lanes.admit("c1", [1])
+    assert not admitted(lanes, "c1", 1)
     assert lanes.next_fetch() is None
 
 
@@ -47,8 +52,8 @@ def test_either_taker_opens_a_lane(lanes: Lanes, taker: str) -> None:
         lanes.set_ready("mail", ready=True)
     assert fetch_all(lanes, {"c1": [1, 2]}) == [1, 2]
     assert lanes.on_its_way(1)
-    assert lanes.admit("c1", [3])
-    assert not lanes.admit("c2", [4])
+    assert admitted(lanes, "c1", 3)
+    assert not admitted(lanes, "c2", 4)
 
 
 def test_a_taker_that_leaves_closes_it_unless_there_is_another(lanes: Lanes) -> None:
@@ -57,9 +62,9 @@ def test_a_taker_that_leaves_closes_it_unless_there_is_another(lanes: Lanes) -> 
     lanes.set_ready("mail", ready=True)
     fetch_all(lanes, {"c1": []})
     lanes.close_sink("c1")
-    assert lanes.admit("c1", [1])
+    assert admitted(lanes, "c1", 1)
     lanes.set_ready("mail", ready=False)
-    assert not lanes.admit("c1", [2])
+    assert not admitted(lanes, "c1", 2)
 
 
 def test_a_taker_may_come_before_its_channel() -> None:
@@ -77,7 +82,7 @@ def test_a_lost_channel_has_no_lane(lanes: Lanes) -> None:
     lanes.open_sink("c1")
     fetch_all(lanes, {"c1": [1]})
     lanes.lose_channel("c1")
-    assert not lanes.admit("c1", [2])
+    assert not admitted(lanes, "c1", 2)
     assert lanes.settle(1, came_back=True)
     assert not lanes.settle(1, came_back=True)
     assert lanes.next_fetch() is None
@@ -104,7 +109,7 @@ def test_energy_saver_closes_what_is_not_exempt(lanes: Lanes) -> None:
     lanes.gates.set_settings("chat", AppSettings(exempt_from_energy_saver=True))
     lanes.reconsider_all()
     assert fetch_all(lanes, {"c1": [1], "c2": [2]}) == [2]
-    assert not lanes.admit("c1", [3])
+    assert not admitted(lanes, "c1", 3)
     lanes.gates.set_host(HostState())
     lanes.reconsider_all()
     lanes.settle(2, came_back=False)
@@ -117,8 +122,8 @@ def test_no_more_is_on_its_way_than_may_be(lanes: Lanes, monkeypatch: pytest.Mon
     lanes.open_sink("c1")
     lanes.open_sink("c2")
     fetch_all(lanes, {"c1": [], "c2": []})
-    assert lanes.admit("c1", [1, 2, 3, 4]) == 3
-    assert not lanes.admit("c2", [5])
+    assert admitted(lanes, "c1", 1, 2, 3, 4) == [1, 2, 3]
+    assert not admitted(lanes, "c2", 5)
     assert lanes.next_fetch() is None
     lanes.settle(1, came_back=False)
     assert fetch_all(lanes, {"c1": [4], "c2": []}) == [4]
@@ -151,8 +156,8 @@ def test_takers_that_are_forgotten_say_so_again(lanes: Lanes) -> None:
     lanes.set_ready("chat", ready=True)
     fetch_all(lanes, {"c1": [], "c2": []})
     lanes.forget_takers()
-    assert not lanes.admit("c1", [1])
-    assert not lanes.admit("c2", [2])
+    assert not admitted(lanes, "c1", 1)
+    assert not admitted(lanes, "c2", 2)
     lanes.open_sink("c1")
     assert fetch_all(lanes, {"c1": [1]}) == [1]
 
@@ -163,7 +168,7 @@ def test_quiet_lanes_begin_nothing(lanes: Lanes) -> None:
     lanes.quiesce()
     lanes.open_sink("c2")
     lanes.look_at_all_again()
-    assert not lanes.admit("c1", [1])
+    assert not admitted(lanes, "c1", 1)
     assert lanes.next_fetch() is None
 
 
@@ -173,21 +178,21 @@ def test_an_empty_channel_is_not_looked_at() -> None:
     lanes.open_channel("c1", "mail")
     lanes.open_sink("c1")
     assert lanes.next_fetch() is None
-    assert lanes.admit("c1", [1])
+    assert admitted(lanes, "c1", 1)
 
 
 def test_what_was_stored_while_nobody_took_it_is_looked_at_once() -> None:
     """After a page that was the last, the lane opens again without a look."""
     lanes = Lanes()
     lanes.open_channel("c1", "mail")
-    assert not lanes.admit("c1", [1])
+    assert not admitted(lanes, "c1", 1)
     lanes.open_sink("c1")
     assert fetch_all(lanes, {"c1": [1]}) == [1]
     lanes.settle(1, came_back=False)
     lanes.close_sink("c1")
     lanes.open_sink("c1")
     assert lanes.next_fetch() is None
-    assert lanes.admit("c1", [2])
+    assert admitted(lanes, "c1", 2)
 
 
 def test_what_was_set_aside_is_looked_at_whenever_something_changes(lanes: Lanes) -> None:

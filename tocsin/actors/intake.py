@@ -9,7 +9,7 @@ from attrs import astuple
 from tocsin.actors.clock import Clock
 from tocsin.actors.ledger import Ledger
 from tocsin.persistence.store import REMEMBERED, Inbox
-from tocsin.protocol.batches import PayloadRow, RecentIds, by_channel
+from tocsin.protocol.batches import PayloadRow, RecentIds
 from tocsin.protocol.conditions import Gate
 from tocsin.protocol.lanes import Lanes
 from tocsin.protocol.messages import Arrivals
@@ -26,25 +26,20 @@ class Intake:
         self._sequence = inbox.last_sequence
         self._recent = RecentIds(REMEMBERED, inbox.recent_ids)
 
-    def take(self, arrivals: Arrivals) -> list[tuple[str, list[PayloadRow]]]:
-        """Take payloads in, and return those that go on at once, with their app; one that has come before is left out."""
+    def take(self, arrivals: Arrivals) -> list[PayloadRow]:
+        """Take payloads in, and return those that go on at once; one that has come before is left out."""
         rows, priorities = self._number(arrivals)
-        passed, staying = rows, set[int]()
+        passed = rows
         if not self._lanes.gates.wide_open or arrivals.expires.count(None) < len(arrivals.expires):
             passed = [row for row, priority in zip(rows, priorities, strict=True) if self._passes(row, priority)]
-            staying = {row[0] for row in rows}.difference(row[0] for row in passed)
-        going: list[tuple[str, list[PayloadRow]]] = []
-        admit, app_of = self._lanes.admit, self._lanes.channels.get
-        for channel, several in by_channel(passed).items():
-            sequences = [row[0] for row in several]
-            app = app_of(channel)
-            admitted = admit(channel, sequences) if app is not None else self._bury(sequences)
-            if admitted < len(several):
-                staying.update(sequences[admitted:])
-                del several[admitted:]
-            if app is not None and several:
-                going.append((app, several))
-        self._ledger.accepted += [_unsent(row) if row[0] in staying else row for row in rows] if staying else rows
+        going = self._lanes.admit(passed)
+        if len(going) < len(rows):
+            on_their_way = {row[0] for row in going}
+            rows = [row if row[0] in on_their_way else _unsent(row) for row in rows]
+            for sequence, *_, channel in passed:
+                if channel not in self._lanes.channels:
+                    self._ledger.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+        self._ledger.accepted += rows
         return going
 
     def expired(self, expires: float | None) -> bool:
@@ -79,11 +74,6 @@ class Intake:
             if not self._lanes.gates.holds(app):
                 self._ledger.hold(sequence)  # the app's lanes are open, but not for this one
         return gate is Gate.PASS
-
-    def _bury(self, sequences: list[int]) -> int:
-        for sequence in sequences:
-            self._ledger.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
-        return 0
 
 
 def _unsent(row: PayloadRow) -> PayloadRow:

@@ -70,8 +70,9 @@ class PayloadRouter(Actor):
     def accept(self, message: m.Arrivals, _: bytes) -> None:
         """Take payloads in; one that was sent again is only acknowledged again."""
         self._acknowledged += message.ids
-        for app, rows in self._intake.take(message):
-            self._batches[app] += rows
+        app_of = self._lanes.channels
+        for row in self._intake.take(message):
+            self._batches[app_of[row[6]]].append(row)
 
     # From the requester, the registry and the supervisor
 

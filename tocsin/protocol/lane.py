@@ -117,13 +117,13 @@ class Lane:
         self._step(Event.CAME_BACK)
         self._look_whether_empty()
 
-    def accept(self, sequences: Sequence[int]) -> int:
-        """Let payloads go on from memory, the first of them, and return how many: if it is caught up, as far as it has room."""
-        accepted = min(len(sequences), WINDOW - self.in_flight) if self.phase is _CAUGHT_UP else 0
-        if accepted:
-            self.cursor = sequences[accepted - 1]
-            self.in_flight += accepted
-        return accepted
+    def accept(self, sequence: int) -> bool:
+        """Let a payload go on from memory, if the lane is caught up and has room, and tell whether it does."""
+        if self.phase is not _CAUGHT_UP or self.in_flight >= WINDOW:
+            return False
+        self.cursor = sequence
+        self.in_flight += 1
+        return True
 
     def fall_behind(self) -> None:
         """Note a payload that was stored and did not go on from memory."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import repeat
 
 from attrs import Factory, define
 
+from tocsin.protocol.batches import PayloadRow
 from tocsin.protocol.conditions import Gates
 from tocsin.protocol.lane import Lane
 
@@ -109,22 +110,21 @@ class Lanes:
 
     # What is on its way
 
-    def admit(self, channel: str, sequences: Sequence[int]) -> int:
-        """Let payloads into their lane, and return how many of them, the first, go on at once, from memory."""
-        lane = self._lanes.get(channel)
-        if lane is None:
-            self._stored.add(channel)
-            return 0
-        room = max(0, MAX_IN_FLIGHT - len(self._in_flight))
-        count = lane.accept(sequences if len(sequences) <= room else sequences[:room])
-        if count < len(sequences):
-            self._stored.add(channel)
-            lane.fall_behind()
-            self._feed(lane)
-            sequences = sequences[:count]
-        for sequence in sequences:
-            self._in_flight[sequence] = lane
-        return count
+    def admit(self, rows: Iterable[PayloadRow]) -> list[PayloadRow]:
+        """Let payloads into their lanes, and return those that go on at once, from memory."""
+        going: list[PayloadRow] = []
+        room = MAX_IN_FLIGHT - len(self._in_flight)
+        for row in rows:
+            lane = self._lanes.get(row[6])
+            if lane is not None and len(going) < room and lane.accept(row[0]):
+                self._in_flight[row[0]] = lane
+                going.append(row)
+            elif row[6] in self.channels:
+                self._stored.add(row[6])
+                if lane is not None:
+                    lane.fall_behind()
+                    self._feed(lane)
+        return going
 
     def settle(self, sequence: int, *, came_back: bool) -> bool:
         """Note that a payload is no longer on its way, and tell whether it was."""
