@@ -14,10 +14,11 @@ from attrs import frozen
 from tests.helpers import next_messages
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
-from tocsin.actors.ledger import PATIENCE, Ledger
+from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox
 from tocsin.persistence.memory import MemoryStore
 from tocsin.persistence.store import Changes, StoredPayload
+from tocsin.protocol.commit_delay import PATIENCE
 from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.messages import AlarmRang
 from tocsin.protocol.values import DropReason, NotificationType

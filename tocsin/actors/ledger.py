@@ -6,11 +6,9 @@ from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
 from tocsin.persistence.store import Changes, DeadPayload, Store
 from tocsin.protocol.batches import PayloadRow
+from tocsin.protocol.commit_delay import CommitDelay
 from tocsin.protocol.dead_letters import PRUNE_AFTER, DeadLetterPolicy
 from tocsin.protocol.values import DropReason
-
-PATIENCE = 0.02
-"""Seconds that the end of handled payloads may wait for the commit of the next payloads."""
 
 
 class Ledger:
@@ -22,8 +20,7 @@ class Ledger:
         self._alarm = alarm
         self._policy = dead_letters
         self._buried = PRUNE_AFTER  # at the start it is looked, too
-        self._due: float | None = None  # on the loop's clock: when what waits has to be written
-        self._hurries = False
+        self._delay = CommitDelay()
         self.accepted: list[PayloadRow] = []
         """Payloads to be added."""
         self.handled: list[int] = []
@@ -58,28 +55,21 @@ class Ledger:
 
     def hurry(self) -> None:
         """Let nothing wait any more: the end is near."""
-        self._hurries = True
+        self._delay.hurry()
 
     async def commit_when_due(self) -> None:
         """Commit, unless all that waits is the end of handled payloads, which shares the commit of the next ones.
 
-        The alarm rings where none come for ``PATIENCE``. Lost meanwhile, they would be handed out once more.
+        The alarm rings where none come in time.
 
         :raises StateUnavailable: it could not be written.
         """
-        if not self._may_wait():
-            self._due = None
-            await self.commit()
-
-    def _may_wait(self) -> bool:
         urgent = self.accepted or self._held or self._parked or self._released or self._dead or self._release_held
-        if urgent or self._hurries or not self.handled:
-            return False
-        now = self._clock.monotonic()
-        if self._due is None:
-            self._due = now + PATIENCE
-            self._alarm.set(self._due)
-        return now < self._due
+        until = self._delay.until(self._clock.monotonic(), urgent=bool(urgent), ended=bool(self.handled))
+        if until is None:
+            await self.commit()
+        else:
+            self._alarm.set(until)
 
     async def commit(self) -> None:
         """Write all of it in one transaction.
