@@ -21,7 +21,7 @@ from tests.simulation.store import WatchedStore
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
-from tocsin.actors.topology import STOP_TIMEOUT, Platform
+from tocsin.actors.topology import STOP_TIMEOUT, Platform, stop_in_order
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.session import CLOSE_GRACE
@@ -188,10 +188,7 @@ class Simulation:
                             life.managers[app] = PushNotificationManager(session, app, None)
                         life.tasks = wire
                         yield
-                    connection.finish()
-                    with anyio.move_on_after(STOP_TIMEOUT, shield=True):
-                        await platform.stop()
-                        await connection.ended.wait()
+                    await stop_in_order(platform, connection)
                     wire.cancel_scope.cancel()
                 tasks.cancel_scope.cancel()
         finally:

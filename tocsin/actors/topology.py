@@ -265,15 +265,15 @@ async def open_platform(
                     try:
                         yield platform
                     finally:
-                        await _stop(platform, connection)
+                        await stop_in_order(platform, connection)
                         wire.cancel_scope.cancel()
             finally:
                 tasks.cancel_scope.cancel()
                 platform.abandon()
 
 
-async def _stop(platform: Platform, connection: DeviceConnection) -> None:
-    """Take nothing more in, and acknowledge what was taken in: else its sender would hear that it was lost."""
+async def stop_in_order(platform: Platform, connection: DeviceConnection) -> None:
+    """Take nothing more in, and acknowledge what was taken in, within ``STOP_TIMEOUT``: else its sender would hear that it was lost."""
     connection.finish()
     with anyio.move_on_after(STOP_TIMEOUT, shield=True):
         await platform.stop()
