@@ -10,7 +10,7 @@ from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import islice
-from time import perf_counter
+from time import perf_counter, time
 from uuid import uuid4
 
 from msgpack import Unpacker
@@ -117,10 +117,10 @@ class ServiceEnd:
                     self.acknowledged_at.extend([perf_counter()] * len(fields[0]))
             elif tag == RequestChannel.TAG:
                 name = f"c{fields[0]}"
-                granted = ChannelGranted(fields[0], name, f"http://push.test/w/?token={name}", NEVER)
+                granted = ChannelGranted(fields[0], name, f"http://push.test/w/?token={name}", NEVER, time())
                 self._answers.append(encode(granted))
             else:  # Hello
-                self._answers.append(encode(Welcome(PROTOCOL_VERSION, self._window)))
+                self._answers.append(encode(Welcome(PROTOCOL_VERSION, self._window, time())))
         if self._acknowledged == self._may_send:
             self._all_acknowledged.set()
         self._wake.set()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -61,6 +62,8 @@ class FakeService:
     def __init__(self) -> None:
         self.reachable = True
         self.dials = 0
+        self.now: Callable[[], float] = time.time
+        """The service's time."""
         self._send, self._connections = anyio.create_memory_object_stream[MemoryWire](16)
         self._wire: MemoryWire | None = None
         self._messages: list[Message] = []
@@ -89,7 +92,7 @@ class FakeService:
         self._messages.clear()
         hello = await self.expect(Hello)
         if welcome:
-            await self.send(Welcome(PROTOCOL_VERSION, 1024))
+            await self.send(Welcome(PROTOCOL_VERSION, 1024, self.now()))
         return hello
 
     async def expect(self, kind: type[M]) -> M:
@@ -127,7 +130,8 @@ class FakeService:
     async def grant(self, channel: str = "c1", *, expires: float = 4e9) -> RequestChannel:
         """Wait for a channel request and grant it."""
         request = await self.expect(RequestChannel)
-        await self.send(ChannelGranted(request.request, channel, f"http://push.test/w/?token={channel}", expires))
+        uri = f"http://push.test/w/?token={channel}"
+        await self.send(ChannelGranted(request.request, channel, uri, expires, self.now()))
         return request
 
     def close(self) -> None:
@@ -137,10 +141,16 @@ class FakeService:
 
 
 def payload(
-    id_: str, body: bytes = b"ding", channel: str = "c1", expires: float | None = None, priority: int = 3
+    id_: str,
+    body: bytes = b"ding",
+    channel: str = "c1",
+    expires: float | None = None,
+    priority: int = 3,
+    *,
+    sent: float | None = None,
 ) -> Payload:
     """Build a raw payload."""
-    return Payload(id_, channel, NotificationType.RAW, body, expires, priority)
+    return Payload(id_, channel, NotificationType.RAW, body, expires, priority, sent)
 
 
 async def next_messages(mailbox: Mailbox, patience: float = PATIENCE) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,8 +10,9 @@ import anyio
 
 from tests.helpers import next_messages
 from tocsin.actors.actor import ActorRunner, Kernel
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import Clock, ServiceClock
 from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.supervisor import Supervisor
 from tocsin.protocol import messages as m
@@ -56,9 +58,11 @@ class Harness:
         self.sessions = Sessions()
         self.sessions.add(self.session)
         kernel = Kernel(Clock(seed=1))
+        at_service = ServiceClock(kernel.clock)
+        at_service.hear(m.ConnectionUp(1024, time.time()))
         self.runner = ActorRunner(
             self.mailbox,
-            lambda alarm: Supervisor(kernel.clock, alarm, self.router, self.sessions),
+            lambda alarm: Supervisor(Senses(kernel.clock, at_service, alarm), self.router, self.sessions),
             kernel,
             lambda _: None,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.actors.held_channels import HeldChannels
+from tocsin.actors.held_channels import LOOK_EVERY, HeldChannels
 from tocsin.persistence.store import StoredChannel
 from tocsin.protocol.channel_request import RENEW_BEFORE, renewal
 
@@ -25,25 +25,54 @@ def test_the_newest_channel_of_an_app_is_the_one_that_ends_last() -> None:
     assert held.newest("mail", "another remote") is None
 
 
-def test_a_channel_is_due_once_for_its_renewal_and_once_for_its_end() -> None:
-    """In between nothing is to be done."""
+def test_a_channel_is_renewed_before_it_ends() -> None:
+    """It is said again until a newer one has its place, since it may not have been possible."""
     expires = 2 * RENEW_BEFORE
     held = HeldChannels([channel("c1", expires)])
     assert held.next_moment() == renewal(expires)
-    assert held.take_due(renewal(expires) - 1) == []
-    assert held.take_due(renewal(expires)) == [channel("c1", expires)]
-    assert held.take_due(expires - 1) == []
+    assert held.take_ended(renewal(expires) - 1) == held.to_renew() == []
+    assert held.take_ended(renewal(expires)) == []
+    assert held.to_renew() == held.to_renew() == [channel("c1", expires)]
     assert held.next_moment() == expires
-    assert held.take_due(expires) == [channel("c1", expires)]
+    held.add(channel("c2", 2 * expires), renewal(expires))
+    assert held.to_renew() == []
+    assert held.take_ended(expires) == [channel("c1", expires)]
+    assert list(held.values()) == [channel("c2", 2 * expires)]
+
+
+def test_a_channel_that_has_ended_is_not_renewed() -> None:
+    """Its app is told that it is gone, and asks."""
+    held = HeldChannels([channel("c1", 2 * RENEW_BEFORE)])
+    assert held.take_ended(3 * RENEW_BEFORE) == [channel("c1", 2 * RENEW_BEFORE)]
+    assert held.to_renew() == []
     assert held.next_moment() is None
 
 
 def test_a_channel_that_is_given_again_is_due_by_its_new_end() -> None:
-    """Its old moments pass unheard."""
+    """Its old moments pass unheard, also where they have come already."""
     held = HeldChannels([channel("c1", 2 * RENEW_BEFORE)])
+    assert held.take_ended(1.5 * RENEW_BEFORE) == []
     held.add(channel("c1", 5 * RENEW_BEFORE), 0.0)
+    assert held.to_renew() == []
     assert held.next_moment() == 4 * RENEW_BEFORE
-    assert held.take_due(2 * RENEW_BEFORE) == []
+    assert held.take_ended(2 * RENEW_BEFORE) == held.to_renew() == []
+
+
+def test_of_the_channels_of_an_app_only_the_newest_is_renewed() -> None:
+    """The others end."""
+    held = HeldChannels([channel("c1", 3.5 * RENEW_BEFORE), channel("c2", 4 * RENEW_BEFORE)])
+    assert held.take_ended(2.6 * RENEW_BEFORE) == held.to_renew() == []
+    assert held.take_ended(3 * RENEW_BEFORE) == []
+    assert held.to_renew() == [channel("c2", 4 * RENEW_BEFORE)]
+
+
+def test_it_is_looked_again_now_and_then() -> None:
+    """At the next moment, but an hour later at most: alarms may stand still while the machine sleeps."""
+    held = HeldChannels()
+    assert held.wait(0.0) == LOOK_EVERY
+    held.add(channel("c1", RENEW_BEFORE + 5000.0), 0.0)
+    assert held.wait(0.0) == LOOK_EVERY
+    assert held.wait(4900.0) == 100.0
 
 
 def test_a_channel_that_lasts_less_than_a_day_is_not_renewed() -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.protocol.frames import arrivals
 from tests.strategies import channel_names
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import Clock, ServiceClock
 from tocsin.actors.intake import Intake
 from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.senses import Senses
 from tocsin.persistence.memory import MemoryStore
 from tocsin.persistence.store import Inbox
 from tocsin.protocol import lane, lanes
@@ -22,7 +23,7 @@ from tocsin.protocol.batches import PayloadRow
 from tocsin.protocol.conditions import AppSettings, HostState
 from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.lanes import Lanes
-from tocsin.protocol.messages import Payload
+from tocsin.protocol.messages import ConnectionUp, Payload
 from tocsin.protocol.values import DropReason, NotificationType
 
 NOW = 1_000.0
@@ -36,15 +37,21 @@ class StoppedClock(Clock):
         """Return it."""
         return NOW
 
+    def steady(self) -> float:
+        """Return it."""
+        return NOW
+
 
 class World:
     """An intake for two channels of an app that is there and one of an app that is not; any other channel is unknown."""
 
     def __init__(self, host: HostState | None = None, *, exempt: bool = False) -> None:
         clock, mailbox = StoppedClock(), Mailbox("payload_router")
+        at_service = ServiceClock(clock)
+        at_service.hear(ConnectionUp(1024, NOW))
         self.lanes = Lanes()
-        self.ledger = Ledger(MemoryStore(), clock, Alarm(mailbox), DeadLetterPolicy())
-        self.intake = Intake(clock, self.lanes, self.ledger, Inbox(10, ("old",), ()))
+        self.ledger = Ledger(MemoryStore(), Senses(clock, at_service, Alarm(mailbox)), DeadLetterPolicy())
+        self.intake = Intake(at_service, self.lanes, self.ledger, Inbox(10, ("old",), ()))
         for channel, app in (("c1", "mail"), ("c2", "mail"), ("c3", "chat")):
             self.lanes.open_channel(channel, app)
         self.lanes.set_ready("mail", ready=True)

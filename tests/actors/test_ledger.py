@@ -13,9 +13,10 @@ from attrs import frozen
 
 from tests.helpers import next_messages
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import Clock, ServiceClock
 from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.senses import Senses
 from tocsin.persistence.memory import MemoryStore
 from tocsin.persistence.store import Changes, StoredPayload
 from tocsin.protocol.commit_delay import PATIENCE
@@ -67,10 +68,10 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 async def opened() -> AsyncIterator[World]:
     """Open a ledger into which one payload has come."""
     with Mailbox("test") as mailbox:
-        alarm, store = Alarm(mailbox), NotingStore()
+        alarm, store, clock = Alarm(mailbox), NotingStore(), Clock()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(alarm.run)
-            world = World(Ledger(store, Clock(), alarm, DeadLetterPolicy()), store, mailbox)
+            world = World(Ledger(store, Senses(clock, ServiceClock(clock), alarm), DeadLetterPolicy()), store, mailbox)
             await world.accept(1)
             store.commits.clear()
             yield world

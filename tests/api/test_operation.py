@@ -124,7 +124,7 @@ async def test_a_cancelled_operation_ends_at_once(tmp_path: Path) -> None:
             await operation
         assert canceled.value.hresult == HResult.ERROR_CANCELLED
         assert len([progress async for progress in operation]) <= 1
-        await w.service.send(ChannelGranted(request.request, "c1", "http://push.test/", 4e9))
+        await w.service.send(ChannelGranted(request.request, "c1", "http://push.test/", 4e9, 3e9))
         assert (await w.channel("c2")).uri == "http://push.test/w/?token=c2"
 
 

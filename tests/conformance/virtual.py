@@ -28,8 +28,17 @@ class Channels:
     """As much of a store as channel requests need: SQLite's threads live in real time."""
 
     def __init__(self) -> None:
+        self.values: dict[str, str] = {}
         self.kept: dict[str, StoredChannel] = {}
         self.waiting: dict[tuple[str, str], StoredRequest] = {}
+
+    async def value(self, key: str) -> str | None:
+        """Return a setting."""
+        return self.values.get(key)
+
+    async def keep_value(self, key: str, value: str) -> None:
+        """Keep a setting."""
+        self.values[key] = value
 
     async def channels(self) -> list[StoredChannel]:
         """Return all channels."""
@@ -94,7 +103,7 @@ class Requests:
     async def grant(self) -> float:
         """Grant the next attempt, and return when it was made."""
         request, at = await self._attempt()
-        await self._send(m.ChannelGranted(request, "c1", "http://push.test/w/?token=c1", 4e9))
+        await self._send(m.ChannelGranted(request, "c1", "http://push.test/w/?token=c1", 4e9, 3e9))
         return at
 
     async def nobody_asks(self, seconds: float) -> None:
@@ -124,7 +133,7 @@ async def open_requests() -> AsyncIterator[Requests]:
     try:
         async with anyio.create_task_group() as tasks:
             await platform.start(tasks)
-            await platform.report(m.ConnectionUp(1024))
+            await platform.report(m.ConnectionUp(1024, 3e9))
             async with open_session(platform, "contoso.mail/1") as session:
                 yield Requests(platform, store, PushNotificationManager(session, "contoso.mail", None))
             await platform.stop()

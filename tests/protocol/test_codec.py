@@ -56,8 +56,8 @@ class TestRoundTrip:
 
     def test_a_whole_number_may_stand_for_a_float(self) -> None:
         """A peer whose language has one kind of number is understood."""
-        granted = decode(pack(4, 1, "c", "uri", 7))
-        assert repr(granted) == repr(m.ChannelGranted(1, "c", "uri", 7.0))
+        granted = decode(pack(4, 1, "c", "uri", 7, 5))
+        assert repr(granted) == repr(m.ChannelGranted(1, "c", "uri", 7.0, 5.0))
 
 
 class TestRefusal:

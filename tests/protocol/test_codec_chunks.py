@@ -75,7 +75,7 @@ class TestDoor:
 
     def test_payloads_in_a_row_become_one_batch(self) -> None:
         """In their order, and in order with what is between them; the batch's frame is as good as theirs."""
-        granted, lost = m.ChannelGranted(1, "c1", "uri", 4e9), m.ChannelsRevoked(0, ("c1",))
+        granted, lost = m.ChannelGranted(1, "c1", "uri", 4e9, 3e9), m.ChannelsRevoked(0, ("c1",))
         several = (payload(1), payload(2, "c2"), granted, payload(3), lost)
         found = decode_chunk(b"".join(map(encode, several)))
         first, second = arrivals(payload(1), payload(2, "c2")), arrivals(payload(3))
@@ -109,8 +109,8 @@ class TestDoor:
 
     def test_a_payload_with_another_number_of_fields_is_refused(self) -> None:
         """Also one that has too many."""
-        for count in (0, 5, 7):
-            with pytest.raises(FrameError, match=f"Payload has 6 fields, got {count}"):
+        for count in (0, 6, 8):
+            with pytest.raises(FrameError, match=f"Payload has 7 fields, got {count}"):
                 decode_chunk(pack(m.Payload.TAG, *[1] * count))
 
     def test_a_frame_that_is_too_long_is_refused(self) -> None:

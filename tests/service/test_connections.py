@@ -17,6 +17,7 @@ from websockets.uri import parse_uri
 from tests.service.world import KEY, Clock, connected, ending, exchange, open_world
 from tocsin.protocol.codec import encode
 from tocsin.protocol.messages import Hello
+from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.connections import Connections
 from tocsin.service.protocols import MAX_PIPELINED, MAX_REST
 from tocsin.service.server import open_service
@@ -239,6 +240,6 @@ async def _say_hello(device: socket.socket, port: int) -> None:
     device.setblocking(False)  # noqa: FBT003 - the socket's own signature
     await loop.sock_sendall(device, b"".join(client.data_to_send()))
     client.receive_data(await loop.sock_recv(device, 4096))
-    client.send_binary(encode(Hello(1, KEY)))
+    client.send_binary(encode(Hello(PROTOCOL_VERSION, KEY)))
     await loop.sock_sendall(device, b"".join(client.data_to_send()))
     assert await loop.sock_recv(device, 4096)

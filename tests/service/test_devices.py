@@ -21,6 +21,7 @@ from tocsin.protocol.messages import (
     RevokeChannels,
     Welcome,
 )
+from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.channels import Channels
 from tocsin.service.settings import ServiceSettings
 
@@ -28,13 +29,13 @@ from tocsin.service.settings import ServiceSettings
 async def test_a_device_is_welcomed_with_its_window(world: World) -> None:
     """The welcome says the version and the window of the settings."""
     async with dial(world.service) as device:
-        assert await device.greet() == Welcome(1, ServiceSettings().device_window)
+        assert await device.greet() == Welcome(PROTOCOL_VERSION, ServiceSettings().device_window, world.clock())
 
 
 async def test_frames_may_come_together(world: World) -> None:
     """Hello and a question in one message are answered both."""
     async with dial(world.service) as device:
-        await device.send(Hello(1, KEY), RevokeChannels(7, "app"))
+        await device.send(Hello(PROTOCOL_VERSION, KEY), RevokeChannels(7, "app"))
         await device.receive(Welcome)
         assert (await device.receive(ChannelsRevoked)).request == 7
 

@@ -17,6 +17,7 @@ from tocsin.protocol.messages import (
     Hello,
     Payload,
 )
+from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service import device_connection as module
 from tocsin.service.channels import Channels
 from tocsin.service.device_connection import PROTOCOL_ERROR, _shorten
@@ -50,15 +51,15 @@ async def _other_message(device: Device) -> None:
 
 
 async def _other_version(device: Device) -> None:
-    await device.send(Hello(2, KEY))
+    await device.send(Hello(1, KEY))
 
 
 async def _short_key(device: Device) -> None:
-    await device.send(Hello(1, "short"))
+    await device.send(Hello(PROTOCOL_VERSION, "short"))
 
 
 async def _hello_twice(device: Device) -> None:
-    await device.send(Hello(1, KEY), Hello(1, KEY))
+    await device.send(Hello(PROTOCOL_VERSION, KEY), Hello(PROTOCOL_VERSION, KEY))
 
 
 async def _late_garbage(device: Device) -> None:
@@ -79,7 +80,7 @@ async def _not_a_devices(device: Device) -> None:
         (_garbage, "not a sequence of msgpack arrays"),
         (_no_message, "ChannelsRevoked has 2 fields, got 0"),
         (_other_message, "a device begins with Hello, not with Acknowledge"),
-        (_other_version, "this service speaks version 1, not 2"),
+        (_other_version, "this service speaks version 2, not 1"),
         (_short_key, "a device key has at least 32 characters, not 5"),
         (_hello_twice, "a device does not send Hello here"),
         (_late_garbage, "not a sequence of msgpack arrays"),
@@ -182,7 +183,7 @@ async def test_a_device_that_does_not_read_is_not_waited_for(
     devices = devices_of(channels, offline)
     events: list[dict[str, object]] = [
         {"type": "websocket.connect"},
-        {"type": "websocket.receive", "bytes": codec.encode(Hello(1, KEY))},
+        {"type": "websocket.receive", "bytes": codec.encode(Hello(PROTOCOL_VERSION, KEY))},
     ]
     stuck = anyio.Event()
 

@@ -288,5 +288,11 @@ async def test_1_5_a_live_notification_carries_what_was_sent(tmp_path: Path) -> 
             group.start_soon(post)
             payload = await device.acknowledge()
     assert payload == Payload(
-        answers[0].headers["X-WNS-Msg-ID"], payload.channel, payload.type, b"<toast/>", world.clock() + 60, 1
+        answers[0].headers["X-WNS-Msg-ID"],
+        payload.channel,
+        payload.type,
+        b"<toast/>",
+        world.clock() + 60,
+        1,
+        world.clock(),
     )

@@ -16,6 +16,7 @@ from tests.service.world import KEY, connected, ending
 from tocsin.protocol import codec
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages import Hello, Welcome
+from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.server import open_service
 from tocsin.service.settings import ServiceSettings
 
@@ -66,7 +67,7 @@ async def test_all_is_spoken_in_secret(tmp_path: Path, certificates: Certificate
         with pytest.raises(ClientConnectorCertificateError):
             await http.get(f"{service.url}/healthz")
         async with connect(service.device_url, ssl=trust) as device:
-            await device.send(codec.encode(Hello(1, KEY)))
+            await device.send(codec.encode(Hello(PROTOCOL_VERSION, KEY)))
             welcome = await device.recv()
             assert isinstance(welcome, bytes)
             assert isinstance(codec.decode(welcome), Welcome)

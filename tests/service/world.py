@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tocsin.protocol import codec
 from tocsin.protocol.messages import Acknowledge, ChannelGranted, Hello, Message, Payload, RequestChannel, Welcome
 from tocsin.protocol.offline import Phase
+from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.registrations import AppRegistration
 from tocsin.service.server import PushService, open_service
 from tocsin.service.settings import ServiceSettings
@@ -80,7 +81,7 @@ class Device:
 
     async def greet(self, key: str = KEY) -> Welcome:
         """Say hello."""
-        await self.send(Hello(1, key))
+        await self.send(Hello(PROTOCOL_VERSION, key))
         return await self.receive(Welcome)
 
     async def channel(self, remote_id: str, app: str = "app", known_uri: str = "") -> ChannelGranted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -102,10 +103,11 @@ class Acts:
 
     async def push(self, which: int, count: int, lifetime: float | None, priority: int) -> None:
         """Payloads are sent, some of them to channels that are gone; ``lifetime`` in seconds."""
-        expires = None if lifetime is None else self.sim.wall.wall() + lifetime
+        expires = None if lifetime is None else self.service.now() + lifetime
         for channel in _pick(list(self.service.granted), which):
             for _ in range(count):
                 payload = Payload(f"id{len(self.pushed)}", channel, NotificationType.RAW, b"ding", expires, priority)
+                self.record.good_until[payload.id] = self.sim.time() + (math.inf if lifetime is None else lifetime)
                 self.pushed.append(payload)
                 await self.service.push(payload)
 
@@ -158,11 +160,46 @@ class Acts:
         self.record.faults["sleep"] += 1
         self.sim.clock.jump(seconds)
 
+    def suspend(self, seconds: float, counted: bool) -> None:
+        """The machine sleeps while its alarms stand still; not every system's steady clock counts that time."""
+        self.record.faults["suspend"] += 1
+        self.sim.time.slept += seconds
+        if not counted:
+            self.sim.device.missed += seconds
+            self.record.lag_is(self.record.lag + seconds)
+
+    async def power_off(self, seconds: float, clock: float) -> None:
+        """The machine is off for a while, and its wall clock is wrong by so many seconds more when it is on again."""
+        self.record.faults["power off"] += 1
+        await self.sim.stop()
+        self.forget()
+        self.record.excuse(seconds)
+        self.sim.clock.jump(seconds)
+        self.sim.device.offset += clock
+        await self.sim.start()
+
     def set_clock(self, seconds: float) -> None:
-        """The wall clock is set forwards or backwards, while the loop's goes on."""
+        """The device's wall clock is set forwards or backwards, while all others go on."""
         self.record.faults["clock set"] += 1
-        self.sim.wall.offset += seconds
-        self.record.lowest_wall = min(self.record.lowest_wall, self.sim.wall.wall())
+        self.sim.device.offset += seconds
+
+    def set_service_clock(self, seconds: float) -> None:
+        """That of the service's machine is."""
+        self.record.faults["service's clock set"] += 1
+        self.sim.machine.offset += seconds
+
+    def clocks_apart(self, seconds: float) -> None:
+        """The device's wall clock is so far ahead of the service's, and the device comes up knowing nothing of it."""
+        self.record.faults["clocks apart"] += 1
+        self.sim.device.offset = self.sim.machine.offset + seconds
+        self.sim.store._values.clear()
+        self.sim.die()
+
+    async def restart_service(self) -> None:
+        """The service is stopped and started again: its time goes on."""
+        self.record.faults["service restarted"] += 1
+        await self.service.cut()
+        await self.sim.machine.restart()
 
     async def flip(self, flag: str) -> None:
         """The machine changes in one respect."""

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.record import TICK
 from tocsin.protocol.activation import BUDGET, GRACE, Activators
+from tocsin.protocol.channel_request import RENEW_BEFORE, renewal
 from tocsin.protocol.registration import Phase
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+GRANTS_OF_AN_ACT = 8
+"""Two apps, two registrations of each, and twice where a channel does not last as long as the act."""
 
 Invariant = Callable[["World"], None]
 
@@ -116,15 +120,14 @@ def work_ends_in_time(world: World) -> None:
 
 
 def what_an_app_was_told_is_kept(world: World) -> None:
-    """A channel that it got, until it is taken back or expires, and background work that was agreed to."""
+    """A channel that it got, until it is taken back or its time is over at the service, and background work that was agreed to."""
     store = world.sim.store
     lost = {(app, int(Activators.PROTOCOL_ACTIVATOR)) for app in world.agreed} - store._activators.keys()
     assert not lost, f"agreed to, and not kept: {lost}"
     for operation in world.operations:
         channel = operation._result.channel if operation._result else None
-        if channel is not None and channel.expiration_time.timestamp() > world.record.latest_wall:
-            kept = channel.uri in store._channels or channel.uri not in world.service.channels
-            assert kept, f"granted, and not kept: {channel}"
+        if channel is not None and not world.service.has_ended(channel.uri):
+            assert channel.uri in store._channels, f"granted, and not kept: {channel}"
 
 
 def channels_are_held_by_whom_they_were_granted_to(world: World) -> None:
@@ -132,6 +135,17 @@ def channels_are_held_by_whom_they_were_granted_to(world: World) -> None:
     for name, stored in world.sim.store._channels.items():
         granted = world.service.granted[name]
         assert (stored.app, stored.remote_id) == granted, f"{name} was granted to {granted}, and is held as {stored}"
+
+
+def nothing_expires_before_its_time(world: World) -> None:
+    """A payload lives as long as its sender allowed, from the moment on at which the service had it, on whatever clocks."""
+    _no_offence(world, "nothing_expires_before_its_time")
+
+
+def channels_are_asked_for_with_cause(world: World) -> None:
+    """Each act lets each app ask for a channel or two, and no clock makes it ask again and again."""
+    most = GRANTS_OF_AN_ACT * (world.record.counts["acts"] + 1)
+    assert len(world.service.granted) <= most, f"{len(world.service.granted)} channels were granted"
 
 
 def actors_fail_only_when_made_to(world: World) -> None:
@@ -189,6 +203,19 @@ def books_agree(world: World) -> None:
         assert gates.settings[app] == said.settings == background[app].settings, f"other settings of {app}"
 
 
+def channels_are_renewed_in_time(world: World) -> None:
+    """A day before the end of the newest channel of an app, if it lives longer than that."""
+    service, newest = world.service, dict[tuple[str, str], str]()
+    for name, stored in world.sim.store._channels.items():
+        other = newest.get((stored.app, stored.remote_id))
+        if other is None or service.expires[other] < service.expires[name]:
+            newest[stored.app, stored.remote_id] = name
+    for name in newest.values():
+        if service.lives[name] > RENEW_BEFORE:
+            late = service.now() - renewal(service.expires[name])
+            assert late < world.settled, f"{name} should have been renewed {late:.1f} s ago"
+
+
 def _held(world: World) -> Iterator[tuple[str, Any]]:
     yield "on its way in lanes", _inside(world, "payload_router", "_lanes._in_flight")
     yield "outstanding", _inside(world, "supervisor", "_payloads")
@@ -233,6 +260,8 @@ ALWAYS: tuple[Invariant, ...] = (
     retries_follow_the_schedule,
     what_an_app_was_told_is_kept,
     channels_are_held_by_whom_they_were_granted_to,
+    nothing_expires_before_its_time,
+    channels_are_asked_for_with_cause,
     actors_fail_only_when_made_to,
     mailboxes_are_bounded,
     *TIMED,
@@ -244,5 +273,6 @@ AT_THE_END: tuple[Invariant, ...] = (
     every_request_has_ended,
     nothing_is_in_flight,
     books_agree,
+    channels_are_renewed_in_time,
 )
 """What must hold when no fault is left and time has passed."""

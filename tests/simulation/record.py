@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from hashlib import sha256
@@ -66,9 +67,10 @@ class Wait:
 
 @define(eq=False)
 class Record:
-    """Notes of one run; ``now`` is the loop's clock in seconds."""
+    """Notes of one run; ``now`` is the loop's clock in seconds, ``time`` the time that really passes, since the epoch."""
 
     now: Callable[[], float]
+    time: Callable[[], float]
     log: list[tuple[float, tuple[object, ...]]] = Factory(list)
     counts: Counter[str] = Factory(Counter)
     faults: Counter[str] = Factory(Counter)
@@ -87,10 +89,14 @@ class Record:
     latched: set[int] = Factory(set)
     held: set[int] = Factory(set)
     """The sequence numbers of what a gate has ever held back."""
-    latest_wall: float = 0.0
-    """The latest that the wall clock has ever shown, in seconds since the epoch."""
-    lowest_wall: float = 0.0
-    """The lowest that the wall clock has shown since all was at rest, in seconds since the epoch."""
+    good_until: dict[str, float] = Factory(dict)
+    """When payloads expire, by their ids, in the time that really passes."""
+    at_service: float = 0.0
+    """What time it was at the service when all was at rest last, in seconds since the epoch."""
+    lag: float = math.inf
+    """By how many seconds the device may take it to be earlier at the service than it is."""
+    longest_lag: float = math.inf
+    """The longest since all was at rest."""
     excused: float = 0.0
     """Seconds in which nothing could go on: the machine slept, or the store took its time."""
     waits: dict[int, Wait] = Factory(dict)
@@ -113,6 +119,16 @@ class Record:
     def awake(self) -> float:
         """Return the seconds in which things could go on."""
         return self.now() - self.excused
+
+    def lag_is(self, seconds: float) -> None:
+        """Note by how much the device may be late."""
+        self.lag = seconds
+        self.longest_lag = max(self.longest_lag, seconds)
+
+    def rested(self, at_service: float) -> None:
+        """Note what time it is at the service while nothing can go on."""
+        self.at_service = at_service
+        self.longest_lag = self.lag
 
     def excuse(self, seconds: float) -> None:
         """Do not blame anybody for that time."""
@@ -141,7 +157,7 @@ class Record:
             self._newest[call.channel, background] = call.sequence
             if call.sequence <= newest:
                 self.offend("first_attempts_come_in_order", f"{call} after {newest}")
-        if background and expires is not None and expires + TICK < self.lowest_wall:
+        if background and expires is not None and expires + TICK + self.longest_lag < self.at_service:
             self.offend("background_work_begins_in_time", f"{call} has expired at {expires}")
         self.look()
         if any(work.call.place == call.place for work in self.works):

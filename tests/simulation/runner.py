@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import cast
@@ -14,26 +15,23 @@ from attrs import Factory, define
 from trio._core import _run as trio_run
 from trio.testing import MockClock
 
+from tests.simulation.clocks import DeviceClock, ServiceMachine, Time
 from tests.simulation.faults import FragileStore, StoreFaults, WireFaults
 from tests.simulation.record import TICK, Record
 from tests.simulation.service import Service
 from tests.simulation.store import WatchedStore
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock
 from tocsin.actors.topology import STOP_TIMEOUT, Platform, stop_in_order
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.session import CLOSE_GRACE
 from tocsin.persistence.store import Store
 from tocsin.protocol.errors import FrameError, StateUnavailable
-from tocsin.protocol.messages import Message
+from tocsin.protocol.messages import Arrivals, ChannelGranted, ConnectionUp, Message
 from tocsin.protocol.restart import RestartPolicy
 from tocsin.protocol.retry import RetryPolicy
 from tocsin.transport.device import DeviceConnection, Inlet
-
-EPOCH = 1.7e9
-"""What the wall clock says when a run begins, in seconds."""
 
 RESTARTS = RestartPolicy(intensity=200)
 """Actors are made to fail far more often than the policy allows in life."""
@@ -48,16 +46,6 @@ def scheduling(seed: int) -> Iterator[None]:
     with patch.object(trio_run, "_ALLOW_DETERMINISTIC_SCHEDULING", new=True):
         trio_run._r.seed(seed)
         yield
-
-
-class VirtualClock(Clock):
-    """The wall clock goes with the loop's, until it is set; ``offset`` in seconds."""
-
-    offset = 0.0
-
-    def wall(self) -> float:
-        """Return the seconds since the epoch."""
-        return EPOCH + self.offset + anyio.current_time()
 
 
 @define(eq=False)
@@ -93,14 +81,16 @@ class Simulation:
         self.apps = apps
         self.on_tick = on_tick
         self.clock = MockClock()
-        self.wall = VirtualClock(seed=0)
-        self.record = Record(self.clock.current_time)
+        self.time = Time(self.clock.current_time)
+        self.device = DeviceClock(self.time)
+        self.machine = ServiceMachine(self.time)
+        self.record = Record(self.clock.current_time, self.time)
         self.store = WatchedStore(self.record)
         self.disk = StoreFaults(self.record)
         self.wire = WireFaults(self.record)
-        self.service = Service(self.record, self.wire, self.wall.wall)
+        self.service = Service(self.record, self.wire, self.machine)
         self.record.granted = self.service.granted
-        self.kernel = Kernel(clock=self.wall, restarts=RESTARTS)
+        self.kernel = Kernel(clock=self.device, restarts=RESTARTS)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -117,6 +107,7 @@ class Simulation:
     async def start(self) -> None:
         """Start the platform on what is stored; where it dies on its way, start it again."""
         while True:
+            self.device.boot = self.time() - self.record.counts["acts"]  # a steady clock begins anywhere
             self.life = self._conceive()
             self._tasks.start_soon(self._live, self.life)
             if not await self._until([self.life.up, self.life.ended], COMES_UP):
@@ -158,7 +149,22 @@ class Simulation:
         life = Life(Platform(cast(Store, store), self.kernel, RetryPolicy()), store)  # it has a store's methods
         for runner in life.platform.actors.values():
             _watch(runner, life, self.record)
+        self._watch_time(life)
         return life
+
+    def _watch_time(self, life: Life) -> None:
+        """Note how late the device may be, by what it hears of the service's time."""
+        clock = life.platform.service_clock
+        hear = clock.hear
+        self.record.lag_is(math.inf)
+
+        def hear_watched(message: Message) -> None:
+            hear(message)
+            now = _time_of(message)
+            if now is not None and not life.killed:
+                self.record.lag_is(self.machine.now() - now)
+
+        clock.__dict__["hear"] = hear_watched
 
     async def _live(self, life: Life) -> None:
         try:
@@ -176,7 +182,7 @@ class Simulation:
         """Run a platform with all apps, as ``open_platform`` does; one that is killed does not stop in order."""
         platform = life.platform
         inlet = Inlet(platform.deliver, platform.report)
-        connection = DeviceConnection(self.service.dial, "key", platform.connection, inlet, self.wall.fraction)
+        connection = DeviceConnection(self.service.dial, "key", platform.connection, inlet, self.device.fraction)
         try:
             async with anyio.create_task_group() as tasks:
                 await platform.start(tasks)
@@ -221,9 +227,14 @@ class Simulation:
         self.on_tick()
 
     def at_rest(self) -> None:
-        """Note what the clocks show while nothing can go on."""
-        self.record.lowest_wall = now = self.wall.wall()
-        self.record.latest_wall = max(self.record.latest_wall, now)
+        """Note what time it is at the service while nothing can go on, and how late the device may be."""
+        self.record.rested(self.machine.now())
+
+
+def _time_of(message: Message) -> float | None:
+    if isinstance(message, Arrivals):
+        return max((sent for sent in message.sent if sent is not None), default=None)
+    return message.now if isinstance(message, ConnectionUp | ChannelGranted) else None
 
 
 def _watch(runner: ActorRunner, life: Life, record: Record) -> None:

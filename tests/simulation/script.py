@@ -28,6 +28,9 @@ LIFETIMES = (None, None, None, None, -1.0, 3.0, 40.0, 4000.0)
 PRIORITIES = (1, 2, 3, 4, 4)
 """The last is held back by energy saver even where the app is exempt."""
 
+APART = 40 * 86_400.0
+"""Seconds by which the clocks of device and service may differ, and by which they are set."""
+
 LENGTH = (40, 80)
 """How many acts a script has."""
 
@@ -91,6 +94,14 @@ def _count(random: Random) -> int:
     return random.randint(20, 100) if random.random() < 0.06 else random.randint(1, 5)
 
 
+def _apart(random: Random) -> float:
+    return random.uniform(-APART, APART)
+
+
+def _jump(random: Random) -> float:
+    return random.choice((-86_400.0, -3600.0, -20.0, 20.0, 3600.0, 86_400.0, _apart(random)))
+
+
 def _nothing(_: Random) -> Sequence[Any]:
     return ()
 
@@ -113,12 +124,17 @@ KINDS: dict[str, Kind] = {
     "cut": Kind(3, lambda r: (r.random() < 0.7,)),
     "reach": Kind(2, _nothing),
     "answer_after": Kind(2, lambda r: (r.choice((0.0, 0.0, 0.3, 2.0, 11.0)),)),
-    "grant_for": Kind(1, lambda r: (r.choice((30.0, 1.5, 0.01)),)),
+    "grant_for": Kind(1, lambda r: (r.choice((30.0, 1.5, 1.02, 0.01)),)),
     "break_wire": Kind(3, lambda r: (r.choice(("up", "down")), r.randint(1, 6), r.random() < 0.5)),
     # The machine and its user
     "pass_time": Kind(10, lambda r: (r.choice((0.2, 1.0, 4.0, 12.0, 31.0, 36.0, 90.0, 310.0)),)),
     "sleep": Kind(2, lambda r: (r.choice((10.0, 60.0, 3600.0, 90_000.0)),)),
-    "set_clock": Kind(2, lambda r: (r.choice((-86_400.0, -3600.0, -20.0, 20.0, 3600.0, 86_400.0)),)),
+    "suspend": Kind(1, lambda r: (r.choice((10.0, 60.0, 3600.0, 90_000.0)), r.random() < 0.7)),
+    "power_off": Kind(2, lambda r: (r.choice((2.0, 60.0, 3600.0, 90_000.0)), r.choice((0.0, _jump(r))))),
+    "set_clock": Kind(2, lambda r: (_jump(r),)),
+    "set_service_clock": Kind(2, lambda r: (_jump(r),)),
+    "clocks_apart": Kind(1, lambda r: (_apart(r),)),
+    "restart_service": Kind(1, _nothing),
     "flip": Kind(5, lambda r: (r.choice((*FLAGS, *OFTEN)),)),
     "decide": Kind(3, lambda r: (_app(r), r.random() < 0.8, r.random() < 0.7, r.random() < 0.7)),
     "cancel_work": Kind(2, lambda r: (_app(r), r.choice(list(CancellationReason)).name)),
@@ -133,7 +149,7 @@ KINDS: dict[str, Kind] = {
 ALWAYS = {"request", "attach", "push", "pass_time"}
 """Without these, there is nothing to see."""
 
-AT_REST = {"pass_time", "sleep", "set_clock", "restart", "kill"}
+AT_REST = {"pass_time", "sleep", "suspend", "power_off", "set_clock", "clocks_apart", "restart", "kill"}
 """After these, things are left to come to rest."""
 
 
@@ -151,6 +167,7 @@ def draw(seed: int) -> Script:
 
 
 def _first(random: Random) -> Iterable[str]:
+    yield from ["clocks_apart"] * random.randint(0, 1)
     yield from ["request"] * random.randint(1, 3)
     yield from ["register"] * random.randint(0, 2)
     yield from ["attach"] * random.randint(0, 2)

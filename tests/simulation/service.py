@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import anyio
+from attrs import evolve
 
 from tests.helpers import MemoryWire
+from tests.simulation.clocks import ServiceMachine
 from tests.simulation.faults import WireFaults, wires
 from tests.simulation.record import Record
 from tocsin.protocol import messages as m
@@ -24,7 +26,7 @@ FOREVER = 1e9
 class Service:
     """The service of one device."""
 
-    def __init__(self, record: Record, faults: WireFaults, wall: Callable[[], float]) -> None:
+    def __init__(self, record: Record, faults: WireFaults, machine: ServiceMachine) -> None:
         self.reachable = True
         self.lifetime = FOREVER
         """Seconds that the channels that it grants from now on live."""
@@ -35,13 +37,19 @@ class Service:
         self.channels: dict[str, tuple[str, str]] = {}
         self.granted: dict[str, tuple[str, str]] = {}
         """All channels ever: app and remote id, by their names."""
-        self._expires: dict[str, float] = {}
+        self.expires: dict[str, float] = {}
+        self.lives: dict[str, float] = {}
+        """Seconds that channels live from their grants on, by their names."""
         self.waiting: dict[str, m.Payload] = {}
         self.acknowledged: dict[str, None] = {}
         self._record = record
         self._faults = faults
-        self._wall = wall
+        self._machine = machine
         self._wire: MemoryWire | None = None
+
+    def now(self) -> float:
+        """Return the service's time, in seconds since the epoch."""
+        return self._machine.now()
 
     @asynccontextmanager
     async def dial(self) -> AsyncIterator[Wire]:
@@ -73,6 +81,10 @@ class Service:
             self.channels.pop(name, None)
         await self._send(m.ChannelsRevoked(request, tuple(names)))
 
+    def has_ended(self, channel: str) -> bool:
+        """Tell whether a channel was taken back, or its time is over."""
+        return channel not in self.channels or self.expires[channel] <= self.now()
+
     async def cut(self) -> None:
         """Break the connection."""
         wire, self._wire = self._wire, None
@@ -98,13 +110,13 @@ class Service:
         match message:
             case m.Hello():
                 self._wire = wire
-                await self._send(m.Welcome(PROTOCOL_VERSION, 1024), *self.waiting.values())
+                await self._send(m.Welcome(PROTOCOL_VERSION, 1024, self.now()), *self.waiting.values())
             case m.RequestChannel(request) if self.refusals:
                 hresult, retry_after = self.refusals.popleft()
                 await self._send(m.ChannelRefused(request, hresult, "not now", retry_after))
             case m.RequestChannel(request, app, remote_id, uri):
                 name = uri if self._is_good(uri) else self._grant(app, remote_id)
-                await self._send(m.ChannelGranted(request, name, name, self._expires[name]))
+                await self._send(m.ChannelGranted(request, name, name, self.expires[name], self.now()))
             case m.RevokeChannels(request, app):
                 await self.revoke(request, [name for name, (owner, _) in self.channels.items() if owner == app])
             case m.Acknowledge(ids):
@@ -113,12 +125,13 @@ class Service:
                     self.waiting.pop(id_, None)
 
     def _is_good(self, uri: str) -> bool:
-        return uri in self.channels and renewal(self._expires[uri]) > self._wall()
+        return uri in self.channels and renewal(self.expires[uri]) > self.now()
 
     def _grant(self, app: str, remote_id: str) -> str:
         name = f"c{len(self.granted)}"
         self.channels[name] = self.granted[name] = app, remote_id
-        self._expires[name] = self._wall() + self.lifetime
+        self.lives[name] = self.lifetime
+        self.expires[name] = self.now() + self.lifetime
         return name
 
     async def _send(self, *messages: m.Message) -> None:
@@ -127,7 +140,12 @@ class Service:
             for message in messages:
                 self._record.say("service sends", _brief(message))
             with suppress(WireBroken):  # whoever reads from it hears of that too
-                await wire.send(b"".join(encode(message) for message in messages))
+                await wire.send(b"".join(encode(self._dated(message)) for message in messages))
+
+    def _dated(self, message: m.Message) -> m.Message:
+        """Say in a payload that expires what time it is."""
+        dated = isinstance(message, m.Payload) and message.expires is not None
+        return evolve(message, sent=self.now()) if dated else message  # type: ignore[misc]  # a payload
 
 
 def _brief(message: m.Message) -> str:

@@ -20,6 +20,9 @@ UNSEEN = frozenset(
 """Of these a payload may die that no handler has been given."""
 
 
+MICROSECOND = 1e-6  # what adding up seconds since the epoch may lose
+
+
 class WatchedStore(MemoryStore):
     """Sees what is accepted twice, what is taken while it waits, and what dies unseen."""
 
@@ -46,6 +49,9 @@ class WatchedStore(MemoryStore):
             self.accepted.add(payload.id)
         for dead in changes.dead:
             id_ = self._ids[dead.sequence]
+            if dead.reason == DropReason.EXPIRED and self.record.time() < self.record.good_until[id_] - MICROSECOND:
+                left = self.record.good_until[id_] - self.record.time()
+                self.record.offend("nothing_expires_before_its_time", f"{id_} had {left:.1f} s left")
             if dead.sequence in before and dead.reason not in UNSEEN and id_ not in self.record.seen:
                 self.record.offend("what_dies_of_its_handling_was_seen", f"{id_} died of {dead.reason}")
         self.handled.update(before & set(changes.handled) - self._dead.keys())

@@ -9,11 +9,12 @@ from hypothesis.stateful import initialize, rule
 from tests.simulation.apps import BACKGROUND, FOREGROUND
 from tests.simulation.faults import StoreFault
 from tests.simulation.machine import TURNS, PlatformMachine
-from tests.simulation.script import ACTORS, APPS, FLAGS, REFUSALS
+from tests.simulation.script import ACTORS, APART, APPS, FLAGS, REFUSALS
 from tocsin.protocol.activation import CancellationReason
 
 apps = st.integers(0, len(APPS) - 1)
 which = st.integers(0, 7)
+JUMPS = st.floats(-APART, APART)
 
 
 class PlatformUnderFaults(PlatformMachine):
@@ -118,10 +119,35 @@ class PlatformUnderFaults(PlatformMachine):
         """All deadlines of that time come at once."""
         self.do("sleep", seconds)
 
-    @rule(seconds=st.sampled_from([-3600.0, -20.0, 20.0, 3600.0]))
+    @rule(seconds=st.sampled_from([10.0, 60.0, 3600.0]), counted=st.booleans())
+    def the_machine_is_suspended(self, seconds: float, counted: bool) -> None:
+        """Its alarms stand still meanwhile."""
+        self.do("suspend", seconds, counted)
+
+    @rule(seconds=st.sampled_from([2.0, 60.0, 3600.0]), clock=JUMPS)
+    def the_machine_is_off(self, seconds: float, clock: float) -> None:
+        """And its wall clock is wrong when it is on again."""
+        self.do("power_off", seconds, clock)
+
+    @rule(seconds=JUMPS)
     def the_clock_is_set(self, seconds: float) -> None:
-        """The wall clock; the loop's goes on."""
+        """The device's wall clock; the others go on."""
         self.do("set_clock", seconds)
+
+    @rule(seconds=JUMPS)
+    def the_services_clock_is_set(self, seconds: float) -> None:
+        """Its time goes on."""
+        self.do("set_service_clock", seconds)
+
+    @rule(seconds=JUMPS)
+    def the_clocks_are_apart(self, seconds: float) -> None:
+        """And the device knows nothing of the service's."""
+        self.do("clocks_apart", seconds)
+
+    @rule()
+    def the_service_is_restarted(self) -> None:
+        """The device finds it by itself."""
+        self.do("restart_service")
 
     @rule(flag=st.sampled_from(FLAGS), turns=TURNS)
     def a_condition_flips(self, flag: str, turns: int | None) -> None:

@@ -21,10 +21,15 @@ from tests.simulation.script import KINDS, Act, Script, draw, parse
 from tests.simulation.seeds import run
 from tests.simulation.shrink import shrink
 from tests.simulation.world import World
+from tocsin.actors.clock import ServiceClock
+from tocsin.actors.held_channels import HeldChannels
 from tocsin.actors.ledger import Ledger
 from tocsin.actors.payload_router import PayloadRouter
+from tocsin.persistence.store import StoredChannel
 from tocsin.protocol.messages import Acknowledge
+from tocsin.protocol.service_time import ServiceTime, Verdict
 from tocsin.protocol.values import DropReason
+from tocsin.service.steady_clock import SteadyClock
 
 SEEDS = range(60)
 """As many as a test run can afford; ``python -m tests.simulation --seeds 0:200`` looks at more."""
@@ -49,7 +54,9 @@ def test_everything_happens_in_a_few_seeds(summary: Summary) -> None:
     acts = {act.name for seed in SEEDS for act in draw(seed).acts}
     assert acts == KINDS.keys()
     assert {f"store {fault}" for fault in StoreFault} <= summary.faults.keys()
-    assert {"crash in receive", "crash in flush", "kill", "restart", "sleep", "clock set"} <= summary.faults.keys()
+    assert {"crash in receive", "crash in flush", "kill", "restart", "sleep", "suspend"} <= summary.faults.keys()
+    clocks = {"clocks apart", "clock set", "service's clock set", "service restarted", "power off"}
+    assert clocks <= summary.faults.keys()
     assert {each.__name__ for each in (*ALWAYS, *AT_THE_END)} == summary.checks.keys()
     assert all(summary.counts[f"dead: {reason}"] for reason in (DropReason.EXPIRED, DropReason.EXECUTION_TIME_EXCEEDED))
     assert summary.counts["acknowledged"] > 1000
@@ -162,3 +169,78 @@ def test_a_latch_that_is_not_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     assert found(*acts) == ""
     monkeypatch.setattr(Ledger, "park", lambda _self, _sequence: None)
     assert found(*acts) == "a_latched_payload_waits"
+
+
+AHEAD = Act("clocks_apart", [31 * 86_400.0])
+SHORT_LIVED = (AHEAD, Act("request", [0, 0]), Act("attach", [0, "handles"]), Act("push", [0, 1, 4000.0, 3]))
+
+
+def test_a_device_that_judges_payloads_by_its_own_clock_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was received dies before its time."""
+    assert found(*SHORT_LIVED) == ""
+
+    def by_the_wall(self: ServiceClock, moment: float) -> Verdict:
+        return Verdict.PAST if moment <= self._clock.wall() else Verdict.AHEAD
+
+    monkeypatch.setattr(ServiceClock, "judge", by_the_wall)
+    assert found(*SHORT_LIVED) == "nothing_expires_before_its_time"
+
+
+def test_a_device_that_judges_channels_by_its_own_clock_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for channels again and again, since each has ended when it comes."""
+    acts = (AHEAD, Act("grant_for", [30.0]), Act("request", [0, 0]))
+    assert found(*acts) == ""
+    monkeypatch.setattr(ServiceClock, "least", lambda self: self._clock.wall())
+    assert found(*acts) == "comes_to_rest"
+
+
+def test_a_device_that_believes_its_own_clock_after_a_start_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes what was set for what has gone by."""
+    acts = (
+        Act("request", [0, 0]),
+        Act("push", [0, 1, 4000.0, 3]),
+        Act("cut", [False]),
+        Act("power_off", [2.0, 86_400.0]),
+        Act("attach", [0, "handles"]),
+    )
+    assert found(*acts) == ""
+
+    def by_what_is_likely(self: ServiceTime, moment: float, steady: float) -> Verdict:
+        return Verdict.PAST if moment <= self.likely(steady) else Verdict.AHEAD
+
+    monkeypatch.setattr(ServiceTime, "judge", by_what_is_likely)
+    assert found(*acts) == "nothing_expires_before_its_time"
+
+
+def test_a_service_that_goes_by_its_wall_clock_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has set ends when its machine's clock is set."""
+    acts = (
+        Act("request", [0, 0]),
+        Act("push", [0, 1, 4000.0, 3]),
+        Act("set_service_clock", [86_400.0]),
+        Act("cut", [True]),
+        Act("pass_time", [1.0]),
+        Act("attach", [0, "handles"]),
+    )
+    assert found(*acts) == ""
+    monkeypatch.setattr(SteadyClock, "__call__", lambda self: self._wall())
+    assert found(*acts) == "nothing_expires_before_its_time"
+
+
+def test_a_renewal_that_is_not_tried_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its service would not do it when it was time."""
+    acts = (
+        Act("grant_for", [1.02]),
+        Act("request", [0, 0]),
+        Act("grant_for", [30.0]),
+        Act("refuse", ["E_INVALIDARG", None]),
+        *[Act("pass_time", [900.0])] * 3,
+    )
+    assert found(*acts) == ""
+
+    def once(self: HeldChannels) -> list[StoredChannel]:
+        due, self._to_renew = self._to_renew, {}
+        return list(due.values())
+
+    monkeypatch.setattr(HeldChannels, "to_renew", once)
+    assert found(*acts) == "channels_are_renewed_in_time"

@@ -25,6 +25,7 @@ class World(Acts):
 
     def __init__(self) -> None:
         super().__init__(self._tick)
+        self.settled = SETTLED
         self.calls = 0
         """Store calls before the end began."""
 

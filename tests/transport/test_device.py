@@ -50,6 +50,7 @@ class Device:
 async def device() -> AsyncIterator[Device]:
     """Run a device that is not connected yet."""
     service = FakeService()
+    service.now = lambda: 5e8
     one = Device(service)
     with one.outbox, one.inbox:
         async with anyio.create_task_group() as tasks:
@@ -64,7 +65,7 @@ async def test_it_greets_with_its_key_and_reports_the_welcome() -> None:
     """The service hears version and key first, and the platform that the connection is up."""
     async with device() as d:
         assert await d.service.accept() == Hello(PROTOCOL_VERSION, "the key")
-        assert await next_messages(d.inbox) == [ConnectionUp(1024)]
+        assert await next_messages(d.inbox) == [ConnectionUp(1024, 5e8)]
 
 
 async def test_frames_go_both_ways() -> None:
@@ -82,11 +83,11 @@ async def test_payloads_right_behind_the_welcome_are_not_lost() -> None:
     """A service need not wait after its welcome, not even for the next message."""
     async with device() as d:
         await d.service.accept(welcome=False)
-        await d.service.send(Welcome(PROTOCOL_VERSION, 7), payload("A"))
+        await d.service.send(Welcome(PROTOCOL_VERSION, 7, 0.0), payload("A"))
         messages: list[Message] = []
         while len(messages) < 2:
             messages += await next_messages(d.inbox)
-        assert messages == [ConnectionUp(7), arrivals(payload("A"))]
+        assert messages == [ConnectionUp(7, 0.0), arrivals(payload("A"))]
 
 
 async def test_a_lost_connection_is_reported_and_made_again() -> None:
@@ -98,7 +99,7 @@ async def test_a_lost_connection_is_reported_and_made_again() -> None:
         (down,) = await next_messages(d.inbox)
         assert down == ConnectionDown(HResult.WNP_E_RECONNECTING, "the wire was cut")
         await d.service.accept()
-        assert await next_messages(d.inbox) == [ConnectionUp(1024)]
+        assert await next_messages(d.inbox) == [ConnectionUp(1024, 5e8)]
 
 
 async def test_a_service_that_is_away_is_tried_again() -> None:
@@ -113,7 +114,7 @@ async def test_a_service_that_is_away_is_tried_again() -> None:
         assert reports[2] == ConnectionDown(HResult.WNP_E_NOT_CONNECTED, "the service is away")
         d.service.reachable = True
         await d.service.accept()
-        assert (await next_messages(d.inbox))[-1] == ConnectionUp(1024)
+        assert (await next_messages(d.inbox))[-1] == ConnectionUp(1024, 5e8)
 
 
 async def test_frames_meant_for_a_lost_connection_are_thrown_away_and_counted() -> None:
@@ -132,8 +133,8 @@ async def test_frames_meant_for_a_lost_connection_are_thrown_away_and_counted() 
     [
         b"",
         b"\xc1",
-        encode(Hello(1, "I am a device too")),
-        encode(Welcome(PROTOCOL_VERSION + 1, 1)),
+        encode(Hello(PROTOCOL_VERSION, "I am a device too")),
+        encode(Welcome(PROTOCOL_VERSION + 1, 1, 0.0)),
         encode(payload("A")),
     ],
 )
@@ -147,7 +148,9 @@ async def test_a_service_that_does_not_welcome_is_left(chunk: bytes) -> None:
         assert "broke the protocol" in down.text
 
 
-@pytest.mark.parametrize("chunk", [b"\xc1", encode(Hello(1, "k")), encode(payload("A"))[:-1], b"\x91\x00"])
+@pytest.mark.parametrize(
+    "chunk", [b"\xc1", encode(Hello(PROTOCOL_VERSION, "k")), encode(payload("A"))[:-1], b"\x91\x00"]
+)
 async def test_a_service_that_breaks_the_protocol_is_left(chunk: bytes) -> None:
     """A bad frame, or a message that is not for devices, ends the connection; what came before it counts."""
     async with device() as d:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
@@ -23,6 +23,7 @@ class ChannelEffects:
         self._keep: list[StoredChannel] = []
         self._pending: dict[tuple[str, str], StoredRequest | None] = {}
         self._drop: list[str] = []
+        self._values: dict[str, str] = {}
         self._outgoing: list[tuple[Mailbox, m.Message]] = []
         self._replies: list[tuple[str, m.Message]] = []
         self._news: list[m.Message] = []
@@ -38,6 +39,10 @@ class ChannelEffects:
         held = m.ChannelsHeld(tuple(channel.channel for channel in channels))
         self._router.answer(held)
         self._sessions.tell_all(held)
+
+    def keep_value(self, key: str, value: str) -> None:
+        """Keep a setting."""
+        self._values[key] = value
 
     def drop_channel(self, name: str) -> None:
         """Forget a channel, then tell the router and all sessions."""
@@ -55,10 +60,6 @@ class ChannelEffects:
         """Tell a neighbour, waiting for room."""
         self._outgoing.append((mailbox, message))
 
-    def tell_all(self, message: m.Message) -> None:
-        """Tell every session."""
-        self._news.append(message)
-
     def done(self, session: str, number: int) -> None:
         """Answer that it was done."""
         self._replies.append((session, m.Done(number)))
@@ -67,27 +68,32 @@ class ChannelEffects:
         """Answer that it could not be done."""
         self._replies.append((asker[0], m.Failed(asker[1], error, text, hresult)))
 
-    def progress(self, asker: tuple[str, int], request: ChannelRequest) -> None:
-        """Report progress: the last error only once a retry is planned."""
-        session, number = asker
-        progress = m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0)
-        if request.retry_count:
-            count = request.retry_count
-            progress = m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, count)
-        self._replies.append((session, progress))
+    def progress(self, request: ChannelRequest, askers: Sequence[tuple[str, int]] | None = None) -> None:
+        """Report progress, to all who asked if it is not said to whom: the last error only once a retry is planned."""
+        for session, number in request.askers if askers is None else askers:
+            progress = m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0)
+            if request.retry_count:
+                count = request.retry_count
+                progress = m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, count)
+            self._replies.append((session, progress))
 
-    def success(self, asker: tuple[str, int], channel: StoredChannel) -> None:
-        """Report the channel."""
-        session, number = asker
-        name, uri, expires = channel.channel, channel.uri, channel.expires
-        done = m.CreateChannelDone(number, Status.COMPLETED_SUCCESS, HResult.S_OK, "", name, uri, expires)
-        self._replies.append((session, done))
+    def success(self, request: ChannelRequest, channel: StoredChannel, ends: float) -> None:
+        """Report the channel to those who asked; one that nobody asked for is news for the sessions of the app.
 
-    def failure(self, asker: tuple[str, int], request: ChannelRequest) -> None:
+        :param ends: its end as this machine's wall clock will show it, in seconds since the epoch.
+        """
+        name, uri = channel.channel, channel.uri
+        for session, number in request.askers:
+            done = m.CreateChannelDone(number, Status.COMPLETED_SUCCESS, HResult.S_OK, "", name, uri, ends)
+            self._replies.append((session, done))
+        if not request.askers:
+            self._news.append(m.ChannelRenewed(channel.app, channel.remote_id, name, uri, ends))
+
+    def failure(self, request: ChannelRequest) -> None:
         """Report that there is none, and why."""
-        session, number = asker
-        done = m.CreateChannelDone(number, Status.COMPLETED_FAILURE, request.hresult, request.text, "", "", 0.0)
-        self._replies.append((session, done))
+        for session, number in request.askers:
+            done = m.CreateChannelDone(number, Status.COMPLETED_FAILURE, request.hresult, request.text, "", "", 0.0)
+            self._replies.append((session, done))
 
     async def perform(self) -> None:
         """Write, then tell.
@@ -106,7 +112,8 @@ class ChannelEffects:
             self._sessions.answer(session, message)
         for message in self._news:
             self._sessions.tell_all(message)
-        for effects in (self._keep, self._pending, self._drop, self._outgoing, self._replies, self._news):
+        noted = self._keep, self._pending, self._drop, self._values, self._outgoing, self._replies, self._news
+        for effects in noted:
             effects.clear()
 
     async def _write(self) -> None:
@@ -119,3 +126,5 @@ class ChannelEffects:
                 await self._store.keep_request(stored)
         if self._drop:
             await self._store.drop_channels(self._drop)
+        for key, value in self._values.items():
+            await self._store.keep_value(key, value)

@@ -8,19 +8,19 @@ from itertools import count
 from attrs import frozen
 
 from tocsin.actors.actor import Actor, receives
-from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_effects import ChannelEffects
-from tocsin.actors.clock import Clock
 from tocsin.actors.held_channels import HeldChannels
 from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
-from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase
+from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase, fault_of_grant
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.machine import step
 from tocsin.protocol.retry import left
 
+_SERVICE_TIME = "service_time"  # the setting in which what is known of the service's time is kept for the next start
 _KEYS = 2**52  # a random one below it begins, and all that follow are exact
 
 
@@ -38,44 +38,38 @@ class ChannelRequester(Actor):
 
     name = "channel_requester"
 
-    def __init__(  # each is a neighbour or a sense
-        self,
-        store: Store,
-        clock: Clock,
-        alarm: Alarm,
-        sessions: Sessions,
-        neighbours: Neighbours,
-    ) -> None:
+    def __init__(self, store: Store, senses: Senses, sessions: Sessions, neighbours: Neighbours) -> None:
         super().__init__()
         self._store = store
-        self._clock = clock
-        self._alarm = alarm
+        self._clock, self._at_service, self._alarm = senses.clock, senses.at_service, senses.alarm
         self._connection = neighbours.connection
         self._scheduler = neighbours.scheduler
         self._effects = ChannelEffects(store, sessions, neighbours.router)
         self._online = False
         # Not from 1 each time: a late answer to a question of an earlier instance must find nobody.
-        self._keys = count(int(clock.fraction() * _KEYS))
+        self._keys = count(int(senses.clock.fraction() * _KEYS))
         self._requests: dict[int, ChannelRequest] = {}
         self._open: dict[tuple[str, str], ChannelRequest] = {}
         self._closing: dict[int, tuple[str, int]] = {}
         self._channels = HeldChannels()
         self._perform: dict[Effect, Callable[[ChannelRequest], None]] = {
-            Effect.REPORT_PROGRESS: self._report_progress,
+            Effect.REPORT_PROGRESS: self._effects.progress,
             Effect.SEND_REQUEST: self._send_request,
             Effect.PLAN_RETRY: self._plan_retry,
             Effect.RESUME_WAIT: self._resume_wait,
             Effect.KEEP_REQUEST: self._keep_request,
             Effect.DROP_REQUEST: self._drop_request,
-            Effect.REPORT_RETRY: self._report_progress,
+            Effect.REPORT_RETRY: self._effects.progress,
             Effect.FORGET_RETRY: lambda request: self._effects.tell(self._scheduler, m.ForgetRetry(request.key)),
             Effect.KEEP_CHANNEL: lambda request: self._effects.keep_channel(self._granted(request)),
             Effect.REPORT_SUCCESS: self._report_success,
-            Effect.REPORT_FAILURE: self._report_failure,
+            Effect.REPORT_FAILURE: self._effects.failure,
         }
 
     async def start(self) -> None:
         """Read the channels that the device holds, and go on with the requests that wait for their next attempt."""
+        if not self._at_service.known:
+            self._at_service.recall(await self._store.value(_SERVICE_TIME))
         self._channels = HeldChannels(await self._store.channels())
         self._effects.announce(self._channels.values())
         for stored in await self._store.requests():
@@ -85,7 +79,6 @@ class ChannelRequester(Actor):
             request.delay = left(stored.due, stored.planned, self._clock.wall())
             self._enter(request)
             self._step(request, Event.RESUME)
-        self.renew(m.AlarmRang(), b"")
         await self.flush()
 
     # From apps
@@ -99,7 +92,7 @@ class ChannelRequester(Actor):
             self._begin(message.app, message.remote_id, [asker])
         else:
             request.askers.append(asker)
-            self._effects.progress(asker, request)
+            self._effects.progress(request, [asker])
 
     @receives(m.CancelCreateChannel)
     def cancel(self, message: m.CancelCreateChannel, _: bytes) -> None:
@@ -127,10 +120,11 @@ class ChannelRequester(Actor):
 
     @receives(m.ConnectionUp)
     def connected(self, _message: m.ConnectionUp, _: bytes) -> None:
-        """Send what has waited for the connection."""
+        """Send what has waited for the connection, and do what was due while the service's time was not known."""
         self._online = True
         for request in self._in_phase(Phase.QUEUED):
             self._step(request, Event.CONNECTED)
+        self.renew(m.AlarmRang(), b"")
 
     @receives(m.ConnectionDown)
     def disconnected(self, message: m.ConnectionDown, _: bytes) -> None:
@@ -149,8 +143,12 @@ class ChannelRequester(Actor):
         request = self._requests.get(message.request)
         if request is None or request.phase is not Phase.REQUESTED:
             return
+        fault = fault_of_grant(message.expires, message.now)
+        if fault:
+            self._fail(request, Event.REFUSED, HResult.E_UNEXPECTED, fault)
+            return
         channel = StoredChannel(message.channel, request.app, request.remote_id, message.uri, message.expires)
-        self._channels.add(channel, self._clock.wall())
+        self._channels.add(channel, message.now)
         request.channel = channel.channel
         self._step(request, Event.GRANTED)
 
@@ -207,23 +205,24 @@ class ChannelRequester(Actor):
 
     @receives(m.AlarmRang)
     def renew(self, _message: m.AlarmRang, _: bytes) -> None:
-        """Ask for new channels in time, and forget those whose time is over."""
-        now = self._clock.wall()
-        due = self._channels.take_due(now)
-        for channel in due:
-            if channel.expires <= now:
-                self._channels.discard(channel.channel)
-                self._effects.drop_channel(channel.channel)
-        for channel in due:
-            app, remote_id = channel.app, channel.remote_id
-            if self._channels.newest(app, remote_id) is channel and (app, remote_id) not in self._open:
-                self._begin(app, remote_id, [])
+        """Ask for new channels in time, and forget those whose time is over, by the time of the service that set both.
+
+        Before that is known, nothing is forgotten. What could not be renewed is asked for again at the next look.
+        """
+        if not self._at_service.known:
+            return
+        self._effects.keep_value(_SERVICE_TIME, self._at_service.mark())
+        for channel in self._channels.take_ended(self._at_service.least()):
+            self._effects.drop_channel(channel.channel)
+        for channel in self._channels.to_renew() if self._online else ():
+            if (channel.app, channel.remote_id) not in self._open:
+                self._begin(channel.app, channel.remote_id, [])
 
     async def flush(self) -> None:
-        """Write first, then tell; ring when the next channel is to be renewed or forgotten."""
+        """Write first, then tell; ring when the next channel is to be renewed or forgotten, and now and then."""
         await self._effects.perform()
-        moment = self._channels.next_moment()
-        self._alarm.set(None if moment is None else self._clock.monotonic() + moment - self._clock.wall())
+        if self._at_service.known:
+            self._alarm.set(self._clock.monotonic() + self._channels.wait(self._at_service.least()))
 
     def _begin(self, app: str, remote_id: str, askers: list[tuple[str, int]]) -> None:
         request = ChannelRequest(next(self._keys), app, remote_id, askers)
@@ -256,10 +255,6 @@ class ChannelRequester(Actor):
     def _refuse(self, message: m.CloseChannel, error: str, text: str, hresult: int) -> None:
         self._effects.failed((message.session, message.request), error, text, hresult)
 
-    def _report_progress(self, request: ChannelRequest) -> None:
-        for asker in request.askers:
-            self._effects.progress(asker, request)
-
     def _send_request(self, request: ChannelRequest) -> None:
         newest = self._channels.newest(request.app, request.remote_id)
         uri = newest.uri if newest else ""
@@ -286,14 +281,5 @@ class ChannelRequester(Actor):
             self._effects.drop_request(request.app, request.remote_id)
 
     def _report_success(self, request: ChannelRequest) -> None:
-        """Tell those who asked; a channel that nobody asked for is news for the sessions of the app."""
         channel = self._granted(request)
-        for asker in request.askers:
-            self._effects.success(asker, channel)
-        if not request.askers:
-            news = m.ChannelRenewed(channel.app, channel.remote_id, channel.channel, channel.uri, channel.expires)
-            self._effects.tell_all(news)
-
-    def _report_failure(self, request: ChannelRequest) -> None:
-        for asker in request.askers:
-            self._effects.failure(asker, request)
+        self._effects.success(request, channel, self._at_service.on_our_wall(channel.expires))

@@ -9,6 +9,9 @@ from heapq import heapify, heappop, heappush
 from tocsin.persistence.store import StoredChannel
 from tocsin.protocol.channel_request import renewal
 
+LOOK_EVERY = 3600.0
+"""Seconds after which it is looked again at least, since alarms may stand still while the machine sleeps."""
+
 _COMPACT_FROM = 1024  # moments; below that, those of channels that are gone may stay until they come
 
 
@@ -22,6 +25,7 @@ class HeldChannels:
             self._of_app[channel.app, channel.remote_id][channel.channel] = channel
         self._moments = [moment for channel in self._channels.values() for moment in _moments(channel)]
         heapify(self._moments)
+        self._to_renew: dict[str, StoredChannel] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._channels
@@ -34,7 +38,7 @@ class HeldChannels:
         return self._channels.values()
 
     def add(self, channel: StoredChannel, now: float) -> None:
-        """Hold a channel, instead of one of the same name; ``now`` in seconds since the epoch.
+        """Hold a channel, instead of one of the same name; ``now``, as all moments here, in the service's time.
 
         One that lasts less than the time before its end at which channels are renewed is not: it would be so for ever.
         """
@@ -65,20 +69,38 @@ class HeldChannels:
         known = self._of_app.get((app, remote_id), {})
         return max(known.values(), key=lambda channel: channel.expires, default=None)
 
-    def take_due(self, now: float) -> list[StoredChannel]:
-        """Return the channels that are to be renewed or forgotten since the last time; each comes once for either."""
+    def take_ended(self, now: float) -> list[StoredChannel]:
+        """Forget the channels that have ended since the last time, and return them."""
         due: dict[str, StoredChannel] = {}
         while self._moments and self._moments[0][0] <= now:
             moment = heappop(self._moments)
             if self._in_force(moment):
                 due[moment[1]] = self._channels[moment[1]]
-        return list(due.values())
+        ended = [channel for channel in due.values() if channel.expires <= now]
+        self._to_renew |= due
+        for channel in ended:
+            self.discard(channel.channel)
+        return ended
+
+    def to_renew(self) -> list[StoredChannel]:
+        """Return the channels of which it is time that newer ones take their places, and none has yet."""
+        self._to_renew = {
+            name: channel
+            for name, channel in self._to_renew.items()
+            if self.newest(channel.app, channel.remote_id) is channel
+        }
+        return list(self._to_renew.values())
 
     def next_moment(self) -> float | None:
-        """Return when the next one will be, in seconds since the epoch; None where none is."""
+        """Return when the next one will be, in the service's time; None where none is."""
         while self._moments and not self._in_force(self._moments[0]):
             heappop(self._moments)
         return self._moments[0][0] if self._moments else None
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until it is to be looked again."""
+        moment = self.next_moment()
+        return LOOK_EVERY if moment is None else min(moment - now, LOOK_EVERY)
 
     def _in_force(self, moment: tuple[float, str, float]) -> bool:
         _, name, expires = moment

@@ -6,21 +6,22 @@ from itertools import compress, repeat
 
 from attrs import astuple
 
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import ServiceClock
 from tocsin.actors.ledger import Ledger
 from tocsin.persistence.store import REMEMBERED, Inbox
 from tocsin.protocol.batches import PayloadRow, RecentIds
 from tocsin.protocol.conditions import Gate
 from tocsin.protocol.lanes import Lanes
 from tocsin.protocol.messages import Arrivals
+from tocsin.protocol.service_time import Verdict
 from tocsin.protocol.values import DropReason
 
 
 class Intake:
     """Gives payloads their sequence numbers, and notes in the ledger what becomes of each."""
 
-    def __init__(self, clock: Clock, lanes: Lanes, ledger: Ledger, inbox: Inbox) -> None:
-        self._clock = clock
+    def __init__(self, at_service: ServiceClock, lanes: Lanes, ledger: Ledger, inbox: Inbox) -> None:
+        self._at_service = at_service
         self._lanes = lanes
         self._ledger = ledger
         self._sequence = inbox.last_sequence
@@ -42,9 +43,9 @@ class Intake:
         self._ledger.accepted += rows
         return going
 
-    def expired(self, expires: float | None) -> bool:
-        """Tell whether it is too late for a payload."""
-        return expires is not None and expires <= self._clock.wall()
+    def judge(self, expires: float | None) -> Verdict:
+        """Tell whether it is too late for a payload; after a start that may be in doubt, until the service is heard."""
+        return Verdict.AHEAD if expires is None else self._at_service.judge(expires)
 
     def _number(self, arrivals: Arrivals) -> tuple[list[PayloadRow], tuple[int, ...]]:
         """Make rows of those that are new, as if all of them went on for the first time; return their priorities too."""
@@ -65,7 +66,7 @@ class Intake:
         if app is None:
             return True  # that there is no such channel is said first
         gate, reason = self._lanes.gates.judge(app, priority)
-        if self.expired(expires):
+        if self.judge(expires) is Verdict.PAST:  # never in doubt here: the service was heard with it
             gate, reason = Gate.DROP, DropReason.EXPIRED
         if reason is not None:
             self._ledger.bury(sequence, reason, "")

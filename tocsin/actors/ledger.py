@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock
+from tocsin.actors.senses import Senses
 from tocsin.persistence.store import Changes, DeadPayload, Store
 from tocsin.protocol.batches import PayloadRow
 from tocsin.protocol.commit_delay import CommitDelay
@@ -14,10 +13,11 @@ from tocsin.protocol.values import DropReason
 class Ledger:
     """The changes that wait for their commit."""
 
-    def __init__(self, store: Store, clock: Clock, alarm: Alarm, dead_letters: DeadLetterPolicy) -> None:
+    def __init__(self, store: Store, senses: Senses, dead_letters: DeadLetterPolicy) -> None:
         self._store = store
-        self._clock = clock
-        self._alarm = alarm
+        self._clock = senses.clock
+        self._at_service = senses.at_service
+        self._alarm = senses.alarm
         self._policy = dead_letters
         self._buried = PRUNE_AFTER  # at the start it is looked, too
         self._delay = CommitDelay()
@@ -91,5 +91,7 @@ class Ledger:
         :raises StateUnavailable: it could not be written.
         """
         if self._buried >= PRUNE_AFTER:
-            await self._store.prune_dead_letters(self._policy.keep, self._policy.oldest(self._clock.wall()))
+            # A wall clock that was set ahead would make all of them old: the service has to agree.
+            now = min(self._clock.wall(), self._at_service.least())
+            await self._store.prune_dead_letters(self._policy.keep, self._policy.oldest(now))
             self._buried = 0

@@ -11,7 +11,7 @@ from contextlib import suppress
 from attrs import astuple
 
 from tocsin.actors.actor import Actor, receives
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import ServiceClock
 from tocsin.actors.intake import Intake
 from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox
@@ -23,6 +23,7 @@ from tocsin.protocol.conditions import AppSettings, HostState
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.lane import Lane
 from tocsin.protocol.lanes import Lanes
+from tocsin.protocol.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
 
 ACKNOWLEDGE_AT_ONCE = 512
@@ -38,14 +39,17 @@ class PayloadRouter(Actor):
     name = "payload_router"
     _intake: Intake
 
-    def __init__(self, store: Store, clock: Clock, ledger: Ledger, connection: Mailbox, supervisor: Mailbox) -> None:
+    def __init__(
+        self, store: Store, at_service: ServiceClock, ledger: Ledger, connection: Mailbox, supervisor: Mailbox
+    ) -> None:
         super().__init__()
         self._store = store
-        self._clock = clock
+        self._at_service = at_service
         self._connection = connection
         self._supervisor = supervisor
         self._lanes = Lanes()
         self._lost: list[str] = []
+        self._in_doubt: set[str] = set()
         self._release_parked = False
         self._ledger = ledger
         self._acknowledged: list[str] = []
@@ -56,7 +60,7 @@ class PayloadRouter(Actor):
         """Find what was accepted and not ended; payloads of channels that are gone die now."""
         await self._store.release(parked=True)
         inbox = await self._store.inbox()
-        self._intake = Intake(self._clock, self._lanes, self._ledger, inbox)
+        self._intake = Intake(self._at_service, self._lanes, self._ledger, inbox)
         for channel in await self._store.channels():
             self._lanes.open_channel(channel.channel, channel.app)
         self._lanes.note_stored(inbox.open_channels)
@@ -73,6 +77,13 @@ class PayloadRouter(Actor):
         app_of = self._lanes.channels
         for row in self._intake.take(message):
             self._batches[app_of[row[6]]].append(row)
+
+    @receives(m.ConnectionUp)
+    def connected(self, _message: m.ConnectionUp, _: bytes) -> None:
+        """The service has said what time it is there: look again at what may have expired while the machine was off."""
+        for channel in sorted(self._in_doubt & self._lanes.channels.keys()):
+            self._lanes.look_again(channel)
+        self._in_doubt.clear()
 
     # From the requester, the registry and the supervisor
 
@@ -213,11 +224,16 @@ class PayloadRouter(Actor):
         page = await self._store.take(lane.channel, lane.cursor, wanted)
         self._lanes.fetched(lane, [payload.sequence for payload in page], wanted)
         for payload in page:
-            if self._intake.expired(payload.expires):
-                self._lanes.settle(payload.sequence, came_back=False)
-                self._ledger.bury(payload.sequence, DropReason.EXPIRED, "")
-            else:
-                self._hand_on(payload)
+            match self._intake.judge(payload.expires):
+                case Verdict.AHEAD:
+                    self._hand_on(payload)
+                case Verdict.PAST:
+                    self._lanes.settle(payload.sequence, came_back=False)
+                    self._ledger.bury(payload.sequence, DropReason.EXPIRED, "")
+                case Verdict.IN_DOUBT:
+                    self._lanes.settle(payload.sequence, came_back=False)
+                    self._lanes.set_aside(payload.channel)
+                    self._in_doubt.add(payload.channel)
 
     async def _bury_lost(self) -> None:
         if not self._lost:

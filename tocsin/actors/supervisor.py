@@ -12,11 +12,10 @@ from collections.abc import Callable
 from attrs import astuple
 
 from tocsin.actors.actor import Actor, receives
-from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock
 from tocsin.actors.handover import Handover, Missed
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.reports import Reports
+from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.takers import Takers
 from tocsin.protocol import messages as m
@@ -29,6 +28,7 @@ from tocsin.protocol.delivery import OUTCOMES, TABLE, Effect, Event, Phase, Trac
 from tocsin.protocol.lines import Line
 from tocsin.protocol.machine import step
 from tocsin.protocol.outstanding import Outstanding
+from tocsin.protocol.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
 
 QUEUE_DEPTH = 1024
@@ -40,10 +40,9 @@ class Supervisor(Actor):
 
     name = "supervisor"
 
-    def __init__(self, clock: Clock, alarm: Alarm, router: Mailbox, sessions: Sessions) -> None:
+    def __init__(self, senses: Senses, router: Mailbox, sessions: Sessions) -> None:
         super().__init__()
-        self._clock = clock
-        self._alarm = alarm
+        self._clock, self._at_service, self._alarm = senses.clock, senses.at_service, senses.alarm
         self._router = router
         self._host = HostState()
         self._open = False
@@ -237,7 +236,7 @@ class Supervisor(Actor):
         background = self._apps[app]
         while background.may_begin(self._host):
             tracked = background.queue[0]
-            expired = tracked.expires is not None and tracked.expires <= self._clock.wall()
+            expired = tracked.expires is not None and self._at_service.judge(tracked.expires) is Verdict.PAST
             self._step(tracked, Event.EXPIRED if expired else Event.TURN)
 
     def _step(self, tracked: Tracked, event: Event) -> None:

@@ -27,10 +27,12 @@ from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
+from tocsin.actors.clock import ServiceClock
 from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox, MailboxStatistics
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
+from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.supervisor import Supervisor
 from tocsin.persistence.sqlite import open_sqlite
@@ -52,7 +54,7 @@ FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
 """What the service may send, and who takes it."""
 
 FROM_CONNECTION: dict[type[m.Message], tuple[str, ...]] = {
-    m.ConnectionUp: ("channel_requester",),
+    m.ConnectionUp: ("channel_requester", "payload_router"),
     m.ConnectionDown: ("channel_requester",),
 }
 """What the connection says of itself, and who takes it."""
@@ -117,21 +119,26 @@ class Platform:
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
+        self.service_clock = ServiceClock(clock)
         neighbours, kept = Neighbours(connection, scheduler, router), dead_letters or DeadLetterPolicy()
 
         def runner(mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
             return ActorRunner(mailbox, build, kernel, self._announce)
 
-        def ledger(alarm: Alarm) -> Ledger:
-            return Ledger(store, clock, alarm, kept)
+        def senses(alarm: Alarm) -> Senses:
+            return Senses(clock, self.service_clock, alarm)
+
+        def build_router(alarm: Alarm) -> PayloadRouter:
+            ledger = Ledger(store, senses(alarm), kept)
+            return PayloadRouter(store, self.service_clock, ledger, connection, supervisor)
 
         self.actors = {
             actor.mailbox.name: actor
             for actor in (
-                runner(router, lambda alarm: PayloadRouter(store, clock, ledger(alarm), connection, supervisor)),
-                runner(supervisor, lambda alarm: Supervisor(clock, alarm, router, sessions)),
+                runner(router, build_router),
+                runner(supervisor, lambda alarm: Supervisor(senses(alarm), router, sessions)),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
-                runner(requester, lambda alarm: ChannelRequester(store, clock, alarm, sessions, neighbours)),
+                runner(requester, lambda alarm: ChannelRequester(store, senses(alarm), sessions, neighbours)),
                 runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
             )
         }
@@ -162,12 +169,14 @@ class Platform:
         :raises ProtocolViolation: one of them is not for devices; what came before it was taken.
         """
         for message, frame in messages:
+            self.service_clock.hear(message)
             for mailbox in self._mailboxes(FROM_SERVICE, message):
                 await mailbox.put(frame)
 
     async def report(self, message: m.Message) -> None:
         """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew."""
         self._connection_state = message
+        self.service_clock.hear(message)
         if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
             self.connection.answer(m.Suspended(suspended=True))
         if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
@@ -232,8 +241,9 @@ class Platform:
         """Tell everyone that an actor began anew, so that they tell it again what it cannot know."""
         for name in PEERS_OF[restarted]:
             self.actors[name].mailbox.answer(m.ActorRestarted(restarted))
-        if self._connection_state is not None and restarted in FROM_CONNECTION[m.ConnectionUp]:
-            self.actors[restarted].mailbox.answer(self._connection_state)
+        state = self._connection_state
+        if state is not None and restarted in FROM_CONNECTION[type(state)]:
+            self.actors[restarted].mailbox.answer(state)
         self.sessions.tell_all(m.ActorRestarted(restarted))
 
 

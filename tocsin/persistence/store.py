@@ -16,7 +16,7 @@ REMEMBERED = 4096
 
 @frozen
 class StoredChannel:
-    """A channel that the device holds; ``expires`` in seconds since the epoch. The URI is a secret."""
+    """A channel that the device holds; ``expires`` in the service's time. The URI is a secret."""
 
     channel: str
     app: str
@@ -26,7 +26,10 @@ class StoredChannel:
 
 
 class StoredPayload(NamedTuple):
-    """A payload in the inbox; ``attempt`` counts how often it was handed on, this time included."""
+    """A payload in the inbox; ``attempt`` counts how often it was handed on, this time included.
+
+    ``expires`` is in the service's time.
+    """
 
     # In the order of a Delivery: a row is made once, for the store and for the way down.
     sequence: int

@@ -20,6 +20,13 @@ def by_channel(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return channels
 
 
+def latest(moments: Sequence[float | None]) -> float | None:
+    """Return the latest of a column of moments; None where it has none, as is usual."""
+    if moments.count(None) == len(moments):
+        return None
+    return max(moment for moment in moments if moment is not None)
+
+
 class RecentIds:
     """The ids that came last: as many as are to be kept at least, and twice as many at most.
 

@@ -119,6 +119,24 @@ RENEW_BEFORE = 24 * 3600.0
 """Seconds before its end at which a channel is renewed; a service gives another URI from then on."""
 
 
+LEAST_LIFE = 60.0
+"""Seconds that a channel must have before it when it is granted: a shorter one would be asked for again and again."""
+
+LONGEST_LIFE = 1e10
+"""Seconds that a channel may have before it: more than a calendar can show is a mistake."""
+
+
+def fault_of_grant(expires: float, now: float) -> str:
+    """Say what is wrong with a channel that was granted ``now`` and ends at ``expires``; nothing for one that is good."""
+    life = expires - now
+    if LEAST_LIFE <= life <= LONGEST_LIFE:
+        return ""
+    return (
+        f"the push service granted a channel that lives {life:g} s from the moment of the grant on;"
+        f" {LEAST_LIFE:g} to {LONGEST_LIFE:g} s would be right"
+    )
+
+
 def renewal(expires: float) -> float:
     """Return when a channel is to be renewed, in the same seconds as its end."""
     return expires - RENEW_BEFORE

@@ -107,7 +107,7 @@ STRICT = Depths(raw=1, tagged=1)
 
 @define(eq=False)
 class Entry:
-    """What a queue knows of a notification; its body is on disk only. Times in seconds since the epoch.
+    """What a queue knows of a notification; its body is on disk only. Times are the service's.
 
     ``expires`` is None without a TTL, ``ends`` is its channel's end; ``sent`` tells that the device was sent it before
     it was stored, on the connection that there is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum, unique
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """What a device and a service agree on in their greeting."""
 
 MAX_PAYLOAD = 5_000

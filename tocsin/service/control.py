@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from tocsin.persistence.state import state_folder
 from tocsin.protocol.errors import PlatformUnavailable, PushError
 from tocsin.service.registrations import AppRegistration, Registrations
+from tocsin.service.steady_clock import SteadyClock
 from tocsin.service.store import open_store
 from tocsin.tasks import task_group
 
@@ -148,4 +148,4 @@ async def ask_or_perform(state: Path, request: Answer) -> Answer:
         return done
     with state_folder(state) as folder:
         async with open_store(folder) as store:
-            return await perform(await Registrations.load(store, time.time), request)
+            return await perform(await Registrations.load(store, await SteadyClock.load(store)), request)

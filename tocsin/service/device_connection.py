@@ -130,7 +130,9 @@ class DeviceConnection:
                 return
             self._around.admit(self)
             self.outbox.on_filled = self._start_to_write
-            self.outbox.answer(codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window)))
+            self.outbox.answer(
+                codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window, self._around.offline.now()))
+            )
             self.replay.start(self.device, self._tasks)
             await self._read(frames)
         except ProtocolViolation as violation:
@@ -210,7 +212,7 @@ class DeviceConnection:
             return ChannelRefused(question.request, failure.hresult, "the service cannot use its store", None)
         if isinstance(granted, Denial):
             return ChannelRefused(question.request, granted.hresult, granted.text, None)
-        return ChannelGranted(question.request, granted.name, granted.uri, granted.expires)
+        return ChannelGranted(question.request, granted.name, granted.uri, granted.expires, self._around.offline.now())
 
     def _start_to_write(self) -> None:
         if not self._writes:

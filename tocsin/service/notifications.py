@@ -244,8 +244,10 @@ class Notifications:
 
     def _payload(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Payload:  # noqa: A002 - the field's name
         # A TTL of 0 means "now or never": it forbids storing, and must not expire on the way to the device.
-        expires = self._now() + notification.ttl if notification.ttl else None
-        return Payload(id, channel.name, notification.type, body, expires, notification.priority)
+        if not notification.ttl:
+            return Payload(id, channel.name, notification.type, body, None, notification.priority)
+        now = self._now()
+        return Payload(id, channel.name, notification.type, body, now + notification.ttl, notification.priority, now)
 
     def _outcome(self, result: PushResult, channel: ChannelRow, notification: Notification) -> Accepted | Refusal:
         """Say what has become of a notification."""

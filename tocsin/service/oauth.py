@@ -98,7 +98,7 @@ class TokenEndpoint:
         registrations: Registrations,
         tokens: Tokens,
         bodies: Bodies,
-        now: Callable[[], float],
+        wall: Callable[[], float],
         limits: Limits,
         counters: Counters,
     ) -> None:
@@ -107,7 +107,7 @@ class TokenEndpoint:
         self._registrations = registrations
         self._tokens = tokens
         self._bodies = bodies
-        self._now = now
+        self._wall = wall  # what senders are told in words and dates, which they judge by their own clocks
 
     def routes(self) -> list[Route]:
         """Return the routes; Entra's are tolerated with a slash at their end."""
@@ -132,7 +132,7 @@ class TokenEndpoint:
         return await self._entra(request, ENTRA_V2)
 
     async def _entra_v1(self, request: Request) -> Response:
-        now = int(self._now())
+        now = int(self._wall())
         times = {"not_before": str(now), "expires_on": str(now + TOKEN_LIFETIME)}
         return await self._entra(request, ENTRA_V1, **times, resource=AUDIENCE)
 
@@ -150,7 +150,7 @@ class TokenEndpoint:
             "error": refused.error,
             "error_description": f"AADSTS{refused.code}: {refused.text}",
             "error_codes": [refused.code],
-            "timestamp": datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
+            "timestamp": datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
             "trace_id": str(uuid4()),
             "correlation_id": str(uuid4()),
         }

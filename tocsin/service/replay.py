@@ -89,7 +89,9 @@ class Replay:
         if self._tasks is None or self._outbox.suspended:
             return True
         queue.note_sent(going)
-        self._outbox.offer([(entry.id, codec.encode(_payload(entry, bodies[entry.sequence]))) for entry in going])
+        self._outbox.offer(
+            [(entry.id, codec.encode(_payload(entry, bodies[entry.sequence], self._now()))) for entry in going]
+        )
         if lost:
             await self._offline.lose(self._device, lost)
         await self._outbox.room_for_stored()
@@ -104,5 +106,6 @@ class Replay:
             await self._changed.wait()
 
 
-def _payload(entry: Entry, body: bytes) -> Payload:
-    return Payload(entry.id, entry.channel, entry.type, body, entry.expires, entry.priority)
+def _payload(entry: Entry, body: bytes, now: float) -> Payload:
+    sent = None if entry.expires is None else now
+    return Payload(entry.id, entry.channel, entry.type, body, entry.expires, entry.priority, sent)

@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -30,6 +30,7 @@ from tocsin.service.pruning import pruning
 from tocsin.service.registrations import AppRegistration, Registrations
 from tocsin.service.routing import DEVICE_PATH, Router
 from tocsin.service.settings import ServiceSettings
+from tocsin.service.steady_clock import steady_clock
 from tocsin.service.store import ServiceStore, open_store
 from tocsin.service.tokens import Tokens
 from tocsin.service.web import WebServer
@@ -106,19 +107,23 @@ async def open_service(
     state: Path,
     settings: ServiceSettings | None = None,
     *,
-    now: Callable[[], float] = time.time,
+    now: Callable[[], float] | None = None,
     middleware: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> AsyncIterator[PushService]:
     """Run the push service on a state folder that the caller holds.
 
-    :param now: the wall clock, in seconds since the epoch; channels, tokens and secrets expire by it.
+    :param now: the service's time, in seconds since the epoch, by which notifications, channels, tokens and secrets
+        expire; by default a clock that goes on steadily, whatever the machine's is set to. A test hands in another.
     :param middleware: wraps the whole application, for whoever wants to see or to answer requests before it does.
     :raises PlatformUnavailable: the port is in use, the host is not ours, or the certificate cannot be used.
     :raises StateUnavailable: the service's store cannot be used.
     """
     settings = settings or ServiceSettings()
     tls = load_tls(settings)
-    async with open_store(state) as store:
+    wall = now or time.time
+    async with open_store(state) as store, AsyncExitStack() as stack:
+        if now is None:
+            now = await stack.enter_async_context(steady_clock(store))
         registrations = await Registrations.load(store, now)
         tokens = await Tokens.load(store, registrations, now)
         remembered = await _remembered_port(store)
@@ -130,7 +135,7 @@ async def open_service(
             await channels.prune()
             depths = STRICT if settings.strict_wns else Depths()
             offline = await Offline.load(store, depths, now, settings.max_stored)
-            parts = _assemble(settings, store, registrations, tokens, channels, offline, now)
+            parts = _assemble(settings, store, registrations, tokens, channels, offline, now, wall)
             app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
             lane = parts.router.take if middleware is None else None  # who wants to see all requests sees all
@@ -158,6 +163,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     channels: Channels,
     offline: Offline,
     now: Callable[[], float],
+    wall: Callable[[], float],
 ) -> _Parts:
     """Put the parts together that need no waiting."""
     loop = asyncio.get_running_loop()
@@ -179,7 +185,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
 
     health = Health(counters, lambda: store.fault, gauges, settings.metrics_token)
     notifications = Notifications(channels, tokens, devices, bodies, now, limits, counters)
-    endpoint = TokenEndpoint(registrations, tokens, bodies, now, limits, counters)
+    endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     router = Router(devices, notifications, [*endpoint.routes(), *health.routes()])
     return _Parts(connections, devices, bodies, health, router)
 

@@ -14,7 +14,7 @@ from tocsin.protocol.messages import Payload
 class Push:
     """A notification that has reached the device.
 
-    ``type`` is raw, toast, tile or badge; ``expires`` in seconds since the epoch, or None; ``priority`` from 1, high,
+    ``type`` is raw, toast, tile or badge; ``expires`` in seconds since the epoch on the service's clock, or None; ``priority`` from 1, high,
     to 4, very low; ``channel_uri`` is the channel that it was sent to.
     """
 

@@ -123,7 +123,7 @@ class DeviceConnection:
         self._outbox.purge()
         self._step(Event.WELCOMED)
         self._failures = 0
-        await self._inlet.report(ConnectionUp(welcome.window))
+        await self._inlet.report(ConnectionUp(welcome.window, welcome.now))
         return b"".join(early)
 
     async def _exchange(self, wire: Wire, early: bytes) -> None:

@@ -20,10 +20,14 @@ class Hello(Message):
 @tagged(2)
 @frozen
 class Welcome(Message):
-    """The service accepts the device; ``window`` is how many payloads may be unacknowledged at a time."""
+    """The service accepts the device; ``window`` is how many payloads may be unacknowledged at a time.
+
+    ``now`` is the service's time. This, and all moments that the service sets, are seconds since the epoch on its clock.
+    """
 
     version: int
     window: int
+    now: float
 
 
 @tagged(3)
@@ -40,12 +44,16 @@ class RequestChannel(Message):
 @tagged(4)
 @frozen
 class ChannelGranted(Message):
-    """The service gives a channel; ``channel`` is its name, which is not secret, ``uri`` the capability."""
+    """The service gives a channel; ``channel`` is its name, which is not secret, ``uri`` the capability.
+
+    ``expires`` and ``now``, the moment of the grant, are in the service's time.
+    """
 
     request: int
     channel: str
     uri: str
     expires: float
+    now: float
 
 
 @tagged(5)
@@ -82,7 +90,8 @@ class ChannelsRevoked(Message):
 class Payload(Message):
     """A notification on its way to the device; ``expires`` is None for one that does not expire.
 
-    ``priority`` goes from 1, high, to 4, very low.
+    ``priority`` goes from 1, high, to 4, very low. One that expires says when it was ready to be sent: ``expires`` and
+    ``sent`` are in the service's time, so that the device need not know more than how they differ.
     """
 
     id: str
@@ -91,6 +100,7 @@ class Payload(Message):
     body: bytes
     expires: float | None
     priority: int
+    sent: float | None = None
 
 
 @tagged(27)
@@ -104,6 +114,7 @@ class Arrivals(Columns):
     bodies: tuple[bytes, ...]
     expires: tuple[float | None, ...]
     priorities: tuple[int, ...]
+    sent: tuple[float | None, ...]
 
 
 @tagged(9)
@@ -135,9 +146,10 @@ class PowerState(Message):
 @tagged(20)
 @frozen
 class ConnectionUp(Message):
-    """The service has welcomed the device."""
+    """The service has welcomed the device, and said what time it is there."""
 
     window: int
+    now: float
 
 
 @tagged(21)

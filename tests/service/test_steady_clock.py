@@ -1,0 +1,225 @@
+"""The service's own time: it goes on steadily whatever the machine's clock is set to, also over a restart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import ClientSession
+from attrs import define
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.service.away import CACHE, back, drain, store
+from tests.service.world import Clock, World
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.service_time import Mark
+from tocsin.service import server as server_module
+from tocsin.service import steady_clock as module
+from tocsin.service.control import ask_or_perform
+from tocsin.service.registrations import SECRET_OVERLAP
+from tocsin.service.server import open_service
+from tocsin.service.steady_clock import KEEP_EVERY, NOTICED, SteadyClock
+from tocsin.service.store import open_store
+
+DAY = 86_400.0
+JUMPS = (40 * DAY, -40 * DAY)
+CLOSE = 1e-3  # what adding up seconds since the epoch may lose
+
+
+@define
+class Machine:
+    """A machine whose clocks go when told to."""
+
+    wall: float = 1.8e9
+    steady: float = 100.0
+
+    def sleep(self, seconds: float) -> None:
+        """Let time go by."""
+        self.wall += seconds
+        self.steady += seconds
+
+    def clock(self, mark: Mark | None = None) -> SteadyClock:
+        """Start the service's clock."""
+        return SteadyClock(mark or Mark(), lambda: self.wall, lambda: self.steady)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Let the service run on this machine's clocks."""
+    machine = Machine()
+    wall = SimpleNamespace(time=lambda: machine.wall)
+    monkeypatch.setattr(module, "time", wall)
+    monkeypatch.setattr(server_module, "time", wall)
+    monkeypatch.setattr(module, "steady", lambda: machine.steady)
+    return machine
+
+
+class Meta:
+    """As much of a store as a clock needs."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.broken = False
+
+    async def meta(self, key: str) -> bytes | None:
+        """Return a value."""
+        return self.kept.get(key)
+
+    async def set_meta(self, key: str, value: bytes) -> None:
+        """Keep one."""
+        if self.broken:
+            raise StateUnavailable("the disk is full")
+        self.kept[key] = value
+
+
+@given(st.lists(st.tuples(st.sampled_from(["go", "set", "restart"]), st.floats(-40 * DAY, 40 * DAY)), max_size=30))
+def test_it_goes_on_by_what_goes_by(happenings: list[tuple[str, float]]) -> None:
+    """Set forwards and backwards while the service runs, off for some time and on again: no second more or less."""
+    machine = Machine()
+    clock, expected = machine.clock(), machine.wall
+    for what, seconds in happenings:
+        if what == "set":
+            machine.wall += seconds
+        else:
+            machine.sleep(abs(seconds))
+            expected += abs(seconds)
+        if what == "restart":
+            mark = Mark(clock(), machine.wall)  # as it is kept at the end
+            machine.sleep(60.0)
+            expected += 60.0
+            machine.steady = 0.0
+            clock = machine.clock(mark)
+        assert abs(clock() - expected) < CLOSE
+
+
+async def test_only_what_is_news_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """A clock that is set, which the log says once, and now and then what time it is."""
+    machine, kept = Machine(), Meta()
+    clock = machine.clock()
+
+    async def look() -> bool:
+        before = dict(kept.kept)
+        await clock.look(kept)  # type: ignore[arg-type]  # as much of a store as it needs
+        return kept.kept != before
+
+    assert await look()
+    assert not await look()
+    machine.wall += NOTICED / 2
+    assert not await look()
+    with caplog.at_level(logging.WARNING):
+        machine.wall -= 40 * DAY
+        assert await look()
+        machine.sleep(60.0)
+        assert not await look()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the machine's clock was set by -3456000 s; nothing ends sooner or later by that"
+    ]
+    machine.sleep(KEEP_EVERY)
+    assert await look()
+
+
+async def test_a_wall_clock_that_went_back_while_the_service_was_off_takes_nothing_away(tmp_path: Path) -> None:
+    """The service's time goes on where it was, and so it does at the next start."""
+    async with open_store(tmp_path) as kept:
+        machine = Machine(wall=1e9)
+        clock = machine.clock(Mark(1.8e9, 1.7e9))
+        assert clock() == 1.8e9
+        await clock.look(kept)
+        machine.sleep(50.0)
+        assert Mark.parse((await kept.meta("time") or b"").decode()) == Mark(1.8e9, 1e9)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_nothing_of_a_service_ends_when_its_machines_clock_is_set(
+    tmp_path: Path, machine: Machine, jump: float
+) -> None:
+    """The channel, the token and the secret of before are good, and what was stored arrives, also after a restart."""
+    async with opened(tmp_path) as world:
+        await world.authorize()
+        await world.open_channel()
+        await store(world, "before", CACHE, {"X-WNS-TTL": "600"})
+        machine.wall += jump
+        await store(world, "after", CACHE, {"X-WNS-TTL": "600"})
+        token, uri, app = world.token, world.uri, world.app
+        await world.service.registrations.rotate("contoso")
+        await world.authorize()
+    machine.sleep(60.0)
+    async with opened(tmp_path) as world:
+        world.token, world.uri = token, uri
+        await store(world, "later", CACHE, {"X-WNS-TTL": "600"})
+        world.app = app
+        await world.authorize()
+        async with back(world) as device:
+            assert await drain(device) == ["before", "after", "later"]
+        machine.sleep(SECRET_OVERLAP)
+        assert "error" in await world.ask_token(app)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_what_is_stored_expires_when_its_time_has_gone_by(tmp_path: Path, machine: Machine, jump: float) -> None:
+    """Neither sooner nor later for a clock that is set."""
+    async with opened(tmp_path) as world:
+        await world.authorize()
+        await world.open_channel()
+        await store(world, "short", CACHE, {"X-WNS-TTL": "600"})
+        await store(world, "long", CACHE, {"X-WNS-TTL": "1200"})
+        machine.wall += jump
+        machine.sleep(601.0)
+        async with back(world) as device:
+            assert await drain(device) == ["long"]
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_a_secret_that_is_given_while_no_service_runs_overlaps_by_the_services_time(
+    tmp_path: Path, machine: Machine, jump: float
+) -> None:
+    """The command that works on the store goes on with the time that is kept there."""
+    async with opened(tmp_path) as world:
+        app = world.app
+        machine.wall += jump
+    await ask_or_perform(tmp_path, {"verb": "rotate", "name": "contoso"})
+    machine.sleep(SECRET_OVERLAP - 1)
+    async with opened(tmp_path) as world:
+        assert "access_token" in await world.ask_token(app)
+        machine.sleep(2.0)
+        assert "error" in await world.ask_token(app)
+
+
+async def test_dates_are_told_by_the_wall_clock(tmp_path: Path, machine: Machine) -> None:
+    """A sender judges them by its own clock, which is right where the machine's has been set right."""
+    async with opened(tmp_path) as world:
+        machine.wall += 40 * DAY
+        app = world.app
+        form = {"grant_type": "client_credentials", "client_id": app.client_id, "client_secret": app.client_secret}
+        url = f"{world.service.url}/common/oauth2/token"
+        async with world.http.post(url, data={**form, "resource": "https://wns.windows.com/"}) as response:
+            assert (await response.json())["not_before"] == str(int(machine.wall))
+
+
+async def test_that_the_time_cannot_be_kept_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried again, and the service goes on meanwhile."""
+    machine, kept = Machine(), Meta()
+    clock = machine.clock()
+    kept.broken = True
+    for _ in range(3):
+        await clock.look(kept)  # type: ignore[arg-type]  # as above
+    assert [record.getMessage() for record in caplog.records] == [
+        "what time it is could not be kept, which is tried again and again: the disk is full"
+    ]
+    kept.broken = False
+    await clock.look(kept)  # type: ignore[arg-type]
+    assert kept.kept
+
+
+@asynccontextmanager
+async def opened(state: Path) -> AsyncIterator[World]:
+    """Run a service with an app, on the clock that it has by itself."""
+    async with open_service(state) as service, ClientSession() as http:
+        apps = service.registrations.apps()
+        app = None if apps else await service.register("contoso")
+        yield World(service, app, Clock(), http)  # type: ignore[arg-type]  # of a service that ran before, the test knows it
