@@ -1,8 +1,9 @@
 """A mailbox: frames wait in it for one reader.
 
 What is put waits for room: a full mailbox is back-pressure. A reply has a lane of its own and never waits, since its
-room was paid for when the question was sent: that is what keeps a ring of actors free of deadlock. The number of
-replies is bounded by the number of questions that are out.
+room was paid for when the question was sent: that is what keeps a ring of actors free of deadlock. So each of them must
+be owed to something of which there is a bounded number: a question or a payload that is out, a channel whose handlers or
+owner have changed (told once a moment, however often that was), an actor that began anew.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 
+from tocsin.api.callbacks import check_callable
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.errors import IllegalCall
@@ -92,6 +93,7 @@ class PushNotificationReceivedEventArgs:
 
         One that is attached after that is called at once.
         """
+        check_callable(handler)
         if self._cancellation is None:
             self._canceled += (handler,)
         else:

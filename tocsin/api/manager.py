@@ -9,6 +9,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from tocsin.actors.topology import PlatformStatus
+from tocsin.api.callbacks import check_callable
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.conditions import Conditions
 from tocsin.api.identity import Identity
@@ -116,6 +117,8 @@ class PushNotificationManager:
             raise InvalidArgument(
                 "a handler goes with COM_ACTIVATOR or PROTOCOL_ACTIVATOR: a trigger alone does no work"
             )
+        if handler is not None:
+            check_callable(handler)
         question = m.RegisterActivator(
             self._session.name,
             self._session.questions.number(),
@@ -157,18 +160,20 @@ class PushNotificationManager:
         :raises InvalidArgument: it is not a GUID, or the null GUID (E_INVALIDARG).
         :raises Busy: too many requests are waiting.
         """
-        guid = str(parse_remote_id(remote_id))
+        return self._request(str(parse_remote_id(remote_id)))
 
+    def _request(self, guid: str, *, owed: bool = False) -> CreateChannelOperation:
         def channel(done: m.CreateChannelDone) -> PushNotificationChannel:
             return self._hold(done.channel, done.uri, done.expires, guid)
 
-        return CreateChannelOperation(self._session, self._app, guid, channel)
+        return CreateChannelOperation(self._session, self._app, guid, channel, owed=owed)
 
     def add_channel_renewed(self, handler: Callable[[PushNotificationChannel], Any]) -> None:
         """Call the handler, which must not wait, with the channel that replaces one whose 30 days are nearly over.
 
         Upload its URI, and attach your handlers to it; until its end the earlier channel delivers too.
         """
+        check_callable(handler)
         self._renewed.append(handler)
 
     def add_channel_revoked(self, handler: Callable[[ChannelRevoked], Any]) -> None:
@@ -176,6 +181,7 @@ class PushNotificationManager:
 
         A new channel has been requested by then: its operation comes with the call.
         """
+        check_callable(handler)
         self._revoked.append(handler)
 
     def _hold(self, name: str, uri: str, expires: float, remote_id: str) -> PushNotificationChannel:
@@ -191,12 +197,12 @@ class PushNotificationManager:
         if message.app == self._app and message.channel not in self._granted:
             channel = self._hold(message.channel, message.uri, message.expires, message.remote_id)
             for handler in self._renewed:
-                handler(channel)
+                self._session.call("a handler of add_channel_renewed", handler, channel)
 
     def _channel_revoked(self, channel: str) -> None:
         granted = self._granted.pop(channel, None)
         if granted is not None:
             uri, remote_id = granted
-            revoked = ChannelRevoked(uri, self.create_channel(remote_id))
+            revoked = ChannelRevoked(uri, self._request(remote_id, owed=True))
             for handler in self._revoked:
-                handler(revoked)
+                self._session.call("a handler of add_channel_revoked", handler, revoked)

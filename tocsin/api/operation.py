@@ -57,7 +57,10 @@ class CreateChannelOperation:
         app: str,
         remote_id: str,
         channel: Callable[[m.CreateChannelDone], PushNotificationChannel],
+        *,
+        owed: bool = False,
     ) -> None:
+        """Ask; what is ``owed`` for a channel that was lost is asked also while too many requests wait."""
         self._session = session
         self._number = session.questions.number()
         self._question = m.CreateChannel(session.name, self._number, app, remote_id)
@@ -67,7 +70,7 @@ class CreateChannelOperation:
         self._canceled = False
         self._changed = anyio.Event()
         session.questions.listen(self._number, self)
-        session.port.post_nowait(self._question)
+        (session.port.answer if owed else session.port.post_nowait)(self._question)
 
     def __await__(self) -> Generator[Any, Any, PushNotificationCreateChannelResult]:
         return self._wait().__await__()

@@ -1,4 +1,4 @@
-"""What an app has done with its payloads, gathered until the end of the moment: the platform is told of it in batches."""
+"""What an app has done with its payloads and handlers, gathered until the end of the moment: the platform is told of it in batches."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ Report = tuple[int, Outcome, str, int]
 
 
 class OutcomeReports:
-    """The outcomes that the platform has not been told of.
+    """The outcomes, and the channels with handlers, that the platform has not been told of.
 
+    So it is told no more in a moment than there were payloads and channels, whatever the app does.
+
+    :param session: the name that the platform knows the session by.
     :param answer: tells the platform.
     """
 
-    def __init__(self, answer: Callable[[m.Message], None]) -> None:
+    def __init__(self, session: str, answer: Callable[[m.Message], None]) -> None:
+        self._session = session
         self._answer = answer
         self._sequences: list[int] = []
         self._attempts: list[int] = []
         self._rows: list[Report] = []
+        self._changed: dict[str, bool] = {}
+        self._attached: set[str] = set()
         self._noted = Signal()
 
     def handled(self, sequence: int, attempt: int) -> None:
@@ -37,8 +43,24 @@ class OutcomeReports:
         self._noted.set()
         self._rows.append(report)
 
+    def attached(self, channel: str, *, attached: bool) -> None:
+        """Note whether a channel has handlers; however often that changes in a moment, the platform hears how it is at its end."""
+        if self._sequences or self._rows:
+            self.tell()  # what has become of payloads before the change
+        self._changed[channel] = attached
+        self._noted.set()
+
+    def forgotten(self) -> None:
+        """Note that the platform knows of no handlers any more."""
+        self._attached.clear()
+
     def tell(self) -> None:
-        """Tell the platform of all outcomes so far."""
+        """Tell the platform which channels have handlers, then all outcomes so far."""
+        for channel, attached in self._changed.items():
+            if attached != (channel in self._attached):
+                (self._attached.add if attached else self._attached.discard)(channel)
+                self._answer((m.AttachSink if attached else m.DetachSink)(self._session, channel))
+        self._changed.clear()
         sequences, attempts, rows = tuple(self._sequences), tuple(self._attempts), tuple(self._rows)
         self._sequences.clear()
         self._attempts.clear()

@@ -11,10 +11,12 @@ from typing import Any
 import anyio
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.callbacks import absorb, call, cancel_requests, goes_on, is_cancelled
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.messages import Delivery
+from tocsin.protocol.text import describe_error, printable
 from tocsin.protocol.values import Outcome
 
 logger = logging.getLogger(__name__)
@@ -23,13 +25,10 @@ PushHandler = Callable[[PushNotificationReceivedEventArgs], Awaitable[Any] | Any
 """What an app attaches to a channel: sync or async; what it returns is not looked at."""
 
 
-MAX_DETAIL = 2_000
-"""Characters that are told of what went wrong with a payload at most."""
-
-
 # Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
 _RETURNED, _HANDLED = Outcome.RETURNED, Outcome.HANDLED
 _FAILED, _GIVEN_BACK = Outcome.HANDLER_FAILED, (Outcome.RETURNED, "")
+_CANCELLED_ITSELF = Outcome.HANDLER_FAILED, "CancelledError: the task that the handler runs in was cancelled by the app"
 
 
 class Abandoned(Exception):
@@ -120,8 +119,10 @@ class Receiver:
         args = self._running
         if args is None or sequence not in {None, args._sequence} or args.cancellation is not None:
             return
-        for result in _raise_canceled(args, reason):
-            self._workers.tasks.start_soon(_wait_for, result, name=f"canceled handler of {self.name}")
+        args._cancellation = reason
+        for handler in args._canceled:
+            what = f"a canceled handler of {self.name} on payload {args.id}"
+            self._workers.tasks.start_soon(call, what, handler, reason, name=what)
 
     def abort(self, sequence: int) -> None:
         """Cut off the handler of that payload, and answer at once with what it left open."""
@@ -148,6 +149,14 @@ class Receiver:
             if self._waiting:  # one was cut off, and these stood behind it
                 self._call_worker()
 
+    def _failed(self, args: PushNotificationReceivedEventArgs, error: BaseException) -> tuple[Outcome, str]:
+        """Log what a handler has just raised, and return the outcome; what is not only about this payload is raised again."""
+        if goes_on(error):
+            raise  # noqa: PLE0704  # it is being handled by the caller
+        words = describe_error(error)
+        logger.error("a handler of %s failed on payload %s: %s", self.name, args.id, words, exc_info=error)
+        return _FAILED, words
+
     def _call_worker(self) -> None:
         if not self._busy:
             self._busy = True
@@ -158,6 +167,7 @@ class Receiver:
 
         Every handler is called, in the order of attachment; background work handles a payload by ending.
         """
+        requests = cancel_requests()
         while self._waiting and not self._answered:
             delivery = self._waiting.pop(0)
             args = self._running = PushNotificationReceivedEventArgs()
@@ -175,11 +185,10 @@ class Receiver:
                     except Abandoned:
                         result = _GIVEN_BACK
                         break
-                    except Exception as error:
-                        logger.exception("a handler of %s failed on payload %s", self.name, args.id)
-                        result = _FAILED, f"{type(error).__name__}: {error}"[:MAX_DETAIL]
-                if args._deferrals:
-                    await _deferrals_completed(args)
+                    except BaseException as error:  # noqa: BLE001  # the app's own end is raised again
+                        result = self._failed(args, error)
+                if args._deferrals or requests():
+                    result = await self._come_to_an_end(args, requests, result)
                 outcome, detail = result
             finally:
                 self._running = None
@@ -190,17 +199,18 @@ class Receiver:
                     else:
                         self._outcomes.add((delivery[0], outcome, detail, delivery[4]))
 
-
-def _raise_canceled(args: PushNotificationReceivedEventArgs, reason: CancellationReason) -> list[Awaitable[Any]]:
-    """Call the handlers of ``canceled``, and return what the async ones have to be waited for."""
-    args._cancellation = reason
-    results = []
-    for handler in args._canceled:
+    async def _come_to_an_end(
+        self, args: PushNotificationReceivedEventArgs, requests: Callable[[], int], result: tuple[Outcome, str]
+    ) -> tuple[Outcome, str]:
+        """Wait for deferrals, and undo that the app has cancelled the task that we run in; return the outcome."""
         try:
-            results.append(handler(reason))
-        except Exception:
-            logger.exception("a canceled handler failed on payload %s", args.id)
-    return [result for result in results if inspect.isawaitable(result)]
+            await _deferrals_completed(args)
+        except BaseException as error:  # noqa: BLE001  # as above
+            result = self._failed(args, error)
+        if requests() and not is_cancelled():
+            await absorb()
+            return _CANCELLED_ITSELF
+        return result
 
 
 async def _deferrals_completed(args: PushNotificationReceivedEventArgs) -> None:
@@ -216,11 +226,4 @@ def _leaks(args: PushNotificationReceivedEventArgs) -> str:
     if not creators:
         return "the handler had not returned"
     leaks = "; ".join(f"a deferral taken by {creator} was never completed" for creator in creators[:8])
-    return leaks[:MAX_DETAIL]
-
-
-async def _wait_for(result: Awaitable[Any]) -> None:
-    try:
-        await result
-    except Exception:
-        logger.exception("a canceled handler failed")
+    return printable(leaks)

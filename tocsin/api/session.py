@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
+from tocsin.api.callbacks import call, check_callable
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.questions import Questions
 from tocsin.api.receiver import PushHandler, Receiver
@@ -58,7 +59,7 @@ class Session:
         self._mailbox = mailbox
         self.questions = Questions(self._post)
         self._receivers: dict[str, Receiver] = {}
-        self.outcomes = OutcomeReports(port.answer)
+        self.outcomes = OutcomeReports(self.name, port.answer)
         self._lost: set[str] = set()
         self._closing: set[str] = set()
         self.background = BackgroundWork(self.questions.ask, self._start_background)
@@ -94,8 +95,10 @@ class Session:
     def attach(self, channel: str, handler: PushHandler) -> int:
         """Attach a handler to a channel, and return the token to detach it by.
 
+        :raises InvalidArgument: the handler cannot be called.
         :raises ChannelClosed: the channel is closed.
         """
+        check_callable(handler)
         if channel in self._lost:
             raise errors.ChannelClosed("the channel is closed; request another")
         receiver = self._receivers.get(channel)
@@ -104,8 +107,7 @@ class Session:
         token = self.questions.number()
         receiver.attach(token, handler)
         if len(receiver.handlers) == 1:
-            # In the lane that detaching takes, where nothing waits: else the one could overtake the other.
-            self.say(m.AttachSink(self.name, channel))
+            self.outcomes.attached(channel, attached=True)
         return token
 
     def detach(self, channel: str, token: int) -> None:
@@ -117,7 +119,7 @@ class Session:
         if receiver is None or not receiver.detach(token):
             raise errors.NotFound(f"no handler of this channel has the token {token}")
         if not receiver.handlers:
-            self.say(m.DetachSink(self.name, channel))
+            self.outcomes.attached(channel, attached=False)
             receiver.give_back()
 
     async def close_channel(self, app: str, channel: str) -> None:
@@ -144,6 +146,10 @@ class Session:
     def lose(self, channel: str) -> None:
         """Note that a channel was closed or revoked."""
         self._lost.add(channel)
+
+    def call(self, what: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function of the app in a task of its own: what it raises is logged, and ends nothing else."""
+        self._workers.tasks.start_soon(call, what, function, *arguments, name=what)
 
     def say(self, message: m.Message) -> None:
         """Tell the platform, behind all outcomes so far."""
@@ -236,9 +242,10 @@ class Session:
         """Tell an actor again what it has forgotten; what was on its way through it is being handed on again."""
         match message.actor:
             case "supervisor":
+                self.outcomes.forgotten()
                 for channel, receiver in self._receivers.items():
                     if receiver.handlers:
-                        self.say(m.AttachSink(self.name, channel))
+                        self.outcomes.attached(channel, attached=True)
             case "activator_registry":
                 for question in self.background.questions():
                     self.say(question)

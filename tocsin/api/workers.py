@@ -8,6 +8,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
+from tocsin.api.callbacks import absorb, is_cancelled
 from tocsin.tasks import Signal
 
 _SPARE = 32  # tasks that stay when there is nothing to do
@@ -62,17 +63,25 @@ class Workers:
     async def _run(self) -> None:
         called = Signal()
         while True:
-            # One scope for as long as nothing is cut off, rather than one for each piece of work.
-            with anyio.CancelScope() as scope:
-                while True:
-                    self._called = False
-                    await self._work_off(scope)
-                    if scope.cancel_called:
-                        break
-                    if len(self._spare) >= _SPARE:
-                        return
-                    self._spare.append(called)
-                    await called.wait()
+            try:
+                # One scope for as long as nothing is cut off, rather than one for each piece of work.
+                with anyio.CancelScope() as scope:
+                    while True:
+                        self._called = False
+                        await self._work_off(scope)
+                        if scope.cancel_called:
+                            break
+                        if len(self._spare) >= _SPARE:
+                            return
+                        self._spare.append(called)
+                        await called.wait()
+            except anyio.get_cancelled_exc_class():
+                if is_cancelled():
+                    raise
+                # A handler has kept this task and cancelled it behind its own call.
+                await absorb()
+                if called in self._spare:
+                    self._spare.remove(called)
 
     async def _work_off(self, scope: anyio.CancelScope) -> None:
         """Take from the line until it is empty."""
