@@ -280,3 +280,19 @@ class TestLog:
         await opened.write((INSERT, [(1,)]))
         assert not connection.log_is_long(path.with_name("nowhere.db"))
         assert "the log was not folded" in caplog.text
+
+
+async def test_a_writer_that_never_began_refuses_what_waits(path: Path) -> None:
+    """Its task may be cancelled before its first turn; whoever waits for a write must not wait for ever."""
+    waiting = anyio.Event()
+
+    async def write() -> None:
+        waiting.set()
+        with pytest.raises(StateUnavailable, match="is closed"):
+            await idle.write([(INSERT, [(1,)])])
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            with writer.Writer(connection.WriterConnection(path), path, patient=True) as idle:
+                tasks.start_soon(write)
+                await waiting.wait()

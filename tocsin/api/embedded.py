@@ -20,7 +20,7 @@ from tocsin.persistence.state import state_folder
 from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.retry import RetryPolicy
-from tocsin.tasks import task_group
+from tocsin.tasks import apart, task_group
 from tocsin.transport.websocket import dial_websocket
 from tocsin.transport.wire import Dial
 
@@ -75,6 +75,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
         yield PushNotificationManager(session, app, registration, identity)
 
 
+@apart
 @asynccontextmanager
 async def open_session(platform: Platform, name: str) -> AsyncIterator[Session]:
     """Let an app into a platform; on leaving, its handlers finish or are cancelled."""

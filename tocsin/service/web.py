@@ -62,6 +62,7 @@ class WebServer(uvicorn.Server):
         super().__init__(config)
         heart = Heart(settings.ping_interval)
         self.server_state: State = State(connections, heart, settings.max_headers, settings.max_head_bytes)
+        self.servers: list[asyncio.Server] = []  # none before the start, which a cancellation may come before
         self._lane = lane
         self._heads = Heads()
         self.ready = anyio.Event()
@@ -83,6 +84,16 @@ class WebServer(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         """Leave signals to the program around us."""
         yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until asked to leave; cut off, leave nothing open."""
+        try:
+            await super().serve(sockets)
+        finally:
+            self.accept_no_more()
+            for connection in list(self.server_state.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and say so."""
