@@ -296,3 +296,23 @@ async def test_a_writer_that_never_began_refuses_what_waits(path: Path) -> None:
             with writer.Writer(connection.WriterConnection(path), path, patient=True) as idle:
                 tasks.start_soon(write)
                 await waiting.wait()
+
+
+@pytest.mark.parametrize("value", ["half a \ud83d", 2**70, object()])
+async def test_a_value_that_sqlite_cannot_take_costs_only_its_write(opened: Database, value: object) -> None:
+    """Its write is refused in words, and so is its query; the others of the group are written."""
+    refused = []
+
+    async def write(value: object) -> None:
+        try:
+            await opened.write((INSERT, [(value,)]))
+        except StateUnavailable as failure:
+            refused.append(str(failure))
+
+    async with anyio.create_task_group() as tasks:
+        for each in (1, value, 2):
+            tasks.start_soon(write, each)
+    with pytest.raises(StateUnavailable, match="cannot be used"):
+        await opened.read("SELECT ?", (value,))
+    assert len(refused) == 1
+    assert await numbers(opened) == [1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Generator
@@ -22,6 +23,8 @@ from tocsin.service.heart import Heart
 from tocsin.service.protocols import BoundedHttp, State
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.websocket import BoundedWebSocket
+
+logger = logging.getLogger(__name__)
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
 _LOOK = 0.005  # seconds between two looks whether all have gone
@@ -124,7 +127,10 @@ class WebServer(uvicorn.Server):
         while not await self.on_tick(seconds * 10):
             with anyio.move_on_after(1):
                 await self._leaving.wait()
-            self.server_state.book.sweep()
+            try:
+                self.server_state.book.sweep()
+            except Exception:
+                logger.exception("a connection that lets us wait could not be dropped")
             seconds += 1
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
