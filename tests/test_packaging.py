@@ -81,11 +81,26 @@ def test_the_unit_runs_a_service_that_is_ours() -> None:
     assert int(unit["Service"]["TimeoutStopSec"]) > 10
 
 
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    """Where there is systemd, it finds nothing to complain about."""
+@pytest.mark.parametrize("count", [0, 1])
+def test_the_lines_for_tls_are_settings(count: int) -> None:
+    """The variables that a drop-in would set are those of the certificate and its key."""
+    lines = re.findall("^#Environment=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    settings = load_settings({}, variables(lines[count].split()), None)
+    assert settings.tls_cert
+    assert settings.tls_key
+
+
+@pytest.mark.parametrize("drop_in", ["", "SupplementaryGroups", "LoadCredential"])
+def test_systemd_understands_the_unit(drop_in: str, tmp_path: Path) -> None:
+    """Where there is systemd, it finds nothing to complain about, with the lines for TLS and without."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("this machine has no systemd")
     copy = tmp_path / "tocsin.service"
-    copy.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/tocsin/bin/tocsin", "/bin/true"), encoding="utf-8")
+    unit = UNIT.read_text(encoding="utf-8").replace("/opt/tocsin/bin/tocsin", "/bin/true")
+    if drop_in:
+        unit = unit.replace("#" + drop_in, drop_in)
+        lines = unit[unit.index("\n" + drop_in) :]
+        unit = unit.replace(lines, lines.replace("#Environment", "Environment", 1))
+    copy.write_text(unit, encoding="utf-8")
     result = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)  # noqa: S603, S607 - ours
     assert (result.returncode, result.stderr) == (0, "")
