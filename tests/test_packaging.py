@@ -175,7 +175,7 @@ def test_the_release_runs_in_an_empty_environment(released: Path, tmp_path: Path
     (packages,) = (tmp_path / "env").rglob("site-packages")
     # What it depends on is that of this environment, behind the release itself.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-    where = [python, "-c", "import tocsin; print(tocsin.__file__)"]
+    where: list[str | Path] = [python, "-c", "import tocsin; print(tocsin.__file__)"]
     place = subprocess.run(where, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - ours
     assert place.stdout.strip() == str(packages / "tocsin" / "__init__.py")
     command: list[str | Path] = [commands / "tocsin", "listen", "--json", "--state", tmp_path / "state"]

@@ -41,6 +41,9 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
 ) -> AsyncIterator[PushNotificationManager]:
     """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
 
+    A cancellation, of asyncio's or of anyio's, ends the block. All is then left in order, as at any other end of the
+    block: handlers may finish (0.5 s), and what was taken in is acknowledged (within 5 s; mostly a few milliseconds).
+
     :param app: the name of the app, such as ``contoso.mail``; printable, 1 to 128 characters.
     :param state: the folder for what must outlive the process; made where it is missing, private to the user, and for
         one process at a time.
