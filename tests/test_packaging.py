@@ -1,12 +1,18 @@
-"""What is in ``packaging/``: whether it runs what there is."""
+"""What is released, and what is in ``packaging/``: whether it holds, and runs, what there is."""
 
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -81,11 +87,100 @@ def test_the_unit_runs_a_service_that_is_ours() -> None:
     assert int(unit["Service"]["TimeoutStopSec"]) > 10
 
 
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    """Where there is systemd, it finds nothing to complain about."""
+@pytest.mark.parametrize("count", [0, 1])
+def test_the_lines_for_tls_are_settings(count: int) -> None:
+    """The variables that a drop-in would set are those of the certificate and its key."""
+    lines = re.findall("^#Environment=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    settings = load_settings({}, variables(lines[count].split()), None)
+    assert settings.tls_cert
+    assert settings.tls_key
+
+
+@pytest.mark.parametrize("drop_in", ["", "SupplementaryGroups", "LoadCredential"])
+def test_systemd_understands_the_unit(drop_in: str, tmp_path: Path) -> None:
+    """Where there is systemd, it finds nothing to complain about, with the lines for TLS and without."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("this machine has no systemd")
     copy = tmp_path / "tocsin.service"
-    copy.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/tocsin/bin/tocsin", "/bin/true"), encoding="utf-8")
+    unit = UNIT.read_text(encoding="utf-8").replace("/opt/tocsin/bin/tocsin", "/bin/true")
+    if drop_in:
+        unit = unit.replace("#" + drop_in, drop_in)
+        lines = unit[unit.index("\n" + drop_in) :]
+        unit = unit.replace(lines, lines.replace("#Environment", "Environment", 1))
+    copy.write_text(unit, encoding="utf-8")
     result = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)  # noqa: S603, S607 - ours
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def build(target: Path, *options: str) -> Path:
+    """Build a release as its maintainer does, with the build tools of this environment, and return the folder."""
+    command: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", target, ROOT]
+    result = subprocess.run(command, cwd=target.parent, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert result.returncode == 0, result.stdout + result.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the source distribution, and the wheel out of it: what ``python -m build`` does by itself."""
+    return build(tmp_path_factory.mktemp("release") / "dist")
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """Return all files of a wheel."""
+    with ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_wheel_is_the_same_by_way_of_the_source_distribution(released: Path, tmp_path: Path) -> None:
+    """Nothing is lost on the way: it has the files of a wheel that is built from the checkout, and the whole package."""
+    (by_sdist,), (direct,) = released.glob("*.whl"), build(tmp_path / "direct", "--wheel").glob("*.whl")
+    assert contents(by_sdist) == contents(direct)
+    package = {str(path.relative_to(ROOT)) for path in (ROOT / "tocsin").rglob("*") if path.is_file()}
+    assert {name for name in contents(direct) if name.startswith("tocsin/")} == {
+        name for name in package if "__pycache__" not in name
+    }
+
+
+def test_the_source_distribution_has_each_file_once(released: Path) -> None:
+    """The links at the root stay at home, and what they lead to goes in; so do tests and docs."""
+    (sdist,) = released.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        members = archive.getmembers()
+    assert all(member.isfile() for member in members)
+    folders = {member.name.split("/")[1] for member in members}
+    assert not {"actors", "persistence", "protocol"} & folders
+    assert {"tocsin", "tests", "docs", "examples", "packaging", "README.md", "LICENSE", "CHANGELOG.md"} <= folders
+
+
+def test_the_release_runs_in_an_empty_environment(released: Path, tmp_path: Path) -> None:
+    """Installed by pip, the command opens a service with a platform and a channel."""
+    venv.create(tmp_path / "env", with_pip=False)
+    commands = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin")
+    python = commands / "python"
+    (wheel,) = released.glob("*.whl")
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        wheel,
+    ]
+    subprocess.run(pip, check=True)  # noqa: S603 - ours
+    (packages,) = (tmp_path / "env").rglob("site-packages")
+    # What it depends on is that of this environment, behind the release itself.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    where: list[str | Path] = [python, "-c", "import tocsin; print(tocsin.__file__)"]
+    place = subprocess.run(where, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - ours
+    assert place.stdout.strip() == str(packages / "tocsin" / "__init__.py")
+    command: list[str | Path] = [commands / "tocsin", "listen", "--json", "--state", tmp_path / "state"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as listening:  # noqa: S603 - ours
+        assert listening.stdout is not None
+        first = json.loads(listening.stdout.readline())
+        listening.terminate()
+    assert first["uri"].startswith("http://127.0.0.1:")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -22,6 +30,62 @@ async def task_group() -> AsyncIterator[TaskGroup]:
         single = group.exceptions[0]
     if single is not None:
         raise single
+
+
+def apart(opening: Callable[P, AbstractAsyncContextManager[T]]) -> Callable[P, AbstractAsyncContextManager[T]]:
+    """Let a context live in a task of its own, so that it ends in order however the task that enters it is cancelled.
+
+    A cancellation while it is being opened cuts the opening off. A later one ends the block, and when the block has
+    ended the context is left as always. asyncio's own cancellation (``Task.cancel``, hence ``asyncio.timeout``,
+    ``wait_for`` and Ctrl-C) goes through anyio's shields, and would go through those in the context too.
+
+    What fails in the context ends the block, and is raised behind it, unless the block has failed before: then it is
+    logged.
+    """
+
+    @wraps(opening)
+    @asynccontextmanager
+    async def entering(*arguments: P.args, **keywords: P.kwargs) -> AsyncIterator[T]:
+        life = anyio.CancelScope(shield=True)
+        opened, ended = anyio.Event(), anyio.Event()
+        values: list[T] = []
+        cut_off = False
+
+        async def hold() -> None:
+            try:
+                with life:
+                    async with opening(*arguments, **keywords) as value:
+                        values.append(value)
+                        opened.set()
+                        try:
+                            await ended.wait()
+                        finally:  # where it is the context that fails, the block ends first all the same
+                            if not ended.is_set():
+                                tasks.cancel_scope.cancel()
+                                with anyio.CancelScope(shield=True):
+                                    await ended.wait()
+            except Exception:
+                if not cut_off:
+                    raise
+                logger.warning("%s failed when it was left", opening.__name__, exc_info=True)
+
+        async with task_group() as tasks:
+            tasks.start_soon(hold, name=opening.__name__)
+            try:
+                await opened.wait()
+                yield values[0]
+            except BaseException:
+                cut_off = not tasks.cancel_scope.cancel_called
+                raise
+            else:
+                return
+            finally:
+                ended.set()
+                if not opened.is_set():
+                    life.cancel()
+        raise RuntimeError(f"{opening.__name__} was ended from outside, and what ran on it with it")
+
+    return entering
 
 
 class Signal:

@@ -280,3 +280,39 @@ class TestLog:
         await opened.write((INSERT, [(1,)]))
         assert not connection.log_is_long(path.with_name("nowhere.db"))
         assert "the log was not folded" in caplog.text
+
+
+async def test_a_writer_that_never_began_refuses_what_waits(path: Path) -> None:
+    """Its task may be cancelled before its first turn; whoever waits for a write must not wait for ever."""
+    waiting = anyio.Event()
+
+    async def write() -> None:
+        waiting.set()
+        with pytest.raises(StateUnavailable, match="is closed"):
+            await idle.write([(INSERT, [(1,)])])
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            with writer.Writer(connection.WriterConnection(path), path, patient=True) as idle:
+                tasks.start_soon(write)
+                await waiting.wait()
+
+
+@pytest.mark.parametrize("value", ["half a \ud83d", 2**70, object()])
+async def test_a_value_that_sqlite_cannot_take_costs_only_its_write(opened: Database, value: object) -> None:
+    """Its write is refused in words, and so is its query; the others of the group are written."""
+    refused = []
+
+    async def write(value: object) -> None:
+        try:
+            await opened.write((INSERT, [(value,)]))
+        except StateUnavailable as failure:
+            refused.append(str(failure))
+
+    async with anyio.create_task_group() as tasks:
+        for each in (1, value, 2):
+            tasks.start_soon(write, each)
+    with pytest.raises(StateUnavailable, match="cannot be used"):
+        await opened.read("SELECT ?", (value,))
+    assert len(refused) == 1
+    assert await numbers(opened) == [1, 2]

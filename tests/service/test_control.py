@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import socket
 import stat
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import SocketListener, SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.service.world import Clock
 from tocsin.persistence.state import state_folder
 from tocsin.protocol.errors import PlatformUnavailable, PushError, StateUnavailable
-from tocsin.service.control import ask, ask_or_perform, perform, serving_control, socket_of
+from tocsin.service import control
+from tocsin.service.control import _reply, ask, ask_or_perform, perform, serving_control, socket_of
 from tocsin.service.registrations import Registrations, SecretVerdict
 from tocsin.service.store import ServiceStore
 
@@ -47,15 +56,128 @@ async def test_the_socket_is_private_and_goes_with_the_service(tmp_path: Path) -
         assert await ask(tmp_path, {}) == {}
 
 
-async def test_nonsense_is_not_answered(tmp_path: Path) -> None:
-    """Neither what is not JSON nor what is too long harms the service."""
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("refuse"), inner),
+    max_leaves=8,
+)
+
+NONSENSE = {
+    "no JSON": b"nonsense",
+    "nothing": b"",
+    "a list": b"[]",
+    "a text": b'"x"',
+    "a number": b"1",
+    "null": b"null",
+    "no UTF-8": b"\xff\xfe",
+    "a null byte": b"\x00",
+    "too deep": b"[" * 10_000,
+    "objects too deep": b'{"a":' * 3_000 + b"1" + b"}" * 3_000,
+    "too many digits": b'{"verb":' + b"9" * 5_000 + b"}",
+    "not a number": b'{"verb": NaN, "name": -Infinity}',
+    "a verb that is none": b'{"verb": "\\ud800"}',
+    "a list for a verb": b'{"verb": []}',
+    "a name that is null": b'{"verb": "add", "name": null}',
+    "a name of half a character": b'{"verb": "add", "name": "\\ud800"}',
+    "a family that is an object": b'{"verb": "add", "name": "a", "family": {}}',
+    "no name": b'{"verb": "rotate"}',
+    "too long": b"x" * 20_000,
+}
+
+
+async def say(state: Path, line: bytes) -> dict[str, Any]:
+    """Send a line that the command would not send, and return the answer."""
+    async with await anyio.connect_unix(socket_of(state)) as stream:
+        with suppress(anyio.BrokenResourceError):  # the service has read enough
+            await stream.send(line + b"\n")
+        answer: dict[str, Any] = json.loads(await BufferedByteReceiveStream(stream).receive_until(b"\n", 4096))
+        return answer
+
+
+@pytest.mark.parametrize("line", NONSENSE.values(), ids=NONSENSE)
+async def test_nonsense_is_refused_in_words(tmp_path: Path, registrations: Registrations, line: bytes) -> None:
+    """Whatever stands in a line, the service says what is wrong with it, and goes on."""
+    async with serving_control(tmp_path, partial(perform, registrations)):
+        answer = await say(tmp_path, line)
+        assert list(answer) == ["refused"]
+        assert await ask(tmp_path, {"verb": "list"}) == {"apps": []}
+
+
+@given(JSON_VALUES)
+@settings(deadline=None)
+def test_any_json_is_answered(value: object) -> None:
+    """A property, over all that JSON can say: one line with one answer, and the service lives."""
+
+    async def run() -> None:
+        reply = json.loads(await _reply(json.dumps(value).encode(), echo))
+        assert reply in ({"done": value}, {"refused": reply.get("refused")})
+        assert ("done" in reply) == (isinstance(value, dict) and "refuse" not in value)
+
+    anyio.run(run)
+
+
+async def test_who_closes_at_any_moment_is_forgotten(tmp_path: Path) -> None:
+    """Before the line, in it, or before the answer."""
     async with serving_control(tmp_path, echo):
-        for line in (b"nonsense\n", b"x" * 20_000, b""):
+        for part in (b"", b'{"verb"', b"{}\n"):
             async with await anyio.connect_unix(socket_of(tmp_path)) as stream:
-                await stream.send(line or b"\n")
-                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
-                    await stream.receive()
+                if part:
+                    await stream.send(part)
         assert await ask(tmp_path, {}) == {}
+
+
+async def test_a_fault_of_ours_is_told_and_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The command that meets it hears of it; the next is answered as always."""
+
+    async def fail(request: dict[str, Any]) -> dict[str, Any]:
+        if "raise" in request:
+            raise RuntimeError("planted")
+        return {"never": object()} if "unheard of" in request else request
+
+    async with serving_control(tmp_path, fail):
+        for request in ({"raise": 1}, {"unheard of": 1}):
+            with pytest.raises(PushError, match="its log says how"):
+                await ask(tmp_path, request)
+        assert await ask(tmp_path, {}) == {}
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["a command failed"] * 2
+
+
+async def test_a_system_without_descriptors_lets_commands_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said once, tried again, and answered when it works."""
+    full = [OSError(errno.EMFILE, "Too many open files") for _ in range(2)]
+    create = anyio.create_unix_listener
+
+    async def create_full(path: Path, mode: int) -> SocketListener:
+        listener = await create(path, mode=mode)
+        accept = listener.accept
+
+        async def accept_later() -> SocketStream:
+            if full:
+                raise anyio.BrokenResourceError from full.pop()
+            return await accept()
+
+        monkeypatch.setattr(listener, "accept", accept_later)
+        return listener
+
+    monkeypatch.setattr(anyio, "create_unix_listener", create_full)
+    monkeypatch.setattr(control, "_PAUSE", 0.0)
+    async with serving_control(tmp_path, echo):
+        assert await ask(tmp_path, {}) == {}
+    assert caplog.text.count("Too many open files") == 1
+
+
+async def test_a_bounded_number_is_answered_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who say nothing hold places; when one goes, the next has its turn."""
+    monkeypatch.setattr(control, "_AT_ONCE", 2)
+    async with serving_control(tmp_path, echo), AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(await anyio.connect_unix(socket_of(tmp_path))) for _ in range(2)]
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, tmp_path, {})
+            await anyio.wait_all_tasks_blocked()
+            await silent[0].aclose()
 
 
 async def test_where_there_can_be_no_socket_the_service_runs_on(
@@ -96,7 +218,7 @@ async def test_apps_come_and_go(registrations: Registrations) -> None:
         ({"verb": "rotate", "name": "nobody"}, "no app is registered as 'nobody'"),
         ({"verb": "remove", "name": "nobody"}, "no app is registered as 'nobody'"),
         ({"verb": "explode"}, "does not know how to 'explode'"),
-        ({}, "does not know how to None"),
+        ({}, "does not know how to ''"),
     ],
 )
 async def test_what_cannot_be_is_refused(registrations: Registrations, request_: dict[str, Any], words: str) -> None:

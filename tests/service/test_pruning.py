@@ -94,9 +94,9 @@ async def test_what_was_stored_for_a_removed_app_is_not_counted_for_ever(
 
 
 async def test_a_running_service_prunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Regularly, and after a failure of its store as well as before."""
+    """Regularly, and after a failure of its store, or a fault of ours, as well as before."""
     monkeypatch.setattr(pruning, "EVERY", 0.001)
-    failures: list[StateUnavailable] = []
+    failures: list[Exception] = []
     original = ServiceStore.prune_channels
 
     async def prune_channels(self: ServiceStore, before: float) -> None:
@@ -112,7 +112,7 @@ async def test_a_running_service_prunes(tmp_path: Path, monkeypatch: pytest.Monk
             return world.service.report().gauges[name]
 
         assert (now("channels"), now("kept")) == (1, 1)
-        failures.append(StateUnavailable("the disk is full"))
+        failures.extend((KeyError("planted"), StateUnavailable("the disk is full")))
         world.clock.time += 61 * 24 * 3600
         await until(lambda: (now("channels"), now("kept")) == (0, 0))
         assert failures == []

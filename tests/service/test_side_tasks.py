@@ -76,6 +76,10 @@ async def test_a_heart_stops_when_nobody_is_left() -> None:
                 ended.set()
             return self.left > 0
 
+        def drop(self) -> None:
+            """Be dropped never."""
+            raise AssertionError
+
     heart, peers = Heart(0.01), [Peer(1), Peer(3)]
     for peer in peers:
         heart.watch(peer)
@@ -84,3 +88,33 @@ async def test_a_heart_stops_when_nobody_is_left() -> None:
     assert not heart._beats
     heart.watch(Peer(1))
     assert heart._beats
+
+
+async def test_a_heart_outlives_a_peer_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of ours in pinging one drops that one; the others are pinged on."""
+    log: list[str] = []
+    done = asyncio.Event()
+
+    class Peer:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def ping(self) -> bool:
+            """Fail, or be pinged twice."""
+            log.append(self.name)
+            if self.name == "bad":
+                raise RuntimeError("planted")
+            if log.count("good") == 2:
+                done.set()
+            return not done.is_set()
+
+        def drop(self) -> None:
+            """Be dropped."""
+            log.append(f"{self.name} dropped")
+
+    heart, peers = Heart(0.01), [Peer("bad"), Peer("good")]
+    for peer in peers:
+        heart.watch(peer)
+    await asyncio.wait_for(done.wait(), 10)
+    assert log == ["bad", "bad dropped", "good", "good"]
+    assert caplog.text.count("RuntimeError: planted") == 1

@@ -83,6 +83,35 @@ async def test_leaving_takes_less_than_a_second() -> None:
         assert anyio.current_time() - before < 1
 
 
+async def test_cut_off_it_leaves_nothing_open() -> None:
+    """A server that is cancelled, whenever, closes what it has accepted, and what it listens on."""
+    async with anyio.create_task_group() as group, running(flood) as (server, port):
+        client = await connect(f"ws://127.0.0.1:{port}/", max_queue=1)
+        await client.recv()
+        group.cancel_scope.cancel()
+    assert not any(listening.sockets for listening in server.servers)
+    with pytest.raises(ConnectionClosedError):
+        async for _ in client:
+            pass
+
+
+async def test_one_that_cannot_be_dropped_does_not_end_the_server(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours in looking for those who let us wait is logged."""
+    settings = ServiceSettings()
+    server = WebServer(greet, settings, Connections(settings, lambda _: False, asyncio.get_running_loop().time))
+
+    def fail() -> None:
+        server.should_exit = True
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(server.server_state.book, "sweep", fail)
+    server._leaving.set()
+    await server.main_loop()
+    assert caplog.text.count("RuntimeError: planted") == 1
+
+
 async def test_a_peer_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     """What it was sent will never get there: the server does not wait for it, and nothing has failed."""
     async with running(flood) as (_, port):

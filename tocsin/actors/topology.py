@@ -21,6 +21,7 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 from attrs import evolve, frozen
 
 from tocsin.actors.activator_registry import ActivatorRegistry
@@ -41,7 +42,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.retry import RetryPolicy
-from tocsin.tasks import task_group
+from tocsin.tasks import apart, task_group
 from tocsin.transport.device import DeviceConnection, Inlet
 from tocsin.transport.wire import Dial
 
@@ -115,6 +116,7 @@ class Platform:
         self.connection = Mailbox("connection")
         self._connection_state: m.Message | None = None
         self._store_fault: str | None = None
+        self._stopping = False
         self._power = m.PowerState(screen_on_or_plugged=True, battery_saver=False, exempt=())
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
@@ -166,17 +168,23 @@ class Platform:
     async def deliver(self, messages: list[tuple[m.Message, bytes]]) -> None:
         """Take the service's messages with their frames to the actors that they are for, waiting for room.
 
+        Once the platform stops they are left: what is not acknowledged comes again.
+
         :raises ProtocolViolation: one of them is not for devices; what came before it was taken.
         """
         for message, frame in messages:
             self.service_clock.hear(message)
             for mailbox in self._mailboxes(FROM_SERVICE, message):
+                if self._stopping:
+                    return
                 await mailbox.put(frame)
 
     async def report(self, message: m.Message) -> None:
         """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew."""
         self._connection_state = message
         self.service_clock.hear(message)
+        if self._stopping:
+            return
         if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
             self.connection.answer(m.Suspended(suspended=True))
         if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
@@ -207,6 +215,7 @@ class Platform:
 
     async def stop(self) -> None:
         """Stop in order: begin nothing new, bring what is under way to its end, let the actors drain, then the connection."""
+        self._stopping = True
         self.actors["payload_router"].mailbox.answer(m.Quiesce())
         for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
             self.actors[name].mailbox.close()
@@ -247,6 +256,7 @@ class Platform:
         self.sessions.tell_all(m.ActorRestarted(restarted))
 
 
+@apart
 @asynccontextmanager
 async def open_platform(
     state: Path,
@@ -272,6 +282,7 @@ async def open_platform(
             try:
                 async with task_group() as wire:
                     wire.start_soon(connection.run, name="connection")
+                    await checkpoint()  # it has begun now; a task that was cancelled before would never tell of its end
                     try:
                         yield platform
                     finally:

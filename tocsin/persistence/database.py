@@ -85,16 +85,13 @@ async def open_database(
             await _prepare(path, migrations)
             await connection.open()
             await connection.fold_log()  # what a failed fsync left readable is not on disk yet
-        async with _reading(path) as reader, task_group() as tasks:
-            writer = Writer(connection, path, patient=patient)
-            tasks.start_soon(writer.run, name=f"writer of {path.name}")
-            try:
-                yield Database(path, reader, writer)
-            finally:
-                with anyio.CancelScope(
-                    shield=True
-                ):  # bounded: what waits is written, the end of a fault not waited for
-                    await writer.aclose()
+        with Writer(connection, path, patient=patient) as writer:
+            async with _reading(path) as reader, task_group() as tasks:
+                tasks.start_soon(writer.run, name=f"writer of {path.name}")
+                try:
+                    yield Database(path, reader, writer)
+                finally:
+                    writer.close()
     finally:
         with anyio.CancelScope(shield=True):  # a connection that is left open keeps its thread
             await connection.close()

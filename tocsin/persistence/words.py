@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tocsin.protocol.errors import StateUnavailable
 
-FAILURES = (sqlite3.Error, sqlite3.Warning, UnicodeDecodeError, OSError)
-"""What an operation on a database file may raise."""
+FAILURES = (sqlite3.Error, sqlite3.Warning, UnicodeError, OverflowError, OSError)
+"""What an operation on a database file may raise; a value that SQLite cannot take is an error of Python's."""
 
 
 def sentence(path: Path, failure: BaseException) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from errno import EAGAIN
 from pathlib import Path
+from typing import Self
 
 import anyio
 from anyio import BrokenResourceError, ClosedResourceError, WouldBlock, create_memory_object_stream, to_thread
@@ -64,7 +65,6 @@ class Writer:
         self._policy = RecoveryPolicy()
         self._send, self._queue = create_memory_object_stream[_Write](QUEUE)
         self._closing = anyio.Event()
-        self._closed = anyio.Event()
         self._checkpoint_due = anyio.Event()
         self._phase = Phase.SOUND
         self._reason = ""
@@ -118,15 +118,29 @@ class Writer:
                         await self._commit(self._take(first))
                     tasks.cancel_scope.cancel()
             finally:
-                self._queue.close()
+                self.abandon()
                 await self._connection.close()
-                self._closed.set()
 
-    async def aclose(self) -> None:
-        """Take nothing more, commit what waits, and close; the end of a fault is not waited for."""
+    def close(self) -> None:
+        """Take nothing more; :meth:`run` commits what waits and returns, without waiting for the end of a fault."""
         self._send.close()
         self._closing.set()
-        await self._closed.wait()
+
+    def abandon(self) -> None:
+        """Refuse what still waits: :meth:`run` has ended, or was cancelled before it began."""
+        self.close()
+        with suppress(WouldBlock, anyio.EndOfStream, ClosedResourceError):
+            while True:
+                self._group.append(self._queue.receive_nowait())
+        self._queue.close()
+        self._group = [write for write in self._group if not write.settled.is_set()]
+        self._end(StateUnavailable(f"{self._path} is closed"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abandon()
 
     def _take(self, first: _Write) -> list[_Write]:
         """Return what waits, up to the size of a group."""

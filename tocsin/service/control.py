@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.abc import ByteStream
+from anyio.abc import ByteStream, SocketListener, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tocsin.persistence.state import state_folder
-from tocsin.protocol.errors import PlatformUnavailable, PushError
+from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, PushError
 from tocsin.service.registrations import AppRegistration, Registrations
 from tocsin.service.steady_clock import SteadyClock
 from tocsin.service.store import open_store
@@ -26,9 +26,11 @@ from tocsin.tasks import task_group
 Answer = dict[str, Any]
 Perform = Callable[[Answer], Awaitable[Answer]]
 
-_MAX_LINE = 1024 * 1024
+_MAX_LINE = 16 * 1024 * 1024
 _MAX_REQUEST = 16 * 1024
 _PATIENCE = 10.0  # seconds
+_AT_ONCE = 16  # commands that are answered at a time; others wait their turn
+_PAUSE = 1.0  # seconds until the next try, where the system lets nobody in
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +45,10 @@ async def perform(registrations: Registrations, request: Answer) -> Answer:
 
     :raises PushError: it cannot be done; the sentence says why.
     """
-    name = str(request.get("name", ""))
-    match request.get("verb"):
+    name = _text(request, "name")
+    match _text(request, "verb"):
         case "add":
-            return _with_secret(await registrations.add(name, str(request.get("family", ""))))
+            return _with_secret(await registrations.add(name, _text(request, "family")))
         case "rotate":
             return _with_secret(await registrations.rotate(name))
         case "remove":
@@ -66,6 +68,13 @@ async def perform(registrations: Registrations, request: Answer) -> Answer:
             return {"apps": apps}
         case other:
             raise PlatformUnavailable(f"this service does not know how to {other!r}")
+
+
+def _text(request: Answer, field: str) -> str:
+    value = request.get(field, "")
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{field!r} is a text in JSON, not {type(value).__name__}")
+    return value
 
 
 def _with_secret(app: AppRegistration) -> Answer:
@@ -89,30 +98,77 @@ async def serving_control(state: Path, perform: Perform) -> AsyncIterator[None]:
         yield
         return
 
-    async def answer(stream: ByteStream) -> None:
-        async with stream:
-            with anyio.move_on_after(_PATIENCE):
-                await _answer(stream, perform)
-
     try:
         async with listener, task_group() as tasks:
-            tasks.start_soon(listener.serve, answer)
+            tasks.start_soon(_let_in, listener, perform, tasks)
             yield
             tasks.cancel_scope.cancel()
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
+
+
+async def _let_in(listener: SocketListener, perform: Perform, tasks: TaskGroup) -> None:
+    """Answer whoever connects; neither one of them nor a system without descriptors ends the service."""
+    places = anyio.Semaphore(_AT_ONCE)
+    refused = False
+
+    async def answer(stream: ByteStream) -> None:
+        try:
+            async with stream:
+                with anyio.move_on_after(_PATIENCE):
+                    await _answer(stream, perform)
+        except Exception:
+            logger.exception("a command was not answered")
+        finally:
+            places.release()
+
+    while True:
+        await places.acquire()
+        try:
+            stream = await listener.accept()
+        except anyio.BrokenResourceError as failure:
+            if not refused:
+                logger.warning("commands wait until the system lets them in: %s", failure.__cause__)
+            refused = True
+            places.release()
+            await anyio.sleep(_PAUSE)
+        else:
+            refused = False
+            tasks.start_soon(answer, stream)
 
 
 async def _answer(stream: ByteStream, perform: Perform) -> None:
     try:
         line = await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_REQUEST)
-        try:
-            answer: Answer = {"done": await perform(json.loads(line))}
-        except PushError as failure:
-            answer = {"refused": str(failure)}
-        await stream.send(json.dumps(answer).encode() + b"\n")
-    except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, ValueError) as failure:
+        await stream.send(await _reply(line, perform) + b"\n")
+    except anyio.DelimiterNotFound:
+        await stream.send(json.dumps({"refused": f"a request has {_MAX_REQUEST} bytes at most"}).encode() + b"\n")
+    except (anyio.IncompleteRead, anyio.BrokenResourceError) as failure:
         logger.info("a command was not answered: %s", type(failure).__name__)
+
+
+async def _reply(line: bytes, perform: Perform) -> bytes:
+    """Do what a line asks for, and say in JSON what became of it: a fault of ours as well."""
+    try:
+        answer: Answer = {"done": await perform(_parse(line))}
+        return json.dumps(answer).encode()
+    except PushError as failure:
+        answer = {"refused": str(failure)}
+    except Exception:
+        logger.exception("a command failed")
+        answer = {"refused": "the service failed at that; its log says how"}
+    return json.dumps(answer).encode()
+
+
+def _parse(line: bytes) -> Answer:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        request = None
+    if not isinstance(request, dict):
+        raise InvalidArgument("a request is a JSON object in one line")
+    return request
 
 
 async def ask(state: Path, request: Answer) -> Answer | None:
@@ -129,12 +185,12 @@ async def ask(state: Path, request: Answer) -> Answer | None:
         async with stream:
             with anyio.fail_after(_PATIENCE):
                 await stream.send(json.dumps(request).encode() + b"\n")
-                answer = json.loads(await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_LINE))
-    except (TimeoutError, anyio.IncompleteRead, anyio.BrokenResourceError, ValueError):
+                answer = _parse(await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_LINE))
+    except (TimeoutError, anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, InvalidArgument):
         raise PlatformUnavailable(f"the service on {state} does not answer") from None
     if "refused" in answer:
         raise PushError(answer["refused"])
-    done: Answer = answer["done"]
+    done: Answer = answer.get("done", {})
     return done
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from typing import Final, Protocol
 
 _TICKS: Final = 200  # times in an interval that the timer rings at most
+
+logger = logging.getLogger(__name__)
 
 
 class Pinged(Protocol):
@@ -14,6 +17,10 @@ class Pinged(Protocol):
 
     def ping(self) -> bool:
         """Send a ping, or end the connection if the one before was not answered; tell whether it goes on."""
+        ...
+
+    def drop(self) -> None:
+        """End the connection at once."""
         ...
 
 
@@ -40,8 +47,18 @@ class Heart:
         now = loop.time()
         while self._line and self._line[0][0] <= now:
             _, peer = self._line.popleft()
-            if peer.ping():
+            if _ping(peer):
                 self._line.append((now + self._interval, peer))
         self._beats = bool(self._line)
         if self._beats:  # not for each by itself: those of a moment go together
             loop.call_at(max(self._line[0][0], now + self._interval / _TICKS), self._beat, loop)
+
+
+def _ping(peer: Pinged) -> bool:
+    """Ping a connection; a fault of ours costs that one, and not the pings of all."""
+    try:
+        return peer.ping()
+    except Exception:
+        logger.exception("a connection that could not be pinged is dropped")
+        peer.drop()
+        return False

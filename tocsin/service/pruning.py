@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.channels import Channels
 from tocsin.service.offline import Offline
 from tocsin.tasks import task_group
@@ -33,8 +32,8 @@ async def pruning(channels: Channels, offline: Offline) -> AsyncIterator[None]:
 async def _prune(channels: Channels, offline: Offline) -> None:
     while True:
         await anyio.sleep(EVERY)
-        try:
-            await channels.prune()
-            await offline.prune()
-        except StateUnavailable:
-            logger.warning("what has ended stays in the store for an hour more", exc_info=True)
+        for prune in (channels.prune, offline.prune):
+            try:
+                await prune()
+            except Exception:
+                logger.warning("what has ended stays in the store for an hour more", exc_info=True)

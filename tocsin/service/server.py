@@ -34,7 +34,7 @@ from tocsin.service.steady_clock import steady_clock
 from tocsin.service.store import ServiceStore, open_store
 from tocsin.service.tokens import Tokens
 from tocsin.service.web import WebServer
-from tocsin.tasks import task_group
+from tocsin.tasks import apart, task_group
 
 _FAREWELL = 0.5  # seconds for the device connections to end
 _LEAVE = 2.0  # seconds for the web server to leave, after which it is cancelled
@@ -102,6 +102,7 @@ class PushService:
             load_tls(settings, self._tls)
 
 
+@apart
 @asynccontextmanager
 async def open_service(
     state: Path,
@@ -212,12 +213,19 @@ async def _serving(
             await server.ready.wait()
             yield
         finally:
-            parts.health.stopping = True
-            server.accept_no_more()
-            parts.bodies.stop()
-            with anyio.move_on_after(drain_timeout, shield=True):
-                await parts.router.idle()
-            with anyio.move_on_after(_FAREWELL, shield=True):
-                await parts.devices.aclose()
-            server.leave()
-            shield.deadline = anyio.current_time() + _LEAVE
+            try:
+                await _say_goodbye(server, parts, drain_timeout)
+            finally:  # whatever went wrong before: the group waits for the server's end
+                server.leave()
+                shield.deadline = anyio.current_time() + _LEAVE
+
+
+async def _say_goodbye(server: WebServer, parts: _Parts, drain_timeout: float) -> None:
+    """Let in nobody more, and give senders and devices the time that each has."""
+    parts.health.stopping = True
+    server.accept_no_more()
+    parts.bodies.stop()
+    with anyio.move_on_after(drain_timeout, shield=True):
+        await parts.router.idle()
+    with anyio.move_on_after(_FAREWELL, shield=True):
+        await parts.devices.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Generator
@@ -22,6 +23,8 @@ from tocsin.service.heart import Heart
 from tocsin.service.protocols import BoundedHttp, State
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.websocket import BoundedWebSocket
+
+logger = logging.getLogger(__name__)
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
 _LOOK = 0.005  # seconds between two looks whether all have gone
@@ -62,6 +65,7 @@ class WebServer(uvicorn.Server):
         super().__init__(config)
         heart = Heart(settings.ping_interval)
         self.server_state: State = State(connections, heart, settings.max_headers, settings.max_head_bytes)
+        self.servers: list[asyncio.Server] = []  # none before the start, which a cancellation may come before
         self._lane = lane
         self._heads = Heads()
         self.ready = anyio.Event()
@@ -83,6 +87,16 @@ class WebServer(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         """Leave signals to the program around us."""
         yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until asked to leave; cut off, leave nothing open."""
+        try:
+            await super().serve(sockets)
+        finally:
+            self.accept_no_more()
+            for connection in list(self.server_state.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and say so."""
@@ -113,7 +127,10 @@ class WebServer(uvicorn.Server):
         while not await self.on_tick(seconds * 10):
             with anyio.move_on_after(1):
                 await self._leaving.wait()
-            self.server_state.book.sweep()
+            try:
+                self.server_state.book.sweep()
+            except Exception:
+                logger.exception("a connection that lets us wait could not be dropped")
             seconds += 1
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

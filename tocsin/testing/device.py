@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 from attrs import Factory, define
 
 from tocsin.protocol import codec
@@ -63,9 +63,16 @@ class Device:
         return self._wire is not None
 
     async def connect(self) -> None:
-        """Switch it on, and wait until the service has welcomed it."""
+        """Switch it on, and wait until the service has welcomed it.
+
+        :raises PlatformUnavailable: it has not.
+        """
         if not self.connected:
-            await self._tasks.start(self._run)
+            tried = anyio.Event()
+            self._tasks.start_soon(self._run, tried)
+            await tried.wait()
+            if not self.connected:
+                raise PlatformUnavailable("the service has not welcomed the device")
 
     def disconnect(self) -> None:
         """Switch it off."""
@@ -98,25 +105,26 @@ class Device:
             await asked.answered.wait()
         return asked.answer
 
-    async def _run(self, *, task_status: TaskStatus[None]) -> None:
+    async def _run(self, tried: anyio.Event) -> None:
         """Hold one connection until it is switched off, or the service closes it."""
         with anyio.CancelScope() as self._scope:
             try:
                 async with dial_websocket(self._url) as wire:
                     await wire.send(codec.encode(Hello(PROTOCOL_VERSION, self._key)))
-                    await self._read(wire, task_status)
+                    await self._read(wire, tried)
             except WireBroken:
                 pass  # the service has closed it; whoever needs it sees that it is gone
             finally:
                 self._wire = None
+                tried.set()
 
-    async def _read(self, wire: Wire, task_status: TaskStatus[None]) -> None:
+    async def _read(self, wire: Wire, tried: anyio.Event) -> None:
         while True:
             for message in map(codec.decode, codec.split(await wire.receive())):
                 match message:
                     case Welcome():
                         self._wire = wire
-                        task_status.started()
+                        tried.set()
                     case Payload():
                         self._arrived(message, self._uris.get(message.channel, ""))
                         await wire.send(codec.encode(Acknowledge((message.id,))))
