@@ -70,10 +70,10 @@ class ChannelEffects:
     def progress(self, asker: tuple[str, int], request: ChannelRequest) -> None:
         """Report progress: the last error only once a retry is planned."""
         session, number = asker
-        progress = m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0)
+        progress = m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0, "")
         if request.retry_count:
             count = request.retry_count
-            progress = m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, count)
+            progress = m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, count, request.text)
         self._replies.append((session, progress))
 
     def success(self, asker: tuple[str, int], channel: StoredChannel) -> None:
