@@ -1,16 +1,18 @@
 """An app that shows the progress of its channel request while its push service is away, and then comes back.
 
+Why there is no connection is in the progress, in the log, in the status, and told to a handler.
+
 python examples/channel_progress.py [STATE]
 """
 
 import asyncio
+import logging
 import socket
 import sys
 import tempfile
 from pathlib import Path
 
 import tocsin
-from tocsin.protocol.hresult import describe
 
 QUICK = tocsin.RetryPolicy(first=0.5, increment=0.5, longest=2.5)  # Windows waits 60, 120, ... 300 seconds
 
@@ -27,10 +29,10 @@ async def main(state: Path) -> None:
     service = f"http://127.0.0.1:{port}"
     remote_id = "f80e541e-3606-48fb-935e-118a3c5f41f4"
     async with tocsin.embedded(app="contoso.chat", state=state / "app", service=service, retries=QUICK) as manager:
+        manager.add_connection_changed(lambda connection: print("connected:", connection.connected, connection.text))
         operation = manager.create_channel(remote_id)
         async for progress in operation:
-            error = describe(progress.extended_error) if progress.extended_error else "no error"
-            print(f"{progress.status.name}, retries {progress.retry_count}, {error}")
+            print(progress)
             if progress.retry_count == 2:
                 break
         print("the service comes back")
@@ -41,4 +43,5 @@ async def main(state: Path) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stdout, format="log: %(message)s")
     asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())))

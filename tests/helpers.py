@@ -12,6 +12,7 @@ from anyio import BrokenResourceError, ClosedResourceError, EndOfStream
 from anyio.streams.stapled import StapledObjectStream
 
 from tocsin.actors.mailbox import Mailbox
+from tocsin.protocol.causes import ConnectionCause
 from tocsin.protocol.codec import decode, encode, split
 from tocsin.protocol.messages import (
     Acknowledge,
@@ -73,7 +74,7 @@ class FakeService:
         """Connect, as a device does."""
         self.dials += 1
         if not self.reachable:
-            raise WireBroken("the service is away")
+            raise WireBroken("the service is away", ConnectionCause.REFUSED)
         up, down = (anyio.create_memory_object_stream[bytes](64) for _ in range(2))
         ours = MemoryWire(StapledObjectStream(down[0], up[1]))
         theirs = MemoryWire(StapledObjectStream(up[0], down[1]))

@@ -14,8 +14,10 @@ EXPECTED = {
     "foreground.py": ["the service says received", "got b'you have mail'"],
     "background.py": ["the service says received", "no network: the payload waits", "downloaded report.pdf"],
     "channel_progress.py": [
-        "IN_PROGRESS, retries 0, no error",
-        "IN_PROGRESS_RETRY, retries 1, WNP_E_NOT_CONNECTED (0x880403E8)",
+        "log: no connection to the push service, next attempt in 0.",
+        "connected: False no program listens at 127.0.0.1:",
+        "IN_PROGRESS_RETRY, retry 1: no program listens at 127.0.0.1:",
+        "the connection was refused [RPC_S_SERVER_UNAVAILABLE (0x800706BA)]",
         "the service comes back",
         "COMPLETED_FAILURE: no channel: ",
     ],

@@ -45,12 +45,14 @@ async def world(
     state: Path,
     *,
     connect: bool = True,
+    reachable: bool = True,
     retries: RetryPolicy | None = None,
     kernel: Kernel | None = None,
     dead_letters: DeadLetterPolicy | None = None,
 ) -> AsyncIterator[World]:
     """Run a platform with one app, ``contoso.mail``, connected to a service that the test plays."""
     service = FakeService()
+    service.reachable = reachable
     try:
         async with (
             open_platform(state, service.dial, kernel=kernel, retries=retries, dead_letters=dead_letters) as platform,

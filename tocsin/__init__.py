@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin.actors.connection_status import ConnectionStatus
     from tocsin.api.args import PushNotificationReceivedEventArgs
     from tocsin.api.channel import PushNotificationChannel
     from tocsin.api.conditions import Conditions
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         SystemConditionType,
     )
     from tocsin.protocol.answers import SendResult
+    from tocsin.protocol.causes import ConnectionCause
     from tocsin.protocol.conditions import AppSettings, HostState
     from tocsin.protocol.dead_letters import DeadLetterPolicy
     from tocsin.protocol.errors import (
@@ -70,6 +72,8 @@ __all__ = [
     "ChannelGone",
     "ChannelRevoked",
     "Conditions",
+    "ConnectionCause",
+    "ConnectionStatus",
     "CreateChannelOperation",
     "DeadLetterPolicy",
     "Deferral",
@@ -111,6 +115,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "tocsin.actors.connection_status": ("ConnectionStatus",),
     "tocsin.api.args": ("PushNotificationReceivedEventArgs",),
     "tocsin.api.channel": ("PushNotificationChannel",),
     "tocsin.api.conditions": ("Conditions",),
@@ -131,6 +136,7 @@ _HOMES = {
         "SystemConditionType",
     ),
     "tocsin.protocol.answers": ("SendResult",),
+    "tocsin.protocol.causes": ("ConnectionCause",),
     "tocsin.protocol.conditions": ("AppSettings", "HostState"),
     "tocsin.protocol.dead_letters": ("DeadLetterPolicy",),
     "tocsin.protocol.errors": (

@@ -40,10 +40,10 @@ class Late:
 @pytest.mark.parametrize(
     ("before", "late"),
     [
-        ([], Welcome(PROTOCOL_VERSION, 1024)),
-        ([Welcome(PROTOCOL_VERSION, 1024)], ChannelGranted(1, "c1", "http://push.test/w/?token=c1", 4e9)),
-        ([Welcome(PROTOCOL_VERSION, 1024)], ChannelsRevoked(0, ("c1",))),
-        ([Welcome(PROTOCOL_VERSION, 1024)], payload("A")),
+        ([], Welcome(PROTOCOL_VERSION, 1024, 0.0)),
+        ([Welcome(PROTOCOL_VERSION, 1024, 0.0)], ChannelGranted(1, "c1", "http://push.test/w/?token=c1", 4e9, 0.0)),
+        ([Welcome(PROTOCOL_VERSION, 1024, 0.0)], ChannelsRevoked(0, ("c1",))),
+        ([Welcome(PROTOCOL_VERSION, 1024, 0.0)], payload("A")),
     ],
 )
 async def test_what_comes_in_the_turn_of_the_stop_is_left_to_the_service(

@@ -22,6 +22,7 @@ from tests.protocol.frames import (
     wrong_values,
 )
 from tocsin.protocol import messages as m
+from tocsin.protocol.causes import ConnectionCause
 from tocsin.protocol.codec import MAX_FRAME, decode, encode
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import MESSAGES, Message
@@ -128,9 +129,11 @@ class TestLimits:
 
     def test_the_longest_text_is_taken_and_a_longer_one_is_not(self) -> None:
         """The limit is in bytes, not in letters."""
-        longest = m.ConnectionDown(1, "☃" * 5461)
+        longest = m.ConnectionDown(ConnectionCause.LOST, "☃" * 5461, 1.0)
         assert decode(encode(longest)) == longest
-        assert "16386 exceeds max_str_len(16384)" in refusal(encode(m.ConnectionDown(1, "☃" * 5462)))
+        assert "16386 exceeds max_str_len(16384)" in refusal(
+            encode(m.ConnectionDown(ConnectionCause.LOST, "☃" * 5462, 1.0))
+        )
 
     @pytest.mark.parametrize(
         "frame",

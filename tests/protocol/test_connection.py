@@ -13,7 +13,18 @@ from hypothesis.stateful import invariant
 
 from tests.protocol.tables import AnyEvent, Law
 from tests.strategies import fractions
-from tocsin.protocol.connection import TABLE, Effect, Event, Phase, ReconnectPolicy
+from tocsin.protocol.causes import ConnectionCause
+from tocsin.protocol.connection import (
+    MAX_RETRY_AFTER,
+    POLICIES,
+    TABLE,
+    Course,
+    Effect,
+    Event,
+    Phase,
+    ReconnectPolicy,
+    loss,
+)
 
 
 class TestTable(Law):
@@ -35,6 +46,21 @@ class TestTable(Law):
         lost = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.LOST}
         assert lost == dict.fromkeys([Phase.CONNECTING, Phase.GREETING, Phase.UP], Phase.DOWN)
 
+    def test_a_device_that_was_replaced_stands_back(self) -> None:
+        """Whatever else ends a connection is waited after as usual; to be replaced takes a service that was spoken to."""
+        ways = {(phase, event): {*effects} & {*POLICIES} for (phase, event), (_, effects) in TABLE.items()}
+        assert {at for at, way in ways.items() if way == {Effect.STAND_BACK}} == {
+            (Phase.GREETING, Event.REPLACED),
+            (Phase.UP, Event.REPLACED),
+        }
+        assert {event for (_, event), way in ways.items() if way == {Effect.BACK_OFF}} == {Event.LOST}
+
+    def test_what_went_wrong_is_forgotten_only_when_a_connection_has_lasted(self) -> None:
+        """A welcome alone is no success."""
+        assert [at for at, (_, effects) in TABLE.items() if Effect.FORGET_FAILURES in effects] == [
+            (Phase.UP, Event.LASTED)
+        ]
+
     def test_finished_it_only_waits_for_its_end(self) -> None:
         """What is not up has nothing to say, and ends at once; what is up reads no more, and cannot come up again."""
         finished = {phase: TABLE[phase, event] for phase, event in TABLE if event is Event.FINISH}
@@ -55,7 +81,8 @@ class Connection(AnyEvent):
 
     def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
         """A loss is reported and waited after, a success is reported, and nothing else is."""
-        assert (Effect.REPORT_DOWN in effects) == (Effect.BACK_OFF in effects) == (event is Event.LOST)
+        waited = bool({*effects} & {*POLICIES})
+        assert (Effect.REPORT_DOWN in effects) == waited == (event in {Event.LOST, Event.REPLACED})
         assert (Effect.REPORT_UP in effects) == (event is Event.WELCOMED)
 
     @invariant()
@@ -69,7 +96,7 @@ class Connection(AnyEvent):
     @invariant()
     def at_most_one_wire_is_open(self) -> None:
         """A new wire is opened only when the one before was closed, or failed to open."""
-        failed_to_open = self.count(Effect.BACK_OFF) - self.closed_by_loss()
+        failed_to_open = self.count(Effect.BACK_OFF, Effect.STAND_BACK) - self.closed_by_loss()
         wires = self.count(Effect.OPEN_WIRE) - self.count(Effect.CLOSE_WIRE) - failed_to_open
         assert wires == (self.phase in {Phase.CONNECTING, Phase.GREETING, Phase.UP, Phase.FINISHING})
 
@@ -117,3 +144,69 @@ class TestReconnectPolicy:
         """A device that does not wait would storm its service."""
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ReconnectPolicy(**wrong)
+
+
+WAYS = st.sampled_from([Effect.BACK_OFF, Effect.STAND_BACK])
+
+
+def lived(course: Course, held: float) -> Course:
+    """Return what is left of a course after a connection that was up for so long."""
+    return Course() if held >= course.lasting() else course
+
+
+class TestCourse:
+    """What is remembered of failures, and what follows from it."""
+
+    @given(st.lists(st.tuples(st.floats(0, 29.9), fractions()), max_size=60))
+    def test_a_service_that_welcomes_and_cuts_is_not_hammered(self, holds: list[tuple[float, float]]) -> None:
+        """Connections that do not last count as failures, so that the waits grow as if there had been none."""
+        course = Course()
+        for count, (held, fraction) in enumerate(holds, start=1):
+            if count > 1:
+                course = lived(course, held)
+            assert course.failed(Effect.BACK_OFF, None, fraction) == ReconnectPolicy().wait(count, fraction)
+
+    @given(st.lists(st.tuples(st.floats(0, 4000), WAYS, fractions()), min_size=1, max_size=200))
+    def test_however_a_service_behaves_it_is_not_called_too_often(
+        self, life: list[tuple[float, Effect, float]]
+    ) -> None:
+        """At most twelve attempts a minute in the long run: after half a minute's peace six short waits may follow, not more."""
+        course, now, attempts = Course(), 0.0, []
+        for held, way, fraction in life:
+            attempts.append(now)
+            course = lived(course, held)
+            now += held + course.failed(way, None, fraction)
+        for first in attempts:
+            assert sum(first <= each < first + 1800 for each in attempts) <= 30 * 12
+
+    @given(st.lists(st.tuples(st.floats(0, 3599), fractions()), min_size=2, max_size=50))
+    def test_two_devices_with_one_identity_come_less_and_less(self, holds: list[tuple[float, float]]) -> None:
+        """Each is up for as long as the other waits, which is no success for either."""
+        course = Course()
+        waits: list[float] = []
+        for held, fraction in holds:
+            course = lived(course, held) if waits else course
+            waits.append(course.failed(Effect.STAND_BACK, None, fraction))
+        assert all(150 <= wait <= 3600 for wait in waits)
+        assert all(wait >= 1800 for wait in waits[4:])
+
+    @given(WAYS, st.floats(0, 1e30), fractions())
+    def test_a_service_is_not_asked_before_it_wants_to_be(self, way: Effect, told: float, fraction: float) -> None:
+        """What it asks for is waited, but not for longer than can be right."""
+        wait = Course().failed(way, told, fraction)
+        assert min(told, MAX_RETRY_AFTER) <= wait
+        assert wait <= max(POLICIES[way].first, 1.1 * MAX_RETRY_AFTER)
+
+    def test_a_cause_is_news_once(self) -> None:
+        """Until a connection has lasted, the log hears of each cause once, in whatever order they come and go."""
+        course = Course()
+        causes = [ConnectionCause.LOST, ConnectionCause.REFUSED] * 3
+        assert [course.is_news(cause) for cause in causes] == [True, True, *[False] * 4]
+        course.failed(Effect.BACK_OFF, None, 0)
+        assert lived(course, 29).said == set(causes)
+        assert lived(course, 30).is_news(ConnectionCause.LOST)
+
+    @pytest.mark.parametrize("cause", ConnectionCause)
+    def test_only_one_cause_is_more_than_a_loss(self, cause: ConnectionCause) -> None:
+        """That another process uses the same identity."""
+        assert loss(cause) is (Event.REPLACED if cause is ConnectionCause.REPLACED else Event.LOST)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.protocol.hresult import HResult, describe
+from tocsin.protocol.hresult import HResult, describe, named
 
 CODES = {
     "S_OK": 0x00000000,
@@ -25,6 +25,9 @@ CODES = {
     "ERROR_ALREADY_REGISTERED": 0x80070000 + 1242,
     "ERROR_TIMEOUT": 0x80070000 + 1460,
     "RPC_S_SERVER_UNAVAILABLE": 0x80070000 + 1722,
+    "SEC_E_ILLEGAL_MESSAGE": 0x80090326,
+    "CERT_E_UNTRUSTEDROOT": 0x800B0109,
+    "CERT_E_CN_NO_MATCH": 0x800B010F,
     "ERROR_INVALID_STATE": 0x80070000 + 5023,
 }
 """What winerror.h says: the system's own errors are their numbers in facility 7."""
@@ -64,6 +67,12 @@ class TestDescribe:
     def test_a_code_is_named_as_people_search_for_it(self, code: HResult) -> None:
         """By its name and by its eight digits, whether it comes as a code or as a number."""
         assert describe(int(code)) == str(code) == f"{code}" == f"{code.name} (0x{int(code):08X})"
+
+    @pytest.mark.parametrize("code", HResult, ids=lambda code: code.name)
+    def test_a_code_that_has_a_name_can_show_it(self, code: HResult) -> None:
+        """As a number it is the same; one without a name stays what it is."""
+        assert named(int(code)) is code
+        assert named(0x80AB0001) == 0x80AB0001
 
     @given(st.integers(0, 2**32 - 1).filter(lambda code: code not in set(HResult)))
     def test_a_code_without_a_name_stays_a_number(self, code: int) -> None:

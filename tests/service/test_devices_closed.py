@@ -11,6 +11,7 @@ import pytest
 
 from tests.service.world import KEY, Answer, Device, World, dial, open_world
 from tocsin.protocol import codec
+from tocsin.protocol.causes import OTHER_VERSION, REPLACED
 from tocsin.protocol.messages import (
     Acknowledge,
     Done,
@@ -21,7 +22,7 @@ from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service import device_connection as module
 from tocsin.service.channels import Channels
 from tocsin.service.device_connection import PROTOCOL_ERROR, _shorten
-from tocsin.service.devices import GOING_AWAY, REPLACED, Devices
+from tocsin.service.devices import GOING_AWAY, Devices
 from tocsin.service.limits import Limits
 from tocsin.service.metrics import Counters
 from tocsin.service.offline import Offline
@@ -50,10 +51,6 @@ async def _other_message(device: Device) -> None:
     await device.send(Acknowledge(("id",)))
 
 
-async def _other_version(device: Device) -> None:
-    await device.send(Hello(1, KEY))
-
-
 async def _short_key(device: Device) -> None:
     await device.send(Hello(PROTOCOL_VERSION, "short"))
 
@@ -72,6 +69,14 @@ async def _not_a_devices(device: Device) -> None:
     await device.send(Done(1))
 
 
+async def test_a_device_of_another_version_is_told_so(world: World) -> None:
+    """It has done nothing wrong, and hears by a code of its own that coming back is of no use."""
+    async with dial(world.service) as device:
+        await device.send(Hello(PROTOCOL_VERSION + 1, KEY))
+        words = f"this service speaks version {PROTOCOL_VERSION}, not {PROTOCOL_VERSION + 1}"
+        assert await device.closed() == (OTHER_VERSION, words)
+
+
 @pytest.mark.parametrize(
     ("misbehave", "reason"),
     [
@@ -80,7 +85,6 @@ async def _not_a_devices(device: Device) -> None:
         (_garbage, "not a sequence of msgpack arrays"),
         (_no_message, "ChannelsRevoked has 2 fields, got 0"),
         (_other_message, "a device begins with Hello, not with Acknowledge"),
-        (_other_version, "this service speaks version 2, not 1"),
         (_short_key, "a device key has at least 32 characters, not 5"),
         (_hello_twice, "a device does not send Hello here"),
         (_late_garbage, "not a sequence of msgpack arrays"),

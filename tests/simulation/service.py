@@ -14,6 +14,7 @@ from tests.simulation.clocks import ServiceMachine
 from tests.simulation.faults import WireFaults, wires
 from tests.simulation.record import Record
 from tocsin.protocol import messages as m
+from tocsin.protocol.causes import ConnectionCause
 from tocsin.protocol.channel_request import renewal
 from tocsin.protocol.codec import decode, encode, split
 from tocsin.protocol.values import PROTOCOL_VERSION
@@ -55,7 +56,7 @@ class Service:
     async def dial(self) -> AsyncIterator[Wire]:
         """Connect, as a device does."""
         if not self.reachable:
-            raise WireBroken("the service is away")
+            raise WireBroken("the service is away", ConnectionCause.REFUSED)
         theirs, ours = wires(self._faults)
         try:
             async with anyio.create_task_group() as tasks:

@@ -11,10 +11,10 @@ import pytest
 from tests.helpers import PATIENCE, FakeService, next_messages, payload
 from tests.protocol.frames import arrivals
 from tocsin.actors.mailbox import Mailbox
+from tocsin.protocol.causes import ConnectionCause
 from tocsin.protocol.codec import encode
 from tocsin.protocol.connection import Phase
 from tocsin.protocol.errors import ProtocolViolation
-from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import (
     Acknowledge,
     Arrivals,
@@ -91,27 +91,27 @@ async def test_payloads_right_behind_the_welcome_are_not_lost() -> None:
 
 
 async def test_a_lost_connection_is_reported_and_made_again() -> None:
-    """The platform hears of the loss with a retryable error, then of the next connection."""
+    """The platform hears of the loss with its cause and the time to the next attempt, then of the next connection."""
     async with device() as d:
         await d.service.accept()
         await next_messages(d.inbox)
         await d.service.cut()
         (down,) = await next_messages(d.inbox)
-        assert down == ConnectionDown(HResult.WNP_E_RECONNECTING, "the wire was cut")
+        assert down == ConnectionDown(ConnectionCause.LOST, "the wire was cut", 0.125)
         await d.service.accept()
         assert await next_messages(d.inbox) == [ConnectionUp(1024, 5e8)]
 
 
 async def test_a_service_that_is_away_is_tried_again() -> None:
-    """Each failed attempt is reported as not connected, with its reason."""
+    """Each failed attempt is reported with its cause, and the next is later."""
     async with device() as d:
         await d.service.accept()
         d.service.reachable = False
         await d.service.cut()
         reports: list[Message] = []
-        while len(reports) < 3:
+        while len(reports) < 4:
             reports += await next_messages(d.inbox)
-        assert reports[2] == ConnectionDown(HResult.WNP_E_NOT_CONNECTED, "the service is away")
+        assert reports[2:4] == [ConnectionDown(ConnectionCause.REFUSED, "the service is away", n) for n in (0.25, 0.5)]
         d.service.reachable = True
         await d.service.accept()
         assert (await next_messages(d.inbox))[-1] == ConnectionUp(1024, 5e8)
@@ -134,7 +134,6 @@ async def test_frames_meant_for_a_lost_connection_are_thrown_away_and_counted() 
         b"",
         b"\xc1",
         encode(Hello(PROTOCOL_VERSION, "I am a device too")),
-        encode(Welcome(PROTOCOL_VERSION + 1, 1, 0.0)),
         encode(payload("A")),
     ],
 )
@@ -145,7 +144,19 @@ async def test_a_service_that_does_not_welcome_is_left(chunk: bytes) -> None:
         await d.service.send_bytes(chunk)
         (down,) = await next_messages(d.inbox)
         assert isinstance(down, ConnectionDown)
-        assert "broke the protocol" in down.text
+        assert down.cause is ConnectionCause.PROTOCOL
+        assert down.text.startswith("the protocol was broken between the push service and this device (")
+
+
+async def test_a_service_of_another_version_is_left() -> None:
+    """What speaks another version may mean something else by the same messages."""
+    async with device() as d:
+        await d.service.accept(welcome=False)
+        await d.service.send(Welcome(PROTOCOL_VERSION + 1, 1, 0.0))
+        (down,) = await next_messages(d.inbox)
+        assert isinstance(down, ConnectionDown)
+        assert down.cause is ConnectionCause.OTHER_VERSION
+        assert f"it speaks {PROTOCOL_VERSION + 1}, this device {PROTOCOL_VERSION}" in down.text
 
 
 @pytest.mark.parametrize(
@@ -161,7 +172,8 @@ async def test_a_service_that_breaks_the_protocol_is_left(chunk: bytes) -> None:
         await d.service.send_bytes(chunk)
         (down,) = await next_messages(d.inbox)
         assert isinstance(down, ConnectionDown)
-        assert "broke the protocol" in down.text
+        assert down.cause is ConnectionCause.PROTOCOL
+        assert down.text.startswith("the protocol was broken between the push service and this device (")
         await d.service.accept()
 
 

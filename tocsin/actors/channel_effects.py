@@ -71,10 +71,10 @@ class ChannelEffects:
     def progress(self, request: ChannelRequest, askers: Sequence[tuple[str, int]] | None = None) -> None:
         """Report progress, to all who asked if it is not said to whom: the last error only once a retry is planned."""
         for session, number in request.askers if askers is None else askers:
-            progress = m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0)
+            progress = m.CreateChannelProgress(number, Status.IN_PROGRESS, HResult.S_OK, 0, "")
             if request.retry_count:
-                count = request.retry_count
-                progress = m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, count)
+                count, text = request.retry_count, request.text
+                progress = m.CreateChannelProgress(number, Status.IN_PROGRESS_RETRY, request.hresult, count, text)
             self._replies.append((session, progress))
 
     def success(self, request: ChannelRequest, channel: StoredChannel, ends: float) -> None:

@@ -9,13 +9,24 @@ from attrs import frozen
 
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.channel_effects import ChannelEffects
+from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.held_channels import HeldChannels
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
-from tocsin.protocol.channel_request import OPEN, TABLE, ChannelRequest, Effect, Event, Phase, fault_of_grant
+from tocsin.protocol.causes import hresult_of
+from tocsin.protocol.channel_request import (
+    OPEN,
+    PATIENCE,
+    TABLE,
+    ChannelRequest,
+    Effect,
+    Event,
+    Phase,
+    fault_of_grant,
+)
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.machine import step
 from tocsin.protocol.retry import left
@@ -45,7 +56,7 @@ class ChannelRequester(Actor):
         self._connection = neighbours.connection
         self._scheduler = neighbours.scheduler
         self._effects = ChannelEffects(store, sessions, neighbours.router)
-        self._online = False
+        self._link = ConnectionRecord(senses.clock)
         # Not from 1 each time: a late answer to a question of an earlier instance must find nobody.
         self._keys = count(int(senses.clock.fraction() * _KEYS))
         self._requests: dict[int, ChannelRequest] = {}
@@ -108,8 +119,9 @@ class ChannelRequester(Actor):
         """Revoke all channels of the app, at the service first."""
         if message.channel not in self._channels:
             self._refuse(message, "ChannelClosed", "the channel is closed", HResult.WPN_E_CHANNEL_CLOSED)
-        elif not self._online:
+        elif not self._link.connected:
             text = "the channel cannot be closed while there is no connection to the push service"
+            text += f": {self._link.down.text}" if self._link.down else ""
             self._refuse(message, "PlatformUnavailable", text, HResult.WNP_E_NOT_CONNECTED)
         else:
             key = next(self._keys)
@@ -119,9 +131,9 @@ class ChannelRequester(Actor):
     # From the service
 
     @receives(m.ConnectionUp)
-    def connected(self, _message: m.ConnectionUp, _: bytes) -> None:
+    def connected(self, message: m.ConnectionUp, _: bytes) -> None:
         """Send what has waited for the connection, and do what was due while the service's time was not known."""
-        self._online = True
+        self._link.note(message)
         for request in self._in_phase(Phase.QUEUED):
             self._step(request, Event.CONNECTED)
         self.renew(m.AlarmRang(), b"")
@@ -129,12 +141,13 @@ class ChannelRequester(Actor):
     @receives(m.ConnectionDown)
     def disconnected(self, message: m.ConnectionDown, _: bytes) -> None:
         """Whatever waits for the service has failed for now."""
-        self._online = False
+        self._link.note(message)
+        hresult = hresult_of(message.cause)
         for request in self._in_phase(Phase.QUEUED, Phase.REQUESTED):
-            self._fail(request, Event.DISCONNECTED, message.hresult, message.text)
+            self._fail(request, Event.DISCONNECTED, hresult, message.text)
         for session, number in self._closing.values():
             text = f"the connection was lost while the channel was being closed: {message.text}"
-            self._effects.failed((session, number), "PlatformUnavailable", text, message.hresult)
+            self._effects.failed((session, number), "PlatformUnavailable", text, hresult)
         self._closing.clear()
 
     @receives(m.ChannelGranted)
@@ -194,7 +207,8 @@ class ChannelRequester(Actor):
         """The wait is over."""
         request = self._requests.get(message.key)
         if request is not None and request.phase is Phase.BACKING_OFF:
-            self._step(request, Event.RETRY_DUE_ONLINE if self._online else Event.RETRY_DUE_OFFLINE)
+            self._step(request, Event.RETRY_DUE_ONLINE if self._link.connected else Event.RETRY_DUE_OFFLINE)
+            self._fail_without_prospect(request)
 
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
@@ -214,7 +228,7 @@ class ChannelRequester(Actor):
         self._effects.keep_value(_SERVICE_TIME, self._at_service.mark())
         for channel in self._channels.take_ended(self._at_service.least()):
             self._effects.drop_channel(channel.channel)
-        for channel in self._channels.to_renew() if self._online else ():
+        for channel in self._channels.to_renew() if self._link.connected else ():
             if (channel.app, channel.remote_id) not in self._open:
                 self._begin(channel.app, channel.remote_id, [])
 
@@ -227,7 +241,14 @@ class ChannelRequester(Actor):
     def _begin(self, app: str, remote_id: str, askers: list[tuple[str, int]]) -> None:
         request = ChannelRequest(next(self._keys), app, remote_id, askers)
         self._enter(request)
-        self._step(request, Event.BEGIN_ONLINE if self._online else Event.BEGIN_OFFLINE)
+        self._step(request, Event.BEGIN_ONLINE if self._link.connected else Event.BEGIN_OFFLINE)
+        self._fail_without_prospect(request)
+
+    def _fail_without_prospect(self, request: ChannelRequest) -> None:
+        """Let a request fail that would wait too long for a connection to be tried."""
+        down = self._link.down
+        if down is not None and self._link.until_attempt() > PATIENCE:
+            self._fail(request, Event.DISCONNECTED, hresult_of(down.cause), down.text)
 
     def _enter(self, request: ChannelRequest) -> None:
         self._requests[request.key] = self._open[request.app, request.remote_id] = request

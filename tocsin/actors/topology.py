@@ -29,6 +29,7 @@ from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
 from tocsin.actors.clock import ServiceClock
+from tocsin.actors.connection_status import ConnectionRecord, ConnectionStatus
 from tocsin.actors.ledger import Ledger
 from tocsin.actors.mailbox import Mailbox, MailboxStatistics
 from tocsin.actors.payload_router import PayloadRouter
@@ -96,13 +97,18 @@ class PlatformStatus:
 
     store_fault: str | None
     """Why nothing can be stored just now, so that nothing is acknowledged; None while all is well."""
-    connected: bool
-    """Whether there is a connection to the push service."""
+    connection: ConnectionStatus
+    """Whether there is a connection to the push service; if not, why."""
     mailboxes: tuple[MailboxStatistics, ...]
     dead_frames: dict[str, int]
     """Frames that no actor could take, by mailbox."""
     unanswered: int
     """Answers to apps that had left."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the push service."""
+        return self.connection.connected
 
 
 class Platform:
@@ -114,7 +120,7 @@ class Platform:
         self.kernel = kernel
         self.sessions = Sessions()
         self.connection = Mailbox("connection")
-        self._connection_state: m.Message | None = None
+        self._link = ConnectionRecord(kernel.clock)
         self._store_fault: str | None = None
         self._stopping = False
         self._power = m.PowerState(screen_on_or_plugged=True, battery_saver=False, exempt=())
@@ -179,12 +185,17 @@ class Platform:
                     return
                 await mailbox.put(frame)
 
-    async def report(self, message: m.Message) -> None:
-        """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew."""
-        self._connection_state = message
+    async def report(self, message: m.ConnectionUp | m.ConnectionDown) -> None:
+        """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew.
+
+        The sessions of apps hear of it when it changes.
+        """
+        changed = self._link.note(message)
         self.service_clock.hear(message)
         if self._stopping:
             return
+        if changed:
+            self.sessions.tell_all(message)
         if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
             self.connection.answer(m.Suspended(suspended=True))
         if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
@@ -199,9 +210,8 @@ class Platform:
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""
-        connected = isinstance(self._connection_state, m.ConnectionUp)
         frames, answers = dict(self.kernel.dead_letters.counts), self.sessions.unanswered
-        return PlatformStatus(self._store_fault, connected, tuple(self.statistics()), frames, answers)
+        return PlatformStatus(self._store_fault, self._link.status(), tuple(self.statistics()), frames, answers)
 
     def statistics(self) -> list[MailboxStatistics]:
         """Return the counters of all mailboxes."""
@@ -237,7 +247,7 @@ class Platform:
             power = evolve(power, exempt=tuple(sorted(exempt)))
         if power != self._power:
             self._power = power
-            if isinstance(self._connection_state, m.ConnectionUp):
+            if self._link.connected:
                 self.connection.answer(power)
 
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
@@ -250,7 +260,7 @@ class Platform:
         """Tell everyone that an actor began anew, so that they tell it again what it cannot know."""
         for name in PEERS_OF[restarted]:
             self.actors[name].mailbox.answer(m.ActorRestarted(restarted))
-        state = self._connection_state
+        state = self._link.last
         if state is not None and restarted in FROM_CONNECTION[type(state)]:
             self.actors[restarted].mailbox.answer(state)
         self.sessions.tell_all(m.ActorRestarted(restarted))

@@ -141,8 +141,12 @@ def _check_event_loop() -> None:
 
 def _device_url(service: str) -> str:
     """Turn the URL of a service into that of its device endpoint."""
-    parts = urlsplit(service)
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme)
-    if scheme is None or not parts.hostname:
+    try:
+        parts = urlsplit(service)
+        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        whole = False
+    if not whole or scheme is None:
         raise InvalidArgument(f"a push service is named by a URL such as https://push.example, not {service!r}")
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/device"

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from tocsin.actors.connection_status import ConnectionStatus
 from tocsin.actors.topology import PlatformStatus
 from tocsin.api.callbacks import check_callable
 from tocsin.api.channel import PushNotificationChannel
@@ -61,9 +62,11 @@ class PushNotificationManager:
         self._granted: dict[str, tuple[str, str]] = {}
         self._revoked: list[Callable[[ChannelRevoked], Any]] = []
         self._renewed: list[Callable[[PushNotificationChannel], Any]] = []
+        self._connection: list[Callable[[ConnectionStatus], Any]] = []
         session.on_revoked = self._channel_revoked
         session.on_renewed = self._channel_renewed
         session.on_held = self._channels_held
+        session.on_connection = self._connection_changed
 
     @property
     def app(self) -> str:
@@ -88,6 +91,14 @@ class PushNotificationManager:
     def status(self) -> PlatformStatus:
         """Return how the platform stands: whether it is connected, can store payloads, and what its mailboxes hold."""
         return self._session.port.status()
+
+    def add_connection_changed(self, handler: Callable[[ConnectionStatus], Any]) -> None:
+        """Call the handler, which must not wait, when a connection to the push service was made or lost, or the cause changed.
+
+        It gets what ``status().connection`` is then. That another process uses a copy of this app's state folder, which
+        only a person can mend, is the cause ``REPLACED``.
+        """
+        self._connection.append(handler)
 
     # Activators
 
@@ -192,6 +203,11 @@ class PushNotificationManager:
         """Lose what we hold and the device does not: nobody has told us."""
         for channel in sorted(self._granted.keys() - channels):
             self._session.lose_unheard(channel)
+
+    def _connection_changed(self) -> None:
+        status = self.status().connection
+        for handler in self._connection:
+            handler(status)
 
     def _channel_renewed(self, message: m.ChannelRenewed) -> None:
         if message.app == self._app and message.channel not in self._granted:

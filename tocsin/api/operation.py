@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 import anyio
-from attrs import frozen
+from attrs import field, frozen
 
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.session import Session
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import OperationCanceled
-from tocsin.protocol.hresult import describe
+from tocsin.protocol.hresult import describe, named
 from tocsin.protocol.values import PushNotificationChannelStatus
 
 
@@ -20,12 +20,19 @@ from tocsin.protocol.values import PushNotificationChannelStatus
 class PushNotificationCreateChannelStatus:
     """The progress of a channel request (WinRT struct of the same name)."""
 
-    extended_error: int
+    extended_error: int = field(converter=named, repr=describe)
     """The HRESULT of the last failure; 0 while nothing has failed."""
     status: PushNotificationChannelStatus
     """IN_PROGRESS, or IN_PROGRESS_RETRY before each wait."""
     retry_count: int
     """How many retries there have been, the one that is waited for included."""
+    detail: str = field(default="", eq=False)
+    """What went wrong last, in a sentence; no part of the struct, so it does not count where two are compared."""
+
+    def __str__(self) -> str:
+        if not self.retry_count:
+            return self.status.name
+        return f"{self.status.name}, retry {self.retry_count}: {self.detail} [{describe(self.extended_error)}]"
 
 
 @frozen
@@ -34,7 +41,7 @@ class PushNotificationCreateChannelResult:
 
     channel: PushNotificationChannel | None
     """The channel; None on failure."""
-    extended_error: int
+    extended_error: int = field(converter=named, repr=describe)
     """The HRESULT of the failure; 0 on success."""
     status: PushNotificationChannelStatus
     """COMPLETED_SUCCESS or COMPLETED_FAILURE."""
@@ -97,7 +104,9 @@ class CreateChannelOperation:
         if self._ended:
             return
         if isinstance(message, m.CreateChannelProgress):
-            status = PushNotificationCreateChannelStatus(message.extended_error, message.status, message.retry_count)
+            status = PushNotificationCreateChannelStatus(
+                message.extended_error, message.status, message.retry_count, message.text
+            )
             if not self._progress or self._progress[-1] != status:  # a restarted requester reports once more
                 self._progress.append(status)
                 self._wake()

@@ -71,6 +71,8 @@ class Session:
         """Called with all channels that the device holds."""
         self.on_renewed: Callable[[m.ChannelRenewed], None] | None = None
         """Called with a channel that came without having been asked for."""
+        self.on_connection: Callable[[], None] | None = None
+        """Called when there is a connection to the push service, when there is none, and when that has another cause."""
         self._takes: dict[type[m.Message], Callable[[Any], None]] = {
             m.Deliveries: self._deliver,
             m.Activation: self._activate,
@@ -83,6 +85,8 @@ class Session:
             m.ChannelLost: self._channel_lost,
             m.ChannelsHeld: self._channels_held,
             m.ChannelRenewed: self._channel_renewed,
+            m.ConnectionUp: self._connection_changed,
+            m.ConnectionDown: self._connection_changed,
             m.ActorRestarted: self._peer_restarted,
             m.Fence: self._fence,
         }
@@ -229,6 +233,10 @@ class Session:
     def _channel_renewed(self, message: m.ChannelRenewed) -> None:
         if self.on_renewed is not None:
             self.on_renewed(message)
+
+    def _connection_changed(self, _message: m.ConnectionUp | m.ConnectionDown) -> None:
+        if self.on_connection is not None:
+            self.on_connection()
 
     async def _post(self, question: m.Message) -> None:
         self.outcomes.tell()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from tocsin.client.http import Reply, Unreachable
-from tocsin.protocol.sign_in import is_loopback
+from tocsin.network import cause_of, place_of, proxy_of
+from tocsin.protocol.causes import ConnectionCause, cause_of_proxy_status, explain, presentable
+from tocsin.protocol.proxies import Proxy
 
 TIMEOUT = 30.0
 """Seconds that one request may take."""
@@ -22,38 +24,44 @@ MAX_REPLY = 64 * 1024
 class AioHttp:
     """Posts; made by :func:`open_http`."""
 
-    def __init__(self, direct: aiohttp.ClientSession, proxied: aiohttp.ClientSession) -> None:
-        self._direct = direct
-        self._proxied = proxied
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Post and return the answer, whatever its status; redirections are not followed.
 
         :raises Unreachable: there was none within ``TIMEOUT``.
+        :raises InvalidArgument: the environment names a proxy that cannot be used.
         """
-        host = urlsplit(url).hostname or ""
-        session = self._direct if is_loopback(host) else self._proxied
+        proxy = proxy_of(url)
         as_given = URL(url, encoded=True)  # a channel's URI is not ours to respell
+        through = None if proxy is None else URL(proxy.full_url)
         try:
-            async with session.post(as_given, data=body, headers=headers, allow_redirects=False) as answer:
-                reply = await _bounded(answer.content.iter_chunked(4096))
-                return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, reply)
-        except TimeoutError:
-            raise Unreachable(f"{host} did not answer within {TIMEOUT:g} s") from None
-        except (aiohttp.ClientError, OSError) as failure:
-            raise Unreachable(f"{host} cannot be reached: {_words(failure)}") from None
+            async with self._session.post(
+                as_given, data=body, headers=headers, allow_redirects=False, proxy=through
+            ) as answer:
+                whole = await _bounded(answer.content.iter_chunked(4096))
+        except Exception as failure:  # noqa: BLE001  # whatever a library raises, there was no answer
+            raise Unreachable(_sentence(failure, url, proxy)) from None
+        if (
+            answer.status == 407 and proxy is not None
+        ):  # where no TLS is spoken, the proxy answers in place of the service
+            raise Unreachable(_refused(407, url, proxy))
+        return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, whole)
 
 
 @asynccontextmanager
 async def open_http() -> AsyncIterator[AioHttp]:
-    """Open connections as they are needed, and keep them; the environment's proxy is for other machines only."""
+    """Open connections as they are needed, and keep them.
+
+    Of the environment only the proxies are used, by :func:`tocsin.network.proxy_of`: what aiohttp would take besides,
+    such as passwords out of a netrc file, is not for push services. Nor are cookies kept.
+    """
     headers = {"User-Agent": "tocsin"}
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-    async with (
-        aiohttp.ClientSession(headers=headers, timeout=timeout) as direct,
-        aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=True) as proxied,
-    ):
-        yield AioHttp(direct, proxied)
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout, cookie_jar=jar, trust_env=False) as session:
+        yield AioHttp(session)
 
 
 async def _bounded(chunks: AsyncIterator[bytes]) -> bytes:
@@ -65,10 +73,40 @@ async def _bounded(chunks: AsyncIterator[bytes]) -> bytes:
     return bytes(reply)
 
 
-def _words(failure: Exception) -> str:
+def _sentence(failure: Exception, url: str, proxy: Proxy | None) -> str:
     """Say what failed without the URL, which aiohttp puts into some of its errors."""
-    if isinstance(failure, (aiohttp.ClientSSLError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)):
-        return str(failure)
-    if isinstance(failure, OSError):
-        return failure.strerror or str(failure)
-    return f"no HTTP that can be understood ({type(failure).__name__})"
+    where = place_of(url)
+    if isinstance(failure, aiohttp.ClientHttpProxyError) and proxy is not None:
+        return _refused(failure.status, url, proxy)
+    if isinstance(failure, aiohttp.ClientProxyConnectionError) and proxy is not None:
+        return explain(ConnectionCause.PROXY_UNREACHABLE, where, _by_cause(failure.os_error, proxy.place))
+    if isinstance(failure, aiohttp.ClientConnectorCertificateError):
+        return _by_cause(failure.certificate_error, where)
+    if isinstance(failure, aiohttp.ClientConnectorError):
+        return _by_cause(failure.os_error, where)
+    return _after_connecting(failure, where)
+
+
+def _after_connecting(failure: Exception, where: str) -> str:
+    if isinstance(failure, TimeoutError):
+        return explain(ConnectionCause.TIMED_OUT, where, f"within {TIMEOUT:g} s")
+    if isinstance(failure, aiohttp.ServerDisconnectedError):
+        return explain(ConnectionCause.LOST, where, "before it answered")
+    if isinstance(failure, aiohttp.ClientPayloadError):
+        return presentable(f"{where} has not answered whole: {failure}")
+    if isinstance(failure, aiohttp.ClientOSError):  # its own words may hold the URL
+        return _by_cause(OSError(failure.errno, os.strerror(failure.errno)) if failure.errno else EOFError(), where)
+    if isinstance(failure, aiohttp.ClientError):
+        return f"{where} has answered with no HTTP that can be understood ({type(failure).__name__})"
+    return _by_cause(failure, where)
+
+
+def _refused(status: int, url: str, proxy: Proxy) -> str:
+    """Say that a proxy has answered with that status in place of the host that it should have led to."""
+    cause, words = cause_of_proxy_status(status)
+    return explain(cause, place_of(url), f"{proxy.place} {words}")
+
+
+def _by_cause(failure: BaseException, where: str) -> str:
+    cause, detail = cause_of(failure)
+    return explain(cause, where, detail if isinstance(failure, OSError | EOFError) else type(failure).__name__)

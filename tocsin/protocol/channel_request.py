@@ -115,6 +115,9 @@ class ChannelRequest:
     kept: bool = False
 
 
+PATIENCE = 60.0
+"""Seconds that a request waits for an attempt to connect; where the next is later, the request has failed for now."""
+
 RENEW_BEFORE = 24 * 3600.0
 """Seconds before its end at which a channel is renewed; a service gives another URI from then on."""
 

@@ -1,7 +1,7 @@
 """The HRESULT codes of the push platform, by the names that Windows gives them.
 
-Sources: MicrosoftDocs/win32 ``com-error-codes-9`` (facility 0x3E), ``winerror.h``, and the retry table of
-``PushNotificationManager.cpp`` (the ``WNP_E_`` codes).
+Sources: MicrosoftDocs/win32 ``com-error-codes-9`` (facility 0x3E), ``winerror.h`` (``SEC_E_``, ``CERT_E_`` and the rest),
+and the retry table of ``PushNotificationManager.cpp`` (the ``WNP_E_`` codes).
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ class HResult(IntEnum):
     ERROR_TIMEOUT = 0x800705B4
     RPC_S_SERVER_UNAVAILABLE = 0x800706BA
     ERROR_INVALID_STATE = 0x8007139F
+    SEC_E_ILLEGAL_MESSAGE = 0x80090326
+    CERT_E_UNTRUSTEDROOT = 0x800B0109
+    CERT_E_CN_NO_MATCH = 0x800B010F
     WNP_E_NOT_CONNECTED = 0x880403E8
     WNP_E_RECONNECTING = 0x880403E9
     WNP_E_BIND_USER_BUSY = 0x880403FE
@@ -37,9 +40,18 @@ class HResult(IntEnum):
     WPN_E_OUTSTANDING_CHANNEL_REQUEST = 0x803E0103
     WPN_E_PLATFORM_UNAVAILABLE = 0x803E0105
     WPN_E_CLOUD_DISABLED = 0x803E0109
+    WPN_E_DUPLICATE_REGISTRATION = 0x803E0118
 
     def __str__(self) -> str:
         return f"{self.name} (0x{self.value:08X})"
+
+
+def named(code: int) -> int:
+    """Return a result code as one that shows its name, where it has one."""
+    try:
+        return HResult(code)
+    except ValueError:
+        return code
 
 
 def describe(code: int) -> str:

@@ -16,6 +16,7 @@ from attrs import frozen
 from starlette.types import Receive, Send
 
 from tocsin.protocol import codec
+from tocsin.protocol.causes import OTHER_VERSION
 from tocsin.protocol.errors import FrameError, ProtocolViolation, StateUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import (
@@ -139,7 +140,7 @@ class DeviceConnection:
             self.close(PROTOCOL_ERROR, str(violation))
 
     async def _greet(self) -> list[bytes] | None:
-        """Take the device's hello and return the frames that came with it; None where the device has left."""
+        """Take the device's hello and return the frames that came with it; None where there will be no conversation."""
         try:
             with anyio.fail_after(self._around.settings.hello_timeout):
                 frames = await self._frames()
@@ -153,7 +154,8 @@ class DeviceConnection:
         if not isinstance(hello, Hello):
             raise ProtocolViolation(f"a device begins with Hello, not with {type(hello).__name__}")
         if hello.version != PROTOCOL_VERSION:
-            raise ProtocolViolation(f"this service speaks version {PROTOCOL_VERSION}, not {hello.version}")
+            self.close(OTHER_VERSION, f"this service speaks version {PROTOCOL_VERSION}, not {hello.version}")
+            return None
         if len(hello.device_key) < MIN_KEY:
             raise ProtocolViolation(f"a device key has at least {MIN_KEY} characters, not {len(hello.device_key)}")
         self.device = hashlib.sha256(hello.device_key.encode()).hexdigest()

@@ -9,6 +9,7 @@ import anyio
 from starlette.types import Receive, Scope, Send
 
 from tocsin.protocol import codec
+from tocsin.protocol.causes import REPLACED
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.offline import Entry
@@ -24,9 +25,6 @@ from tocsin.service.store import ChannelRow
 
 GOING_AWAY = 1001
 """WebSocket close code: the service is stopping (RFC 6455 §7.4.1)."""
-
-REPLACED = 4001
-"""WebSocket close code: the same device has opened another connection."""
 
 _KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED_OUT, PushResult.SUSPENDED})
 

@@ -56,6 +56,7 @@ class WebServer(uvicorn.Server):
             log_config=None,
             interface="asgi3",
             proxy_headers=False,
+            workers=1,  # else uvicorn looks for a number in WEB_CONCURRENCY, and fails where there is another word
             server_header=False,
             timeout_keep_alive=settings.idle_timeout,  # type: ignore[arg-type]  # asyncio takes fractions
             timeout_graceful_shutdown=_GRACE,  # type: ignore[arg-type]  # as above

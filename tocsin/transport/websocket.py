@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from ipaddress import ip_address
-from typing import Literal
-from urllib.parse import urlsplit
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed
 
+from tocsin.network import host_and_port, place_of, proxy_of
+from tocsin.protocol.causes import CLOSE_CODES, ConnectionCause, explain
 from tocsin.protocol.codec import MAX_CHUNK
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.proxies import Proxy
+from tocsin.transport.failures import Failure, diagnose
 from tocsin.transport.wire import WireBroken
 
 OPEN_TIMEOUT = 10.0
@@ -20,12 +25,19 @@ OPEN_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 0.5
 """Seconds that the closing handshake may take; leaving must not wait for a peer."""
 
+PROBE_TIMEOUT = 2.0
+"""Seconds that finding out whether a port speaks TLS may take."""
+
+_NO_PONG: Final = 1011  # what websockets closes with where a ping was not answered
+_OUR_OWN: Final = {_NO_PONG: ConnectionCause.SILENT, 1009: ConnectionCause.PROTOCOL, 1002: ConnectionCause.PROTOCOL}
+
 
 class WebSocketWire:
-    """A wire over an open WebSocket."""
+    """A wire over an open WebSocket; ``place`` is where it leads, for people."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, place: str) -> None:
         self._connection = connection
+        self._place = place
 
     async def receive(self) -> bytes:
         """Return the next chunk.
@@ -35,7 +47,7 @@ class WebSocketWire:
         try:
             chunk = await self._connection.recv(decode=False)
         except ConnectionClosed as closed:
-            raise WireBroken(f"the push service ended the connection: {closed}") from closed
+            raise _ended(closed, self._place) from closed
         return bytes(chunk)
 
     async def send(self, chunk: bytes) -> None:
@@ -46,7 +58,7 @@ class WebSocketWire:
         try:
             await self._connection.send(chunk)
         except ConnectionClosed as closed:
-            raise WireBroken(f"the push service ended the connection: {closed}") from closed
+            raise _ended(closed, self._place) from closed
 
 
 @asynccontextmanager
@@ -57,24 +69,68 @@ async def dial_websocket(url: str) -> AsyncIterator[WebSocketWire]:
 
     :raises WireBroken: there is no connection to be had; the text says why.
     """
-    proxy: Literal[True] | None = None if _is_own_machine(urlsplit(url).hostname or "") else True
+    place = place_of(url)
     try:
-        connection = await connect(
+        proxy = proxy_of(url)
+    except InvalidArgument as unusable:
+        cause = ConnectionCause.PROXY_UNUSABLE
+        raise WireBroken(explain(cause, place, str(unusable)), cause) from unusable
+    try:
+        connection = await _Connect(
             url,
             open_timeout=OPEN_TIMEOUT,
             close_timeout=CLOSE_TIMEOUT,
             max_size=MAX_CHUNK,
             compression=None,
-            proxy=proxy,
+            proxy=None if proxy is None else proxy.full_url,
         )
-    except (OSError, InvalidHandshake, InvalidURI, EOFError) as failure:
-        raise WireBroken(f"no connection to the push service at {url}: {failure}") from failure
+    except Exception as error:  # whatever a library raises is a failed attempt, and no more
+        raise await _failed(url, place, proxy, diagnose(error, proxy)) from error
     async with connection:
-        yield WebSocketWire(connection)
+        yield WebSocketWire(connection, place)
 
 
-def _is_own_machine(host: str) -> bool:
+class _Connect(connect):
+    """Connects there and nowhere else: a redirection would lead the device's key to a host that its app has not named."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Follow none."""
+        return exc
+
+
+async def _failed(url: str, place: str, proxy: Proxy | None, failure: Failure) -> WireBroken:
+    """Say in a sentence why there is no connection."""
+    cause, detail = failure.cause, failure.detail
+    if failure.may_be_tls and proxy is None and url.startswith("ws:") and await _speaks_tls(*host_and_port(url)):
+        cause, detail = ConnectionCause.TLS_WANTED, ""
+    return WireBroken(explain(cause, place, detail), cause, failure.retry_after)
+
+
+async def _speaks_tls(host: str, port: int) -> bool:
+    """Find out whether a port that has not understood us understands TLS; nothing is said to it besides the handshake."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except (OSError, EOFError):  # a timeout is an OSError too
+        return False
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+def _ended(closed: ConnectionClosed, place: str) -> WireBroken:
+    """Say by the close frame, ours or the service's, why a connection has ended."""
+    theirs, ours = closed.rcvd, closed.sent
+    if theirs is not None and (ours is None or closed.rcvd_then_sent):
+        cause = CLOSE_CODES.get(theirs.code, ConnectionCause.LOST)
+        detail = f"it closed with {theirs.code}" + (f": {theirs.reason}" if theirs.reason else "")
+    elif ours is not None:
+        cause = _OUR_OWN.get(ours.code, ConnectionCause.LOST)
+        detail = ours.reason
+    else:
+        cause, detail = ConnectionCause.LOST, ""
+    return WireBroken(explain(cause, place, detail), cause)

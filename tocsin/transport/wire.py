@@ -6,9 +6,21 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from tocsin.protocol.causes import ConnectionCause
+
 
 class WireBroken(Exception):
-    """The wire could not be made, or broke; the text says how."""
+    """The wire could not be made, or broke; the text says how.
+
+    :param retry_after: the seconds that the service has asked to wait before the next attempt.
+    """
+
+    def __init__(
+        self, text: str, cause: ConnectionCause = ConnectionCause.LOST, retry_after: float | None = None
+    ) -> None:
+        super().__init__(text)
+        self.cause = cause
+        self.retry_after = retry_after
 
 
 class Wire(Protocol):

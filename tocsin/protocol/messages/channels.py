@@ -42,12 +42,13 @@ class CloseChannel(Message):
 @tagged(33)
 @frozen
 class CreateChannelProgress(Message):
-    """The request goes on; ``extended_error`` is 0 while nothing has failed yet."""
+    """The request goes on; ``extended_error`` is 0, and ``text`` empty, while nothing has failed yet."""
 
     request: int
     status: PushNotificationChannelStatus
     extended_error: int
     retry_count: int
+    text: str
 
 
 @tagged(34)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from tocsin.protocol.causes import ConnectionCause
 from tocsin.protocol.messages.base import Columns, Message, tagged
 from tocsin.protocol.values import NotificationType
 
@@ -155,7 +156,8 @@ class ConnectionUp(Message):
 @tagged(21)
 @frozen
 class ConnectionDown(Message):
-    """The connection was lost, or could not be made."""
+    """The connection was lost, or could not be made; the next attempt is ``wait`` seconds from now."""
 
-    hresult: int
+    cause: ConnectionCause
     text: str
+    wait: float

@@ -1,0 +1,81 @@
+"""Whether there is a connection to the push service, as the platform's status tells it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from attrs import field, frozen
+
+from tocsin.actors.clock import Clock
+from tocsin.protocol.causes import ConnectionCause, hresult_of
+from tocsin.protocol.hresult import HResult, describe
+from tocsin.protocol.messages import ConnectionDown, ConnectionUp
+
+
+@frozen
+class ConnectionStatus:
+    """Whether there is a connection to the push service; if not, why, and when the next attempt is."""
+
+    connected: bool
+    cause: ConnectionCause | None
+    """Why there is none; None while there is one, and until the first attempt has ended."""
+    text: str
+    """The cause in a sentence, for people; empty where there is none."""
+    hresult: int = field(repr=describe)
+    """What the cause is for a channel request: the result code of its failure, 0 where there is none."""
+    since: datetime
+    """When this began (aware UTC): the connection, or the present cause for there being none."""
+    next_attempt: datetime | None
+    """When the next attempt to connect is (aware UTC); None while there is a connection, or an attempt is being made."""
+
+
+class ConnectionRecord:
+    """What the connection has said of itself last.
+
+    Moments are kept by the event loop's clock, so that a wall clock that is set meanwhile falsifies none of them.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.last: ConnectionUp | ConnectionDown | None = None
+        self._since = clock.monotonic()
+        self._due = 0.0
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return isinstance(self.last, ConnectionUp)
+
+    @property
+    def down(self) -> ConnectionDown | None:
+        """What was said of there being no connection; None while there is one, and until the first attempt has ended."""
+        return self.last if isinstance(self.last, ConnectionDown) else None
+
+    def note(self, message: ConnectionUp | ConnectionDown) -> bool:
+        """Note what the connection says, and tell whether that is another state, or another cause, than before."""
+        now = self._clock.monotonic()
+        changed = self.last is None or _state(message) != _state(self.last)
+        self.last = message
+        if changed:
+            self._since = now
+        if isinstance(message, ConnectionDown):
+            self._due = now + message.wait
+        return changed
+
+    def until_attempt(self) -> float:
+        """Return the seconds until the next attempt; 0 while there is a connection, or an attempt is being made."""
+        return max(0.0, self._due - self._clock.monotonic()) if self.down else 0.0
+
+    def status(self) -> ConnectionStatus:
+        """Return how it stands."""
+        down, left = self.down, self.until_attempt()
+        wall = datetime.fromtimestamp(self._clock.wall(), UTC)
+        since = wall - timedelta(seconds=self._clock.monotonic() - self._since)
+        due = wall + timedelta(seconds=left) if left else None
+        if down is None:
+            return ConnectionStatus(self.connected, None, "", HResult.S_OK, since, due)
+        return ConnectionStatus(self.connected, down.cause, down.text, hresult_of(down.cause), since, due)
+
+
+def _state(message: ConnectionUp | ConnectionDown) -> ConnectionCause | None:
+    return message.cause if isinstance(message, ConnectionDown) else None

@@ -1,0 +1,102 @@
+"""What device and sender share of the network: the proxy that the environment names, and what an error of a socket means."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import ssl
+from typing import Final
+from urllib.parse import urlsplit
+
+from tocsin.protocol.causes import ConnectionCause
+from tocsin.protocol.proxies import Proxy, find_proxy, place
+
+_SECURE: Final = frozenset({"https", "wss"})
+_NO_WAY: Final = frozenset(
+    {
+        errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EHOSTDOWN, errno.EAFNOSUPPORT,
+        errno.EACCES, errno.EPERM,  # a firewall of this machine
+    }
+)  # fmt: skip
+_NOT_TLS: Final = (
+    "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"
+)  # fmt: skip
+"""How OpenSSL's reasons begin where an answer is no TLS; which it is depends on its version and on the answer."""
+_CERTIFICATES: Final = {
+    9: ConnectionCause.CERTIFICATE_OUTDATED,  # X509_V_ERR_CERT_NOT_YET_VALID
+    10: ConnectionCause.CERTIFICATE_OUTDATED,  # X509_V_ERR_CERT_HAS_EXPIRED
+    62: ConnectionCause.CERTIFICATE_OF_ANOTHER,  # X509_V_ERR_HOSTNAME_MISMATCH
+    64: ConnectionCause.CERTIFICATE_OF_ANOTHER,  # X509_V_ERR_IP_ADDRESS_MISMATCH
+}
+_MEANINGS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], ConnectionCause, str], ...]] = (
+    (socket.gaierror, ConnectionCause.HOST_UNKNOWN, ""),
+    (UnicodeError, ConnectionCause.HOST_UNKNOWN, "it cannot be the name of a host"),
+    (TimeoutError, ConnectionCause.TIMED_OUT, ""),
+    (
+        (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, EOFError),
+        ConnectionCause.LOST,
+        "before it answered",
+    ),
+)
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Return where a URL leads.
+
+    :raises ValueError: its port is none.
+    """
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme in _SECURE else 80)
+
+
+def place_of(url: str) -> str:
+    """Return host and port of a URL, for people: without what may be secret in it."""
+    return place(*host_and_port(url))
+
+
+def proxy_of(url: str) -> Proxy | None:
+    """Return the proxy that the environment names for a URL; None where it is reached directly.
+
+    :raises InvalidArgument: the environment names one that cannot be used.
+    """
+    return find_proxy(*host_and_port(url), os.environ, secure=urlsplit(url).scheme in _SECURE)
+
+
+def cause_of(failure: BaseException) -> tuple[ConnectionCause, str]:
+    """Say what an error means that came while a connection was made, and what is known besides."""
+    if isinstance(failure, ssl.SSLError):
+        return _tls_cause(failure)
+    for kinds, cause, detail in _MEANINGS:
+        if isinstance(failure, kinds):
+            return cause, detail
+    if isinstance(failure, OSError):
+        return _system_cause(failure)
+    return ConnectionCause.UNEXPECTED, f"{type(failure).__name__}: {failure}"
+
+
+def _tls_cause(failure: ssl.SSLError) -> tuple[ConnectionCause, str]:
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        cause = _CERTIFICATES.get(failure.verify_code, ConnectionCause.CERTIFICATE_UNTRUSTED)
+        return cause, failure.verify_message
+    if isinstance(failure, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return ConnectionCause.TLS_FAILED, "the connection was cut off during the handshake"
+    reason = failure.reason or str(failure)
+    if reason.startswith(_NOT_TLS):
+        return ConnectionCause.TLS_MISSING, ""
+    return ConnectionCause.TLS_FAILED, reason.replace("_", " ").lower()
+
+
+def _system_cause(failure: OSError) -> tuple[ConnectionCause, str]:
+    """Judge an error of the system; where a host has several addresses, asyncio may put theirs into one text."""
+    numbers = (
+        [failure.errno] if failure.errno else [int(number) for number in re.findall(r"\[Errno (\d+)]", str(failure))]
+    )
+    if errno.ECONNREFUSED in numbers:
+        return ConnectionCause.REFUSED, ""
+    if errno.ETIMEDOUT in numbers:
+        return ConnectionCause.TIMED_OUT, ""
+    if any(number in _NO_WAY for number in numbers):
+        return ConnectionCause.UNREACHABLE, os.strerror(numbers[-1])
+    return ConnectionCause.UNEXPECTED, failure.strerror or str(failure) or type(failure).__name__
