@@ -37,7 +37,25 @@ def test_what_can_be_understood_is(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "-1", "1e3", "0x10", "٣", "1_000", "inf", "nan", "5;q=1", "9" * 257, "a" * 100_000, DATE * 2]
+    "text",
+    [
+        "Sun, 99 Nov 1994 08:50:37 GMT",
+        "Wed, 31 Feb 2026 08:50:37 GMT",
+        "Sun, 06 Nov 1994 25:50:37 GMT",
+        "",
+        "soon",
+        "-1",
+        "1e3",
+        "0x10",
+        "٣",
+        "1_000",
+        "inf",
+        "nan",
+        "5;q=1",
+        "9" * 257,
+        "a" * 100_000,
+        DATE * 2,
+    ],
 )
 def test_what_cannot_is_not_taken_for_none_at_all(text: str) -> None:
     """The caller hears that there is an instruction, and how long to wait is not clear."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -37,7 +37,7 @@ class AioHttp:
         try:
             async with session.post(as_given, data=body, headers=headers, allow_redirects=False) as answer:
                 reply = await _bounded(answer.content.iter_chunked(4096))
-                return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, reply)
+                return Reply(answer.status, _joined(answer.headers.items()), reply)
         except TimeoutError:
             raise Unreachable(f"{host} did not answer within {TIMEOUT:g} s") from None
         except (aiohttp.ClientError, OSError) as failure:
@@ -54,6 +54,14 @@ async def open_http() -> AsyncIterator[AioHttp]:
         aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=True) as proxied,
     ):
         yield AioHttp(direct, proxied)
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Put repeated headers together with commas (RFC 9110 §5.3), so that none of them counts as not said."""
+    values: dict[str, dict[str, None]] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), {})[value] = None
+    return {name: ", ".join(each) for name, each in values.items()}
 
 
 async def _bounded(chunks: AsyncIterator[bytes]) -> bytes:

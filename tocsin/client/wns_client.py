@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -111,6 +112,7 @@ class WnsClient:
         self._hosts = trusted_hosts(token_url) if hosts is None else tuple(hosts)
         self._policy = policy or SendPolicy()
         self._fraction: Callable[[], float] = random.random
+        self._now: Callable[[], float] = time.time
         self._tokens: dict[str, TokenCache] = {}
         self._stack = AsyncExitStack()
         self._http: Http | None = None
@@ -205,7 +207,7 @@ class WnsClient:
         sending.attempts += 1
         sending.result = await self._attempt(sending)
         elapsed = anyio.current_time() - sending.began
-        told = sending.result.retry_after
+        told = self._policy.told(sending.result)
         sending.wait = self._policy.wait(sending.failures + 1, told, elapsed, self._fraction())
         event = classify(sending.result, sending.wait, renewed=sending.renewed, denied=sending.denied)
         sending.failures += event is Event.TRY_LATER
@@ -216,14 +218,19 @@ class WnsClient:
         token = await sending.tokens.get()
         if isinstance(token, Denied):
             sending.denied = token.final
-            return SendResult(description=f"no access token: {token.text}", attempts=sending.attempts)
+            return SendResult(
+                description=f"no access token: {token.text}",
+                retry_after=token.retry_after,
+                retry_unclear=token.retry_unclear,
+                attempts=sending.attempts,
+            )
         sending.token = token
         headers = sending.request.headers | {"Authorization": f"Bearer {token.value}"}
         try:
             reply = await self._http.post(sending.request.uri, headers, sending.request.body)
         except Unreachable as unreachable:
             return SendResult(description=str(unreachable), attempts=sending.attempts)
-        return read_answer(reply.status, reply.headers, sending.attempts)
+        return read_answer(reply.status, reply.headers, sending.attempts, self._now())
 
     def _cache(self, channel: SplitResult) -> TokenCache:
         """Return the tokens that are good for a channel."""
@@ -240,7 +247,7 @@ class WnsClient:
             reply = await self._http.post(url, headers, form)
         except Unreachable as unreachable:
             return Denied(None, str(unreachable))
-        return read_token(reply.status, reply.body)
+        return read_token(reply.status, reply.headers, reply.body, self._now())
 
 
 def _check_event_loop() -> None:

@@ -83,14 +83,16 @@ class RetryPolicy:
         """Return the seconds to wait after that many failures, or None when the attempts are used up.
 
         :param failures: how many attempts have failed, from 1.
-        :param retry_after: what the service asked for, in seconds; the wait is never shorter.
+        :param retry_after: what the service asked for, in seconds; the wait is never shorter. Less than 0 is no time
+            that could be meant, and waits longest.
         :param fraction: from 0 to 1, where in the span of the jitter this wait lies.
         """
         backoff = self.first + self.increment * (failures - 1)
         if backoff > self.longest:
             return None
         spread = backoff * (1 + self.jitter * (2 * fraction - 1))
-        return max(spread, retry_after or 0.0)
+        told = retry_after or 0.0
+        return max(spread, told if told >= 0 else self.longest)
 
 
 def classify(hresult: int, wait: float | None) -> Event:

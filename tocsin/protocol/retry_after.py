@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from calendar import timegm
+from calendar import monthrange, timegm
 from email.utils import parsedate_tz
 from typing import Final
 
@@ -42,6 +42,11 @@ def _moment(text: str) -> float | None:
         return None
     try:
         parts = parsedate_tz(text)
-        return None if parts is None else float(timegm((*parts[:6], 0, 0, 0)) - (parts[9] or 0))
-    except (ValueError, OverflowError):  # no such day, month or year
+        if parts is None:
+            return None
+        year, month, day, hour, minute, second = parts[:6]
+        if not (1 <= day <= monthrange(year, month)[1] and hour < 24 and minute < 60 and second <= 60):
+            return None
+        return float(timegm((year, month, day, hour, minute, second)) - (parts[9] or 0))
+    except (ValueError, OverflowError):  # no such year
         return None

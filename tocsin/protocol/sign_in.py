@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
+from math import isfinite
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import field, frozen
 
-from tocsin.protocol.answers import MAY_PASS
+from tocsin.protocol.answers import MAY_PASS, read_wait
 from tocsin.protocol.errors import InvalidArgument
 
 WNS_DOMAIN: Final = ".notify.windows.com"
@@ -32,6 +33,9 @@ LOOPBACK: Final = "loopback"
 DEFAULT_LIFE: Final = 3600.0
 """Seconds that a token is used whose answer does not say how long it is valid."""
 
+UNCLEAR_LIFE: Final = 60.0
+"""Seconds that a token is used whose answer says how long in a way that is not understood."""
+
 MAX_LIFE: Final = 30 * 24 * 3600.0
 """Seconds that a token is used at most."""
 
@@ -40,6 +44,7 @@ TENANT: Final = re.compile("[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 
 _MICROSOFT: Final = frozenset({"login.live.com", "login.microsoftonline.com"})
 _PLAIN = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+_LIFE = re.compile(r"[0-9]{1,300}(?:\.[0-9]{0,9})?")
 _MARGIN = 300.0  # seconds before its end that a token is renewed; never more than a tenth of its life
 _SCOPES: Final = {
     "/oauth2/v2.0/token": {"scope": "https://wns.windows.com/.default"},
@@ -58,10 +63,12 @@ class Token:
 
 @frozen
 class Denied:
-    """No token; ``status`` is None where there was no answer."""
+    """No token; ``status`` is None where there was no answer, the last two are as in :class:`SendResult`."""
 
     status: int | None
     text: str
+    retry_after: float | None = None
+    retry_unclear: str | None = None
 
     @property
     def final(self) -> bool:
@@ -150,28 +157,32 @@ def token_form(token_url: str, client_id: str, client_secret: str) -> dict[str, 
     }
 
 
-def read_token(status: int, body: bytes) -> Token | Denied:
-    """Read the answer of a token endpoint of either form."""
+def read_token(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Token | Denied:
+    """Read the answer of a token endpoint of either form; ``headers`` and ``now`` are as for ``read_answer``."""
     try:
         reply = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter at some ten thousand brackets
         reply = None
     if not isinstance(reply, dict):
-        return Denied(status, f"it answered {status} without a token")
+        return Denied(status, f"it answered {status} without a token", *read_wait(headers, now))
     token = reply.get("access_token")
     if status == 200 and isinstance(token, str) and token.isascii() and token.isprintable() and token:
         life = _life(reply.get("expires_in"))
         return Token(token, life - min(_MARGIN, life / 10))
-    return Denied(status, _reason(status, reply))
+    return Denied(status, _reason(status, reply), *read_wait(headers, now))
 
 
 def _life(expires_in: Any) -> float:
     """Read the seconds that a token is valid: a number or, as Entra sometimes writes it, text; or nothing."""
-    try:
-        life = float(expires_in)
-    except (TypeError, ValueError):
+    if expires_in is None:
         return DEFAULT_LIFE
-    return min(life, MAX_LIFE) if life > 0 else DEFAULT_LIFE
+    if isinstance(expires_in, str) and _LIFE.fullmatch(expires_in.strip()):
+        return min(float(expires_in), MAX_LIFE)
+    if type(expires_in) is int and expires_in >= 0:
+        return float(min(expires_in, MAX_LIFE))  # it may have more digits than a float
+    if type(expires_in) is float and isfinite(expires_in) and expires_in >= 0:
+        return min(expires_in, MAX_LIFE)
+    return UNCLEAR_LIFE
 
 
 def _reason(status: int, reply: dict[str, Any]) -> str:
