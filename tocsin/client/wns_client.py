@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlencode
 
@@ -18,6 +19,7 @@ from attrs import Factory, define, field, frozen
 from tocsin.client.http import Http, Unreachable
 from tocsin.client.tokens import TokenCache
 from tocsin.protocol.answers import SendResult, read_answer
+from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, ServiceUnavailable
 from tocsin.protocol.machine import step
 from tocsin.protocol.sending import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
@@ -26,6 +28,7 @@ from tocsin.protocol.sign_in import (
     Denied,
     Token,
     check_channel,
+    read_hosts,
     read_token,
     split_url,
     token_form,
@@ -100,8 +103,10 @@ class WnsClient:
         hosts: Sequence[str] | None = None,
         policy: SendPolicy | None = None,
     ) -> None:
-        if not client_id or not client_secret:
-            raise InvalidArgument("a client needs a client id and a client secret")
+        check_text(client_id, "the client id")
+        check_text(client_secret, "the client secret")
+        check_kind(policy, "policy", SendPolicy, NoneType)
+        check_kind(tenant, "tenant", str, NoneType)
         if tenant is not None and not TENANT.fullmatch(tenant):
             raise InvalidArgument(f"a tenant is a GUID or a domain, not {tenant!r}")
         self._plain = token_url is not None and split_url(token_url, "a token URL").scheme == "http"
@@ -109,7 +114,7 @@ class WnsClient:
         self._client_secret = client_secret
         self._token_url = token_url
         self._tenant = tenant
-        self._hosts = trusted_hosts(token_url) if hosts is None else tuple(hosts)
+        self._hosts = trusted_hosts(token_url) if hosts is None else read_hosts(hosts)
         self._policy = policy or SendPolicy()
         self._fraction: Callable[[], float] = random.random
         self._now: Callable[[], float] = time.time
@@ -142,7 +147,7 @@ class WnsClient:
     async def send(  # noqa: PLR0913  # one for each header of WNS
         self,
         uri: str,
-        body: bytes | str,
+        body: bytes | bytearray | memoryview | str,
         *,
         type: NotificationType | str = NotificationType.RAW,  # noqa: A002  # the header's name
         ttl: int | None = None,
@@ -154,6 +159,7 @@ class WnsClient:
     ) -> SendResult:
         """Send a notification and return what became of it, which may be that it was dropped.
 
+        :param body: the payload; text is sent as UTF-8.
         :param ttl: seconds after which it is of no use.
         :param cache: whether to keep it for a device that is away; None leaves that to the type.
         :param priority: 1 high, 2 medium, 3 low, 4 very low.
@@ -163,11 +169,21 @@ class WnsClient:
         """
         if self._http is None:
             raise IllegalCall("the client is not open: async with WnsClient(...) as client")
+        check_kind(type, "type", str)
+        for value, name, kind in (
+            (ttl, "ttl", int),
+            (priority, "priority", int),
+            (tag, "tag", str),
+            (group, "group", str),
+        ):
+            check_kind(value, name, kind, NoneType)
+        check_kind(cache, "cache", bool, NoneType)
+        check_kind(request_status, "request_status", bool)
         channel = check_channel(uri, self._hosts, plain=self._plain)
         policy = {None: None, True: "cache", False: "no-cache"}[cache]
         request = _request(
             uri,
-            body.encode() if isinstance(body, str) else bytes(body),
+            _bytes_of(body),
             type,
             {
                 "X-WNS-TTL": ttl,
@@ -248,6 +264,19 @@ class WnsClient:
         except Unreachable as unreachable:
             return Denied(None, str(unreachable))
         return read_token(reply.status, reply.headers, reply.body, self._now())
+
+
+def _bytes_of(body: bytes | bytearray | memoryview | str) -> bytes:
+    """Return a body as it is sent.
+
+    :raises InvalidArgument: it is none.
+    """
+    if isinstance(body, str):
+        if body:
+            check_text(body, "the body")
+        return body.encode()
+    check_kind(body, "the body", str, bytes, bytearray, memoryview)
+    return bytes(body)
 
 
 def _check_event_loop() -> None:

@@ -10,6 +10,7 @@ from enum import auto
 
 from attrs import field, frozen, validators
 
+from tocsin.protocol.arguments import number
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.machine import Label
 
@@ -74,10 +75,10 @@ def left(due: float, planned: float, now: float) -> float:
 class RetryPolicy:
     """How long to wait before each retry, in seconds; ``jitter`` is the fraction by which a wait may be off."""
 
-    first: float = field(default=60.0, validator=validators.gt(0))
-    increment: float = field(default=60.0, validator=validators.ge(0))
-    longest: float = field(default=300.0, validator=validators.gt(0))
-    jitter: float = field(default=0.1, validator=[validators.ge(0), validators.lt(1)])
+    first: float = field(default=60.0, validator=number(0, above=True))
+    increment: float = field(default=60.0, validator=number(0))
+    longest: float = field(default=300.0, validator=number(0, above=True))
+    jitter: float = field(default=0.1, validator=[number(0), validators.lt(1)])
 
     def wait(self, failures: int, retry_after: float | None, fraction: float) -> float | None:
         """Return the seconds to wait after that many failures, or None when the attempts are used up.

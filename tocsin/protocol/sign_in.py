@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from math import isfinite
 from typing import Any, Final
@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import field, frozen
 
 from tocsin.protocol.answers import MAY_PASS, read_wait
+from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import InvalidArgument
 
 WNS_DOMAIN: Final = ".notify.windows.com"
@@ -43,6 +44,7 @@ TENANT: Final = re.compile("[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 """What an Entra tenant may look like: a GUID, or a domain."""
 
 _MICROSOFT: Final = frozenset({"login.live.com", "login.microsoftonline.com"})
+_HOST = re.compile(r"\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _PLAIN = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
 _LIFE = re.compile(r"[0-9]{1,300}(?:\.[0-9]{0,9})?")
 _MARGIN = 300.0  # seconds before its end that a token is renewed; never more than a tenth of its life
@@ -87,6 +89,23 @@ def trusted_hosts(token_url: str | None) -> tuple[str, ...]:
     return (WNS_DOMAIN,) if host in _MICROSOFT else (host,)
 
 
+def read_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Read the hosts that a sender trusts.
+
+    :raises InvalidArgument: one of them can never be a channel's; the sentence says what would be right.
+    """
+    if isinstance(hosts, (str, bytes)) or not isinstance(hosts, Iterable):
+        raise InvalidArgument(f"hosts is a list, such as ['push.example'], not {type(hosts).__name__}")
+    read = tuple(hosts)
+    for host in read:
+        check_kind(host, "a host", str)
+        if not _HOST.fullmatch(host) and not _is_address(host):
+            raise InvalidArgument(
+                f"a host is a name or an address without scheme and port, or '.example' for all that end so, not {host!r}"
+            )
+    return read
+
+
 def check_channel(uri: str, hosts: Sequence[str], *, plain: bool = False) -> SplitResult:
     """Take a channel's URI apart, if it leads to one of the hosts; a host with a dot in front covers what ends so.
 
@@ -123,11 +142,28 @@ def split_url(url: str, what: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):  # the latter two where it is no text at all
         whole = False
     # Parsers disagree on the rest: what one takes for the host must not be another's password.
-    if not whole or not _PLAIN.fullmatch(url) or "@" in parts.netloc:
+    if not whole or not _PLAIN.fullmatch(url) or "@" in parts.netloc or "#" in url:
         raise InvalidArgument(f"{what} begins with http:// or https:// and a host")
+    return parts
+
+
+def split_service_url(url: str, what: str) -> SplitResult:
+    """Take the URL of a push service apart, to which paths are added.
+
+    :raises InvalidArgument: it is none; the sentence names it by ``what``, and shows it where it has no credentials.
+    """
+    try:
+        parts = split_url(url, what)
+    except InvalidArgument:
+        parts = None
+    if parts is None or "?" in url:
+        shown = "" if "@" in str(url) else f", not {url!r}"
+        raise InvalidArgument(
+            f"{what} is a URL such as https://push.example, without credentials, query and fragment{shown}"
+        )
     return parts
 
 
@@ -137,6 +173,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _covers(pattern: str, host: str) -> bool:
