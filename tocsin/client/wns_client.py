@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from types import NoneType
-from typing import TYPE_CHECKING
+from types import NoneType, TracebackType
+from typing import Self
 from urllib.parse import SplitResult, urlencode
 
 import anyio
@@ -37,10 +37,6 @@ from tocsin.protocol.sign_in import (
 )
 from tocsin.protocol.values import NotificationType
 from tocsin.protocol.wns import Refusal, read_notification
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
 logger = logging.getLogger(__name__)
 
