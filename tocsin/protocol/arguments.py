@@ -6,7 +6,7 @@ Python would go on with another kind until something far from the call fails: ``
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from tocsin.protocol.errors import InvalidArgument
@@ -75,16 +75,19 @@ def check_callable(value: object, what: str) -> None:
         raise InvalidArgument(f"{what} is called, which {type(value).__name__} cannot be")
 
 
-def number(least: float, most: float | None = None, *, above: bool = False, whole: bool = False) -> Callable[..., None]:
-    """Return a validator for attrs: a number from ``least``, or above it, to ``most``.
+def number(
+    least: float, most: float = inf, *, above: bool = False, below: bool = False, whole: bool = False
+) -> Callable[..., None]:
+    """Return a validator for attrs: a number from ``least`` to ``most``, with ``above`` and ``below`` without these two.
 
     :raises InvalidArgument: when it is called with another.
     """
 
     def check(_: Any, attribute: Any, value: Any) -> None:
         check_kind(value, attribute.name, int if whole else float)
-        if not (value > least if above else value >= least) or (most is not None and value > most):
-            limits = f"{'above' if above else 'from'} {least:g}{'' if most is None else f' to {most:g}'}"
+        if not least <= value <= most or (above and value == least) or (below and value == most):
+            limits = f"{'above' if above else 'from'} {least:g}"
+            limits += "" if most == inf else f" {'and below' if below else 'to'} {most:g}"
             raise InvalidArgument(f"{attribute.name} must be {limits}, not {value!r}")
 
     return check

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import auto
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from tocsin.protocol.arguments import number
 from tocsin.protocol.hresult import HResult
@@ -78,7 +78,7 @@ class RetryPolicy:
     first: float = field(default=60.0, validator=number(0, above=True))
     increment: float = field(default=60.0, validator=number(0))
     longest: float = field(default=300.0, validator=number(0, above=True))
-    jitter: float = field(default=0.1, validator=[number(0), validators.lt(1)])
+    jitter: float = field(default=0.1, validator=number(0, 1, below=True))
 
     def wait(self, failures: int, retry_after: float | None, fraction: float) -> float | None:
         """Return the seconds to wait after that many failures, or None when the attempts are used up.

@@ -110,6 +110,7 @@ class LocalWns:
         :param retry_after: seconds, or any other text to put into the header, such as a date.
         :raises InvalidArgument: an argument is of another kind, or cannot be in an answer.
         """
+        _check_header(description, "description")
         self._fail(status, times, retry_after, description or f"Answered with {status} on demand", {})
 
     def throttle(self, *, times: int | None = 1, retry_after: int | str | None = 1) -> None:
@@ -120,7 +121,7 @@ class LocalWns:
     def _fail(
         self, status: int, times: int | None, retry_after: int | str | None, description: str, headers: dict[str, str]
     ) -> None:
-        _check_fault(status, times, description)
+        _check_fault(status, times)
         if isinstance(retry_after, str):
             _check_header(retry_after, "retry_after")
         elif retry_after is not None:
@@ -137,7 +138,7 @@ class LocalWns:
         :raises InvalidArgument: an argument is of another kind, or cannot be in an answer.
         """
         check_kind(error, "error", str)
-        _check_fault(400 if status is None else status, times, "")
+        _check_fault(400 if status is None else status, times)
         self._portal.call(self._parts.faults.refuse_tokens, status, error, times)
 
     def expire_tokens(self) -> None:
@@ -177,11 +178,10 @@ class LocalWns:
         self._portal.call(self._parts.faults.heal)
 
 
-def _check_fault(status: int, times: int | None, description: str) -> None:
+def _check_fault(status: int, times: int | None) -> None:
     check_within(status, "status", 200, 599)
     if times is not None:
         check_within(times, "times", 1, _MANY)
-    _check_header(description, "description")
 
 
 def _check_header(value: str, what: str) -> None:
