@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from tocsin.cli.terminal import harmless
+from tocsin.protocol.printable import harmless
+
+_MARK = "\0"  # no argument of a process can have one
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,15 +29,21 @@ class Parser(argparse.ArgumentParser):
         """Read the arguments as :mod:`argparse` does, and options anywhere where they are ``mixed``.
 
         A verb's parser is called here. Before Python 3.13.1 an optional positional argument that comes behind an option
-        is found by ``parse_known_intermixed_args`` only, which calls this again.
+        is found by ``parse_known_intermixed_args`` only, which calls this again, and forgets where a ``--`` stood. So
+        what stands behind it is marked as no option.
         """
         if not self.mixed or self._mixing:
             return super().parse_known_args(args, namespace)
+        head, tail = (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
         self._mixing = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            found, more = self.parse_known_intermixed_args([*head, *(_MARK + each for each in tail)], namespace)
         finally:
             self._mixing = False
+        for name, value in vars(found).items():
+            if isinstance(value, str):
+                setattr(found, name, value.removeprefix(_MARK))
+        return found, [each.removeprefix(_MARK) for each in more]
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

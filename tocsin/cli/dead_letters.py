@@ -14,9 +14,10 @@ import anyio
 from tocsin.cli.arguments import add_verb, whole
 from tocsin.cli.render import preview
 from tocsin.cli.state import add_state_option, database_of
-from tocsin.cli.terminal import harmless, show
+from tocsin.cli.terminal import show
 from tocsin.persistence.sqlite import read_sqlite
 from tocsin.persistence.store import DeadLetter
+from tocsin.protocol.printable import harmless
 
 DESCRIPTION = """\
 List the payloads that ended without being handled, the newest first, each with its reason.

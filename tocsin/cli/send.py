@@ -12,10 +12,11 @@ import anyio
 from attrs import asdict
 
 from tocsin.cli.arguments import add_verb, whole
-from tocsin.cli.terminal import complain, harmless, show
+from tocsin.cli.terminal import complain, show
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.answers import SendResult
 from tocsin.protocol.errors import InvalidArgument, SendFailed
+from tocsin.protocol.printable import harmless
 from tocsin.protocol.sending import SendPolicy
 from tocsin.protocol.sign_in import split_url, token_url_of
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType

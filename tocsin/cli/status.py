@@ -14,8 +14,9 @@ import anyio
 
 from tocsin.cli.arguments import add_verb
 from tocsin.cli.state import add_state_option
-from tocsin.cli.terminal import complain, harmless, show
+from tocsin.cli.terminal import complain, show
 from tocsin.protocol.errors import NotFound, NotSupported, PlatformUnavailable
+from tocsin.protocol.printable import harmless
 from tocsin.protocol.sign_in import is_loopback, split_service_url
 from tocsin.service.settings import ServiceSettings
 

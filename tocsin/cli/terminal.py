@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 
 from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.printable import harmless
 
 
 def open_streams() -> None:
@@ -16,21 +18,8 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def harmless(text: object) -> str:
-    """Return a text from outside as one line: what is not printable is shown as an escape.
-
-    So neither control sequences nor marks that turn the direction of writing reach the terminal.
-    """
-    shown = str(text)
-    return shown if shown.isprintable() else "".join(map(_escaped, shown))
-
-
-def _escaped(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-
-
 def show(text: str) -> None:
-    """Print to standard output at once; a text that is not ours has gone through :func:`harmless`.
+    """Print to standard output at once; a text that is not ours has gone through ``harmless``.
 
     :raises BrokenPipeError: the reader has left.
     :raises PlatformUnavailable: it cannot be written, such as to a full disk.
@@ -46,7 +35,9 @@ def show(text: str) -> None:
 
 def complain(speaker: str, text: object) -> None:
     """Print a sentence to standard error, in the name of the command or of one of its verbs."""
-    print(f"{speaker}: {harmless(text)}", file=sys.stderr)
+    if sys.stderr is not None:  # else it would go to standard output
+        with suppress(OSError):  # there is no third place to say it
+            print(f"{speaker}: {harmless(text)}", file=sys.stderr)
 
 
 def discard_output() -> None:
