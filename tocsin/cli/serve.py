@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     strange = check_environment(os.environ)
     if strange:
-        complain("tocsin serve", f"there are no settings {', '.join(strange)}; these variables have no effect")
+        complain("tocsin serve", f"{', '.join(strange)}: there are no such settings; this has no effect")
     settings = load_settings(options, os.environ, arguments.config)
     check_exposure(settings)
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)

@@ -37,7 +37,7 @@ def complain(speaker: str, text: object) -> None:
     """Print a sentence to standard error, in the name of the command or of one of its verbs."""
     if sys.stderr is not None:  # else it would go to standard output
         with suppress(OSError):  # there is no third place to say it
-            print(f"{speaker}: {harmless(text)}", file=sys.stderr)
+            sys.stderr.write(f"{speaker}: {harmless(text)}\n")  # at once, so that two processes do not mix
 
 
 def discard_output() -> None:
