@@ -35,7 +35,7 @@ def test_the_service_listens_on_this_machine_only_unless_told() -> None:
         ({"tls_cert": None}, "tls_cert is a text, not None"),
         ({"host": ""}, "host is an address or a name, not ''"),
         ({"host": "a\nb"}, "host is an address or a name"),
-        ({"metrics_token": "a b"}, "metrics_token goes into a header"),
+        ({"metrics_token": "a b\n"}, "metrics_token goes into a header"),
         ({"metrics_token": b"secret"}, "metrics_token is a text, not bytes"),
     ],
 )

@@ -25,7 +25,9 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong, and end the process with 2."""
         super().error(harmless(message))
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]  # its overloads are one here
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """Read the arguments as :mod:`argparse` does, and options anywhere where they are ``mixed``.
 
         A verb's parser is called here. Before Python 3.13.1 an optional positional argument that comes behind an option

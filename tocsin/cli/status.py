@@ -73,7 +73,9 @@ def _ask_url(url: str) -> dict[str, Any]:
     parts = split_service_url(url, "a push service")
     token = os.environ.get("TOCSIN_METRICS_TOKEN", "")
     ServiceSettings(metrics_token=token)  # says what is wrong with it
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = (
+        {"Authorization": f"Bearer {token}".encode().decode("latin-1")} if token else {}
+    )  # as the service reads it
     request = urllib.request.Request(f"{url.rstrip('/')}/healthz", headers=headers)  # noqa: S310 - checked above
     proxies: dict[str, str] | None = (
         {} if is_loopback(parts.hostname or "") else None
@@ -97,7 +99,7 @@ def _ask_url(url: str) -> dict[str, Any]:
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
     """Follows none: it would take the token elsewhere."""
 
-    def redirect_request(self, *_: Any) -> None:
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:  # noqa: PLR0913, PLR0917  # the base class's
         """Take the redirection for the answer."""
 
 

@@ -89,8 +89,8 @@ def _check_file(name: str, value: str) -> None:
 
 
 def _check_token(name: str, value: str) -> None:
-    if not all("!" <= each <= "~" for each in value):
-        raise InvalidArgument(f"{name} goes into a header: printable ASCII without blanks")
+    if not value.isprintable() or value != value.strip():
+        raise InvalidArgument(f"{name} goes into a header: printable, and without blanks around it")
 
 
 @frozen
