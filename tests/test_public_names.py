@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
 
 import anyio
 import pytest
 
 import tocsin
+import tocsin.testing
 
 
 @pytest.mark.parametrize("name", tocsin.__all__)
@@ -42,3 +47,55 @@ async def test_importing_loads_nothing_else() -> None:
     script = f"import sys, tocsin; print([each for each in {heavy} if each in sys.modules])"
     done = await anyio.run_process([sys.executable, "-c", script])
     assert done.stdout.strip() == b"[]"
+
+
+GIVEN = {
+    "Conditions",
+    "CreateChannelOperation",
+    "LocalWns",
+    "PushNotificationChannel",
+    "PushNotificationManager",
+}
+"""Classes whose objects an app is given: what their constructors take is not for apps."""
+
+
+def signatures(name: str, thing: Any) -> Iterator[tuple[str, Any]]:
+    """Find all that has annotations: a function, or a class with its fields, properties and public methods."""
+    if not inspect.isclass(thing):
+        yield name, thing
+        return
+    yield name, thing
+    for member, value in inspect.getmembers_static(thing):
+        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+        public = not member.startswith("_") or (member == "__init__" and name not in GIVEN)
+        if inspect.isfunction(function) and public and "not for apps" not in (function.__doc__ or ""):
+            yield f"{name}.{member}", function
+
+
+def types_in(hint: Any) -> Iterator[type]:
+    """Take a hint apart, callables and their arguments included."""
+    if isinstance(hint, list | tuple):
+        for each in hint:
+            yield from types_in(each)
+    elif get_args(hint):
+        yield from types_in(get_args(hint))
+    elif isinstance(hint, type):
+        yield hint
+
+
+@pytest.mark.parametrize("module", [tocsin, tocsin.testing])
+def test_every_type_in_a_public_signature_is_public(module: ModuleType) -> None:
+    """Whoever is given something, or has to give it, can name it: in an annotation, and to make one."""
+    public = {getattr(tocsin, name) for name in tocsin.__all__} | {getattr(module, name) for name in module.__all__}
+    seen = 0
+    missing = set()
+    for name in module.__all__:
+        for place, thing in signatures(name, getattr(module, name)):
+            hints = get_type_hints(thing) if inspect.isclass(thing) or inspect.isfunction(thing) else {"": thing}
+            for field, hint in hints.items():
+                for kind in types_in(hint):
+                    seen += 1
+                    if kind.__module__.startswith("tocsin") and kind not in public and not field.startswith("_"):
+                        missing.add(f"{place} {field}: {kind.__qualname__}")
+    assert seen > 20
+    assert missing == set()

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tocsin.actors.connection_status import ConnectionStatus
-    from tocsin.api.args import PushNotificationReceivedEventArgs
+    from tocsin.actors.mailbox import MailboxStatistics
+    from tocsin.actors.topology import PlatformStatus
+    from tocsin.api.args import CanceledHandler, PushNotificationReceivedEventArgs
     from tocsin.api.channel import PushNotificationChannel
     from tocsin.api.conditions import Conditions
     from tocsin.api.deferral import Deferral
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         PushNotificationCreateChannelResult,
         PushNotificationCreateChannelStatus,
     )
+    from tocsin.api.receiver import PushHandler
     from tocsin.client.wns_client import WnsClient
     from tocsin.protocol.activation import (
         Activators,
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from tocsin.protocol.retry import RetryPolicy
     from tocsin.protocol.sending import SendPolicy
     from tocsin.protocol.values import DropReason, NotificationType, PushNotificationChannelStatus
+    from tocsin.protocol.wns import NotificationStatus
 
 __version__ = "0.1.0"
 
@@ -67,6 +71,7 @@ __all__ = [
     "Activators",
     "AppSettings",
     "Busy",
+    "CanceledHandler",
     "CancellationReason",
     "ChannelClosed",
     "ChannelGone",
@@ -84,14 +89,18 @@ __all__ = [
     "Identity",
     "IllegalCall",
     "InvalidArgument",
+    "MailboxStatistics",
     "NotFound",
     "NotSupported",
     "NotificationRefused",
+    "NotificationStatus",
     "NotificationType",
     "OperationCanceled",
+    "PlatformStatus",
     "PlatformUnavailable",
     "ProtocolViolation",
     "PushError",
+    "PushHandler",
     "PushNotificationActivationInfo",
     "PushNotificationChannel",
     "PushNotificationChannelStatus",
@@ -116,7 +125,9 @@ __all__ = [
 
 _HOMES = {
     "tocsin.actors.connection_status": ("ConnectionStatus",),
-    "tocsin.api.args": ("PushNotificationReceivedEventArgs",),
+    "tocsin.actors.mailbox": ("MailboxStatistics",),
+    "tocsin.actors.topology": ("PlatformStatus",),
+    "tocsin.api.args": ("CanceledHandler", "PushNotificationReceivedEventArgs"),
     "tocsin.api.channel": ("PushNotificationChannel",),
     "tocsin.api.conditions": ("Conditions",),
     "tocsin.api.deferral": ("Deferral",),
@@ -128,6 +139,7 @@ _HOMES = {
         "PushNotificationCreateChannelResult",
         "PushNotificationCreateChannelStatus",
     ),
+    "tocsin.api.receiver": ("PushHandler",),
     "tocsin.client.wns_client": ("WnsClient",),
     "tocsin.protocol.activation": (
         "Activators",
@@ -164,6 +176,7 @@ _HOMES = {
     "tocsin.protocol.retry": ("RetryPolicy",),
     "tocsin.protocol.sending": ("SendPolicy",),
     "tocsin.protocol.values": ("DropReason", "NotificationType", "PushNotificationChannelStatus"),
+    "tocsin.protocol.wns": ("NotificationStatus",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

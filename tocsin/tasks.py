@@ -32,15 +32,17 @@ async def task_group() -> AsyncIterator[TaskGroup]:
         raise single
 
 
-def apart(opening: Callable[P, AbstractAsyncContextManager[T]]) -> Callable[P, AbstractAsyncContextManager[T]]:
+def apart(  # noqa: C901  # a life, and the block around which it is
+    opening: Callable[P, AbstractAsyncContextManager[T]],
+) -> Callable[P, AbstractAsyncContextManager[T]]:
     """Let a context live in a task of its own, so that it ends in order however the task that enters it is cancelled.
 
     A cancellation while it is being opened cuts the opening off. A later one ends the block, and when the block has
     ended the context is left as always. asyncio's own cancellation (``Task.cancel``, hence ``asyncio.timeout``,
     ``wait_for`` and Ctrl-C) goes through anyio's shields, and would go through those in the context too.
 
-    What fails in the context ends the block, and is raised behind it, unless the block has failed before: then it is
-    logged.
+    What fails in the context, or ends the program there, ends the block and is raised behind it, unless the block has
+    failed before: then it is logged.
     """
 
     @wraps(opening)
@@ -49,43 +51,63 @@ def apart(opening: Callable[P, AbstractAsyncContextManager[T]]) -> Callable[P, A
         life = anyio.CancelScope(shield=True)
         opened, ended = anyio.Event(), anyio.Event()
         values: list[T] = []
-        cut_off = False
+        ends: list[BaseException] = []
+        cut_off = left = False
+
+        def take(value: T) -> None:
+            values.append(value)
+            opened.set()
 
         async def hold() -> None:
             try:
                 with life:
-                    async with opening(*arguments, **keywords) as value:
-                        values.append(value)
-                        opened.set()
-                        try:
-                            await ended.wait()
-                        finally:  # where it is the context that fails, the block ends first all the same
-                            if not ended.is_set():
-                                tasks.cancel_scope.cancel()
-                                with anyio.CancelScope(shield=True):
-                                    await ended.wait()
+                    await _keep(opening(*arguments, **keywords), take, ended, tasks.cancel_scope.cancel)
             except Exception:
                 if not cut_off:
                     raise
                 logger.warning("%s failed when it was left", opening.__name__, exc_info=True)
+            except (KeyboardInterrupt, SystemExit) as end:
+                # Out of a task, it would stop the event loop before the contexts around this one have been left.
+                ends.append(end)
+                tasks.cancel_scope.cancel()
 
         async with task_group() as tasks:
             tasks.start_soon(hold, name=opening.__name__)
             try:
                 await opened.wait()
                 yield values[0]
+                left = True
             except BaseException:
                 cut_off = not tasks.cancel_scope.cancel_called
                 raise
-            else:
-                return
             finally:
                 ended.set()
                 if not opened.is_set():
                     life.cancel()
-        raise RuntimeError(f"{opening.__name__} was ended from outside, and what ran on it with it")
+        for end in ends:
+            raise end
+        if not left:
+            raise RuntimeError(f"{opening.__name__} was ended from outside, and what ran on it with it")
 
     return entering
+
+
+async def _keep(
+    context: AbstractAsyncContextManager[T],
+    take: Callable[[T], None],
+    ended: anyio.Event,
+    end_block: Callable[[], None],
+) -> None:
+    """Open a context, and leave it when its block has ended, also where it is the context that fails."""
+    async with context as value:
+        take(value)
+        try:
+            await ended.wait()
+        finally:
+            if not ended.is_set():
+                end_block()
+                with anyio.CancelScope(shield=True):
+                    await ended.wait()
 
 
 class Signal:

@@ -67,7 +67,7 @@ async def test_what_only_a_person_can_mend_ends_a_request_at_once(tmp_path: Path
 @pytest.mark.parametrize("url", ["http://push.example:99999", "http://push.example:port", "https://[::1", "http://:80"])
 async def test_a_url_that_leads_nowhere_is_refused(tmp_path: Path, url: str) -> None:
     """Nothing is made before that is clear."""
-    with pytest.raises(tocsin.InvalidArgument, match="a push service is named by a URL such as"):
+    with pytest.raises(tocsin.InvalidArgument, match="a push service is a URL such as"):
         await tocsin.embedded("a.b", tmp_path / "state", url).__aenter__()
     assert not (tmp_path / "state").exists()
 

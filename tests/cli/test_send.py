@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import anyio
 import pytest
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tests.processes import call, run
+from tests.processes import PATIENCE, call, run
 from tocsin.testing import LocalWns
+
+CREDENTIALS = ["--client-id", "i", "--client-secret", "s"]
 
 
 def who(wns: LocalWns, secret: str | None = None) -> list[str]:
@@ -40,6 +51,94 @@ async def test_the_body_may_come_from_standard_input(wns: LocalWns) -> None:
     assert (push.body, push.id) == (base64.b64decode("AP8K"), answer["msg_id"])
 
 
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        ("Grüße 🔔", "Grüße 🔔".encode()),
+        (os.fsdecode(b"Gr\xfc\xdfe"), b"Gr\xfc\xdfe"),
+        (os.fsdecode(b"\xc3\xbc\xff"), b"\xc3\xbc\xff"),
+    ],
+)
+def test_a_body_is_sent_as_text_or_as_the_bytes_that_it_is(wns: LocalWns, body: str, sent: bytes) -> None:
+    """What a shell gave that is no text of the terminal's encoding arrives as it was given."""
+    assert call("send", wns.channel_uri, body, *who(wns))[0] == 0
+    assert [push.body for push in wns.pushes] == [sent]
+
+
+ORDERS = ["URI BODY WHO", "URI WHO BODY", "WHO URI BODY", "URI --cache BODY WHO", "URI WHO --type badge BODY"]
+ORDERS_OF_ANY_BODY = ["URI WHO -- BODY", "WHO URI -- BODY", "WHO -- URI BODY"]
+
+
+@pytest.mark.parametrize(
+    ("order", "body"),
+    [
+        *((order, "<b/>") for order in ORDERS),
+        *((order, body) for order in ORDERS_OF_ANY_BODY for body in ("<b/>", "-x", "--", "--type")),
+    ],
+)
+def test_options_stand_anywhere(wns: LocalWns, order: str, body: str) -> None:
+    """Before, between and behind; and behind -- nothing is an option."""
+    words = {"URI": [wns.channel_uri], "BODY": [body], "WHO": who(wns)}
+    code, _, errors = call("send", *(each for word in order.split() for each in words.get(word, [word])))
+    assert (code, errors) == (0, "")
+    assert [push.text for push in wns.pushes] == [body]
+
+
+@asynccontextmanager
+async def at_a_terminal(*arguments: str) -> AsyncIterator[tuple[Process, int]]:
+    """Run the command with a terminal as its input until it asks for the payload; give it, and what types there."""
+    if sys.platform == "win32":
+        pytest.skip("there are no pseudo terminals")
+    typing, reading = os.openpty()
+    async with await anyio.open_process([sys.executable, "-m", "tocsin", "send", *arguments], stdin=reading) as process:
+        assert process.stderr is not None
+        try:
+            with anyio.fail_after(PATIENCE):
+                said = await BufferedByteReceiveStream(process.stderr).receive_until(b"\n", 1024)
+                assert said == b"tocsin send: type the payload; Ctrl-D on a line of its own ends it, Ctrl-C gives up"
+                yield process, typing
+        finally:
+            if process.returncode is None:
+                process.kill()
+            os.close(typing)
+            os.close(reading)
+
+
+async def test_on_a_terminal_it_says_what_it_waits_for_and_one_interruption_ends_it() -> None:
+    """Who forgot the payload sees why nothing happens, and gets away at once."""
+    async with at_a_terminal("http://127.0.0.1:1/w/?token=x", *CREDENTIALS) as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+        assert process.stderr is not None
+        assert b"".join([chunk async for chunk in process.stderr]) == b""
+
+
+async def test_what_is_typed_is_sent(wns: LocalWns) -> None:
+    """Up to Ctrl-D, as it was typed."""
+    async with at_a_terminal(wns.channel_uri, *who(wns)) as (process, typing):
+        os.write(typing, b"hello\n\x04")
+        assert await process.wait() == 0
+    assert [push.text for push in wns.pushes] == ["hello\n"]
+
+
+async def test_no_more_is_read_than_can_be_sent() -> None:
+    """An input without an end is refused, not waited for."""
+    shell = (
+        f"yes | {shlex.quote(sys.executable)} -m tocsin send 'http://127.0.0.1:1/w/?token=x' {' '.join(CREDENTIALS)}"
+    )
+    with anyio.fail_after(PATIENCE):
+        done = await anyio.run_process(["bash", "-c", shell], check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"tocsin send: standard input has more than the 5000 bytes that a payload may have\n"
+
+
+def test_without_standard_input_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a service manager or ``<&-`` starts it."""
+    monkeypatch.setattr(sys, "stdin", None)
+    code, _, errors = call("send", "http://127.0.0.1:1/w/?token=x", *CREDENTIALS)
+    assert (code, errors) == (1, "tocsin send: there is no standard input to read the payload from: give it as BODY\n")
+
+
 def test_other_types_are_sent_as_what_they_are(wns: LocalWns) -> None:
     """A badge arrives as a badge."""
     badge = '<badge value="3"/>'
@@ -68,6 +167,10 @@ def test_a_wrong_secret_is_said_with_its_reason(wns: LocalWns) -> None:
     ("arguments", "sentence"),
     [
         (["ftp://host/", "x"], "begins with http"),
+        (["\udcff", "x"], "begins with http"),
+        (["http://127.0.0.1:1/w/?token=x", "x", "--tag", "\udcff"], "X-WNS-Tag"),
+        (["http://127.0.0.1:1/w/?token=x", "x", "--token-url", "push.example"], "a token URL begins with http"),
+        (["http://127.0.0.1:1/w/?token=x", "x", "--client-id", "\udcff"], "the client id must be text"),
         (["http://127.0.0.1:1/w/?token=x", ""], "must not be empty"),
         (["http://127.0.0.1:1/w/?token=x", "x" * 5001], "5001 bytes"),
         (["http://127.0.0.1:1/w/?token=x", "x", "--ttl", "0", "--cache"], "Ttl value conflicts"),
@@ -80,7 +183,7 @@ def test_a_wrong_secret_is_said_with_its_reason(wns: LocalWns) -> None:
 )
 def test_what_cannot_succeed_is_refused_in_a_sentence(arguments: list[str], sentence: str) -> None:
     """What WNS would refuse is refused before it is sent, and a service that is away is named as that."""
-    code, output, errors = call("send", *arguments, "--client-id", "i", "--client-secret", "s")
+    code, output, errors = call("send", *CREDENTIALS, *arguments)
     assert (code, output) == (1, "")
     assert sentence in errors
     assert errors.count("\n") == 1

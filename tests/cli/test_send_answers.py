@@ -46,7 +46,7 @@ def test_an_error_is_told_in_either_form(wns: LocalWns, capsys: pytest.CaptureFi
     """With the service's own words, and without a traceback."""
     wns.fail(503, times=2, retry_after=9, description="maintenance")
     assert send(wns) == 1
-    assert capsys.readouterr() == ("", "tocsin send: refused with 503: maintenance\n")
+    assert capsys.readouterr() == ("", "tocsin send: refused with 503: maintenance; it asks to wait 9 s\n")
     assert send(wns, "--json") == 1
     answer = json.loads(capsys.readouterr().out)
     assert (answer["http_status"], answer["retry_after"], answer["description"]) == (503, 9, "maintenance")

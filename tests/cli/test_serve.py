@@ -85,9 +85,11 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         (["serve", "--host", "0.0.0.0"], "others can reach 0.0.0.0, and would see tokens and channels"),  # noqa: S104
         (["serve", "--port", "x"], "--port is a whole number, not 'x'"),
         (["serve", "--config", "missing.toml"], "missing.toml cannot be read"),
-        (["app", "remove", "nobody"], "no app is registered as 'nobody'"),
+        (["app", "list"], "there is no push service's state in"),
+        (["app", "remove", "nobody"], "there is no push service's state in"),
+        (["app", "rotate", "nobody"], "there is no push service's state in"),
         (["status"], "no service runs on"),
-        (["status", "--url", "push.example"], "a push service is named by a URL"),
+        (["status", "--url", "push.example"], "a push service is a URL such as https://push.example"),
         (["status", "--url", "http://127.0.0.1:1"], "cannot be asked"),
     ],
 )
@@ -105,6 +107,7 @@ def test_a_mistake_is_told_in_a_sentence(
     assert printed.out == ""
     assert words in printed.err
     assert printed.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_apps_are_printed_for_a_person(

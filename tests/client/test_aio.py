@@ -92,6 +92,14 @@ async def test_a_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.Mon
         silence.set()
 
 
+async def test_a_header_that_comes_twice_is_read_twice() -> None:
+    """The longer wait is not lost behind the shorter one; the same word twice is that word."""
+    twice = b"HTTP/1.1 503 Busy\r\nRetry-After: 3600\r\nRetry-After: 1\r\nX-A: b\r\nX-A: b\r\nContent-Length: 0\r\n\r\n"
+    async with serving(twice) as (url, _), open_http() as http:
+        answer = await http.post(url, {}, b"body")
+    assert (answer.headers["retry-after"], answer.headers["x-a"]) == ("3600, 1", "b")
+
+
 async def test_redirections_are_not_followed() -> None:
     """They would take the token elsewhere."""
     redirection = b"HTTP/1.1 307 Temporary\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"

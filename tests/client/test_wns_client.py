@@ -14,7 +14,7 @@ import trio.testing
 
 import tocsin
 from tests.client.playing import URI, playing, refusal
-from tocsin.client.http import Unreachable
+from tocsin.client.http import Reply, Unreachable
 from tocsin.protocol.sending import SendPolicy
 
 
@@ -128,6 +128,30 @@ class TestRetry:
             await client.send(URI, b"x")
         assert gaps(service.posts) == [pytest.approx(22)]
 
+    async def test_the_service_says_when_by_a_date(self) -> None:
+        """Its own clock is what the date is relative to, however far ours is from it."""
+        async with playing() as (client, service):
+            client._now = lambda: 4e9
+            date = {"date": "Sun, 06 Nov 1994 08:49:37 GMT", "retry-after": "Sun, 06 Nov 1994 08:49:57 GMT"}
+            service.answers.append(Reply(503, date, b""))
+            await client.send(URI, b"x")
+        assert gaps(service.posts) == [pytest.approx(22)]
+
+    @pytest.mark.parametrize("asked", ["soon", "-1", "1e3", "Sun, 99 Nov 1994 08:49:57"])
+    async def test_a_wait_that_is_not_understood_is_the_longest(self, asked: str) -> None:
+        """Whoever is asked to wait, and cannot tell how long, had better not come at once."""
+        async with playing() as (client, service):
+            service.answers.append(refusal(503, retry_after=asked))
+            await client.send(URI, b"x")
+        assert gaps(service.posts) == [pytest.approx(66)]
+
+    async def test_the_token_endpoint_says_when_too(self) -> None:
+        """The same rule for both endpoints."""
+        async with playing() as (client, service):
+            service.sign_ins += [refusal(429, retry_after="20")]
+            assert (await client.send(URI, b"x")).received
+        assert gaps(service.asked_tokens) == [pytest.approx(22)]
+
     async def test_no_answer_is_tried_again(self) -> None:
         """The notification may arrive twice, rather than not."""
         async with playing() as (client, service):
@@ -147,10 +171,21 @@ class TestRetry:
         async with playing() as (client, service):
             service.answers.append(refusal(406, retry_after="3600", x_wns_status="channelthrottled"))
             began = anyio.current_time()
-            with pytest.raises(tocsin.Throttled) as raised:
+            with pytest.raises(tocsin.Throttled, match="it asks to wait 3600 s") as raised:
                 await client.send(URI, b"x")
             assert anyio.current_time() == began
         assert raised.value.result.retry_after == 3600
+
+    @pytest.mark.parametrize(
+        ("asked", "words"), [("9" * 20, "asks to wait 10000000000 s"), ("soon\x1b", r"not clear: 'soon\\x1b'")]
+    )
+    async def test_what_was_asked_is_told(self, asked: str, words: str) -> None:
+        """Twenty digits are a long time and not none; what is not understood is shown, without its control characters."""
+        async with playing(SendPolicy(total=30)) as (client, service):
+            service.answers.append(refusal(503, retry_after=asked))
+            with pytest.raises(tocsin.ServiceUnavailable, match=words):
+                await client.send(URI, b"x")
+        assert len(service.posts) == 1
 
     async def test_time_is_bounded_whatever_the_service_does(self) -> None:
         """One that does not answer does not hold us."""

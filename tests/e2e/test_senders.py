@@ -1,7 +1,7 @@
 """Sender libraries as they were published, against the service: each sends a toast, a tile, a badge and a raw body.
 
 They are installed from PyPI and npm in the versions that the files in ``senders/`` lock, so only with
-``TOCSIN_SENDERS=1``, as ``.ci/run`` sets it; then nothing is skipped. Node.js is the one that came with pyright. Each
+``SENDERS_OF_OTHERS=1``, as ``.ci/run`` sets it; then nothing is skipped. Node.js is the one that came with pyright. Each
 library has a program in ``senders/`` that uses it as its own documentation shows. Those for Node.js know Microsoft's
 hosts only: ``reroute.js`` turns their connections to this machine, outside the library.
 """
@@ -31,8 +31,8 @@ from tocsin.testing import LocalWns
 
 pytestmark = [
     pytest.mark.skipif(
-        not os.environ.get("TOCSIN_SENDERS"),
-        reason="installs sender libraries: set TOCSIN_SENDERS=1 to have them tried",
+        not os.environ.get("SENDERS_OF_OTHERS"),
+        reason="installs sender libraries: set SENDERS_OF_OTHERS=1 to have them tried",
     )
 ]
 

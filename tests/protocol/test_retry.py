@@ -112,6 +112,11 @@ class TestWait:
         assert unasked is not None
         assert wait >= unasked
 
+    @pytest.mark.parametrize("retry_after", [-1.0, -1e300, float("nan"), float("-inf")])
+    def test_a_retry_after_that_is_no_time_waits_longest(self, retry_after: float) -> None:
+        """It is an instruction all the same."""
+        assert RetryPolicy().wait(1, retry_after, 0.5) == RetryPolicy().longest
+
     @given(st.integers(1, 5), st.floats(330.1, 1e6), fractions())
     def test_a_longer_retry_after_is_honoured(self, failures: int, retry_after: float, fraction: float) -> None:
         """What the service asks for is waited out, to the second."""

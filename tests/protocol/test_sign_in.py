@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +17,7 @@ from tocsin.protocol.sign_in import (
     ENTRA_URL,
     LIVE_URL,
     LOOPBACK,
+    UNCLEAR_LIFE,
     WNS_DOMAIN,
     Denied,
     Token,
@@ -150,16 +152,17 @@ class TestAnswer:
             ("86399", 86099),
             (100, 90),
             (None, DEFAULT_LIFE - 300),
-            ("soon", DEFAULT_LIFE - 300),
-            (-5, DEFAULT_LIFE - 300),
-            ("nan", DEFAULT_LIFE - 300),
             (1e300, 30 * 86400 - 300),
+            (10**400, 30 * 86400 - 300),
+            ("9" * 200, 30 * 86400 - 300),
+            (0, 0),
+            *((unclear, UNCLEAR_LIFE * 0.9) for unclear in ("soon", "", "nan", "1_0", -5, True, [5], math.inf)),
         ],
     )
     def test_a_token_is_renewed_a_little_before_its_end(self, expires_in: Any, fresh: float) -> None:
-        """Five minutes before, or a tenth of a short life; numbers may be text, and may be missing."""
+        """Five minutes before, or a tenth of a short life; one that is not understood is a short life, not the usual."""
         reply = {"access_token": "t0k3n", "token_type": "bearer", "expires_in": expires_in}
-        assert read_token(200, json.dumps(reply).encode()) == Token("t0k3n", fresh)
+        assert read_token(200, {}, json.dumps(reply).encode(), 0.0) == Token("t0k3n", fresh)
 
     def test_the_errors_of_entra_are_told_with_their_traces(self) -> None:
         """Microsoft asks for them in a support request."""
@@ -169,16 +172,23 @@ class TestAnswer:
             "trace_id": "t",
             "correlation_id": "c",
         }
-        denied = read_token(401, json.dumps(reply).encode())
+        denied = read_token(401, {}, json.dumps(reply).encode(), 0.0)
         words = "invalid_client: AADSTS7000215: Invalid client secret provided. (trace_id t, correlation_id c)"
         assert denied == Denied(401, words)
 
     @pytest.mark.parametrize(
-        "body", [b"", b"<html>", b"[]", b"{}", b'{"access_token": 5}', b'{"access_token": "a\\nb"}', b"\xff"]
+        "body",
+        [b"", b"<html>", b"[]", b"{}", b'{"access_token": 5}', b'{"access_token": "a\\nb"}', b"\xff", b"[" * 60_000],
     )
     def test_what_is_no_token_is_said_so(self, body: bytes) -> None:
         """A token goes into a header, so it is looked at first."""
-        assert read_token(200, body) == Denied(200, "it answered 200 without a token")
+        assert read_token(200, {}, body, 0.0) == Denied(200, "it answered 200 without a token")
+
+    def test_a_denial_says_how_long_to_wait(self) -> None:
+        """Read as everywhere: a date is relative to the answer's own."""
+        headers = {"retry-after": "Wed, 21 Oct 2026 07:29:00 GMT", "date": "Wed, 21 Oct 2026 07:28:00 GMT"}
+        assert read_token(429, headers, b"{}", 0.0).retry_after == 60  # type: ignore[union-attr]  # it is a denial
+        assert read_token(503, {"retry-after": "soon"}, b"", 0.0).retry_unclear == "soon"  # type: ignore[union-attr]  # so is this
 
     @pytest.mark.parametrize(("status", "final"), [(400, True), (401, True), (200, True), (503, False), (None, False)])
     def test_a_denial_is_final_unless_it_may_pass(self, status: int | None, *, final: bool) -> None:
@@ -188,5 +198,5 @@ class TestAnswer:
     @given(st.integers(100, 599), st.binary() | st.recursive(st.none() | st.text(), st.lists).map(json.dumps))
     def test_no_answer_is_too_odd(self, status: int, body: bytes | str) -> None:
         """Whatever an endpoint sends, it is a token or a denial."""
-        reply = read_token(status, body.encode() if isinstance(body, str) else body)
+        reply = read_token(status, {}, body.encode() if isinstance(body, str) else body, 0.0)
         assert isinstance(reply, Token | Denied)

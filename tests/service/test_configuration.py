@@ -8,7 +8,7 @@ import pytest
 
 from tests.service.settings_page import table
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.service.configuration import check_exposure, described, load_settings
+from tocsin.service.configuration import OTHERS, check_environment, check_exposure, described, load_settings, variable
 from tocsin.service.settings import ServiceSettings, is_loopback
 
 OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
@@ -49,19 +49,30 @@ def test_every_kind_of_value_can_be_said_everywhere(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("prot = 1", "there is no setting 'prot'"),
-        ('port = "1"', "port is int, not '1'"),
-        ("port = true", "port is int, not True"),
-        ("insecure = 1", "insecure is bool, not 1"),
-        ("trusted_proxies = [1]", r"trusted_proxies is a list of texts, not \[1\]"),
+        ('port = "1"', "port is a whole number, not '1'"),
+        ("port = true", "port is a whole number, not True"),
+        ("insecure = 1", "insecure is true or false, not 1"),
+        ("trusted_proxies = [1]", r"trusted_proxies is a list of texts, not \(1,\)"),
         ('trusted_proxies = ["here"]', "trusted_proxies are addresses or networks, not 'here'"),
-        ("port = 70000", "port must be from 0 to 65535, not 70000"),
+        ("port = 70000", r"tocsin\.toml: port must be from 0 to 65535, not 70000"),
         ("port = ", "cannot be read"),
+        ("port = " + "[" * 20_000, "cannot be read"),
+        ("chanel_rate = 1", "there is no setting 'chanel_rate'; 'channel_rate' is one"),
+        ('tls_cert = "a\\u0000b"', "tls_cert is the name of a file"),
     ],
 )
 def test_a_mistake_in_the_file_is_told(tmp_path: Path, text: str, words: str) -> None:
     """The sentence names the setting and what was wrong."""
     with pytest.raises(InvalidArgument, match=words):
         load_settings({}, {}, config(tmp_path, text))
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    """TOML is UTF-8."""
+    path = tmp_path / "tocsin.toml"
+    path.write_bytes(b"host = '\xff'")
+    with pytest.raises(InvalidArgument, match=r"tocsin\.toml cannot be read"):
+        load_settings({}, {}, path)
 
 
 def test_a_mistake_elsewhere_is_told(tmp_path: Path) -> None:
@@ -72,8 +83,35 @@ def test_a_mistake_elsewhere_is_told(tmp_path: Path) -> None:
         load_settings({"channel_rate": ""}, {}, None)
     with pytest.raises(InvalidArgument, match="--insecure is true or false, not 'maybe'"):
         load_settings({"insecure": "maybe"}, {}, None)
+    with pytest.raises(InvalidArgument, match="--port must be from 0 to 65535, not 70000"):
+        load_settings({"port": "70000"}, {}, None)
+    with pytest.raises(InvalidArgument, match=r"TOCSIN_PUBLIC_URL is a URL .* not 'push\.example'"):
+        load_settings({}, {"TOCSIN_PUBLIC_URL": "push.example"}, None)
     with pytest.raises(InvalidArgument, match=r"missing\.toml cannot be read: .*No such file"):
         load_settings({}, {}, tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TOCSIN_CHANEL_RATE", "TOCSIN_CHANNEL_RATE"),
+        ("TOCSIN_STATES", "TOCSIN_STATE"),
+        ("TOCSIN_PUBLICURL", "TOCSIN_PUBLIC_URL"),
+        ("tocsin_port", "TOCSIN_PORT"),
+        ("TOCSIN_CLIENT_SECRT", "TOCSIN_CLIENT_SECRET"),
+    ],
+)
+def test_a_slip_in_the_name_of_a_variable_is_told(name: str, meant: str) -> None:
+    """Its value would be missed, and the service would run otherwise than was meant."""
+    with pytest.raises(InvalidArgument, match=f"{name} has no meaning; if it is to be {meant},"):
+        check_environment({name: "1"})
+
+
+def test_variables_of_other_programs_are_told_apart() -> None:
+    """Such as those that Kubernetes makes for a service of that name: they are nothing to refuse."""
+    others = ["TOCSIN_LOG", "TOCSIN_PORT_8080_TCP", "TOCSIN_SERVICE_HOST"]
+    known = [*OTHERS, *(variable(name) for name, _, _ in described())]
+    assert check_environment(dict.fromkeys(["PATH", *others, *known], "")) == others
 
 
 @pytest.mark.parametrize(
@@ -84,7 +122,6 @@ def test_a_mistake_elsewhere_is_told(tmp_path: Path) -> None:
         (ServiceSettings(host="localhost"), True),
         (ServiceSettings(host="0.0.0.0"), False),  # noqa: S104 - a case
         (ServiceSettings(host="push.example"), False),
-        (ServiceSettings(host=""), False),
         (ServiceSettings(host="::", insecure=True), True),
         (ServiceSettings(host="::", tls_cert="cert.pem"), True),
     ],

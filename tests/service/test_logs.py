@@ -55,6 +55,15 @@ def test_a_line_of_a_message_bears_its_names() -> None:
     assert TextLines().format(record("x")).endswith(": x")
 
 
+def test_a_line_for_a_person_is_one_line() -> None:
+    """No text from outside makes a line of its own, or is obeyed by the terminal that shows the log."""
+    hostile = "\x1b[2J\n1970-01-01T00:00:01Z INFO    tocsin.x: all is well\u202e"
+    assert TextLines().format(record(hostile)).isprintable()
+    made = record("failed")
+    made.exc_info = (ValueError, ValueError(hostile), None)
+    assert all(map(str.isprintable, TextLines().format(made).split("\n")))
+
+
 @pytest.mark.usefixtures("untouched")
 async def test_answers_are_logged_where_everything_is(world: World) -> None:
     """At debug each notification has a line with the id that its sender was told; at info it has none."""

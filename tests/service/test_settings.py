@@ -26,9 +26,57 @@ def test_the_service_listens_on_this_machine_only_unless_told() -> None:
         ({"acknowledge_timeout": 0}, "acknowledge_timeout must be from 0.001 to 3600, not 0"),
         ({"hello_timeout": -1}, "hello_timeout must be from"),
         ({"body_timeout": float("nan")}, "body_timeout must be from 0.001 to 3600, not nan"),
+        ({"port": True}, "port is a whole number, not True"),
+        ({"port": "80"}, "port is a whole number, not '80'"),
+        ({"max_channels": 1.5}, "max_channels is a whole number, not 1.5"),
+        ({"channel_rate": "1"}, "channel_rate is a number, not '1'"),
+        ({"insecure": 1}, "insecure is true or false, not 1"),
+        ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies is a list of texts, not '10.0.0.1'"),
+        ({"tls_cert": None}, "tls_cert is a text, not None"),
+        ({"host": ""}, "host is an address or a name, not ''"),
+        ({"host": "a\nb"}, "host is an address or a name"),
+        ({"metrics_token": "a b\n"}, "metrics_token goes into a header"),
+        ({"metrics_token": b"secret"}, "metrics_token is a text, not bytes"),
     ],
 )
 def test_a_value_outside_its_limits_is_refused(choice: dict[str, Any], words: str) -> None:
     """The error names the setting, its limits and the value."""
     with pytest.raises(InvalidArgument, match=re.escape(words)):
         ServiceSettings(**choice)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "push.example",
+        "push.example:443",
+        "//push.example",
+        "ftp://push.example",
+        "ws://push.example",
+        "https://",
+        "https:///path",
+        "https://push.example/?a=b",
+        "https://push.example?",
+        "https://push.example/#part",
+        "https://user:pass@push.example",
+        "https://push.example:0",
+        "https://push.example:99999",
+        "https://push.example:x",
+        "https://push example",
+        "https://push.example/\n",
+        "https://grüße.example",
+        "https://[::1",
+        " https://push.example",
+    ],
+)
+def test_a_public_url_to_which_nothing_can_be_added_is_refused(url: str) -> None:
+    """Channel URIs begin with it; who gets one that leads nowhere finds out much later."""
+    with pytest.raises(InvalidArgument, match="public_url is a URL such as") as refused:
+        ServiceSettings(public_url=url)
+    assert "pass" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["", "https://push.example", "http://[::1]:8080", "https://example.org/push/"])
+def test_a_public_url_may_have_a_port_and_a_path(url: str) -> None:
+    """The path is for a proxy that takes it away."""
+    assert ServiceSettings(public_url=url).public_url == url

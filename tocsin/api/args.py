@@ -8,9 +8,9 @@ from typing import Any
 
 import anyio
 
-from tocsin.api.callbacks import check_callable
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.messages import Delivery
 from tocsin.protocol.values import NotificationType
@@ -93,7 +93,7 @@ class PushNotificationReceivedEventArgs:
 
         One that is attached after that is called at once.
         """
-        check_callable(handler)
+        check_callable(handler, "a handler")
         if self._cancellation is None:
             self._canceled += (handler,)
         else:

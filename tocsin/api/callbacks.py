@@ -17,21 +17,11 @@ from typing import Any
 import anyio
 from anyio.lowlevel import checkpoint
 
-from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.text import describe_error
 
 logger = logging.getLogger(__name__)
 
 _OF_THE_PROGRAM = (KeyboardInterrupt, SystemExit)
-
-
-def check_callable(handler: object) -> None:
-    """Refuse what cannot be called.
-
-    :raises InvalidArgument: it is no function.
-    """
-    if not callable(handler):
-        raise InvalidArgument(f"a handler is a function, sync or async, not {handler!r}")
 
 
 def is_cancelled() -> bool:

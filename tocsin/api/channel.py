@@ -11,6 +11,7 @@ import anyio
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.receiver import Abandoned, PushHandler
 from tocsin.api.session import Session
+from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import ChannelClosed, NotFound
 
 
@@ -41,7 +42,9 @@ class PushNotificationChannel:
         returned, ``args.handled`` is read.
 
         :raises ChannelClosed: the channel was closed or revoked.
+        :raises InvalidArgument: the handler cannot be called.
         """
+        check_callable(handler, "a handler")
         return self._session.attach(self._name, handler)
 
     def remove_push_received(self, token: int) -> None:

@@ -25,7 +25,7 @@ class Conditions:
     async def set_host(self, **changes: bool) -> None:
         """Change fields of :class:`HostState`, such as ``energy_saver=True``; work is cancelled or begun accordingly.
 
-        :raises InvalidArgument: there is no such field.
+        :raises InvalidArgument: there is no such field, or the value is neither True nor False.
         """
         try:
             self.host = evolve(self.host, **changes)
@@ -36,7 +36,7 @@ class Conditions:
     async def set_app(self, **changes: bool) -> None:
         """Change fields of :class:`AppSettings`, such as ``background=False``.
 
-        :raises InvalidArgument: there is no such field.
+        :raises InvalidArgument: there is no such field, or the value is neither True nor False.
         """
         try:
             self.settings = evolve(self.settings, **changes)
@@ -45,8 +45,15 @@ class Conditions:
         await self._say(m.AppSettingsChanged(self._app, *astuple(self.settings)))
 
     async def cancel_work(self, reason: CancellationReason) -> None:
-        """Cancel the app's background work, as a system does that updates, removes or suspends it."""
-        await self._session.port.post(m.CancelWork(self._app, CancellationReason(reason)))
+        """Cancel the app's background work, as a system does that updates, removes or suspends it.
+
+        :raises InvalidArgument: there is no such reason.
+        """
+        try:
+            known = CancellationReason(reason)
+        except ValueError:
+            raise InvalidArgument(f"a reason is a member of CancellationReason, not {reason!r}") from None
+        await self._session.port.post(m.CancelWork(self._app, known))
 
     async def _say(self, statement: m.Message) -> None:
         self._session.statements[type(statement)] = statement

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from types import NoneType
 
 import anyio
 
@@ -16,10 +16,13 @@ from tocsin.actors.topology import Platform, open_platform
 from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.manager import PushNotificationManager, Registration
 from tocsin.api.session import Session
+from tocsin.persistence.paths import read_path
 from tocsin.persistence.state import state_folder
+from tocsin.protocol.arguments import check_kind, check_within
 from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.sign_in import split_service_url
 from tocsin.tasks import apart, task_group
 from tocsin.transport.websocket import dial_websocket
 from tocsin.transport.wire import Dial
@@ -46,8 +49,8 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
 
     :param app: the name of the app, such as ``contoso.mail``; printable, 1 to 128 characters.
     :param state: the folder for what must outlive the process; made where it is missing, private to the user, and for
-        one process at a time.
-    :param service: the URL of a push service (``http://`` or ``https://``); None runs one here, which needs
+        one process at a time. ``~`` is the home folder.
+    :param service: the URL of a push service (``http://`` or ``https://``, with a path if it has one); None runs one here, which needs
         ``pip install 'tocsin[service]'``.
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
     :param retries: how long a channel request waits before each retry; by default as Windows does.
@@ -59,13 +62,17 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :raises PlatformUnavailable: the port is in use.
     """
     _check_app(app)
-    _check_event_loop()
-    if not 0 <= port <= 65535:
-        raise InvalidArgument(f"a port is a number from 0 to 65535, not {port}")
-    identity = Identity() if manifest is None else read_manifest(Path(manifest))
+    check_within(port, "a port", 0, 65535)
+    check_kind(retries, "retries", RetryPolicy, NoneType)
+    check_kind(dead_letters, "dead_letters", DeadLetterPolicy, NoneType)
+    if port and service is not None:
+        raise InvalidArgument("a port is for the service that runs here, and service names another one")
+    path = read_path(state, "a state folder")
+    identity = Identity() if manifest is None else read_manifest(read_path(manifest, "a manifest"))
     foreign = None if service is None else _device_url(service)
+    _check_event_loop()
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(state_folder(Path(state)))
+        folder = stack.enter_context(state_folder(path))
         if foreign is None:
             device_url, registration = await stack.enter_async_context(_own_service(app, folder, port))
         else:
@@ -127,6 +134,7 @@ async def _own_service(app: str, folder: Path, port: int) -> AsyncIterator[tuple
 
 
 def _check_app(app: str) -> None:
+    check_kind(app, "an app's name", str)
     if not app.strip() or not app.isprintable() or len(app) > MAX_APP_NAME:
         raise InvalidArgument(f"an app's name is 1 to {MAX_APP_NAME} printable characters, not {app!r}")
 
@@ -141,12 +149,6 @@ def _check_event_loop() -> None:
 
 def _device_url(service: str) -> str:
     """Turn the URL of a service into that of its device endpoint."""
-    try:
-        parts = urlsplit(service)
-        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme)
-        whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
-        whole = False
-    if not whole or scheme is None:
-        raise InvalidArgument(f"a push service is named by a URL such as https://push.example, not {service!r}")
+    parts = split_service_url(service, "a push service")
+    scheme = "wss" if parts.scheme == "https" else "ws"
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/device"

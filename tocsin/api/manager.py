@@ -10,7 +10,6 @@ from attrs import field, frozen
 
 from tocsin.actors.connection_status import ConnectionStatus
 from tocsin.actors.topology import PlatformStatus
-from tocsin.api.callbacks import check_callable
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.conditions import Conditions
 from tocsin.api.identity import Identity
@@ -19,6 +18,7 @@ from tocsin.api.receiver import PushHandler
 from tocsin.api.session import Session
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import Activators, PushNotificationActivationInfo, parse_activators
+from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.channel_request import parse_remote_id
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.registration import is_supported
@@ -129,7 +129,7 @@ class PushNotificationManager:
                 "a handler goes with COM_ACTIVATOR or PROTOCOL_ACTIVATOR: a trigger alone does no work"
             )
         if handler is not None:
-            check_callable(handler)
+            check_callable(handler, "a handler")
         question = m.RegisterActivator(
             self._session.name,
             self._session.questions.number(),
@@ -183,16 +183,20 @@ class PushNotificationManager:
         """Call the handler, which must not wait, with the channel that replaces one whose 30 days are nearly over.
 
         Upload its URI, and attach your handlers to it; until its end the earlier channel delivers too.
+
+        :raises InvalidArgument: the handler cannot be called.
         """
-        check_callable(handler)
+        check_callable(handler, "a handler")
         self._renewed.append(handler)
 
     def add_channel_revoked(self, handler: Callable[[ChannelRevoked], Any]) -> None:
         """Call the handler, which must not wait, when the service takes a channel back.
 
         A new channel has been requested by then: its operation comes with the call.
+
+        :raises InvalidArgument: the handler cannot be called.
         """
-        check_callable(handler)
+        check_callable(handler, "a handler")
         self._revoked.append(handler)
 
     def _hold(self, name: str, uri: str, expires: float, remote_id: str) -> PushNotificationChannel:

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
-from tocsin.api.callbacks import call, check_callable
+from tocsin.api.callbacks import call
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.questions import Questions
 from tocsin.api.receiver import PushHandler, Receiver
@@ -99,10 +99,8 @@ class Session:
     def attach(self, channel: str, handler: PushHandler) -> int:
         """Attach a handler to a channel, and return the token to detach it by.
 
-        :raises InvalidArgument: the handler cannot be called.
         :raises ChannelClosed: the channel is closed.
         """
-        check_callable(handler)
         if channel in self._lost:
             raise errors.ChannelClosed("the channel is closed; request another")
         receiver = self._receivers.get(channel)

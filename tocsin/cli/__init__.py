@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
+
+from tocsin import __version__
+from tocsin.cli.arguments import Parser
+from tocsin.cli.terminal import complain, discard_output, open_streams
+from tocsin.protocol.errors import PushError
+from tocsin.service.configuration import check_environment
 
 VERBS = ("listen", "send", "serve", "app", "status", "dead-letters")
 
@@ -28,19 +32,19 @@ Try 'tocsin listen' in one terminal, and paste the lines that it prints into ano
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 it failed for a reason that was printed, 2 wrong usage."""
-    from tocsin.protocol.errors import PushError  # noqa: PLC0415  # --help should not wait for it
-
+    open_streams()
     arguments = _parser().parse_args(argv)
+    speaker = f"tocsin {arguments.verb}"
     try:
+        check_environment(os.environ)
         code: int = _module(arguments.verb).run(arguments)
     except PushError as failure:
-        print(f"tocsin {arguments.verb}: {failure}", file=sys.stderr)
+        complain(speaker, failure)
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has left; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has left
+        discard_output()
         return 1
     return code
 
@@ -49,12 +53,8 @@ def _module(verb: str) -> Any:
     return import_module(f"tocsin.cli.{verb.replace('-', '_')}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    from tocsin import __version__  # noqa: PLC0415
-
-    parser = argparse.ArgumentParser(
-        prog="tocsin", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="tocsin", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"tocsin {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:

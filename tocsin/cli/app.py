@@ -9,8 +9,11 @@ from typing import Any
 
 import anyio
 
+from tocsin.cli.arguments import add_verb
 from tocsin.cli.state import add_state_option
+from tocsin.cli.terminal import show
 from tocsin.protocol.errors import NotSupported
+from tocsin.protocol.printable import harmless
 
 DESCRIPTION = """\
 Register the apps that may use a push service: each gets a client id and secret, with which its server signs in, and
@@ -39,13 +42,7 @@ _VERBS = {
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
-    parser = verbs.add_parser(
-        "app",
-        help="register the apps that may use a push service",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_verb(verbs, "app", "register the apps that may use a push service", DESCRIPTION, EPILOG)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for action, words in _VERBS.items():
         each = actions.add_parser(action, help=words, description=f"{words.capitalize()}.")
@@ -67,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     request["family"] = getattr(arguments, "family", "")
     answer = anyio.run(ask_or_perform, arguments.state, request)
     if arguments.json:
-        print(json.dumps(answer))
+        show(json.dumps(answer))
     else:
         _print(arguments.action, answer)
     return 0
@@ -77,14 +74,14 @@ def _print(action: str, answer: dict[str, Any]) -> None:
     if action == "list":
         for app in answer["apps"]:
             family = f"  family {app['family']}" if app["family"] else ""
-            print(f"{app['name']}  client id {app['client_id']}  remote id {app['remote_id']}{family}")
+            show(harmless(f"{app['name']}  client id {app['client_id']}  remote id {app['remote_id']}{family}"))
         if not answer["apps"]:
             print("No app is registered; 'tocsin app add NAME' registers one.", file=sys.stderr)
     elif action == "remove":
-        print(f"{answer['removed']} is removed")
+        show(harmless(f"{answer['removed']} is removed"))
     else:
-        print(
-            f"client id      {answer['client_id']}\nclient secret  {answer['client_secret']}\n"
-            f"remote id      {answer['remote_id']}"
+        show(
+            f"client id      {harmless(answer['client_id'])}\nclient secret  {harmless(answer['client_secret'])}\n"
+            f"remote id      {harmless(answer['remote_id'])}"
         )
         print("The secret is not shown again.", file=sys.stderr)

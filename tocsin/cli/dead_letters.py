@@ -11,10 +11,13 @@ from typing import Any
 
 import anyio
 
+from tocsin.cli.arguments import add_verb, whole
 from tocsin.cli.render import preview
 from tocsin.cli.state import add_state_option, database_of
+from tocsin.cli.terminal import show
 from tocsin.persistence.sqlite import read_sqlite
 from tocsin.persistence.store import DeadLetter
+from tocsin.protocol.printable import harmless
 
 DESCRIPTION = """\
 List the payloads that ended without being handled, the newest first, each with its reason.
@@ -34,15 +37,10 @@ examples:
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
-    parser = verbs.add_parser(
-        "dead-letters",
-        help="list the payloads that ended without being handled, and why",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    words = "list the payloads that ended without being handled, and why"
+    parser = add_verb(verbs, "dead-letters", words, DESCRIPTION, EPILOG)
     add_state_option(parser)
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most N of them (default: 50)")
+    parser.add_argument("--limit", type=whole(1, 10**9), default=50, metavar="N", help="at most N (default: 50)")
     parser.add_argument("--counts", action="store_true", help="print only how many ended for each reason")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
@@ -52,12 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
     letters, counts = anyio.run(_read, database_of(arguments.state), arguments.limit)
     if arguments.json:
         lines = [counts] if arguments.counts else [_fields(letter) for letter in letters]
-        for line in lines:
-            print(json.dumps(line))
+        shown = [json.dumps(line) for line in lines]
     else:
-        for letter in () if arguments.counts else letters:
-            print(_describe(letter))
-        print(_summary(counts))
+        shown = [] if arguments.counts else [_describe(letter) for letter in letters]
+        shown.append(harmless(_summary(counts)))
+    if shown:
+        show("\n".join(shown))
     return 0
 
 
@@ -75,10 +73,11 @@ def _summary(counts: dict[str, int]) -> str:
 def _describe(letter: DeadLetter) -> str:
     moment = datetime.fromtimestamp(letter.at, UTC)
     size = len(letter.body)
-    detail = f"\n    {letter.detail}" if letter.detail else ""
+    detail = f"\n    {harmless(letter.detail)}" if letter.detail else ""
     return (
-        f"{moment:%Y-%m-%d %H:%M:%S} UTC  {letter.id}  {letter.reason}  {letter.app or '(no app)'}  {letter.type}"
-        f"  {size} bytes  attempt {letter.attempt}  {preview(letter.body)}{detail}"
+        f"{moment:%Y-%m-%d %H:%M:%S} UTC  {harmless(letter.id)}  {harmless(letter.reason)}"
+        f"  {harmless(letter.app or '(no app)')}  {harmless(letter.type)}  {size} bytes  attempt {letter.attempt}"
+        f"  {preview(letter.body)}{detail}"
     )
 
 

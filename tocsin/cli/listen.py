@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
 from tocsin.api.manager import Registration
+from tocsin.cli.arguments import add_verb, whole
 from tocsin.cli.render import JsonLines, Readable
 from tocsin.cli.state import add_state_option
 from tocsin.protocol.errors import PlatformUnavailable
@@ -38,23 +38,19 @@ examples:
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
-    parser = verbs.add_parser(
-        "listen",
-        help="run a push service and a device here, and print each payload",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    words = "run a push service and a device here, and print each payload"
+    parser = add_verb(verbs, "listen", words, DESCRIPTION, EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, for scripts")
-    parser.add_argument("--count", type=_positive, metavar="N", help="exit with 0 after N payloads")
-    parser.add_argument("--port", type=_port, default=0, metavar="P", help="the port to serve on (default: any, kept)")
+    parser.add_argument("--count", type=whole(1, 10**9), metavar="N", help="exit with 0 after N payloads")
+    port = whole(0, 65_535)
+    parser.add_argument("--port", type=port, default=0, metavar="P", help="the port to serve on (default: any, kept)")
     add_state_option(parser)
     parser.add_argument("--app", default="tocsin.listen", metavar="NAME", help="the app to be (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Listen until interrupted, or until the wanted number of payloads has come."""
-    output = JsonLines(sys.stdout) if arguments.json else Readable(sys.stdout)
+    output = JsonLines() if arguments.json else Readable()
     return anyio.run(_listen, arguments.app, arguments.state, arguments.port, arguments.count, output)
 
 
@@ -107,17 +103,3 @@ async def _interruptible() -> AsyncIterator[list[anyio.CancelScope]]:
             tasks.start_soon(watch)
             yield scopes
         tasks.cancel_scope.cancel()
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError("must be from 0 to 65535")
-    return number

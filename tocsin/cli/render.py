@@ -7,11 +7,13 @@ import json
 import shlex
 import time
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import Registration
+from tocsin.cli.terminal import show
+from tocsin.protocol.printable import harmless
 
 TEXT_WIDTH = 200
 """Characters of a text payload that a person is shown at most."""
@@ -21,10 +23,7 @@ HEX_BYTES = 16
 
 
 class JsonLines:
-    """Prints one JSON object a line, each flushed at once."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    """Prints one JSON object a line, each at once; it is ASCII, so any terminal and any pipe can take it."""
 
     def channel(self, channel: PushNotificationChannel, registration: Registration) -> None:
         """Print all that a sender needs."""
@@ -51,25 +50,22 @@ class JsonLines:
         )
 
     def _print(self, **fields: Any) -> None:
-        print(json.dumps(fields), file=self._stream, flush=True)
+        show(json.dumps(fields))
 
 
 class Readable:
     """Prints for a person."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
     def channel(self, channel: PushNotificationChannel, registration: Registration) -> None:
         """Print how to push, as lines to paste."""
         if registration.port_changed_from is not None:
-            self._print(
+            show(
                 f"Port {registration.port_changed_from} is taken, so the service has moved to another port"
                 " and this is a new channel; the earlier one cannot be reached.\n"
             )
         days = round((channel.expiration_time - datetime.now(UTC)).total_seconds() / 86400)
         token, push = curl_lines(channel.uri, registration)
-        self._print(
+        show(
             f"channel  {channel.uri}\n"
             f"expires  {channel.expiration_time:%Y-%m-%d %H:%M} UTC, in {days} days\n\n"
             f"Push to it from another terminal:\n\n  {token}\n  {push}\n\n"
@@ -81,10 +77,7 @@ class Readable:
         size = len(args.payload)
         again = f"  (attempt {args.attempt})" if args.attempt > 1 else ""
         plural = "" if size == 1 else "s"
-        self._print(f"{time.strftime('%H:%M:%S')}  {args.type}  {size} byte{plural}{again}  {preview(args.payload)}")
-
-    def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        show(f"{time.strftime('%H:%M:%S')}  {args.type}  {size} byte{plural}{again}  {preview(args.payload)}")
 
 
 def curl_lines(uri: str, registration: Registration) -> tuple[str, str]:
@@ -109,9 +102,9 @@ def preview(payload: bytes) -> str:
     """Show a payload in a line: text as it is, as far as it is harmless on a terminal, anything else in hex."""
     text = _text(payload)
     if text is not None:
-        shown = text if text.isprintable() else ascii(text)[1:-1]
-        return shown if len(shown) <= TEXT_WIDTH else f"{shown[:TEXT_WIDTH]}…"
-    more = " …" if len(payload) > HEX_BYTES else ""
+        shown = harmless(text)
+        return shown if len(shown) <= TEXT_WIDTH else f"{shown[:TEXT_WIDTH]}..."
+    more = " ..." if len(payload) > HEX_BYTES else ""
     return f"0x {payload[:HEX_BYTES].hex(' ')}{more}"
 
 

@@ -11,15 +11,21 @@ from typing import Any
 import anyio
 from attrs import asdict
 
+from tocsin.cli.arguments import add_verb, whole
+from tocsin.cli.terminal import complain, show
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.answers import SendResult
 from tocsin.protocol.errors import InvalidArgument, SendFailed
+from tocsin.protocol.printable import harmless
 from tocsin.protocol.sending import SendPolicy
 from tocsin.protocol.sign_in import split_url, token_url_of
-from tocsin.protocol.values import NotificationType
+from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 
 DESCRIPTION = """\
 Send a notification to a WNS channel: get an access token, post the body, say what became of it.
+
+BODY is text and is sent as UTF-8. Bytes that are no text in the terminal's encoding are sent as they are, and so is
+what comes from standard input, in which at most 5,000 bytes are read.
 
 What WNS would refuse is refused here, before anything is sent. What may pass (500, 503, 406, no connection) is tried
 again, after the wait that the service asks for. Exit code 0 means that the service answered 'received'; 1, that it did
@@ -39,15 +45,12 @@ machine sees them.
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
-    parser = verbs.add_parser(
-        "send",
-        help="send a notification to a channel",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_verb(verbs, "send", "send a notification to a channel", DESCRIPTION, EPILOG)
+    parser.mixed = True
     parser.add_argument("uri", metavar="URI", help="the channel's URI")
-    parser.add_argument("body", metavar="BODY", nargs="?", default="-", help="the payload; - reads standard input")
+    parser.add_argument(
+        "body", metavar="BODY", nargs="?", default="-", help="the payload; - or none reads standard input"
+    )
     parser.add_argument("--type", choices=[str(kind) for kind in NotificationType], default="raw", help="default: raw")
     parser.add_argument("--client-id", metavar="I", default=os.environ.get("TOCSIN_CLIENT_ID"), help="who sends")
     parser.add_argument("--client-secret", metavar="S", default=os.environ.get("TOCSIN_CLIENT_SECRET"))
@@ -60,39 +63,76 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--group", metavar="G", help="1 to 16 letters and digits: what tags are unique in")
     parser.add_argument("--priority", type=int, metavar="N", help="1 high, 2 medium, 3 low, 4 very low")
     parser.add_argument("--request-status", action="store_true", help="ask whether the device is connected")
-    parser.add_argument("--retries", type=_count, default=3, metavar="N", help="attempts after the first (default: 3)")
+    parser.add_argument(
+        "--retries", type=whole(0, 1_000), default=3, metavar="N", help="attempts after the first (default: 3)"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Send, and print what the service answered."""
-    result, error = anyio.run(_send, arguments)
+    client = _client(arguments)
+    body = _read_body() if arguments.body == "-" else _encoded(arguments.body)
+    result, error = anyio.run(_send, client, arguments, body)
     if arguments.json:
-        print(json.dumps(asdict(result) | {"explanation": result.explanation}))
+        show(json.dumps(asdict(result) | {"explanation": result.explanation}))
     elif result.received:
         device = f", the device is {result.device_connection_status}" if result.device_connection_status else ""
-        print(f"received, message id {result.msg_id}{device}")
+        show(harmless(f"received, message id {result.msg_id}{device}"))
     else:
-        print(f"tocsin send: {error or f'{result.status}: {result.explanation}'}", file=sys.stderr)
+        complain("tocsin send", error or f"{result.status}: {result.explanation}")
     return 0 if result.received else 1
 
 
-async def _send(arguments: argparse.Namespace) -> tuple[SendResult, SendFailed | None]:
-    """Send what the command line says; return the last answer, and why it ended where it was no success.
+def _client(arguments: argparse.Namespace) -> WnsClient:
+    """Make the client of whoever sends.
 
-    :raises InvalidArgument: WNS would refuse it; the sentence says why.
+    :raises InvalidArgument: the command line does not say who, or to a URI that is none.
     """
     if not arguments.client_id or not arguments.client_secret:
         raise InvalidArgument("say who sends: --client-id and --client-secret, or their environment variables")
     channel = split_url(arguments.uri, "a channel's URI")
-    client = WnsClient(
+    return WnsClient(
         arguments.client_id,
         arguments.client_secret,
         token_url=arguments.token_url or token_url_of(channel, None),
         hosts=[channel.hostname or ""],  # whoever types the URI vouches for it
         policy=SendPolicy(retries=arguments.retries),
     )
-    body = sys.stdin.buffer.read() if arguments.body == "-" else arguments.body
+
+
+def _read_body() -> bytes:
+    """Read the payload from standard input, outside the event loop, so that one Ctrl-C ends it.
+
+    :raises InvalidArgument: there is no standard input, or it holds more than a payload may have.
+    """
+    if sys.stdin is None:
+        raise InvalidArgument("there is no standard input to read the payload from: give it as BODY")
+    if sys.stdin.isatty():
+        ending = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+        complain("tocsin send", f"type the payload; {ending} on a line of its own ends it, Ctrl-C gives up")
+    try:
+        body = sys.stdin.buffer.read(MAX_PAYLOAD + 1)
+    except OSError as failure:
+        raise InvalidArgument(f"standard input cannot be read: {failure.strerror or failure}") from failure
+    if len(body) > MAX_PAYLOAD:
+        raise InvalidArgument(f"standard input has more than the {MAX_PAYLOAD} bytes that a payload may have")
+    return body
+
+
+def _encoded(body: str) -> bytes:
+    """Return a body of the command line as it is sent: its text as UTF-8, or the bytes that were no text."""
+    try:
+        return body.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(body)
+
+
+async def _send(client: WnsClient, arguments: argparse.Namespace, body: bytes) -> tuple[SendResult, SendFailed | None]:
+    """Send what the command line says; return the last answer, and why it ended where it was no success.
+
+    :raises InvalidArgument: WNS would refuse it; the sentence says why.
+    """
     async with client:
         try:
             result = await client.send(
@@ -109,10 +149,3 @@ async def _send(arguments: argparse.Namespace) -> tuple[SendResult, SendFailed |
         except SendFailed as failed:
             return failed.result, failed
     return result, None
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return number

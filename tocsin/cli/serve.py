@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from tocsin.cli.state import add_state_option
+from tocsin.cli.arguments import add_verb
+from tocsin.cli.state import add_state_option, path
+from tocsin.cli.terminal import complain, show
 from tocsin.persistence.state import state_folder
 from tocsin.protocol.errors import NotSupported, PushError
-from tocsin.service.configuration import check_exposure, described, load_settings, option
+from tocsin.protocol.printable import harmless
+from tocsin.service.configuration import check_environment, check_exposure, described, load_settings, option
 from tocsin.service.logs import LEVELS, set_up_logs
 from tocsin.tasks import task_group
 
@@ -46,15 +49,12 @@ An option goes before the environment, the environment before the file. See docs
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
-    parser = verbs.add_parser(
-        "serve",
-        help="run a push service for senders and devices elsewhere",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    words = "run a push service for senders and devices elsewhere"
+    parser = add_verb(verbs, "serve", words, DESCRIPTION, EPILOG)
     add_state_option(parser, "serve")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings (or TOCSIN_CONFIG)")
+    config = os.environ.get("TOCSIN_CONFIG") or None
+    words = "a TOML file with settings (or TOCSIN_CONFIG)"
+    parser.add_argument("--config", type=path("a file"), default=config, metavar="FILE", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line, to standard error")
     words = "debug, info (the default), warning or error"
@@ -86,8 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
         for name, value in vars(arguments).items()
         if name.startswith("setting_") and value is not None
     }
-    config = arguments.config or (Path(os.environ["TOCSIN_CONFIG"]) if os.environ.get("TOCSIN_CONFIG") else None)
-    settings = load_settings(options, os.environ, config)
+    strange = check_environment(os.environ)
+    if strange:
+        complain("tocsin serve", f"{', '.join(strange)}: there are no such settings; this has no effect")
+    settings = load_settings(options, os.environ, arguments.config)
     check_exposure(settings)
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
     _raise_file_limit()
@@ -116,9 +118,8 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:
 
 def _announce(service: PushService, *, as_json: bool) -> None:
     if service.port_changed_from is not None:
-        print(
-            f"tocsin serve: port {service.port_changed_from} is taken, so channels from before cannot be reached",
-            file=sys.stderr,
+        complain(
+            "tocsin serve", f"port {service.port_changed_from} is taken, so channels from before cannot be reached"
         )
     if as_json:
         fields = {
@@ -129,16 +130,16 @@ def _announce(service: PushService, *, as_json: bool) -> None:
             "token_url": service.token_url,
             "aad_token_url": service.aad_token_url,
         }
-        print(json.dumps(fields), flush=True)
+        show(json.dumps(fields))
     else:
-        print(f"listening on {service.url}, tokens at {service.token_url}", flush=True)
+        show(harmless(f"listening on {service.url}, tokens at {service.token_url}"))
 
 
 def _reload(service: PushService, settings: ServiceSettings) -> None:
     try:
         service.reload_tls(settings)
     except PushError as failure:
-        print(f"tocsin serve: {failure}; the earlier certificate stays in use", file=sys.stderr)
+        complain("tocsin serve", f"{failure}; the earlier certificate stays in use")
 
 
 @asynccontextmanager
@@ -164,7 +165,7 @@ async def _until_signalled() -> AsyncIterator[Any]:
                     hung_up.set()
             for number in ending:
                 signal.signal(number, signal.SIG_DFL)
-            print("tocsin serve: stopping; once more ends it at once", file=sys.stderr)
+            complain("tocsin serve", "stopping; once more ends it at once")
             tasks.cancel_scope.cancel()
 
         await tasks.start(watch)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 import anyio
 
+from tocsin.cli.arguments import add_verb
 from tocsin.cli.state import add_state_option
-from tocsin.protocol.errors import InvalidArgument, NotFound, NotSupported, PlatformUnavailable
+from tocsin.cli.terminal import complain, show
+from tocsin.protocol.errors import NotFound, NotSupported, PlatformUnavailable
+from tocsin.protocol.printable import harmless
+from tocsin.protocol.sign_in import is_loopback, split_service_url
+from tocsin.service.settings import ServiceSettings
 
 DESCRIPTION = """\
 Say whether a running push service is well, and what it has counted since its start.
@@ -32,17 +37,12 @@ TIMEOUT = 10.0
 """Seconds that the service may take to answer."""
 
 _MAX_REPLY = 1024 * 1024
+_GROUPS = ("counters", "now")
 
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
-    parser = verbs.add_parser(
-        "status",
-        help="say how a running push service is",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_verb(verbs, "status", "say how a running push service is", DESCRIPTION, EPILOG)
     add_state_option(parser, "serve")
     parser.add_argument("--url", metavar="U", help="ask the service at this URL instead of the one on --state")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask, and print the answer."""
     answer = _ask_url(arguments.url) if arguments.url else _ask_state(arguments)
     if arguments.json:
-        print(json.dumps(answer))
+        show(json.dumps(answer))
     else:
         _print(answer)
     return 0 if answer["status"] == "ok" else 1
@@ -70,33 +70,56 @@ def _ask_state(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _ask_url(url: str) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise InvalidArgument(f"a push service is named by a URL such as https://push.example, not {url!r}")
-    token = os.environ.get("TOCSIN_METRICS_TOKEN")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    parts = split_service_url(url, "a push service")
+    token = os.environ.get("TOCSIN_METRICS_TOKEN", "")
+    ServiceSettings(metrics_token=token)  # says what is wrong with it
+    headers = (
+        {"Authorization": f"Bearer {token}".encode().decode("latin-1")} if token else {}
+    )  # as the service reads it
     request = urllib.request.Request(f"{url.rstrip('/')}/healthz", headers=headers)  # noqa: S310 - checked above
+    proxies: dict[str, str] | None = (
+        {} if is_loopback(parts.hostname or "") else None
+    )  # None are those of the environment
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirection)
     try:
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:  # noqa: S310 - as above
+            with opener.open(request, timeout=TIMEOUT) as reply:
                 body = reply.read(_MAX_REPLY)
         except urllib.error.HTTPError as refusal:
             if refusal.code != 503:
                 raise
             body = refusal.read(_MAX_REPLY)
-        answer: dict[str, Any] = json.loads(body)
-        _ = answer["status"], answer["causes"]
+        return _checked(json.loads(body)) | {"url": url}
     except OSError as failure:
         raise PlatformUnavailable(f"the push service at {url} cannot be asked: {failure}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError, HTTPException):
         raise PlatformUnavailable(f"what answers at {url} is no push service of ours") from None
-    return answer | {"url": url}
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """Follows none: it would take the token elsewhere."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:  # noqa: PLR0913, PLR0917  # the base class's
+        """Take the redirection for the answer."""
+
+
+def _checked(answer: Any) -> dict[str, Any]:
+    """Return what a service says of its health, if it is that.
+
+    :raises LookupError: it is not. ValueError and TypeError say so too.
+    """
+    right = isinstance(answer["status"], str) and isinstance(answer["causes"], (dict, list))
+    if not right or not all(isinstance(answer.get(group, {}), dict) for group in _GROUPS):
+        raise TypeError
+    checked: dict[str, Any] = answer
+    return checked
 
 
 def _print(answer: dict[str, Any]) -> None:
-    print(f"{answer['status']}  {answer['url']}")
+    show(harmless(f"{answer['status']}  {answer['url']}"))
     causes = answer["causes"]
     for cause in causes:
-        print(f"tocsin status: {causes[cause] if isinstance(causes, dict) else cause}", file=sys.stderr)
-    for group in ("counters", "now"):
+        complain("tocsin status", causes[cause] if isinstance(causes, dict) else cause)
+    for group in _GROUPS:
         for name, value in answer.get(group, {}).items():
-            print(f"  {name.replace('_', ' '):<20} {value}")
+            show(f"  {harmless(name).replace('_', ' '):<20} {harmless(value)}")

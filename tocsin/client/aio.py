@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -47,7 +47,7 @@ class AioHttp:
             answer.status == 407 and proxy is not None
         ):  # where no TLS is spoken, the proxy answers in place of the service
             raise Unreachable(_refused(407, url, proxy))
-        return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, whole)
+        return Reply(answer.status, _joined(answer.headers.items()), whole)
 
 
 @asynccontextmanager
@@ -62,6 +62,14 @@ async def open_http() -> AsyncIterator[AioHttp]:
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, cookie_jar=jar, trust_env=False) as session:
         yield AioHttp(session)
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Put repeated headers together with commas (RFC 9110 §5.3), so that none of them counts as not said."""
+    values: dict[str, dict[str, None]] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), {})[value] = None
+    return {name: ", ".join(each) for name, each in values.items()}
 
 
 async def _bounded(chunks: AsyncIterator[bytes]) -> bytes:

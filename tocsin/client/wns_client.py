@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from types import NoneType, TracebackType
+from typing import Self
 from urllib.parse import SplitResult, urlencode
 
 import anyio
@@ -17,6 +19,7 @@ from attrs import Factory, define, field, frozen
 from tocsin.client.http import Http, Unreachable
 from tocsin.client.tokens import TokenCache
 from tocsin.protocol.answers import SendResult, read_answer
+from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, ServiceUnavailable
 from tocsin.protocol.machine import step
 from tocsin.protocol.sending import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
@@ -25,6 +28,7 @@ from tocsin.protocol.sign_in import (
     Denied,
     Token,
     check_channel,
+    read_hosts,
     read_token,
     split_url,
     token_form,
@@ -33,10 +37,6 @@ from tocsin.protocol.sign_in import (
 )
 from tocsin.protocol.values import NotificationType
 from tocsin.protocol.wns import Refusal, read_notification
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +99,10 @@ class WnsClient:
         hosts: Sequence[str] | None = None,
         policy: SendPolicy | None = None,
     ) -> None:
-        if not client_id or not client_secret:
-            raise InvalidArgument("a client needs a client id and a client secret")
+        check_text(client_id, "the client id")
+        check_text(client_secret, "the client secret")
+        check_kind(policy, "policy", SendPolicy, NoneType)
+        check_kind(tenant, "tenant", str, NoneType)
         if tenant is not None and not TENANT.fullmatch(tenant):
             raise InvalidArgument(f"a tenant is a GUID or a domain, not {tenant!r}")
         self._plain = token_url is not None and split_url(token_url, "a token URL").scheme == "http"
@@ -108,9 +110,10 @@ class WnsClient:
         self._client_secret = client_secret
         self._token_url = token_url
         self._tenant = tenant
-        self._hosts = trusted_hosts(token_url) if hosts is None else tuple(hosts)
+        self._hosts = trusted_hosts(token_url) if hosts is None else read_hosts(hosts)
         self._policy = policy or SendPolicy()
         self._fraction: Callable[[], float] = random.random
+        self._now: Callable[[], float] = time.time
         self._tokens: dict[str, TokenCache] = {}
         self._stack = AsyncExitStack()
         self._http: Http | None = None
@@ -140,7 +143,7 @@ class WnsClient:
     async def send(  # noqa: PLR0913  # one for each header of WNS
         self,
         uri: str,
-        body: bytes | str,
+        body: bytes | bytearray | memoryview | str,
         *,
         type: NotificationType | str = NotificationType.RAW,  # noqa: A002  # the header's name
         ttl: int | None = None,
@@ -152,6 +155,7 @@ class WnsClient:
     ) -> SendResult:
         """Send a notification and return what became of it, which may be that it was dropped.
 
+        :param body: the payload; text is sent as UTF-8.
         :param ttl: seconds after which it is of no use.
         :param cache: whether to keep it for a device that is away; None leaves that to the type.
         :param priority: 1 high, 2 medium, 3 low, 4 very low.
@@ -161,11 +165,21 @@ class WnsClient:
         """
         if self._http is None:
             raise IllegalCall("the client is not open: async with WnsClient(...) as client")
+        check_kind(type, "type", str)
+        for value, name, kind in (
+            (ttl, "ttl", int),
+            (priority, "priority", int),
+            (tag, "tag", str),
+            (group, "group", str),
+        ):
+            check_kind(value, name, kind, NoneType)
+        check_kind(cache, "cache", bool, NoneType)
+        check_kind(request_status, "request_status", bool)
         channel = check_channel(uri, self._hosts, plain=self._plain)
         policy = {None: None, True: "cache", False: "no-cache"}[cache]
         request = _request(
             uri,
-            body.encode() if isinstance(body, str) else bytes(body),
+            _bytes_of(body),
             type,
             {
                 "X-WNS-TTL": ttl,
@@ -205,7 +219,7 @@ class WnsClient:
         sending.attempts += 1
         sending.result = await self._attempt(sending)
         elapsed = anyio.current_time() - sending.began
-        told = sending.result.retry_after
+        told = self._policy.told(sending.result)
         sending.wait = self._policy.wait(sending.failures + 1, told, elapsed, self._fraction())
         event = classify(sending.result, sending.wait, renewed=sending.renewed, denied=sending.denied)
         sending.failures += event is Event.TRY_LATER
@@ -216,14 +230,19 @@ class WnsClient:
         token = await sending.tokens.get()
         if isinstance(token, Denied):
             sending.denied = token.final
-            return SendResult(description=f"no access token: {token.text}", attempts=sending.attempts)
+            return SendResult(
+                description=f"no access token: {token.text}",
+                retry_after=token.retry_after,
+                retry_unclear=token.retry_unclear,
+                attempts=sending.attempts,
+            )
         sending.token = token
         headers = sending.request.headers | {"Authorization": f"Bearer {token.value}"}
         try:
             reply = await self._http.post(sending.request.uri, headers, sending.request.body)
         except Unreachable as unreachable:
             return SendResult(description=str(unreachable), attempts=sending.attempts)
-        return read_answer(reply.status, reply.headers, sending.attempts)
+        return read_answer(reply.status, reply.headers, sending.attempts, self._now())
 
     def _cache(self, channel: SplitResult) -> TokenCache:
         """Return the tokens that are good for a channel."""
@@ -240,7 +259,20 @@ class WnsClient:
             reply = await self._http.post(url, headers, form)
         except Unreachable as unreachable:
             return Denied(None, str(unreachable))
-        return read_token(reply.status, reply.body)
+        return read_token(reply.status, reply.headers, reply.body, self._now())
+
+
+def _bytes_of(body: bytes | bytearray | memoryview | str) -> bytes:
+    """Return a body as it is sent.
+
+    :raises InvalidArgument: it is none.
+    """
+    if isinstance(body, str):
+        if body:
+            check_text(body, "the body")
+        return body.encode()
+    check_kind(body, "the body", str, bytes, bytearray, memoryview)
+    return bytes(body)
 
 
 def _check_event_loop() -> None:

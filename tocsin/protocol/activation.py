@@ -12,6 +12,7 @@ from uuid import UUID
 
 from attrs import define, field, setters
 
+from tocsin.protocol.arguments import truth
 from tocsin.protocol.errors import InvalidArgument
 
 BUDGET = 30.0
@@ -38,7 +39,7 @@ def parse_activators(value: Any) -> Activators:
 
     :raises InvalidArgument: it is none.
     """
-    if not isinstance(value, int) or not 0 <= value <= sum(Activators):
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= sum(Activators):
         raise InvalidArgument(f"activators are a combination of the flags of Activators, not {value!r}")
     return Activators(value)
 
@@ -126,7 +127,7 @@ class PushNotificationActivationInfo:
     Activators and CLSID stay as they are; ``conditions`` may be replaced as a whole. All conditions must hold before
     background work begins; with ``cancel_on_condition_loss`` it is cancelled when one no longer does.
 
-    :raises InvalidArgument: the CLSID is no GUID, or the conditions are none or contradict each other.
+    :raises InvalidArgument: the CLSID is no GUID, the conditions are none or contradict each other, or the last is no truth value.
     """
 
     activators: Activators = field(converter=parse_activators, on_setattr=setters.frozen)
@@ -134,4 +135,4 @@ class PushNotificationActivationInfo:
     conditions: tuple[SystemConditionType, ...] = field(
         default=(), converter=check_conditions, on_setattr=setters.convert
     )
-    cancel_on_condition_loss: bool = False
+    cancel_on_condition_loss: bool = field(default=False, validator=truth)

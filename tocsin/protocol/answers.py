@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from tocsin.protocol.retry_after import parse_retry_after
 from tocsin.protocol.wns import OFFLINE_NO_CACHE, NotificationStatus
 
 MAY_PASS = frozenset({None, 406, 408, 500, 502, 503, 504})
 """The HTTP statuses that another attempt may change; None is no answer at all."""
 
-MAX_WAIT_DIGITS = 7
-"""Digits of a waiting time in seconds at most; a longer one is not believed."""
-
+_WAITS = ("retry-after", "x-wns-continue-after")
+_SHOWN = 64  # characters of a wait that is not understood
 _OFFLINE = "The device is away, and the notification was not one to be kept for it: send with the cache policy 'cache'."
 _UNWANTED = (
     "The service has discarded it without a reason: its app or user wants none, or the device is away and nothing"
@@ -28,7 +28,8 @@ class SendResult:
     """What became of a notification; a field that the service did not send is None.
 
     ``http_status`` is None where there was no answer at all, ``status`` one of :class:`NotificationStatus` or a word
-    that is not known yet, ``retry_after`` the seconds that the service asks to wait.
+    that is not known yet, ``retry_after`` the seconds that the service asks to wait. Where it asks in a way that is not
+    understood, ``retry_unclear`` is how.
     """
 
     http_status: int | None = None
@@ -38,6 +39,7 @@ class SendResult:
     debug_trace: str | None = None
     device_connection_status: str | None = None
     retry_after: float | None = None
+    retry_unclear: str | None = None
     attempts: int = 1
 
     @property
@@ -69,8 +71,12 @@ class SendResult:
         return self.device_connection_status == "disconnected"
 
 
-def read_answer(http_status: int, headers: Mapping[str, str], attempts: int) -> SendResult:
-    """Read an answer; header names are lower-cased. Of the status, either spelling of its header will do."""
+def read_answer(http_status: int, headers: Mapping[str, str], attempts: int, now: float) -> SendResult:
+    """Read an answer; header names are lower-cased. Of the status, either spelling of its header will do.
+
+    :param now: the time in seconds since the epoch, for an answer that names a date and not its own.
+    """
+    retry_after, retry_unclear = read_wait(headers, now)
     return SendResult(
         http_status=http_status,
         status=_word(headers.get("x-wns-status") or headers.get("x-wns-notificationstatus")),
@@ -78,7 +84,8 @@ def read_answer(http_status: int, headers: Mapping[str, str], attempts: int) -> 
         description=headers.get("x-wns-error-description") or None,
         debug_trace=headers.get("x-wns-debug-trace"),
         device_connection_status=headers.get("x-wns-deviceconnectionstatus"),
-        retry_after=_longest(headers.get("retry-after"), headers.get("x-wns-continue-after")),
+        retry_after=retry_after,
+        retry_unclear=retry_unclear,
         attempts=attempts,
     )
 
@@ -87,8 +94,12 @@ def _word(status: str | None) -> str | None:
     return None if status is None else status.strip().lower()
 
 
-def _longest(*waits: str | None) -> float | None:
-    """Return the longest of the waiting times in seconds; a date, or what is no number, is passed over."""
-    texts = [wait.strip() for wait in waits if wait is not None]
-    seconds = [float(text) for text in texts if text.isascii() and text.isdigit() and len(text) <= MAX_WAIT_DIGITS]
-    return max(seconds, default=None)
+def read_wait(headers: Mapping[str, str], now: float) -> tuple[float | None, str | None]:
+    """Return the longest wait that an answer asks for, in seconds, and the words of one that is not understood.
+
+    Header names are lower-cased; what was not said is None.
+    """
+    waits = {text: parse_retry_after(text, headers.get("date"), now) for text in map(headers.get, _WAITS) if text}
+    seconds = [wait for wait in waits.values() if wait is not None]
+    unclear = [text for text, wait in waits.items() if wait is None]
+    return max(seconds, default=None), unclear[0][:_SHOWN] if unclear else None

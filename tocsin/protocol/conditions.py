@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, field, frozen
 
 from tocsin.protocol.activation import CancellationReason, SystemConditionType
+from tocsin.protocol.arguments import truth
 from tocsin.protocol.values import DropReason
 
 VERY_LOW = 4
@@ -22,14 +23,14 @@ VERY_LOW = 4
 class HostState:
     """What is known of the machine; the defaults are those of one that knows nothing: all is well."""
 
-    user_present: bool = True
-    internet_available: bool = True
-    session_connected: bool = True
-    free_network_available: bool = True
-    background_work_cost_high: bool = False
-    energy_saver: bool = False
-    quiet_hours: bool = False
-    cloud_notifications: bool = True
+    user_present: bool = field(default=True, validator=truth)
+    internet_available: bool = field(default=True, validator=truth)
+    session_connected: bool = field(default=True, validator=truth)
+    free_network_available: bool = field(default=True, validator=truth)
+    background_work_cost_high: bool = field(default=False, validator=truth)
+    energy_saver: bool = field(default=False, validator=truth)
+    quiet_hours: bool = field(default=False, validator=truth)
+    cloud_notifications: bool = field(default=True, validator=truth)
     """False where group policy forbids notifications from the network (NoCloudApplicationNotification)."""
 
     def meets(self, condition: SystemConditionType) -> bool:
@@ -58,10 +59,10 @@ _MEETS: dict[SystemConditionType, Callable[[HostState], bool]] = {
 class AppSettings:
     """What the user has decided for an app."""
 
-    notifications: bool = True
-    background: bool = True
+    notifications: bool = field(default=True, validator=truth)
+    background: bool = field(default=True, validator=truth)
     """Whether background work is allowed (BackgroundAccessStatus)."""
-    exempt_from_energy_saver: bool = False
+    exempt_from_energy_saver: bool = field(default=False, validator=truth)
 
 
 _DEFAULT = AppSettings()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from enum import auto
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
+from tocsin.protocol.arguments import number
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.machine import Label
 
@@ -74,23 +75,25 @@ def left(due: float, planned: float, now: float) -> float:
 class RetryPolicy:
     """How long to wait before each retry, in seconds; ``jitter`` is the fraction by which a wait may be off."""
 
-    first: float = field(default=60.0, validator=validators.gt(0))
-    increment: float = field(default=60.0, validator=validators.ge(0))
-    longest: float = field(default=300.0, validator=validators.gt(0))
-    jitter: float = field(default=0.1, validator=[validators.ge(0), validators.lt(1)])
+    first: float = field(default=60.0, validator=number(0, above=True))
+    increment: float = field(default=60.0, validator=number(0))
+    longest: float = field(default=300.0, validator=number(0, above=True))
+    jitter: float = field(default=0.1, validator=number(0, 1, below=True))
 
     def wait(self, failures: int, retry_after: float | None, fraction: float) -> float | None:
         """Return the seconds to wait after that many failures, or None when the attempts are used up.
 
         :param failures: how many attempts have failed, from 1.
-        :param retry_after: what the service asked for, in seconds; the wait is never shorter.
+        :param retry_after: what the service asked for, in seconds; the wait is never shorter. Less than 0 is no time
+            that could be meant, and waits longest.
         :param fraction: from 0 to 1, where in the span of the jitter this wait lies.
         """
         backoff = self.first + self.increment * (failures - 1)
         if backoff > self.longest:
             return None
         spread = backoff * (1 + self.jitter * (2 * fraction - 1))
-        return max(spread, retry_after or 0.0)
+        told = retry_after or 0.0
+        return max(spread, told if told >= 0 else self.longest)
 
 
 def classify(hresult: int, wait: float | None) -> Event:

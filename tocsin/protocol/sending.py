@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from tocsin.protocol.answers import MAY_PASS, SendResult
+from tocsin.protocol.arguments import number
 from tocsin.protocol.errors import (
     ChannelGone,
     NotificationRefused,
@@ -70,12 +71,20 @@ class SendPolicy:
 
     ``retries`` is the number of attempts after the first, ``first`` and ``longest`` are seconds to wait: doubled each
     time, with jitter down to half. ``total`` seconds after it began, sending ends.
+
+    :raises InvalidArgument: a number is below 0, or is 0 where that would be no time at all.
     """
 
-    retries: int = field(default=4, validator=validators.ge(0))
-    first: float = field(default=1.0, validator=validators.gt(0))
-    longest: float = field(default=60.0, validator=validators.gt(0))
-    total: float = field(default=120.0, validator=validators.gt(0))
+    retries: int = field(default=4, validator=number(0, whole=True))
+    first: float = field(default=1.0, validator=number(0, above=True))
+    longest: float = field(default=60.0, validator=number(0, above=True))
+    total: float = field(default=120.0, validator=number(0, above=True))
+
+    def told(self, result: SendResult) -> float | None:
+        """Return the seconds that an answer asks to wait: the longest usual ones at least, if it is not clear how many."""
+        if result.retry_unclear is None:
+            return result.retry_after
+        return max(result.retry_after or 0.0, self.longest)
 
     def wait(self, failures: int, told: float | None, elapsed: float, fraction: float) -> float | None:
         """Return the seconds to wait after that many failures, from 1; None where it is not worth it.
@@ -128,6 +137,14 @@ def failure(result: SendResult, *, denied: bool = False) -> SendFailed:
     if status == 410 and BLOCKED in (result.description or "").lower():
         kind = SenderNotAllowed
     tried = f" ({result.attempts} attempts)" if result.attempts > 1 else ""
+    tried += _asked(result)
     if status is None:
         return kind(f"{result.explanation}{tried}", result=result)
     return kind(f"refused with {status}: {result.description or 'the service gave no reason'}{tried}", result=result)
+
+
+def _asked(result: SendResult) -> str:
+    """Say how long the service asks to wait."""
+    if result.retry_unclear is not None:
+        return f"; it asks to wait, and how long is not clear: {result.retry_unclear!a}"
+    return f"; it asks to wait {result.retry_after:.12g} s" if result.retry_after else ""

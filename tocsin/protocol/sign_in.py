@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
+from math import isfinite
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import field, frozen
 
-from tocsin.protocol.answers import MAY_PASS
+from tocsin.protocol.answers import MAY_PASS, read_wait
+from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import InvalidArgument
 
 WNS_DOMAIN: Final = ".notify.windows.com"
@@ -32,6 +34,9 @@ LOOPBACK: Final = "loopback"
 DEFAULT_LIFE: Final = 3600.0
 """Seconds that a token is used whose answer does not say how long it is valid."""
 
+UNCLEAR_LIFE: Final = 60.0
+"""Seconds that a token is used whose answer says how long in a way that is not understood."""
+
 MAX_LIFE: Final = 30 * 24 * 3600.0
 """Seconds that a token is used at most."""
 
@@ -39,7 +44,9 @@ TENANT: Final = re.compile("[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 """What an Entra tenant may look like: a GUID, or a domain."""
 
 _MICROSOFT: Final = frozenset({"login.live.com", "login.microsoftonline.com"})
+_HOST = re.compile(r"\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _PLAIN = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+_LIFE = re.compile(r"[0-9]{1,300}(?:\.[0-9]{0,9})?")
 _MARGIN = 300.0  # seconds before its end that a token is renewed; never more than a tenth of its life
 _SCOPES: Final = {
     "/oauth2/v2.0/token": {"scope": "https://wns.windows.com/.default"},
@@ -58,10 +65,12 @@ class Token:
 
 @frozen
 class Denied:
-    """No token; ``status`` is None where there was no answer."""
+    """No token; ``status`` is None where there was no answer, the last two are as in :class:`SendResult`."""
 
     status: int | None
     text: str
+    retry_after: float | None = None
+    retry_unclear: str | None = None
 
     @property
     def final(self) -> bool:
@@ -78,6 +87,23 @@ def trusted_hosts(token_url: str | None) -> tuple[str, ...]:
         return (WNS_DOMAIN, LOOPBACK)
     host = split_url(token_url, "a token URL").hostname or ""
     return (WNS_DOMAIN,) if host in _MICROSOFT else (host,)
+
+
+def read_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Read the hosts that a sender trusts.
+
+    :raises InvalidArgument: one of them can never be a channel's; the sentence says what would be right.
+    """
+    if isinstance(hosts, (str, bytes)) or not isinstance(hosts, Iterable):
+        raise InvalidArgument(f"hosts is a list, such as ['push.example'], not {type(hosts).__name__}")
+    read = tuple(hosts)
+    for host in read:
+        check_kind(host, "a host", str)
+        if not _HOST.fullmatch(host) and not _is_address(host):
+            raise InvalidArgument(
+                f"a host is a name or an address without scheme and port, or '.example' for all that end so, not {host!r}"
+            )
+    return read
 
 
 def check_channel(uri: str, hosts: Sequence[str], *, plain: bool = False) -> SplitResult:
@@ -116,11 +142,28 @@ def split_url(url: str, what: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):  # the latter two where it is no text at all
         whole = False
     # Parsers disagree on the rest: what one takes for the host must not be another's password.
-    if not whole or not _PLAIN.fullmatch(url) or "@" in parts.netloc:
+    if not whole or not _PLAIN.fullmatch(url) or "@" in parts.netloc or "#" in url:
         raise InvalidArgument(f"{what} begins with http:// or https:// and a host")
+    return parts
+
+
+def split_service_url(url: str, what: str) -> SplitResult:
+    """Take the URL of a push service apart, to which paths are added.
+
+    :raises InvalidArgument: it is none; the sentence names it by ``what``, and shows it where it has no credentials.
+    """
+    try:
+        parts = split_url(url, what)
+    except InvalidArgument:
+        parts = None
+    if parts is None or "?" in url:
+        shown = "" if "@" in str(url) else f", not {url!r}"
+        raise InvalidArgument(
+            f"{what} is a URL such as https://push.example, without credentials, query and fragment{shown}"
+        )
     return parts
 
 
@@ -130,6 +173,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _covers(pattern: str, host: str) -> bool:
@@ -150,28 +201,32 @@ def token_form(token_url: str, client_id: str, client_secret: str) -> dict[str, 
     }
 
 
-def read_token(status: int, body: bytes) -> Token | Denied:
-    """Read the answer of a token endpoint of either form."""
+def read_token(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Token | Denied:
+    """Read the answer of a token endpoint of either form; ``headers`` and ``now`` are as for ``read_answer``."""
     try:
         reply = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter at some ten thousand brackets
         reply = None
     if not isinstance(reply, dict):
-        return Denied(status, f"it answered {status} without a token")
+        return Denied(status, f"it answered {status} without a token", *read_wait(headers, now))
     token = reply.get("access_token")
     if status == 200 and isinstance(token, str) and token.isascii() and token.isprintable() and token:
         life = _life(reply.get("expires_in"))
         return Token(token, life - min(_MARGIN, life / 10))
-    return Denied(status, _reason(status, reply))
+    return Denied(status, _reason(status, reply), *read_wait(headers, now))
 
 
 def _life(expires_in: Any) -> float:
     """Read the seconds that a token is valid: a number or, as Entra sometimes writes it, text; or nothing."""
-    try:
-        life = float(expires_in)
-    except (TypeError, ValueError):
+    if expires_in is None:
         return DEFAULT_LIFE
-    return min(life, MAX_LIFE) if life > 0 else DEFAULT_LIFE
+    if isinstance(expires_in, str) and _LIFE.fullmatch(expires_in.strip()):
+        return min(float(expires_in), MAX_LIFE)
+    if type(expires_in) is int and expires_in >= 0:
+        return float(min(expires_in, MAX_LIFE))  # it may have more digits than a float
+    if type(expires_in) is float and isfinite(expires_in) and expires_in >= 0:
+        return min(expires_in, MAX_LIFE)
+    return UNCLEAR_LIFE
 
 
 def _reason(status: int, reply: dict[str, Any]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,19 @@ from tocsin.service.settings import ServiceSettings, is_loopback
 PREFIX = "TOCSIN_"
 """What the name of a setting begins with in the environment."""
 
+OTHERS = ("TOCSIN_STATE", "TOCSIN_CONFIG", "TOCSIN_CLIENT_ID", "TOCSIN_CLIENT_SECRET")
+"""The variables of the command that are no settings."""
+
+_NEAR = 0.8  # how alike two names are, from 0 to 1, where one is meant to be the other
+
 _DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in attrs.fields(ServiceSettings)}
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_READ: Mapping[type, Callable[[str], Any]] = {
+    bool: lambda text: _WORDS[text.lower()],
+    int: int,
+    float: float,
+    tuple: lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+}
 
 
 def variable(name: str) -> str:
@@ -27,6 +40,25 @@ def variable(name: str) -> str:
 def option(name: str) -> str:
     """Return the command line's option of a setting."""
     return "--" + name.replace("_", "-")
+
+
+def check_environment(environ: Mapping[str, str]) -> list[str]:
+    """Look for variables that are meant for us and are none of ours; return those that may be for another program.
+
+    :raises InvalidArgument: one is spelled nearly as one of ours, so its value would be missed.
+    """
+    known = [*OTHERS, *map(variable, _DEFAULTS)]
+    strange = [name for name in environ if name.upper().startswith(PREFIX) and name not in known]
+    for name in strange:
+        meant = nearest(name.upper().removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known])
+        if meant is not None:
+            raise InvalidArgument(f"{name} has no meaning; if it is to be {PREFIX}{meant}, it has to be called so")
+    return sorted(strange)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant, or None."""
+    return next(iter(get_close_matches(name, known, 1, _NEAR)), None)
 
 
 def load_settings(options: Mapping[str, str], environ: Mapping[str, str], config: Path | None) -> ServiceSettings:
@@ -47,37 +79,34 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as failure:
+    except (OSError, ValueError) as failure:  # no file, no TOML, no UTF-8
         raise InvalidArgument(f"the settings in {path} cannot be read: {failure}") from None
-    for name, value in values.items():
+    except RecursionError:
+        raise InvalidArgument(f"the settings in {path} cannot be read: too many brackets") from None
+    for name in values:
         if name not in _DEFAULTS:
-            raise InvalidArgument(f"{path}: there is no setting {name!r}")
-        if not _is_like(value, _DEFAULTS[name]):
-            kind = "a list of texts" if isinstance(_DEFAULTS[name], tuple) else type(_DEFAULTS[name]).__name__
-            raise InvalidArgument(f"{path}: {name} is {kind}, not {value!r}")
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    if isinstance(default, tuple):
-        return isinstance(value, list) and all(isinstance(each, str) for each in value)
-    if isinstance(default, float):
-        return type(value) in {int, float}
-    return type(value) is type(default)
+            meant = nearest(name, _DEFAULTS)
+            raise InvalidArgument(f"{path}: there is no setting {name!r}{f'; {meant!r} is one' if meant else ''}")
+    choices: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    try:
+        ServiceSettings(**choices)
+    except InvalidArgument as wrong:
+        raise InvalidArgument(f"{path}: {wrong}") from None
+    return choices
 
 
 def _parse(name: str, text: str, origin: str) -> Any:
-    """Turn a text into a value of the kind that the setting has."""
-    default = _DEFAULTS[name]
+    """Turn a text into a value of the kind that the setting has, and see that it can be right."""
+    value: Any = text
+    with suppress(ValueError, KeyError):  # what stays a text is not of that kind
+        value = _READ.get(type(_DEFAULTS[name]), str)(text)
     try:
-        if isinstance(default, bool):
-            return _WORDS[text.lower()]
-        if isinstance(default, tuple):
-            return tuple(part.strip() for part in text.split(",") if part.strip())
-        return type(default)(text)
-    except (ValueError, KeyError):
-        kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
-        raise InvalidArgument(f"{origin} is {kind}, not {text!r}") from None
+        ServiceSettings(**{name: value})
+    except InvalidArgument as wrong:
+        raise InvalidArgument(f"{origin}{str(wrong).removeprefix(name)}") from None
+    return value
 
 
 def described() -> list[tuple[str, Any, str]]:

@@ -17,7 +17,7 @@ from anyio.abc import ByteStream, SocketListener, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tocsin.persistence.state import state_folder
-from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, PushError
+from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable, PushError
 from tocsin.service.registrations import AppRegistration, Registrations
 from tocsin.service.steady_clock import SteadyClock
 from tocsin.service.store import open_store
@@ -197,11 +197,14 @@ async def ask(state: Path, request: Answer) -> Answer | None:
 async def ask_or_perform(state: Path, request: Answer) -> Answer:
     """Ask the service that runs on a state folder, or do it on the store where none does.
 
+    :raises NotFound: there is no store, and the request is not one that makes one.
     :raises PushError: it cannot be done; the sentence says why.
     """
     done = await ask(state, request)
     if done is not None:
         return done
+    if request.get("verb") != "add" and not await anyio.Path(state / "service.db").exists():
+        raise NotFound(f"there is no push service's state in {state}; name its folder with --state")
     with state_folder(state) as folder:
         async with open_store(folder) as store:
             return await perform(await Registrations.load(store, await SteadyClock.load(store)), request)

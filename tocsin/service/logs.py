@@ -8,6 +8,8 @@ import time
 from contextvars import ContextVar
 from typing import Any, TextIO
 
+from tocsin.protocol.printable import harmless
+
 message_id: ContextVar[str] = ContextVar("message_id", default="")
 """The ``X-WNS-Msg-ID`` of the message that the running task answers."""
 
@@ -18,16 +20,20 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class TextLines(logging.Formatter):
-    """A line for a person."""
+    """A line for a person; control characters in it are shown as escapes, as are line ends: no text makes two lines."""
 
     converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the base class's name
+        """Show a traceback, whose lines are its own."""
+        return "\n".join(map(harmless, super().formatException(ei).split("\n")))
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
         """Put the message's id and trace at the end."""
-        line = super().formatMessage(record)
+        line = harmless(super().formatMessage(record))
         id = message_id.get()  # noqa: A001 - the field's name
         return f"{line} [id {id}, trace {trace.get()}]" if id else line
 

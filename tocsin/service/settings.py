@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import attrs
 from attrs import Attribute, field, frozen
 
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.sign_in import split_service_url
 
 
 def is_loopback(host: str) -> bool:
@@ -21,15 +23,38 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _setting(default: Any, meaning: str, within: tuple[float, float] | None = None) -> Any:
-    """Declare a setting; ``within`` are the least and the greatest value of a number."""
+def kind_of(value: Any, default: Any) -> str | None:
+    """Return the words for what a setting with that default is; None where the value is that."""
+    if isinstance(default, tuple):
+        right = isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+        return None if right else "a list of texts"
+    if isinstance(default, float):
+        return None if type(value) in {int, float} else "a number"
+    if type(value) is type(default):
+        return None
+    return {bool: "true or false", int: "a whole number", str: "a text"}[type(default)]
 
-    def check(_: Any, attribute: Attribute[Any], value: float) -> None:
-        assert within is not None  # noqa: S101  # else there is no such validator
-        if not within[0] <= value <= within[1]:
+
+def _setting(
+    default: Any,
+    meaning: str,
+    within: tuple[float, float] | None = None,
+    *,
+    check: Callable[[str, Any], None] | None = None,
+    secret: bool = False,
+) -> Any:
+    """Declare a setting; ``within`` are the least and the greatest value of a number, ``check`` knows what else is wrong."""
+
+    def validate(_: Any, attribute: Attribute[Any], value: Any) -> None:
+        kind = kind_of(value, default)
+        if kind is not None:
+            raise InvalidArgument(f"{attribute.name} is {kind}, not {type(value).__name__ if secret else repr(value)}")
+        if within is not None and not within[0] <= value <= within[1]:
             raise InvalidArgument(f"{attribute.name} must be from {within[0]:g} to {within[1]:g}, not {value!r}")
+        if check is not None:
+            check(attribute.name, value)
 
-    return field(default=default, validator=None if within is None else check, metadata={"meaning": meaning})
+    return field(default=default, validator=validate, repr=not secret, metadata={"meaning": meaning})
 
 
 def _rate(default: float, meaning: str) -> Any:
@@ -40,12 +65,32 @@ def _seconds(default: float, meaning: str) -> Any:
     return _setting(default, f"seconds {meaning}", (0.001, 3_600))
 
 
-def _check_networks(_: Any, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
+def _check_networks(name: str, value: tuple[str, ...]) -> None:
     for each in value:
         try:
             ip_network(each)
         except ValueError:
-            raise InvalidArgument(f"{attribute.name} are addresses or networks, not {each!r}") from None
+            raise InvalidArgument(f"{name} are addresses or networks, not {each!r}") from None
+
+
+def _check_host(name: str, value: str) -> None:
+    if not value or not value.isprintable() or " " in value:
+        raise InvalidArgument(f"{name} is an address or a name, not {value!r}; 0.0.0.0 and :: are all addresses")
+
+
+def _check_public_url(name: str, value: str) -> None:
+    if value:
+        split_service_url(value, name)
+
+
+def _check_file(name: str, value: str) -> None:
+    if "\0" in value:
+        raise InvalidArgument(f"{name} is the name of a file, and {value!r} cannot be one")
+
+
+def _check_token(name: str, value: str) -> None:
+    if not value.isprintable() or value != value.strip():
+        raise InvalidArgument(f"{name} goes into a header: printable, and without blanks around it")
 
 
 @frozen
@@ -55,21 +100,27 @@ class ServiceSettings:
     :raises InvalidArgument: a value is outside its limits.
     """
 
-    host: str = _setting("127.0.0.1", "the address or name to listen on; the default is reached from this machine only")
-    port: int = _setting(0, "the TCP port; 0 takes the one of the last time, or a free one", (0, 65_535))
-    public_url: str = _setting("", "the URL by which senders and devices reach the service; empty: host and port")
-    tls_cert: str = _setting("", "the file with the certificate and its chain (PEM); with it the service speaks TLS")
-    tls_key: str = _setting("", "the file with the certificate's private key (PEM); empty: it is in the other file")
-    insecure: bool = _setting(default=False, meaning="allow a host that others reach without TLS")
-    trusted_proxies: tuple[str, ...] = field(
-        default=(),
-        validator=_check_networks,
-        metadata={"meaning": "proxies, by address or network, whose X-Forwarded-For is believed"},
+    host: str = _setting(
+        "127.0.0.1",
+        "the address or name to listen on; the default is reached from this machine only",
+        check=_check_host,
     )
-    metrics_token: str = field(
-        default="",
-        repr=False,
-        metadata={"meaning": "the bearer token for /metrics; empty: it is for this machine only"},
+    port: int = _setting(0, "the TCP port; 0 takes the one of the last time, or a free one", (0, 65_535))
+    public_url: str = _setting(
+        "", "the URL by which senders and devices reach the service; empty: host and port", check=_check_public_url
+    )
+    tls_cert: str = _setting(
+        "", "the file with the certificate and its chain (PEM); with it the service speaks TLS", check=_check_file
+    )
+    tls_key: str = _setting(
+        "", "the file with the certificate's private key (PEM); empty: it is in the other file", check=_check_file
+    )
+    insecure: bool = _setting(default=False, meaning="allow a host that others reach without TLS")
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "proxies, by address or network, whose X-Forwarded-For is believed", check=_check_networks
+    )
+    metrics_token: str = _setting(
+        "", "the bearer token for /metrics; empty: it is for this machine only", check=_check_token, secret=True
     )
     strict_wns: bool = _setting(default=False, meaning="keep no more for a device that is away than WNS does")
 

@@ -3,9 +3,10 @@
 With pytest, the fixture ``wns`` gives a :class:`LocalWns`; anywhere else :func:`local_wns` does.
 """
 
+from tocsin.service.settings import ServiceSettings
 from tocsin.testing.clock import Clock
 from tocsin.testing.faults import SentRequest
 from tocsin.testing.local import LocalWns, local_wns
 from tocsin.testing.pushes import Push
 
-__all__ = ["Clock", "LocalWns", "Push", "SentRequest", "local_wns"]
+__all__ = ["Clock", "LocalWns", "Push", "SentRequest", "ServiceSettings", "local_wns"]

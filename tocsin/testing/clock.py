@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+from tocsin.protocol.arguments import check_finite
 from tocsin.protocol.errors import InvalidArgument
 
 
@@ -25,8 +26,10 @@ class Clock:
     def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
         """Jump ahead.
 
-        :raises InvalidArgument: that would be backwards.
+        :raises InvalidArgument: that would be backwards, or is no time.
         """
+        for name, value in {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds}.items():
+            check_finite(value, name)
         jump = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
         if jump < 0:
             raise InvalidArgument("time goes forward only")

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import NoneType
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from attrs import frozen
 
-from tocsin.protocol.errors import TimedOut
+from tocsin.persistence.paths import read_path
+from tocsin.protocol.arguments import check_finite, check_kind, check_within
+from tocsin.protocol.errors import InvalidArgument, TimedOut
 from tocsin.service.registrations import AppRegistration
 from tocsin.service.server import PushService, open_service
 from tocsin.service.settings import ServiceSettings
@@ -25,6 +28,8 @@ PATIENCE = 10.0
 """Seconds that a test waits for a push if it does not say how long."""
 
 APP = "app"
+
+_MANY = 10**9
 
 
 @frozen
@@ -84,8 +89,11 @@ class LocalWns:
     def wait_for(self, count: int = 1, timeout: float = PATIENCE) -> list[Push]:
         """Block this thread until the device has that many pushes, and return them.
 
+        :raises InvalidArgument: an argument is of another kind.
         :raises TimedOut: it takes longer than so many seconds; the text says what has come.
         """
+        check_within(count, "count", 0, _MANY)
+        check_finite(timeout, "timeout")
         if not self._parts.pushes.wait_until(lambda there: there >= count, timeout):
             raise TimedOut(f"{count} pushes were expected within {timeout:g} s; so far: {self.pushes}")
         return self.pushes
@@ -95,19 +103,29 @@ class LocalWns:
         return await anyio.to_thread.run_sync(self.wait_for, count, timeout)
 
     def fail(
-        self, status: int = 503, *, times: int | None = 1, retry_after: int | None = None, description: str = ""
+        self, status: int = 503, *, times: int | None = 1, retry_after: int | str | None = None, description: str = ""
     ) -> None:
-        """Answer the next notifications with that status, so many times, or with None until :meth:`heal`."""
+        """Answer the next notifications with that status, so many times, or with None until :meth:`heal`.
+
+        :param retry_after: seconds, or any other text to put into the header, such as a date.
+        :raises InvalidArgument: an argument is of another kind, or cannot be in an answer.
+        """
+        _check_header(description, "description")
         self._fail(status, times, retry_after, description or f"Answered with {status} on demand", {})
 
-    def throttle(self, *, times: int | None = 1, retry_after: int | None = 1) -> None:
-        """Answer the next notifications with 406 and ``channelthrottled``."""
+    def throttle(self, *, times: int | None = 1, retry_after: int | str | None = 1) -> None:
+        """Answer the next notifications with 406 and ``channelthrottled``; arguments are as of :meth:`fail`."""
         status = {"x_wns_status": "channelthrottled", "x_wns_notificationstatus": "channelthrottled"}
         self._fail(406, times, retry_after, "Throttled on demand", status)
 
     def _fail(
-        self, status: int, times: int | None, retry_after: int | None, description: str, headers: dict[str, str]
+        self, status: int, times: int | None, retry_after: int | str | None, description: str, headers: dict[str, str]
     ) -> None:
+        _check_fault(status, times)
+        if isinstance(retry_after, str):
+            _check_header(retry_after, "retry_after")
+        elif retry_after is not None:
+            check_within(retry_after, "retry_after", 0, _MANY)
         told = {} if retry_after is None else {"retry_after": str(retry_after)}
         self._portal.call(lambda: self._parts.faults.fail(status, times, description, **headers, **told))
 
@@ -117,7 +135,10 @@ class LocalWns:
         """Answer token requests with that error, so many times, or with None until :meth:`heal`.
 
         :param status: the HTTP status; None for what the form of the endpoint has for a wrong secret, 400 or 401.
+        :raises InvalidArgument: an argument is of another kind, or cannot be in an answer.
         """
+        check_kind(error, "error", str)
+        _check_fault(400 if status is None else status, times)
         self._portal.call(self._parts.faults.refuse_tokens, status, error, times)
 
     def expire_tokens(self) -> None:
@@ -157,16 +178,31 @@ class LocalWns:
         self._portal.call(self._parts.faults.heal)
 
 
+def _check_fault(status: int, times: int | None) -> None:
+    check_within(status, "status", 200, 599)
+    if times is not None:
+        check_within(times, "times", 1, _MANY)
+
+
+def _check_header(value: str, what: str) -> None:
+    check_kind(value, what, str)
+    if not value.isprintable():
+        raise InvalidArgument(f"{what} goes into a header, which has no room for {value!r}")
+
+
 @contextmanager
-def local_wns(state: Path | None = None, settings: ServiceSettings | None = None) -> Iterator[LocalWns]:
+def local_wns(state: Path | str | None = None, settings: ServiceSettings | None = None) -> Iterator[LocalWns]:
     """Run a push service on this machine in a thread of its own, for as long as the block lasts.
 
     :param state: an empty folder for it; by default a temporary one.
+    :raises InvalidArgument: an argument is of another kind.
     """
+    check_kind(settings, "settings", ServiceSettings, NoneType)
+    own = None if state is None else read_path(state, "a state folder")
     with (
         TemporaryDirectory(prefix="tocsin-") as folder,
         start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(_open(state or Path(folder), settings)) as parts,
+        portal.wrap_async_context_manager(_open(own or Path(folder), settings)) as parts,
     ):
         yield LocalWns(portal, parts)
 

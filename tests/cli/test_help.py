@@ -1,0 +1,217 @@
+"""Every line that a help shows is run as it stands, with what it leaves open filled in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+import trustme
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+from attrs import frozen
+
+from tests.e2e.terminal import free_port
+from tests.processes import PATIENCE, call, sender
+from tocsin.api.embedded import embedded
+from tocsin.cli import _parser
+from tocsin.testing import LocalWns
+
+ROOT = Path(__file__).parents[2]
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Find the parser of the command, and those of all verbs."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                yield from parsers(each)
+
+
+def lines() -> list[str]:
+    """Find the lines with commands: indented, and what they do is said two blanks further on."""
+    texts = [f"{parser.description or ''}\n{parser.epilog or ''}" for parser in parsers(_parser())]
+    shown = [line.strip() for text in texts for line in text.splitlines() if line.startswith("  ")]
+    return [re.split(r" {2,}", line)[0] for line in shown if re.match(r"([A-Z_]+=\S+ )?tocsin ", line)]
+
+
+LINES = lines()
+
+
+def of(verb: str) -> list[str]:
+    """Return the lines of a verb, each once."""
+    return [line for line in dict.fromkeys(LINES) if f"tocsin {verb}" in line]
+
+
+def test_each_verb_shows_how_it_is_used() -> None:
+    """And each line is of a verb that is tried below."""
+    tried = [line for verb in ("listen", "send", "serve", "app", "status", "dead-letters") for line in of(verb)]
+    assert sorted(tried) == sorted(dict.fromkeys(LINES))
+    for parser in parsers(_parser()):
+        if parser.prog.count(" ") == 1:
+            assert "examples:" in (parser.epilog or ""), parser.prog
+
+
+@frozen
+class Shell:
+    """A person's folder, with ``tocsin`` at hand."""
+
+    folder: Path
+
+    @asynccontextmanager
+    async def running(self, line: str, **variables: str) -> AsyncIterator[Process]:
+        """Run a line for as long as the block lasts."""
+        env = {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "error",
+            **variables,
+        }
+        async with await anyio.open_process(
+            ["bash", "-c", line], cwd=self.folder, env=env, start_new_session=True
+        ) as process:
+            try:
+                with anyio.fail_after(PATIENCE):
+                    yield process
+            finally:
+                if process.returncode is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    async def run(self, line: str, **variables: str) -> str:
+        """Run a line to its end, which has to be good, and return what it printed."""
+        async with self.running(line, **variables) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            output = b"".join([chunk async for chunk in process.stdout]).decode()
+            errors = b"".join([chunk async for chunk in process.stderr]).decode()
+            assert await process.wait() == 0, f"{line}: {errors}"
+            return output
+
+    async def start_and_stop(self, line: str, sign: bytes, **variables: str) -> None:
+        """Run a line until it says that it is ready, and end it as a person does."""
+        async with self.running(line, **variables) as process:
+            assert process.stdout is not None
+            printed = b""
+            async for chunk in process.stdout:
+                printed += chunk
+                if sign in printed:
+                    break
+            assert sign in printed, line
+            os.killpg(process.pid, signal.SIGINT)
+            assert await process.wait() == 0, line
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Make a folder."""
+    script = tmp_path / "bin" / "tocsin"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tocsin "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    return Shell(tmp_path)
+
+
+def ipv6() -> bool:
+    """Tell whether this machine has addresses of that family."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+async def test_lines_that_listen(shell: Shell) -> None:
+    """For a person until Ctrl-C, for a script until its payload has come."""
+    for number, line in enumerate(of("listen")):
+        filled = line.replace("8080", str(free_port()))
+        home = {"HOME": str(shell.folder / f"home{number}")}
+        if "--count" not in line:
+            await shell.start_and_stop(filled, b"Ctrl-C ends", **home)
+            continue
+        async with shell.running(filled, **home) as process:
+            assert process.stdout is not None
+            output = BufferedByteReceiveStream(process.stdout)
+            async with sender(json.loads(await output.receive_until(b"\n", 4096))) as server:
+                await server.push(b"x")
+            assert json.loads(await output.receive_until(b"\n", 4096))["text"] == "x"
+            assert await process.wait() == 0
+
+
+async def test_lines_that_send(shell: Shell, wns: LocalWns) -> None:
+    """Each is received."""
+    await anyio.Path(shell.folder / "photo.bin").write_bytes(b"\x00\xff")
+    uri = shlex.quote(wns.channel_uri)
+    env = {"TOCSIN_CLIENT_ID": wns.client_id, "TOCSIN_CLIENT_SECRET": wns.client_secret}
+    for line in of("send"):
+        filled = re.sub(r"'http://127\.0\.0\.1:8080/w/\?token=\.\.\.'|URI", lambda _: uri, line)
+        filled = filled.replace(" ...", " Hello")
+        filled = re.sub(r"\bID\b", wns.client_id, re.sub(r"\bSECRET\b", wns.client_secret, filled))
+        assert (await shell.run(filled, **env)).startswith("received, message id "), line
+    assert [(push.type, push.body) for push in wns.pushes] == [
+        ("raw", b"Hello"), ("raw", b"Hello"), ("raw", b"\x00\xff"), ("badge", b'<badge value="3"/>')
+    ]  # fmt: skip
+
+
+async def test_lines_that_serve(shell: Shell) -> None:
+    """Each listens, and ends by Ctrl-C."""
+    certificate = trustme.CA().issue_cert("push.example")
+    certificate.private_key_and_cert_chain_pem.write_to_path(shell.folder / "fullchain.pem")
+    certificate.private_key_pem.write_to_path(shell.folder / "privkey.pem")
+    await anyio.Path(shell.folder / "tocsin.toml").write_text("channel_rate = 50\n")
+    async with anyio.create_task_group() as tasks:
+        for number, line in enumerate(of("serve")):
+            filled = line.replace("443", str(free_port())).replace("/etc/tocsin.toml", "./tocsin.toml")
+            filled = filled if ipv6() else filled.replace("--host ::", "--host 0.0.0.0")
+            env = {"HOME": str(shell.folder / f"home{number}")}
+            tasks.start_soon(partial(shell.start_and_stop, filled, b"listening on http", **env))
+
+
+async def test_lines_about_apps_and_status(shell: Shell) -> None:
+    """Each does what it says, with a service that runs."""
+    async with shell.running("tocsin serve") as service:
+        assert service.stdout is not None
+        said = await BufferedByteReceiveStream(service.stdout).receive_until(b",", 1024)
+        url = said.decode().removeprefix("listening on ")
+        (state,) = [path async for path in anyio.Path(shell.folder).rglob("service.db")]
+        there: set[str] = set()
+        for line in of("app"):
+            _, _, action, *names = line.split()
+            name = "contoso.mail" if "contoso.mail" in names else "NAME"
+            if action == "add" and name in there:
+                await anyio.to_thread.run_sync(call, "app", "remove", name, "--state", str(state.parent))
+            elif action != "add" and name not in there and names:
+                await anyio.to_thread.run_sync(call, "app", "add", name, "--state", str(state.parent))
+            assert await shell.run(line), line
+            there = (there - {name}) if action == "remove" else there | ({name} if names else set())
+        for line in of("status"):
+            filled = line.replace("/var/lib/tocsin", str(state.parent)).replace("https://push.example", url)
+            assert (await shell.run(filled)).startswith(("ok  http", '{"status": "ok"')), line
+        service.terminate()
+
+
+async def test_lines_about_dead_letters(shell: Shell) -> None:
+    """Of the command's own state and of a program's."""
+    for folder in (shell.folder / ".local" / "state" / "tocsin" / "listen", shell.folder / "push-state"):
+        async with embedded("a", folder):
+            pass
+
+    async def look(line: str) -> None:
+        output = await shell.run(line)
+        assert ("--json" in line) == (output == ""), line
+
+    async with anyio.create_task_group() as tasks:
+        for line in of("dead-letters"):
+            tasks.start_soon(look, line)
