@@ -118,7 +118,7 @@ async def open_service(
     """
     settings = settings or ServiceSettings()
     tls = load_tls(settings)
-    async with open_store(state) as store:
+    async with open_store(state, settings.acknowledge_timeout) as store:
         registrations = await Registrations.load(store, now)
         tokens = await Tokens.load(store, registrations, now)
         remembered = await _remembered_port(store)
