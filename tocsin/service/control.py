@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ Perform = Callable[[Answer], Awaitable[Answer]]
 
 _MAX_LINE = 1024 * 1024
 _MAX_REQUEST = 16 * 1024
-_PATIENCE = 10.0  # seconds
+_PATIENCE = 15.0  # seconds; what the store is waited for at most is less, unless a setting makes it more
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ async def serving_control(state: Path, perform: Perform) -> AsyncIterator[None]:
         logger.warning("'tocsin app' and 'tocsin status --state' cannot reach this service: %s", failure)
         yield
         return
+    made = path.lstat()
 
     async def answer(stream: ByteStream) -> None:
         async with stream:
@@ -100,7 +102,9 @@ async def serving_control(state: Path, perform: Perform) -> AsyncIterator[None]:
             yield
             tasks.cancel_scope.cancel()
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # the path may lead to the folder of another process by now
+            if os.path.samestat(path.lstat(), made):
+                path.unlink()
 
 
 async def _answer(stream: ByteStream, perform: Perform) -> None:
@@ -131,7 +135,9 @@ async def ask(state: Path, request: Answer) -> Answer | None:
                 await stream.send(json.dumps(request).encode() + b"\n")
                 answer = json.loads(await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_LINE))
     except (TimeoutError, anyio.IncompleteRead, anyio.BrokenResourceError, ValueError):
-        raise PlatformUnavailable(f"the service on {state} does not answer") from None
+        raise PlatformUnavailable(
+            f"the service on {state} does not answer; it may yet do what it was asked for"
+        ) from None
     if "refused" in answer:
         raise PushError(answer["refused"])
     done: Answer = answer["done"]
