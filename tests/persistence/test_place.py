@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
+from attrs import frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.helpers import PATIENCE
 from tests.persistence.files import FIRST, INSERT, OURS, ask, contents, locking, make, numbers, opening, refusal
@@ -156,7 +162,7 @@ DAMAGES = [delete, delete_all, rename, rename_folder, copy_folder, new_folder, r
 
 
 def put_back_file(path: Path) -> None:
-    """Undo ``rename`` and ``link``."""
+    """Undo ``rename``, ``link`` and ``replace_aside``."""
     path.with_name("away.db").rename(path)
 
 
@@ -296,3 +302,79 @@ class TestDisplaced:
     async def _try(opened: Database) -> None:
         with pytest.raises(StateUnavailable):
             await opened.write((INSERT, [(3,)]))
+
+
+@frozen
+class Blow:
+    """What is done to a database in use, and how it is undone; None: that it heals by itself."""
+
+    name: str
+    strike: Callable[[Path], None]
+    undo: Callable[[Path], None] | None = None
+
+
+def unlink_logs(*ends: str) -> Callable[[Path], None]:
+    """Delete log files, those that are there."""
+
+    def strike(path: Path) -> None:
+        for end in ends:
+            path.with_name(path.name + end).unlink(missing_ok=True)
+
+    return strike
+
+
+def replace_aside(path: Path) -> None:
+    """Put another database in its place, and keep it."""
+    rename(path)
+    other = path.with_name("other.db")
+    make(other, *FIRST)
+    other.rename(path)
+
+
+BLOWS = [
+    Blow("nothing", lambda _: None),
+    Blow("the log is deleted", unlink_logs("-wal")),
+    Blow("its index is deleted", unlink_logs("-shm")),
+    Blow("both are deleted", unlink_logs("-wal", "-shm")),
+    Blow("the file is moved", rename, put_back_file),
+    Blow("the folder is moved", rename_folder, put_back_folder),
+    Blow("the file is replaced", replace_aside, put_back_file),
+]
+
+
+@settings(max_examples=settings().max_examples // 2)
+@given(st.lists(st.lists(st.sampled_from(BLOWS), max_size=6), min_size=1, max_size=3))
+def test_whatever_is_taken_away_and_put_back_what_was_told_is_there(lives: list[list[Blow]]) -> None:
+    """In any order, and over restarts: each write is told when it is in the file under its name, and is there once."""
+
+    async def strike(path: Path, opened: Database, blow: Blow, number: int) -> None:
+        changed = anyio.Event()
+        opened.watch(lambda _: changed.set())
+        blow.strike(path)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(opened.write, (INSERT, [(number,)]))
+            if blow.undo is not None:
+                await changed.wait()
+                blow.undo(path)
+
+    async def run(path: Path) -> None:
+        count = 1
+        for blows in lives:
+            with anyio.fail_after(3 * PATIENCE):
+                async with opening(path, FIRST) as opened:
+                    for blow in blows:
+                        count += 1
+                        await strike(path, opened, blow, count)
+                        assert ask(path, "SELECT count(*) FROM number") == count
+                        assert await numbers(opened) == list(range(1, count + 1))
+        assert ask(path, "PRAGMA integrity_check") == "ok"
+        assert ask(path, "SELECT count(*) FROM number") == count
+
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch, start_blocking_portal() as portal:
+        logging.disable(logging.CRITICAL)
+        patch.setattr(writer, "RecoveryPolicy", lambda: RecoveryPolicy(first=0.001, longest=0.002))
+        (Path(folder) / "state").mkdir()
+        try:
+            portal.call(run, Path(folder) / "state" / "app.db")
+        finally:
+            logging.disable(logging.NOTSET)
