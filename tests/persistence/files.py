@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,17 @@ def spoil(path: Path, damage: Callable[[bytes], bytes]) -> None:
 def contents(folder: Path) -> dict[str, bytes]:
     """Return every byte of every file."""
     return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@contextmanager
+def locking(path: Path, *statements: str) -> Iterator[Callable[[], None]]:
+    """Hold a lock from another process until the block is left, or what it yields is called."""
+    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+    program += "for s in sys.argv[2:]: c.execute(s)\nprint('locked', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program, str(path), *statements]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603  # ours
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        assert process.stdin is not None
+        yield process.stdin.close
+        process.stdin.close()

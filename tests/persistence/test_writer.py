@@ -20,6 +20,7 @@ from tests.persistence.faults import Fault, Faults
 from tocsin.persistence import connection, writer
 from tocsin.persistence.connection import COMMIT_COUNTER
 from tocsin.persistence.database import Database, open_database
+from tocsin.persistence.place import Place
 from tocsin.protocol.durability import RecoveryPolicy
 from tocsin.protocol.errors import StateUnavailable
 
@@ -156,7 +157,7 @@ class TestFaults:
 
     async def test_an_impatient_writer_refuses_at_once(self, path: Path, faults: Faults) -> None:
         """What is in doubt is waited for; what comes then is not begun."""
-        async with open_database(path, [SCHEMA], patient=False) as opened:
+        async with open_database(path, [SCHEMA], patience=PATIENCE) as opened:
             changed = anyio.Event()
             opened.watch(lambda _: changed.set())
             faults.coming.append(Fault.BEFORE)
@@ -187,7 +188,7 @@ class TestFaults:
                 faults.gone = True
                 tasks.start_soon(write, opened)
                 await changed.wait()
-        assert failures == [f"{path} cannot be used: disk I/O error"]
+        assert failures == [f"{path} cannot be used: disk I/O error; whether this was written is not known"]
 
     async def test_a_corrupt_file_is_the_end_of_writing(self, opened: Database, faults: Faults, path: Path) -> None:
         """There is nothing to wait for: every write says so."""
@@ -209,7 +210,7 @@ class TestFaults:
             faults.coming.append(Fault.AFTER)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(opened.write, (INSERT, [(3,)]))
-                while opened.fault is None or "somebody reads it" not in opened._writer._reason:  # type: ignore[union-attr]
+                while opened.fault is None or "another program reads it" not in opened._writer._reason:  # type: ignore[union-attr]
                     await anyio.lowlevel.checkpoint()
                 other.execute("COMMIT")
         assert await numbers(opened) == [1, 2, 3]
@@ -225,7 +226,7 @@ class TestFaults:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(opened.write, (INSERT, [(2,)]))
             await changed.wait()
-            while "unable to open" not in opened._writer._reason:  # type: ignore[union-attr]
+            while "was deleted or moved away" not in opened._writer._reason:  # type: ignore[union-attr]
                 await anyio.lowlevel.checkpoint()
             assert not await anyio.Path(path).exists()
             await anyio.Path(away).rename(path)
@@ -278,7 +279,9 @@ class TestLog:
     ) -> None:
         """It goes on growing, and nobody is kept waiting."""
         await opened.write((INSERT, [(1,)]))
-        assert not connection.log_is_long(path.with_name("nowhere.db"))
+        assert opened._writer is not None
+        await anyio.Path(path).unlink()
+        assert not connection.log_is_long(path, opened._writer._place)
         assert "the log was not folded" in caplog.text
 
 
@@ -293,7 +296,9 @@ async def test_a_writer_that_never_began_refuses_what_waits(path: Path) -> None:
 
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
-            with writer.Writer(connection.WriterConnection(path), path, patient=True) as idle:
+            place = Place(path)
+            reader = connection.ReaderConnection(path)
+            with writer.Writer(path, place, connection.WriterConnection(path, place), reader, None) as idle:
                 tasks.start_soon(write)
                 await waiting.wait()
 

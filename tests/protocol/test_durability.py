@@ -52,7 +52,7 @@ class AnyWriter(AnyEvent):
         assert not told or told[0] is Effect.TELL_FAULT
         if self.phase is not Phase.BROKEN:
             at_fault = bool(told) and told[-1] is Effect.TELL_FAULT
-            assert at_fault == (self.phase in {Phase.IN_DOUBT, Phase.RERUNNING})
+            assert at_fault == (self.phase is not Phase.SOUND)
 
 
 TestAnyWriter = AnyWriter.TestCase

@@ -58,7 +58,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
-    :raises StateUnavailable: the state folder is in use, unwritable, corrupt, or of a newer version.
+    :raises StateUnavailable: the state folder is in use, not private, locked, unwritable, corrupt, or of a newer version.
     :raises PlatformUnavailable: the port is in use.
     """
     _check_app(app)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import aiosqlite
 import anyio
 
-from tocsin.persistence.connection import Statement, WriterConnection, connect
+from tocsin.persistence.connection import ReaderConnection, Statement, WriterConnection, connect
+from tocsin.persistence.place import Place
 from tocsin.persistence.words import in_words
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
@@ -28,10 +28,13 @@ _QUICK_CHECK_PAGES = 8192  # checking a larger file would delay the start
 class Database:
     """An open database; made by :func:`open_database` or :func:`read_database`."""
 
-    def __init__(self, path: Path, reader: aiosqlite.Connection, writer: Writer | None) -> None:
+    def __init__(
+        self, path: Path, reader: ReaderConnection, writer: Writer | None, patience: float | None = None
+    ) -> None:
         self._path = path
         self._reader = reader
         self._writer = writer
+        self._patience = patience
 
     @property
     def fault(self) -> str | None:
@@ -46,10 +49,11 @@ class Database:
     async def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a query and return all of its rows; this goes on while nothing can be written.
 
-        :raises StateUnavailable: the database cannot be read.
+        :raises StateUnavailable: the database cannot be read, or not within its patience.
         """
-        with in_words(self._path):
-            return [tuple(row) for row in await self._reader.execute_fetchall(sql, parameters)]
+        with in_words(self._path), anyio.move_on_after(self._patience):
+            return await self._reader.read(sql, parameters)
+        raise StateUnavailable(f"{self._path} could not be read within {self._patience:g} s")
 
     async def write(self, *statements: Statement) -> None:
         """Run the statements in one transaction; when this returns, they are on disk.
@@ -58,7 +62,8 @@ class Database:
         pass, such as a full disk, this waits until it is known whether the statements are there, and runs them again if
         they are not.
 
-        :raises StateUnavailable: a statement is wrong, the file is corrupt, or it was closed during a failure.
+        :raises StateUnavailable: a statement is wrong, the file is corrupt, it was closed during a failure, or it took
+            longer than its patience; ``in_doubt`` tells whether the statements may be there all the same.
         """
         if self._writer is None:
             raise StateUnavailable(f"{self._path} was opened for reading only")
@@ -70,31 +75,39 @@ async def open_database(
     path: Path,
     migrations: Sequence[Sequence[str]],
     *,
-    patient: bool = True,
+    patience: float | None = None,
 ) -> AsyncIterator[Database]:
     """Open the file, or make it (mode 0600), and bring its schema to the newest version.
 
     :param migrations: for each version, in order, the statements that lead to it; COMMIT_COUNTER is among them.
-    :param patient: whether writes that come while nothing can be written wait; else they are refused at once.
-    :raises StateUnavailable: the file is unreadable, corrupt, not ours, or of a newer version; it was not changed.
+    :param patience: seconds that a query or a write waits at most; what comes while nothing can be written is then
+        refused at once. None: all wait as long as it takes.
+    :raises StateUnavailable: the file is unreadable, corrupt, not ours, locked, a link, or of a newer version; it was not
+        changed.
     """
-    connection = WriterConnection(path)
+    with in_words(path):
+        place = Place(path)
+    path = place.path  # absolute: the program may change its working directory
+    writer, reader = WriterConnection(path, place), ReaderConnection(path)
     try:
         # Shielded, and bounded by SQLite's own patience: the driver's thread goes on whatever becomes of who waits.
         with in_words(path), anyio.CancelScope(shield=True):
             await _prepare(path, migrations)
-            await connection.open()
-            await connection.fold_log()  # what a failed fsync left readable is not on disk yet
-        with Writer(connection, path, patient=patient) as writer:
-            async with _reading(path) as reader, task_group() as tasks:
-                tasks.start_soon(writer.run, name=f"writer of {path.name}")
+            await writer.open()
+            await writer.fold_log()  # what a failed fsync left readable is not on disk yet
+            await reader.open()
+        with Writer(path, place, writer, reader, patience) as groups:
+            async with task_group() as tasks:
+                tasks.start_soon(groups.run, name=f"writer of {path.name}")
                 try:
-                    yield Database(path, reader, writer)
+                    yield Database(path, reader, groups, patience)
                 finally:
-                    writer.close()
+                    groups.close()
     finally:
         with anyio.CancelScope(shield=True):  # a connection that is left open keeps its thread
-            await connection.close()
+            await reader.close()
+            await writer.close()
+        place.close()
 
 
 @asynccontextmanager
@@ -104,50 +117,58 @@ async def read_database(path: Path, newest: int) -> AsyncIterator[Database]:
     :param newest: the newest version of its schema that is understood.
     :raises StateUnavailable: the file is unreadable, corrupt, not ours, or of a newer version.
     """
-    async with _reading(path) as reader:
-        with in_words(path):
-            await _inspect(path, reader, newest)
-        yield Database(path, reader, None)
-
-
-@asynccontextmanager
-async def _reading(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    with in_words(path), anyio.CancelScope(shield=True):
-        reader = await connect(path)
+    reader = ReaderConnection(path)
     try:
         with in_words(path):
-            await reader.execute_fetchall("PRAGMA query_only = ON")
-        yield reader
+            with anyio.CancelScope(shield=True):
+                await reader.open()
+            await _inspect(path, reader.read, newest)
+        yield Database(path, reader, None)
     finally:
         with anyio.CancelScope(shield=True):  # as above
             await reader.close()
 
 
 async def _prepare(path: Path, migrations: Sequence[Sequence[str]]) -> None:
-    """Look at the file before anything is changed in it, then bring it to the newest version."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # its log files take over the mode
-    async with aiosqlite.connect(path) as connection:
-        version = await _inspect(path, connection, len(migrations))
+    """Look at the file before anything is changed in it, bring it to the newest version, and see that it can be written."""
+    connection = await connect(path)
+    try:
+
+        async def ask(sql: str) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in await connection.execute_fetchall(sql)]
+
+        version = await _inspect(path, ask, len(migrations))
         await connection.execute("PRAGMA journal_mode = WAL")
         await connection.execute("PRAGMA synchronous = FULL")
         for number, statements in enumerate(migrations[version:], version + 1):
             await _migrate(connection, number, statements)
+        await connection.execute(
+            "BEGIN IMMEDIATE"
+        )  # who has the lock is to be found out now, not by the first to write
+        await connection.rollback()
+    finally:
+        await connection.close()
 
 
-async def _inspect(path: Path, connection: aiosqlite.Connection, newest: int) -> int:
+async def _inspect(path: Path, ask: Callable[[str], Awaitable[list[tuple[Any, ...]]]], newest: int) -> int:
     """Return the version of the schema, 0 for a new file, having changed nothing."""
-    application = await _pragma(connection, "application_id")
-    tables = await _pragma(connection, "schema_version")
+
+    async def pragma(name: str) -> Any:
+        rows = await ask(f"PRAGMA {name}")
+        return rows[0][0] if rows else None
+
+    application = await pragma("application_id")
+    tables = await pragma("schema_version")
     if tables and application != APPLICATION_ID:
         raise StateUnavailable(f"{path} is a database of another program; move it away or give another --state")
-    version = int(await _pragma(connection, "user_version"))
+    version = int(await pragma("user_version"))
     if version > newest:
         raise StateUnavailable(
             f"{path} was written by a newer Tocsin (schema {version}, this one knows {newest}); upgrade Tocsin"
         )
-    pages = int(await _pragma(connection, "page_count"))
+    pages = int(await pragma("page_count"))
     if pages <= _QUICK_CHECK_PAGES:
-        verdict = await _pragma(connection, "quick_check(1)")
+        verdict = await pragma("quick_check(1)")
         if verdict != "ok":
             raise StateUnavailable(f"{path} is corrupt ({' '.join(verdict.split())}); move it away to begin anew")
     return version
@@ -164,9 +185,3 @@ async def _migrate(connection: aiosqlite.Connection, number: int, statements: It
     except BaseException:
         await connection.rollback()
         raise
-
-
-async def _pragma(connection: aiosqlite.Connection, name: str) -> Any:
-    async with connection.execute(f"PRAGMA {name}") as cursor:
-        row = await cursor.fetchone()
-    return row[0] if row else None

@@ -2,53 +2,140 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from tocsin.protocol.errors import StateUnavailable
+
+logger = logging.getLogger(__name__)
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(
+    os, "O_NONBLOCK", 0
+)  # nor does opening a pipe wait for its other end
 
 
 @contextmanager
 def state_folder(path: Path) -> Iterator[Path]:
-    """Make the folder where it is missing (mode 0700) and hold it for this process.
+    """Make the folder where it is missing (mode 0700), hold it for this process, and give its absolute path.
 
-    :raises StateUnavailable: it cannot be made or written, or another process holds it.
+    The folder may be reached through a link; the superuser may hold one of another user.
+
+    :raises StateUnavailable: it cannot be made or written, belongs to another user, may be written by others, or is held
+        by another process.
     """
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(path / "lock", timeout=0, mode=0o600)
-        lock.acquire()
-    except Timeout:
-        raise StateUnavailable(
-            f"the state folder {path} is in use by {_owner(path)}; give this one another --state"
-        ) from None
-    except OSError as failure:
-        raise StateUnavailable(f"the state folder {path} cannot be used: {failure.strerror or failure}") from failure
-    try:
+    with ExitStack() as stack:
+        try:
+            path = path.absolute()
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(_hold(path))
+        except OSError as failure:
+            text = f"the state folder {path} cannot be used: {failure.strerror or failure}"
+            raise StateUnavailable(text) from failure
         _sign(path)
-        yield path
-    finally:
-        with suppress(OSError):
-            (path / "owner").unlink()
-        lock.release()
+        try:
+            yield path
+        finally:
+            if _signature(path) == os.getpid():  # else the path leads to the folder of another process by now
+                with suppress(OSError):
+                    (path / "owner").unlink()
+
+
+if sys.platform == "win32":
+    from filelock import FileLock, Timeout
+
+    @contextmanager
+    def _hold(path: Path) -> Iterator[None]:
+        """Lock a file in the folder: it cannot be deleted while it is open. Who may do what, the system's lists say."""
+        lock = FileLock(path / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise _in_use(path) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+else:
+    import fcntl
+
+    _held: set[int] = (
+        set()
+    )  # not a state of ours: a process has its descriptors once, and a fork hands down all of them
+
+    def _let_go_in_child() -> None:
+        """Close what was inherited: a child that outlives its parent would go on holding the folder."""
+        while _held:
+            os.close(_held.pop())
+
+    os.register_at_fork(after_in_child=_let_go_in_child)
+
+    @contextmanager
+    def _hold(path: Path) -> Iterator[None]:
+        """Lock the folder itself: a file in it could be deleted, and another process would lock the next one."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        _held.add(descriptor)
+        try:
+            _check(path, os.fstat(descriptor))
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _in_use(path) from None
+            yield
+        finally:
+            if descriptor in _held:  # in a child it is closed
+                _held.discard(descriptor)
+                os.close(descriptor)
+
+    def _check(path: Path, folder: os.stat_result) -> None:
+        """Refuse a folder in which another user could put files of their own; say it where others may look into it."""
+        user = os.geteuid()
+        if user not in {folder.st_uid, 0}:
+            raise StateUnavailable(
+                f"the state folder {path} belongs to another user (id {folder.st_uid}, this is {user});"
+                f" give another --state, or change its owner: chown -R {user} {path}"
+            )
+        mode = stat.S_IMODE(folder.st_mode)
+        if mode & 0o022:
+            raise StateUnavailable(
+                f"the state folder {path} may be written by other users (mode {mode:04o}); chmod 700 {path}"
+            )
+        if mode & 0o055:
+            logger.warning("the state folder %s may be read by other users (mode %04o); chmod 700 %s", path, mode, path)
+
+
+def _in_use(path: Path) -> StateUnavailable:
+    owner = _signature(path)
+    by = "another process" if owner is None else f"process {owner}"
+    return StateUnavailable(f"the state folder {path} is in use by {by}; give this one another --state")
 
 
 def _sign(path: Path) -> None:
-    """Leave our process id, so that whoever comes second can say who is first."""
+    """Leave our process id, so that a process that comes second can say which is first; made anew, it follows no link."""
+    owner = path / "owner"
     try:
-        owner = path / "owner"
-        owner.touch(mode=0o600)
-        owner.write_text(str(os.getpid()), encoding="ascii")
+        owner.unlink(missing_ok=True)
+        descriptor = os.open(owner, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, b"%d" % os.getpid())
+        finally:
+            os.close(descriptor)
     except OSError as failure:
         raise StateUnavailable(f"the state folder {path} cannot be written: {failure.strerror or failure}") from failure
 
 
-def _owner(path: Path) -> str:
+def _signature(path: Path) -> int | None:
+    """Return the process id that was left, if one is to be read."""
     try:
-        return f"process {int((path / 'owner').read_text(encoding='ascii'))}"
+        descriptor = os.open(path / "owner", os.O_RDONLY | _NO_LINKS)
+        try:
+            return int(os.read(descriptor, 32))
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):
-        return "another process"
+        return None

@@ -122,7 +122,7 @@ class Store(Protocol):
     """What the platform's actors need; every change is on disk when its call returns.
 
     A store that cannot be written for now lets its writers wait. All methods raise ``StateUnavailable`` when there is
-    nothing to wait for; then nothing of that call may be taken as done, nor as undone.
+    nothing to wait for; its ``in_doubt`` says whether the call may be done all the same.
     """
 
     async def value(self, key: str) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tocsin.persistence.place import Displaced
 from tocsin.protocol.errors import StateUnavailable
 
 FAILURES = (sqlite3.Error, sqlite3.Warning, UnicodeError, OverflowError, OSError)
@@ -17,8 +18,12 @@ def sentence(path: Path, failure: BaseException) -> str:
     """Say what is wrong with a database file."""
     if type(failure) is sqlite3.DatabaseError or isinstance(failure, UnicodeDecodeError):
         return f"{path} is corrupt ({failure}); move it away to begin anew"
+    if isinstance(failure, Displaced):
+        return str(failure)
     if isinstance(failure, OSError):
         return f"{path} cannot be opened: {failure.strerror or failure}"
+    if getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF == sqlite3.SQLITE_BUSY:
+        return f"{path} is locked by another program"
     return f"{path} cannot be used: {failure}"
 
 

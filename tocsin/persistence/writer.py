@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from errno import EAGAIN
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +16,8 @@ import anyio
 from anyio import BrokenResourceError, ClosedResourceError, WouldBlock, create_memory_object_stream, to_thread
 from attrs import define, field
 
-from tocsin.persistence.connection import Statement, WriterConnection, log_is_long
+from tocsin.persistence.connection import ReaderConnection, Statement, WriterConnection, log_is_long, renew
+from tocsin.persistence.place import Place
 from tocsin.persistence.words import FAILURES, sentence
 from tocsin.protocol.durability import TABLE, Effect, Event, Phase, RecoveryPolicy, classify
 from tocsin.protocol.errors import StateUnavailable
@@ -40,28 +40,38 @@ logger = logging.getLogger(__name__)
 
 @define(eq=False)
 class _Write:
-    """Statements that somebody waits for, unless they were withdrawn before their turn."""
+    """Statements that a caller waits for, unless they were withdrawn."""
 
     statements: Sequence[Statement]
     settled: anyio.Event = field(factory=anyio.Event)
     failure: Exception | None = None
+    begun: bool = False
+    """Whether they had their turn, so that they may be on disk."""
     withdrawn: bool = False
+    """Whether the caller has gone: they are not run any more."""
 
 
 class Writer:
     """Commits groups, until it is closed; its task is :meth:`run`.
 
-    :param patient: whether writes that come during a fault wait for its end; else they are refused at once.
+    :param place: looked at after each commit; what is not under the database's name does not count as written.
+    :param reader: the connection that has to be opened anew with the other where the log was taken away.
+    :param patience: seconds that a write waits at most; what comes during a fault is then refused at once. None: all wait
+        for its end.
     """
 
-    def __init__(self, connection: WriterConnection, path: Path, *, patient: bool) -> None:
+    def __init__(
+        self, path: Path, place: Place, connection: WriterConnection, reader: ReaderConnection, patience: float | None
+    ) -> None:
         self.fault: str | None = None
         """Why nothing can be written just now; None while all is well."""
         self.on_fault: Callable[[str | None], None] | None = None
         """Called whenever ``fault`` changes."""
-        self._connection = connection
         self._path = path
-        self._patient = patient
+        self._place = place
+        self._connection = connection
+        self._reader = reader
+        self._patience = patience
         self._policy = RecoveryPolicy()
         self._send, self._queue = create_memory_object_stream[_Write](QUEUE)
         self._closing = anyio.Event()
@@ -76,9 +86,10 @@ class Writer:
         self._perform: dict[Effect, Callable[[], Awaitable[Event | None]]] = {
             Effect.SETTLE: self._settle,
             Effect.RUN_EACH: self._run_each,
-            Effect.RUN_AGAIN: self._run,
+            Effect.RUN_AGAIN: self._run_again,
             Effect.TELL_FAULT: self._tell_fault,
             Effect.TELL_RECOVERY: self._tell_recovery,
+            Effect.REFUSE_WAITING: self._refuse_waiting,
             Effect.BACK_OFF: self._back_off,
             Effect.ASK: self._ask,
             Effect.GIVE_UP: self._give_up,
@@ -87,26 +98,40 @@ class Writer:
     async def write(self, statements: Sequence[Statement]) -> None:
         """Wait until the statements are on disk, all of them in one transaction.
 
-        Whoever is cancelled before the statements had their turn has written nothing.
+        Who is cancelled before the statements had their turn has written nothing.
 
         :raises StateUnavailable: a statement is wrong, the file is corrupt, the writer was closed before it was known
-            what became of them, or, where it is not patient, there is a fault.
+            what became of them, or, where its patience is limited, it came to its end or there is a fault.
         """
-        if self.fault is not None and not self._patient:
+        if self.fault is not None and self._patience is not None:
             raise StateUnavailable(self.fault)
         write = _Write(statements)
-        try:
+        with anyio.move_on_after(self._patience):
             try:
-                self._send.send_nowait(write)
-            except WouldBlock:
-                await self._send.send(write)
-            await write.settled.wait()
-        except (ClosedResourceError, BrokenResourceError):
-            raise StateUnavailable(f"{self._path} is closed") from None
-        finally:
-            write.withdrawn = not write.settled.is_set()
+                try:
+                    self._send.send_nowait(write)
+                except WouldBlock:
+                    await self._send.send(write)
+                await write.settled.wait()
+            except (ClosedResourceError, BrokenResourceError):
+                raise StateUnavailable(f"{self._path} is closed") from None
+            finally:
+                write.withdrawn = not write.settled.is_set()
+        if write.withdrawn:
+            await self._leave(write)
         if write.failure is not None:
             raise write.failure
+
+    async def _leave(self, write: _Write) -> None:
+        """Tell that a write's patience is at its end, and that others need not begin to wait.
+
+        :raises StateUnavailable: always.
+        """
+        if self._phase is Phase.SOUND:
+            self._reason = f"{self._path} has not been written for {self._patience:g} s"
+        if self._phase is not Phase.BROKEN:
+            await self._follow(self._step(Event.OVERDUE))
+        raise StateUnavailable(self.fault or self._reason, in_doubt=write.begun)
 
     async def run(self) -> None:
         """Commit what comes, until closed; what was put before the end is committed before this returns."""
@@ -133,8 +158,10 @@ class Writer:
             while True:
                 self._group.append(self._queue.receive_nowait())
         self._queue.close()
-        self._group = [write for write in self._group if not write.settled.is_set()]
-        self._end(StateUnavailable(f"{self._path} is closed"))
+        for write in self._group:
+            if not write.settled.is_set():
+                write.failure = StateUnavailable(f"{self._path} is closed", in_doubt=write.begun)
+                write.settled.set()
 
     def __enter__(self) -> Self:
         return self
@@ -148,22 +175,30 @@ class Writer:
         with suppress(WouldBlock, anyio.EndOfStream):
             while len(group) < GROUP:
                 group.append(self._queue.receive_nowait())
-        return [write for write in group if not write.withdrawn]
+        return group
 
     async def _commit(self, group: list[_Write]) -> None:
         """Bring a group to its end, whatever happens on the way."""
         self._group = group
         if self._phase is Phase.BROKEN:
             self._end(StateUnavailable(self._reason))
-        elif group:
+        elif self._forget_withdrawn() or self._phase is Phase.OVERDUE:  # then nothing but the counter is written
             self._connection.number += 1
             self._failures = 0
-            effects = self._step(await self._run())
-            while effects:
-                effect, *effects = effects
-                event = await self._perform[effect]()
-                if event is not None:  # it says what is to be done now
-                    effects = self._step(event)
+            await self._follow(self._step(await self._run()))
+
+    async def _follow(self, effects: list[Effect]) -> None:
+        """Perform what the table asks for, until it asks for nothing more."""
+        while effects:
+            effect, *effects = effects
+            event = await self._perform[effect]()
+            if event is not None:  # it says what is to be done now
+                effects = self._step(event)
+
+    def _forget_withdrawn(self) -> bool:
+        """Drop from the group what was withdrawn, and tell whether there is anything left."""
+        self._group = [write for write in self._group if not write.withdrawn]
+        return bool(self._group)
 
     def _step(self, event: Event) -> list[Effect]:
         self._phase, effects = step(TABLE, self._phase, event)
@@ -173,24 +208,25 @@ class Writer:
 
     async def _run(self) -> Event:
         """Run the group as one transaction."""
+        for write in self._group:
+            write.begun = True
         try:
             await self._connection.transact([statement for write in self._group for statement in write.statements])
         except FAILURES as failure:
             return self._failed(failure)
         return Event.COMMITTED
 
-    async def _ask(self) -> Event:
-        """Open the database anew, and look for the group.
+    async def _run_again(self) -> Event:
+        """Run the group, which is not there, once more, without those whose callers have gone."""
+        self._forget_withdrawn()
+        return await self._run()
 
-        What the log shows after a failed fsync may be in the system's cache only, so it is folded into the file first.
-        """
+    async def _ask(self) -> Event:
+        """Open the database anew, and look for the group."""
         ours = self._connection.number
         try:
-            await self._connection.close()
-            await self._connection.open()
+            await renew(self._place, self._connection, self._reader)
             there = self._connection.number
-            if not await self._connection.fold_log():
-                raise BlockingIOError(EAGAIN, "somebody reads it")
         except FAILURES as failure:
             event = self._failed(failure)
             return Event.CORRUPT if event is Event.CORRUPT else Event.FAILED  # whatever else it is, it may pass
@@ -227,11 +263,11 @@ class Writer:
             self._end(StateUnavailable(self._reason))
             return
         for write in group:
-            await self._commit([write])
+            await self._commit([write])  # those that were withdrawn meanwhile it leaves out
 
     async def _give_up(self) -> None:
         self._tell(self._reason)
-        self._end(StateUnavailable(self._reason))
+        self._end(StateUnavailable(self._reason, in_doubt=True))
 
     async def _tell_fault(self) -> None:
         logger.error("nothing is written until this has passed: %s", self._reason)
@@ -240,6 +276,13 @@ class Writer:
     async def _tell_recovery(self) -> None:
         logger.warning("%s can be written again", self._path)
         self._tell(None)
+
+    async def _refuse_waiting(self) -> None:
+        with suppress(WouldBlock, anyio.EndOfStream):
+            while self._patience is not None:
+                write = self._queue.receive_nowait()
+                write.failure = StateUnavailable(self._reason)
+                write.settled.set()
 
     def _failed(self, failure: BaseException) -> Event:
         self._reason = sentence(self._path, failure)
@@ -263,6 +306,6 @@ class Writer:
         while True:
             await self._checkpoint_due.wait()
             self._checkpoint_due = anyio.Event()
-            if await to_thread.run_sync(log_is_long, self._path):
+            if await to_thread.run_sync(log_is_long, self._path, self._place):
                 folded = self._log_is_long = anyio.Event()
                 await folded.wait()

@@ -17,6 +17,8 @@ class Phase(Label):
     """What is known of the last group."""
 
     SOUND = auto()
+    OVERDUE = auto()
+    """It takes longer than its writers wait."""
     IN_DOUBT = auto()
     RERUNNING = auto()
     """It was not there, and is being run again."""
@@ -28,9 +30,12 @@ class Event(Label):
     """What happens to it."""
 
     COMMITTED = auto()
+    """It is on disk, under the database's name."""
     REFUSED = auto()
     """A statement is wrong: the store is not to blame."""
     FAILED = auto()
+    OVERDUE = auto()
+    """A writer has waited for as long as it waits."""
     FOUND = auto()
     """The database was asked, and holds it."""
     MISSING = auto()
@@ -48,6 +53,8 @@ class Effect(Label):
     RUN_AGAIN = auto()
     TELL_FAULT = auto()
     TELL_RECOVERY = auto()
+    REFUSE_WAITING = auto()
+    """Refuse what has not had its turn, where writers wait for so long only."""
     BACK_OFF = auto()
     ASK = auto()
     GIVE_UP = auto()
@@ -56,17 +63,25 @@ class Effect(Label):
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.SOUND, Event.COMMITTED): (Phase.SOUND, (Effect.SETTLE,)),
     (Phase.SOUND, Event.REFUSED): (Phase.SOUND, (Effect.RUN_EACH,)),
-    (Phase.SOUND, Event.FAILED): (Phase.IN_DOUBT, (Effect.TELL_FAULT, Effect.ASK)),
+    (Phase.SOUND, Event.FAILED): (Phase.IN_DOUBT, (Effect.TELL_FAULT, Effect.REFUSE_WAITING, Effect.ASK)),
     (Phase.SOUND, Event.CORRUPT): (Phase.BROKEN, (Effect.GIVE_UP,)),
+    (Phase.SOUND, Event.OVERDUE): (Phase.OVERDUE, (Effect.TELL_FAULT,)),
+    (Phase.OVERDUE, Event.COMMITTED): (Phase.SOUND, (Effect.TELL_RECOVERY, Effect.SETTLE)),
+    (Phase.OVERDUE, Event.REFUSED): (Phase.SOUND, (Effect.TELL_RECOVERY, Effect.RUN_EACH)),
+    (Phase.OVERDUE, Event.FAILED): (Phase.IN_DOUBT, (Effect.REFUSE_WAITING, Effect.ASK)),
+    (Phase.OVERDUE, Event.CORRUPT): (Phase.BROKEN, (Effect.GIVE_UP,)),
+    (Phase.OVERDUE, Event.OVERDUE): (Phase.OVERDUE, ()),
     (Phase.IN_DOUBT, Event.FOUND): (Phase.SOUND, (Effect.TELL_RECOVERY, Effect.SETTLE)),
     (Phase.IN_DOUBT, Event.MISSING): (Phase.RERUNNING, (Effect.RUN_AGAIN,)),
     (Phase.IN_DOUBT, Event.FAILED): (Phase.IN_DOUBT, (Effect.BACK_OFF, Effect.ASK)),
     (Phase.IN_DOUBT, Event.CORRUPT): (Phase.BROKEN, (Effect.GIVE_UP,)),
     (Phase.IN_DOUBT, Event.CLOSE): (Phase.BROKEN, (Effect.GIVE_UP,)),
+    (Phase.IN_DOUBT, Event.OVERDUE): (Phase.IN_DOUBT, ()),
     (Phase.RERUNNING, Event.COMMITTED): (Phase.SOUND, (Effect.TELL_RECOVERY, Effect.SETTLE)),
     (Phase.RERUNNING, Event.REFUSED): (Phase.SOUND, (Effect.TELL_RECOVERY, Effect.RUN_EACH)),
     (Phase.RERUNNING, Event.FAILED): (Phase.IN_DOUBT, (Effect.BACK_OFF, Effect.ASK)),
     (Phase.RERUNNING, Event.CORRUPT): (Phase.BROKEN, (Effect.GIVE_UP,)),
+    (Phase.RERUNNING, Event.OVERDUE): (Phase.RERUNNING, ()),
 }
 
 _ERROR, _CONSTRAINT, _TOO_BIG, _MISMATCH, _MISUSE, _RANGE = 1, 19, 18, 20, 21, 25

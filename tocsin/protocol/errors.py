@@ -12,7 +12,8 @@
     ├── OperationCanceled           RuntimeError: somebody cancelled the operation that you wait for
     ├── TimedOut                    TimeoutError: no answer within the deadline
     ├── PlatformUnavailable         RuntimeError: the platform has stopped, or cannot start, and says why
-    │   └── StateUnavailable        the state folder is in use, unwritable, corrupt, or of a newer version
+    │   └── StateUnavailable        the state folder is in use, not private, locked, unwritable, corrupt, or of a newer
+    │                               version; .in_doubt says whether something may have been written all the same
     ├── SendFailed                  RuntimeError: the push service did not take a notification; .result says what it answered
     │   ├── ChannelGone             404 or 410: the channel is no more; forget its URI
     │   ├── NotificationRefused     400, 413, ...: the same notification will never be taken
@@ -96,7 +97,15 @@ class PlatformUnavailable(PushError, RuntimeError):
 
 
 class StateUnavailable(PlatformUnavailable):
-    """The state folder cannot be used; nothing in it was changed."""
+    """The state folder cannot be used, for now or at all.
+
+    ``in_doubt`` False: nothing of what was asked for was written. True: it may be on disk or not, and asking for the same
+    again is right; the text says so, too.
+    """
+
+    def __init__(self, text: str, hresult: int | None = None, *, in_doubt: bool = False) -> None:
+        super().__init__(f"{text}; whether this was written is not known" if in_doubt else text, hresult)
+        self.in_doubt = in_doubt
 
 
 class SendFailed(PushError, RuntimeError):

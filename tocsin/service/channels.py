@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.values import CHANNEL_LIFETIME
 from tocsin.service.registrations import Registrations, parse_guid
-from tocsin.service.store import ChannelRow, ServiceStore
+from tocsin.service.store import ChannelRow, ServiceStore, may_be_there
 
 PATH = "/w/"
 """Where channel URIs point; their query is ``token=`` and the token."""
@@ -94,6 +94,7 @@ class Channels:
         self._prefix = f"{base_url}{PATH}?"
         self._now = now
         self._found: dict[bytes, ChannelRow] = {}
+        self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has
         self._changing = Lock(fast_acquire=True)  # what is read from the store is cached before anybody changes it
 
     async def prune(self) -> None:
@@ -140,7 +141,13 @@ class Channels:
         name = token_hash.hex()[:_NAME_LENGTH]
         expires = self._now() + CHANNEL_LIFETIME
         channel = ChannelRow(token_hash, name, client_id, app, device, expires, revoked=False)
-        await self._store.add_channel(channel)
+        try:
+            await self._store.add_channel(channel, self._in_doubt)
+        except BaseException as failure:
+            if may_be_there(failure):
+                self._in_doubt.append(token_hash)
+            raise
+        self._in_doubt.clear()
         self.count += 1
         self._cache(channel)
         return Grant(name, f"{self._prefix}token={token}", expires)
@@ -149,7 +156,12 @@ class Channels:
         """Revoke all channels of an app on a device, and return their names."""
         async with self._changing:
             channels = await self._store.live_channels(device, app, self._now())
-            await self._store.revoke(channels)
+            try:
+                await self._store.revoke(channels)
+            except BaseException:
+                for channel in channels:  # they may be revoked on disk: that is looked up again
+                    self._found.pop(channel.hash, None)
+                raise
             for channel in channels:
                 self._cache(evolve(channel, revoked=True))
         return tuple(channel.name for channel in channels)

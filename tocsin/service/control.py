@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ Perform = Callable[[Answer], Awaitable[Answer]]
 
 _MAX_LINE = 16 * 1024 * 1024
 _MAX_REQUEST = 16 * 1024
-_PATIENCE = 10.0  # seconds
+_PATIENCE = 15.0  # seconds; what the store is waited for at most is less, unless a setting makes it more
 _AT_ONCE = 16  # commands that are answered at a time; others wait their turn
 _PAUSE = 1.0  # seconds until the next try, where the system lets nobody in
 
@@ -97,6 +98,7 @@ async def serving_control(state: Path, perform: Perform) -> AsyncIterator[None]:
         logger.warning("'tocsin app' and 'tocsin status --state' cannot reach this service: %s", failure)
         yield
         return
+    made = path.lstat()
 
     try:
         async with listener, task_group() as tasks:
@@ -104,8 +106,9 @@ async def serving_control(state: Path, perform: Perform) -> AsyncIterator[None]:
             yield
             tasks.cancel_scope.cancel()
     finally:
-        with suppress(OSError):
-            path.unlink()
+        with suppress(OSError):  # the path may lead to the folder of another process by now
+            if os.path.samestat(path.lstat(), made):
+                path.unlink()
 
 
 async def _let_in(listener: SocketListener, perform: Perform, tasks: TaskGroup) -> None:
@@ -187,7 +190,9 @@ async def ask(state: Path, request: Answer) -> Answer | None:
                 await stream.send(json.dumps(request).encode() + b"\n")
                 answer = _parse(await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_LINE))
     except (TimeoutError, anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, InvalidArgument):
-        raise PlatformUnavailable(f"the service on {state} does not answer") from None
+        raise PlatformUnavailable(
+            f"the service on {state} does not answer; it may yet do what it was asked for"
+        ) from None
     if "refused" in answer:
         raise PushError(answer["refused"])
     done: Answer = answer.get("done", {})

@@ -15,7 +15,7 @@ from attrs import define
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.offline import Depths, Entry, Match, OfflineQueue, Phase
-from tocsin.service.store import ChannelRow, ServiceStore
+from tocsin.service.store import ChannelRow, ServiceStore, may_be_there
 
 LOADED = 1_024
 """Queues in memory, above which those that nothing happens to are put away."""
@@ -135,7 +135,9 @@ class Offline:
             erase = self._take_erased(queue)
             try:
                 await self._store.add_stored(device, entry, payload.body, [*erase, *replaced])
-            except BaseException:
+            except BaseException as failure:
+                if may_be_there(failure):
+                    erase.append(entry.sequence)  # its sender was not told that it is there, and will send it again
                 queue.erase += erase  # it is done with the next
                 queue.failed(entry)
                 raise

@@ -122,7 +122,7 @@ async def open_service(
     settings = settings or ServiceSettings()
     tls = load_tls(settings)
     wall = now or time.time
-    async with open_store(state) as store, AsyncExitStack() as stack:
+    async with open_store(state, settings.acknowledge_timeout) as store, AsyncExitStack() as stack:
         if now is None:
             now = await stack.enter_async_context(steady_clock(store))
         registrations = await Registrations.load(store, now)

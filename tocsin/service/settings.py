@@ -137,7 +137,9 @@ class ServiceSettings:
     write_timeout: float = _seconds(10.0, "in which a peer has to read what fills its buffer")
     hello_timeout: float = _seconds(10.0, "in which a new device connection has to say hello")
     ping_interval: float = _seconds(20.0, "between pings of a device, and in which it has to answer one")
-    acknowledge_timeout: float = _seconds(10.0, "in which a device has to acknowledge a payload, waiting included")
+    acknowledge_timeout: float = _seconds(
+        10.0, "in which a device has to acknowledge a payload, waiting included, and the store to be read or written"
+    )
     drain_timeout: float = _seconds(5.0, "that requests under way are waited for when the service stops")
 
     device_window: int = _setting(1_024, "payloads on their way to one device, sent and not acknowledged", (1, 65_536))

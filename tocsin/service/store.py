@@ -11,6 +11,7 @@ from attrs import astuple, frozen
 
 from tocsin.persistence.connection import COMMIT_COUNTER
 from tocsin.persistence.database import Database, open_database
+from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.offline import Entry
 from tocsin.protocol.values import NotificationType
 
@@ -42,6 +43,9 @@ _MIGRATIONS = (
     ("ALTER TABLE apps ADD COLUMN family TEXT NOT NULL DEFAULT ''",),
     ("CREATE INDEX stored_until ON stored (min(coalesce(expires, ends), ends))",),
 )
+
+PATIENCE = 5.0
+"""Seconds that who asks waits for the store, where no setting says otherwise."""
 
 _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends"
 _EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
@@ -82,6 +86,11 @@ class ChannelRow:
     revoked: bool
 
 
+def may_be_there(failure: BaseException) -> bool:
+    """Tell whether what could not be written for that reason may be on disk all the same."""
+    return not isinstance(failure, StateUnavailable) or failure.in_doubt
+
+
 class ServiceStore:
     """The service's tables; whatever a method has written is on disk when it returns.
 
@@ -118,8 +127,14 @@ class ServiceStore:
         return [SecretRow(*row) for row in rows]
 
     async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
-        """Keep an app with these secrets, and no others."""
+        """Keep an app with these secrets, and no others; one of its name with another id is there by mistake."""
+        other = [(app.name, app.client_id)]  # of a registration that failed, although it is on disk
         await self._database.write(
+            (
+                "DELETE FROM secrets WHERE client_id IN (SELECT client_id FROM apps WHERE name = ? AND client_id <> ?)",
+                other,
+            ),
+            ("DELETE FROM apps WHERE name = ? AND client_id <> ?", other),
             (
                 """INSERT INTO apps (client_id, name, remote_id, family) VALUES (?, ?, ?, ?)
                 ON CONFLICT (client_id) DO NOTHING""",
@@ -156,13 +171,14 @@ class ServiceStore:
         )
         return [_channel(row) for row in rows]
 
-    async def add_channel(self, channel: ChannelRow) -> None:
-        """Keep a new channel."""
+    async def add_channel(self, channel: ChannelRow, forget: Sequence[bytes] = ()) -> None:
+        """Keep a new channel, and forget those with these hashes."""
         await self._database.write(
+            ("DELETE FROM channels WHERE hash = ?", [(token_hash,) for token_hash in forget]),
             (
                 f"INSERT INTO channels ({_CHANNEL}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
                 [astuple(channel)],
-            )
+            ),
         )
 
     async def revoke(self, channels: Sequence[ChannelRow]) -> None:
@@ -242,12 +258,13 @@ def _channel(row: tuple[Any, ...]) -> ChannelRow:
 
 
 @asynccontextmanager
-async def open_store(state: Path) -> AsyncIterator[ServiceStore]:
+async def open_store(state: Path, patience: float = PATIENCE) -> AsyncIterator[ServiceStore]:
     """Open ``service.db`` in the state folder, which the caller holds.
 
+    :param patience: seconds that reading or writing it takes at most.
     :raises StateUnavailable: it cannot be used; the text says why.
     """
-    async with open_database(state / "service.db", _MIGRATIONS, patient=False) as database:
+    async with open_database(state / "service.db", _MIGRATIONS, patience=patience) as database:
         yield ServiceStore(database)
 
 
