@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.helpers import PATIENCE, payload
-from tests.world import Gathered, dead_rows, open_rows, world
+from tests.world import REMOTE_ID, Gathered, dead_rows, open_rows, world
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.protocol.errors import ChannelClosed, NotFound, PlatformUnavailable
 from tocsin.protocol.hresult import HResult
@@ -28,6 +28,21 @@ async def test_a_channel_has_its_uri_and_an_aware_expiration(tmp_path: Path) -> 
         ends = datetime.now(UTC) + timedelta(seconds=1e9)
         assert abs(channel.expiration_time - ends) < timedelta(seconds=PATIENCE)
         assert "token" not in repr(channel)
+
+
+@pytest.mark.parametrize("expires", [4e11, 1e300])
+async def test_an_end_that_no_calendar_has_is_the_last_moment_that_one_has(tmp_path: Path, expires: float) -> None:
+    """What a service says of time does not end the app."""
+    async with world(tmp_path) as w:
+        operation = w.manager.create_channel(REMOTE_ID)
+        await w.service.grant(expires=expires)
+        channel = (await operation).channel
+        assert channel is not None
+        assert channel.expiration_time == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+        seen = Gathered()
+        with channel.push_received(seen.add):
+            await w.service.send(payload("A"))
+            await seen.wait_for(1)
 
 
 async def test_sync_and_async_handlers_both_get_every_payload(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from tocsin.api.session import Session
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import ChannelClosed, NotFound
 
+_LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
+"""The last moment that a date can be; a service may name any number."""
+
 
 class PushNotificationChannel:
     """A channel that the app holds (WinRT class of the same name)."""
@@ -23,7 +26,7 @@ class PushNotificationChannel:
         self._app = app
         self._name = name
         self._uri = uri
-        self._expires = datetime.fromtimestamp(expires, UTC)
+        self._expires = datetime.fromtimestamp(min(max(expires, 0.0), _LATEST), UTC)
 
     @property
     def uri(self) -> str:

@@ -97,7 +97,10 @@ class PushNotificationManager:
 
         It gets what ``status().connection`` is then. That another process uses a copy of this app's state folder, which
         only a person can mend, is the cause ``REPLACED``.
+
+        :raises InvalidArgument: the handler cannot be called.
         """
+        check_callable(handler, "a handler")
         self._connection.append(handler)
 
     # Activators
@@ -211,7 +214,7 @@ class PushNotificationManager:
     def _connection_changed(self) -> None:
         status = self.status().connection
         for handler in self._connection:
-            handler(status)
+            self._session.call("a handler of add_connection_changed", handler, status)
 
     def _channel_renewed(self, message: m.ChannelRenewed) -> None:
         if message.app == self._app and message.channel not in self._granted:

@@ -30,7 +30,11 @@ class Clock:
         """
         for name, value in {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds}.items():
             check_finite(value, name)
-        jump = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+        try:
+            jump = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+            datetime.fromtimestamp(self() + jump, UTC)
+        except (OverflowError, ValueError):
+            raise InvalidArgument("no calendar goes as far as that") from None
         if jump < 0:
             raise InvalidArgument("time goes forward only")
         self._ahead += jump
