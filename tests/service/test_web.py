@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from tocsin.service.connections import Connections
+from tocsin.service.recurring import Recurring
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.web import WebServer
 
@@ -48,7 +49,7 @@ async def running(
     """Run the server on a free port."""
     settings = settings or ServiceSettings()
     clock = asyncio.get_running_loop().time
-    server = WebServer(app, settings, Connections(settings, lambda _: False, clock))
+    server = WebServer(app, settings, Connections(settings, lambda _: False, clock), Recurring())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with anyio.create_task_group() as group:
@@ -86,7 +87,7 @@ async def test_leaving_takes_less_than_a_second() -> None:
 async def test_a_peer_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     """What it was sent will never get there: the server does not wait for it, and nothing has failed."""
     async with running(flood) as (_, port):
-        client = await connect(f"ws://127.0.0.1:{port}/", max_queue=1)
+        client = await connect(f"ws://127.0.0.1:{port}/device", max_queue=1)
         await client.recv()
         before = anyio.current_time()
     assert anyio.current_time() - before < 0.5
@@ -104,7 +105,7 @@ async def test_what_is_sent_and_asked_for_is_not_logged(caplog: pytest.LogCaptur
         async with ClientSession() as http:
             headers = {"Authorization": "my secret"}
             await (await http.get(f"http://127.0.0.1:{port}/?token=my+secret", headers=headers)).text()
-        async with connect(f"ws://127.0.0.1:{port}/") as client:
+        async with connect(f"ws://127.0.0.1:{port}/device") as client:
             await client.send(b"my secret")
             assert await client.recv() == b"my secret"
     told = [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")]

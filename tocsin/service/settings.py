@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
 from typing import Any, Self
 
 import attrs
 from attrs import Attribute, field, frozen
 
+from tocsin.protocol.addresses import read_network
 from tocsin.protocol.errors import InvalidArgument
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether that is an address of this machine that no other can reach."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _setting(default: Any, meaning: str, within: tuple[float, float] | None = None) -> Any:
@@ -43,7 +33,7 @@ def _seconds(default: float, meaning: str) -> Any:
 def _check_networks(_: Any, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
     for each in value:
         try:
-            ip_network(each)
+            read_network(each)
         except ValueError:
             raise InvalidArgument(f"{attribute.name} are addresses or networks, not {each!r}") from None
 
