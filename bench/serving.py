@@ -15,6 +15,7 @@ from bench.framework import run_on
 from bench.load import APP
 from bench.receiving import say, until_input_ends
 from tocsin.service.connections import Connections
+from tocsin.service.recurring import Recurring
 from tocsin.service.server import open_service
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.web import WebServer
@@ -48,7 +49,7 @@ async def floor(_: Path) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1024)
         connections = Connections(SETTINGS, lambda _: True, asyncio.get_running_loop().time)
-        server = WebServer(_answer, SETTINGS, connections)
+        server = WebServer(_answer, SETTINGS, connections, Recurring())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listener])
             await server.ready.wait()

@@ -72,9 +72,14 @@ def listening(state: Path, *options: str) -> AbstractAsyncContextManager[Listeni
 
 
 @asynccontextmanager
-async def running(*arguments: str) -> AsyncIterator[Listening]:
-    """Run a verb of ``tocsin`` that writes JSON lines until the block is left, and wait for its first line."""
+async def running(*arguments: str, files: int | None = None) -> AsyncIterator[Listening]:
+    """Run a verb of ``tocsin`` that writes JSON lines until the block is left, and wait for its first line.
+
+    :param files: how many files it may open; None for as many as this process.
+    """
     command = [sys.executable, "-m", "tocsin", *arguments]
+    if files is not None:
+        command = ["/bin/sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
     async with await anyio.open_process(command, stdin=None, env=os.environ | {"PYTHONWARNINGS": "error"}) as process:
         assert process.stdout is not None
         try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
-from contextlib import AbstractAsyncContextManager
+import ssl
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+import trustme
 from aiohttp import ClientSession
 from anyio.abc import Process
 
-from tests.processes import Listening, Sender, call, run, running
+from tests.processes import PATIENCE, Listening, Sender, call, run, running
 from tocsin.api.embedded import embedded
 from tocsin.cli import main
 
@@ -37,7 +39,7 @@ async def ok(*arguments: str) -> dict[str, Any]:
 async def test_a_push_goes_all_the_way(tmp_path: Path) -> None:
     """Serve, add an app, let its device ask for a channel, push, look at the status, stop: each by its own command."""
     state = str(tmp_path / "service")
-    async with serving(tmp_path / "service") as server:
+    async with serving(tmp_path / "service", "--max-connections", "100") as server:
         app = await ok("app", "add", "contoso", "--family", "Contoso_1", "--state", state)
         assert set(app) == CREDENTIALS
         async with embedded("contoso", tmp_path / "device", service=server.first["url"]) as manager:
@@ -77,6 +79,49 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         await _stuck(server.process, server.first["port"])
         assert await server.wait() in {0, -signal.SIGTERM}
+
+
+async def test_a_hangup_reads_the_certificate_anew(tmp_path: Path) -> None:
+    """A renewal that is half done is told and changes nothing; one that is whole is told too."""
+    authority, cert, key = trustme.CA(), tmp_path / "cert.pem", tmp_path / "key.pem"
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+
+    def issue(*paths: Path) -> None:
+        issued = authority.issue_cert("127.0.0.1")
+        for path, blob in ((cert, issued.cert_chain_pems[0]), (key, issued.private_key_pem)):
+            if path in paths:
+                blob.write_to_path(path)
+
+    issue(cert, key)
+    async with serving(tmp_path / "state", "--tls-cert", str(cert), "--tls-key", str(key)) as server:
+        assert server.process.stderr is not None
+        for paths, words in (((cert,), b"the key is of another certificate"), ((cert, key), b"was read anew")):
+            issue(*paths)
+            server.process.send_signal(signal.SIGHUP)
+            with anyio.fail_after(PATIENCE):
+                assert words in await server.process.stderr.receive()
+            async with ClientSession() as http, http.get(f"{server.first['url']}/healthz", ssl=trust) as answer:
+                assert answer.status == 200
+
+
+async def test_with_few_descriptors_all_are_answered(tmp_path: Path) -> None:
+    """There are as many places as descriptors; beyond, a sender is told 503, the command works, and the log has one line."""
+    state = str(tmp_path)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(running("serve", "--json", "--state", state, files=128))
+        told: list[bytes] = []
+        for _ in range(60):
+            stream = await stack.enter_async_context(await anyio.connect_tcp("127.0.0.1", server.first["port"]))
+            await stream.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            told.append((await stream.receive())[:12])
+        assert told == [b"HTTP/1.1 200"] * 32 + [b"HTTP/1.1 503"] * 28
+        assert (await ok("status", "--state", state))["now"]["connections"] == 32
+        server.process.send_signal(signal.SIGTERM)
+        await server.wait()
+        warning, stopping = (await server.errors()).splitlines()
+        assert "at most 32 connections at a time, not 10000: this process may open 128 files only" in warning
+        assert stopping.startswith("tocsin serve: stopping")
 
 
 @pytest.mark.parametrize(

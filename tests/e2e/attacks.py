@@ -5,66 +5,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import socket
 import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
 import jwt
 from aiohttp import ClientSession
-from attrs import frozen
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from tests.e2e.strangers import Target, several
+from tests.e2e.websocket_attacks import WEBSOCKET_ATTACKS, Attack
+
 HEAD: Final = b"POST /w/?token=x HTTP/1.1\r\nHost: x\r\n"
 BOMBS: Final = (b"\x91" * 60_000 + b"\x00", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff")
-
-
-@frozen
-class Target:
-    """The service, a channel's URI, a token for it, and one of an app that was removed; seconds that an attack lasts."""
-
-    port: int
-    uri: str
-    token: str
-    stale: str
-    seconds: float
-    number: int
-
-    @property
-    def url(self) -> str:
-        """Where the service is."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def open(self, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect from one of a few addresses that are not the honest sender's."""
-        opened = socket.socket()
-        try:
-            opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
-            opened.bind((f"127.0.0.{2 + number % 8}", 0))
-            await asyncio.get_running_loop().sock_connect(opened, ("127.0.0.1", self.port))
-        except OSError:
-            opened.close()
-            raise
-        return await asyncio.open_connection(sock=opened)
-
-
-async def several(target: Target, number: int, attack: Callable[[int], Awaitable[str]]) -> str:
-    """Run an attack many times at once, and count what became of each."""
-
-    async def one(index: int) -> str:
-        try:
-            async with asyncio.timeout(target.seconds):
-                return await attack(index)
-        except (OSError, asyncio.IncompleteReadError, WebSocketException) as failure:
-            return "went on to the end" if isinstance(failure, TimeoutError) else f"cut off ({type(failure).__name__})"
-
-    outcomes = Counter(await asyncio.gather(*(one(index) for index in range(number))))
-    return ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.most_common())
 
 
 async def nothing(target: Target) -> str:
@@ -239,10 +196,11 @@ async def guesses(target: Target) -> str:
     )
 
 
-ATTACKS: Final = {
+ATTACKS: Final[dict[str, Attack]] = {
     attack.__name__: attack
     for attack in (
         nothing, slowloris, half_open, one_address, large_bodies, header_bombs, msgpack_bombs, deaf_peers, tokens, guesses,
+        *WEBSOCKET_ATTACKS,
     )
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A push service among hostile strangers: ``python -m tests.e2e.hostile [--seconds S] [--number N] [NAME ...]``.
+"""A push service among hostile strangers: ``python -m tests.e2e.hostile [--seconds S] [--number N] [--limit MiB] [NAME ...]``.
 
 For each attack it prints whether the service stayed up, what its memory did, and how an honest sender fared meanwhile.
 """
@@ -22,7 +22,8 @@ import anyio
 from attrs import asdict, define, field
 
 from tests.cli.test_serve import ok, serving
-from tests.e2e.attacks import ATTACKS, Target
+from tests.e2e.attacks import ATTACKS
+from tests.e2e.strangers import Target
 from tests.processes import Sender
 from tocsin.api.embedded import embedded
 
@@ -114,6 +115,7 @@ async def attack(name: str, process: int, sender: Sender, target: Target) -> dic
         tasks.start_soon(honest.push)
         done = await anyio.run_process(command, check=False)
         tasks.cancel_scope.cancel()
+    peak = memory(process, "VmHWM")
     up = (await sender.push(b"after"))[1].get("x-wns-status") == "received"
     lines = (done.stdout or done.stderr).decode().splitlines() or ["?"]
     return {
@@ -121,23 +123,28 @@ async def attack(name: str, process: int, sender: Sender, target: Target) -> dic
         "outcome": lines[-1],
         "up": up,
         "honest": honest.report(),
-        "rss": f"{before:.0f} MiB before, {memory(process, 'VmHWM'):.0f} peak, {memory(process, 'VmRSS'):.0f} after",
+        "rss": f"{before:.0f} MiB before, {peak:.0f} peak, {memory(process, 'VmRSS'):.0f} after",
+        "grew": round(peak - before, 1),
     }
 
 
-async def main(names: list[str], seconds: float, number: int) -> None:
-    """Run the attacks one after the other."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with world(Path(folder), seconds, number) as (process, sender, target):
-            for name in names or ATTACKS:
+async def main(names: list[str], seconds: float, number: int, limit: float | None) -> int:
+    """Run the attacks one after the other, each on a new service; return 1 if the service went down, or grew by more MiB than it may."""
+    failed = False
+    for name in names or ATTACKS:
+        with tempfile.TemporaryDirectory() as folder:
+            async with world(Path(folder), seconds, number) as (process, sender, target):
                 result = await attack(name, process, sender, target)
-                print(json.dumps(result, ensure_ascii=False), flush=True)  # noqa: T201 - for who started it
+        print(json.dumps(result, ensure_ascii=False), flush=True)  # noqa: T201 - for who started it
+        failed |= not result["up"] or (limit is not None and result["grew"] > limit)
+    return int(failed)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="how long each attack lasts (default: %(default)s)")
     parser.add_argument("--number", type=int, default=10_000, help="connections at a time (default: %(default)s)")
+    parser.add_argument("--limit", type=float, help="MiB by which the service may grow; beyond it the exit code is 1")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ATTACKS)} (default: all)")
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.names, arguments.seconds, arguments.number))
+    sys.exit(asyncio.run(main(arguments.names, arguments.seconds, arguments.number, arguments.limit)))

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.service.settings_page import table
+from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.service.configuration import OTHERS, check_environment, check_exposure, described, load_settings, variable
-from tocsin.service.settings import ServiceSettings, is_loopback
+from tocsin.service.settings import ServiceSettings
 
 OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
 

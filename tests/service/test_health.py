@@ -84,8 +84,19 @@ async def test_a_well_service_says_so(standing: World) -> None:
 
 
 async def test_metrics_are_for_this_machine(standing: World) -> None:
-    """What came through a proxy is not from here."""
+    """What came through a proxy is not from here, whatever the proxy calls its headers."""
     assert (await get(standing, "/metrics", **PROXIED))[0] == 403
+    for name in ("Forwarded", "Via", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Proto"):
+        assert (await get(standing, "/metrics", **{name: "127.0.0.1"}))[0] == 403
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "127.0.0.0/8", "::ffff:127.0.0.1"])
+async def test_what_a_trusted_proxy_passes_on_is_not_from_here(tmp_path: Path, proxy: str) -> None:
+    """Also where the proxy is on this machine and says nothing, or says what its client has made up."""
+    async with open_world(tmp_path, ServiceSettings(trusted_proxies=(proxy,))) as world:
+        for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}):
+            assert (await get(world, "/metrics", **headers))[0] == 403
+            assert await get(world, "/healthz", **headers) == (200, '{"status":"ok","causes":[]}')
 
 
 async def test_a_token_opens_the_metrics(tmp_path: Path) -> None:

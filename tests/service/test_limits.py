@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.service.world import World, assert_identified, dial, open_world
+from tocsin.protocol.addresses import client_key
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelGranted, ChannelRefused, RequestChannel
-from tocsin.service.limits import Limits, network_of
+from tocsin.service.limits import Limits
 from tocsin.service.settings import ServiceSettings
 
 SLOW = 0.001  # tokens a second: none comes back while a test runs
@@ -121,23 +122,30 @@ async def test_a_private_service_has_no_rates(tmp_path: Path) -> None:
         (scope("10.0.0.1", "9.9.9.9, 1.2.3.4"), "1.2.3.4"),
         (scope("10.0.0.1", "9.9.9.9", "1.2.3.4"), "1.2.3.4"),
         (scope("10.0.0.1", "2001:db8::1"), "2001:db8::/64"),
-        (scope("10.0.0.1", "unknown"), ""),
-        (scope("10.0.0.1"), ""),
+        (scope("10.0.0.1", "unknown"), "10.0.0.1"),
+        (scope("10.0.0.1"), "10.0.0.1"),
         (scope(None), ""),
         (scope("2001:db8:0:0:1::9"), "2001:db8::/64"),
         (scope("::ffff:203.0.113.7"), "203.0.113.7"),
+        (scope("::ffff:10.0.0.1", "1.2.3.4"), "1.2.3.4"),
+        (scope("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2"), "1.2.3.4"),
+        (scope("10.0.0.1", "9.9.9.9", "1.2.3.4,::FFFF:10.0.0.2", "FD00::2"), "1.2.3.4"),
+        (scope("fd00::1", "9.9.9.9, [2001:DB8::5]:443, [fd00::2]:80 , 10.1.1.1:8080"), "2001:db8::/64"),
+        (scope("10.0.0.1", "10.0.0.3, 10.0.0.2"), "10.0.0.3"),
+        (scope("10.0.0.1", "9.9.9.9, unix:, 10.0.0.2"), "10.0.0.2"),
+        (scope("10.0.0.1", "1.2.3.4, , 10.0.0.2,"), "1.2.3.4"),
     ],
 )
 def test_whom_a_request_is_from(scope: dict[str, Any], address: str) -> None:
-    """Only a trusted proxy is believed, and only what it wrote itself; an IPv6 network counts as one."""
-    limits = Limits(ServiceSettings(trusted_proxies=("10.0.0.0/8",)), lambda: 0.0)
+    """The nearest address that is no proxy of ours, however it is spelled; only proxies are believed."""
+    limits = Limits(ServiceSettings(trusted_proxies=("10.0.0.0/8", "fd00::/64")), lambda: 0.0)
     assert limits.address_of(scope) == address
 
 
 def test_a_scoped_address_is_one_too() -> None:
     """A link-local address comes with its interface."""
-    assert network_of("fe80::1%eth0") == "fe80::/64"
-    assert network_of("no: address") == ""
+    assert client_key("fe80::1%eth0") == "fe80::/64"
+    assert client_key("no: address") == ""
 
 
 async def test_throttling_leaves_the_service_well(world: World) -> None:

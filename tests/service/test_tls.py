@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trustme
 from aiohttp import ClientConnectorCertificateError, ClientSession
-from attrs import frozen
+from attrs import evolve, frozen
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from websockets.asyncio.client import connect
 
 from tests.service.world import KEY, connected, ending
@@ -19,6 +28,7 @@ from tocsin.protocol.messages import Hello, Welcome
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.server import open_service
 from tocsin.service.settings import ServiceSettings
+from tocsin.service.tls import Certificate
 
 
 @frozen
@@ -39,10 +49,11 @@ class Certificates:
         self.authority.configure_trust(context)
         return context
 
-    def issue(self, authority: trustme.CA) -> None:
-        """Write a new certificate."""
+    def issue(self, authority: trustme.CA, *, whole: bool = False) -> None:
+        """Write a new certificate, with that of its issuer behind it or without."""
         issued = authority.issue_cert("127.0.0.1")
-        issued.cert_chain_pems[0].write_to_path(self.cert)
+        issuer = authority.cert_pem.bytes() if whole else b""
+        self.cert.write_bytes(issued.cert_chain_pems[0].bytes() + issuer)
         issued.private_key_pem.write_to_path(self.key)
 
 
@@ -87,7 +98,7 @@ async def test_a_renewed_certificate_is_taken(tmp_path: Path, certificates: Cert
     settings, other = certificates.settings(), trustme.CA()
     async with open_service(tmp_path, settings) as service:
         certificates.issue(other)
-        service.reload_tls(settings)
+        service.renew_certificate()
         trust = ssl.create_default_context()
         other.configure_trust(trust)
         for _ in range(2):
@@ -95,8 +106,172 @@ async def test_a_renewed_certificate_is_taken(tmp_path: Path, certificates: Cert
                 assert answer.status == 200
             certificates.cert.write_text("", encoding="ascii")
             with pytest.raises(PlatformUnavailable, match="cannot be used"):
-                service.reload_tls(settings)
+                service.renew_certificate()
     certificates.issue(certificates.authority)
+
+
+def _cut_off(good: Certificates) -> None:
+    text = good.cert.read_text(encoding="ascii")
+    good.cert.write_text(text[: len(text) // 2], encoding="ascii")
+
+
+def _issuer_cut_off(good: Certificates) -> None:
+    issued = good.authority.issue_cert("127.0.0.1")
+    text = (issued.cert_chain_pems[0].bytes() + good.authority.cert_pem.bytes()).decode()
+    good.cert.write_text(text[:-100], encoding="ascii")
+    issued.private_key_pem.write_to_path(good.key)
+
+
+def _other_issuer(good: Certificates) -> None:
+    issued = good.authority.issue_cert("127.0.0.1")
+    good.cert.write_bytes(issued.cert_chain_pems[0].bytes() + trustme.CA().cert_pem.bytes())
+    issued.private_key_pem.write_to_path(good.key)
+
+
+def _issuer_missing(good: Certificates) -> None:
+    issued = good.authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(good.cert)
+    issued.private_key_pem.write_to_path(good.key)
+
+
+def _old_key(good: Certificates) -> None:
+    good.authority.issue_cert("127.0.0.1").cert_chain_pems[0].write_to_path(good.cert)
+
+
+def _new_key(good: Certificates) -> None:
+    good.authority.issue_cert("127.0.0.1").private_key_pem.write_to_path(good.key)
+
+
+def _other_kind_of_key(good: Certificates) -> None:
+    issued = good.authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    issued.private_key_pem.write_to_path(good.key)
+
+
+def _expired(good: Certificates) -> None:
+    issued = good.authority.issue_cert("127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    good.cert.write_bytes(issued.cert_chain_pems[0].bytes() + good.authority.cert_pem.bytes())
+    issued.private_key_pem.write_to_path(good.key)
+
+
+def _encrypted_key(good: Certificates) -> None:
+    key = load_pem_private_key(good.key.read_bytes(), None)
+    locked = BestAvailableEncryption(b"password")
+    good.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
+
+
+HALF_DONE = {
+    "new certificate, old key": (_old_key, "the key is of another certificate"),
+    "old certificate, new key": (_new_key, "the key is of another certificate"),
+    "another kind of key": (_other_kind_of_key, "the key is of another certificate"),
+    "certificate cut off": (_cut_off, r"cert\.pem is cut off"),
+    "issuer cut off": (_issuer_cut_off, r"cert\.pem is cut off"),
+    "issuer missing": (_issuer_missing, "the certificates of its issuers are missing"),
+    "another issuer": (_other_issuer, "the certificates behind it are not those of its issuers"),
+    "expired": (_expired, "certificate has expired"),
+    "encrypted key": (_encrypted_key, r"the key in .*key\.pem is encrypted"),
+    "empty certificate": (lambda good: good.cert.write_bytes(b""), r"there is no certificate in .*cert\.pem"),
+    "empty key": (lambda good: good.key.write_bytes(b""), r"there is no key in .*key\.pem"),
+    "certificate gone": (lambda good: good.cert.unlink(), "No such file"),
+    "key gone": (lambda good: good.key.unlink(), "No such file"),
+    "a folder": (lambda good: (good.key.unlink(), good.key.mkdir()), "cannot be used"),
+    "exchanged": (lambda good: good.cert.write_bytes(good.key.read_bytes()), r"there is no certificate in .*cert\.pem"),
+    "not text": (lambda good: good.cert.write_bytes(bytes(range(256))), "cannot be used"),
+}
+
+
+@pytest.mark.parametrize(("harm", "words"), HALF_DONE.values(), ids=HALF_DONE)
+async def test_a_renewal_that_fails_changes_nothing(
+    tmp_path: Path, harm: Callable[[Certificates], object], words: str
+) -> None:
+    """Whatever is wrong with the files, every handshake goes on with the earlier certificate, until there is a whole one."""
+    used = Certificates(trustme.CA(), tmp_path / "cert.pem", tmp_path / "key.pem")
+    used.issue(used.authority, whole=True)
+    (tmp_path / "state").mkdir()
+    async with open_service(tmp_path / "state", used.settings()) as service:
+        earlier = await _serial(service.port)
+        harm(used)
+        with pytest.raises(PlatformUnavailable, match=words):
+            service.renew_certificate()
+        assert await _serial(service.port) == earlier
+        async with ClientSession() as http, http.get(f"{service.url}/healthz", ssl=used.client()) as answer:
+            assert answer.status == 200
+        if used.key.is_dir():
+            used.key.rmdir()
+        used.issue(used.authority, whole=True)
+        service.renew_certificate()
+        assert await _serial(service.port) != earlier
+
+
+async def _serial(port: int) -> bytes:
+    """Return the certificate that a handshake shows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    assert isinstance(shown, bytes)
+    return shown
+
+
+async def test_a_certificate_that_clients_refuse_is_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service starts, since some clients do not look; a chain that has become shorter, and is still one, is taken."""
+    used = Certificates(trustme.CA(), tmp_path / "cert.pem", tmp_path / "key.pem")
+    _expired(used)
+    Certificate(str(used.cert), str(used.key))
+    assert "clients will refuse the certificate" in caplog.text
+    assert "certificate has expired" in caplog.text
+    below = trustme.CA(parent_cert=used.authority)
+    issued = below.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(used.key)
+    chain = [issued.cert_chain_pems[0], below.cert_pem, used.authority.cert_pem]
+    used.cert.write_bytes(b"".join(each.bytes() for each in chain))
+    certificate = Certificate(str(used.cert), str(used.key))
+    used.cert.write_bytes(b"".join(each.bytes() for each in chain[:2]))
+    certificate.renew()
+
+
+async def test_a_certificate_that_signs_itself_needs_no_issuer(tmp_path: Path) -> None:
+    """From a chain to one that stands alone is no cut."""
+    used = Certificates(trustme.CA(), tmp_path / "cert.pem", tmp_path / "key.pem")
+    used.issue(used.authority, whole=True)
+    certificate = Certificate(str(used.cert), str(used.key))
+    own = trustme.CA()
+    own.cert_pem.write_to_path(used.cert)
+    own.private_key_pem.write_to_path(used.key)
+    certificate.renew()
+
+
+async def test_half_a_handshake_counts_as_a_connection(tmp_path: Path, certificates: Certificates) -> None:
+    """Who connects and does not begin to speak TLS takes a place, and is the first to lose it."""
+    settings = evolve(certificates.settings(), max_connections=2, head_timeout=30.0)
+    async with open_service(tmp_path, settings) as service, AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(connected(service.port)) for _ in range(3)]
+        assert await ending(silent[0][0]) == b""
+        assert service.report().gauges["connections"] == 2
+        async with ClientSession() as http, http.get(f"{service.url}/healthz", ssl=certificates.client()) as answer:
+            assert answer.status == 200
+
+
+async def test_one_too_many_is_told_within_tls(tmp_path: Path, certificates: Certificates) -> None:
+    """The refusal can be read by who speaks TLS."""
+    settings = evolve(certificates.settings(), max_connections_per_address=1, head_timeout=30.0)
+    async with (
+        open_service(tmp_path, settings) as service,
+        connected(service.port),
+        ClientSession() as http,
+        http.get(f"{service.url}/healthz", ssl=certificates.client()) as answer,
+    ):
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+
+
+async def test_without_tls_there_is_nothing_to_renew(tmp_path: Path) -> None:
+    """Who asks for it is told so."""
+    async with open_service(tmp_path) as service:
+        with pytest.raises(PlatformUnavailable, match="the service speaks no TLS"):
+            service.renew_certificate()
 
 
 @pytest.mark.parametrize("text", [None, "nonsense"])

@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from tocsin.service.connections import Connections
+from tocsin.service.recurring import Recurring
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.web import WebServer
 
@@ -48,7 +49,7 @@ async def running(
     """Run the server on a free port."""
     settings = settings or ServiceSettings()
     clock = asyncio.get_running_loop().time
-    server = WebServer(app, settings, Connections(settings, lambda _: False, clock))
+    server = WebServer(app, settings, Connections(settings, lambda _: False, clock), Recurring())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with anyio.create_task_group() as group:
@@ -86,7 +87,7 @@ async def test_leaving_takes_less_than_a_second() -> None:
 async def test_cut_off_it_leaves_nothing_open() -> None:
     """A server that is cancelled, whenever, closes what it has accepted, and what it listens on."""
     async with anyio.create_task_group() as group, running(flood) as (server, port):
-        client = await connect(f"ws://127.0.0.1:{port}/", max_queue=1)
+        client = await connect(f"ws://127.0.0.1:{port}/device", max_queue=1)
         await client.recv()
         group.cancel_scope.cancel()
     assert not any(listening.sockets for listening in server.servers)
@@ -100,7 +101,8 @@ async def test_one_that_cannot_be_dropped_does_not_end_the_server(
 ) -> None:
     """A fault of ours in looking for those who let us wait is logged."""
     settings = ServiceSettings()
-    server = WebServer(greet, settings, Connections(settings, lambda _: False, asyncio.get_running_loop().time))
+    book = Connections(settings, lambda _: False, asyncio.get_running_loop().time)
+    server = WebServer(greet, settings, book, Recurring())
 
     def fail() -> None:
         server.should_exit = True
@@ -115,7 +117,7 @@ async def test_one_that_cannot_be_dropped_does_not_end_the_server(
 async def test_a_peer_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     """What it was sent will never get there: the server does not wait for it, and nothing has failed."""
     async with running(flood) as (_, port):
-        client = await connect(f"ws://127.0.0.1:{port}/", max_queue=1)
+        client = await connect(f"ws://127.0.0.1:{port}/device", max_queue=1)
         await client.recv()
         before = anyio.current_time()
     assert anyio.current_time() - before < 0.5
@@ -133,7 +135,7 @@ async def test_what_is_sent_and_asked_for_is_not_logged(caplog: pytest.LogCaptur
         async with ClientSession() as http:
             headers = {"Authorization": "my secret"}
             await (await http.get(f"http://127.0.0.1:{port}/?token=my+secret", headers=headers)).text()
-        async with connect(f"ws://127.0.0.1:{port}/") as client:
+        async with connect(f"ws://127.0.0.1:{port}/device") as client:
             await client.send(b"my secret")
             assert await client.recv() == b"my secret"
     told = [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import ClientResponse, ClientSession
 from attrs import define, frozen
+from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
 from tocsin.protocol import codec
@@ -195,12 +196,17 @@ async def read(response: ClientResponse) -> Answer:
 
 @asynccontextmanager
 async def open_world(
-    state: Path, settings: ServiceSettings | None = None, *, later: float = 0.0, key: str = KEY
+    state: Path,
+    settings: ServiceSettings | None = None,
+    *,
+    later: float = 0.0,
+    key: str = KEY,
+    middleware: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> AsyncIterator[World]:
     """Run a service with an app, a token and a channel of a device, so many seconds later than usual."""
     clock = Clock()
     clock.time += later
-    async with open_service(state, settings, now=clock) as service, ClientSession() as http:
+    async with open_service(state, settings, now=clock, middleware=middleware) as service, ClientSession() as http:
         world = World(service, await service.register("contoso"), clock, http)
         await world.authorize()
         await world.open_channel(key)

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ def _show(default: object) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     try:
-        from tocsin.service import server  # noqa: F401, PLC0415  # only who serves pays for the web server
+        from tocsin.service.descriptors import fit_to_descriptors  # noqa: PLC0415  # only who serves pays
     except ModuleNotFoundError as missing:
         raise NotSupported(f"serving needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     options = {
@@ -92,8 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(options, os.environ, arguments.config)
     check_exposure(settings)
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
-    _raise_file_limit()
-    anyio.run(_serve, settings, arguments.state, arguments.json)
+    anyio.run(_serve, fit_to_descriptors(settings), arguments.state, arguments.json)
     return 0
 
 
@@ -113,7 +112,7 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:
                 _announce(service, as_json=as_json)
                 while True:
                     await hung_up()
-                    _reload(service, settings)
+                    _reload(service)
 
 
 def _announce(service: PushService, *, as_json: bool) -> None:
@@ -135,11 +134,11 @@ def _announce(service: PushService, *, as_json: bool) -> None:
         show(harmless(f"listening on {service.url}, tokens at {service.token_url}"))
 
 
-def _reload(service: PushService, settings: ServiceSettings) -> None:
+def _reload(service: PushService) -> None:
     try:
-        service.reload_tls(settings)
+        service.renew_certificate()
     except PushError as failure:
-        complain("tocsin serve", f"{failure}; the earlier certificate stays in use")
+        complain("tocsin serve", f"{failure}; what was in use stays so")
 
 
 @asynccontextmanager
@@ -171,12 +170,3 @@ async def _until_signalled() -> AsyncIterator[Any]:
         await tasks.start(watch)
         yield wait
         tasks.cancel_scope.cancel()
-
-
-def _raise_file_limit() -> None:
-    """Let the process open as many files as it may: each connection is one."""
-    with suppress(ImportError, ValueError, OSError):
-        import resource  # noqa: PLC0415  # not everywhere
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

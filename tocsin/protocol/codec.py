@@ -173,7 +173,15 @@ def split(chunk: bytes) -> list[bytes]:
 
     :raises FrameError: it is too long, or does not end with the end of a frame.
     """
-    return [chunk[start:end] for start, end, _ in _frames(chunk)]
+    return list(frames(chunk))
+
+
+def frames(chunk: bytes) -> Iterator[bytes]:
+    """Cut a transport message into its frames, one after the other as they are asked for.
+
+    :raises FrameError: as :func:`split`, when what is wrong comes to light.
+    """
+    return (chunk[start:end] for start, end, _ in _frames(chunk))
 
 
 def _frames(chunk: bytes) -> Iterator[tuple[int, int, Any]]:

@@ -13,6 +13,8 @@ class BodyFault(Enum):
     """Why there is no body."""
 
     TOO_LONG = auto()
+    TORN = auto()
+    """It has not the length that the headers say."""
     LATE = auto()
     """It did not arrive in time, or its sender has left."""
     STOPPING = auto()
@@ -40,19 +42,25 @@ class Bodies:
         for timeout in self._reading:
             timeout.reschedule(0)
 
-    async def read(self, receive: Receive, limit: int) -> bytes | BodyFault:
-        """Return a body of at most that many bytes, or why there is none."""
+    async def read(self, receive: Receive, limit: int, length: int | None) -> bytes | BodyFault:
+        """Return a body, or why there is none.
+
+        :param limit: bytes that it has at most.
+        :param length: bytes that it has as its headers say; None where they do not say it.
+        """
         if self._stopping:
             return BodyFault.STOPPING
         try:
             async with asyncio.timeout(self._timeout) as timeout:
                 self._reading.add(timeout)
                 try:
-                    return await _read(receive, limit)
+                    body = await _read(receive, limit)
                 finally:
                     self._reading.discard(timeout)
         except TimeoutError:
             return self._reason()
+        torn = length is not None and not isinstance(body, BodyFault) and len(body) != length
+        return BodyFault.TORN if torn else body
 
     def _reason(self) -> BodyFault:
         return BodyFault.STOPPING if self._stopping else BodyFault.LATE

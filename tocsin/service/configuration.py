@@ -11,8 +11,9 @@ from typing import Any
 
 import attrs
 
+from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.service.settings import ServiceSettings, is_loopback
+from tocsin.service.settings import ServiceSettings
 
 PREFIX = "TOCSIN_"
 """What the name of a setting begins with in the environment."""

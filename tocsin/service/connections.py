@@ -1,13 +1,16 @@
-"""The connections that the service has: how many, from where, and who keeps it waiting."""
+"""The connections that the service has: how many, from where, who keeps it waiting, and what it keeps meanwhile."""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
-from tocsin.service.limits import network_of
+from tocsin.protocol.addresses import client_key
 from tocsin.service.settings import ServiceSettings
+
+MAX_HELD: Final = 8 * 1024 * 1024
+"""Bytes that are kept of what connections have begun to send and not finished, all together, at most."""
 
 
 class Peer(Protocol):
@@ -19,9 +22,9 @@ class Peer(Protocol):
 
 
 class Connections:
-    """Counts connections, and drops those who let the service wait.
+    """Counts connections, and drops those that let the service wait, or keep too much.
 
-    Everybody has the same time, so those who wait stand in the order of their deadlines.
+    All have the same time, so those that wait stand in the order of their deadlines.
 
     :param exempt: tells whether an address has no limit of its own: that of a proxy.
     :param now: seconds on a clock that never goes back.
@@ -31,22 +34,28 @@ class Connections:
         self._settings = settings
         self._exempt = exempt
         self._now = now
+        self._places: dict[Peer, str] = {}
         self._by_address: Counter[str] = Counter()
         self._silent: OrderedDict[Peer, float] = OrderedDict()
         self._stalled: OrderedDict[Peer, float] = OrderedDict()
-        self.count = 0
-        """Connections that there are."""
+        self._held: OrderedDict[Peer, int] = OrderedDict()
+        self._held_in_all = 0
         self.refused = 0
         """Connections that were too many."""
         self.dropped = 0
         """Connections that were dropped, since they let the service wait or had to make room."""
+
+    @property
+    def count(self) -> int:
+        """Connections that there are."""
+        return len(self._places)
 
     def admit(self, peer: Peer, host: str) -> bool:
         """Let a new connection in, unless there are too many.
 
         When all places are taken, the one that has been silent for longest gives way.
         """
-        address = network_of(host) if ":" in host else host
+        address = client_key(host)
         if not self._exempt(host) and self._by_address[address] >= self._settings.max_connections_per_address:
             self.refused += 1
             return False
@@ -55,20 +64,30 @@ class Connections:
                 self.refused += 1
                 return False
             self._drop(self._silent)
-        self.count += 1
+        self._places[peer] = address
         self._by_address[address] += 1
         self._silent[peer] = self._now()
         return True
 
-    def left(self, peer: Peer, host: str) -> None:
-        """Forget a connection that was let in and has ended."""
-        address = network_of(host) if ":" in host else host
-        self.count -= 1
+    def hand_over(self, peer: Peer, successor: Peer) -> None:
+        """Give the place of a connection that has been heard to what it has become."""
+        self._places[successor] = self._places.pop(peer)
+        self._forget(peer)
+
+    def left(self, peer: Peer) -> None:
+        """Forget a connection that has ended; one that was not let in, or is something else now, is not known."""
+        address = self._places.pop(peer, None)
+        if address is None:
+            return
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
+        self._forget(peer)
+
+    def _forget(self, peer: Peer) -> None:
         self._silent.pop(peer, None)
         self._stalled.pop(peer, None)
+        self.hold(peer, 0)
 
     def silent(self, peer: Peer) -> None:
         """Note that a request has begun, and its headers are not complete."""
@@ -78,6 +97,8 @@ class Connections:
     def heard(self, peer: Peer) -> None:
         """Note that the headers of a request are complete."""
         self._silent.pop(peer, None)
+        if self._held:
+            self.hold(peer, 0)
 
     def stalled(self, peer: Peer) -> None:
         """Note that a peer does not read what it is sent."""
@@ -86,6 +107,19 @@ class Connections:
     def flowing(self, peer: Peer) -> None:
         """Note that a peer reads again."""
         self._stalled.pop(peer, None)
+
+    def hold(self, peer: Peer, size: int) -> None:
+        """Note how many bytes are kept of what a connection has begun to send and not finished.
+
+        When it is too much in all, the connection that has been at it for longest gives way.
+        """
+        self._held_in_all += size - self._held.get(peer, 0)
+        if size:
+            self._held[peer] = size  # in its old place, if it has one
+        else:
+            self._held.pop(peer, None)
+        while self._held_in_all > MAX_HELD:
+            self._drop(self._held)
 
     def sweep(self) -> None:
         """Drop all whose time is over."""
@@ -97,7 +131,8 @@ class Connections:
             while waiting and next(iter(waiting.values())) <= now - patience:
                 self._drop(waiting)
 
-    def _drop(self, waiting: OrderedDict[Peer, float]) -> None:
-        peer, _ = waiting.popitem(last=False)
+    def _drop(self, waiting: OrderedDict[Peer, float] | OrderedDict[Peer, int]) -> None:
+        peer = next(iter(waiting))
+        self._forget(peer)
         self.dropped += 1
         peer.drop()

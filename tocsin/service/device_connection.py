@@ -7,9 +7,10 @@ else closes the connection. A binary WebSocket message carries one or more frame
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 
 import anyio
 from attrs import frozen
@@ -35,6 +36,7 @@ from tocsin.protocol.messages import (
 from tocsin.protocol.power import PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.channels import Channels, Denial
+from tocsin.service.limits import Limits
 from tocsin.service.offline import Offline
 from tocsin.service.outbox import Outbox
 from tocsin.service.replay import Replay
@@ -44,11 +46,17 @@ from tocsin.service.side_tasks import SideTasks
 PROTOCOL_ERROR = 1002
 """WebSocket close code: the device sent what it must not (RFC 6455 §7.4.1)."""
 
+POLICY_VIOLATION = 1008
+"""WebSocket close code: the device sent more than it may (RFC 6455 §7.4.1)."""
+
 MIN_KEY = 32
 """Characters of a device's key at least."""
 
 _PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
 _MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
+
+_AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
+_MAX_EXEMPT = 256  # apps that the user has exempted from battery saver
 
 _TOO_OFTEN = "too many channels are requested from this address"
 
@@ -59,16 +67,19 @@ logger = logging.getLogger(__name__)
 class Surroundings:
     """What all connections work with.
 
-    ``throttle`` returns the seconds until a device at that address may ask for a channel again. ``admit`` is told of a connection whose
-    device has said hello, ``dismiss`` of one that has ended.
+    ``admit`` is told of a connection whose device has said hello, ``dismiss`` of one that has ended.
     """
 
     channels: Channels
     offline: Offline
     settings: ServiceSettings
-    throttle: Callable[[str], float]
+    limits: Limits
     admit: Callable[[DeviceConnection], None]
     dismiss: Callable[[DeviceConnection], None]
+
+
+class _Talkative(Exception):
+    """The device says more than it has to say."""
 
 
 class DeviceConnection:
@@ -120,7 +131,7 @@ class DeviceConnection:
             await self._tasks.aclose()
         if self._farewell is not None:
             code, reason = self._farewell
-            logger.info("device connection %.8s closed with %d: %s", self.device or "(unnamed)", code, reason)
+            self._log(code, f"closed with {code}: {reason}")
             with anyio.move_on_after(_PATIENCE):
                 await self._transmit({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
 
@@ -138,8 +149,10 @@ class DeviceConnection:
             await self._read(frames)
         except ProtocolViolation as violation:
             self.close(PROTOCOL_ERROR, str(violation))
+        except _Talkative:
+            self.close(POLICY_VIOLATION, "too many messages that bring nothing new")
 
-    async def _greet(self) -> list[bytes] | None:
+    async def _greet(self) -> Iterator[bytes] | None:
         """Take the device's hello and return the frames that came with it; None where there will be no conversation."""
         try:
             with anyio.fail_after(self._around.settings.hello_timeout):
@@ -148,9 +161,10 @@ class DeviceConnection:
             raise ProtocolViolation(f"no Hello within {self._around.settings.hello_timeout:g} s") from None
         if frames is None:
             return None
-        if not frames:
+        first = next(frames, None)
+        if first is None:
             raise ProtocolViolation("a device begins with Hello, not with an empty message")
-        hello = codec.decode(frames[0])
+        hello = codec.decode(first)
         if not isinstance(hello, Hello):
             raise ProtocolViolation(f"a device begins with Hello, not with {type(hello).__name__}")
         if hello.version != PROTOCOL_VERSION:
@@ -159,9 +173,9 @@ class DeviceConnection:
         if len(hello.device_key) < MIN_KEY:
             raise ProtocolViolation(f"a device key has at least {MIN_KEY} characters, not {len(hello.device_key)}")
         self.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
-        return frames[1:]
+        return frames
 
-    async def _frames(self) -> list[bytes] | None:
+    async def _frames(self) -> Iterator[bytes] | None:
         """Return the frames of the next message, None at the connection's end."""
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
@@ -169,33 +183,49 @@ class DeviceConnection:
         data = event.get("bytes")
         if data is None:
             raise FrameError("messages are binary, not text")
-        return codec.split(data)
+        return codec.frames(data)
 
-    async def _read(self, frames: list[bytes] | None) -> None:
+    async def _read(self, frames: Iterator[bytes] | None) -> None:
         while frames is not None:
-            for frame in frames:
+            for number, frame in enumerate(frames, 1):
                 await self._handle(codec.decode(frame))
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a message may have many thousands
             frames = await self._frames()
 
     async def _handle(self, message: Message) -> None:
         match message:
             case Acknowledge(ids=ids):
                 others = self.outbox.acknowledge(ids)
+                if len(others) == len(ids):
+                    self._count()
                 if others and self._around.offline.has(self.device):
                     await self._around.offline.acknowledge(self.device, others)
             case Suspended(suspended=suspended):
+                self._count()
                 self.outbox.suspend(suspended=suspended)
                 self._around.offline.take_back(self.device, self.outbox.take_back() if suspended else [])
                 self.replay.look()
             case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
+                self._count()
+                if len(exempt) > _MAX_EXEMPT:
+                    raise ProtocolViolation(
+                        f"{len(exempt)} apps are exempt from battery saver, more than {_MAX_EXEMPT}"
+                    )
                 power = Power(on, saver, exempt)
                 self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
                 self.replay.look()
             case RequestChannel() | RevokeChannels():
+                self._count()
                 await self.outbox.room()
                 self.outbox.answer(codec.encode(await self._answer(message)))
             case _:
                 raise ProtocolViolation(f"a device does not send {type(message).__name__} here")
+
+    def _count(self) -> None:
+        """Count a frame that anyone might send as often as they like."""
+        if not self._around.limits.may_talk(self.device):
+            raise _Talkative
 
     async def _answer(self, question: RequestChannel | RevokeChannels) -> Message:
         try:
@@ -203,14 +233,15 @@ class DeviceConnection:
                 names = await self._around.channels.revoke(self.device, question.app)
                 await self._around.offline.end_channels(self.device, names)
                 return ChannelsRevoked(question.request, names)
-            wait = self._around.throttle(self._address)
+            wait = self._around.limits.grant(self._address)
             if wait:
                 return ChannelRefused(question.request, HResult.WNP_E_BIND_USER_BUSY, _TOO_OFTEN, wait)
             granted = await self._around.channels.grant(
                 self.device, question.app, question.remote_id, question.known_uri
             )
         except StateUnavailable as failure:
-            logger.exception("a device's request failed")
+            text = "requests of devices fail: %s"
+            self._around.offline.recurring.say(logger, logging.ERROR, "request", text, failure)
             return ChannelRefused(question.request, failure.hresult, "the service cannot use its store", None)
         if isinstance(granted, Denial):
             return ChannelRefused(question.request, granted.hresult, granted.text, None)
@@ -236,9 +267,16 @@ class DeviceConnection:
         try:
             await self._send(event)
         except (OSError, RuntimeError) as gone:
-            logger.info("device connection %.8s is gone: %s", self.device or "(unnamed)", type(gone).__name__)
+            self._log("gone", f"is gone: {type(gone).__name__}")
             return False
         return True
+
+    def _log(self, kind: Hashable, words: str) -> None:
+        """Log what became of the connection; a device that comes again and again does not fill the log."""
+        text = "device connection %.8s %s"
+        self._around.offline.recurring.say(
+            logger, logging.INFO, (self.device, kind), text, self.device or "(unnamed)", words
+        )
 
 
 def _shorten(reason: str) -> str:

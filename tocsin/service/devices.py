@@ -38,7 +38,7 @@ class Devices:
         self, channels: Channels, offline: Offline, settings: ServiceSettings, limits: Limits, counters: Counters
     ) -> None:
         self.offline = offline
-        self._around = Surroundings(channels, offline, settings, limits.grant, self._admit, self._dismiss)
+        self._around = Surroundings(channels, offline, settings, limits, self._admit, self._dismiss)
         self._limits = limits
         self._counters = counters
         self._connections: dict[str, DeviceConnection] = {}
@@ -107,8 +107,10 @@ class Devices:
             names = notification.tag or "", notification.group or ""
             if not await self.offline.keep(channel, payload, names, admitted):
                 return PushResult.NO_ROOM
-        except StateUnavailable:
-            logger.warning("a notification could not be stored", exc_info=True)
+        except StateUnavailable as failure:
+            self.offline.recurring.say(
+                logger, logging.WARNING, "keep", "a notification could not be stored: %s", failure
+            )
             return PushResult.NOT_STORED
         finally:
             connection = self._connections.get(channel.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from typing import Any, Final
 
 from starlette.types import ASGIApp
@@ -94,7 +95,7 @@ class ExpressHttp(BoundedHttp):
         else:
             self._whole.append(body)
 
-    def on_message_complete(self) -> None:
+    def end_request(self) -> None:
         """Offer a post that is there whole; one that is not taken becomes an ASGI request."""
         self._between = True
         if self._whole is not None:
@@ -105,7 +106,7 @@ class ExpressHttp(BoundedHttp):
                 self._taken = post
                 return
             self._begin()
-        super().on_message_complete()
+        super().end_request()
 
     def _may_be_express(self) -> bool:
         """Tell whether this is a post that the express lane may take once it is there whole."""
@@ -117,7 +118,6 @@ class ExpressHttp(BoundedHttp):
             and not self._declined
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
-            and not parser.should_upgrade()
             and not self.expect_100_continue
         )
 
@@ -132,8 +132,9 @@ class ExpressHttp(BoundedHttp):
         try:
             if self._lane(post):
                 return True
-        except Exception:  # the parser would take it for the sender's fault
-            logger.exception("the express lane failed")
+        except Exception:  # noqa: BLE001  # the parser would take it for the sender's fault
+            trace = traceback.format_exc()
+            self._state.recurring.say(logger, logging.ERROR, trace, "the express lane failed: %s", trace)
         self.cycle = earlier
         return False
 

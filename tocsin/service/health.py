@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from tocsin.protocol.addresses import is_loopback
 from tocsin.service.metrics import Counters, Metrics
-from tocsin.service.settings import is_loopback
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "via")
+_FORWARDED = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip"})
 _CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
 
@@ -43,6 +43,7 @@ class Health:
     :param fault: why the store cannot be written, or None.
     :param gauges: what there is now, by name.
     :param token: what opens the details to others than this machine, and then to this one too.
+    :param is_proxy: tells whether an address is that of a proxy, behind which all others are.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Health:
         fault: Callable[[], str | None],
         gauges: Callable[[], dict[str, int]],
         token: str,
+        is_proxy: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.stopping = False
         """Whether the service is about to stop."""
@@ -58,6 +60,7 @@ class Health:
         self._fault = fault
         self._gauges = gauges
         self._token = token.encode()
+        self._is_proxy = is_proxy
         self._metrics = Metrics(counters, gauges)
 
     def report(self) -> Report:
@@ -91,4 +94,9 @@ class Health:
             given = request.headers.get("authorization", "").encode("latin-1", "replace")
             return hmac.compare_digest(given, b"Bearer " + self._token)
         host = request.client.host if request.client else ""
-        return is_loopback(host) and not any(name in request.headers for name in _FORWARDED)
+        return is_loopback(host) and not self._is_proxy(host) and not any(map(_is_of_a_proxy, request.headers))
+
+
+def _is_of_a_proxy(name: str) -> bool:
+    """Tell whether a header is one that proxies add."""
+    return name in _FORWARDED or name.startswith("x-forwarded-")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import OrderedDict
 from typing import Final, Protocol
 
 _TICKS: Final = 200  # times in an interval that the timer rings at most
@@ -32,26 +32,31 @@ class Heart:
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._line: deque[tuple[float, Pinged]] = deque()
+        self._line: OrderedDict[Pinged, float] = OrderedDict()  # in the order of their turns
         self._beats = False
 
     def watch(self, peer: Pinged) -> None:
-        """Ping a connection from now on, until it says that it has ended."""
+        """Ping a connection from now on, until it says that it has ended or is forgotten."""
         loop = asyncio.get_running_loop()
-        self._line.append((loop.time() + self._interval, peer))
+        self._line[peer] = loop.time() + self._interval
         if not self._beats:
             self._beats = True
             loop.call_later(self._interval, self._beat, loop)
 
+    def forget(self, peer: Pinged) -> None:
+        """Ping a connection no more; one that is not pinged may be forgotten too."""
+        self._line.pop(peer, None)
+
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        while self._line and self._line[0][0] <= now:
-            _, peer = self._line.popleft()
+        while (first := next(iter(self._line.items()), None)) and first[1] <= now:
+            peer, _ = first
+            del self._line[peer]
             if _ping(peer):
-                self._line.append((now + self._interval, peer))
-        self._beats = bool(self._line)
-        if self._beats:  # not for each by itself: those of a moment go together
-            loop.call_at(max(self._line[0][0], now + self._interval / _TICKS), self._beat, loop)
+                self._line[peer] = now + self._interval
+        self._beats = first is not None
+        if first is not None:  # not for each by itself: those of a moment go together
+            loop.call_at(max(first[1], now + self._interval / _TICKS), self._beat, loop)
 
 
 def _ping(peer: Pinged) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.types import Scope
 
+from tocsin.protocol.addresses import Address, client_behind, client_key, read_address, read_network
 from tocsin.protocol.throttle import Throttle
 from tocsin.protocol.wns import Refusal, throttled
 from tocsin.service.settings import ServiceSettings
@@ -16,6 +15,9 @@ from tocsin.service.settings import ServiceSettings
 _CHANNEL = "Too many notifications to this channel: send more slowly"
 _APP = "Too many notifications of this app: send more slowly"
 _ADDRESS = "Too many requests from this address: send more slowly"
+
+
+_TALK = 50.0, 2_000  # frames of a device a second, and at once, that bring nothing new
 
 
 class Limits:
@@ -26,7 +28,7 @@ class Limits:
 
     def __init__(self, settings: ServiceSettings, now: Callable[[], float]) -> None:
         self._now = now
-        self._trusted = tuple(ip_network(each) for each in settings.trusted_proxies)
+        self._trusted = tuple(read_network(each) for each in settings.trusted_proxies)
         self._channels = Throttle(settings.channel_rate, settings.channel_burst)
         self._apps = Throttle(settings.app_rate, settings.app_burst)
         self._addresses = Throttle(settings.address_rate, settings.address_burst)
@@ -34,23 +36,28 @@ class Limits:
         """Whether there is a limit for notifications at all."""
         self._secrets = Throttle(settings.secret_rate, settings.secret_burst)
         self._grants = Throttle(settings.grant_rate, settings.grant_burst)
+        self._talk = Throttle(*_TALK)
 
     def address_of(self, scope: Scope) -> str:
         """Return whom a request is from, as the limits count: an IPv4 address, an IPv6 network of 64 bits, or ``""``.
 
-        Behind a trusted proxy it is the last address of ``X-Forwarded-For``; without one there is nobody to limit.
+        Behind trusted proxies it is the nearest address that ``X-Forwarded-For`` names and that is none of them.
         """
         client = scope.get("client")
         host: str = client[0] if client else ""
-        if self.is_trusted(host):
-            host = _forwarded(scope["headers"])
-        return network_of(host) if ":" in host else host
+        if self._trusted and self.is_proxy(host):
+            peer = read_address(host)
+            assert peer is not None  # noqa: S101  # else it were no proxy
+            values = (value for name, value in scope["headers"] if name == b"x-forwarded-for")
+            host = str(client_behind(peer, values, self._is_trusted))
+        return client_key(host) if ":" in host else host
 
-    def is_trusted(self, host: str) -> bool:
-        """Tell whether that is one of our proxies."""
-        if not self._trusted or not host:
-            return False
-        address = ip_address(host)
+    def is_proxy(self, host: str) -> bool:
+        """Tell whether that is the address of one of our proxies."""
+        address = read_address(host) if self._trusted else None
+        return address is not None and self._is_trusted(address)
+
+    def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
     def address(self, scope: Scope) -> Refusal | None:
@@ -93,6 +100,10 @@ class Limits:
         """Count a request for a channel; return 0, or the seconds until there may be another from that address."""
         return self._grants.take(address, self._now()) if address else 0.0
 
+    def may_talk(self, device: str) -> bool:
+        """Count a frame of a device that acknowledges nothing that is awaited; tell whether it may send another."""
+        return not self._talk.take(device, self._now())
+
     def _secret_key(self, scope: Scope, client_id: str) -> str:
         return f"{self.address_of(scope)} {client_id[:64]}"
 
@@ -100,27 +111,3 @@ class Limits:
 def _refuse(words: str, wait: float) -> Refusal | None:
     """Refuse a request that came too soon; WNS knows one word for that, whosever the limit is."""
     return throttled(words, math.ceil(wait)) if wait else None
-
-
-@lru_cache(4_096)
-def network_of(host: str) -> str:
-    """Return the network of 64 bits that an IPv6 address is in: whoever has one such address has all of them."""
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return ""
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((address, 64), strict=False))
-
-
-def _forwarded(headers: list[tuple[bytes, bytes]]) -> str:
-    """Return the address that our proxy has written behind all others."""
-    values = [value for name, value in headers if name == b"x-forwarded-for"]
-    last = values[-1].rpartition(b",")[2].strip().decode("latin-1") if values else ""
-    try:
-        return str(ip_address(last))
-    except ValueError:
-        return ""

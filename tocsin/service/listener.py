@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 import sys
 
 import anyio
 
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.service.settings import ServiceSettings
 
 _BACKLOG = 2_048  # connections that the system accepts ahead of us
 
@@ -54,23 +52,6 @@ async def _listen(host: str, port: int) -> socket.socket:
         raise PlatformUnavailable(f"cannot listen on port {port} of {host}: {failure.strerror or failure}") from failure
     listener.setblocking(False)  # noqa: FBT003 - the socket's own signature
     return listener
-
-
-def load_tls(settings: ServiceSettings, context: ssl.SSLContext | None = None) -> ssl.SSLContext | None:
-    """Read the certificate into that context, or into a new one; None where no TLS is to be spoken.
-
-    :raises PlatformUnavailable: it cannot be read, or does not go with its key.
-    """
-    if not settings.tls_cert:
-        return None
-    if context is None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key or None, lambda: "")
-    except (OSError, ValueError) as failure:
-        raise PlatformUnavailable(f"the certificate in {settings.tls_cert} cannot be used: {failure}") from failure
-    return context
 
 
 def url_of(host: str, port: int, *, secure: bool = False) -> str:

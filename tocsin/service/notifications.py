@@ -48,6 +48,7 @@ _NOT_WITHDRAWN: Final = Refusal(503, "The service cannot write its store just no
 _NO_STORE: Final = Refusal(500, "The service cannot use its store")
 _BODY_FAULTS: Final = {
     BodyFault.TOO_LONG: Refusal(413, f"The payload has more than {MAX_PAYLOAD} bytes", NotificationStatus.DROPPED),
+    BodyFault.TORN: Refusal(400, "The body is not as long as Content-Length says", NotificationStatus.DROPPED),
     BodyFault.LATE: Refusal(408, "The body did not arrive in time"),
     BodyFault.STOPPING: Refusal(503, "The service is stopping"),
 }
@@ -97,6 +98,7 @@ class Notifications:
         limits: Limits,
         counters: Counters,
     ) -> None:
+        self._recurring = devices.offline.recurring
         self._limits = limits
         self._counters = counters
         self._clock = asyncio.get_running_loop().time
@@ -126,6 +128,8 @@ class Notifications:
             return False
         post.head = head
         notification = head.notification
+        if len(post.body) != notification.length:
+            return False
         channel = self._channels.known(post.token)
         if channel is None or self._tokens.verify(head.bearer) != channel.client_id:
             return False
@@ -197,7 +201,7 @@ class Notifications:
         notification = wns.read_notification(headers)
         if isinstance(notification, Refusal):
             return notification
-        body = await self._bodies.read(receive, MAX_PAYLOAD)
+        body = await self._bodies.read(receive, MAX_PAYLOAD, notification.length)
         if isinstance(body, BodyFault):
             return _BODY_FAULTS[body]
         return await self._push(id, channel, notification, body)
@@ -232,8 +236,8 @@ class Notifications:
             return _CHANNEL_FAULTS[ChannelFault.UNKNOWN]
         try:
             channel = await self._channels.find(token)
-        except StateUnavailable:
-            logger.exception("a channel could not be looked up")
+        except StateUnavailable as failure:
+            self._recurring.say(logger, logging.ERROR, "find", "a channel could not be looked up: %s", failure)
             return _NO_STORE
         return _CHANNEL_FAULTS[channel] if isinstance(channel, ChannelFault) else channel
 
@@ -272,7 +276,7 @@ class Notifications:
             return match
         try:
             await self._devices.offline.withdraw(channel, match)
-        except StateUnavailable:
-            logger.warning("toasts could not be deleted", exc_info=True)
+        except StateUnavailable as failure:
+            self._recurring.say(logger, logging.WARNING, "withdraw", "toasts could not be deleted: %s", failure)
             return _NOT_WITHDRAWN
         return Accepted(NotificationStatus.RECEIVED, "", None)

@@ -36,6 +36,7 @@ _SID = "ms-app://s-1-15-2-"
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _BODY_FAULTS: Final = {
     BodyFault.TOO_LONG: ("invalid_request", f"The request is longer than {MAX_FORM} bytes.", 413, 90023),
+    BodyFault.TORN: ("invalid_request", "The request is not as long as its Content-Length says.", 400, 90023),
     BodyFault.LATE: ("invalid_request", "The request did not arrive in time.", 408, 90023),
     BodyFault.STOPPING: ("temporarily_unavailable", "The service is stopping.", 503, 90033),
 }
@@ -170,7 +171,8 @@ class TokenEndpoint:
         throttled = self._limits.address(request.scope)
         if throttled is not None:
             raise _Refused("temporarily_unavailable", throttled.description, 429, 90055, throttled.retry_after or 1)
-        body = await self._bodies.read(request.receive, MAX_FORM)
+        length = request.headers.get("content-length")
+        body = await self._bodies.read(request.receive, MAX_FORM, None if length is None else int(length))
         if isinstance(body, BodyFault):
             raise _Refused(*_BODY_FAULTS[body])
         given = {} if dialect is LIVE else _basic(request)

@@ -15,6 +15,7 @@ from attrs import define
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.offline import Depths, Entry, Match, OfflineQueue, Phase
+from tocsin.service.recurring import Recurring
 from tocsin.service.store import ChannelRow, ServiceStore, may_be_there
 
 LOADED = 1_024
@@ -37,7 +38,14 @@ class Offline:
     :param limit: notifications that are kept at most, for all devices together.
     """
 
-    def __init__(self, store: ServiceStore, depths: Depths, now: Callable[[], float], limit: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        store: ServiceStore,
+        depths: Depths,
+        now: Callable[[], float],
+        limit: int = 1_000_000,
+        recurring: Recurring | None = None,
+    ) -> None:
         self.counts: Counter[Phase] = Counter()
         """How many stored notifications have ended how, since the service was opened."""
         self.kept = 0
@@ -46,6 +54,8 @@ class Offline:
         self._store = store
         self._depths = depths
         self.now = now
+        self.recurring = recurring or Recurring()
+        """Says what fails again and again."""
         self._sequence = 0
         self._loaded: dict[str, _Loaded] = {}
         self._away: dict[str, int] = {}  # devices whose queues are on disk only, with the lengths of these
@@ -53,13 +63,18 @@ class Offline:
 
     @classmethod
     async def load(
-        cls, store: ServiceStore, depths: Depths, now: Callable[[], float], limit: int = 1_000_000
+        cls,
+        store: ServiceStore,
+        depths: Depths,
+        now: Callable[[], float],
+        limit: int = 1_000_000,
+        recurring: Recurring | None = None,
     ) -> Offline:
         """Find which devices have something stored, and let go what is of no use any more.
 
         :raises StateUnavailable: the store cannot be used.
         """
-        offline = cls(store, depths, now, limit)
+        offline = cls(store, depths, now, limit, recurring)
         expired, ended = await store.prune_stored(now())
         offline.counts.update({Phase.EXPIRED: expired, Phase.CHANNEL_ENDED: ended})
         offline._sequence = await store.last_stored()
@@ -214,8 +229,9 @@ class Offline:
     async def _try_change(self, device: str, change: Callable[[OfflineQueue], None]) -> None:
         try:
             await self._change(device, change)
-        except StateUnavailable:
-            logger.warning("what ended for device %.8s could not be erased yet", device, exc_info=True)
+        except StateUnavailable as failure:
+            text = "what ended could not be erased yet: %s"
+            self.recurring.say(logger, logging.WARNING, "erase", text, failure)
 
     async def _bring(self, device: str) -> None:
         """Load a queue; who comes first also goes on first."""

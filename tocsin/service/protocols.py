@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+import anyio
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -12,6 +14,9 @@ from uvicorn.server import ServerState
 from tocsin.service.answers import write
 from tocsin.service.connections import Connections
 from tocsin.service.heart import Heart
+from tocsin.service.recurring import Recurring
+from tocsin.service.upgrades import Offer
+from tocsin.service.websocket import CHUNK, BoundedWebSocket
 
 MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers that are read past at most; whoever sends more is cut off."""
@@ -19,14 +24,24 @@ MAX_REST: Final = 1024 * 1024
 MAX_PIPELINED: Final = 8
 """Requests that a sender may have sent before the first is answered; WNS allows none."""
 
-_BUSY: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n"
-    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\n\r\nToo many connections\n"
-)
-_EXCESS: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n"
-    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 39\r\n\r\nThe headers are too many, or too long.\n"
-)
+
+def _parting(status: int, words: str, *headers: tuple[bytes, bytes]) -> bytes:
+    """Write an answer after which the connection ends."""
+    body = f"{words}\n".encode()
+    framing = ((b"content-length", str(len(body)).encode()), (b"connection", b"close"))
+    text = (b"content-type", b"text/plain; charset=utf-8")
+    return STATUS_LINE[status] + write([text, *framing, *headers]) + b"\r\n" + body
+
+
+BUSY: Final = _parting(503, "Too many connections", (b"retry-after", b"5"))
+"""What a connection is told that is one too many."""
+
+_EXCESS: Final = _parting(431, "The headers are too many, or too long.")
+_INVALID: Final = _parting(400, "This is no HTTP request.")
+_AHEAD: Final = _parting(400, "Too many requests were sent ahead of their answers.")
+_TUNNEL: Final = _parting(400, "This is a push service, and no proxy.")
+_HTTP2: Final = _parting(505, "HTTP/1.1 is spoken here, not HTTP/2.")
+_HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 
 
 class State(ServerState):
@@ -36,14 +51,19 @@ class State(ServerState):
     :param max_head: bytes of a request's line and headers at most.
     """
 
-    def __init__(self, connections: Connections, heart: Heart, max_headers: int, max_head: int) -> None:
+    def __init__(
+        self, connections: Connections, heart: Heart, recurring: Recurring, max_headers: int, max_head: int
+    ) -> None:
         super().__init__()
         self._beginning = b""
         self._default_headers: list[tuple[bytes, bytes]] | None = None
         self.book = connections
         self.heart = heart
+        self.recurring = recurring
         self.max_headers = max_headers
         self.max_head = max_head
+        self.buffer = memoryview(bytearray(CHUNK))
+        """What WebSockets are read into."""
 
     def beginning(self) -> bytes:
         """Return how every answer with 200 begins: the status line, and headers that uvicorn renews each second."""
@@ -65,36 +85,32 @@ class BoundedHttp(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.access_log = False
+        self.handshake: anyio.CancelScope | None = None
+        """Where the connection is made."""
         self._state = server_state
-        self._admitted = False
         self._in_head = True  # between requests too
         self._turned = False  # whether headers or a message ended in the chunk that is being parsed
         self._bytes = 0  # of the headers, or of what is behind them
-        self._excess = False
+        self._complaint = _INVALID  # what is said where the parser gives up
+        self._offers = False  # the parser is about to stop at an offer of another protocol
+        self._farewell: bytes | None = None  # what is said once all that was asked before is answered
         self._unasked = True  # no request has come yet
         self._idle_since: float | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Let the connection in, or say that there are too many."""
-        super().connection_made(transport)
-        self._admitted = self._state.book.admit(self, self.client[0] if self.client else "")
-        if not self._admitted:
-            self.connections.discard(self)
-            transport.write(_BUSY)
-            transport.close()
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        if self._admitted:
-            self._state.book.left(self, self.client[0] if self.client else "")
+        self._state.book.left(self)
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
 
     def drop(self) -> None:
-        """End the connection at once."""
-        self.transport.abort()
+        """End the connection at once, also while it is made."""
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.handshake is not None:
+            self.handshake.cancel()
 
     def on_response_complete(self) -> None:
         """Begin with the request that waits behind, or to be idle."""
@@ -104,6 +120,9 @@ class BoundedHttp(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+            return
+        if self._farewell is not None:
+            self._part(self._farewell)
             return
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
@@ -126,39 +145,92 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse a chunk, and see that it does not become too much."""
-        if not self._admitted or self._excess:
+        if self._farewell is not None:
             return
         self._turned = False
         self.parse(data)
         if self._turned or self.transport.is_closing():
             return
         self._bytes += len(data)
-        answered = self._unasked or self.cycle.response_complete
         if self._in_head:
             if self._bytes > self._state.max_head:
-                self._excess = True
-                self.send_400_response("")
-            elif answered:
-                self._state.book.silent(self)
+                self._say_farewell(_EXCESS)
+            else:
+                self._state.book.hold(self, self._bytes)
+                if self._is_answered():
+                    self._state.book.silent(self)
         elif self._bytes > MAX_REST:
-            if answered:
+            if self._is_answered():
                 self.transport.abort()
             else:
                 self.flow.pause_reading()  # until there is an answer
 
+    def _is_answered(self) -> bool:
+        """Tell whether everything that was asked is answered."""
+        return self._unasked or self.cycle.response_complete
+
     def parse(self, data: bytes) -> None:
         """Parse a chunk, and begin what it asks for."""
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        rest: bytes | None = data
+        while rest:
+            parser: Any = self.parser  # which is there for as long as it parses
+            try:
+                parser.feed_data(rest)
+            except HttpParserUpgrade as stopped:
+                rest = self._judge_offer(rest[stopped.args[0] :])
+            except HttpParserError:
+                self._say_farewell(_HTTP2 if rest.startswith(_HTTP2_BEGINS) else self._complaint)
+                return
+            else:
+                return
 
-    def handle_websocket_upgrade(self) -> None:
+    def _judge_offer(self, rest: bytes) -> bytes | None:
+        """Take an offer of another protocol, or return what is to be parsed instead: its request without it."""
+        self._offers = False
+        parser: Any = self.parser
+        offer = Offer(parser.get_method(), self.url, parser.get_http_version(), self.headers)
+        if not rest and self._is_answered() and offer.is_of_device():  # a client waits for the answer to its handshake
+            self._become_websocket(offer)
+            return None
+        head = offer.declined()
+        if head is None:
+            self._say_farewell(_TUNNEL)
+            return None
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        return head + rest
+
+    def _become_websocket(self, offer: Offer) -> None:
         """Hand the connection over, and be forgotten at once: the parser knows us, and we know the parser."""
-        super().handle_websocket_upgrade()
+        self.note_request()
+        self.connections.discard(self)
+        successor = BoundedWebSocket(self.config, self._state)
+        self._state.book.hand_over(self, successor)
+        successor.connection_made(self.transport)
+        self.transport.set_protocol(successor)
+        successor.begin(offer.handshake())
         self.headers, self.scope, self.parser = [], {}, None  # type: ignore[assignment, typeddict-item]  # it is over
 
+    def _say_farewell(self, words: bytes) -> None:
+        """Say why the connection ends, after the answers to what was asked whole before."""
+        if self._in_head and not self._is_answered():
+            self._farewell = words
+        else:
+            self._part(words)
+
+    def _part(self, words: bytes) -> None:
+        """Say the last that is to be said, and end the connection."""
+        self._farewell = words
+        self.transport.write(words)
+        self.transport.close()
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, unless there are too many."""
+        """Take a header, unless there are too many; what comes behind a body (a trailer) is no header of its request."""
+        if not self._in_head:
+            return
         if len(self.headers) >= self._state.max_headers:
-            self._excess = True
+            self._complaint = _EXCESS
             raise _TooMuch
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
@@ -166,10 +238,15 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Note that the peer has said what it wants."""
-        self.note_request()
+        """Note that the peer has said what it wants, unless that must be parsed once more."""
+        parser: Any = self.parser
+        if parser.should_upgrade():
+            self._offers = True
+            return
         if len(self.pipeline) >= MAX_PIPELINED:
+            self._complaint = _AHEAD
             raise _TooMuch
+        self.note_request()
         self.begin_request()
 
     def note_request(self) -> None:
@@ -200,16 +277,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the next bytes begin another request."""
+        if not self._offers:
+            self.end_request()
+
+    def end_request(self) -> None:
+        """Note that a request is there to its end, and let the application know."""
         self.note_end()
         super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no request, or one whose headers are too many, and part."""
-        if self._excess:
-            self.transport.write(_EXCESS)
-            self.transport.close()
-        else:
-            super().send_400_response(msg)
 
     def pause_writing(self) -> None:
         """Note that the peer does not read."""

@@ -72,8 +72,9 @@ class Replay:
                         await self._wait(queue)
             finally:
                 self._offline.leave(self._device)
-        except StateUnavailable:
-            logger.exception("what is stored for device %.8s stays there", self._device)
+        except StateUnavailable as failure:
+            text = "what is stored for devices stays there: %s"
+            self._offline.recurring.say(logger, logging.ERROR, "replay", text, failure)
         finally:
             self._running = False
             self._outbox.hold(holding=False)

@@ -12,8 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tocsin.service.channels import PATH
 from tocsin.service.express import Post
 from tocsin.service.notifications import Notifications
-
-DEVICE_PATH = "/device"
+from tocsin.service.upgrades import DEVICE_PATH
 
 
 class Router:
@@ -29,7 +28,7 @@ class Router:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or answer one request."""
         if scope["type"] == "websocket":
-            await (self._devices if scope["path"] == DEVICE_PATH else _refuse_websocket)(scope, receive, send)
+            await self._devices(scope, receive, send)
             return
         path = scope["path"]
         hot = path.startswith(PATH) or path == PATH[:-1] or (path == "/" and b"token=" in scope["query_string"])
@@ -65,11 +64,3 @@ async def _upgrade(_: Request) -> Response:
     """Help whoever has a proxy that does not pass WebSockets on."""
     headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
     return PlainTextResponse("Devices connect here by WebSocket\n", 426, headers)
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    scope["query_string"] = b""  # uvicorn logs it with the refusal, and that of a channel is a secret
-    await receive()
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": b"No WebSocket is served here\n"})

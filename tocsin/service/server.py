@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +13,7 @@ import anyio
 from attrs import frozen
 from starlette.types import ASGIApp
 
+from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.offline import STRICT, Depths
 from tocsin.service.bodies import Bodies
 from tocsin.service.channels import Channels
@@ -21,18 +21,21 @@ from tocsin.service.connections import Connections
 from tocsin.service.devices import Devices
 from tocsin.service.health import Health, Report
 from tocsin.service.limits import Limits
-from tocsin.service.listener import listen, load_tls, url_of
+from tocsin.service.listener import listen, url_of
 from tocsin.service.metrics import Counters
 from tocsin.service.notifications import Notifications
 from tocsin.service.oauth import TokenEndpoint
 from tocsin.service.offline import Offline
 from tocsin.service.pruning import pruning
+from tocsin.service.recurring import Recurring
 from tocsin.service.registrations import AppRegistration, Registrations
-from tocsin.service.routing import DEVICE_PATH, Router
+from tocsin.service.routing import Router
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.steady_clock import steady_clock
 from tocsin.service.store import ServiceStore, open_store
+from tocsin.service.tls import Certificate, load_certificate
 from tocsin.service.tokens import Tokens
+from tocsin.service.upgrades import DEVICE_PATH
 from tocsin.service.web import WebServer
 from tocsin.tasks import apart, task_group
 
@@ -48,7 +51,7 @@ class PushService:
         registrations: Registrations,
         offline: Offline,
         health: Health,
-        tls: ssl.SSLContext | None,
+        certificate: Certificate | None,
         url: str,
         port: int,
         port_changed_from: int | None,
@@ -58,7 +61,7 @@ class PushService:
         self.offline = offline
         """What is stored for devices that are away, and the counts of what became of it."""
         self._health = health
-        self._tls = tls
+        self._certificate = certificate
         self.url = url
         """What channel URIs begin with, without a slash at its end."""
         self.port = port
@@ -93,13 +96,14 @@ class PushService:
         """Say how the service is, and what it has counted."""
         return self._health.report()
 
-    def reload_tls(self, settings: ServiceSettings) -> None:
+    def renew_certificate(self) -> None:
         """Read the certificate anew, for connections from now on.
 
-        :raises PlatformUnavailable: it cannot be read; the old one stays in use.
+        :raises PlatformUnavailable: it cannot be used, or there is none; what was in use stays so.
         """
-        if self._tls is not None:
-            load_tls(settings, self._tls)
+        if self._certificate is None:
+            raise PlatformUnavailable("there is no certificate to be read anew: the service speaks no TLS")
+        self._certificate.renew()
 
 
 @apart
@@ -120,7 +124,7 @@ async def open_service(
     :raises StateUnavailable: the service's store cannot be used.
     """
     settings = settings or ServiceSettings()
-    tls = load_tls(settings)
+    certificate = load_certificate(settings)
     wall = now or time.time
     async with open_store(state, settings.acknowledge_timeout) as store, AsyncExitStack() as stack:
         if now is None:
@@ -131,18 +135,22 @@ async def open_service(
         with await listen(settings.host, settings.port, remembered) as listener:
             port = listener.getsockname()[1]
             await store.set_meta("port", str(port).encode())
-            url = settings.public_url.rstrip("/") or url_of(settings.host, port, secure=tls is not None)
+            url = settings.public_url.rstrip("/") or url_of(settings.host, port, secure=certificate is not None)
             channels = Channels(store, registrations, url, now, settings.max_channels)
             await channels.prune()
             depths = STRICT if settings.strict_wns else Depths()
-            offline = await Offline.load(store, depths, now, settings.max_stored)
+            recurring = Recurring()
+            offline = await Offline.load(store, depths, now, settings.max_stored, recurring)
             parts = _assemble(settings, store, registrations, tokens, channels, offline, now, wall)
             app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
             lane = parts.router.take if middleware is None else None  # who wants to see all requests sees all
-            server = WebServer(app, settings, parts.connections, tls, lane)
+            tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
+            server = WebServer(app, settings, parts.connections, recurring, tls, lane)
             async with pruning(channels, offline), _serving(server, listener, parts, settings.drain_timeout):
-                yield PushService(registrations, offline, parts.health, tls, url, port, remembered if changed else None)
+                yield PushService(
+                    registrations, offline, parts.health, certificate, url, port, remembered if changed else None
+                )
 
 
 @frozen
@@ -169,7 +177,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     """Put the parts together that need no waiting."""
     loop = asyncio.get_running_loop()
     limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts)
-    connections = Connections(settings, limits.is_trusted, loop.time)
+    connections = Connections(settings, limits.is_proxy, loop.time)
     devices = Devices(channels, offline, settings, limits, counters)
     bodies = Bodies(settings.body_timeout)
 
@@ -184,7 +192,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
             "connections_dropped": connections.dropped,
         }
 
-    health = Health(counters, lambda: store.fault, gauges, settings.metrics_token)
+    health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
     notifications = Notifications(channels, tokens, devices, bodies, now, limits, counters)
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     router = Router(devices, notifications, [*endpoint.routes(), *health.routes()])

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
 from typing import Any, Self
 
 import attrs
 from attrs import Attribute, field, frozen
 
+from tocsin.protocol.addresses import read_network
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.sign_in import split_service_url
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether that is an address of this machine that no other can reach."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def kind_of(value: Any, default: Any) -> str | None:
@@ -68,7 +58,7 @@ def _seconds(default: float, meaning: str) -> Any:
 def _check_networks(name: str, value: tuple[str, ...]) -> None:
     for each in value:
         try:
-            ip_network(each)
+            read_network(each)
         except ValueError:
             raise InvalidArgument(f"{name} are addresses or networks, not {each!r}") from None
 

@@ -7,51 +7,50 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Generator
-from functools import partial
+from collections.abc import Callable, Generator
 
 import anyio
 import uvicorn
 from starlette.types import ASGIApp
 
-from tocsin.protocol import codec
 from tocsin.service.connections import Connections
+from tocsin.service.door import Door
 from tocsin.service.express import Lane
 from tocsin.service.express_http import ExpressHttp
 from tocsin.service.heads import Heads
 from tocsin.service.heart import Heart
-from tocsin.service.protocols import BoundedHttp, State
+from tocsin.service.protocols import BUSY, BoundedHttp, State
+from tocsin.service.recurring import Recurring
 from tocsin.service.settings import ServiceSettings
-from tocsin.service.websocket import BoundedWebSocket
+from tocsin.tasks import task_group
 
 logger = logging.getLogger(__name__)
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
 _LOOK = 0.005  # seconds between two looks whether all have gone
-_BACKLOG = 2_048  # connections that the system accepts ahead of us
-_AT_ONCE = 64  # of them that we take before we look after the others again
 
 
 class WebServer(uvicorn.Server):
     """A uvicorn that runs inside somebody else's program.
 
-    :param tls: what TLS is spoken with; None for none.
+    :param recurring: logs what strangers can cause again and again.
+    :param tls: gives what TLS is spoken with from now on; None for none.
     :param lane: the express lane of posts that come whole; None for none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what it serves with
         self,
         app: ASGIApp,
         settings: ServiceSettings,
         connections: Connections,
-        tls: ssl.SSLContext | None = None,
+        recurring: Recurring,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         lane: Lane | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
             http=BoundedHttp,
-            ws=BoundedWebSocket,
-            ws_max_size=codec.MAX_CHUNK,
+            ws="none",  # those of devices are served by BoundedHttp's successor
             lifespan="off",
             log_config=None,
             interface="asgi3",
@@ -65,19 +64,20 @@ class WebServer(uvicorn.Server):
         config.loaded_app = app  # where logging is at its loudest, uvicorn would wrap it to log requests with headers
         super().__init__(config)
         heart = Heart(settings.ping_interval)
-        self.server_state: State = State(connections, heart, settings.max_headers, settings.max_head_bytes)
+        self.server_state: State = State(connections, heart, recurring, settings.max_headers, settings.max_head_bytes)
         self.servers: list[asyncio.Server] = []  # none before the start, which a cancellation may come before
         self._lane = lane
         self._heads = Heads()
         self.ready = anyio.Event()
         self._tls = tls
         self._handshake_timeout = settings.head_timeout
+        self._doors: list[Door] = []
         self._leaving = anyio.Event()
 
     def accept_no_more(self) -> None:
         """Close the listening sockets; connections that there are go on."""
-        for server in self.servers:
-            server.close()
+        for door in self._doors:
+            door.close()
 
     def leave(self) -> None:
         """Ask the server to close its connections and return from ``serve``."""
@@ -100,20 +100,21 @@ class WebServer(uvicorn.Server):
                     connection.transport.abort()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections, and say so."""
+        """Make ready to take connections, which wait until then."""
+        book, recurring = self.server_state.book, self.server_state.recurring
         loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(
-                partial(self._connection, loop),
-                sock=listener,
-                ssl=self._tls,
-                backlog=_AT_ONCE,
-                ssl_handshake_timeout=self._handshake_timeout if self._tls else None,
+        self._doors = [
+            Door(
+                listener,
+                lambda: self._connection(loop),
+                book,
+                tls=self._tls,
+                handshake_timeout=self._handshake_timeout,
+                busy=BUSY,
+                recurring=recurring,
             )
             for listener in sockets or ()
         ]
-        for listener in sockets or ():
-            listener.listen(_BACKLOG)  # asyncio has only one number for both
         self.started = True
         self.ready.set()
 
@@ -123,20 +124,30 @@ class WebServer(uvicorn.Server):
         return ExpressHttp(self.config, self.server_state, {}, loop, self._lane, self._heads)
 
     async def main_loop(self) -> None:
-        """Once a second renew the date header, as uvicorn does, and drop who lets us wait; leave at once when asked to."""
-        seconds = 0
-        while not await self.on_tick(seconds * 10):
-            with anyio.move_on_after(1):
-                await self._leaving.wait()
-            try:
-                self.server_state.book.sweep()
-            except Exception:
-                logger.exception("a connection that lets us wait could not be dropped")
-            seconds += 1
+        """Take connections; once a second renew the date header, as uvicorn does, and drop who lets us wait."""
+        async with task_group() as doors:
+            for door in self._doors:
+                doors.start_soon(door.run)
+            seconds = 0
+            while not await self.on_tick(seconds * 10):
+                with anyio.move_on_after(1):
+                    await self._leaving.wait()
+                self._sweep()
+                seconds += 1
+            doors.cancel_scope.cancel()
+        self.server_state.recurring.close()
+
+    def _sweep(self) -> None:
+        """Drop who lets us wait, and log what came again; a fault of ours in that ends nothing."""
+        try:
+            self.server_state.book.sweep()
+            self.server_state.recurring.sweep()
+        except Exception:
+            logger.exception("a connection that lets us wait could not be dropped")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close everything, and wait a little for what is being answered: uvicorn, which does the same, always waits."""
-        for listening in (*self.servers, *(sockets or ())):
+        for listening in sockets or ():
             listening.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.config import Config
@@ -21,43 +22,55 @@ from websockets.server import ServerProtocol
 
 from tocsin.service.flags import Flag
 from tocsin.service.handshake import refusal, scope_of
+from tocsin.service.incoming import MAX_HOLLOW, MAX_MESSAGE, Incoming
 
 if TYPE_CHECKING:
     from tocsin.service.protocols import State
 
+MAX_UNREAD: Final = 16 * 1024
+"""Bytes that may wait for the peer to read before it counts as one that does not."""
+
+CHUNK: Final = 4 * 1024
+"""Bytes that are read at a time: so many frames may come before other connections have a turn."""
+
+SMALL: Final = 8 * 1024
+"""Bytes that a connection may keep without being counted."""
+
 _FLUSH = 5.0  # seconds for what was sent last to leave
 _CLOSING = 10.0  # seconds for the peer to answer a close frame
+_CONNECT: Final[Message] = {"type": "websocket.connect"}
 _PING: Final = Frame(Opcode.PING, b"").serialize(mask=False, extensions=[])
 
 logger = logging.getLogger(__name__)
 _frames = logging.getLogger("uvicorn.error")  # never at its loudest: frames hold device keys and channel URIs
 
 
-class BoundedWebSocket(asyncio.Protocol):
-    """A WebSocket, which was let in when it was HTTP still; it is never waited for long."""
+class BoundedWebSocket(asyncio.BufferedProtocol):
+    """A WebSocket, which was let in when it was HTTP still; it is never waited for long, and keeps little."""
 
     __slots__ = (
-        "_accepted", "_awaits_pong", "_close_sent", "_config", "_conn", "_events", "_fragments", "_is_secure", "_is_text",
-        "_lost", "_reads", "_refusal", "_response", "_shared", "_waiter", "_writable", "client", "transport",
+        "_accepted", "_awaits_pong", "_close_sent", "_closing", "_config", "_conn", "_events", "_holds", "_incoming",
+        "_is_secure", "_lost", "_reads", "_refusal", "_response", "_shared", "_waiter", "_writable", "client", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
     client: tuple[str, int] | None
 
-    def __init__(self, config: Config, server_state: State, app_state: dict[str, Any]) -> None:
-        del app_state  # there is no lifespan that could fill it
+    def __init__(self, config: Config, server_state: State) -> None:
         self._config = config
         self._shared = server_state
-        self._conn: Protocol = ServerProtocol(max_size=config.ws_max_size, logger=_frames)
+        self._conn: Protocol = ServerProtocol(max_size=MAX_MESSAGE, logger=_frames)
         self._conn.debug = False
         self._response: Response | None = None
         self._refusal: HTTPStatus | None = None
-        self._events: list[Message] = []
+        self._events: list[bytes | str | Message] = []
         self._waiter: asyncio.Future[None] | None = None
-        self._fragments: list[bytes] = []
+        self._incoming = Incoming()
+        self._holds = False
+        self._closing: asyncio.TimerHandle | None = None
         self._writable = Flag()
         self._writable.set()
-        self._accepted = self._close_sent = self._lost = self._awaits_pong = self._is_text = False
+        self._accepted = self._close_sent = self._lost = self._awaits_pong = False
         self._reads = True
 
     # From the transport
@@ -65,41 +78,65 @@ class BoundedWebSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection."""
         self.transport = cast(asyncio.Transport, transport)  # that of HTTP
+        self.transport.set_write_buffer_limits(high=MAX_UNREAD)
         self.client = get_remote_addr(self.transport)
         self._is_secure = is_ssl(self.transport)
         self._shared.connections.add(self)  # type: ignore[arg-type]  # uvicorn asks for ``shutdown`` only
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend what is read into; it is one for all connections, since what was read is taken at once."""
+        del sizehint
+        return self._shared.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what has come."""
-        self._conn.receive_data(data)
-        for event in self._conn.events_received():
-            if isinstance(event, Request):
-                self._connect(event)
-            elif isinstance(event, Frame):
+        conn = self._conn
+        conn.receive_data(bytes(self._shared.buffer[:nbytes]))
+        for event in conn.events_received():
+            if isinstance(event, Frame):
                 self._take(event)
-        if self._conn.parser_exc is not None or (self._conn.handshake_exc is not None and not self._close_sent):
-            closed = self._conn.close_sent
+        if conn.parser_exc is not None:
+            closed = conn.close_sent
             self._put_disconnect(closed.code if closed else CloseCode.ABNORMAL_CLOSURE)
             self._end()
+        elif self._incoming.hollow > MAX_HOLLOW and self._close_sent:
+            self.drop()  # it was told why it ends
+        elif self._incoming.hollow > MAX_HOLLOW:
+            self._put_disconnect(CloseCode.POLICY_VIOLATION)
+            conn.fail(CloseCode.POLICY_VIOLATION, "too many frames that bring no message")
+            self._end()
+        self._note_what_it_holds()
+
+    def _note_what_it_holds(self) -> None:
+        """Count what is kept of messages that have not ended, or that the application has not done with."""
+        size = len(self._conn.reader.buffer) + self._incoming.size
+        if (size > SMALL or self._holds) and not self._lost:
+            self._holds = size > SMALL
+            self._shared.book.hold(self, size if self._holds else 0)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everybody that it is over."""
+        """Tell the application that it is over."""
         del exc
-        self._shared.book.left(self, self.client[0] if self.client else "")
+        self._shared.book.left(self)
+        self._shared.heart.forget(self)
         self._shared.connections.discard(self)
         self._lost = True
+        if self._closing is not None:
+            self._closing.cancel()
         self._put_disconnect(CloseCode.NO_STATUS_RCVD if self._accepted else CloseCode.ABNORMAL_CLOSURE)
         self._writable.set()
 
     def pause_writing(self) -> None:
-        """Note that the peer does not read."""
+        """Note that the peer does not read; until it does, nothing that would be answered is read from it."""
         self._writable.clear()
         self._shared.book.stalled(self)
+        self._pause()
 
     def resume_writing(self) -> None:
         """Note that the peer reads again."""
         self._writable.set()
         self._shared.book.flowing(self)
+        self._resume()
 
     # From the server
 
@@ -127,12 +164,13 @@ class BoundedWebSocket(asyncio.Protocol):
             self._cut(0)
             return False
         self._awaits_pong = True
+        self._incoming.hollow = 0
         self.transport.write(_PING)
         return True
 
     # What the peer sends
 
-    def _connect(self, request: Request) -> None:
+    def begin(self, request: Request) -> None:
         """Begin the application, unless that is no proper handshake."""
         assert isinstance(self._conn, ServerProtocol)  # noqa: S101  # until it is accepted
         response = self._conn.accept(request)
@@ -141,12 +179,13 @@ class BoundedWebSocket(asyncio.Protocol):
             return
         self._response = response
         self._pause()  # nothing may come before it is accepted
-        self._events.append({"type": "websocket.connect"})
+        self._events.append(_CONNECT)
         task = asyncio.get_running_loop().create_task(self._run(scope_of(request, self.transport, self.client)))
         self._shared.tasks.add(task)
         task.add_done_callback(self._shared.tasks.discard)
 
     def _take(self, frame: Frame) -> None:
+        self._incoming.count(frame, unwanted=self._close_sent)
         match frame.opcode:
             case Opcode.PONG:
                 self._awaits_pong = False
@@ -154,20 +193,13 @@ class BoundedWebSocket(asyncio.Protocol):
                 self._flush()  # the answer
             case Opcode.CLOSE:
                 self._take_close()
-            case opcode:
-                if opcode is not Opcode.CONT:
-                    self._is_text = opcode is Opcode.TEXT
-                self._take_data(bytes(frame.data), last=frame.fin)
-
-    def _take_data(self, data: bytes, *, last: bool) -> None:
-        self._fragments.append(data)
-        if last:
-            data = b"".join(self._fragments)
-            self._fragments.clear()
-            if not self._close_sent:  # else the application wants nothing more
-                told = {"text": data.decode(errors="replace")} if self._is_text else {"bytes": data}
-                self._put({"type": "websocket.receive", **told})
-                self._pause()
+            case _ if self._close_sent:  # the application wants nothing more
+                self._incoming.forget()
+            case _:
+                message = self._incoming.take(frame)
+                if message is not None:
+                    self._put(message)
+                    self._pause()
 
     def _take_close(self) -> None:
         """Answer a close frame, or take the answer to ours."""
@@ -186,8 +218,9 @@ class BoundedWebSocket(asyncio.Protocol):
             await cast("ASGIApp", self._config.loaded_app)(scope, self.receive, self.send)
         except ClientDisconnected:
             pass  # the application need not look whether the peer is there still
-        except Exception:
-            logger.exception("serving a WebSocket failed")
+        except Exception:  # noqa: BLE001  # one connection's fault, which is logged
+            trace = traceback.format_exc()
+            self._shared.recurring.say(logger, logging.ERROR, trace, "serving a WebSocket failed: %s", trace)
         finally:
             if not self._close_sent:
                 if not self._accepted:
@@ -197,13 +230,19 @@ class BoundedWebSocket(asyncio.Protocol):
 
     async def receive(self) -> Message:
         """Return the next event, as ASGI says."""
+        self._incoming.done()
+        if self._holds:
+            self._note_what_it_holds()
         while not self._events:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         event = self._events.pop(0)
         if not self._events and self._accepted:
             self._resume()
-        return event
+        if not isinstance(event, bytes | str):
+            return event
+        self._incoming.give(event)
+        return {"type": "websocket.receive", "bytes" if isinstance(event, bytes) else "text": event}
 
     async def send(self, message: Message) -> None:
         """Take an event from the application, as ASGI says.
@@ -237,7 +276,7 @@ class BoundedWebSocket(asyncio.Protocol):
         response.headers.update((name.decode(), value.decode()) for name, value in self._shared.default_headers)
         self._answer(response)
         self._flush()
-        self._conn = Protocol(SERVER, state=OPEN, max_size=self._config.ws_max_size, logger=_frames)
+        self._conn = Protocol(SERVER, state=OPEN, max_size=MAX_MESSAGE, logger=_frames)
         self._conn.debug = False
         self._response = None
         self._accepted = True
@@ -252,7 +291,7 @@ class BoundedWebSocket(asyncio.Protocol):
             self._flush()
             self._close_sent = True
             self._resume()
-            asyncio.get_running_loop().call_later(_CLOSING, self.transport.close)
+            self._closing = asyncio.get_running_loop().call_later(_CLOSING, self.transport.close)
 
     def _refuse(self, response: Response) -> None:
         """Answer the handshake with something else than a WebSocket."""
@@ -266,7 +305,7 @@ class BoundedWebSocket(asyncio.Protocol):
 
     # Both ways
 
-    def _put(self, event: Message) -> None:
+    def _put(self, event: bytes | str | Message) -> None:
         self._events.append(event)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -281,7 +320,8 @@ class BoundedWebSocket(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _resume(self) -> None:
-        if not self._reads:
+        """Read again, if the peer reads too and the application has taken what came."""
+        if not self._reads and self._writable.is_set() and (not self._events or self._close_sent):
             self._reads = True
             self.transport.resume_reading()
 
