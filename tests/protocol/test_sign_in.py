@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.sign_in import (
     DEFAULT_LIFE,
@@ -22,7 +23,6 @@ from tocsin.protocol.sign_in import (
     Denied,
     Token,
     check_channel,
-    is_loopback,
     read_token,
     token_form,
     token_url_of,

@@ -15,9 +15,10 @@ import anyio
 from tocsin.cli.arguments import add_verb
 from tocsin.cli.state import add_state_option
 from tocsin.cli.terminal import complain, show
+from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.errors import NotFound, NotSupported, PlatformUnavailable
 from tocsin.protocol.printable import harmless
-from tocsin.protocol.sign_in import is_loopback, split_service_url
+from tocsin.protocol.sign_in import split_service_url
 from tocsin.service.settings import ServiceSettings
 
 DESCRIPTION = """\

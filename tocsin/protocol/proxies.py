@@ -14,8 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from attrs import field, frozen
 
+from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.protocol.sign_in import is_loopback
 
 _PORTS = {"http": 80, "https": 443}
 _NO_PROXY = "names no proxy: that is http://HOST:PORT, with USER:PASSWORD@ before the host if need be"

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from attrs import field, frozen
 
+from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.answers import MAY_PASS, read_wait
 from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import InvalidArgument
@@ -165,14 +166,6 @@ def split_service_url(url: str, what: str) -> SplitResult:
             f"{what} is a URL such as https://push.example, without credentials, query and fragment{shown}"
         )
     return parts
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is the own machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_address(host: str) -> bool:
