@@ -105,9 +105,13 @@ async def open_database(
                     groups.close()
     finally:
         with anyio.CancelScope(shield=True):  # a connection that is left open keeps its thread
-            await reader.close()
-            await writer.close()
-        place.close()
+            try:
+                await reader.close()
+            finally:  # asyncio's own cancellation goes through the shield
+                try:
+                    await writer.close()
+                finally:
+                    place.close()
 
 
 @asynccontextmanager

@@ -78,15 +78,18 @@ class SteadyClock:
         """By how many seconds the wall clock was set forward since it was kept, less than 0 where it was set back."""
         return (self._wall() - self()) - (self._kept.wall - self._kept.service)
 
-    async def look(self, store: ServiceStore) -> None:
-        """Keep what time it is if the wall clock was set, or if it was kept long ago; what cannot be kept now is later."""
+    async def look(self, store: ServiceStore, *, last: bool = False) -> None:
+        """Keep what time it is if the wall clock was set, or if it was kept long ago; what cannot be kept now is later.
+
+        :param last: whether this is the last look; that the store cannot be written, it has told by itself.
+        """
         by = self.was_set
         if abs(by) <= NOTICED and self() - self._kept.service <= KEEP_EVERY:
             return
         try:
             await self.keep(store)
         except StateUnavailable as failure:
-            if not self._failed:
+            if not self._failed and not last:
                 logger.warning("what time it is could not be kept, which is tried again and again: %s", failure)
             self._failed = True
             return
@@ -111,7 +114,7 @@ async def steady_clock(store: ServiceStore) -> AsyncIterator[SteadyClock]:
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):  # bounded: the service's store lets no one wait
-            await clock.look(store)
+            await clock.look(store, last=True)
 
 
 async def _look_regularly(clock: SteadyClock, store: ServiceStore) -> None:
