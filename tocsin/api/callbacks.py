@@ -29,13 +29,16 @@ def is_cancelled() -> bool:
     return anyio.current_effective_deadline() == -math.inf
 
 
-def goes_on(error: BaseException) -> bool:
-    """Tell whether what an app has raised is not only about its call: the caller raises it again."""
+def goes_on(error: BaseException, ending: Callable[[], bool] = is_cancelled) -> bool:
+    """Tell whether what an app has raised is not only about its call: the caller raises it again.
+
+    :param ending: tells whether the task is being cancelled by us.
+    """
     if isinstance(error, Exception):
         return False
     if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(_OF_THE_PROGRAM) is not None or is_cancelled()
-    return isinstance(error, _OF_THE_PROGRAM) or is_cancelled()
+        return error.subgroup(_OF_THE_PROGRAM) is not None or ending()
+    return isinstance(error, _OF_THE_PROGRAM) or ending()
 
 
 def cancel_requests() -> Callable[[], int]:

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.api.callbacks import absorb, call, cancel_requests, goes_on, is_cancelled
+from tocsin.api.callbacks import absorb, call, cancel_requests, goes_on
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.activation import CancellationReason
@@ -151,7 +151,7 @@ class Receiver:
 
     def _failed(self, args: PushNotificationReceivedEventArgs, error: BaseException) -> tuple[Outcome, str]:
         """Log what a handler has just raised, and return the outcome; what is not only about this payload is raised again."""
-        if goes_on(error):
+        if goes_on(error, self._workers.ending):
             raise  # noqa: PLE0704  # it is being handled by the caller
         words = describe_error(error)
         logger.error("a handler of %s failed on payload %s: %s", self.name, args.id, words, exc_info=error)
@@ -207,7 +207,7 @@ class Receiver:
             await _deferrals_completed(args)
         except BaseException as error:  # noqa: BLE001  # as above
             result = self._failed(args, error)
-        if requests() and not is_cancelled():
+        if requests() and not self._workers.ending():
             await absorb()
             return _CANCELLED_ITSELF
         return result

@@ -8,7 +8,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from tocsin.api.callbacks import absorb, is_cancelled
+from tocsin.api.callbacks import absorb, cancel_requests, is_cancelled
 from tocsin.tasks import Signal
 
 _SPARE = 32  # tasks that stay when there is nothing to do
@@ -27,11 +27,12 @@ class Workers:
 
     So handlers that do not wait cost no switch of tasks, and none ever keeps another channel waiting.
 
-    :param tasks: where the workers run.
+    :param tasks: where the workers run; the task that makes them is the one that has opened it.
     """
 
     def __init__(self, tasks: TaskGroup) -> None:
         self.tasks = tasks
+        self._host_cancels = cancel_requests()
         self._line: deque[Work] = deque()
         self._spare: list[Signal] = []
         self._called = False
@@ -50,6 +51,13 @@ class Workers:
             if self._all_done is None:
                 self._all_done = anyio.Event()
             await self._all_done.wait()
+
+    def ending(self) -> bool:
+        """Tell whether a cancellation in a worker is ours: a scope around it is cancelled, or the task that has made us.
+
+        At its end an event loop cancels all tasks, ours too; an app that cancels a worker's task cancels that one only.
+        """
+        return is_cancelled() or self._host_cancels() > 0
 
     def _call(self) -> None:
         """Let a worker come."""
@@ -76,7 +84,7 @@ class Workers:
                         self._spare.append(called)
                         await called.wait()
             except anyio.get_cancelled_exc_class():
-                if is_cancelled():
+                if self.ending():
                     raise
                 # A handler has kept this task and cancelled it behind its own call.
                 await absorb()
