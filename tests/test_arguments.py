@@ -237,3 +237,16 @@ def test_a_clock_goes_by_numbers(name: str) -> None:
     for value in [*without(int, float), -1, float("nan"), float("inf"), 1e300, 1e12]:
         with pytest.raises(tocsin.InvalidArgument):
             Clock().advance(**{name: value})
+
+
+@pytest.mark.parametrize("number", [2**63, 10**400])
+def test_a_number_that_no_clock_or_database_holds_is_refused(number: int) -> None:
+    """Where the policy is made, and not when it is first used."""
+    for policy in (
+        lambda: tocsin.DeadLetterPolicy(keep=number),
+        lambda: tocsin.DeadLetterPolicy(days=number),
+        lambda: tocsin.RetryPolicy(first=number),
+        lambda: tocsin.SendPolicy(total=number),
+    ):
+        with pytest.raises(tocsin.InvalidArgument, match="holds exactly"):
+            policy()

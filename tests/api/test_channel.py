@@ -239,3 +239,36 @@ async def test_a_revoked_channel_takes_no_handler(tmp_path: Path) -> None:
         await w.channel("c2")
         with pytest.raises(ChannelClosed):
             channel.add_push_received(print)
+
+
+@pytest.mark.parametrize("by", ["the loop", "another task", "the service"])
+async def test_a_loop_over_payloads_ends_with_its_channel(tmp_path: Path, by: str) -> None:
+    """Else a program whose life is that loop would wait for ever; what it had in hand counts as handled."""
+    seen = Gathered()
+
+    async def look(channel: PushNotificationChannel) -> None:
+        async for args in channel.payloads():
+            seen.add(args.id)
+            if by == "the loop":
+                await channel.close()
+
+    async def loop(channel: PushNotificationChannel) -> None:
+        with pytest.raises(ChannelClosed):
+            await look(channel)
+
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(loop, channel)
+                await w.service.send(payload("A"))
+                await w.service.expect_acknowledged("A")
+                await seen.wait_for(1)
+                if by == "another task":
+                    tasks.start_soon(channel.close)
+                if by == "the service":
+                    await w.service.send(ChannelsRevoked(0, ("c1",)))
+                else:
+                    request = await w.service.expect(RevokeChannels)
+                    await w.service.send(ChannelsRevoked(request.request, ("c1",)))
+    assert await open_rows(tmp_path) == []

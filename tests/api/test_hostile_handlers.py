@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any, NoReturn
 
 import anyio
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from tests.helpers import payload
 from tests.world import Gathered, dead_rows, handling, open_rows, world
 from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.deferral import Deferral
 from tocsin.api.manager import ChannelRevoked
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import CancellationReason
@@ -361,3 +363,42 @@ async def test_an_error_of_a_revoked_handler_ends_nothing(tmp_path: Path, error:
             await w.service.send(payload("A", channel="c2"))
             await seen.wait_for(1)
     assert channel.uri == revoked.uri
+
+
+async def test_a_deferral_may_be_completed_in_another_thread(tmp_path: Path) -> None:
+    """The event loop hears of it at once; after the loop's end it is no error."""
+    seen = Gathered()
+    late: list[Deferral] = []
+
+    def handler(args: Args) -> None:
+        deferral = args.get_deferral()
+        late.append(deferral)
+        Thread(target=deferral.complete).start()
+        handling(seen)(args)
+
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with channel.push_received(handler):
+            for number in range(5):
+                await w.service.send(payload(f"{number}"))
+                await seen.wait_for(number + 1)
+    for each in late:
+        each.complete()
+    assert seen.items == [(f"{number}", 1) for number in range(5)]
+    assert await open_rows(tmp_path) == []
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_function_that_yields_is_no_handler(tmp_path: Path, is_async: bool) -> None:
+    """Nothing of it would run, and the payload would count as seen."""
+
+    async def async_generator(_: Args) -> AsyncIterator[None]:
+        yield
+
+    def generator(_: Args) -> Iterator[None]:
+        yield
+
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with pytest.raises(InvalidArgument, match="yield"):
+            channel.add_push_received(async_generator if is_async else generator)

@@ -73,7 +73,7 @@ class PushNotificationChannel:
         Asking for the next one says that this one is handled, unless the loop has set ``args.handled`` itself. A
         payload whose loop is left before that waits in the inbox, and comes again.
 
-        :raises ChannelClosed: the channel was closed or revoked.
+        :raises ChannelClosed: the channel was closed or revoked, or is while the loop runs.
         """
         send, receive = anyio.create_memory_object_stream[tuple[PushNotificationReceivedEventArgs, _Turn]](0)
 
@@ -87,7 +87,7 @@ class PushNotificationChannel:
             if turn.abandoned:
                 raise Abandoned
 
-        with send, receive, self.push_received(hand_over):
+        with send, receive, self.push_received(hand_over), self._session.ending_with(self._name, send.close):
             async for args, turn in receive:
                 try:
                     yield args
@@ -96,6 +96,7 @@ class PushNotificationChannel:
                 finally:
                     turn.abandoned = args.undecided
                     turn.over.set()
+        raise ChannelClosed("the channel was closed or revoked; request another")
 
     async def close(self) -> None:
         """Revoke the channel, and with it all other channels of the app: senders get 410 from now on.

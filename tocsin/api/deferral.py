@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
+from contextlib import suppress
+from threading import get_ident
 from types import FrameType
 from typing import Self
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """Return asyncio's event loop of this thread; None where it is another library's."""
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class Deferral:
     """Keeps an activation open until it is completed; a context manager, also for ``async with``.
 
-    It does not extend the activation's budget.
+    It does not extend the activation's budget. It may be completed in any thread.
     """
 
-    __slots__ = ("_code", "_done", "_line")
+    __slots__ = ("_code", "_done", "_line", "_loop", "_thread")
 
     def __init__(self, done: Callable[[Deferral], None], taker: FrameType) -> None:
         self._done: Callable[[Deferral], None] | None = done
+        self._thread = get_ident()
+        self._loop = running_loop()
         self._code = taker.f_code
         self._line = taker.f_lineno
 
@@ -29,7 +42,11 @@ class Deferral:
         """Say that the work is done; saying it again changes nothing."""
         if self._done is not None:
             done, self._done = self._done, None
-            done(self)
+            if self._loop is None or self._thread == get_ident():
+                done(self)
+            else:
+                with suppress(RuntimeError):  # the event loop has ended, and the work with it
+                    self._loop.call_soon_threadsafe(done, self)
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import anyio
@@ -61,6 +62,7 @@ class Session:
         self._receivers: dict[str, Receiver] = {}
         self.outcomes = OutcomeReports(self.name, port.answer)
         self._lost: set[str] = set()
+        self._ends_with: dict[str, dict[Callable[[], None], None]] = {}
         self._closing: set[str] = set()
         self.background = BackgroundWork(self.questions.ask, self._start_background)
         self.statements: dict[type[m.Message], m.Message] = {}
@@ -146,8 +148,19 @@ class Session:
         self._channel_lost(m.ChannelLost(channel))
 
     def lose(self, channel: str) -> None:
-        """Note that a channel was closed or revoked."""
+        """Note that a channel was closed or revoked; loops over its payloads end."""
         self._lost.add(channel)
+        for end in self._ends_with.pop(channel, {}):
+            end()
+
+    @contextmanager
+    def ending_with(self, channel: str, end: Callable[[], None]) -> Iterator[None]:
+        """Have it called in the moment in which the channel is lost, while the block runs."""
+        self._ends_with.setdefault(channel, {})[end] = None
+        try:
+            yield
+        finally:
+            self._ends_with.get(channel, {}).pop(end, None)
 
     def call(self, what: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the app in a task of its own: what it raises is logged, and ends nothing else."""

@@ -6,6 +6,7 @@ Python would go on with another kind until something far from the call fails: ``
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import isasyncgenfunction, isgeneratorfunction
 from math import inf, isfinite
 from typing import Any
 
@@ -19,6 +20,9 @@ _NAMES = {
     str: "text",
     type(None): "None",
 }
+
+EXACT = 2**53
+"""The greatest whole number that a float holds as exactly as those before it: clocks and databases go no further."""
 
 
 def check_kind(value: object, what: str, *kinds: type) -> None:
@@ -67,12 +71,14 @@ def check_text(value: object, what: str) -> None:
 
 
 def check_callable(value: object, what: str) -> None:
-    """Refuse what cannot be called.
+    """Refuse what cannot be called, and a function with a ``yield``: calling it would run nothing of it.
 
-    :raises InvalidArgument: it cannot.
+    :raises InvalidArgument: it is one of these.
     """
     if not callable(value):
         raise InvalidArgument(f"{what} is called, which {type(value).__name__} cannot be")
+    if isgeneratorfunction(value) or isasyncgenfunction(value):
+        raise InvalidArgument(f"{what} is called, and a function with a yield would never run: return instead")
 
 
 def number(
@@ -85,6 +91,8 @@ def number(
 
     def check(_: Any, attribute: Any, value: Any) -> None:
         check_kind(value, attribute.name, int if whole else float)
+        if isinstance(value, int) and abs(value) > EXACT:
+            raise InvalidArgument(f"{attribute.name} must be a number that a float holds exactly, {EXACT} at most")
         if not least <= value <= most or (above and value == least) or (below and value == most):
             limits = f"{'above' if above else 'from'} {least:g}"
             limits += "" if most == inf else f" {'and below' if below else 'to'} {most:g}"
