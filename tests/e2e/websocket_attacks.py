@@ -75,7 +75,7 @@ async def _flood(target: Target, chunk: bytes, *, begin: bytes = b"", greets: bo
         finally:
             writer.transport.abort()
 
-    return await several(target, AT_ONCE, one)
+    return await several(target, min(AT_ONCE, target.number), one)
 
 
 async def _hold(target: Target, begin: bytes, *, greets: bool = True, connections: int = AT_ONCE) -> str:
@@ -89,7 +89,7 @@ async def _hold(target: Target, begin: bytes, *, greets: bool = True, connection
         finally:
             writer.transport.abort()
 
-    return await several(target, connections, one)
+    return await several(target, min(connections, target.number), one)
 
 
 def _code(answer: bytes) -> str:
@@ -223,7 +223,7 @@ async def comings_and_goings(target: Target) -> str:
             writer.transport.abort()
         return ""
 
-    return await several(target, AT_ONCE, one)
+    return await several(target, min(AT_ONCE, target.number), one)
 
 
 async def half_handshakes(target: Target) -> str:
@@ -238,7 +238,7 @@ async def half_handshakes(target: Target) -> str:
         finally:
             writer.transport.abort()
 
-    return await several(target, 15 * AT_ONCE, one)
+    return await several(target, min(15 * AT_ONCE, target.number), one)
 
 
 WEBSOCKET_ATTACKS: Final[tuple[Attack, ...]] = (

@@ -90,9 +90,9 @@ async def test_without_descriptors_connections_are_turned_away(
 
 
 @asynccontextmanager
-async def full(places: int) -> AsyncIterator[tuple[WebServer, int]]:
-    """Run a server with so few places for an address."""
-    settings = ServiceSettings(max_connections_per_address=places)
+async def full(**settings_: float) -> AsyncIterator[tuple[WebServer, int]]:
+    """Run a server with few places."""
+    settings = ServiceSettings(**settings_)  # type: ignore[arg-type]  # they are numbers
     connections = Connections(settings, lambda _: False, asyncio.get_running_loop().time)
     server = WebServer(greet, settings, connections, Recurring())
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -106,7 +106,7 @@ async def full(places: int) -> AsyncIterator[tuple[WebServer, int]]:
 
 async def test_only_so_many_are_told_at_a_time() -> None:
     """Those that are too many cannot take more descriptors than are kept for them; beyond, they are closed without a word."""
-    async with full(1) as (server, port), AsyncExitStack() as stack:
+    async with full(max_connections_per_address=1) as (server, port), AsyncExitStack() as stack:
         streams = [await stack.enter_async_context(connected(port)) for _ in range(1 + TOLD_AT_ONCE + 5)]
         said = [await ending(reader) for reader, _ in streams[1:]]
         assert sum(each.startswith(b"HTTP/1.1 503") for each in said) >= TOLD_AT_ONCE
@@ -114,9 +114,23 @@ async def test_only_so_many_are_told_at_a_time() -> None:
         assert server.server_state.book.count == 1
 
 
+async def test_those_that_come_together_all_lose_their_places() -> None:
+    """Also one that gives way to the next before it has been made does not stay."""
+    async with full(max_connections=2, head_timeout=0.01) as (server, port), AsyncExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(30)]
+        for client in clients:
+            client.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            with suppress(BlockingIOError):
+                client.connect(("127.0.0.1", port))  # all of them before the server has a turn
+        for client in clients:
+            with anyio.fail_after(10), suppress(OSError):
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        assert server.server_state.book.count == 0
+
+
 async def test_a_connection_that_leaves_at_once_is_forgotten() -> None:
     """Also when it was reset before anything was read."""
-    async with full(5) as (server, port):
+    async with full(max_connections=5) as (server, port):
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", port)) as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")

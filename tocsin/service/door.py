@@ -103,6 +103,7 @@ class Door:
                 await self._make_room(failure)
             return  # whatever else there is concerns one connection, which has gone
         guest: Guest = self._make()
+        guest.handshake = anyio.CancelScope()  # from the beginning: it may have to give way to the next
         if self._connections.admit(guest, address[0]):
             making.start_soon(self._let_in, guest, opened)
         elif self._told < TOLD_AT_ONCE:
@@ -112,11 +113,9 @@ class Door:
             opened.close()
 
     async def _let_in(self, guest: Guest, opened: socket.socket) -> None:
+        assert guest.handshake is not None  # noqa: S101  # until it is made
         try:
-            with (
-                anyio.CancelScope() as guest.handshake,
-                contextlib.suppress(OSError),
-            ):  # the peer has left, or speaks no TLS
+            with guest.handshake, contextlib.suppress(OSError):  # the peer has left, or speaks no TLS
                 await self._connect(lambda: guest, opened)  # type: ignore[arg-type, return-value]  # it is one
         except Exception:  # noqa: BLE001  # one connection's fault must not close the door
             trace = traceback.format_exc()
