@@ -110,3 +110,13 @@ def test_a_clock_that_is_set_meanwhile_falsifies_no_moment() -> None:
     status = record.status()
     assert status.since == clock.shown - seconds(20)
     assert status.next_attempt == clock.shown + seconds(40)
+
+
+def test_looks_at_the_same_state_are_equal() -> None:
+    """However long a look at two clocks takes; so an app can compare them."""
+    clock = TwoClocks()
+    record = ConnectionRecord(clock)
+    record.note(down(ConnectionCause.REFUSED, 60))
+    first = record.status()
+    clock.shown += timedelta(microseconds=7)
+    assert record.status() == first

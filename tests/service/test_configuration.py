@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,10 @@ def test_every_setting_says_what_it_is() -> None:
     """Each has a meaning, which fits into a line of ``--help``."""
     for name, _, meaning in described():
         assert 10 < len(meaning) < 110, name
+
+
+def test_a_pipe_holds_no_settings(tmp_path: Path) -> None:
+    """It is refused, and not waited for."""
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(InvalidArgument, match="no regular file"):
+        load_settings({}, {}, tmp_path / "pipe.toml")

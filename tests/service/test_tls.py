@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -283,3 +284,13 @@ async def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path, text: s
     with pytest.raises(PlatformUnavailable, match=r"the certificate in .*cert\.pem cannot be used"):
         async with open_service(tmp_path, ServiceSettings(tls_cert=str(cert))):
             pass
+
+
+def test_a_pipe_is_no_certificate_and_not_waited_for(tmp_path: Path, certificates: Certificates) -> None:
+    """Neither at the start nor at a renewal, when the whole service would stand still."""
+    pipe = tmp_path / "pipe.pem"
+    os.mkfifo(pipe)
+    with pytest.raises(PlatformUnavailable, match="no regular file"):
+        Certificate(str(pipe), "")
+    with pytest.raises(PlatformUnavailable, match="no regular file"):
+        Certificate(str(certificates.cert), str(pipe))

@@ -29,6 +29,10 @@ class ConnectionStatus:
     """When the next attempt to connect is (aware UTC); None while there is a connection, or an attempt is being made."""
 
 
+_SET = timedelta(seconds=1)
+"""Two clocks that differ by more than that from one look to the next were set; less is how long the look took."""
+
+
 class ConnectionRecord:
     """What the connection has said of itself last.
 
@@ -40,6 +44,7 @@ class ConnectionRecord:
         self.last: ConnectionUp | ConnectionDown | None = None
         self._since = clock.monotonic()
         self._due = 0.0
+        self._shown: dict[float, datetime] = {}
 
     @property
     def connected(self) -> bool:
@@ -68,13 +73,19 @@ class ConnectionRecord:
 
     def status(self) -> ConnectionStatus:
         """Return how it stands."""
-        down, left = self.down, self.until_attempt()
-        wall = datetime.fromtimestamp(self._clock.wall(), UTC)
-        since = wall - timedelta(seconds=self._clock.monotonic() - self._since)
-        due = wall + timedelta(seconds=left) if left else None
+        down, since = self.down, self._show(self._since)
+        due = self._show(self._due) if self.until_attempt() else None
+        self._shown = {self._since: since} | ({self._due: due} if due else {})
         if down is None:
             return ConnectionStatus(self.connected, None, "", HResult.S_OK, since, due)
         return ConnectionStatus(self.connected, down.cause, down.text, hresult_of(down.cause), since, due)
+
+    def _show(self, moment: float) -> datetime:
+        """Return a moment as the wall clock shows it: the same at each look, unless that clock was set meanwhile."""
+        wall = datetime.fromtimestamp(self._clock.wall(), UTC)
+        shown = wall + timedelta(seconds=moment - self._clock.monotonic())
+        before = self._shown.get(moment)
+        return shown if before is None or abs(shown - before) > _SET else before
 
 
 def _state(message: ConnectionUp | ConnectionDown) -> ConnectionCause | None:

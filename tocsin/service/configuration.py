@@ -77,6 +77,8 @@ def load_settings(options: Mapping[str, str], environ: Mapping[str, str], config
 
 
 def _read_file(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InvalidArgument(f"the settings in {path} cannot be read: it is no regular file")
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)

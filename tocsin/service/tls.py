@@ -97,8 +97,10 @@ def _load(cert: str, key: str) -> _Loaded:
 def _blocks(path: str, block: re.Pattern[str], what: str) -> list[str]:
     """Return the blocks of one kind that a PEM file holds.
 
-    :raises ValueError: there is none, or one has no end.
+    :raises ValueError: it is no file, has none, or one without an end.
     """
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} is no regular file")
     text = Path(path).read_text(encoding="latin-1")
     if text.count("-----BEGIN ") != text.count("-----END "):
         raise ValueError(f"{path} is cut off")
