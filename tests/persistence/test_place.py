@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -215,6 +216,25 @@ class TestDisplaced:
         assert [failure.in_doubt for failure in failures] == [True]
         assert str(failures[0]).startswith(str(path.parent))
         assert len(caplog.records) == 1
+
+    @pytest.mark.parametrize("damage", DAMAGES)
+    async def test_a_folder_in_which_nothing_has_changed_for_long_is_watched_too(
+        self, damage: Callable[[Path], None], path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its time of change is what is looked at then, and it tells of all that may happen."""
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks, opening(path, FIRST) as opened:
+                monkeypatch.setattr(time, "time_ns", lambda: 2**63)
+                await opened.write((INSERT, [(2,)]))
+                assert opened._writer is not None
+                assert opened._writer._place._settled is not None
+                probe, folder = path.parent.parent / "probe", path.parent.stat()
+                probe.touch()
+                while probe.stat().st_ctime_ns <= folder.st_ctime_ns:  # another change now has another time
+                    probe.touch()
+                damage(path)
+                tasks.start_soon(self._try, opened)
+                await self.fault_of(opened)
 
     @pytest.mark.parametrize(
         ("damage", "mend"),

@@ -106,21 +106,28 @@ class Writer:
         if self.fault is not None and self._patience is not None:
             raise StateUnavailable(self.fault)
         write = _Write(statements)
-        with anyio.move_on_after(self._patience):
-            try:
-                try:
-                    self._send.send_nowait(write)
-                except WouldBlock:
-                    await self._send.send(write)
-                await write.settled.wait()
-            except (ClosedResourceError, BrokenResourceError):
-                raise StateUnavailable(f"{self._path} is closed") from None
-            finally:
-                write.withdrawn = not write.settled.is_set()
+        if self._patience is None:  # a payload waits here on its way: no more than it needs
+            await self._wait(write)
+        else:
+            with anyio.move_on_after(self._patience):
+                await self._wait(write)
         if write.withdrawn:
             await self._leave(write)
         if write.failure is not None:
             raise write.failure
+
+    async def _wait(self, write: _Write) -> None:
+        """Queue a write, and wait until it is settled; it is withdrawn by who is cancelled."""
+        try:
+            try:
+                self._send.send_nowait(write)
+            except WouldBlock:
+                await self._send.send(write)
+            await write.settled.wait()
+        except (ClosedResourceError, BrokenResourceError):
+            raise StateUnavailable(f"{self._path} is closed") from None
+        finally:
+            write.withdrawn = not write.settled.is_set()
 
     async def _leave(self, write: _Write) -> None:
         """Tell that a write's patience is at its end, and that others need not begin to wait.
