@@ -9,7 +9,6 @@ more goes to the dead letters, with its traceback.
 from __future__ import annotations
 
 import logging
-import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -22,6 +21,7 @@ from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
 from tocsin.actors.dead_letters import DeadLetters
 from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.traces import trace
 from tocsin.protocol import restart
 from tocsin.protocol.codec import decode_own, encode, rows_apart
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
@@ -173,13 +173,13 @@ class ActorRunner:
                 self._step(restart.Event.FAILED)
                 return
         self.mailbox.dead += 1
-        self._dead_letters.add(self.mailbox.name, self._backlog.popleft(), _trace(failure))
+        self._dead_letters.add(self.mailbox.name, self._backlog.popleft(), trace(failure))
         self._begin_anew(failure)
 
     def _begin_anew(self, failure: Exception) -> None:
         now = self._clock.monotonic()
         self._failures.append(now)
-        logger.error("%s failed: %s", self.mailbox.name, _trace(failure))
+        logger.error("%s failed: %s", self.mailbox.name, trace(failure))
         if self._step(self._policy.classify(self._failures, now)) is restart.Phase.GIVEN_UP:
             raise PlatformUnavailable(f"{self.mailbox.name} keeps failing: {failure}") from failure
         self.restarts += 1
@@ -196,7 +196,3 @@ def _rows_of(frame: bytes) -> list[bytes]:
     except FrameError:
         return [frame]
     return [frame] if len(apart) <= 1 else [encode(row) for row in apart]
-
-
-def _trace(failure: Exception) -> str:
-    return "".join(traceback.format_exception(failure)).strip()

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from tocsin.actors.traces import MAX_TRACE
+from tocsin.protocol.codec import MAX_FRAME
+from tocsin.protocol.text import printable
+
 
 @frozen
 class DeadLetter:
-    """A frame, the mailbox it was in, and why it died there."""
+    """A frame, 64 KiB of it at most, the mailbox it was in, and why it died there."""
 
     mailbox: str
     frame: bytes
@@ -26,7 +30,7 @@ class DeadLetters:
 
     def add(self, mailbox: str, frame: bytes, reason: str) -> None:
         """Keep a frame that died."""
-        self._letters.append(DeadLetter(mailbox, frame, reason))
+        self._letters.append(DeadLetter(mailbox, frame[:MAX_FRAME], printable(reason, MAX_TRACE)))
         self.counts[mailbox] += 1
 
     def __iter__(self) -> Iterator[DeadLetter]:

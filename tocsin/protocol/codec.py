@@ -39,12 +39,18 @@ _BROKEN = (UnpackException, ExtraData, ValueError, TypeError, OverflowError)
 
 
 _PACKER = Packer(autoreset=True)  # holds no state between calls, and a call never yields
+_ESCAPING = Packer(autoreset=True, unicode_errors="backslashreplace")
 
 
 def encode(message: Message) -> bytes:
-    """Encode a message as one frame."""
+    r"""Encode a message as one frame; a lone surrogate, which UTF-8 cannot hold, goes as its escape, such as ``\udc80``."""
     shape = SHAPES[message.TAG]
-    frame: bytes = _PACKER.pack((shape.tag, *shape.pick(message)))
+    values = (shape.tag, *shape.pick(message))
+    frame: bytes
+    try:
+        frame = _PACKER.pack(values)
+    except UnicodeEncodeError:
+        frame = _ESCAPING.pack(values)
     return frame
 
 

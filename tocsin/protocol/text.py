@@ -16,9 +16,12 @@ def printable(text: str, limit: int = MAX_DETAIL) -> str:
 
 def describe_error(error: BaseException) -> str:
     """Return the class and the words of an error, ``MAX_DETAIL`` characters at most, also where its words cannot be had."""
-    name = type(error).__name__
     try:
-        words = str(error)
+        name = str.__str__(type(error).__name__)
+    except BaseException:  # noqa: BLE001  # as below: a class of the app's may have a class of the app's
+        name = "an error"
+    try:
+        words = str.__str__(str(error))  # the inner one may return a text of a class of its own
     except BaseException as failure:  # noqa: BLE001  # it is the app's code, and its error is what is told of
         return printable(f"{name} (its text cannot be had: {type(failure).__name__})")
     return printable(f"{name}: {words}" if words else name)

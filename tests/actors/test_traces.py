@@ -1,0 +1,45 @@
+"""The traceback of any error can be had as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.hostile import ERRORS
+from tocsin.actors.dead_letters import DeadLetters
+from tocsin.actors.traces import MAX_TRACE, trace
+from tocsin.protocol.codec import MAX_FRAME
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_any_error_has_a_trace(error: str) -> None:
+    """It can be encoded, and is no longer than it may be."""
+    text = trace(ERRORS[error]())
+    assert 0 < len(text) <= MAX_TRACE
+    assert text.encode()
+
+
+def test_a_trace_has_the_lines_and_the_words() -> None:
+    """As Python shows it."""
+    with pytest.raises(ValueError, match="planted") as planted:
+        raise ValueError("planted \udc80")
+    text = trace(planted.value)
+    assert "test_traces.py" in text
+    assert text.endswith("ValueError: planted \\udc80")
+
+
+def test_a_long_trace_keeps_its_begin_and_its_end() -> None:
+    """The words, which stand there, among them."""
+    error = ValueError("last words")
+    error.__cause__ = ValueError("x" * 2 * MAX_TRACE)
+    text = trace(error)
+    assert text.startswith("ValueError: xxx")
+    assert text.endswith("ValueError: last words")
+    assert len(text) <= MAX_TRACE
+
+
+def test_a_dead_frame_is_kept_up_to_the_longest_that_a_peer_may_send() -> None:
+    """And its reason as long as a trace."""
+    letters = DeadLetters(keep=1)
+    letters.add("router", bytes(2 * MAX_FRAME), "x" * 2 * MAX_TRACE)
+    (letter,) = letters
+    assert (len(letter.frame), len(letter.reason)) == (MAX_FRAME, MAX_TRACE)

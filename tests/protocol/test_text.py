@@ -1,0 +1,70 @@
+"""Text from outside can always be told of, and is never long."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.api.hostile import ERRORS
+from tocsin.protocol.codec import decode, encode
+from tocsin.protocol.messages import Failed
+from tocsin.protocol.text import MAX_DETAIL, describe_error, printable
+
+ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+
+
+@given(ANY_TEXT, st.integers(0, 20))
+def test_printable_text_is_what_it_was_but_for_what_utf8_cannot_hold(text: str, limit: int) -> None:
+    """It can be encoded, is no longer than it may be, and begins as the text does up to a lone surrogate."""
+    shown = printable(text, limit)
+    assert len(shown) <= limit
+    assert shown.encode().decode() == shown
+    sound = text[:limit].encode("utf-8", "ignore").decode()
+    assert shown == sound or "\\u" in shown or "\\u".startswith(shown[len(sound) :][:1])
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_any_error_can_be_described(error: str) -> None:
+    """In a text that can be encoded, with its class, and with its words where they can be had."""
+    words = describe_error(ERRORS[error]())
+    assert type(words) is str
+    assert len(words) <= MAX_DETAIL
+    assert words.encode()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("ValueError", "ValueError: no such mail"),
+        ("surrogate", "ValueError: a lone \\udc80 surrogate \\ud83d"),
+        ("mute", "Mute (its text cannot be had: RuntimeError)"),
+        ("wordless", "Wordless (its text cannot be had: TypeError)"),
+        ("quoting", "Quoting: these words"),
+        ("CancelledError", "CancelledError"),
+    ],
+)
+def test_the_words_are_those_of_the_error(error: str, words: str) -> None:
+    """With the class before them, and without a colon where there are none."""
+    assert describe_error(ERRORS[error]()) == words
+
+
+def test_an_error_whose_class_has_no_name_is_an_error() -> None:
+    """What a class of classes does is looked at no more than the rest."""
+
+    class Nameless(type):
+        @property
+        def __name__(cls) -> str:  # type: ignore[override]  # it is wrong on purpose
+            raise RuntimeError("no name")
+
+    class Error(Exception, metaclass=Nameless):
+        pass
+
+    assert describe_error(Error("words")) == "an error: words"
+
+
+@given(ANY_TEXT)
+def test_any_text_can_be_put_into_a_frame(text: str) -> None:
+    """A lone surrogate arrives as its escape, and everything else as it was."""
+    arrived = decode(encode(Failed(1, "PushError", text, 0)))
+    assert arrived == Failed(1, "PushError", printable(text, len(text) * 10), 0)
