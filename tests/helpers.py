@@ -162,7 +162,8 @@ async def next_messages(mailbox: Mailbox, patience: float = PATIENCE) -> list[Me
 
 def waiting_messages(mailbox: Mailbox) -> list[Message]:
     """Decode what waits in a mailbox now, without taking turns with anybody."""
-    frames = [*mailbox._replies, *mailbox._frames]
+    frames = [*mailbox._replies, *mailbox._states.values(), *mailbox._frames]
     mailbox._replies.clear()
+    mailbox._states.clear()
     mailbox._frames.clear()
     return [decode(frame) for frame in frames]

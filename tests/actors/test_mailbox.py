@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from tocsin.actors.mailbox import BATCH, Mailbox
 from tocsin.protocol.codec import encode
 from tocsin.protocol.errors import Busy, PlatformUnavailable
-from tocsin.protocol.messages import Done
+from tocsin.protocol.messages import Done, Suspended
 
 
 @pytest.fixture
@@ -64,6 +64,36 @@ async def test_replies_find_room_in_a_full_mailbox_and_come_first(mailbox: Mailb
     mailbox.reply(b"r1")
     mailbox.reply(b"r2")
     assert await mailbox.batch() == [b"r1", b"r2", b"1", b"2", b"3"]
+
+
+async def test_a_state_takes_the_place_of_the_one_before(mailbox: Mailbox) -> None:
+    """However often it changes, one message a class waits: how it stands, behind the replies and before what was put."""
+    mailbox.put_nowait(b"1")
+    for number in range(1_000):
+        mailbox.state(Suspended(suspended=bool(number % 2)))
+        mailbox.state(Done(number))
+    mailbox.reply(b"r1")
+    assert mailbox.statistics().depth == 4
+    assert await mailbox.batch() == [b"r1", encode(Suspended(suspended=True)), encode(Done(999)), b"1"]
+
+
+async def test_a_state_wakes_a_reader_and_dies_where_there_is_none(mailbox: Mailbox) -> None:
+    """As a reply does."""
+    taken: list[bytes] = []
+
+    async def read() -> None:
+        taken.extend(await mailbox.batch())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await wait_all_tasks_blocked()
+        mailbox.state(Done(1))
+    assert taken == [encode(Done(1))]
+    mailbox.state(Done(2))
+    assert mailbox.purge() == 1
+    mailbox.close()
+    mailbox.state(Done(3))
+    assert (mailbox.dead, mailbox.statistics().depth) == (2, 0)
 
 
 async def test_a_reply_wakes_a_reader(mailbox: Mailbox) -> None:

@@ -7,10 +7,12 @@ from uuid import UUID
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from tests.world import REMOTE_ID, world
 from tocsin.api.operation import PushNotificationCreateChannelStatus as Progress
-from tocsin.protocol.errors import InvalidArgument, OperationCanceled
+from tocsin.api.questions import MAX_LISTENERS
+from tocsin.protocol.errors import Busy, InvalidArgument, OperationCanceled
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelGranted, ChannelRefused, RequestChannel
 from tocsin.protocol.retry import RetryPolicy
@@ -213,3 +215,46 @@ async def test_a_pending_request_that_nobody_asks_for_is_made_all_the_same(tmp_p
             tasks.cancel_scope.cancel()
         assert result.channel is not None
         assert result.channel.uri.endswith("c7")
+
+
+async def test_a_request_that_is_cancelled_at_once_is_not_made_again(tmp_path: Path) -> None:
+    """What takes it back does not overtake it: when the service fails, there is no other attempt."""
+    async with world(tmp_path, retries=FAST) as w:
+        operation = w.manager.create_channel(REMOTE_ID)
+        operation.cancel()
+        with pytest.raises(OperationCanceled):
+            await operation
+        request = await w.service.expect(RequestChannel)
+        await w.service.send(ChannelRefused(request.request, HResult.WNP_E_BIND_USER_BUSY, "busy", None))
+        other = w.manager.create_channel("f80e541e-3606-48fb-935e-118a3c5f41f5")
+        request = await w.service.grant()
+        assert request.remote_id.endswith("f5")
+        assert (await other).channel is not None
+
+
+async def test_operations_are_many_but_not_endless(tmp_path: Path) -> None:
+    """A thousand may be under way; one more is refused, and finds room when one of them has ended."""
+    async with world(tmp_path, connect=False) as w:
+        operations = []
+        for _ in range(MAX_LISTENERS):
+            operations.append(w.manager.create_channel(REMOTE_ID))
+            await checkpoint()
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(Busy, match="1024 channel requests are under way"):
+            w.manager.create_channel(REMOTE_ID)
+        operations[7].cancel()
+        w.manager.create_channel(REMOTE_ID).cancel()
+        await anyio.wait_all_tasks_blocked()
+        w.manager.create_channel(REMOTE_ID)
+
+
+async def test_a_request_that_finds_the_platform_busy_is_none(tmp_path: Path) -> None:
+    """It takes no room among those that are under way."""
+    async with world(tmp_path, connect=False) as w:
+        mailbox = w.platform.actors["channel_requester"].mailbox
+        for _ in range(mailbox.statistics().capacity):
+            mailbox.put_nowait(b"")
+        with pytest.raises(Busy, match="mailbox"):
+            w.manager.create_channel(REMOTE_ID)
+        assert not w.manager._session.questions._listeners
+        mailbox.purge()

@@ -3,7 +3,8 @@
 What is put waits for room: a full mailbox is back-pressure. A reply has a lane of its own and never waits, since its
 room was paid for when the question was sent: that is what keeps a ring of actors free of deadlock. So each of them must
 be owed to something of which there is a bounded number: a question or a payload that is out, a channel whose handlers or
-owner have changed (told once a moment, however often that was), an actor that began anew.
+owner have changed (told once a moment, however often that was), an actor that began anew. How something stands, which may
+change at any time, is put as a state: it takes the place of what was said before and has not been read.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Mailbox:
         self._capacity = capacity
         self._frames: deque[bytes] = deque()
         self._replies: deque[bytes] = deque()
+        self._states: dict[type[Message], bytes] = {}
         self._writers: OrderedDict[Event, bytes] = OrderedDict()  # who waits for room, and with what
         self._filled = Signal()
         self._closed = False
@@ -99,27 +101,36 @@ class Mailbox:
         """Put a message as an answer, as :meth:`reply`."""
         self.reply(encode(message))
 
+    def state(self, message: Message) -> None:
+        """Put how something stands, as a reply, in the place of an earlier message of its class that still waits."""
+        if self._closed:
+            self.dead += 1
+            return
+        self._states[type(message)] = encode(message)
+        self._filled.set()
+
     async def batch(self) -> list[bytes]:
-        """Wait until there is something, and take what is there: all replies, then frames up to ``BATCH``.
+        """Wait until there is something, and take what is there: all replies, then states, then frames up to ``BATCH``.
 
         :raises EndOfStream: the mailbox is closed and empty, or abandoned.
         """
-        if self._frames or self._replies:
+        if self._depth:
             await checkpoint()  # a reader that always finds something lets others run
-        while not (self._frames or self._replies):
+        while not self._depth:
             if self._closed:
                 raise EndOfStream
             await self._filled.wait()
         self._high_water = max(self._high_water, self._depth)
-        frames = list(self._replies)
+        frames = [*self._replies, *self._states.values()]
         self._replies.clear()
+        self._states.clear()
         self._drain(frames)
         self._handled += len(frames)
         return frames
 
     @property
     def _depth(self) -> int:
-        return len(self._frames) + len(self._replies)
+        return len(self._frames) + len(self._replies) + len(self._states)
 
     def _drain(self, frames: list[bytes]) -> None:
         """Take frames up to ``BATCH``, and let in those who wait for the room."""
@@ -132,8 +143,9 @@ class Mailbox:
 
     def purge(self) -> int:
         """Throw away what waits, because nobody is there to take it, and return how many frames died."""
-        count = len(self._replies)
+        count = len(self._replies) + len(self._states)
         self._replies.clear()
+        self._states.clear()
         while self._frames:
             frames: list[bytes] = []
             self._drain(frames)

@@ -197,16 +197,16 @@ class Platform:
         if changed:
             self.sessions.tell_all(message)
         if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
-            self.connection.answer(m.Suspended(suspended=True))
+            self.connection.state(m.Suspended(suspended=True))
         if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
-            self.connection.answer(self._power)
+            self.connection.state(self._power)
         for mailbox in self._mailboxes(FROM_CONNECTION, message):
             await mailbox.tell(message)
 
     def suspend(self, fault: str | None) -> None:
         """Note why nothing can be stored, or None when it can be again; the service learns that it is so."""
         self._store_fault = fault
-        self.connection.answer(m.Suspended(suspended=fault is not None))
+        self.connection.state(m.Suspended(suspended=fault is not None))
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""
@@ -248,7 +248,7 @@ class Platform:
         if power != self._power:
             self._power = power
             if self._link.connected:
-                self.connection.answer(power)
+                self.connection.state(power)
 
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
         names = table.get(type(message))

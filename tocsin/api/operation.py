@@ -11,7 +11,7 @@ from attrs import field, frozen
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.session import Session
 from tocsin.protocol import messages as m
-from tocsin.protocol.errors import OperationCanceled
+from tocsin.protocol.errors import OperationCanceled, PushError
 from tocsin.protocol.hresult import describe, named
 from tocsin.protocol.values import PushNotificationChannelStatus
 
@@ -76,8 +76,15 @@ class CreateChannelOperation:
         self._result: PushNotificationCreateChannelResult | None = None
         self._canceled = False
         self._changed = anyio.Event()
-        session.questions.listen(self._number, self)
-        (session.port.answer if owed else session.port.post_nowait)(self._question)
+        session.questions.listen(self._number, self, owed=owed)
+        if owed:
+            session.port.answer(self._question)
+            return
+        try:
+            session.port.post_nowait(self._question)
+        except PushError:
+            session.questions.unlisten(self._number)
+            raise
 
     def __await__(self) -> Generator[Any, Any, PushNotificationCreateChannelResult]:
         return self._wait().__await__()
@@ -96,14 +103,15 @@ class CreateChannelOperation:
         """End the operation now; whoever awaits it gets OperationCanceled. Without effect once it has ended."""
         if not self._ended:
             self._canceled = True
-            self._end()
-            self._session.port.answer(m.CancelCreateChannel(self._session.name, self._number))
+            self._wake()
+            if self._progress:
+                self._withdraw()
 
     def take(self, message: m.Message) -> None:
         """Take an answer of the platform; not for apps."""
-        if self._ended:
-            return
-        if isinstance(message, m.CreateChannelProgress):
+        if self._canceled:
+            self._withdraw()
+        elif isinstance(message, m.CreateChannelProgress):
             status = PushNotificationCreateChannelStatus(
                 message.extended_error, message.status, message.retry_count, message.text
             )
@@ -115,11 +123,18 @@ class CreateChannelOperation:
             self._result = PushNotificationCreateChannelResult(
                 channel, message.extended_error, message.status, message.text
             )
-            self._end()
+            self._session.questions.unlisten(self._number)
+            self._wake()
 
     def resume(self) -> None:
         """Ask again; not for apps."""
-        self._session.port.answer(self._question)
+        if not self._canceled:
+            self._session.port.answer(self._question)
+
+    def _withdraw(self) -> None:
+        """Take the question back, which has come: that it has is seen by an answer, as what takes it back would overtake it."""
+        self._session.questions.unlisten(self._number)
+        self._session.port.answer(m.CancelCreateChannel(self._session.name, self._number))
 
     @property
     def _ended(self) -> bool:
@@ -131,10 +146,6 @@ class CreateChannelOperation:
         if self._result is None:
             raise OperationCanceled("the channel request was cancelled")
         return self._result
-
-    def _end(self) -> None:
-        self._session.questions.unlisten(self._number)
-        self._wake()
 
     def _wake(self) -> None:
         self._changed.set()

@@ -14,6 +14,9 @@ from tocsin.protocol import messages as m
 ASK_TIMEOUT = 30.0
 """Seconds within which the platform must answer a question."""
 
+MAX_LISTENERS = 1024
+"""Operations that may be under way at once: each is owed answers, for which a mailbox has to have room."""
+
 
 class Listener(Protocol):
     """An operation that waits for more than one answer."""
@@ -74,8 +77,13 @@ class Questions:
             self._answers[message.request] = message
             asked.set()
 
-    def listen(self, number: int, listener: Listener) -> None:
-        """Give all answers with that number to the listener."""
+    def listen(self, number: int, listener: Listener, *, owed: bool) -> None:
+        """Give all answers with that number to the listener; one that is ``owed`` always finds room.
+
+        :raises Busy: there are ``MAX_LISTENERS``.
+        """
+        if len(self._listeners) >= MAX_LISTENERS and not owed:
+            raise errors.Busy(f"{MAX_LISTENERS} channel requests are under way: wait for one of them, or cancel it")
         self._listeners[number] = listener
 
     def unlisten(self, number: int) -> None:
