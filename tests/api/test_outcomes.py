@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 import pytest
-from hypothesis import given
+from anyio.lowlevel import checkpoint
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.world import world
+from tests.world import REMOTE_ID, world
+from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.protocol import messages as m
+from tocsin.protocol.errors import Busy
 from tocsin.protocol.values import MAX_OUTCOMES, Outcome
 
 
@@ -103,6 +109,50 @@ def test_the_platform_is_told_no_more_than_there_are_payloads_and_channels(acts:
     assert len(told) <= (payloads + 1 + moments) * (1 + 2)  # two channels, and one report, for each that ends a moment
 
 
+async def test_what_is_in_doubt_is_a_failure_while_nothing_else_is_cancelled(
+    reports: OutcomeReports, told: list[m.Message], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless it was handled; it is told in the same moment, and logged."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reports.tell_each_moment)
+        await anyio.wait_all_tasks_blocked()
+        reports.in_doubt("the handler of A", (1, Outcome.HANDLER_FAILED, "why", 1))
+        reports.in_doubt("the handler of B", (2, Outcome.HANDLED, "why", 3))
+        await anyio.wait_all_tasks_blocked()
+        assert told == [m.Handled((2,), (3,)), m.Outcomes((m.Returned(1, Outcome.HANDLER_FAILED, "why", 1),))]
+        assert "the handler of A failed: why" in caplog.text
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("how", ["scope", "task", "later"])
+async def test_what_is_in_doubt_comes_again_where_all_is_cancelled(
+    reports: OutcomeReports, told: list[m.Message], how: str
+) -> None:
+    """Whether by a scope around the session or task by task, as asyncio does at its end."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def watch() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
+        await reports.tell_each_moment()
+
+    doubtful = "the handler of A", (1, Outcome.HANDLED, "why", 1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        await anyio.wait_all_tasks_blocked()
+        if how != "later":
+            reports.in_doubt(*doubtful)
+        if how == "task":
+            tasks[0].cancel()
+        else:
+            group.cancel_scope.cancel()
+    if how == "later":
+        reports.in_doubt(*doubtful)
+    reports.tell()
+    assert told == [m.Outcomes((m.Returned(1, Outcome.RETURNED, "", 1),))]
+
+
 def heard(told: list[m.Message]) -> tuple[set[str], list[int]]:
     """Return which channels the platform knows to have handlers, and the payloads whose outcome it knows."""
     known: set[str] = set()
@@ -110,10 +160,9 @@ def heard(told: list[m.Message]) -> tuple[set[str], list[int]]:
     for message in told:
         match message:
             case m.AttachSink(channel=channel):
-                assert channel not in known
                 known.add(channel)
             case m.DetachSink(channel=channel):
-                known.remove(channel)
+                known.discard(channel)
             case m.Handled(sequences=sequences):
                 outcomes += sequences
             case m.Outcomes(rows=rows):
@@ -133,3 +182,52 @@ async def test_handlers_that_come_and_go_do_not_fill_a_mailbox(tmp_path: Path) -
         await anyio.wait_all_tasks_blocked()
         supervisor = w.platform.actors["supervisor"].mailbox.statistics()
     assert max(depth, supervisor.high_water) <= 2
+
+
+ACTS = st.lists(st.sampled_from(["attach", "detach", "request", "cancel"]), min_size=1, max_size=12)
+
+
+async def act(acts: list[str], state: Path) -> None:
+    """Do all that again and again within one moment, then look into each mailbox."""
+    async with world(state) as w:
+        channel = await w.channel()
+        await w.channel("c2")
+        tokens: list[int] = []
+        operations: list[CreateChannelOperation] = []
+        for step in acts * (2_000 // len(acts)):
+            match step:
+                case "attach":
+                    tokens.append(channel.add_push_received(lambda _: None))
+                case "detach" if tokens:
+                    channel.remove_push_received(tokens.pop())
+                case "request":
+                    with suppress(Busy):
+                        operations.append(w.manager.create_channel(REMOTE_ID))
+                case "cancel" if operations:
+                    operations.pop().cancel()
+                case _:
+                    pass
+        for runner in w.platform.actors.values():
+            mailbox = runner.mailbox
+            assert len(mailbox._replies) <= 2, mailbox.name  # there are two channels
+            assert mailbox.statistics().depth <= mailbox.statistics().capacity + 2
+        await anyio.wait_all_tasks_blocked()
+        assert all(each.high_water <= each.capacity + 2 for each in w.platform.statistics())
+
+
+@given(ACTS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_an_app_does_in_a_moment_the_replies_are_as_many_as_its_channels(acts: list[str]) -> None:
+    """No act of an app that it need not wait for adds to the replies that wait in a mailbox."""
+    with TemporaryDirectory() as folder:
+        anyio.run(act, acts, Path(folder))
+
+
+async def test_the_power_state_of_a_machine_that_changes_on_and_on_waits_once(tmp_path: Path) -> None:
+    """Where the service reads nothing, that it has changed is kept for it once, and not each time."""
+    async with world(tmp_path) as w:
+        for number in range(500):
+            await w.manager.conditions.set_host(energy_saver=number % 2 == 0)
+            await checkpoint()
+        assert w.platform.connection.statistics().depth <= 1
+        await w.service.cut()

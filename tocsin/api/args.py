@@ -31,6 +31,7 @@ class PushNotificationReceivedEventArgs:
     _cancellation: CancellationReason | None = None
     _canceled: tuple[CanceledHandler, ...] = ()
     _deferrals: dict[Deferral, None] | None = None
+    _call: Callable[[CanceledHandler], None] | None = None
     _completed: anyio.Event | None = None
 
     @property
@@ -91,13 +92,21 @@ class PushNotificationReceivedEventArgs:
     def canceled(self, handler: CanceledHandler) -> None:
         """Call the handler, with the reason, when the work is cancelled; 5 seconds later it is cut off.
 
-        One that is attached after that is called at once.
+        One that is attached after that is called soon. What a handler raises is logged.
+
+        :raises InvalidArgument: the handler cannot be called.
         """
         check_callable(handler, "a handler")
-        if self._cancellation is None:
+        if self._call is None:
             self._canceled += (handler,)
         else:
-            handler(self._cancellation)
+            self._call(handler)
+
+    def _cancel(self, reason: CancellationReason, call: Callable[[CanceledHandler], None]) -> None:
+        """Have all handlers called that are, or will be, attached."""
+        self._cancellation, self._call = reason, call
+        for handler in self._canceled:
+            call(handler)
 
     @property
     def undecided(self) -> bool:
@@ -111,6 +120,11 @@ class PushNotificationReceivedEventArgs:
     def _foreground_only(self) -> None:
         if self._background:
             raise IllegalCall("Background activation cannot call this.")
+
+    def _when_completed(self) -> anyio.Event | None:
+        """Return what is set when no deferral is open, or None where none is."""
+        self._completed = anyio.Event() if self._deferrals else None
+        return self._completed
 
     def _complete(self, deferral: Deferral) -> None:
         if self._deferrals is not None:

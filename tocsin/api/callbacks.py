@@ -1,27 +1,61 @@
 """What an app gives us to call: whatever it raises ends that call, and never more.
 
-Two things go on: a cancellation that a scope around the caller has asked for, and the program's wish to end
-(KeyboardInterrupt, SystemExit). A CancelledError of any other origin is an error like others: an app gets one by awaiting
-a task that was cancelled.
+Two things go on: the program's wish to end (KeyboardInterrupt, SystemExit), and a cancellation that is not the app's own
+making. An app gets a CancelledError of its own by awaiting a task that was cancelled, by cancelling the task that it runs
+in, or by leaving a cancel scope open in it. Where the first is it, that is known at once. Where it may be any of the
+others, the task is in doubt: it is used no more, and a task that runs no code of the app's tells.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
+from inspect import CO_ITERABLE_COROUTINE
+from types import GeneratorType
 from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
 
+from tocsin.actors.traces import trace
 from tocsin.protocol.text import describe_error
+from tocsin.tasks import task_group
 
 logger = logging.getLogger(__name__)
 
 _OF_THE_PROGRAM = (KeyboardInterrupt, SystemExit)
+_members: Callable[[BaseException], Iterable[BaseException]] = vars(BaseExceptionGroup)["exceptions"].__get__
+
+
+class InDoubt(Exception):
+    """The task in which it is raised was cancelled while it ran code of the app's; it is used no more."""
+
+
+def is_awaitable(value: object) -> bool:
+    """Tell whether a value can be awaited, without a look at more than its class."""
+    if type(value) is GeneratorType:
+        return bool(value.gi_code.co_flags & CO_ITERABLE_COROUTINE)
+    return hasattr(type(value), "__await__")
+
+
+def ends_program(error: BaseException) -> bool:
+    """Tell whether an error is the program's wish to end, alone or in a group: it is raised again.
+
+    Only classes are looked at, as members of a class of the app's may do anything.
+    """
+    errors, seen = [error], set[int]()
+    while errors:
+        each = errors.pop()
+        kind = type(each)
+        if issubclass(kind, _OF_THE_PROGRAM):
+            return True
+        if issubclass(kind, BaseExceptionGroup) and id(each) not in seen:
+            seen.add(id(each))
+            errors += _members(each)
+    return False
 
 
 def is_cancelled() -> bool:
@@ -29,53 +63,81 @@ def is_cancelled() -> bool:
     return anyio.current_effective_deadline() == -math.inf
 
 
-def goes_on(error: BaseException, ending: Callable[[], bool] = is_cancelled) -> bool:
-    """Tell whether what an app has raised is not only about its call: the caller raises it again.
-
-    :param ending: tells whether the task is being cancelled by us.
-    """
-    if isinstance(error, Exception):
-        return False
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(_OF_THE_PROGRAM) is not None or ending()
-    return isinstance(error, _OF_THE_PROGRAM) or ending()
-
-
 def cancel_requests() -> Callable[[], int]:
     """Return what counts the requests to cancel the running task, scopes' included; on trio there are scopes only."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # the event loop is trio's
-        task = None
+    task = asyncio.current_task() if _is_asyncio() else None
     return _none if task is None else task.cancelling
-
-
-async def absorb() -> None:
-    """Undo that an app has cancelled the running task by itself; a cancellation of ours is raised."""
-    try:
-        await checkpoint()  # up to Python 3.12 a request that was taken back is raised all the same
-    except anyio.get_cancelled_exc_class():
-        if is_cancelled():
-            raise
-    task = asyncio.current_task()
-    while task is not None and task.cancelling() and not is_cancelled():
-        task.uncancel()
-
-
-async def call(what: str, function: Callable[..., Awaitable[Any] | Any], *arguments: Any) -> None:
-    """Call a function of the app, sync or async, as a task of its own; what it raises is logged."""
-    requests = cancel_requests()
-    try:
-        result = function(*arguments)
-        if inspect.isawaitable(result):
-            await result
-    except BaseException as error:
-        if goes_on(error):
-            raise
-        logger.error("%s failed: %s", what, describe_error(error), exc_info=error)  # noqa: TRY400  # it is no Exception always
-    if requests() and not is_cancelled():
-        await absorb()
 
 
 def _none() -> int:
     return 0
+
+
+def _is_asyncio() -> bool:
+    """Tell whether the running event loop is asyncio's, and not trio's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def let_go() -> None:
+    """Take what is left of a cancellation, as the last thing in a task: else the task would count as cancelled, and its group too.
+
+    A request that was taken back is raised all the same, up to Python 3.12.
+    """
+    with suppress(anyio.get_cancelled_exc_class()):
+        await checkpoint()
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log what code of the app has raised."""
+    words = describe_error(error)
+    try:
+        logger.error("%s failed: %s", what, words, exc_info=error)
+    except Exception:  # noqa: BLE001  # whatever shows the log may fail over such an error
+        with suppress(Exception):
+            logger.error("%s failed: %s", what, words)  # noqa: TRY400  # the words are what is sure to work
+
+
+def _write_trace(record: logging.LogRecord) -> bool:
+    """Write the traceback where formatters look first: theirs may fail, and a record with it that cannot be encoded is lost."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exc_text = trace(record.exc_info[1])
+    return True
+
+
+logger.addFilter(_write_trace)
+
+
+async def contain(what: str, function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
+    """Run what calls functions of the app in a task, and a group, of its own: what they do to the task ends with it.
+
+    Such as a cancel scope, or a group, that was entered and never left: anyio lets the group of that task fail.
+    """
+    try:
+        async with task_group() as own:
+            own.start_soon(function, *arguments, name=what)
+    except Exception as error:  # noqa: BLE001  # a scope that was left open, or a fault of ours: neither may end the app
+        log_failure(what, error)
+    except BaseException as error:
+        # asyncio raises the program's end out of its loop at once. Raised here once more, it would cut off the last run of
+        # the loop, in which all that runs is cancelled and comes to its end.
+        if not (issubclass(type(error), _OF_THE_PROGRAM) and _is_asyncio()):
+            raise
+
+
+async def call(what: str, function: Callable[..., Awaitable[Any] | Any], *arguments: Any) -> None:
+    """Call a function of the app, sync or async, as all that a task does; what it raises is logged."""
+    requests = cancel_requests()
+    try:
+        result = function(*arguments)
+        if is_awaitable(result):
+            await result
+    except BaseException as error:
+        if ends_program(error):
+            raise
+        if issubclass(type(error), Exception) or not (requests() or is_cancelled()):
+            log_failure(what, error)
+    await let_go()

@@ -183,9 +183,10 @@ class PushNotificationManager:
         return CreateChannelOperation(self._session, self._app, guid, channel, owed=owed)
 
     def add_channel_renewed(self, handler: Callable[[PushNotificationChannel], Any]) -> None:
-        """Call the handler, which must not wait, with the channel that replaces one whose 30 days are nearly over.
+        """Call the handler, sync or async, with the channel that replaces one whose 30 days are nearly over.
 
-        Upload its URI, and attach your handlers to it; until its end the earlier channel delivers too.
+        Upload its URI, and attach your handlers to it; until its end the earlier channel delivers too. What a handler
+        raises is logged.
 
         :raises InvalidArgument: the handler cannot be called.
         """
@@ -193,9 +194,9 @@ class PushNotificationManager:
         self._renewed.append(handler)
 
     def add_channel_revoked(self, handler: Callable[[ChannelRevoked], Any]) -> None:
-        """Call the handler, which must not wait, when the service takes a channel back.
+        """Call the handler, sync or async, when the service takes a channel back.
 
-        A new channel has been requested by then: its operation comes with the call.
+        A new channel has been requested by then: its operation comes with the call. What a handler raises is logged.
 
         :raises InvalidArgument: the handler cannot be called.
         """

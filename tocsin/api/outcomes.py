@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
+from tocsin.api.callbacks import is_cancelled
 from tocsin.protocol import messages as m
 from tocsin.protocol.values import MAX_OUTCOMES, Outcome
 from tocsin.tasks import Signal
+
+logger = logging.getLogger(__name__)
 
 Report = tuple[int, Outcome, str, int]
 """An outcome: a row of :class:`tocsin.protocol.messages.Outcomes`."""
@@ -28,7 +32,8 @@ class OutcomeReports:
         self._attempts: list[int] = []
         self._rows: list[Report] = []
         self._changed: dict[str, bool] = {}
-        self._attached: set[str] = set()
+        self._doubts: list[tuple[str, Report]] = []
+        self._over = False
         self._noted = Signal()
 
     def handled(self, sequence: int, attempt: int) -> None:
@@ -43,6 +48,16 @@ class OutcomeReports:
         self._noted.set()
         self._rows.append(report)
 
+    def in_doubt(self, what: str, report: Report) -> None:
+        """Note what has ended by a cancellation, and its outcome, unless all of the session is being cancelled: then it comes again.
+
+        It is :meth:`tell_each_moment` that finds out, as no code of the app's runs in its task.
+        """
+        self._doubts.append((what, report))
+        if self._over:
+            self._judge(cancelled=True)
+        self._noted.set()
+
     def attached(self, channel: str, *, attached: bool) -> None:
         """Note whether a channel has handlers; however often that changes in a moment, the platform hears how it is at its end."""
         if self._sequences or self._rows:
@@ -50,16 +65,10 @@ class OutcomeReports:
         self._changed[channel] = attached
         self._noted.set()
 
-    def forgotten(self) -> None:
-        """Note that the platform knows of no handlers any more."""
-        self._attached.clear()
-
     def tell(self) -> None:
         """Tell the platform which channels have handlers, then all outcomes so far."""
         for channel, attached in self._changed.items():
-            if attached != (channel in self._attached):
-                (self._attached.add if attached else self._attached.discard)(channel)
-                self._answer((m.AttachSink if attached else m.DetachSink)(self._session, channel))
+            self._answer((m.AttachSink if attached else m.DetachSink)(self._session, channel))
         self._changed.clear()
         sequences, attempts, rows = tuple(self._sequences), tuple(self._attempts), tuple(self._rows)
         self._sequences.clear()
@@ -73,6 +82,24 @@ class OutcomeReports:
 
     async def tell_each_moment(self) -> None:
         """Tell the platform, once for all outcomes of one moment, until cancelled."""
-        while True:
-            await self._noted.wait()
-            self.tell()
+        try:
+            while True:
+                await self._noted.wait()
+                self._judge(cancelled=is_cancelled())
+                self.tell()
+        finally:
+            self._over = True
+            self._judge(cancelled=True)
+
+    def _judge(self, *, cancelled: bool) -> None:
+        """Decide what was in doubt."""
+        doubts, self._doubts = self._doubts, []
+        for what, (sequence, outcome, words, attempt) in doubts:
+            if cancelled:
+                self.add((sequence, Outcome.RETURNED, "", attempt))
+                continue
+            logger.error("%s failed: %s", what, words)
+            if outcome == Outcome.HANDLED:
+                self.handled(sequence, attempt)
+            else:
+                self.add((sequence, outcome, words, attempt))

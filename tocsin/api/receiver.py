@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from types import CoroutineType
@@ -10,8 +10,17 @@ from typing import Any
 
 import anyio
 
-from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.api.callbacks import absorb, call, cancel_requests, goes_on
+from tocsin.api.args import CanceledHandler, PushNotificationReceivedEventArgs
+from tocsin.api.callbacks import (
+    InDoubt,
+    call,
+    cancel_requests,
+    contain,
+    ends_program,
+    is_awaitable,
+    is_cancelled,
+    log_failure,
+)
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.activation import CancellationReason
@@ -28,7 +37,7 @@ PushHandler = Callable[[PushNotificationReceivedEventArgs], Awaitable[Any] | Any
 # Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
 _RETURNED, _HANDLED = Outcome.RETURNED, Outcome.HANDLED
 _FAILED, _GIVEN_BACK = Outcome.HANDLER_FAILED, (Outcome.RETURNED, "")
-_CANCELLED_ITSELF = Outcome.HANDLER_FAILED, "CancelledError: the task that the handler runs in was cancelled by the app"
+_ITSELF = "CancelledError: the task that the handler runs in was cancelled by the app"
 
 
 class Abandoned(Exception):
@@ -119,10 +128,12 @@ class Receiver:
         args = self._running
         if args is None or sequence not in {None, args._sequence} or args.cancellation is not None:
             return
-        args._cancellation = reason
-        for handler in args._canceled:
-            what = f"a canceled handler of {self.name} on payload {args.id}"
-            self._workers.tasks.start_soon(call, what, handler, reason, name=what)
+        what = f"the canceled handler of {self._what(args)}"
+
+        def start(handler: CanceledHandler) -> None:
+            self._workers.tasks.start_soon(contain, what, call, what, handler, reason, name=what)
+
+        args._cancel(reason, start)
 
     def abort(self, sequence: int) -> None:
         """Cut off the handler of that payload, and answer at once with what it left open."""
@@ -149,14 +160,6 @@ class Receiver:
             if self._waiting:  # one was cut off, and these stood behind it
                 self._call_worker()
 
-    def _failed(self, args: PushNotificationReceivedEventArgs, error: BaseException) -> tuple[Outcome, str]:
-        """Log what a handler has just raised, and return the outcome; what is not only about this payload is raised again."""
-        if goes_on(error, self._workers.ending):
-            raise  # noqa: PLE0704  # it is being handled by the caller
-        words = describe_error(error)
-        logger.error("a handler of %s failed on payload %s: %s", self.name, args.id, words, exc_info=error)
-        return _FAILED, words
-
     def _call_worker(self) -> None:
         if not self._busy:
             self._busy = True
@@ -172,24 +175,26 @@ class Receiver:
             delivery = self._waiting.pop(0)
             args = self._running = PushNotificationReceivedEventArgs()
             args._delivery = delivery
-            if self._background:
-                args._background = True
-            outcome, detail = _RETURNED, ""
+            args._background = self._background
+            outcome, detail, doubt = _RETURNED, "", ""
             try:
                 result = self._silent
                 for _, handler in self.handlers:
                     try:
                         returned = handler(args)
-                        if returned is not None and (type(returned) is CoroutineType or inspect.isawaitable(returned)):
+                        if returned is not None and (type(returned) is CoroutineType or is_awaitable(returned)):
                             await returned
                     except Abandoned:
                         result = _GIVEN_BACK
                         break
-                    except BaseException as error:  # noqa: BLE001  # the app's own end is raised again
-                        result = self._failed(args, error)
+                    except BaseException as error:  # noqa: BLE001  # the program's own end is raised again
+                        result = self._judge(args, error, requests)
                 if args._deferrals or requests():
-                    result = await self._come_to_an_end(args, requests, result)
+                    await self._come_to_an_end(args, requests, result)
                 outcome, detail = result
+            except InDoubt as reason:
+                doubt = str(reason)
+                raise
             finally:
                 self._running = None
                 args._ended = True  # no further deferral may be taken
@@ -197,27 +202,55 @@ class Receiver:
                     if outcome is _HANDLED or (args._handled and outcome is not _RETURNED):
                         self._outcomes.handled(delivery[0], delivery[4])
                     else:
-                        self._outcomes.add((delivery[0], outcome, detail, delivery[4]))
+                        self._report(args, outcome, detail, doubt)
+
+    def _report(self, args: PushNotificationReceivedEventArgs, outcome: Outcome, detail: str, doubt: str) -> None:
+        """Report what was not handled, or not for certain."""
+        if doubt:
+            outcome = _HANDLED if args._handled else _FAILED
+            self._outcomes.in_doubt(self._what(args), (args._sequence, outcome, doubt, args.attempt))
+        else:
+            self._outcomes.add((args._sequence, outcome, detail, args.attempt))
+
+    def _what(self, args: PushNotificationReceivedEventArgs) -> str:
+        return f"a handler of {self.name} on payload {args.id}"
+
+    def _judge(
+        self, args: PushNotificationReceivedEventArgs, error: BaseException, requests: Callable[[], int]
+    ) -> tuple[Outcome, str]:
+        """Return the outcome of a payload whose handler has just raised something; the program's end is raised again.
+
+        :raises InDoubt: it may be a cancellation that is not about this payload.
+        """
+        words = describe_error(error)
+        if issubclass(type(error), Exception):
+            pass
+        elif ends_program(error):
+            self._answered = (
+                True  # no word of it: it must not be handed out again before the end, but at the next start
+            )
+            raise error
+        elif requests() or is_cancelled():
+            raise InDoubt(words) from None
+        elif args.cancellation is CancellationReason.TERMINATING and issubclass(type(error), asyncio.CancelledError):
+            return _GIVEN_BACK  # it has let its work be cancelled because the app leaves
+        log_failure(self._what(args), error)
+        return _FAILED, words
 
     async def _come_to_an_end(
         self, args: PushNotificationReceivedEventArgs, requests: Callable[[], int], result: tuple[Outcome, str]
-    ) -> tuple[Outcome, str]:
-        """Wait for deferrals, and undo that the app has cancelled the task that we run in; return the outcome."""
+    ) -> None:
+        """Wait until no deferral is open.
+
+        :raises InDoubt: the task was cancelled meanwhile, or before.
+        """
         try:
-            await _deferrals_completed(args)
-        except BaseException as error:  # noqa: BLE001  # as above
-            result = self._failed(args, error)
-        if requests() and not self._workers.ending():
-            await absorb()
-            return _CANCELLED_ITSELF
-        return result
-
-
-async def _deferrals_completed(args: PushNotificationReceivedEventArgs) -> None:
-    """Wait until no deferral is open."""
-    while args._deferrals:
-        args._completed = anyio.Event()
-        await args._completed.wait()
+            while (completed := args._when_completed()) is not None:
+                await completed.wait()
+        except anyio.get_cancelled_exc_class() as error:
+            raise InDoubt(result[1] or describe_error(error)) from None
+        if requests():
+            raise InDoubt(result[1] or _ITSELF)
 
 
 def _leaks(args: PushNotificationReceivedEventArgs) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from anyio.abc import TaskGroup
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
-from tocsin.api.callbacks import call
+from tocsin.api.callbacks import call, contain
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.questions import Questions
 from tocsin.api.receiver import PushHandler, Receiver
@@ -24,6 +25,8 @@ from tocsin.protocol.batches import by_channel
 from tocsin.protocol.codec import decode_own
 from tocsin.protocol.values import Outcome
 from tocsin.tasks import task_group
+
+logger = logging.getLogger(__name__)
 
 CLOSE_GRACE = 0.5
 """Seconds that a handler has to finish when its app closes the session; then it is cancelled."""
@@ -164,7 +167,7 @@ class Session:
 
     def call(self, what: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the app in a task of its own: what it raises is logged, and ends nothing else."""
-        self._workers.tasks.start_soon(call, what, function, *arguments, name=what)
+        self._workers.tasks.start_soon(contain, what, call, what, function, *arguments, name=what)
 
     def say(self, message: m.Message) -> None:
         """Tell the platform, behind all outcomes so far."""
@@ -182,10 +185,18 @@ class Session:
         try:
             while True:
                 for frame in await self._mailbox.batch():
-                    message = decode_own(frame)
-                    self._takes[type(message)](message)
+                    self._take(frame)
         except EndOfStream:
             return
+
+    def _take(self, frame: bytes) -> None:
+        """Take a message; one that cannot be taken costs what it was about, and not the app."""
+        try:
+            message = decode_own(frame)
+            self._takes[type(message)](message)
+        except Exception:
+            self._mailbox.dead += 1
+            logger.exception("a message for %s could not be taken", self.name)
 
     async def close(self) -> None:
         """Give back what no handler has begun with, and let those that run finish, for ``CLOSE_GRACE`` at most."""
@@ -261,7 +272,6 @@ class Session:
         """Tell an actor again what it has forgotten; what was on its way through it is being handed on again."""
         match message.actor:
             case "supervisor":
-                self.outcomes.forgotten()
                 for channel, receiver in self._receivers.items():
                     if receiver.handlers:
                         self.outcomes.attached(channel, attached=True)

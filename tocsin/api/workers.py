@@ -8,7 +8,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from tocsin.api.callbacks import absorb, cancel_requests, is_cancelled
+from tocsin.api.callbacks import InDoubt, contain, let_go
 from tocsin.tasks import Signal
 
 _SPARE = 32  # tasks that stay when there is nothing to do
@@ -18,7 +18,10 @@ class Work(Protocol):
     """What a worker does, such as the payloads of one channel."""
 
     async def do(self, scope: anyio.CancelScope) -> None:
-        """Do what there is to do now; cancelling the scope cuts it off."""
+        """Do what there is to do now; cancelling the scope cuts it off.
+
+        :raises InDoubt: the task was cancelled, and it is not known by whom.
+        """
         ...
 
 
@@ -27,12 +30,11 @@ class Workers:
 
     So handlers that do not wait cost no switch of tasks, and none ever keeps another channel waiting.
 
-    :param tasks: where the workers run; the task that makes them is the one that has opened it.
+    :param tasks: where the workers run.
     """
 
     def __init__(self, tasks: TaskGroup) -> None:
         self.tasks = tasks
-        self._host_cancels = cancel_requests()
         self._line: deque[Work] = deque()
         self._spare: list[Signal] = []
         self._called = False
@@ -52,13 +54,6 @@ class Workers:
                 self._all_done = anyio.Event()
             await self._all_done.wait()
 
-    def ending(self) -> bool:
-        """Tell whether a cancellation in a worker is ours: a scope around it is cancelled, or the task that has made us.
-
-        At its end an event loop cancels all tasks, ours too; an app that cancels a worker's task cancels that one only.
-        """
-        return is_cancelled() or self._host_cancels() > 0
-
     def _call(self) -> None:
         """Let a worker come."""
         if not self._called:
@@ -66,30 +61,39 @@ class Workers:
             if self._spare:
                 self._spare.pop().set()
             else:
-                self.tasks.start_soon(self._run, name="handlers")
+                self.tasks.start_soon(contain, "a task that runs handlers", self._run, name="handlers")
 
     async def _run(self) -> None:
+        """Take from the line until there is too little to do, or the task is cancelled: then another goes on.
+
+        So what an app does to the task ends with it. That it was cancelled is not passed on: where it was the group, that
+        is cancelled anyway, and where it was not, it must not be.
+        """
         called = Signal()
+        try:
+            with (
+                anyio.CancelScope() as scope
+            ):  # one for as long as nothing is cut off, rather than one for each piece of work
+                await self._serve(called, scope)
+        except (anyio.get_cancelled_exc_class(), InDoubt):
+            pass
+        finally:
+            if called in self._spare:
+                self._spare.remove(called)
+            else:  # it may have been called, and not have come to it
+                self._called = False
+            if self._line:
+                self._call()
+        await let_go()
+
+    async def _serve(self, called: Signal, scope: anyio.CancelScope) -> None:
         while True:
-            try:
-                # One scope for as long as nothing is cut off, rather than one for each piece of work.
-                with anyio.CancelScope() as scope:
-                    while True:
-                        self._called = False
-                        await self._work_off(scope)
-                        if scope.cancel_called:
-                            break
-                        if len(self._spare) >= _SPARE:
-                            return
-                        self._spare.append(called)
-                        await called.wait()
-            except anyio.get_cancelled_exc_class():
-                if self.ending():
-                    raise
-                # A handler has kept this task and cancelled it behind its own call.
-                await absorb()
-                if called in self._spare:
-                    self._spare.remove(called)
+            self._called = False
+            await self._work_off(scope)
+            if scope.cancel_called or len(self._spare) >= _SPARE:
+                return
+            self._spare.append(called)
+            await called.wait()
 
     async def _work_off(self, scope: anyio.CancelScope) -> None:
         """Take from the line until it is empty."""
