@@ -29,9 +29,10 @@ class Job:
         self._body = body
         self.task = 0
 
-    async def do(self, scope: anyio.CancelScope) -> None:
+    async def do(self, scope: anyio.CancelScope, requests: Callable[[], int]) -> None:
         """Do it."""
         self.task = anyio.get_current_task().id
+        assert requests() == 0
         await self._body(scope)
         self._log.append(self._name)
 

@@ -114,16 +114,18 @@ class Mailbox:
 
         :raises EndOfStream: the mailbox is closed and empty, or abandoned.
         """
-        if self._depth:
+        if self._frames or self._replies or self._states:
             await checkpoint()  # a reader that always finds something lets others run
-        while not self._depth:
+        while not (self._frames or self._replies or self._states):
             if self._closed:
                 raise EndOfStream
             await self._filled.wait()
         self._high_water = max(self._high_water, self._depth)
-        frames = [*self._replies, *self._states.values()]
+        frames = list(self._replies)
         self._replies.clear()
-        self._states.clear()
+        if self._states:
+            frames += self._states.values()
+            self._states.clear()
         self._drain(frames)
         self._handled += len(frames)
         return frames

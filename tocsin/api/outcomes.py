@@ -85,7 +85,8 @@ class OutcomeReports:
         try:
             while True:
                 await self._noted.wait()
-                self._judge(cancelled=is_cancelled())
+                if self._doubts:
+                    self._judge(cancelled=is_cancelled())
                 self.tell()
         finally:
             self._over = True

@@ -14,7 +14,6 @@ from tocsin.api.args import CanceledHandler, PushNotificationReceivedEventArgs
 from tocsin.api.callbacks import (
     InDoubt,
     call,
-    cancel_requests,
     contain,
     ends_program,
     is_awaitable,
@@ -149,11 +148,11 @@ class Receiver:
         self.give_back()
         self.cancel(None, CancellationReason.TERMINATING)
 
-    async def do(self, scope: anyio.CancelScope) -> None:
+    async def do(self, scope: anyio.CancelScope, requests: Callable[[], int]) -> None:
         """Handle the payloads that wait; one that is cut off by cancellation is returned."""
         self._scope, self._answered = scope, False
         try:
-            await self._handle_what_waits()
+            await self._handle_what_waits(requests)
         finally:
             self._scope = None
             self._busy = False
@@ -165,12 +164,11 @@ class Receiver:
             self._busy = True
             self._workers.add(self)
 
-    async def _handle_what_waits(self) -> None:
+    async def _handle_what_waits(self, requests: Callable[[], int]) -> None:
         """Handle one payload after the other, and report each; ``handled`` is read when its deferrals are completed.
 
         Every handler is called, in the order of attachment; background work handles a payload by ending.
         """
-        requests = cancel_requests()
         while self._waiting and not self._answered:
             delivery = self._waiting.pop(0)
             args = self._running = PushNotificationReceivedEventArgs()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
-from tocsin.api.callbacks import InDoubt, contain, let_go
+from tocsin.api.callbacks import InDoubt, cancel_requests, contain, let_go
 from tocsin.tasks import Signal
 
 _SPARE = 32  # tasks that stay when there is nothing to do
@@ -17,8 +18,8 @@ _SPARE = 32  # tasks that stay when there is nothing to do
 class Work(Protocol):
     """What a worker does, such as the payloads of one channel."""
 
-    async def do(self, scope: anyio.CancelScope) -> None:
-        """Do what there is to do now; cancelling the scope cuts it off.
+    async def do(self, scope: anyio.CancelScope, requests: Callable[[], int]) -> None:
+        """Do what there is to do now; cancelling the scope cuts it off, and ``requests`` counts those to cancel the task.
 
         :raises InDoubt: the task was cancelled, and it is not known by whom.
         """
@@ -87,15 +88,16 @@ class Workers:
         await let_go()
 
     async def _serve(self, called: Signal, scope: anyio.CancelScope) -> None:
+        requests = cancel_requests()
         while True:
             self._called = False
-            await self._work_off(scope)
+            await self._work_off(scope, requests)
             if scope.cancel_called or len(self._spare) >= _SPARE:
                 return
             self._spare.append(called)
             await called.wait()
 
-    async def _work_off(self, scope: anyio.CancelScope) -> None:
+    async def _work_off(self, scope: anyio.CancelScope, requests: Callable[[], int]) -> None:
         """Take from the line until it is empty."""
         while self._line and not scope.cancel_called:
             work = self._line.popleft()
@@ -103,7 +105,7 @@ class Workers:
                 self._call()  # whoever comes goes on, should we have to wait
             self._busy += 1
             try:
-                await work.do(scope)
+                await work.do(scope, requests)
             finally:
                 self._busy -= 1
                 if not self._busy and self._all_done is not None:
