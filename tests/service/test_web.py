@@ -86,11 +86,16 @@ async def test_leaving_takes_less_than_a_second() -> None:
 
 async def test_cut_off_it_leaves_nothing_open() -> None:
     """A server that is cancelled, whenever, closes what it has accepted, and what it listens on."""
-    async with anyio.create_task_group() as group, running(flood) as (server, port):
-        client = await connect(f"ws://127.0.0.1:{port}/device", max_queue=1)
-        await client.recv()
-        group.cancel_scope.cancel()
-    assert not any(listening.sockets for listening in server.servers)
+    settings = ServiceSettings()
+    server = WebServer(flood, settings, Connections(settings, lambda _: False, anyio.current_time), Recurring())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            client = await connect(f"ws://127.0.0.1:{port}/device", max_queue=1)
+            await client.recv()
+            group.cancel_scope.cancel()
+        assert listener.fileno() == -1
     with pytest.raises(ConnectionClosedError):
         async for _ in client:
             pass

@@ -83,12 +83,14 @@ class Door:
         self._spare = _reserve()
         try:
             async with anyio.create_task_group() as making:
-                with self._open:
-                    while True:
-                        for _ in range(_AT_ONCE):
-                            await self._take(making)
-                        await asyncio.sleep(0)
-                self._listener.close()
+                try:
+                    with self._open:
+                        while True:
+                            for _ in range(_AT_ONCE):
+                                await self._take(making)
+                            await asyncio.sleep(0)
+                finally:
+                    self._listener.close()
         finally:
             self._give_spare()
 

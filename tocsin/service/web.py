@@ -65,7 +65,6 @@ class WebServer(uvicorn.Server):
         super().__init__(config)
         heart = Heart(settings.ping_interval)
         self.server_state: State = State(connections, heart, recurring, settings.max_headers, settings.max_head_bytes)
-        self.servers: list[asyncio.Server] = []  # none before the start, which a cancellation may come before
         self._lane = lane
         self._heads = Heads()
         self.ready = anyio.Event()
