@@ -39,7 +39,7 @@ class TestCauses:
     """The table."""
 
     def test_each_cause_has_its_own_sentence(self) -> None:
-        """Whoever reads it can tell it from every other, and knows where it was."""
+        """A reader can tell it from every other, and knows where it was."""
         sentences = [explain(cause, "push.example:443") for cause in ConnectionCause]
         assert len(set(sentences)) == len(CAUSES) == len(ConnectionCause)
         assert all("push.example:443" in sentence for sentence in sentences)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.api.hostile import ERRORS
 from tocsin.protocol.codec import decode, encode
 from tocsin.protocol.messages import Failed
-from tocsin.protocol.text import MAX_DETAIL, describe_error, printable
+from tocsin.protocol.text import MAX_DETAIL, describe_error, encodable
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 
@@ -17,7 +17,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 @given(ANY_TEXT, st.integers(0, 20))
 def test_printable_text_is_what_it_was_but_for_what_utf8_cannot_hold(text: str, limit: int) -> None:
     """It can be encoded, is no longer than it may be, and begins as the text does up to a lone surrogate."""
-    shown = printable(text, limit)
+    shown = encodable(text, limit)
     assert len(shown) <= limit
     assert shown.encode().decode() == shown
     sound = text[:limit].encode("utf-8", "ignore").decode()
@@ -67,4 +67,4 @@ def test_an_error_whose_class_has_no_name_is_an_error() -> None:
 def test_any_text_can_be_put_into_a_frame(text: str) -> None:
     """A lone surrogate arrives as its escape, and everything else as it was."""
     arrived = decode(encode(Failed(1, "PushError", text, 0)))
-    assert arrived == Failed(1, "PushError", printable(text, len(text) * 10), 0)
+    assert arrived == Failed(1, "PushError", encodable(text, len(text) * 10), 0)

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from tocsin.actors.traces import MAX_TRACE
 from tocsin.protocol.codec import MAX_FRAME
-from tocsin.protocol.text import printable
+from tocsin.protocol.text import encodable
 
 
 @frozen
@@ -30,7 +30,7 @@ class DeadLetters:
 
     def add(self, mailbox: str, frame: bytes, reason: str) -> None:
         """Keep a frame that died."""
-        self._letters.append(DeadLetter(mailbox, frame[:MAX_FRAME], printable(reason, MAX_TRACE)))
+        self._letters.append(DeadLetter(mailbox, frame[:MAX_FRAME], encodable(reason, MAX_TRACE)))
         self.counts[mailbox] += 1
 
     def __iter__(self) -> Iterator[DeadLetter]:

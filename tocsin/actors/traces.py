@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from tocsin.protocol.text import describe_error, printable
+from tocsin.protocol.text import describe_error, encodable
 
 MAX_TRACE = 16_000
 """Characters of a traceback at most: its begin and its end, where the words of the error are."""
@@ -19,4 +19,4 @@ def trace(error: BaseException) -> str:
     if len(text) > MAX_TRACE:
         half = MAX_TRACE // 2 - 5
         text = f"{text[:half]}\n[...]\n{text[-half:]}"
-    return printable(text, MAX_TRACE)
+    return encodable(text, MAX_TRACE)

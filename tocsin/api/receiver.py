@@ -24,7 +24,7 @@ from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.messages import Delivery
-from tocsin.protocol.text import describe_error, printable
+from tocsin.protocol.text import describe_error, encodable
 from tocsin.protocol.values import Outcome
 
 logger = logging.getLogger(__name__)
@@ -257,4 +257,4 @@ def _leaks(args: PushNotificationReceivedEventArgs) -> str:
     if not creators:
         return "the handler had not returned"
     leaks = "; ".join(f"a deferral taken by {creator} was never completed" for creator in creators[:8])
-    return printable(leaks)
+    return encodable(leaks)

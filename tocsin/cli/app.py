@@ -13,7 +13,7 @@ from tocsin.cli.arguments import add_verb
 from tocsin.cli.state import add_state_option
 from tocsin.cli.terminal import show
 from tocsin.protocol.errors import NotSupported
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 
 DESCRIPTION = """\
 Register the apps that may use a push service: each gets a client id and secret, with which its server signs in, and

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 
 _MARK = "\0"  # no argument of a process can have one
 

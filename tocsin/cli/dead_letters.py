@@ -17,7 +17,7 @@ from tocsin.cli.state import add_state_option, database_of
 from tocsin.cli.terminal import show
 from tocsin.persistence.sqlite import read_sqlite
 from tocsin.persistence.store import DeadLetter
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 
 DESCRIPTION = """\
 List the payloads that ended without being handled, the newest first, each with its reason.

@@ -13,7 +13,7 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import Registration
 from tocsin.cli.terminal import show
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 
 TEXT_WIDTH = 200
 """Characters of a text payload that a person is shown at most."""

@@ -16,9 +16,9 @@ from tocsin.cli.terminal import complain, show
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.answers import SendResult
 from tocsin.protocol.errors import InvalidArgument, SendFailed
-from tocsin.protocol.printable import harmless
 from tocsin.protocol.sending import SendPolicy
 from tocsin.protocol.sign_in import split_url, token_url_of
+from tocsin.protocol.text import harmless
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 
 DESCRIPTION = """\
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _client(arguments: argparse.Namespace) -> WnsClient:
-    """Make the client of whoever sends.
+    """Make the client that sends.
 
     :raises InvalidArgument: the command line does not say who, or to a URI that is none.
     """

@@ -19,7 +19,7 @@ from tocsin.cli.state import add_state_option, path
 from tocsin.cli.terminal import complain, show
 from tocsin.persistence.state import state_folder
 from tocsin.protocol.errors import NotSupported, PushError
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 from tocsin.service.configuration import check_environment, check_exposure, described, load_settings, option
 from tocsin.service.logs import LEVELS, set_up_logs
 from tocsin.tasks import task_group

@@ -17,8 +17,8 @@ from tocsin.cli.state import add_state_option
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.errors import NotFound, NotSupported, PlatformUnavailable
-from tocsin.protocol.printable import harmless
 from tocsin.protocol.sign_in import split_service_url
+from tocsin.protocol.text import harmless
 from tocsin.service.settings import ServiceSettings
 
 DESCRIPTION = """\

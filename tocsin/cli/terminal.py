@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 
 
 def open_streams() -> None:

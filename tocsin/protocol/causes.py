@@ -11,7 +11,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 
 MAX_TEXT: Final = 500
 """Characters of a sentence at most: peers and libraries have a part in it."""

@@ -55,7 +55,7 @@ class Effect(Label):
     CLOSE_WIRE = auto()
     BACK_OFF = auto()
     STAND_BACK = auto()
-    """Wait for long: whoever comes back at once takes the place of the other, who comes back too."""
+    """Wait for long: a device that comes back at once takes the place of the other, which comes back too."""
     FORGET_FAILURES = auto()
     """Begin another course; if it was said that there is no connection, say that there is one again."""
     STOP_READING = auto()

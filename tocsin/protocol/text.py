@@ -1,4 +1,4 @@
-"""Text from outside on its way to disk, wire or log: it never fails, and never grows."""
+"""Text from outside on its way to disk, wire, log or screen: it never fails, never grows, and gives a terminal no orders."""
 
 from __future__ import annotations
 
@@ -6,12 +6,25 @@ MAX_DETAIL = 2_000
 """Characters that are told of what went wrong with a payload at most."""
 
 
-def printable(text: str, limit: int = MAX_DETAIL) -> str:
+def encodable(text: str, limit: int = MAX_DETAIL) -> str:
     r"""Return a text that can be encoded as UTF-8: a lone surrogate, which cannot, as ``\udc80``.
 
     :param limit: characters at most.
     """
     return text[:limit].encode("utf-8", "backslashreplace").decode("utf-8")[:limit]
+
+
+def harmless(text: object) -> str:
+    """Return a text as one line in which what is not printable is shown as an escape.
+
+    So neither control sequences, nor line ends, nor marks that turn the direction of writing reach a terminal or a log.
+    """
+    shown = str(text)
+    return shown if shown.isprintable() else "".join(map(_escaped, shown))
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
 def describe_error(error: BaseException) -> str:
@@ -23,5 +36,5 @@ def describe_error(error: BaseException) -> str:
     try:
         words = str.__str__(str(error))  # the inner one may return a text of a class of its own
     except BaseException as failure:  # noqa: BLE001  # it is the app's code, and its error is what is told of
-        return printable(f"{name} (its text cannot be had: {type(failure).__name__})")
-    return printable(f"{name}: {words}" if words else name)
+        return encodable(f"{name} (its text cannot be had: {type(failure).__name__})")
+    return encodable(f"{name}: {words}" if words else name)

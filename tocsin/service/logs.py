@@ -8,7 +8,7 @@ import time
 from contextvars import ContextVar
 from typing import Any, TextIO
 
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 
 message_id: ContextVar[str] = ContextVar("message_id", default="")
 """The ``X-WNS-Msg-ID`` of the message that the running task answers."""

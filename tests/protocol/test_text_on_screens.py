@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.protocol.printable import harmless
+from tocsin.protocol.text import harmless
 
 
 @pytest.mark.parametrize(
