@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
@@ -15,6 +16,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """Return asyncio's event loop of this thread; None where it is another library's."""
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        return None
 
 
 @asynccontextmanager
@@ -32,7 +41,7 @@ async def task_group() -> AsyncIterator[TaskGroup]:
         raise single
 
 
-def apart(  # noqa: C901  # a life, and the block around which it is
+def apart(  # a life, and the block around which it is
     opening: Callable[P, AbstractAsyncContextManager[T]],
 ) -> Callable[P, AbstractAsyncContextManager[T]]:
     """Let a context live in a task of its own, so that it ends in order however the task that enters it is cancelled.
@@ -41,8 +50,8 @@ def apart(  # noqa: C901  # a life, and the block around which it is
     ended the context is left as always. asyncio's own cancellation (``Task.cancel``, hence ``asyncio.timeout``,
     ``wait_for`` and Ctrl-C) goes through anyio's shields, and would go through those in the context too.
 
-    What fails in the context, or ends the program there, ends the block and is raised behind it, unless the block has
-    failed before: then it is logged.
+    What fails in the context ends the block and is raised behind it, unless the block has failed before: then it is
+    logged.
     """
 
     @wraps(opening)
@@ -51,7 +60,6 @@ def apart(  # noqa: C901  # a life, and the block around which it is
         life = anyio.CancelScope(shield=True)
         opened, ended = anyio.Event(), anyio.Event()
         values: list[T] = []
-        ends: list[BaseException] = []
         cut_off = left = False
 
         def take(value: T) -> None:
@@ -66,10 +74,6 @@ def apart(  # noqa: C901  # a life, and the block around which it is
                 if not cut_off:
                     raise
                 logger.warning("%s failed when it was left", opening.__name__, exc_info=True)
-            except (KeyboardInterrupt, SystemExit) as end:
-                # Out of a task, it would stop the event loop before the contexts around this one have been left.
-                ends.append(end)
-                tasks.cancel_scope.cancel()
 
         async with task_group() as tasks:
             tasks.start_soon(hold, name=opening.__name__)
@@ -84,8 +88,6 @@ def apart(  # noqa: C901  # a life, and the block around which it is
                 ended.set()
                 if not opened.is_set():
                     life.cancel()
-        for end in ends:
-            raise end
         if not left:
             raise RuntimeError(f"{opening.__name__} was ended from outside, and what ran on it with it")
 

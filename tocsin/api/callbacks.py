@@ -22,7 +22,7 @@ from anyio.lowlevel import checkpoint
 
 from tocsin.actors.traces import trace
 from tocsin.protocol.text import describe_error
-from tocsin.tasks import task_group
+from tocsin.tasks import running_loop, task_group
 
 logger = logging.getLogger(__name__)
 
@@ -65,21 +65,12 @@ def is_cancelled() -> bool:
 
 def cancel_requests() -> Callable[[], int]:
     """Return what counts the requests to cancel the running task, scopes' included; on trio there are scopes only."""
-    task = asyncio.current_task() if _is_asyncio() else None
+    task = asyncio.current_task() if running_loop() else None
     return _none if task is None else task.cancelling
 
 
 def _none() -> int:
     return 0
-
-
-def _is_asyncio() -> bool:
-    """Tell whether the running event loop is asyncio's, and not trio's."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 async def let_go() -> None:
@@ -124,7 +115,7 @@ async def contain(what: str, function: Callable[..., Coroutine[Any, Any, None]],
     except BaseException as error:
         # asyncio raises the program's end out of its loop at once. Raised here once more, it would cut off the last run of
         # the loop, in which all that runs is cancelled and comes to its end.
-        if not (issubclass(type(error), _OF_THE_PROGRAM) and _is_asyncio()):
+        if not (issubclass(type(error), _OF_THE_PROGRAM) and running_loop()):
             raise
 
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
 from types import FrameType
 from typing import Self
 
-
-def running_loop() -> AbstractEventLoop | None:
-    """Return asyncio's event loop of this thread; None where it is another library's."""
-    try:
-        return get_running_loop()
-    except RuntimeError:
-        return None
+from tocsin.tasks import running_loop
 
 
 class Deferral:

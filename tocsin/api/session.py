@@ -163,7 +163,10 @@ class Session:
         try:
             yield
         finally:
-            self._ends_with.get(channel, {}).pop(end, None)
+            ends = self._ends_with.get(channel, {})
+            ends.pop(end, None)
+            if not ends:
+                self._ends_with.pop(channel, None)
 
     def call(self, what: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the app in a task of its own: what it raises is logged, and ends nothing else."""
