@@ -175,7 +175,7 @@ def test_hosts_are_names_and_addresses(hosts: Any) -> None:
     ),
 )
 async def test_sending_looks_at_everything(name: str, value: Any) -> None:
-    """``bytes(5)`` are five zero bytes, and nobody wants to send those; not even a token is asked for."""
+    """``bytes(5)`` are five zero bytes, and no sender wants those; not even a token is asked for."""
     async with playing() as (client, service):
         arguments: dict[str, Any] = {"uri": URI, "body": b"x", name: value}
         with pytest.raises(tocsin.InvalidArgument):

@@ -85,7 +85,7 @@ def types_in(hint: Any) -> Iterator[type]:
 
 @pytest.mark.parametrize("module", [tocsin, tocsin.testing])
 def test_every_type_in_a_public_signature_is_public(module: ModuleType) -> None:
-    """Whoever is given something, or has to give it, can name it: in an annotation, and to make one."""
+    """A caller that is given something, or has to give it, can name it: in an annotation, and to make one."""
     public = {getattr(tocsin, name) for name in tocsin.__all__} | {getattr(module, name) for name in module.__all__}
     seen = 0
     missing = set()

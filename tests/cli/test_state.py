@@ -82,7 +82,7 @@ def test_a_slip_in_a_variable_is_told_by_every_verb(
 
 
 def test_a_variable_of_another_program_is_named_where_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be somebody's mistake, or Kubernetes' habit."""
+    """It may be a user's mistake, or Kubernetes' habit."""
     monkeypatch.setenv("TOCSIN_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("TOCSIN_LOG", "debug")
     code, _, errors = call("serve", "--port", "x")

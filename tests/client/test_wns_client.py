@@ -139,7 +139,7 @@ class TestRetry:
 
     @pytest.mark.parametrize("asked", ["soon", "-1", "1e3", "Sun, 99 Nov 1994 08:49:57"])
     async def test_a_wait_that_is_not_understood_is_the_longest(self, asked: str) -> None:
-        """Whoever is asked to wait, and cannot tell how long, had better not come at once."""
+        """A client that is asked to wait, and cannot tell how long, had better not come at once."""
         async with playing() as (client, service):
             service.answers.append(refusal(503, retry_after=asked))
             await client.send(URI, b"x")

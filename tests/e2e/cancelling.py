@@ -73,7 +73,7 @@ class _Turns(selectors.DefaultSelector):
         self.strike: Callable[[int], bool] = lambda _: False
 
     def select(self, timeout: float | None = None) -> Any:
-        """Look for what is ready; whoever was cancelled is."""
+        """Look for what is ready; a task that was cancelled is."""
         self.turn += 1
         return super().select(0 if self.strike(self.turn) else timeout)
 

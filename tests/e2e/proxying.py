@@ -41,7 +41,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxying(folder: Path, credentials: tuple[str, str] | None = None) -> AsyncIterator[Proxy]:
-    """Run it on loopback; with credentials, for nobody without them."""
+    """Run it on loopback; with credentials, for no client without them."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     log, configuration = folder / "tinyproxy.log", folder / "tinyproxy.conf"

@@ -139,7 +139,7 @@ def copy_folder(path: Path) -> None:
 
 
 def new_folder(path: Path) -> None:
-    """Put the same files into another folder, which nobody holds."""
+    """Put the same files into another folder, which no process holds."""
     rename_folder(path)
     path.parent.mkdir()
     for file in path.parent.with_name("away").iterdir():

@@ -286,7 +286,7 @@ class TestLog:
 
 
 async def test_a_writer_that_never_began_refuses_what_waits(path: Path) -> None:
-    """Its task may be cancelled before its first turn; whoever waits for a write must not wait for ever."""
+    """Its task may be cancelled before its first turn; a caller that waits for a write must not wait for ever."""
     waiting = anyio.Event()
 
     async def write() -> None:

@@ -143,7 +143,7 @@ async def test_a_channel_that_may_be_revoked_is_looked_up(world: World, faults: 
 async def test_a_registration_in_doubt_can_be_made_again(
     world: World, faults: Faults, fault: Fault, tmp_path: Path
 ) -> None:
-    """Its ids and its secret were told to nobody, so the new ones count; the command is told in a sentence."""
+    """Its ids and its secret were told to no user, so the new ones count; the command is told in a sentence."""
     state, registrations = tmp_path, world.service.registrations
     async with serving_control(state, lambda request: perform(registrations, request)):
         faults.coming.append(fault)

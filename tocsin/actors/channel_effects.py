@@ -78,7 +78,7 @@ class ChannelEffects:
             self._replies.append((session, progress))
 
     def success(self, request: ChannelRequest, channel: StoredChannel, ends: float) -> None:
-        """Report the channel to those who asked; one that nobody asked for is news for the sessions of the app.
+        """Report the channel to those who asked; one that no app asked for is news for the sessions of the app.
 
         :param ends: its end as this machine's wall clock will show it, in seconds since the epoch.
         """

@@ -31,7 +31,7 @@ _MAX_LINE = 16 * 1024 * 1024
 _MAX_REQUEST = 16 * 1024
 _PATIENCE = 15.0  # seconds; what the store is waited for at most is less, unless a setting makes it more
 _AT_ONCE = 16  # commands that are answered at a time; others wait their turn
-_PAUSE = 1.0  # seconds until the next try, where the system lets nobody in
+_PAUSE = 1.0  # seconds until the next try, where the system lets no command in
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ async def serving_control(state: Path, perform: Perform) -> AsyncIterator[None]:
 
 
 async def _let_in(listener: SocketListener, perform: Perform, tasks: TaskGroup) -> None:
-    """Answer whoever connects; neither one of them nor a system without descriptors ends the service."""
+    """Answer the commands that connect; neither one of them nor a system without descriptors ends the service."""
     places = anyio.Semaphore(_AT_ONCE)
     refused = False
 

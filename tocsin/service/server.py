@@ -229,7 +229,7 @@ async def _serving(
 
 
 async def _say_goodbye(server: WebServer, parts: _Parts, drain_timeout: float) -> None:
-    """Let in nobody more, and give senders and devices the time that each has."""
+    """Let in no more connections, and give senders and devices the time that each has."""
     parts.health.stopping = True
     server.accept_no_more()
     parts.bodies.stop()
