@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,7 +19,7 @@ from tests.service.world import ending
 from tocsin.service.incoming import MAX_HOLLOW
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.web import WebServer
-from tocsin.service.websocket import CHUNK, MAX_UNREAD, BoundedWebSocket
+from tocsin.service.websocket import AHEAD, CHUNK, MAX_UNREAD, SMALL, BoundedWebSocket
 
 _HANDSHAKE = (
     b"GET /device HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -267,7 +268,8 @@ async def test_what_waits_for_the_application_is_little() -> None:
         server_side = _of(server)
         for _ in range(50):
             await asyncio.sleep(0)
-        assert 0 < len(server_side._events) <= CHUNK // 7
+        assert not server_side._reads
+        assert AHEAD <= len(server_side._events) <= CHUNK // 7
         taking.set()
         long = frame(BINARY, bytes(100_000))
         writer.write(long[:-1])
@@ -275,6 +277,28 @@ async def test_what_waits_for_the_application_is_little() -> None:
         taking.clear()
         writer.write(long[-1:])
         await _until(lambda: not server.server_state.book._held)
+
+
+@pytest.mark.parametrize(("size", "waiting"), [(1, AHEAD), (SMALL - 100, 2), (SMALL + 1, 1)])
+async def test_few_small_messages_are_read_ahead(size: int, waiting: int) -> None:
+    """Reading stops once four messages wait for the application, or more than a connection may keep uncounted."""
+
+    async def idle(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.Event().wait()
+
+    async with _raw(idle) as (server, _, writer):
+        server_side = _of(server)
+
+        def wait(number: int) -> bool:
+            return len(server_side._events) == number
+
+        for number in range(1, waiting + 1):
+            assert server_side._reads
+            writer.write(frame(BINARY, bytes(size)))
+            await _until(partial(wait, number))
+        assert not server_side._reads
 
 
 async def test_who_goes_on_after_it_was_told_why_is_cut_off() -> None:

@@ -19,7 +19,7 @@ from tocsin.protocol.errors import StateUnavailable
 LOGS = ("-wal", "-shm")
 """What is added to a database's name for its write-ahead log and for the index of that."""
 
-_SETTLING = 5_000_000_000
+_SETTLING = 2_500_000_000
 """Nanoseconds that lie between two changes of a folder with different times: no file system counts in longer steps than two seconds."""
 
 _ADVICE = "; put back what was there, or start anew with what is there now"

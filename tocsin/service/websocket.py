@@ -36,6 +36,9 @@ CHUNK: Final = 4 * 1024
 SMALL: Final = 8 * 1024
 """Bytes that a connection may keep without being counted."""
 
+AHEAD: Final = 4
+"""Messages that may wait for the application while more is read: to pause and to resume costs a system call each."""
+
 _FLUSH = 5.0  # seconds for what was sent last to leave
 _CLOSING = 10.0  # seconds for the peer to answer a close frame
 _CONNECT: Final[Message] = {"type": "websocket.connect"}
@@ -199,7 +202,8 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
                 message = self._incoming.take(frame)
                 if message is not None:
                     self._put(message)
-                    self._pause()
+                    if len(self._events) >= AHEAD or self._incoming.size > SMALL:
+                        self._pause()
 
     def _take_close(self) -> None:
         """Answer a close frame, or take the answer to ours."""
