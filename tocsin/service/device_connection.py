@@ -33,7 +33,7 @@ from tocsin.protocol.messages import (
     Suspended,
     Welcome,
 )
-from tocsin.protocol.power import PLUGGED_IN, Passage, Power, passage
+from tocsin.protocol.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.channels import Channels, Denial
 from tocsin.service.limits import Limits
@@ -56,7 +56,7 @@ _PATIENCE = 5.0  # seconds for a device that does not read to take its close fra
 _MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 
 _AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
-_MAX_EXEMPT = 256  # apps that the user has exempted from battery saver
+_SHOWN = 8  # characters of a device's identity that the log shows
 
 _TOO_OFTEN = "too many channels are requested from this address"
 
@@ -208,10 +208,8 @@ class DeviceConnection:
                 self.replay.look()
             case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
                 self._count()
-                if len(exempt) > _MAX_EXEMPT:
-                    raise ProtocolViolation(
-                        f"{len(exempt)} apps are exempt from battery saver, more than {_MAX_EXEMPT}"
-                    )
+                if len(exempt) > MAX_EXEMPT:
+                    raise ProtocolViolation(f"{len(exempt)} apps are exempt from battery saver, more than {MAX_EXEMPT}")
                 power = Power(on, saver, exempt)
                 self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
                 self.replay.look()
@@ -273,9 +271,9 @@ class DeviceConnection:
 
     def _log(self, kind: Hashable, words: str) -> None:
         """Log what became of the connection; a device that comes again and again does not fill the log."""
-        text = "device connection %.8s %s"
+        text = "device connection %s %s"
         self._around.offline.recurring.say(
-            logger, logging.INFO, (self.device, kind), text, self.device or "(unnamed)", words
+            logger, logging.INFO, (self.device, kind), text, self.device[:_SHOWN] or "(unnamed)", words
         )
 
 
