@@ -6,7 +6,6 @@ import asyncio
 import re
 from typing import Any, Final
 
-import anyio
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -14,6 +13,7 @@ from uvicorn.server import ServerState
 
 from tocsin.service.answers import write
 from tocsin.service.connections import Connections
+from tocsin.service.door import Handshake
 from tocsin.service.heart import Heart
 from tocsin.service.recurring import Recurring
 from tocsin.service.upgrades import Offer
@@ -91,7 +91,7 @@ class BoundedHttp(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.access_log = False
-        self.handshake: anyio.CancelScope | None = None
+        self.handshake: Handshake | None = None
         """Where the connection is made."""
         self._state = server_state
         self._in_head = True  # between requests too
@@ -119,6 +119,14 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.abort()
         elif self.handshake is not None:
             self.handshake.cancel()
+
+    def give_way(self) -> None:
+        """Say that there are too many connections, and end at once; what was asked for before is answered."""
+        if self.transport is not None:
+            self.transport.write(BUSY)
+            self.transport.abort()
+        elif self.handshake is not None:
+            self.handshake.give_way()
 
     def on_response_complete(self) -> None:
         """Begin with the request that waits behind, or to be idle."""
