@@ -56,6 +56,7 @@ _PATIENCE = 5.0  # seconds for a device that does not read to take its close fra
 _MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 
 _AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
+_NAMES = 1_024  # channels that one message names
 _SHOWN = 8  # characters of a device's identity that the log shows
 
 _TOO_OFTEN = "too many channels are requested from this address"
@@ -145,6 +146,7 @@ class DeviceConnection:
             self.outbox.answer(
                 codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window, self._around.offline.now()))
             )
+            self.tell_what_ended()
             self.replay.start(self.device, self._tasks)
             await self._read(frames)
         except ProtocolViolation as violation:
@@ -244,6 +246,22 @@ class DeviceConnection:
         if isinstance(granted, Denial):
             return ChannelRefused(question.request, granted.hresult, granted.text, None)
         return ChannelGranted(question.request, granted.name, granted.uri, granted.expires, self._around.offline.now())
+
+    def tell_what_ended(self) -> None:
+        """Tell the device which of its channels ended because their apps were removed, if there may be any."""
+        if self._around.channels.may_have_orphans(self.device):
+            self._tasks.start_soon(self._tell_what_ended)
+
+    async def _tell_what_ended(self) -> None:
+        try:
+            names = await self._around.channels.orphans(self.device)
+        except StateUnavailable as failure:  # then at its next connection
+            text = "devices are not told yet which of their channels have ended: %s"
+            self._around.offline.recurring.say(logger, logging.WARNING, "orphans", text, failure)
+            return
+        for start in range(0, len(names), _NAMES):
+            await self.outbox.room()
+            self.outbox.answer(codec.encode(ChannelsRevoked(0, tuple(names[start : start + _NAMES]))))
 
     def _start_to_write(self) -> None:
         if not self._writes:
