@@ -265,6 +265,18 @@ class ServiceStore:
         )
         return {device for (device,) in rows}
 
+    async def count_ended(self, since: float, until: float) -> tuple[int, int]:
+        """Count the channels, and the stored notifications, whose time was over after the one moment and by the other."""
+        ((channels,),) = await self._database.read(
+            "SELECT count(*) FROM channels WHERE revoked = 0 AND expires > ? AND expires <= ?", (since, until)
+        )
+        end = "min(coalesce(expires, ends), ends)"
+        ((stored,),) = await self._database.read(
+            f"SELECT count(*) FROM stored WHERE {end} > ? AND {end} <= ?",  # noqa: S608 - a constant
+            (since, until),
+        )
+        return channels, stored
+
     async def prune_stored(self, now: float) -> tuple[int, int]:
         """Erase what has expired, and what belongs to channels that have ended; return how many there were of each."""
         ((expired,),) = await self._database.read(f"SELECT count(*) FROM stored WHERE {_EXPIRED}", (now, now))  # noqa: S608 - a constant
