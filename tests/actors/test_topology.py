@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from attrs import evolve
+from attrs import astuple, evolve
 
 from tests.helpers import payload
 from tests.world import Gathered, dead_rows, handling, open_rows, world
@@ -19,8 +19,10 @@ from tocsin.actors.supervisor import Supervisor
 from tocsin.actors.topology import FROM_APPS, FROM_CONNECTION, FROM_SERVICE, PEERS_OF
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.persistence.sqlite import SqliteStore
-from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation, StateUnavailable
-from tocsin.protocol.messages import Acknowledge, Hello, Message, PowerState
+from tocsin.protocol.conditions import AppSettings
+from tocsin.protocol.errors import IllegalCall, PlatformUnavailable, ProtocolViolation, StateUnavailable
+from tocsin.protocol.messages import Acknowledge, AppSettingsChanged, Hello, Message, PowerState
+from tocsin.protocol.power import MAX_EXEMPT
 from tocsin.transport.wire import WireBroken
 
 Args = PushNotificationReceivedEventArgs
@@ -232,3 +234,23 @@ async def test_the_service_is_told_of_the_power_state(tmp_path: Path) -> None:
         await w.manager.conditions.set_app(exempt_from_energy_saver=False)
         await w.manager.conditions.set_host(energy_saver=False)
         assert await w.service.expect(PowerState) == evolve(saving, battery_saver=False)
+
+
+async def test_an_exemption_too_many_is_refused_to_the_app(tmp_path: Path) -> None:
+    """It hears so, and nothing has changed: neither what it sees, nor what is told to the service or to an actor that begins anew."""
+    async with world(tmp_path) as w:
+        await w.channel()
+        for number in range(MAX_EXEMPT):
+            await w.platform.post(
+                AppSettingsChanged(f"app {number}", *astuple(AppSettings(exempt_from_energy_saver=True)))
+            )
+        conditions = w.manager.conditions
+        for earlier in ({}, {"background": False}):
+            await conditions.set_app(**earlier)
+            before, said = conditions.settings, dict(conditions._session.statements)
+            with pytest.raises(IllegalCall, match="256 apps are exempt"):
+                await conditions.set_app(exempt_from_energy_saver=True)
+            assert (conditions.settings, conditions._session.statements) == (before, said)
+        await w.service.cut()
+        await w.service.accept()
+        assert len((await w.service.expect(PowerState)).exempt) == MAX_EXEMPT

@@ -10,6 +10,7 @@ import anyio
 from tests.helpers import payload
 from tests.processes import call
 from tests.world import world
+from tocsin.protocol.messages import ChannelsRevoked, RevokeChannels
 
 
 async def in_process(*arguments: str) -> tuple[int, str, str]:
@@ -73,3 +74,25 @@ async def test_a_folder_without_state_is_said_and_left_alone(tmp_path: Path) -> 
     assert code == 1
     assert f"no platform's state in {tmp_path}" in errors
     assert [path async for path in anyio.Path(tmp_path).iterdir()] == []
+
+
+async def test_those_of_a_closed_channel_name_their_app(tmp_path: Path) -> None:
+    """Whether they waited when it was closed, or came afterwards; also after a restart."""
+    state = tmp_path / "state"
+    await anyio.Path(state).mkdir()
+    async with world(state) as w:
+        channel = await w.channel()
+        await w.service.send(payload("waited"))
+        await w.service.expect_acknowledged("waited")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(channel.close)
+            revoke = await w.service.expect(RevokeChannels)
+            await w.service.send(ChannelsRevoked(revoke.request, ("c1",)))
+        await w.service.send(payload("late"))
+        await w.service.expect_acknowledged("late")
+    async with world(state):
+        pass
+    _, output, _ = await in_process("dead-letters", "--state", str(state))
+    late, waited, _ = output.splitlines()
+    assert "late  unknown_channel  contoso.mail  raw" in late
+    assert "waited  unknown_channel  contoso.mail  raw" in waited

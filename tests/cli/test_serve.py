@@ -117,6 +117,11 @@ async def test_with_few_descriptors_all_are_answered(tmp_path: Path) -> None:
             told.append((await stream.receive())[:12])
         assert told == [b"HTTP/1.1 200"] * 32 + [b"HTTP/1.1 503"] * 28
         assert (await ok("status", "--state", state))["now"]["connections"] == 32
+        silent = [
+            await stack.enter_async_context(await anyio.connect_tcp("127.0.0.1", server.first["port"]))
+            for _ in range(300)
+        ]
+        assert {(await stream.receive())[:12] for stream in silent} == {b"HTTP/1.1 503"}
         server.process.send_signal(signal.SIGTERM)
         await server.wait()
         warning, stopping = (await server.errors()).splitlines()

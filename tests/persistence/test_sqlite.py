@@ -6,14 +6,16 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from tests.persistence.payloads import dead, payload
-from tocsin.persistence import inbox_changes, sqlite
+from tocsin.persistence import inbox_changes, memory, sqlite
 from tocsin.persistence.database import open_database
+from tocsin.persistence.memory import MemoryStore
 from tocsin.persistence.sqlite import open_sqlite
 from tocsin.persistence.store import REMEMBERED, Changes, DeadPayload, Inbox, Store, StoredChannel, StoredPayload
 from tocsin.protocol.errors import StateUnavailable
@@ -181,6 +183,27 @@ class TestChannelsAndSettings:
         await store.drop_channels([])
         await store.drop_channels(["c1", "c3", "never"])
         assert [each.channel for each in await store.channels()] == ["c2"]
+
+    @pytest.mark.parametrize("module", [sqlite, memory])
+    async def test_of_what_was_dropped_last_it_is_known_whose_it_was(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+    ) -> None:
+        """So dead letters name their apps, also those of payloads that came after the channel had gone."""
+        monkeypatch.setattr(module, "FORMER_CHANNELS", 2)
+        async with open_sqlite(path) as on_disk:
+            store: Store = on_disk if module is sqlite else MemoryStore()
+            names = ["c1", "c2", "c3", "c4"]
+            for name in names:
+                await store.keep_channel(evolve(CHANNEL, channel=name, app=f"app of {name}"))
+            await store.commit(Changes(accepted=[payload(1, "c3")]))
+            for name in names[:3]:
+                await store.drop_channels([name])
+            accepted = [payload(number, name) for number, name in enumerate((*names, "never"), 2)]
+            await store.commit(Changes(accepted=accepted, dead=[dead(number) for number in range(1, 7)]))
+            letters = [(each.channel, each.app) for each in await store.dead_letters(10)]
+        assert letters == [
+            ("never", ""), ("c4", "app of c4"), ("c3", "app of c3"), ("c2", "app of c2"), ("c1", ""), ("c3", "app of c3"),
+        ]  # fmt: skip
 
     async def test_a_setting_is_kept_and_replaced(self, path: Path) -> None:
         """The last value counts, over a restart; a setting that was never made is None."""

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.protocol.addresses import Address, client_behind, client_key, is_loopback, read_address, read_network
+from tocsin.protocol.addresses import (
+    Address,
+    client_behind,
+    client_key,
+    is_loopback,
+    is_of_a_proxy,
+    read_address,
+    read_network,
+)
 
 V4: st.SearchStrategy[Address] = st.ip_addresses(v=4)
 V6: st.SearchStrategy[Address] = (
@@ -122,3 +130,78 @@ def test_the_last_that_is_known_counts() -> None:
     assert client_behind(proxy, [b"unknown, 10.0.0.2"], PROXIES.__contains__) == other
     assert client_behind(proxy, [b"10.0.0.2, 10.0.0.1"], PROXIES.__contains__) == other
     assert client_behind(stranger, [b"10.0.0.2"], PROXIES.__contains__) == stranger
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Forwarded",
+        "Via",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Original-Forwarded-For",
+        "X-Vercel-Forwarded-For",
+        "X-Real-IP",
+        "X-Client-IP",
+        "Client-IP",
+        "True-Client-IP",
+        "X-Cluster-Client-IP",
+        "WL-Proxy-Client-IP",
+        "X-ProxyUser-Ip",
+        "X-Originating-IP",
+        "X-Remote-IP",
+        "X-Remote-Addr",
+        "X-Envoy-External-Address",
+        "X-Azure-ClientIP",
+        "X-AppEngine-User-IP",
+        "CF-Connecting-IP",
+        "CF-Connecting-IPv6",
+        "CF-Pseudo-IPv4",
+        "CF-Ray",
+        "CF-Visitor",
+        "Fly-Client-IP",
+        "Fly-Region",
+        "Fastly-Client-IP",
+        "X-Amzn-Trace-Id",
+        "CDN-Loop",
+        "X-ARR-LOG-ID",
+        "X-NF-Client-Connection-IP",
+        "Tailscale-User-Login",
+        "Proxy-Connection",
+        "Akamai-Origin-Hop",
+    ],
+)
+def test_what_only_proxies_add_is_known_by_the_words_of_its_name(name: str) -> None:
+    """Those that are well known are among them, in any case."""
+    assert is_of_a_proxy(name)
+    assert is_of_a_proxy(name.lower())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Host",
+        "User-Agent",
+        "Accept",
+        "Accept-Encoding",
+        "Accept-Language",
+        "Authorization",
+        "Cache-Control",
+        "Connection",
+        "Content-Type",
+        "Cookie",
+        "If-None-Match",
+        "Origin",
+        "Pragma",
+        "Range",
+        "Referer",
+        "Sec-Fetch-Site",
+        "Traceparent",
+        "X-Request-Id",
+        "Upgrade-Insecure-Requests",
+        "X-Prometheus-Scrape-Timeout-Seconds",
+    ],
+)
+def test_what_asks_from_this_machine_is_taken_for_no_proxy(name: str) -> None:
+    """The headers of Prometheus, curl, browsers and our own command pass."""
+    assert not is_of_a_proxy(name)

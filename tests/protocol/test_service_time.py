@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tocsin.protocol.service_time import Mark, ServiceTime, Verdict
+from tocsin.protocol.service_time import DOUBTFUL, Absence, Mark, ServiceTime, Verdict
 
 DAYS = st.floats(-40 * 86_400.0, 40 * 86_400.0)
 SPANS = st.floats(0.0, 40 * 86_400.0)
@@ -16,8 +17,8 @@ CLOSE = 1e-3  # what adding up seconds since the epoch may lose
 @given(st.floats(0, 4e9), st.floats(0, 4e9))
 def test_a_mark_is_read_as_it_was_kept(service: float, wall: float) -> None:
     """To the last bit."""
-    mark = Mark(service, wall)
-    assert Mark.parse(str(mark)) == mark
+    for mark in (Mark(service, wall), Mark(service, wall, wall, "0e5f-run")):
+        assert Mark.parse(str(mark)) == mark
 
 
 def test_without_a_mark_the_wall_clock_is_believed_but_not_relied_on() -> None:
@@ -120,3 +121,26 @@ class Clocks(RuleBasedStateMachine):
 
 
 TestClocks = Clocks.TestCase
+
+
+@pytest.mark.parametrize(
+    ("wall", "steady", "boot", "absence"),
+    [
+        (2e9 + 90 * 86_400, 60.0, "run", Absence(10.0, certain=True)),
+        (1e9, 60.0, "run", Absence(10.0, certain=True)),
+        (2e9 + 10, 40.0, "run", Absence(10.0, certain=False)),
+        (2e9 + 10, 60.0, "other run", Absence(10.0, certain=False)),
+        (2e9 + 10, 60.0, "", Absence(10.0, certain=False)),
+        (1e9, 60.0, "other run", Absence(0.0, certain=False)),
+    ],
+)
+def test_how_long_a_process_was_off(wall: float, steady: float, boot: str, absence: Absence) -> None:
+    """In the same run of the machine what its steady clock says; else what its wall clock says, which may have been set."""
+    assert Mark(1e9, 2e9, 50.0, "run").absence(wall, steady, boot) == absence
+    assert not absence.doubtful
+
+
+def test_a_long_absence_is_in_doubt_where_only_the_wall_clock_says_it() -> None:
+    """Where nothing was kept there was none, and a machine whose run is not known is never taken for the same."""
+    assert Mark(1e9, 2e9).absence(2e9 + DOUBTFUL, 0.0, "").doubtful
+    assert not Mark().absence(2e9, 0.0, "").doubtful

@@ -33,6 +33,10 @@ class FakePeer:
 
     dropped: bool = False
 
+    def give_way(self) -> None:
+        """Be gone as well."""
+        self.drop()
+
     def drop(self) -> None:
         """Note it."""
         self.dropped = True

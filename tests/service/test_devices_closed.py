@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 
@@ -235,3 +236,22 @@ async def test_stopping_closes_devices_as_going_away(tmp_path: Path) -> None:
     assert (await silent.closed())[0] == GOING_AWAY
     await one.__aexit__(None, None, None)
     await two.__aexit__(None, None, None)
+
+
+async def test_a_device_without_a_name_is_logged_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that was closed before it said hello is unnamed; of a name the beginning is shown."""
+    caplog.set_level(logging.INFO)
+    async with open_world(tmp_path) as world:
+        async with dial(world.service) as device:
+            await device.send(Acknowledge(()))
+            await device.closed()
+        async with dial(world.service) as device:
+            await device.greet()
+            await device.send(Hello(PROTOCOL_VERSION, KEY))
+            await device.closed()
+    lines = [record.getMessage() for record in caplog.records if "device connection" in record.getMessage()]
+    name = hashlib.sha256(KEY.encode()).hexdigest()[:8]
+    assert lines == [
+        "device connection (unnamed) closed with 1002: a device begins with Hello, not with Acknowledge",
+        f"device connection {name} closed with 1002: a device does not send Hello here",
+    ]

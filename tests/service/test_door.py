@@ -105,26 +105,61 @@ async def full(**settings_: float) -> AsyncIterator[tuple[WebServer, int]]:
 
 
 async def test_only_so_many_are_told_at_a_time() -> None:
-    """Those that are too many cannot take more descriptors than are kept for them; beyond, they are closed without a word."""
+    """Those that are too many cannot take more descriptors than are kept for them; beyond, they are told in passing."""
     async with full(max_connections_per_address=1) as (server, port), AsyncExitStack() as stack:
         streams = [await stack.enter_async_context(connected(port)) for _ in range(1 + TOLD_AT_ONCE + 5)]
-        said = [await ending(reader) for reader, _ in streams[1:]]
-        assert sum(each.startswith(b"HTTP/1.1 503") for each in said) >= TOLD_AT_ONCE
-        assert b"" in said
+        for reader, _ in streams[1:]:
+            assert (await ending(reader)).startswith(b"HTTP/1.1 503")
         assert server.server_state.book.count == 1
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_silent_that_give_way_are_told(*, together: bool) -> None:
+    """Whether they have been made yet or not: each is answered or has its place, and one that begins to speak has it kept."""
+    async with full(max_connections=3) as (server, port), AsyncExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(40)]
+        loop = asyncio.get_running_loop()
+        for client in clients:
+            client.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            with suppress(BlockingIOError):
+                client.connect(("127.0.0.1", port))
+            if not together:
+                await anyio.wait_all_tasks_blocked()
+        for client in clients[:-3]:
+            with anyio.fail_after(10):
+                assert (await loop.sock_recv(client, 12)) == b"HTTP/1.1 503"
+        for client in clients[-3:]:
+            assert await ask(client) == b"HTTP/1.1 200"
+        assert (server.server_state.book.count, server.server_state.book.dropped) == (3, 37)
+
+
+async def test_one_that_gives_way_in_the_midst_of_a_request_is_told() -> None:
+    """What it asked before has been answered: the 503 is for what it has begun."""
+    async with full(max_connections=1) as (_, port), connected(port) as (reader, writer):
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+        writer.write(REQUEST[:10])
+        await anyio.wait_all_tasks_blocked()
+        async with connected(port) as (other, asking):
+            assert (await ending(reader)).startswith(b"HTTP/1.1 503")
+            asking.write(REQUEST)
+            assert (await other.readline()).startswith(b"HTTP/1.1 200")
+
+
 async def test_those_that_come_together_all_lose_their_places() -> None:
-    """Also one that gives way to the next before it has been made does not stay."""
+    """Those that give way are told, the others are let go in time; also one that gives way before it has been made does not stay."""
     async with full(max_connections=2, head_timeout=0.01) as (server, port), AsyncExitStack() as stack:
         clients = [stack.enter_context(socket.socket()) for _ in range(30)]
         for client in clients:
             client.setblocking(False)  # noqa: FBT003 - the socket's own signature
             with suppress(BlockingIOError):
                 client.connect(("127.0.0.1", port))  # all of them before the server has a turn
+        told = 0
         for client in clients:
-            with anyio.fail_after(10), suppress(OSError):
-                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+            with anyio.fail_after(10):
+                while got := await asyncio.get_running_loop().sock_recv(client, 65_536):
+                    told += got.startswith(b"HTTP/1.1 503")
+        assert told >= 20
         assert server.server_state.book.count == 0
 
 

@@ -86,8 +86,10 @@ async def test_a_well_service_says_so(standing: World) -> None:
 async def test_metrics_are_for_this_machine(standing: World) -> None:
     """What came through a proxy is not from here, whatever the proxy calls its headers."""
     assert (await get(standing, "/metrics", **PROXIED))[0] == 403
-    for name in ("Forwarded", "Via", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Proto"):
+    for name in ("Forwarded", "Via", "X-Real-IP", "X-Forwarded-Host", "CF-Connecting-IP", "Fly-Client-IP"):
         assert (await get(standing, "/metrics", **{name: "127.0.0.1"}))[0] == 403
+        assert (await get(standing, "/healthz", **{name: "127.0.0.1"}))[1] == '{"status":"ok","causes":[]}'
+    assert (await get(standing, "/metrics", **{"X-Prometheus-Scrape-Timeout-Seconds": "10"}))[0] == 200
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "127.0.0.0/8", "::ffff:127.0.0.1"])

@@ -121,7 +121,7 @@ async def test_a_revoked_channel_is_410(world: World) -> None:
     assert (answer.status, answer.reason) == (410, "Revoked channel URL")
 
 
-async def test_a_broken_store_is_500(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broken_store_is_503(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a channel cannot be looked up, that is what the sender is told, without our paths."""
 
     async def fail(*_: object) -> None:
@@ -129,7 +129,8 @@ async def test_a_broken_store_is_500(world: World, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Channels, "find", fail)
     answer = await world.post()
-    assert (answer.status, answer.reason) == (500, "The service cannot use its store")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.reason == "The service cannot read its store just now: send the request again"
 
 
 def raw_post(world: World, *lines: str, body: bytes = b"") -> bytes:

@@ -16,6 +16,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.offline import Depths, Phase
 from tocsin.service import offline as module
 from tocsin.service import pruning
+from tocsin.service.channels import Channels
 from tocsin.service.offline import Offline
 from tocsin.service.settings import ServiceSettings
 from tocsin.service.store import AppRow, ServiceStore
@@ -117,3 +118,29 @@ async def test_a_running_service_prunes(tmp_path: Path, monkeypatch: pytest.Monk
         await until(lambda: (now("channels"), now("kept")) == (0, 0))
         assert failures == []
         assert world.counts[Phase.CHANNEL_ENDED] == 1
+
+
+async def test_a_store_that_cannot_be_pruned_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In words while it is the same fault, whatever the number of hours; once more when it comes again later."""
+    monkeypatch.setattr(pruning, "EVERY", 0.001)
+    looks, broken = 0, False
+
+    async def prune(*_: object) -> None:
+        nonlocal looks
+        looks += 1
+        if broken:
+            raise StateUnavailable("the disk is full")
+
+    monkeypatch.setattr(Channels, "prune", prune)
+    monkeypatch.setattr(Offline, "prune", prune)
+
+    async with open_world(tmp_path):
+        for is_broken in (True, False, True):
+            broken, seen = is_broken, looks
+            await until(lambda: looks >= seen + 10)  # noqa: B023  # it is waited for at once
+    lines = [record for record in caplog.records if record.name == pruning.__name__]
+    words = "what has ended stays in the store for now, and is looked for again each hour: the disk is full"
+    assert [record.getMessage() for record in lines] == [words, words]
+    assert not any(record.exc_info for record in lines)

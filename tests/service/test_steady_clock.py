@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.service.away import CACHE, back, drain, store
 from tests.service.world import Clock, World
+from tocsin import steady as steady_module
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service_time import Mark
 from tocsin.service import server as server_module
@@ -37,15 +40,21 @@ class Machine:
 
     wall: float = 1.8e9
     steady: float = 100.0
+    run: str = "first"
 
     def sleep(self, seconds: float) -> None:
         """Let time go by."""
         self.wall += seconds
         self.steady += seconds
 
+    def start_anew(self) -> None:
+        """Start, so that the steady clock begins anew too."""
+        self.run += " again"
+        self.steady = 0.0
+
     def clock(self, mark: Mark | None = None) -> SteadyClock:
         """Start the service's clock."""
-        return SteadyClock(mark or Mark(), lambda: self.wall, lambda: self.steady)
+        return SteadyClock(mark or Mark(), lambda: self.wall, lambda: self.steady, self.run)
 
 
 @pytest.fixture
@@ -56,6 +65,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(module, "time", wall)
     monkeypatch.setattr(server_module, "time", wall)
     monkeypatch.setattr(module, "steady", lambda: machine.steady)
+    monkeypatch.setattr(module, "boot", lambda: machine.run.replace(" ", "-"))
     return machine
 
 
@@ -92,7 +102,7 @@ def test_it_goes_on_by_what_goes_by(happenings: list[tuple[str, float]]) -> None
             mark = Mark(clock(), machine.wall)  # as it is kept at the end
             machine.sleep(60.0)
             expected += 60.0
-            machine.steady = 0.0
+            machine.start_anew()
             clock = machine.clock(mark)
         assert abs(clock() - expected) < CLOSE
 
@@ -131,7 +141,7 @@ async def test_a_wall_clock_that_went_back_while_the_service_was_off_takes_nothi
         assert clock() == 1.8e9
         await clock.look(kept)
         machine.sleep(50.0)
-        assert Mark.parse((await kept.meta("time") or b"").decode()) == Mark(1.8e9, 1e9)
+        assert Mark.parse((await kept.meta("time") or b"").decode()) == Mark(1.8e9, 1e9, 100.0, "first")
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -158,6 +168,62 @@ async def test_nothing_of_a_service_ends_when_its_machines_clock_is_set(
             assert await drain(device) == ["before", "after", "later"]
         machine.sleep(SECRET_OVERLAP)
         assert "error" in await world.ask_token(app)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_a_clock_that_is_set_while_only_the_service_is_off_ends_nothing(
+    tmp_path: Path, machine: Machine, jump: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the machine ran on, its steady clock tells for how long; the log says that the wall clock was set."""
+    async with opened(tmp_path) as world:
+        await world.authorize()
+        await world.open_channel()
+        await store(world, "short", CACHE, {"X-WNS-TTL": "600"})
+        await store(world, "long", CACHE, {"X-WNS-TTL": "1200"})
+    machine.sleep(601.0)
+    machine.wall += jump
+    async with opened(tmp_path) as world, back(world) as device:
+        assert await drain(device) == ["long"]
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line == f"the machine's clock was set by {jump:+.0f} s; nothing ends sooner or later by that"
+
+
+@pytest.mark.parametrize(
+    ("jump", "line"),
+    [
+        (-40 * DAY, "the machine's clock was set by -3456000 s; nothing ends sooner or later by that"),
+        (
+            40 * DAY,
+            (
+                "1 channels and 2 stored notifications have ended while the service was off, for 3456000 s by the machine's"
+                " clock; if that was set meanwhile, or is wrong, they have ended too soon"
+            ),
+        ),
+        (2 * DAY, "0 channels and 1 stored notifications have ended while the service was off, for 172800 s by the"),
+        (3600.0, ""),
+        (60.0, ""),
+    ],
+)
+async def test_what_a_wall_clock_alone_has_ended_is_told_at_the_start(
+    tmp_path: Path, machine: Machine, jump: float, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a start of the machine nothing else says for how long it was off: from a day on that is a warning, once."""
+    caplog.set_level(logging.INFO)
+    async with opened(tmp_path) as world:
+        await world.authorize()
+        await world.open_channel()
+        await store(world, "short", CACHE, {"X-WNS-TTL": "600"})
+        await store(world, "as long as its channel", CACHE)
+    machine.wall += jump
+    machine.start_anew()
+    for _ in range(2):
+        async with opened(tmp_path):
+            pass
+    lines = [record for record in caplog.records if record.name == module.__name__]
+    warnings = [record.getMessage() for record in lines if record.levelno >= logging.WARNING]
+    assert len(warnings) == bool(line)
+    assert "".join(warnings).startswith(line)
+    assert [record.levelname for record in lines] == (["WARNING"] if line else ["INFO"] if jump > 600 else [])
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -188,6 +254,16 @@ async def test_a_secret_that_is_given_while_no_service_runs_overlaps_by_the_serv
         assert "access_token" in await world.ask_token(app)
         machine.sleep(2.0)
         assert "error" in await world.ask_token(app)
+
+
+def test_a_run_of_the_machine_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is the same for each process; where it cannot be read there is none, and the wall clock has to do."""
+    words = "from tocsin.steady import boot; print(boot())"
+    there = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)  # noqa: S603  # ours
+    assert there.stdout.strip() == steady_module.boot()
+    assert bool(steady_module.boot()) == (sys.platform == "linux")
+    monkeypatch.setattr(steady_module, "_BOOT", tmp_path / "none")
+    assert not steady_module.boot()
 
 
 async def test_dates_are_told_by_the_wall_clock(tmp_path: Path, machine: Machine) -> None:

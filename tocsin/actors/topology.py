@@ -40,6 +40,7 @@ from tocsin.actors.supervisor import Supervisor
 from tocsin.persistence.sqlite import open_sqlite
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
+from tocsin.protocol.conditions import with_exemption
 from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.retry import RetryPolicy
@@ -152,7 +153,10 @@ class Platform:
         }
 
     async def post(self, message: m.Message) -> None:
-        """Take a message from an app to the actor that it is for, waiting for room."""
+        """Take a message from an app to the actor that it is for, waiting for room.
+
+        :raises IllegalCall: it is one that may not come now; nothing was done.
+        """
         self._note_power(message)
         for mailbox in self._mailboxes(FROM_APPS, message):
             await mailbox.tell(message)
@@ -243,8 +247,8 @@ class Platform:
         if isinstance(message, m.HostChanged):
             power = evolve(power, battery_saver=message.energy_saver)
         elif isinstance(message, m.AppSettingsChanged):
-            exempt = set(power.exempt) - {message.app} | ({message.app} if message.exempt_from_energy_saver else set())
-            power = evolve(power, exempt=tuple(sorted(exempt)))
+            exempt = with_exemption(power.exempt, message.app, wanted=message.exempt_from_energy_saver)
+            power = evolve(power, exempt=exempt)
         if power != self._power:
             self._power = power
             if self._link.connected:

@@ -8,7 +8,7 @@ from tocsin.api.session import Session
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.conditions import AppSettings, HostState
-from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.errors import IllegalCall, InvalidArgument
 
 
 class Conditions:
@@ -37,12 +37,18 @@ class Conditions:
         """Change fields of :class:`AppSettings`, such as ``background=False``.
 
         :raises InvalidArgument: there is no such field, or the value is neither True nor False.
+        :raises IllegalCall: as many apps are exempt from energy saver as may be on one device; nothing has changed.
         """
+        before = self.settings
         try:
-            self.settings = evolve(self.settings, **changes)
+            self.settings = evolve(before, **changes)
         except TypeError as wrong:
             raise InvalidArgument(f"no such setting of an app: {wrong}") from None
-        await self._say(m.AppSettingsChanged(self._app, *astuple(self.settings)))
+        try:
+            await self._say(m.AppSettingsChanged(self._app, *astuple(self.settings)))
+        except IllegalCall:
+            self.settings = before
+            raise
 
     async def cancel_work(self, reason: CancellationReason) -> None:
         """Cancel the app's background work, as a system does that updates, removes or suspends it.
@@ -56,5 +62,13 @@ class Conditions:
         await self._session.port.post(m.CancelWork(self._app, known))
 
     async def _say(self, statement: m.Message) -> None:
-        self._session.statements[type(statement)] = statement
-        await self._session.port.post(statement)
+        said = self._session.statements
+        kind, before = type(statement), said.get(type(statement))
+        said[kind] = statement
+        try:
+            await self._session.port.post(statement)
+        except IllegalCall:  # it was not taken: it is not to be said again either
+            del said[kind]
+            if before is not None:
+                said[kind] = before
+            raise

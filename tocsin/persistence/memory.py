@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
 
 from tocsin.persistence.store import (
+    FORMER_CHANNELS,
     REMEMBERED,
     Changes,
     DeadLetter,
@@ -34,6 +35,8 @@ class MemoryStore:
 
     _values: dict[str, str] = Factory(dict)
     _channels: dict[str, StoredChannel] = Factory(dict)
+    _former: dict[str, str] = Factory(dict)
+    """The apps of the channels that were dropped last."""
     _activators: dict[tuple[str, int], StoredActivator] = Factory(dict)
     _requests: dict[tuple[str, str], StoredRequest] = Factory(dict)
     _ids: dict[int, str] = Factory(dict)
@@ -72,9 +75,15 @@ class MemoryStore:
         self._channels[channel.channel] = channel
 
     async def drop_channels(self, channels: Sequence[str]) -> None:
-        """Forget channels."""
+        """Forget channels, but for some time not whose they were."""
         await checkpoint()
-        self._channels = {name: channel for name, channel in self._channels.items() if name not in channels}
+        for name in channels:
+            channel = self._channels.pop(name, None)
+            if channel is not None:
+                self._former.pop(name, None)
+                self._former[name] = channel.app
+        for name in list(self._former)[:-FORMER_CHANNELS]:
+            del self._former[name]
 
     async def inbox(self) -> Inbox:
         """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""
@@ -147,7 +156,7 @@ class MemoryStore:
         """Return the newest dead payloads, the newest first."""
         await checkpoint()
         letters = [self._dead[number] for number in sorted(self._dead, reverse=True)[:limit]]
-        apps = {channel.channel: channel.app for channel in self._channels.values()}
+        apps = self._former | {channel.channel: channel.app for channel in self._channels.values()}
         return [evolve(letter, app=apps.get(letter.channel, "")) for letter in letters]
 
     async def dead_letter_counts(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from tocsin.persistence.connection import COMMIT_COUNTER
 from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.inbox_changes import HELD, MAY_BE_TAKEN, PARKED, remembered_ids, statements_of
 from tocsin.persistence.store import (
+    FORMER_CHANNELS,
     REMEMBERED,
     Changes,
     DeadLetter,
@@ -65,6 +66,7 @@ MIGRATIONS = (
         "CREATE INDEX dead_letter_by_age ON dead_letter (at)",
         "CREATE TABLE dead_letter_let_go (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    ("CREATE TABLE former_channel (number INTEGER PRIMARY KEY, channel TEXT NOT NULL UNIQUE, app TEXT NOT NULL)",),
 )
 
 _KEEP_REQUEST = (
@@ -76,8 +78,9 @@ _KEEP_ACTIVATOR = (
     " VALUES (?, ?, ?, ?, ?)"
 )
 _DEAD_LETTERS = (
-    "SELECT d.sequence, coalesce(c.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
-    " FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel ORDER BY d.sequence DESC LIMIT ?"
+    "SELECT d.sequence, coalesce(c.app, f.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
+    " FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel"
+    " LEFT JOIN former_channel f ON f.channel = d.channel ORDER BY d.sequence DESC LIMIT ?"
 )
 _DEAD_LETTER_COUNTS = (
     "SELECT reason, sum(count) FROM (SELECT reason, count(*) AS count FROM dead_letter GROUP BY reason"
@@ -95,6 +98,10 @@ _TAKE = (
     " WHERE open = 1 AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 )
 _KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"
+_REMEMBER_CHANNEL = (
+    "INSERT OR REPLACE INTO former_channel (channel, app) SELECT channel, app FROM channel WHERE channel = ?"
+)
+_FORGET_CHANNELS = "DELETE FROM former_channel WHERE number <= (SELECT max(number) FROM former_channel) - ?"
 _TAKEN = "UPDATE inbox SET attempt = attempt + 1 WHERE open = 1 AND channel = ? AND sequence BETWEEN ? AND ?"
 _LAST = (
     "SELECT max(coalesce((SELECT max(sequence) FROM inbox), 0), coalesce((SELECT max(sequence) FROM dead_letter), 0),"
@@ -138,8 +145,13 @@ class SqliteStore:
         await self._database.write((_KEEP_CHANNEL, [row]))
 
     async def drop_channels(self, channels: Sequence[str]) -> None:
-        """Forget channels."""
-        await self._database.write(("DELETE FROM channel WHERE channel = ?", [(channel,) for channel in channels]))
+        """Forget channels, but for some time not whose they were."""
+        rows = [(channel,) for channel in channels]
+        await self._database.write(
+            (_REMEMBER_CHANNEL, rows),
+            ("DELETE FROM channel WHERE channel = ?", rows),
+            (_FORGET_CHANNELS, [(FORMER_CHANNELS,)]),
+        )
 
     async def inbox(self) -> Inbox:
         """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""

@@ -13,6 +13,9 @@ from tocsin.protocol.values import DropReason, NotificationType
 REMEMBERED = 4096
 """How many of the newest payload ids a store remembers: more than a service may send without an acknowledgement."""
 
+FORMER_CHANNELS = 4096
+"""How many of the channels that were dropped last a store knows the apps of, for its dead letters."""
+
 
 @frozen
 class StoredChannel:
@@ -142,7 +145,7 @@ class Store(Protocol):
         ...
 
     async def drop_channels(self, channels: Sequence[str]) -> None:
-        """Forget channels."""
+        """Forget channels; the dead letters of the last ``FORMER_CHANNELS`` go on to name the apps that they were for."""
         ...
 
     async def inbox(self) -> Inbox:

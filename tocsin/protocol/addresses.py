@@ -12,6 +12,13 @@ Network = IPv4Network | IPv6Network
 _MAX_TEXT = 64  # characters of an address with zone and port
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _CLIENT_BITS = 64  # of an IPv6 address that tell one client from another
+_ADDRESSED = ("ip", "ipv4", "ipv6", "addr", "address")  # how words end that speak of an address
+_PASSED_ON = frozenset({"forwarded", "via", "proxy", "proxied", "remote", "originating", "connecting", "loop"})
+_PROXIES = frozenset(  # the names of their makers, as words in the names of what they add
+    {"akamai", "amz", "amzn", "appengine", "appgw", "arr", "azure", "cdn", "cf", "cloudfront", "envoy", "fastly", "fly"}
+    | {"haproxy", "heroku", "incap", "kong", "netlify", "nf", "ngrok", "nginx", "squid", "sucuri", "tailscale"}
+    | {"traefik", "varnish", "vercel"}
+)
 
 
 @lru_cache(4_096)
@@ -96,3 +103,13 @@ def _from_the_nearest(values: Iterable[bytes]) -> Iterator[str]:
             text = element.strip().decode("latin-1")
             if text:
                 yield text
+
+
+def is_of_a_proxy(header: str) -> bool:
+    """Tell whether a request's header is one that only proxies add, by the words of its name, whatever its case.
+
+    Those speak of being passed on (``Via``, ``X-Forwarded-For``), of the client's address (``X-Real-IP``,
+    ``True-Client-IP``, ``X-Envoy-External-Address``), or name a maker of proxies (``CF-Ray``, ``Fly-Region``).
+    """
+    words = header.lower().split("-")
+    return any(word in _PASSED_ON or word in _PROXIES or word.endswith(_ADDRESSED) for word in words)

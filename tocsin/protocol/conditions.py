@@ -13,6 +13,8 @@ from attrs import Factory, define, field, frozen
 
 from tocsin.protocol.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.arguments import truth
+from tocsin.protocol.errors import IllegalCall
+from tocsin.protocol.power import MAX_EXEMPT, MAX_EXEMPT_BYTES
 from tocsin.protocol.values import DropReason
 
 VERY_LOW = 4
@@ -139,3 +141,20 @@ def interruption(
     if any(before.meets(condition) and not after.meets(condition) for condition in needed):
         return CancellationReason.CONDITION_LOSS
     return None
+
+
+def with_exemption(exempt: tuple[str, ...], app: str, *, wanted: bool) -> tuple[str, ...]:
+    """Return the apps that are exempt once the user has decided so for one of them.
+
+    :raises IllegalCall: it would be one too many.
+    """
+    if not wanted or app in exempt:
+        return tuple(each for each in exempt if wanted or each != app)
+    more = tuple(sorted((*exempt, app)))
+    size = sum(len(each.encode(errors="backslashreplace")) for each in more)
+    if len(more) > MAX_EXEMPT or size > MAX_EXEMPT_BYTES:
+        raise IllegalCall(
+            f"{len(exempt)} apps are exempt from energy saver on this device, and {app!r} would be too much: at most"
+            f" {MAX_EXEMPT} may be, whose names have {MAX_EXEMPT_BYTES} bytes together"
+        )
+    return more

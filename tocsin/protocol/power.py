@@ -1,6 +1,6 @@
 """What a device's power state does to notifications on their way to it, by priority.
 
-Source: "WNS notification priorities". Battery saver counts before the screen; whoever reports nothing is plugged in.
+Source: "WNS notification priorities". Battery saver counts before the screen; a device that reports nothing is plugged in.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ class Power:
     battery_saver: bool = False
     exempt: tuple[str, ...] = ()
 
+
+MAX_EXEMPT = 256
+"""Apps of one device that may be exempt at a time; a service closes the connection of a device that names more."""
+
+MAX_EXEMPT_BYTES = 32 * 1024
+"""Bytes that their names may have together in UTF-8, so that one frame holds them."""
 
 PLUGGED_IN = Power()
 """The state of a device that has reported none: everything is delivered."""

@@ -4,6 +4,7 @@ A moment belongs to the machine that set it. The service sets when a payload exp
 judged by the service's time, on the device too. A machine knows it by what the service has said last, and by what has
 gone by since on a clock that goes steadily, whatever the wall clock is set to. After a start it is only known what time
 it is at the service at least; how long the machine was off is what its wall clock says, until the service is heard again.
+Where it was not off, and only the process was, the steady clock has gone on, and says it exactly.
 """
 
 from __future__ import annotations
@@ -12,16 +13,36 @@ from enum import Enum, auto
 
 from attrs import define, frozen
 
+DOUBTFUL = 86_400.0
+"""Seconds of absence from which on a wall clock that was set is as likely as a machine that was off."""
+
+
+@frozen
+class Absence:
+    """How long a process did not run, in seconds, and whether that is certain or only what the wall clock says."""
+
+    seconds: float
+    certain: bool
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the wall clock may have been set meanwhile rather than so much time gone by."""
+        return not self.certain and self.seconds >= DOUBTFUL
+
 
 @frozen
 class Mark:
-    """One moment on two clocks, kept for the next start: the service's time and a wall clock, in seconds since the epoch.
+    """One moment on several clocks, kept for the next start: the service's time and a wall clock, in seconds since the epoch.
 
-    Where none was kept, nothing is known of the service's time but that it should be what the wall clock says.
+    ``steady`` is what the steady clock showed, ``boot`` names the run of the machine in which it shows that; empty where
+    that is not known. Where no mark was kept, nothing is known of the service's time but that it should be what the wall
+    clock says.
     """
 
     service: float = 0.0
     wall: float = 0.0
+    steady: float = 0.0
+    boot: str = ""
 
     @classmethod
     def parse(cls, text: str | None) -> Mark:
@@ -31,11 +52,24 @@ class Mark:
         """
         if text is None:
             return cls()
-        service, wall = map(float, text.split())
-        return cls(service, wall)
+        service, wall, *rest = text.split()
+        if not rest:
+            return cls(float(service), float(wall))
+        steady, boot = rest
+        return cls(float(service), float(wall), float(steady), boot)
 
     def __str__(self) -> str:
-        return f"{self.service!r} {self.wall!r}"
+        return f"{self.service!r} {self.wall!r}" + (f" {self.steady!r} {self.boot}" if self.boot else "")
+
+    def absence(self, wall: float, steady: float, boot: str) -> Absence:
+        """Tell how long it is since the mark was kept, by what the clocks show now.
+
+        In the same run of the machine the steady clock says it, whatever the wall clock was set to. After another start
+        only the wall clock can; one that went back says nothing.
+        """
+        if boot and boot == self.boot and steady >= self.steady:
+            return Absence(steady - self.steady, certain=True)
+        return Absence(max(wall - self.wall, 0.0), certain=self.wall == 0.0)
 
 
 class Verdict(Enum):
@@ -58,9 +92,9 @@ class ServiceTime:
     """Whether the service was heard since the start."""
 
     @classmethod
-    def recalled(cls, mark: Mark, wall: float, steady: float) -> ServiceTime:
-        """Begin with what was kept."""
-        return cls(mark.service, steady, max(wall - mark.wall, 0.0))
+    def recalled(cls, mark: Mark, wall: float, steady: float, boot: str = "") -> ServiceTime:
+        """Begin with what was kept; ``boot`` names this run of the machine, if that is known."""
+        return cls(mark.service, steady, mark.absence(wall, steady, boot).seconds)
 
     def hear(self, service: float, steady: float) -> None:
         """Take what the service says."""

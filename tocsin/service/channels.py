@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from enum import Enum, auto, unique
 from urllib.parse import parse_qsl
 
@@ -95,12 +96,32 @@ class Channels:
         self._now = now
         self._found: dict[bytes, ChannelRow] = {}
         self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has
+        self._orphaned: set[str] = set()  # devices that may have channels of apps that were removed
         self._changing = Lock(fast_acquire=True)  # what is read from the store is cached before anybody changes it
 
     async def prune(self) -> None:
-        """Forget the channels that ended long ago."""
+        """Forget the channels that ended long ago, and find those whose apps were removed, perhaps while we were off."""
         await self._store.prune_channels(self._now() - _REMEMBER)
         self.count = await self._store.count_channels()
+        self._orphaned |= await self._store.orphaned_devices(self._now())
+
+    def note_orphaned(self, devices: AbstractSet[str]) -> None:
+        """Note that an app was removed, of which these devices have channels."""
+        self._orphaned |= devices
+
+    def may_have_orphans(self, device: str) -> bool:
+        """Tell whether a device may have channels of apps that were removed."""
+        return device in self._orphaned
+
+    async def orphans(self, device: str) -> list[str]:
+        """Return the names of a device's channels of apps that were removed.
+
+        They are told at each connection for as long as they would have lived: no answer says that the device has heard.
+        """
+        names = await self._store.orphans(device, self._now())
+        if not names:
+            self._orphaned.discard(device)
+        return names
 
     async def grant(self, device: str, app: str, remote_id: str, known_uri: str) -> Grant | Denial:
         """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one."""
@@ -111,10 +132,12 @@ class Channels:
             return Denial(HResult.E_INVALIDARG, "the remote id is not a GUID, or the null GUID")
         client_id = self._registrations.client_of(guid)
         if client_id is None:
-            return Denial(HResult.WPN_E_INVALID_APP, f"no app is registered with the remote id {guid}")
+            return _unregistered(guid)
         async with self._changing:
-            live = await self._store.live_channels(device, app, self._now())
-            return self._again(live, client_id, known_uri) or await self._new(device, app, client_id, len(live))
+            channels = await self._store.live_channels(device, app, self._now())
+            live = [channel for channel in channels if self._registrations.known(channel.client_id)]
+            granted = self._again(live, client_id, known_uri) or await self._new(device, app, client_id, len(live))
+        return granted if self._registrations.known(client_id) else _unregistered(guid)  # it may have gone meanwhile
 
     def _again(self, live: list[ChannelRow], client_id: str, known_uri: str) -> Grant | None:
         if not known_uri.startswith(self._prefix):
@@ -175,7 +198,7 @@ class Channels:
         """Return the channel with that token, or why it leads nowhere."""
         token_hash = _hash(token)
         channel = self._found.get(token_hash) or await self._load(token_hash)
-        if channel is None:
+        if channel is None or not self._registrations.known(channel.client_id):
             return ChannelFault.UNKNOWN
         if channel.revoked:
             return ChannelFault.REVOKED
@@ -193,6 +216,10 @@ class Channels:
         if len(self._found) >= _CACHE:
             del self._found[next(iter(self._found))]
         self._found[channel.hash] = channel
+
+
+def _unregistered(guid: str) -> Denial:
+    return Denial(HResult.WPN_E_INVALID_APP, f"no app is registered with the remote id {guid}")
 
 
 def _hash(token: str) -> bytes:

@@ -21,6 +21,14 @@ class Peer(Protocol):
         ...
 
 
+class Newcomer(Peer, Protocol):
+    """A connection whose request is awaited."""
+
+    def give_way(self) -> None:
+        """Say that there are too many connections, and end at once."""
+        ...
+
+
 class Connections:
     """Counts connections, and drops those that let the service wait, or keep too much.
 
@@ -36,7 +44,7 @@ class Connections:
         self._now = now
         self._places: dict[Peer, str] = {}
         self._by_address: Counter[str] = Counter()
-        self._silent: OrderedDict[Peer, float] = OrderedDict()
+        self._silent: OrderedDict[Newcomer, float] = OrderedDict()
         self._stalled: OrderedDict[Peer, float] = OrderedDict()
         self._held: OrderedDict[Peer, int] = OrderedDict()
         self._held_in_all = 0
@@ -50,10 +58,10 @@ class Connections:
         """Connections that there are."""
         return len(self._places)
 
-    def admit(self, peer: Peer, host: str) -> bool:
+    def admit(self, peer: Newcomer, host: str) -> bool:
         """Let a new connection in, unless there are too many.
 
-        When all places are taken, the one that has been silent for longest gives way.
+        When all places are taken, the one that has been silent for longest gives way, and is told so.
         """
         address = client_key(host)
         if not self._exempt(host) and self._by_address[address] >= self._settings.max_connections_per_address:
@@ -63,7 +71,10 @@ class Connections:
             if not self._silent:
                 self.refused += 1
                 return False
-            self._drop(self._silent)
+            longest = next(iter(self._silent))
+            self._forget(longest)
+            self.dropped += 1
+            longest.give_way()
         self._places[peer] = address
         self._by_address[address] += 1
         self._silent[peer] = self._now()
@@ -85,16 +96,16 @@ class Connections:
         self._forget(peer)
 
     def _forget(self, peer: Peer) -> None:
-        self._silent.pop(peer, None)
+        self._silent.pop(peer, None)  # type: ignore[call-overload]  # others are simply not among them
         self._stalled.pop(peer, None)
         self.hold(peer, 0)
 
-    def silent(self, peer: Peer) -> None:
+    def silent(self, peer: Newcomer) -> None:
         """Note that a request has begun, and its headers are not complete."""
         if peer not in self._silent:
             self._silent[peer] = self._now()
 
-    def heard(self, peer: Peer) -> None:
+    def heard(self, peer: Newcomer) -> None:
         """Note that the headers of a request are complete."""
         self._silent.pop(peer, None)
         if self._held:
@@ -131,8 +142,8 @@ class Connections:
             while waiting and next(iter(waiting.values())) <= now - patience:
                 self._drop(waiting)
 
-    def _drop(self, waiting: OrderedDict[Peer, float] | OrderedDict[Peer, int]) -> None:
-        peer = next(iter(waiting))
+    def _drop(self, waiting: OrderedDict[Newcomer, float] | OrderedDict[Peer, float] | OrderedDict[Peer, int]) -> None:
+        peer: Peer = next(iter(waiting))
         self._forget(peer)
         self.dropped += 1
         peer.drop()

@@ -33,7 +33,7 @@ from tocsin.protocol.messages import (
     Suspended,
     Welcome,
 )
-from tocsin.protocol.power import PLUGGED_IN, Passage, Power, passage
+from tocsin.protocol.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.channels import Channels, Denial
 from tocsin.service.limits import Limits
@@ -56,7 +56,8 @@ _PATIENCE = 5.0  # seconds for a device that does not read to take its close fra
 _MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 
 _AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
-_MAX_EXEMPT = 256  # apps that the user has exempted from battery saver
+_NAMES = 1_024  # channels that one message names
+_SHOWN = 8  # characters of a device's identity that the log shows
 
 _TOO_OFTEN = "too many channels are requested from this address"
 
@@ -145,6 +146,7 @@ class DeviceConnection:
             self.outbox.answer(
                 codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window, self._around.offline.now()))
             )
+            self.tell_what_ended()
             self.replay.start(self.device, self._tasks)
             await self._read(frames)
         except ProtocolViolation as violation:
@@ -208,10 +210,8 @@ class DeviceConnection:
                 self.replay.look()
             case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
                 self._count()
-                if len(exempt) > _MAX_EXEMPT:
-                    raise ProtocolViolation(
-                        f"{len(exempt)} apps are exempt from battery saver, more than {_MAX_EXEMPT}"
-                    )
+                if len(exempt) > MAX_EXEMPT:
+                    raise ProtocolViolation(f"{len(exempt)} apps are exempt from battery saver, more than {MAX_EXEMPT}")
                 power = Power(on, saver, exempt)
                 self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
                 self.replay.look()
@@ -247,6 +247,22 @@ class DeviceConnection:
             return ChannelRefused(question.request, granted.hresult, granted.text, None)
         return ChannelGranted(question.request, granted.name, granted.uri, granted.expires, self._around.offline.now())
 
+    def tell_what_ended(self) -> None:
+        """Tell the device which of its channels ended because their apps were removed, if there may be any."""
+        if self._around.channels.may_have_orphans(self.device):
+            self._tasks.start_soon(self._tell_what_ended)
+
+    async def _tell_what_ended(self) -> None:
+        try:
+            names = await self._around.channels.orphans(self.device)
+        except StateUnavailable as failure:  # then at its next connection
+            text = "devices are not told yet which of their channels have ended: %s"
+            self._around.offline.recurring.say(logger, logging.WARNING, "orphans", text, failure)
+            return
+        for start in range(0, len(names), _NAMES):
+            await self.outbox.room()
+            self.outbox.answer(codec.encode(ChannelsRevoked(0, tuple(names[start : start + _NAMES]))))
+
     def _start_to_write(self) -> None:
         if not self._writes:
             self._writes = True
@@ -273,9 +289,9 @@ class DeviceConnection:
 
     def _log(self, kind: Hashable, words: str) -> None:
         """Log what became of the connection; a device that comes again and again does not fill the log."""
-        text = "device connection %.8s %s"
+        text = "device connection %s %s"
         self._around.offline.recurring.say(
-            logger, logging.INFO, (self.device, kind), text, self.device or "(unnamed)", words
+            logger, logging.INFO, (self.device, kind), text, self.device[:_SHOWN] or "(unnamed)", words
         )
 
 

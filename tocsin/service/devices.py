@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 import anyio
 from starlette.types import Receive, Scope, Send
@@ -118,6 +119,12 @@ class Devices:
                 connection.replay.look()
         self._counters.stored += 1
         return PushResult.STORED
+
+    def end_channels(self, devices: AbstractSet[str]) -> None:
+        """Tell devices that an app of theirs was removed: those that are there now, the others when they come."""
+        self._around.channels.note_orphaned(devices)
+        for device in devices & self._connections.keys():
+            self._connections[device].tell_what_ended()
 
     async def aclose(self) -> None:
         """Close all connections with :data:`GOING_AWAY`, let no other begin, and wait until they have ended."""

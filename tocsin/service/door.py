@@ -20,9 +20,10 @@ from tocsin.service.connections import Connections
 from tocsin.service.recurring import Recurring
 
 TOLD_AT_ONCE: Final = 32
-"""Connections that are told at the same time that they are too many; more are closed without a word."""
+"""Connections that are told at the same time that they are too many, and listened to; more are told in passing."""
 
-_AT_ONCE: Final = 64  # connections that are taken before the others have a turn
+_AT_ONCE: Final = 8  # connections that are taken before those that gave way to them have given back their descriptors
+_UNREAD: Final = 64 * 1024  # bytes of a connection that is turned away which are read, so that it is not reset
 _TELLING: Final = 1.0  # seconds for one that is told
 _PAUSE: Final = 1.0  # seconds until the next try where the system has no descriptor for us
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -35,11 +36,36 @@ class Guest(Protocol):
     """The protocol of a connection that is let in."""
 
     transport: asyncio.Transport
-    handshake: anyio.CancelScope | None
+    handshake: Handshake | None
 
     def drop(self) -> None:
         """End the connection at once, also while it is made."""
         ...
+
+    def give_way(self) -> None:
+        """Say that there are too many, and end the connection at once, also while it is made."""
+        ...
+
+
+class Handshake:
+    """A connection while it is made: its guest may have to leave, or to give way to the next.
+
+    :param words: what it is told when it gives way; none where it would not understand, before TLS is spoken.
+    """
+
+    def __init__(self, opened: socket.socket, words: bytes) -> None:
+        self.scope = anyio.CancelScope()
+        self._opened = opened
+        self._words = words
+
+    def cancel(self) -> None:
+        """Make it no more."""
+        self.scope.cancel()
+
+    def give_way(self) -> None:
+        """Tell the guest, and make it no more."""
+        _say(self._opened, self._words)
+        self.scope.cancel()
 
 
 class Door:
@@ -105,19 +131,19 @@ class Door:
                 await self._make_room(failure)
             return  # whatever else there is concerns one connection, which has gone
         guest: Guest = self._make()
-        guest.handshake = anyio.CancelScope()  # from the beginning: it may have to give way to the next
+        guest.handshake = Handshake(opened, self._words())  # from the beginning: it may have to give way to the next
         if self._connections.admit(guest, address[0]):
             making.start_soon(self._let_in, guest, opened)
         elif self._told < TOLD_AT_ONCE:
             self._told += 1
             making.start_soon(self._tell, opened)
         else:
-            opened.close()
+            self._turn_away(opened)
 
     async def _let_in(self, guest: Guest, opened: socket.socket) -> None:
         assert guest.handshake is not None  # noqa: S101  # until it is made
         try:
-            with guest.handshake, contextlib.suppress(OSError):  # the peer has left, or speaks no TLS
+            with guest.handshake.scope, contextlib.suppress(OSError):  # the peer has left, or speaks no TLS
                 await self._connect(lambda: guest, opened)  # type: ignore[arg-type, return-value]  # it is one
         except Exception:  # noqa: BLE001  # one connection's fault must not close the door
             trace = traceback.format_exc()
@@ -155,11 +181,18 @@ class Door:
             self._give_spare()
             with contextlib.suppress(OSError):
                 opened, _ = self._listener.accept()
-                with opened:
-                    if self._tls() is None:
-                        opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
-                        opened.send(self._busy)
+                opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
+                self._turn_away(opened)
         self._spare = _reserve()
+
+    def _words(self) -> bytes:
+        """Return what can be said to a connection that has not been made."""
+        return self._busy if self._tls() is None else b""
+
+    def _turn_away(self, opened: socket.socket) -> None:
+        """Tell a connection in passing that it is one too many, and part."""
+        with opened:
+            _say(opened, self._words())
 
     def _give_spare(self) -> None:
         if self._spare is not None:
@@ -195,6 +228,14 @@ class _Told(asyncio.Protocol):
         """Part."""
         if self._transport is not None:
             self._transport.close()
+
+
+def _say(opened: socket.socket, words: bytes) -> None:
+    """Say the last that is to be said on a socket, and read what has come: else closing it would reset it."""
+    with contextlib.suppress(OSError):
+        opened.send(words)
+        opened.shutdown(socket.SHUT_WR)
+        opened.recv(_UNREAD)
 
 
 def _reserve() -> int | None:

@@ -14,10 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tocsin.protocol.addresses import is_loopback
+from tocsin.protocol.addresses import is_loopback, is_of_a_proxy
 from tocsin.service.metrics import Counters, Metrics
 
-_FORWARDED = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip"})
 _CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
 
@@ -94,9 +93,4 @@ class Health:
             given = request.headers.get("authorization", "").encode("latin-1", "replace")
             return hmac.compare_digest(given, b"Bearer " + self._token)
         host = request.client.host if request.client else ""
-        return is_loopback(host) and not self._is_proxy(host) and not any(map(_is_of_a_proxy, request.headers))
-
-
-def _is_of_a_proxy(name: str) -> bool:
-    """Tell whether a header is one that proxies add."""
-    return name in _FORWARDED or name.startswith("x-forwarded-")
+        return is_loopback(host) and not self._is_proxy(host) and not any(map(is_of_a_proxy, request.headers))

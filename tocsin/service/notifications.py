@@ -45,7 +45,7 @@ _CHANNEL_FAULTS: Final = {
 _NOT_HERE: Final = Refusal(404, "Nothing is here: channel URIs look like /w/?token=...")
 _OTHER_APP: Final = Refusal(403, "The access token is of another app than the channel")
 _NOT_WITHDRAWN: Final = Refusal(503, "The service cannot write its store just now: send the DELETE again")
-_NO_STORE: Final = Refusal(500, "The service cannot use its store")
+_NO_STORE: Final = Refusal(503, "The service cannot read its store just now: send the request again")
 _BODY_FAULTS: Final = {
     BodyFault.TOO_LONG: Refusal(413, f"The payload has more than {MAX_PAYLOAD} bytes", NotificationStatus.DROPPED),
     BodyFault.TORN: Refusal(400, "The body is not as long as Content-Length says", NotificationStatus.DROPPED),
@@ -237,7 +237,7 @@ class Notifications:
         try:
             channel = await self._channels.find(token)
         except StateUnavailable as failure:
-            self._recurring.say(logger, logging.ERROR, "find", "a channel could not be looked up: %s", failure)
+            self._recurring.say(logger, logging.WARNING, "find", "a channel could not be looked up: %s", failure)
             return _NO_STORE
         return _CHANNEL_FAULTS[channel] if isinstance(channel, ChannelFault) else channel
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Final
 
-import anyio
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from tocsin.service.answers import write
 from tocsin.service.connections import Connections
+from tocsin.service.door import Handshake
 from tocsin.service.heart import Heart
 from tocsin.service.recurring import Recurring
 from tocsin.service.upgrades import Offer
@@ -38,10 +39,15 @@ BUSY: Final = _parting(503, "Too many connections", (b"retry-after", b"5"))
 
 _EXCESS: Final = _parting(431, "The headers are too many, or too long.")
 _INVALID: Final = _parting(400, "This is no HTTP request.")
+_NO_HOST: Final = _parting(
+    400, "A request has one Host header, with a host and perhaps a port (RFC 9112, section 3.2)."
+)
 _AHEAD: Final = _parting(400, "Too many requests were sent ahead of their answers.")
 _TUNNEL: Final = _parting(400, "This is a push service, and no proxy.")
 _HTTP2: Final = _parting(505, "HTTP/1.1 is spoken here, not HTTP/2.")
 _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
+_HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
+_NOTICED: Final = frozenset({b"expect", b"host"})
 
 
 class State(ServerState):
@@ -85,13 +91,15 @@ class BoundedHttp(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.access_log = False
-        self.handshake: anyio.CancelScope | None = None
+        self.handshake: Handshake | None = None
         """Where the connection is made."""
         self._state = server_state
         self._in_head = True  # between requests too
         self._turned = False  # whether headers or a message ended in the chunk that is being parsed
         self._bytes = 0  # of the headers, or of what is behind them
         self._complaint = _INVALID  # what is said where the parser gives up
+        self._hosts = 0  # Host headers of the request; one that is invalid counts twice
+        self._last_host = b""  # the last one, which was valid where the connection goes on
         self._offers = False  # the parser is about to stop at an offer of another protocol
         self._farewell: bytes | None = None  # what is said once all that was asked before is answered
         self._unasked = True  # no request has come yet
@@ -111,6 +119,14 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.abort()
         elif self.handshake is not None:
             self.handshake.cancel()
+
+    def give_way(self) -> None:
+        """Say that there are too many connections, and end at once; what was asked for before is answered."""
+        if self.transport is not None:
+            self.transport.write(BUSY)
+            self.transport.abort()
+        elif self.handshake is not None:
+            self.handshake.give_way()
 
     def on_response_complete(self) -> None:
         """Begin with the request that waits behind, or to be idle."""
@@ -179,11 +195,17 @@ class BoundedHttp(HttpToolsProtocol):
                 parser.feed_data(rest)
             except HttpParserUpgrade as stopped:
                 rest = self._judge_offer(rest[stopped.args[0] :])
-            except HttpParserError:
-                self._say_farewell(_HTTP2 if rest.startswith(_HTTP2_BEGINS) else self._complaint)
+            except HttpParserError as wrong:
+                self._say_farewell(_HTTP2 if rest.startswith(_HTTP2_BEGINS) else self._what_is_wrong(wrong))
                 return
             else:
                 return
+
+    def _what_is_wrong(self, wrong: HttpParserError) -> bytes:
+        """Say why the parser gave up: we know it, or it does; its words are constants, in which nothing is of the peer."""
+        if self._complaint is not _INVALID or not wrong.args or isinstance(wrong, HttpParserCallbackError):
+            return self._complaint
+        return _parting(400, f"This is no HTTP request: {wrong.args[0]}.")
 
     def _judge_offer(self, rest: bytes) -> bytes | None:
         """Take an offer of another protocol, or return what is to be parsed instead: its request without it."""
@@ -233,13 +255,25 @@ class BoundedHttp(HttpToolsProtocol):
             self._complaint = _EXCESS
             raise _TooMuch
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+        if name in _NOTICED:
+            self._notice(name, value)
         self.headers.append((name, value))
+
+    def _notice(self, name: bytes, value: bytes) -> None:
+        """Take a header that says how the request is to be taken itself."""
+        if name == b"host":
+            self._hosts += 1 if value == self._last_host or _HOST.fullmatch(value) else 2
+            self._last_host = value
+        elif value.lower() == b"100-continue":
+            self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
         """Note that the peer has said what it wants, unless that must be parsed once more."""
         parser: Any = self.parser
+        if self._hosts != 1 and (self._hosts or parser.get_http_version() >= "1.1"):
+            self._complaint = _NO_HOST
+            raise _TooMuch
+        self._hosts = 0
         if parser.should_upgrade():
             self._offers = True
             return

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
 
+from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.channels import Channels
 from tocsin.service.offline import Offline
 from tocsin.tasks import task_group
@@ -30,10 +32,21 @@ async def pruning(channels: Channels, offline: Offline) -> AsyncIterator[None]:
 
 
 async def _prune(channels: Channels, offline: Offline) -> None:
+    said: set[str] = set()  # what has gone wrong since all went well
     while True:
         await anyio.sleep(EVERY)
-        for prune in (channels.prune, offline.prune):
-            try:
-                await prune()
-            except Exception:
-                logger.warning("what has ended stays in the store for an hour more", exc_info=True)
+        faults = {fault for prune in (channels.prune, offline.prune) if (fault := await _fault_of(prune))}
+        for fault in sorted(faults - said):
+            logger.warning("what has ended stays in the store for now, and is looked for again each hour: %s", fault)
+        said = said | faults if faults else set()
+
+
+async def _fault_of(prune: Callable[[], Awaitable[None]]) -> str:
+    """Prune, and tell what went wrong: in words where it is the store, with a traceback where it is a fault of ours."""
+    try:
+        await prune()
+    except StateUnavailable as failure:
+        return str(failure)
+    except Exception:  # noqa: BLE001  # it must not end the service, and is logged
+        return traceback.format_exc()
+    return ""

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from enum import Enum, auto, unique
 from uuid import UUID, uuid4
 
@@ -63,6 +64,8 @@ class Registrations:
         self._apps: dict[str, AppRow] = {}  # by client id
         self._by_remote_id: dict[str, AppRow] = {}
         self._secrets: dict[str, list[SecretRow]] = {}  # by client id, the oldest first
+        self.on_removed: Callable[[AbstractSet[str]], None] = lambda _: None
+        """Called when an app was removed, with the devices whose channels ended by that."""
         self._changing = Lock()
 
     @classmethod
@@ -125,15 +128,17 @@ class Registrations:
         return sum(row.expires is None or row.expires > now for row in self._secrets.get(client_id, ()))
 
     async def remove(self, name: str) -> None:
-        """Forget an app: its secrets, tokens and channels are good for nothing from now on.
+        """Forget an app: its secrets, tokens and channels are good for nothing from now on, and its devices are told.
 
         :raises NotFound: no app has that name.
         :raises StateUnavailable: it could not be stored.
         """
         async with self._changing:
             app = self._known(name)
+            devices = await self._store.devices_of(app.client_id, self._now())
             await self._store.remove_app(app.client_id)
             del self._apps[app.client_id], self._by_remote_id[app.remote_id], self._secrets[app.client_id]
+            self.on_removed(devices)
 
     def known(self, client_id: str) -> bool:
         """Tell whether that app is registered."""

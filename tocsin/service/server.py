@@ -179,6 +179,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts)
     connections = Connections(settings, limits.is_proxy, loop.time)
     devices = Devices(channels, offline, settings, limits, counters)
+    registrations.on_removed = devices.end_channels
     bodies = Bodies(settings.body_timeout)
 
     def gauges() -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 It began as the wall clock's. Once the wall clock is set while the service runs, they differ, and go on to differ: what
 was set by the service's time ends when so many seconds have gone by. How they differ is kept, so that it is the same
-after a restart. Time in which the service did not run is what the wall clock says, and no time where that went back.
+after a restart. How long the service did not run is what the steady clock says where the machine ran on (Linux); else what
+the wall clock says, and no time where that went back.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import anyio
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service_time import Mark, ServiceTime
 from tocsin.service.store import ServiceStore
-from tocsin.steady import steady
+from tocsin.steady import boot, steady
 from tocsin.tasks import task_group
 
 LOOK_EVERY = 60.0
@@ -40,16 +41,19 @@ class SteadyClock:
     :param mark: what was kept.
     :param wall: the machine's wall clock, in seconds since the epoch.
     :param steadily: a clock that is not set, in seconds from anywhere.
+    :param run: names the run of the machine in which that clock goes on from process to process; empty where it does not.
     """
 
-    def __init__(self, mark: Mark, wall: Callable[[], float], steadily: Callable[[], float]) -> None:
+    def __init__(self, mark: Mark, wall: Callable[[], float], steadily: Callable[[], float], run: str = "") -> None:
         self._wall = wall
         self._steadily = steadily
+        self._run = run
         self._kept = mark
         self._failed = False
         now = steadily()
+        self._absence = mark.absence(wall(), now, run)
         # What is likely counts: there is no one to say it better.
-        self._ahead = ServiceTime.recalled(mark, wall(), now).likely(now) - now
+        self._ahead = ServiceTime.recalled(mark, wall(), now, run).likely(now) - now
 
     @classmethod
     async def load(cls, store: ServiceStore, wall: Callable[[], float] | None = None) -> SteadyClock:
@@ -58,7 +62,7 @@ class SteadyClock:
         :raises StateUnavailable: the store cannot be read.
         """
         kept = await store.meta(_KEY)
-        return cls(Mark.parse(kept.decode() if kept else None), wall or time.time, steady)
+        return cls(Mark.parse(kept.decode() if kept else None), wall or time.time, steady, boot())
 
     def __call__(self) -> float:
         """Tell the time; each post asks for it, more than once."""
@@ -69,9 +73,25 @@ class SteadyClock:
 
         :raises StateUnavailable: it could not be written.
         """
-        mark = Mark(self(), self._wall())
+        mark = Mark(self(), self._wall(), self._steadily(), self._run)
         await store.set_meta(_KEY, str(mark).encode())
         self._kept = mark
+
+    async def tell_what_ended(self, store: ServiceStore) -> None:
+        """Log what has ended while the service did not run, where only the wall clock says for how long that was.
+
+        :raises StateUnavailable: the store cannot be read.
+        """
+        if self._absence.certain:
+            return
+        channels, stored = await store.count_ended(self._kept.service, self())
+        if channels or stored:
+            level = logging.WARNING if self._absence.doubtful else logging.INFO
+            text = (
+                "%d channels and %d stored notifications have ended while the service was off, for %.0f s by the machine's"
+                " clock; if that was set meanwhile, or is wrong, they have ended too soon"
+            )
+            logger.log(level, text, channels, stored, self._absence.seconds)
 
     @property
     def was_set(self) -> float:
@@ -105,6 +125,7 @@ async def steady_clock(store: ServiceStore) -> AsyncIterator[SteadyClock]:
     :raises StateUnavailable: the store cannot be read.
     """
     clock = await SteadyClock.load(store)
+    await clock.tell_what_ended(store)
     try:
         async with task_group() as tasks:
             tasks.start_soon(_look_regularly, clock, store, name="looking at the wall clock")

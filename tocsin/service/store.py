@@ -50,6 +50,7 @@ PATIENCE = 5.0
 _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends"
 _EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
 _ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
+_ORPHANED = "revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps)"
 _CHANNEL = "hash, name, client_id, app, device, expires, revoked"
 
 
@@ -148,7 +149,10 @@ class ServiceStore:
         )
 
     async def remove_app(self, client_id: str) -> None:
-        """Forget an app with its secrets, and what is stored for its channels."""
+        """Forget an app with its secrets, and what is stored for its channels; these stay until they would have ended.
+
+        So each of their devices can be told, whenever it is there.
+        """
         await self._database.write(
             (
                 "DELETE FROM stored WHERE channel IN (SELECT name FROM channels WHERE client_id = ?)",
@@ -170,6 +174,26 @@ class ServiceStore:
             (device, app, now),
         )
         return [_channel(row) for row in rows]
+
+    async def devices_of(self, client_id: str, now: float) -> set[str]:
+        """Return the devices with channels of an app that are neither revoked nor expired."""
+        rows = await self._database.read(
+            "SELECT DISTINCT device FROM channels WHERE client_id = ? AND revoked = 0 AND expires > ?", (client_id, now)
+        )
+        return {device for (device,) in rows}
+
+    async def orphaned_devices(self, now: float) -> set[str]:
+        """Return the devices with channels of apps that were removed."""
+        rows = await self._database.read(f"SELECT DISTINCT device FROM channels WHERE {_ORPHANED}", (now,))  # noqa: S608 - a constant
+        return {device for (device,) in rows}
+
+    async def orphans(self, device: str, now: float) -> list[str]:
+        """Return the names of a device's channels of apps that were removed."""
+        rows = await self._database.read(
+            f"SELECT name FROM channels WHERE device = ? AND {_ORPHANED}",  # noqa: S608 - a constant
+            (device, now),
+        )
+        return [name for (name,) in rows]
 
     async def add_channel(self, channel: ChannelRow, forget: Sequence[bytes] = ()) -> None:
         """Keep a new channel, and forget those with these hashes."""
@@ -240,6 +264,18 @@ class ServiceStore:
             (now,),  # left to itself it walks through all of them, in the order of the devices
         )
         return {device for (device,) in rows}
+
+    async def count_ended(self, since: float, until: float) -> tuple[int, int]:
+        """Count the channels, and the stored notifications, whose time was over after the one moment and by the other."""
+        ((channels,),) = await self._database.read(
+            "SELECT count(*) FROM channels WHERE revoked = 0 AND expires > ? AND expires <= ?", (since, until)
+        )
+        end = "min(coalesce(expires, ends), ends)"
+        ((stored,),) = await self._database.read(
+            f"SELECT count(*) FROM stored WHERE {end} > ? AND {end} <= ?",  # noqa: S608 - a constant
+            (since, until),
+        )
+        return channels, stored
 
     async def prune_stored(self, now: float) -> tuple[int, int]:
         """Erase what has expired, and what belongs to channels that have ended; return how many there were of each."""
