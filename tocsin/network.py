@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from tocsin.protocol.causes import ConnectionCause
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.proxies import Proxy, find_proxy, place
+from tocsin.protocol.text import describe_error
 
 _SECURE: Final = frozenset({"https", "wss"})
 _AUTHORITIES: Final = "SSL_CERT_FILE"
@@ -102,7 +103,7 @@ def cause_of(failure: BaseException) -> tuple[ConnectionCause, str]:
             return cause, detail
     if isinstance(failure, OSError):
         return _system_cause(failure)
-    return ConnectionCause.UNEXPECTED, f"{type(failure).__name__}: {failure}"
+    return ConnectionCause.UNEXPECTED, describe_error(failure)
 
 
 def _tls_cause(failure: ssl.SSLError) -> tuple[ConnectionCause, str]:

@@ -167,5 +167,5 @@ class TestProxy:
     def test_the_variable_is_named_as_it_is_spelled(self, name: str) -> None:
         """So that it is found where it was set."""
         with pytest.raises(InvalidArgument) as unusable:
-            found(secure=False, **{name: "ftp://p"})
+            find_proxy("push.example", 80, {name: "ftp://p"}, secure=False)
         assert str(unusable.value).startswith(f"{name} names no proxy")

@@ -22,7 +22,7 @@ class AnswerHead:
     headers: Mapping[str, str]
 
 
-def read_head(data: bytes) -> AnswerHead | None:
+def read_head(data: bytes | bytearray) -> AnswerHead | None:
     """Read what begins as an answer of HTTP/1.0 or 1.1; None where it begins otherwise, or its first line is not whole.
 
     A line that is no header is passed over, and so is the last one until its end has come.
