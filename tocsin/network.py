@@ -7,13 +7,18 @@ import os
 import re
 import socket
 import ssl
+import stat
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from tocsin.protocol.causes import ConnectionCause
+from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.proxies import Proxy, find_proxy, place
+from tocsin.protocol.text import describe_error
 
 _SECURE: Final = frozenset({"https", "wss"})
+_AUTHORITIES: Final = "SSL_CERT_FILE"
 _NO_WAY: Final = frozenset(
     {
         errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EHOSTDOWN, errno.EAFNOSUPPORT,
@@ -64,16 +69,41 @@ def proxy_of(url: str) -> Proxy | None:
     return find_proxy(*host_and_port(url), os.environ, secure=urlsplit(url).scheme in _SECURE)
 
 
+def tls_context() -> ssl.SSLContext:
+    """Make what a peer is verified with, by the authorities that this machine trusts.
+
+    :raises InvalidArgument: ``SSL_CERT_FILE`` names what would be waited for.
+    """
+    check_authorities()
+    return ssl.create_default_context()
+
+
+def check_authorities() -> None:
+    """Look at what ``SSL_CERT_FILE`` names, which OpenSSL reads without asking what it is.
+
+    :raises InvalidArgument: it is a pipe or a device, which may never come to its end.
+    """
+    path = os.environ.get(_AUTHORITIES, "")
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # what is not there is passed over, by OpenSSL too
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InvalidArgument(f"{_AUTHORITIES} names {path!r}, which is no regular file: name one with certificates")
+
+
 def cause_of(failure: BaseException) -> tuple[ConnectionCause, str]:
     """Say what an error means that came while a connection was made, and what is known besides."""
     if isinstance(failure, ssl.SSLError):
         return _tls_cause(failure)
+    if isinstance(failure, InvalidArgument):
+        return ConnectionCause.TLS_FAILED, str(failure)
     for kinds, cause, detail in _MEANINGS:
         if isinstance(failure, kinds):
             return cause, detail
     if isinstance(failure, OSError):
         return _system_cause(failure)
-    return ConnectionCause.UNEXPECTED, f"{type(failure).__name__}: {failure}"
+    return ConnectionCause.UNEXPECTED, describe_error(failure)
 
 
 def _tls_cause(failure: ssl.SSLError) -> tuple[ConnectionCause, str]:

@@ -175,7 +175,6 @@ def test_a_wrong_secret_is_said_with_its_reason(wns: LocalWns) -> None:
         (["http://127.0.0.1:1/w/?token=x", "x" * 5001], "5001 bytes"),
         (["http://127.0.0.1:1/w/?token=x", "x", "--ttl", "0", "--cache"], "Ttl value conflicts"),
         (["http://127.0.0.1:1/w/?token=x", "x", "--tag", "not good"], "X-WNS-Tag"),
-        (["http://127.0.0.1:1/w/?token=x", "x", "--priority", "9"], "X-WNS-PRIORITY"),
         (["http://127.0.0.1:1/w/?token=x", "x", "--group", "not good"], "X-WNS-Group"),
         (["http://127.0.0.1:1/w/?token=x", "x", "--retries", "0"], "no program listens at 127.0.0.1:1"),
         (["http://127.0.0.1:1/w/?token=x", "x", "--retries", "1"], "(2 attempts)"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.test_terminal import answering, http, type_in
 from tocsin import cli
 from tocsin.testing import LocalWns
 
@@ -65,3 +66,48 @@ def test_a_number_of_retries_that_is_none_is_wrong_usage(wns: LocalWns, retries:
     with pytest.raises(SystemExit) as left:
         send(wns, "--retries", retries)
     assert left.value.code == 2
+
+
+@pytest.mark.parametrize("value", ["x", "", "1.5", "1_000", "٣", "9" * 20, "9" * 5000, "-1"])
+@pytest.mark.parametrize(
+    ("option", "limits"),
+    [("--ttl", "0 to 9999999999"), ("--priority", "1 to 4"), ("--retries", "0 to 1000")],
+)
+def test_every_number_says_its_range_in_one_way(
+    wns: LocalWns, option: str, limits: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong with it, a number of many digits is called no other thing; nothing is sent."""
+    with pytest.raises(SystemExit) as left:
+        send(wns, f"{option}={value}")
+    assert left.value.code == 2
+    assert f"argument {option}: a whole number from {limits}, not '{value[:60]}" in capsys.readouterr().err
+    assert not wns.requests
+
+
+def answered(*headers: str, status: str = "503 Busy") -> str:
+    """Send to a service that gives a token and then this answer; return what is printed."""
+    token = http("200 OK", json.dumps({"access_token": "t", "expires_in": 3600}).encode())
+    with answering(token, http(status, b"", *(each.encode() for each in headers))) as url:
+        arguments = ("send", f"{url}/w/?token=x", "x", "--client-id", "i", "--client-secret", "s", "--retries", "0")
+        return type_in("utf-8", *arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ("9" * 30, "it asks to wait 10000000000 s or more"),
+        ("9" * 5000, "it asks to wait 10000000000 s or more"),
+        ("", "it asks to wait, and how long is not clear: ''"),
+        ("soon", "it asks to wait, and how long is not clear: 'soon'"),
+        ("7", "it asks to wait 7 s"),
+    ],
+    ids=["30 digits", "5,000 digits", "empty", "a word", "a number"],
+)
+def test_a_wait_is_told_by_one_rule(wish: str, words: str) -> None:
+    """Any number counts up to one limit, and whatever else is there is a wait that is not clear."""
+    assert answered(f"Retry-After: {wish}").endswith(f"; {words}\n")
+
+
+def test_an_answer_without_an_id_is_told_without_one() -> None:
+    """No service has to send one."""
+    assert answered("X-WNS-Status: received", status="200 OK") == "received\n"

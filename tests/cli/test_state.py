@@ -89,7 +89,7 @@ def test_a_variable_of_another_program_is_named_where_settings_are_read(monkeypa
     assert code == 1
     first, second = errors.splitlines()
     assert first == "tocsin serve: TOCSIN_LOG, TOCSIN_SERVICE_HOST: there are no such settings; this has no effect"
-    assert second == "tocsin serve: --port is a whole number, not 'x'"
+    assert second == "tocsin serve: --port is a whole number from 0 to 65535, not 'x'"
     assert "TOCSIN_LOG" not in call("app", "list")[2]
 
 

@@ -22,7 +22,7 @@ BEFORE = 50
 AFTER = 50
 """Notifications that are received after what heals by itself."""
 
-FAULT = "The device is connected, but cannot store notifications just now"
+FAULT = "The device is connected, but cannot store notifications just now: it may yet come, and once more if it is sent again"
 
 
 @define

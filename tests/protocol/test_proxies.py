@@ -162,3 +162,10 @@ class TestProxy:
         assert proxy == Proxy("http", "p", 1, "user", "")
         assert Proxy("http", "p", 1, "user", "").full_url == "http://user:@p:1"
         assert Proxy("http", "p", 1).full_url == "http://p:1"
+
+    @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+    def test_the_variable_is_named_as_it_is_spelled(self, name: str) -> None:
+        """So that it is found where it was set."""
+        with pytest.raises(InvalidArgument) as unusable:
+            find_proxy("push.example", 80, {name: "ftp://p"}, secure=False)
+        assert str(unusable.value).startswith(f"{name} names no proxy")

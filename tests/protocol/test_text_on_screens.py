@@ -36,3 +36,11 @@ def test_what_is_shown_is_one_printable_line(text: str) -> None:
     shown.encode()  # it has no halves of characters
     assert {each for each in text if each.isprintable()} <= set(shown)
     assert harmless(shown) == shown
+
+
+@given(st.text(), st.integers(1, 40))
+def test_a_limit_is_kept_and_what_is_left_out_is_marked(text: str, limit: int) -> None:
+    """Escapes count as what is shown of them."""
+    shown = harmless(text, limit)
+    assert len(shown) <= limit
+    assert shown == harmless(text) or shown.endswith("…")

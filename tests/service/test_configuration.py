@@ -51,12 +51,12 @@ def test_every_kind_of_value_can_be_said_everywhere(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("prot = 1", "there is no setting 'prot'"),
-        ('port = "1"', "port is a whole number, not '1'"),
-        ("port = true", "port is a whole number, not True"),
+        ('port = "1"', "port is a whole number from 0 to 65535, not '1'"),
+        ("port = true", "port is a whole number from 0 to 65535, not True"),
         ("insecure = 1", "insecure is true or false, not 1"),
         ("trusted_proxies = [1]", r"trusted_proxies is a list of texts, not \(1,\)"),
         ('trusted_proxies = ["here"]', "trusted_proxies are addresses or networks, not 'here'"),
-        ("port = 70000", r"tocsin\.toml: port must be from 0 to 65535, not 70000"),
+        ("port = 70000", r"tocsin\.toml: port is a whole number from 0 to 65535, not 70000"),
         ("port = ", "cannot be read"),
         ("port = " + "[" * 20_000, "cannot be read"),
         ("chanel_rate = 1", "there is no setting 'chanel_rate'; 'channel_rate' is one"),
@@ -79,13 +79,13 @@ def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
 
 def test_a_mistake_elsewhere_is_told(tmp_path: Path) -> None:
     """The sentence names the variable, the option or the file as it was written."""
-    with pytest.raises(InvalidArgument, match="TOCSIN_PORT is a whole number, not 'x'"):
+    with pytest.raises(InvalidArgument, match="TOCSIN_PORT is a whole number from 0 to 65535, not 'x'"):
         load_settings({}, {"TOCSIN_PORT": "x"}, None)
-    with pytest.raises(InvalidArgument, match="--channel-rate is a number, not ''"):
+    with pytest.raises(InvalidArgument, match="--channel-rate is a number from 0 to 1000000, not ''"):
         load_settings({"channel_rate": ""}, {}, None)
     with pytest.raises(InvalidArgument, match="--insecure is true or false, not 'maybe'"):
         load_settings({"insecure": "maybe"}, {}, None)
-    with pytest.raises(InvalidArgument, match="--port must be from 0 to 65535, not 70000"):
+    with pytest.raises(InvalidArgument, match="--port is a whole number from 0 to 65535, not 70000"):
         load_settings({"port": "70000"}, {}, None)
     with pytest.raises(InvalidArgument, match=r"TOCSIN_PUBLIC_URL is a URL .* not 'push\.example'"):
         load_settings({}, {"TOCSIN_PUBLIC_URL": "push.example"}, None)

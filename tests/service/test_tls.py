@@ -160,22 +160,63 @@ def _encrypted_key(good: Certificates) -> None:
     good.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
 
 
+def _cut_late(good: Certificates) -> None:
+    good.cert.write_bytes(good.cert.read_bytes().rstrip()[:-8])
+
+
+def _key_cut_late(good: Certificates) -> None:
+    good.key.write_bytes(good.key.read_bytes().rstrip()[:-8])
+
+
+def _damage(name: str, old: str, new: str) -> Callable[[Certificates], object]:
+    """Alter what stands first in a block."""
+
+    def harm(good: Certificates) -> None:
+        file: Path = getattr(good, name)
+        head, line, rest = file.read_text(encoding="ascii").partition("-----\n")
+        assert rest.startswith(old)
+        file.write_text(head + line + rest.replace(old, new, 1), encoding="ascii")
+
+    return harm
+
+
 HALF_DONE = {
-    "new certificate, old key": (_old_key, "the key is of another certificate"),
-    "old certificate, new key": (_new_key, "the key is of another certificate"),
-    "another kind of key": (_other_kind_of_key, "the key is of another certificate"),
-    "certificate cut off": (_cut_off, r"cert\.pem is cut off"),
-    "issuer cut off": (_issuer_cut_off, r"cert\.pem is cut off"),
+    "new certificate, old key": (_old_key, "the key in .* is of another one"),
+    "old certificate, new key": (_new_key, "the key in .* is of another one"),
+    "another kind of key": (_other_kind_of_key, "the key in .* is of another one"),
+    "certificate cut off": (_cut_off, r"the certificate in .*cert\.pem cannot be used: it is cut off"),
+    "issuer cut off": (_issuer_cut_off, r"the certificate in .*cert\.pem cannot be used: it is cut off"),
     "issuer missing": (_issuer_missing, "the certificates of its issuers are missing"),
     "another issuer": (_other_issuer, "the certificates behind it are not those of its issuers"),
     "expired": (_expired, "certificate has expired"),
-    "encrypted key": (_encrypted_key, r"the key in .*key\.pem is encrypted"),
-    "empty certificate": (lambda good: good.cert.write_bytes(b""), r"there is no certificate in .*cert\.pem"),
-    "empty key": (lambda good: good.key.write_bytes(b""), r"there is no key in .*key\.pem"),
+    "encrypted key": (_encrypted_key, r"the key in .*key\.pem cannot be used: it is encrypted"),
+    "empty certificate": (
+        lambda good: good.cert.write_bytes(b""),
+        r"the certificate in .*cert\.pem cannot be used: there is no certificate in it",
+    ),
+    "empty key": (
+        lambda good: good.key.write_bytes(b""),
+        r"the key in .*key\.pem cannot be used: there is no key in it",
+    ),
     "certificate gone": (lambda good: good.cert.unlink(), "No such file"),
-    "key gone": (lambda good: good.key.unlink(), "No such file"),
-    "a folder": (lambda good: (good.key.unlink(), good.key.mkdir()), "cannot be used"),
-    "exchanged": (lambda good: good.cert.write_bytes(good.key.read_bytes()), r"there is no certificate in .*cert\.pem"),
+    "key gone": (lambda good: good.key.unlink(), r"the key in .*key\.pem cannot be used: No such file"),
+    "a folder": (lambda good: (good.key.unlink(), good.key.mkdir()), r"the key in .*key\.pem .* no regular file"),
+    "cut within the last line": (_cut_late, r"the certificate in .*cert\.pem cannot be used: it is cut off"),
+    "key cut within the last line": (_key_cut_late, r"the key in .*key\.pem cannot be used: it is cut off"),
+    "certificate damaged": (
+        _damage("cert", "MII", "!II"),
+        r"the certificate in .*cert\.pem .* number 1 in it is damaged",
+    ),
+    "certificate altered": (
+        _damage("cert", "MII", "AII"),
+        r"the certificate in .*cert\.pem .* number 1 in it is damaged",
+    ),
+    "key damaged": (_damage("key", "M", "!"), r"the key in .*key\.pem cannot be used: number 1 in it is damaged"),
+    "key altered": (_damage("key", "M", "A"), r"the key in .*key\.pem cannot be used: it is damaged, or of a kind"),
+    "exchanged": (
+        lambda good: good.cert.write_bytes(good.key.read_bytes()),
+        r"the certificate in .*cert\.pem cannot be used: there is no certificate in it",
+    ),
     "not text": (lambda good: good.cert.write_bytes(bytes(range(256))), "cannot be used"),
 }
 
@@ -292,5 +333,5 @@ def test_a_pipe_is_no_certificate_and_not_waited_for(tmp_path: Path, certificate
     os.mkfifo(pipe)
     with pytest.raises(PlatformUnavailable, match="no regular file"):
         Certificate(str(pipe), "")
-    with pytest.raises(PlatformUnavailable, match="no regular file"):
+    with pytest.raises(PlatformUnavailable, match=r"the key in .*pipe\.pem cannot be used: it is no regular file"):
         Certificate(str(certificates.cert), str(pipe))

@@ -18,7 +18,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from tocsin.protocol.causes import ConnectionCause
-from tocsin.transport import websocket
+from tocsin.transport import opening, websocket
 from tocsin.transport.websocket import dial_websocket
 from tocsin.transport.wire import WireBroken
 
@@ -179,9 +179,9 @@ ANSWERS = [
     ("400 Bad Request", "", ConnectionCause.NO_PUSH_SERVICE, "it answered 400"),
     (
         "301 Moved", "Location: https://u:secret@push.example/x?secret\r\n", ConnectionCause.NO_PUSH_SERVICE,
-        "it answered 301, which leads to https://push.example)",
+        "it answered 301, which leads to https://push.example; tried was",
     ),
-    ("307 Moved", "Location: /elsewhere\r\nLocation: //[\r\n", ConnectionCause.NO_PUSH_SERVICE, "it answered 307)"),
+    ("307 Moved", "Location: /elsewhere\r\nLocation: //[\r\n", ConnectionCause.NO_PUSH_SERVICE, "it answered 307; tried was"),
     ("401 Unauthorized", "", ConnectionCause.DENIED, "it answered 401"),
     ("403 Forbidden", "", ConnectionCause.DENIED, "it answered 403"),
     ("502 Bad Gateway", "", ConnectionCause.BUSY, "it answered 502"),
@@ -199,7 +199,10 @@ async def test_something_else_answers(status: str, headers: str, cause: Connecti
     assert "secret" not in str(failure)
 
 
-@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"\xff\xfe\r\n\r\n", b"HTTP/1.1 101 Fine\r\n\r\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [b"SSH-2.0-OpenSSH\r\n\r\n", b"\xff\xfe\r\n\r\n", b"HTTP/1.1 101 Fine\r\n\r\n", b"HTTP/1.0 101 Fine\r\n\r\n"],
+)
 async def test_what_answers_begins_no_websocket(answer: bytes) -> None:
     """It is another protocol, or half of this one."""
     async with listening(saying(answer)) as port:
@@ -269,12 +272,7 @@ async def test_a_service_says_by_a_code_why_it_closes(code: int, reason: str, ca
 
 async def test_a_service_that_does_not_answer_pings_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have been stopped, or the network swallows everything."""
-    made = websocket._Connect.__init__
-
-    def impatient(self: websocket._Connect, *arguments: object, **named: object) -> None:
-        made(self, *arguments, **named, ping_interval=0.01, ping_timeout=0.01)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(websocket._Connect, "__init__", impatient)
+    monkeypatch.setattr(opening, "PING_INTERVAL", 0.01)
 
     async def deaf(connection: ServerConnection) -> None:
         connection.transport.pause_reading()
@@ -295,7 +293,7 @@ async def test_an_error_that_is_not_foreseen_is_a_failed_attempt(monkeypatch: py
     def raising(*_: object, **__: object) -> object:
         raise AssertionError("a case that was thought impossible")
 
-    monkeypatch.setattr(websocket, "_Connect", raising)
+    monkeypatch.setattr(websocket, "open_websocket", raising)
     failure = await broken("ws://127.0.0.1:1/device")
     assert failure.cause is ConnectionCause.UNEXPECTED
     assert "AssertionError: a case that was thought impossible" in str(failure)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from tocsin.protocol.text import harmless
 
+_WHOLE = re.compile("-?[0-9]{1,20}")
+_SHOWN = 64  # characters of a wrong value
 _MARK = "\0"  # no argument of a process can have one
 
 
@@ -52,12 +55,11 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """Return what reads a whole number within these limits."""
 
     def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
+        number = int(text) if _WHOLE.fullmatch(text) else least - 1
         if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most}, not {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"a whole number from {least} to {most}, not {harmless(repr(text), _SHOWN)}"
+            )
         return number
 
     return read

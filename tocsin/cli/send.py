@@ -20,6 +20,7 @@ from tocsin.protocol.sending import SendPolicy
 from tocsin.protocol.sign_in import split_url, token_url_of
 from tocsin.protocol.text import harmless
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
+from tocsin.protocol.wns import MAX_TTL
 
 DESCRIPTION = """\
 Send a notification to a WNS channel: get an access token, post the body, say what became of it.
@@ -28,7 +29,7 @@ BODY is text and is sent as UTF-8. Bytes that are no text in the terminal's enco
 what comes from standard input, in which at most 5,000 bytes are read.
 
 What WNS would refuse is refused here, before anything is sent. What may pass (500, 503, 406, no connection) is tried
-again, after the wait that the service asks for. Exit code 0 means that the service answered 'received'; 1, that it did
+again, after the wait that the service asks for; one that is not understood is a minute at least. Exit code 0 means that the service answered 'received'; 1, that it did
 not, for the reason that is printed.
 """
 
@@ -57,11 +58,11 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--token-url", metavar="U", help="default: /accesstoken.srf at the channel's host; Microsoft's for WNS"
     )
-    parser.add_argument("--ttl", type=int, metavar="S", help="seconds after which the notification is of no use")
+    parser.add_argument("--ttl", type=whole(0, MAX_TTL), metavar="S", help="seconds after which it is of no use")
     parser.add_argument("--cache", action="store_true", help="ask the service to keep it for a device that is away")
     parser.add_argument("--tag", metavar="T", help="1 to 16 letters and digits: a later one with the tag replaces it")
     parser.add_argument("--group", metavar="G", help="1 to 16 letters and digits: what tags are unique in")
-    parser.add_argument("--priority", type=int, metavar="N", help="1 high, 2 medium, 3 low, 4 very low")
+    parser.add_argument("--priority", type=whole(1, 4), metavar="N", help="1 high, 2 medium, 3 low, 4 very low")
     parser.add_argument("--request-status", action="store_true", help="ask whether the device is connected")
     parser.add_argument(
         "--retries", type=whole(0, 1_000), default=3, metavar="N", help="attempts after the first (default: 3)"
@@ -78,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         show(json.dumps(asdict(result) | {"explanation": result.explanation}))
     elif result.received:
         device = f", the device is {result.device_connection_status}" if result.device_connection_status else ""
-        show(harmless(f"received, message id {result.msg_id}{device}"))
+        id = "" if result.msg_id is None else f", message id {result.msg_id}"  # noqa: A001  # WNS sends one
+        show(harmless(f"received{id}{device}"))
     else:
         complain("tocsin send", error or f"{result.status}: {result.explanation}")
     return 0 if result.received else 1

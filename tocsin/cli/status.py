@@ -7,7 +7,11 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from functools import partial
 from http.client import HTTPException
+from threading import Thread
 from typing import Any
 
 import anyio
@@ -15,8 +19,9 @@ import anyio
 from tocsin.cli.arguments import add_verb
 from tocsin.cli.state import add_state_option
 from tocsin.cli.terminal import complain, show
-from tocsin.protocol.addresses import is_loopback
+from tocsin.network import check_authorities, proxy_of
 from tocsin.protocol.errors import NotFound, NotSupported, PlatformUnavailable
+from tocsin.protocol.proxies import Proxy
 from tocsin.protocol.sign_in import split_service_url
 from tocsin.protocol.text import harmless
 from tocsin.service.settings import ServiceSettings
@@ -35,7 +40,7 @@ examples:
 """
 
 TIMEOUT = 10.0
-"""Seconds that the service may take to answer."""
+"""Seconds that the service may take to answer, in all."""
 
 _MAX_REPLY = 1024 * 1024
 _GROUPS = ("counters", "now")
@@ -71,30 +76,63 @@ def _ask_state(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _ask_url(url: str) -> dict[str, Any]:
-    parts = split_service_url(url, "a push service")
+    split_service_url(url, "a push service")
     token = os.environ.get("TOCSIN_METRICS_TOKEN", "")
     ServiceSettings(metrics_token=token)  # says what is wrong with it
-    headers = (
-        {"Authorization": f"Bearer {token}".encode().decode("latin-1")} if token else {}
-    )  # as the service reads it
-    request = urllib.request.Request(f"{url.rstrip('/')}/healthz", headers=headers)  # noqa: S310 - checked above
-    proxies: dict[str, str] | None = (
-        {} if is_loopback(parts.hostname or "") else None
-    )  # None are those of the environment
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirection)
+    check_authorities()
+    proxy = proxy_of(url)
     try:
-        try:
-            with opener.open(request, timeout=TIMEOUT) as reply:
-                body = reply.read(_MAX_REPLY)
-        except urllib.error.HTTPError as refusal:
-            if refusal.code != 503:
-                raise
-            body = refusal.read(_MAX_REPLY)
-        return _checked(json.loads(body)) | {"url": url}
+        answer = _within(TIMEOUT, partial(_fetch, url, token, proxy))
+        return _checked(json.loads(answer)) | {"url": url}
+    except _Late:
+        way = "" if proxy is None else f", by the proxy {proxy.place}"
+        raise PlatformUnavailable(f"the push service at {url} has not answered within {TIMEOUT:g} s{way}") from None
     except OSError as failure:
         raise PlatformUnavailable(f"the push service at {url} cannot be asked: {failure}") from None
     except (ValueError, LookupError, TypeError, RecursionError, HTTPException):
         raise PlatformUnavailable(f"what answers at {url} is no push service of ours") from None
+
+
+def _fetch(url: str, token: str, proxy: Proxy | None) -> bytes:
+    """Ask for the health of a service, and return its answer, also where that says that it is not well."""
+    headers = (
+        {"Authorization": f"Bearer {token}".encode().decode("latin-1")} if token else {}
+    )  # as the service reads it
+    request = urllib.request.Request(f"{url.rstrip('/')}/healthz", headers=headers)  # noqa: S310 - _ask_url has checked it
+    proxies = {} if proxy is None else {request.type: proxy.full_url}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirection)
+    try:
+        with opener.open(request, timeout=TIMEOUT) as reply:
+            body: bytes = reply.read(_MAX_REPLY)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            if refusal.code != 503:
+                raise
+            body = refusal.read(_MAX_REPLY)
+    return body
+
+
+class _Late(Exception):
+    """It took too long."""
+
+
+def _within(seconds: float, call: Callable[[], bytes]) -> bytes:
+    """Return what a call returns that can be waited for without end: urllib has a limit for each read, not for all of them.
+
+    Past the limit the thread that makes the call is left to the end of the process, which is near.
+    """
+    answer: Future[bytes] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except Exception as failure:  # noqa: BLE001  # it is raised where it is waited for
+            answer.set_exception(failure)
+
+    Thread(target=run, daemon=True).start()
+    if not wait([answer], seconds).done:
+        raise _Late
+    return answer.result()
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):

@@ -11,8 +11,9 @@ from yarl import URL
 
 from tocsin.client.http import Reply, Unreachable
 from tocsin.network import cause_of, place_of, proxy_of
-from tocsin.protocol.causes import ConnectionCause, cause_of_proxy_status, explain, presentable
+from tocsin.protocol.causes import MAX_TEXT, ConnectionCause, cause_of_proxy_status, explain
 from tocsin.protocol.proxies import Proxy
+from tocsin.protocol.text import harmless
 
 TIMEOUT = 30.0
 """Seconds that one request may take."""
@@ -92,20 +93,21 @@ def _sentence(failure: Exception, url: str, proxy: Proxy | None) -> str:
         return _by_cause(failure.certificate_error, where)
     if isinstance(failure, aiohttp.ClientConnectorError):
         return _by_cause(failure.os_error, where)
-    return _after_connecting(failure, where)
+    return _after_connecting(failure, where, "" if proxy is None else f", by the proxy {proxy.place}")
 
 
-def _after_connecting(failure: Exception, where: str) -> str:
+def _after_connecting(failure: Exception, where: str, way: str) -> str:
+    """Say what failed on a connection; which of the two has, a proxy or the service, is not to be seen."""
     if isinstance(failure, TimeoutError):
-        return explain(ConnectionCause.TIMED_OUT, where, f"within {TIMEOUT:g} s")
+        return explain(ConnectionCause.TIMED_OUT, where, f"within {TIMEOUT:g} s{way}")
     if isinstance(failure, aiohttp.ServerDisconnectedError):
-        return explain(ConnectionCause.LOST, where, "before it answered")
+        return explain(ConnectionCause.LOST, where, f"before it answered{way}")
     if isinstance(failure, aiohttp.ClientPayloadError):
-        return presentable(f"{where} has not answered whole: {failure}")
+        return harmless(f"{where} has not answered whole{way}: {failure}", MAX_TEXT)
     if isinstance(failure, aiohttp.ClientOSError):  # its own words may hold the URL
         return _by_cause(OSError(failure.errno, os.strerror(failure.errno)) if failure.errno else EOFError(), where)
     if isinstance(failure, aiohttp.ClientError):
-        return f"{where} has answered with no HTTP that can be understood ({type(failure).__name__})"
+        return f"{where} has answered with no HTTP that can be understood ({type(failure).__name__}{way})"
     return _by_cause(failure, where)
 
 

@@ -18,6 +18,7 @@ from attrs import Factory, define, field, frozen
 
 from tocsin.client.http import Http, Unreachable
 from tocsin.client.tokens import TokenCache
+from tocsin.network import check_authorities
 from tocsin.protocol.answers import SendResult, read_answer
 from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, ServiceUnavailable
@@ -78,7 +79,8 @@ class WnsClient:
 
     It gets and keeps access tokens, tries again what may pass (``policy``) within bounds of number and time, renews a
     refused token once, and refuses what the service would refuse. Secrets, tokens and channel URIs are never logged.
-    A notification whose answer was lost is sent again, so it may arrive twice.
+    A notification whose answer was lost, or was 503, is sent again, so it may arrive twice, under two ids; and it may arrive
+    although the last answer was 503. A policy without retries leaves the choice to the caller.
 
     :param token_url: where tokens come from, in either form; by default Microsoft's for channels of WNS, and the
         channel's own host for a service on this machine.
@@ -122,8 +124,10 @@ class WnsClient:
         """Open the client.
 
         :raises NotSupported: there is no HTTP client, and the text says what to install; or the event loop is trio's.
+        :raises InvalidArgument: ``SSL_CERT_FILE`` names a pipe, which the HTTP client would wait for.
         """
         _check_event_loop()
+        check_authorities()
         try:
             from tocsin.client.aio import open_http  # noqa: PLC0415  # the plain install has no HTTP client
         except ModuleNotFoundError as missing:

@@ -97,9 +97,11 @@ def _word(status: str | None) -> str | None:
 def read_wait(headers: Mapping[str, str], now: float) -> tuple[float | None, str | None]:
     """Return the longest wait that an answer asks for, in seconds, and the words of one that is not understood.
 
-    Header names are lower-cased; what was not said is None.
+    A header that is there asks for a wait, whatever it holds, also nothing. Header names are lower-cased; what was not said is None.
     """
-    waits = {text: parse_retry_after(text, headers.get("date"), now) for text in map(headers.get, _WAITS) if text}
+    waits = {
+        text: parse_retry_after(text, headers.get("date"), now) for text in map(headers.get, _WAITS) if text is not None
+    }
     seconds = [wait for wait in waits.values() if wait is not None]
     unclear = [text for text, wait in waits.items() if wait is None]
     return max(seconds, default=None), unclear[0][:_SHOWN] if unclear else None

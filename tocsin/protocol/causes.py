@@ -176,10 +176,4 @@ def explain(cause: ConnectionCause, place: str, detail: str = "") -> str:
     :param detail: what is known besides; it may be a peer's, so it is made fit to be shown.
     """
     sentence = CAUSES[cause][1].format(place=place)
-    return presentable(f"{sentence} ({detail})" if detail else sentence)
-
-
-def presentable(text: str) -> str:
-    """Make text from outside fit for a log: one line of at most ``MAX_TEXT`` characters that can be printed."""
-    clean = harmless(text[: MAX_TEXT + 1])
-    return clean if len(clean) <= MAX_TEXT else f"{clean[: MAX_TEXT - 1]}…"
+    return harmless(f"{sentence} ({detail})" if detail else sentence, MAX_TEXT)

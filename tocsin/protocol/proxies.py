@@ -63,22 +63,22 @@ def find_proxy(host: str, port: int, environ: Mapping[str, str], *, secure: bool
         may hold a password.
     """
     host = host.rstrip(".").lower()
-    if is_loopback(host) or _is_exempt(host, port, _value("no_proxy", environ) or ""):
+    if is_loopback(host) or _is_exempt(host, port, _value("no_proxy", environ)[1]):
         return None
     for name in ("https_proxy" if secure else "http_proxy", "all_proxy"):
-        value = _value(name, environ)
+        spelled, value = _value(name, environ)
         if value:
-            return _read(name.upper(), value)
+            return _read(spelled, value)
     return None
 
 
-def _value(name: str, environ: Mapping[str, str]) -> str | None:
-    """Return a variable, of which the lower-case spelling counts, even where it is empty."""
-    if (
-        name == "http_proxy" and "REQUEST_METHOD" in environ
+def _value(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return a variable as it is spelled and its value: the lower-case spelling counts, even where that is empty."""
+    if name not in environ and (
+        name != "http_proxy" or "REQUEST_METHOD" not in environ
     ):  # under CGI the other is a client's header "Proxy" (httpoxy)
-        return environ.get(name)
-    return environ.get(name, environ.get(name.upper()))
+        name = name.upper()
+    return name, environ.get(name, "")
 
 
 def _read(name: str, value: str) -> Proxy:

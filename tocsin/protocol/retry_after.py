@@ -8,9 +8,9 @@ from email.utils import parsedate_tz
 from typing import Final
 
 LONGEST: Final = 1e10
-"""Seconds, three centuries: a wait that is asked for counts as no more than that."""
+"""Seconds, three centuries: a wait that is asked for counts as no more than that, however many digits it has."""
 
-_MAX_TEXT: Final = 256  # characters; what is longer is neither a number nor a date of the web
+_MAX_DATE: Final = 64  # characters; what is longer is no date of the web
 _NUMBERS: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[ \t]*,[ \t]*[0-9]+(?:\.[0-9]*)?)*")
 
 
@@ -25,8 +25,6 @@ def parse_retry_after(text: str, date: str | None, now: float) -> float | None:
     :param now: this machine's time in seconds since the epoch, for an answer without a ``Date``.
     """
     text = text.strip()
-    if len(text) > _MAX_TEXT:
-        return None
     if _NUMBERS.fullmatch(text):
         return min(max(map(float, text.split(","))), LONGEST)
     moment = _moment(text)
@@ -38,7 +36,7 @@ def parse_retry_after(text: str, date: str | None, now: float) -> float | None:
 
 def _moment(text: str) -> float | None:
     """Read a date of the web, in seconds since the epoch; the obsolete forms too, which name no zone and mean UTC."""
-    if not text.isascii() or len(text) > _MAX_TEXT or text.count(":") != 2:  # the parser takes the first of several
+    if not text.isascii() or len(text) > _MAX_DATE or text.count(":") != 2:  # the parser takes the first of several
         return None
     try:
         parts = parsedate_tz(text)

@@ -19,6 +19,7 @@ from tocsin.protocol.errors import (
     ServiceUnavailable,
     Throttled,
 )
+from tocsin.protocol.retry_after import LONGEST
 
 
 class Phase(Enum):
@@ -147,4 +148,6 @@ def _asked(result: SendResult) -> str:
     """Say how long the service asks to wait."""
     if result.retry_unclear is not None:
         return f"; it asks to wait, and how long is not clear: {result.retry_unclear!a}"
-    return f"; it asks to wait {result.retry_after:.12g} s" if result.retry_after else ""
+    if not result.retry_after:
+        return ""
+    return f"; it asks to wait {result.retry_after:.12g} s" + (" or more" if result.retry_after >= LONGEST else "")

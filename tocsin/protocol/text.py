@@ -14,13 +14,19 @@ def encodable(text: str, limit: int = MAX_DETAIL) -> str:
     return text[:limit].encode("utf-8", "backslashreplace").decode("utf-8")[:limit]
 
 
-def harmless(text: object) -> str:
+def harmless(text: object, limit: int | None = None) -> str:
     """Return a text as one line in which what is not printable is shown as an escape.
 
     So neither control sequences, nor line ends, nor marks that turn the direction of writing reach a terminal or a log.
+
+    :param limit: characters at most, 1 or more; where some are left out, the last one says so.
     """
     shown = str(text)
-    return shown if shown.isprintable() else "".join(map(_escaped, shown))
+    if limit is not None:
+        shown = shown[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(map(_escaped, shown))
+    return shown if limit is None or len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def _escaped(character: str) -> str:

@@ -78,6 +78,9 @@ class Notification:
         return self.cache and self.ttl != 0
 
 
+MAX_TTL: Final = 9_999_999_999
+"""The greatest number of seconds of ``X-WNS-TTL``: what ten digits hold."""
+
 _NAME = re.compile("[A-Za-z0-9]{1,16}")
 
 RULES: Final[tuple[tuple[str, re.Pattern[str], str], ...]] = (
@@ -90,7 +93,7 @@ RULES: Final[tuple[tuple[str, re.Pattern[str], str], ...]] = (
     ("x-wns-requestforstatus", re.compile("true|false"), "X-WNS-RequestForStatus must be true or false"),
     ("x-wns-tag", _NAME, "X-WNS-Tag must be 1 to 16 letters and digits"),
     ("x-wns-group", _NAME, "X-WNS-Group must be 1 to 16 letters and digits"),
-    ("x-wns-ttl", re.compile("[0-9]{1,10}"), "X-WNS-TTL must be a whole number of seconds, 0 or more"),
+    ("x-wns-ttl", re.compile("[0-9]{1,10}"), f"X-WNS-TTL must be a whole number of seconds from 0 to {MAX_TTL}"),
     ("x-wns-priority", re.compile("[1-4]"), "X-WNS-PRIORITY must be 1 (high), 2 (medium), 3 (low) or 4 (very low)"),
     (
         "x-wns-suppresspopup",

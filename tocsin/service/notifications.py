@@ -52,9 +52,12 @@ _BODY_FAULTS: Final = {
     BodyFault.LATE: Refusal(408, "The body did not arrive in time"),
     BodyFault.STOPPING: Refusal(503, "The service is stopping"),
 }
+_YET: Final = ": it may yet come, and once more if it is sent again"
 _UNDELIVERED: Final = {
-    PushResult.TIMED_OUT: Refusal(503, "The device is connected, but did not acknowledge the notification in time"),
-    PushResult.SUSPENDED: Refusal(503, "The device is connected, but cannot store notifications just now"),
+    PushResult.TIMED_OUT: Refusal(
+        503, f"The device is connected, but did not acknowledge the notification in time{_YET}"
+    ),
+    PushResult.SUSPENDED: Refusal(503, f"The device is connected, but cannot store notifications just now{_YET}"),
     PushResult.NOT_STORED: Refusal(
         503, "The notification is for the service's store, which cannot be written just now"
     ),

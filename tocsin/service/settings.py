@@ -11,6 +11,9 @@ from attrs import Attribute, field, frozen
 from tocsin.protocol.addresses import read_network
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.sign_in import split_service_url
+from tocsin.protocol.text import harmless
+
+_SHOWN = 64  # characters of a wrong number
 
 
 def kind_of(value: Any, default: Any) -> str | None:
@@ -37,10 +40,12 @@ def _setting(
 
     def validate(_: Any, attribute: Attribute[Any], value: Any) -> None:
         kind = kind_of(value, default)
+        if within is not None and (kind is not None or not within[0] <= value <= within[1]):
+            kind = "a whole number" if isinstance(default, int) else "a number"
+            limits = f"{kind} from {within[0]:.12g} to {within[1]:.12g}"
+            raise InvalidArgument(f"{attribute.name} is {limits}, not {harmless(repr(value), _SHOWN)}")
         if kind is not None:
             raise InvalidArgument(f"{attribute.name} is {kind}, not {type(value).__name__ if secret else repr(value)}")
-        if within is not None and not within[0] <= value <= within[1]:
-            raise InvalidArgument(f"{attribute.name} must be from {within[0]:g} to {within[1]:g}, not {value!r}")
         if check is not None:
             check(attribute.name, value)
 

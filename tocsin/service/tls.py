@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import ssl
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +18,7 @@ from tocsin.service.settings import ServiceSettings
 
 _CERTIFICATE: Final = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _KEY: Final = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+_BLOCK: Final = re.compile("-----BEGIN ([^-\n]+)-----.*?-----END \\1-----", re.DOTALL)
 _OTHER_KEY: Final = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 _TURNS: Final = 8  # of a handshake, in which each side speaks two or three times
 
@@ -74,22 +78,32 @@ def load_certificate(settings: ServiceSettings) -> Certificate | None:
 
 def _load(cert: str, key: str) -> _Loaded:
     """Read certificate and key, and shake hands with them."""
+    chain = _blocks(cert, _CERTIFICATE, "certificate")
+    keys = key or cert
+    _blocks(keys, _KEY, "key")
+    for number, each in enumerate(chain, 1):
+        with _blaming("certificate", cert, f"number {number} in it is damaged"):
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=each)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     encrypted: list[str] = []
 
     def password() -> str:
-        encrypted.append(key or cert)
+        encrypted.append(keys)
         return ""
 
     try:
-        chain = _blocks(cert, _CERTIFICATE, "certificate")
-        _blocks(key or cert, _KEY, "key")
         context.load_cert_chain(cert, key or None, password)
         _shake_hands(context, None)
     except (OSError, ValueError) as failure:
-        why = f"the key in {encrypted[0]} is encrypted; give one without a password" if encrypted else _say(failure)
-        raise PlatformUnavailable(f"the certificate in {cert} cannot be used: {why}") from failure
+        if encrypted:
+            raise _unusable("key", keys, "it is encrypted; give one without a password") from failure
+        if isinstance(failure, ssl.SSLError) and failure.reason in _OTHER_KEY:
+            raise _unusable("certificate", cert, f"the key in {keys} is of another one") from failure
+        reason = getattr(failure, "reason", "") or ""  # OpenSSL's, where it has one
+        if reason in {"", "PEM_LIB"}:
+            raise _unusable("key", keys, "it is damaged, or of a kind that TLS has no use for") from failure
+        raise _unusable("certificate", cert, reason.replace("_", " ").lower()) from failure
     until, doubt = _verify(context, chain)
     return _Loaded(context, len(chain), until, doubt)
 
@@ -97,23 +111,37 @@ def _load(cert: str, key: str) -> _Loaded:
 def _blocks(path: str, block: re.Pattern[str], what: str) -> list[str]:
     """Return the blocks of one kind that a PEM file holds.
 
-    :raises ValueError: it is no file, has none, or one without an end.
+    :raises PlatformUnavailable: it is no file, has none, or one that is not whole.
     """
     if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
-        raise ValueError(f"{path} is no regular file")
-    text = Path(path).read_text(encoding="latin-1")
-    if text.count("-----BEGIN ") != text.count("-----END "):
-        raise ValueError(f"{path} is cut off")
+        raise _unusable(what, path, "it is no regular file")
+    try:
+        text = Path(path).read_text(encoding="latin-1")
+    except OSError as failure:
+        raise _unusable(what, path, failure.strerror or str(failure)) from failure
+    if "-----BEGIN " in _BLOCK.sub("", text):
+        raise _unusable(what, path, "it is cut off")
     found = block.findall(text)
     if not found:
-        raise ValueError(f"there is no {what} in {path}")
+        raise _unusable(what, path, f"there is no {what} in it")
+    for number, each in enumerate(found, 1):
+        with _blaming(what, path, f"number {number} in it is damaged"):
+            b64decode("".join(line.strip() for line in each.splitlines()[1:-1] if ":" not in line), validate=True)
     return found
 
 
-def _say(failure: Exception) -> str:
-    """Say what is wrong; the words of OpenSSL are few."""
-    other = isinstance(failure, ssl.SSLError) and failure.reason in _OTHER_KEY
-    return "the key is of another certificate" if other else str(failure)
+def _unusable(what: str, path: str, why: str) -> PlatformUnavailable:
+    """Say which of the two files is at fault, and how."""
+    return PlatformUnavailable(f"the {what} in {path} cannot be used: {why}")
+
+
+@contextmanager
+def _blaming(what: str, path: str, why: str) -> Iterator[None]:
+    """Say so in our words where a block cannot be read: a library's words do not name the file."""
+    try:
+        yield
+    except (OSError, ValueError) as failure:
+        raise _unusable(what, path, why) from failure
 
 
 def _verify(server: ssl.SSLContext, chain: list[str]) -> tuple[str, str | None]:

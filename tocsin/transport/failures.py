@@ -6,24 +6,17 @@ import time
 from urllib.parse import urlsplit
 
 from attrs import frozen
-from websockets.datastructures import Headers
-from websockets.exceptions import (
-    InvalidHandshake,
-    InvalidMessage,
-    InvalidProxyStatus,
-    InvalidStatus,
-    InvalidURI,
-    ProxyError,
-)
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidURI
 
 from tocsin.network import cause_of
+from tocsin.protocol.answer_head import AnswerHead, read_head
 from tocsin.protocol.causes import ConnectionCause, cause_of_proxy_status, cause_of_status, explain
 from tocsin.protocol.connection import POLICIES, Effect
 from tocsin.protocol.proxies import Proxy
 from tocsin.protocol.retry_after import parse_retry_after
+from tocsin.transport.opening import Attempt, TunnelRefused
 
-_ON_THE_WAY = frozenset({ConnectionCause.HOST_UNKNOWN, ConnectionCause.REFUSED, ConnectionCause.UNREACHABLE})
-"""What fails on the way to the first host, which is the proxy where there is one."""
+_SWITCHING = 101  # says that a WebSocket begins
 
 
 @frozen
@@ -36,35 +29,39 @@ class Failure:
     may_be_tls: bool = False
 
 
-def diagnose(error: Exception, proxy: Proxy | None) -> Failure:
+def diagnose(error: Exception, proxy: Proxy | None, attempt: Attempt) -> Failure:
     """Say what an error of connecting means; one that is not known is a failure too.
 
-    The text of an error is shown only where it cannot hold a URL, which may bear credentials.
+    What has answered is judged by the head of its answer, in whatever way that went on, and what failed on the way to the
+    service by the proxy, where there is one. The text of an error is shown only where it cannot hold a URL, which may bear
+    credentials.
     """
-    if isinstance(error, ProxyError):
-        return _by_proxy(error, "the proxy" if proxy is None else proxy.place)
-    if isinstance(error, InvalidHandshake):
-        return _by_answer(error)
     if isinstance(error, InvalidURI):
         return Failure(ConnectionCause.UNEXPECTED, f"its URL cannot be used: {error.msg}")
+    if proxy is not None and not attempt.through:
+        return _by_proxy(error, proxy.place)
+    head = read_head(attempt.heard)
+    if head is not None and head.status != _SWITCHING:
+        return _by_head(head)
+    if isinstance(error, InvalidHandshake):
+        return _by_answer(error)
     cause, detail = cause_of(error)
-    if proxy is not None and cause in _ON_THE_WAY:
-        return Failure(ConnectionCause.PROXY_UNREACHABLE, explain(cause, proxy.place, detail))
     return Failure(cause, detail, may_be_tls=cause is ConnectionCause.LOST)
 
 
-def _by_proxy(error: ProxyError, place: str) -> Failure:
-    """Judge what a proxy has answered."""
-    if not isinstance(error, InvalidProxyStatus):
-        return Failure(ConnectionCause.PROXY_FAILED, f"what {place} answered is not HTTP")
-    cause, words = cause_of_proxy_status(error.response.status_code)
-    return Failure(cause, f"{place} {words}")
+def _by_proxy(error: Exception, place: str) -> Failure:
+    """Judge what has failed before a proxy has made the connection."""
+    if isinstance(error, TunnelRefused):
+        if error.status is None:
+            return Failure(ConnectionCause.PROXY_FAILED, f"what {place} answered is not HTTP")
+        cause, words = cause_of_proxy_status(error.status)
+        return Failure(cause, f"{place} {words}")
+    cause, detail = cause_of(error)
+    return Failure(ConnectionCause.PROXY_UNREACHABLE, explain(cause, place, detail))
 
 
 def _by_answer(error: InvalidHandshake) -> Failure:
-    """Judge an answer that begins no WebSocket."""
-    if isinstance(error, InvalidStatus):
-        return _by_status(error.response.status_code, error.response.headers)
+    """Judge an answer that begins no WebSocket, and is no other answer of HTTP."""
     if not isinstance(error, InvalidMessage):
         return Failure(ConnectionCause.NO_PUSH_SERVICE, f"its answer begins no WebSocket ({type(error).__name__})")
     if isinstance(error.__cause__, EOFError):
@@ -72,25 +69,20 @@ def _by_answer(error: InvalidHandshake) -> Failure:
     return Failure(ConnectionCause.NO_PUSH_SERVICE, "what answers there does not speak HTTP", may_be_tls=True)
 
 
-def _by_status(status: int, headers: Headers) -> Failure:
-    detail = f"it answered {status}"
-    if 300 <= status < 400:
-        detail += _leads_to(_first(headers, "Location") or "")
-    return Failure(cause_of_status(status), detail, _retry_after(headers), may_be_tls=status == 400)
+def _by_head(head: AnswerHead) -> Failure:
+    detail = f"it answered {head.status}"
+    if 300 <= head.status < 400:
+        detail += _leads_to(head.headers.get("location", ""))
+    return Failure(cause_of_status(head.status), detail, _retry_after(head), may_be_tls=head.status == 400)
 
 
-def _retry_after(headers: Headers) -> float | None:
+def _retry_after(head: AnswerHead) -> float | None:
     """Return the seconds that the service asks to wait; a wish that is not clear is one to be left alone for a while."""
-    wish = _first(headers, "Retry-After")
+    wish = head.headers.get("retry-after")
     if wish is None:
         return None
-    seconds = parse_retry_after(wish, _first(headers, "Date"), time.time())
+    seconds = parse_retry_after(wish, head.headers.get("date"), time.time())
     return POLICIES[Effect.BACK_OFF].longest if seconds is None else seconds
-
-
-def _first(headers: Headers, name: str) -> str | None:
-    """Return a header, of which there may be several."""
-    return next(iter(headers.get_all(name)), None)
 
 
 def _leads_to(location: str) -> str:

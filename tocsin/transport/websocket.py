@@ -7,23 +7,21 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
+from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from tocsin.network import host_and_port, place_of, proxy_of
 from tocsin.protocol.causes import CLOSE_CODES, ConnectionCause, explain
-from tocsin.protocol.codec import MAX_CHUNK
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.proxies import Proxy
 from tocsin.transport.failures import Failure, diagnose
+from tocsin.transport.opening import Attempt, open_websocket
 from tocsin.transport.wire import WireBroken
 
 OPEN_TIMEOUT = 10.0
 """Seconds that making the connection may take."""
-
-CLOSE_TIMEOUT = 0.5
-"""Seconds that the closing handshake may take; leaving must not wait for a peer."""
 
 PROBE_TIMEOUT = 2.0
 """Seconds that finding out whether a port speaks TLS may take."""
@@ -75,27 +73,14 @@ async def dial_websocket(url: str) -> AsyncIterator[WebSocketWire]:
     except InvalidArgument as unusable:
         cause = ConnectionCause.PROXY_UNUSABLE
         raise WireBroken(explain(cause, place, str(unusable)), cause) from unusable
+    attempt = Attempt()
     try:
-        connection = await _Connect(
-            url,
-            open_timeout=OPEN_TIMEOUT,
-            close_timeout=CLOSE_TIMEOUT,
-            max_size=MAX_CHUNK,
-            compression=None,
-            proxy=None if proxy is None else proxy.full_url,
-        )
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            connection = await open_websocket(url, proxy, attempt)
     except Exception as error:  # whatever a library raises is a failed attempt, and no more
-        raise await _failed(url, place, proxy, diagnose(error, proxy)) from error
+        raise await _failed(url, place, proxy, diagnose(error, proxy, attempt)) from error
     async with connection:
         yield WebSocketWire(connection, place)
-
-
-class _Connect(connect):
-    """Connects there and nowhere else: a redirection would lead the device's key to a host that its app has not named."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Follow none."""
-        return exc
 
 
 async def _failed(url: str, place: str, proxy: Proxy | None, failure: Failure) -> WireBroken:
@@ -103,12 +88,20 @@ async def _failed(url: str, place: str, proxy: Proxy | None, failure: Failure) -
     cause, detail = failure.cause, failure.detail
     if failure.may_be_tls and proxy is None and url.startswith("ws:") and await _speaks_tls(*host_and_port(url)):
         cause, detail = ConnectionCause.TLS_WANTED, ""
+    if cause is ConnectionCause.NO_PUSH_SERVICE:
+        detail += f"; tried was {_shown(url, place)}; service= names what 'tocsin serve' prints, such as http://127.0.0.1:8080"
     return WireBroken(explain(cause, place, detail), cause, failure.retry_after)
+
+
+def _shown(url: str, place: str) -> str:
+    """Write a URL as one of the web, without what may be secret in it."""
+    parts = urlsplit(url)
+    return f"{'https' if parts.scheme == 'wss' else 'http'}://{place}{parts.path}"
 
 
 async def _speaks_tls(host: str, port: int) -> bool:
     """Find out whether a port that has not understood us understands TLS; nothing is said to it besides the handshake."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # with no authorities: it need not trust the port
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
