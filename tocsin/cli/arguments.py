@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from tocsin.protocol.text import harmless
+from tocsin.protocol.text import harmless, quoted
 
 _MARK = "\0"  # no argument of a process can have one
 
@@ -57,7 +57,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         except ValueError:
             number = least - 1
         if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most}, not {text!r}")
+            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most}, not {quoted(text)}")
         return number
 
     return read

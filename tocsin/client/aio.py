@@ -11,8 +11,9 @@ from yarl import URL
 
 from tocsin.client.http import Reply, Unreachable
 from tocsin.network import cause_of, place_of, proxy_of
-from tocsin.protocol.causes import ConnectionCause, cause_of_proxy_status, explain, presentable
+from tocsin.protocol.causes import ConnectionCause, cause_of_proxy_status, explain
 from tocsin.protocol.proxies import Proxy
+from tocsin.protocol.text import presentable
 
 TIMEOUT = 30.0
 """Seconds that one request may take."""

@@ -11,10 +11,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.text import harmless
-
-MAX_TEXT: Final = 500
-"""Characters of a sentence at most: peers and libraries have a part in it."""
+from tocsin.protocol.text import presentable
 
 REPLACED: Final = 4001
 """WebSocket close code: the same device has opened another connection."""
@@ -177,9 +174,3 @@ def explain(cause: ConnectionCause, place: str, detail: str = "") -> str:
     """
     sentence = CAUSES[cause][1].format(place=place)
     return presentable(f"{sentence} ({detail})" if detail else sentence)
-
-
-def presentable(text: str) -> str:
-    """Make text from outside fit for a log: one line of at most ``MAX_TEXT`` characters that can be printed."""
-    clean = harmless(text[: MAX_TEXT + 1])
-    return clean if len(clean) <= MAX_TEXT else f"{clean[: MAX_TEXT - 1]}…"
