@@ -60,14 +60,42 @@ def remote_ids() -> SearchStrategy[UUID]:
     return st.integers(1, 2**128 - 1).map(lambda number: UUID(int=number))
 
 
-def messages_of(cls: type[Message]) -> SearchStrategy[Message]:
-    """Messages of one class, built from the types of its fields."""
+LONGEST: Mapping[Any, SearchStrategy[Any]] = {
+    **SCALARS,
+    str: st.sampled_from(["🔔" * 20_000, "x" * 100_000, "\0" * 17_000]),
+    bytes: st.sampled_from([bytes(100_000)]),
+}
+"""What no field from outside may hold, and one of our own making may."""
+
+BATCH = 5_000
+"""Members of an array that no field from outside may have."""
+
+
+def messages_of(cls: type[Message], *, longest: bool = False) -> SearchStrategy[Message]:
+    """Messages of one class, built from the types of its fields; the ``longest`` have the longest texts and batches."""
+    if longest:
+        return _longest_of(cls)
     hints = get_type_hints(cls)
     names = [attribute.name for attribute in fields(cast(type[AttrsInstance], cls))]
     if issubclass(cls, Columns):
         rows = st.lists(st.tuples(*(_values_of(get_args(hints[name])[0]) for name in names)), max_size=5)
         return rows.map(lambda rows: cls(*(zip(*rows, strict=True) if rows else [()] * len(names))))
     return st.builds(cls, **{name: _values_of(hints[name]) for name in names})
+
+
+def _longest_of(cls: type[Message]) -> SearchStrategy[Message]:
+    """Messages whose texts are long, or whose arrays have many members."""
+    hints = get_type_hints(cls)
+    long_texts = st.builds(cls, **{name: _values_of(kind, LONGEST, 2) for name, kind in hints.items() if name != "TAG"})
+    many = {name: _many(kind) for name, kind in hints.items() if get_origin(kind) is tuple}
+    if issubclass(cls, Columns):
+        return st.fixed_dictionaries(many).map(lambda columns: cls(**columns))
+    few = {name: _values_of(kind) for name, kind in hints.items() if name != "TAG" and name not in many}
+    return st.builds(cls, **few, **many) | long_texts if many else long_texts
+
+
+def _many(kind: Any) -> SearchStrategy[tuple[Any, ...]]:
+    return _values_of(get_args(kind)[0]).map(lambda value: (value,) * BATCH)
 
 
 def messages() -> SearchStrategy[Message]:
@@ -88,14 +116,14 @@ def packable() -> SearchStrategy[Any]:
     return st.recursive(scalars, lambda inner: st.lists(inner, max_size=4), max_leaves=6)
 
 
-def _values_of(kind: Any) -> SearchStrategy[Any]:
+def _values_of(kind: Any, scalars: Mapping[Any, SearchStrategy[Any]] = SCALARS, most: int = 5) -> SearchStrategy[Any]:
     """Values of a field's type: plain, a member of an enumeration, ``X | Y``, or ``tuple[X, ...]``."""
-    if kind in SCALARS:
-        return SCALARS[kind]
+    if kind in scalars:
+        return scalars[kind]
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from(kind)
     if isinstance(kind, type) and issubclass(kind, tuple):
         hints = get_type_hints(kind)
-        return st.tuples(*map(_values_of, hints.values())).map(kind._make)  # type: ignore[attr-defined]  # a row
-    choices = [_values_of(each) for each in get_args(kind) if each is not ...]
-    return st.lists(choices[0], max_size=5).map(tuple) if get_origin(kind) is tuple else st.one_of(choices)
+        return st.tuples(*(_values_of(each, scalars, most) for each in hints.values())).map(kind._make)  # type: ignore[attr-defined]  # a row
+    choices = [_values_of(each, scalars, most) for each in get_args(kind) if each is not ...]
+    return st.lists(choices[0], max_size=most).map(tuple) if get_origin(kind) is tuple else st.one_of(choices)

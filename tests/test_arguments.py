@@ -250,3 +250,55 @@ def test_a_number_that_no_clock_or_database_holds_is_refused(number: int) -> Non
     ):
         with pytest.raises(tocsin.InvalidArgument, match="holds exactly"):
             policy()
+
+
+class _Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+HOSTILE = ["\x1b]0;title\a\n\u202e" * 20_000, b"\x1b" * 100_000, 10**5000, -(10**5000), [1] * 100_000, _Unspeakable()]
+"""Arguments that give orders to a terminal, are huge, or cannot be written."""
+
+DOORS: dict[str, Callable[[Any, Path], Any]] = {
+    "app": tocsin.embedded,
+    "state": lambda value, _: tocsin.embedded("contoso.mail", value),
+    "service": lambda value, path: tocsin.embedded("contoso.mail", path, value),
+    "port": lambda value, path: tocsin.embedded("contoso.mail", path, port=value),
+    "manifest": lambda value, path: tocsin.embedded("contoso.mail", path, manifest=value),
+    "keep": lambda value, _: tocsin.DeadLetterPolicy(keep=value),
+    "days": lambda value, _: tocsin.DeadLetterPolicy(days=value),
+    "activators": lambda value, _: tocsin.PushNotificationActivationInfo(value),
+    "clsid": lambda value, _: tocsin.PushNotificationActivationInfo(tocsin.Activators.COM_ACTIVATOR, value),
+    "conditions": lambda value, _: tocsin.PushNotificationActivationInfo(
+        tocsin.Activators.PROTOCOL_ACTIVATOR, None, [value]
+    ),
+    "tenant": lambda value, _: tocsin.WnsClient("id", "secret", tenant=value),
+    "hosts": lambda value, _: tocsin.WnsClient("id", "secret", hosts=[value]),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("value", HOSTILE, ids=["text", "bytes", "number", "negative", "list", "object"])
+async def test_what_is_refused_is_shown_short_and_harmless(tmp_path: Path, door: str, value: Any) -> None:
+    """One line that can be printed, of at most some hundred characters, whatever the argument is."""
+    with pytest.raises(tocsin.PushError) as refused:
+        async with DOORS[door](value, tmp_path / "state"):
+            pass
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) <= 500
+
+
+async def test_what_is_not_there_is_named_short_and_harmless(tmp_path: Path) -> None:
+    """Tokens of handlers and apps' remote ids."""
+    async with tocsin.embedded("contoso.mail", tmp_path) as manager:
+        assert manager.registration is not None
+        channel = (await manager.create_channel(manager.registration.remote_id)).channel
+        assert channel is not None
+        calls: list[Callable[[Any], Any]] = [channel.remove_push_received, manager.create_channel]
+        for call in calls:
+            for value in HOSTILE:
+                with pytest.raises(tocsin.PushError) as refused:
+                    call(value)
+                assert str(refused.value).isprintable()
+                assert len(str(refused.value)) <= 500

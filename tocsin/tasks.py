@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, Task, current_task, get_running_loop
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,6 +24,11 @@ def running_loop() -> AbstractEventLoop | None:
         return get_running_loop()
     except RuntimeError:
         return None
+
+
+def running_task() -> Task[Any] | None:
+    """Return asyncio's task that runs just now; None where it is another library's."""
+    return current_task() if running_loop() else None
 
 
 @asynccontextmanager
@@ -51,13 +56,13 @@ def apart(  # a life, and the block around which it is
     ``wait_for`` and Ctrl-C) goes through anyio's shields, and would go through those in the context too.
 
     What fails in the context ends the block and is raised behind it, unless the block has failed before: then it is
-    logged.
+    logged. Where the task that has entered ends without leaving, the context ends with the event loop.
     """
 
     @wraps(opening)
     @asynccontextmanager
     async def entering(*arguments: P.args, **keywords: P.kwargs) -> AsyncIterator[T]:
-        life = anyio.CancelScope(shield=True)
+        life, owner = anyio.CancelScope(shield=True), running_task()
         opened, ended = anyio.Event(), anyio.Event()
         values: list[T] = []
         cut_off = left = False
@@ -69,7 +74,7 @@ def apart(  # a life, and the block around which it is
         async def hold() -> None:
             try:
                 with life:
-                    await _keep(opening(*arguments, **keywords), take, ended, tasks.cancel_scope.cancel)
+                    await _keep(opening(*arguments, **keywords), take, ended, tasks.cancel_scope.cancel, owner)
             except Exception:
                 if not cut_off:
                     raise
@@ -99,6 +104,7 @@ async def _keep(
     take: Callable[[T], None],
     ended: anyio.Event,
     end_block: Callable[[], None],
+    owner: Task[Any] | None,
 ) -> None:
     """Open a context, and leave it when its block has ended, also where it is the context that fails."""
     async with context as value:
@@ -108,6 +114,10 @@ async def _keep(
         finally:
             if not ended.is_set():
                 end_block()
+                if (
+                    owner is not None
+                ):  # a task that has ended, as the main task at the loop's end, has no block any more
+                    owner.add_done_callback(lambda _: ended.set())
                 with anyio.CancelScope(shield=True):
                     await ended.wait()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from tests.helpers import payload
 from tests.world import Gathered, dead_rows, open_rows, world
 from tocsin.api import callbacks
 from tocsin.api.callbacks import call, contain, log_failure
-from tocsin.api.deferral import Deferral
 from tocsin.protocol import messages as m
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.errors import InvalidArgument
@@ -174,35 +172,6 @@ async def test_a_canceled_handler_that_comes_late_is_called_all_the_same(tmp_pat
     assert told.items == [CancellationReason.ABORT]
     assert await dead_rows(tmp_path) == []
     assert await open_rows(tmp_path) == []
-
-
-async def test_a_deferral_may_be_completed_in_another_thread(tmp_path: Path) -> None:
-    """The payload ends then, and not only when something else happens in the event loop."""
-    begun = threading.Event()
-    ended = Gathered()
-
-    def handler(args: Args) -> None:
-        args.handled = True
-        if args.id == "A":
-            thread = threading.Thread(target=complete, args=(args.get_deferral(),))
-            thread.start()
-        ended.add(args.id)
-
-    def complete(deferral: Deferral) -> None:
-        begun.wait()
-        deferral.complete()
-
-    async with world(tmp_path) as w:
-        channel = await w.channel()
-        with channel.push_received(handler):
-            await w.service.send(payload("A"), payload("B"))
-            await ended.wait_for(1)
-            await anyio.wait_all_tasks_blocked()
-            assert ended.items == ["A"]
-            selecting = asyncio.get_running_loop().time()
-            asyncio.get_running_loop().call_later(0.05, begun.set)
-            await ended.wait_for(2)
-            assert asyncio.get_running_loop().time() - selecting < 5
 
 
 async def test_a_handler_may_close_its_own_channel(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tests.api.hostile import ERRORS, Args, Hostile, handler_of, hostile, left_open, throw
 from tests.helpers import payload
 from tests.world import Gathered, World, dead_rows, handling, open_rows, world
+from tocsin.api.callbacks import program_end
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import ChannelRevoked
 from tocsin.protocol import messages as m
@@ -271,7 +272,9 @@ def end_by_a_callback(error: BaseException) -> Callable[[Args], Any]:
     [
         (end_by_raising, KeyboardInterrupt()),
         (end_by_raising, SystemExit()),
-        (end_by_raising, BaseExceptionGroup("all", [SystemExit()])),
+        (end_by_raising, SystemExit(7)),
+        (end_by_raising, BaseExceptionGroup("all", [ValueError(), BaseExceptionGroup("some", [SystemExit(7)])])),
+        (end_by_raising, BaseExceptionGroup("all", [KeyboardInterrupt(), SystemExit(7)])),
         (end_by_a_callback, KeyboardInterrupt()),
         (end_by_a_callback, SystemExit()),
     ],
@@ -295,8 +298,9 @@ def test_a_handler_that_ends_the_program_loses_nothing(
                 await seen.wait_for(1)
 
     threads = set(threading.enumerate())
-    with pytest.raises(type(error)):
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as ended:
         anyio.run(first)
+    assert ended.value is program_end(error)  # with its exit code, and not in a group
     for thread in set(threading.enumerate()) - threads:
         thread.join(10)
         assert not thread.is_alive()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tocsin.protocol.causes import (
     CAUSES,
     CLOSE_CODES,
-    MAX_TEXT,
     OTHER_VERSION,
     REPLACED,
     ConnectionCause,
@@ -19,6 +18,7 @@ from tocsin.protocol.causes import (
     hresult_of,
 )
 from tocsin.protocol.retry import RETRYABLE
+from tocsin.protocol.text import MAX_SENTENCE
 
 NEEDS_A_PERSON = {
     ConnectionCause.TLS_MISSING,
@@ -105,7 +105,7 @@ class TestExplain:
         sentence = explain(cause, place, detail)
         assert sentence.isprintable()
         assert sentence.encode()
-        assert 0 < len(sentence) <= MAX_TEXT
+        assert 0 < len(sentence) <= MAX_SENTENCE
 
     def test_details_are_told_besides(self) -> None:
         """Where something more is known."""

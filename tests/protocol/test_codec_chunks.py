@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import strategies
@@ -22,7 +22,7 @@ from tests.protocol.frames import (
 from tocsin.protocol import messages as m
 from tocsin.protocol.codec import MAX_CHUNK, MAX_FRAME, decode, decode_chunk, decode_own, encode, rows_apart, split
 from tocsin.protocol.errors import FrameError
-from tocsin.protocol.messages import Message
+from tocsin.protocol.messages import MESSAGES, Message
 from tocsin.protocol.values import NotificationType, Outcome
 
 
@@ -92,7 +92,7 @@ class TestDoor:
             for each in rows_apart(message)
         ]
 
-    @pytest.mark.parametrize("count", [1, 100, 3000])
+    @pytest.mark.parametrize("count", [1, 100, 3000, 8000])
     def test_a_chunk_of_payloads_is_one_batch_whatever_its_length(self, count: int) -> None:
         """Also where it may hold a frame that is too long, so that each has to be looked at."""
         payloads = [payload(number) for number in range(count)]
@@ -142,6 +142,14 @@ class TestOwn:
         assert decode_own(encode(batch)) == batch
         assert decode_own(encode(m.Activation(encode(batch)))) == m.Activation(encode(batch))
         assert "is longer than" in refusal(encode(batch))
+
+    @pytest.mark.parametrize("cls", MESSAGES.values(), ids=lambda cls: cls.__name__)
+    @given(data=st.data())
+    @settings(max_examples=5, deadline=None)
+    def test_what_can_be_made_can_be_taken(self, cls: type[Message], data: st.DataObject) -> None:
+        """Every message, also with texts, bodies and batches that are longer than what may come from outside."""
+        message = data.draw(strategies.messages_of(cls, longest=True))
+        assert decode_own(encode(message)) == message
 
     def test_a_batch_is_taken_apart_by_rows(self) -> None:
         """So that the one that makes an actor fail is found; what is no batch stays whole."""

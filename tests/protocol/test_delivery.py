@@ -9,7 +9,18 @@ import pytest
 from hypothesis.stateful import invariant
 
 from tests.protocol.tables import AnyEvent, Law
-from tocsin.protocol.delivery import OUTCOMES, TABLE, TERMINAL, Effect, Event, Phase, Tracked, returned, unreachable
+from tocsin.protocol.delivery import (
+    OUTCOMES,
+    TABLE,
+    TERMINAL,
+    Effect,
+    Event,
+    Phase,
+    Tracked,
+    ended_by_failure,
+    returned,
+    unreachable,
+)
 from tocsin.protocol.machine import step
 from tocsin.protocol.values import Outcome
 
@@ -240,3 +251,10 @@ class TestUnreachable:
     def test_what_waits_for_the_background_goes_on_waiting(self, *, activatable: bool) -> None:
         """The answer to an earlier attempt says nothing of it."""
         assert unreachable(Phase.QUEUED, activatable=activatable) is None
+
+
+def test_a_failure_ends_the_deferrals_that_its_handler_has_taken() -> None:
+    """Those of the others stay, whichever came first."""
+    taken = {"a": "first", "b": "second", "c": "first"}
+    assert ended_by_failure(taken, "first") == ["a", "c"]
+    assert ended_by_failure(taken, "third") == []

@@ -14,6 +14,7 @@ from tests.strategies import hresults
 from tocsin.protocol import errors
 from tocsin.protocol.errors import PushError
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.text import MAX_DETAIL, harmless
 
 TREE: dict[str, tuple[type[PushError], type[Exception], HResult]] = {
     "PushError": (PushError, Exception, HResult.E_FAIL),
@@ -91,8 +92,8 @@ class TestResultCode:
         """It is neither lost nor taken for an errno, and the text stays the sentence that it was."""
         error = error_class(name)(text, hresult)
         assert error.hresult == hresult
-        assert str(error) == text
-        assert error.args == (text,)
+        assert str(error) == harmless(text, MAX_DETAIL)
+        assert error.args == (str(error),)
         assert getattr(error, "errno", None) is None
 
     @each_error

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.api.hostile import ERRORS
 from tocsin.protocol.codec import decode, encode
 from tocsin.protocol.messages import Failed
-from tocsin.protocol.text import MAX_DETAIL, describe_error, encodable
+from tocsin.protocol.text import MAX_DETAIL, MAX_QUOTED, describe_error, encodable, harmless, quoted
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 
@@ -68,3 +68,39 @@ def test_any_text_can_be_put_into_a_frame(text: str) -> None:
     """A lone surrogate arrives as its escape, and everything else as it was."""
     arrived = decode(encode(Failed(1, "PushError", text, 0)))
     assert arrived == Failed(1, "PushError", encodable(text, len(text) * 10), 0)
+
+
+@given(ANY_TEXT, st.integers(1, 30))
+def test_a_sentence_is_one_line_that_is_no_longer_than_it_may_be(text: str, limit: int) -> None:
+    """It is all there where it has room, and ends with an ellipsis where it has not."""
+    shown = harmless(text, limit)
+    assert len(shown) <= limit
+    assert shown.isprintable()
+    assert shown == text or not text.isprintable() or (shown[-1] == "…" and text.startswith(shown[:-1]))
+
+
+class _Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a mail", "'a mail'"),
+        ("\x1b[2J\n\u202e", "'\\x1b[2J\\n\\u202e'"),
+        ("\ud800", "'\\ud800'"),
+        (b"\0", "b'\\x00'"),
+        (None, "None"),
+        ("x" * 10**6, f"'{'x' * 98}…"),
+        (b"x" * 10**6, f"b'{'x' * 97}…"),
+        ([1] * 1000, f"[{'1, ' * 32}1,…"),
+        (10**5000, "a value of int"),
+        (_Unspeakable(), "a value of _Unspeakable"),
+    ],
+    ids=lambda case: case if isinstance(case, str) and case.isascii() and len(case) < 30 else "value",
+)
+def test_an_argument_is_quoted_short_and_harmless(value: object, shown: str) -> None:
+    """As Python writes it, up to a hundred characters; by its class where it cannot be written."""
+    assert quoted(value) == shown
+    assert len(quoted(value)) <= MAX_QUOTED

@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from tocsin.protocol.causes import ConnectionCause
+from tocsin.protocol.codec import decode, decode_own, encode
+from tocsin.protocol.messages import ConnectionDown
 from tocsin.transport import opening, websocket
 from tocsin.transport.websocket import dial_websocket
 from tocsin.transport.wire import WireBroken
@@ -297,3 +301,13 @@ async def test_an_error_that_is_not_foreseen_is_a_failed_attempt(monkeypatch: py
     failure = await broken("ws://127.0.0.1:1/device")
     assert failure.cause is ConnectionCause.UNEXPECTED
     assert "AssertionError: a case that was thought impossible" in str(failure)
+
+
+@given(st.text(st.characters(exclude_categories=[]), min_size=1).map(lambda text: text * 20_000))
+@settings(max_examples=20, deadline=None)
+def test_why_a_wire_broke_can_always_be_told(text: str) -> None:
+    """However long the words of a peer or a library are: an actor takes the frame, and a log has one line."""
+    broken = WireBroken(text)
+    assert str(broken).isprintable()
+    down = ConnectionDown(broken.cause, str(broken), 1.0)
+    assert decode(encode(down)) == decode_own(encode(down)) == down

@@ -14,6 +14,7 @@ What goes down waits for room; what comes up was asked for, and never waits.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -47,6 +48,8 @@ from tocsin.protocol.retry import RetryPolicy
 from tocsin.tasks import apart, task_group
 from tocsin.transport.device import DeviceConnection, Inlet
 from tocsin.transport.wire import Dial
+
+logger = logging.getLogger(__name__)
 
 FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
     m.ChannelGranted: ("channel_requester",),
@@ -124,6 +127,7 @@ class Platform:
         self._link = ConnectionRecord(kernel.clock)
         self._store_fault: str | None = None
         self._stopping = False
+        self._draining = anyio.CancelScope()
         self._power = m.PowerState(screen_on_or_plugged=True, battery_saver=False, exempt=())
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
@@ -211,6 +215,7 @@ class Platform:
         """Note why nothing can be stored, or None when it can be again; the service learns that it is so."""
         self._store_fault = fault
         self.connection.state(m.Suspended(suspended=fault is not None))
+        self._drain_no_longer()
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""
@@ -228,13 +233,24 @@ class Platform:
             await self.actors[name].started.wait()
 
     async def stop(self) -> None:
-        """Stop in order: begin nothing new, bring what is under way to its end, let the actors drain, then the connection."""
+        """Stop in order: begin nothing new, bring what is under way to its end, let the actors drain, then the connection.
+
+        A store that cannot be written is not waited for.
+        """
         self._stopping = True
         self.actors["payload_router"].mailbox.answer(m.Quiesce())
-        for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
-            self.actors[name].mailbox.close()
-            await self.actors[name].stopped.wait()
+        with self._draining:
+            self._drain_no_longer()
+            for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
+                self.actors[name].mailbox.close()
+                await self.actors[name].stopped.wait()
         self.connection.close()
+
+    def _drain_no_longer(self) -> None:
+        """Let a stop end where nothing can be stored: what an actor waits for would not come."""
+        if self._stopping and self._store_fault is not None and not self._draining.cancel_called:
+            logger.warning("stopped without what could not be stored, which comes again: %s", self._store_fault)
+            self._draining.cancel()
 
     def abandon(self) -> None:
         """Close every mailbox for good, after the stop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import anyio
@@ -30,7 +30,12 @@ class PushNotificationReceivedEventArgs:
     _ended = False
     _cancellation: CancellationReason | None = None
     _canceled: tuple[CanceledHandler, ...] = ()
-    _deferrals: dict[Deferral, None] | None = None
+    _handler: object = None
+    """The handler that is being called."""
+    _failure = ""
+    """What the last handler that failed has raised, in words."""
+    _deferrals: dict[Deferral, object] | None = None
+    """Those that are open, each with the handler that has taken it."""
     _call: Callable[[CanceledHandler], None] | None = None
     _completed: anyio.Event | None = None
 
@@ -77,7 +82,8 @@ class PushNotificationReceivedEventArgs:
     def get_deferral(self) -> Deferral:
         """Keep the work open after the handler has returned, until the deferral is completed; there may be several.
 
-        The work's budget of 30 seconds is not extended. Take it before the first await.
+        The work's budget of 30 seconds is not extended. Take it before the first await. A handler that fails ends those
+        that it has taken.
 
         :raises IllegalCall: the work on this payload has ended.
         """
@@ -86,7 +92,7 @@ class PushNotificationReceivedEventArgs:
         deferral = Deferral(self._complete, sys._getframe(1))  # noqa: SLF001  # inspect takes a hundred times as long
         if self._deferrals is None:
             self._deferrals = {}
-        self._deferrals[deferral] = None
+        self._deferrals[deferral] = self._handler
         return deferral
 
     def canceled(self, handler: CanceledHandler) -> None:
@@ -125,6 +131,11 @@ class PushNotificationReceivedEventArgs:
         """Return what is set when no deferral is open, or None where none is."""
         self._completed = anyio.Event() if self._deferrals else None
         return self._completed
+
+    def _give_up(self, deferrals: Iterable[Deferral]) -> None:
+        """Wait no more for these."""
+        for deferral in deferrals:
+            self._complete(deferral)
 
     def _complete(self, deferral: Deferral) -> None:
         if self._deferrals is not None:

@@ -41,21 +41,22 @@ def is_awaitable(value: object) -> bool:
     return hasattr(type(value), "__await__")
 
 
-def ends_program(error: BaseException) -> bool:
-    """Tell whether an error is the program's wish to end, alone or in a group: it is raised again.
+def program_end(error: BaseException) -> BaseException | None:
+    """Return what of an error is the program's wish to end: itself, or the first such in a group; None where nothing is.
 
-    Only classes are looked at, as members of a class of the app's may do anything.
+    It is raised by itself, for only then does the event loop end at once, and the program with its exit code. Only
+    classes are looked at, as members of a class of the app's may do anything.
     """
     errors, seen = [error], set[int]()
     while errors:
         each = errors.pop()
         kind = type(each)
         if issubclass(kind, _OF_THE_PROGRAM):
-            return True
+            return each
         if issubclass(kind, BaseExceptionGroup) and id(each) not in seen:
             seen.add(id(each))
-            errors += _members(each)
-    return False
+            errors += reversed(tuple(_members(each)))
+    return None
 
 
 def is_cancelled() -> bool:
@@ -126,9 +127,10 @@ async def call(what: str, function: Callable[..., Awaitable[Any] | Any], *argume
         result = function(*arguments)
         if is_awaitable(result):
             await result
-    except BaseException as error:
-        if ends_program(error):
-            raise
+    except BaseException as error:  # noqa: BLE001  # the program's own end is raised again
+        end = program_end(error)
+        if end is not None:
+            raise end  # noqa: B904  # as the app has raised it
         if issubclass(type(error), Exception) or not (requests() or is_cancelled()):
             log_failure(what, error)
     await let_go()

@@ -9,6 +9,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.conditions import AppSettings, HostState
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
+from tocsin.protocol.text import quoted
 
 
 class Conditions:
@@ -57,8 +58,8 @@ class Conditions:
         """
         try:
             known = CancellationReason(reason)
-        except ValueError:
-            raise InvalidArgument(f"a reason is a member of CancellationReason, not {reason!r}") from None
+        except Exception:  # noqa: BLE001  # an enumeration writes the value out, which may fail in any way
+            raise InvalidArgument(f"a reason is a member of CancellationReason, not {quoted(reason)}") from None
         await self._session.port.post(m.CancelWork(self._app, known))
 
     async def _say(self, statement: m.Message) -> None:

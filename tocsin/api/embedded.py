@@ -15,6 +15,7 @@ from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import Platform, open_platform
 from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.manager import PushNotificationManager, Registration
+from tocsin.api.one_task import in_one_task
 from tocsin.api.session import Session
 from tocsin.persistence.paths import read_path
 from tocsin.persistence.state import state_folder
@@ -23,6 +24,7 @@ from tocsin.protocol.dead_letters import DeadLetterPolicy
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.retry import RetryPolicy
 from tocsin.protocol.sign_in import split_service_url
+from tocsin.protocol.text import quoted
 from tocsin.tasks import apart, task_group
 from tocsin.transport.websocket import dial_websocket
 from tocsin.transport.wire import Dial
@@ -31,6 +33,7 @@ MAX_APP_NAME = 128
 """Characters of an app's name at most."""
 
 
+@in_one_task
 @asynccontextmanager
 async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a name
     app: str,
@@ -46,6 +49,8 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
 
     A cancellation, of asyncio's or of anyio's, ends the block. All is then left in order, as at any other end of the
     block: handlers may finish (0.5 s), and what was taken in is acknowledged (within 5 s; mostly a few milliseconds).
+    The task that has entered is the one to leave: where another does, such as that of a handler, IllegalCall is raised
+    there, and all goes on.
 
     :param app: the name of the app, such as ``contoso.mail``; printable, 1 to 128 characters.
     :param state: the folder for what must outlive the process; made where it is missing, private to the user, and for
@@ -88,21 +93,24 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
 @apart
 @asynccontextmanager
 async def open_session(platform: Platform, name: str) -> AsyncIterator[Session]:
-    """Let an app into a platform; on leaving, its handlers finish or are cancelled."""
+    """Let an app into a platform; on leaving, its handlers finish or are cancelled; one that goes on is told of in the log."""
     mailbox = Mailbox(name)
     session = Session(platform, mailbox)
     try:
-        async with task_group() as tasks:
-            platform.sessions.add(mailbox)
-            session.start(tasks)
-            try:
-                yield session
-            finally:
-                with anyio.CancelScope(shield=True):  # bounded by CLOSE_GRACE
-                    await session.close()
-                platform.sessions.remove(name)
-                mailbox.abandon()
-                tasks.cancel_scope.cancel()
+        async with task_group() as watch:
+            async with task_group() as tasks:
+                platform.sessions.add(mailbox)
+                session.start(tasks)
+                try:
+                    yield session
+                finally:
+                    with anyio.CancelScope(shield=True):  # bounded by CLOSE_GRACE
+                        await session.close()
+                    platform.sessions.remove(name)
+                    mailbox.abandon()
+                    watch.start_soon(session.tell_who_stays)
+                    tasks.cancel_scope.cancel()
+            watch.cancel_scope.cancel()
     finally:
         session.outcomes.tell()  # those of handlers that were cancelled in the end
 
@@ -136,7 +144,7 @@ async def _own_service(app: str, folder: Path, port: int) -> AsyncIterator[tuple
 def _check_app(app: str) -> None:
     check_kind(app, "an app's name", str)
     if not app.strip() or not app.isprintable() or len(app) > MAX_APP_NAME:
-        raise InvalidArgument(f"an app's name is 1 to {MAX_APP_NAME} printable characters, not {app!r}")
+        raise InvalidArgument(f"an app's name is 1 to {MAX_APP_NAME} printable characters, not {quoted(app)}")
 
 
 def _check_event_loop() -> None:

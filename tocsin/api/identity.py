@@ -11,6 +11,7 @@ from uuid import UUID
 from attrs import Factory, frozen
 
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.text import quoted
 
 
 @frozen
@@ -31,15 +32,17 @@ def read_manifest(path: Path) -> Identity:
     try:
         manifest = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as failure:
-        raise InvalidArgument(f"the manifest {path} cannot be read: {failure.strerror or failure}") from failure
+        raise InvalidArgument(
+            f"the manifest {quoted(str(path))} cannot be read: {failure.strerror or failure}"
+        ) from failure
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
-        raise InvalidArgument(f"the manifest {path} is no TOML: {failure}") from failure
+        raise InvalidArgument(f"the manifest {quoted(str(path))} is no TOML: {failure}") from failure
     family_name = manifest.get("family_name")
     if not isinstance(family_name, str) or not family_name.strip():
-        raise InvalidArgument(f'the manifest {path} needs a family name: family_name = "Contoso.Mail"')
+        raise InvalidArgument(f'the manifest {quoted(str(path))} needs a family name: family_name = "Contoso.Mail"')
     classes = manifest.get("com", {})
     if not isinstance(classes, dict):
-        raise InvalidArgument(f"in the manifest {path}, [com] is a table of CLSIDs and commands")
+        raise InvalidArgument(f"in the manifest {quoted(str(path))}, [com] is a table of CLSIDs and commands")
     return Identity(
         packaged=True,
         family_name=family_name,
@@ -51,9 +54,9 @@ def _class(path: Path, clsid: str, command: Any) -> tuple[UUID, tuple[str, ...]]
     try:
         key = UUID(clsid)
     except ValueError:
-        raise InvalidArgument(f"in the manifest {path}, {clsid!r} is no CLSID") from None
+        raise InvalidArgument(f"in the manifest {quoted(str(path))}, {quoted(clsid)} is no CLSID") from None
     if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
         raise InvalidArgument(
-            f'in the manifest {path}, a command is a list of words: "{clsid}" = ["python", "-m", "mail"]'
+            f'in the manifest {quoted(str(path))}, a command is a list of words: "{clsid}" = ["python", "-m", "mail"]'
         )
     return key, tuple(command)

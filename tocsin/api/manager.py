@@ -22,6 +22,7 @@ from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.channel_request import parse_remote_id
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.registration import is_supported
+from tocsin.protocol.text import quoted
 
 
 @frozen
@@ -126,7 +127,7 @@ class PushNotificationManager:
             CLSID is missing or another than before, or a handler comes with a trigger alone; what was registered stays.
         """
         if not isinstance(info, PushNotificationActivationInfo):
-            raise InvalidArgument(f"register a PushNotificationActivationInfo, not {info!r}")
+            raise InvalidArgument(f"register a PushNotificationActivationInfo, not {quoted(info)}")
         if handler is not None and not info.activators & (Activators.COM_ACTIVATOR | Activators.PROTOCOL_ACTIVATOR):
             raise InvalidArgument(
                 "a handler goes with COM_ACTIVATOR or PROTOCOL_ACTIVATOR: a trigger alone does no work"

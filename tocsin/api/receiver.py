@@ -10,19 +10,18 @@ from typing import Any
 
 import anyio
 
-from tocsin.api.args import CanceledHandler, PushNotificationReceivedEventArgs
+from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.callbacks import (
     InDoubt,
-    call,
-    contain,
-    ends_program,
     is_awaitable,
     is_cancelled,
     log_failure,
+    program_end,
 )
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.delivery import ended_by_failure
 from tocsin.protocol.messages import Delivery
 from tocsin.protocol.text import describe_error, encodable
 from tocsin.protocol.values import Outcome
@@ -34,7 +33,7 @@ PushHandler = Callable[[PushNotificationReceivedEventArgs], Awaitable[Any] | Any
 
 
 # Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
-_RETURNED, _HANDLED = Outcome.RETURNED, Outcome.HANDLED
+_RETURNED, _HANDLED, _REFUSED = Outcome.RETURNED, Outcome.HANDLED, Outcome.NOT_HANDLED
 _FAILED, _GIVEN_BACK = Outcome.HANDLER_FAILED, (Outcome.RETURNED, "")
 _ITSELF = "CancelledError: the task that the handler runs in was cancelled by the app"
 
@@ -128,19 +127,30 @@ class Receiver:
         if args is None or sequence not in {None, args._sequence} or args.cancellation is not None:
             return
         what = f"the canceled handler of {self._what(args)}"
-
-        def start(handler: CanceledHandler) -> None:
-            self._workers.tasks.start_soon(contain, what, call, what, handler, reason, name=what)
-
-        args._cancel(reason, start)
+        args._cancel(reason, lambda handler: self._workers.call(what, handler, reason))
 
     def abort(self, sequence: int) -> None:
-        """Cut off the handler of that payload, and answer at once with what it left open."""
+        """Cut off the handler of that payload, and answer at once with what it left open; it may not have begun behind another."""
         args = self._running
-        if args is not None and args._sequence == sequence and not self._answered:
-            detail = _leaks(args)
+        if args is None or self._answered:
+            self._abort_waiting(sequence)
+        elif args._sequence == sequence:
+            outcome, detail = (
+                (_FAILED, f"{args._failure}; {_leaks(args)}") if args._failure else (_REFUSED, _leaks(args))
+            )
             logger.warning("payload %s of %s was cut off: %s", args.id, self.name, detail)
-            self._cut_off(args, Outcome.NOT_HANDLED, detail)
+            self._cut_off(args, outcome, encodable(detail))
+
+    def _abort_waiting(self, sequence: int) -> None:
+        """Answer for a payload that stands behind a handler which goes on although it was cut off."""
+        for row in self._waiting:
+            if row[0] == sequence:
+                self._drop(sequence)
+                before = "another" if self._running is None else f"payload {self._running.id}"
+                self._outcomes.add(
+                    (sequence, Outcome.NOT_HANDLED, f"the handler of {before} goes on, though cut off", row[4])
+                )
+                break
 
     def close(self) -> None:
         """Begin with no other payload; the handler that runs is told, and comes to its end."""
@@ -178,6 +188,7 @@ class Receiver:
             try:
                 result = self._silent
                 for _, handler in self.handlers:
+                    args._handler = handler
                     try:
                         returned = handler(args)
                         if returned is not None and (type(returned) is CoroutineType or is_awaitable(returned)):
@@ -210,6 +221,11 @@ class Receiver:
         else:
             self._outcomes.add((args._sequence, outcome, detail, args.attempt))
 
+    @property
+    def at_work(self) -> str:
+        """What runs just now, in words; empty where nothing does."""
+        return "" if self._running is None else self._what(self._running)
+
     def _what(self, args: PushNotificationReceivedEventArgs) -> str:
         return f"a handler of {self.name} on payload {args.id}"
 
@@ -223,16 +239,17 @@ class Receiver:
         words = describe_error(error)
         if issubclass(type(error), Exception):
             pass
-        elif ends_program(error):
-            self._answered = (
-                True  # no word of it: it must not be handed out again before the end, but at the next start
-            )
-            raise error
+        elif (end := program_end(error)) is not None:
+            # No word of it: it must not be handed out again before the end, but at the next start.
+            self._answered = True
+            raise end
         elif requests() or is_cancelled():
             raise InDoubt(words) from None
         elif args.cancellation is CancellationReason.TERMINATING and issubclass(type(error), asyncio.CancelledError):
             return _GIVEN_BACK  # it has let its work be cancelled because the app leaves
         log_failure(self._what(args), error)
+        args._failure = words
+        args._give_up(ended_by_failure(args._deferrals or {}, args._handler))
         return _FAILED, words
 
     async def _come_to_an_end(
@@ -256,5 +273,4 @@ def _leaks(args: PushNotificationReceivedEventArgs) -> str:
     creators = [deferral.creator for deferral in args._deferrals or ()]
     if not creators:
         return "the handler had not returned"
-    leaks = "; ".join(f"a deferral taken by {creator} was never completed" for creator in creators[:8])
-    return encodable(leaks)
+    return "; ".join(f"a deferral taken by {creator} was never completed" for creator in creators[:8])

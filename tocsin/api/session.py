@@ -14,7 +14,6 @@ from anyio.abc import TaskGroup
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import PlatformStatus
 from tocsin.api.background import BackgroundWork
-from tocsin.api.callbacks import call, contain
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.questions import Questions
 from tocsin.api.receiver import PushHandler, Receiver
@@ -23,6 +22,7 @@ from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.batches import by_channel
 from tocsin.protocol.codec import decode_own
+from tocsin.protocol.text import quoted
 from tocsin.protocol.values import Outcome
 from tocsin.tasks import task_group
 
@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 CLOSE_GRACE = 0.5
 """Seconds that a handler has to finish when its app closes the session; then it is cancelled."""
+
+STAY = 5.0
+"""Seconds after which it is said which handlers have not ended though they were cancelled: leaving waits for them."""
 
 
 class Port(Protocol):
@@ -124,7 +127,7 @@ class Session:
         """
         receiver = self._receivers.get(channel)
         if receiver is None or not receiver.detach(token):
-            raise errors.NotFound(f"no handler of this channel has the token {token}")
+            raise errors.NotFound(f"no handler of this channel has the token {quoted(token)}")
         if not receiver.handlers:
             self.outcomes.attached(channel, attached=False)
             receiver.give_back()
@@ -170,7 +173,7 @@ class Session:
 
     def call(self, what: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the app in a task of its own: what it raises is logged, and ends nothing else."""
-        self._workers.tasks.start_soon(contain, what, call, what, function, *arguments, name=what)
+        self._workers.call(what, function, *arguments)
 
     def say(self, message: m.Message) -> None:
         """Tell the platform, behind all outcomes so far."""
@@ -209,6 +212,13 @@ class Session:
         with anyio.move_on_after(CLOSE_GRACE):
             await self._workers.done()
         self._mailbox.close()
+
+    async def tell_who_stays(self) -> None:
+        """Log once, after ``STAY``, what goes on although it was cancelled: leaving waits for it."""
+        await anyio.sleep(STAY)
+        handlers = [receiver.at_work for receiver in self._all_receivers() if receiver.at_work]
+        for what in (*handlers, *self._workers.calls):
+            logger.error("leaving waits for %s, which goes on although it was cancelled", what)
 
     def _start_background(self) -> Receiver:
         return Receiver("background work", self.outcomes, self._workers, background=True)

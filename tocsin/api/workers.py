@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
-from tocsin.api.callbacks import InDoubt, cancel_requests, contain, let_go
+from tocsin.api.callbacks import InDoubt, call, cancel_requests, contain, let_go
 from tocsin.tasks import Signal
 
 _SPARE = 32  # tasks that stay when there is nothing to do
@@ -35,7 +35,9 @@ class Workers:
     """
 
     def __init__(self, tasks: TaskGroup) -> None:
-        self.tasks = tasks
+        self._tasks = tasks
+        self.calls: list[str] = []
+        """What is being called in tasks of its own."""
         self._line: deque[Work] = deque()
         self._spare: list[Signal] = []
         self._called = False
@@ -47,6 +49,17 @@ class Workers:
         """Have something done, behind what stands in line."""
         self._line.append(work)
         self._call()
+
+    def call(self, what: str, function: Callable[..., Awaitable[Any] | Any], *arguments: Any) -> None:
+        """Call a function of the app in a task of its own: what it raises is logged, and ends nothing else."""
+        self._tasks.start_soon(contain, what, self._call_apart, what, function, *arguments, name=what)
+
+    async def _call_apart(self, what: str, function: Callable[..., Awaitable[Any] | Any], *arguments: Any) -> None:
+        self.calls.append(what)
+        try:
+            await call(what, function, *arguments)
+        finally:
+            self.calls.remove(what)
 
     async def done(self) -> None:
         """Wait until nothing is being done."""
@@ -62,7 +75,7 @@ class Workers:
             if self._spare:
                 self._spare.pop().set()
             else:
-                self.tasks.start_soon(contain, "a task that runs handlers", self._run, name="handlers")
+                self._tasks.start_soon(contain, "a task that runs handlers", self._run, name="handlers")
 
     async def _run(self) -> None:
         """Take from the line until there is too little to do, or the task is cancelled: then another goes on.

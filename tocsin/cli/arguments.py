@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from tocsin.protocol.text import harmless
+from tocsin.protocol.text import harmless, quoted
 
 _WHOLE = re.compile("-?[0-9]{1,20}")
-_SHOWN = 64  # characters of a wrong value
 _MARK = "\0"  # no argument of a process can have one
 
 
@@ -57,9 +56,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         number = int(text) if _WHOLE.fullmatch(text) else least - 1
         if not least <= number <= most:
-            raise argparse.ArgumentTypeError(
-                f"a whole number from {least} to {most}, not {harmless(repr(text), _SHOWN)}"
-            )
+            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most}, not {quoted(text)}")
         return number
 
     return read

@@ -11,9 +11,9 @@ from yarl import URL
 
 from tocsin.client.http import Reply, Unreachable
 from tocsin.network import cause_of, place_of, proxy_of
-from tocsin.protocol.causes import MAX_TEXT, ConnectionCause, cause_of_proxy_status, explain
+from tocsin.protocol.causes import ConnectionCause, cause_of_proxy_status, explain
 from tocsin.protocol.proxies import Proxy
-from tocsin.protocol.text import harmless
+from tocsin.protocol.text import MAX_SENTENCE, harmless
 
 TIMEOUT = 30.0
 """Seconds that one request may take."""
@@ -103,7 +103,7 @@ def _after_connecting(failure: Exception, where: str, way: str) -> str:
     if isinstance(failure, aiohttp.ServerDisconnectedError):
         return explain(ConnectionCause.LOST, where, f"before it answered{way}")
     if isinstance(failure, aiohttp.ClientPayloadError):
-        return harmless(f"{where} has not answered whole{way}: {failure}", MAX_TEXT)
+        return harmless(f"{where} has not answered whole{way}: {failure}", MAX_SENTENCE)
     if isinstance(failure, aiohttp.ClientOSError):  # its own words may hold the URL
         return _by_cause(OSError(failure.errno, os.strerror(failure.errno)) if failure.errno else EOFError(), where)
     if isinstance(failure, aiohttp.ClientError):

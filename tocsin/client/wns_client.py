@@ -36,6 +36,7 @@ from tocsin.protocol.sign_in import (
     token_url_of,
     trusted_hosts,
 )
+from tocsin.protocol.text import quoted
 from tocsin.protocol.values import NotificationType
 from tocsin.protocol.wns import Refusal, read_notification
 
@@ -106,7 +107,7 @@ class WnsClient:
         check_kind(policy, "policy", SendPolicy, NoneType)
         check_kind(tenant, "tenant", str, NoneType)
         if tenant is not None and not TENANT.fullmatch(tenant):
-            raise InvalidArgument(f"a tenant is a GUID or a domain, not {tenant!r}")
+            raise InvalidArgument(f"a tenant is a GUID or a domain, not {quoted(tenant)}")
         self._plain = token_url is not None and split_url(token_url, "a token URL").scheme == "http"
         self._client_id = client_id
         self._client_secret = client_secret

@@ -14,6 +14,7 @@ from attrs import define, field, setters
 
 from tocsin.protocol.arguments import truth
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.text import quoted
 
 BUDGET = 30.0
 """Seconds of wall clock that one activation may take, in the foreground or background; deferrals do not extend it."""
@@ -40,7 +41,7 @@ def parse_activators(value: Any) -> Activators:
     :raises InvalidArgument: it is none.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= sum(Activators):
-        raise InvalidArgument(f"activators are a combination of the flags of Activators, not {value!r}")
+        raise InvalidArgument(f"activators are a combination of the flags of Activators, not {quoted(value)}")
     return Activators(value)
 
 
@@ -95,9 +96,12 @@ def check_conditions(conditions: Iterable[SystemConditionType]) -> tuple[SystemC
     :raises InvalidArgument: one of them is INVALID or none at all, or two contradict each other.
     """
     try:
-        given = tuple(dict.fromkeys(SystemConditionType(condition) for condition in conditions))
-    except (ValueError, TypeError) as wrong:
-        raise InvalidArgument(f"conditions are members of SystemConditionType: {wrong}") from None
+        listed = tuple(conditions)
+    except TypeError:
+        raise InvalidArgument(
+            f"conditions are a list of members of SystemConditionType, not {quoted(conditions)}"
+        ) from None
+    given = tuple(dict.fromkeys(map(_condition, listed)))
     if SystemConditionType.INVALID in given:
         raise InvalidArgument("the condition INVALID cannot be met")
     for pair in CONTRADICTIONS:
@@ -105,6 +109,13 @@ def check_conditions(conditions: Iterable[SystemConditionType]) -> tuple[SystemC
             names = " and ".join(sorted(condition.name for condition in pair))
             raise InvalidArgument(f"the conditions {names} never hold together")
     return given
+
+
+def _condition(value: SystemConditionType) -> SystemConditionType:
+    try:
+        return SystemConditionType(value)
+    except Exception:  # noqa: BLE001  # an enumeration writes the value out, which may fail in any way
+        raise InvalidArgument(f"conditions are members of SystemConditionType, not {quoted(value)}") from None
 
 
 def parse_clsid(value: UUID | str | None) -> UUID:
@@ -117,7 +128,7 @@ def parse_clsid(value: UUID | str | None) -> UUID:
     try:
         return value if isinstance(value, UUID) else UUID(value)
     except (ValueError, AttributeError, TypeError):
-        raise InvalidArgument(f"a CLSID is a GUID, not {value!r}") from None
+        raise InvalidArgument(f"a CLSID is a GUID, not {quoted(value)}") from None
 
 
 @define

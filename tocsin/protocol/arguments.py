@@ -11,6 +11,7 @@ from math import inf, isfinite
 from typing import Any
 
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.text import quoted
 
 _NAMES = {
     bool: "True or False",
@@ -43,7 +44,7 @@ def check_finite(value: Any, what: str) -> None:
     """
     check_kind(value, what, float)
     if not isfinite(value):
-        raise InvalidArgument(f"{what} must be a finite number, not {value!r}")
+        raise InvalidArgument(f"{what} must be a finite number, not {quoted(value)}")
 
 
 def check_within(value: Any, what: str, least: int, most: int) -> None:
@@ -53,7 +54,7 @@ def check_within(value: Any, what: str, least: int, most: int) -> None:
     """
     check_kind(value, what, int)
     if not least <= value <= most:
-        raise InvalidArgument(f"{what} must be from {least} to {most}, not {value}")
+        raise InvalidArgument(f"{what} must be from {least} to {most}, not {quoted(value)}")
 
 
 def check_text(value: object, what: str) -> None:
@@ -96,7 +97,7 @@ def number(
         if not least <= value <= most or (above and value == least) or (below and value == most):
             limits = f"{'above' if above else 'from'} {least:g}"
             limits += "" if most == inf else f" {'and below' if below else 'to'} {most:g}"
-            raise InvalidArgument(f"{attribute.name} must be {limits}, not {value!r}")
+            raise InvalidArgument(f"{attribute.name} must be {limits}, not {quoted(value)}")
 
     return check
 

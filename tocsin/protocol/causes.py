@@ -11,10 +11,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.text import harmless
-
-MAX_TEXT: Final = 500
-"""Characters of a sentence at most: peers and libraries have a part in it."""
+from tocsin.protocol.text import MAX_SENTENCE, harmless
 
 REPLACED: Final = 4001
 """WebSocket close code: the same device has opened another connection."""
@@ -176,4 +173,4 @@ def explain(cause: ConnectionCause, place: str, detail: str = "") -> str:
     :param detail: what is known besides; it may be a peer's, so it is made fit to be shown.
     """
     sentence = CAUSES[cause][1].format(place=place)
-    return harmless(f"{sentence} ({detail})" if detail else sentence, MAX_TEXT)
+    return harmless(f"{sentence} ({detail})" if detail else sentence, MAX_SENTENCE)

@@ -13,6 +13,7 @@ from attrs import define
 
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.machine import Label
+from tocsin.protocol.text import quoted
 
 
 class Phase(Label):
@@ -154,7 +155,7 @@ def parse_remote_id(value: str | UUID) -> UUID:
         remote_id = value if isinstance(value, UUID) else UUID(value)
     except (ValueError, AttributeError, TypeError):
         raise InvalidArgument(
-            f"the remote id must be a GUID, such as the service's registration of the app has: {value!r}"
+            f"the remote id must be a GUID, such as the service's registration of the app has: {quoted(value)}"
         ) from None
     if remote_id.int == 0:
         raise InvalidArgument("the remote id must not be the null GUID")

@@ -25,7 +25,7 @@ MAX_CHUNK = 1024 * 1024
 """Bytes of one transport message at most."""
 
 MAX_OWN_FRAME = 16 * 1024 * 1024
-"""Bytes of one text or body in a frame of this process's own making at most: a batch may be carried within another frame."""
+"""Bytes of one text or body, and members of one array, in a frame of this process's own making at most: all that it can make."""
 
 _LIMITS: dict[str, Any] = {
     "use_list": False,
@@ -63,7 +63,7 @@ def decode(frame: bytes) -> Message:
     """
     if len(frame) > MAX_FRAME:
         raise FrameError(f"a frame of {len(frame)} bytes is longer than {MAX_FRAME}")
-    values = _unpack(frame)
+    values = _unpack_checked(frame)
     return _build(_shape_of(values), values)
 
 
@@ -74,7 +74,7 @@ def decode_own(frame: bytes) -> Message:
 
     :raises FrameError: as :func:`decode`.
     """
-    values = _unpack(frame)
+    values = _unpack_own(frame)
     shape = _shape_of(values)
     return shape.cls(*values[1:]) if shape.has_rows or shape.is_columns else _build(shape, values)
 
@@ -132,20 +132,31 @@ def rows_apart(message: Message) -> list[Message]:
     return [evolve(batch, rows=(row,)) for row in batch.rows] if shape.has_rows else [message]
 
 
-def _unpack(frame: bytes) -> Any:
+def _unpack_checked(frame: bytes) -> Any:
     try:
-        # The limits stand here once more: passing a dict of them would cost as much as unpacking.
+        return unpackb(frame, **_LIMITS)
+    except _BROKEN as broken:
+        raise _not_an_array(broken) from None
+
+
+def _unpack_own(frame: bytes) -> Any:
+    try:
+        # Here is no dict of the limits: passing it would cost as much as unpacking.
         return unpackb(
             frame,
             use_list=False,
-            max_str_len=16384,
+            max_str_len=MAX_OWN_FRAME,
             max_bin_len=MAX_OWN_FRAME,
-            max_array_len=4096,
+            max_array_len=MAX_OWN_FRAME,
             max_map_len=0,
             max_ext_len=0,
         )
     except _BROKEN as broken:
-        raise FrameError(f"not a msgpack array within the limits: {_reason(broken)}") from None
+        raise _not_an_array(broken) from None
+
+
+def _not_an_array(broken: BaseException) -> FrameError:
+    return FrameError(f"not a msgpack array within the limits: {_reason(broken)}")
 
 
 def _shape_of(values: Any) -> Shape:

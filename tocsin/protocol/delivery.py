@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import auto
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define
 
@@ -135,6 +136,20 @@ class Tracked:
 _OFFERED, _QUEUED, _ACTIVATED = Phase.OFFERED, Phase.QUEUED, Phase.ACTIVATED
 _HANDLED, _RETURNED = Outcome.HANDLED, Outcome.RETURNED
 _IS_HANDLED = Event.HANDLED
+
+
+D = TypeVar("D")
+
+
+def ended_by_failure(deferrals: Mapping[D, object], handler: object) -> list[D]:
+    """Decide which open deferrals end where a handler has failed: those that it has taken itself.
+
+    What it has left open it may never complete, and its failure is the reason why the payload was not handled; to wait
+    would tell of the time that was exceeded instead. Those of other handlers are waited for.
+
+    :param deferrals: each with the handler that has taken it.
+    """
+    return [deferral for deferral, taker in deferrals.items() if taker is handler]
 
 
 def returned(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event | None:

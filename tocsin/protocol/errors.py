@@ -30,15 +30,19 @@ from typing import ClassVar
 
 from tocsin.protocol.answers import SendResult
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.text import MAX_DETAIL, harmless
 
 
 class PushError(Exception):
-    """The root of all errors of Tocsin; ``hresult`` is the code that Windows would report."""
+    """The root of all errors of Tocsin; ``hresult`` is the code that Windows would report.
+
+    Its text is one line of at most 2,000 characters that can be printed, whatever it quotes.
+    """
 
     default_hresult: ClassVar[int] = HResult.E_FAIL
 
     def __init__(self, text: str, hresult: int | None = None) -> None:
-        super().__init__(text)
+        super().__init__(harmless(text, MAX_DETAIL))
         self.hresult: int = self.default_hresult if hresult is None else hresult
 
 

@@ -16,6 +16,7 @@ from attrs import define
 from tocsin.protocol.activation import Activators, parse_activators
 from tocsin.protocol.errors import InvalidArgument, NotFound
 from tocsin.protocol.machine import Label
+from tocsin.protocol.text import quoted
 
 NULL_CLSID = UUID(int=0)
 
@@ -113,7 +114,7 @@ def check_register(
     """
     if not is_supported(activators, packaged=packaged):
         kind = "a packaged" if packaged else "an unpackaged"
-        raise InvalidArgument(f"{kind} app cannot register {activators!r}: see is_activator_supported")
+        raise InvalidArgument(f"{kind} app cannot register {quoted(activators)}: see is_activator_supported")
     for activator in EACH:
         if not activators & activator:
             continue

@@ -19,6 +19,7 @@ from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.answers import MAY_PASS, read_wait
 from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.text import quoted
 
 WNS_DOMAIN: Final = ".notify.windows.com"
 """Where the channels of the real WNS live; the name in front of it changes."""
@@ -102,7 +103,7 @@ def read_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
         check_kind(host, "a host", str)
         if not _HOST.fullmatch(host) and not _is_address(host):
             raise InvalidArgument(
-                f"a host is a name or an address without scheme and port, or '.example' for all that end so, not {host!r}"
+                f"a host is a name or an address without scheme and port, or '.example' for all that end so, not {quoted(host)}"
             )
     return read
 
@@ -156,12 +157,13 @@ def split_service_url(url: str, what: str) -> SplitResult:
 
     :raises InvalidArgument: it is none; the sentence names it by ``what``, and shows it where it has no credentials.
     """
+    check_kind(url, what, str)
     try:
         parts = split_url(url, what)
     except InvalidArgument:
         parts = None
     if parts is None or "?" in url:
-        shown = "" if "@" in str(url) else f", not {url!r}"
+        shown = "" if "@" in url else f", not {quoted(url)}"
         raise InvalidArgument(
             f"{what} is a URL such as https://push.example, without credentials, query and fragment{shown}"
         )

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 MAX_DETAIL = 2_000
-"""Characters that are told of what went wrong with a payload at most."""
+"""Characters that are told of what went wrong with a payload, or in an error of ours, at most."""
+
+MAX_SENTENCE = 500
+"""Characters of a sentence in which peers and libraries have a part at most."""
+
+MAX_QUOTED = 100
+"""Characters of an argument that a sentence shows at most."""
 
 
 def encodable(text: str, limit: int = MAX_DETAIL) -> str:
@@ -27,6 +33,18 @@ def harmless(text: object, limit: int | None = None) -> str:
     if not shown.isprintable():
         shown = "".join(map(_escaped, shown))
     return shown if limit is None or len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def quoted(value: object) -> str:
+    """Return how an argument is written, for the sentence that refuses it: ``MAX_QUOTED`` characters at most.
+
+    Where it cannot be had, as of an object whose ``__repr__`` fails or of a whole number with too many digits, its class.
+    """
+    short = value[: MAX_QUOTED + 1] if isinstance(value, (str, bytes)) else value  # a long one is not written out
+    try:
+        return harmless(str.__str__(repr(short)), MAX_QUOTED)
+    except Exception:  # noqa: BLE001  # it is the caller's code, or Python's limit
+        return harmless(f"a value of {type(value).__name__}", MAX_QUOTED)
 
 
 def _escaped(character: str) -> str:

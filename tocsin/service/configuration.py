@@ -13,6 +13,7 @@ import attrs
 
 from tocsin.protocol.addresses import is_loopback
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.text import quoted
 from tocsin.service.settings import ServiceSettings
 
 PREFIX = "TOCSIN_"
@@ -89,7 +90,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     for name in values:
         if name not in _DEFAULTS:
             meant = nearest(name, _DEFAULTS)
-            raise InvalidArgument(f"{path}: there is no setting {name!r}{f'; {meant!r} is one' if meant else ''}")
+            raise InvalidArgument(
+                f"{path}: there is no setting {quoted(name)}{f'; {quoted(meant)} is one' if meant else ''}"
+            )
     choices: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }

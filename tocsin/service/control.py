@@ -19,6 +19,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tocsin.persistence.state import state_folder
 from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable, PushError
+from tocsin.protocol.text import quoted
 from tocsin.service.registrations import AppRegistration, Registrations
 from tocsin.service.steady_clock import SteadyClock
 from tocsin.service.store import open_store
@@ -68,13 +69,13 @@ async def perform(registrations: Registrations, request: Answer) -> Answer:
             ]
             return {"apps": apps}
         case other:
-            raise PlatformUnavailable(f"this service does not know how to {other!r}")
+            raise PlatformUnavailable(f"this service does not know how to {quoted(other)}")
 
 
 def _text(request: Answer, field: str) -> str:
     value = request.get(field, "")
     if not isinstance(value, str):
-        raise InvalidArgument(f"{field!r} is a text in JSON, not {type(value).__name__}")
+        raise InvalidArgument(f"{quoted(field)} is a text in JSON, not {type(value).__name__}")
     return value
 
 

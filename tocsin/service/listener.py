@@ -9,6 +9,7 @@ import sys
 import anyio
 
 from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.text import quoted
 
 _BACKLOG = 2_048  # connections that the system accepts ahead of us
 
@@ -35,7 +36,7 @@ async def _listen(host: str, port: int) -> socket.socket:
     try:
         addresses = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as failure:
-        raise PlatformUnavailable(f"{host!r} is not an address or name of this machine: {failure}") from failure
+        raise PlatformUnavailable(f"{quoted(host)} is not an address or name of this machine: {failure}") from failure
     family, kind, protocol, _, address = addresses[0]
     listener = socket.socket(family, kind, protocol)
     try:

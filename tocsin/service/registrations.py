@@ -14,6 +14,7 @@ from anyio import Lock
 from attrs import evolve, field, frozen
 
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
+from tocsin.protocol.text import quoted
 from tocsin.service.store import AppRow, SecretRow, ServiceStore
 
 SECRET_OVERLAP = 24 * 3600
@@ -103,10 +104,10 @@ class Registrations:
             _check_name(family)
         async with self._changing:
             if self._named(name) is not None:
-                raise IllegalCall(f"an app is registered as {name!r} already; 'rotate' gives it another secret")
+                raise IllegalCall(f"an app is registered as {quoted(name)} already; 'rotate' gives it another secret")
             other = next((app for app in self._apps.values() if family and app.family == family), None)
             if other is not None:
-                raise IllegalCall(f"the package family {family!r} is that of the app {other.name!r}")
+                raise IllegalCall(f"the package family {quoted(family)} is that of the app {quoted(other.name)}")
             return await self._give_secret(_new_app(name, family))
 
     async def rotate(self, name: str) -> AppRegistration:
@@ -181,7 +182,7 @@ class Registrations:
     def _known(self, name: str) -> AppRow:
         app = self._named(name)
         if app is None:
-            raise NotFound(f"no app is registered as {name!r}")
+            raise NotFound(f"no app is registered as {quoted(name)}")
         return app
 
     def _overlapping(self, client_id: str, now: float) -> list[SecretRow]:
@@ -195,7 +196,7 @@ class Registrations:
 
 def _check_name(name: str) -> None:
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise InvalidArgument(f"an app's name has 1 to {MAX_NAME} printable characters, not {name[:MAX_NAME]!r}")
+        raise InvalidArgument(f"an app's name has 1 to {MAX_NAME} printable characters, not {quoted(name[:MAX_NAME])}")
 
 
 def _new_app(name: str, family: str) -> AppRow:

@@ -11,9 +11,7 @@ from attrs import Attribute, field, frozen
 from tocsin.protocol.addresses import read_network
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.sign_in import split_service_url
-from tocsin.protocol.text import harmless
-
-_SHOWN = 64  # characters of a wrong number
+from tocsin.protocol.text import quoted
 
 
 def kind_of(value: Any, default: Any) -> str | None:
@@ -43,9 +41,11 @@ def _setting(
         if within is not None and (kind is not None or not within[0] <= value <= within[1]):
             kind = "a whole number" if isinstance(default, int) else "a number"
             limits = f"{kind} from {within[0]:.12g} to {within[1]:.12g}"
-            raise InvalidArgument(f"{attribute.name} is {limits}, not {harmless(repr(value), _SHOWN)}")
+            raise InvalidArgument(f"{attribute.name} is {limits}, not {quoted(value)}")
         if kind is not None:
-            raise InvalidArgument(f"{attribute.name} is {kind}, not {type(value).__name__ if secret else repr(value)}")
+            raise InvalidArgument(
+                f"{attribute.name} is {kind}, not {type(value).__name__ if secret else quoted(value)}"
+            )
         if check is not None:
             check(attribute.name, value)
 
@@ -65,12 +65,12 @@ def _check_networks(name: str, value: tuple[str, ...]) -> None:
         try:
             read_network(each)
         except ValueError:
-            raise InvalidArgument(f"{name} are addresses or networks, not {each!r}") from None
+            raise InvalidArgument(f"{name} are addresses or networks, not {quoted(each)}") from None
 
 
 def _check_host(name: str, value: str) -> None:
     if not value or not value.isprintable() or " " in value:
-        raise InvalidArgument(f"{name} is an address or a name, not {value!r}; 0.0.0.0 and :: are all addresses")
+        raise InvalidArgument(f"{name} is an address or a name, not {quoted(value)}; 0.0.0.0 and :: are all addresses")
 
 
 def _check_public_url(name: str, value: str) -> None:
@@ -80,7 +80,7 @@ def _check_public_url(name: str, value: str) -> None:
 
 def _check_file(name: str, value: str) -> None:
     if "\0" in value:
-        raise InvalidArgument(f"{name} is the name of a file, and {value!r} cannot be one")
+        raise InvalidArgument(f"{name} is the name of a file, and {quoted(value)} cannot be one")
 
 
 def _check_token(name: str, value: str) -> None:

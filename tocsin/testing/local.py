@@ -15,6 +15,7 @@ from attrs import frozen
 from tocsin.persistence.paths import read_path
 from tocsin.protocol.arguments import check_finite, check_kind, check_within
 from tocsin.protocol.errors import InvalidArgument, TimedOut
+from tocsin.protocol.text import quoted
 from tocsin.service.registrations import AppRegistration
 from tocsin.service.server import PushService, open_service
 from tocsin.service.settings import ServiceSettings
@@ -187,7 +188,7 @@ def _check_fault(status: int, times: int | None) -> None:
 def _check_header(value: str, what: str) -> None:
     check_kind(value, what, str)
     if not value.isprintable():
-        raise InvalidArgument(f"{what} goes into a header, which has no room for {value!r}")
+        raise InvalidArgument(f"{what} goes into a header, which has no room for {quoted(value)}")
 
 
 @contextmanager

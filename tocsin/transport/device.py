@@ -11,13 +11,13 @@ import anyio
 from anyio import EndOfStream
 from attrs import frozen
 
-from tocsin.protocol.causes import MAX_TEXT, ConnectionCause, explain
+from tocsin.protocol.causes import ConnectionCause, explain
 from tocsin.protocol.codec import decode, decode_chunk, encode, split
 from tocsin.protocol.connection import POLICIES, TABLE, Course, Effect, Event, Phase, loss
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.machine import step
 from tocsin.protocol.messages import ConnectionDown, ConnectionUp, Hello, Message, Welcome
-from tocsin.protocol.text import describe_error, harmless
+from tocsin.protocol.text import describe_error
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.wire import Dial, Wire, WireBroken
 
@@ -118,7 +118,7 @@ class DeviceConnection:
             if ConnectionCause.UNEXPECTED not in self._course.said:
                 logger.exception("the connection to the push service has failed")
             first = _first(unknown)
-            end = WireBroken(harmless(describe_error(first), MAX_TEXT), ConnectionCause.UNEXPECTED)
+            end = WireBroken(describe_error(first), ConnectionCause.UNEXPECTED)
         return end
 
     async def _greet(self, wire: Wire) -> bytes:

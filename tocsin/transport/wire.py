@@ -7,10 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from tocsin.protocol.causes import ConnectionCause
+from tocsin.protocol.text import MAX_SENTENCE, harmless
 
 
 class WireBroken(Exception):
-    """The wire could not be made, or broke; the text says how.
+    """The wire could not be made, or broke; the text, of 500 characters at most, says how.
 
     :param retry_after: the seconds that the service has asked to wait before the next attempt.
     """
@@ -18,7 +19,7 @@ class WireBroken(Exception):
     def __init__(
         self, text: str, cause: ConnectionCause = ConnectionCause.LOST, retry_after: float | None = None
     ) -> None:
-        super().__init__(text)
+        super().__init__(harmless(text, MAX_SENTENCE))
         self.cause = cause
         self.retry_after = retry_after
 
