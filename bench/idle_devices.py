@@ -10,8 +10,8 @@ import asyncio
 import sys
 
 from bench.receiving import say, until_input_ends
-from tocsin.protocol.codec import encode
 from tocsin.protocol.messages import Hello
+from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.values import PROTOCOL_VERSION
 
 _AT_ONCE = 100  # connections that are being made at a time

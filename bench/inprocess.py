@@ -18,10 +18,10 @@ from bench.load import BODY, ServiceEnd, attached, frame
 from tocsin.actors.actor import Kernel
 from tocsin.actors.topology import Platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.persistence.memory import MemoryStore
+from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.store import Changes
-from tocsin.protocol.retry import RetryPolicy
-from tocsin.transport.device import DeviceConnection, Inlet
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 
 _QUEUE = 1024
 
@@ -86,8 +86,8 @@ async def platform_in_memory(store: MemoryStore, end: ServiceEnd) -> AsyncIterat
     """Run a platform on that store, as ``open_platform`` does on SQLite."""
     kernel = Kernel()
     platform = Platform(store, kernel, RetryPolicy())
-    inlet = Inlet(platform.deliver, platform.report)
-    connection = DeviceConnection(end.dial, "a device key", platform.connection, inlet, kernel.clock.fraction)
+    handlers = ArrivalHandlers(platform.deliver, platform.report)
+    connection = ServiceConnection(end.dial, "a device key", platform.connection, handlers, kernel.clock.fraction)
     try:
         async with anyio.create_task_group() as tasks:
             await platform.start(tasks)

@@ -21,8 +21,8 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
-from tocsin.protocol.codec import encode
 from tocsin.protocol.messages import Acknowledge, ChannelGranted, Payload, RequestChannel, Welcome
+from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
 from tocsin.transport.wire import Wire, WireBroken
 

@@ -15,7 +15,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tocsin.client.wns_client import WnsClient
-from tocsin.protocol import codec
 from tocsin.protocol.errors import SendFailed
 from tocsin.protocol.messages import (
     Acknowledge,
@@ -27,6 +26,7 @@ from tocsin.protocol.messages import (
     RequestChannel,
     RevokeChannels,
     Welcome,
+    codec,
 )
 from tocsin.protocol.values import MAX_PAYLOAD, PROTOCOL_VERSION
 

@@ -54,7 +54,7 @@ async def through(state: Path, payloads: int, channels: int) -> Sample:
     begin = perf_counter()
     async with open_platform(state, end.dial) as platform, open_session(platform, f"{APP}/1") as session:
         for number in range(channels):
-            session.attach(f"c{number}", app.handler)
+            session.subscribe(f"c{number}", app.handler)
         base = time_ns()  # ids that no earlier round had
         end.load([frame(base, f"c{channels - 1}")])
         await app.wait(1)

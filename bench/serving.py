@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 from bench.framework import run_on
 from bench.load import APP
 from bench.receiving import say, until_input_ends
-from tocsin.service.connections import Connections
-from tocsin.service.recurring import Recurring
+from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
-from tocsin.service.settings import ServiceSettings
-from tocsin.service.web import WebServer
+from tocsin.service.web.connections import Connections
+from tocsin.service.web.web_server import WebServer
 
 SETTINGS = ServiceSettings.private(max_connections=20_000, max_connections_per_address=20_000)
 """All that a bench sends comes from one machine, as fast as it can."""
@@ -49,7 +49,7 @@ async def floor(_: Path) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1024)
         connections = Connections(SETTINGS, lambda _: True, asyncio.get_running_loop().time)
-        server = WebServer(_answer, SETTINGS, connections, Recurring())
+        server = WebServer(_answer, SETTINGS, connections, RepeatLog())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listener])
             await server.ready.wait()

@@ -12,8 +12,6 @@ from anyio import BrokenResourceError, ClosedResourceError, EndOfStream
 from anyio.streams.stapled import StapledObjectStream
 
 from tocsin.actors.mailbox import Mailbox
-from tocsin.protocol.causes import ConnectionCause
-from tocsin.protocol.codec import decode, encode, split
 from tocsin.protocol.messages import (
     Acknowledge,
     ChannelGranted,
@@ -24,6 +22,8 @@ from tocsin.protocol.messages import (
     RequestChannel,
     Welcome,
 )
+from tocsin.protocol.messages.codec import decode, encode, split
+from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
 from tocsin.transport.wire import Wire, WireBroken
 

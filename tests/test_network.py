@@ -9,7 +9,7 @@ import ssl
 import pytest
 
 from tocsin.network import cause_of, host_and_port, place_of, proxy_of
-from tocsin.protocol.causes import ConnectionCause, explain
+from tocsin.protocol.network.causes import ConnectionCause, explain
 
 
 def tls(reason: str) -> ssl.SSLError:

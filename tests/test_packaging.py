@@ -17,7 +17,7 @@ from zipfile import ZipFile
 import pytest
 
 from tocsin.cli import _parser
-from tocsin.service.configuration import described, load_settings, variable
+from tocsin.service.operations.configuration import described, load_settings, variable
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "packaging" / "Dockerfile").read_text(encoding="utf-8")

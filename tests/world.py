@@ -16,9 +16,9 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
-from tocsin.persistence.sqlite import read_sqlite
-from tocsin.protocol.dead_letters import DeadLetterPolicy
-from tocsin.protocol.retry import RetryPolicy
+from tocsin.persistence.sqlite_store import read_sqlite
+from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
 
 REMOTE_ID = "f80e541e-3606-48fb-935e-118a3c5f41f4"
 

@@ -26,18 +26,9 @@ if TYPE_CHECKING:
         PushNotificationCreateChannelResult,
         PushNotificationCreateChannelStatus,
     )
-    from tocsin.api.receiver import PushHandler
+    from tocsin.api.subscription import PushHandler
     from tocsin.client.wns_client import WnsClient
-    from tocsin.protocol.activation import (
-        Activators,
-        CancellationReason,
-        PushNotificationActivationInfo,
-        SystemConditionType,
-    )
-    from tocsin.protocol.answers import SendResult
-    from tocsin.protocol.causes import ConnectionCause
-    from tocsin.protocol.conditions import AppSettings, HostState
-    from tocsin.protocol.dead_letters import DeadLetterPolicy
+    from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
     from tocsin.protocol.errors import (
         Busy,
         ChannelClosed,
@@ -60,10 +51,19 @@ if TYPE_CHECKING:
         TimedOut,
     )
     from tocsin.protocol.hresult import HResult
-    from tocsin.protocol.retry import RetryPolicy
-    from tocsin.protocol.sending import SendPolicy
+    from tocsin.protocol.network.causes import ConnectionCause
+    from tocsin.protocol.platform.activation import (
+        Activators,
+        CancellationReason,
+        PushNotificationActivationInfo,
+        SystemConditionType,
+    )
+    from tocsin.protocol.platform.conditions import AppSettings, HostState
+    from tocsin.protocol.platform.retry_schedule import RetryPolicy
+    from tocsin.protocol.sending.attempts import SendPolicy
+    from tocsin.protocol.sending.results import SendResult
+    from tocsin.protocol.service.wns import NotificationStatus
     from tocsin.protocol.values import DropReason, NotificationType, PushNotificationChannelStatus
-    from tocsin.protocol.wns import NotificationStatus
 
 __version__ = "0.1.0"
 
@@ -139,18 +139,18 @@ _HOMES = {
         "PushNotificationCreateChannelResult",
         "PushNotificationCreateChannelStatus",
     ),
-    "tocsin.api.receiver": ("PushHandler",),
+    "tocsin.api.subscription": ("PushHandler",),
     "tocsin.client.wns_client": ("WnsClient",),
-    "tocsin.protocol.activation": (
+    "tocsin.protocol.platform.activation": (
         "Activators",
         "CancellationReason",
         "PushNotificationActivationInfo",
         "SystemConditionType",
     ),
-    "tocsin.protocol.answers": ("SendResult",),
-    "tocsin.protocol.causes": ("ConnectionCause",),
-    "tocsin.protocol.conditions": ("AppSettings", "HostState"),
-    "tocsin.protocol.dead_letters": ("DeadLetterPolicy",),
+    "tocsin.protocol.sending.results": ("SendResult",),
+    "tocsin.protocol.network.causes": ("ConnectionCause",),
+    "tocsin.protocol.platform.conditions": ("AppSettings", "HostState"),
+    "tocsin.protocol.delivery.dead_letter_policy": ("DeadLetterPolicy",),
     "tocsin.protocol.errors": (
         "Busy",
         "ChannelClosed",
@@ -173,10 +173,10 @@ _HOMES = {
         "TimedOut",
     ),
     "tocsin.protocol.hresult": ("HResult",),
-    "tocsin.protocol.retry": ("RetryPolicy",),
-    "tocsin.protocol.sending": ("SendPolicy",),
+    "tocsin.protocol.platform.retry_schedule": ("RetryPolicy",),
+    "tocsin.protocol.sending.attempts": ("SendPolicy",),
     "tocsin.protocol.values": ("DropReason", "NotificationType", "PushNotificationChannelStatus"),
-    "tocsin.protocol.wns": ("NotificationStatus",),
+    "tocsin.protocol.service.wns": ("NotificationStatus",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

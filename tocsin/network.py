@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tocsin.protocol.causes import ConnectionCause
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.protocol.proxies import Proxy, find_proxy, place
+from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.network.proxies import Proxy, find_proxy, place
 from tocsin.protocol.text import describe_error
 
 _SECURE: Final = frozenset({"https", "wss"})

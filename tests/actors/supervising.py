@@ -16,8 +16,8 @@ from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.supervisor import Supervisor
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import CancellationReason, SystemConditionType
-from tocsin.protocol.codec import decode
+from tocsin.protocol.messages.codec import decode
+from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 VIRTUAL = 10_000.0
@@ -66,18 +66,18 @@ class Harness:
             kernel,
             lambda _: None,
         )
-        self._up: list[m.Message | m.Settled] = []
+        self._up: list[m.Message | m.SettlementRow] = []
         self._down: list[m.Message] = []
 
-    def tell(self, *messages: m.Message | m.Returned) -> None:
+    def tell(self, *messages: m.Message | m.OutcomeRow) -> None:
         """Tell the supervisor; each outcome by itself."""
         for message in messages:
-            if not isinstance(message, m.Returned):
-                self.mailbox.tell_nowait(message)
+            if not isinstance(message, m.OutcomeRow):
+                self.mailbox.send_nowait(message)
             elif message.outcome is Outcome.HANDLED:
-                self.mailbox.tell_nowait(m.Handled((message.sequence,), (message.attempt,)))
+                self.mailbox.send_nowait(m.Handled((message.sequence,), (message.attempt,)))
             else:
-                self.mailbox.tell_nowait(m.Outcomes((message,)))
+                self.mailbox.send_nowait(m.Outcomes((message,)))
 
     async def down(self) -> m.Message:
         """Wait for what goes to the session next."""
@@ -85,14 +85,14 @@ class Harness:
             self._down += await next_messages(self.session, VIRTUAL)
         return self._down.pop(0)
 
-    async def up(self) -> m.Message | m.Settled:
+    async def up(self) -> m.Message | m.SettlementRow:
         """Wait for what goes to the router next, or for the next row of it."""
         while not self._up:
             for message in await next_messages(self.router, VIRTUAL):
                 if isinstance(message, m.Settlements):
-                    self._up += map(m.Settled._make, message.rows)
+                    self._up += map(m.SettlementRow._make, message.rows)
                 elif isinstance(message, m.Handled):
-                    self._up += [m.Settled(number, "", Outcome.HANDLED, None, "") for number in message.sequences]
+                    self._up += [m.SettlementRow(number, "", Outcome.HANDLED, None, "") for number in message.sequences]
                 else:
                     self._up.append(message)
         return self._up.pop(0)
@@ -103,29 +103,29 @@ class Harness:
         assert isinstance(await self.up(), m.AppReady)
         self.tell(delivery(sequence))
         assert await self.down() == delivery(sequence)
-        self.tell(m.Returned(sequence, Outcome.NOT_HANDLED, "", 1))
+        self.tell(m.OutcomeRow(sequence, Outcome.NOT_HANDLED, "", 1))
         assert await self.up() == m.Parked(sequence, "c1")
         assert at_work(await self.down()) == sequence
 
     async def settled(self) -> tuple[int, Outcome, DropReason | None, str]:
         """Wait for the next end of a payload."""
-        while not isinstance(message := await self.up(), m.Settled):
+        while not isinstance(message := await self.up(), m.SettlementRow):
             pass
         return message.sequence, message.outcome, message.reason, message.detail
 
 
 @asynccontextmanager
-async def running(*, sink: bool = True) -> AsyncIterator[Harness]:
-    """Run a supervisor whose router has begun with it; with a sink, the session takes the payloads of two channels."""
+async def running(*, subscriber: bool = True) -> AsyncIterator[Harness]:
+    """Run a supervisor whose router has begun with it; with a subscriber, the session takes the payloads of two channels."""
     harness = Harness()
     with harness.mailbox, harness.router, harness.session:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(harness.runner.run)
             harness.tell(m.Fence())
             assert await harness.down() == m.Fence()
-            for channel in ("c1", "c2") if sink else ():
-                harness.tell(m.AttachSink("s", channel))
-                assert await harness.up() == m.SinkOpened(channel)
+            for channel in ("c1", "c2") if subscriber else ():
+                harness.tell(m.Subscribe("s", channel))
+                assert await harness.up() == m.ChannelSubscribed(channel)
             yield harness
             assert harness.runner.restarts == 0
             tasks.cancel_scope.cancel()

@@ -9,13 +9,13 @@ import pytest
 
 from tocsin.actors.actor import Actor, ActorRunner, Kernel, receives
 from tocsin.actors.alarm import Alarm
+from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import Clock
-from tocsin.actors.dead_letters import DeadLetters
 from tocsin.actors.mailbox import Mailbox
-from tocsin.protocol.codec import decode, encode
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.messages import AlarmRang, Done, ForgetRetry, Message, Outcomes, Returned
-from tocsin.protocol.restart import RestartPolicy
+from tocsin.protocol.kernel.restart import RestartPolicy
+from tocsin.protocol.messages import AlarmRang, Done, ForgetRetry, Message, OutcomeRow, Outcomes
+from tocsin.protocol.messages.codec import decode, encode
 from tocsin.protocol.values import Outcome
 
 
@@ -80,14 +80,14 @@ class World:
         self.starts: list[str] = []
         self.announced: list[str] = []
         self.mailbox = Mailbox("recorder")
-        self.kernel = Kernel(Clock(), DeadLetters(), RestartPolicy(intensity=intensity))
+        self.kernel = Kernel(Clock(), BadFrames(), RestartPolicy(intensity=intensity))
         build: Callable[[Alarm], Actor] = lambda _: Recorder(self.journal, poison or set(), self.starts)  # noqa: E731
         self.runner = ActorRunner(self.mailbox, build, self.kernel, self.announced.append)
 
     async def run(self, *messages: Message) -> None:
         """Put the messages, then let the actor run to the end of its mailbox."""
         for message in messages:
-            self.mailbox.tell_nowait(message)
+            self.mailbox.send_nowait(message)
         self.mailbox.close()
         with self.mailbox, anyio.fail_after(5):
             await self.runner.run()
@@ -118,7 +118,7 @@ async def test_one_bad_message_costs_only_itself() -> None:
 
 async def test_one_bad_row_costs_only_itself() -> None:
     """Of a batch in one message, too, only the row dies that makes the actor fail; all others are taken once."""
-    rows = [Returned(number, Outcome.HANDLED, "", 1) for number in range(1, 6)]
+    rows = [OutcomeRow(number, Outcome.HANDLED, "", 1) for number in range(1, 6)]
     world = World(poison={3})
     await world.run(Done(10), Outcomes(tuple(rows)), Done(11))
     assert world.journal == [10, 1, 2, 4, 5, 11]
@@ -163,7 +163,7 @@ async def test_an_actor_that_keeps_failing_is_given_up() -> None:
 async def test_a_frame_that_is_no_message_is_a_dead_letter_and_no_failure() -> None:
     """Bytes that cannot be decoded do not bring an actor down."""
     world = World()
-    world.mailbox.put_nowait(b"\xc1")
+    world.mailbox.send_frame_nowait(b"\xc1")
     await world.run(Done(1))
     assert world.journal == [1]
     assert world.starts == ["start"]
@@ -173,7 +173,7 @@ async def test_a_frame_that_is_no_message_is_a_dead_letter_and_no_failure() -> N
 async def test_a_message_for_somebody_else_is_a_dead_letter() -> None:
     """An actor puts aside what it has no method for, and says so."""
     world = World()
-    world.mailbox.put_nowait(encode(Done(1))[:1] + b"\x09\x90")  # Acknowledge(())
+    world.mailbox.send_frame_nowait(encode(Done(1))[:1] + b"\x09\x90")  # Acknowledge(())
     await world.run(Done(1))
     (letter,) = world.kernel.dead_letters
     assert "recorder does not take Acknowledge" in letter.reason
@@ -182,7 +182,7 @@ async def test_a_message_for_somebody_else_is_a_dead_letter() -> None:
 
 async def test_dead_letters_are_bounded_but_all_are_counted() -> None:
     """The newest dead letters are kept, and none is left out of the count."""
-    letters = DeadLetters(keep=2)
+    letters = BadFrames(keep=2)
     for number in range(5):
         letters.add("recorder", bytes([number]), "why")
     assert [letter.frame for letter in letters] == [b"\x03", b"\x04"]

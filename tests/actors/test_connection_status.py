@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from tocsin.actors.clock import Clock
 from tocsin.actors.connection_status import ConnectionRecord
-from tocsin.protocol.causes import ConnectionCause
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ConnectionDown, ConnectionUp
+from tocsin.protocol.network.causes import ConnectionCause
 
 EPOCH = datetime(2026, 11, 28, tzinfo=UTC)
 

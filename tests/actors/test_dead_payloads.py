@@ -10,9 +10,9 @@ import pytest
 
 from tests.helpers import payload
 from tests.world import World, world
-from tocsin.persistence.sqlite import read_sqlite
+from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.persistence.store import DeadLetter
-from tocsin.protocol.dead_letters import PRUNE_AFTER, DeadLetterPolicy
+from tocsin.protocol.delivery.dead_letter_policy import PRUNE_AFTER, DeadLetterPolicy
 
 
 @pytest.fixture

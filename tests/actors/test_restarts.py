@@ -19,13 +19,13 @@ from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.supervisor import Supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.persistence.sqlite import SqliteStore
+from tocsin.persistence.sqlite_store import SqliteStore
 from tocsin.persistence.store import StoredActivator
-from tocsin.protocol.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import Acknowledge, ActorRestarted, ChannelRefused, LeaveSession, RequestChannel
-from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.protocol.values import PushNotificationChannelStatus as Status
 
 Args = PushNotificationReceivedEventArgs
@@ -57,11 +57,11 @@ class Fault:
         (PayloadRouter, "accept"),
         (PayloadRouter, "handled"),
         (PayloadRouter, "flush"),
-        (PayloadRouter, "sink_opened"),
+        (PayloadRouter, "channel_subscribed"),
         (Supervisor, "deliver"),
         (Supervisor, "handled"),
         (Supervisor, "flush"),
-        (Supervisor, "attach"),
+        (Supervisor, "subscribe"),
     ],
 )
 async def test_payloads_get_through_whichever_actor_fails(
@@ -144,7 +144,7 @@ async def test_a_registry_that_fails_learns_its_activators_again(
             await w.manager.register_activator(info, lambda args: seen.add(args.id))
             w.platform.sessions.add(watching)
             fault.arm()
-            await w.platform.post(LeaveSession("nobody"))
+            await w.platform.send(LeaveSession("nobody"))
             assert await next_messages(watching) == [ActorRestarted("activator_registry")]
             await w.service.send(payload("A"))
             await seen.wait_for(1)

@@ -17,7 +17,7 @@ from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ForgetRetry, Message, PlanRetry, RetryDenied, RetryDue, RetryPlanned
-from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ class Harness:
 
     async def ask(self, message: Message) -> list[Message]:
         """Tell the scheduler something, and wait for what it answers next."""
-        self.scheduler.tell_nowait(message)
+        self.scheduler.send_nowait(message)
         return await next_messages(self.requester, VIRTUAL)
 
     @asynccontextmanager
@@ -103,8 +103,8 @@ async def test_a_forgotten_wait_does_not_come_due() -> None:
     harness = Harness()
     async with harness.running():
         await harness.ask(PlanRetry(1, 1, HResult.ERROR_TIMEOUT, None))
-        harness.scheduler.tell_nowait(ForgetRetry(1))
-        harness.scheduler.tell_nowait(ForgetRetry(99))
+        harness.scheduler.send_nowait(ForgetRetry(1))
+        harness.scheduler.send_nowait(ForgetRetry(99))
         with anyio.move_on_after(1000):
             await next_messages(harness.requester, VIRTUAL)
         assert harness.requester.statistics().depth == 0

@@ -11,10 +11,10 @@ import pytest
 
 from tests.helpers import payload
 from tocsin.actors.topology import open_platform
-from tocsin.protocol.codec import encode
 from tocsin.protocol.messages import ChannelGranted, ChannelsRevoked, Message, Welcome
+from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.values import PROTOCOL_VERSION
-from tocsin.transport.device import DeviceConnection
+from tocsin.transport.service_connection import ServiceConnection
 
 
 class Late:
@@ -51,16 +51,16 @@ async def test_what_comes_in_the_turn_of_the_stop_is_left_to_the_service(
 ) -> None:
     """It is not taken, so it comes again; the actors have closed their mailboxes, which is no news to anybody."""
     wire = Late(before, late)
-    finish = DeviceConnection.finish
+    finish = ServiceConnection.finish
 
     @asynccontextmanager
     async def dial() -> AsyncIterator[Late]:
         yield wire
 
-    def finish_late(self: DeviceConnection) -> None:
+    def finish_late(self: ServiceConnection) -> None:
         wire.stopping.set()
         finish(self)
 
-    monkeypatch.setattr(DeviceConnection, "finish", finish_late)
+    monkeypatch.setattr(ServiceConnection, "finish", finish_late)
     async with open_platform(tmp_path, dial):
         await anyio.wait_all_tasks_blocked()

@@ -12,8 +12,8 @@ from tests.actors.supervising import VIRTUAL, Harness, activator, delivery, runn
 from tests.helpers import next_messages
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import CancellationReason
-from tocsin.protocol.codec import encode
+from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import DropReason, Outcome
 
 
@@ -29,7 +29,7 @@ class TestForeground:
     async def test_a_handled_payload_is_settled(self) -> None:
         """Down goes the router's own frame, up goes the app's."""
         async with running() as h:
-            h.tell(delivery(1), m.Returned(1, Outcome.HANDLED, "", 1))
+            h.tell(delivery(1), m.OutcomeRow(1, Outcome.HANDLED, "", 1))
             assert await h.down() == delivery(1)
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
 
@@ -40,55 +40,58 @@ class TestForeground:
     async def test_an_unhandled_payload_with_nobody_else_is_dropped(self, outcome: Outcome, reason: DropReason) -> None:
         """Each way not to be handled has its own reason."""
         async with running() as h:
-            h.tell(delivery(1), m.Returned(1, outcome, "why", 1))
+            h.tell(delivery(1), m.OutcomeRow(1, outcome, "why", 1))
             assert await h.settled() == (1, Outcome.DROPPED, reason, "why")
 
     async def test_a_payload_that_nobody_takes_goes_back(self) -> None:
-        """Without a sink and without an activator it waits in the inbox."""
-        async with running(sink=False) as h:
+        """Without a subscriber and without an activator it waits in the inbox."""
+        async with running(subscriber=False) as h:
             h.tell(delivery(1))
-            assert await h.settled() == (1, Outcome.RETURNED, None, "")
+            assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
 
     async def test_the_last_session_that_attaches_takes_the_payloads(self) -> None:
         """One that was taken over detaches nothing, and the channel is closed when its session detaches."""
-        async with running(sink=False) as h:
+        async with running(subscriber=False) as h:
             with Mailbox("t") as other:
                 h.sessions.add(other)
-                h.tell(m.AttachSink("s", "c1"), m.AttachSink("t", "c1"), m.DetachSink("s", "c1"), delivery(1))
+                h.tell(m.Subscribe("s", "c1"), m.Subscribe("t", "c1"), m.Unsubscribe("s", "c1"), delivery(1))
                 assert await next_messages(other, VIRTUAL) == [delivery(1)]
-                h.tell(m.DetachSink("t", "c1"))
-                assert [await h.up() for _ in range(3)] == [*[m.SinkOpened("c1")] * 2, m.SinkClosed("c1")]
+                h.tell(m.Unsubscribe("t", "c1"))
+                assert [await h.up() for _ in range(3)] == [
+                    *[m.ChannelSubscribed("c1")] * 2,
+                    m.ChannelUnsubscribed("c1"),
+                ]
 
     async def test_a_session_that_has_left_without_a_word_closes_its_channel(self) -> None:
         """The router hears it before the payload comes back, so that it hands on no other."""
         async with running() as h:
             h.sessions.remove("s")
             h.tell(delivery(1))
-            assert await h.up() == m.SinkClosed("c1")
-            assert await h.settled() == (1, Outcome.RETURNED, None, "")
+            assert await h.up() == m.ChannelUnsubscribed("c1")
+            assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
 
     async def test_a_session_that_leaves_takes_nothing_more(self) -> None:
         """Its channels are closed, and its app's background work waits for whoever does it next."""
         async with running() as h:
             h.tell(activator(), m.LeaveSession("s"))
             ups = [await h.up() for _ in range(4)]
-            closed = [m.SinkClosed("c1"), m.SinkClosed("c2")]
+            closed = [m.ChannelUnsubscribed("c1"), m.ChannelUnsubscribed("c2")]
             assert ups == [m.AppReady("mail", ready=True), *closed, m.AppReady("mail", ready=False)]
 
     async def test_a_router_that_begins_anew_learns_who_takes_what(self) -> None:
-        """It hears of every sink, and of every app that has its background work done."""
+        """It hears of every subscriber, and of every app that has its background work done."""
         async with running() as h:
             h.tell(activator())
             assert await h.up() == m.AppReady("mail", ready=True)
             h.tell(m.ActorRestarted("payload_router"))
-            opened = [m.SinkOpened("c1"), m.SinkOpened("c2")]
+            opened = [m.ChannelSubscribed("c1"), m.ChannelSubscribed("c2")]
             assert [await h.up() for _ in range(3)] == [*opened, m.AppReady("mail", ready=True)]
 
     async def test_an_outcome_of_nobody_is_passed_over_unless_handled(self) -> None:
         """A payload that was given up and then handled all the same is settled; anything else is stale."""
         async with running() as h:
-            h.tell(m.Returned(7, Outcome.NOT_HANDLED, "", 1), m.Returned(9, Outcome.HANDLED, "", 1))
-            assert await h.up() == m.Settled(9, "", Outcome.HANDLED, None, "")
+            h.tell(m.OutcomeRow(7, Outcome.NOT_HANDLED, "", 1), m.OutcomeRow(9, Outcome.HANDLED, "", 1))
+            assert await h.up() == m.SettlementRow(9, "", Outcome.HANDLED, None, "")
 
 
 class TestBudget:
@@ -108,7 +111,7 @@ class TestBudget:
             assert anyio.current_time() - start == pytest.approx(30)
             assert await h.down() == m.AbortDelivery(1)
             assert anyio.current_time() - start == pytest.approx(35)
-            h.tell(m.Returned(1, Outcome.NOT_HANDLED, "a deferral", 1))
+            h.tell(m.OutcomeRow(1, Outcome.NOT_HANDLED, "a deferral", 1))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXECUTION_TIME_EXCEEDED, "a deferral")
 
     async def test_ending_within_the_grace_is_in_time(self) -> None:
@@ -117,7 +120,7 @@ class TestBudget:
             h.tell(delivery(1))
             await h.down()
             await h.down()
-            h.tell(m.Returned(1, Outcome.HANDLED, "", 1))
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
             with anyio.move_on_after(100):
                 await h.down()
@@ -131,7 +134,7 @@ class TestBudget:
             await h.down()
             await h.down()
             await anyio.sleep(20)
-            h.tell(m.Returned(1, Outcome.HANDLED, "", 1))
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
             assert await h.down() == m.CancelDelivery(2, CancellationReason.EXECUTION_TIME_EXCEEDED)
             assert anyio.current_time() - start == pytest.approx(50)
 
@@ -163,8 +166,8 @@ async def test_ten_thousand_budgets_cost_one_alarm() -> None:
         batch = 500
         for start in range(0, count, batch):
             for sequence in range(start, start + batch):
-                h.mailbox.reply(encode(m.AttachSink("s", f"c{sequence}")))
-                h.mailbox.put_nowait(encode(delivery(sequence, f"c{sequence}")))
+                h.mailbox.send_frame_urgent(encode(m.Subscribe("s", f"c{sequence}")))
+                h.mailbox.send_frame_nowait(encode(delivery(sequence, f"c{sequence}")))
             for _ in range(batch):
                 await h.down()
         first = await h.down()
@@ -185,20 +188,20 @@ class TestFence:
         with harness.mailbox, harness.router, harness.session:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(harness.runner.run)
-                harness.tell(m.AttachSink("s", "c1"), delivery(1), m.Fence(), delivery(2))
+                harness.tell(m.Subscribe("s", "c1"), delivery(1), m.Fence(), delivery(2))
                 assert [await harness.down(), await harness.down()] == [m.Fence(), delivery(2)]
                 tasks.cancel_scope.cancel()
 
     async def test_a_router_that_begins_anew_takes_everything_back(self) -> None:
         """No deadline of before is left, and an outcome of before ends nothing."""
         async with running() as h:
-            h.tell(delivery(1), m.Fence(), m.Returned(1, Outcome.NOT_HANDLED, "", 1), delivery(2))
+            h.tell(delivery(1), m.Fence(), m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1), delivery(2))
             assert [await h.down() for _ in range(3)] == [delivery(1), m.Fence(), delivery(2)]
             assert await h.down() == m.CancelDelivery(2, CancellationReason.EXECUTION_TIME_EXCEEDED)
 
     async def test_a_later_attempt_is_cut_off_when_an_earlier_one_was_handled(self) -> None:
         """It is settled, so nobody would watch what still runs."""
         async with running() as h:
-            h.tell(delivery(1), m.Returned(1, Outcome.HANDLED, "", 0))
+            h.tell(delivery(1), m.OutcomeRow(1, Outcome.HANDLED, "", 0))
             assert [await h.down(), await h.down()] == [delivery(1), m.AbortDelivery(1)]
             assert await h.settled() == (1, Outcome.HANDLED, None, "")

@@ -12,8 +12,8 @@ from attrs import astuple
 from tests.actors.supervising import REASONS, activator, at_work, delivery, running
 from tocsin.actors import supervisor
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import CancellationReason, SystemConditionType
-from tocsin.protocol.conditions import AppSettings, HostState
+from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
+from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason, Outcome
 
 
@@ -30,24 +30,24 @@ class TestBackground:
         """What the foreground refused is done in the background, and ends as handled."""
         async with running() as h:
             await h.begin_background()
-            h.tell(m.Returned(1, Outcome.HANDLED, "", 1))
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
 
     async def test_one_at_a_time_per_app(self) -> None:
         """The next payload's turn comes when the one before has ended, in order; other apps do not wait."""
-        async with running(sink=False) as h:
+        async with running(subscriber=False) as h:
             h.tell(activator(), activator(app="chat"))
             for sequence in (1, 2, 3):
                 h.tell(delivery(sequence))
             h.tell(delivery(4, "c9", app="chat"))
             assert [at_work(await h.down()), at_work(await h.down())] == [1, 4]
             for sequence in (1, 2):
-                h.tell(m.Returned(sequence, Outcome.HANDLED, "", 1))
+                h.tell(m.OutcomeRow(sequence, Outcome.HANDLED, "", 1))
                 assert at_work(await h.down()) == sequence + 1
 
     async def test_conditions_latch_and_release(self) -> None:
         """Unmet conditions keep a payload waiting, and it begins when all of them hold."""
-        async with running(sink=False) as h:
+        async with running(subscriber=False) as h:
             both = (SystemConditionType.INTERNET_AVAILABLE, SystemConditionType.USER_PRESENT)
             h.tell(m.HostChanged(*astuple(HostState(user_present=False, internet_available=False))))
             h.tell(activator(*both), delivery(1))
@@ -59,7 +59,7 @@ class TestBackground:
 
     async def test_a_latched_payload_expires(self) -> None:
         """A payload whose time has passed while it waited ends as expired."""
-        async with running(sink=False) as h:
+        async with running(subscriber=False) as h:
             h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
             h.tell(activator(SystemConditionType.USER_PRESENT), delivery(1, expires=1.0))
             h.tell(m.HostChanged(*astuple(HostState())))
@@ -68,7 +68,7 @@ class TestBackground:
     async def test_the_queue_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A payload for which there is no place ends with its reason."""
         monkeypatch.setattr(supervisor, "QUEUE_DEPTH", 2)
-        async with running(sink=False) as h:
+        async with running(subscriber=False) as h:
             h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
             h.tell(activator(SystemConditionType.USER_PRESENT))
             for sequence in (1, 2, 3):
@@ -77,26 +77,26 @@ class TestBackground:
 
     async def test_background_that_the_user_denies(self) -> None:
         """What the foreground refused is dropped with that reason; what nobody has seen waits in the inbox."""
-        async with running(sink=False) as h:
+        async with running(subscriber=False) as h:
             h.tell(activator(), m.AppSettingsChanged("mail", *astuple(AppSettings(background=False))))
-            h.tell(delivery(1), m.Returned(1, Outcome.NOT_HANDLED, "", 1), delivery(2))
+            h.tell(delivery(1), m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1), delivery(2))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.BACKGROUND_DENIED, "")
-            assert await h.settled() == (2, Outcome.RETURNED, None, "")
+            assert await h.settled() == (2, Outcome.GIVEN_BACK, None, "")
 
     async def test_unregistering_returns_what_waits(self) -> None:
         """Without its activator a payload goes back to the inbox."""
         async with running() as h:
-            h.tell(activator(session=""), delivery(1), m.Returned(1, Outcome.NOT_HANDLED, "", 1))
+            h.tell(activator(session=""), delivery(1), m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1))
             assert await h.up() == m.AppReady("mail", ready=False)
             assert await h.up() == m.Parked(1, "c1")
             h.tell(activator(session="", triggered=False))
-            assert await h.settled() == (1, Outcome.RETURNED, None, "")
+            assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
 
     async def test_failed_work_is_dropped_with_what_failed(self) -> None:
         """A background handler that raises ends its payload, and the next one's turn comes."""
         async with running() as h:
             await h.begin_background()
-            h.tell(m.Returned(1, Outcome.HANDLER_FAILED, "ValueError: no", 1))
+            h.tell(m.OutcomeRow(1, Outcome.HANDLER_FAILED, "ValueError: no", 1))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.HANDLER_FAILED, "ValueError: no")
 
 
@@ -111,7 +111,7 @@ class TestCancellation:
             h.tell(m.CancelWork("mail", reason), m.CancelWork("", reason), m.CancelWork("chat", reason))
             assert await h.down() == m.CancelDelivery(1, reason)
             assert await h.down() == m.AbortDelivery(1)
-            h.tell(m.Returned(1, Outcome.NOT_HANDLED, "", 1))
+            h.tell(m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1))
             assert (await h.settled())[2] == DropReason[reason.name]
 
     @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.supervisor import Supervisor
 from tocsin.actors.topology import FROM_APPS, FROM_CONNECTION, FROM_SERVICE, PEERS_OF
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.persistence.sqlite import SqliteStore
-from tocsin.protocol.conditions import AppSettings
+from tocsin.persistence.sqlite_store import SqliteStore
 from tocsin.protocol.errors import IllegalCall, PlatformUnavailable, ProtocolViolation, StateUnavailable
 from tocsin.protocol.messages import Acknowledge, AppSettingsChanged, Hello, Message, PowerState
-from tocsin.protocol.power import MAX_EXEMPT
+from tocsin.protocol.platform.conditions import AppSettings
+from tocsin.protocol.service.power import MAX_EXEMPT
 from tocsin.transport.wire import WireBroken
 
 Args = PushNotificationReceivedEventArgs
@@ -42,9 +42,9 @@ async def test_an_app_cannot_speak_for_the_service(tmp_path: Path) -> None:
     """A message that is not an app's to send is refused at the door."""
     async with world(tmp_path) as w:
         with pytest.raises(ProtocolViolation, match="Payload must not come from there"):
-            await w.platform.post(payload("A"))
+            await w.platform.send(payload("A"))
         with pytest.raises(ProtocolViolation, match="Hello must not come from there"):
-            w.platform.post_nowait(Hello(1, "key"))
+            w.platform.send_nowait(Hello(1, "key"))
 
 
 async def test_nothing_is_acknowledged_before_it_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +241,7 @@ async def test_an_exemption_too_many_is_refused_to_the_app(tmp_path: Path) -> No
     async with world(tmp_path) as w:
         await w.channel()
         for number in range(MAX_EXEMPT):
-            await w.platform.post(
+            await w.platform.send(
                 AppSettingsChanged(f"app {number}", *astuple(AppSettings(exempt_from_energy_saver=True)))
             )
         conditions = w.manager.conditions

@@ -13,7 +13,7 @@ from tests.persistence.faults import Fault, Faults
 from tests.world import Gathered, World, handling, world
 from tocsin.actors import topology
 from tocsin.persistence import writer
-from tocsin.protocol.durability import RecoveryPolicy
+from tocsin.protocol.kernel.durability import RecoveryPolicy
 from tocsin.protocol.messages import Suspended
 
 
@@ -84,7 +84,7 @@ async def test_leaving_during_a_fault_takes_no_longer_than_a_stop(
 
 
 async def test_the_status_counts_what_waits_and_what_died(opened: World) -> None:
-    """One mailbox per actor and that of the connection, and no frame without a taker."""
+    """One mailbox per actor and that of the connection, and no frame without a subscriber."""
     await opened.channel()
     status = opened.manager.status()
     assert [mailbox.name for mailbox in status.mailboxes] == [*opened.platform.actors, "connection"]

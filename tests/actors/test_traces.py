@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.api.hostile import ERRORS
-from tocsin.actors.dead_letters import DeadLetters
+from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.traces import MAX_TRACE, trace
-from tocsin.protocol.codec import MAX_FRAME
+from tocsin.protocol.messages.codec import MAX_FRAME
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -39,7 +39,7 @@ def test_a_long_trace_keeps_its_begin_and_its_end() -> None:
 
 def test_a_dead_frame_is_kept_up_to_the_longest_that_a_peer_may_send() -> None:
     """And its reason as long as a trace."""
-    letters = DeadLetters(keep=1)
+    letters = BadFrames(keep=1)
     letters.add("router", bytes(2 * MAX_FRAME), "x" * 2 * MAX_TRACE)
     (letter,) = letters
     assert (len(letter.frame), len(letter.reason)) == (MAX_FRAME, MAX_TRACE)

@@ -14,10 +14,10 @@ from tests.helpers import payload
 from tests.world import Gathered, dead_rows, open_rows, world
 from tocsin.actors import supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.protocol.activation import Activators, CancellationReason, PushNotificationActivationInfo
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelsRevoked
+from tocsin.protocol.platform.activation import Activators, CancellationReason, PushNotificationActivationInfo
 
 Args = PushNotificationReceivedEventArgs
 PROTOCOL = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)

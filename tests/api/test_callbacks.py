@@ -17,8 +17,8 @@ from tests.world import Gathered, dead_rows, open_rows, world
 from tocsin.api import callbacks
 from tocsin.api.callbacks import call, contain, log_failure
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.platform.activation import CancellationReason
 
 on_both_loops = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
@@ -156,7 +156,7 @@ async def test_a_canceled_handler_that_comes_late_is_called_all_the_same(tmp_pat
         raise ValueError("late")
 
     async def handler(args: Args) -> None:
-        w.platform.sessions.tell_all(m.CancelDelivery(args._sequence, CancellationReason.ABORT))
+        w.platform.sessions.send_to_all(m.CancelDelivery(args._sequence, CancellationReason.ABORT))
         while args.cancellation is None:
             await checkpoint()
         args.canceled(later)
@@ -224,7 +224,7 @@ async def test_a_handler_that_resists_its_end_ends_one_payload(tmp_path: Path, e
             await begun.wait_for(1)
             (sequence,) = begun.items
             assert isinstance(sequence, int)
-            w.platform.sessions.tell_all(m.AbortDelivery(sequence))
+            w.platform.sessions.send_to_all(m.AbortDelivery(sequence))
             await seen.wait_for(1)
     assert len(resisted.items) == 3
     assert await dead_rows(tmp_path) == [("A", "not_handled", "the handler had not returned")]
@@ -241,7 +241,7 @@ async def test_a_message_that_cannot_be_taken_does_not_end_the_app(
         (name,) = w.platform.sessions.names()
         mailbox = w.platform.sessions.find(name)
         assert mailbox is not None
-        mailbox.reply(b"\xc1")
+        mailbox.send_frame_urgent(b"\xc1")
         with channel.push_received(lambda args: seen.add(args.id)):
             await w.service.send(payload("A"))
             await seen.wait_for(1)

@@ -19,12 +19,12 @@ from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.client.wns_client import WnsClient
-from tocsin.persistence.sqlite import read_sqlite
-from tocsin.protocol.dead_letters import DeadLetterPolicy
+from tocsin.persistence.sqlite_store import read_sqlite
+from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.values import CHANNEL_LIFETIME
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import PushService, open_service
-from tocsin.service.settings import ServiceSettings
-from tocsin.transport.websocket import dial_websocket
+from tocsin.transport.websocket_wire import dial_websocket
 
 DAY = 86_400.0
 APART = (900.0, 31 * DAY, 40 * DAY, -40 * DAY)
@@ -186,7 +186,7 @@ async def test_what_may_have_expired_while_the_machine_was_off_waits_for_the_ser
     clock.ahead = DAY
     seen = Gathered()
     async with world(tmp_path, kernel=kernel, connect=False) as w:
-        w.manager._session.attach("c1", handling(seen))
+        w.manager._session.subscribe("c1", handling(seen))
         await seen.wait_for(1)
         assert ids(seen) == ["B"]
         await w.service.accept()
@@ -206,7 +206,7 @@ async def test_what_has_expired_while_the_machine_was_off_is_a_dead_letter(
     clock.ahead = DAY
     seen = Gathered()
     async with world(tmp_path, kernel=kernel, connect=False) as w:
-        w.manager._session.attach("c1", handling(seen))
+        w.manager._session.subscribe("c1", handling(seen))
         w.service.now = lambda: time.time() + DAY
         await w.service.accept()
         await expiring(w, "B", 600.0)

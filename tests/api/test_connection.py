@@ -14,7 +14,7 @@ from anyio import fail_after
 import tocsin
 from tests.helpers import PATIENCE
 from tests.world import REMOTE_ID, Gathered, world
-from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.service.server import open_service
 
 ONCE = RetryPolicy(first=0.01, increment=1, longest=0.05, jitter=0)
@@ -78,7 +78,7 @@ async def test_a_url_that_leads_nowhere_is_refused(tmp_path: Path, url: str) -> 
 @pytest.fixture
 def hellos(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the devices that a service admits."""
-    from tocsin.service.devices import Devices  # noqa: PLC0415  # beside what it looks into
+    from tocsin.service.devices.devices import Devices  # noqa: PLC0415  # beside what it looks into
 
     admit, counted = Devices._admit, Counter[str]()
 

@@ -112,7 +112,7 @@ async def test_a_failure_is_told_with_what_was_cut_off_behind_it(tmp_path: Path)
         with channel.push_received(first), channel.push_received(second):
             await w.service.send(payload("A"))
             await failed.wait_for(1)
-            w.platform.sessions.tell_all(m.AbortDelivery(1))
+            w.platform.sessions.send_to_all(m.AbortDelivery(1))
             await w.service.expect_acknowledged("A")
             await anyio.wait_all_tasks_blocked()
     ((_, reason, detail),) = await dead_rows(tmp_path)

@@ -24,7 +24,7 @@ from tocsin.api.callbacks import program_end
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import ChannelRevoked
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import Activators, CancellationReason, PushNotificationActivationInfo
+from tocsin.protocol.platform.activation import Activators, CancellationReason, PushNotificationActivationInfo
 
 HOSTILE = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None, max_examples=20
@@ -203,7 +203,7 @@ async def test_the_obvious_use_of_canceled_ends_one_payload(tmp_path: Path) -> N
             await begun.wait_for(1)
             (sequence,) = begun.items
             assert isinstance(sequence, int)
-            w.platform.sessions.tell_all(m.CancelDelivery(sequence, CancellationReason.EXECUTION_TIME_EXCEEDED))
+            w.platform.sessions.send_to_all(m.CancelDelivery(sequence, CancellationReason.EXECUTION_TIME_EXCEEDED))
             await seen.wait_for(1)
     assert await dead_rows(tmp_path) == [("A", "handler_failed", "CancelledError")]
 
@@ -237,7 +237,7 @@ async def test_a_canceled_handler_may_fail_in_any_way(tmp_path: Path, error: str
             await begun.wait_for(1)
             (sequence,) = begun.items
             assert isinstance(sequence, int)
-            w.platform.sessions.tell_all(m.CancelDelivery(sequence, CancellationReason.EXECUTION_TIME_EXCEEDED))
+            w.platform.sessions.send_to_all(m.CancelDelivery(sequence, CancellationReason.EXECUTION_TIME_EXCEEDED))
             await told.wait_for(1)
             await w.service.send(payload("B"))
             await begun.wait_for(2)

@@ -19,7 +19,7 @@ from tocsin.actors import topology
 from tocsin.api import session
 from tocsin.api.args import PushNotificationReceivedEventArgs as Args
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.platform.activation import CancellationReason
 
 NOBODY = "http://127.0.0.1:9"
 """A push service that is not there, so that no web server is made."""
@@ -124,7 +124,7 @@ async def test_leaving_says_what_it_waits_for(tmp_path: Path, monkeypatch: pytes
                 with channel.push_received(handler):
                     await w.service.send(payload("A"))
                     await begun.wait_for(1)
-                    w.platform.sessions.tell_all(m.CancelDelivery(1, CancellationReason.IDLE_TASK))
+                    w.platform.sessions.send_to_all(m.CancelDelivery(1, CancellationReason.IDLE_TASK))
                     await begun.wait_for(2)
     finally:
         logging.getLogger(session.__name__).removeHandler(listener)
@@ -152,8 +152,8 @@ async def test_what_stands_behind_a_handler_that_cannot_be_ended_has_a_reason(tm
         with channel.push_received(handler):
             await w.service.send(payload("A"), payload("B"), payload("C"))
             await begun.wait_for(1)
-            w.platform.sessions.tell_all(m.AbortDelivery(1))
-            w.platform.sessions.tell_all(m.AbortDelivery(2))
+            w.platform.sessions.send_to_all(m.AbortDelivery(1))
+            w.platform.sessions.send_to_all(m.AbortDelivery(2))
             (receiver,) = w.manager._session._all_receivers()
             with anyio.fail_after(PATIENCE):
                 while len(receiver._waiting) > 1:

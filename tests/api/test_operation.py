@@ -15,7 +15,7 @@ from tocsin.api.questions import MAX_LISTENERS
 from tocsin.protocol.errors import Busy, InvalidArgument, OperationCanceled
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelGranted, ChannelRefused, RequestChannel
-from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.protocol.values import PushNotificationChannelStatus as Status
 
 FAST = RetryPolicy(first=0.01, increment=0.01, longest=0.05, jitter=0)
@@ -253,7 +253,7 @@ async def test_a_request_that_finds_the_platform_busy_is_none(tmp_path: Path) ->
     async with world(tmp_path, connect=False) as w:
         mailbox = w.platform.actors["channel_requester"].mailbox
         for _ in range(mailbox.statistics().capacity):
-            mailbox.put_nowait(b"")
+            mailbox.send_frame_nowait(b"")
         with pytest.raises(Busy, match="mailbox"):
             w.manager.create_channel(REMOTE_ID)
         assert not w.manager._session.questions._listeners

@@ -38,11 +38,11 @@ def test_what_was_handled_is_told_in_columns_and_the_rest_in_rows(
 ) -> None:
     """Each once."""
     reports.handled(1, 1)
-    reports.add((2, Outcome.NOT_HANDLED, "why", 1))
+    reports.note((2, Outcome.NOT_HANDLED, "why", 1))
     reports.handled(3, 2)
-    reports.tell()
-    reports.tell()
-    assert told == [m.Handled((1, 3), (1, 2)), m.Outcomes((m.Returned(2, Outcome.NOT_HANDLED, "why", 1),))]
+    reports.report()
+    reports.report()
+    assert told == [m.Handled((1, 3), (1, 2)), m.Outcomes((m.OutcomeRow(2, Outcome.NOT_HANDLED, "why", 1),))]
 
 
 def test_no_message_carries_more_than_it_may(reports: OutcomeReports, told: list[m.Message]) -> None:
@@ -50,8 +50,8 @@ def test_no_message_carries_more_than_it_may(reports: OutcomeReports, told: list
     count = MAX_OUTCOMES + 1
     for number in range(count):
         reports.handled(number, 1)
-        reports.add((number, Outcome.RETURNED, "", 1))
-    reports.tell()
+        reports.note((number, Outcome.GIVEN_BACK, "", 1))
+    reports.report()
     handled = [each for each in told if isinstance(each, m.Handled)]
     others = [each for each in told if isinstance(each, m.Outcomes)]
     assert [len(each.sequences) for each in handled] == [len(each.rows) for each in others] == [MAX_OUTCOMES, 1]
@@ -62,14 +62,14 @@ def test_no_message_carries_more_than_it_may(reports: OutcomeReports, told: list
 async def test_those_of_one_moment_are_told_together(reports: OutcomeReports, told: list[m.Message]) -> None:
     """And the next moment is told of again, whatever the kind of its first outcome."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(reports.tell_each_moment)
+        tasks.start_soon(reports.report_each_moment)
         await anyio.wait_all_tasks_blocked()
         reports.handled(1, 1)
         reports.handled(2, 1)
         await anyio.wait_all_tasks_blocked()
-        reports.add((3, Outcome.RETURNED, "", 1))
+        reports.note((3, Outcome.GIVEN_BACK, "", 1))
         await anyio.wait_all_tasks_blocked()
-        assert told == [m.Handled((1, 2), (1, 1)), m.Outcomes((m.Returned(3, Outcome.RETURNED, "", 1),))]
+        assert told == [m.Handled((1, 2), (1, 1)), m.Outcomes((m.OutcomeRow(3, Outcome.GIVEN_BACK, "", 1),))]
         tasks.cancel_scope.cancel()
 
 
@@ -98,11 +98,11 @@ def test_the_platform_is_told_no_more_than_there_are_payloads_and_channels(acts:
                 reports.handled(payloads, 1)
             case "return":
                 payloads += 1
-                reports.add((payloads, Outcome.RETURNED, "", 1))
+                reports.note((payloads, Outcome.GIVEN_BACK, "", 1))
             case _:
                 moments += 1
-                reports.tell()
-    reports.tell()
+                reports.report()
+    reports.report()
     known, outcomes = heard(told)
     assert known == attached
     assert sorted(outcomes) == list(range(1, payloads + 1))
@@ -114,12 +114,12 @@ async def test_what_is_in_doubt_is_a_failure_while_nothing_else_is_cancelled(
 ) -> None:
     """Unless it was handled; it is told in the same moment, and logged."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(reports.tell_each_moment)
+        tasks.start_soon(reports.report_each_moment)
         await anyio.wait_all_tasks_blocked()
         reports.in_doubt("the handler of A", (1, Outcome.HANDLER_FAILED, "why", 1))
         reports.in_doubt("the handler of B", (2, Outcome.HANDLED, "why", 3))
         await anyio.wait_all_tasks_blocked()
-        assert told == [m.Handled((2,), (3,)), m.Outcomes((m.Returned(1, Outcome.HANDLER_FAILED, "why", 1),))]
+        assert told == [m.Handled((2,), (3,)), m.Outcomes((m.OutcomeRow(1, Outcome.HANDLER_FAILED, "why", 1),))]
         assert "the handler of A failed: why" in caplog.text
         tasks.cancel_scope.cancel()
 
@@ -135,7 +135,7 @@ async def test_what_is_in_doubt_comes_again_where_all_is_cancelled(
         task = asyncio.current_task()
         assert task is not None
         tasks.append(task)
-        await reports.tell_each_moment()
+        await reports.report_each_moment()
 
     doubtful = "the handler of A", (1, Outcome.HANDLED, "why", 1)
     async with anyio.create_task_group() as group:
@@ -149,8 +149,8 @@ async def test_what_is_in_doubt_comes_again_where_all_is_cancelled(
             group.cancel_scope.cancel()
     if how == "later":
         reports.in_doubt(*doubtful)
-    reports.tell()
-    assert told == [m.Outcomes((m.Returned(1, Outcome.RETURNED, "", 1),))]
+    reports.report()
+    assert told == [m.Outcomes((m.OutcomeRow(1, Outcome.GIVEN_BACK, "", 1),))]
 
 
 def heard(told: list[m.Message]) -> tuple[set[str], list[int]]:
@@ -159,9 +159,9 @@ def heard(told: list[m.Message]) -> tuple[set[str], list[int]]:
     outcomes: list[int] = []
     for message in told:
         match message:
-            case m.AttachSink(channel=channel):
+            case m.Subscribe(channel=channel):
                 known.add(channel)
-            case m.DetachSink(channel=channel):
+            case m.Unsubscribe(channel=channel):
                 known.discard(channel)
             case m.Handled(sequences=sequences):
                 outcomes += sequences

@@ -11,9 +11,9 @@ from tests.helpers import payload
 from tests.world import REMOTE_ID, Gathered, World, dead_rows, world
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import ChannelRevoked
-from tocsin.protocol.channel_request import LEAST_LIFE, LONGEST_LIFE, RENEW_BEFORE
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import RequestChannel
+from tocsin.protocol.platform.channel_request import LEAST_LIFE, LONGEST_LIFE, RENEW_BEFORE
 
 
 async def granted(w: World, name: str, lives: float) -> PushNotificationChannel:

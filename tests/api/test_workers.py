@@ -48,7 +48,7 @@ async def test_work_that_does_not_wait_is_done_by_one_task_in_order() -> None:
     async with anyio.create_task_group() as tasks:
         workers = Workers(tasks)
         for job in jobs:
-            workers.add(job)
+            workers.enqueue(job)
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     assert log == [str(number) for number in range(50)]
@@ -62,10 +62,10 @@ async def test_work_that_waits_keeps_nobody_waiting() -> None:
     async with anyio.create_task_group() as tasks:
         workers = Workers(tasks)
         for name in ("first", "second"):
-            workers.add(Job(log, f"{name}, which waits", lambda _: event.wait()))
-            workers.add(Job(log, f"behind the {name}", nothing))
+            workers.enqueue(Job(log, f"{name}, which waits", lambda _: event.wait()))
+            workers.enqueue(Job(log, f"behind the {name}", nothing))
         await anyio.wait_all_tasks_blocked()
-        workers.add(Job(log, "later", nothing))
+        workers.enqueue(Job(log, "later", nothing))
         await anyio.wait_all_tasks_blocked()
         assert log == ["behind the first", "behind the second", "later"]
         event.set()
@@ -87,11 +87,11 @@ async def test_work_that_is_cut_off_takes_nothing_with_it() -> None:
 
     async with anyio.create_task_group() as tasks:
         workers = Workers(tasks)
-        workers.add(Job(log, "cut off", cut_off))
-        workers.add(Job(log, "too late", cut_off_too_late))
-        workers.add(Job(log, "next", lambda _: checkpoint()))
+        workers.enqueue(Job(log, "cut off", cut_off))
+        workers.enqueue(Job(log, "too late", cut_off_too_late))
+        workers.enqueue(Job(log, "next", lambda _: checkpoint()))
         await anyio.wait_all_tasks_blocked()
-        workers.add(Job(log, "later", lambda _: checkpoint()))
+        workers.enqueue(Job(log, "later", lambda _: checkpoint()))
         await anyio.wait_all_tasks_blocked()
         await workers.done()
         tasks.cancel_scope.cancel()
@@ -104,7 +104,7 @@ async def test_workers_do_not_pile_up() -> None:
     async with anyio.create_task_group() as tasks:
         workers = Workers(tasks)
         for _ in range(200):
-            workers.add(Job([], "waits", lambda _: event.wait()))
+            workers.enqueue(Job([], "waits", lambda _: event.wait()))
         await anyio.wait_all_tasks_blocked()
         event.set()
         await workers.done()

@@ -13,7 +13,7 @@ from attrs import Factory, define, frozen
 
 from tocsin.client.http import Reply, Unreachable
 from tocsin.client.wns_client import WnsClient
-from tocsin.protocol.sending import SendPolicy
+from tocsin.protocol.sending.attempts import SendPolicy
 
 URI = "http://127.0.0.1:8080/w/?token=capability"
 TOKEN_URL = "http://127.0.0.1:8080/accesstoken.srf"  # noqa: S105  # it is none

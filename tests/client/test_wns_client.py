@@ -15,7 +15,7 @@ import trio.testing
 import tocsin
 from tests.client.playing import URI, playing, refusal
 from tocsin.client.http import Reply, Unreachable
-from tocsin.protocol.sending import SendPolicy
+from tocsin.protocol.sending.attempts import SendPolicy
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.identity import Identity
 from tocsin.api.manager import PushNotificationManager
-from tocsin.protocol.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.messages import ChannelsRevoked, RevokeChannels
+from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo
 
 APP = "contoso.mail"
 NULL = UUID(int=0)

@@ -21,9 +21,9 @@ from tests.helpers import payload
 from tests.world import Gathered, dead_rows, open_rows
 from tocsin.api import session
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.protocol.activation import Activators, PushNotificationActivationInfo, SystemConditionType
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo, SystemConditionType
 
 Args = PushNotificationReceivedEventArgs
 BODIES = [

@@ -23,10 +23,10 @@ from tests.conformance.cases import case
 from tests.helpers import payload
 from tests.world import REMOTE_ID, Gathered, open_rows
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.protocol.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.errors import ChannelClosed, InvalidArgument
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import Message
+from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.values import PushNotificationChannelStatus as Status
 
 Args = PushNotificationReceivedEventArgs
@@ -190,12 +190,12 @@ async def test_a_registration_that_is_refused_never_does_the_work(
     seen, posted, go_on = Gathered(), anyio.Event(), anyio.Event()
 
     async with running(tmp_path, kind) as w:
-        post = w.platform.post
+        send = w.platform.send
 
         async def slow(message: Message) -> None:
             posted.set()
             await go_on.wait()
-            await post(message)
+            await send(message)
 
         async def register_again() -> None:
             with pytest.raises(InvalidArgument):
@@ -203,7 +203,7 @@ async def test_a_registration_that_is_refused_never_does_the_work(
 
         await w.channel()
         await w.manager.register_activator(kind.info(), lambda args: seen.add(args.id))
-        monkeypatch.setattr(w.platform, "post", slow)
+        monkeypatch.setattr(w.platform, "send", slow)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(register_again)
             await posted.wait()

@@ -15,10 +15,10 @@ from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.operation import PushNotificationCreateChannelStatus as Progress
-from tocsin.persistence.store import Inbox, Store, StoredActivator, StoredChannel, StoredRequest
+from tocsin.persistence.store import InboxSummary, Store, StoredActivator, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
-from tocsin.protocol.codec import encode
-from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
 
 VIRTUAL = 10_000.0
 """Seconds of virtual patience: longer than any wait of the schedule."""
@@ -65,9 +65,9 @@ class Channels:
         """Forget a request."""
         self.waiting.pop((app, remote_id), None)
 
-    async def inbox(self) -> Inbox:
+    async def inbox(self) -> InboxSummary:
         """Find nothing."""
-        return Inbox(0, (), ())
+        return InboxSummary(0, (), ())
 
     async def activators(self) -> list[StoredActivator]:
         """Find none."""

@@ -14,7 +14,7 @@ import tocsin
 from tests.e2e.cancelling import Program
 from tests.helpers import payload
 from tests.world import world
-from tocsin.persistence.state import state_folder
+from tocsin.persistence.state_folder import state_folder
 from tocsin.service.control import ask, serving_control
 from tocsin.service.server import open_service
 from tocsin.testing import LocalWns, local_wns

@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 from attrs import Factory, define, frozen
 
-from tocsin.persistence.state import state_folder
+from tocsin.persistence.state_folder import state_folder
 
 PATIENCE = 15.0
 """Seconds after which a run that was cancelled counts as one that hangs; it takes a few milliseconds."""

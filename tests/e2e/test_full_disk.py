@@ -19,9 +19,9 @@ from tests.world import Gathered
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
-from tocsin.persistence.state import state_folder
+from tocsin.persistence.state_folder import state_folder
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
-from tocsin.service.settings import ServiceSettings
 
 APP = "contoso.mail"
 MIB = 1024 * 1024

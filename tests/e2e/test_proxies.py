@@ -16,9 +16,9 @@ import tocsin
 from tests.e2e.proxying import PATIENCE, Proxy, proxying, tinyproxy
 from tests.processes import run
 from tests.world import Gathered
-from tocsin.service.registrations import AppRegistration
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.apps import AppRegistration
 from tocsin.service.server import PushService, open_service
-from tocsin.service.settings import ServiceSettings
 
 pytestmark = pytest.mark.skipif(tinyproxy() is None, reason="tinyproxy is not installed: apt-get install tinyproxy")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import anyio
 from attrs import Factory, define, field, frozen
 
-from tocsin.persistence.sqlite import open_sqlite
+from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Changes, DeadPayload, Store, StoredPayload
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.values import DropReason, NotificationType
@@ -134,7 +134,7 @@ async def record(path: Path, chance: random.Random) -> Recording:
                     tasks.start_soon(commit, store, len(recording.lengths) - 1, changes)
             if chance.random() < 0.2 and model.open():
                 limit = chance.randint(1, 20)
-                await store.take(CHANNEL, 0, limit)
+                await store.fetch(CHANNEL, 0, limit)
                 model.take(limit)
                 recording.states.append(model.state())
                 recording.lengths.append(log.stat().st_size)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from tests.e2e.strangers import Target, several
-from tocsin.protocol.codec import encode
 from tocsin.protocol.messages import Acknowledge, Hello, Message, PowerState, RequestChannel, RevokeChannels, Suspended
+from tocsin.protocol.messages.codec import encode
 
 CONTINUE, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 AT_ONCE: Final = 100

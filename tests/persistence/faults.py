@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tocsin.persistence import connection
+from tocsin.persistence import sqlite_connection as connection
 
 
 class Fault(Enum):

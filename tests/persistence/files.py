@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tocsin.persistence.connection import COMMIT_COUNTER
 from tocsin.persistence.database import APPLICATION_ID, Database, open_database
+from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.errors import StateUnavailable
 
 FIRST = ("CREATE TABLE number (n INTEGER PRIMARY KEY)", "INSERT INTO number VALUES (1)", *COMMIT_COUNTER)

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from tests.strategies import bodies, channel_names
-from tocsin.persistence import inbox_changes, memory, sqlite
-from tocsin.persistence.memory import MemoryStore
-from tocsin.persistence.sqlite import SqliteStore, open_sqlite
+from tocsin.persistence import inbox_changes
+from tocsin.persistence import memory_store as memory
+from tocsin.persistence import sqlite_store as sqlite
+from tocsin.persistence.memory_store import MemoryStore
+from tocsin.persistence.sqlite_store import SqliteStore, open_sqlite
 from tocsin.persistence.store import (
     Changes,
     DeadPayload,
@@ -139,7 +141,7 @@ class BothStores(RuleBasedStateMachine):
     @rule(channel=channel_names(), after=st.just(0) | sequences, limit=st.integers(1, 5))
     def a_page_is_taken(self, channel: str, after: int, limit: int) -> None:
         """The same ones, with the same attempts."""
-        self.both(lambda store: store.take(channel, after, limit))
+        self.both(lambda store: store.fetch(channel, after, limit))
 
     @rule(channel=channel_names(), app=APPS, uri=st.text(), expires=TIMES)
     def a_channel_is_kept(self, channel: str, app: str, uri: str, expires: float) -> None:

@@ -11,10 +11,11 @@ import pytest
 from tests.helpers import PATIENCE
 from tests.persistence.faults import Fault, Faults
 from tests.persistence.files import FIRST, INSERT, locking, numbers
-from tocsin.persistence import connection, writer
+from tocsin.persistence import sqlite_connection as connection
+from tocsin.persistence import writer
 from tocsin.persistence.database import Database, open_database, read_database
-from tocsin.protocol.durability import RecoveryPolicy
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.durability import RecoveryPolicy
 
 SHORT = 0.05
 """Seconds that a write waits here."""

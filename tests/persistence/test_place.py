@@ -23,8 +23,8 @@ from tests.helpers import PATIENCE
 from tests.persistence.files import FIRST, INSERT, OURS, ask, contents, locking, make, numbers, opening, refusal
 from tocsin.persistence import writer
 from tocsin.persistence.database import Database
-from tocsin.protocol.durability import RecoveryPolicy
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.durability import RecoveryPolicy
 
 LOGS = ["-wal", "-shm", "-journal"]
 LINKED = "is a symbolic link, and nothing is written through one; put the file itself there"

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.persistence.payloads import dead, payload
 from tests.strategies import bodies, channel_names
-from tocsin.persistence import inbox_changes, sqlite
-from tocsin.persistence.sqlite import SqliteStore, open_sqlite
+from tocsin.persistence import inbox_changes
+from tocsin.persistence import sqlite_store as sqlite
+from tocsin.persistence.sqlite_store import SqliteStore, open_sqlite
 from tocsin.persistence.store import Changes, StoredPayload
 
 
@@ -66,7 +67,7 @@ class StoreAndModel(RuleBasedStateMachine):
         """It holds the next open ones, in order."""
         found = [each for number, each in sorted(self.open.items()) if each.channel == channel and number > after]
         expected = [each._replace(attempt=each.attempt + 1) for each in found[:limit]]
-        assert self.portal.call(self.store.take, channel, after, limit) == expected
+        assert self.portal.call(self.store.fetch, channel, after, limit) == expected
         self.open |= {each.sequence: each for each in expected}
 
     @rule()

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 from tests.helpers import PATIENCE
 from tests.persistence.faults import Fault, Faults
-from tocsin.persistence import connection, writer
-from tocsin.persistence.connection import COMMIT_COUNTER
+from tocsin.persistence import sqlite_connection as connection
+from tocsin.persistence import writer
 from tocsin.persistence.database import Database, open_database
 from tocsin.persistence.place import Place
-from tocsin.protocol.durability import RecoveryPolicy
+from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.durability import RecoveryPolicy
 
 SCHEMA = ("CREATE TABLE number (n INTEGER PRIMARY KEY)", *COMMIT_COUNTER)
 INSERT = "INSERT INTO number VALUES (?)"

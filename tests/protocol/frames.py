@@ -10,9 +10,9 @@ import pytest
 from attrs import AttrsInstance, astuple, fields
 
 from tocsin.protocol import messages as m
-from tocsin.protocol.codec import decode
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import Message
+from tocsin.protocol.messages.codec import decode
 from tocsin.protocol.values import NotificationType
 
 RIGHT: dict[Any, Any] = {bool: True, int: 1, float: 1.0, str: "x", bytes: b"x"}

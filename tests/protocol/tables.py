@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tocsin.protocol.machine import IllegalEvent, step
+from tocsin.protocol.kernel.machine import IllegalEvent, step
 
 Table = Mapping[tuple[Any, Any], tuple[Any, tuple[Any, ...]]]
 

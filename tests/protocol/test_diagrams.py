@@ -98,14 +98,16 @@ class TestDocument:
             (before.name, after.name, event.name, ", ".join(effect.name for effect in effects))
             for (before, event), (after, effects) in module.TABLE.items()
         }
-        drawn = ARROW.findall(block(module.__name__.rpartition(".")[2]))
+        drawn = ARROW.findall(block(module.__name__.removeprefix("tocsin.protocol.")))
         assert set(drawn) == rows
         assert len(drawn) == len(rows)
 
     @each_machine
     def test_it_begins_with_the_first_phase(self, module: ModuleType) -> None:
         """Every machine of ours lists its start first, and the picture has one start."""
-        starts = re.findall(r"^    \[\*\] --> (\w+)$", block(module.__name__.rpartition(".")[2]), re.MULTILINE)
+        starts = re.findall(
+            r"^    \[\*\] --> (\w+)$", block(module.__name__.removeprefix("tocsin.protocol.")), re.MULTILINE
+        )
         assert starts == [phases_of(module.TABLE)[0].name]
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.api.hostile import ERRORS
-from tocsin.protocol.codec import decode, encode
 from tocsin.protocol.messages import Failed
+from tocsin.protocol.messages.codec import decode, encode
 from tocsin.protocol.text import MAX_DETAIL, MAX_QUOTED, describe_error, encodable, harmless, quoted
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))

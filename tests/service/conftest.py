@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.service.world import Clock, World, open_world
-from tocsin.protocol.offline import Depths
-from tocsin.service.channels import Channels
-from tocsin.service.offline import Offline
-from tocsin.service.registrations import Registrations
-from tocsin.service.store import ServiceStore, open_store
+from tocsin.protocol.service.offline_queue import Depths
+from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.registry.apps import Apps
+from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.service_store import ServiceStore, open_store
 
 
 @pytest.fixture(scope="session")
@@ -35,21 +35,21 @@ async def store(tmp_path: Path) -> AsyncIterator[ServiceStore]:
 
 
 @pytest.fixture
-async def registrations(store: ServiceStore, clock: Clock) -> Registrations:
+async def registrations(store: ServiceStore, clock: Clock) -> Apps:
     """Give the registrations of an empty store."""
-    return await Registrations.load(store, clock)
+    return await Apps.load(store, clock)
 
 
 @pytest.fixture
-async def channels(store: ServiceStore, registrations: Registrations, clock: Clock) -> Channels:
+async def channels(store: ServiceStore, registrations: Apps, clock: Clock) -> Channels:
     """Give the channels of an empty store."""
     return Channels(store, registrations, "http://host:1", clock)
 
 
 @pytest.fixture
-async def offline(store: ServiceStore, clock: Clock) -> Offline:
+async def offline(store: ServiceStore, clock: Clock) -> OfflineStore:
     """Give an offline store with nothing in it."""
-    return await Offline.load(store, Depths(), clock)
+    return await OfflineStore.load(store, Depths(), clock)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.service.configuration import described, option, variable
+from tocsin.service.operations.configuration import described, option, variable
 
 
 def table() -> str:

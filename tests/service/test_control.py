@@ -20,12 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.service.world import Clock
-from tocsin.persistence.state import state_folder
+from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PlatformUnavailable, PushError, StateUnavailable
 from tocsin.service import control
 from tocsin.service.control import _reply, ask, ask_or_perform, perform, serving_control, socket_of
-from tocsin.service.registrations import Registrations, SecretVerdict
-from tocsin.service.store import ServiceStore
+from tocsin.service.registry.apps import Apps, SecretVerdict
+from tocsin.service.registry.service_store import ServiceStore
 
 
 async def echo(request: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ async def say(state: Path, line: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("line", NONSENSE.values(), ids=NONSENSE)
-async def test_nonsense_is_refused_in_words(tmp_path: Path, registrations: Registrations, line: bytes) -> None:
+async def test_nonsense_is_refused_in_words(tmp_path: Path, registrations: Apps, line: bytes) -> None:
     """Whatever stands in a line, the service says what is wrong with it, and goes on."""
     async with serving_control(tmp_path, partial(perform, registrations)):
         answer = await say(tmp_path, line)
@@ -190,7 +190,7 @@ async def test_where_there_can_be_no_socket_the_service_runs_on(
     assert "cannot reach this service" in caplog.text
 
 
-async def test_apps_come_and_go(registrations: Registrations) -> None:
+async def test_apps_come_and_go(registrations: Apps) -> None:
     """What is printed is what counts: secrets, ids, names."""
     added = await perform(registrations, {"verb": "add", "name": "contoso", "family": "Contoso_1"})
     assert registrations.verify(added["client_id"], added["client_secret"]) is SecretVerdict.VALID
@@ -221,17 +221,17 @@ async def test_apps_come_and_go(registrations: Registrations) -> None:
         ({}, "does not know how to ''"),
     ],
 )
-async def test_what_cannot_be_is_refused(registrations: Registrations, request_: dict[str, Any], words: str) -> None:
+async def test_what_cannot_be_is_refused(registrations: Apps, request_: dict[str, Any], words: str) -> None:
     """The sentence says why."""
     await perform(registrations, {"verb": "add", "name": "contoso", "family": "F_1"})
     with pytest.raises(PushError, match=words):
         await perform(registrations, request_)
 
 
-async def test_the_family_outlives_a_restart(store: ServiceStore, registrations: Registrations, clock: Clock) -> None:
+async def test_the_family_outlives_a_restart(store: ServiceStore, registrations: Apps, clock: Clock) -> None:
     """It is stored with the app."""
     await registrations.add("contoso", "Contoso_1")
-    assert [app.family for app in (await Registrations.load(store, clock)).apps()] == ["Contoso_1"]
+    assert [app.family for app in (await Apps.load(store, clock)).apps()] == ["Contoso_1"]
 
 
 async def test_without_a_service_the_store_is_opened(tmp_path: Path) -> None:

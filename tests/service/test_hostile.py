@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.service.world import World, connected, dial, ending, exchange, read_raw
-from tocsin.protocol import codec, wns
 from tocsin.protocol.errors import FrameError
-from tocsin.protocol.messages import Acknowledge, Hello, PowerState, RequestChannel, RevokeChannels, Suspended
-from tocsin.service.device_connection import PROTOCOL_ERROR
+from tocsin.protocol.messages import Acknowledge, Hello, PowerState, RequestChannel, RevokeChannels, Suspended, codec
+from tocsin.protocol.service import wns
+from tocsin.service.devices.device_connection import PROTOCOL_ERROR
 
 HARD = settings().max_examples
 """How hard this run looks: 100 in CI."""

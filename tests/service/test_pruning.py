@@ -10,16 +10,16 @@ import pytest
 
 from tests.processes import PATIENCE
 from tests.service.away import BADGE, CACHE, TOAST, back, drain, post, store
-from tests.service.test_offline import channel, ids_of, keep
+from tests.service.devices.test_offline_store import channel, ids_of, keep
 from tests.service.world import OTHER_KEY, Clock, open_world
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.offline import Depths, Phase
-from tocsin.service import offline as module
+from tocsin.protocol.service.offline_queue import Depths, Phase
 from tocsin.service import pruning
-from tocsin.service.channels import Channels
-from tocsin.service.offline import Offline
-from tocsin.service.settings import ServiceSettings
-from tocsin.service.store import AppRow, ServiceStore
+from tocsin.service.devices import offline_store as module
+from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.service_store import AppRow, ServiceStore
 
 NO_ROOM = "The device cannot be sent it now, and the service keeps no more notifications for later"
 
@@ -61,7 +61,7 @@ async def test_what_takes_the_place_of_another_is_kept_at_the_limit_too(tmp_path
 
 
 async def test_what_has_expired_goes_though_its_device_never_comes(
-    store: ServiceStore, offline: Offline, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: ServiceStore, offline: OfflineStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In memory or not, each counted once by its reason; what is still of use stays."""
     monkeypatch.setattr(module, "LOADED", 1)
@@ -81,13 +81,13 @@ async def test_what_has_expired_goes_though_its_device_never_comes(
 
 
 async def test_what_was_stored_for_a_removed_app_is_not_counted_for_ever(
-    store: ServiceStore, offline: Offline, clock: Clock
+    store: ServiceStore, offline: OfflineStore, clock: Clock
 ) -> None:
     """Its rows went with it; its devices are forgotten, and there is room again."""
     await store.save_app(AppRow("client", "contoso", "remote"), [])
     await store.add_channel(channel())
     await keep(offline, "a", "b")
-    later = await Offline.load(store, Depths(), clock)
+    later = await OfflineStore.load(store, Depths(), clock)
     await store.remove_app("client")
     assert (later.kept, later.has("d1")) == (2, True)
     await later.prune()
@@ -134,7 +134,7 @@ async def test_a_store_that_cannot_be_pruned_is_said_once(
             raise StateUnavailable("the disk is full")
 
     monkeypatch.setattr(Channels, "prune", prune)
-    monkeypatch.setattr(Offline, "prune", prune)
+    monkeypatch.setattr(OfflineStore, "prune", prune)
 
     async with open_world(tmp_path):
         for is_broken in (True, False, True):

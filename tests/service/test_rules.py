@@ -15,11 +15,11 @@ import pytest
 from tests.service.world import OTHER_KEY, World, assert_identified, dial, exchange, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload, RevokeChannels, Suspended
+from tocsin.protocol.service.wns import Refusal, throttled
 from tocsin.protocol.values import CHANNEL_LIFETIME, TOKEN_LIFETIME
-from tocsin.protocol.wns import Refusal, throttled
-from tocsin.service.channels import Channels
-from tocsin.service.limits import Limits
-from tocsin.service.settings import ServiceSettings
+from tocsin.service.operations.limits import Limits
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.channels import Channels
 
 XML = {"Content-Type": "text/xml"}
 TOAST, TILE, BADGE = ({"X-WNS-Type": f"wns/{kind}", **XML} for kind in ("toast", "tile", "badge"))

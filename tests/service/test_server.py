@@ -17,9 +17,9 @@ from websockets.exceptions import InvalidStatus
 
 from tests.service.world import KEY, dial, on_disk, open_world
 from tocsin.protocol.errors import PlatformUnavailable, StateUnavailable
-from tocsin.service.devices import GOING_AWAY
+from tocsin.service.devices.devices import GOING_AWAY
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
-from tocsin.service.settings import ServiceSettings
 
 
 async def test_the_service_says_where_it_is(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import tocsin
 from tests.service.world import World
 from tests.world import Gathered
-from tocsin.protocol.offline import Phase
+from tocsin.protocol.service.offline_queue import Phase
 
 CACHE: dict[str, str | None] = {"X-WNS-Cache-Policy": "cache"}
 

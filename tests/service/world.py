@@ -15,13 +15,21 @@ from attrs import define, frozen
 from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
-from tocsin.protocol import codec
-from tocsin.protocol.messages import Acknowledge, ChannelGranted, Hello, Message, Payload, RequestChannel, Welcome
-from tocsin.protocol.offline import Phase
+from tocsin.protocol.messages import (
+    Acknowledge,
+    ChannelGranted,
+    Hello,
+    Message,
+    Payload,
+    RequestChannel,
+    Welcome,
+    codec,
+)
+from tocsin.protocol.service.offline_queue import Phase
 from tocsin.protocol.values import PROTOCOL_VERSION
-from tocsin.service.registrations import AppRegistration
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.apps import AppRegistration
 from tocsin.service.server import PushService, open_service
-from tocsin.service.settings import ServiceSettings
 
 KEY = "a device key of thirty-two chars"
 OTHER_KEY = "another device key, as long as it must be"

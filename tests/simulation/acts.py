@@ -14,15 +14,15 @@ from tests.simulation.script import APPS
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.operation import CreateChannelOperation
-from tocsin.protocol.activation import (
+from tocsin.protocol.errors import ChannelClosed, PushError
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.messages import Payload
+from tocsin.protocol.platform.activation import (
     Activators,
     CancellationReason,
     PushNotificationActivationInfo,
     SystemConditionType,
 )
-from tocsin.protocol.errors import ChannelClosed, PushError
-from tocsin.protocol.hresult import HResult
-from tocsin.protocol.messages import Payload
 from tocsin.protocol.values import NotificationType
 
 REMOTE_IDS = ("f80e541e-3606-48fb-935e-118a3c5f41f4", "f80e541e-3606-48fb-935e-118a3c5f41f5")
@@ -278,12 +278,12 @@ class Acts:
         self._detach(channel)
         session = self.life.managers[self.service.granted[channel][0]]._session
         with suppress(ChannelClosed):
-            self.attached[channel] = session.attach(channel, self.handlers.foreground(mode))
+            self.attached[channel] = session.subscribe(channel, self.handlers.foreground(mode))
 
     def _detach(self, channel: str) -> None:
         token = self.attached.pop(channel, None)
         if token is not None:
-            self.life.managers[self.service.granted[channel][0]]._session.detach(channel, token)
+            self.life.managers[self.service.granted[channel][0]]._session.unsubscribe(channel, token)
 
 
 def _pick(of: list[Any], which: int) -> list[Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import cast
 
 from tocsin.actors.clock import Clock
-from tocsin.protocol.service_time import Mark
-from tocsin.service.steady_clock import SteadyClock
-from tocsin.service.store import ServiceStore
+from tocsin.protocol.platform.service_time import Mark
+from tocsin.service.registry.service_store import ServiceStore
+from tocsin.service.registry.steady_clock import SteadyClock
 
 EPOCH = 1.7e9
 """What all wall clocks say when a run begins, in seconds."""

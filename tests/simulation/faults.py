@@ -14,7 +14,7 @@ from attrs import Factory, define
 
 from tests.helpers import MemoryWire
 from tests.simulation.record import Record
-from tocsin.persistence.memory import MemoryStore
+from tocsin.persistence.memory_store import MemoryStore
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.transport.wire import WireBroken
 

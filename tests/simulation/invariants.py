@@ -7,9 +7,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.record import TICK
-from tocsin.protocol.activation import BUDGET, GRACE, Activators
-from tocsin.protocol.channel_request import RENEW_BEFORE, renewal
-from tocsin.protocol.registration import Phase
+from tocsin.protocol.platform.activation import BUDGET, GRACE, Activators
+from tocsin.protocol.platform.activator_registration import Phase
+from tocsin.protocol.platform.channel_request import RENEW_BEFORE, renewal
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -186,15 +186,17 @@ def nothing_is_in_flight(world: World) -> None:
 def books_agree(world: World) -> None:
     """The store and every actor know the same channels, activators, machine and settings."""
     store = world.sim.store
-    for actor, known in (("payload_router", "_lanes.channels"), ("channel_requester", "_channels._channels")):
+    for actor, known in (("payload_router", "_windows.channels"), ("channel_requester", "_channels._channels")):
         assert _inside(world, actor, known).keys() == store._channels.keys(), f"{actor} knows other channels"
     activators = _inside(world, "activator_registry", "_apps")
     active = {(app, each) for app, all_ in activators.items() for each in all_ if all_[each].phase is not Phase.ABSENT}
     assert active == store._activators.keys(), f"the registry knows {active}"
-    sinks = {channel for channel in _inside(world, "supervisor", "_takers")._sinks if channel in store._channels}
-    open_ = _inside(world, "payload_router", "_lanes")._sinks & store._channels.keys()
-    assert sinks == open_, f"payloads of {sinks ^ open_} go nowhere"
-    gates, background = _inside(world, "payload_router", "_lanes.gates"), _inside(world, "supervisor", "_apps")
+    subscribers = {
+        channel for channel in _inside(world, "supervisor", "_subscribers")._foreground if channel in store._channels
+    }
+    open_ = _inside(world, "payload_router", "_windows")._subscribed & store._channels.keys()
+    assert subscribers == open_, f"payloads of {subscribers ^ open_} go nowhere"
+    gates, background = _inside(world, "payload_router", "_windows.gates"), _inside(world, "supervisor", "_apps")
     for app, manager in world.life.managers.items():
         said = manager.conditions
         lost = manager._granted.keys() - store._channels.keys()
@@ -217,10 +219,10 @@ def channels_are_renewed_in_time(world: World) -> None:
 
 
 def _held(world: World) -> Iterator[tuple[str, Any]]:
-    yield "on its way in lanes", _inside(world, "payload_router", "_lanes._in_flight")
+    yield "on its way in windows", _inside(world, "payload_router", "_windows._in_flight")
     yield "outstanding", _inside(world, "supervisor", "_payloads")
     yield "tracked", _inside(world, "supervisor", "_payloads._tracked")
-    yield "in line", _inside(world, "supervisor", "_payloads._lines")
+    yield "in a queue", _inside(world, "supervisor", "_payloads._queues")
     for app, background in _inside(world, "supervisor", "_apps").items():
         yield f"running for {app}", background.running
         yield f"queued for {app}", background.queue

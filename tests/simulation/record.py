@@ -15,7 +15,7 @@ from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.protocol import messages as m
-from tocsin.protocol.retry import RETRYABLE
+from tocsin.protocol.platform.retry_schedule import RETRYABLE
 
 SCHEDULE = (60.0, 120.0, 180.0, 240.0, 300.0)
 """Seconds before each retry of a channel request; there is no sixth."""
@@ -190,7 +190,7 @@ class Record:
     def received(self, actor: Actor, message: m.Message) -> None:
         """Look at what an actor gets, before it does."""
         match actor, message:
-            case PayloadRouter(), m.Parked(sequence) if actor._lanes.on_its_way(sequence):  # else of before a restart
+            case PayloadRouter(), m.Parked(sequence) if actor._windows.on_its_way(sequence):  # else of before a restart
                 self.latched.add(sequence)
             case PayloadRouter(), m.Settlements() | m.Handled() as ended:
                 self.latched.difference_update(_sequences(ended))

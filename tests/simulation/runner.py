@@ -28,10 +28,10 @@ from tocsin.api.manager import PushNotificationManager
 from tocsin.api.session import CLOSE_GRACE
 from tocsin.persistence.store import Store
 from tocsin.protocol.errors import FrameError, StateUnavailable
+from tocsin.protocol.kernel.restart import RestartPolicy
 from tocsin.protocol.messages import Arrivals, ChannelGranted, ConnectionUp, Message
-from tocsin.protocol.restart import RestartPolicy
-from tocsin.protocol.retry import RetryPolicy
-from tocsin.transport.device import DeviceConnection, Inlet
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 
 RESTARTS = RestartPolicy(intensity=200)
 """Actors are made to fail far more often than the policy allows in life."""
@@ -181,8 +181,8 @@ class Simulation:
     async def _running(self, life: Life) -> AsyncIterator[None]:
         """Run a platform with all apps, as ``open_platform`` does; one that is killed does not stop in order."""
         platform = life.platform
-        inlet = Inlet(platform.deliver, platform.report)
-        connection = DeviceConnection(self.service.dial, "key", platform.connection, inlet, self.device.fraction)
+        handlers = ArrivalHandlers(platform.deliver, platform.report)
+        connection = ServiceConnection(self.service.dial, "key", platform.connection, handlers, self.device.fraction)
         try:
             async with anyio.create_task_group() as tasks:
                 await platform.start(tasks)

@@ -11,8 +11,8 @@ from attrs import field, fields, frozen
 
 from tests.simulation.apps import BACKGROUND, FOREGROUND
 from tests.simulation.faults import StoreFault
-from tocsin.protocol.activation import CancellationReason
-from tocsin.protocol.conditions import HostState
+from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.platform.conditions import HostState
 
 APPS = ("contoso.mail", "contoso.news")
 ACTORS = ("payload_router", "supervisor", "activator_registry", "channel_requester", "retry_scheduler")

@@ -14,9 +14,9 @@ from tests.simulation.clocks import ServiceMachine
 from tests.simulation.faults import WireFaults, wires
 from tests.simulation.record import Record
 from tocsin.protocol import messages as m
-from tocsin.protocol.causes import ConnectionCause
-from tocsin.protocol.channel_request import renewal
-from tocsin.protocol.codec import decode, encode, split
+from tocsin.protocol.messages.codec import decode, encode, split
+from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.platform.channel_request import renewal
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.wire import Wire, WireBroken
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.simulation.record import Record
-from tocsin.persistence.memory import MemoryStore
-from tocsin.persistence.store import Changes, Inbox, StoredPayload
+from tocsin.persistence.memory_store import MemoryStore
+from tocsin.persistence.store import Changes, InboxSummary, StoredPayload
 from tocsin.protocol.values import DropReason
 
 UNSEEN = frozenset(
@@ -32,10 +32,10 @@ class WatchedStore(MemoryStore):
         self.accepted: set[str] = set()
         self.handled: set[int] = set()
 
-    async def inbox(self) -> Inbox:
+    async def inbox(self) -> InboxSummary:
         """Look at the inbox; the channels in an order that does not depend on the process."""
         found = await super().inbox()
-        return Inbox(found.last_sequence, found.recent_ids, tuple(sorted(found.open_channels)))
+        return InboxSummary(found.last_sequence, found.recent_ids, tuple(sorted(found.open_channels)))
 
     async def commit(self, changes: Changes) -> None:
         """Commit, and take notes."""
@@ -55,11 +55,11 @@ class WatchedStore(MemoryStore):
             if dead.sequence in before and dead.reason not in UNSEEN and id_ not in self.record.seen:
                 self.record.offend("what_dies_of_its_handling_was_seen", f"{id_} died of {dead.reason}")
         self.handled.update(before & set(changes.handled) - self._dead.keys())
-        self.record.held.update(changes.held)
+        self.record.held.update(changes.gated)
 
-    async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
-        """Take, and take notes."""
-        page = await super().take(channel, after, limit)
+    async def fetch(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+        """Fetch, and take notes."""
+        page = await super().fetch(channel, after, limit)
         for payload in page:
             if payload.sequence in self.record.latched:
                 self.record.offend("a_latched_payload_waits", f"{payload.id} was taken while it waits")

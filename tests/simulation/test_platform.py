@@ -10,7 +10,7 @@ from tests.simulation.apps import BACKGROUND, FOREGROUND
 from tests.simulation.faults import StoreFault
 from tests.simulation.machine import TURNS, PlatformMachine
 from tests.simulation.script import ACTORS, APART, APPS, FLAGS, REFUSALS
-from tocsin.protocol.activation import CancellationReason
+from tocsin.protocol.platform.activation import CancellationReason
 
 apps = st.integers(0, len(APPS) - 1)
 which = st.integers(0, 7)

@@ -22,14 +22,14 @@ from tests.simulation.seeds import run
 from tests.simulation.shrink import shrink
 from tests.simulation.world import World
 from tocsin.actors.clock import ServiceClock
-from tocsin.actors.held_channels import HeldChannels
-from tocsin.actors.ledger import Ledger
+from tocsin.actors.device_channels import DeviceChannels
+from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.persistence.store import StoredChannel
 from tocsin.protocol.messages import Acknowledge
-from tocsin.protocol.service_time import ServiceTime, Verdict
+from tocsin.protocol.platform.service_time import ServiceTime, Verdict
 from tocsin.protocol.values import DropReason
-from tocsin.service.steady_clock import SteadyClock
+from tocsin.service.registry.steady_clock import SteadyClock
 
 SEEDS = range(60)
 """As many as a test run can afford; ``python -m tests.simulation --seeds 0:200`` looks at more."""
@@ -150,7 +150,7 @@ def test_an_acknowledgement_before_the_commit_is_found(monkeypatch: pytest.Monke
     async def acknowledge_first(self: PayloadRouter) -> None:
         acknowledged, self._acknowledged = self._acknowledged, []
         if acknowledged:
-            self._connection.answer(Acknowledge(tuple(acknowledged)))
+            self._connection.send_urgent(Acknowledge(tuple(acknowledged)))
         await flush(self)
 
     monkeypatch.setattr(PayloadRouter, "flush", acknowledge_first)
@@ -167,7 +167,7 @@ def test_a_latch_that_is_not_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> N
         Act("flip", ["quiet_hours"]),
     )
     assert found(*acts) == ""
-    monkeypatch.setattr(Ledger, "park", lambda _self, _sequence: None)
+    monkeypatch.setattr(InboxEffects, "park", lambda _self, _sequence: None)
     assert found(*acts) == "a_latched_payload_waits"
 
 
@@ -238,9 +238,9 @@ def test_a_renewal_that_is_not_tried_again_is_found(monkeypatch: pytest.MonkeyPa
     )
     assert found(*acts) == ""
 
-    def once(self: HeldChannels) -> list[StoredChannel]:
+    def once(self: DeviceChannels) -> list[StoredChannel]:
         due, self._to_renew = self._to_renew, {}
         return list(due.values())
 
-    monkeypatch.setattr(HeldChannels, "to_renew", once)
+    monkeypatch.setattr(DeviceChannels, "to_renew", once)
     assert found(*acts) == "channels_are_renewed_in_time"

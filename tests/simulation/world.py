@@ -14,7 +14,7 @@ from tests.simulation.acts import Acts
 from tests.simulation.invariants import ALWAYS, AT_THE_END, TIMED, check
 from tests.simulation.script import Act
 from tests.simulation.service import FOREVER
-from tocsin.protocol.conditions import AppSettings, HostState
+from tocsin.protocol.platform.conditions import AppSettings, HostState
 
 SETTLED = 900.0
 """Virtual seconds in which all must have ended once nothing fails any more."""

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.transport.test_causes import broken, listening, saying
-from tocsin.protocol.causes import ConnectionCause
-from tocsin.transport import websocket
+from tests.transport.test_connection_failures import broken, listening, saying
+from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.transport import websocket_wire as websocket
 
 
 async def test_a_wrong_address_is_told_with_a_right_one() -> None:

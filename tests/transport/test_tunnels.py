@@ -11,10 +11,10 @@ import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.transport.test_causes import broken, listening, server_tls
-from tocsin.protocol.causes import ConnectionCause
-from tocsin.transport import websocket
-from tocsin.transport.websocket import dial_websocket
+from tests.transport.test_connection_failures import broken, listening, server_tls
+from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.transport import websocket_wire as websocket
+from tocsin.transport.websocket_wire import dial_websocket
 
 OPEN = b"HTTP/1.0 200 Connection established\r\n\r\n"
 

@@ -9,10 +9,16 @@ from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredActivator
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import Activators, SystemConditionType, check_conditions, parse_activators, parse_clsid
 from tocsin.protocol.errors import PushError
-from tocsin.protocol.machine import step
-from tocsin.protocol.registration import (
+from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.platform.activation import (
+    Activators,
+    SystemConditionType,
+    check_conditions,
+    parse_activators,
+    parse_clsid,
+)
+from tocsin.protocol.platform.activator_registration import (
     EACH,
     TABLE,
     Effect,
@@ -123,9 +129,9 @@ class ActivatorRegistry(Actor):
                     StoredActivator(app, activator, str(kept.clsid), conditions, kept.cancel_on_condition_loss)
                 )
         for app, aborted in self._changed.items():
-            self._supervisor.answer(self._view(app, aborted=aborted))
+            self._supervisor.send_urgent(self._view(app, aborted=aborted))
         for session, reply in self._replies:
-            self._sessions.answer(session, reply)
+            self._sessions.send(session, reply)
         for effects in (self._keep, self._changed, self._replies):
             effects.clear()
 

@@ -18,15 +18,15 @@ from anyio import EndOfStream
 from attrs import Factory, frozen
 
 from tocsin.actors.alarm import Alarm
+from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import Clock
-from tocsin.actors.dead_letters import DeadLetters
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.traces import trace
-from tocsin.protocol import restart
-from tocsin.protocol.codec import decode_own, encode, rows_apart
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
-from tocsin.protocol.machine import step
+from tocsin.protocol.kernel import restart
+from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import Message
+from tocsin.protocol.messages.codec import decode_own, encode, rows_apart
 from tocsin.tasks import task_group
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Kernel:
     """What all actors of a platform share."""
 
     clock: Clock = Factory(Clock)
-    dead_letters: DeadLetters = Factory(DeadLetters)
+    dead_letters: BadFrames = Factory(BadFrames)
     restarts: restart.RestartPolicy = Factory(restart.RestartPolicy)
 
 

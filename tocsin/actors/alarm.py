@@ -35,4 +35,4 @@ class Alarm:
                 await self._earlier.wait()
             if anyio.current_time() >= self._at:
                 self._at = math.inf
-                self._mailbox.answer(AlarmRang())
+                self._mailbox.send_urgent(AlarmRang())

@@ -8,8 +8,8 @@ from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
-from tocsin.protocol.channel_request import ChannelRequest
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.platform.channel_request import ChannelRequest
 from tocsin.protocol.values import PushNotificationChannelStatus as Status
 
 
@@ -35,10 +35,10 @@ class ChannelEffects:
     def announce(self, channels: Collection[StoredChannel]) -> None:
         """Tell the router and the sessions which channels there are: an earlier instance may not have come to it."""
         for channel in channels:
-            self._router.answer(m.ChannelOpened(channel.channel, channel.app))
-        held = m.ChannelsHeld(tuple(channel.channel for channel in channels))
-        self._router.answer(held)
-        self._sessions.tell_all(held)
+            self._router.send_urgent(m.ChannelOpened(channel.channel, channel.app))
+        channel_list = m.ChannelList(tuple(channel.channel for channel in channels))
+        self._router.send_urgent(channel_list)
+        self._sessions.send_to_all(channel_list)
 
     def keep_value(self, key: str, value: str) -> None:
         """Keep a setting."""
@@ -56,7 +56,7 @@ class ChannelEffects:
         """Forget a request."""
         self._pending[app, remote_id] = None
 
-    def tell(self, mailbox: Mailbox, message: m.Message) -> None:
+    def send(self, mailbox: Mailbox, message: m.Message) -> None:
         """Tell a neighbour, waiting for room."""
         self._outgoing.append((mailbox, message))
 
@@ -102,16 +102,16 @@ class ChannelEffects:
         """
         await self._write()
         for channel in self._keep:
-            self._router.answer(m.ChannelOpened(channel.channel, channel.app))
+            self._router.send_urgent(m.ChannelOpened(channel.channel, channel.app))
         for name in self._drop:
-            self._router.answer(m.ChannelLost(name))
-            self._sessions.tell_all(m.ChannelLost(name))
+            self._router.send_urgent(m.ChannelLost(name))
+            self._sessions.send_to_all(m.ChannelLost(name))
         for mailbox, message in self._outgoing:
-            await mailbox.tell(message)
+            await mailbox.send(message)
         for session, message in self._replies:
-            self._sessions.answer(session, message)
+            self._sessions.send(session, message)
         for message in self._news:
-            self._sessions.tell_all(message)
+            self._sessions.send_to_all(message)
         noted = self._keep, self._pending, self._drop, self._values, self._outgoing, self._replies, self._news
         for effects in noted:
             effects.clear()

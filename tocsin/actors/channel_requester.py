@@ -10,14 +10,16 @@ from attrs import frozen
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.channel_effects import ChannelEffects
 from tocsin.actors.connection_status import ConnectionRecord
-from tocsin.actors.held_channels import HeldChannels
+from tocsin.actors.device_channels import DeviceChannels
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
-from tocsin.protocol.causes import hresult_of
-from tocsin.protocol.channel_request import (
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.network.causes import hresult_of
+from tocsin.protocol.platform.channel_request import (
     OPEN,
     PATIENCE,
     TABLE,
@@ -27,9 +29,7 @@ from tocsin.protocol.channel_request import (
     Phase,
     fault_of_grant,
 )
-from tocsin.protocol.hresult import HResult
-from tocsin.protocol.machine import step
-from tocsin.protocol.retry import left
+from tocsin.protocol.platform.retry_schedule import left
 
 _SERVICE_TIME = "service_time"  # the setting in which what is known of the service's time is kept for the next start
 _KEYS = 2**52  # a random one below it begins, and all that follow are exact
@@ -62,7 +62,7 @@ class ChannelRequester(Actor):
         self._requests: dict[int, ChannelRequest] = {}
         self._open: dict[tuple[str, str], ChannelRequest] = {}
         self._closing: dict[int, tuple[str, int]] = {}
-        self._channels = HeldChannels()
+        self._channels = DeviceChannels()
         self._perform: dict[Effect, Callable[[ChannelRequest], None]] = {
             Effect.REPORT_PROGRESS: self._effects.progress,
             Effect.SEND_REQUEST: self._send_request,
@@ -71,7 +71,7 @@ class ChannelRequester(Actor):
             Effect.KEEP_REQUEST: self._keep_request,
             Effect.DROP_REQUEST: self._drop_request,
             Effect.REPORT_RETRY: self._effects.progress,
-            Effect.FORGET_RETRY: lambda request: self._effects.tell(self._scheduler, m.ForgetRetry(request.key)),
+            Effect.FORGET_RETRY: lambda request: self._effects.send(self._scheduler, m.ForgetRetry(request.key)),
             Effect.KEEP_CHANNEL: lambda request: self._effects.keep_channel(self._granted(request)),
             Effect.REPORT_SUCCESS: self._report_success,
             Effect.REPORT_FAILURE: self._effects.failure,
@@ -81,7 +81,7 @@ class ChannelRequester(Actor):
         """Read the channels that the device holds, and go on with the requests that wait for their next attempt."""
         if not self._at_service.known:
             self._at_service.recall(await self._store.value(_SERVICE_TIME))
-        self._channels = HeldChannels(await self._store.channels())
+        self._channels = DeviceChannels(await self._store.channels())
         self._effects.announce(self._channels.values())
         for stored in await self._store.requests():
             request = ChannelRequest(next(self._keys), stored.app, stored.remote_id, [], kept=True)
@@ -126,7 +126,7 @@ class ChannelRequester(Actor):
         else:
             key = next(self._keys)
             self._closing[key] = (message.session, message.request)
-            self._effects.tell(self._connection, m.RevokeChannels(key, message.app))
+            self._effects.send(self._connection, m.RevokeChannels(key, message.app))
 
     # From the service
 
@@ -280,14 +280,14 @@ class ChannelRequester(Actor):
         newest = self._channels.newest(request.app, request.remote_id)
         uri = newest.uri if newest else ""
         message = m.RequestChannel(request.key, request.app, request.remote_id, uri)
-        self._effects.tell(self._connection, message)
+        self._effects.send(self._connection, message)
 
     def _plan_retry(self, request: ChannelRequest) -> None:
         plan = m.PlanRetry(request.key, request.failures, request.hresult, request.retry_after)
-        self._effects.tell(self._scheduler, plan)
+        self._effects.send(self._scheduler, plan)
 
     def _resume_wait(self, request: ChannelRequest) -> None:
-        self._effects.tell(self._scheduler, m.ResumeRetry(request.key, request.delay))
+        self._effects.send(self._scheduler, m.ResumeRetry(request.key, request.delay))
 
     def _keep_request(self, request: ChannelRequest) -> None:
         request.kept = True

@@ -7,9 +7,9 @@ from random import Random
 
 import anyio
 
-from tocsin.protocol.batches import latest
+from tocsin.protocol.delivery.batches import latest
 from tocsin.protocol.messages import Arrivals, ChannelGranted, ConnectionUp, Message
-from tocsin.protocol.service_time import Mark, ServiceTime, Verdict
+from tocsin.protocol.platform.service_time import Mark, ServiceTime, Verdict
 from tocsin.steady import steady
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from attrs import field, frozen
 
 from tocsin.actors.clock import Clock
-from tocsin.protocol.causes import ConnectionCause, hresult_of
 from tocsin.protocol.hresult import HResult, describe
 from tocsin.protocol.messages import ConnectionDown, ConnectionUp
+from tocsin.protocol.network.causes import ConnectionCause, hresult_of
 
 
 @frozen

@@ -1,6 +1,6 @@
 """A mailbox: frames wait in it for one reader.
 
-What is put waits for room: a full mailbox is back-pressure. A reply has a lane of its own and never waits, since its
+What is put waits for room: a full mailbox is back-pressure. A reply has a window of its own and never waits, since its
 room was paid for when the question was sent: that is what keeps a ring of actors free of deadlock. So each of them must
 be owed to something of which there is a bounded number: a question or a payload that is out, a channel whose handlers or
 owner have changed (told once a moment, however often that was), an actor that began anew. How something stands, which may
@@ -16,9 +16,9 @@ from anyio import EndOfStream, Event
 from anyio.lowlevel import checkpoint
 from attrs import frozen
 
-from tocsin.protocol.codec import encode
 from tocsin.protocol.errors import Busy, PlatformUnavailable
 from tocsin.protocol.messages import Message
+from tocsin.protocol.messages.codec import encode
 from tocsin.tasks import Signal
 
 BATCH = 256
@@ -53,7 +53,7 @@ class Mailbox:
         self._handled = 0
         self.dead = 0
 
-    def put_nowait(self, frame: bytes) -> None:
+    def send_frame_nowait(self, frame: bytes) -> None:
         """Put a frame.
 
         :raises Busy: the mailbox is full.
@@ -66,13 +66,13 @@ class Mailbox:
         self._frames.append(frame)
         self._filled.set()
 
-    async def put(self, frame: bytes) -> None:
+    async def send_frame(self, frame: bytes) -> None:
         """Put a frame, waiting for room.
 
         :raises PlatformUnavailable: the mailbox is closed.
         """
         try:
-            self.put_nowait(frame)
+            self.send_frame_nowait(frame)
         except Busy:
             taken = Event()
             self._writers[taken] = frame
@@ -81,15 +81,15 @@ class Mailbox:
             finally:
                 self._writers.pop(taken, None)
 
-    def tell_nowait(self, message: Message) -> None:
+    def send_nowait(self, message: Message) -> None:
         """Put a message, as :meth:`put_nowait`."""
-        self.put_nowait(encode(message))
+        self.send_frame_nowait(encode(message))
 
-    async def tell(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
         """Put a message, as :meth:`put`."""
-        await self.put(encode(message))
+        await self.send_frame(encode(message))
 
-    def reply(self, frame: bytes) -> None:
+    def send_frame_urgent(self, frame: bytes) -> None:
         """Put an answer, which never waits; one that comes after the end is counted as dead."""
         if self._closed:
             self.dead += 1
@@ -97,11 +97,11 @@ class Mailbox:
         self._replies.append(frame)
         self._filled.set()
 
-    def answer(self, message: Message) -> None:
+    def send_urgent(self, message: Message) -> None:
         """Put a message as an answer, as :meth:`reply`."""
-        self.reply(encode(message))
+        self.send_frame_urgent(encode(message))
 
-    def state(self, message: Message) -> None:
+    def send_state(self, message: Message) -> None:
         """Put how something stands, as a reply, in the place of an earlier message of its class that still waits."""
         if self._closed:
             self.dead += 1

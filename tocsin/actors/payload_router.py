@@ -11,19 +11,19 @@ from contextlib import suppress
 from attrs import astuple
 
 from tocsin.actors.actor import Actor, receives
+from tocsin.actors.admission import Admission
 from tocsin.actors.clock import ServiceClock
-from tocsin.actors.intake import Intake
-from tocsin.actors.ledger import Ledger
+from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox
 from tocsin.persistence.store import Store, StoredPayload
 from tocsin.protocol import messages as m
-from tocsin.protocol.batches import PayloadRow
-from tocsin.protocol.codec import encode
-from tocsin.protocol.conditions import AppSettings, HostState
+from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.channel_window import ChannelWindow
+from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.lane import Lane
-from tocsin.protocol.lanes import Lanes
-from tocsin.protocol.service_time import Verdict
+from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
 
 ACKNOWLEDGE_AT_ONCE = 512
@@ -34,24 +34,24 @@ HANDED_ON_AT_ONCE = 512
 
 
 class PayloadRouter(Actor):
-    """Owns the inbox and the lanes."""
+    """Owns the inbox and the windows."""
 
     name = "payload_router"
-    _intake: Intake
+    _admission: Admission
 
     def __init__(
-        self, store: Store, at_service: ServiceClock, ledger: Ledger, connection: Mailbox, supervisor: Mailbox
+        self, store: Store, at_service: ServiceClock, effects: InboxEffects, connection: Mailbox, supervisor: Mailbox
     ) -> None:
         super().__init__()
         self._store = store
         self._at_service = at_service
         self._connection = connection
         self._supervisor = supervisor
-        self._lanes = Lanes()
+        self._windows = ChannelWindows()
         self._lost: list[str] = []
         self._in_doubt: set[str] = set()
         self._release_parked = False
-        self._ledger = ledger
+        self._effects = effects
         self._acknowledged: list[str] = []
         self._batches: defaultdict[str, list[PayloadRow]] = defaultdict(list)
         self._forward: list[bytes] = [encode(m.Fence())]
@@ -60,13 +60,13 @@ class PayloadRouter(Actor):
         """Find what was accepted and not ended; payloads of channels that are gone die now."""
         await self._store.release(parked=True)
         inbox = await self._store.inbox()
-        self._intake = Intake(self._at_service, self._lanes, self._ledger, inbox)
+        self._admission = Admission(self._at_service, self._windows, self._effects, inbox)
         for channel in await self._store.channels():
-            self._lanes.open_channel(channel.channel, channel.app)
-        self._lanes.note_stored(inbox.open_channels)
-        self._lost = [name for name in inbox.open_channels if name not in self._lanes.channels]
+            self._windows.open_channel(channel.channel, channel.app)
+        self._windows.note_stored(inbox.open_channels)
+        self._lost = [name for name in inbox.open_channels if name not in self._windows.channels]
         await self._bury_lost()
-        await self._ledger.prune()
+        await self._effects.prune()
 
     # From the service
 
@@ -74,15 +74,15 @@ class PayloadRouter(Actor):
     def accept(self, message: m.Arrivals, _: bytes) -> None:
         """Take payloads in; one that was sent again is only acknowledged again."""
         self._acknowledged += message.ids
-        app_of = self._lanes.channels
-        for row in self._intake.take(message):
+        app_of = self._windows.channels
+        for row in self._admission.admit(message):
             self._batches[app_of[row[6]]].append(row)
 
     @receives(m.ConnectionUp)
     def connected(self, _message: m.ConnectionUp, _: bytes) -> None:
         """The service has said what time it is there: look again at what may have expired while the machine was off."""
-        for channel in sorted(self._in_doubt & self._lanes.channels.keys()):
-            self._lanes.look_again(channel)
+        for channel in sorted(self._in_doubt & self._windows.channels.keys()):
+            self._windows.look_again(channel)
         self._in_doubt.clear()
 
     # From the requester, the registry and the supervisor
@@ -90,78 +90,80 @@ class PayloadRouter(Actor):
     @receives(m.ChannelOpened)
     def channel_opened(self, message: m.ChannelOpened, _: bytes) -> None:
         """Payloads may come for that channel."""
-        self._lanes.open_channel(message.channel, message.app)
+        self._windows.open_channel(message.channel, message.app)
 
     @receives(m.ChannelLost)
     def channel_lost(self, message: m.ChannelLost, _: bytes) -> None:
         """Nobody can take the payloads of that channel any more."""
-        self._lanes.lose_channel(message.channel)
+        self._windows.lose_channel(message.channel)
         self._lost.append(message.channel)
 
-    @receives(m.ChannelsHeld)
-    def channels_held(self, message: m.ChannelsHeld, _: bytes) -> None:
+    @receives(m.ChannelList)
+    def channel_list(self, message: m.ChannelList, _: bytes) -> None:
         """Whatever else we knew is gone."""
-        for channel in sorted(self._lanes.channels.keys() - set(message.channels)):
+        for channel in sorted(self._windows.channels.keys() - set(message.channels)):
             self.channel_lost(m.ChannelLost(channel), b"")
 
-    @receives(m.SinkOpened)
-    def sink_opened(self, message: m.SinkOpened, _: bytes) -> None:
+    @receives(m.ChannelSubscribed)
+    def channel_subscribed(self, message: m.ChannelSubscribed, _: bytes) -> None:
         """Somebody takes the payloads of that channel."""
-        self._lanes.open_sink(message.channel)
+        self._windows.subscribe(message.channel)
 
-    @receives(m.SinkClosed)
-    def sink_closed(self, message: m.SinkClosed, _: bytes) -> None:
+    @receives(m.ChannelUnsubscribed)
+    def channel_unsubscribed(self, message: m.ChannelUnsubscribed, _: bytes) -> None:
         """Nobody takes them in the foreground any more."""
-        self._lanes.close_sink(message.channel)
+        self._windows.unsubscribe(message.channel)
 
     @receives(m.AppReady)
     def app_ready(self, message: m.AppReady, _: bytes) -> None:
         """Whether there is somebody to do the app's background work."""
-        self._lanes.set_ready(message.app, ready=message.ready)
+        self._windows.set_ready(message.app, ready=message.ready)
 
     @receives(m.Parked)
     def parked(self, message: m.Parked, _: bytes) -> None:
         """A payload waits for the background: its place in the window is free."""
-        if self._lanes.settle(message.sequence, came_back=False):  # else it speaks of what an earlier router handed on
-            self._ledger.park(message.sequence)
-            self._lanes.set_aside(message.channel)
-            if message.channel not in self._lanes.channels:  # lost while it was on its way
+        if self._windows.settle(
+            message.sequence, given_back=False
+        ):  # else it speaks of what an earlier router handed on
+            self._effects.park(message.sequence)
+            self._windows.set_aside(message.channel)
+            if message.channel not in self._windows.channels:  # lost while it was on its way
                 self._lost.append(message.channel)
 
     @receives(m.Handled)
     def handled(self, message: m.Handled, _: bytes) -> None:
         """Payloads have ended well."""
-        self._lanes.settle_handled(message.sequences)
-        self._ledger.handled += message.sequences
+        self._windows.settle_handled(message.sequences)
+        self._effects.handled += message.sequences
 
     @receives(m.Settlements)
     def settled(self, message: m.Settlements, _: bytes) -> None:
         """Payloads are no longer on their way: they died, came back, or were handled late or in the background."""
         for sequence, channel, outcome, reason, detail in message.rows:
-            was_on_its_way = self._lanes.settle(sequence, came_back=outcome == Outcome.RETURNED)
+            was_on_its_way = self._windows.settle(sequence, given_back=outcome == Outcome.GIVEN_BACK)
             if outcome == Outcome.HANDLED:
-                self._ledger.handled.append(sequence)
+                self._effects.handled.append(sequence)
             elif reason is not None:
-                self._ledger.bury(sequence, reason, detail)
-            elif channel not in self._lanes.channels:
-                self._ledger.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+                self._effects.bury(sequence, reason, detail)
+            elif channel not in self._windows.channels:
+                self._effects.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
             elif not was_on_its_way:
-                self._ledger.release(sequence)  # it was parked
-                self._lanes.look_again(channel)
+                self._effects.release(sequence)  # it was parked
+                self._windows.look_again(channel)
 
     # From the app's side, about the machine and the user
 
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, frame: bytes) -> None:
         """Judge by the new state from now on; what was held back is judged anew."""
-        self._lanes.gates.set_host(HostState(*astuple(message)))
+        self._windows.gates.set_host(HostState(*astuple(message)))
         self._gates_changed(frame)
 
     @receives(m.AppSettingsChanged)
     def settings_changed(self, message: m.AppSettingsChanged, frame: bytes) -> None:
         """Judge by what the user has decided."""
         app, *settings = astuple(message)
-        self._lanes.gates.set_settings(app, AppSettings(*settings))
+        self._windows.gates.set_settings(app, AppSettings(*settings))
         self._gates_changed(frame)
 
     @receives(m.CancelWork)
@@ -176,9 +178,9 @@ class PayloadRouter(Actor):
         """What a supervisor had on its way came back, and who takes what is to be heard anew."""
         if message.actor == "supervisor":
             self._release_parked = True
-            self._lost += self._lanes.all_came_back()
-            self._lanes.forget_takers()
-            gates = self._lanes.gates
+            self._lost += self._windows.take_all_back()
+            self._windows.forget_subscribers()
+            gates = self._windows.gates
             self._pass_on(encode(m.Fence()))
             self._pass_on(encode(m.HostChanged(*astuple(gates.host))))
             for app, settings in gates.settings.items():
@@ -187,74 +189,74 @@ class PayloadRouter(Actor):
     @receives(m.Quiesce)
     def quiesce(self, _message: m.Quiesce, _: bytes) -> None:
         """Hand nothing on any more; what comes is still stored."""
-        self._lanes.quiesce()
-        self._ledger.hurry()
+        self._windows.quiesce()
+        self._effects.hurry()
 
     @receives(m.AlarmRang)
     def ring(self, _message: m.AlarmRang, _: bytes) -> None:
         """Write what has waited for a commit to share, when this batch ends."""
 
     async def flush(self) -> None:
-        """Commit, then acknowledge, then hand on; then fetch for the lanes that have room."""
-        await self._ledger.commit_when_due()
+        """Commit, then acknowledge, then hand on; then fetch for the windows that have room."""
+        await self._effects.perform_when_due()
         if self._release_parked:
             await self._store.release(parked=True)
             self._release_parked = False
         await self._bury_lost()
         for start in range(0, len(self._acknowledged), ACKNOWLEDGE_AT_ONCE):
             ids = tuple(self._acknowledged[start : start + ACKNOWLEDGE_AT_ONCE])
-            self._connection.answer(m.Acknowledge(ids))
+            self._connection.send_urgent(m.Acknowledge(ids))
         self._acknowledged.clear()
         await self._send_on()
-        while (turn := self._lanes.next_fetch()) is not None:
-            await self._ledger.commit()  # or what was handled would be found once more
+        while (turn := self._windows.next_fetch()) is not None:
+            await self._effects.perform()  # or what was handled would be found once more
             await self._fetch(*turn)
-            await self._ledger.commit()
+            await self._effects.perform()
             await self._send_on()
-        await self._ledger.prune()
+        await self._effects.prune()
 
     async def _send_on(self) -> None:
         self._close_batches()
         with suppress(PlatformUnavailable):  # the platform stops: what is not on its way stays in the inbox
             for frame in self._forward:
-                await self._supervisor.put(frame)
+                await self._supervisor.send_frame(frame)
         self._forward.clear()
 
-    async def _fetch(self, lane: Lane, wanted: int) -> None:
-        page = await self._store.take(lane.channel, lane.cursor, wanted)
-        self._lanes.fetched(lane, [payload.sequence for payload in page], wanted)
+    async def _fetch(self, window: ChannelWindow, wanted: int) -> None:
+        page = await self._store.fetch(window.channel, window.cursor, wanted)
+        self._windows.fetched(window, [payload.sequence for payload in page], wanted)
         for payload in page:
-            match self._intake.judge(payload.expires):
+            match self._admission.judge(payload.expires):
                 case Verdict.AHEAD:
                     self._hand_on(payload)
                 case Verdict.PAST:
-                    self._lanes.settle(payload.sequence, came_back=False)
-                    self._ledger.bury(payload.sequence, DropReason.EXPIRED, "")
+                    self._windows.settle(payload.sequence, given_back=False)
+                    self._effects.bury(payload.sequence, DropReason.EXPIRED, "")
                 case Verdict.IN_DOUBT:
-                    self._lanes.settle(payload.sequence, came_back=False)
-                    self._lanes.set_aside(payload.channel)
+                    self._windows.settle(payload.sequence, given_back=False)
+                    self._windows.set_aside(payload.channel)
                     self._in_doubt.add(payload.channel)
 
     async def _bury_lost(self) -> None:
         if not self._lost:
             return
-        await self._ledger.commit()  # as above
+        await self._effects.perform()  # as above
         for channel in self._lost:
             for sequence in await self._store.open_sequences(channel):
-                if not self._lanes.on_its_way(sequence):
-                    self._ledger.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+                if not self._windows.on_its_way(sequence):
+                    self._effects.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
         self._lost.clear()
-        await self._ledger.commit()
+        await self._effects.perform()
 
     def _gates_changed(self, frame: bytes) -> None:
         """Tell the supervisor, and let what was held back be taken again, where the gates are open now."""
         self._pass_on(frame)
-        if not self._lanes.gates.host.energy_saver:
-            self._ledger.release_held()
-        self._lanes.reconsider_all()
+        if not self._windows.gates.host.energy_saver:
+            self._effects.release_gated()
+        self._windows.reconsider_all()
 
     def _hand_on(self, payload: StoredPayload) -> None:
-        self._batches[self._lanes.channels.get(payload.channel, "")].append(payload)
+        self._batches[self._windows.channels.get(payload.channel, "")].append(payload)
 
     def _pass_on(self, frame: bytes) -> None:
         """Let a frame follow the payloads so far."""

@@ -8,8 +8,7 @@ from tocsin.actors.actor import Actor, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import Clock
 from tocsin.actors.mailbox import Mailbox
-from tocsin.protocol import retry
-from tocsin.protocol.machine import step
+from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import (
     AlarmRang,
     ForgetRetry,
@@ -20,7 +19,8 @@ from tocsin.protocol.messages import (
     RetryDue,
     RetryPlanned,
 )
-from tocsin.protocol.retry import Effect, Event, Phase, RetryPolicy
+from tocsin.protocol.platform import retry_schedule as retry
+from tocsin.protocol.platform.retry_schedule import Effect, Event, Phase, RetryPolicy
 
 
 @define
@@ -80,7 +80,7 @@ class RetryScheduler(Actor):
     async def flush(self) -> None:
         """Answer, and set the alarm for the earliest wait."""
         for answer in self._answers:
-            self._requester.answer(answer)
+            self._requester.send_urgent(answer)
         self._answers.clear()
         self._alarm.set(min((schedule.due for schedule in self._waiting.values()), default=None))
 

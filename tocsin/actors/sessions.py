@@ -29,15 +29,15 @@ class Sessions:
         """Return the names of all sessions."""
         return list(self._mailboxes)
 
-    def answer(self, name: str, message: Message) -> None:
+    def send(self, name: str, message: Message) -> None:
         """Answer a session; an answer to one that has gone is counted."""
         mailbox = self._mailboxes.get(name)
         if mailbox is None:
             self.unanswered += 1
         else:
-            mailbox.answer(message)
+            mailbox.send_urgent(message)
 
-    def tell_all(self, message: Message) -> None:
+    def send_to_all(self, message: Message) -> None:
         """Tell every session."""
         for mailbox in self._mailboxes.values():
-            mailbox.answer(message)
+            mailbox.send_urgent(message)

@@ -12,23 +12,32 @@ from collections.abc import Callable
 from attrs import astuple
 
 from tocsin.actors.actor import Actor, receives
-from tocsin.actors.handover import Handover, Missed
+from tocsin.actors.handover_effects import HandoverEffects, Missed
 from tocsin.actors.mailbox import Mailbox
-from tocsin.actors.reports import Reports
+from tocsin.actors.report_effects import ReportEffects
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
-from tocsin.actors.takers import Takers
+from tocsin.actors.subscribers import Subscribers
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import BUDGET, GRACE, CancellationReason
-from tocsin.protocol.background import Background
-from tocsin.protocol.codec import encode
-from tocsin.protocol.conditions import AppSettings, HostState, interruption
-from tocsin.protocol.deadlines import Deadlines
-from tocsin.protocol.delivery import OUTCOMES, TABLE, Effect, Event, Phase, Tracked, returned, unreachable
-from tocsin.protocol.lines import Line
-from tocsin.protocol.machine import step
-from tocsin.protocol.outstanding import Outstanding
-from tocsin.protocol.service_time import Verdict
+from tocsin.protocol.delivery.background_queue import BackgroundQueue
+from tocsin.protocol.delivery.handler_queues import HandlerQueue
+from tocsin.protocol.delivery.outstanding import Outstanding
+from tocsin.protocol.delivery.payload_life import (
+    OUTCOMES,
+    TABLE,
+    Effect,
+    Event,
+    Phase,
+    Tracked,
+    event_of_absence,
+    event_of_outcome,
+)
+from tocsin.protocol.kernel.deadlines import Deadlines
+from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.activation import BUDGET, GRACE, CancellationReason
+from tocsin.protocol.platform.conditions import AppSettings, HostState, interruption
+from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
 
 QUEUE_DEPTH = 1024
@@ -48,11 +57,11 @@ class Supervisor(Actor):
         self._open = False
         """Whether the router has begun anew with this supervisor; what comes before is handed on again."""
         self._payloads = Outstanding()
-        self._apps: defaultdict[str, Background] = defaultdict(Background)
-        self._reports = Reports()
-        self._takers = Takers(sessions, self._reports, self._apps)
-        self._down = Handover(sessions)
-        self._foreground_budgets = Deadlines[Line](BUDGET)
+        self._apps: defaultdict[str, BackgroundQueue] = defaultdict(BackgroundQueue)
+        self._reports = ReportEffects()
+        self._subscribers = Subscribers(sessions, self._reports, self._apps)
+        self._down = HandoverEffects(sessions)
+        self._foreground_budgets = Deadlines[HandlerQueue](BUDGET)
         self._background_budgets = Deadlines[Tracked](BUDGET)
         self._graces = Deadlines[Tracked](GRACE)
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
@@ -61,7 +70,7 @@ class Supervisor(Actor):
             Effect.START_BUDGET: lambda tracked: self._background_budgets.start(tracked, self._clock.monotonic()),
             Effect.TELL_CANCEL: self._tell_cancel,
             Effect.START_GRACE: lambda tracked: self._graces.start(tracked, self._clock.monotonic()),
-            Effect.TELL_ABORT: lambda tracked: self._down.tell_all(m.AbortDelivery(tracked.sequence)),
+            Effect.TELL_ABORT: lambda tracked: self._down.send_to_all(m.AbortDelivery(tracked.sequence)),
             Effect.SETTLE: self._settle,
         }
 
@@ -75,8 +84,8 @@ class Supervisor(Actor):
         for tracked in self._payloads.known(message.rows):  # handed on again while an earlier attempt is still here
             self._forget(tracked)
         self._payloads.offer(message.app, message.rows)
-        for session, part, rows in self._takers.apart(message, frame):
-            self._down.give(session, part, rows)
+        for session, part, rows in self._subscribers.split_by_session(message, frame):
+            self._down.hand_over(session, part, rows)
 
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
@@ -96,7 +105,7 @@ class Supervisor(Actor):
         background.settings = AppSettings(*settings)
         if not background.settings.background and background.running is not None:
             self._cancel(background.running, CancellationReason.SYSTEM_POLICY)
-        self._takers.tell_ready(message.app)
+        self._subscribers.report_ready(message.app)
         self._next_turn(message.app)
 
     @receives(m.CancelWork)
@@ -108,26 +117,26 @@ class Supervisor(Actor):
 
     # From the registry and the apps
 
-    @receives(m.AttachSink)
-    def attach(self, message: m.AttachSink, _: bytes) -> None:
+    @receives(m.Subscribe)
+    def subscribe(self, message: m.Subscribe, _: bytes) -> None:
         """The session takes the payloads of a channel; the last one to say so wins."""
-        self._takers.attach(message.channel, message.session)
+        self._subscribers.subscribe(message.channel, message.session)
 
-    @receives(m.DetachSink)
-    def detach(self, message: m.DetachSink, _: bytes) -> None:
+    @receives(m.Unsubscribe)
+    def unsubscribe(self, message: m.Unsubscribe, _: bytes) -> None:
         """It takes them no more, unless another session has taken over."""
-        self._takers.detach(message.channel, message.session)
+        self._subscribers.unsubscribe(message.channel, message.session)
 
     @receives(m.LeaveSession)
     def leave(self, message: m.LeaveSession, _: bytes) -> None:
         """A session has ended: it takes nothing more, and does no more background work."""
-        self._takers.leave(message.session)
+        self._subscribers.leave(message.session)
 
     @receives(m.Handled)
     def handled(self, message: m.Handled, frame: bytes) -> None:
         """The app has handled some; handled late is handled all the same."""
         if self._payloads.end_handled(message.sequences, message.attempts):
-            self._reports.add(frame)
+            self._reports.report(frame)
         else:
             for sequence, attempt in zip(message.sequences, message.attempts, strict=True):
                 self._handled(sequence, attempt)
@@ -138,11 +147,11 @@ class Supervisor(Actor):
             self._reports.settled.append((sequence, "", Outcome.HANDLED, None, ""))
             return
         if attempt != tracked.attempt:  # a later attempt may be with the app
-            self._down.tell_all(m.AbortDelivery(sequence))
+            self._down.send_to_all(m.AbortDelivery(sequence))
         self._return(tracked, Outcome.HANDLED)
 
     @receives(m.Outcomes)
-    def returned(self, message: m.Outcomes, _: bytes) -> None:
+    def outcomes(self, message: m.Outcomes, _: bytes) -> None:
         """The app is through with some that it has not handled."""
         for sequence, outcome, detail, attempt in message.rows:
             tracked = self._payloads.get(sequence)
@@ -154,7 +163,7 @@ class Supervisor(Actor):
                 self._return(tracked, outcome)
 
     def _return(self, tracked: Tracked, outcome: Outcome) -> None:
-        event = returned(tracked.phase, outcome, activatable=self._apps[tracked.app].activatable)
+        event = event_of_outcome(tracked.phase, outcome, activatable=self._apps[tracked.app].activatable)
         if event is not None:
             self._step(tracked, event)
 
@@ -170,7 +179,7 @@ class Supervisor(Actor):
         if not message.triggered:
             for tracked in list(background.queue):
                 self._step(tracked, Event.GIVEN_BACK)
-        self._takers.tell_ready(message.app)
+        self._subscribers.report_ready(message.app)
         self._next_turn(message.app)
 
     # From the kernel
@@ -182,7 +191,7 @@ class Supervisor(Actor):
         # Graces first: a payload has one deadline, and a grace that began 25 s into its budget looks like both.
         for tracked in self._graces.take_due(now):
             self._step(tracked, Event.GRACE_OVER)
-        firsts = self._payloads.firsts_of(self._foreground_budgets.take_due(now))
+        firsts = self._payloads.heads_of(self._foreground_budgets.take_due(now))
         for tracked in (*firsts, *self._background_budgets.take_due(now)):
             self._cancel(tracked, CancellationReason.EXECUTION_TIME_EXCEEDED)
 
@@ -190,7 +199,7 @@ class Supervisor(Actor):
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
         """A router that begins anew has to learn who takes what."""
         if message.actor == "payload_router":
-            self._takers.tell_all()
+            self._subscribers.report_all()
 
     @receives(m.Fence)
     def fence(self, message: m.Fence, _: bytes) -> None:
@@ -200,17 +209,17 @@ class Supervisor(Actor):
             background.running = None
             background.queue.clear()
         self._open = True
-        self._down.tell_all(message)
+        self._down.send_to_all(message)
 
     async def flush(self) -> None:
         """Outcomes go up before payloads go down: room is made before it is taken."""
-        self._reports.send(self._router)
-        while missed := await self._down.send():
+        self._reports.perform(self._router)
+        while missed := await self._down.perform():
             for each in missed:
                 self._miss(each)
-        self._reports.send(self._router)
+        self._reports.perform(self._router)
         now = self._clock.monotonic()
-        self._foreground_budgets.start_all(self._payloads.new_firsts(), now)
+        self._foreground_budgets.start_all(self._payloads.new_heads(), now)
         moments = (self._foreground_budgets.next(), self._background_budgets.next(), self._graces.next())
         self._alarm.set(min((moment for moment in moments if moment is not None), default=None))
 
@@ -219,9 +228,9 @@ class Supervisor(Actor):
         for row in missed.rows:
             tracked = self._payloads.get(row[0]) if self._payloads.is_current(row) else None
             if tracked is not None:
-                self._takers.detach(tracked.channel, missed.session)
-                self._takers.stop_work(tracked.app, missed.session)
-                event = unreachable(tracked.phase, activatable=self._apps[tracked.app].activatable)
+                self._subscribers.unsubscribe(tracked.channel, missed.session)
+                self._subscribers.stop_work(tracked.app, missed.session)
+                event = event_of_absence(tracked.phase, activatable=self._apps[tracked.app].activatable)
                 if event is not None:
                     self._step(tracked, event)
 
@@ -247,7 +256,7 @@ class Supervisor(Actor):
 
     def _forget(self, tracked: Tracked) -> None:
         """Take a payload out without a word: another attempt takes its place."""
-        tracked.phase, tracked.deadline = Phase.RETURNED, 0.0
+        tracked.phase, tracked.deadline = Phase.GIVEN_BACK, 0.0
         self._leave(tracked)
         self._payloads.end(tracked)
 
@@ -260,11 +269,11 @@ class Supervisor(Actor):
         elif background.running is tracked:
             background.running = None
         else:
-            self._payloads.leave_line(tracked)
+            self._payloads.leave_queue(tracked)
 
     def _park(self, tracked: Tracked) -> None:
         self._leave(tracked)
-        self._reports.add(encode(m.Parked(tracked.sequence, tracked.channel)))
+        self._reports.report(encode(m.Parked(tracked.sequence, tracked.channel)))
         background = self._apps[tracked.app]
         background.queue.append(tracked)
         tracked.parked = True
@@ -279,11 +288,11 @@ class Supervisor(Actor):
         background = self._apps[tracked.app]
         background.running = tracked
         delivery = encode(m.Deliveries(tracked.app, (tracked.row,)))
-        self._down.give(background.session, encode(m.Activation(delivery)), (tracked.row,))
+        self._down.hand_over(background.session, encode(m.Activation(delivery)), (tracked.row,))
 
     def _tell_cancel(self, tracked: Tracked) -> None:
         assert tracked.cancellation is not None  # noqa: S101  # see _cancel
-        self._down.tell_all(m.CancelDelivery(tracked.sequence, tracked.cancellation))
+        self._down.send_to_all(m.CancelDelivery(tracked.sequence, tracked.cancellation))
 
     def _settle(self, tracked: Tracked) -> None:
         """Report the end of a payload, and let the next begin."""

@@ -5,7 +5,7 @@
     connection ──▶ payload_router ──▶ supervisor ──▶ session ──▶ activator_registry
          ▲  │            ▲ ▲            │  ▲  ▲         │               │
          │  │            │ └─ outcomes ─┘  │  └ outcomes┘               │
-         │  │            │      and sinks  └──────── activators ────────┘
+         │  │            │      and subscribers  └──────── activators ────────┘
          │  │            └─ channels ─┐
          └──┴──────────────── channel_requester ◀──▶ retry_scheduler
 
@@ -31,22 +31,22 @@ from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.connection_status import ConnectionRecord, ConnectionStatus
-from tocsin.actors.ledger import Ledger
+from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox, MailboxStatistics
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.supervisor import Supervisor
-from tocsin.persistence.sqlite import open_sqlite
+from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
-from tocsin.protocol.conditions import with_exemption
-from tocsin.protocol.dead_letters import DeadLetterPolicy
+from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import ProtocolViolation
-from tocsin.protocol.retry import RetryPolicy
+from tocsin.protocol.platform.conditions import with_exemption
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.tasks import apart, task_group
-from tocsin.transport.device import DeviceConnection, Inlet
+from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 from tocsin.transport.wire import Dial
 
 logger = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.CloseChannel: ("channel_requester",),
     m.RegisterActivator: ("activator_registry",),
     m.UnregisterActivators: ("activator_registry",),
-    m.AttachSink: ("supervisor",),
-    m.DetachSink: ("supervisor",),
+    m.Subscribe: ("supervisor",),
+    m.Unsubscribe: ("supervisor",),
     m.LeaveSession: ("supervisor", "activator_registry"),
     m.Handled: ("supervisor",),
     m.Outcomes: ("supervisor",),
@@ -142,8 +142,8 @@ class Platform:
             return Senses(clock, self.service_clock, alarm)
 
         def build_router(alarm: Alarm) -> PayloadRouter:
-            ledger = Ledger(store, senses(alarm), kept)
-            return PayloadRouter(store, self.service_clock, ledger, connection, supervisor)
+            effects = InboxEffects(store, senses(alarm), kept)
+            return PayloadRouter(store, self.service_clock, effects, connection, supervisor)
 
         self.actors = {
             actor.mailbox.name: actor
@@ -156,28 +156,28 @@ class Platform:
             )
         }
 
-    async def post(self, message: m.Message) -> None:
+    async def send(self, message: m.Message) -> None:
         """Take a message from an app to the actor that it is for, waiting for room.
 
         :raises IllegalCall: it is one that may not come now; nothing was done.
         """
         self._note_power(message)
         for mailbox in self._mailboxes(FROM_APPS, message):
-            await mailbox.tell(message)
+            await mailbox.send(message)
 
-    def post_nowait(self, message: m.Message) -> None:
+    def send_nowait(self, message: m.Message) -> None:
         """Take a message from an app to the actor that it is for.
 
         :raises Busy: that actor's mailbox is full.
         """
         self._note_power(message)
         for mailbox in self._mailboxes(FROM_APPS, message):
-            mailbox.tell_nowait(message)
+            mailbox.send_nowait(message)
 
-    def answer(self, message: m.Message) -> None:
+    def send_urgent(self, message: m.Message) -> None:
         """Take an app's answer, such as an outcome, to the actor that waits for it."""
         for mailbox in self._mailboxes(FROM_APPS, message):
-            mailbox.answer(message)
+            mailbox.send_urgent(message)
 
     async def deliver(self, messages: list[tuple[m.Message, bytes]]) -> None:
         """Take the service's messages with their frames to the actors that they are for, waiting for room.
@@ -191,7 +191,7 @@ class Platform:
             for mailbox in self._mailboxes(FROM_SERVICE, message):
                 if self._stopping:
                     return
-                await mailbox.put(frame)
+                await mailbox.send_frame(frame)
 
     async def report(self, message: m.ConnectionUp | m.ConnectionDown) -> None:
         """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew.
@@ -203,18 +203,18 @@ class Platform:
         if self._stopping:
             return
         if changed:
-            self.sessions.tell_all(message)
+            self.sessions.send_to_all(message)
         if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
-            self.connection.state(m.Suspended(suspended=True))
+            self.connection.send_state(m.Suspended(suspended=True))
         if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
-            self.connection.state(self._power)
+            self.connection.send_state(self._power)
         for mailbox in self._mailboxes(FROM_CONNECTION, message):
-            await mailbox.tell(message)
+            await mailbox.send(message)
 
     def suspend(self, fault: str | None) -> None:
         """Note why nothing can be stored, or None when it can be again; the service learns that it is so."""
         self._store_fault = fault
-        self.connection.state(m.Suspended(suspended=fault is not None))
+        self.connection.send_state(m.Suspended(suspended=fault is not None))
         self._drain_no_longer()
 
     def status(self) -> PlatformStatus:
@@ -238,7 +238,7 @@ class Platform:
         A store that cannot be written is not waited for.
         """
         self._stopping = True
-        self.actors["payload_router"].mailbox.answer(m.Quiesce())
+        self.actors["payload_router"].mailbox.send_urgent(m.Quiesce())
         with self._draining:
             self._drain_no_longer()
             for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
@@ -268,7 +268,7 @@ class Platform:
         if power != self._power:
             self._power = power
             if self._link.connected:
-                self.connection.state(power)
+                self.connection.send_state(power)
 
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
         names = table.get(type(message))
@@ -279,11 +279,11 @@ class Platform:
     def _announce(self, restarted: str) -> None:
         """Tell everyone that an actor began anew, so that they tell it again what it cannot know."""
         for name in PEERS_OF[restarted]:
-            self.actors[name].mailbox.answer(m.ActorRestarted(restarted))
+            self.actors[name].mailbox.send_urgent(m.ActorRestarted(restarted))
         state = self._link.last
         if state is not None and restarted in FROM_CONNECTION[type(state)]:
-            self.actors[restarted].mailbox.answer(state)
-        self.sessions.tell_all(m.ActorRestarted(restarted))
+            self.actors[restarted].mailbox.send_urgent(state)
+        self.sessions.send_to_all(m.ActorRestarted(restarted))
 
 
 @apart
@@ -303,9 +303,9 @@ async def open_platform(
     async with open_sqlite(state / "platform.db") as store:
         platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters)
         store.watch(platform.suspend)
-        inlet = Inlet(platform.deliver, platform.report)
-        connection = DeviceConnection(
-            dial, await _device_key(store), platform.connection, inlet, platform.kernel.clock.fraction
+        handlers = ArrivalHandlers(platform.deliver, platform.report)
+        connection = ServiceConnection(
+            dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
         )
         async with task_group() as tasks:
             await platform.start(tasks)
@@ -323,7 +323,7 @@ async def open_platform(
                 platform.abandon()
 
 
-async def stop_in_order(platform: Platform, connection: DeviceConnection) -> None:
+async def stop_in_order(platform: Platform, connection: ServiceConnection) -> None:
     """Take nothing more in, and acknowledge what was taken in, within ``STOP_TIMEOUT``: else its sender would hear that it was lost."""
     connection.finish()
     with anyio.move_on_after(STOP_TIMEOUT, shield=True):

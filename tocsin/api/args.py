@@ -9,10 +9,10 @@ from typing import Any
 import anyio
 
 from tocsin.api.deferral import Deferral
-from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.messages import Delivery
+from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import NotificationType
 
 CanceledHandler = Callable[[CancellationReason], Awaitable[Any] | Any]

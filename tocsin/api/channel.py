@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import anyio
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.api.receiver import Abandoned, PushHandler
 from tocsin.api.session import Session
+from tocsin.api.subscription import Abandoned, PushHandler
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import ChannelClosed, NotFound
 
@@ -48,14 +48,14 @@ class PushNotificationChannel:
         :raises InvalidArgument: the handler cannot be called.
         """
         check_callable(handler, "a handler")
-        return self._session.attach(self._name, handler)
+        return self._session.subscribe(self._name, handler)
 
     def remove_push_received(self, token: int) -> None:
         """Remove a handler.
 
         :raises NotFound: no handler of this channel has that token.
         """
-        self._session.detach(self._name, token)
+        self._session.unsubscribe(self._name, token)
 
     @contextmanager
     def push_received(self, handler: PushHandler) -> Iterator[None]:

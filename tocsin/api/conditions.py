@@ -6,9 +6,9 @@ from attrs import astuple, evolve
 
 from tocsin.api.session import Session
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import CancellationReason
-from tocsin.protocol.conditions import AppSettings, HostState
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
+from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.text import quoted
 
 
@@ -60,14 +60,14 @@ class Conditions:
             known = CancellationReason(reason)
         except Exception:  # noqa: BLE001  # an enumeration writes the value out, which may fail in any way
             raise InvalidArgument(f"a reason is a member of CancellationReason, not {quoted(reason)}") from None
-        await self._session.port.post(m.CancelWork(self._app, known))
+        await self._session.port.send(m.CancelWork(self._app, known))
 
     async def _say(self, statement: m.Message) -> None:
         said = self._session.statements
         kind, before = type(statement), said.get(type(statement))
         said[kind] = statement
         try:
-            await self._session.port.post(statement)
+            await self._session.port.send(statement)
         except IllegalCall:  # it was not taken: it is not to be said again either
             del said[kind]
             if before is not None:

@@ -18,15 +18,15 @@ from tocsin.api.manager import PushNotificationManager, Registration
 from tocsin.api.one_task import in_one_task
 from tocsin.api.session import Session
 from tocsin.persistence.paths import read_path
-from tocsin.persistence.state import state_folder
+from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.arguments import check_kind, check_within
-from tocsin.protocol.dead_letters import DeadLetterPolicy
+from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import InvalidArgument, NotSupported
-from tocsin.protocol.retry import RetryPolicy
-from tocsin.protocol.sign_in import split_service_url
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.protocol.text import quoted
 from tocsin.tasks import apart, task_group
-from tocsin.transport.websocket import dial_websocket
+from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Dial
 
 MAX_APP_NAME = 128
@@ -112,7 +112,7 @@ async def open_session(platform: Platform, name: str) -> AsyncIterator[Session]:
                     tasks.cancel_scope.cancel()
             watch.cancel_scope.cancel()
     finally:
-        session.outcomes.tell()  # those of handlers that were cancelled in the end
+        session.outcomes.report()  # those of handlers that were cancelled in the end
 
 
 @asynccontextmanager
@@ -120,8 +120,8 @@ async def _own_service(app: str, folder: Path, port: int) -> AsyncIterator[tuple
     """Run a push service in this process and register the app with it."""
     try:
         # Only who asks for a service of its own pays for the web server.
+        from tocsin.service.operations.settings import ServiceSettings  # noqa: PLC0415
         from tocsin.service.server import open_service  # noqa: PLC0415
-        from tocsin.service.settings import ServiceSettings  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         raise NotSupported(
             f"a push service of your own needs the package {missing.name}: pip install 'tocsin[service]'"

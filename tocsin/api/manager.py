@@ -14,14 +14,14 @@ from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.conditions import Conditions
 from tocsin.api.identity import Identity
 from tocsin.api.operation import CreateChannelOperation
-from tocsin.api.receiver import PushHandler
 from tocsin.api.session import Session
+from tocsin.api.subscription import PushHandler
 from tocsin.protocol import messages as m
-from tocsin.protocol.activation import Activators, PushNotificationActivationInfo, parse_activators
 from tocsin.protocol.arguments import check_callable
-from tocsin.protocol.channel_request import parse_remote_id
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.protocol.registration import is_supported
+from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo, parse_activators
+from tocsin.protocol.platform.activator_registration import is_supported
+from tocsin.protocol.platform.channel_request import parse_remote_id
 from tocsin.protocol.text import quoted
 
 
@@ -66,7 +66,7 @@ class PushNotificationManager:
         self._connection: list[Callable[[ConnectionStatus], Any]] = []
         session.on_revoked = self._channel_revoked
         session.on_renewed = self._channel_renewed
-        session.on_held = self._channels_held
+        session.on_channel_list = self._channel_list
         session.on_connection = self._connection_changed
 
     @property
@@ -208,7 +208,7 @@ class PushNotificationManager:
         self._granted[name] = (uri, remote_id)
         return PushNotificationChannel(self._session, self._app, name, uri, expires)
 
-    def _channels_held(self, channels: frozenset[str]) -> None:
+    def _channel_list(self, channels: frozenset[str]) -> None:
         """Lose what we hold and the device does not: nobody has told us."""
         for channel in sorted(self._granted.keys() - channels):
             self._session.lose_unheard(channel)

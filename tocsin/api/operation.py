@@ -78,10 +78,10 @@ class CreateChannelOperation:
         self._changed = anyio.Event()
         session.questions.listen(self._number, self, owed=owed)
         if owed:
-            session.port.answer(self._question)
+            session.port.send_urgent(self._question)
             return
         try:
-            session.port.post_nowait(self._question)
+            session.port.send_nowait(self._question)
         except PushError:
             session.questions.unlisten(self._number)
             raise
@@ -107,7 +107,7 @@ class CreateChannelOperation:
             if self._progress:
                 self._withdraw()
 
-    def take(self, message: m.Message) -> None:
+    def receive(self, message: m.Message) -> None:
         """Take an answer of the platform; not for apps."""
         if self._canceled:
             self._withdraw()
@@ -129,12 +129,12 @@ class CreateChannelOperation:
     def resume(self) -> None:
         """Ask again; not for apps."""
         if not self._canceled:
-            self._session.port.answer(self._question)
+            self._session.port.send_urgent(self._question)
 
     def _withdraw(self) -> None:
         """Take the question back, which has come: that it has is seen by an answer, as what takes it back would overtake it."""
         self._session.questions.unlisten(self._number)
-        self._session.port.answer(m.CancelCreateChannel(self._session.name, self._number))
+        self._session.port.send_urgent(m.CancelCreateChannel(self._session.name, self._number))
 
     @property
     def _ended(self) -> bool:

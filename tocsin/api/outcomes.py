@@ -43,7 +43,7 @@ class OutcomeReports:
         self._sequences.append(sequence)
         self._attempts.append(attempt)
 
-    def add(self, report: Report) -> None:
+    def note(self, report: Report) -> None:
         """Note another outcome."""
         self._noted.set()
         self._rows.append(report)
@@ -61,14 +61,14 @@ class OutcomeReports:
     def attached(self, channel: str, *, attached: bool) -> None:
         """Note whether a channel has handlers; however often that changes in a moment, the platform hears how it is at its end."""
         if self._sequences or self._rows:
-            self.tell()  # what has become of payloads before the change
+            self.report()  # what has become of payloads before the change
         self._changed[channel] = attached
         self._noted.set()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Tell the platform which channels have handlers, then all outcomes so far."""
         for channel, attached in self._changed.items():
-            self._answer((m.AttachSink if attached else m.DetachSink)(self._session, channel))
+            self._answer((m.Subscribe if attached else m.Unsubscribe)(self._session, channel))
         self._changed.clear()
         sequences, attempts, rows = tuple(self._sequences), tuple(self._attempts), tuple(self._rows)
         self._sequences.clear()
@@ -80,14 +80,14 @@ class OutcomeReports:
         for start in range(0, len(rows), MAX_OUTCOMES):
             self._answer(m.Outcomes(rows[start : start + MAX_OUTCOMES]))  # type: ignore[arg-type]  # plain rows
 
-    async def tell_each_moment(self) -> None:
+    async def report_each_moment(self) -> None:
         """Tell the platform, once for all outcomes of one moment, until cancelled."""
         try:
             while True:
                 await self._noted.wait()
                 if self._doubts:
                     self._judge(cancelled=is_cancelled())
-                self.tell()
+                self.report()
         finally:
             self._over = True
             self._judge(cancelled=True)
@@ -97,10 +97,10 @@ class OutcomeReports:
         doubts, self._doubts = self._doubts, []
         for what, (sequence, outcome, words, attempt) in doubts:
             if cancelled:
-                self.add((sequence, Outcome.RETURNED, "", attempt))
+                self.note((sequence, Outcome.GIVEN_BACK, "", attempt))
                 continue
             logger.error("%s failed: %s", what, words)
             if outcome == Outcome.HANDLED:
                 self.handled(sequence, attempt)
             else:
-                self.add((sequence, outcome, words, attempt))
+                self.note((sequence, outcome, words, attempt))

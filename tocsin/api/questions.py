@@ -21,7 +21,7 @@ MAX_LISTENERS = 1024
 class Listener(Protocol):
     """An operation that waits for more than one answer."""
 
-    def take(self, message: m.Message) -> None:
+    def receive(self, message: m.Message) -> None:
         """Take the next answer."""
         ...
 
@@ -94,7 +94,7 @@ class Questions:
         """Take an answer to its listener."""
         listener = self._listeners.get(message.request)
         if listener is not None:
-            listener.take(message)
+            listener.receive(message)
 
     def resume(self) -> None:
         """Let every listener ask again."""

@@ -13,15 +13,15 @@ from anyio.abc import TaskGroup
 
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.topology import PlatformStatus
-from tocsin.api.background import BackgroundWork
+from tocsin.api.background_work import BackgroundWork
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.questions import Questions
-from tocsin.api.receiver import PushHandler, Receiver
+from tocsin.api.subscription import PushHandler, Subscription
 from tocsin.api.workers import Workers
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
-from tocsin.protocol.batches import by_channel
-from tocsin.protocol.codec import decode_own
+from tocsin.protocol.delivery.batches import by_channel
+from tocsin.protocol.messages.codec import decode_own
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import Outcome
 from tocsin.tasks import task_group
@@ -38,15 +38,15 @@ STAY = 5.0
 class Port(Protocol):
     """The platform, as a session sees it."""
 
-    async def post(self, message: m.Message) -> None:
+    async def send(self, message: m.Message) -> None:
         """Send a message, waiting for room."""
         ...
 
-    def post_nowait(self, message: m.Message) -> None:
+    def send_nowait(self, message: m.Message) -> None:
         """Send a message; raises Busy when there is no room."""
         ...
 
-    def answer(self, message: m.Message) -> None:
+    def send_urgent(self, message: m.Message) -> None:
         """Send an outcome, which never waits."""
         ...
 
@@ -65,8 +65,8 @@ class Session:
         self.name = mailbox.name
         self._mailbox = mailbox
         self.questions = Questions(self._post)
-        self._receivers: dict[str, Receiver] = {}
-        self.outcomes = OutcomeReports(self.name, port.answer)
+        self._subscriptions: dict[str, Subscription] = {}
+        self.outcomes = OutcomeReports(self.name, port.send_urgent)
         self._lost: set[str] = set()
         self._ends_with: dict[str, dict[Callable[[], None], None]] = {}
         self._closing: set[str] = set()
@@ -75,13 +75,13 @@ class Session:
         """What the app has said of the machine and of the user's settings: a router that begins anew hears it again."""
         self.on_revoked: Callable[[str], None] | None = None
         """Called with the name of a channel that the app has lost without closing it."""
-        self.on_held: Callable[[frozenset[str]], None] | None = None
+        self.on_channel_list: Callable[[frozenset[str]], None] | None = None
         """Called with all channels that the device holds."""
         self.on_renewed: Callable[[m.ChannelRenewed], None] | None = None
         """Called with a channel that came without having been asked for."""
         self.on_connection: Callable[[], None] | None = None
         """Called when there is a connection to the push service, when there is none, and when that has another cause."""
-        self._takes: dict[type[m.Message], Callable[[Any], None]] = {
+        self._receives: dict[type[m.Message], Callable[[Any], None]] = {
             m.Deliveries: self._deliver,
             m.Activation: self._activate,
             m.CancelDelivery: self._cancel,
@@ -91,7 +91,7 @@ class Session:
             m.CreateChannelProgress: self.questions.listened,
             m.CreateChannelDone: self.questions.listened,
             m.ChannelLost: self._channel_lost,
-            m.ChannelsHeld: self._channels_held,
+            m.ChannelList: self._channel_list,
             m.ChannelRenewed: self._channel_renewed,
             m.ConnectionUp: self._connection_changed,
             m.ConnectionDown: self._connection_changed,
@@ -104,28 +104,28 @@ class Session:
         self._workers = Workers(tasks)
         tasks.start_soon(self._run, name=f"session {self.name}")
 
-    def attach(self, channel: str, handler: PushHandler) -> int:
+    def subscribe(self, channel: str, handler: PushHandler) -> int:
         """Attach a handler to a channel, and return the token to detach it by.
 
         :raises ChannelClosed: the channel is closed.
         """
         if channel in self._lost:
             raise errors.ChannelClosed("the channel is closed; request another")
-        receiver = self._receivers.get(channel)
+        receiver = self._subscriptions.get(channel)
         if receiver is None:
-            receiver = self._receivers[channel] = Receiver(channel, self.outcomes, self._workers)
+            receiver = self._subscriptions[channel] = Subscription(channel, self.outcomes, self._workers)
         token = self.questions.number()
         receiver.attach(token, handler)
         if len(receiver.handlers) == 1:
             self.outcomes.attached(channel, attached=True)
         return token
 
-    def detach(self, channel: str, token: int) -> None:
+    def unsubscribe(self, channel: str, token: int) -> None:
         """Detach a handler.
 
         :raises NotFound: no handler of the channel has that token.
         """
-        receiver = self._receivers.get(channel)
+        receiver = self._subscriptions.get(channel)
         if receiver is None or not receiver.detach(token):
             raise errors.NotFound(f"no handler of this channel has the token {quoted(token)}")
         if not receiver.handlers:
@@ -177,13 +177,13 @@ class Session:
 
     def say(self, message: m.Message) -> None:
         """Tell the platform, behind all outcomes so far."""
-        self.outcomes.tell()
-        self.port.answer(message)
+        self.outcomes.report()
+        self.port.send_urgent(message)
 
     async def _run(self) -> None:
         """Take what comes, until the mailbox is closed."""
         async with task_group() as tasks:
-            tasks.start_soon(self.outcomes.tell_each_moment)
+            tasks.start_soon(self.outcomes.report_each_moment)
             await self._take_in()
             tasks.cancel_scope.cancel()
 
@@ -191,15 +191,15 @@ class Session:
         try:
             while True:
                 for frame in await self._mailbox.batch():
-                    self._take(frame)
+                    self._receive(frame)
         except EndOfStream:
             return
 
-    def _take(self, frame: bytes) -> None:
+    def _receive(self, frame: bytes) -> None:
         """Take a message; one that cannot be taken costs what it was about, and not the app."""
         try:
             message = decode_own(frame)
-            self._takes[type(message)](message)
+            self._receives[type(message)](message)
         except Exception:
             self._mailbox.dead += 1
             logger.exception("a message for %s could not be taken", self.name)
@@ -220,16 +220,16 @@ class Session:
         for what in (*handlers, *self._workers.calls):
             logger.error("leaving waits for %s, which goes on although it was cancelled", what)
 
-    def _start_background(self) -> Receiver:
-        return Receiver("background work", self.outcomes, self._workers, background=True)
+    def _start_background(self) -> Subscription:
+        return Subscription("background work", self.outcomes, self._workers, background=True)
 
-    def _all_receivers(self) -> list[Receiver]:
+    def _all_receivers(self) -> list[Subscription]:
         background = self.background.receiver
-        return [*self._receivers.values(), *([background] if background else [])]
+        return [*self._subscriptions.values(), *([background] if background else [])]
 
     def _deliver(self, message: m.Deliveries) -> None:
         for channel, rows in by_channel(message.rows).items():
-            receiver = self._receivers.get(channel)
+            receiver = self._subscriptions.get(channel)
             if receiver is not None:
                 receiver.offer(rows)
             else:
@@ -245,7 +245,7 @@ class Session:
 
     def _give_back(self, rows: Sequence[m.Delivery]) -> None:
         for sequence, _, _, _, attempt, _, _ in rows:
-            self.outcomes.add((sequence, Outcome.RETURNED, "", attempt))
+            self.outcomes.note((sequence, Outcome.GIVEN_BACK, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:
         for receiver in self._all_receivers():
@@ -261,9 +261,9 @@ class Session:
             if self.on_revoked is not None and message.channel not in self._closing:
                 self.on_revoked(message.channel)
 
-    def _channels_held(self, message: m.ChannelsHeld) -> None:
-        if self.on_held is not None:
-            self.on_held(frozenset(message.channels))
+    def _channel_list(self, message: m.ChannelList) -> None:
+        if self.on_channel_list is not None:
+            self.on_channel_list(frozenset(message.channels))
 
     def _channel_renewed(self, message: m.ChannelRenewed) -> None:
         if self.on_renewed is not None:
@@ -274,8 +274,8 @@ class Session:
             self.on_connection()
 
     async def _post(self, question: m.Message) -> None:
-        self.outcomes.tell()
-        await self.port.post(question)
+        self.outcomes.report()
+        await self.port.send(question)
 
     def _fence(self, _message: m.Fence) -> None:
         for receiver in self._all_receivers():
@@ -285,7 +285,7 @@ class Session:
         """Tell an actor again what it has forgotten; what was on its way through it is being handed on again."""
         match message.actor:
             case "supervisor":
-                for channel, receiver in self._receivers.items():
+                for channel, receiver in self._subscriptions.items():
                     if receiver.handlers:
                         self.outcomes.attached(channel, attached=True)
             case "activator_registry":
@@ -293,7 +293,7 @@ class Session:
                     self.say(question)
             case "payload_router":
                 for statement in self.statements.values():
-                    self.port.answer(statement)
+                    self.port.send_urgent(statement)
             case "channel_requester":
                 self.questions.resume()
             case _:

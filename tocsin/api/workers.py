@@ -45,7 +45,7 @@ class Workers:
         self._busy = 0
         self._all_done: anyio.Event | None = None  # while somebody waits for it
 
-    def add(self, work: Work) -> None:
+    def enqueue(self, work: Work) -> None:
         """Have something done, behind what stands in line."""
         self._line.append(work)
         self._call()

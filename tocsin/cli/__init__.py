@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import Any
 
 from tocsin import __version__
-from tocsin.cli.arguments import Parser
+from tocsin.cli.command_line import Parser
 from tocsin.cli.terminal import complain, discard_output, open_streams
 from tocsin.protocol.errors import PushError
-from tocsin.service.configuration import check_environment
+from tocsin.service.operations.configuration import check_environment
 
 VERBS = ("listen", "send", "serve", "app", "status", "dead-letters")
 

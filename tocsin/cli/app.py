@@ -9,8 +9,8 @@ from typing import Any
 
 import anyio
 
-from tocsin.cli.arguments import add_verb
-from tocsin.cli.state import add_state_option
+from tocsin.cli.command_line import add_verb
+from tocsin.cli.state_choice import add_state_option
 from tocsin.cli.terminal import show
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.text import harmless

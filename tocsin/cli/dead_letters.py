@@ -11,11 +11,11 @@ from typing import Any
 
 import anyio
 
-from tocsin.cli.arguments import add_verb, whole
+from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.render import preview
-from tocsin.cli.state import add_state_option, database_of
+from tocsin.cli.state_choice import add_state_option, database_of
 from tocsin.cli.terminal import show
-from tocsin.persistence.sqlite import read_sqlite
+from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.persistence.store import DeadLetter
 from tocsin.protocol.text import harmless
 

@@ -15,9 +15,9 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
 from tocsin.api.manager import Registration
-from tocsin.cli.arguments import add_verb, whole
+from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.render import JsonLines, Readable
-from tocsin.cli.state import add_state_option
+from tocsin.cli.state_choice import add_state_option
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.tasks import task_group
 

@@ -11,16 +11,16 @@ from typing import Any
 import anyio
 from attrs import asdict
 
-from tocsin.cli.arguments import add_verb, whole
+from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.terminal import complain, show
 from tocsin.client.wns_client import WnsClient
-from tocsin.protocol.answers import SendResult
 from tocsin.protocol.errors import InvalidArgument, SendFailed
-from tocsin.protocol.sending import SendPolicy
-from tocsin.protocol.sign_in import split_url, token_url_of
+from tocsin.protocol.sending.attempts import SendPolicy
+from tocsin.protocol.sending.results import SendResult
+from tocsin.protocol.sending.sign_in import split_url, token_url_of
+from tocsin.protocol.service.wns import MAX_TTL
 from tocsin.protocol.text import harmless
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
-from tocsin.protocol.wns import MAX_TTL
 
 DESCRIPTION = """\
 Send a notification to a WNS channel: get an access token, post the body, say what became of it.

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from tocsin.cli.arguments import add_verb
-from tocsin.cli.state import add_state_option, path
+from tocsin.cli.command_line import add_verb
+from tocsin.cli.state_choice import add_state_option, path
 from tocsin.cli.terminal import complain, show
-from tocsin.persistence.state import state_folder
+from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import NotSupported, PushError
 from tocsin.protocol.text import harmless
-from tocsin.service.configuration import check_environment, check_exposure, described, load_settings, option
-from tocsin.service.logs import LEVELS, set_up_logs
+from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings, option
+from tocsin.service.operations.logs import LEVELS, set_up_logs
 from tocsin.tasks import task_group
 
 if TYPE_CHECKING:
+    from tocsin.service.operations.settings import ServiceSettings
     from tocsin.service.server import PushService
-    from tocsin.service.settings import ServiceSettings
 
 DESCRIPTION = """\
 Run a WNS-compatible push service until SIGTERM or Ctrl-C, and print where it listens.
@@ -78,7 +78,7 @@ def _show(default: object) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     try:
-        from tocsin.service.descriptors import fit_to_descriptors  # noqa: PLC0415  # only who serves pays
+        from tocsin.service.operations.descriptors import fit_to_descriptors  # noqa: PLC0415  # only who serves pays
     except ModuleNotFoundError as missing:
         raise NotSupported(f"serving needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     options = {

@@ -16,15 +16,15 @@ from typing import Any
 
 import anyio
 
-from tocsin.cli.arguments import add_verb
-from tocsin.cli.state import add_state_option
+from tocsin.cli.command_line import add_verb
+from tocsin.cli.state_choice import add_state_option
 from tocsin.cli.terminal import complain, show
 from tocsin.network import check_authorities, proxy_of
 from tocsin.protocol.errors import NotFound, NotSupported, PlatformUnavailable
-from tocsin.protocol.proxies import Proxy
-from tocsin.protocol.sign_in import split_service_url
+from tocsin.protocol.network.proxies import Proxy
+from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.protocol.text import harmless
-from tocsin.service.settings import ServiceSettings
+from tocsin.service.operations.settings import ServiceSettings
 
 DESCRIPTION = """\
 Say whether a running push service is well, and what it has counted since its start.

@@ -11,8 +11,8 @@ from yarl import URL
 
 from tocsin.client.http import Reply, Unreachable
 from tocsin.network import cause_of, place_of, proxy_of
-from tocsin.protocol.causes import ConnectionCause, cause_of_proxy_status, explain
-from tocsin.protocol.proxies import Proxy
+from tocsin.protocol.network.causes import ConnectionCause, cause_of_proxy_status, explain
+from tocsin.protocol.network.proxies import Proxy
 from tocsin.protocol.text import MAX_SENTENCE, harmless
 
 TIMEOUT = 30.0

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from tocsin.protocol.sign_in import Denied, Token
+from tocsin.protocol.sending.sign_in import Denied, Token
 
 logger = logging.getLogger(__name__)
 

@@ -19,12 +19,12 @@ from attrs import Factory, define, field, frozen
 from tocsin.client.http import Http, Unreachable
 from tocsin.client.tokens import TokenCache
 from tocsin.network import check_authorities
-from tocsin.protocol.answers import SendResult, read_answer
 from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, ServiceUnavailable
-from tocsin.protocol.machine import step
-from tocsin.protocol.sending import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
-from tocsin.protocol.sign_in import (
+from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.sending.attempts import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
+from tocsin.protocol.sending.results import SendResult, read_answer
+from tocsin.protocol.sending.sign_in import (
     TENANT,
     Denied,
     Token,
@@ -36,9 +36,9 @@ from tocsin.protocol.sign_in import (
     token_url_of,
     trusted_hosts,
 )
+from tocsin.protocol.service.wns import Refusal, read_notification
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import NotificationType
-from tocsin.protocol.wns import Refusal, read_notification
 
 logger = logging.getLogger(__name__)
 

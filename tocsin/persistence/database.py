@@ -11,9 +11,9 @@ from typing import Any
 import aiosqlite
 import anyio
 
-from tocsin.persistence.connection import ReaderConnection, Statement, WriterConnection, connect
+from tocsin.persistence.failure_words import in_words
 from tocsin.persistence.place import Place
-from tocsin.persistence.words import in_words
+from tocsin.persistence.sqlite_connection import ReaderConnection, Statement, WriterConnection, connect
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.tasks import task_group

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from tocsin.persistence.connection import Statement
+from tocsin.persistence.sqlite_connection import Statement
 from tocsin.persistence.store import REMEMBERED, Changes
-from tocsin.protocol.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PayloadRow
 
 MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
 """How a payload in the inbox stands."""
@@ -39,7 +39,7 @@ def statements_of(changes: Changes) -> list[Statement]:
     statements: list[Statement] = []
     if changes.accepted:
         statements += _accept(changes.accepted)
-    moved = [(HELD, sequence) for sequence in changes.held]
+    moved = [(HELD, sequence) for sequence in changes.gated]
     moved += [(PARKED, sequence) for sequence in changes.parked]
     moved += [(MAY_BE_TAKEN, sequence) for sequence in changes.released]
     if moved:

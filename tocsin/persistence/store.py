@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from attrs import frozen
 
-from tocsin.protocol.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PayloadRow
 from tocsin.protocol.values import DropReason, NotificationType
 
 REMEMBERED = 4096
@@ -73,7 +73,7 @@ class Changes:
     """What one commit does to the inbox, in this order."""
 
     accepted: Sequence[PayloadRow] = ()
-    held: Sequence[int] = ()
+    gated: Sequence[int] = ()
     """Payloads that a gate holds back: they are open, but not to be taken until they are released."""
     parked: Sequence[int] = ()
     """Payloads that wait for the background: as those held."""
@@ -83,7 +83,7 @@ class Changes:
     dead: Sequence[DeadPayload] = ()
 
     def __bool__(self) -> bool:
-        return any((self.accepted, self.held, self.parked, self.released, self.handled, self.dead))
+        return any((self.accepted, self.gated, self.parked, self.released, self.handled, self.dead))
 
 
 @frozen
@@ -113,7 +113,7 @@ class DeadPayload:
 
 
 @frozen
-class Inbox:
+class InboxSummary:
     """What was found on start: the last sequence number, the newest ids, and the channels with open payloads."""
 
     last_sequence: int
@@ -148,7 +148,7 @@ class Store(Protocol):
         """Forget channels; the dead letters of the last ``FORMER_CHANNELS`` go on to name the apps that they were for."""
         ...
 
-    async def inbox(self) -> Inbox:
+    async def inbox(self) -> InboxSummary:
         """Look at the inbox, on start."""
         ...
 
@@ -192,7 +192,7 @@ class Store(Protocol):
         """Let go of all dead payloads but the newest, and of those from before that time; return how many they were."""
         ...
 
-    async def take(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+    async def fetch(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         ...
 

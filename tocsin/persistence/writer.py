@@ -1,6 +1,6 @@
 """The one writer of a database: what waits when it has a turn goes into one transaction, in one hop to its thread.
 
-Its rules are :mod:`tocsin.protocol.durability`. Every transaction sets the database's commit counter, which tells after a
+Its rules are :mod:`tocsin.protocol.kernel.durability`. Every transaction sets the database's commit counter, which tells after a
 failure whether the transaction is there.
 """
 
@@ -16,12 +16,12 @@ import anyio
 from anyio import BrokenResourceError, ClosedResourceError, WouldBlock, create_memory_object_stream, to_thread
 from attrs import define, field
 
-from tocsin.persistence.connection import ReaderConnection, Statement, WriterConnection, log_is_long, renew
+from tocsin.persistence.failure_words import FAILURES, sentence
 from tocsin.persistence.place import Place
-from tocsin.persistence.words import FAILURES, sentence
-from tocsin.protocol.durability import TABLE, Effect, Event, Phase, RecoveryPolicy, classify
+from tocsin.persistence.sqlite_connection import ReaderConnection, Statement, WriterConnection, log_is_long, renew
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.machine import step
+from tocsin.protocol.kernel.durability import TABLE, Effect, Event, Phase, RecoveryPolicy, classify
+from tocsin.protocol.kernel.machine import step
 
 QUEUE = 1_024
 """Writes that may wait for the writer; whoever comes then waits for room."""

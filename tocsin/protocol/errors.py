@@ -28,8 +28,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tocsin.protocol.answers import SendResult
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.sending.results import SendResult
 from tocsin.protocol.text import MAX_DETAIL, harmless
 
 

@@ -45,7 +45,7 @@ class Outcome(IntEnum):
     """How one attempt to hand a payload to its app ended."""
 
     HANDLED = 0
-    RETURNED = 1
+    GIVEN_BACK = 1
     """The app went away before it had finished: the payload waits for its next handler."""
     NOT_HANDLED = 2
     HANDLER_FAILED = 3

@@ -17,12 +17,12 @@ import anyio
 from anyio.abc import ByteStream, SocketListener, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tocsin.persistence.state import state_folder
+from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable, PushError
 from tocsin.protocol.text import quoted
-from tocsin.service.registrations import AppRegistration, Registrations
-from tocsin.service.steady_clock import SteadyClock
-from tocsin.service.store import open_store
+from tocsin.service.registry.apps import AppRegistration, Apps
+from tocsin.service.registry.service_store import open_store
+from tocsin.service.registry.steady_clock import SteadyClock
 from tocsin.tasks import task_group
 
 Answer = dict[str, Any]
@@ -42,7 +42,7 @@ def socket_of(state: Path) -> Path:
     return state / "control"
 
 
-async def perform(registrations: Registrations, request: Answer) -> Answer:
+async def perform(registrations: Apps, request: Answer) -> Answer:
     """Do what is asked about app registrations.
 
     :raises PushError: it cannot be done; the sentence says why.
@@ -213,4 +213,4 @@ async def ask_or_perform(state: Path, request: Answer) -> Answer:
         raise NotFound(f"there is no push service's state in {state}; name its folder with --state")
     with state_folder(state) as folder:
         async with open_store(folder) as store:
-            return await perform(await Registrations.load(store, await SteadyClock.load(store)), request)
+            return await perform(await Apps.load(store, await SteadyClock.load(store)), request)

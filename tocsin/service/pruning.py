@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import anyio
 
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.service.channels import Channels
-from tocsin.service.offline import Offline
+from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.registry.channels import Channels
 from tocsin.tasks import task_group
 
 EVERY = 3_600.0
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def pruning(channels: Channels, offline: Offline) -> AsyncIterator[None]:
+async def pruning(channels: Channels, offline: OfflineStore) -> AsyncIterator[None]:
     """Prune regularly until the block is left."""
     async with task_group() as tasks:
         tasks.start_soon(_prune, channels, offline, name="pruning")
@@ -31,7 +31,7 @@ async def pruning(channels: Channels, offline: Offline) -> AsyncIterator[None]:
             tasks.cancel_scope.cancel()
 
 
-async def _prune(channels: Channels, offline: Offline) -> None:
+async def _prune(channels: Channels, offline: OfflineStore) -> None:
     said: set[str] = set()  # what has gone wrong since all went well
     while True:
         await anyio.sleep(EVERY)

@@ -9,10 +9,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.service.channels import PATH
-from tocsin.service.express import Post
-from tocsin.service.notifications import Notifications
-from tocsin.service.upgrades import DEVICE_PATH
+from tocsin.service.registry.channels import PATH
+from tocsin.service.senders.notifications import Notifications
+from tocsin.service.web.express import Post
+from tocsin.service.web.upgrades import DEVICE_PATH
 
 
 class Router:
@@ -38,9 +38,9 @@ class Router:
         finally:
             self._done()
 
-    def take(self, post: Post) -> bool:
+    def answer_express(self, post: Post) -> bool:
         """Take a post by the express lane, or tell that nothing was done with it."""
-        taken = self._notifications.take(post, self._done)
+        taken = self._notifications.answer_express(post, self._done)
         self._busy += taken
         return taken
 

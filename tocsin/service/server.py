@@ -14,29 +14,29 @@ from attrs import frozen
 from starlette.types import ASGIApp
 
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.offline import STRICT, Depths
-from tocsin.service.bodies import Bodies
-from tocsin.service.channels import Channels
-from tocsin.service.connections import Connections
-from tocsin.service.devices import Devices
-from tocsin.service.health import Health, Report
-from tocsin.service.limits import Limits
-from tocsin.service.listener import listen, url_of
-from tocsin.service.metrics import Counters
-from tocsin.service.notifications import Notifications
-from tocsin.service.oauth import TokenEndpoint
-from tocsin.service.offline import Offline
+from tocsin.protocol.service.offline_queue import STRICT, Depths
+from tocsin.service.devices.devices import Devices
+from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.operations.health import Health, Report
+from tocsin.service.operations.limits import Limits
+from tocsin.service.operations.metrics import Counters
+from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.pruning import pruning
-from tocsin.service.recurring import Recurring
-from tocsin.service.registrations import AppRegistration, Registrations
+from tocsin.service.registry.access_tokens import AccessTokens
+from tocsin.service.registry.apps import AppRegistration, Apps
+from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.service_store import ServiceStore, open_store
+from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import Router
-from tocsin.service.settings import ServiceSettings
-from tocsin.service.steady_clock import steady_clock
-from tocsin.service.store import ServiceStore, open_store
-from tocsin.service.tls import Certificate, load_certificate
-from tocsin.service.tokens import Tokens
-from tocsin.service.upgrades import DEVICE_PATH
-from tocsin.service.web import WebServer
+from tocsin.service.senders.notifications import Notifications
+from tocsin.service.senders.oauth import TokenEndpoint
+from tocsin.service.web.bodies import Bodies
+from tocsin.service.web.connections import Connections
+from tocsin.service.web.listener import listen, url_of
+from tocsin.service.web.tls import Certificate, load_certificate
+from tocsin.service.web.upgrades import DEVICE_PATH
+from tocsin.service.web.web_server import WebServer
 from tocsin.tasks import apart, task_group
 
 _FAREWELL = 0.5  # seconds for the device connections to end
@@ -48,8 +48,8 @@ class PushService:
 
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
-        registrations: Registrations,
-        offline: Offline,
+        registrations: Apps,
+        offline: OfflineStore,
         health: Health,
         certificate: Certificate | None,
         url: str,
@@ -129,8 +129,8 @@ async def open_service(
     async with open_store(state, settings.acknowledge_timeout) as store, AsyncExitStack() as stack:
         if now is None:
             now = await stack.enter_async_context(steady_clock(store))
-        registrations = await Registrations.load(store, now)
-        tokens = await Tokens.load(store, registrations, now)
+        registrations = await Apps.load(store, now)
+        tokens = await AccessTokens.load(store, registrations, now)
         remembered = await _remembered_port(store)
         with await listen(settings.host, settings.port, remembered) as listener:
             port = listener.getsockname()[1]
@@ -139,12 +139,12 @@ async def open_service(
             channels = Channels(store, registrations, url, now, settings.max_channels)
             await channels.prune()
             depths = STRICT if settings.strict_wns else Depths()
-            recurring = Recurring()
-            offline = await Offline.load(store, depths, now, settings.max_stored, recurring)
+            recurring = RepeatLog()
+            offline = await OfflineStore.load(store, depths, now, settings.max_stored, recurring)
             parts = _assemble(settings, store, registrations, tokens, channels, offline, now, wall)
             app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
-            lane = parts.router.take if middleware is None else None  # who wants to see all requests sees all
+            lane = parts.router.answer_express if middleware is None else None  # who wants to see all requests sees all
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
             server = WebServer(app, settings, parts.connections, recurring, tls, lane)
             async with pruning(channels, offline), _serving(server, listener, parts, settings.drain_timeout):
@@ -167,10 +167,10 @@ class _Parts:
 def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     settings: ServiceSettings,
     store: ServiceStore,
-    registrations: Registrations,
-    tokens: Tokens,
+    registrations: Apps,
+    tokens: AccessTokens,
     channels: Channels,
-    offline: Offline,
+    offline: OfflineStore,
     now: Callable[[], float],
     wall: Callable[[], float],
 ) -> _Parts:

@@ -3,7 +3,7 @@
 With pytest, the fixture ``wns`` gives a :class:`LocalWns`; anywhere else :func:`local_wns` does.
 """
 
-from tocsin.service.settings import ServiceSettings
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.testing.clock import Clock
 from tocsin.testing.faults import SentRequest
 from tocsin.testing.local import LocalWns, local_wns

@@ -10,7 +10,6 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import Factory, define
 
-from tocsin.protocol import codec
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages import (
     Acknowledge,
@@ -23,9 +22,10 @@ from tocsin.protocol.messages import (
     RequestChannel,
     RevokeChannels,
     Welcome,
+    codec,
 )
 from tocsin.protocol.values import PROTOCOL_VERSION
-from tocsin.transport.websocket import dial_websocket
+from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Wire, WireBroken
 
 PATIENCE = 10.0

@@ -16,9 +16,9 @@ from tocsin.persistence.paths import read_path
 from tocsin.protocol.arguments import check_finite, check_kind, check_within
 from tocsin.protocol.errors import InvalidArgument, TimedOut
 from tocsin.protocol.text import quoted
-from tocsin.service.registrations import AppRegistration
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.apps import AppRegistration
 from tocsin.service.server import PushService, open_service
-from tocsin.service.settings import ServiceSettings
 from tocsin.tasks import task_group
 from tocsin.testing.clock import Clock
 from tocsin.testing.device import Device

@@ -17,9 +17,9 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from tocsin.network import host_and_port, tls_context
-from tocsin.protocol.answer_head import MAX_HEAD, read_head
-from tocsin.protocol.codec import MAX_CHUNK
-from tocsin.protocol.proxies import Proxy, place
+from tocsin.protocol.messages.codec import MAX_CHUNK
+from tocsin.protocol.network.answer_head import MAX_HEAD, read_head
+from tocsin.protocol.network.proxies import Proxy, place
 
 CLOSE_TIMEOUT = 0.5
 """Seconds that the closing handshake may take; leaving must not wait for a peer."""

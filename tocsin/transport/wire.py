@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from tocsin.protocol.causes import ConnectionCause
+from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.text import MAX_SENTENCE, harmless
 
 

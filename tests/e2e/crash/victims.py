@@ -21,11 +21,11 @@ from attrs import define, field, frozen
 from tests.e2e.crash.payloads import LAST, HandedOut, Manner, manner_of, number_of
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.embedded import embedded
-from tocsin.persistence.state import state_folder
-from tocsin.protocol.dead_letters import DeadLetterPolicy
-from tocsin.protocol.retry import RetryPolicy
+from tocsin.persistence.state_folder import state_folder
+from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
-from tocsin.service.settings import ServiceSettings
 
 if TYPE_CHECKING:  # where there are none, the tests that use them are skipped
     from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -90,7 +90,7 @@ async def _serve(pipe: Pipe[Any, Any], state: Path, port: int, first: bool) -> N
 
 def receive(pipe: Pipe[Any, Any], state: Path, url: str, remote_id: str, log: Path) -> None:
     """Run the app until told to leave; it says its channel's URI, and when the last payload came."""
-    logging.getLogger("tocsin.api.receiver").setLevel(logging.CRITICAL)  # the handler is meant to fail now and then
+    logging.getLogger("tocsin.api.subscription").setLevel(logging.CRITICAL)  # the handler is meant to fail now and then
     anyio.run(_receive, pipe, state, url, remote_id, log)
 
 

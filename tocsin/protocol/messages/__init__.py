@@ -7,24 +7,13 @@ speaks of what; ``tocsin/actors/topology.py`` says which actor takes each.
 Times are seconds since the epoch, durations are seconds, ``request`` numbers a question so that its answer finds back.
 """
 
-from tocsin.protocol.messages.activators import (
-    ActivatorChanged,
-    AppReady,
-    AttachSink,
-    DetachSink,
-    LeaveSession,
-    RegisterActivator,
-    SinkClosed,
-    SinkOpened,
-    UnregisterActivators,
-)
 from tocsin.protocol.messages.base import MESSAGES, Columns, Message
-from tocsin.protocol.messages.channels import (
+from tocsin.protocol.messages.channel_requests import (
     CancelCreateChannel,
+    ChannelList,
     ChannelLost,
     ChannelOpened,
     ChannelRenewed,
-    ChannelsHeld,
     CloseChannel,
     CreateChannel,
     CreateChannelDone,
@@ -45,13 +34,13 @@ from tocsin.protocol.messages.deliveries import (
     Deliveries,
     Delivery,
     Handled,
+    OutcomeRow,
     Outcomes,
     Parked,
-    Returned,
-    Settled,
+    SettlementRow,
     Settlements,
 )
-from tocsin.protocol.messages.device import (
+from tocsin.protocol.messages.device_protocol import (
     Acknowledge,
     Arrivals,
     ChannelGranted,
@@ -67,8 +56,19 @@ from tocsin.protocol.messages.device import (
     Suspended,
     Welcome,
 )
-from tocsin.protocol.messages.host import AppSettingsChanged, CancelWork, HostChanged
+from tocsin.protocol.messages.host_state import AppSettingsChanged, CancelWork, HostChanged
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce
+from tocsin.protocol.messages.subscriptions import (
+    ActivatorChanged,
+    AppReady,
+    ChannelSubscribed,
+    ChannelUnsubscribed,
+    LeaveSession,
+    RegisterActivator,
+    Subscribe,
+    UnregisterActivators,
+    Unsubscribe,
+)
 
 __all__ = [
     "MESSAGES",
@@ -81,16 +81,17 @@ __all__ = [
     "AppReady",
     "AppSettingsChanged",
     "Arrivals",
-    "AttachSink",
     "CancelCreateChannel",
     "CancelDelivery",
     "CancelWork",
     "ChannelGranted",
+    "ChannelList",
     "ChannelLost",
     "ChannelOpened",
     "ChannelRefused",
     "ChannelRenewed",
-    "ChannelsHeld",
+    "ChannelSubscribed",
+    "ChannelUnsubscribed",
     "ChannelsRevoked",
     "CloseChannel",
     "Columns",
@@ -101,7 +102,6 @@ __all__ = [
     "CreateChannelProgress",
     "Deliveries",
     "Delivery",
-    "DetachSink",
     "Done",
     "Failed",
     "Fence",
@@ -111,6 +111,7 @@ __all__ = [
     "HostChanged",
     "LeaveSession",
     "Message",
+    "OutcomeRow",
     "Outcomes",
     "Parked",
     "Payload",
@@ -123,13 +124,12 @@ __all__ = [
     "RetryDenied",
     "RetryDue",
     "RetryPlanned",
-    "Returned",
     "RevokeChannels",
-    "Settled",
+    "SettlementRow",
     "Settlements",
-    "SinkClosed",
-    "SinkOpened",
+    "Subscribe",
     "Suspended",
     "UnregisterActivators",
+    "Unsubscribe",
     "Welcome",
 ]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from tocsin.protocol.activation import CancellationReason
 from tocsin.protocol.messages.base import Columns, Message, tagged
+from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 
@@ -26,7 +26,7 @@ class Delivery(NamedTuple):
     channel: str
 
 
-class Returned(NamedTuple):
+class OutcomeRow(NamedTuple):
     """The app is through with a delivery; ``detail`` says what failed, ``attempt`` which time it was handed out."""
 
     sequence: int
@@ -35,7 +35,7 @@ class Returned(NamedTuple):
     attempt: int
 
 
-class Settled(NamedTuple):
+class SettlementRow(NamedTuple):
     """The supervisor is through with a delivery; ``reason`` is there for one that was dropped."""
 
     sequence: int
@@ -68,7 +68,7 @@ class Handled(Columns):
 class Outcomes(Message):
     """What else an app has done with its deliveries."""
 
-    rows: tuple[Returned, ...]
+    rows: tuple[OutcomeRow, ...]
 
 
 @tagged(76)
@@ -76,7 +76,7 @@ class Outcomes(Message):
 class Settlements(Message):
     """What else has become of deliveries."""
 
-    rows: tuple[Settled, ...]
+    rows: tuple[SettlementRow, ...]
 
 
 @tagged(64)

@@ -1,0 +1,79 @@
+"""When an app's background work may begin, and why a payload of it ends unhandled."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tocsin.protocol.delivery.background_queue import BackgroundQueue
+from tocsin.protocol.delivery.payload_life import Phase, Tracked
+from tocsin.protocol.platform.activation import SystemConditionType
+from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.values import DropReason
+
+DENIED = AppSettings(background=False)
+
+
+def waiting() -> Tracked:
+    """Return a payload."""
+    return Tracked(1, "mail", "c1", 1, None, b"")
+
+
+def able() -> BackgroundQueue:
+    """Return work that may begin."""
+    return BackgroundQueue(
+        triggered=True, session="s", conditions=(SystemConditionType.USER_PRESENT,), queue=deque([waiting()])
+    )
+
+
+def test_it_begins_when_nothing_stands_in_its_way() -> None:
+    """Triggered, allowed, with somebody to do it, something to do, and its conditions met."""
+    work = able()
+    assert work.activatable
+    assert work.ready
+    assert work.may_begin(HostState())
+
+
+@pytest.mark.parametrize(
+    ("change", "activatable", "ready"),
+    [
+        ({"triggered": False}, False, False),
+        ({"settings": DENIED}, False, False),
+        ({"session": ""}, True, False),
+        ({"running": waiting()}, True, True),
+        ({"queue": deque[Tracked]()}, True, True),
+    ],
+    ids=["nothing triggers it", "denied", "nobody does it", "it runs already", "nothing waits"],
+)
+def test_each_of_these_keeps_it_from_beginning(change: dict[str, Any], activatable: bool, ready: bool) -> None:
+    """What it lacks also decides whether a payload may wait for it, and whether the router counts on it."""
+    work = evolve(able(), **change)
+    assert (work.activatable, work.ready) == (activatable, ready)
+    assert not work.may_begin(HostState())
+
+
+def test_an_unmet_condition_keeps_it_waiting() -> None:
+    """It begins when the condition holds."""
+    assert not able().may_begin(HostState(user_present=False))
+
+
+@pytest.mark.parametrize(
+    ("work", "phase", "reason", "told"),
+    [
+        (BackgroundQueue(), Phase.EXPIRED, DropReason.HANDLER_FAILED, DropReason.EXPIRED),
+        (BackgroundQueue(), Phase.DEAD, DropReason.QUEUE_FULL, DropReason.QUEUE_FULL),
+        (BackgroundQueue(triggered=True, settings=DENIED), Phase.DEAD, None, DropReason.BACKGROUND_DENIED),
+        (BackgroundQueue(settings=DENIED), Phase.DEAD, None, DropReason.NOT_HANDLED),
+        (BackgroundQueue(triggered=True), Phase.DEAD, None, DropReason.NOT_HANDLED),
+    ],
+)
+def test_every_end_has_its_reason(
+    work: BackgroundQueue, phase: Phase, reason: DropReason | None, told: DropReason
+) -> None:
+    """Expiry comes first, then what happened to the payload, then what the app may do."""
+    tracked = waiting()
+    tracked.phase, tracked.reason = phase, reason
+    assert work.drop_reason(tracked) is told

@@ -1,0 +1,47 @@
+"""Many payloads at once: taken apart by channels, and known again by their ids."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import channel_names
+from tocsin.protocol.delivery.batches import PayloadRow, RecentIds, by_channel
+
+
+def row(sequence: int, channel: str) -> PayloadRow:
+    """Build a payload."""
+    return sequence, f"id{sequence}", "raw", b"", 1, None, channel
+
+
+@given(st.lists(channel_names()))
+def test_payloads_are_taken_apart_by_their_channels(channels: list[str]) -> None:
+    """None is lost, and those of a channel stay in order."""
+    rows = [row(number, channel) for number, channel in enumerate(channels)]
+    assert by_channel(rows) == {name: [each for each in rows if each[6] == name] for name in set(channels)}
+
+
+class TestRecentIds:
+    """Ids that came before are known again."""
+
+    @given(
+        st.lists(st.lists(st.integers(0, 30).map(str), max_size=6)), st.sets(st.integers(0, 30).map(str), max_size=3)
+    )
+    def test_each_is_new_once(self, batches: list[list[str]], before: set[str]) -> None:
+        """Whether an id comes again in the same batch or in a later one, or was there at the start."""
+        recent, seen = RecentIds(1000, before), set(before)
+        for ids in batches:
+            expected = [id_ not in seen and id_ not in ids[:place] for place, id_ in enumerate(ids)]
+            assert (recent.add(ids) or [True] * len(ids)) == expected
+            seen.update(ids)
+
+    @given(st.lists(st.integers(1, 9), min_size=1, max_size=30))
+    def test_the_newest_are_known_and_memory_is_bounded(self, sizes: list[int]) -> None:
+        """As many as were to be kept are still known; older ones are forgotten in time."""
+        recent, count = RecentIds(10), 0
+        for size in sizes:
+            assert recent.add([str(count + n) for n in range(size)]) is None
+            count += size
+            assert len(recent) <= 2 * 10 + 9
+        newest = [str(number) for number in range(max(0, count - 10), count)]
+        assert recent.add(newest) == [False] * len(newest)

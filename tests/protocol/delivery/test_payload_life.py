@@ -1,0 +1,260 @@
+"""One payload's life: every way from the router to an end, and what each end means."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis.stateful import invariant
+
+from tests.protocol.tables import AnyEvent, Law
+from tocsin.protocol.delivery.payload_life import (
+    OUTCOMES,
+    TABLE,
+    TERMINAL,
+    Effect,
+    Event,
+    Phase,
+    Tracked,
+    ended_by_failure,
+    event_of_absence,
+    event_of_outcome,
+)
+from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.values import Outcome
+
+ENDS = frozenset({Phase.HANDLED, Phase.COMPLETED, Phase.GIVEN_BACK, Phase.EXPIRED, Phase.DEAD})
+WITH_THE_APP = (Phase.OFFERED, Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING)
+"""Where an app has the payload, and will say that it is through with it."""
+
+IN_BACKGROUND = (Event.NOBODY_ACTIVATABLE, Event.TURN)
+STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
+    "handled at once": ((Event.HANDLED,), Phase.HANDLED),
+    "refused": ((Event.REFUSED,), Phase.DEAD),
+    "nobody there": ((Event.NOBODY,), Phase.GIVEN_BACK),
+    "given back": ((Event.GIVEN_BACK,), Phase.GIVEN_BACK),
+    "refused, then done in the background": (
+        (Event.REFUSED_ACTIVATABLE, Event.TURN, Event.COMPLETED),
+        Phase.COMPLETED,
+    ),
+    "expired while it waited": ((Event.NOBODY_ACTIVATABLE, Event.EXPIRED), Phase.EXPIRED),
+    "one too many": ((Event.NOBODY_ACTIVATABLE, Event.OVERFLOW), Phase.DEAD),
+    "the activator left while it waited": ((Event.NOBODY_ACTIVATABLE, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "completed": ((*IN_BACKGROUND, Event.COMPLETED), Phase.COMPLETED),
+    "failed": ((*IN_BACKGROUND, Event.FAILED), Phase.DEAD),
+    "the process left before it began": ((*IN_BACKGROUND, Event.NOBODY), Phase.GIVEN_BACK),
+    "the process left while it ran": ((*IN_BACKGROUND, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "cancelled, handled in time": ((Event.CANCEL, Event.HANDLED), Phase.HANDLED),
+    "cancelled, ended in time": ((Event.CANCEL, Event.REFUSED), Phase.DEAD),
+    "cancelled, failed": ((*IN_BACKGROUND, Event.CANCEL, Event.FAILED), Phase.DEAD),
+    "cancelled, given back": ((*IN_BACKGROUND, Event.CANCEL, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "cut off": ((*IN_BACKGROUND, Event.CANCEL, Event.GRACE_OVER, Event.ABORTED), Phase.DEAD),
+    "cut off, and no answer": ((Event.CANCEL, Event.GRACE_OVER, Event.GRACE_OVER), Phase.DEAD),
+    "handled while it waited": ((Event.NOBODY_ACTIVATABLE, Event.HANDLED), Phase.HANDLED),
+    "handled at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.HANDLED), Phase.HANDLED),
+    "given back at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+}
+"""What may become of a payload: together they use every row of the table."""
+
+
+def live(events: tuple[Event, ...]) -> tuple[list[Phase], list[Effect]]:
+    """Let a payload live through these events."""
+    phases, effects = [Phase.OFFERED], list[Effect]()
+    for event in events:
+        phase, asked = step(TABLE, phases[-1], event)
+        phases.append(phase)
+        effects.extend(asked)
+    return phases, effects
+
+
+class TestTable(Law):
+    """A payload's life keeps the law."""
+
+    table = TABLE
+    start = Phase.OFFERED
+    events = Event
+    effects = Effect
+    ends = ENDS
+
+    @pytest.mark.parametrize("story", STORIES)
+    def test_every_story_ends_as_it_should(self, story: str) -> None:
+        """Each leads to its end, and is settled there."""
+        events, end = STORIES[story]
+        phases, effects = live(events)
+        assert phases[-1] is end
+        assert effects[-1] is Effect.SETTLE
+
+    def test_nothing_else_is_legal(self) -> None:
+        """The stories use every row of the table: a payload has no life that is not told here."""
+        told = set()
+        for events, _ in STORIES.values():
+            told |= set(zip(live(events)[0], events, strict=False))
+        assert told == set(TABLE)
+
+    def test_the_app_may_give_a_payload_back_as_long_as_it_has_it(self) -> None:
+        """And while it waits: it goes to its next handler, and is not lost."""
+        given_back = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.GIVEN_BACK}
+        assert given_back == dict.fromkeys([*WITH_THE_APP, Phase.QUEUED], Phase.GIVEN_BACK)
+
+    def test_only_what_an_app_works_on_can_be_cancelled(self) -> None:
+        """In the foreground as in the background: it is told, and has its time of grace."""
+        cancelled = {phase: result for (phase, event), result in TABLE.items() if event is Event.CANCEL}
+        told = (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE))
+        assert cancelled == dict.fromkeys([Phase.OFFERED, Phase.ACTIVATED], told)
+
+
+class Life(AnyEvent):
+    """Anything happens to a payload at any time."""
+
+    law = TestTable
+
+    def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
+        """Each effect goes with where it leads: waiting is told, work has a budget, and both ways to stop it a grace."""
+        assert (Effect.PARK in effects) == (self.phase is Phase.QUEUED)
+        assert (Effect.ACTIVATE in effects) == (Effect.START_BUDGET in effects) == (self.phase is Phase.ACTIVATED)
+        assert (Effect.TELL_CANCEL in effects) == (event is Event.CANCEL) == (self.phase is Phase.CANCELING)
+        assert (Effect.TELL_ABORT in effects) == (self.phase is Phase.ABORTING)
+        assert (Effect.START_GRACE in effects) == (self.phase in {Phase.CANCELING, Phase.ABORTING})
+        if Effect.SETTLE in effects:
+            assert effects == (Effect.SETTLE,)
+
+    @invariant()
+    def it_is_settled_once_and_at_its_end(self) -> None:
+        """None is settled twice, and none ends in silence."""
+        assert self.count(Effect.SETTLE) == (self.phase in TERMINAL)
+
+    @invariant()
+    def no_step_is_left_out(self) -> None:
+        """It is activated once at most, out of the queue; told before it is cut off, and cut off once."""
+        assert self.count(Effect.ACTIVATE) <= self.count(Effect.PARK) <= 1
+        assert self.count(Effect.TELL_ABORT) <= self.count(Effect.TELL_CANCEL) <= 1
+
+    @invariant()
+    def whatever_can_hang_has_an_alarm(self) -> None:
+        """Work in the background has its budget, work that was cancelled its grace, and so has an app that is cut off."""
+        if self.phase is Phase.ACTIVATED:
+            assert self.journal[-1] is Effect.START_BUDGET
+        if self.phase in {Phase.CANCELING, Phase.ABORTING}:
+            assert self.journal[-1] is Effect.START_GRACE
+
+
+TestAnyEvent = Life.TestCase
+
+
+class TestEnds:
+    """The phases in which it is over."""
+
+    def test_the_ends_are_known(self) -> None:
+        """Five, and the supervisor goes by them."""
+        assert TERMINAL == ENDS
+
+    def test_every_end_means_something_for_the_inbox(self) -> None:
+        """What was done is handled, what comes back waits, and the rest has ended without being handled."""
+        assert OUTCOMES == {
+            Phase.HANDLED: Outcome.HANDLED,
+            Phase.COMPLETED: Outcome.HANDLED,
+            Phase.GIVEN_BACK: Outcome.GIVEN_BACK,
+            Phase.EXPIRED: Outcome.DROPPED,
+            Phase.DEAD: Outcome.DROPPED,
+        }
+
+    def test_a_payload_begins_with_the_foreground(self) -> None:
+        """No deadline runs, nobody has cancelled it, and there is no reason for its end."""
+        tracked = Tracked(1, "app", "c1", 1, None, b"")
+        assert (tracked.phase, tracked.deadline, tracked.detail) == (Phase.OFFERED, 0.0, "")
+        assert (tracked.reason, tracked.cancellation) == (None, None)
+
+    def test_payloads_are_themselves(self) -> None:
+        """Two with the same fields are two: a queue removes the one that was meant."""
+        assert Tracked(1, "app", "c1", 1, None, b"") != Tracked(1, "app", "c1", 1, None, b"")
+
+
+class TestReturned:
+    """Which event it is that the app is through with a payload."""
+
+    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize(("phase", "outcome"), list(product(WITH_THE_APP, Outcome)))
+    def test_it_is_legal_wherever_an_app_has_the_payload(
+        self, phase: Phase, outcome: Outcome, *, activatable: bool
+    ) -> None:
+        """Whatever the app says, and whenever, the supervisor can go on."""
+        assert (phase, event_of_outcome(phase, outcome, activatable=activatable)) in TABLE
+
+    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize("phase", WITH_THE_APP)
+    def test_what_the_app_did_not_finish_goes_back(self, phase: Phase, *, activatable: bool) -> None:
+        """Nothing is lost by an app that leaves, at any time."""
+        assert event_of_outcome(phase, Outcome.GIVEN_BACK, activatable=activatable) is Event.GIVEN_BACK
+
+    @pytest.mark.parametrize("outcome", [Outcome.NOT_HANDLED, Outcome.HANDLER_FAILED, Outcome.DROPPED])
+    def test_what_the_foreground_does_not_handle_goes_to_the_background(self, outcome: Outcome) -> None:
+        """If there is somebody to do it; else it has ended."""
+        assert event_of_outcome(Phase.OFFERED, outcome, activatable=True) is Event.REFUSED_ACTIVATABLE
+        assert event_of_outcome(Phase.OFFERED, outcome, activatable=False) is Event.REFUSED
+
+    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize(
+        ("phase", "outcome", "event"),
+        [
+            (Phase.OFFERED, Outcome.HANDLED, Event.HANDLED),
+            (Phase.ACTIVATED, Outcome.HANDLED, Event.COMPLETED),
+            (Phase.ACTIVATED, Outcome.NOT_HANDLED, Event.COMPLETED),
+            (Phase.ACTIVATED, Outcome.HANDLER_FAILED, Event.FAILED),
+            (Phase.CANCELING, Outcome.HANDLED, Event.HANDLED),
+            (Phase.CANCELING, Outcome.NOT_HANDLED, Event.REFUSED),
+            (Phase.CANCELING, Outcome.HANDLER_FAILED, Event.FAILED),
+            (Phase.CANCELING, Outcome.DROPPED, Event.REFUSED),
+            (Phase.ABORTING, Outcome.NOT_HANDLED, Event.ABORTED),
+            (Phase.ABORTING, Outcome.HANDLER_FAILED, Event.ABORTED),
+            (Phase.ABORTING, Outcome.DROPPED, Event.ABORTED),
+        ],
+    )
+    def test_it_depends_on_where_the_payload_stands(
+        self, phase: Phase, outcome: Outcome, event: Event, *, activatable: bool
+    ) -> None:
+        """Background work handles by ending; what was cancelled does not get a second chance in the background."""
+        assert event_of_outcome(phase, outcome, activatable=activatable) is event
+
+    def test_handled_late_is_handled_all_the_same(self) -> None:
+        """The answer and the cut-off may cross: work that is done is not reported as lost."""
+        for phase in (Phase.ABORTING, Phase.QUEUED):
+            event = event_of_outcome(phase, Outcome.HANDLED, activatable=False)
+            assert event is not None
+            assert TABLE[phase, event][0] is Phase.HANDLED
+
+    @pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.HANDLED})
+    def test_an_answer_that_comes_again_while_it_waits_says_nothing_new(self, outcome: Outcome) -> None:
+        """An app that had a payload twice, because the router began anew, answers twice."""
+        assert event_of_outcome(Phase.QUEUED, outcome, activatable=True) is None
+
+
+class TestUnreachable:
+    """Which event it is that there was nobody to take a payload."""
+
+    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize("phase", WITH_THE_APP)
+    def test_it_is_legal_and_loses_nothing(self, phase: Phase, *, activatable: bool) -> None:
+        """Wherever an app should have the payload, it goes back to the inbox or on to the background."""
+        event = event_of_absence(phase, activatable=activatable)
+        assert event is not None
+        assert TABLE[phase, event][0] in {Phase.GIVEN_BACK, Phase.QUEUED}
+
+    @pytest.mark.parametrize("phase", WITH_THE_APP[1:])
+    def test_only_what_the_foreground_should_have_had_goes_to_the_background(self, phase: Phase) -> None:
+        """What was there already, or was cancelled, waits in the inbox."""
+        assert event_of_absence(Phase.OFFERED, activatable=True) is Event.NOBODY_ACTIVATABLE
+        assert event_of_absence(Phase.OFFERED, activatable=False) is Event.NOBODY
+        assert event_of_absence(phase, activatable=True) is event_of_absence(phase, activatable=False)
+
+    @pytest.mark.parametrize("activatable", [True, False])
+    def test_what_waits_for_the_background_goes_on_waiting(self, *, activatable: bool) -> None:
+        """The answer to an earlier attempt says nothing of it."""
+        assert event_of_absence(Phase.QUEUED, activatable=activatable) is None
+
+
+def test_a_failure_ends_the_deferrals_that_its_handler_has_taken() -> None:
+    """Those of the others stay, whichever came first."""
+    taken = {"a": "first", "b": "second", "c": "first"}
+    assert ended_by_failure(taken, "first") == ["a", "c"]
+    assert ended_by_failure(taken, "third") == []

@@ -1,0 +1,65 @@
+"""The register of messages: what each tag means, for ever."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from tocsin.protocol import messages as m
+from tocsin.protocol.messages import MESSAGES, Message
+from tocsin.protocol.messages.base import tagged
+
+TAGS = {
+    **dict(enumerate(["Hello", "Welcome", "RequestChannel", "ChannelGranted", "ChannelRefused"], 1)),
+    **dict(enumerate(["RevokeChannels", "ChannelsRevoked", "Payload", "Acknowledge", "Suspended", "PowerState"], 6)),
+    **dict(enumerate(["ConnectionUp", "ConnectionDown", "ActorRestarted", "AlarmRang", "Quiesce"], 20)),
+    26: "Fence",
+    27: "Arrivals",
+    **dict(enumerate(["CreateChannel", "CancelCreateChannel", "CloseChannel", "CreateChannelProgress"], 30)),
+    **dict(enumerate(["CreateChannelDone", "Done", "Failed", "ChannelLost", "ChannelOpened", "ChannelRenewed"], 34)),
+    **dict(
+        enumerate(
+            ["PlanRetry", "RetryPlanned", "RetryDenied", "RetryDue", "ForgetRetry", "ResumeRetry", "ChannelList"], 40
+        )
+    ),
+    **dict(
+        enumerate(
+            ["ChannelSubscribed", "ChannelUnsubscribed", "Subscribe", "Unsubscribe", "Activation", "Deliveries"], 52
+        )
+    ),
+    58: "Handled",
+    64: "Parked",
+    66: "CancelDelivery",
+    67: "AbortDelivery",
+    **dict(enumerate(["RegisterActivator", "UnregisterActivators", "ActivatorChanged", "AppReady"], 70)),
+    **dict(enumerate(["LeaveSession", "Outcomes", "Settlements"], 74)),
+    **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork"], 80)),
+}
+"""What each tag has always meant. New messages are added; nothing is ever changed."""
+
+RETIRED = {25, 50, 51, *range(60, 64), 65, 68, 69, 77}
+"""Tags that meant something once, and mean nothing any more: payloads went one by one, or by the channel, or to the
+registry, or came in as rows."""
+
+
+class TestMessages:
+    """The register of messages."""
+
+    def test_a_tag_means_what_it_always_meant(self) -> None:
+        """An older peer understands the same frames in the same way."""
+        assert {tag: cls.__name__ for tag, cls in MESSAGES.items()} == TAGS
+        assert not MESSAGES.keys() & set(RETIRED)
+
+    def test_every_message_has_a_tag(self) -> None:
+        """No class is a message that cannot be sent."""
+        classes = {cls for cls in vars(m).values() if inspect.isclass(cls) and issubclass(cls, Message)}
+        assert classes - {Message, m.Columns} == set(MESSAGES.values())
+        assert all(tag == cls.TAG for tag, cls in MESSAGES.items())
+
+    def test_a_tag_cannot_be_taken_twice(self) -> None:
+        """Whoever writes a new message notices at once, and the register stays as it was."""
+        with pytest.raises(ValueError, match="tag 1 is taken by Hello"):
+            tagged(1)(m.Welcome)
+        assert MESSAGES[1] is m.Hello
+        assert m.Welcome.TAG == 2

@@ -1,0 +1,46 @@
+"""``X-WNS-Match``: which stored toasts a sender deletes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tocsin.protocol.service import wns
+from tocsin.protocol.service.offline_queue import Match
+from tocsin.protocol.service.wns import NotificationStatus, Refusal
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        ("type:wns/toast;all", Match()),
+        ("type:wns/toast;group=g1", Match(group="g1")),
+        ("type:wns/toast;tag=t1", Match(tag="t1")),
+        ("type:wns/toast;group=g1;tag=t1", Match(group="g1", tag="t1")),
+    ],
+)
+def test_a_match_says_which_toasts_go(value: str, match: Match) -> None:
+    """The four forms that WNS documents."""
+    assert wns.read_match({"x-wns-match": value}) == match
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "",
+            "all",
+            "type:wns/toast",
+            "type:wns/toast;",
+            "type:wns/raw;all",
+            "type:wns/toast;tag=",
+            "type:wns/toast;x=y",
+        ),
+        *("type:wns/toast;tag=t;group=g", "type:wns/toast;tag=a b", f"type:wns/toast;tag={'t' * 17}"),
+    ],
+)
+def test_another_match_is_refused(value: str) -> None:
+    """With 400, in words."""
+    refusal = wns.read_match({"x-wns-match": value})
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.outcome) == (400, NotificationStatus.DROPPED)
+    assert refusal.description.startswith("X-WNS-Match must be type:wns/toast; and then all")

@@ -1,0 +1,246 @@
+"""The express lane: what comes whole is answered as everything else is, and in its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from attrs import frozen
+
+from tests.service.world import Device, World, connected, dial, open_world, read_raw
+from tocsin.protocol.messages import Acknowledge, ChannelsRevoked, Payload, RevokeChannels, Suspended
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.senders.notifications import Notifications
+from tocsin.service.web.express import Post
+
+DEFAULTS = {"content-type": "application/octet-stream", "x-wns-type": "wns/raw"}
+TOAST = {"content-type": "text/xml", "x-wns-type": "wns/toast"}
+
+
+@frozen
+class Sender:
+    """A sender's connection, with a device at the other end; ``taken`` tells of each post offered whether it was taken."""
+
+    world: World
+    device: Device
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    taken: list[bool]
+
+    def post(self, body: bytes, headers: dict[str, str] = DEFAULTS) -> None:
+        """Send a post in one piece."""
+        self.writer.write(self.request(body, headers))
+
+    def request(self, body: bytes, headers: dict[str, str] = DEFAULTS) -> bytes:
+        """Write a post."""
+        target = self.world.uri.removeprefix(self.world.service.url)
+        lines = [f"POST {target} HTTP/1.1", "Host: h", f"Content-Length: {len(body)}"]
+        lines += [
+            f"{name}: {value}" for name, value in {"Authorization": f"Bearer {self.world.token}", **headers}.items()
+        ]
+        return "\r\n".join((*lines, "", "")).encode() + body
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Read an answer."""
+        return await read_raw(self.reader)
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Note of each post that is offered to the lane whether it was taken."""
+    taken: list[bool] = []
+    take = Notifications.answer_express
+
+    def watched(self: Notifications, post: Post, done: Callable[[], None]) -> bool:
+        taken.append(take(self, post, done))
+        return taken[-1]
+
+    monkeypatch.setattr(Notifications, "answer_express", watched)
+    return taken
+
+
+@asynccontextmanager
+async def sending(
+    state: Path, monkeypatch: pytest.MonkeyPatch, settings: ServiceSettings | None = None
+) -> AsyncIterator[Sender]:
+    """Run a service with a device that is there, and watch what the lane takes."""
+    taken = watch(monkeypatch)
+    async with (
+        open_world(state, settings) as world,
+        dial(world.service) as device,
+        connected(world.service.port) as (reader, writer),
+    ):
+        await device.greet()
+        yield Sender(world, device, reader, writer, taken)
+
+
+@pytest.fixture
+async def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sender]:
+    """Give a sender to a device that is there."""
+    async with sending(tmp_path, monkeypatch) as sender:
+        yield sender
+
+
+async def test_a_post_that_comes_whole_is_answered_as_any_other(sender: Sender) -> None:
+    """The answers of a post in one piece and of one in two differ in their ids only, and both are counted."""
+    answers = []
+    for pieces in (1, 2):
+        request = sender.request(b"body", {**DEFAULTS, "x-wns-requestforstatus": "true", "ms-cv": "A" * 22 + ".0"})
+        sender.writer.write(request[:-4] if pieces == 2 else request)
+        if pieces == 2:
+            await anyio.wait_all_tasks_blocked()
+            sender.writer.write(b"body")
+        assert (await sender.device.acknowledge()).body == b"body"
+        answers.append(await sender.answer())
+    assert sender.taken[0]
+    (status, headers, text), (other_status, others, other_text) = answers
+    assert (status, text) == (other_status, other_text) == (200, b"")
+    own = {"x-wns-msg-id", "x-wns-debug-trace", "date"}
+    assert {name: value for name, value in headers.items() if name not in own} == {
+        name: value for name, value in others.items() if name not in own
+    }
+    assert headers.keys() == others.keys()
+    assert headers["x-wns-deviceconnectionstatus"] == "connected"
+    assert sender.world.service.report().counters["received"] == 2
+
+
+async def test_posts_sent_ahead_are_answered_in_order(sender: Sender) -> None:
+    """The first goes by the lane; those behind it wait for their turn."""
+    sender.writer.write(b"".join(sender.request(b"%d" % number) for number in range(3)))
+    for number in range(3):
+        payload = await sender.device.acknowledge()
+        assert payload.body == b"%d" % number
+        status, headers, _ = await sender.answer()
+        assert (status, headers["x-wns-msg-id"]) == (200, payload.id)
+    assert sender.taken == [True]
+
+
+@pytest.mark.parametrize(
+    ("headers", "outcome"),
+    [(DEFAULTS, "dropped"), (TOAST, "received")],
+    ids=["raw", "toast"],
+)
+async def test_what_the_device_left_behind_is_stored_or_dropped(
+    sender: Sender, headers: dict[str, str], outcome: str
+) -> None:
+    """Where the device leaves before it acknowledges, what may wait is stored, and the sender hears what became of it."""
+    sender.post(b"body", headers)
+    await sender.device.receive(Payload)
+    await sender.device.socket.close()
+    status, told, _ = await sender.answer()
+    assert (status, told["x-wns-status"]) == (200, outcome)
+    assert sender.taken == [True]
+    sender.post(b"body", headers)
+    status, told, _ = await sender.answer()
+    assert (status, told["x-wns-status"]) == (200, outcome)
+    assert sender.taken == [True, False]
+
+
+async def test_what_speaks_against_a_post_is_found_out_on_the_whole_way(sender: Sender) -> None:
+    """A wrong header, a wrong token and a device that can store nothing are refused as ever, with the body's reason."""
+    sender.post(b"body", {**DEFAULTS, "x-wns-ttl": "soon"})
+    assert (await sender.answer())[0] == 400
+    sender.post(b"body", {**DEFAULTS, "Authorization": "Bearer no"})
+    assert (await sender.answer())[0] == 401
+    await sender.device.send(Suspended(suspended=True))
+    await sender.device.channel(sender.world.app.remote_id)  # whose answer shows that the service has heard it
+    sender.post(b"body")
+    assert (await sender.answer())[0] == 503
+    assert sender.taken == [False, False, False]
+
+
+async def test_the_lane_is_throttled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts for channel, app and address, and a refused post counts for none of them twice."""
+    settings = ServiceSettings(channel_rate=0.001, channel_burst=1, app_rate=0.001, app_burst=2)
+    async with sending(tmp_path, monkeypatch, settings) as sender:
+        sender.post(b"1")
+        await sender.device.acknowledge()
+        assert (await sender.answer())[0] == 200
+        sender.post(b"2")
+        status, headers, _ = await sender.answer()
+        assert (status, headers["x-wns-status"]) == (406, "channelthrottled")
+        assert sender.taken == [True, False]
+
+
+async def test_a_stopping_service_waits_for_the_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A post that is with the device when the service stops is answered still, and is the connection's last."""
+    async with AsyncExitStack() as peers:
+        async with open_world(tmp_path) as world:
+            device = await peers.enter_async_context(dial(world.service))
+            reader, writer = await peers.enter_async_context(connected(world.service.port))
+            taken = watch(monkeypatch)
+            await device.greet()
+            writer.write(Sender(world, device, reader, writer, taken).request(b"body"))
+            payload = await device.receive(Payload)
+            await device.send(Acknowledge((payload.id,)))
+        assert (await read_raw(reader))[0] == 200
+        assert await reader.read() == b""
+    assert taken == [True]
+
+
+async def test_a_sender_that_leaves_takes_nothing_back(sender: Sender) -> None:
+    """The payload is with the device; the service has lost nothing but its reader."""
+    sender.post(b"body")
+    payload = await sender.device.receive(Payload)
+    sender.writer.close()
+    await sender.writer.wait_closed()
+    await sender.device.send(Acknowledge((payload.id,)))
+    async with connected(sender.world.service.port) as (reader, writer):
+        writer.write(sender.request(b"again"))
+        assert (await sender.device.acknowledge()).body == b"again"
+        assert (await read_raw(reader))[0] == 200
+
+
+async def test_a_lane_that_fails_holds_nobody_up(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong there is logged, and the post goes the whole way."""
+
+    def fail(*_: object) -> bool:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Notifications, "answer_express", fail)
+    async with connected(sender.world.service.port) as (reader, writer):
+        writer.write(sender.request(b"body"))
+        await sender.device.acknowledge()
+        assert (await read_raw(reader))[0] == 200
+
+
+async def test_posts_with_the_same_headers_go_on_as_the_first(sender: Sender) -> None:
+    """Known headers change nothing: bodies of the same and of another length are delivered, and answered with their ids."""
+    ids = set()
+    for body in (b"one", b"two", b"three", b"six"):
+        sender.post(body)
+        payload = await sender.device.acknowledge()
+        status, headers, _ = await sender.answer()
+        assert (payload.body, status, headers["x-wns-msg-id"]) == (body, 200, payload.id)
+        ids.add(payload.id)
+    assert (len(ids), sender.taken) == (4, [True] * 4)
+    assert sender.world.service.report().counters["received"] == 4
+
+
+async def test_what_stands_where_a_header_is_due_is_no_post(sender: Sender) -> None:
+    """A post with known headers that comes while those of another request are open is a part of that request."""
+    sender.post(b"body")
+    await sender.device.acknowledge()
+    assert (await sender.answer())[0] == 200
+    async with connected(sender.world.service.port) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nX-Open: ")
+        await anyio.wait_all_tasks_blocked()
+        writer.write(sender.request(b"body"))
+        status, headers, _ = await read_raw(reader)
+        assert (status, headers.get("x-wns-msg-id")) == (200, None)
+    assert sender.taken == [True]
+
+
+async def test_known_headers_give_no_right_that_has_ended(sender: Sender) -> None:
+    """The channel and the app are looked up for each post: what was revoked or removed since is refused, as ever."""
+    sender.post(b"body")
+    await sender.device.acknowledge()
+    assert (await sender.answer())[0] == 200
+    await sender.device.send(RevokeChannels(1, "app"))
+    await sender.device.receive(ChannelsRevoked)
+    sender.post(b"body")
+    assert (await sender.answer())[0] == 410
+    assert sender.taken == [True, False]

@@ -1,0 +1,120 @@
+"""The tasks beside the one that serves a connection, and what else weighs little while it is idle."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tocsin.service.web.flags import Flag
+from tocsin.service.web.heart import Heart
+from tocsin.service.web.side_tasks import SideTasks
+
+
+async def test_all_have_ended_when_their_owner_closes_them() -> None:
+    """Those that still run are cancelled, also when they begin another task then."""
+    ended: list[str] = []
+    tasks = SideTasks(lambda: None)
+
+    async def wait(name: str) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append(name)
+            if name == "first":
+                tasks.start_soon(lambda: wait("second"))
+                await asyncio.sleep(0)
+
+    tasks.start_soon(lambda: wait("first"))
+    await asyncio.sleep(0)
+    await tasks.aclose()
+    assert ended[0] == "first"
+    assert tasks._tasks is None
+
+
+async def test_a_failure_is_told_at_once_and_raised_at_the_end() -> None:
+    """The owner is not left to serve without its task."""
+    told = asyncio.Event()
+    tasks = SideTasks(told.set)
+
+    async def fail() -> None:
+        raise ValueError("it is broken")
+
+    tasks.start_soon(fail)
+    await told.wait()
+    with pytest.raises(ValueError, match="it is broken"):
+        await tasks.aclose()
+
+
+async def test_a_flag_wakes_all_who_wait() -> None:
+    """Those who have given up disturb nobody, and those who come later do not wait."""
+    flag = Flag()
+    waiting = [asyncio.create_task(flag.wait()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    flag.set()
+    assert flag.is_set()
+    await asyncio.gather(*waiting[1:])
+    await flag.wait()
+    flag.clear()
+    assert not flag.is_set()
+    assert waiting[0].cancelled() or waiting[0].cancelling()
+
+
+async def test_a_heart_stops_when_nobody_is_left() -> None:
+    """Each is pinged once an interval until it says that it has ended."""
+    ended = asyncio.Event()
+
+    class Peer:
+        def __init__(self, pings: int) -> None:
+            self.left = pings
+
+        def ping(self) -> bool:
+            """Count down; the one that is pinged most often ends last."""
+            self.left -= 1
+            if not any(peer.left for peer in peers):
+                ended.set()
+            return self.left > 0
+
+        def drop(self) -> None:
+            """Be dropped never."""
+            raise AssertionError
+
+    heart, peers = Heart(0.01), [Peer(1), Peer(3)]
+    for peer in peers:
+        heart.watch(peer)
+    await ended.wait()
+    assert not heart._line
+    assert not heart._beats
+    heart.watch(Peer(1))
+    assert heart._beats
+
+
+async def test_a_heart_outlives_a_peer_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of ours in pinging one drops that one; the others are pinged on."""
+    log: list[str] = []
+    done = asyncio.Event()
+
+    class Peer:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def ping(self) -> bool:
+            """Fail, or be pinged twice."""
+            log.append(self.name)
+            if self.name == "bad":
+                raise RuntimeError("planted")
+            if log.count("good") == 2:
+                done.set()
+            return not done.is_set()
+
+        def drop(self) -> None:
+            """Be dropped."""
+            log.append(f"{self.name} dropped")
+
+    heart, peers = Heart(0.01), [Peer("bad"), Peer("good")]
+    for peer in peers:
+        heart.watch(peer)
+    await asyncio.wait_for(done.wait(), 10)
+    assert log == ["bad", "bad dropped", "good", "good"]
+    assert caplog.text.count("RuntimeError: planted") == 1

@@ -1,0 +1,148 @@
+"""The web server inside somebody else's program."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from aiohttp import ClientSession
+from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
+
+from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.web.connections import Connections
+from tocsin.service.web.web_server import WebServer
+
+
+async def flood(_: Scope, receive: Receive, send: Send) -> None:
+    """Send over a WebSocket more than any buffer holds."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while True:
+        await send({"type": "websocket.send", "bytes": bytes(100_000)})
+
+
+async def greet(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer HTTP with a greeting, and a WebSocket with what it sends."""
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        await send({"type": "http.response.body", "body": b"hello"})
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "bytes": (await receive())["bytes"]})
+    await receive()
+
+
+@asynccontextmanager
+async def running(
+    app: ASGIApp = greet, settings: ServiceSettings | None = None
+) -> AsyncIterator[tuple[WebServer, int]]:
+    """Run the server on a free port."""
+    settings = settings or ServiceSettings()
+    clock = asyncio.get_running_loop().time
+    server = WebServer(app, settings, Connections(settings, lambda _: False, clock), RepeatLog())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            await server.ready.wait()
+            yield server, port
+            server.leave()
+
+
+async def test_a_ready_server_answers() -> None:
+    """Once it says that it is ready, requests are answered, with a date and without the server's name."""
+    async with running() as (_, port), ClientSession() as http, http.get(f"http://127.0.0.1:{port}/") as response:
+        assert await response.text() == "hello"
+        assert "Date" in response.headers
+        assert "Server" not in response.headers
+
+
+async def test_signals_are_left_to_the_program() -> None:
+    """Neither while it runs nor afterwards has the server touched a signal handler."""
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    async with running():
+        assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+async def test_leaving_takes_less_than_a_second() -> None:
+    """Idle connections do not hold the server up."""
+    async with ClientSession() as http:
+        async with running() as (_, port):
+            await (await http.get(f"http://127.0.0.1:{port}/")).text()
+            before = anyio.current_time()
+        assert anyio.current_time() - before < 1
+
+
+async def test_cut_off_it_leaves_nothing_open() -> None:
+    """A server that is cancelled, whenever, closes what it has accepted, and what it listens on."""
+    settings = ServiceSettings()
+    server = WebServer(flood, settings, Connections(settings, lambda _: False, anyio.current_time), RepeatLog())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            client = await connect(f"ws://127.0.0.1:{port}/device", max_queue=1)
+            await client.recv()
+            group.cancel_scope.cancel()
+        assert listener.fileno() == -1
+    with pytest.raises(ConnectionClosedError):
+        async for _ in client:
+            pass
+
+
+async def test_one_that_cannot_be_dropped_does_not_end_the_server(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours in looking for those who let us wait is logged."""
+    settings = ServiceSettings()
+    book = Connections(settings, lambda _: False, asyncio.get_running_loop().time)
+    server = WebServer(greet, settings, book, RepeatLog())
+
+    def fail() -> None:
+        server.should_exit = True
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(server.server_state.book, "sweep", fail)
+    server._leaving.set()
+    await server.main_loop()
+    assert caplog.text.count("RuntimeError: planted") == 1
+
+
+async def test_a_peer_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    """What it was sent will never get there: the server does not wait for it, and nothing has failed."""
+    async with running(flood) as (_, port):
+        client = await connect(f"ws://127.0.0.1:{port}/device", max_queue=1)
+        await client.recv()
+        before = anyio.current_time()
+    assert anyio.current_time() - before < 0.5
+    assert not caplog.records
+    with pytest.raises(ConnectionClosedError):
+        async for _ in client:
+            pass
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, 1])
+async def test_what_is_sent_and_asked_for_is_not_logged(caplog: pytest.LogCaptureFixture, level: int) -> None:
+    """Even with everything logged, neither queries nor headers nor frames appear in the log."""
+    caplog.set_level(level)
+    async with running() as (_, port):
+        async with ClientSession() as http:
+            headers = {"Authorization": "my secret"}
+            await (await http.get(f"http://127.0.0.1:{port}/?token=my+secret", headers=headers)).text()
+        async with connect(f"ws://127.0.0.1:{port}/device") as client:
+            await client.send(b"my secret")
+            assert await client.recv() == b"my secret"
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")]
+    assert told
+    assert not any("secret" in message or "6d 79 20 73" in message for message in told)

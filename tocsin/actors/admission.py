@@ -1,0 +1,85 @@
+"""The payload router's way in: which payloads are new, which pass the gates, and which go on at once."""
+
+from __future__ import annotations
+
+from itertools import compress, repeat
+
+from attrs import astuple
+
+from tocsin.actors.clock import ServiceClock
+from tocsin.actors.inbox_effects import InboxEffects
+from tocsin.persistence.store import REMEMBERED, InboxSummary
+from tocsin.protocol.delivery.batches import PayloadRow, RecentIds
+from tocsin.protocol.delivery.channel_windows import ChannelWindows
+from tocsin.protocol.messages import Arrivals
+from tocsin.protocol.platform.conditions import Gate
+from tocsin.protocol.platform.service_time import Verdict
+from tocsin.protocol.values import DropReason
+
+
+class Admission:
+    """Gives payloads their sequence numbers, and notes in the effects of the batch what becomes of each."""
+
+    def __init__(
+        self, at_service: ServiceClock, windows: ChannelWindows, effects: InboxEffects, inbox: InboxSummary
+    ) -> None:
+        self._at_service = at_service
+        self._windows = windows
+        self._effects = effects
+        self._sequence = inbox.last_sequence
+        self._recent = RecentIds(REMEMBERED, inbox.recent_ids)
+
+    def admit(self, arrivals: Arrivals) -> list[PayloadRow]:
+        """Take payloads in, and return those that go on at once; one that has come before is left out."""
+        rows, priorities = self._number(arrivals)
+        passed = rows
+        if not self._windows.gates.wide_open or arrivals.expires.count(None) < len(arrivals.expires):
+            passed = [row for row, priority in zip(rows, priorities, strict=True) if self._passes(row, priority)]
+        going = self._windows.admit(passed)
+        if len(going) < len(rows):
+            on_their_way = {row[0] for row in going}
+            rows = [row if row[0] in on_their_way else _unsent(row) for row in rows]
+            for sequence, *_, channel in passed:
+                if channel not in self._windows.channels:
+                    self._effects.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+        self._effects.accepted += rows
+        return going
+
+    def judge(self, expires: float | None) -> Verdict:
+        """Tell whether it is too late for a payload; after a start that may be in doubt, until the service is heard."""
+        return Verdict.AHEAD if expires is None else self._at_service.judge(expires)
+
+    def _number(self, arrivals: Arrivals) -> tuple[list[PayloadRow], tuple[int, ...]]:
+        """Make rows of those that are new, as if all of them went on for the first time; return their priorities too."""
+        new = self._recent.add(arrivals.ids)
+        if new is not None:
+            arrivals = Arrivals(*(tuple(compress(column, new)) for column in astuple(arrivals, recurse=False)))
+        count = len(arrivals.ids)
+        numbers = range(self._sequence + 1, self._sequence + 1 + count)
+        self._sequence += count
+        of_payload = arrivals.ids, arrivals.types, arrivals.bodies
+        rows = zip(numbers, *of_payload, repeat(1, count), arrivals.expires, arrivals.channels, strict=True)
+        return list(rows), arrivals.priorities
+
+    def _passes(self, row: PayloadRow, priority: int) -> bool:
+        """Send a payload through the gates: it passes, or it dies, or it waits for another state of the machine."""
+        sequence, _, _, _, _, expires, channel = row
+        app = self._windows.channels.get(channel)
+        if app is None:
+            return True  # that there is no such channel is said first
+        gate, reason = self._windows.gates.judge(app, priority)
+        if self.judge(expires) is Verdict.PAST:  # never in doubt here: the service was heard with it
+            gate, reason = Gate.DROP, DropReason.EXPIRED
+        if reason is not None:
+            self._effects.bury(sequence, reason, "")
+        elif gate is Gate.HOLD:
+            self._windows.set_aside(channel)
+            if not self._windows.gates.holds(app):
+                self._effects.gate(sequence)  # the app's windows are open, but not for this one
+        return gate is Gate.PASS
+
+
+def _unsent(row: PayloadRow) -> PayloadRow:
+    """Return a payload that was not handed on yet."""
+    sequence, id_, type_, body, _, expires, channel = row
+    return sequence, id_, type_, body, 0, expires, channel

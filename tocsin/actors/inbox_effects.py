@@ -1,0 +1,97 @@
+"""What one batch of the payload router changes in the inbox: noted while it receives, committed as a whole."""
+
+from __future__ import annotations
+
+from tocsin.actors.senses import Senses
+from tocsin.persistence.store import Changes, DeadPayload, Store
+from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.dead_letter_policy import PRUNE_AFTER, DeadLetterPolicy
+from tocsin.protocol.kernel.commit_delay import CommitDelay
+from tocsin.protocol.values import DropReason
+
+
+class InboxEffects:
+    """The changes that wait for their commit."""
+
+    def __init__(self, store: Store, senses: Senses, dead_letters: DeadLetterPolicy) -> None:
+        self._store = store
+        self._clock = senses.clock
+        self._at_service = senses.at_service
+        self._alarm = senses.alarm
+        self._policy = dead_letters
+        self._buried = PRUNE_AFTER  # at the start it is looked, too
+        self._delay = CommitDelay()
+        self.accepted: list[PayloadRow] = []
+        """Payloads to be added."""
+        self.handled: list[int] = []
+        """Sequence numbers of payloads that were handled."""
+        self._gated: list[int] = []
+        self._parked: list[int] = []
+        self._released: list[int] = []
+        self._dead: list[DeadPayload] = []
+        self._release_gated = False
+
+    def gate(self, sequence: int) -> None:
+        """Note that a gate holds a payload back."""
+        self._gated.append(sequence)
+
+    def park(self, sequence: int) -> None:
+        """Note that a payload waits for the background."""
+        self._parked.append(sequence)
+
+    def release(self, sequence: int) -> None:
+        """Note that a parked payload may be taken again."""
+        self._released.append(sequence)
+
+    def release_gated(self) -> None:
+        """Note that all that gates held back may be taken again, this batch's included."""
+        self._gated.clear()
+        self._release_gated = True
+
+    def bury(self, sequence: int, reason: DropReason, detail: str) -> None:
+        """Note that a payload ended without being handled, now."""
+        self._dead.append(DeadPayload(sequence, reason, detail, self._clock.wall()))
+        self._buried += 1
+
+    def hurry(self) -> None:
+        """Let nothing wait any more: the end is near."""
+        self._delay.hurry()
+
+    async def perform_when_due(self) -> None:
+        """Commit, unless all that waits is the end of handled payloads, which shares the commit of the next ones.
+
+        The alarm rings where none come in time.
+
+        :raises StateUnavailable: it could not be written.
+        """
+        urgent = self.accepted or self._gated or self._parked or self._released or self._dead or self._release_gated
+        until = self._delay.until(self._clock.monotonic(), urgent=bool(urgent), ended=bool(self.handled))
+        if until is None:
+            await self.perform()
+        else:
+            self._alarm.set(until)
+
+    async def perform(self) -> None:
+        """Write all of it in one transaction.
+
+        :raises StateUnavailable: it could not be written.
+        """
+        if self._release_gated:
+            await self._store.release(parked=False)
+            self._release_gated = False
+        changes = Changes(self.accepted, self._gated, self._parked, self._released, self.handled, self._dead)
+        if changes:
+            await self._store.commit(changes)
+            for done in (self.accepted, self._gated, self._parked, self._released, self.handled, self._dead):
+                done.clear()
+
+    async def prune(self) -> None:
+        """Let go of dead letters, where many have come since it was looked last.
+
+        :raises StateUnavailable: it could not be written.
+        """
+        if self._buried >= PRUNE_AFTER:
+            # A wall clock that was set ahead would make all of them old: the service has to agree.
+            now = min(self._clock.wall(), self._at_service.least())
+            await self._store.prune_dead_letters(self._policy.keep, self._policy.oldest(now))
+            self._buried = 0

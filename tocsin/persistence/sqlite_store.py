@@ -1,0 +1,254 @@
+"""The store in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from attrs import astuple
+
+from tocsin.persistence.database import Database, open_database, read_database
+from tocsin.persistence.inbox_changes import HELD, MAY_BE_TAKEN, PARKED, remembered_ids, statements_of
+from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
+from tocsin.persistence.store import (
+    FORMER_CHANNELS,
+    REMEMBERED,
+    Changes,
+    DeadLetter,
+    InboxSummary,
+    StoredActivator,
+    StoredChannel,
+    StoredPayload,
+    StoredRequest,
+)
+
+MIGRATIONS = (
+    (
+        "CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE channel (
+            channel TEXT PRIMARY KEY, app TEXT NOT NULL, remote_id TEXT NOT NULL, uri TEXT NOT NULL, expires REAL NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE inbox (
+            sequence INTEGER PRIMARY KEY, channel TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL,
+            body BLOB NOT NULL, attempt INTEGER NOT NULL, expires REAL, open INTEGER NOT NULL DEFAULT 1
+        )""",
+        "CREATE INDEX inbox_open ON inbox (channel, sequence) WHERE open",
+        """CREATE TABLE dead_letter (
+            sequence INTEGER PRIMARY KEY, channel TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL,
+            body BLOB NOT NULL, attempt INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, at REAL NOT NULL
+        )""",
+    ),
+    (
+        """CREATE TABLE activator (
+            app TEXT NOT NULL, activator INTEGER NOT NULL, clsid TEXT NOT NULL, conditions TEXT NOT NULL,
+            cancel_on_condition_loss INTEGER NOT NULL, PRIMARY KEY (app, activator)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE request (
+            app TEXT NOT NULL, remote_id TEXT NOT NULL, failures INTEGER NOT NULL, hresult INTEGER NOT NULL,
+            text TEXT NOT NULL, due REAL NOT NULL, PRIMARY KEY (app, remote_id)
+        ) WITHOUT ROWID""",
+        # open: 1 may be taken, 2 waits for the background, 3 is held back by a gate, 0 has ended
+        "DROP INDEX inbox_open",
+        "CREATE INDEX inbox_open ON inbox (channel, sequence) WHERE open = 1",
+    ),
+    COMMIT_COUNTER,
+    (
+        # What has ended leaves the inbox; the ids of the newest payloads are kept by the commit, not by the row.
+        "CREATE TABLE remembered (last INTEGER PRIMARY KEY, ids TEXT NOT NULL)",
+        """INSERT INTO remembered SELECT max(sequence), json_group_array(json_array(sequence, id))
+            FROM (SELECT sequence, id FROM inbox ORDER BY sequence DESC LIMIT 4096) HAVING count(*) > 0""",
+        "DELETE FROM inbox WHERE NOT open",
+        "CREATE INDEX inbox_back ON inbox (channel, sequence) WHERE open > 1",
+        "ALTER TABLE request ADD COLUMN planned REAL NOT NULL DEFAULT 0",
+    ),
+    (
+        "CREATE INDEX dead_letter_by_age ON dead_letter (at)",
+        "CREATE TABLE dead_letter_let_go (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+    ("CREATE TABLE former_channel (number INTEGER PRIMARY KEY, channel TEXT NOT NULL UNIQUE, app TEXT NOT NULL)",),
+)
+
+_KEEP_REQUEST = (
+    "INSERT OR REPLACE INTO request (app, remote_id, failures, hresult, text, due, planned)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_KEEP_ACTIVATOR = (
+    "INSERT OR REPLACE INTO activator (app, activator, clsid, conditions, cancel_on_condition_loss)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+_DEAD_LETTERS = (
+    "SELECT d.sequence, coalesce(c.app, f.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
+    " FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel"
+    " LEFT JOIN former_channel f ON f.channel = d.channel ORDER BY d.sequence DESC LIMIT ?"
+)
+_DEAD_LETTER_COUNTS = (
+    "SELECT reason, sum(count) FROM (SELECT reason, count(*) AS count FROM dead_letter GROUP BY reason"
+    " UNION ALL SELECT reason, count FROM dead_letter_let_go) GROUP BY reason ORDER BY reason"
+)
+_TO_LET_GO = "at < ? OR sequence <= (SELECT sequence FROM dead_letter ORDER BY sequence DESC LIMIT 1 OFFSET ?)"
+_COUNT_TO_LET_GO = f"SELECT count(*) FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
+_ADD_LET_GO = (
+    f"INSERT INTO dead_letter_let_go SELECT reason, count(*) FROM dead_letter WHERE {_TO_LET_GO} GROUP BY reason"  # noqa: S608 - a constant
+    " ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count"
+)
+_LET_GO = f"DELETE FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
+_TAKE = (
+    "SELECT sequence, id, type, body, attempt + 1, expires, channel FROM inbox"
+    " WHERE open = 1 AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+)
+_KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"
+_REMEMBER_CHANNEL = (
+    "INSERT OR REPLACE INTO former_channel (channel, app) SELECT channel, app FROM channel WHERE channel = ?"
+)
+_FORGET_CHANNELS = "DELETE FROM former_channel WHERE number <= (SELECT max(number) FROM former_channel) - ?"
+_TAKEN = "UPDATE inbox SET attempt = attempt + 1 WHERE open = 1 AND channel = ? AND sequence BETWEEN ? AND ?"
+_LAST = (
+    "SELECT max(coalesce((SELECT max(sequence) FROM inbox), 0), coalesce((SELECT max(sequence) FROM dead_letter), 0),"
+    " coalesce((SELECT max(last) FROM remembered), 0))"
+)
+_WAITING = "SELECT sequence, id FROM inbox ORDER BY sequence DESC LIMIT ?"
+_OPEN_CHANNELS = "SELECT DISTINCT channel FROM inbox WHERE open = 1 UNION SELECT channel FROM inbox WHERE open > 1"
+_OPEN_SEQUENCES = (
+    "SELECT sequence FROM inbox WHERE open = 1 AND channel = ?"
+    " UNION ALL SELECT sequence FROM inbox WHERE open > 1 AND channel = ?"
+)
+
+
+class SqliteStore:
+    """Keeps what :class:`tocsin.persistence.store.Store` promises in one database file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def watch(self, on_fault: Callable[[str | None], None]) -> None:
+        """Call this with a sentence when nothing can be written any more, and with None when it can again."""
+        self._database.watch(on_fault)
+
+    async def value(self, key: str) -> str | None:
+        """Return a setting."""
+        rows = await self._database.read("SELECT value FROM setting WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    async def keep_value(self, key: str, value: str) -> None:
+        """Keep a setting."""
+        await self._database.write(("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", [(key, value)]))
+
+    async def channels(self) -> list[StoredChannel]:
+        """Return all channels."""
+        rows = await self._database.read("SELECT channel, app, remote_id, uri, expires FROM channel")
+        return [StoredChannel(*row) for row in rows]
+
+    async def keep_channel(self, channel: StoredChannel) -> None:
+        """Add or replace a channel."""
+        row = (channel.channel, channel.app, channel.remote_id, channel.uri, channel.expires)
+        await self._database.write((_KEEP_CHANNEL, [row]))
+
+    async def drop_channels(self, channels: Sequence[str]) -> None:
+        """Forget channels, but for some time not whose they were."""
+        rows = [(channel,) for channel in channels]
+        await self._database.write(
+            (_REMEMBER_CHANNEL, rows),
+            ("DELETE FROM channel WHERE channel = ?", rows),
+            (_FORGET_CHANNELS, [(FORMER_CHANNELS,)]),
+        )
+
+    async def inbox(self) -> InboxSummary:
+        """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""
+        ((last,),) = await self._database.read(_LAST)
+        texts = await self._database.read("SELECT ids FROM remembered")
+        waiting = await self._database.read(_WAITING, (REMEMBERED,))
+        channels = await self._database.read(_OPEN_CHANNELS)
+        recent = remembered_ids((text for (text,) in texts), waiting)
+        return InboxSummary(last, recent, tuple(channel for (channel,) in channels))
+
+    async def requests(self) -> list[StoredRequest]:
+        """Return the channel requests that wait for their next attempt."""
+        rows = await self._database.read("SELECT app, remote_id, failures, hresult, text, due, planned FROM request")
+        return [StoredRequest(*row) for row in rows]
+
+    async def keep_request(self, request: StoredRequest) -> None:
+        """Add or replace the request of an app."""
+        await self._database.write((_KEEP_REQUEST, [astuple(request)]))
+
+    async def drop_request(self, app: str, remote_id: str) -> None:
+        """Forget the request of an app."""
+        await self._database.write(("DELETE FROM request WHERE app = ? AND remote_id = ?", [(app, remote_id)]))
+
+    async def activators(self) -> list[StoredActivator]:
+        """Return all activators."""
+        rows = await self._database.read(
+            "SELECT app, activator, clsid, conditions, cancel_on_condition_loss FROM activator"
+        )
+        return [
+            StoredActivator(app, activator, clsid, tuple(map(int, conditions.split())), bool(cancel))
+            for app, activator, clsid, conditions, cancel in rows
+        ]
+
+    async def keep_activator(self, activator: StoredActivator) -> None:
+        """Add or replace an activator of an app."""
+        conditions = " ".join(map(str, map(int, activator.conditions)))
+        cancel = activator.cancel_on_condition_loss
+        row = (activator.app, activator.activator, activator.clsid, conditions, cancel)
+        await self._database.write((_KEEP_ACTIVATOR, [row]))
+
+    async def drop_activator(self, app: str, activator: int) -> None:
+        """Forget an activator of an app."""
+        await self._database.write(("DELETE FROM activator WHERE app = ? AND activator = ?", [(app, activator)]))
+
+    async def commit(self, changes: Changes) -> None:
+        """Change the inbox in one transaction."""
+        await self._database.write(*statements_of(changes))
+
+    async def release(self, *, parked: bool) -> None:
+        """Let all payloads that are held, or also those that are parked, be taken again."""
+        least = PARKED if parked else HELD
+        release = "UPDATE inbox SET open = ? WHERE open > 1 AND open >= ?"
+        await self._database.write((release, [(MAY_BE_TAKEN, least)]))
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return the newest dead payloads, the newest first."""
+        return [DeadLetter(*row) for row in await self._database.read(_DEAD_LETTERS, (limit,))]
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many payloads have died of each reason, those that are not kept any more included."""
+        return dict(await self._database.read(_DEAD_LETTER_COUNTS))
+
+    async def prune_dead_letters(self, keep: int, before: float) -> int:
+        """Let go of all dead payloads but the newest, and of those from before that time; return how many they were."""
+        ((count,),) = await self._database.read(_COUNT_TO_LET_GO, (before, keep))
+        if count:  # else a start would cost a commit
+            await self._database.write((_ADD_LET_GO, [(before, keep)]), (_LET_GO, [(before, keep)]))
+        return int(count)
+
+    async def fetch(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+        """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
+        rows = await self._database.read(_TAKE, (channel, after, limit))
+        if rows:
+            await self._database.write((_TAKEN, [(channel, rows[0][0], rows[-1][0])]))
+        return [StoredPayload._make(row) for row in rows]
+
+    async def open_sequences(self, channel: str) -> list[int]:
+        """Return the sequence numbers of all open payloads of a channel."""
+        rows = await self._database.read(_OPEN_SEQUENCES, (channel, channel))
+        return [row[0] for row in rows]
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator[SqliteStore]:
+    """Open the store in a file, or make it.
+
+    :raises StateUnavailable: it cannot be used; see :func:`tocsin.persistence.database.open_database`.
+    """
+    async with open_database(path, MIGRATIONS) as database:
+        yield SqliteStore(database)
+
+
+@asynccontextmanager
+async def read_sqlite(path: Path) -> AsyncIterator[SqliteStore]:
+    """Look into a store that is there, whoever uses it meanwhile.
+
+    :raises StateUnavailable: it cannot be read; see :func:`tocsin.persistence.database.read_database`.
+    """
+    async with read_database(path, len(MIGRATIONS)) as database:
+        yield SqliteStore(database)

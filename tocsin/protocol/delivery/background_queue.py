@@ -1,0 +1,47 @@
+"""The background work of one app: who does it, under which conditions, what runs and what waits for its turn."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from attrs import Factory, define
+
+from tocsin.protocol.delivery.payload_life import Phase, Tracked
+from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.values import DropReason
+
+
+@define
+class BackgroundQueue:
+    """One app's background work; ``session`` is empty while nobody does it."""
+
+    triggered: bool = False
+    session: str = ""
+    conditions: tuple[int, ...] = ()
+    cancel_on_condition_loss: bool = False
+    settings: AppSettings = Factory(AppSettings)
+    running: Tracked | None = None
+    queue: deque[Tracked] = Factory(deque)
+
+    @property
+    def activatable(self) -> bool:
+        """Whether a payload may wait for this work: something triggers it, and the user allows it."""
+        return self.triggered and self.settings.background
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is also somebody to do it."""
+        return self.activatable and bool(self.session)
+
+    def may_begin(self, host: HostState) -> bool:
+        """Whether the first that waits may begin: somebody does the work, nothing runs, and the conditions hold."""
+        return self.ready and self.running is None and bool(self.queue) and host.meets_all(self.conditions)
+
+    def drop_reason(self, tracked: Tracked) -> DropReason:
+        """Tell why a payload of the app has ended without being handled."""
+        if tracked.phase is Phase.EXPIRED:
+            return DropReason.EXPIRED
+        if tracked.reason is not None:
+            return tracked.reason
+        denied = self.triggered and not self.settings.background
+        return DropReason.BACKGROUND_DENIED if denied else DropReason.NOT_HANDLED

@@ -1,0 +1,208 @@
+"""All windows together: which of them are open, what is on its way, and whose turn it is to fetch."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from itertools import repeat
+
+from attrs import Factory, define
+
+from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.channel_window import ChannelWindow
+from tocsin.protocol.platform.conditions import Gates
+
+MAX_IN_FLIGHT = 8192
+"""How many payloads of all channels together may be between the router and their handlers."""
+
+
+@define
+class ChannelWindows:
+    """The windows of a device, by channel.
+
+    A window is open while somebody takes its payloads, a subscriber of the channel or background work of its app, and no gate
+    holds back what waits for the app. It fetches only while the store may hold something for it, so that many channels
+    without payloads cost the store nothing.
+    """
+
+    gates: Gates = Factory(Gates)
+    channels: dict[str, str] = Factory(dict)
+    """The app of each channel that the device holds."""
+    _subscribed: set[str] = Factory(set)
+    _ready: set[str] = Factory(set)
+    _windows: dict[str, ChannelWindow] = Factory(dict)
+    _in_flight: dict[int, ChannelWindow] = Factory(dict)
+    _hungry: OrderedDict[str, ChannelWindow] = Factory(OrderedDict)
+    _stored: set[str] = Factory(set)
+    """The channels for which there may be something in the store that is not on its way."""
+    _aside: set[str] = Factory(set)
+    """Those of which something was held back or parked: any change may let it be taken again."""
+    _quiet: bool = False
+
+    def on_its_way(self, sequence: int) -> bool:
+        """Tell whether a payload is between the router and its handler."""
+        return sequence in self._in_flight
+
+    def note_stored(self, channels: Iterable[str]) -> None:
+        """There are payloads in the store for these channels."""
+        self._stored.update(channels)
+
+    def set_aside(self, channel: str) -> None:
+        """A payload of that channel is stored, and will be taken when the gates or the background let it."""
+        self._stored.add(channel)
+        self._aside.add(channel)
+
+    # Who takes payloads
+
+    def open_channel(self, channel: str, app: str) -> None:
+        """The device holds a channel."""
+        self.channels[channel] = app
+        self._reconsider(channel)
+
+    def lose_channel(self, channel: str) -> None:
+        """The device holds it no more."""
+        self.channels.pop(channel, None)
+        self._hungry.pop(channel, None)
+        self._stored.discard(channel)
+        self._aside.discard(channel)
+        window = self._windows.pop(channel, None)
+        if window is not None:
+            window.close()
+            if window.in_flight:  # it may come back when the channel is there again
+                self._stored.add(channel)
+
+    def subscribe(self, channel: str) -> None:
+        """Somebody takes the payloads of a channel in the foreground."""
+        self._subscribed.add(channel)
+        self._reconsider(channel)
+
+    def unsubscribe(self, channel: str) -> None:
+        """Nobody does so any more."""
+        self._subscribed.discard(channel)
+        self._reconsider(channel)
+
+    def set_ready(self, app: str, *, ready: bool) -> None:
+        """Say whether there is somebody to do an app's background work."""
+        if ready:
+            self._ready.add(app)
+        else:
+            self._ready.discard(app)
+        for channel in [channel for channel, owner in self.channels.items() if owner == app]:
+            self._reconsider(channel)
+
+    def forget_subscribers(self) -> None:
+        """Nobody is known to take anything: whoever does will say so again."""
+        self._subscribed.clear()
+        self._ready.clear()
+        self._close_all()
+
+    def reconsider_all(self) -> None:
+        """The gates have changed: open or close windows, and look at the whole inbox again."""
+        for channel in self.channels:
+            self._reconsider(channel)
+        self.look_at_all_again()
+
+    def quiesce(self) -> None:
+        """Begin nothing new."""
+        self._quiet = True
+        self._close_all()
+        self._hungry.clear()
+
+    # What is on its way
+
+    def admit(self, rows: Iterable[PayloadRow]) -> list[PayloadRow]:
+        """Let payloads into their windows, and return those that go on at once, from memory."""
+        going: list[PayloadRow] = []
+        room = MAX_IN_FLIGHT - len(self._in_flight)
+        for row in rows:
+            window = self._windows.get(row[6])
+            if window is not None and len(going) < room and window.accept(row[0]):
+                self._in_flight[row[0]] = window
+                going.append(row)
+            elif row[6] in self.channels:
+                self._stored.add(row[6])
+                if window is not None:
+                    window.fall_behind()
+                    self._feed(window)
+        return going
+
+    def settle(self, sequence: int, *, given_back: bool) -> bool:
+        """Note that a payload is no longer on its way, and tell whether it was."""
+        window = self._in_flight.pop(sequence, None)
+        if window is None:
+            return False
+        if given_back:
+            self._stored.add(window.channel)
+        window.settle(given_back=given_back)
+        if window.is_behind:
+            self._feed(window)
+        return True
+
+    def settle_handled(self, sequences: Iterable[int]) -> None:
+        """Note that payloads are no longer on their way, because they were handled; any of them may have been no more."""
+        for window, count in Counter(map(self._in_flight.pop, sequences, repeat(None))).items():
+            if window is not None:
+                window.settle(count, given_back=False)
+                if window.is_behind:
+                    self._feed(window)
+
+    def take_all_back(self) -> list[str]:
+        """Whatever was on its way is lost, and will be handed on again; return the channels of it that are gone."""
+        gone = [window.channel for window in self._in_flight.values() if window.channel not in self.channels]
+        for sequence in list(self._in_flight):
+            self.settle(sequence, given_back=True)
+        self.look_at_all_again()
+        return list(dict.fromkeys(gone))
+
+    def look_again(self, channel: str) -> None:
+        """Begin a window anew: there may be payloads in the inbox that it has passed."""
+        self._stored.add(channel)
+        window = self._windows.get(channel)
+        if window is not None:
+            window.begin_anew()
+            self._feed(window)
+
+    def look_at_all_again(self) -> None:
+        """Begin every window anew for which there may be anything."""
+        for channel in sorted(self._stored | self._aside):
+            self.look_again(channel)
+
+    # Fetching
+
+    def next_fetch(self) -> tuple[ChannelWindow, int] | None:
+        """Return the window whose turn it is to fetch, and how many payloads it wants; None where none does."""
+        while self._hungry and len(self._in_flight) < MAX_IN_FLIGHT:
+            _, window = self._hungry.popitem(last=False)
+            if window.room:
+                return window, window.room
+        return None
+
+    def fetched(self, window: ChannelWindow, sequences: list[int], wanted: int) -> None:
+        """Note the page that a window has fetched; what of it does not go on is to be settled."""
+        window.fetched(sequences, wanted)
+        if not window.is_behind:
+            self._stored.discard(window.channel)
+        for sequence in sequences:
+            self._in_flight[sequence] = window
+        self._feed(window)
+
+    def _reconsider(self, channel: str) -> None:
+        app = self.channels.get(channel)
+        taken = app is not None and (channel in self._subscribed or app in self._ready) and not self.gates.holds(app)
+        if taken and not self._quiet:
+            window = self._windows.setdefault(channel, ChannelWindow(channel))
+            window.open()
+            self._feed(window)
+        elif channel in self._windows:
+            self._windows[channel].close()
+
+    def _feed(self, window: ChannelWindow) -> None:
+        """Let a window fetch; where the store holds nothing for it, it has caught up without that."""
+        if window.is_behind and window.channel not in self._stored:
+            window.catch_up()
+        elif window.room and not self._quiet:
+            self._hungry[window.channel] = window
+
+    def _close_all(self) -> None:
+        for window in self._windows.values():
+            window.close()

@@ -1,0 +1,99 @@
+"""The lines before the foreground handlers: of the payloads of one channel the first is with its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from attrs import Factory, define
+
+from tocsin.protocol.delivery.batches import PayloadRow
+
+
+@define(eq=False)
+class HandlerQueue:
+    """The payloads of one channel, by their sequence numbers in the order in which they are handled.
+
+    It is a list: it is short, as a window's window bounds it, and most hold one payload, for which a queue that is made for
+    many would be ten times as large.
+    """
+
+    app: str
+    sequences: list[int] = Factory(list)
+    head: int | None = None
+    """The one whose budget has begun, or began last."""
+    deadline: float = 0.0
+    """When its budget is used up, on the loop's clock; 0 while none runs."""
+
+    def advance(self, standing: Collection[int]) -> bool:
+        """Look who is first of those that have not left for good, and tell whether it is another than the last time."""
+        sequences, place = self.sequences, 0
+        while place < len(sequences) and sequences[place] not in standing:
+            place += 1
+        if place:
+            del sequences[:place]
+        first = sequences[0] if sequences else None
+        if first == self.head and first is not None:
+            return False
+        self.head, self.deadline = first, 0.0
+        return True
+
+
+@define
+class HandlerQueues:
+    """One line a channel; only the first in each has a budget."""
+
+    _queues: dict[str, HandlerQueue] = Factory(dict)
+    _changed: dict[str, None] = Factory(dict)
+
+    def enqueue(self, app: str, rows: Iterable[PayloadRow]) -> None:
+        """Let payloads of an app stand in the lines of their channels."""
+        for row in rows:
+            channel = row[6]
+            line = self._queues.get(channel)
+            if line is None:
+                line = self._queues[channel] = HandlerQueue(app)
+                self._changed[channel] = None
+            line.sequences.append(row[0])
+
+    def app_of(self, channel: str) -> str:
+        """Return the app of a channel that has a line."""
+        return self._queues[channel].app
+
+    def note_ended(self, channels: Iterable[str]) -> None:
+        """Payloads of these channels have left for good: they stand no more, when it is asked for new firsts."""
+        self._changed.update(dict.fromkeys(channels))
+
+    def remove(self, channel: str, sequence: int) -> None:
+        """Take a payload out, if it is in line: it may come again."""
+        line = self._queues.get(channel)
+        if line is not None and sequence in line.sequences:
+            line.sequences.remove(sequence)
+            if line.head == sequence:
+                line.head, line.deadline = None, 0.0
+            self._changed[channel] = None
+
+    def new_heads(self, standing: Collection[int]) -> list[HandlerQueue]:
+        """Return the lines that have another first than the last time; its budget does not run yet.
+
+        :param standing: all that have not left for good.
+        """
+        lines = []
+        for channel in self._changed:
+            line = self._queues.get(channel)
+            if line is not None and line.advance(standing):
+                if line.head is None:
+                    del self._queues[channel]
+                else:
+                    lines.append(line)
+        self._changed.clear()
+        return lines
+
+    def clear(self) -> None:
+        """Forget all of them, and their deadlines."""
+        for line in self._queues.values():
+            line.deadline = 0.0
+        self._queues.clear()
+        self._changed.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)

@@ -1,0 +1,102 @@
+"""The payloads that are with apps: most are handled in the order in which they came, and nothing else happens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import Factory, define
+
+from tocsin.protocol.delivery import payload_life as delivery
+from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.handler_queues import HandlerQueue, HandlerQueues
+from tocsin.protocol.delivery.payload_life import Event, Phase, Tracked
+from tocsin.protocol.kernel.machine import step
+
+
+@define
+class Outstanding:
+    """All payloads by their sequence numbers; a payload's state is kept from when more is to be said than that it was offered."""
+
+    _rows: dict[int, PayloadRow] = Factory(dict)
+    _tracked: dict[int, Tracked] = Factory(dict)
+    _queues: HandlerQueues = Factory(HandlerQueues)
+
+    def offer(self, app: str, rows: Sequence[PayloadRow]) -> None:
+        """Let new payloads of an app stand in line for its handlers."""
+        self._rows.update({row[0]: row for row in rows})
+        self._queues.enqueue(app, rows)
+
+    def known(self, rows: Sequence[PayloadRow]) -> list[Tracked]:
+        """Return those that are here already, of which these are later attempts."""
+        return [self._track(sequence) for sequence in sorted(self._rows.keys() & {row[0] for row in rows})]
+
+    def get(self, sequence: int) -> Tracked | None:
+        """Return the state of a payload; None where it is not here."""
+        return self._track(sequence) if sequence in self._rows else None
+
+    def is_current(self, row: PayloadRow) -> bool:
+        """Tell whether a payload is here as it was offered then, and not in a later attempt."""
+        return self._rows.get(row[0]) is row
+
+    def new_heads(self) -> list[HandlerQueue]:
+        """Return the lines that have another first than the last time, and whose budget begins."""
+        lines = self._queues.new_heads(self._rows)
+        return [line for line in lines if self._is_offered(line.head)] if self._tracked else lines
+
+    def _is_offered(self, sequence: int | None) -> bool:
+        tracked = self._tracked.get(sequence) if sequence is not None else None
+        return tracked is None or tracked.phase is Phase.OFFERED
+
+    def heads_of(self, lines: Iterable[HandlerQueue]) -> list[Tracked]:
+        """Return the payloads that are first in these lines, and are still here."""
+        return [self._track(line.head) for line in lines if line.head in self._rows]
+
+    def leave_queue(self, tracked: Tracked) -> None:
+        """Take a payload out of its line, if it stands there."""
+        self._queues.remove(tracked.channel, tracked.sequence)
+
+    def end(self, tracked: Tracked) -> None:
+        """Forget a payload that has come to its end and has left its line."""
+        del self._rows[tracked.sequence], self._tracked[tracked.sequence]
+
+    def end_handled(self, sequences: Sequence[int], attempts: Sequence[int]) -> bool:
+        """Bring payloads that were handled to their end, all with one step; tell whether that was possible.
+
+        It is not, and nothing has changed, where one of them is not here, was handled in an earlier attempt, or is no
+        longer only offered.
+        """
+        numbers = set(sequences)
+        if len(numbers) < len(sequences) or not self._rows.keys() >= numbers:
+            return False
+        rows = [self._rows[sequence] for sequence in sequences]
+        tracked = [self._tracked[sequence] for sequence in self._tracked.keys() & numbers]
+        if [row[4] for row in rows] != list(attempts) or any(each.phase is not Phase.OFFERED for each in tracked):
+            return False
+        phase, _ = step(delivery.TABLE, Phase.OFFERED, Event.HANDLED)
+        for each in tracked:
+            each.phase, each.deadline = phase, 0.0
+            del self._tracked[each.sequence]
+        for sequence in sequences:
+            del self._rows[sequence]
+        self._queues.note_ended({row[6] for row in rows})
+        return True
+
+    def clear(self) -> None:
+        """Forget all of them, and their deadlines."""
+        for tracked in self._tracked.values():
+            tracked.deadline = 0.0
+        self._rows.clear()
+        self._tracked.clear()
+        self._queues.clear()
+
+    def _track(self, sequence: int) -> Tracked:
+        tracked = self._tracked.get(sequence)
+        if tracked is None:
+            row = self._rows[sequence]
+            _, _, _, _, attempt, expires, channel = row
+            tracked = Tracked(sequence, self._queues.app_of(channel), channel, attempt, expires, row)
+            self._tracked[sequence] = tracked
+        return tracked
+
+    def __len__(self) -> int:
+        return len(self._rows)

@@ -1,0 +1,180 @@
+"""One payload's life between the router and its end: foreground, background, cancellation, and the one terminal phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import auto
+from typing import Any, TypeVar
+
+from attrs import define
+
+from tocsin.protocol.kernel.machine import Label
+from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.values import DropReason, Outcome
+
+
+class Phase(Label):
+    """Where a payload stands."""
+
+    OFFERED = auto()
+    """It is with the app's foreground handlers, or in line for them."""
+    QUEUED = auto()
+    """It waits for its turn in the background, and for its conditions."""
+    ACTIVATED = auto()
+    """Its background handler runs."""
+    CANCELING = auto()
+    """The app was told that the work is cancelled, and has its time of grace."""
+    ABORTING = auto()
+    """The time of grace is over, and the handler is being cancelled; an app that does not even answer has 5 s more."""
+    HANDLED = auto()
+    COMPLETED = auto()
+    GIVEN_BACK = auto()
+    """It goes back to the inbox, and waits for its next handler."""
+    EXPIRED = auto()
+    DEAD = auto()
+
+
+class Event(Label):
+    """What happens to it; ``..._ACTIVATABLE`` where the app has an activator that may take it next."""
+
+    HANDLED = auto()
+    COMPLETED = auto()
+    REFUSED = auto()
+    REFUSED_ACTIVATABLE = auto()
+    NOBODY = auto()
+    NOBODY_ACTIVATABLE = auto()
+    GIVEN_BACK = auto()
+    FAILED = auto()
+    TURN = auto()
+    """Its turn has come and its conditions hold."""
+    EXPIRED = auto()
+    OVERFLOW = auto()
+    CANCEL = auto()
+    GRACE_OVER = auto()
+    ABORTED = auto()
+
+
+class Effect(Label):
+    """What the supervisor has to do."""
+
+    PARK = auto()
+    """Tell the router that it is on its way no more, but not ended either."""
+    ACTIVATE = auto()
+    START_BUDGET = auto()
+    TELL_CANCEL = auto()
+    START_GRACE = auto()
+    TELL_ABORT = auto()
+    SETTLE = auto()
+
+
+_SETTLE = (Effect.SETTLE,)
+TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
+    (Phase.OFFERED, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.OFFERED, Event.REFUSED): (Phase.DEAD, _SETTLE),
+    (Phase.OFFERED, Event.REFUSED_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
+    (Phase.OFFERED, Event.NOBODY): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.OFFERED, Event.NOBODY_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
+    (Phase.OFFERED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.OFFERED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
+    (Phase.QUEUED, Event.TURN): (Phase.ACTIVATED, (Effect.ACTIVATE, Effect.START_BUDGET)),
+    (Phase.QUEUED, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.QUEUED, Event.EXPIRED): (Phase.EXPIRED, _SETTLE),
+    (Phase.QUEUED, Event.OVERFLOW): (Phase.DEAD, _SETTLE),
+    (Phase.QUEUED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.ACTIVATED, Event.COMPLETED): (Phase.COMPLETED, _SETTLE),
+    (Phase.ACTIVATED, Event.FAILED): (Phase.DEAD, _SETTLE),
+    (Phase.ACTIVATED, Event.NOBODY): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.ACTIVATED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.ACTIVATED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
+    (Phase.CANCELING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.CANCELING, Event.REFUSED): (Phase.DEAD, _SETTLE),
+    (Phase.CANCELING, Event.FAILED): (Phase.DEAD, _SETTLE),
+    (Phase.CANCELING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.CANCELING, Event.GRACE_OVER): (Phase.ABORTING, (Effect.TELL_ABORT, Effect.START_GRACE)),
+    (Phase.ABORTING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
+    (Phase.ABORTING, Event.GRACE_OVER): (Phase.DEAD, _SETTLE),
+    (Phase.ABORTING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+}
+
+TERMINAL = frozenset(Phase) - frozenset(phase for phase, _ in TABLE)
+"""The phases in which a payload's life with the supervisor has ended."""
+
+OUTCOMES = {
+    Phase.HANDLED: Outcome.HANDLED,
+    Phase.COMPLETED: Outcome.HANDLED,
+    Phase.GIVEN_BACK: Outcome.GIVEN_BACK,
+    Phase.EXPIRED: Outcome.DROPPED,
+    Phase.DEAD: Outcome.DROPPED,
+}
+"""What each end means for the inbox."""
+
+
+@define(eq=False)
+class Tracked:
+    """What the supervisor knows of a payload; ``deadline`` on the loop's clock, 0 while none runs.
+
+    ``row`` is the payload as it came, a row of :class:`tocsin.protocol.messages.Deliveries`.
+    """
+
+    sequence: int
+    app: str
+    channel: str
+    attempt: int
+    expires: float | None
+    row: Any
+    phase: Phase = Phase.OFFERED
+    parked: bool = False
+    """Whether it stands in the queue of its app's background work."""
+    deadline: float = 0.0
+    reason: DropReason | None = None
+    detail: str = ""
+    cancellation: CancellationReason | None = None
+
+
+# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
+_OFFERED, _QUEUED, _ACTIVATED = Phase.OFFERED, Phase.QUEUED, Phase.ACTIVATED
+_HANDLED, _RETURNED = Outcome.HANDLED, Outcome.GIVEN_BACK
+_IS_HANDLED = Event.HANDLED
+
+
+D = TypeVar("D")
+
+
+def ended_by_failure(deferrals: Mapping[D, object], handler: object) -> list[D]:
+    """Decide which open deferrals end where a handler has failed: those that it has taken itself.
+
+    What it has left open it may never complete, and its failure is the reason why the payload was not handled; to wait
+    would tell of the time that was exceeded instead. Those of other handlers are waited for.
+
+    :param deferrals: each with the handler that has taken it.
+    """
+    return [deferral for deferral, subscriber in deferrals.items() if subscriber is handler]
+
+
+def event_of_outcome(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event | None:
+    """Decide which event it is that the app is through with a payload; None where it only repeats an earlier answer.
+
+    Handled late is handled all the same: while it waits for the background, and while it is being cut off.
+    """
+    if outcome == _HANDLED and phase is not _ACTIVATED:
+        return _IS_HANDLED
+    if outcome == _RETURNED or phase is _QUEUED:
+        return None if phase is _QUEUED else Event.GIVEN_BACK
+    failed = outcome == Outcome.HANDLER_FAILED
+    if phase is _ACTIVATED:
+        return Event.FAILED if failed else Event.COMPLETED
+    if phase is Phase.ABORTING:
+        return Event.ABORTED
+    if phase is _OFFERED and activatable:
+        return Event.REFUSED_ACTIVATABLE
+    return Event.FAILED if failed and phase is not _OFFERED else Event.REFUSED
+
+
+def event_of_absence(phase: Phase, *, activatable: bool) -> Event | None:
+    """Decide which event it is that there was nobody to take a payload; None where it waits for the background anyway."""
+    if phase is Phase.QUEUED:
+        return None
+    if phase in {Phase.CANCELING, Phase.ABORTING}:
+        return Event.GIVEN_BACK
+    return Event.NOBODY_ACTIVATABLE if phase is Phase.OFFERED and activatable else Event.NOBODY

@@ -1,0 +1,1 @@
+"""What all else is run by: state machines and their steps, restarts, commits, deadlines, limits on what comes too often."""

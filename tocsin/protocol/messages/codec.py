@@ -1,0 +1,220 @@
+"""Messages to frames and back; every decoder is bounded.
+
+A frame is one msgpack array. A binary WebSocket message carries one or more frames one after the other: whoever holds a
+frame may pass it on without decoding it. What comes from outside is checked field by field at the door (:func:`decode`,
+:func:`decode_chunk`); behind it the rows of a batch are taken as they are (:func:`decode_own`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from attrs import evolve
+from msgpack import Packer, Unpacker, unpackb
+from msgpack.exceptions import ExtraData, UnpackException
+
+from tocsin.protocol.errors import FrameError
+from tocsin.protocol.messages import Arrivals, Message, Payload
+from tocsin.protocol.messages.shapes import PAYLOADS, SHAPES, Shape
+
+MAX_FRAME = 64 * 1024
+"""Bytes of one frame at most: the largest payload with room for what surrounds it."""
+
+MAX_CHUNK = 1024 * 1024
+"""Bytes of one transport message at most."""
+
+MAX_OWN_FRAME = 16 * 1024 * 1024
+"""Bytes of one text or body, and members of one array, in a frame of this process's own making at most: all that it can make."""
+
+_LIMITS: dict[str, Any] = {
+    "use_list": False,
+    "max_str_len": 16 * 1024,
+    "max_bin_len": MAX_FRAME,
+    "max_array_len": 4096,
+    "max_map_len": 0,
+    "max_ext_len": 0,
+}
+_BROKEN = (UnpackException, ExtraData, ValueError, TypeError, OverflowError)
+
+
+_PACKER = Packer(autoreset=True)  # holds no state between calls, and a call never yields
+_ESCAPING = Packer(autoreset=True, unicode_errors="backslashreplace")
+
+
+def encode(message: Message) -> bytes:
+    r"""Encode a message as one frame; a lone surrogate, which UTF-8 cannot hold, goes as its escape, such as ``\udc80``."""
+    shape = SHAPES[message.TAG]
+    values = (shape.tag, *shape.pick(message))
+    frame: bytes
+    try:
+        frame = _PACKER.pack(values)
+    except UnicodeEncodeError:
+        frame = _ESCAPING.pack(values)
+    return frame
+
+
+def decode(frame: bytes) -> Message:
+    """Decode one frame.
+
+    The rows of a batch are plain tuples, in which a member of an enumeration is its value.
+
+    :raises FrameError: the bytes are no message; the text says why.
+    """
+    if len(frame) > MAX_FRAME:
+        raise FrameError(f"a frame of {len(frame)} bytes is longer than {MAX_FRAME}")
+    values = _unpack_checked(frame)
+    return _build(_shape_of(values), values)
+
+
+def decode_own(frame: bytes) -> Message:
+    """Decode a frame that was made, or checked, in this process: the fields of a batch are not looked at again.
+
+    Its length is not limited: a batch has as many rows as its maker gave it.
+
+    :raises FrameError: as :func:`decode`.
+    """
+    values = _unpack_own(frame)
+    shape = _shape_of(values)
+    return shape.cls(*values[1:]) if shape.has_rows or shape.is_columns else _build(shape, values)
+
+
+def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
+    """Decode all frames of a transport message, each with its bytes; payloads that come one after the other become one batch.
+
+    :raises FrameError: one of them is no message, or it does not end with the end of one.
+    """
+    columns = _only_payloads(chunk)
+    if columns is not None:
+        return [_arrivals(columns)]
+    found: list[tuple[Message, bytes]] = []
+    payloads: list[Any] = []
+    for start, end, values in _frames(chunk):
+        message = _build(_shape_of(values), values)
+        if isinstance(message, Payload):
+            payloads.append(values)
+            continue
+        if payloads:
+            found.append(_arrivals(zip(*payloads, strict=True)))
+            payloads = []
+        found.append((message, chunk[start:end]))
+    if payloads:
+        found.append(_arrivals(zip(*payloads, strict=True)))
+    return found
+
+
+def _only_payloads(chunk: bytes) -> tuple[tuple[Any, ...], ...] | None:
+    """Return the columns of a chunk that holds payloads and nothing else, as most do; None where it needs a closer look."""
+    if len(chunk) > MAX_FRAME:  # one frame in it may be too long
+        return None
+    unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
+    unpacker.feed(chunk)
+    try:
+        rows = list(unpacker)
+    except _BROKEN:
+        return None
+    columns = PAYLOADS.columns_of(rows) if unpacker.tell() == len(chunk) else None
+    return columns if columns is not None and set(columns[0]) == {Payload.TAG} else None
+
+
+def _arrivals(columns: Iterable[tuple[Any, ...]]) -> tuple[Message, bytes]:
+    """Make one message of payloads that came one after the other; the first column is their tags."""
+    _, *rest = columns
+    batch = Arrivals(*rest)
+    return batch, encode(batch)
+
+
+def rows_apart(message: Message) -> list[Message]:
+    """Take a batch apart into batches of one row; anything else is returned as it is."""
+    shape, batch = SHAPES[message.TAG], cast(Any, message)
+    if shape.is_columns:
+        return [shape.cls(*((value,) for value in row)) for row in zip(*shape.pick(message), strict=True)]
+    return [evolve(batch, rows=(row,)) for row in batch.rows] if shape.has_rows else [message]
+
+
+def _unpack_checked(frame: bytes) -> Any:
+    try:
+        return unpackb(frame, **_LIMITS)
+    except _BROKEN as broken:
+        raise _not_an_array(broken) from None
+
+
+def _unpack_own(frame: bytes) -> Any:
+    try:
+        # Here is no dict of the limits: passing it would cost as much as unpacking.
+        return unpackb(
+            frame,
+            use_list=False,
+            max_str_len=MAX_OWN_FRAME,
+            max_bin_len=MAX_OWN_FRAME,
+            max_array_len=MAX_OWN_FRAME,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    except _BROKEN as broken:
+        raise _not_an_array(broken) from None
+
+
+def _not_an_array(broken: BaseException) -> FrameError:
+    return FrameError(f"not a msgpack array within the limits: {_reason(broken)}")
+
+
+def _shape_of(values: Any) -> Shape:
+    if type(values) is not tuple or not values or type(values[0]) is not int:
+        raise FrameError("a frame is an array that begins with its tag")
+    shape = SHAPES.get(values[0])
+    if shape is None:
+        raise FrameError(f"no message has the tag {values[0]}")
+    return shape
+
+
+def _reason(broken: BaseException) -> str:
+    """Say what was wrong; some of msgpack's errors have a name only."""
+    return str(broken) or type(broken).__name__
+
+
+def _build(shape: Shape, values: tuple[Any, ...]) -> Message:
+    if len(values) != len(shape.hooks) + 1:
+        raise FrameError(f"{shape.cls.__name__} has {len(shape.hooks)} fields, got {len(values) - 1}")
+    try:
+        found = [hook(value, kind) for (hook, kind), value in zip(shape.hooks, values[1:], strict=True)]
+    except Exception as wrong:  # noqa: BLE001  # cattrs raises whatever a hook met: ValueError, KeyError, ...
+        raise FrameError(f"a field of {shape.cls.__name__} is of the wrong kind: {wrong}") from None
+    if shape.is_columns and len(set(map(len, found))) > 1:
+        raise FrameError(f"the columns of {shape.cls.__name__} are not of the same length")
+    return shape.cls(*found)
+
+
+def split(chunk: bytes) -> list[bytes]:
+    """Cut a transport message into its frames.
+
+    :raises FrameError: it is too long, or does not end with the end of a frame.
+    """
+    return list(frames(chunk))
+
+
+def frames(chunk: bytes) -> Iterator[bytes]:
+    """Cut a transport message into its frames, one after the other as they are asked for.
+
+    :raises FrameError: as :func:`split`, when what is wrong comes to light.
+    """
+    return (chunk[start:end] for start, end, _ in _frames(chunk))
+
+
+def _frames(chunk: bytes) -> Iterator[tuple[int, int, Any]]:
+    """Unpack what a transport message holds, each value with its begin and end."""
+    if len(chunk) > MAX_CHUNK:
+        raise FrameError(f"a message of {len(chunk)} bytes is longer than {MAX_CHUNK}")
+    unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
+    unpacker.feed(chunk)
+    start = 0
+    while start < len(chunk):
+        try:
+            values = unpacker.unpack()
+        except _BROKEN as broken:
+            raise FrameError(f"not a sequence of msgpack arrays within the limits: {_reason(broken)}") from None
+        end = unpacker.tell()
+        if end - start > MAX_FRAME:
+            raise FrameError(f"a frame of {end - start} bytes is longer than {MAX_FRAME}")
+        yield start, end, values
+        start = end

@@ -1,0 +1,274 @@
+"""What WNS demands of a sender's request, and the words of its answers.
+
+Rules over values; whoever serves HTTP asks them in this order: method, ticket, (channel), headers, length.
+Sources: "Push notification service request and response headers", RFC 6750 §2.1, and the correlation vector 2.1.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from enum import StrEnum, unique
+from functools import lru_cache
+from typing import Final
+
+from attrs import frozen
+
+from tocsin.protocol.service.offline_queue import Match
+from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
+
+OFFLINE_NO_CACHE: Final = "Device is offline and X-WNS-Cache-Policy is no-cache"
+"""As WNS says it: the notification was dropped, and the sender had wanted nothing else."""
+
+REVOKED: Final = "Revoked channel URL"
+"""As WNS says it, with 410."""
+
+TTL_CONFLICT: Final = "Ttl value conflicts with X-WNS-Cache-Policy."
+"""As WNS says it, with 400."""
+
+
+@unique
+class NotificationStatus(StrEnum):
+    """What became of an accepted notification, as ``X-WNS-Status`` says it."""
+
+    RECEIVED = "received"
+    DROPPED = "dropped"
+    CHANNEL_THROTTLED = "channelthrottled"
+
+
+@frozen
+class Refusal:
+    """A request that is not accepted: the HTTP status, and a sentence for ``X-WNS-Error-Description``.
+
+    ``outcome`` is what ``X-WNS-Status`` says, ``retry_after`` the seconds of ``Retry-After``; None sends neither.
+    """
+
+    status: int
+    description: str
+    outcome: NotificationStatus | None = None
+    retry_after: int | None = None
+
+
+def throttled(description: str, retry_after: int) -> Refusal:
+    """Refuse with 406: the sender has sent too much; the words say whether on this channel, or in all."""
+    return Refusal(406, description, NotificationStatus.CHANNEL_THROTTLED, retry_after)
+
+
+@frozen
+class Notification:
+    """What the headers of an acceptable request say.
+
+    ``ttl`` is in seconds or None, ``cache`` the policy in force, ``wants_status`` asks for the state of the device,
+    ``length`` is what ``Content-Length`` promises, in bytes.
+    """
+
+    type: NotificationType
+    cache: bool
+    wants_status: bool
+    tag: str | None
+    group: str | None
+    ttl: int | None
+    priority: int
+    length: int
+
+    @property
+    def storable(self) -> bool:
+        """Whether it may wait for a device that is away; a TTL of 0 means now or never."""
+        return self.cache and self.ttl != 0
+
+
+MAX_TTL: Final = 9_999_999_999
+"""The greatest number of seconds of ``X-WNS-TTL``: what ten digits hold."""
+
+_NAME = re.compile("[A-Za-z0-9]{1,16}")
+
+RULES: Final[tuple[tuple[str, re.Pattern[str], str], ...]] = (
+    (
+        "x-wns-type",
+        re.compile("wns/(?:toast|tile|badge|raw)"),
+        "X-WNS-Type must be wns/toast, wns/tile, wns/badge or wns/raw",
+    ),
+    ("x-wns-cache-policy", re.compile("cache|no-cache"), "X-WNS-Cache-Policy must be cache or no-cache"),
+    ("x-wns-requestforstatus", re.compile("true|false"), "X-WNS-RequestForStatus must be true or false"),
+    ("x-wns-tag", _NAME, "X-WNS-Tag must be 1 to 16 letters and digits"),
+    ("x-wns-group", _NAME, "X-WNS-Group must be 1 to 16 letters and digits"),
+    ("x-wns-ttl", re.compile("[0-9]{1,10}"), f"X-WNS-TTL must be a whole number of seconds from 0 to {MAX_TTL}"),
+    ("x-wns-priority", re.compile("[1-4]"), "X-WNS-PRIORITY must be 1 (high), 2 (medium), 3 (low) or 4 (very low)"),
+    (
+        "x-wns-suppresspopup",
+        re.compile("false"),
+        "X-WNS-SuppressPopup is for Windows Phone channels only and may only be false here",
+    ),
+)
+"""The optional ``X-WNS-`` headers and the type: name, what the whole value must match, the sentence if it does not."""
+
+_DEFAULTS: Final = {  # content type, cache policy, priority
+    NotificationType.TOAST: ("text/xml", True, 1),
+    NotificationType.TILE: ("text/xml", True, 2),
+    NotificationType.BADGE: ("text/xml", True, 2),
+    NotificationType.RAW: ("application/octet-stream", False, 3),
+}
+_TYPES: Final = {f"wns/{kind}": kind for kind in NotificationType}
+
+# Every header that any rule looks at; the rest of a request is not even decoded.
+_READ: Final = {
+    name.encode("ascii"): name
+    for name in (
+        "authorization",
+        "content-length",
+        "content-type",
+        "expect",
+        "ms-cv",
+        "transfer-encoding",
+        "x-wns-match",
+        *(name for name, _, _ in RULES),
+    )
+}
+
+_JUDGED: Final = ("content-length", "content-type", "transfer-encoding", "x-wns-match", *(name for name, _, _ in RULES))
+
+_BEARER = re.compile("(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
+_MATCH = re.compile("type:wns/toast;(?:all|group=(N);tag=(N)|group=(N)|tag=(N))".replace("N", _NAME.pattern))
+_MATCH_RULE: Final = "X-WNS-Match must be type:wns/toast; and then all, group=..., tag=... or group=...;tag=..."
+_DIGITS = re.compile("[0-9]{1,19}")
+_VECTOR = re.compile(r"[A-Za-z0-9+/]{21}[AQgw](?:\.[0-9]{1,10})+!?")
+_VECTOR_LENGTH: Final = 127  # bytes; the 128th is a terminator on the wire of others
+
+
+def collect(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Pick the headers that the rules look at, by lower-cased name; a repeated one is joined with a comma (RFC 9110 §5.3).
+
+    So a header that may come once only is refused by its own rule if it came twice.
+    """
+    found: dict[str, str] = {}
+    for raw, value in headers:
+        name = _READ.get(raw) or _READ.get(raw.lower())
+        if name is not None:
+            text = value.decode("latin-1")
+            found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+def check_method(method: str) -> Refusal | None:
+    """Refuse every method but POST and DELETE with 405."""
+    if method in {"POST", "DELETE"}:
+        return None
+    return Refusal(405, f"The method must be POST, or DELETE with X-WNS-Match, not {_quote(method)}")
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | Refusal:
+    """Take the access token out of ``Authorization``, or refuse with 401 (RFC 6750 §2.1)."""
+    value = headers.get("authorization")
+    if value is None:
+        return Refusal(401, "Authorization is missing: send 'Bearer', a space and an access token")
+    match = _BEARER.fullmatch(value)
+    if match is None:
+        return Refusal(401, "Authorization is malformed: send 'Bearer', a space and an access token")
+    return match[1]
+
+
+def read_match(headers: Mapping[str, str]) -> Match | Refusal:
+    """Judge the headers of a DELETE to a channel: which stored toasts go, or 400. Its body says nothing."""
+    value = headers.get("x-wns-match")
+    if value is None:
+        return _wrong("X-WNS-Match is missing: a DELETE says which toasts go")
+    match = _MATCH.fullmatch(value)
+    if match is None:
+        return _wrong(f"{_MATCH_RULE}, not {_quote(value)}")
+    return Match(group=match[1] or match[3], tag=match[2] or match[4])
+
+
+def read_notification(headers: Mapping[str, str]) -> Notification | Refusal:
+    """Judge the headers of a POST to a channel, names lower-cased: 400 for a wrong one, 413 for too long a body."""
+    return _judge(*map(headers.get, _JUDGED))
+
+
+@lru_cache(4_096)  # senders say the same again and again
+def _judge(*values: str | None) -> Notification | Refusal:
+    headers = {name: value for name, value in zip(_JUDGED, values, strict=True) if value is not None}
+    if "x-wns-type" not in headers:
+        return _wrong("X-WNS-Type is missing: send wns/toast, wns/tile, wns/badge or wns/raw")
+    if "x-wns-match" in headers:
+        return _wrong("X-WNS-Match goes with DELETE only")
+    for name, pattern, sentence in RULES:
+        value = headers.get(name)
+        if value is not None and not pattern.fullmatch(value):
+            return _wrong(f"{sentence}, not {_quote(value)}")
+    kind = _TYPES[headers["x-wns-type"]]
+    media_type, cached, priority = _DEFAULTS[kind]
+    ttl = headers.get("x-wns-ttl")
+    policy = headers.get("x-wns-cache-policy")
+    refusal = _check_content_type(headers.get("content-type"), media_type, kind) or _check_ttl(ttl, policy)
+    length = _length(headers, kind)
+    if refusal or isinstance(length, Refusal):
+        return refusal or length  # type: ignore[return-value]  # the first of the two that there is
+    return Notification(
+        type=kind,
+        cache=cached if policy is None else policy == "cache",
+        wants_status=headers.get("x-wns-requestforstatus") == "true",
+        tag=headers.get("x-wns-tag"),
+        group=headers.get("x-wns-group"),
+        ttl=None if ttl is None else int(ttl),
+        priority=int(headers.get("x-wns-priority", priority)),
+        length=length,
+    )
+
+
+def _check_content_type(value: str | None, expected: str, kind: NotificationType) -> Refusal | None:
+    if value is None:
+        return _wrong(f"Content-Type is missing: wns/{kind} goes with {expected}")
+    if value.partition(";")[0].strip().lower() != expected:  # senders add parameters, such as a charset
+        return _wrong(f"Content-Type must be {expected} with wns/{kind}, not {_quote(value)}")
+    return None
+
+
+def _check_ttl(ttl: str | None, policy: str | None) -> Refusal | None:
+    if ttl is None or policy is None or (int(ttl) > 0) == (policy == "cache"):
+        return None
+    return _wrong(TTL_CONFLICT)
+
+
+def _length(headers: Mapping[str, str], kind: NotificationType) -> int | Refusal:
+    if "transfer-encoding" in headers:
+        return _wrong("Transfer-Encoding is not supported: send the body whole, with its Content-Length")
+    value = headers.get("content-length")
+    if value is None:
+        return _wrong("Content-Length is missing: send the number of bytes of the body")
+    if not _DIGITS.fullmatch(value):
+        return _wrong(f"Content-Length must be the number of bytes of the body, not {_quote(value)}")
+    length = int(value)
+    if length == 0 and kind is NotificationType.RAW:
+        return _wrong("A raw notification must not be empty")
+    return length if length <= MAX_PAYLOAD else too_large(length)
+
+
+def too_large(length: int) -> Refusal:
+    """Refuse a body of that many bytes with 413."""
+    return Refusal(
+        413, f"The payload has {length} bytes; at most {MAX_PAYLOAD} are allowed", NotificationStatus.DROPPED
+    )
+
+
+def correlation_vector(given: str | None, entropy: bytes) -> str:
+    """Extend the sender's correlation vector by one operation, or begin a new one where it sent none that is valid.
+
+    :param entropy: 16 random bytes, the base of a new vector.
+    """
+    if given is None or len(given) > _VECTOR_LENGTH or not _VECTOR.fullmatch(given):
+        return b64encode(entropy).decode("ascii").rstrip("=") + ".0"
+    if given.endswith("!"):
+        return given
+    extended = f"{given}.0"
+    return extended if len(extended) <= _VECTOR_LENGTH else f"{given}!"
+
+
+def _wrong(description: str) -> Refusal:
+    """Refuse wrong or conflicting headers with 400; WNS says beside it that the notification was dropped."""
+    return Refusal(400, description, NotificationStatus.DROPPED)
+
+
+def _quote(value: str) -> str:
+    """Show what came in a way that fits into a header: ASCII, no control characters, not long."""
+    shown = ascii(value)
+    return shown if len(shown) <= 64 else f"{shown[:60]}...'"

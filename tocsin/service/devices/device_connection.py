@@ -1,0 +1,299 @@
+"""One device's connection: a WebSocket, over which channels are granted and payloads go out.
+
+The conversation: ``Hello`` from the device, ``Welcome`` from the service; then the device may send ``RequestChannel``,
+``RevokeChannels``, ``Acknowledge``, ``Suspended`` and ``PowerState``, the service their answers and ``Payload``. Anything
+else closes the connection. A binary WebSocket message carries one or more frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Hashable, Iterator
+
+import anyio
+from attrs import frozen
+from starlette.types import Receive, Send
+
+from tocsin.protocol.errors import FrameError, ProtocolViolation, StateUnavailable
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.messages import (
+    Acknowledge,
+    ChannelGranted,
+    ChannelRefused,
+    ChannelsRevoked,
+    Hello,
+    Message,
+    PowerState,
+    RequestChannel,
+    RevokeChannels,
+    Suspended,
+    Welcome,
+    codec,
+)
+from tocsin.protocol.network.causes import OTHER_VERSION
+from tocsin.protocol.service.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
+from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.outbox import Outbox
+from tocsin.service.devices.replay import Replay
+from tocsin.service.operations.limits import Limits
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.channels import Channels, Denial
+from tocsin.service.web.side_tasks import SideTasks
+
+PROTOCOL_ERROR = 1002
+"""WebSocket close code: the device sent what it must not (RFC 6455 §7.4.1)."""
+
+POLICY_VIOLATION = 1008
+"""WebSocket close code: the device sent more than it may (RFC 6455 §7.4.1)."""
+
+MIN_KEY = 32
+"""Characters of a device's key at least."""
+
+_PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
+_MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
+
+_AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
+_NAMES = 1_024  # channels that one message names
+_SHOWN = 8  # characters of a device's identity that the log shows
+
+_TOO_OFTEN = "too many channels are requested from this address"
+
+logger = logging.getLogger(__name__)
+
+
+@frozen
+class ConnectionContext:
+    """What all connections work with.
+
+    ``admit`` is told of a connection whose device has said hello, ``dismiss`` of one that has ended.
+    """
+
+    channels: Channels
+    offline: OfflineStore
+    settings: ServiceSettings
+    limits: Limits
+    admit: Callable[[DeviceConnection], None]
+    dismiss: Callable[[DeviceConnection], None]
+
+
+class _Talkative(Exception):
+    """The device says more than it has to say."""
+
+
+class DeviceConnection:
+    """One device's connection; ``device`` is its identity once it has said hello, or empty.
+
+    One task reads; a second one writes for as long as there is something to send.
+
+    :param address: where the device is, as the limits count.
+    """
+
+    __slots__ = (
+        "_address", "_around", "_farewell", "_receive", "_scope", "_send", "_tasks", "_writes", "device", "outbox", "replay"
+    )  # fmt: skip
+
+    def __init__(self, around: ConnectionContext, address: str, receive: Receive, send: Send) -> None:
+        settings, offline = around.settings, around.offline
+        self.device = ""
+        self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
+        self.replay = Replay(offline, self.outbox, offline.now)
+        self._around = around
+        self._address = address
+        self._receive = receive
+        self._send = send
+        self._scope = anyio.CancelScope()
+        self._tasks = SideTasks(self._scope.cancel)
+        self._writes = False
+        self._farewell: tuple[int, str] | None = None
+
+    def holds_back(self, app: str, priority: int) -> bool:
+        """Tell whether the device's power state holds back what comes for that app with that priority."""
+        return self.replay.power is not PLUGGED_IN and passage(self.replay.power, app, priority) is not Passage.DELIVER
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection with this close code and reason, unless it is ending already."""
+        self.replay.stop()
+        if self._farewell is None:
+            self._farewell = (code, reason)
+            self._scope.cancel()
+
+    async def serve(self) -> None:
+        """Greet the device, serve it until either side ends the connection, and say why it was us."""
+        try:
+            with self._scope:
+                await self._converse()
+        finally:
+            self.replay.stop()
+            self._around.dismiss(self)
+            self.outbox.fail()
+            await self._tasks.aclose()
+        if self._farewell is not None:
+            code, reason = self._farewell
+            self._log(code, f"closed with {code}: {reason}")
+            with anyio.move_on_after(_PATIENCE):
+                await self._transmit({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
+
+    async def _converse(self) -> None:
+        try:
+            frames = await self._greet()
+            if frames is None:
+                return
+            self._around.admit(self)
+            self.outbox.on_filled = self._start_to_write
+            self.outbox.send_answer(
+                codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window, self._around.offline.now()))
+            )
+            self.tell_what_ended()
+            self.replay.start(self.device, self._tasks)
+            await self._read(frames)
+        except ProtocolViolation as violation:
+            self.close(PROTOCOL_ERROR, str(violation))
+        except _Talkative:
+            self.close(POLICY_VIOLATION, "too many messages that bring nothing new")
+
+    async def _greet(self) -> Iterator[bytes] | None:
+        """Take the device's hello and return the frames that came with it; None where there will be no conversation."""
+        try:
+            with anyio.fail_after(self._around.settings.hello_timeout):
+                frames = await self._frames()
+        except TimeoutError:
+            raise ProtocolViolation(f"no Hello within {self._around.settings.hello_timeout:g} s") from None
+        if frames is None:
+            return None
+        first = next(frames, None)
+        if first is None:
+            raise ProtocolViolation("a device begins with Hello, not with an empty message")
+        hello = codec.decode(first)
+        if not isinstance(hello, Hello):
+            raise ProtocolViolation(f"a device begins with Hello, not with {type(hello).__name__}")
+        if hello.version != PROTOCOL_VERSION:
+            self.close(OTHER_VERSION, f"this service speaks version {PROTOCOL_VERSION}, not {hello.version}")
+            return None
+        if len(hello.device_key) < MIN_KEY:
+            raise ProtocolViolation(f"a device key has at least {MIN_KEY} characters, not {len(hello.device_key)}")
+        self.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
+        return frames
+
+    async def _frames(self) -> Iterator[bytes] | None:
+        """Return the frames of the next message, None at the connection's end."""
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            return None
+        data = event.get("bytes")
+        if data is None:
+            raise FrameError("messages are binary, not text")
+        return codec.frames(data)
+
+    async def _read(self, frames: Iterator[bytes] | None) -> None:
+        while frames is not None:
+            for number, frame in enumerate(frames, 1):
+                await self._handle(codec.decode(frame))
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a message may have many thousands
+            frames = await self._frames()
+
+    async def _handle(self, message: Message) -> None:
+        match message:
+            case Acknowledge(ids=ids):
+                others = self.outbox.acknowledge(ids)
+                if len(others) == len(ids):
+                    self._count()
+                if others and self._around.offline.has(self.device):
+                    await self._around.offline.acknowledge(self.device, others)
+            case Suspended(suspended=suspended):
+                self._count()
+                self.outbox.suspend(suspended=suspended)
+                self._around.offline.take_back(self.device, self.outbox.take_back() if suspended else [])
+                self.replay.look()
+            case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
+                self._count()
+                if len(exempt) > MAX_EXEMPT:
+                    raise ProtocolViolation(f"{len(exempt)} apps are exempt from battery saver, more than {MAX_EXEMPT}")
+                power = Power(on, saver, exempt)
+                self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
+                self.replay.look()
+            case RequestChannel() | RevokeChannels():
+                self._count()
+                await self.outbox.room()
+                self.outbox.send_answer(codec.encode(await self._answer(message)))
+            case _:
+                raise ProtocolViolation(f"a device does not send {type(message).__name__} here")
+
+    def _count(self) -> None:
+        """Count a frame that anyone might send as often as they like."""
+        if not self._around.limits.may_talk(self.device):
+            raise _Talkative
+
+    async def _answer(self, question: RequestChannel | RevokeChannels) -> Message:
+        try:
+            if isinstance(question, RevokeChannels):
+                names = await self._around.channels.revoke(self.device, question.app)
+                await self._around.offline.end_channels(self.device, names)
+                return ChannelsRevoked(question.request, names)
+            wait = self._around.limits.grant(self._address)
+            if wait:
+                return ChannelRefused(question.request, HResult.WNP_E_BIND_USER_BUSY, _TOO_OFTEN, wait)
+            granted = await self._around.channels.grant(
+                self.device, question.app, question.remote_id, question.known_uri
+            )
+        except StateUnavailable as failure:
+            text = "requests of devices fail: %s"
+            self._around.offline.recurring.log(logger, logging.ERROR, "request", text, failure)
+            return ChannelRefused(question.request, failure.hresult, "the service cannot use its store", None)
+        if isinstance(granted, Denial):
+            return ChannelRefused(question.request, granted.hresult, granted.text, None)
+        return ChannelGranted(question.request, granted.name, granted.uri, granted.expires, self._around.offline.now())
+
+    def tell_what_ended(self) -> None:
+        """Tell the device which of its channels ended because their apps were removed, if there may be any."""
+        if self._around.channels.may_have_orphans(self.device):
+            self._tasks.start_soon(self._tell_what_ended)
+
+    async def _tell_what_ended(self) -> None:
+        try:
+            names = await self._around.channels.orphans(self.device)
+        except StateUnavailable as failure:  # then at its next connection
+            text = "devices are not told yet which of their channels have ended: %s"
+            self._around.offline.recurring.log(logger, logging.WARNING, "orphans", text, failure)
+            return
+        for start in range(0, len(names), _NAMES):
+            await self.outbox.room()
+            self.outbox.send_answer(codec.encode(ChannelsRevoked(0, tuple(names[start : start + _NAMES]))))
+
+    def _start_to_write(self) -> None:
+        if not self._writes:
+            self._writes = True
+            self._tasks.start_soon(self._write)
+
+    async def _write(self) -> None:
+        """Send what the outbox has, a tick's frames in one message, until there is no more."""
+        try:
+            while chunk := self.outbox.take_chunk():
+                if not await self._transmit({"type": "websocket.send", "bytes": chunk}):
+                    self._scope.cancel()
+                    return
+        finally:
+            self._writes = False
+
+    async def _transmit(self, event: dict[str, object]) -> bool:
+        """Send; False where the connection has ended, which the server tells by either error."""
+        try:
+            await self._send(event)
+        except (OSError, RuntimeError) as gone:
+            self._log("gone", f"is gone: {type(gone).__name__}")
+            return False
+        return True
+
+    def _log(self, kind: Hashable, words: str) -> None:
+        """Log what became of the connection; a device that comes again and again does not fill the log."""
+        text = "device connection %s %s"
+        self._around.offline.recurring.log(
+            logger, logging.INFO, (self.device, kind), text, self.device[:_SHOWN] or "(unnamed)", words
+        )
+
+
+def _shorten(reason: str) -> str:
+    return reason.encode()[:_MAX_REASON].decode(errors="ignore")

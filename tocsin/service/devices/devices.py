@@ -1,0 +1,164 @@
+"""The devices that are connected, and the way of a payload to one of them or into its offline store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+
+import anyio
+from starlette.types import Receive, Scope, Send
+
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import Payload, codec
+from tocsin.protocol.network.causes import REPLACED
+from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.service.wns import Notification
+from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
+from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.outbox import Outbox, PushResult
+from tocsin.service.operations.limits import Limits
+from tocsin.service.operations.metrics import Counters
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.service_store import ChannelRow
+
+GOING_AWAY = 1001
+"""WebSocket close code: the service is stopping (RFC 6455 §7.4.1)."""
+
+_KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED_OUT, PushResult.SUSPENDED})
+
+logger = logging.getLogger(__name__)
+
+
+class Devices:
+    """All device connections; an ASGI application for WebSockets."""
+
+    def __init__(
+        self, channels: Channels, offline: OfflineStore, settings: ServiceSettings, limits: Limits, counters: Counters
+    ) -> None:
+        self.offline = offline
+        self._around = ConnectionContext(channels, offline, settings, limits, self._admit, self._dismiss)
+        self._limits = limits
+        self._counters = counters
+        self._connections: dict[str, DeviceConnection] = {}
+        self._running: set[DeviceConnection] = set()
+        self._stopping = False
+        self._idle = anyio.Event()
+
+    def connected(self, device: str) -> bool:
+        """Tell whether the device has a connection."""
+        return device in self._connections
+
+    def gauges(self) -> dict[str, int]:
+        """Return how many devices are connected, and how many payloads are on their way to them."""
+        depth = sum(connection.outbox.depth for connection in self._connections.values())
+        return {"devices": len(self._connections), "outbox": depth}
+
+    async def push(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
+        """Bring a payload to the channel's device, or into its offline store where its sender allows that.
+
+        Payloads of a channel go out in the order of the calls.
+        """
+        connection = self._connections.get(channel.device)
+        if connection is None:
+            result = PushResult.OFFLINE
+        elif connection.holds_back(channel.app, payload.priority):
+            # The device is there, so the cache policy, which speaks of one that is away, does not forbid it.
+            return PushResult.HELD_BACK if notification.ttl == 0 else await self._keep(channel, payload, notification)
+        else:
+            self._counters.pushed += 1
+            result = await connection.outbox.push(payload.id, codec.encode(payload))
+        return await self.conclude(channel, payload, notification, result)
+
+    def way_to(self, channel: ChannelRow, priority: int) -> Outbox | None:
+        """Return the way to the channel's device, if it is there and takes a payload with that priority now."""
+        connection = self._connections.get(channel.device)
+        if connection is None or connection.outbox.closed_for or connection.holds_back(channel.app, priority):
+            return None
+        return connection.outbox
+
+    def push_now(self, way: Outbox, payload: Payload, settled: Callable[[PushResult], None]) -> None:
+        """Push a payload to a device that takes it now, and call back with the result."""
+        self._counters.pushed += 1
+        way.push_nowait(payload.id, codec.encode(payload), settled)
+
+    async def conclude(
+        self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult
+    ) -> PushResult:
+        """Store what its device does not have, where its sender allows that; return what has become of it."""
+        if result is PushResult.ACKNOWLEDGED:
+            self._counters.acknowledged += 1
+            return result
+        if result in _KEPT_INSTEAD and notification.storable:
+            return await self._keep(channel, payload, notification)
+        return result
+
+    async def _keep(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
+        """Put a payload into the offline store; its place is before whatever comes later."""
+
+        def admitted(entry: Entry) -> None:
+            connection = self._connections.get(channel.device)
+            if connection is not None:
+                entry.sent = connection.outbox.may_acknowledge(entry.id)
+                connection.replay.look()
+
+        try:
+            names = notification.tag or "", notification.group or ""
+            if not await self.offline.keep(channel, payload, names, admitted):
+                return PushResult.NO_ROOM
+        except StateUnavailable as failure:
+            self.offline.recurring.log(
+                logger, logging.WARNING, "keep", "a notification could not be stored: %s", failure
+            )
+            return PushResult.NOT_STORED
+        finally:
+            connection = self._connections.get(channel.device)
+            if connection is not None:
+                connection.replay.look()
+        self._counters.stored += 1
+        return PushResult.STORED
+
+    def end_channels(self, devices: AbstractSet[str]) -> None:
+        """Tell devices that an app of theirs was removed: those that are there now, the others when they come."""
+        self._around.channels.note_orphaned(devices)
+        for device in devices & self._connections.keys():
+            self._connections[device].tell_what_ended()
+
+    async def aclose(self) -> None:
+        """Close all connections with :data:`GOING_AWAY`, let no other begin, and wait until they have ended."""
+        self._stopping = True
+        for connection in self._running:
+            connection.close(GOING_AWAY, "the service is stopping")
+        if self._running:
+            await self._idle.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection from its handshake to its end."""
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept"})
+        connection = DeviceConnection(self._around, self._limits.address_of(scope), receive, send)
+        scope.clear()  # else the headers would be held for as long as the connection lasts
+        self._running.add(connection)
+        if self._stopping:
+            connection.close(GOING_AWAY, "the service is stopping")
+        try:
+            await connection.serve()
+        finally:
+            self._running.discard(connection)
+            if self._stopping and not self._running:
+                self._idle.set()
+
+    def _admit(self, connection: DeviceConnection) -> None:
+        """Make this the connection of its device; one that the device had before is closed."""
+        previous = self._connections.get(connection.device)
+        self._connections[connection.device] = connection
+        if previous is not None:
+            previous.close(REPLACED, "replaced by a newer connection")
+            self.offline.connection_lost(connection.device)
+
+    def _dismiss(self, connection: DeviceConnection) -> None:
+        """Forget a connection that has ended, unless another has taken its place."""
+        if self._connections.get(connection.device) is connection:
+            del self._connections[connection.device]
+            self.offline.connection_lost(connection.device)

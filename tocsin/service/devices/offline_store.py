@@ -1,0 +1,267 @@
+"""The offline store: what is kept for devices that are away, or may not be sent it now; the rules are protocol/service/offline_queue.py.
+
+A device's queue is in memory while it is in use; of the others only their names are. Bodies are on disk only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from anyio import Lock
+from attrs import define
+
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import Payload
+from tocsin.protocol.service.offline_queue import Depths, Entry, Match, OfflineQueue, Phase
+from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
+
+LOADED = 1_024
+"""Queues in memory, above which those that nothing happens to are put away."""
+
+logger = logging.getLogger(__name__)
+
+
+@define(eq=False)
+class _Loaded:
+    """A queue in memory; ``users`` are those that are at work on it."""
+
+    queue: OfflineQueue
+    users: int = 0
+
+
+class OfflineStore:
+    """All devices' queues; made by :meth:`load`. Methods that go to the store may raise ``StateUnavailable``.
+
+    :param limit: notifications that are kept at most, for all devices together.
+    """
+
+    def __init__(
+        self,
+        store: ServiceStore,
+        depths: Depths,
+        now: Callable[[], float],
+        limit: int = 1_000_000,
+        recurring: RepeatLog | None = None,
+    ) -> None:
+        self.counts: Counter[Phase] = Counter()
+        """How many stored notifications have ended how, since the service was opened."""
+        self.kept = 0
+        """How many are stored now, or are being stored."""
+        self._limit = limit
+        self._store = store
+        self._depths = depths
+        self.now = now
+        self.recurring = recurring or RepeatLog()
+        """Says what fails again and again."""
+        self._sequence = 0
+        self._loaded: dict[str, _Loaded] = {}
+        self._away: dict[str, int] = {}  # devices whose queues are on disk only, with the lengths of these
+        self._loading = Lock(fast_acquire=True)
+
+    @classmethod
+    async def load(
+        cls,
+        store: ServiceStore,
+        depths: Depths,
+        now: Callable[[], float],
+        limit: int = 1_000_000,
+        recurring: RepeatLog | None = None,
+    ) -> OfflineStore:
+        """Find which devices have something stored, and let go what is of no use any more.
+
+        :raises StateUnavailable: the store cannot be used.
+        """
+        offline = cls(store, depths, now, limit, recurring)
+        expired, ended = await store.prune_stored(now())
+        offline.counts.update({Phase.EXPIRED: expired, Phase.CHANNEL_ENDED: ended})
+        offline._sequence = await store.last_stored()
+        offline._away = await store.count_stored()
+        offline.kept = sum(offline._away.values())
+        return offline
+
+    async def prune(self) -> None:
+        """Let go what is of no use any more, whichever device it is for."""
+        spent = await self._store.devices_with_spent(self.now())
+        there = await self._store.count_stored()
+        removed = [device for device, count in self._away.items() if there.get(device) != count]  # with their apps
+        for device in (*spent, *removed):
+            await self.expire(device)
+
+    def has(self, device: str) -> bool:
+        """Tell whether something is stored for a device, or is being stored."""
+        return device in self._loaded or device in self._away
+
+    def of(self, device: str) -> OfflineQueue | None:
+        """Return a device's queue, if it is in memory."""
+        loaded = self._loaded.get(device)
+        return None if loaded is None else loaded.queue
+
+    async def attend(self, device: str) -> OfflineQueue:
+        """Bring a device's queue into memory, and keep it there until :meth:`leave`."""
+        if device in self._away:
+            await self._bring(device)
+        loaded = self._loaded.get(device)
+        if loaded is None:
+            loaded = self._loaded[device] = _Loaded(OfflineQueue(self._depths))
+        loaded.users += 1
+        return loaded.queue
+
+    def leave(self, device: str) -> None:
+        """Put a queue away if it is empty, or if too many are in memory."""
+        self._loaded[device].users -= 1
+        if not self._put_away(device, only_empty=True) and len(self._loaded) > LOADED:
+            oldest = next(iter(self._loaded))
+            if not self._put_away(oldest, only_empty=False):
+                self._loaded[oldest] = self._loaded.pop(oldest)
+
+    async def keep(
+        self, channel: ChannelRow, payload: Payload, names: tuple[str, str], admitted: Callable[[Entry], None]
+    ) -> bool:
+        """Store a payload; when this returns True, it is on disk. False: there is no room for one more.
+
+        :param names: its tag and group, each of them empty where there is none.
+        :param admitted: called when it has its place in the queue, before it is written.
+        """
+        device = channel.device
+        queue = await self.attend(device)
+        try:
+            self._sequence += 1
+            entry = Entry(
+                self._sequence,
+                payload.id,
+                payload.channel,
+                channel.app,
+                payload.type,
+                *names,
+                payload.priority,
+                self.now(),
+                payload.expires,
+                channel.expires,
+            )
+            queue.expire(entry.received)
+            if self.kept >= self._limit and not queue.takes_a_place(entry):
+                return False
+            replaced = queue.admit(entry)
+            self.kept += 1
+            admitted(entry)
+            erase = self._take_erased(queue)
+            try:
+                await self._store.add_stored(device, entry, payload.body, [*erase, *replaced])
+            except BaseException as failure:
+                if may_be_there(failure):
+                    erase.append(entry.sequence)  # its sender was not told that it is there, and will send it again
+                queue.erase += erase  # it is done with the next
+                queue.failed(entry)
+                raise
+            queue.committed(entry)
+            if queue.erase:  # the oldest, which had to make room; that this one is stored does not depend on it
+                await self._try_change(device, lambda _: None)
+            return True
+        finally:
+            self._count(queue)
+            self.leave(device)
+
+    async def bodies(self, entries: Sequence[Entry]) -> dict[int, bytes]:
+        """Return the bodies of stored notifications, by sequence number."""
+        return await self._store.stored_bodies([entry.sequence for entry in entries])
+
+    async def acknowledge(self, device: str, ids: Sequence[str]) -> None:
+        """Erase what the device has committed; ids that are not stored are passed over.
+
+        Where that fails they may be sent once more after a restart; the device knows their ids again.
+        """
+        queue = self.of(device)
+        entries = [] if queue is None else queue.held(ids)
+        if entries:
+            await self._try_change(device, lambda queue: queue.acknowledge(entries))
+
+    async def withdraw(self, channel: ChannelRow, match: Match) -> None:
+        """Erase the toasts of a channel that its sender deletes."""
+        if self.has(channel.device):
+            await self._change(channel.device, lambda queue: queue.withdraw(channel.name, match))
+
+    async def end_channels(self, device: str, names: Sequence[str]) -> None:
+        """Erase what belongs to channels that were revoked; where that fails, it is done at the next start."""
+        if names and self.has(device):
+            await self._try_change(
+                device, lambda queue: queue.end(each for each in queue.entries.values() if each.channel in names)
+            )
+
+    async def expire(self, device: str) -> None:
+        """Erase what is of no use any more."""
+        await self._change(device, lambda queue: queue.expire(self.now()))
+
+    async def lose(self, device: str, entries: Iterable[Entry]) -> None:
+        """Let go of what turned out not to be on disk any more: its app was removed."""
+        await self._change(device, lambda queue: queue.lose(entries))
+
+    def take_back(self, device: str, ids: Sequence[str]) -> None:
+        """Note that these were not sent to the device after all."""
+        queue = self.of(device)
+        if queue is not None:
+            queue.take_back(ids)
+
+    def connection_lost(self, device: str) -> None:
+        """Nothing is on its way to that device any more."""
+        queue = self.of(device)
+        if queue is not None:
+            queue.connection_lost()
+
+    async def _change(self, device: str, change: Callable[[OfflineQueue], None]) -> None:
+        """Change a queue, and erase the rows of what ended; where that fails now, it is done with the next change."""
+        queue = await self.attend(device)
+        try:
+            change(queue)
+            self._count(queue)
+            erase = self._take_erased(queue)
+            if erase:
+                try:
+                    await self._store.erase_stored(erase)
+                except BaseException:
+                    queue.erase += erase
+                    raise
+        finally:
+            self.leave(device)
+
+    async def _try_change(self, device: str, change: Callable[[OfflineQueue], None]) -> None:
+        try:
+            await self._change(device, change)
+        except StateUnavailable as failure:
+            text = "what ended could not be erased yet: %s"
+            self.recurring.log(logger, logging.WARNING, "erase", text, failure)
+
+    async def _bring(self, device: str) -> None:
+        """Load a queue; who comes first also goes on first."""
+        async with self._loading:
+            if device in self._away:
+                queue = OfflineQueue(self._depths)
+                entries = await self._store.stored(device)
+                self.kept += len(entries) - self._away[device]
+                for entry in entries:
+                    queue.erase += queue.admit(entry)  # the depths may have been larger when it was stored
+                    queue.committed(entry)
+                self._count(queue)
+                self._loaded[device] = _Loaded(queue)
+                del self._away[device]
+
+    def _put_away(self, device: str, *, only_empty: bool) -> bool:
+        loaded = self._loaded[device]
+        idle = not loaded.users and not loaded.queue.erase
+        if idle and (not only_empty or not loaded.queue.entries):
+            del self._loaded[device]
+            if loaded.queue.entries:
+                self._away[device] = len(loaded.queue.entries)
+            return True
+        return False
+
+    def _take_erased(self, queue: OfflineQueue) -> list[int]:
+        erase, queue.erase = queue.erase, []
+        return erase
+
+    def _count(self, queue: OfflineQueue) -> None:
+        self.counts.update(queue.ended)
+        self.kept -= queue.ended.total()
+        queue.ended.clear()

@@ -1,0 +1,260 @@
+"""What waits to go to one device, and what the device has yet to acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum, auto, unique
+from functools import partial
+from typing import Final
+
+from attrs import define
+
+from tocsin.service.web.flags import Flag
+
+MAX_FRAMES = 256
+"""Frames of one chunk at most."""
+
+MAX_BYTES = 64 * 1024
+"""Bytes that a chunk has before its last frame at most."""
+
+_MAX_ANSWERS = 64
+_NOTHING: Final[deque[_Pending]] = deque(
+    maxlen=0
+)  # a backlog while nothing waits: one of its own would weigh 760 bytes
+
+
+@unique
+class PushResult(Enum):
+    """How the attempt to push a payload to its device ended."""
+
+    ACKNOWLEDGED = auto()
+    """The device has committed it."""
+    OFFLINE = auto()
+    """The device has no connection; nothing was sent."""
+    LOST = auto()
+    """The connection ended before the acknowledgement: the device may have it or not."""
+    TIMED_OUT = auto()
+    """No acknowledgement came in time: the device may have it or not."""
+    BUSY = auto()
+    """Too many payloads wait for this device; nothing was sent."""
+    SUSPENDED = auto()
+    """The device says that it can store nothing; it may have the payload or not."""
+    STORED = auto()
+    """It is in the offline store."""
+    NOT_STORED = auto()
+    """It was for the offline store, which cannot be written just now."""
+    NO_ROOM = auto()
+    """It was for the offline store, which keeps no more."""
+    HELD_BACK = auto()
+    """The device's power state holds it back, and it may not wait."""
+
+
+_ACKNOWLEDGED = PushResult.ACKNOWLEDGED  # up to Python 3.11 looking it up in its class costs as much as settling
+
+
+@define(eq=False)
+class _Pending:
+    """A payload whose sender waits to be called with the result; ``deadline`` on the loop's clock."""
+
+    id: str
+    frame: bytes
+    deadline: float
+    settle: Callable[[PushResult], None]
+
+
+class Outbox:
+    """One connection's way out: answers first, then payloads in order, within the device's window.
+
+    What comes from the offline store goes before what comes now. Nobody waits for its end here; it keeps its place in
+    the window until it is acknowledged.
+
+    All payloads have the same time to be acknowledged, so that those sent, then those waiting, are in order of their
+    deadlines: one alarm for the oldest serves them all.
+
+    :param window: payloads sent and not acknowledged at a time.
+    :param backlog: payloads that wait for the window.
+    :param timeout: seconds from the push to the acknowledgement.
+    """
+
+    __slots__ = (
+        "_alarm", "_answers", "_backlog", "_emptied", "_holding", "_late", "_limit", "_loop", "_sent", "_stored",
+        "_timeout", "_window", "on_filled", "suspended"
+    )  # fmt: skip
+
+    def __init__(self, window: int, backlog: int, timeout: float) -> None:
+        self._window = window
+        self._limit = backlog
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._answers: list[bytes] = []
+        self._backlog: deque[_Pending] = _NOTHING
+        self._sent: dict[str, _Pending] = {}
+        self.suspended = False
+        """Whether the device says that it can store nothing."""
+        self._stored: list[tuple[str, bytes]] = []
+        self._holding = False
+        self._late: set[str] = set()  # in the device's hands without anybody who waits: they keep their places
+        self._alarm: asyncio.TimerHandle | None = None
+        self._emptied = Flag()
+        self.on_filled: Callable[[], None] = _ignore
+        """Called when there may be something to send."""
+
+    @property
+    def depth(self) -> int:
+        """Payloads that wait, or are sent and not acknowledged."""
+        return len(self._backlog) + len(self._sent)
+
+    async def push(self, id: str, frame: bytes) -> PushResult:  # noqa: A002 - the field's name
+        """Queue a payload and wait for what becomes of it."""
+        refusal = self.closed_for
+        if refusal is not None:
+            return refusal
+        result: asyncio.Future[PushResult] = self._loop.create_future()
+        self.push_nowait(id, frame, partial(_wake, result))
+        return await result
+
+    @property
+    def closed_for(self) -> PushResult | None:
+        """Why no payload can be queued just now; None where one can."""
+        if self.suspended:
+            return PushResult.SUSPENDED
+        return PushResult.BUSY if len(self._backlog) >= self._limit else None
+
+    def push_nowait(self, id: str, frame: bytes, settled: Callable[[PushResult], None]) -> None:  # noqa: A002 - the field's name
+        """Queue a payload, while ``closed_for`` is None, and call back with what becomes of it."""
+        pending = _Pending(id, frame, self._loop.time() + self._timeout, settled)
+        if self._backlog is _NOTHING:
+            self._backlog = deque()
+        self._backlog.append(pending)
+        self.on_filled()
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(pending.deadline, self._ring)
+
+    def send_answer(self, frame: bytes) -> None:
+        """Queue an answer; it goes before all payloads that wait."""
+        self._answers.append(frame)
+        self.on_filled()
+
+    def may_acknowledge(self, id: str) -> bool:  # noqa: A002 - the field's name
+        """Tell whether the device was sent that payload and may still acknowledge it, though nobody waits for it."""
+        return id in self._late
+
+    def wait_for_stored(self, *, holding: bool) -> None:
+        """Keep back what comes now, until what is stored has gone."""
+        self._holding = holding
+        if not holding and self._backlog:
+            self.on_filled()
+
+    def offer(self, frames: Sequence[tuple[str, bytes]]) -> None:
+        """Queue stored payloads, each an id and a frame."""
+        self._stored.extend(frames)
+        self.on_filled()
+
+    def take_back(self) -> list[str]:
+        """Return the ids of the stored payloads that were not sent yet, and do not send them."""
+        ids = [id for id, _ in self._stored]  # noqa: A001 - the field's name
+        self._stored.clear()
+        self._emptied.set()
+        return ids
+
+    async def room_for_stored(self) -> None:
+        """Wait until all stored payloads have been sent."""
+        while self._stored:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    async def room(self) -> None:
+        """Wait until there is room for an answer: a device that does not listen is not listened to."""
+        while len(self._answers) >= _MAX_ANSWERS:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    def acknowledge(self, ids: tuple[str, ...]) -> list[str]:
+        """Settle the payloads that the device has committed; return the ids of those that no one waits for."""
+        others = []
+        for id in ids:  # noqa: A001 - the field's name
+            pending = self._sent.pop(id, None)
+            if pending is None:
+                self._late.discard(id)
+                others.append(id)
+            else:
+                pending.settle(_ACKNOWLEDGED)
+        if self._backlog or self._stored:
+            self.on_filled()
+        return others
+
+    def suspend(self, *, suspended: bool) -> None:
+        """Note whether the device can store what it is sent; whoever waits for one that cannot waits no longer."""
+        self.suspended = suspended
+        if suspended:
+            self._late.update(self._sent)
+            self._settle_all(PushResult.SUSPENDED)
+
+    def fail(self) -> None:
+        """Tell everybody who waits that the connection has ended."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._settle_all(PushResult.LOST)
+
+    def _settle_all(self, result: PushResult) -> None:
+        pending = (*self._sent.values(), *self._backlog)
+        self._sent.clear()
+        self._backlog = _NOTHING
+        for each in pending:
+            each.settle(result)
+
+    def take_chunk(self) -> bytes:
+        """Return all that may go out now, up to the limits of one chunk."""
+        frames: list[bytes] = []
+        size = 0
+        while len(frames) < MAX_FRAMES and size < MAX_BYTES and (frame := self._take()):
+            frames.append(frame)
+            size += len(frame)
+        return b"".join(frames)
+
+    def _take(self) -> bytes | None:
+        if self._answers:
+            self._emptied.set()
+            return self._answers.pop(0)
+        if len(self._sent) + len(self._late) >= self._window:
+            return None
+        if self._stored:
+            return self._take_stored()
+        if not self._backlog or self._holding:
+            return None
+        pending = self._backlog.popleft()
+        if not self._backlog:
+            self._backlog = _NOTHING
+        self._sent[pending.id] = pending
+        return pending.frame
+
+    def _take_stored(self) -> bytes:
+        id, frame = self._stored.pop(0)  # noqa: A001 - the field's name
+        self._late.add(id)
+        if not self._stored:
+            self._emptied.set()
+        return frame
+
+    def _ring(self) -> None:
+        """Settle what has timed out, and set the alarm for the oldest that is left."""
+        now = self._loop.time()
+        while (oldest := next(iter(self._sent.values()), None)) and oldest.deadline <= now:
+            del self._sent[oldest.id]
+            self._late.add(oldest.id)
+            oldest.settle(PushResult.TIMED_OUT)
+        while self._backlog and self._backlog[0].deadline <= now:
+            self._backlog.popleft().settle(PushResult.TIMED_OUT)
+        waiting = oldest or (self._backlog[0] if self._backlog else None)
+        self._alarm = self._loop.call_at(waiting.deadline, self._ring) if waiting else None
+
+
+def _ignore() -> None:
+    """Whoever waits for something to send, before there is a connection."""
+
+
+def _wake(waiting: asyncio.Future[PushResult], result: PushResult) -> None:
+    """Wake who waits, unless it has given up."""
+    if not waiting.done():
+        waiting.set_result(result)

@@ -1,0 +1,96 @@
+"""Whether the service is well, and what it has counted: ``/healthz`` and ``/metrics``.
+
+Anybody may ask whether it is well, as load balancers do. The details are for this machine, or for whoever has the token.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from tocsin.protocol.network.addresses import is_loopback, is_of_a_proxy
+from tocsin.service.operations.metrics import Counters, Metrics
+
+_CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+
+
+@frozen
+class Report:
+    """How the service is: ``causes`` says in words, by a name each, why it is not well."""
+
+    causes: dict[str, str]
+    counters: dict[str, int]
+    gauges: dict[str, int]
+
+    def fields(self, *, details: bool) -> dict[str, Any]:
+        """Return what is printed; without details only the causes' names."""
+        status = "unavailable" if self.causes else "ok"
+        if not details:
+            return {"status": status, "causes": sorted(self.causes)}
+        return {"status": status, "causes": self.causes, "counters": self.counters, "now": self.gauges}
+
+
+class Health:
+    """Looks after the service.
+
+    :param fault: why the store cannot be written, or None.
+    :param gauges: what there is now, by name.
+    :param token: what opens the details to others than this machine, and then to this one too.
+    :param is_proxy: tells whether an address is that of a proxy, behind which all others are.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        fault: Callable[[], str | None],
+        gauges: Callable[[], dict[str, int]],
+        token: str,
+        is_proxy: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self.stopping = False
+        """Whether the service is about to stop."""
+        self._counters = counters
+        self._fault = fault
+        self._gauges = gauges
+        self._token = token.encode()
+        self._is_proxy = is_proxy
+        self._metrics = Metrics(counters, gauges)
+
+    def report(self) -> Report:
+        """Look."""
+        causes = {}
+        fault = self._fault()
+        if fault is not None:
+            causes["store"] = fault
+        if self.stopping:
+            causes["stopping"] = "the service is stopping"
+        return Report(causes, self._counters.summary(), self._gauges())
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [Route("/healthz", self._answer_health), Route("/metrics", self._answer_metrics)]
+
+    async def _answer_health(self, request: Request) -> Response:
+        report = self.report()
+        headers = {"Cache-Control": "no-store"}
+        return JSONResponse(report.fields(details=self._may(request)), 503 if report.causes else 200, headers)
+
+    async def _answer_metrics(self, request: Request) -> Response:
+        if not self._may(request):
+            text = "Metrics are for this machine, or for whoever has the metrics token\n"
+            return PlainTextResponse(text, 401 if self._token else 403)
+        return Response(self._metrics.render(), media_type=_CONTENT_TYPE)
+
+    def _may(self, request: Request) -> bool:
+        """Tell whether the details are for whoever asks: with a token for who has it, else for this machine."""
+        if self._token:
+            given = request.headers.get("authorization", "").encode("latin-1", "replace")
+            return hmac.compare_digest(given, b"Bearer " + self._token)
+        host = request.client.host if request.client else ""
+        return is_loopback(host) and not self._is_proxy(host) and not any(map(is_of_a_proxy, request.headers))

@@ -1,0 +1,130 @@
+"""What the service counts, in plain numbers on the hot path, and how Prometheus reads it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from attrs import Factory, define
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tocsin.protocol.service.offline_queue import Phase
+
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the latencies, in seconds."""
+
+_MAX_REASONS = 32
+
+
+@define(eq=False)
+class Counters:
+    """What has happened since the service was started."""
+
+    received: int = 0
+    """Notifications that were answered with ``received``: a device has committed them, or the service has."""
+    stored: int = 0
+    """Those of them that the service keeps for a device that is away."""
+    pushed: int = 0
+    """Payloads that were handed to a device's connection."""
+    acknowledged: int = 0
+    """Payloads that a device has committed."""
+    dropped: Counter[str] = Factory(Counter)
+    """Notifications that were answered with ``dropped``, by the reason in words."""
+    refused: Counter[int] = Factory(Counter)
+    """Notifications that were refused, by HTTP status."""
+    ended: Counter[Phase] = Factory(Counter)
+    """Stored notifications that have ended, by what became of them."""
+    tokens_issued: int = 0
+    tokens_refused: Counter[str] = Factory(Counter)
+    """Token requests that were refused, by OAuth's name of the error."""
+    latencies: list[int] = Factory(lambda: [0] * (len(BUCKETS) + 1))
+    """Of the notifications that were received, how many took so long."""
+    latency: float = 0.0
+    """Seconds that they took together."""
+
+    def accepted(self, seconds: float) -> None:
+        """Count a notification that was received that many seconds after its headers."""
+        self.received += 1
+        self.latency += seconds
+        self.latencies[bisect_left(BUCKETS, seconds)] += 1
+
+    def drop(self, reason: str) -> None:
+        """Count a notification that was dropped."""
+        self.dropped[reason if reason in self.dropped or len(self.dropped) < _MAX_REASONS else "other"] += 1
+
+    def summary(self) -> dict[str, int]:
+        """Return the totals."""
+        return {
+            "received": self.received,
+            "stored": self.stored,
+            "pushed": self.pushed,
+            "acknowledged": self.acknowledged,
+            "dropped": sum(self.dropped.values()),
+            "refused": sum(self.refused.values()),
+            "throttled": self.refused[406],
+            "tokens_issued": self.tokens_issued,
+            "tokens_refused": sum(self.tokens_refused.values()),
+        }
+
+
+class Metrics:
+    """The registry of one service.
+
+    :param gauges: returns what there is now, by name: devices, channels, outbox, connections and the like.
+    """
+
+    def __init__(self, counters: Counters, gauges: Callable[[], dict[str, int]]) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._registry.register(_Stages(counters, gauges))
+
+    def render(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Stages(Collector):
+    def __init__(self, counters: Counters, gauges: Callable[[], dict[str, int]]) -> None:
+        self._counters = counters
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the counters."""
+        counters = self._counters
+        yield _counter("received", "Notifications answered with received", counters.received)
+        yield _counter("stored", "Notifications kept for a device that is away", counters.stored)
+        yield _counter("pushed", "Payloads handed to a device's connection", counters.pushed)
+        yield _counter("acknowledged", "Payloads that a device has committed", counters.acknowledged)
+        yield _labelled("dropped", "Notifications answered with dropped", "reason", counters.dropped)
+        yield _labelled("refused", "Notifications refused, by HTTP status", "status", counters.refused)
+        ended = Counter({phase.name.lower(): count for phase, count in counters.ended.items()})
+        yield _labelled("stored_ended", "Stored notifications that have ended, by what became of them", "as", ended)
+        yield _counter("tokens_issued", "Access tokens issued", counters.tokens_issued)
+        yield _labelled("tokens_refused", "Token requests refused", "error", counters.tokens_refused)
+        for name, value in self._gauges().items():
+            yield GaugeMetricFamily(f"tocsin_{name}", f"{name.replace('_', ' ').capitalize()} now", value)
+        yield self._latency()
+
+    def _latency(self) -> Metric:
+        buckets, total = [], 0
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._counters.latencies, strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        name, words = "tocsin_delivery_seconds", "Seconds from a notification's headers to its answer with received"
+        return HistogramMetricFamily(name, words, buckets=buckets, sum_value=self._counters.latency)
+
+
+def _counter(name: str, words: str, value: int) -> Metric:
+    return CounterMetricFamily(f"tocsin_{name}", words, value)
+
+
+def _labelled(name: str, words: str, label: str, values: Counter[str] | Counter[int]) -> Metric:
+    family = CounterMetricFamily(f"tocsin_{name}", words, labels=[label])
+    for key, value in values.items():
+        family.add_metric([str(key)], value)
+    return family

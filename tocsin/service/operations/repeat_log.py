@@ -1,0 +1,49 @@
+"""A log for what strangers or a fault can cause again and again: it says a thing once, and then how often."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final
+
+from tocsin.protocol.kernel.recurrence import Recurrences, Repeats
+
+INTERVAL: Final = 60.0
+"""Seconds after which is said how often something came again."""
+
+_MOST: Final = 1_024
+
+_Line = tuple[logging.Logger, int, str]
+
+logger = logging.getLogger(__name__)
+
+
+class RepeatLog:
+    """Says the first of what is the same at once, and once a minute how many more there were.
+
+    :param now: seconds on a clock that never goes back.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._rule: Recurrences[_Line] = Recurrences(INTERVAL, _MOST)
+
+    def log(self, to: logging.Logger, level: int, thing: Hashable, text: str, *args: object) -> None:
+        """Log a line, unless the same thing was said by that logger a short while ago; then it is counted."""
+        sentence = text % args
+        if self._rule.note((to.name, thing), (to, level, sentence), self._now()):
+            to.log(level, "%s", sentence)
+
+    def sweep(self) -> None:
+        """Say what came again and whose time has come."""
+        self._tell(self._rule.due(self._now()))
+
+    def close(self) -> None:
+        """Say what came again."""
+        self._tell(self._rule.rest(self._now()))
+
+    def _tell(self, repeats: Iterable[Repeats[_Line]]) -> None:
+        for words, count, seconds in repeats:
+            to, level, sentence = words or (logger, logging.WARNING, "various events like those before")
+            to.log(level, "%d more times in %.0f s: %s", count, seconds, sentence)

@@ -1,0 +1,160 @@
+"""What an operator may choose about the push service: each choice with its default, its limits and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import attrs
+from attrs import Attribute, field, frozen
+
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.network.addresses import read_network
+from tocsin.protocol.sending.sign_in import split_service_url
+from tocsin.protocol.text import quoted
+
+
+def kind_of(value: Any, default: Any) -> str | None:
+    """Return the words for what a setting with that default is; None where the value is that."""
+    if isinstance(default, tuple):
+        right = isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+        return None if right else "a list of texts"
+    if isinstance(default, float):
+        return None if type(value) in {int, float} else "a number"
+    if type(value) is type(default):
+        return None
+    return {bool: "true or false", int: "a whole number", str: "a text"}[type(default)]
+
+
+def _setting(
+    default: Any,
+    meaning: str,
+    within: tuple[float, float] | None = None,
+    *,
+    check: Callable[[str, Any], None] | None = None,
+    secret: bool = False,
+) -> Any:
+    """Declare a setting; ``within`` are the least and the greatest value of a number, ``check`` knows what else is wrong."""
+
+    def validate(_: Any, attribute: Attribute[Any], value: Any) -> None:
+        kind = kind_of(value, default)
+        if within is not None and (kind is not None or not within[0] <= value <= within[1]):
+            kind = "a whole number" if isinstance(default, int) else "a number"
+            limits = f"{kind} from {within[0]:.12g} to {within[1]:.12g}"
+            raise InvalidArgument(f"{attribute.name} is {limits}, not {quoted(value)}")
+        if kind is not None:
+            raise InvalidArgument(
+                f"{attribute.name} is {kind}, not {type(value).__name__ if secret else quoted(value)}"
+            )
+        if check is not None:
+            check(attribute.name, value)
+
+    return field(default=default, validator=validate, repr=not secret, metadata={"meaning": meaning})
+
+
+def _rate(default: float, meaning: str) -> Any:
+    return _setting(default, f"{meaning} a second, on average; 0: no limit", (0, 1_000_000))
+
+
+def _seconds(default: float, meaning: str) -> Any:
+    return _setting(default, f"seconds {meaning}", (0.001, 3_600))
+
+
+def _check_networks(name: str, value: tuple[str, ...]) -> None:
+    for each in value:
+        try:
+            read_network(each)
+        except ValueError:
+            raise InvalidArgument(f"{name} are addresses or networks, not {quoted(each)}") from None
+
+
+def _check_host(name: str, value: str) -> None:
+    if not value or not value.isprintable() or " " in value:
+        raise InvalidArgument(f"{name} is an address or a name, not {quoted(value)}; 0.0.0.0 and :: are all addresses")
+
+
+def _check_public_url(name: str, value: str) -> None:
+    if value:
+        split_service_url(value, name)
+
+
+def _check_file(name: str, value: str) -> None:
+    if "\0" in value:
+        raise InvalidArgument(f"{name} is the name of a file, and {quoted(value)} cannot be one")
+
+
+def _check_token(name: str, value: str) -> None:
+    if not value.isprintable() or value != value.strip():
+        raise InvalidArgument(f"{name} goes into a header: printable, and without blanks around it")
+
+
+@frozen
+class ServiceSettings:
+    """The choices.
+
+    :raises InvalidArgument: a value is outside its limits.
+    """
+
+    host: str = _setting(
+        "127.0.0.1",
+        "the address or name to listen on; the default is reached from this machine only",
+        check=_check_host,
+    )
+    port: int = _setting(0, "the TCP port; 0 takes the one of the last time, or a free one", (0, 65_535))
+    public_url: str = _setting(
+        "", "the URL by which senders and devices reach the service; empty: host and port", check=_check_public_url
+    )
+    tls_cert: str = _setting(
+        "", "the file with the certificate and its chain (PEM); with it the service speaks TLS", check=_check_file
+    )
+    tls_key: str = _setting(
+        "", "the file with the certificate's private key (PEM); empty: it is in the other file", check=_check_file
+    )
+    insecure: bool = _setting(default=False, meaning="allow a host that others reach without TLS")
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "proxies, by address or network, whose X-Forwarded-For is believed", check=_check_networks
+    )
+    metrics_token: str = _setting(
+        "", "the bearer token for /metrics; empty: it is for this machine only", check=_check_token, secret=True
+    )
+    strict_wns: bool = _setting(default=False, meaning="keep no more for a device that is away than WNS does")
+
+    max_connections: int = _setting(10_000, "connections at a time", (1, 1_000_000))
+    max_connections_per_address: int = _setting(2_000, "connections from one address at a time", (1, 1_000_000))
+    max_channels: int = _setting(1_000_000, "channels that are kept, ended ones included for 30 days", (1, 10**9))
+    max_stored: int = _setting(1_000_000, "notifications that are kept for devices that are away", (1, 10**9))
+    max_head_bytes: int = _setting(32_768, "bytes of a request's line and headers", (1_024, 1_048_576))
+    max_headers: int = _setting(100, "headers of a request", (16, 10_000))
+
+    head_timeout: float = _seconds(10.0, "in which a request's headers have to arrive, a TLS handshake included")
+    body_timeout: float = _seconds(10.0, "in which a request's body has to arrive")
+    idle_timeout: float = _seconds(30.0, "that a sender's connection may stay open between requests")
+    write_timeout: float = _seconds(10.0, "in which a peer has to read what fills its buffer")
+    hello_timeout: float = _seconds(10.0, "in which a new device connection has to say hello")
+    ping_interval: float = _seconds(20.0, "between pings of a device, and in which it has to answer one")
+    acknowledge_timeout: float = _seconds(
+        10.0, "in which a device has to acknowledge a payload, waiting included, and the store to be read or written"
+    )
+    drain_timeout: float = _seconds(5.0, "that requests under way are waited for when the service stops")
+
+    device_window: int = _setting(1_024, "payloads on their way to one device, sent and not acknowledged", (1, 65_536))
+    device_backlog: int = _setting(
+        4_096, "payloads that may wait for a place in one device's window; above it senders get 503", (1, 1_048_576)
+    )
+
+    channel_rate: float = _rate(100.0, "notifications to one channel")
+    channel_burst: int = _setting(1_000, "notifications to one channel at once", (1, 1_000_000))
+    app_rate: float = _rate(2_000.0, "notifications of one app")
+    app_burst: int = _setting(20_000, "notifications of one app at once", (1, 1_000_000))
+    address_rate: float = _rate(2_000.0, "requests from one address")
+    address_burst: int = _setting(20_000, "requests from one address at once", (1, 1_000_000))
+    secret_rate: float = _rate(0.2, "wrong secrets for one client id from one address")
+    secret_burst: int = _setting(20, "wrong secrets for one client id from one address at once", (1, 1_000_000))
+    grant_rate: float = _rate(20.0, "requests for a channel from one address")
+    grant_burst: int = _setting(1_000, "requests for a channel from one address at once", (1, 1_000_000))
+
+    @classmethod
+    def private(cls, **choices: Any) -> Self:
+        """Return the settings of a service that only its own program and machine use: no rates are limited."""
+        rates: dict[str, Any] = {each.name: 0.0 for each in attrs.fields(cls) if each.name.endswith("_rate")}
+        return cls(**(rates | choices))

@@ -1,0 +1,207 @@
+"""The apps that the service knows: who may ask for tokens, and for channels."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from enum import Enum, auto, unique
+from uuid import UUID, uuid4
+
+from anyio import Lock
+from attrs import evolve, field, frozen
+
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
+from tocsin.protocol.text import quoted
+from tocsin.service.registry.service_store import AppRow, SecretRow, ServiceStore
+
+SECRET_OVERLAP = 24 * 3600
+"""Seconds that a client secret stays valid after a newer one was given out."""
+
+MAX_SECRETS = 8
+"""Client secrets of one app that are valid at a time; the oldest give way."""
+
+MAX_NAME = 128
+"""Characters of an app's name, and of its package family name, at most."""
+
+
+@frozen
+class AppRegistration:
+    """What the owner of an app needs: the secret is shown here once, the service keeps its SHA-256 only."""
+
+    name: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    remote_id: str
+    family: str = ""
+
+
+@unique
+class SecretVerdict(Enum):
+    """What a client id and secret are worth."""
+
+    VALID = auto()
+    UNKNOWN_APP = auto()
+    INVALID_SECRET = auto()
+
+
+def parse_guid(text: str) -> str | None:
+    """Bring a GUID into its one spelling; None for the null GUID and for what is none."""
+    try:
+        guid = UUID(text)
+    except ValueError:
+        return None
+    return str(guid) if guid.int else None
+
+
+class Apps:
+    """All registered apps, held in memory and kept in the store; made by :meth:`load`."""
+
+    def __init__(self, store: ServiceStore, now: Callable[[], float]) -> None:
+        self._store = store
+        self._now = now
+        self._apps: dict[str, AppRow] = {}  # by client id
+        self._by_remote_id: dict[str, AppRow] = {}
+        self._secrets: dict[str, list[SecretRow]] = {}  # by client id, the oldest first
+        self.on_removed: Callable[[AbstractSet[str]], None] = lambda _: None
+        """Called when an app was removed, with the devices whose channels ended by that."""
+        self._changing = Lock()
+
+    @classmethod
+    async def load(cls, store: ServiceStore, now: Callable[[], float]) -> Apps:
+        """Read what the store holds.
+
+        :raises StateUnavailable: the store cannot be read.
+        """
+        registrations = cls(store, now)
+        rows = await store.secrets()
+        for app in await store.apps():
+            registrations._hold(app, [row for row in rows if row.client_id == app.client_id])
+        return registrations
+
+    async def register(self, name: str) -> AppRegistration:
+        """Register an app, or give a registered one another secret; its ids stay the same.
+
+        :raises InvalidArgument: the name is empty, too long or not printable.
+        :raises StateUnavailable: it could not be stored.
+        """
+        _check_name(name)
+        async with self._changing:
+            return await self._give_secret(self._named(name) or _new_app(name, family=""))
+
+    async def add(self, name: str, family: str = "") -> AppRegistration:
+        """Register an app that is not registered yet.
+
+        :param family: its package family name, if it has one.
+        :raises InvalidArgument: a name is empty, too long or not printable.
+        :raises IllegalCall: there is an app of that name, or of that family.
+        :raises StateUnavailable: it could not be stored.
+        """
+        _check_name(name)
+        if family:
+            _check_name(family)
+        async with self._changing:
+            if self._named(name) is not None:
+                raise IllegalCall(f"an app is registered as {quoted(name)} already; 'rotate' gives it another secret")
+            other = next((app for app in self._apps.values() if family and app.family == family), None)
+            if other is not None:
+                raise IllegalCall(f"the package family {quoted(family)} is that of the app {quoted(other.name)}")
+            return await self._give_secret(_new_app(name, family))
+
+    async def rotate(self, name: str) -> AppRegistration:
+        """Give an app another secret; the one that it has stays valid for ``SECRET_OVERLAP`` seconds.
+
+        :raises NotFound: no app has that name.
+        :raises StateUnavailable: it could not be stored.
+        """
+        async with self._changing:
+            return await self._give_secret(self._known(name))
+
+    def apps(self) -> list[AppRow]:
+        """Return all registered apps, by name."""
+        return sorted(self._apps.values(), key=lambda app: app.name)
+
+    def living_secrets(self, client_id: str) -> int:
+        """Return how many secrets of an app are valid now."""
+        now = self._now()
+        return sum(row.expires is None or row.expires > now for row in self._secrets.get(client_id, ()))
+
+    async def remove(self, name: str) -> None:
+        """Forget an app: its secrets, tokens and channels are good for nothing from now on, and its devices are told.
+
+        :raises NotFound: no app has that name.
+        :raises StateUnavailable: it could not be stored.
+        """
+        async with self._changing:
+            app = self._known(name)
+            devices = await self._store.devices_of(app.client_id, self._now())
+            await self._store.remove_app(app.client_id)
+            del self._apps[app.client_id], self._by_remote_id[app.remote_id], self._secrets[app.client_id]
+            self.on_removed(devices)
+
+    def known(self, client_id: str) -> bool:
+        """Tell whether that app is registered."""
+        return client_id in self._apps
+
+    def client_of(self, remote_id: str) -> str | None:
+        """Return the client id of the app with that remote id, which is spelled as by :func:`parse_guid`."""
+        app = self._by_remote_id.get(remote_id)
+        return None if app is None else app.client_id
+
+    def verify(self, client_id: str, secret: str) -> SecretVerdict:
+        """Judge a client id and secret; the time it takes does not depend on how much of the secret is right."""
+        if client_id not in self._apps:
+            return SecretVerdict.UNKNOWN_APP
+        now = self._now()
+        given = _hash(secret)
+        valid = False
+        for row in self._secrets[client_id]:
+            alive = row.expires is None or row.expires > now
+            valid |= hmac.compare_digest(row.hash, given) and alive
+        return SecretVerdict.VALID if valid else SecretVerdict.INVALID_SECRET
+
+    async def _give_secret(self, app: AppRow) -> AppRegistration:
+        secret = secrets.token_hex(32)  # letters and digits: no command line takes one that begins with a dash
+        now = self._now()
+        rows = [*self._overlapping(app.client_id, now), SecretRow(_hash(secret), app.client_id, now, expires=None)]
+        rows = rows[-MAX_SECRETS:]
+        await self._store.save_app(app, rows)
+        self._hold(app, rows)
+        return AppRegistration(app.name, app.client_id, secret, app.remote_id, app.family)
+
+    def _hold(self, app: AppRow, rows: list[SecretRow]) -> None:
+        self._apps[app.client_id] = app
+        self._by_remote_id[app.remote_id] = app
+        self._secrets[app.client_id] = rows
+
+    def _named(self, name: str) -> AppRow | None:
+        return next((app for app in self._apps.values() if app.name == name), None)
+
+    def _known(self, name: str) -> AppRow:
+        app = self._named(name)
+        if app is None:
+            raise NotFound(f"no app is registered as {quoted(name)}")
+        return app
+
+    def _overlapping(self, client_id: str, now: float) -> list[SecretRow]:
+        """Return the app's living secrets, none of which outlives the overlap from now on."""
+        return [
+            evolve(row, expires=now + SECRET_OVERLAP if row.expires is None else row.expires)
+            for row in self._secrets.get(client_id, ())
+            if row.expires is None or row.expires > now
+        ]
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidArgument(f"an app's name has 1 to {MAX_NAME} printable characters, not {quoted(name[:MAX_NAME])}")
+
+
+def _new_app(name: str, family: str) -> AppRow:
+    return AppRow(client_id=str(uuid4()), name=name, remote_id=str(uuid4()), family=family)
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,226 @@
+"""Channels: unguessable URIs, each of one app on one device, of which the service keeps a hash only."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from enum import Enum, auto, unique
+from urllib.parse import parse_qsl
+
+from anyio import Lock
+from attrs import evolve, field, frozen
+
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.values import CHANNEL_LIFETIME
+from tocsin.service.registry.apps import Apps, parse_guid
+from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
+
+PATH = "/w/"
+"""Where channel URIs point; their query is ``token=`` and the token."""
+
+MAX_LIVE = 64
+"""Channels of one app on one device that are valid at a time."""
+
+MAX_APP = 256
+"""Characters of an app's name on its device at most."""
+
+_RENEW_BEFORE = 24 * 3600  # seconds; with less to live, a known channel is not given out again
+_REMEMBER = CHANNEL_LIFETIME  # seconds after its end that a channel is answered with 410 and not with 404
+_CACHE = 65_536  # channels
+_NAME_LENGTH = 16
+
+
+@frozen
+class Grant:
+    """A channel that was given out; ``expires`` in seconds since the epoch."""
+
+    name: str
+    uri: str = field(repr=False)
+    expires: float
+
+
+@frozen
+class Denial:
+    """Why no channel is given."""
+
+    hresult: HResult
+    text: str
+
+
+@unique
+class ChannelFault(Enum):
+    """Why a channel's token leads nowhere."""
+
+    UNKNOWN = auto()
+    EXPIRED = auto()
+    REVOKED = auto()
+
+
+def token_of(query: bytes) -> str | None:
+    """Take the token out of a channel URI's query, which may be percent-encoded; None if there is not exactly one."""
+    text = query.decode("latin-1")
+    if text.startswith("token=") and not ("&" in text or "%" in text or "+" in text):
+        return text[6:]
+    try:
+        values = [value for name, value in parse_qsl(text, max_num_fields=16) if name == "token"]
+    except ValueError:
+        return None
+    return values[0] if len(values) == 1 else None
+
+
+class Channels:
+    """Gives out channels, revokes them, and finds them by their tokens.
+
+    Methods that go to the store raise ``StateUnavailable`` where it cannot be used.
+
+    :param base_url: what channel URIs begin with, without a slash at its end.
+    :param limit: channels that are kept at most, those that ended lately included.
+    """
+
+    def __init__(
+        self,
+        store: ServiceStore,
+        registrations: Apps,
+        base_url: str,
+        now: Callable[[], float],
+        limit: int = 1_000_000,
+    ) -> None:
+        self._limit = limit
+        self.count = 0
+        """Channels that are kept; right once :meth:`prune` has been called."""
+        self._store = store
+        self._registrations = registrations
+        self._prefix = f"{base_url}{PATH}?"
+        self._now = now
+        self._found: dict[bytes, ChannelRow] = {}
+        self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has
+        self._orphaned: set[str] = set()  # devices that may have channels of apps that were removed
+        self._changing = Lock(fast_acquire=True)  # what is read from the store is cached before anybody changes it
+
+    async def prune(self) -> None:
+        """Forget the channels that ended long ago, and find those whose apps were removed, perhaps while we were off."""
+        await self._store.prune_channels(self._now() - _REMEMBER)
+        self.count = await self._store.count_channels()
+        self._orphaned |= await self._store.orphaned_devices(self._now())
+
+    def note_orphaned(self, devices: AbstractSet[str]) -> None:
+        """Note that an app was removed, of which these devices have channels."""
+        self._orphaned |= devices
+
+    def may_have_orphans(self, device: str) -> bool:
+        """Tell whether a device may have channels of apps that were removed."""
+        return device in self._orphaned
+
+    async def orphans(self, device: str) -> list[str]:
+        """Return the names of a device's channels of apps that were removed.
+
+        They are told at each connection for as long as they would have lived: no answer says that the device has heard.
+        """
+        names = await self._store.orphans(device, self._now())
+        if not names:
+            self._orphaned.discard(device)
+        return names
+
+    async def grant(self, device: str, app: str, remote_id: str, known_uri: str) -> Grant | Denial:
+        """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one."""
+        if not 0 < len(app) <= MAX_APP:
+            return Denial(HResult.E_INVALIDARG, f"an app's name has 1 to {MAX_APP} characters, not {len(app)}")
+        guid = parse_guid(remote_id)
+        if guid is None:
+            return Denial(HResult.E_INVALIDARG, "the remote id is not a GUID, or the null GUID")
+        client_id = self._registrations.client_of(guid)
+        if client_id is None:
+            return _unregistered(guid)
+        async with self._changing:
+            channels = await self._store.live_channels(device, app, self._now())
+            live = [channel for channel in channels if self._registrations.known(channel.client_id)]
+            granted = self._again(live, client_id, known_uri) or await self._new(device, app, client_id, len(live))
+        return granted if self._registrations.known(client_id) else _unregistered(guid)  # it may have gone meanwhile
+
+    def _again(self, live: list[ChannelRow], client_id: str, known_uri: str) -> Grant | None:
+        if not known_uri.startswith(self._prefix):
+            return None
+        token = token_of(known_uri[len(self._prefix) :].encode())
+        known = token and _hash(token)
+        for channel in live:
+            if channel.hash == known and channel.client_id == client_id:
+                fresh = channel.expires > self._now() + _RENEW_BEFORE
+                return Grant(channel.name, known_uri, channel.expires) if fresh else None
+        return None
+
+    async def _new(self, device: str, app: str, client_id: str, live: int) -> Grant | Denial:
+        if live >= MAX_LIVE:
+            return Denial(
+                HResult.E_ACCESSDENIED, f"{live} channels of this app are open on this device; close them first"
+            )
+        if self.count >= self._limit:
+            await self.prune()
+            if self.count >= self._limit:
+                return Denial(HResult.WNP_E_BIND_USER_BUSY, f"the service keeps {self.count} channels, and no more")
+        token = secrets.token_urlsafe(32)
+        token_hash = _hash(token)
+        name = token_hash.hex()[:_NAME_LENGTH]
+        expires = self._now() + CHANNEL_LIFETIME
+        channel = ChannelRow(token_hash, name, client_id, app, device, expires, revoked=False)
+        try:
+            await self._store.add_channel(channel, self._in_doubt)
+        except BaseException as failure:
+            if may_be_there(failure):
+                self._in_doubt.append(token_hash)
+            raise
+        self._in_doubt.clear()
+        self.count += 1
+        self._cache(channel)
+        return Grant(name, f"{self._prefix}token={token}", expires)
+
+    async def revoke(self, device: str, app: str) -> tuple[str, ...]:
+        """Revoke all channels of an app on a device, and return their names."""
+        async with self._changing:
+            channels = await self._store.live_channels(device, app, self._now())
+            try:
+                await self._store.revoke(channels)
+            except BaseException:
+                for channel in channels:  # they may be revoked on disk: that is looked up again
+                    self._found.pop(channel.hash, None)
+                raise
+            for channel in channels:
+                self._cache(evolve(channel, revoked=True))
+        return tuple(channel.name for channel in channels)
+
+    def known(self, token: str) -> ChannelRow | None:
+        """Return the channel with that token, if it is in memory and may be used."""
+        channel = self._found.get(_hash(token))
+        return None if channel is None or channel.revoked or channel.expires <= self._now() else channel
+
+    async def find(self, token: str) -> ChannelRow | ChannelFault:
+        """Return the channel with that token, or why it leads nowhere."""
+        token_hash = _hash(token)
+        channel = self._found.get(token_hash) or await self._load(token_hash)
+        if channel is None or not self._registrations.known(channel.client_id):
+            return ChannelFault.UNKNOWN
+        if channel.revoked:
+            return ChannelFault.REVOKED
+        return channel if channel.expires > self._now() else ChannelFault.EXPIRED
+
+    async def _load(self, token_hash: bytes) -> ChannelRow | None:
+        async with self._changing:
+            channel = await self._store.channel(token_hash)
+            if channel is not None:
+                self._cache(channel)
+        return channel
+
+    def _cache(self, channel: ChannelRow) -> None:
+        self._found.pop(channel.hash, None)
+        if len(self._found) >= _CACHE:
+            del self._found[next(iter(self._found))]
+        self._found[channel.hash] = channel
+
+
+def _unregistered(guid: str) -> Denial:
+    return Denial(HResult.WPN_E_INVALID_APP, f"no app is registered with the remote id {guid}")
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,1 @@
+"""Who asks: notifications and tokens, as WNS has them."""

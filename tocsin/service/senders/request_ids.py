@@ -1,0 +1,52 @@
+"""What tells a request from all others: its id, its trace and its correlation vector."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from tocsin.protocol.service.wns import correlation_vector
+from tocsin.service.senders.wns_answers import RawHeaders, identify
+
+_AT_ONCE: Final = 64  # requests whose randomness the system is asked for at a time
+
+
+class RequestId(NamedTuple):
+    """A request that is being answered: its id, trace and correlation vector, and when it came on the loop's clock."""
+
+    id: str
+    trace: str
+    vector: str
+    began: float
+
+    @property
+    def common(self) -> RawHeaders:
+        """The headers that every answer has."""
+        return identify(self.id, self.trace, self.vector)
+
+
+class RequestIds:
+    """Gives each request its own.
+
+    :param clock: the loop's.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._entropy = _entropy(24)
+        self._start = os.urandom(4).hex()  # tells the service's starts apart in what senders report
+
+    def next(self, vector: str | None) -> RequestId:
+        """Give a request an id, and extend the correlation vector that its sender has sent."""
+        entropy = next(self._entropy)
+        id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
+        return RequestId(id, f"{self._start}-{id}", correlation_vector(vector, entropy[8:]), self._clock())
+
+
+def _entropy(count: int) -> Iterator[bytes]:
+    """Make that many random bytes each time, of which the system gives many at once."""
+    while True:
+        block = os.urandom(count * _AT_ONCE)
+        for start in range(0, len(block), count):
+            yield block[start : start + count]

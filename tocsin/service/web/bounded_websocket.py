@@ -1,0 +1,344 @@
+"""WebSockets (RFC 6455) that hold little while they are idle, as an ASGI server's side of them.
+
+Uvicorn's own keep the handshake's headers, queues and a timer for each connection; a service has many connections that
+say nothing for hours. Frames and handshakes are those of ``websockets``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, cast
+
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.config import Config
+from uvicorn.protocols.utils import ClientDisconnected, get_remote_addr, is_ssl
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN, SERVER, Protocol
+from websockets.server import ServerProtocol
+
+from tocsin.service.web.flags import Flag
+from tocsin.service.web.handshake import refusal, scope_of
+from tocsin.service.web.message_assembly import MAX_HOLLOW, MAX_MESSAGE, Incoming
+
+if TYPE_CHECKING:
+    from tocsin.service.web.bounded_http import SharedState
+
+MAX_UNREAD: Final = 16 * 1024
+"""Bytes that may wait for the peer to read before it counts as one that does not."""
+
+CHUNK: Final = 4 * 1024
+"""Bytes that are read at a time: so many frames may come before other connections have a turn."""
+
+SMALL: Final = 8 * 1024
+"""Bytes that a connection may keep without being counted."""
+
+AHEAD: Final = 4
+"""Messages that may wait for the application while more is read: to pause and to resume costs a system call each."""
+
+_FLUSH = 5.0  # seconds for what was sent last to leave
+_CLOSING = 10.0  # seconds for the peer to answer a close frame
+_CONNECT: Final[Message] = {"type": "websocket.connect"}
+_PING: Final = Frame(Opcode.PING, b"").serialize(mask=False, extensions=[])
+
+logger = logging.getLogger(__name__)
+_frames = logging.getLogger("uvicorn.error")  # never at its loudest: frames hold device keys and channel URIs
+
+
+class BoundedWebSocket(asyncio.BufferedProtocol):
+    """A WebSocket, which was let in when it was HTTP still; it is never waited for long, and keeps little."""
+
+    __slots__ = (
+        "_accepted", "_awaits_pong", "_close_sent", "_closing", "_config", "_conn", "_events", "_holds", "_incoming",
+        "_is_secure", "_lost", "_reads", "_refusal", "_response", "_shared", "_waiter", "_writable", "client", "transport",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+    client: tuple[str, int] | None
+
+    def __init__(self, config: Config, server_state: SharedState) -> None:
+        self._config = config
+        self._shared = server_state
+        self._conn: Protocol = ServerProtocol(max_size=MAX_MESSAGE, logger=_frames)
+        self._conn.debug = False
+        self._response: Response | None = None
+        self._refusal: HTTPStatus | None = None
+        self._events: list[bytes | str | Message] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._incoming = Incoming()
+        self._holds = False
+        self._closing: asyncio.TimerHandle | None = None
+        self._writable = Flag()
+        self._writable.set()
+        self._accepted = self._close_sent = self._lost = self._awaits_pong = False
+        self._reads = True
+
+    # From the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the connection."""
+        self.transport = cast(asyncio.Transport, transport)  # that of HTTP
+        self.transport.set_write_buffer_limits(high=MAX_UNREAD)
+        self.client = get_remote_addr(self.transport)
+        self._is_secure = is_ssl(self.transport)
+        self._shared.connections.add(self)  # type: ignore[arg-type]  # uvicorn asks for ``shutdown`` only
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend what is read into; it is one for all connections, since what was read is taken at once."""
+        del sizehint
+        return self._shared.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what has come."""
+        conn = self._conn
+        conn.receive_data(bytes(self._shared.buffer[:nbytes]))
+        for event in conn.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
+        if conn.parser_exc is not None:
+            closed = conn.close_sent
+            self._put_disconnect(closed.code if closed else CloseCode.ABNORMAL_CLOSURE)
+            self._end()
+        elif self._incoming.hollow > MAX_HOLLOW and self._close_sent:
+            self.drop()  # it was told why it ends
+        elif self._incoming.hollow > MAX_HOLLOW:
+            self._put_disconnect(CloseCode.POLICY_VIOLATION)
+            conn.fail(CloseCode.POLICY_VIOLATION, "too many frames that bring no message")
+            self._end()
+        self._note_what_it_holds()
+
+    def _note_what_it_holds(self) -> None:
+        """Count what is kept of messages that have not ended, or that the application has not done with."""
+        size = len(self._conn.reader.buffer) + self._incoming.size
+        if (size > SMALL or self._holds) and not self._lost:
+            self._holds = size > SMALL
+            self._shared.book.hold(self, size if self._holds else 0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application that it is over."""
+        del exc
+        self._shared.book.left(self)
+        self._shared.heart.forget(self)
+        self._shared.connections.discard(self)
+        self._lost = True
+        if self._closing is not None:
+            self._closing.cancel()
+        self._put_disconnect(CloseCode.NO_STATUS_RCVD if self._accepted else CloseCode.ABNORMAL_CLOSURE)
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        """Note that the peer does not read; until it does, nothing that would be answered is read from it."""
+        self._writable.clear()
+        self._shared.book.stalled(self)
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """Note that the peer reads again."""
+        self._writable.set()
+        self._shared.book.flowing(self)
+        self._resume()
+
+    # From the server
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Close it; a peer that does not read would never be done with what it was sent."""
+        if not self._close_sent:
+            if self._accepted:
+                self._close(CloseCode.SERVICE_RESTART, "")
+            else:
+                self._refuse(refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
+        self.transport.close()
+        self._cut(0)
+
+    def ping(self) -> bool:
+        """Send a ping, or end the connection if the one before was not answered; tell whether it goes on."""
+        if self._close_sent or self.transport.is_closing():
+            return False
+        if self._awaits_pong:
+            self._conn.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+            self._end()
+            self._cut(0)
+            return False
+        self._awaits_pong = True
+        self._incoming.hollow = 0
+        self.transport.write(_PING)
+        return True
+
+    # What the peer sends
+
+    def begin(self, request: Request) -> None:
+        """Begin the application, unless that is no proper handshake."""
+        assert isinstance(self._conn, ServerProtocol)  # noqa: S101  # until it is accepted
+        response = self._conn.accept(request)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._refuse(response)
+            return
+        self._response = response
+        self._pause()  # nothing may come before it is accepted
+        self._events.append(_CONNECT)
+        task = asyncio.get_running_loop().create_task(self._run(scope_of(request, self.transport, self.client)))
+        self._shared.tasks.add(task)
+        task.add_done_callback(self._shared.tasks.discard)
+
+    def _take(self, frame: Frame) -> None:
+        self._incoming.count(frame, unwanted=self._close_sent)
+        match frame.opcode:
+            case Opcode.PONG:
+                self._awaits_pong = False
+            case Opcode.PING:
+                self._flush()  # the answer
+            case Opcode.CLOSE:
+                self._take_close()
+            case _ if self._close_sent:  # the application wants nothing more
+                self._incoming.forget()
+            case _:
+                message = self._incoming.assemble(frame)
+                if message is not None:
+                    self._put(message)
+                    if len(self._events) >= AHEAD or self._incoming.size > SMALL:
+                        self._pause()
+
+    def _take_close(self) -> None:
+        """Answer a close frame, or take the answer to ours."""
+        if self._close_sent:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            closed = self._conn.close_rcvd
+            self._put_disconnect(closed.code if closed else CloseCode.NO_STATUS_RCVD)
+            self._end()
+
+    # The application
+
+    async def _run(self, scope: Scope) -> None:
+        """Serve, and leave a peer that does not read some time to take the end."""
+        try:
+            await cast("ASGIApp", self._config.loaded_app)(scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass  # the application need not look whether the peer is there still
+        except Exception:  # noqa: BLE001  # one connection's fault, which is logged
+            trace = traceback.format_exc()
+            self._shared.recurring.log(logger, logging.ERROR, trace, "serving a WebSocket failed: %s", trace)
+        finally:
+            if not self._close_sent:
+                if not self._accepted:
+                    self._refuse(refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
+                self.transport.close()
+            self._cut(_FLUSH)
+
+    async def receive(self) -> Message:
+        """Return the next event, as ASGI says."""
+        self._incoming.release()
+        if self._holds:
+            self._note_what_it_holds()
+        while not self._events:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        event = self._events.pop(0)
+        if not self._events and self._accepted:
+            self._resume()
+        if not isinstance(event, bytes | str):
+            return event
+        self._incoming.hand_over(event)
+        return {"type": "websocket.receive", "bytes" if isinstance(event, bytes) else "text": event}
+
+    async def send(self, message: Message) -> None:
+        """Take an event from the application, as ASGI says.
+
+        :raises ClientDisconnected: the peer is gone.
+        :raises RuntimeError: that may not be sent now.
+        """
+        await self._writable.wait()
+        if self._lost or (self._accepted and self._close_sent):
+            raise ClientDisconnected
+        kind = message["type"]
+        if kind == "websocket.send" and self._accepted:
+            self._conn.send_binary(message["bytes"])
+            self._flush()
+        elif kind == "websocket.close" and self._accepted:
+            self._close(message.get("code", CloseCode.NORMAL_CLOSURE), message.get("reason", ""))
+        elif kind == "websocket.accept" and self._response is not None:
+            self._accept(self._response)
+        elif kind == "websocket.http.response.start" and not self._accepted:
+            self._refusal = HTTPStatus(message["status"])
+        elif kind == "websocket.http.response.body" and self._refusal is not None:
+            self._refuse(refusal(self._refusal, message["body"]))
+        else:
+            raise RuntimeError(f"{kind} may not be sent now")
+
+    def _accept(self, response: Response) -> None:
+        """Open the WebSocket, and forget its handshake."""
+        if self.transport.is_closing():
+            return
+        del response.headers["Date"]
+        response.headers.update((name.decode(), value.decode()) for name, value in self._shared.default_headers)
+        self._answer(response)
+        self._flush()
+        self._conn = Protocol(SERVER, state=OPEN, max_size=MAX_MESSAGE, logger=_frames)
+        self._conn.debug = False
+        self._response = None
+        self._accepted = True
+        self._shared.heart.watch(self)
+        self._resume()
+
+    def _close(self, code: int, reason: str) -> None:
+        """Send a close frame, and wait for the answer for a while."""
+        if not self.transport.is_closing():
+            self._put_disconnect(code)
+            self._conn.send_close(code, reason)
+            self._flush()
+            self._close_sent = True
+            self._resume()
+            self._closing = asyncio.get_running_loop().call_later(_CLOSING, self.transport.close)
+
+    def _refuse(self, response: Response) -> None:
+        """Answer the handshake with something else than a WebSocket."""
+        self._put_disconnect(CloseCode.ABNORMAL_CLOSURE)
+        self._answer(response)
+        self._end()
+
+    def _answer(self, response: Response) -> None:
+        assert isinstance(self._conn, ServerProtocol)  # noqa: S101  # until it is accepted
+        self._conn.send_response(response)
+
+    # Both ways
+
+    def _put(self, event: bytes | str | Message) -> None:
+        self._events.append(event)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
+
+    def _put_disconnect(self, code: int) -> None:
+        self._put({"type": "websocket.disconnect", "code": int(code)})
+
+    def _pause(self) -> None:
+        if self._reads:
+            self._reads = False
+            self.transport.pause_reading()
+
+    def _resume(self) -> None:
+        """Read again, if the peer reads too and the application has taken what came."""
+        if not self._reads and self._writable.is_set() and (not self._events or self._close_sent):
+            self._reads = True
+            self.transport.resume_reading()
+
+    def _end(self) -> None:
+        """Send the last that is to be said."""
+        self._close_sent = True
+        self._flush()
+        self.transport.close()
+
+    def _flush(self) -> None:
+        self.transport.write(b"".join(self._conn.data_to_send()))
+
+    def _cut(self, patience: float) -> None:
+        # asyncio ends a TLS connection by itself 30 seconds after it was closed, and cannot be asked once it was.
+        if not self._is_secure and self.transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(patience, self.transport.abort)

@@ -1,0 +1,129 @@
+"""A wire over WebSocket (RFC 6455): each binary message is a chunk."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from tocsin.network import host_and_port, place_of, proxy_of
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.network.causes import CLOSE_CODES, ConnectionCause, explain
+from tocsin.protocol.network.proxies import Proxy
+from tocsin.transport.connection_failures import Failure, diagnose
+from tocsin.transport.opening import Attempt, open_websocket
+from tocsin.transport.wire import WireBroken
+
+OPEN_TIMEOUT = 10.0
+"""Seconds that making the connection may take."""
+
+PROBE_TIMEOUT = 2.0
+"""Seconds that finding out whether a port speaks TLS may take."""
+
+_NO_PONG: Final = 1011  # what websockets closes with where a ping was not answered
+_OUR_OWN: Final = {_NO_PONG: ConnectionCause.SILENT, 1009: ConnectionCause.PROTOCOL, 1002: ConnectionCause.PROTOCOL}
+
+
+class WebSocketWire:
+    """A wire over an open WebSocket; ``place`` is where it leads, for people."""
+
+    def __init__(self, connection: ClientConnection, place: str) -> None:
+        self._connection = connection
+        self._place = place
+
+    async def receive(self) -> bytes:
+        """Return the next chunk.
+
+        :raises WireBroken: the connection ended, or brought text.
+        """
+        try:
+            chunk = await self._connection.recv(decode=False)
+        except ConnectionClosed as closed:
+            raise _ended(closed, self._place) from closed
+        return bytes(chunk)
+
+    async def send(self, chunk: bytes) -> None:
+        """Send a chunk.
+
+        :raises WireBroken: the connection ended.
+        """
+        try:
+            await self._connection.send(chunk)
+        except ConnectionClosed as closed:
+            raise _ended(closed, self._place) from closed
+
+
+@asynccontextmanager
+async def dial_websocket(url: str) -> AsyncIterator[WebSocketWire]:
+    """Connect to the device endpoint of a push service (``ws://`` or ``wss://``).
+
+    The proxy that the environment names is used, but never for the own machine.
+
+    :raises WireBroken: there is no connection to be had; the text says why.
+    """
+    place = place_of(url)
+    try:
+        proxy = proxy_of(url)
+    except InvalidArgument as unusable:
+        cause = ConnectionCause.PROXY_UNUSABLE
+        raise WireBroken(explain(cause, place, str(unusable)), cause) from unusable
+    attempt = Attempt()
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            connection = await open_websocket(url, proxy, attempt)
+    except Exception as error:  # whatever a library raises is a failed attempt, and no more
+        raise await _failed(url, place, proxy, diagnose(error, proxy, attempt)) from error
+    async with connection:
+        yield WebSocketWire(connection, place)
+
+
+async def _failed(url: str, place: str, proxy: Proxy | None, failure: Failure) -> WireBroken:
+    """Say in a sentence why there is no connection."""
+    cause, detail = failure.cause, failure.detail
+    if failure.may_be_tls and proxy is None and url.startswith("ws:") and await _speaks_tls(*host_and_port(url)):
+        cause, detail = ConnectionCause.TLS_WANTED, ""
+    if cause is ConnectionCause.NO_PUSH_SERVICE:
+        detail += f"; tried was {_shown(url, place)}; service= names what 'tocsin serve' prints, such as http://127.0.0.1:8080"
+    return WireBroken(explain(cause, place, detail), cause, failure.retry_after)
+
+
+def _shown(url: str, place: str) -> str:
+    """Write a URL as one of the web, without what may be secret in it."""
+    parts = urlsplit(url)
+    return f"{'https' if parts.scheme == 'wss' else 'http'}://{place}{parts.path}"
+
+
+async def _speaks_tls(host: str, port: int) -> bool:
+    """Find out whether a port that has not understood us understands TLS; nothing is said to it besides the handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # with no authorities: it need not trust the port
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except (OSError, EOFError):  # a timeout is an OSError too
+        return False
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+def _ended(closed: ConnectionClosed, place: str) -> WireBroken:
+    """Say by the close frame, ours or the service's, why a connection has ended."""
+    theirs, ours = closed.rcvd, closed.sent
+    if theirs is not None and (ours is None or closed.rcvd_then_sent):
+        cause = CLOSE_CODES.get(theirs.code, ConnectionCause.LOST)
+        detail = f"it closed with {theirs.code}" + (f": {theirs.reason}" if theirs.reason else "")
+    elif ours is not None:
+        cause = _OUR_OWN.get(ours.code, ConnectionCause.LOST)
+        detail = ours.reason
+    else:
+        cause, detail = ConnectionCause.LOST, ""
+    return WireBroken(explain(cause, place, detail), cause)
