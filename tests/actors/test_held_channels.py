@@ -40,6 +40,19 @@ def test_a_channel_is_renewed_before_it_ends() -> None:
     assert list(held.values()) == [channel("c2", 2 * expires)]
 
 
+def test_a_channel_whose_newer_one_is_lost_is_to_be_renewed_again() -> None:
+    """As its moment does not come twice."""
+    expires = 2 * RENEW_BEFORE
+    held = HeldChannels([channel("c1", expires)])
+    held.take_ended(renewal(expires))
+    held.add(channel("c2", 2 * expires), renewal(expires))
+    assert held.to_renew() == []
+    assert held.discard("c2")
+    assert held.to_renew() == [channel("c1", expires)]
+    assert held.discard("c1")
+    assert held.to_renew() == []
+
+
 def test_a_channel_that_has_ended_is_not_renewed() -> None:
     """Its app is told that it is gone, and asks."""
     held = HeldChannels([channel("c1", 2 * RENEW_BEFORE)])
