@@ -42,6 +42,19 @@ def test_a_channel_is_renewed_before_it_ends() -> None:
     assert list(channels.values()) == [channel("c2", 2 * expires)]
 
 
+def test_a_channel_whose_newer_one_is_lost_is_to_be_renewed_again() -> None:
+    """As its moment does not come twice."""
+    expires = 2 * RENEW_BEFORE
+    channels = DeviceChannels([channel("c1", expires)])
+    channels.take_ended(renewal(expires))
+    channels.add(channel("c2", 2 * expires), renewal(expires))
+    assert channels.to_renew() == []
+    assert channels.discard("c2")
+    assert channels.to_renew() == [channel("c1", expires)]
+    assert channels.discard("c1")
+    assert channels.to_renew() == []
+
+
 def test_a_channel_that_has_ended_is_not_renewed() -> None:
     """Its app is told that it is gone, and asks."""
     channels = DeviceChannels([channel("c1", 2 * RENEW_BEFORE)])

@@ -12,7 +12,7 @@ from tests.world import REMOTE_ID, Gathered, World, dead_rows, world
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import ChannelRevoked
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.messages import RequestChannel
+from tocsin.protocol.messages import ChannelsRevoked, RequestChannel
 from tocsin.protocol.platform.channel_request import LEAST_LIFE, LONGEST_LIFE, RENEW_BEFORE
 
 
@@ -102,3 +102,17 @@ async def test_a_channel_that_cannot_live_is_refused_in_words(tmp_path: Path, li
         again = w.manager.create_channel(REMOTE_ID)
         assert (await w.service.expect(RequestChannel)).known_uri == ""
         again.cancel()
+
+
+async def test_a_renewal_that_was_lost_is_made_again(tmp_path: Path) -> None:
+    """The channel before it is the newest again, and its time has come; no app of this start knows of either."""
+    renewed = Gathered()
+    async with world(tmp_path) as w:
+        w.manager.add_channel_renewed(renewed.add)
+        first = await granted(w, "old", RENEW_BEFORE + 0.2)
+        await w.service.grant("new")
+        await renewed.wait_for(1)
+    async with world(tmp_path) as w:
+        await later(w, 1.0)
+        await w.service.send(ChannelsRevoked(0, ("new",)))
+        assert (await w.service.grant("newer")).known_uri == first.uri

@@ -177,10 +177,11 @@ class ChannelRequester(Actor):
 
     @receives(m.ChannelsRevoked)
     def revoked(self, message: m.ChannelsRevoked, _: bytes) -> None:
-        """Channels are gone, because an app closed them or the service took them back."""
+        """Channels are gone, because an app closed them or the service took them back; the one before may be due."""
         for name in message.channels:
             if self._channels.discard(name):
                 self._effects.drop_channel(name)
+        self._ask_for_newer()
         if message.request in self._closing:
             session, number = self._closing.pop(message.request)
             self._effects.done(session, number)
@@ -228,15 +229,19 @@ class ChannelRequester(Actor):
         self._effects.keep_value(_SERVICE_TIME, self._at_service.mark())
         for channel in self._channels.take_ended(self._at_service.least()):
             self._effects.drop_channel(channel.channel)
-        for channel in self._channels.to_renew() if self._link.connected else ():
-            if (channel.app, channel.remote_id) not in self._open:
-                self._begin(channel.app, channel.remote_id, [])
+        self._ask_for_newer()
 
     async def flush(self) -> None:
         """Write first, then tell; ring when the next channel is to be renewed or forgotten, and now and then."""
         await self._effects.perform()
         if self._at_service.known:
             self._alarm.set(self._clock.monotonic() + self._channels.wait(self._at_service.least()))
+
+    def _ask_for_newer(self) -> None:
+        """Ask for the channels that are to take the places of those whose time has come."""
+        for channel in self._channels.to_renew() if self._link.connected else ():
+            if (channel.app, channel.remote_id) not in self._open:
+                self._begin(channel.app, channel.remote_id, [])
 
     def _begin(self, app: str, remote_id: str, askers: list[tuple[str, int]]) -> None:
         request = ChannelRequest(next(self._keys), app, remote_id, askers)

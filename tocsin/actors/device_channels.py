@@ -55,6 +55,7 @@ class DeviceChannels:
         channel = self._channels.pop(name, None)
         if channel is None:
             return False
+        self._to_renew.pop(name, None)
         siblings = self._of_app[channel.app, channel.remote_id]
         del siblings[name]
         if not siblings:
@@ -83,13 +84,10 @@ class DeviceChannels:
         return ended
 
     def to_renew(self) -> list[StoredChannel]:
-        """Return the channels of which it is time that newer ones take their places, and none has yet."""
-        self._to_renew = {
-            name: channel
-            for name, channel in self._to_renew.items()
-            if self.newest(channel.app, channel.remote_id) is channel
-        }
-        return list(self._to_renew.values())
+        """Return the channels of which it is time that newer ones take their places, and none has, or it was lost."""
+        return [
+            channel for channel in self._to_renew.values() if self.newest(channel.app, channel.remote_id) is channel
+        ]
 
     def next_moment(self) -> float | None:
         """Return when the next one will be, in the service's time; None where none is."""
