@@ -60,10 +60,9 @@ if TYPE_CHECKING:
     )
     from tocsin.protocol.platform.conditions import AppSettings, HostState
     from tocsin.protocol.platform.retry_schedule import RetryPolicy
+    from tocsin.protocol.send_result import SendResult
     from tocsin.protocol.sending.attempts import SendPolicy
-    from tocsin.protocol.sending.results import SendResult
-    from tocsin.protocol.service.wns import NotificationStatus
-    from tocsin.protocol.values import DropReason, NotificationType, PushNotificationChannelStatus
+    from tocsin.protocol.values import DropReason, NotificationStatus, NotificationType, PushNotificationChannelStatus
 
 __version__ = "0.1.0"
 
@@ -147,7 +146,7 @@ _HOMES = {
         "PushNotificationActivationInfo",
         "SystemConditionType",
     ),
-    "tocsin.protocol.sending.results": ("SendResult",),
+    "tocsin.protocol.send_result": ("SendResult",),
     "tocsin.protocol.network.causes": ("ConnectionCause",),
     "tocsin.protocol.platform.conditions": ("AppSettings", "HostState"),
     "tocsin.protocol.delivery.dead_letter_policy": ("DeadLetterPolicy",),
@@ -175,8 +174,7 @@ _HOMES = {
     "tocsin.protocol.hresult": ("HResult",),
     "tocsin.protocol.platform.retry_schedule": ("RetryPolicy",),
     "tocsin.protocol.sending.attempts": ("SendPolicy",),
-    "tocsin.protocol.values": ("DropReason", "NotificationType", "PushNotificationChannelStatus"),
-    "tocsin.protocol.service.wns": ("NotificationStatus",),
+    "tocsin.protocol.values": ("DropReason", "NotificationStatus", "NotificationType", "PushNotificationChannelStatus"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -22,7 +22,7 @@ from tocsin.persistence.sqlite_store import SqliteStore
 from tocsin.protocol.errors import IllegalCall, PlatformUnavailable, ProtocolViolation, StateUnavailable
 from tocsin.protocol.messages import Acknowledge, AppSettingsChanged, Hello, Message, PowerState
 from tocsin.protocol.platform.conditions import AppSettings
-from tocsin.protocol.service.power import MAX_EXEMPT
+from tocsin.protocol.platform.power import MAX_EXEMPT
 from tocsin.transport.wire import WireBroken
 
 Args = PushNotificationReceivedEventArgs

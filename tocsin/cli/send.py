@@ -15,8 +15,8 @@ from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.terminal import complain, show
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.errors import InvalidArgument, SendFailed
+from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.sending.attempts import SendPolicy
-from tocsin.protocol.sending.results import SendResult
 from tocsin.protocol.sending.sign_in import split_url, token_url_of
 from tocsin.protocol.service.wns import MAX_TTL
 from tocsin.protocol.text import harmless

@@ -78,7 +78,7 @@ def _show(default: object) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     try:
-        from tocsin.service.operations.descriptors import fit_to_descriptors  # noqa: PLC0415  # only who serves pays
+        from tocsin.service.web.descriptors import fit_to_descriptors  # noqa: PLC0415  # only who serves pays
     except ModuleNotFoundError as missing:
         raise NotSupported(f"serving needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     options = {

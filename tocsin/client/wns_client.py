@@ -22,8 +22,9 @@ from tocsin.network import check_authorities
 from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, ServiceUnavailable
 from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.sending.attempts import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
-from tocsin.protocol.sending.results import SendResult, read_answer
+from tocsin.protocol.sending.results import read_answer
 from tocsin.protocol.sending.sign_in import (
     TENANT,
     Denied,

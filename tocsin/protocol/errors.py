@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.sending.results import SendResult
+from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.text import MAX_DETAIL, harmless
 
 

@@ -20,6 +20,10 @@ TOKEN_LIFETIME = 24 * 3600
 """Seconds that an access token stays valid."""
 
 
+OFFLINE_NO_CACHE = "Device is offline and X-WNS-Cache-Policy is no-cache"
+"""As WNS says it: the notification was dropped, and the sender had wanted nothing else."""
+
+
 @unique
 class NotificationType(StrEnum):
     """What a notification is, as ``X-WNS-Type`` spells it behind ``wns/``."""
@@ -28,6 +32,15 @@ class NotificationType(StrEnum):
     TOAST = "toast"
     TILE = "tile"
     BADGE = "badge"
+
+
+@unique
+class NotificationStatus(StrEnum):
+    """What became of an accepted notification, as ``X-WNS-Status`` says it."""
+
+    RECEIVED = "received"
+    DROPPED = "dropped"
+    CHANNEL_THROTTLED = "channelthrottled"
 
 
 @unique

@@ -9,10 +9,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.service.registry.channels import PATH
+from tocsin.service.paths import CHANNEL_PATH, DEVICE_PATH
 from tocsin.service.senders.notifications import Notifications
 from tocsin.service.web.express import Post
-from tocsin.service.web.upgrades import DEVICE_PATH
 
 
 class Router:
@@ -31,7 +30,11 @@ class Router:
             await self._devices(scope, receive, send)
             return
         path = scope["path"]
-        hot = path.startswith(PATH) or path == PATH[:-1] or (path == "/" and b"token=" in scope["query_string"])
+        hot = (
+            path.startswith(CHANNEL_PATH)
+            or path == CHANNEL_PATH[:-1]
+            or (path == "/" and b"token=" in scope["query_string"])
+        )
         self._busy += 1
         try:
             await (self._notifications if hot else self._others)(scope, receive, send)

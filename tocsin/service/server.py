@@ -22,6 +22,7 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.paths import DEVICE_PATH
 from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
@@ -35,7 +36,6 @@ from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.listener import listen, url_of
 from tocsin.service.web.tls import Certificate, load_certificate
-from tocsin.service.web.upgrades import DEVICE_PATH
 from tocsin.service.web.web_server import WebServer
 from tocsin.tasks import apart, task_group
 

@@ -10,7 +10,7 @@ import anyio
 from attrs import define, field, frozen
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.service.registry.channels import PATH, token_of
+from tocsin.service.paths import CHANNEL_PATH, token_of
 
 _SIGN_IN = ("/accesstoken.srf", "/oauth2/v2.0/token", "/oauth2/token")
 _TRACE = "fault-on-demand"
@@ -82,7 +82,7 @@ class Faults:
                 await self._device(app, scope, receive, send)
             elif scope["path"].rstrip("/").endswith(_SIGN_IN):
                 await self._sign_in(app, scope, receive, send)
-            elif scope["path"].startswith(PATH) or b"token=" in scope["query_string"]:
+            elif scope["path"].startswith(CHANNEL_PATH) or b"token=" in scope["query_string"]:
                 await self._post(app, scope, receive, send)
             else:
                 await app(scope, receive, send)

@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, Gate, Gates, HostState, interruption, judge, with_exemption
-from tocsin.protocol.service.power import MAX_EXEMPT, MAX_EXEMPT_BYTES
+from tocsin.protocol.platform.power import MAX_EXEMPT, MAX_EXEMPT_BYTES
 from tocsin.protocol.values import DropReason
 
 C = SystemConditionType

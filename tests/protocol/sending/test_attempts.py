@@ -12,8 +12,8 @@ from hypothesis.stateful import invariant
 from tests.protocol.tables import AnyEvent, Law
 from tests.strategies import fractions
 from tocsin.protocol import errors
+from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.sending.attempts import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
-from tocsin.protocol.sending.results import SendResult
 
 
 class TestTable(Law):

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.protocol.sending.results import SendResult, read_answer
-from tocsin.protocol.service.wns import OFFLINE_NO_CACHE
+from tocsin.protocol.send_result import SendResult
+from tocsin.protocol.sending.results import read_answer
+from tocsin.protocol.values import OFFLINE_NO_CACHE
 
 
 class TestReading:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis.stateful import invariant
 
 from tests.protocol.tables import AnyEvent, Law
+from tocsin.protocol.platform.power import PLUGGED_IN, Power
 from tocsin.protocol.service import offline_queue as offline
 from tocsin.protocol.service.offline_queue import (
     STRICT,
@@ -20,7 +21,6 @@ from tocsin.protocol.service.offline_queue import (
     OfflineQueue,
     Phase,
 )
-from tocsin.protocol.service.power import PLUGGED_IN, Power
 from tocsin.protocol.values import NotificationType
 
 RAW, TOAST, TILE, BADGE = (

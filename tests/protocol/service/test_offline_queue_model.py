@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.protocol.service.test_offline_queue import entry
+from tocsin.protocol.platform.power import PLUGGED_IN
 from tocsin.protocol.service.offline_queue import STRICT, Depths, Entry, Match, OfflineQueue, Phase
-from tocsin.protocol.service.power import PLUGGED_IN
 from tocsin.protocol.values import NotificationType
 
 SMALL = Depths(raw=3, tagged=2)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.protocol.service import wns
-from tocsin.protocol.service.wns import Notification, NotificationStatus, Refusal
-from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
+from tocsin.protocol.service.wns import Notification, Refusal
+from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus, NotificationType
 
 RAW = {"x-wns-type": "wns/raw", "content-type": "application/octet-stream", "content-length": "4"}
 TOAST = {"x-wns-type": "wns/toast", "content-type": "text/xml", "content-length": "4"}

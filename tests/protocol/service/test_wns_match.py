@@ -6,7 +6,8 @@ import pytest
 
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.offline_queue import Match
-from tocsin.protocol.service.wns import NotificationStatus, Refusal
+from tocsin.protocol.service.wns import Refusal
+from tocsin.protocol.values import NotificationStatus
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from tests.service.away import AT_EASE, BADGE, CACHE, IN_SAVER, ON_BATTERY, TILE, TOAST, back, drain, heard, post, store
 from tests.service.world import World, open_world
 from tocsin.protocol.messages import Acknowledge, Payload, PowerState, Suspended
-from tocsin.protocol.service import power
+from tocsin.protocol.platform import power
 from tocsin.service.operations.settings import ServiceSettings
 
 

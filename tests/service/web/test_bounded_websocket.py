@@ -17,8 +17,9 @@ from tests.e2e.websocket_attacks import BINARY, CONTINUE, PING, PONG, frame
 from tests.service.web.test_web_server import greet, running
 from tests.service.world import ending
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.web.bounded_websocket import AHEAD, CHUNK, MAX_UNREAD, SMALL, BoundedWebSocket
+from tocsin.service.web.bounded_websocket import AHEAD, MAX_UNREAD, SMALL, BoundedWebSocket
 from tocsin.service.web.message_assembly import MAX_HOLLOW
+from tocsin.service.web.shared_state import CHUNK
 from tocsin.service.web.web_server import WebServer
 
 _HANDSHAKE = (

@@ -137,7 +137,7 @@ class Suspended(Message):
 @tagged(11)
 @frozen
 class PowerState(Message):
-    """The device's power state, whole; fields as in ``tocsin.protocol.service.power.Power``."""
+    """The device's power state, whole; fields as in ``tocsin.protocol.platform.power.Power``."""
 
     screen_on_or_plugged: bool
     battery_saver: bool

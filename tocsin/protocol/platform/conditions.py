@@ -14,7 +14,7 @@ from attrs import Factory, define, field, frozen
 from tocsin.protocol.arguments import truth
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
-from tocsin.protocol.service.power import MAX_EXEMPT, MAX_EXEMPT_BYTES
+from tocsin.protocol.platform.power import MAX_EXEMPT, MAX_EXEMPT_BYTES
 from tocsin.protocol.values import DropReason
 
 VERY_LOW = 4

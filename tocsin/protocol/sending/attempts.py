@@ -19,7 +19,8 @@ from tocsin.protocol.errors import (
     Throttled,
 )
 from tocsin.protocol.network.retry_after import LONGEST
-from tocsin.protocol.sending.results import MAY_PASS, SendResult
+from tocsin.protocol.send_result import SendResult
+from tocsin.protocol.sending.results import MAY_PASS
 
 
 class Phase(Enum):

@@ -15,7 +15,7 @@ from math import inf
 from attrs import Factory, define, field, frozen
 
 from tocsin.protocol.kernel.machine import Label, step
-from tocsin.protocol.service.power import BATCH_TIME, Passage, Power, passage
+from tocsin.protocol.platform.power import BATCH_TIME, Passage, Power, passage
 from tocsin.protocol.values import NotificationType
 
 MAX_ENTRIES = 4_096

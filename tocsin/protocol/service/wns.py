@@ -9,32 +9,19 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
-from enum import StrEnum, unique
 from functools import lru_cache
 from typing import Final
 
 from attrs import frozen
 
 from tocsin.protocol.service.offline_queue import Match
-from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
-
-OFFLINE_NO_CACHE: Final = "Device is offline and X-WNS-Cache-Policy is no-cache"
-"""As WNS says it: the notification was dropped, and the sender had wanted nothing else."""
+from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus, NotificationType
 
 REVOKED: Final = "Revoked channel URL"
 """As WNS says it, with 410."""
 
 TTL_CONFLICT: Final = "Ttl value conflicts with X-WNS-Cache-Policy."
 """As WNS says it, with 400."""
-
-
-@unique
-class NotificationStatus(StrEnum):
-    """What became of an accepted notification, as ``X-WNS-Status`` says it."""
-
-    RECEIVED = "received"
-    DROPPED = "dropped"
-    CHANNEL_THROTTLED = "channelthrottled"
 
 
 @frozen

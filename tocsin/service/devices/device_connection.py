@@ -33,7 +33,7 @@ from tocsin.protocol.messages import (
     codec,
 )
 from tocsin.protocol.network.causes import OTHER_VERSION
-from tocsin.protocol.service.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
+from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox

@@ -9,8 +9,8 @@ import anyio
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload, codec
+from tocsin.protocol.platform.power import PLUGGED_IN
 from tocsin.protocol.service.offline_queue import Entry, OfflineQueue, Phase
-from tocsin.protocol.service.power import PLUGGED_IN
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.web.flags import Flag

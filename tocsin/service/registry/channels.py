@@ -7,18 +7,15 @@ import secrets
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from enum import Enum, auto, unique
-from urllib.parse import parse_qsl
 
 from anyio import Lock
 from attrs import evolve, field, frozen
 
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.values import CHANNEL_LIFETIME
+from tocsin.service.paths import CHANNEL_PATH, token_of
 from tocsin.service.registry.apps import Apps, parse_guid
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
-
-PATH = "/w/"
-"""Where channel URIs point; their query is ``token=`` and the token."""
 
 MAX_LIVE = 64
 """Channels of one app on one device that are valid at a time."""
@@ -58,18 +55,6 @@ class ChannelFault(Enum):
     REVOKED = auto()
 
 
-def token_of(query: bytes) -> str | None:
-    """Take the token out of a channel URI's query, which may be percent-encoded; None if there is not exactly one."""
-    text = query.decode("latin-1")
-    if text.startswith("token=") and not ("&" in text or "%" in text or "+" in text):
-        return text[6:]
-    try:
-        values = [value for name, value in parse_qsl(text, max_num_fields=16) if name == "token"]
-    except ValueError:
-        return None
-    return values[0] if len(values) == 1 else None
-
-
 class Channels:
     """Gives out channels, revokes them, and finds them by their tokens.
 
@@ -92,7 +77,7 @@ class Channels:
         """Channels that are kept; right once :meth:`prune` has been called."""
         self._store = store
         self._registrations = registrations
-        self._prefix = f"{base_url}{PATH}?"
+        self._prefix = f"{base_url}{CHANNEL_PATH}?"
         self._now = now
         self._found: dict[bytes, ChannelRow] = {}
         self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has

@@ -17,15 +17,16 @@ from starlette.types import Receive, Scope, Send
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service import wns
-from tocsin.protocol.service.wns import Notification, NotificationStatus, Refusal
-from tocsin.protocol.values import MAX_PAYLOAD
+from tocsin.protocol.service.wns import Notification, Refusal
+from tocsin.protocol.values import MAX_PAYLOAD, OFFLINE_NO_CACHE, NotificationStatus
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.logs import message_id, trace
 from tocsin.service.operations.metrics import Counters
+from tocsin.service.paths import CHANNEL_PATH, token_of
 from tocsin.service.registry.access_tokens import AccessTokens, TokenFault
-from tocsin.service.registry.channels import PATH, ChannelFault, Channels, token_of
+from tocsin.service.registry.channels import ChannelFault, Channels
 from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.senders.request_ids import RequestId, RequestIds
 from tocsin.service.senders.wns_answers import Accepted, received, send_accepted, send_refusal
@@ -64,14 +65,14 @@ _UNDELIVERED: Final = {
     PushResult.BUSY: Refusal(503, "Too many notifications wait for the device: send more slowly"),
 }
 _DROPPED: Final = {
-    PushResult.OFFLINE: wns.OFFLINE_NO_CACHE,
+    PushResult.OFFLINE: OFFLINE_NO_CACHE,
     PushResult.LOST: "The connection to the device was lost before it acknowledged the notification",
     PushResult.NO_ROOM: "The device cannot be sent it now, and the service keeps no more notifications for later",
     PushResult.HELD_BACK: "The device saves power, and X-WNS-TTL does not let the notification wait",
 }
 _OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"
 
-_PATHS: Final = frozenset({PATH, PATH.rstrip("/"), "/"})
+_PATHS: Final = frozenset({CHANNEL_PATH, CHANNEL_PATH.rstrip("/"), "/"})
 
 # A member that every post meets: up to Python 3.11 looking it up in its class costs as much as a table step.
 _ACKNOWLEDGED: Final = PushResult.ACKNOWLEDGED

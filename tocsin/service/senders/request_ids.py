@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from tocsin.protocol.service.wns import correlation_vector
-from tocsin.service.senders.wns_answers import RawHeaders, identify
+from tocsin.service.senders.wns_answers import identify
+from tocsin.service.web.headers import RawHeaders
 
 _AT_ONCE: Final = 64  # requests whose randomness the system is asked for at a time
 

@@ -11,39 +11,9 @@ from typing import Final
 from attrs import frozen
 from starlette.types import Send
 
-from tocsin.protocol.service.wns import NotificationStatus, Refusal
-
-RawHeaders = list[tuple[bytes, bytes]]
-
-
-class HeaderName(bytes):
-    """A header's name that goes out as it is spelled, where the server would lower it."""
-
-    __slots__ = ()
-
-    def lower(self) -> HeaderName:
-        """Return the name as it is."""
-        return self
-
-
-class _FramingName(HeaderName):
-    """The name of a header that the server looks at: it is the same in whatever spelling."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, bytes) and bytes.lower(self) == other.lower()
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = bytes.__hash__
-
-
-def write(headers: RawHeaders) -> bytes:
-    """Write headers as they go out."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
-
+from tocsin.protocol.service.wns import Refusal
+from tocsin.protocol.values import NotificationStatus
+from tocsin.service.web.headers import FramingName, HeaderName, RawHeaders, write
 
 _MSG_ID: Final = HeaderName(b"X-WNS-Msg-ID")
 _DEBUG_TRACE: Final = HeaderName(b"X-WNS-Debug-Trace")
@@ -52,8 +22,8 @@ _DESCRIPTION: Final = HeaderName(b"X-WNS-Error-Description")
 _DEVICE_STATUS: Final = HeaderName(b"X-WNS-DeviceConnectionStatus")
 _RETRY_AFTER: Final = HeaderName(b"Retry-After")
 _CONTINUE_AFTER: Final = HeaderName(b"X-WNS-CONTINUE-AFTER")
-_LENGTH: Final = _FramingName(b"Content-Length")
-_CLOSE: Final = (_FramingName(b"Connection"), b"close")
+_LENGTH: Final = FramingName(b"Content-Length")
+_CLOSE: Final = (FramingName(b"Connection"), b"close")
 _EMPTY: Final = (_LENGTH, b"0")
 _TEXT: Final = (HeaderName(b"Content-Type"), b"text/plain; charset=utf-8")
 _STATUS: Final = {

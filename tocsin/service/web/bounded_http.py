@@ -9,14 +9,11 @@ from typing import Any, Final
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-from uvicorn.server import ServerState
 
-from tocsin.service.operations.repeat_log import RepeatLog
-from tocsin.service.senders.wns_answers import write
-from tocsin.service.web.bounded_websocket import CHUNK, BoundedWebSocket
-from tocsin.service.web.connections import Connections
+from tocsin.service.web.bounded_websocket import BoundedWebSocket
 from tocsin.service.web.door import Handshake
-from tocsin.service.web.heart import Heart
+from tocsin.service.web.headers import write
+from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.upgrades import Offer
 
 MAX_REST: Final = 1024 * 1024
@@ -48,35 +45,6 @@ _HTTP2: Final = _parting(505, "HTTP/1.1 is spoken here, not HTTP/2.")
 _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 _HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
 _NOTICED: Final = frozenset({b"expect", b"host"})
-
-
-class SharedState(ServerState):
-    """What all connections share.
-
-    :param max_headers: headers of a request at most.
-    :param max_head: bytes of a request's line and headers at most.
-    """
-
-    def __init__(
-        self, connections: Connections, heart: Heart, recurring: RepeatLog, max_headers: int, max_head: int
-    ) -> None:
-        super().__init__()
-        self._beginning = b""
-        self._default_headers: list[tuple[bytes, bytes]] | None = None
-        self.book = connections
-        self.heart = heart
-        self.recurring = recurring
-        self.max_headers = max_headers
-        self.max_head = max_head
-        self.buffer = memoryview(bytearray(CHUNK))
-        """What WebSockets are read into."""
-
-    def beginning(self) -> bytes:
-        """Return how every answer with 200 begins: the status line, and headers that uvicorn renews each second."""
-        if self._default_headers is not self.default_headers:
-            self._default_headers = self.default_headers
-            self._beginning = STATUS_LINE[200] + write(self.default_headers)
-        return self._beginning
 
 
 class _TooMuch(Exception):

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import traceback
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.config import Config
@@ -23,15 +23,10 @@ from websockets.server import ServerProtocol
 from tocsin.service.web.flags import Flag
 from tocsin.service.web.handshake import refusal, scope_of
 from tocsin.service.web.message_assembly import MAX_HOLLOW, MAX_MESSAGE, Incoming
-
-if TYPE_CHECKING:
-    from tocsin.service.web.bounded_http import SharedState
+from tocsin.service.web.shared_state import SharedState
 
 MAX_UNREAD: Final = 16 * 1024
 """Bytes that may wait for the peer to read before it counts as one that does not."""
-
-CHUNK: Final = 4 * 1024
-"""Bytes that are read at a time: so many frames may come before other connections have a turn."""
 
 SMALL: Final = 8 * 1024
 """Bytes that a connection may keep without being counted."""

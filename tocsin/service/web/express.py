@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Scope
 
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.wns import Notification, Refusal
-from tocsin.service.registry.channels import PATH
-from tocsin.service.senders.wns_answers import RawHeaders
+from tocsin.service.paths import CHANNEL_PATH
+from tocsin.service.web.headers import RawHeaders
 
-EXPRESS: Final = f"{PATH}?token=".encode()
+EXPRESS: Final = f"{CHANNEL_PATH}?token=".encode()
 """How the request target of a post begins that may go by the express lane: a channel URI's, as the service made it."""
 
 

@@ -11,10 +11,11 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from tocsin.service.registry.channels import token_of
-from tocsin.service.web.bounded_http import BoundedHttp, SharedState
+from tocsin.service.paths import token_of
+from tocsin.service.web.bounded_http import BoundedHttp
 from tocsin.service.web.express import EXPRESS, Lane, Post
 from tocsin.service.web.heads import Heads
+from tocsin.service.web.shared_state import SharedState
 
 _SKIPPED: Final = EXPRESS.index(b"token=")
 

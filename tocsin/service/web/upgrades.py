@@ -12,10 +12,8 @@ from attrs import frozen
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from tocsin.service.senders.wns_answers import RawHeaders, write
-
-DEVICE_PATH: Final = "/device"
-"""Where devices connect."""
+from tocsin.service.paths import DEVICE_PATH
+from tocsin.service.web.headers import RawHeaders, write
 
 _PATH: Final = DEVICE_PATH.encode()
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin.protocol.service.power import PLUGGED_IN, Passage, Power, passage
+from tocsin.protocol.platform.power import PLUGGED_IN, Passage, Power, passage
 
 D, B, C = Passage.DELIVER, Passage.BATCH, Passage.CACHE
 ON = {"screen_on_or_plugged": True}

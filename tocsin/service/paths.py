@@ -1,0 +1,24 @@
+"""Where things are under the URL of the service."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl
+
+CHANNEL_PATH: Final = "/w/"
+"""Where channel URIs point; their query is ``token=`` and the token."""
+
+DEVICE_PATH: Final = "/device"
+"""Where devices connect."""
+
+
+def token_of(query: bytes) -> str | None:
+    """Take the token out of a channel URI's query, which may be percent-encoded; None if there is not exactly one."""
+    text = query.decode("latin-1")
+    if text.startswith("token=") and not ("&" in text or "%" in text or "+" in text):
+        return text[6:]
+    try:
+        values = [value for name, value in parse_qsl(text, max_num_fields=16) if name == "token"]
+    except ValueError:
+        return None
+    return values[0] if len(values) == 1 else None
