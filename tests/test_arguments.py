@@ -11,7 +11,7 @@ import pytest
 import tocsin
 from tests.client.playing import URI, playing
 from tocsin.testing import LocalWns, local_wns
-from tocsin.testing.clock import Clock
+from tocsin.testing.manual_clock import Clock
 
 ODD: list[Any] = [5, 5.5, True, None, "x", b"x", [], {}, object()]
 """Something of every kind; each test takes what its argument must not be."""

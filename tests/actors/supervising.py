@@ -10,7 +10,7 @@ import anyio
 
 from tests.helpers import next_messages
 from tocsin.actors.actor import ActorRunner, Kernel
-from tocsin.actors.clock import Clock, ServiceClock
+from tocsin.actors.clock import LoopClock, ServiceClock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
@@ -57,7 +57,7 @@ class Harness:
         self.mailbox, self.router, self.session = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("s")
         self.sessions = Sessions()
         self.sessions.add(self.session)
-        kernel = Kernel(Clock(seed=1))
+        kernel = Kernel(LoopClock(seed=1))
         at_service = ServiceClock(kernel.clock)
         at_service.hear(m.ConnectionUp(1024, time.time()))
         self.runner = ActorRunner(

@@ -10,7 +10,7 @@ import pytest
 from tocsin.actors.actor import Actor, ActorRunner, Kernel, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import LoopClock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.kernel.restart import RestartPolicy
@@ -80,7 +80,7 @@ class World:
         self.starts: list[str] = []
         self.announced: list[str] = []
         self.mailbox = Mailbox("recorder")
-        self.kernel = Kernel(Clock(), BadFrames(), RestartPolicy(intensity=intensity))
+        self.kernel = Kernel(LoopClock(), BadFrames(), RestartPolicy(intensity=intensity))
         build: Callable[[Alarm], Actor] = lambda _: Recorder(self.journal, poison or set(), self.starts)  # noqa: E731
         self.runner = ActorRunner(self.mailbox, build, self.kernel, self.announced.append)
 

@@ -12,7 +12,7 @@ from tests.protocol.frames import arrivals
 from tests.strategies import channel_names
 from tocsin.actors.admission import Admission
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock, ServiceClock
+from tocsin.actors.clock import LoopClock, ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
@@ -31,7 +31,7 @@ NOW = 1_000.0
 HOSTS = (HostState(), HostState(energy_saver=True), HostState(cloud_notifications=False))
 
 
-class StoppedClock(Clock):
+class StoppedClock(LoopClock):
     """The same moment always."""
 
     def wall(self) -> float:

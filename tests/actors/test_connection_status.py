@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import LoopClock
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ConnectionDown, ConnectionUp
@@ -13,7 +13,7 @@ from tocsin.protocol.network.causes import ConnectionCause
 EPOCH = datetime(2026, 11, 28, tzinfo=UTC)
 
 
-class TwoClocks(Clock):
+class TwoClocks(LoopClock):
     """A clock of the loop and one on the wall, each moved by hand."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from tests.helpers import next_messages
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock, ServiceClock
+from tocsin.actors.clock import LoopClock, ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
@@ -68,7 +68,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 async def opened() -> AsyncIterator[World]:
     """Open a effects into which one payload has come."""
     with Mailbox("test") as mailbox:
-        alarm, store, clock = Alarm(mailbox), NotingStore(), Clock()
+        alarm, store, clock = Alarm(mailbox), NotingStore(), LoopClock()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(alarm.run)
             world = World(

@@ -12,7 +12,7 @@ import trio.testing
 
 from tests.helpers import next_messages
 from tocsin.actors.actor import ActorRunner, Kernel
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import LoopClock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.protocol.hresult import HResult
@@ -36,7 +36,7 @@ class Harness:
     def __init__(self) -> None:
         self.scheduler = Mailbox("retry_scheduler")
         self.requester = Mailbox("channel_requester")
-        kernel = Kernel(Clock(seed=1))
+        kernel = Kernel(LoopClock(seed=1))
         policy = RetryPolicy(jitter=0)
         self.runner = ActorRunner(
             self.scheduler,

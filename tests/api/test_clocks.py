@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import PATIENCE, payload
 from tests.world import Gathered, World, dead_rows, handling, open_rows, world
 from tocsin.actors.actor import Kernel
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import LoopClock
 from tocsin.actors.topology import open_platform
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
@@ -31,7 +31,7 @@ APART = (900.0, 31 * DAY, 40 * DAY, -40 * DAY)
 """Seconds by which the device's clock is ahead: a quarter of an hour and 31 days were enough to lose everything."""
 
 
-class DeviceClock(Clock):
+class DeviceClock(LoopClock):
     """A wall clock that can be set, and a steady one that can be put on."""
 
     def __init__(self) -> None:

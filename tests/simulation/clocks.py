@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import LoopClock
 from tocsin.protocol.platform.service_time import Mark
 from tocsin.service.registry.service_store import ServiceStore
 from tocsin.service.registry.steady_clock import SteadyClock
@@ -26,7 +26,7 @@ class Time:
         return EPOCH + self.loop() + self.slept
 
 
-class DeviceClock(Clock):
+class DeviceClock(LoopClock):
     """The device's clocks.
 
     ``offset`` is what its wall clock was set to, ``missed`` what its steady clock does not know of, ``boot`` where that

@@ -19,7 +19,7 @@ from attrs import Factory, frozen
 
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import LoopClock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.traces import trace
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
@@ -79,7 +79,7 @@ class Actor:
 class Kernel:
     """What all actors of a platform share."""
 
-    clock: Clock = Factory(Clock)
+    clock: LoopClock = Factory(LoopClock)
     dead_letters: BadFrames = Factory(BadFrames)
     restarts: restart.RestartPolicy = Factory(restart.RestartPolicy)
 

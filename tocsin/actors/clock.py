@@ -13,7 +13,7 @@ from tocsin.protocol.platform.service_time import Mark, ServiceTime, Verdict
 from tocsin.steady import steady
 
 
-class Clock:
+class LoopClock:
     """Time and chance of the running event loop; a test hands in another."""
 
     def __init__(self, seed: int | None = None) -> None:
@@ -42,7 +42,7 @@ class ServiceClock:
     A platform has one. What the service says sets it at the door; the actors read it.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: LoopClock) -> None:
         self._clock = clock
         self._time = ServiceTime.recalled(Mark(), clock.wall(), clock.steady())
 

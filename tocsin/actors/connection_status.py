@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import field, frozen
 
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import LoopClock
 from tocsin.protocol.hresult import HResult, describe
 from tocsin.protocol.messages import ConnectionDown, ConnectionUp
 from tocsin.protocol.network.causes import ConnectionCause, hresult_of
@@ -39,7 +39,7 @@ class ConnectionRecord:
     Moments are kept by the event loop's clock, so that a wall clock that is set meanwhile falsifies none of them.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: LoopClock) -> None:
         self._clock = clock
         self.last: ConnectionUp | ConnectionDown | None = None
         self._since = clock.monotonic()

@@ -6,7 +6,7 @@ from attrs import define
 
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock
+from tocsin.actors.clock import LoopClock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import (
@@ -37,7 +37,7 @@ class RetryScheduler(Actor):
 
     name = "retry_scheduler"
 
-    def __init__(self, policy: RetryPolicy, clock: Clock, alarm: Alarm, requester: Mailbox) -> None:
+    def __init__(self, policy: RetryPolicy, clock: LoopClock, alarm: Alarm, requester: Mailbox) -> None:
         super().__init__()
         self._policy = policy
         self._clock = clock

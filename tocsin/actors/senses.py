@@ -5,13 +5,13 @@ from __future__ import annotations
 from attrs import frozen
 
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.clock import Clock, ServiceClock
+from tocsin.actors.clock import LoopClock, ServiceClock
 
 
 @frozen
 class Senses:
     """The clock and the alarm of this device, and what it knows of the service's clock."""
 
-    clock: Clock
+    clock: LoopClock
     at_service: ServiceClock
     alarm: Alarm

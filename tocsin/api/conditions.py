@@ -1,4 +1,7 @@
-"""The machine and the user, as far as they decide about push: an app or a test says how they stand."""
+"""The machine and the user, as far as they decide about push: an app or a test says how they stand.
+
+What follows from it is ruled in ``tocsin.protocol.platform.conditions``.
+"""
 
 from __future__ import annotations
 

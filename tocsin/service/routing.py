@@ -9,8 +9,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.service.paths import CHANNEL_PATH, DEVICE_PATH
 from tocsin.service.senders.notifications import Notifications
+from tocsin.service.url_paths import CHANNEL_PATH, DEVICE_PATH
 from tocsin.service.web.express import Post
 
 

@@ -22,7 +22,6 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.paths import DEVICE_PATH
 from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
@@ -32,6 +31,7 @@ from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import Router
 from tocsin.service.senders.notifications import Notifications
 from tocsin.service.senders.oauth import TokenEndpoint
+from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.listener import listen, url_of

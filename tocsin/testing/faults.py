@@ -10,7 +10,7 @@ import anyio
 from attrs import define, field, frozen
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.service.paths import CHANNEL_PATH, token_of
+from tocsin.service.url_paths import CHANNEL_PATH, token_of
 
 _SIGN_IN = ("/accesstoken.srf", "/oauth2/v2.0/token", "/oauth2/token")
 _TRACE = "fault-on-demand"

@@ -20,9 +20,9 @@ from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.apps import AppRegistration
 from tocsin.service.server import PushService, open_service
 from tocsin.tasks import task_group
-from tocsin.testing.clock import Clock
 from tocsin.testing.device import Device
 from tocsin.testing.faults import Faults, SentRequest
+from tocsin.testing.manual_clock import Clock
 from tocsin.testing.pushes import Push, Pushes
 
 PATIENCE = 10.0

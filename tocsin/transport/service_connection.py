@@ -1,4 +1,7 @@
-"""The device's end of the connection to its push service: keeps it up, and carries frames both ways."""
+"""The device's end of the connection to its push service: keeps it up, and carries frames both ways.
+
+Its table is ``tocsin.protocol.platform.service_connection``.
+"""
 
 from __future__ import annotations
 

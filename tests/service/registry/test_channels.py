@@ -10,11 +10,11 @@ import pytest
 from tests.service.world import Clock, on_disk
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.values import CHANNEL_LIFETIME
-from tocsin.service.paths import token_of
 from tocsin.service.registry import channels as module
 from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.channels import MAX_APP, MAX_LIVE, ChannelFault, Channels, Denial, Grant
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore
+from tocsin.service.url_paths import token_of
 
 DAY = 24 * 3600
 

@@ -1,4 +1,8 @@
-"""What all state machines share: one table that says what is legal, and a step that obeys it."""
+"""What all state machines share: one table that says what is legal, and a step that obeys it.
+
+Each machine is a module of its own with its ``Phase``, its ``Event``, its ``Effect`` and its ``TABLE``: read one, and you know where
+to look in all.
+"""
 
 from __future__ import annotations
 

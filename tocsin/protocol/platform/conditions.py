@@ -1,4 +1,4 @@
-"""The state of the machine, what it lets through, and what it interrupts.
+"""The state of the machine, what it lets through, and what it interrupts; ``tocsin.api.conditions`` is how an app says it.
 
 Order of the gates for an arriving payload: group policy, the app's notification setting, energy saver with priority.
 Sources: "Push notification priorities", ``NoCloudApplicationNotification``, "Set conditions for running a background task".

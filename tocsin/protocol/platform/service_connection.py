@@ -1,7 +1,7 @@
 """The device's connection to its push service: attempts, greeting, loss, an orderly end, and the wait between attempts.
 
 That a connection was made is no success yet: what went wrong before is forgotten when it has lasted as long as the
-longest wait. Else a service that cuts each connection, or a second device with the same identity, would be called
+longest wait. Its driver is ``tocsin.transport.service_connection``. Else a service that cuts each connection, or a second device with the same identity, would be called
 without end as fast as after the first failure.
 """
 

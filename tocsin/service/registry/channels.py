@@ -13,9 +13,9 @@ from attrs import evolve, field, frozen
 
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.values import CHANNEL_LIFETIME
-from tocsin.service.paths import CHANNEL_PATH, token_of
 from tocsin.service.registry.apps import Apps, parse_guid
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
+from tocsin.service.url_paths import CHANNEL_PATH, token_of
 
 MAX_LIVE = 64
 """Channels of one app on one device that are valid at a time."""

@@ -24,12 +24,12 @@ from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.logs import message_id, trace
 from tocsin.service.operations.metrics import Counters
-from tocsin.service.paths import CHANNEL_PATH, token_of
 from tocsin.service.registry.access_tokens import AccessTokens, TokenFault
 from tocsin.service.registry.channels import ChannelFault, Channels
 from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.senders.request_ids import RequestId, RequestIds
 from tocsin.service.senders.wns_answers import Accepted, received, send_accepted, send_refusal
+from tocsin.service.url_paths import CHANNEL_PATH, token_of
 from tocsin.service.web.bodies import Bodies, BodyFault
 from tocsin.service.web.express import Post, judge
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Scope
 
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.wns import Notification, Refusal
-from tocsin.service.paths import CHANNEL_PATH
+from tocsin.service.url_paths import CHANNEL_PATH
 from tocsin.service.web.headers import RawHeaders
 
 EXPRESS: Final = f"{CHANNEL_PATH}?token=".encode()

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from tocsin.service.paths import token_of
+from tocsin.service.url_paths import token_of
 from tocsin.service.web.bounded_http import BoundedHttp
 from tocsin.service.web.express import EXPRESS, Lane, Post
 from tocsin.service.web.heads import Heads

@@ -12,7 +12,7 @@ from attrs import frozen
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from tocsin.service.paths import DEVICE_PATH
+from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.headers import RawHeaders, write
 
 _PATH: Final = DEVICE_PATH.encode()
