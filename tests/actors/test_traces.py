@@ -27,6 +27,13 @@ def test_a_trace_has_the_lines_and_the_words() -> None:
     assert text.endswith("ValueError: planted \\udc80")
 
 
+def test_a_trace_gives_no_orders_and_forges_no_line() -> None:
+    """A handler's error may quote a payload."""
+    text = trace(ValueError("bad \x1b[31m payload\n2026 CRITICAL forged"))
+    assert "\x1b" not in text
+    assert text.endswith("\n  2026 CRITICAL forged")
+
+
 def test_a_long_trace_keeps_its_begin_and_its_end() -> None:
     """The words, which stand there, among them."""
     error = ValueError("last words")

@@ -23,6 +23,11 @@ BAD: dict[str, tuple[list[bytes], ConnectionCause, str]] = {
     "speaks no HTTP": ([b"SSH-2.0\r\n\r\n"], ConnectionCause.PROXY_FAILED, "what {proxy} answered is not HTTP"),
     "speaks half a line": ([b"SSH-"], ConnectionCause.PROXY_FAILED, "what {proxy} answered is not HTTP"),
     "speaks without end": ([b"x" * 70_000], ConnectionCause.PROXY_FAILED, "what {proxy} answered is not HTTP"),
+    "agrees without end": (
+        [OPEN[:-2] + b"A: b\r\n" * 20_000],
+        ConnectionCause.PROXY_FAILED,
+        "what {proxy} answered is not HTTP",
+    ),
     "begins to agree": ([OPEN[:-2]], ConnectionCause.PROXY_UNREACHABLE, "{proxy} has cut the connection off"),
     "refuses": ([b"HTTP/1.1 502 No\r\n\r\n"], ConnectionCause.PROXY_FAILED, "{proxy} answered 502"),
     "refuses and cuts": ([b"HTTP/1.1 403 No\r\nX:"], ConnectionCause.PROXY_DENIED, "{proxy} answered 403"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from tocsin.protocol.text import describe_error, encodable
+from tocsin.protocol.text import describe_error, encodable, harmless
 
 MAX_TRACE = 16_000
 """Characters of a traceback at most: its begin and its end, where the words of the error are."""
@@ -16,6 +16,8 @@ def trace(error: BaseException) -> str:
         text = "".join(traceback.format_exception(error)).strip()
     except BaseException:  # noqa: BLE001  # an error may have notes, a cause or members that fail, or too many of them
         return describe_error(error)
+    # Behind the first, each line is indented: an error's text may have lines that look like others of the log.
+    text = "\n  ".join(map(harmless, text.split("\n")))
     if len(text) > MAX_TRACE:
         half = MAX_TRACE // 2 - 5
         text = f"{text[:half]}\n[...]\n{text[-half:]}"

@@ -21,7 +21,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from tocsin.actors.traces import trace
-from tocsin.protocol.text import describe_error
+from tocsin.protocol.text import describe_error, harmless
 from tocsin.tasks import running_loop, task_group
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ async def let_go() -> None:
 
 def log_failure(what: str, error: BaseException) -> None:
     """Log what code of the app has raised."""
-    words = describe_error(error)
+    words = harmless(describe_error(error))
     try:
         logger.error("%s failed: %s", what, words, exc_info=error)
     except Exception:  # noqa: BLE001  # whatever shows the log may fail over such an error

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tocsin.api.callbacks import is_cancelled
 from tocsin.protocol import messages as m
+from tocsin.protocol.text import harmless
 from tocsin.protocol.values import MAX_OUTCOMES, Outcome
 from tocsin.tasks import Signal
 
@@ -99,7 +100,7 @@ class OutcomeReports:
             if cancelled:
                 self.note((sequence, Outcome.GIVEN_BACK, "", attempt))
                 continue
-            logger.error("%s failed: %s", what, words)
+            logger.error("%s failed: %s", what, harmless(words))
             if outcome == Outcome.HANDLED:
                 self.handled(sequence, attempt)
             else:

@@ -82,7 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
         id = "" if result.msg_id is None else f", message id {result.msg_id}"  # noqa: A001  # WNS sends one
         show(harmless(f"received{id}{device}"))
     else:
-        complain("tocsin send", error or f"{result.status}: {result.explanation}")
+        complain(
+            "tocsin send", error or (f"{result.status}: {result.explanation}" if result.status else result.explanation)
+        )
     return 0 if result.received else 1
 
 

@@ -12,6 +12,7 @@ _UNWANTED = (
     " keeps it."
 )
 _THROTTLED = "The service has discarded it because too much was sent to this channel: send less often."
+_NO_STATUS = "The service has answered 200 without X-WNS-Status: is it a push service?"
 _RECEIVED = "The service has taken it on; whether it was shown, no sender can know."
 
 
@@ -52,7 +53,11 @@ class SendResult:
             return _RECEIVED
         if self.status == NotificationStatus.DROPPED:
             return self._dropped()
-        return f"The service has answered with the status {self.status!r}, which is not known here."
+        return (
+            _NO_STATUS
+            if self.status is None
+            else f"The service has answered with the status {self.status!r}, which is not known here."
+        )
 
     def _dropped(self) -> str:
         if self.description == OFFLINE_NO_CACHE or (self.description is None and self._is_away()):

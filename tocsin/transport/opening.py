@@ -131,10 +131,12 @@ class _Asking(asyncio.Protocol):
         if _END not in self._heard and len(self._heard) <= MAX_HEAD:
             return
         head = read_head(self._heard)
-        if head is not None and 200 <= head.status < 300:
+        if head is None or _END not in self._heard:  # an endless head makes no tunnel
+            self.answer.set_exception(TunnelRefused(None))
+        elif 200 <= head.status < 300:
             self.answer.set_result(None)
         else:
-            self.answer.set_exception(TunnelRefused(None if head is None else head.status))
+            self.answer.set_exception(TunnelRefused(head.status))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Judge what came until then."""

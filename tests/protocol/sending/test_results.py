@@ -91,6 +91,8 @@ class TestExplanation:
             (SendResult(406, "channelthrottled", description="Too many of this app"), "of this app"),
             (SendResult(410, description="Revoked channel URL"), "Revoked channel URL"),
             (SendResult(500), "answered 500"),
+            (SendResult(200), "without X-WNS-Status"),
+            (SendResult(200, "new"), "not known here"),
             (SendResult(description="host cannot be reached"), "host cannot be reached"),
             (SendResult(), "no answer"),
         ],

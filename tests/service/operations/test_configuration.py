@@ -90,6 +90,9 @@ def test_a_mistake_elsewhere_is_told(tmp_path: Path) -> None:
         load_settings({}, {"TOCSIN_PORT": "x"}, None)
     with pytest.raises(InvalidArgument, match="--channel-rate is a number from 0 to 1000000, not ''"):
         load_settings({"channel_rate": ""}, {}, None)
+    for spelled in ("1_0", "\u0663", " 1", "0x1"):
+        with pytest.raises(InvalidArgument, match="--port is a whole number from 0 to 65535, not"):
+            load_settings({"port": spelled}, {}, None)
     with pytest.raises(InvalidArgument, match="--insecure is true or false, not 'maybe'"):
         load_settings({"insecure": "maybe"}, {}, None)
     with pytest.raises(InvalidArgument, match="--port is a whole number from 0 to 65535, not 70000"):

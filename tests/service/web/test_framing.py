@@ -71,3 +71,31 @@ async def test_what_is_no_request_is_told_which_header_is_wrong(tmp_path: Path, 
     assert body.startswith(b"This is no HTTP request: ")
     assert named in body
     assert b"secret" not in body
+
+
+async def test_a_body_that_ends_early_is_told(tmp_path: Path) -> None:
+    """Its sender may have closed its own direction only, and listen still."""
+    async with open_service(tmp_path) as service, connected(service.port) as (reader, writer):
+        writer.write(b"POST /accesstoken.srf HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nfour")
+        writer.write_eof()
+        status, headers, body = await read_raw(reader)
+        assert (status, headers["x-wns-status"]) == (400, "dropped")
+        assert body == b"The body is not as long as Content-Length says.\n"
+        assert await reader.read() == b""
+
+
+async def test_who_only_listens_gets_all_answers(tmp_path: Path) -> None:
+    """Also those to requests that it sent ahead; then the connection ends."""
+    whole = b"POST /accesstoken.srf HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nfour"
+    async with open_service(tmp_path) as service, connected(service.port) as (reader, writer):
+        writer.write(whole + whole)
+        writer.write_eof()
+        assert [(await read_raw(reader))[0] for _ in range(2)] == [400, 400]
+        assert await reader.read() == b""
+
+
+async def test_a_request_that_says_that_it_is_http_2_is_none(tmp_path: Path) -> None:
+    """HTTP/2 has other bytes, whatever its connection's first line says."""
+    async with open_service(tmp_path) as service:
+        ((status, _, body),) = await exchange(service, b"GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n")
+    assert (status, body) == (505, b"HTTP/1.1 is spoken here, not HTTP/2.\n")

@@ -23,12 +23,12 @@ from cryptography.hazmat.primitives.serialization import (
 from websockets.asyncio.client import connect
 
 from tests.service.world import KEY, connected, ending
-from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable
 from tocsin.protocol.messages import Hello, Welcome, codec
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
-from tocsin.service.web.tls import Certificate
+from tocsin.service.web.tls import Certificate, load_certificate
 
 
 @frozen
@@ -324,6 +324,12 @@ async def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path, text: s
     with pytest.raises(PlatformUnavailable, match=r"the certificate in .*cert\.pem cannot be used"):
         async with open_service(tmp_path, ServiceSettings(tls_cert=str(cert))):
             pass
+
+
+def test_a_key_alone_is_refused() -> None:
+    """It would mean that TLS was wanted, and there would be none."""
+    with pytest.raises(InvalidArgument, match="tls_key is for the certificate that tls_cert names"):
+        load_certificate(ServiceSettings(tls_key="key.pem"))
 
 
 def test_a_pipe_is_no_certificate_and_not_waited_for(tmp_path: Path, certificates: Certificates) -> None:

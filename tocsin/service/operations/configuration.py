@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -26,12 +27,20 @@ _NEAR = 0.8  # how alike two names are, from 0 to 1, where one is meant to be th
 
 _DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in attrs.fields(ServiceSettings)}
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _READ: Mapping[type, Callable[[str], Any]] = {
     bool: lambda text: _WORDS[text.lower()],
-    int: int,
-    float: float,
+    int: lambda text: int(_number(text)),
+    float: lambda text: float(_number(text)),
     tuple: lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
 }
+
+
+def _number(text: str) -> str:
+    """Return a text that is a number as people write it; Python's own readers take more, such as ``1_0``."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError
+    return text
 
 
 def variable(name: str) -> str:

@@ -101,7 +101,7 @@ class Apps:
         """
         _check_name(name)
         if family:
-            _check_name(family)
+            _check_name(family, "a package family name")
         async with self._changing:
             if self._named(name) is not None:
                 raise IllegalCall(f"an app is registered as {quoted(name)} already; 'rotate' gives it another secret")
@@ -194,9 +194,9 @@ class Apps:
         ]
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, what: str = "an app's name") -> None:
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise InvalidArgument(f"an app's name has 1 to {MAX_NAME} printable characters, not {quoted(name[:MAX_NAME])}")
+        raise InvalidArgument(f"{what} has 1 to {MAX_NAME} printable characters, not {quoted(name[:MAX_NAME])}")
 
 
 def _new_app(name: str, family: str) -> AppRow:

@@ -42,6 +42,7 @@ _NO_HOST: Final = _parting(
 _AHEAD: Final = _parting(400, "Too many requests were sent ahead of their answers.")
 _TUNNEL: Final = _parting(400, "This is a push service, and no proxy.")
 _HTTP2: Final = _parting(505, "HTTP/1.1 is spoken here, not HTTP/2.")
+_TORN: Final = _parting(400, "The body is not as long as Content-Length says.", (b"x-wns-status", b"dropped"))
 _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 _HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
 _NOTICED: Final = frozenset({b"expect", b"host"})
@@ -215,6 +216,21 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.write(words)
         self.transport.close()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for it, uvicorn does not say
+        """Take it that a sender only listens now: it gets its answers, or is told that its body has not come whole.
+
+        :return: whether the connection stays until the last is answered; asyncio cannot do that with TLS.
+        """
+        if self.transport.is_closing():
+            return False
+        if not self._in_head and not self.pipeline:
+            self._part(_TORN)
+            return False
+        if self._is_answered() or self.scheme == "https":
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, unless there are too many; what comes behind a body (a trailer) is no header of its request."""
         if not self._in_head:
@@ -238,7 +254,11 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Note that the peer has said what it wants, unless that must be parsed once more."""
         parser: Any = self.parser
-        if self._hosts != 1 and (self._hosts or parser.get_http_version() >= "1.1"):
+        version = parser.get_http_version()
+        if version > "1.1":
+            self._complaint = _HTTP2
+            raise _TooMuch
+        if self._hosts != 1 and (self._hosts or version == "1.1"):
             self._complaint = _NO_HOST
             raise _TooMuch
         self._hosts = 0

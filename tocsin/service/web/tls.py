@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable
 from tocsin.service.operations.settings import ServiceSettings
 
 _CERTIFICATE: Final = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -71,8 +71,13 @@ class Certificate:
 def load_certificate(settings: ServiceSettings) -> Certificate | None:
     """Read the certificate that the settings name; None where no TLS is to be spoken.
 
+    :raises InvalidArgument: they name a key only.
     :raises PlatformUnavailable: as :class:`Certificate`.
     """
+    if settings.tls_key and not settings.tls_cert:
+        raise InvalidArgument(
+            "tls_key is for the certificate that tls_cert names, and there is none: without it there is no TLS"
+        )
     return Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
 
 
