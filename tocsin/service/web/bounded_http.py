@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tocsin.service.web import partings
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
 from tocsin.service.web.door import Handshake
-from tocsin.service.web.headers import write
 from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.upgrades import Offer
 
@@ -22,27 +22,6 @@ MAX_REST: Final = 1024 * 1024
 MAX_PIPELINED: Final = 8
 """Requests that a sender may have sent before the first is answered; WNS allows none."""
 
-
-def _parting(status: int, words: str, *headers: tuple[bytes, bytes]) -> bytes:
-    """Write an answer after which the connection ends."""
-    body = f"{words}\n".encode()
-    framing = ((b"content-length", str(len(body)).encode()), (b"connection", b"close"))
-    text = (b"content-type", b"text/plain; charset=utf-8")
-    return STATUS_LINE[status] + write([text, *framing, *headers]) + b"\r\n" + body
-
-
-BUSY: Final = _parting(503, "Too many connections", (b"retry-after", b"5"))
-"""What a connection is told that is one too many."""
-
-_EXCESS: Final = _parting(431, "The headers are too many, or too long.")
-_INVALID: Final = _parting(400, "This is no HTTP request.")
-_NO_HOST: Final = _parting(
-    400, "A request has one Host header, with a host and perhaps a port (RFC 9112, section 3.2)."
-)
-_AHEAD: Final = _parting(400, "Too many requests were sent ahead of their answers.")
-_TUNNEL: Final = _parting(400, "This is a push service, and no proxy.")
-_HTTP2: Final = _parting(505, "HTTP/1.1 is spoken here, not HTTP/2.")
-_TORN: Final = _parting(400, "The body is not as long as Content-Length says.", (b"x-wns-status", b"dropped"))
 _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 _HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
 _NOTICED: Final = frozenset({b"expect", b"host"})
@@ -66,7 +45,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head = True  # between requests too
         self._turned = False  # whether headers or a message ended in the chunk that is being parsed
         self._bytes = 0  # of the headers, or of what is behind them
-        self._complaint = _INVALID  # what is said where the parser gives up
+        self._complaint = partings.INVALID  # what is said where the parser gives up
         self._hosts = 0  # Host headers of the request; one that is invalid counts twice
         self._last_host = b""  # the last one, which was valid where the connection goes on
         self._offers = False  # the parser is about to stop at an offer of another protocol
@@ -92,7 +71,7 @@ class BoundedHttp(HttpToolsProtocol):
     def give_way(self) -> None:
         """Say that there are too many connections, and end at once; what was asked for before is answered."""
         if self.transport is not None:
-            self.transport.write(BUSY)
+            self.transport.write(partings.BUSY)
             self.transport.abort()
         elif self.handshake is not None:
             self.handshake.give_way()
@@ -139,7 +118,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._bytes += len(data)
         if self._in_head:
             if self._bytes > self._state.max_head:
-                self._say_farewell(_EXCESS)
+                self._say_farewell(partings.EXCESS)
             else:
                 self._state.book.hold(self, self._bytes)
                 if self._is_answered():
@@ -165,16 +144,16 @@ class BoundedHttp(HttpToolsProtocol):
             except HttpParserUpgrade as stopped:
                 rest = self._judge_offer(rest[stopped.args[0] :])
             except HttpParserError as wrong:
-                self._say_farewell(_HTTP2 if rest.startswith(_HTTP2_BEGINS) else self._what_is_wrong(wrong))
+                self._say_farewell(partings.HTTP2 if rest.startswith(_HTTP2_BEGINS) else self._what_is_wrong(wrong))
                 return
             else:
                 return
 
     def _what_is_wrong(self, wrong: HttpParserError) -> bytes:
         """Say why the parser gave up: we know it, or it does; its words are constants, in which nothing is of the peer."""
-        if self._complaint is not _INVALID or not wrong.args or isinstance(wrong, HttpParserCallbackError):
+        if self._complaint is not partings.INVALID or not wrong.args or isinstance(wrong, HttpParserCallbackError):
             return self._complaint
-        return _parting(400, f"This is no HTTP request: {wrong.args[0]}.")
+        return partings.parting(400, f"This is no HTTP request: {wrong.args[0]}.")
 
     def _judge_offer(self, rest: bytes) -> bytes | None:
         """Take an offer of another protocol, or return what is to be parsed instead: its request without it."""
@@ -186,7 +165,7 @@ class BoundedHttp(HttpToolsProtocol):
             return None
         head = offer.declined()
         if head is None:
-            self._say_farewell(_TUNNEL)
+            self._say_farewell(partings.TUNNEL)
             return None
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
@@ -224,7 +203,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self.transport.is_closing():
             return False
         if not self._in_head and not self.pipeline:
-            self._part(_TORN)
+            self._part(partings.TORN)
             return False
         if self._is_answered() or self.scheme == "https":
             return False
@@ -236,7 +215,7 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._in_head:
             return
         if len(self.headers) >= self._state.max_headers:
-            self._complaint = _EXCESS
+            self._complaint = partings.EXCESS
             raise _TooMuch
         name = name.lower()
         if name in _NOTICED:
@@ -256,17 +235,17 @@ class BoundedHttp(HttpToolsProtocol):
         parser: Any = self.parser
         version = parser.get_http_version()
         if version > "1.1":
-            self._complaint = _HTTP2
+            self._complaint = partings.HTTP2
             raise _TooMuch
         if self._hosts != 1 and (self._hosts or version == "1.1"):
-            self._complaint = _NO_HOST
+            self._complaint = partings.NO_HOST
             raise _TooMuch
         self._hosts = 0
         if parser.should_upgrade():
             self._offers = True
             return
         if len(self.pipeline) >= MAX_PIPELINED:
-            self._complaint = _AHEAD
+            self._complaint = partings.AHEAD
             raise _TooMuch
         self.note_request()
         self.begin_request()

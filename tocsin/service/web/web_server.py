@@ -15,13 +15,14 @@ from starlette.types import ASGIApp
 
 from tocsin.service.operations.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.web.bounded_http import BUSY, BoundedHttp
+from tocsin.service.web.bounded_http import BoundedHttp
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.door import Door
 from tocsin.service.web.express import Lane
 from tocsin.service.web.express_http import ExpressHttp
 from tocsin.service.web.heads import Heads
 from tocsin.service.web.heart import Heart
+from tocsin.service.web.partings import BUSY
 from tocsin.service.web.shared_state import SharedState
 from tocsin.tasks import task_group
 
