@@ -9,8 +9,9 @@ import os
 import selectors
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, unique
 from functools import partial
@@ -91,7 +92,7 @@ def cancel_at(turn: int, how: How, program: Program, folder: Path) -> Report:
                 report.faults.append(f"the thread {thread.name} was left")
         del runner
         gc.collect()
-    report.faults += [f"{path} was left open" for fd, path in _descriptors().items() if fd not in descriptors]
+    report.faults += [f"{path} was left open" for path in _left_open(descriptors)]
     with state_folder(folder):  # at once
         return report
 
@@ -171,6 +172,16 @@ async def _observe(
     run = _Run(turn, how, turns, report)
     await asyncio.wait({run.begin(program)}, timeout=PATIENCE)
     run.end()
+
+
+def _left_open(before: Collection[int]) -> list[str]:
+    """Return what has been opened and is not closed; a peer in another thread has a moment to close its end."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        left = [path for descriptor, path in _descriptors().items() if descriptor not in before]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.001)  # nothing tells when another thread has closed a socket
 
 
 def _descriptors() -> dict[int, str]:

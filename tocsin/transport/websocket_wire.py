@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
+import anyio
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -79,8 +80,14 @@ async def dial_websocket(url: str) -> AsyncIterator[WebSocketWire]:
             connection = await open_websocket(url, proxy, attempt)
     except Exception as error:  # whatever a library raises is a failed attempt, and no more
         raise await _failed(url, place, proxy, diagnose(error, proxy, attempt)) from error
-    async with connection:
-        yield WebSocketWire(connection, place)
+    try:
+        async with connection:
+            yield WebSocketWire(connection, place)
+    finally:
+        # A cancellation cuts the closing handshake off, and the library would leave the rest to the peer.
+        connection.transport.abort()
+        with anyio.CancelScope(shield=True):  # bounded: it is the loop's next turn
+            await connection.wait_closed()
 
 
 async def _failed(url: str, place: str, proxy: Proxy | None, failure: Failure) -> WireBroken:
