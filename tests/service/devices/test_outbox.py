@@ -10,9 +10,17 @@ import anyio.lowlevel
 import pytest
 from anyio.abc import TaskGroup
 
+from tocsin.protocol.service.device_connection import Phase
 from tocsin.service.devices.outbox import MAX_BYTES, MAX_FRAMES, Outbox, PushResult
 
 LONG = 60.0
+
+
+def connected(window: int, backlog: int, timeout: float) -> Outbox:
+    """Return the way out to a device that has been welcomed."""
+    outbox = Outbox(window, backlog, timeout)
+    outbox.phase = Phase.UP
+    return outbox
 
 
 class Pushes:
@@ -43,7 +51,7 @@ async def pushing(outbox: Outbox) -> AsyncIterator[Pushes]:
 
 async def test_what_waits_goes_out_in_one_chunk_in_order() -> None:
     """Answers go first, then the payloads as they were pushed."""
-    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    outbox = connected(window=8, backlog=8, timeout=LONG)
     async with pushing(outbox) as pushes:
         await pushes.push("a", "b")
         outbox.send_answer(b"1")
@@ -54,7 +62,7 @@ async def test_what_waits_goes_out_in_one_chunk_in_order() -> None:
 
 async def test_an_acknowledged_payload_is_acknowledged_to_its_sender_only() -> None:
     """Acknowledgements may come in any order, more than one at a time, and of ids that no one waits for."""
-    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    outbox = connected(window=8, backlog=8, timeout=LONG)
     async with pushing(outbox) as pushes:
         await pushes.push("a", "b", "c")
         outbox.take_chunk()
@@ -66,7 +74,7 @@ async def test_an_acknowledged_payload_is_acknowledged_to_its_sender_only() -> N
 
 async def test_no_more_than_the_window_is_on_its_way() -> None:
     """Further payloads wait for acknowledgements; answers do not."""
-    outbox = Outbox(window=2, backlog=8, timeout=LONG)
+    outbox = connected(window=2, backlog=8, timeout=LONG)
     async with pushing(outbox) as pushes:
         await pushes.push("a", "b", "c", "d")
         assert outbox.take_chunk() == b"ab"
@@ -80,7 +88,7 @@ async def test_no_more_than_the_window_is_on_its_way() -> None:
 
 async def test_the_writer_is_called_for_what_comes() -> None:
     """An empty outbox has nothing to take; it calls for what was pushed, answered or stored, and for room in the window."""
-    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    outbox = connected(window=1, backlog=8, timeout=LONG)
     chunks: list[bytes] = []
     outbox.on_filled = lambda: chunks.append(outbox.take_chunk())
     async with pushing(outbox) as pushes:
@@ -96,7 +104,7 @@ async def test_the_writer_is_called_for_what_comes() -> None:
 
 async def test_a_chunk_is_bounded() -> None:
     """A chunk has at most so many frames, and ends with the frame that fills it."""
-    outbox = Outbox(window=1_000, backlog=1_000, timeout=LONG)
+    outbox = connected(window=1_000, backlog=1_000, timeout=LONG)
     async with pushing(outbox) as pushes:
         await pushes.push(*(str(number) for number in range(MAX_FRAMES + 1)), frame=b"x")
         assert outbox.take_chunk() == b"x" * MAX_FRAMES
@@ -108,7 +116,7 @@ async def test_a_chunk_is_bounded() -> None:
 
 async def test_too_many_waiting_are_refused() -> None:
     """Beyond the backlog a sender is told at once that the device is busy."""
-    outbox = Outbox(window=1, backlog=2, timeout=LONG)
+    outbox = connected(window=1, backlog=2, timeout=LONG)
     async with pushing(outbox) as pushes:
         await pushes.push("a")
         outbox.take_chunk()
@@ -118,7 +126,7 @@ async def test_too_many_waiting_are_refused() -> None:
 
 async def test_what_is_not_acknowledged_times_out() -> None:
     """Sent or still waiting: the sender is told, and what was not sent never will be."""
-    outbox = Outbox(window=1, backlog=8, timeout=0.02)
+    outbox = connected(window=1, backlog=8, timeout=0.02)
     assert await _push_two(outbox) == [PushResult.TIMED_OUT, PushResult.TIMED_OUT]
     outbox.acknowledge(("a",))
     outbox.send_answer(b"1")
@@ -142,7 +150,7 @@ async def _push_two(outbox: Outbox) -> list[PushResult]:
 
 async def test_a_late_payload_keeps_its_place_in_the_window() -> None:
     """What the device has not acknowledged is still in its hands, even if its sender no longer waits."""
-    outbox = Outbox(window=1, backlog=8, timeout=0.02)
+    outbox = connected(window=1, backlog=8, timeout=0.02)
     await _push_two(outbox)
     outbox._timeout = LONG
     async with pushing(outbox) as pushes:
@@ -155,7 +163,7 @@ async def test_a_late_payload_keeps_its_place_in_the_window() -> None:
 
 async def test_the_alarm_serves_the_next_deadline_too() -> None:
     """A payload pushed later times out later, by an alarm of its own."""
-    outbox = Outbox(window=1, backlog=8, timeout=0.02)
+    outbox = connected(window=1, backlog=8, timeout=0.02)
     assert await _push_two(outbox) == [PushResult.TIMED_OUT] * 2
     assert outbox._alarm is None
     assert await outbox.push("c", b"c") is PushResult.TIMED_OUT
@@ -163,7 +171,7 @@ async def test_the_alarm_serves_the_next_deadline_too() -> None:
 
 async def test_a_lost_connection_is_told_to_all() -> None:
     """Sent or still waiting: the connection was lost."""
-    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    outbox = connected(window=1, backlog=8, timeout=LONG)
     async with pushing(outbox) as pushes:
         await pushes.push("a", "b")
         outbox.take_chunk()
@@ -172,7 +180,7 @@ async def test_a_lost_connection_is_told_to_all() -> None:
 
 async def test_a_sender_that_gives_up_disturbs_no_one() -> None:
     """An acknowledgement for a sender that was cancelled is passed over."""
-    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    outbox = connected(window=8, backlog=8, timeout=LONG)
     async with pushing(outbox) as pushes:
         with anyio.move_on_after(0) as scope:
             await outbox.push("a", b"a")
@@ -187,7 +195,7 @@ async def test_a_sender_that_gives_up_disturbs_no_one() -> None:
 @pytest.mark.parametrize("count", [0, 63])
 async def test_there_is_room_for_answers(count: int) -> None:
     """Below the limit no one waits."""
-    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    outbox = connected(window=8, backlog=8, timeout=LONG)
     for _ in range(count):
         outbox.send_answer(b"1")
     with anyio.fail_after(LONG):
@@ -196,7 +204,7 @@ async def test_there_is_room_for_answers(count: int) -> None:
 
 async def test_a_device_that_does_not_listen_is_not_listened_to() -> None:
     """With too many answers waiting, the reader waits until the writer has taken some."""
-    outbox = Outbox(window=8, backlog=8, timeout=LONG)
+    outbox = connected(window=8, backlog=8, timeout=LONG)
     for _ in range(64):
         outbox.send_answer(b"1")
     waited = anyio.Event()
@@ -215,14 +223,15 @@ async def test_a_device_that_does_not_listen_is_not_listened_to() -> None:
 
 async def test_a_suspended_device_keeps_no_sender_waiting() -> None:
     """Those who wait, those whose payload is on its way, and those who come are told at once, until it can go on."""
-    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    outbox = connected(window=1, backlog=8, timeout=LONG)
     async with pushing(outbox) as pushes:
         await pushes.push("a", "b")
         assert outbox.take_chunk() == b"a"
-        outbox.suspend(suspended=True)
+        outbox.phase = Phase.SUSPENDED
+        outbox.give_up()
         await pushes.push("c")
         assert pushes.results == dict.fromkeys("abc", PushResult.SUSPENDED)
-        outbox.suspend(suspended=False)
+        outbox.phase = Phase.UP
         outbox.acknowledge(("a",))  # it was stored after all
         await pushes.push("d")
         assert outbox.take_chunk() == b"d"
@@ -233,12 +242,13 @@ async def test_a_suspended_device_keeps_no_sender_waiting() -> None:
 
 async def test_a_suspended_device_keeps_its_window() -> None:
     """What it had got before is still in its hands: no more is sent than it has room for."""
-    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    outbox = connected(window=1, backlog=8, timeout=LONG)
     async with pushing(outbox) as pushes:
         await pushes.push("a")
         outbox.take_chunk()
-        outbox.suspend(suspended=True)
-        outbox.suspend(suspended=False)
+        outbox.phase = Phase.SUSPENDED
+        outbox.give_up()
+        outbox.phase = Phase.UP
         await pushes.push("b")
         assert outbox.take_chunk() == b""
         outbox.acknowledge(("a",))
@@ -247,9 +257,9 @@ async def test_a_suspended_device_keeps_its_window() -> None:
 
 async def test_what_is_stored_goes_before_what_comes_now() -> None:
     """Answers, then what is stored, and while it says so nothing else; each keeps its place in the window."""
-    outbox = Outbox(window=2, backlog=8, timeout=LONG)
+    outbox = connected(window=2, backlog=8, timeout=LONG)
     async with pushing(outbox) as pushes:
-        outbox.wait_for_stored(holding=True)
+        outbox.phase = Phase.REPLAYING
         await pushes.push("live")
         outbox.offer([("a", b"A"), ("b", b"B"), ("c", b"C")])
         outbox.send_answer(b"1")
@@ -259,14 +269,15 @@ async def test_what_is_stored_goes_before_what_comes_now() -> None:
         assert not outbox.may_acknowledge("a")
         assert outbox.take_chunk() == b"C"
         assert outbox.acknowledge(("b", "c")) == ["b", "c"]
-        outbox.wait_for_stored(holding=False)
+        outbox.phase = Phase.UP
+        outbox.release()
         assert outbox.take_chunk() == b"live"
         assert outbox.acknowledge(("live",)) == []
 
 
 async def test_what_is_stored_is_waited_for_until_it_is_sent_or_taken_back() -> None:
     """The next page comes when this one has gone."""
-    outbox = Outbox(window=1, backlog=8, timeout=LONG)
+    outbox = connected(window=1, backlog=8, timeout=LONG)
     done = []
 
     async def offer(*ids: str) -> None:

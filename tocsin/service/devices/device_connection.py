@@ -2,7 +2,8 @@
 
 The conversation: ``Hello`` from the device, ``Welcome`` from the service; then the device may send ``RequestChannel``,
 ``RevokeChannels``, ``Acknowledge``, ``Suspended`` and ``PowerState``, the service their answers and ``Payload``. Anything
-else closes the connection. A binary WebSocket message carries one or more frames.
+else closes the connection. A binary WebSocket message carries one or more frames. What is legal when is the table of
+``tocsin.protocol.service.device_connection``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Hashable, Iterator
+from typing import ClassVar
 
 import anyio
 from attrs import frozen
@@ -18,6 +20,7 @@ from starlette.types import Receive, Send
 
 from tocsin.protocol.errors import FrameError, ProtocolViolation, StateUnavailable
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import (
     Acknowledge,
     ChannelGranted,
@@ -34,6 +37,7 @@ from tocsin.protocol.messages import (
 )
 from tocsin.protocol.network.causes import OTHER_VERSION
 from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
+from tocsin.protocol.service.device_connection import TABLE, Effect, Event, Phase
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox
@@ -99,14 +103,14 @@ class DeviceConnection:
         settings, offline = around.settings, around.offline
         self.device = ""
         self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
-        self.replay = Replay(offline, self.outbox, offline.now)
         self._around = around
         self._address = address
         self._receive = receive
         self._send = send
         self._scope = anyio.CancelScope()
         self._tasks = SideTasks(self._scope.cancel)
-        self._writes = False
+        self.replay = Replay(offline, self.outbox, offline.now, self._tasks, self._step)
+        self._writes = False  # whether there is a task that writes, which there may be in any phase
         self._farewell: tuple[int, str] | None = None
 
     def holds_back(self, app: str, priority: int) -> bool:
@@ -115,10 +119,9 @@ class DeviceConnection:
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""
-        self.replay.stop()
-        if self._farewell is None:
+        if self.outbox.phase not in {Phase.CLOSING, Phase.CLOSED}:
             self._farewell = (code, reason)
-            self._scope.cancel()
+        self._step(Event.CLOSE)
 
     async def serve(self) -> None:
         """Greet the device, serve it until either side ends the connection, and say why it was us."""
@@ -126,28 +129,21 @@ class DeviceConnection:
             with self._scope:
                 await self._converse()
         finally:
-            self.replay.stop()
-            self._around.dismiss(self)
-            self.outbox.fail()
+            self._step(Event.LEFT)
             await self._tasks.aclose()
         if self._farewell is not None:
             code, reason = self._farewell
             self._log(code, f"closed with {code}: {reason}")
             with anyio.move_on_after(_PATIENCE):
                 await self._transmit({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
+        self._step(Event.ENDED)
 
     async def _converse(self) -> None:
         try:
             frames = await self._greet()
             if frames is None:
                 return
-            self._around.admit(self)
-            self.outbox.on_filled = self._start_to_write
-            self.outbox.send_answer(
-                codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window, self._around.offline.now()))
-            )
-            self.tell_what_ended()
-            self.replay.start(self.device, self._tasks)
+            self._step(Event.GREETED)
             await self._read(frames)
         except ProtocolViolation as violation:
             self.close(PROTOCOL_ERROR, str(violation))
@@ -174,7 +170,7 @@ class DeviceConnection:
             return None
         if len(hello.device_key) < MIN_KEY:
             raise ProtocolViolation(f"a device key has at least {MIN_KEY} characters, not {len(hello.device_key)}")
-        self.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
+        self.device = self.replay.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
         return frames
 
     async def _frames(self) -> Iterator[bytes] | None:
@@ -205,9 +201,7 @@ class DeviceConnection:
                     await self._around.offline.acknowledge(self.device, others)
             case Suspended(suspended=suspended):
                 self._count()
-                self.outbox.suspend(suspended=suspended)
-                self._around.offline.take_back(self.device, self.outbox.take_back() if suspended else [])
-                self.replay.look()
+                self._step(Event.SUSPENDED if suspended else Event.RESUMED)
             case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
                 self._count()
                 if len(exempt) > MAX_EXEMPT:
@@ -221,6 +215,44 @@ class DeviceConnection:
                 self.outbox.send_answer(codec.encode(await self._answer(message)))
             case _:
                 raise ProtocolViolation(f"a device does not send {type(message).__name__} here")
+
+    def _step(self, event: Event) -> None:
+        self.outbox.phase, effects = step(TABLE, self.outbox.phase, event)
+        for effect in effects:
+            self._PERFORM[effect](self)
+
+    def _welcome(self) -> None:
+        self.outbox.on_filled = self._start_to_write
+        self.outbox.send_answer(
+            codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window, self._around.offline.now()))
+        )
+        self.tell_what_ended()
+
+    def _give_back(self) -> None:
+        self.outbox.give_up()
+        self._around.offline.take_back(self.device, self.outbox.take_back())
+
+    def _admit(self) -> None:
+        self._around.admit(self)
+
+    def _dismiss(self) -> None:
+        self._around.dismiss(self)
+
+    def _stop_reading(self) -> None:
+        self._scope.cancel()
+
+    _PERFORM: ClassVar[
+        dict[Effect, Callable[[DeviceConnection], None]]
+    ] = {  # one for all: thousands of devices are connected
+        Effect.ADMIT: _admit,
+        Effect.WELCOME: _welcome,
+        Effect.LOOK: lambda self: self.replay.look(),
+        Effect.SEND: lambda self: self.outbox.release(),
+        Effect.GIVE_BACK: _give_back,
+        Effect.STOP_READING: _stop_reading,
+        Effect.DISMISS: _dismiss,
+        Effect.FAIL: lambda self: self.outbox.fail(),
+    }
 
     def _count(self) -> None:
         """Count a frame that anyone might send as often as they like."""

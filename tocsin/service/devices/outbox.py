@@ -11,6 +11,7 @@ from typing import Final
 
 from attrs import define
 
+from tocsin.protocol.service.device_connection import Phase
 from tocsin.service.web.flags import Flag
 
 MAX_FRAMES = 256
@@ -52,6 +53,7 @@ class PushResult(Enum):
 
 
 _ACKNOWLEDGED = PushResult.ACKNOWLEDGED  # up to Python 3.11 looking it up in its class costs as much as settling
+_UP, _SUSPENDED = Phase.UP, Phase.SUSPENDED
 
 
 @define(eq=False)
@@ -79,8 +81,8 @@ class Outbox:
     """
 
     __slots__ = (
-        "_alarm", "_answers", "_backlog", "_emptied", "_holding", "_late", "_limit", "_loop", "_sent", "_stored",
-        "_timeout", "_window", "on_filled", "suspended"
+        "_alarm", "_answers", "_backlog", "_emptied", "_late", "_limit", "_loop", "_sent", "_stored",
+        "_timeout", "_window", "on_filled", "phase"
     )  # fmt: skip
 
     def __init__(self, window: int, backlog: int, timeout: float) -> None:
@@ -91,10 +93,9 @@ class Outbox:
         self._answers: list[bytes] = []
         self._backlog: deque[_Pending] = _NOTHING
         self._sent: dict[str, _Pending] = {}
-        self.suspended = False
-        """Whether the device says that it can store nothing."""
+        self.phase = Phase.GREETING
+        """Where the connection stands; written by its owner alone, and kept here, where each payload looks at it."""
         self._stored: list[tuple[str, bytes]] = []
-        self._holding = False
         self._late: set[str] = set()  # in the device's hands without anybody who waits: they keep their places
         self._alarm: asyncio.TimerHandle | None = None
         self._emptied = Flag()
@@ -118,7 +119,7 @@ class Outbox:
     @property
     def closed_for(self) -> PushResult | None:
         """Why no payload can be queued just now; None where one can."""
-        if self.suspended:
+        if self.phase is _SUSPENDED:
             return PushResult.SUSPENDED
         return PushResult.BUSY if len(self._backlog) >= self._limit else None
 
@@ -141,10 +142,9 @@ class Outbox:
         """Tell whether the device was sent that payload and may still acknowledge it, though nobody waits for it."""
         return id in self._late
 
-    def wait_for_stored(self, *, holding: bool) -> None:
-        """Keep back what comes now, until what is stored has gone."""
-        self._holding = holding
-        if not holding and self._backlog:
+    def release(self) -> None:
+        """Send what came while what is stored went first."""
+        if self._backlog:
             self.on_filled()
 
     def offer(self, frames: Sequence[tuple[str, bytes]]) -> None:
@@ -185,12 +185,10 @@ class Outbox:
             self.on_filled()
         return others
 
-    def suspend(self, *, suspended: bool) -> None:
-        """Note whether the device can store what it is sent; whoever waits for one that cannot waits no longer."""
-        self.suspended = suspended
-        if suspended:
-            self._late.update(self._sent)
-            self._settle_all(PushResult.SUSPENDED)
+    def give_up(self) -> None:
+        """Settle what waits for a device that can store nothing; what was sent keeps its place in the window."""
+        self._late.update(self._sent)
+        self._settle_all(PushResult.SUSPENDED)
 
     def fail(self) -> None:
         """Tell everybody who waits that the connection has ended."""
@@ -222,7 +220,7 @@ class Outbox:
             return None
         if self._stored:
             return self._take_stored()
-        if not self._backlog or self._holding:
+        if not self._backlog or self.phase is not _UP:
             return None
         pending = self._backlog.popleft()
         if not self._backlog:

@@ -1,0 +1,57 @@
+"""The service's end of a device's connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis.stateful import invariant
+
+from tests.protocol.tables import AnyEvent, Law
+from tocsin.protocol.service.device_connection import SERVING, TABLE, Effect, Event, Phase
+
+
+class TestTable(Law):
+    """A connection keeps the law."""
+
+    table = TABLE
+    start = Phase.GREETING
+    events = Event
+    effects = Effect
+    ends = frozenset({Phase.CLOSED})
+
+    def test_any_serving_phase_takes_whatever_may_happen(self) -> None:
+        """The device, its queue and the service act when they like, so nothing is illegal but a second greeting."""
+        for phase in SERVING:
+            assert {event for before, event in TABLE if before is phase} == set(Event) - {Event.GREETED, Event.ENDED}
+
+    def test_what_is_closing_does_nothing_but_end(self) -> None:
+        """Whatever comes late changes nothing and asks for nothing."""
+        for event in set(Event) - {Event.LEFT, Event.ENDED}:
+            assert TABLE[Phase.CLOSING, event] == (Phase.CLOSING, ())
+
+
+class AnyConnection(AnyEvent):
+    """Anything happens to a connection at any time."""
+
+    law = TestTable
+
+    def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
+        """Only what waited behind stored payloads is sent by catching up; what a device cannot store is given back."""
+        assert (Effect.GIVE_BACK in effects) == (event is Event.SUSPENDED and self.phase is Phase.SUSPENDED)
+        assert Effect.SEND not in effects or (event is Event.CAUGHT_UP and self.phase is Phase.UP)
+
+    @invariant()
+    def it_is_admitted_and_told_to_stop_once(self) -> None:
+        """A device is admitted and welcomed once, and the service ends a connection once."""
+        assert self.count(Effect.ADMIT) == self.count(Effect.WELCOME) <= 1
+        assert self.count(Effect.STOP_READING) <= 1
+
+    @invariant()
+    def none_who_was_admitted_is_forgotten(self) -> None:
+        """What has ended was dismissed if it was admitted, unless it is closing and still to be left."""
+        if self.phase in SERVING:
+            assert self.count(Effect.ADMIT) == 1
+            assert self.count(Effect.DISMISS) == 0
+
+
+TestAnyConnection = AnyConnection.TestCase

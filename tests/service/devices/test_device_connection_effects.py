@@ -1,0 +1,126 @@
+"""The driver of a device connection: each effect that its table names is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from tests.service.world import KEY
+from tocsin.protocol.messages import Hello, Message, Payload, Suspended, codec
+from tocsin.protocol.service.device_connection import TABLE, Effect
+from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue
+from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
+from tocsin.service.devices import device_connection
+from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
+from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.operations.limits import Limits
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.service_store import ServiceStore
+
+DEVICE = hashlib.sha256(KEY.encode()).hexdigest()
+WHOLE = [
+    "admitted", "Welcome", "stored", "waited",  # greeted, and caught up
+    "waited: SUSPENDED", "stored later", "live",  # suspended, and back
+    "dismissed", "live: LOST", "ended",  # closed by the service
+]  # fmt: skip
+
+
+class _Store:
+    """A store that can be read when the test lets it be."""
+
+    def __init__(self) -> None:
+        self.readable = anyio.Event()
+
+    async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
+        await self.readable.wait()
+        return dict.fromkeys(sequences, b"")
+
+
+class _Channels:
+    """No channel has ended."""
+
+    def may_have_orphans(self, device: str) -> bool:
+        return not device
+
+
+def _put(queue: OfflineQueue, number: int, name: str) -> None:
+    """Have a notification on disk."""
+    entry = Entry(number, name, "channel", "app", NotificationType.RAW, "", "", 2, 0.0, None, 1e9)
+    queue.admit(entry)
+    queue.committed(entry)
+
+
+async def _live() -> list[str]:
+    """Greet, replay, suspend, resume and close a connection; return what was seen of it, in order."""
+    seen: list[str] = []
+    store, settings = _Store(), ServiceSettings()
+    offline = OfflineStore(cast(ServiceStore, store), Depths(), lambda: 0.0)
+    queue = await offline.attend(DEVICE)
+    _put(queue, 1, "stored")
+    around = ConnectionContext(
+        cast(Channels, _Channels()),
+        offline,
+        settings,
+        Limits(settings, lambda: 0.0),
+        lambda _: seen.append("admitted"),
+        lambda _: seen.append("dismissed"),
+    )
+    arrive, incoming = anyio.create_memory_object_stream[Any](8)
+
+    async def send(event: Any) -> None:
+        for frame in codec.frames(event["bytes"]) if "bytes" in event else ():
+            message = codec.decode(frame)
+            seen.append(message.id if isinstance(message, Payload) else type(message).__name__)
+
+    async def say(message: Message) -> None:
+        await arrive.send({"type": "websocket.receive", "bytes": codec.encode(message)})
+        await anyio.wait_all_tasks_blocked()
+
+    def push(name: str) -> None:
+        frame = codec.encode(Payload(name, "channel", NotificationType.RAW, b"", None, 2, None))
+        connection.outbox.push_nowait(name, frame, lambda result: seen.append(f"{name}: {result.name}"))
+
+    async def serve() -> None:
+        await connection.serve()
+        seen.append("ended")
+
+    with arrive, incoming:
+        connection = DeviceConnection(around, "here", incoming.receive, send)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            await say(Hello(PROTOCOL_VERSION, KEY))
+            push("waited")
+            await anyio.wait_all_tasks_blocked()
+            store.readable.set()
+            await anyio.wait_all_tasks_blocked()
+            await say(Suspended(suspended=True))
+            _put(queue, 2, "stored later")
+            await say(Suspended(suspended=False))
+            push("live")
+            await anyio.wait_all_tasks_blocked()
+            connection.close(1001, "the service is stopping")
+            await anyio.wait_all_tasks_blocked()
+            ending = list(seen)
+            tasks.cancel_scope.cancel()
+    return ending
+
+
+async def test_a_life_with_the_whole_table() -> None:
+    """What is stored goes before what comes now; all who wait are told, and the connection ends."""
+    assert await _live() == WHOLE
+
+
+@pytest.mark.parametrize("erased", Effect, ids=lambda effect: effect.name)
+async def test_an_effect_that_is_erased_is_noticed(monkeypatch: pytest.MonkeyPatch, erased: Effect) -> None:
+    """No effect is in the table in vain."""
+    table = {
+        pair: (after, tuple(effect for effect in effects if effect is not erased))
+        for pair, (after, effects) in TABLE.items()
+    }
+    monkeypatch.setattr(device_connection, "TABLE", table)
+    assert await _live() != WHOLE

@@ -1,0 +1,94 @@
+"""The service's end of a device's connection: the greeting, what is stored before what comes now, suspension, the end.
+
+Its inputs are the events: the device's hello, its ``Suspended``, what the offline queue has for it, a close by the service,
+and the end of either side. Payloads and acknowledgements step nothing: they look at the phase. Its driver is
+``tocsin.service.devices.device_connection``.
+"""
+
+from __future__ import annotations
+
+from enum import auto
+from typing import Final
+
+from tocsin.protocol.kernel.machine import Label
+
+
+class Phase(Label):
+    """Where the connection stands."""
+
+    GREETING = auto()
+    """The device has yet to say who it is."""
+    UP = auto()
+    """What comes now goes out."""
+    REPLAYING = auto()
+    """What comes now waits until what is stored has gone."""
+    SUSPENDED = auto()
+    """The device says that it can store nothing."""
+    CLOSING = auto()
+    """No payload goes out any more."""
+    CLOSED = auto()
+
+
+class Event(Label):
+    """What happens to it."""
+
+    GREETED = auto()
+    BEHIND = auto()
+    """Something stored has to go before what comes now."""
+    CAUGHT_UP = auto()
+    """Nothing stored has to go first, or it cannot be read."""
+    SUSPENDED = auto()
+    RESUMED = auto()
+    CLOSE = auto()
+    """The service ends it."""
+    LEFT = auto()
+    """Nothing more is read: either side has ended it."""
+    ENDED = auto()
+    """All its tasks have ended."""
+
+
+class Effect(Label):
+    """What its driver has to do."""
+
+    ADMIT = auto()
+    """Make it the connection of its device."""
+    WELCOME = auto()
+    LOOK = auto()
+    """Look at what is stored, and whether that has to go first."""
+    SEND = auto()
+    """Send what waited."""
+    GIVE_BACK = auto()
+    """Settle what waits, and give back to the queue what was not sent of it."""
+    STOP_READING = auto()
+    DISMISS = auto()
+    FAIL = auto()
+    """Tell all who wait that the connection is lost."""
+
+
+SERVING: Final = (Phase.UP, Phase.REPLAYING, Phase.SUSPENDED)
+"""The phases in which a device may be sent what is stored for it, as soon as it can store that."""
+
+TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
+    (Phase.GREETING, Event.GREETED): (Phase.UP, (Effect.ADMIT, Effect.WELCOME, Effect.LOOK)),
+    (Phase.UP, Event.BEHIND): (Phase.REPLAYING, ()),
+    (Phase.UP, Event.CAUGHT_UP): (Phase.UP, ()),
+    (Phase.REPLAYING, Event.BEHIND): (Phase.REPLAYING, ()),
+    (Phase.REPLAYING, Event.CAUGHT_UP): (Phase.UP, (Effect.SEND,)),
+    (Phase.SUSPENDED, Event.BEHIND): (Phase.SUSPENDED, ()),
+    (Phase.SUSPENDED, Event.CAUGHT_UP): (Phase.SUSPENDED, ()),
+    **{(phase, Event.SUSPENDED): (Phase.SUSPENDED, (Effect.GIVE_BACK, Effect.LOOK)) for phase in SERVING},
+    (Phase.UP, Event.RESUMED): (Phase.UP, (Effect.LOOK,)),
+    (Phase.REPLAYING, Event.RESUMED): (Phase.REPLAYING, (Effect.LOOK,)),
+    (Phase.SUSPENDED, Event.RESUMED): (Phase.UP, (Effect.LOOK,)),
+    **{(phase, Event.CLOSE): (Phase.CLOSING, (Effect.STOP_READING,)) for phase in (Phase.GREETING, *SERVING)},
+    **{(phase, Event.LEFT): (Phase.CLOSING, (Effect.DISMISS, Effect.FAIL)) for phase in (*SERVING, Phase.CLOSING)},
+    (Phase.GREETING, Event.LEFT): (Phase.CLOSING, ()),
+    # A device and the tasks of its connection may still be at work until they learn of the close.
+    (Phase.CLOSING, Event.GREETED): (Phase.CLOSING, ()),
+    (Phase.CLOSING, Event.BEHIND): (Phase.CLOSING, ()),
+    (Phase.CLOSING, Event.CAUGHT_UP): (Phase.CLOSING, ()),
+    (Phase.CLOSING, Event.SUSPENDED): (Phase.CLOSING, ()),
+    (Phase.CLOSING, Event.RESUMED): (Phase.CLOSING, ()),
+    (Phase.CLOSING, Event.CLOSE): (Phase.CLOSING, ()),
+    (Phase.CLOSING, Event.ENDED): (Phase.CLOSED, ()),
+}
