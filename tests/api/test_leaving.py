@@ -154,9 +154,9 @@ async def test_what_stands_behind_a_handler_that_cannot_be_ended_has_a_reason(tm
             await begun.wait_for(1)
             w.platform.sessions.send_to_all(m.AbortDelivery(1))
             w.platform.sessions.send_to_all(m.AbortDelivery(2))
-            (receiver,) = w.manager._session._all_receivers()
+            (subscription,) = w.manager._session._all_subscriptions()
             with anyio.fail_after(PATIENCE):
-                while len(receiver._waiting) > 1:
+                while len(subscription._waiting) > 1:
                     await checkpoint()
             ended.set()
             await seen.wait_for(2)

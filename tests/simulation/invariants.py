@@ -233,8 +233,11 @@ def _held(world: World) -> Iterator[tuple[str, Any]]:
         yield mailbox.name, mailbox.depth
     for app, manager in world.life.managers.items():
         yield f"asked by {app}", manager._session.questions._asked
-        for receiver in manager._session._all_receivers():
-            yield f"{receiver.name} of {app}", [*receiver._waiting, *([receiver._running] if receiver._running else [])]
+        for subscription in manager._session._all_subscriptions():
+            yield (
+                f"{subscription.name} of {app}",
+                [*subscription._waiting, *([subscription._running] if subscription._running else [])],
+            )
 
 
 def _inside(world: World, actor: str, attribute: str) -> Any:

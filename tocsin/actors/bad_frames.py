@@ -1,4 +1,4 @@
-"""Frames that nobody could take: kept, bounded, and counted by mailbox."""
+"""Frames that no actor could take: kept, bounded, and counted by mailbox."""
 
 from __future__ import annotations
 

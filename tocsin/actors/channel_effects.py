@@ -1,4 +1,4 @@
-"""What one batch of the channel requester does: written first, then told, so that nobody hears of what is not on disk."""
+"""What one batch of the channel requester does: written first, then told, so that no app hears of what is not on disk."""
 
 from __future__ import annotations
 

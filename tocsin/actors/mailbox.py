@@ -82,11 +82,11 @@ class Mailbox:
                 self._writers.pop(taken, None)
 
     def send_nowait(self, message: Message) -> None:
-        """Put a message, as :meth:`put_nowait`."""
+        """Put a message, as :meth:`send_frame_nowait`."""
         self.send_frame_nowait(encode(message))
 
     async def send(self, message: Message) -> None:
-        """Put a message, as :meth:`put`."""
+        """Put a message, as :meth:`send_frame`."""
         await self.send_frame(encode(message))
 
     def send_frame_urgent(self, frame: bytes) -> None:

@@ -24,14 +24,14 @@ class Ask(Protocol):
 
 
 class BackgroundWork:
-    """The activators of one session, and the receiver of its background work."""
+    """The activators of one session, and the subscription of its background work."""
 
     def __init__(self, ask: Ask, start: Callable[[], Subscription]) -> None:
         self._ask = ask
         self._start = start
         self._registered: list[m.RegisterActivator] = []
-        self.receiver: Subscription | None = None
-        """Who does the work; None while nobody does."""
+        self.subscription: Subscription | None = None
+        """What does the work; None while there is no handler for it."""
 
     async def register(self, question: m.RegisterActivator, handler: PushHandler | None) -> None:
         """Register activators of the app, with the handler that does its background work.
@@ -41,8 +41,8 @@ class BackgroundWork:
 
         def install() -> None:
             if handler is not None:
-                self.receiver = self.receiver or self._start()
-                self.receiver.replace(handler)
+                self.subscription = self.subscription or self._start()
+                self.subscription.replace(handler)
             self._registered.append(question)
 
         # The handler comes not before the registry has agreed, and not after: work may come right behind its answer.

@@ -52,7 +52,7 @@ class OutcomeReports:
     def in_doubt(self, what: str, report: Report) -> None:
         """Note what has ended by a cancellation, and its outcome, unless all of the session is being cancelled: then it comes again.
 
-        It is :meth:`tell_each_moment` that finds out, as no code of the app's runs in its task.
+        It is :meth:`report_each_moment` that finds out, as no code of the app's runs in its task.
         """
         self._doubts.append((what, report))
         if self._over:

@@ -56,7 +56,7 @@ class Port(Protocol):
 
 
 class Session:
-    """One app's mailbox, its open questions, and the receivers of its channels."""
+    """One app's mailbox, its open questions, and the subscriptions of its channels."""
 
     _workers: Workers
 
@@ -111,12 +111,12 @@ class Session:
         """
         if channel in self._lost:
             raise errors.ChannelClosed("the channel is closed; request another")
-        receiver = self._subscriptions.get(channel)
-        if receiver is None:
-            receiver = self._subscriptions[channel] = Subscription(channel, self.outcomes, self._workers)
+        subscription = self._subscriptions.get(channel)
+        if subscription is None:
+            subscription = self._subscriptions[channel] = Subscription(channel, self.outcomes, self._workers)
         token = self.questions.number()
-        receiver.attach(token, handler)
-        if len(receiver.handlers) == 1:
+        subscription.attach(token, handler)
+        if len(subscription.handlers) == 1:
             self.outcomes.attached(channel, attached=True)
         return token
 
@@ -125,12 +125,12 @@ class Session:
 
         :raises NotFound: no handler of the channel has that token.
         """
-        receiver = self._subscriptions.get(channel)
-        if receiver is None or not receiver.detach(token):
+        subscription = self._subscriptions.get(channel)
+        if subscription is None or not subscription.detach(token):
             raise errors.NotFound(f"no handler of this channel has the token {quoted(token)}")
-        if not receiver.handlers:
+        if not subscription.handlers:
             self.outcomes.attached(channel, attached=False)
-            receiver.give_back()
+            subscription.give_back()
 
     async def close_channel(self, app: str, channel: str) -> None:
         """Close a channel; that the app loses it is no revocation.
@@ -207,8 +207,8 @@ class Session:
     async def close(self) -> None:
         """Give back what no handler has begun with, and let those that run finish, for ``CLOSE_GRACE`` at most."""
         self.say(m.LeaveSession(self.name))
-        for receiver in self._all_receivers():
-            receiver.close()
+        for subscription in self._all_subscriptions():
+            subscription.close()
         with anyio.move_on_after(CLOSE_GRACE):
             await self._workers.done()
         self._mailbox.close()
@@ -216,30 +216,30 @@ class Session:
     async def tell_who_stays(self) -> None:
         """Log once, after ``STAY``, what goes on although it was cancelled: leaving waits for it."""
         await anyio.sleep(STAY)
-        handlers = [receiver.at_work for receiver in self._all_receivers() if receiver.at_work]
+        handlers = [subscription.at_work for subscription in self._all_subscriptions() if subscription.at_work]
         for what in (*handlers, *self._workers.calls):
             logger.error("leaving waits for %s, which goes on although it was cancelled", what)
 
     def _start_background(self) -> Subscription:
         return Subscription("background work", self.outcomes, self._workers, background=True)
 
-    def _all_receivers(self) -> list[Subscription]:
-        background = self.background.receiver
+    def _all_subscriptions(self) -> list[Subscription]:
+        background = self.background.subscription
         return [*self._subscriptions.values(), *([background] if background else [])]
 
     def _deliver(self, message: m.Deliveries) -> None:
         for channel, rows in by_channel(message.rows).items():
-            receiver = self._subscriptions.get(channel)
-            if receiver is not None:
-                receiver.offer(rows)
+            subscription = self._subscriptions.get(channel)
+            if subscription is not None:
+                subscription.offer(rows)
             else:
                 self._give_back(rows)
 
     def _activate(self, message: m.Activation) -> None:
         deliveries = decode_own(message.delivery)
         assert isinstance(deliveries, m.Deliveries)  # noqa: S101  # the supervisor has made it
-        if self.background.receiver is not None:
-            self.background.receiver.offer(deliveries.rows)
+        if self.background.subscription is not None:
+            self.background.subscription.offer(deliveries.rows)
         else:
             self._give_back(deliveries.rows)
 
@@ -248,12 +248,12 @@ class Session:
             self.outcomes.note((sequence, Outcome.GIVEN_BACK, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:
-        for receiver in self._all_receivers():
-            receiver.cancel(message.sequence, message.reason)
+        for subscription in self._all_subscriptions():
+            subscription.cancel(message.sequence, message.reason)
 
     def _abort(self, message: m.AbortDelivery) -> None:
-        for receiver in self._all_receivers():
-            receiver.abort(message.sequence)
+        for subscription in self._all_subscriptions():
+            subscription.abort(message.sequence)
 
     def _channel_lost(self, message: m.ChannelLost) -> None:
         if message.channel not in self._lost:
@@ -278,15 +278,15 @@ class Session:
         await self.port.send(question)
 
     def _fence(self, _message: m.Fence) -> None:
-        for receiver in self._all_receivers():
-            receiver.begin_anew()
+        for subscription in self._all_subscriptions():
+            subscription.begin_anew()
 
     def _peer_restarted(self, message: m.ActorRestarted) -> None:
         """Tell an actor again what it has forgotten; what was on its way through it is being handed on again."""
         match message.actor:
             case "supervisor":
-                for channel, receiver in self._subscriptions.items():
-                    if receiver.handlers:
+                for channel, subscription in self._subscriptions.items():
+                    if subscription.handlers:
                         self.outcomes.attached(channel, attached=True)
             case "activator_registry":
                 for question in self.background.questions():

@@ -1,4 +1,4 @@
-"""What has ended does not stay for ever, also where nobody asks for it any more."""
+"""What has ended does not stay for ever, also where no client asks for it any more."""
 
 from __future__ import annotations
 

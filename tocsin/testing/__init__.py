@@ -1,4 +1,4 @@
-"""For the tests of whoever sends pushes: a real push service on this machine, with faults on demand.
+"""For the tests of programs that send pushes: a real push service on this machine, with faults on demand.
 
 With pytest, the fixture ``wns`` gives a :class:`LocalWns`; anywhere else :func:`local_wns` does.
 """

@@ -22,13 +22,13 @@ class Phase(Label):
     """Where a window stands."""
 
     CLOSED = auto()
-    """Nobody takes its payloads."""
+    """No session takes its payloads."""
     CAUGHT_UP = auto()
     """All that is stored is on its way: the next payload may follow at once."""
     BEHIND = auto()
     """There is, or may be, more in the store."""
     REWINDING = auto()
-    """Payloads came back unhandled: when nothing is on its way any more, the window begins again with the first."""
+    """Payloads were given back unhandled: when nothing is on its way any more, the window begins again with the first."""
 
 
 class Event(Label):
@@ -141,7 +141,7 @@ class ChannelWindow:
             self.in_flight += len(sequences)
 
     def settle(self, count: int = 1, *, given_back: bool) -> None:
-        """Note that payloads are no longer on their way; those that came back will be handed on again."""
+        """Note that payloads are no longer on their way; those that were given back will be handed on again."""
         self.in_flight -= count
         if given_back:
             self._step(Event.GIVEN_BACK)

@@ -1,4 +1,4 @@
-"""Who takes payloads: sinks in the foreground, activators in the background."""
+"""Who takes payloads: sessions in the foreground, activators in the background."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Unsubscribe(Message):
 @tagged(52)
 @frozen
 class ChannelSubscribed(Message):
-    """There is somebody to take the payloads of that channel."""
+    """A session takes the payloads of that channel."""
 
     channel: str
 
@@ -37,7 +37,7 @@ class ChannelSubscribed(Message):
 @tagged(53)
 @frozen
 class ChannelUnsubscribed(Message):
-    """There is nobody left to take the payloads of that channel."""
+    """No session takes the payloads of that channel any more."""
 
     channel: str
 
@@ -95,6 +95,6 @@ class AppReady(Message):
 @tagged(74)
 @frozen
 class LeaveSession(Message):
-    """A session has ended: its sinks are gone, its triggers stay."""
+    """A session has ended: its subscriptions are gone, its triggers stay."""
 
     session: str

@@ -90,7 +90,7 @@ class _PushOrder(NamedTuple):
 
 
 class Notifications:
-    """The route, as an ASGI application for HTTP and as the taker of the express lane."""
+    """The route, as an ASGI application for HTTP and as what the express lane offers posts to."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
