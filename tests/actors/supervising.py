@@ -26,7 +26,7 @@ REASONS = list(CancellationReason)
 
 def delivery(sequence: int, channel: str = "c1", app: str = "mail", expires: float | None = None) -> m.Deliveries:
     """Build a payload on its way."""
-    row = m.Delivery(sequence, f"id{sequence}", NotificationType.RAW, b"ding", 1, expires, channel)
+    row = m.PayloadRow(sequence, f"id{sequence}", NotificationType.RAW, b"ding", 1, expires, channel)
     return m.Deliveries(app, (row,))
 
 
@@ -47,7 +47,7 @@ def at_work(message: m.Message) -> int:
     assert isinstance(message, m.Activation)
     deliveries = decode(message.delivery)
     assert isinstance(deliveries, m.Deliveries)
-    return m.Delivery._make(deliveries.rows[0]).sequence
+    return m.PayloadRow._make(deliveries.rows[0]).sequence
 
 
 class Harness:

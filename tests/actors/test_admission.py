@@ -20,7 +20,7 @@ from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.store import InboxSummary
 from tocsin.protocol.delivery import channel_window as window
 from tocsin.protocol.delivery import channel_windows as windows
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.messages import ConnectionUp, Payload
@@ -61,7 +61,7 @@ class World:
         self.windows.reconsider_all()
         while (turn := self.windows.next_fetch()) is not None:
             self.windows.fetched(turn[0], [], turn[1])
-        self.going: dict[str, list[PayloadRow]] = {}
+        self.going: dict[str, list[PlainRow]] = {}
 
     def take(self, payloads: list[Payload]) -> None:
         """Take payloads in together, and note which go on, by channel."""

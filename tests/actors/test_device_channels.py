@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tocsin.actors.device_channels import LOOK_EVERY, DeviceChannels
 from tocsin.persistence.store import StoredChannel
-from tocsin.protocol.platform.channel_request import RENEW_BEFORE, renewal
+from tocsin.protocol.platform.channel_request import renewal
+from tocsin.protocol.values import RENEW_BEFORE
 
 
 def channel(name: str, expires: float, app: str = "mail") -> StoredChannel:

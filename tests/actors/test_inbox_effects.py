@@ -18,10 +18,10 @@ from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
 from tocsin.persistence.memory_store import MemoryStore
-from tocsin.persistence.store import Changes, StoredPayload
+from tocsin.persistence.store import Changes
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.kernel.commit_delay import PATIENCE
-from tocsin.protocol.messages import AlarmRang
+from tocsin.protocol.messages import AlarmRang, PayloadRow
 from tocsin.protocol.values import DropReason, NotificationType
 
 
@@ -49,7 +49,7 @@ class World:
 
     async def accept(self, sequence: int) -> None:
         """End a batch that has brought a payload."""
-        self.effects.accepted.append(StoredPayload(sequence, str(sequence), NotificationType.RAW, b"", 1, None, "c1"))
+        self.effects.accepted.append(PayloadRow(sequence, str(sequence), NotificationType.RAW, b"", 1, None, "c1"))
         await self.effects.perform_when_due()
 
     async def handled(self, sequence: int) -> None:

@@ -13,7 +13,8 @@ from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import ChannelRevoked
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelsRevoked, RequestChannel
-from tocsin.protocol.platform.channel_request import LEAST_LIFE, LONGEST_LIFE, RENEW_BEFORE
+from tocsin.protocol.platform.channel_request import LEAST_LIFE, LONGEST_LIFE
+from tocsin.protocol.values import RENEW_BEFORE
 
 
 async def granted(w: World, name: str, lives: float) -> PushNotificationChannel:

@@ -21,8 +21,9 @@ import anyio
 from attrs import Factory, define, field, frozen
 
 from tocsin.persistence.sqlite_store import open_sqlite
-from tocsin.persistence.store import Changes, DeadPayload, Store, StoredPayload
+from tocsin.persistence.store import Changes, DeadPayload, Store
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.values import DropReason, NotificationType
 
 HEADER = 32
@@ -69,7 +70,7 @@ class Model:
 
     def commit(self, changes: Changes) -> None:
         """Do what the store does."""
-        for payload in map(StoredPayload._make, changes.accepted):
+        for payload in map(PayloadRow._make, changes.accepted):
             self.rows[payload.sequence] = (payload.id, payload.attempt, 1, payload.body)
         self.dead |= {dead.sequence: str(dead.reason) for dead in changes.dead}
         for sequence in (*changes.handled, *(dead.sequence for dead in changes.dead)):
@@ -148,7 +149,7 @@ def _changes(model: Model, chance: random.Random) -> Changes:
     """Accept some, of up to 4,000 bytes, and end some of those that are open."""
     first = max(model.rows, default=0) + 1
     accepted = [
-        StoredPayload(number, f"{number:016X}", NotificationType.RAW, body, chance.randint(0, 1), None, CHANNEL)
+        PayloadRow(number, f"{number:016X}", NotificationType.RAW, body, chance.randint(0, 1), None, CHANNEL)
         for number, body in enumerate(
             (chance.randbytes(chance.choice((5, 50, 50, 500, 500, 4_000))) for _ in range(chance.randint(1, 8))), first
         )

@@ -20,16 +20,9 @@ from tocsin.persistence import memory_store as memory
 from tocsin.persistence import sqlite_store as sqlite
 from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.sqlite_store import SqliteStore, open_sqlite
-from tocsin.persistence.store import (
-    Changes,
-    DeadPayload,
-    Store,
-    StoredActivator,
-    StoredChannel,
-    StoredPayload,
-    StoredRequest,
-)
+from tocsin.persistence.store import Changes, DeadPayload, Store, StoredActivator, StoredChannel, StoredRequest
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.values import DropReason, NotificationType
 
 KEPT = 6
@@ -79,7 +72,7 @@ class BothStores(RuleBasedStateMachine):
     def payloads_are_accepted(self, accepted: list[tuple[Any, ...]], attempt: int) -> Any:
         """They get the next numbers."""
         new = [
-            StoredPayload(self.last + n, f"id{self.last + n}", type_, body, attempt, expires, channel)
+            PayloadRow(self.last + n, f"id{self.last + n}", type_, body, attempt, expires, channel)
             for n, (channel, type_, body, expires) in enumerate(accepted, 1)
         ]
         self.last += len(new)
@@ -108,7 +101,7 @@ class BothStores(RuleBasedStateMachine):
     ) -> None:
         """The same number may come in any of its parts, in several, and more than once."""
         self.last += accepts
-        new = [StoredPayload(self.last, "", NotificationType.RAW, b"", 0, None, channel)] if accepts else []
+        new = [PayloadRow(self.last, "", NotificationType.RAW, b"", 0, None, channel)] if accepts else []
         ours = [self.last] if accepts else []
         self.both(lambda store: store.commit(Changes(new, [*held, *ours], parked, released, handled, dead)))
 
@@ -121,9 +114,7 @@ class BothStores(RuleBasedStateMachine):
     def a_number_is_accepted_again(self, again: int, channel: str) -> None:
         """Then nothing of the commit is done, as long as it is open."""
         if again in self.memory._open:
-            clash = [
-                StoredPayload(number, "x", NotificationType.RAW, b"", 0, None, channel) for number in (99999, again)
-            ]
+            clash = [PayloadRow(number, "x", NotificationType.RAW, b"", 0, None, channel) for number in (99999, again)]
             assert self.both(lambda store: store.commit(Changes(accepted=clash, handled=[again]))) is StateUnavailable
 
     @rule(parked=st.booleans())

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.persistence.inbox_changes import remembered_ids, runs, statements_of
-from tocsin.persistence.store import REMEMBERED, Changes, StoredPayload
+from tocsin.persistence.store import REMEMBERED, Changes
+from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.values import NotificationType
 
 
-def payloads(count: int) -> list[StoredPayload]:
+def payloads(count: int) -> list[PayloadRow]:
     """Build payloads with the numbers from 1."""
-    return [StoredPayload(n, f"id{n}", NotificationType.RAW, b"ding", 0, None, "c1") for n in range(1, count + 1)]
+    return [PayloadRow(n, f"id{n}", NotificationType.RAW, b"ding", 0, None, "c1") for n in range(1, count + 1)]
 
 
 @given(st.integers(0, 400))

@@ -17,7 +17,8 @@ from tests.strategies import bodies, channel_names
 from tocsin.persistence import inbox_changes
 from tocsin.persistence import sqlite_store as sqlite
 from tocsin.persistence.sqlite_store import SqliteStore, open_sqlite
-from tocsin.persistence.store import Changes, StoredPayload
+from tocsin.persistence.store import Changes
+from tocsin.protocol.messages import PayloadRow
 
 
 class StoreAndModel(RuleBasedStateMachine):
@@ -33,7 +34,7 @@ class StoreAndModel(RuleBasedStateMachine):
         for module in (inbox_changes, sqlite):
             self.patch.setattr(module, "REMEMBERED", 6)
         self.patch.setattr(inbox_changes, "FORGET_EVERY", 2)
-        self.open: dict[int, StoredPayload] = {}
+        self.open: dict[int, PayloadRow] = {}
         self.ids: list[str] = []
         self.letters: list[tuple[int, bytes]] = []
         self.reopen()

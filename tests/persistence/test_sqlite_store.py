@@ -19,8 +19,9 @@ from tocsin.persistence import sqlite_store as sqlite
 from tocsin.persistence.database import open_database
 from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.sqlite_store import open_sqlite
-from tocsin.persistence.store import REMEMBERED, Changes, DeadPayload, InboxSummary, Store, StoredChannel, StoredPayload
+from tocsin.persistence.store import REMEMBERED, Changes, DeadPayload, InboxSummary, Store, StoredChannel
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.values import DropReason, NotificationType
 
 CHANNEL = StoredChannel("c1", "app", "0a", "http://push.test/w/?token=1", 4e9)
@@ -51,7 +52,7 @@ class TestInbox:
         self, store: Store, type_: NotificationType, body: bytes, expires: float | None
     ) -> None:
         """Only its attempt is raised by one."""
-        accepted = StoredPayload(7, "", type_, body, 3, expires, "c\0 ☃")
+        accepted = PayloadRow(7, "", type_, body, 3, expires, "c\0 ☃")
         await store.commit(Changes(accepted=[accepted]))
         (taken,) = await store.fetch("c\0 ☃", 0, 10)
         assert taken == accepted._replace(attempt=4)

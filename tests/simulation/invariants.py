@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.record import TICK
 from tocsin.protocol.platform.activation import BUDGET, GRACE, Activators
 from tocsin.protocol.platform.activator_registration import Phase
-from tocsin.protocol.platform.channel_request import RENEW_BEFORE, renewal
+from tocsin.protocol.platform.channel_request import renewal
+from tocsin.protocol.values import RENEW_BEFORE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

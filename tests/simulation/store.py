@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.simulation.record import Record
 from tocsin.persistence.memory_store import MemoryStore
-from tocsin.persistence.store import Changes, InboxSummary, StoredPayload
+from tocsin.persistence.store import Changes, InboxSummary
+from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.values import DropReason
 
 UNSEEN = frozenset(
@@ -39,7 +40,7 @@ class WatchedStore(MemoryStore):
 
     async def commit(self, changes: Changes) -> None:
         """Commit, and take notes."""
-        accepted = list(map(StoredPayload._make, changes.accepted))
+        accepted = list(map(PayloadRow._make, changes.accepted))
         before = self._open.keys() | {payload.sequence for payload in accepted}
         await super().commit(changes)
         for payload in accepted:
@@ -57,7 +58,7 @@ class WatchedStore(MemoryStore):
         self.handled.update(before & set(changes.handled) - self._dead.keys())
         self.record.held.update(changes.gated)
 
-    async def fetch(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+    async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
         """Fetch, and take notes."""
         page = await super().fetch(channel, after, limit)
         for payload in page:

@@ -9,7 +9,7 @@ from attrs import astuple
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.persistence.store import REMEMBERED, InboxSummary
-from tocsin.protocol.delivery.batches import PayloadRow, RecentIds
+from tocsin.protocol.delivery.batches import PlainRow, RecentIds
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.messages import Arrivals
 from tocsin.protocol.platform.conditions import Gate
@@ -29,7 +29,7 @@ class Admission:
         self._sequence = inbox.last_sequence
         self._recent = RecentIds(REMEMBERED, inbox.recent_ids)
 
-    def admit(self, arrivals: Arrivals) -> list[PayloadRow]:
+    def admit(self, arrivals: Arrivals) -> list[PlainRow]:
         """Take payloads in, and return those that go on at once; one that has come before is left out."""
         rows, priorities = self._number(arrivals)
         passed = rows
@@ -49,7 +49,7 @@ class Admission:
         """Tell whether it is too late for a payload; after a start that may be in doubt, until the service is heard."""
         return Verdict.AHEAD if expires is None else self._at_service.judge(expires)
 
-    def _number(self, arrivals: Arrivals) -> tuple[list[PayloadRow], tuple[int, ...]]:
+    def _number(self, arrivals: Arrivals) -> tuple[list[PlainRow], tuple[int, ...]]:
         """Make rows of those that are new, as if all of them went on for the first time; return their priorities too."""
         new = self._recent.add(arrivals.ids)
         if new is not None:
@@ -61,7 +61,7 @@ class Admission:
         rows = zip(numbers, *of_payload, repeat(1, count), arrivals.expires, arrivals.channels, strict=True)
         return list(rows), arrivals.priorities
 
-    def _passes(self, row: PayloadRow, priority: int) -> bool:
+    def _passes(self, row: PlainRow, priority: int) -> bool:
         """Send a payload through the gates: it passes, or it dies, or it waits for another state of the machine."""
         sequence, _, _, _, _, expires, channel = row
         app = self._windows.channels.get(channel)
@@ -79,7 +79,7 @@ class Admission:
         return gate is Gate.PASS
 
 
-def _unsent(row: PayloadRow) -> PayloadRow:
+def _unsent(row: PlainRow) -> PlainRow:
     """Return a payload that was not handed on yet."""
     sequence, id_, type_, body, _, expires, channel = row
     return sequence, id_, type_, body, 0, expires, channel

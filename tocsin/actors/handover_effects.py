@@ -8,7 +8,7 @@ from attrs import frozen
 
 from tocsin.actors.sessions import Sessions
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.messages import Delivery, Message
+from tocsin.protocol.messages import Message, PayloadRow
 from tocsin.protocol.messages.codec import encode
 
 
@@ -17,7 +17,7 @@ class Missed:
     """Payloads that nobody was there to take: not ``session``, or no session at all where that is empty."""
 
     session: str
-    rows: Sequence[Delivery]
+    rows: Sequence[PayloadRow]
 
 
 class HandoverEffects:
@@ -25,9 +25,9 @@ class HandoverEffects:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._frames: list[tuple[str | None, bytes, Sequence[Delivery]]] = []
+        self._frames: list[tuple[str | None, bytes, Sequence[PayloadRow]]] = []
 
-    def hand_over(self, session: str, frame: bytes, rows: Sequence[Delivery]) -> None:
+    def hand_over(self, session: str, frame: bytes, rows: Sequence[PayloadRow]) -> None:
         """Let a frame with these payloads go to a session."""
         self._frames.append((session, frame, rows))
 

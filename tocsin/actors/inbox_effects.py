@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tocsin.actors.senses import Senses
 from tocsin.persistence.store import Changes, DeadPayload, Store
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.dead_letter_policy import PRUNE_AFTER, DeadLetterPolicy
 from tocsin.protocol.kernel.commit_delay import CommitDelay
 from tocsin.protocol.values import DropReason
@@ -21,7 +21,7 @@ class InboxEffects:
         self._policy = dead_letters
         self._buried = PRUNE_AFTER  # at the start it is looked, too
         self._delay = CommitDelay()
-        self.accepted: list[PayloadRow] = []
+        self.accepted: list[PlainRow] = []
         """Payloads to be added."""
         self.handled: list[int] = []
         """Sequence numbers of payloads that were handled."""

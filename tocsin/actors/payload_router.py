@@ -15,12 +15,13 @@ from tocsin.actors.admission import Admission
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox
-from tocsin.persistence.store import Store, StoredPayload
+from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.channel_window import ChannelWindow
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.platform.service_time import Verdict
@@ -53,7 +54,7 @@ class PayloadRouter(Actor):
         self._release_parked = False
         self._effects = effects
         self._acknowledged: list[str] = []
-        self._batches: defaultdict[str, list[PayloadRow]] = defaultdict(list)
+        self._batches: defaultdict[str, list[PlainRow]] = defaultdict(list)
         self._forward: list[bytes] = [encode(m.Fence())]
 
     async def start(self) -> None:
@@ -255,7 +256,7 @@ class PayloadRouter(Actor):
             self._effects.release_gated()
         self._windows.reconsider_all()
 
-    def _hand_on(self, payload: StoredPayload) -> None:
+    def _hand_on(self, payload: PayloadRow) -> None:
         self._batches[self._windows.channels.get(payload.channel, "")].append(payload)
 
     def _pass_on(self, frame: bytes) -> None:

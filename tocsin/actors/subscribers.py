@@ -22,12 +22,12 @@ class Subscribers:
 
     def split_by_session(
         self, message: m.Deliveries, frame: bytes
-    ) -> Iterable[tuple[str, bytes, Sequence[m.Delivery]]]:
+    ) -> Iterable[tuple[str, bytes, Sequence[m.PayloadRow]]]:
         """Take payloads apart by who takes them, or the empty string where nobody does."""
         subscribers = {self._foreground.get(channel, "") for channel in {row[6] for row in message.rows}}
         if len(subscribers) == 1:
             return ((subscribers.pop(), frame, message.rows),)
-        parts: dict[str, list[m.Delivery]] = {}
+        parts: dict[str, list[m.PayloadRow]] = {}
         for row in message.rows:
             parts.setdefault(self._foreground.get(row[6], ""), []).append(row)
         return [(name, encode(m.Deliveries(message.app, tuple(rows))), rows) for name, rows in parts.items()]

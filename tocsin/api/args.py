@@ -11,7 +11,7 @@ import anyio
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import IllegalCall
-from tocsin.protocol.messages import Delivery
+from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import NotificationType
 
@@ -24,7 +24,7 @@ class PushNotificationReceivedEventArgs:
 
     # What most payloads never have stands here once, and not in each of them. There is one for each payload: it is made
     # without arguments, and its receiver sets what it needs, which takes a third of the time.
-    _delivery: Delivery
+    _delivery: PayloadRow
     _background = False
     _handled: bool | None = None
     _ended = False

@@ -243,7 +243,7 @@ class Session:
         else:
             self._give_back(deliveries.rows)
 
-    def _give_back(self, rows: Sequence[m.Delivery]) -> None:
+    def _give_back(self, rows: Sequence[m.PayloadRow]) -> None:
         for sequence, _, _, _, attempt, _, _ in rows:
             self.outcomes.note((sequence, Outcome.GIVEN_BACK, "", attempt))
 

@@ -21,7 +21,7 @@ from tocsin.api.callbacks import (
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.delivery.payload_life import ended_by_failure
-from tocsin.protocol.messages import Delivery
+from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.text import describe_error, encodable
 from tocsin.protocol.values import Outcome
@@ -61,7 +61,7 @@ class Subscription:
         self._outcomes = outcomes
         self._workers = workers
         self._background = background
-        self._waiting: list[Delivery] = []
+        self._waiting: list[PayloadRow] = []
         self._silent = (Outcome.HANDLED if background else Outcome.NOT_HANDLED, "")
         self._running: PushNotificationReceivedEventArgs | None = None
         self._answered = False
@@ -83,7 +83,7 @@ class Subscription:
         """Call this handler only."""
         self.handlers = ((0, handler),)
 
-    def offer(self, deliveries: Sequence[Delivery]) -> None:
+    def offer(self, deliveries: Sequence[PayloadRow]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
         if self._waiting or self._running is not None:
             for sequence, _, _, _, attempt, _, _ in deliveries:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tocsin.persistence.sqlite_connection import Statement
 from tocsin.persistence.store import REMEMBERED, Changes
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 
 MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
 """How a payload in the inbox stands."""
@@ -75,7 +75,7 @@ def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def _accept(payloads: Sequence[PayloadRow]) -> Iterator[Statement]:
+def _accept(payloads: Sequence[PlainRow]) -> Iterator[Statement]:
     start = 0
     for size in _SIZES:
         rows: list[tuple[Any, ...]] = []

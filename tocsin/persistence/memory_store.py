@@ -19,11 +19,11 @@ from tocsin.persistence.store import (
     InboxSummary,
     StoredActivator,
     StoredChannel,
-    StoredPayload,
     StoredRequest,
 )
-from tocsin.protocol.delivery.batches import PayloadRow, by_channel
+from tocsin.protocol.delivery.batches import PlainRow, by_channel
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import PayloadRow
 
 _PARKED, _HELD = 2, 3
 _FORGET_EVERY = 4096
@@ -42,7 +42,7 @@ class MemoryStore:
     _ids: dict[int, str] = Factory(dict)
     """The ids of those that came last, by their sequence numbers."""
     _older_ids: dict[int, str] = Factory(dict)
-    _open: dict[int, PayloadRow] = Factory(dict)
+    _open: dict[int, PlainRow] = Factory(dict)
     _back: dict[int, int] = Factory(dict)
     """How open payloads stand that may not be taken: parked or held."""
     _numbers: defaultdict[str, list[int]] = Factory(lambda: defaultdict(list))
@@ -174,14 +174,14 @@ class MemoryStore:
         self._let_go.update(gone)
         return len(gone)
 
-    async def fetch(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+    async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         await checkpoint()
         self._file()
         numbers = self._numbers.get(channel, [])
         behind = islice(numbers, bisect_right(numbers, after), None)
         found = islice((number for number in behind if number in self._open and number not in self._back), limit)
-        payloads = [StoredPayload._make(self._open[number]) for number in found]
+        payloads = [PayloadRow._make(self._open[number]) for number in found]
         taken = [payload._replace(attempt=payload.attempt + 1) for payload in payloads]
         self._open |= {payload.sequence: payload for payload in taken}
         return taken
@@ -191,7 +191,7 @@ class MemoryStore:
         await checkpoint()
         return [number for number, payload in self._open.items() if payload[6] == channel]
 
-    def _remember(self, accepted: dict[int, PayloadRow]) -> None:
+    def _remember(self, accepted: dict[int, PlainRow]) -> None:
         """Keep the ids of new payloads, and of at least as many before them as are to be remembered."""
         if len(self._ids) >= REMEMBERED:
             self._older_ids, self._ids = self._ids, {}
@@ -221,6 +221,6 @@ class MemoryStore:
                 self._numbers[channel] = [number for number in numbers if number in self._open]
 
 
-def _letter(payload: PayloadRow, dead: DeadPayload) -> DeadLetter:
+def _letter(payload: PlainRow, dead: DeadPayload) -> DeadLetter:
     number, id_, type_, body, attempt, _, channel = payload
     return DeadLetter(number, "", channel, id_, str(type_), body, attempt, str(dead.reason), dead.detail, dead.at)

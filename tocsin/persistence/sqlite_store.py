@@ -19,9 +19,9 @@ from tocsin.persistence.store import (
     InboxSummary,
     StoredActivator,
     StoredChannel,
-    StoredPayload,
     StoredRequest,
 )
+from tocsin.protocol.messages import PayloadRow
 
 MIGRATIONS = (
     (
@@ -221,12 +221,12 @@ class SqliteStore:
             await self._database.write((_ADD_LET_GO, [(before, keep)]), (_LET_GO, [(before, keep)]))
         return int(count)
 
-    async def fetch(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+    async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         rows = await self._database.read(_TAKE, (channel, after, limit))
         if rows:
             await self._database.write((_TAKEN, [(channel, rows[0][0], rows[-1][0])]))
-        return [StoredPayload._make(row) for row in rows]
+        return [PayloadRow._make(row) for row in rows]
 
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""

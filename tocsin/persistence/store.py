@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from attrs import frozen
 
-from tocsin.protocol.delivery.batches import PayloadRow
-from tocsin.protocol.values import DropReason, NotificationType
+from tocsin.protocol.delivery.batches import PlainRow
+from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.values import DropReason
 
 REMEMBERED = 4096
 """How many of the newest payload ids a store remembers: more than a service may send without an acknowledgement."""
@@ -26,22 +27,6 @@ class StoredChannel:
     remote_id: str
     uri: str
     expires: float
-
-
-class StoredPayload(NamedTuple):
-    """A payload in the inbox; ``attempt`` counts how often it was handed on, this time included.
-
-    ``expires`` is in the service's time.
-    """
-
-    # In the order of a Delivery: a row is made once, for the store and for the way down.
-    sequence: int
-    id: str
-    type: NotificationType
-    body: bytes
-    attempt: int
-    expires: float | None
-    channel: str
 
 
 @frozen
@@ -72,7 +57,7 @@ class StoredActivator:
 class Changes:
     """What one commit does to the inbox, in this order."""
 
-    accepted: Sequence[PayloadRow] = ()
+    accepted: Sequence[PlainRow] = ()
     gated: Sequence[int] = ()
     """Payloads that a gate holds back: they are open, but not to be taken until they are released."""
     parked: Sequence[int] = ()
@@ -192,7 +177,7 @@ class Store(Protocol):
         """Let go of all dead payloads but the newest, and of those from before that time; return how many they were."""
         ...
 
-    async def fetch(self, channel: str, after: int, limit: int) -> list[StoredPayload]:
+    async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         ...
 

@@ -16,6 +16,9 @@ MAX_OUTCOMES = 1024
 CHANNEL_LIFETIME = 30 * 24 * 3600
 """Seconds that a channel URI stays valid."""
 
+RENEW_BEFORE = 24 * 3600.0
+"""Seconds before its end at which a channel is renewed; a service gives another URI from then on."""
+
 TOKEN_LIFETIME = 24 * 3600
 """Seconds that an access token stays valid."""
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import channel_names
-from tocsin.protocol.delivery.batches import PayloadRow, RecentIds, by_channel
+from tocsin.protocol.delivery.batches import PlainRow, RecentIds, by_channel
 
 
-def row(sequence: int, channel: str) -> PayloadRow:
+def row(sequence: int, channel: str) -> PlainRow:
     """Build a payload."""
     return sequence, f"id{sequence}", "raw", b"", 1, None, channel
 

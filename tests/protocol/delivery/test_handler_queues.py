@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.strategies import channel_names
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.handler_queues import HandlerQueue, HandlerQueues
 
 
-def rows(channel: str, sequences: Iterable[int]) -> list[PayloadRow]:
+def rows(channel: str, sequences: Iterable[int]) -> list[PlainRow]:
     """Build payloads of a channel."""
     return [(sequence, f"id{sequence}", "raw", b"", 1, None, channel) for sequence in sequences]
 

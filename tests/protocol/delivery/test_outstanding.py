@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.strategies import channel_names
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.outstanding import Outstanding
 from tocsin.protocol.delivery.payload_life import TABLE, Effect, Event, Phase
 
@@ -19,7 +19,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.outstanding = Outstanding()
-        self.model: dict[int, PayloadRow] = {}
+        self.model: dict[int, PlainRow] = {}
         self.phases: dict[int, Phase] = {}
         """What is not offered any more."""
         self.last = 0
@@ -27,7 +27,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
     @rule(channels=st.lists(channel_names(), min_size=1, max_size=6), attempt=st.integers(1, 3))
     def payloads_come(self, channels: list[str], attempt: int) -> None:
         """Of several channels of an app."""
-        rows: list[PayloadRow] = [
+        rows: list[PlainRow] = [
             (self.last + n, f"id{n}", "raw", b"", attempt, None, channel) for n, channel in enumerate(channels, 1)
         ]
         self.last += len(rows)

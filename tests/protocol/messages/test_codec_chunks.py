@@ -145,7 +145,7 @@ class TestOwn:
     def test_a_batch_may_be_longer_than_what_comes_from_outside(self) -> None:
         """It has as many payloads as a lane lets go at once."""
         rows = tuple(
-            m.Delivery(number, "id", NotificationType.RAW, bytes(5000), 1, None, "c1") for number in range(512)
+            m.PayloadRow(number, "id", NotificationType.RAW, bytes(5000), 1, None, "c1") for number in range(512)
         )
         batch = m.Deliveries("app", rows)
         assert decode_own(encode(batch)) == batch

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-PayloadRow = tuple[int, str, str, bytes, int, float | None, str]
-"""A payload from router to handler as plain values, in the order of the fields of ``messages.Delivery``."""
+PlainRow = tuple[int, str, str, bytes, int, float | None, str]
+"""A payload from router to handler as plain values, in the order of the fields of ``messages.PayloadRow``."""
 
-Row = TypeVar("Row", bound=PayloadRow)
+Row = TypeVar("Row", bound=PlainRow)
 
 
 def by_channel(rows: Iterable[Row]) -> dict[str, list[Row]]:

@@ -8,7 +8,7 @@ from itertools import repeat
 
 from attrs import Factory, define
 
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.channel_window import ChannelWindow
 from tocsin.protocol.platform.conditions import Gates
 
@@ -110,9 +110,9 @@ class ChannelWindows:
 
     # What is on its way
 
-    def admit(self, rows: Iterable[PayloadRow]) -> list[PayloadRow]:
+    def admit(self, rows: Iterable[PlainRow]) -> list[PlainRow]:
         """Let payloads into their windows, and return those that go on at once, from memory."""
-        going: list[PayloadRow] = []
+        going: list[PlainRow] = []
         room = MAX_IN_FLIGHT - len(self._in_flight)
         for row in rows:
             window = self._windows.get(row[6])

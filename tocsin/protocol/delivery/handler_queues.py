@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from attrs import Factory, define
 
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 
 
 @define(eq=False)
@@ -45,7 +45,7 @@ class HandlerQueues:
     _queues: dict[str, HandlerQueue] = Factory(dict)
     _changed: dict[str, None] = Factory(dict)
 
-    def enqueue(self, app: str, rows: Iterable[PayloadRow]) -> None:
+    def enqueue(self, app: str, rows: Iterable[PlainRow]) -> None:
         """Let payloads of an app stand in the lines of their channels."""
         for row in rows:
             channel = row[6]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from attrs import Factory, define
 
 from tocsin.protocol.delivery import payload_life as delivery
-from tocsin.protocol.delivery.batches import PayloadRow
+from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.handler_queues import HandlerQueue, HandlerQueues
 from tocsin.protocol.delivery.payload_life import Event, Phase, Tracked
 from tocsin.protocol.kernel.machine import step
@@ -17,16 +17,16 @@ from tocsin.protocol.kernel.machine import step
 class Outstanding:
     """All payloads by their sequence numbers; a payload's state is kept from when more is to be said than that it was offered."""
 
-    _rows: dict[int, PayloadRow] = Factory(dict)
+    _rows: dict[int, PlainRow] = Factory(dict)
     _tracked: dict[int, Tracked] = Factory(dict)
     _queues: HandlerQueues = Factory(HandlerQueues)
 
-    def offer(self, app: str, rows: Sequence[PayloadRow]) -> None:
+    def offer(self, app: str, rows: Sequence[PlainRow]) -> None:
         """Let new payloads of an app stand in line for its handlers."""
         self._rows.update({row[0]: row for row in rows})
         self._queues.enqueue(app, rows)
 
-    def known(self, rows: Sequence[PayloadRow]) -> list[Tracked]:
+    def known(self, rows: Sequence[PlainRow]) -> list[Tracked]:
         """Return those that are here already, of which these are later attempts."""
         return [self._track(sequence) for sequence in sorted(self._rows.keys() & {row[0] for row in rows})]
 
@@ -34,7 +34,7 @@ class Outstanding:
         """Return the state of a payload; None where it is not here."""
         return self._track(sequence) if sequence in self._rows else None
 
-    def is_current(self, row: PayloadRow) -> bool:
+    def is_current(self, row: PlainRow) -> bool:
         """Tell whether a payload is here as it was offered then, and not in a later attempt."""
         return self._rows.get(row[0]) is row
 

@@ -14,8 +14,12 @@ from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 
-class Delivery(NamedTuple):
-    """A payload on its way to a handler; ``sequence`` is its place in the inbox, ``attempt`` counts from 1."""
+class PayloadRow(NamedTuple):
+    """A payload in the inbox and on its way to a handler, made once for both.
+
+    ``sequence`` is its place in the inbox, ``attempt`` counts how often it was handed on, this time included;
+    ``expires`` is in the service's time.
+    """
 
     sequence: int
     id: str
@@ -51,7 +55,7 @@ class Deliveries(Message):
     """Payloads of one app, whatever their channels: the router's frame goes on unchanged to supervisor and app."""
 
     app: str
-    rows: tuple[Delivery, ...]
+    rows: tuple[PayloadRow, ...]
 
 
 @tagged(58)

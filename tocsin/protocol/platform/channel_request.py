@@ -14,6 +14,7 @@ from attrs import define
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.kernel.machine import Label
 from tocsin.protocol.text import quoted
+from tocsin.protocol.values import RENEW_BEFORE
 
 
 class Phase(Label):
@@ -118,10 +119,6 @@ class ChannelRequest:
 
 PATIENCE = 60.0
 """Seconds that a request waits for an attempt to connect; where the next is later, the request has failed for now."""
-
-RENEW_BEFORE = 24 * 3600.0
-"""Seconds before its end at which a channel is renewed; a service gives another URI from then on."""
-
 
 LEAST_LIFE = 60.0
 """Seconds that a channel must have before it when it is granted: a shorter one would be asked for again and again."""

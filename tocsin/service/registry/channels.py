@@ -12,7 +12,7 @@ from anyio import Lock
 from attrs import evolve, field, frozen
 
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.values import CHANNEL_LIFETIME
+from tocsin.protocol.values import CHANNEL_LIFETIME, RENEW_BEFORE
 from tocsin.service.registry.apps import Apps, parse_guid
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
 from tocsin.service.url_paths import CHANNEL_PATH, token_of
@@ -23,7 +23,6 @@ MAX_LIVE = 64
 MAX_APP = 256
 """Characters of an app's name on its device at most."""
 
-_RENEW_BEFORE = 24 * 3600  # seconds; with less to live, a known channel is not given out again
 _REMEMBER = CHANNEL_LIFETIME  # seconds after its end that a channel is answered with 410 and not with 404
 _CACHE = 65_536  # channels
 _NAME_LENGTH = 16
@@ -131,7 +130,7 @@ class Channels:
         known = token and _hash(token)
         for channel in live:
             if channel.hash == known and channel.client_id == client_id:
-                fresh = channel.expires > self._now() + _RENEW_BEFORE
+                fresh = channel.expires > self._now() + RENEW_BEFORE
                 return Grant(channel.name, known_uri, channel.expires) if fresh else None
         return None
 
