@@ -7,13 +7,14 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from tests.protocol.tables import erase
 from tocsin.actors.actor import Actor, ActorRunner, Kernel, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.kernel.restart import RestartPolicy
+from tocsin.protocol.kernel.restart import TABLE, Effect, RestartPolicy
 from tocsin.protocol.messages import AlarmRang, Done, ForgetRetry, Message, OutcomeRow, Outcomes
 from tocsin.protocol.messages.codec import decode, encode
 from tocsin.protocol.values import Outcome
@@ -200,3 +201,25 @@ async def test_an_actor_that_cannot_start_is_given_up_and_no_message_dies() -> N
     with pytest.raises(PlatformUnavailable, match="recorder keeps failing: no state"):
         await world.run(Done(1))
     assert world.dead() == []
+
+
+async def _seen(poison: set[int]) -> tuple[list[int], int, str]:
+    """Let an actor take two numbers, and return all that was seen of it."""
+    world = World(poison, intensity=1)
+    end = ""
+    try:
+        await world.run(Done(1), Done(2))
+    except PlatformUnavailable as failure:
+        end = str(failure)
+    return world.journal, len(world.starts), end
+
+
+@pytest.mark.parametrize("effect", Effect)
+async def test_the_runner_does_nothing_that_its_table_does_not_name(
+    monkeypatch: pytest.MonkeyPatch, effect: Effect
+) -> None:
+    """Without any one of its effects the table makes another runner: it does not serve, begin anew, or say why it ends."""
+    right = await _seen({2}), await _seen({1, 2})
+    assert right == (([1], 3, ""), ([], 3, "recorder keeps failing: cannot take 2"))
+    erase(monkeypatch, TABLE, effect)
+    assert (await _seen({2}), await _seen({1, 2})) != right

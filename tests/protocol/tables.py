@@ -27,6 +27,14 @@ def reachable(table: Table, start: Enum) -> set[Enum]:
     return found
 
 
+def erase(monkeypatch: pytest.MonkeyPatch, table: Any, effect: Enum) -> None:
+    """Take an effect out of a table, everywhere, for one test."""
+    rows = [(pair, after, effects) for pair, (after, effects) in table.items() if effect in effects]
+    assert rows, f"no row of the table has {effect}"
+    for pair, after, effects in rows:
+        monkeypatch.setitem(table, pair, (after, tuple(each for each in effects if each is not effect)))
+
+
 class Law:
     """The tests of one table; a subclass whose name begins with ``Test`` is collected."""
 

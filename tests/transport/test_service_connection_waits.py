@@ -13,10 +13,12 @@ import anyio
 import pytest
 import trio.testing
 
+from tests.protocol.tables import erase
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.platform.service_connection import TABLE, Effect
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 from tocsin.transport.wire import Wire, WireBroken
@@ -228,3 +230,55 @@ async def test_an_error_of_our_own_is_a_lost_connection(caplog: pytest.LogCaptur
     causes = {each.cause: each.text for each in reports if isinstance(each, m.ConnectionDown)}
     assert causes == {ConnectionCause.UNEXPECTED: "ZeroDivisionError: a mistake"}
     assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+async def _finished(*fates: tuple[float | None, ConnectionCause]) -> bool:
+    """Finish a connection a moment after its start, and tell whether it ends by that."""
+
+    async def report(_: m.Message) -> None:
+        pass
+
+    async def deliver(messages: list[tuple[m.Message, bytes]]) -> None:
+        assert not messages
+
+    outbox = Mailbox("outbox")
+    connection = ServiceConnection(
+        Service(*fates).dial, "key", outbox, ArrivalHandlers(deliver, report), partial(float, 0)
+    )
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        await anyio.sleep(0.01)
+        outbox.close()
+        connection.finish()
+        with anyio.move_on_after(0.01) as waiting:
+            await connection.ended.wait()
+        tasks.cancel_scope.cancel()
+    return not waiting.cancelled_caught
+
+
+async def _seen(caplog: pytest.LogCaptureFixture) -> object:
+    """Let connections meet all that may happen to them, and return all that was seen of it."""
+    caplog.clear()
+    service = Service(
+        (None, ConnectionCause.REFUSED),
+        (40.0, ConnectionCause.LOST),
+        (1.0, ConnectionCause.REPLACED),
+        (ENDLESS, ConnectionCause.LOST),
+    )
+    start = anyio.current_time()
+    reports = await run(service, HOUR)
+    attempts = [round(each - start, 1) for each in service.attempts]
+    up = await _finished((ENDLESS, ConnectionCause.LOST))
+    down = await _finished((None, ConnectionCause.REFUSED), (ENDLESS, ConnectionCause.LOST))
+    return reports, attempts, said(caplog), up, down
+
+
+@pytest.mark.parametrize("effect", Effect)
+async def test_the_connection_does_nothing_that_its_table_does_not_name(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, effect: Effect
+) -> None:
+    """Without any one of its effects the table makes another connection, and that is seen from outside."""
+    right = await _seen(caplog)
+    assert right == await _seen(caplog)
+    erase(monkeypatch, TABLE, effect)
+    assert await _seen(caplog) != right

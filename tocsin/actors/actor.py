@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import anyio
 from anyio import EndOfStream
@@ -107,6 +107,14 @@ class ActorRunner:
         self._failures: deque[float] = deque(maxlen=self._policy.intensity + 1)
         self._backlog: deque[bytes] = deque()
         self._careful = False
+        self._alarm = Alarm(mailbox)
+        self._actor: Actor
+        self._failure: Exception | None = None
+        self._perform: dict[restart.Effect, Callable[[], Awaitable[restart.Event | None]]] = {
+            restart.Effect.SERVE: self._live,
+            restart.Effect.BEGIN_ANEW: self._begin_anew,
+            restart.Effect.ESCALATE: self._escalate,
+        }
 
     async def run(self) -> None:
         """Run the actor until its mailbox ends.
@@ -114,36 +122,51 @@ class ActorRunner:
         :raises PlatformUnavailable: it failed too often; the last failure is the cause.
         """
         async with task_group() as tasks:
-            alarm = Alarm(self.mailbox)
-            tasks.start_soon(alarm.run)
+            tasks.start_soon(self._alarm.run)
             try:
-                while self._phase is not restart.Phase.STOPPED:
-                    await self._live(alarm)
+                event: restart.Event | None = await self._begin()
+                while event is not None:
+                    self._phase, effects = step(restart.TABLE, self._phase, event)
+                    event = None
+                    for effect in effects:
+                        event = await self._perform[effect]()
             finally:
                 self.stopped.set()
                 tasks.cancel_scope.cancel()
 
-    async def _live(self, alarm: Alarm) -> None:
-        """Run one instance of the actor, until it fails or the mailbox ends."""
-        alarm.set(None)
+    async def _begin(self) -> restart.Event:
+        """Build an instance of the actor from what outlives it."""
+        self._alarm.set(None)
         try:
-            actor = self._build(alarm)
-            await actor.start()
+            self._actor = self._build(self._alarm)
+            await self._actor.start()
         except Exception as failure:  # noqa: BLE001  # whatever it was, the policy decides
-            self._begin_anew(failure)
-            return
-        self._step(restart.Event.STARTED)
+            return self._judge(failure)
+        return restart.Event.STARTED
+
+    # Effects: each tells what has happened
+
+    async def _live(self) -> restart.Event:
+        """Serve, until the actor fails or the mailbox ends."""
         self.started.set()
         if self.restarts:
             self._announce(self.mailbox.name)
         try:
-            await self._serve(actor)
+            await self._serve(self._actor)
         except EndOfStream:
-            self._step(restart.Event.DRAINED)
+            return restart.Event.DRAINED
         except Exception as failure:  # noqa: BLE001  # as above
-            self._fail(failure)
+            return self._fail(failure)
 
-    async def _serve(self, actor: Actor) -> None:
+    async def _begin_anew(self) -> restart.Event:
+        self._failure = None
+        self.restarts += 1
+        return await self._begin()
+
+    async def _escalate(self) -> None:
+        raise PlatformUnavailable(f"{self.mailbox.name} keeps failing: {self._failure}") from self._failure
+
+    async def _serve(self, actor: Actor) -> NoReturn:
         while True:
             if not self._backlog:
                 self._careful = False
@@ -162,31 +185,25 @@ class ActorRunner:
             self.mailbox.dead += 1
             self._dead_letters.add(self.mailbox.name, frame, str(broken))
 
-    def _fail(self, failure: Exception) -> None:
+    def _fail(self, failure: Exception) -> restart.Event:
         """Take the backlog again one message, and one row, at a time; if it is known which it was, that one dies."""
         if not self._careful:
             apart = [row for frame in self._backlog for row in _rows_of(frame)]
             if len(apart) > 1:
                 self._backlog = deque(apart)
                 self._careful = True
-                self.restarts += 1
-                self._step(restart.Event.FAILED)
-                return
+                return restart.Event.FAILED
         self.mailbox.dead += 1
         self._dead_letters.add(self.mailbox.name, self._backlog.popleft(), trace(failure))
-        self._begin_anew(failure)
+        return self._judge(failure)
 
-    def _begin_anew(self, failure: Exception) -> None:
+    def _judge(self, failure: Exception) -> restart.Event:
+        """Count a failure, and decide which event it is."""
         now = self._clock.monotonic()
         self._failures.append(now)
+        self._failure = failure
         logger.error("%s failed: %s", self.mailbox.name, trace(failure))
-        if self._step(self._policy.classify(self._failures, now)) is restart.Phase.GIVEN_UP:
-            raise PlatformUnavailable(f"{self.mailbox.name} keeps failing: {failure}") from failure
-        self.restarts += 1
-
-    def _step(self, event: restart.Event) -> restart.Phase:
-        self._phase, _ = step(restart.TABLE, self._phase, event)
-        return self._phase
+        return self._policy.classify(self._failures, now)
 
 
 def _rows_of(frame: bytes) -> list[bytes]:

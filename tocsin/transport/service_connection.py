@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeVar
 
 import anyio
@@ -19,7 +20,7 @@ from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import ConnectionDown, ConnectionUp, Hello, Message, Welcome
 from tocsin.protocol.messages.codec import decode, decode_chunk, encode, split
 from tocsin.protocol.network.causes import ConnectionCause, explain
-from tocsin.protocol.platform.service_connection import POLICIES, TABLE, Course, Effect, Event, Phase, loss
+from tocsin.protocol.platform.service_connection import TABLE, Course, Effect, Event, Phase, loss
 from tocsin.protocol.text import describe_error
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.wire import Dial, Wire, WireBroken
@@ -73,6 +74,29 @@ class ServiceConnection:
         self._course = Course()
         self._running = anyio.CancelScope()
         self._reading = anyio.CancelScope()
+        self._wire: Wire
+        self._welcome: Welcome
+        self._early = b""
+        """What came right behind the welcome."""
+        self._end = WireBroken("")
+        """Why there is no connection."""
+        self._pause = 0.0
+        """Seconds from then until the next attempt."""
+        self._perform: dict[Effect, Callable[[], Awaitable[Event | None]]] = {
+            Effect.OPEN_WIRE: self._open_wire,
+            Effect.SEND_HELLO: self._send_hello,
+            Effect.REPORT_UP: self._report_up,
+            Effect.CARRY_FRAMES: self._carry_frames,
+            Effect.BACK_OFF: partial(self._choose_wait, Effect.BACK_OFF),
+            Effect.STAND_BACK: partial(self._choose_wait, Effect.STAND_BACK),
+            Effect.REPORT_DOWN: self._report_down,
+            Effect.WAIT: self._wait,
+        }
+        self._perform_at_once: dict[Effect, Callable[[], None]] = {
+            Effect.FORGET_FAILURES: self._forget_failures,
+            Effect.STOP_READING: self._stop_reading,
+            Effect.GIVE_UP: self._running.cancel,
+        }
         self.phase = Phase.DOWN
         self.ended = anyio.Event()
 
@@ -80,43 +104,42 @@ class ServiceConnection:
         """Connect, and connect again whenever the connection is lost, until finished or cancelled."""
         try:
             with self._running:
-                while True:
-                    self._step(Event.ATTEMPT)
-                    broken = await self._connect()
-                    if self.phase is Phase.FINISHING:
-                        return
-                    await anyio.sleep(await self._down(broken))
+                await self._follow(Event.ATTEMPT)
         finally:
-            self._step(Event.CLOSE)
+            self._happened(Event.CLOSE)
             self.ended.set()
 
     def finish(self) -> None:
         """Take nothing more in; what is in the outbox, until it is closed, still goes out, then :meth:`run` ends."""
         if self.phase is not Phase.CLOSED:
-            for effect in self._step(Event.FINISH):
-                scope = self._reading if effect is Effect.STOP_READING else self._running
-                scope.cancel()
+            self._happened(Event.FINISH)
 
-    async def _down(self, broken: WireBroken) -> float:
-        """Report that there is no connection, once to the log, and return the seconds until the next attempt."""
-        effects = self._step(loss(broken.cause))
-        (way,) = POLICIES.keys() & set(effects)
-        wait = self._course.failed(way, broken.retry_after, self._fraction())
-        if self._course.is_news(broken.cause):
-            logger.warning("no connection to the push service, next attempt in %s: %s", _duration(wait), broken)
-        else:
-            logger.debug("no connection to the push service, next attempt in %s: %s", _duration(wait), broken)
-        await self._handlers.report(ConnectionDown(broken.cause, str(broken), wait))
-        return wait
+    async def _follow(self, event: Event | None) -> None:
+        """Perform what the table asks for, until nothing more happens."""
+        while event is not None:
+            effects = self._step(event)
+            event = None
+            for effect in effects:
+                event = await self._perform[effect]()
 
-    async def _connect(self) -> WireBroken:
-        """Hold one connection until it is lost, and return why it was."""
+    def _happened(self, event: Event) -> None:
+        """Perform what the table asks for beside the task that holds the connection."""
+        for effect in self._step(event):
+            self._perform_at_once[effect]()
+
+    def _step(self, event: Event) -> tuple[Effect, ...]:
+        self.phase, effects = step(TABLE, self.phase, event)
+        return effects
+
+    # Effects: each may tell what has happened
+
+    async def _open_wire(self) -> Event | None:
+        """Hold one wire until it is lost, and note why it was."""
         end = WireBroken("")
         self._reading = anyio.CancelScope()
         try:
-            async with self._dial() as wire:
-                self._step(Event.OPENED)
-                await self._exchange(wire, await self._greet(wire))
+            async with self._dial() as self._wire:
+                await self._follow(Event.OPENED)
         except* WireBroken as broken:
             end = _first(broken)
         except* ProtocolViolation as violation:
@@ -127,14 +150,15 @@ class ServiceConnection:
                 logger.exception("the connection to the push service has failed")
             first = _first(unknown)
             end = WireBroken(describe_error(first), ConnectionCause.UNEXPECTED)
-        return end
+        self._end = end
+        return None if self.phase is Phase.FINISHING else loss(end.cause)
 
-    async def _greet(self, wire: Wire) -> bytes:
-        """Say hello, wait for the welcome, and return what came right behind it."""
-        await wire.send(encode(Hello(PROTOCOL_VERSION, self._device_key)))
+    async def _send_hello(self) -> Event:
+        """Say hello, wait for the welcome, and note what came right behind it."""
+        await self._wire.send(encode(Hello(PROTOCOL_VERSION, self._device_key)))
         try:
             with anyio.fail_after(GREETING_TIMEOUT):
-                first, *early = split(await wire.receive())
+                first, *early = split(await self._wire.receive())
         except TimeoutError:
             raise WireBroken(
                 f"the push service did not greet within {GREETING_TIMEOUT:g} s", ConnectionCause.TIMED_OUT
@@ -149,39 +173,58 @@ class ServiceConnection:
             detail = f"it speaks {welcome.version}, this device {PROTOCOL_VERSION}"
             raise WireBroken(explain(cause, "the push service", detail), cause)
         self._outbox.purge()
-        self._step(Event.WELCOMED)
-        await self._handlers.report(ConnectionUp(welcome.window, welcome.now))
-        return b"".join(early)
+        self._welcome, self._early = welcome, b"".join(early)
+        return Event.WELCOMED
 
-    async def _exchange(self, wire: Wire, early: bytes) -> None:
+    async def _report_up(self) -> None:
+        await self._handlers.report(ConnectionUp(self._welcome.window, self._welcome.now))
+
+    async def _carry_frames(self) -> None:
+        """Carry frames both ways; finished, only those that still go out."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write, wire)
+            tasks.start_soon(self._write, self._wire)
             lasting = anyio.CancelScope()
             if self._course.failures:
                 tasks.start_soon(self._last, lasting)
             with self._reading:
+                early, self._early = self._early, b""
                 await self._handlers.deliver(decode_chunk(early))
                 while True:
-                    await self._handlers.deliver(decode_chunk(await wire.receive()))
+                    await self._handlers.deliver(decode_chunk(await self._wire.receive()))
             lasting.cancel()
 
     async def _last(self, scope: anyio.CancelScope) -> None:
-        """Forget what went wrong before, once the connection has lasted."""
+        """Wait until the connection has lasted."""
         with scope:
             await anyio.sleep(self._course.lasting())
-            for _ in self._step(Event.LASTED):
-                if self._course.said:
-                    logger.warning("there is a connection to the push service again, and it lasts")
-                self._course = Course()
+            self._happened(Event.LASTED)
 
     async def _write(self, wire: Wire) -> None:
         with suppress(EndOfStream):
             while True:
                 await wire.send(b"".join(await self._outbox.batch()))
 
-    def _step(self, event: Event) -> tuple[Effect, ...]:
-        self.phase, effects = step(TABLE, self.phase, event)
-        return effects
+    async def _choose_wait(self, way: Effect) -> None:
+        self._pause = self._course.failed(way, self._end.retry_after, self._fraction())
+
+    async def _report_down(self) -> None:
+        """Report that there is no connection, each cause once to the log."""
+        level = logging.WARNING if self._course.is_news(self._end.cause) else logging.DEBUG
+        pause = _duration(self._pause)
+        logger.log(level, "no connection to the push service, next attempt in %s: %s", pause, self._end)
+        await self._handlers.report(ConnectionDown(self._end.cause, str(self._end), self._pause))
+
+    async def _wait(self) -> Event:
+        await anyio.sleep(self._pause)
+        return Event.ATTEMPT
+
+    def _stop_reading(self) -> None:
+        self._reading.cancel()
+
+    def _forget_failures(self) -> None:
+        if self._course.said:
+            logger.warning("there is a connection to the push service again, and it lasts")
+        self._course = Course()
 
 
 def _first(group: ExceptionGroup[_E]) -> _E:

@@ -1,8 +1,10 @@
 """The device's connection to its push service: attempts, greeting, loss, an orderly end, and the wait between attempts.
 
 That a connection was made is no success yet: what went wrong before is forgotten when it has lasted as long as the
-longest wait. Its driver is ``tocsin.transport.service_connection``. Else a service that cuts each connection, or a second device with the same identity, would be called
+longest wait. Else a service that cuts each connection, or a second device with the same identity, would be called
 without end as fast as after the first failure.
+
+Its driver is ``tocsin.transport.service_connection``.
 """
 
 from __future__ import annotations
@@ -49,13 +51,16 @@ class Effect(Label):
     """What its driver has to do."""
 
     OPEN_WIRE = auto()
+    """Open it and hold it until it is lost, or the connection ends; it is closed then, whatever the reason."""
     SEND_HELLO = auto()
     REPORT_UP = auto()
-    REPORT_DOWN = auto()
-    CLOSE_WIRE = auto()
+    CARRY_FRAMES = auto()
     BACK_OFF = auto()
+    """Choose the usual wait until the next attempt."""
     STAND_BACK = auto()
-    """Wait for long: a device that comes back at once takes the place of the other, which comes back too."""
+    """Choose a long one: a device that comes back at once takes the place of the other, which comes back too."""
+    REPORT_DOWN = auto()
+    WAIT = auto()
     FORGET_FAILURES = auto()
     """Begin another course; if it was said that there is no connection, say that there is one again."""
     STOP_READING = auto()
@@ -63,27 +68,29 @@ class Effect(Label):
     """End at once: there is nothing to be said."""
 
 
+_LOST = (Effect.BACK_OFF, Effect.REPORT_DOWN, Effect.WAIT)
+_REPLACED = (Effect.STAND_BACK, Effect.REPORT_DOWN, Effect.WAIT)
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.DOWN, Event.ATTEMPT): (Phase.CONNECTING, (Effect.OPEN_WIRE,)),
     (Phase.DOWN, Event.FINISH): (Phase.DOWN, (Effect.GIVE_UP,)),
     (Phase.DOWN, Event.CLOSE): (Phase.CLOSED, ()),
     (Phase.CONNECTING, Event.OPENED): (Phase.GREETING, (Effect.SEND_HELLO,)),
-    (Phase.CONNECTING, Event.LOST): (Phase.DOWN, (Effect.REPORT_DOWN, Effect.BACK_OFF)),
+    (Phase.CONNECTING, Event.LOST): (Phase.DOWN, _LOST),
     (Phase.CONNECTING, Event.FINISH): (Phase.CONNECTING, (Effect.GIVE_UP,)),
-    (Phase.CONNECTING, Event.CLOSE): (Phase.CLOSED, (Effect.CLOSE_WIRE,)),
-    (Phase.GREETING, Event.WELCOMED): (Phase.UP, (Effect.REPORT_UP,)),
-    (Phase.GREETING, Event.LOST): (Phase.DOWN, (Effect.CLOSE_WIRE, Effect.REPORT_DOWN, Effect.BACK_OFF)),
-    (Phase.GREETING, Event.REPLACED): (Phase.DOWN, (Effect.CLOSE_WIRE, Effect.REPORT_DOWN, Effect.STAND_BACK)),
+    (Phase.CONNECTING, Event.CLOSE): (Phase.CLOSED, ()),
+    (Phase.GREETING, Event.WELCOMED): (Phase.UP, (Effect.REPORT_UP, Effect.CARRY_FRAMES)),
+    (Phase.GREETING, Event.LOST): (Phase.DOWN, _LOST),
+    (Phase.GREETING, Event.REPLACED): (Phase.DOWN, _REPLACED),
     (Phase.GREETING, Event.FINISH): (Phase.GREETING, (Effect.GIVE_UP,)),
-    (Phase.GREETING, Event.CLOSE): (Phase.CLOSED, (Effect.CLOSE_WIRE,)),
+    (Phase.GREETING, Event.CLOSE): (Phase.CLOSED, ()),
     (Phase.UP, Event.LASTED): (Phase.UP, (Effect.FORGET_FAILURES,)),
-    (Phase.UP, Event.LOST): (Phase.DOWN, (Effect.CLOSE_WIRE, Effect.REPORT_DOWN, Effect.BACK_OFF)),
-    (Phase.UP, Event.REPLACED): (Phase.DOWN, (Effect.CLOSE_WIRE, Effect.REPORT_DOWN, Effect.STAND_BACK)),
+    (Phase.UP, Event.LOST): (Phase.DOWN, _LOST),
+    (Phase.UP, Event.REPLACED): (Phase.DOWN, _REPLACED),
     (Phase.UP, Event.FINISH): (Phase.FINISHING, (Effect.STOP_READING,)),
-    (Phase.UP, Event.CLOSE): (Phase.CLOSED, (Effect.CLOSE_WIRE,)),
+    (Phase.UP, Event.CLOSE): (Phase.CLOSED, ()),
     (Phase.FINISHING, Event.LASTED): (Phase.FINISHING, ()),
     (Phase.FINISHING, Event.FINISH): (Phase.FINISHING, ()),
-    (Phase.FINISHING, Event.CLOSE): (Phase.CLOSED, (Effect.CLOSE_WIRE,)),
+    (Phase.FINISHING, Event.CLOSE): (Phase.CLOSED, ()),
 }
 
 

@@ -5,7 +5,7 @@ Source: "Push notification service request and response headers"; what it asks a
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import auto
 
 from attrs import field, frozen
 
@@ -18,12 +18,13 @@ from tocsin.protocol.errors import (
     ServiceUnavailable,
     Throttled,
 )
+from tocsin.protocol.kernel.machine import Label
 from tocsin.protocol.network.retry_after import LONGEST
 from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.sending.results import MAY_PASS
 
 
-class Phase(Enum):
+class Phase(Label):
     """Where one notification stands."""
 
     NEW = auto()
@@ -32,7 +33,7 @@ class Phase(Enum):
     ENDED = auto()
 
 
-class Event(Enum):
+class Event(Label):
     """What happens to it."""
 
     BEGIN = auto()
@@ -44,7 +45,7 @@ class Event(Enum):
     DUE = auto()
 
 
-class Effect(Enum):
+class Effect(Label):
     """What the client has to do."""
 
     POST = auto()
