@@ -10,8 +10,10 @@ import trio.testing
 
 from tests.actors.supervising import VIRTUAL, Harness, activator, delivery, running
 from tests.helpers import next_messages
+from tests.protocol.tables import erase
 from tocsin.actors.mailbox import Mailbox
 from tocsin.protocol import messages as m
+from tocsin.protocol.delivery.payload_life import TABLE, Effect
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import DropReason, Outcome
@@ -205,3 +207,51 @@ class TestFence:
             h.tell(delivery(1), m.OutcomeRow(1, Outcome.HANDLED, "", 0))
             assert [await h.down(), await h.down()] == [delivery(1), m.AbortDelivery(1)]
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
+
+
+async def _seen() -> tuple[list[object], list[object], int]:
+    """Bring payloads to every end, and return what went up and down, and when."""
+    up, down = list[object](), list[object]()
+    harness = Harness()
+    start = anyio.current_time()
+
+    async def watch(mailbox: Mailbox, seen: list[object]) -> None:
+        while True:
+            messages = await next_messages(mailbox, VIRTUAL)
+            seen += [(round(anyio.current_time() - start, 1), message) for message in messages]
+
+    with harness.mailbox, harness.router, harness.session:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(harness.runner.run)
+            tasks.start_soon(watch, harness.router, up)
+            tasks.start_soon(watch, harness.session, down)
+            refused = [m.OutcomeRow(number, Outcome.NOT_HANDLED, "", 1) for number in (1, 2, 3)]
+            for message in (
+                m.Fence(),
+                m.Subscribe("s", "c1"),
+                activator(),
+                delivery(1),
+                refused[0],
+                delivery(2),
+                refused[1],
+                delivery(2),  # once more, while it waits
+                refused[2],
+                delivery(3),
+                refused[2],
+            ):
+                harness.tell(message)
+                await anyio.sleep(0.1)
+            await anyio.sleep(300)
+            tasks.cancel_scope.cancel()
+    return up, down, harness.runner.restarts
+
+
+@pytest.mark.parametrize("effect", Effect)
+async def test_the_supervisor_does_nothing_that_its_table_does_not_name(
+    monkeypatch: pytest.MonkeyPatch, effect: Effect
+) -> None:
+    """Without any one of its effects the table makes another supervisor, and that is seen above or below."""
+    right = await _seen()
+    assert right == await _seen()
+    erase(monkeypatch, TABLE, effect)
+    assert await _seen() != right

@@ -72,6 +72,7 @@ class Supervisor(Actor):
             Effect.START_GRACE: lambda tracked: self._graces.start(tracked, self._clock.monotonic()),
             Effect.TELL_ABORT: lambda tracked: self._down.send_to_all(m.AbortDelivery(tracked.sequence)),
             Effect.SETTLE: self._settle,
+            Effect.FORGET: self._forget,
         }
 
     # From the router
@@ -82,7 +83,7 @@ class Supervisor(Actor):
         if not self._open:
             return
         for tracked in self._payloads.known(message.rows):  # handed on again while an earlier attempt is still here
-            self._forget(tracked)
+            self._step(tracked, Event.OFFERED_AGAIN)
         self._payloads.offer(message.app, message.rows)
         for session, part, rows in self._subscribers.split_by_session(message, frame):
             self._down.hand_over(session, part, rows)
@@ -254,12 +255,6 @@ class Supervisor(Actor):
         for effect in effects:
             self._perform[effect](tracked)
 
-    def _forget(self, tracked: Tracked) -> None:
-        """Take a payload out without a word: another attempt takes its place."""
-        tracked.phase, tracked.deadline = Phase.GIVEN_BACK, 0.0
-        self._leave(tracked)
-        self._payloads.end(tracked)
-
     def _leave(self, tracked: Tracked) -> None:
         """Take a payload out of where it stands: in the queue of its app's background work, at work there, or in line."""
         background = self._apps[tracked.app]
@@ -304,3 +299,7 @@ class Supervisor(Actor):
             reason, detail = self._apps[tracked.app].drop_reason(tracked), tracked.detail
         self._reports.settled.append((tracked.sequence, tracked.channel, outcome, reason, detail))
         self._next_turn(tracked.app)
+
+    def _forget(self, tracked: Tracked) -> None:
+        self._leave(tracked)
+        self._payloads.end(tracked)

@@ -24,7 +24,7 @@ from tocsin.protocol.delivery.payload_life import (
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.values import Outcome
 
-ENDS = frozenset({Phase.HANDLED, Phase.COMPLETED, Phase.GIVEN_BACK, Phase.EXPIRED, Phase.DEAD})
+ENDS = frozenset({Phase.HANDLED, Phase.COMPLETED, Phase.GIVEN_BACK, Phase.EXPIRED, Phase.DEAD, Phase.SUPERSEDED})
 WITH_THE_APP = (Phase.OFFERED, Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING)
 """Where an app has the payload, and will say that it is through with it."""
 
@@ -54,6 +54,11 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "handled while it waited": ((Event.NOBODY_ACTIVATABLE, Event.HANDLED), Phase.HANDLED),
     "handled at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.HANDLED), Phase.HANDLED),
     "given back at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "offered again": ((Event.OFFERED_AGAIN,), Phase.SUPERSEDED),
+    "offered again while it waited": ((Event.NOBODY_ACTIVATABLE, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
+    "offered again while it ran": ((*IN_BACKGROUND, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
+    "offered again while it was cancelled": ((Event.CANCEL, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
+    "offered again at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
 }
 """What may become of a payload: together they use every row of the table."""
 
@@ -79,11 +84,11 @@ class TestTable(Law):
 
     @pytest.mark.parametrize("story", STORIES)
     def test_every_story_ends_as_it_should(self, story: str) -> None:
-        """Each leads to its end, and is settled there."""
+        """Each leads to its end, and is settled there, unless another attempt has taken its place."""
         events, end = STORIES[story]
         phases, effects = live(events)
         assert phases[-1] is end
-        assert effects[-1] is Effect.SETTLE
+        assert effects[-1] is (Effect.FORGET if end is Phase.SUPERSEDED else Effect.SETTLE)
 
     def test_nothing_else_is_legal(self) -> None:
         """The stories use every row of the table: a payload has no life that is not told here."""
@@ -121,8 +126,9 @@ class Life(AnyEvent):
 
     @invariant()
     def it_is_settled_once_and_at_its_end(self) -> None:
-        """None is settled twice, and none ends in silence."""
-        assert self.count(Effect.SETTLE) == (self.phase in TERMINAL)
+        """None is settled twice, and none ends in silence but where another attempt goes on."""
+        assert self.count(Effect.SETTLE) == (self.phase in OUTCOMES)
+        assert self.count(Effect.FORGET) == (self.phase is Phase.SUPERSEDED)
 
     @invariant()
     def no_step_is_left_out(self) -> None:
@@ -146,7 +152,7 @@ class TestEnds:
     """The phases in which it is over."""
 
     def test_the_ends_are_known(self) -> None:
-        """Five, and the supervisor goes by them."""
+        """Six, of which one is that another attempt goes on."""
         assert TERMINAL == ENDS
 
     def test_every_end_means_something_for_the_inbox(self) -> None:

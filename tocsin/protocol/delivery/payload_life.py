@@ -32,6 +32,8 @@ class Phase(Label):
     """It goes back to the inbox, and waits for its next handler."""
     EXPIRED = auto()
     DEAD = auto()
+    SUPERSEDED = auto()
+    """Another attempt has taken its place, and tells of its end."""
 
 
 class Event(Label):
@@ -52,6 +54,8 @@ class Event(Label):
     CANCEL = auto()
     GRACE_OVER = auto()
     ABORTED = auto()
+    OFFERED_AGAIN = auto()
+    """The router has handed it on once more."""
 
 
 class Effect(Label):
@@ -65,6 +69,8 @@ class Effect(Label):
     START_GRACE = auto()
     TELL_ABORT = auto()
     SETTLE = auto()
+    FORGET = auto()
+    """Take it out without a word."""
 
 
 _SETTLE = (Effect.SETTLE,)
@@ -95,6 +101,11 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GRACE_OVER): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.OFFERED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
+    (Phase.QUEUED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
+    (Phase.ACTIVATED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
+    (Phase.CANCELING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
+    (Phase.ABORTING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
 }
 
 TERMINAL = frozenset(Phase) - frozenset(phase for phase, _ in TABLE)
@@ -107,7 +118,7 @@ OUTCOMES = {
     Phase.EXPIRED: Outcome.DROPPED,
     Phase.DEAD: Outcome.DROPPED,
 }
-"""What each end means for the inbox."""
+"""What each end means for the inbox; that of a superseded attempt means nothing."""
 
 
 @define(eq=False)
