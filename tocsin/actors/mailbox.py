@@ -1,7 +1,7 @@
 """A mailbox: frames wait in it for one reader.
 
-What is put waits for room: a full mailbox is back-pressure. A reply has a window of its own and never waits, since its
-room was paid for when the question was sent: that is what keeps a ring of actors free of deadlock. So each of them must
+What is sent waits for room: a full mailbox is back-pressure. An urgent message, such as an answer, has a queue of its own
+and never waits, since its room was paid for when the question was sent: that is what keeps a ring of actors free of deadlock. So each of them must
 be owed to something of which there is a bounded number: a question or a payload that is out, a channel whose handlers or
 owner have changed (told once a moment, however often that was), an actor that began anew. How something stands, which may
 change at any time, is put as a state: it takes the place of what was said before and has not been read.

@@ -23,7 +23,7 @@ class Subscribers:
     def split_by_session(
         self, message: m.Deliveries, frame: bytes
     ) -> Iterable[tuple[str, bytes, Sequence[m.PayloadRow]]]:
-        """Take payloads apart by who takes them, or the empty string where nobody does."""
+        """Take payloads apart by the session that takes them; the empty string where none does."""
         subscribers = {self._foreground.get(channel, "") for channel in {row[6] for row in message.rows}}
         if len(subscribers) == 1:
             return ((subscribers.pop(), frame, message.rows),)
@@ -63,7 +63,7 @@ class Subscribers:
         self._reports.report(encode(m.AppReady(app, self._apps[app].ready)))
 
     def report_all(self) -> None:
-        """Tell a router that knows of nobody yet."""
+        """Tell a router that knows of no subscriber yet."""
         for channel in self._foreground:
             self._reports.report(encode(m.ChannelSubscribed(channel)))
         for app in self._apps:

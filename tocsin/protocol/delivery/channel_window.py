@@ -1,4 +1,4 @@
-"""A window: the payloads of one channel on their way from the inbox to their handler, in order and in a window.
+"""A channel window: the payloads of one channel on their way from the inbox to their handler, in order and bounded.
 
 A payload that finds its window caught up goes on from memory. Else it stays on disk, and the window fetches a page when its
 window has room again: memory is bounded by the window, whatever is stored.

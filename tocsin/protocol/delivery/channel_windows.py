@@ -20,7 +20,7 @@ MAX_IN_FLIGHT = 8192
 class ChannelWindows:
     """The windows of a device, by channel.
 
-    A window is open while somebody takes its payloads, a subscriber of the channel or background work of its app, and no gate
+    A window is open while a subscriber of the channel or background work of its app takes its payloads, and no gate
     holds back what waits for the app. It fetches only while the store may hold something for it, so that many channels
     without payloads cost the store nothing.
     """

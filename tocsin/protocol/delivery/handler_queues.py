@@ -1,4 +1,4 @@
-"""The lines before the foreground handlers: of the payloads of one channel the first is with its handler."""
+"""The queues before the foreground handlers: of the payloads of one channel the first is with its handler."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ class HandlerQueue:
 
 @define
 class HandlerQueues:
-    """One line a channel; only the first in each has a budget."""
+    """One queue a channel; only the first in each has a budget."""
 
     _queues: dict[str, HandlerQueue] = Factory(dict)
     _changed: dict[str, None] = Factory(dict)
 
     def enqueue(self, app: str, rows: Iterable[PlainRow]) -> None:
-        """Let payloads of an app stand in the lines of their channels."""
+        """Let payloads of an app stand in the queues of their channels."""
         for row in rows:
             channel = row[6]
-            line = self._queues.get(channel)
-            if line is None:
-                line = self._queues[channel] = HandlerQueue(app)
+            queue = self._queues.get(channel)
+            if queue is None:
+                queue = self._queues[channel] = HandlerQueue(app)
                 self._changed[channel] = None
-            line.sequences.append(row[0])
+            queue.sequences.append(row[0])
 
     def app_of(self, channel: str) -> str:
-        """Return the app of a channel that has a line."""
+        """Return the app of a channel that has a queue."""
         return self._queues[channel].app
 
     def note_ended(self, channels: Iterable[str]) -> None:
@@ -64,34 +64,34 @@ class HandlerQueues:
         self._changed.update(dict.fromkeys(channels))
 
     def remove(self, channel: str, sequence: int) -> None:
-        """Take a payload out, if it is in line: it may come again."""
-        line = self._queues.get(channel)
-        if line is not None and sequence in line.sequences:
-            line.sequences.remove(sequence)
-            if line.head == sequence:
-                line.head, line.deadline = None, 0.0
+        """Take a payload out, if it is in its queue: it may come again."""
+        queue = self._queues.get(channel)
+        if queue is not None and sequence in queue.sequences:
+            queue.sequences.remove(sequence)
+            if queue.head == sequence:
+                queue.head, queue.deadline = None, 0.0
             self._changed[channel] = None
 
     def new_heads(self, standing: Collection[int]) -> list[HandlerQueue]:
-        """Return the lines that have another first than the last time; its budget does not run yet.
+        """Return the queues that have another first than the last time; its budget does not run yet.
 
         :param standing: all that have not left for good.
         """
-        lines = []
+        queues = []
         for channel in self._changed:
-            line = self._queues.get(channel)
-            if line is not None and line.advance(standing):
-                if line.head is None:
+            queue = self._queues.get(channel)
+            if queue is not None and queue.advance(standing):
+                if queue.head is None:
                     del self._queues[channel]
                 else:
-                    lines.append(line)
+                    queues.append(queue)
         self._changed.clear()
-        return lines
+        return queues
 
     def clear(self) -> None:
         """Forget all of them, and their deadlines."""
-        for line in self._queues.values():
-            line.deadline = 0.0
+        for queue in self._queues.values():
+            queue.deadline = 0.0
         self._queues.clear()
         self._changed.clear()
 

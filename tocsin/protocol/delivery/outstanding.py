@@ -22,7 +22,7 @@ class Outstanding:
     _queues: HandlerQueues = Factory(HandlerQueues)
 
     def offer(self, app: str, rows: Sequence[PlainRow]) -> None:
-        """Let new payloads of an app stand in line for its handlers."""
+        """Let new payloads of an app wait in the queues of its handlers."""
         self._rows.update({row[0]: row for row in rows})
         self._queues.enqueue(app, rows)
 
@@ -39,24 +39,24 @@ class Outstanding:
         return self._rows.get(row[0]) is row
 
     def new_heads(self) -> list[HandlerQueue]:
-        """Return the lines that have another first than the last time, and whose budget begins."""
-        lines = self._queues.new_heads(self._rows)
-        return [line for line in lines if self._is_offered(line.head)] if self._tracked else lines
+        """Return the queues that have another first than the last time, and whose budget begins."""
+        queues = self._queues.new_heads(self._rows)
+        return [queue for queue in queues if self._is_offered(queue.head)] if self._tracked else queues
 
     def _is_offered(self, sequence: int | None) -> bool:
         tracked = self._tracked.get(sequence) if sequence is not None else None
         return tracked is None or tracked.phase is Phase.OFFERED
 
-    def heads_of(self, lines: Iterable[HandlerQueue]) -> list[Tracked]:
-        """Return the payloads that are first in these lines, and are still here."""
-        return [self._track(line.head) for line in lines if line.head in self._rows]
+    def heads_of(self, queues: Iterable[HandlerQueue]) -> list[Tracked]:
+        """Return the payloads that are first in these queues, and are still here."""
+        return [self._track(queue.head) for queue in queues if queue.head in self._rows]
 
     def leave_queue(self, tracked: Tracked) -> None:
-        """Take a payload out of its line, if it stands there."""
+        """Take a payload out of its queue, if it stands there."""
         self._queues.remove(tracked.channel, tracked.sequence)
 
     def end(self, tracked: Tracked) -> None:
-        """Forget a payload that has come to its end and has left its line."""
+        """Forget a payload that has come to its end and has left its queue."""
         del self._rows[tracked.sequence], self._tracked[tracked.sequence]
 
     def end_handled(self, sequences: Sequence[int], attempts: Sequence[int]) -> bool:
