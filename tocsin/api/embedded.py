@@ -19,18 +19,14 @@ from tocsin.api.one_task import in_one_task
 from tocsin.api.session import Session
 from tocsin.persistence.paths import read_path
 from tocsin.persistence.state_folder import state_folder
-from tocsin.protocol.arguments import check_kind, check_within
+from tocsin.protocol.arguments import check_app_name, check_kind, check_within
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.protocol.sending.sign_in import split_service_url
-from tocsin.protocol.text import quoted
 from tocsin.tasks import apart, task_group
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Dial
-
-MAX_APP_NAME = 128
-"""Characters of an app's name at most."""
 
 
 @in_one_task
@@ -66,7 +62,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :raises StateUnavailable: the state folder is in use, not private, locked, unwritable, corrupt, or of a newer version.
     :raises PlatformUnavailable: the port is in use.
     """
-    _check_app(app)
+    check_app_name(app)
     check_within(port, "a port", 0, 65535)
     check_kind(retries, "retries", RetryPolicy, NoneType)
     check_kind(dead_letters, "dead_letters", DeadLetterPolicy, NoneType)
@@ -139,12 +135,6 @@ async def _own_service(app: str, folder: Path, port: int) -> AsyncIterator[tuple
                 port_changed_from=service.port_changed_from,
             ),
         )
-
-
-def _check_app(app: str) -> None:
-    check_kind(app, "an app's name", str)
-    if not app.strip() or not app.isprintable() or len(app) > MAX_APP_NAME:
-        raise InvalidArgument(f"an app's name is 1 to {MAX_APP_NAME} printable characters, not {quoted(app)}")
 
 
 def _check_event_loop() -> None:

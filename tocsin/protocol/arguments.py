@@ -12,6 +12,7 @@ from typing import Any
 
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.text import quoted
+from tocsin.protocol.values import MAX_APP_NAME
 
 _NAMES = {
     bool: "True or False",
@@ -69,6 +70,16 @@ def check_text(value: object, what: str) -> None:
         str(value).encode()
     except UnicodeEncodeError:  # half of a character, as Python makes of bytes that are no text
         raise InvalidArgument(f"{what} must be text that UTF-8 can express") from None
+
+
+def check_app_name(value: Any, what: str = "an app's name") -> None:
+    """Refuse what is no name of an app: 1 to ``MAX_APP_NAME`` printable characters, not blanks alone.
+
+    :raises InvalidArgument: the value is none.
+    """
+    check_kind(value, what, str)
+    if not value.strip() or len(value) > MAX_APP_NAME or not value.isprintable():
+        raise InvalidArgument(f"{what} has 1 to {MAX_APP_NAME} printable characters, not {quoted(value)}")
 
 
 def check_callable(value: object, what: str) -> None:

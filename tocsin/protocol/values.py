@@ -10,6 +10,9 @@ PROTOCOL_VERSION = 2
 MAX_PAYLOAD = 5_000
 """Bytes of a notification's body at most; WNS answers 413 above it."""
 
+MAX_APP_NAME = 128
+"""Characters of an app's name, and of its package family name, at most."""
+
 MAX_OUTCOMES = 1024
 """Outcomes of deliveries that one message carries at most."""
 

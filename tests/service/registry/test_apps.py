@@ -110,7 +110,7 @@ async def test_no_more_than_eight_secrets_are_kept(store: ServiceStore, registra
     assert len(await store.secrets()) == MAX_SECRETS
 
 
-@pytest.mark.parametrize("name", ["", "a" * 129, "a\nb", "\x00"])
+@pytest.mark.parametrize("name", ["", "  ", "a" * 129, "a\nb", "\x00"])
 async def test_a_name_must_be_printable_and_short(registrations: Apps, name: str) -> None:
     """Names that cannot be shown are refused."""
     with pytest.raises(InvalidArgument, match="an app's name has 1 to 128 printable characters"):

@@ -9,10 +9,10 @@ import pytest
 
 from tests.service.world import Clock, on_disk
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.values import CHANNEL_LIFETIME
+from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME
 from tocsin.service.registry import channels as module
 from tocsin.service.registry.apps import AppRegistration, Apps
-from tocsin.service.registry.channels import MAX_APP, MAX_LIVE, ChannelFault, Channels, Denial, Grant
+from tocsin.service.registry.channels import MAX_LIVE, ChannelFault, Channels, Denial, Grant
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore
 from tocsin.service.url_paths import token_of
 
@@ -118,7 +118,7 @@ async def test_a_remote_id_must_be_registered(channels: Channels, remote_id: str
     assert denial.text
 
 
-@pytest.mark.parametrize("name", ["", "a" * (MAX_APP + 1)])
+@pytest.mark.parametrize("name", ["", "a" * (MAX_APP_NAME + 1)])
 async def test_an_app_has_a_name(channels: Channels, app: AppRegistration, name: str) -> None:
     """An app on a device has a name, and not an endless one."""
     denial = await channels.grant("device", name, app.remote_id, "")

@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 from anyio import Lock
 from attrs import evolve, field, frozen
 
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
+from tocsin.protocol.arguments import check_app_name
+from tocsin.protocol.errors import IllegalCall, NotFound
 from tocsin.protocol.text import quoted
 from tocsin.service.registry.service_store import AppRow, SecretRow, ServiceStore
 
@@ -22,9 +23,6 @@ SECRET_OVERLAP = 24 * 3600
 
 MAX_SECRETS = 8
 """Client secrets of one app that are valid at a time; the oldest give way."""
-
-MAX_NAME = 128
-"""Characters of an app's name, and of its package family name, at most."""
 
 
 @frozen
@@ -87,7 +85,7 @@ class Apps:
         :raises InvalidArgument: the name is empty, too long or not printable.
         :raises StateUnavailable: it could not be stored.
         """
-        _check_name(name)
+        check_app_name(name)
         async with self._changing:
             return await self._give_secret(self._named(name) or _new_app(name, family=""))
 
@@ -99,9 +97,9 @@ class Apps:
         :raises IllegalCall: there is an app of that name, or of that family.
         :raises StateUnavailable: it could not be stored.
         """
-        _check_name(name)
+        check_app_name(name)
         if family:
-            _check_name(family, "a package family name")
+            check_app_name(family, "a package family name")
         async with self._changing:
             if self._named(name) is not None:
                 raise IllegalCall(f"an app is registered as {quoted(name)} already; 'rotate' gives it another secret")
@@ -192,11 +190,6 @@ class Apps:
             for row in self._secrets.get(client_id, ())
             if row.expires is None or row.expires > now
         ]
-
-
-def _check_name(name: str, what: str = "an app's name") -> None:
-    if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise InvalidArgument(f"{what} has 1 to {MAX_NAME} printable characters, not {quoted(name[:MAX_NAME])}")
 
 
 def _new_app(name: str, family: str) -> AppRow:

@@ -12,16 +12,13 @@ from anyio import Lock
 from attrs import evolve, field, frozen
 
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.values import CHANNEL_LIFETIME, RENEW_BEFORE
+from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME, RENEW_BEFORE
 from tocsin.service.registry.apps import Apps, parse_guid
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
 from tocsin.service.url_paths import CHANNEL_PATH, token_of
 
 MAX_LIVE = 64
 """Channels of one app on one device that are valid at a time."""
-
-MAX_APP = 256
-"""Characters of an app's name on its device at most."""
 
 _REMEMBER = CHANNEL_LIFETIME  # seconds after its end that a channel is answered with 410 and not with 404
 _CACHE = 65_536  # channels
@@ -109,8 +106,8 @@ class Channels:
 
     async def grant(self, device: str, app: str, remote_id: str, known_uri: str) -> Grant | Denial:
         """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one."""
-        if not 0 < len(app) <= MAX_APP:
-            return Denial(HResult.E_INVALIDARG, f"an app's name has 1 to {MAX_APP} characters, not {len(app)}")
+        if not 0 < len(app) <= MAX_APP_NAME:
+            return Denial(HResult.E_INVALIDARG, f"an app's name has 1 to {MAX_APP_NAME} characters, not {len(app)}")
         guid = parse_guid(remote_id)
         if guid is None:
             return Denial(HResult.E_INVALIDARG, "the remote id is not a GUID, or the null GUID")
