@@ -20,9 +20,9 @@ from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.store import InboxSummary
 from tocsin.protocol.delivery import channel_window as window
 from tocsin.protocol.delivery import channel_windows as windows
-from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
+from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, channel_of, id_of, sequence_of
 from tocsin.protocol.messages import ConnectionUp, Payload
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason, NotificationType
@@ -67,7 +67,7 @@ class World:
         """Take payloads in together, and note which go on, by channel."""
         if payloads:
             for row in self.admission.admit(arrivals(*payloads)):
-                self.going.setdefault(row[6], []).append(row)
+                self.going.setdefault(channel_of(row), []).append(row)
 
     def found(self) -> tuple[object, ...]:
         """Return all that came of it."""
@@ -116,15 +116,15 @@ def test_each_is_taken_in_once() -> None:
     world = World()
     old = Payload("old", "c1", NotificationType.RAW, b"ding", None, 3)
     world.take([payload(1), old, payload(1), payload(2)])
-    assert [(row[0], row[1]) for row in world.effects.accepted] == [(11, "id1"), (12, "id2")]
+    assert [(sequence_of(row), id_of(row)) for row in world.effects.accepted] == [(11, "id1"), (12, "id2")]
 
 
 def test_what_finds_no_room_stays_and_counts_no_attempt() -> None:
     """It is fetched when its window has room again."""
     world = World()
     world.take([payload(number) for number in range(5)])
-    assert [row[4] for row in world.effects.accepted] == [1, 1, 1, 1, 0]
-    assert [row[0] for row in world.going["c1"]] == [11, 12, 13, 14]
+    assert list(map(attempt_of, world.effects.accepted)) == [1, 1, 1, 1, 0]
+    assert list(map(sequence_of, world.going["c1"])) == [11, 12, 13, 14]
 
 
 def test_a_payload_for_nobody_dies_at_once() -> None:

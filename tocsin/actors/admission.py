@@ -9,8 +9,9 @@ from attrs import astuple
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.persistence.store import REMEMBERED, InboxSummary
-from tocsin.protocol.delivery.batches import PlainRow, RecentIds
+from tocsin.protocol.delivery.batches import RecentIds
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
+from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, sequence_of
 from tocsin.protocol.messages import Arrivals
 from tocsin.protocol.platform.conditions import Gate
 from tocsin.protocol.platform.service_time import Verdict
@@ -37,11 +38,11 @@ class Admission:
             passed = [row for row, priority in zip(rows, priorities, strict=True) if self._passes(row, priority)]
         going = self._windows.admit(passed)
         if len(going) < len(rows):
-            on_their_way = {row[0] for row in going}
-            rows = [row if row[0] in on_their_way else _unsent(row) for row in rows]
-            for sequence, *_, channel in passed:
-                if channel not in self._windows.channels:
-                    self._effects.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+            on_their_way = set(map(sequence_of, going))
+            rows = [row if sequence_of(row) in on_their_way else _unsent(row) for row in rows]
+            for row in passed:
+                if channel_of(row) not in self._windows.channels:
+                    self._effects.bury(sequence_of(row), DropReason.UNKNOWN_CHANNEL, "")
         self._effects.accepted += rows
         return going
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from tocsin.actors.sessions import Sessions
+from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.messages import Message, PayloadRow
+from tocsin.protocol.messages import Message
 from tocsin.protocol.messages.codec import encode
 
 
@@ -17,7 +18,7 @@ class Missed:
     """Payloads that nobody was there to take: not ``session``, or no session at all where that is empty."""
 
     session: str
-    rows: Sequence[PayloadRow]
+    rows: Sequence[PlainRow]
 
 
 class HandoverEffects:
@@ -25,9 +26,9 @@ class HandoverEffects:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._frames: list[tuple[str | None, bytes, Sequence[PayloadRow]]] = []
+        self._frames: list[tuple[str | None, bytes, Sequence[PlainRow]]] = []
 
-    def hand_over(self, session: str, frame: bytes, rows: Sequence[PayloadRow]) -> None:
+    def hand_over(self, session: str, frame: bytes, rows: Sequence[PlainRow]) -> None:
         """Let a frame with these payloads go to a session."""
         self._frames.append((session, frame, rows))
 

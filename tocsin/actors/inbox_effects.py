@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tocsin.actors.senses import Senses
 from tocsin.persistence.store import Changes, DeadPayload, Store
-from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.dead_letter_policy import PRUNE_AFTER, DeadLetterPolicy
+from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.kernel.commit_delay import CommitDelay
 from tocsin.protocol.values import DropReason
 

@@ -17,9 +17,9 @@ from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.channel_window import ChannelWindow
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
+from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.messages.codec import encode
@@ -77,7 +77,7 @@ class PayloadRouter(Actor):
         self._acknowledged += message.ids
         app_of = self._windows.channels
         for row in self._admission.admit(message):
-            self._batches[app_of[row[6]]].append(row)
+            self._batches[app_of[channel_of(row)]].append(row)
 
     @receives(m.ConnectionUp)
     def connected(self, _message: m.ConnectionUp, _: bytes) -> None:

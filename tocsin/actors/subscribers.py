@@ -8,6 +8,7 @@ from tocsin.actors.report_effects import ReportEffects
 from tocsin.actors.sessions import Sessions
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
+from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of
 from tocsin.protocol.messages.codec import encode
 
 
@@ -20,16 +21,14 @@ class Subscribers:
         self._apps = apps
         self._foreground: dict[str, str] = {}
 
-    def split_by_session(
-        self, message: m.Deliveries, frame: bytes
-    ) -> Iterable[tuple[str, bytes, Sequence[m.PayloadRow]]]:
+    def split_by_session(self, message: m.Deliveries, frame: bytes) -> Iterable[tuple[str, bytes, Sequence[PlainRow]]]:
         """Take payloads apart by the session that takes them; the empty string where none does."""
-        subscribers = {self._foreground.get(channel, "") for channel in {row[6] for row in message.rows}}
+        subscribers = {self._foreground.get(channel, "") for channel in set(map(channel_of, message.rows))}
         if len(subscribers) == 1:
             return ((subscribers.pop(), frame, message.rows),)
         parts: dict[str, list[m.PayloadRow]] = {}
         for row in message.rows:
-            parts.setdefault(self._foreground.get(row[6], ""), []).append(row)
+            parts.setdefault(self._foreground.get(channel_of(row), ""), []).append(row)
         return [(name, encode(m.Deliveries(message.app, tuple(rows))), rows) for name, rows in parts.items()]
 
     def subscribe(self, channel: str, session: str) -> None:

@@ -32,6 +32,7 @@ from tocsin.protocol.delivery.payload_life import (
     event_of_absence,
     event_of_outcome,
 )
+from tocsin.protocol.delivery.plain_rows import sequence_of
 from tocsin.protocol.kernel.deadlines import Deadlines
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.codec import encode
@@ -227,7 +228,7 @@ class Supervisor(Actor):
     def _miss(self, missed: Missed) -> None:
         """Nobody was there to take payloads: nothing more goes there, and they go where they may."""
         for row in missed.rows:
-            tracked = self._payloads.get(row[0]) if self._payloads.is_current(row) else None
+            tracked = self._payloads.get(sequence_of(row)) if self._payloads.is_current(row) else None
             if tracked is not None:
                 self._subscribers.unsubscribe(tracked.channel, missed.session)
                 self._subscribers.stop_work(tracked.app, missed.session)
@@ -282,7 +283,7 @@ class Supervisor(Actor):
         self._leave(tracked)
         background = self._apps[tracked.app]
         background.running = tracked
-        delivery = encode(m.Deliveries(tracked.app, (tracked.row,)))
+        delivery = encode(m.Deliveries(tracked.app, (tracked.row,)))  # type: ignore[arg-type]  # a plain row
         self._down.hand_over(background.session, encode(m.Activation(delivery)), (tracked.row,))
 
     def _tell_cancel(self, tracked: Tracked) -> None:

@@ -10,8 +10,8 @@ import anyio
 
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.arguments import check_callable
+from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, body_of, id_of, sequence_of, type_of
 from tocsin.protocol.errors import IllegalCall
-from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import NotificationType
 
@@ -24,7 +24,7 @@ class PushNotificationReceivedEventArgs:
 
     # What most payloads never have stands here once, and not in each of them. There is one for each payload: it is made
     # without arguments, and its receiver sets what it needs, which takes a third of the time.
-    _delivery: PayloadRow
+    _delivery: PlainRow
     _background = False
     _handled: bool | None = None
     _ended = False
@@ -42,22 +42,22 @@ class PushNotificationReceivedEventArgs:
     @property
     def payload(self) -> bytes:
         """The bytes as they were sent, 5,000 at most."""
-        return self._delivery[3]
+        return body_of(self._delivery)
 
     @property
     def id(self) -> str:
         """The message id that the service gave, as the sender saw it in ``X-WNS-Msg-ID``."""
-        return self._delivery[1]
+        return id_of(self._delivery)
 
     @property
     def type(self) -> NotificationType:
         """What kind of notification it is."""
-        return NotificationType(self._delivery[2])
+        return NotificationType(type_of(self._delivery))
 
     @property
     def attempt(self) -> int:
         """How often it was handed out, this time included: above 1, an earlier handler may have seen it."""
-        return self._delivery[4]
+        return attempt_of(self._delivery)
 
     @property
     def handled(self) -> bool:
@@ -121,7 +121,7 @@ class PushNotificationReceivedEventArgs:
 
     @property
     def _sequence(self) -> int:
-        return self._delivery[0]
+        return sequence_of(self._delivery)
 
     def _foreground_only(self) -> None:
         if self._background:

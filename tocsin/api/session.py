@@ -21,6 +21,7 @@ from tocsin.api.workers import Workers
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.batches import by_channel
+from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.messages.codec import decode_own
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import Outcome
@@ -243,7 +244,7 @@ class Session:
         else:
             self._give_back(deliveries.rows)
 
-    def _give_back(self, rows: Sequence[m.PayloadRow]) -> None:
+    def _give_back(self, rows: Sequence[PlainRow]) -> None:
         for sequence, _, _, _, attempt, _, _ in rows:
             self.outcomes.note((sequence, Outcome.GIVEN_BACK, "", attempt))
 

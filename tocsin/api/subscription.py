@@ -21,7 +21,7 @@ from tocsin.api.callbacks import (
 from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.delivery.payload_life import ended_by_failure
-from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, sequence_of
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.text import describe_error, encodable
 from tocsin.protocol.values import Outcome
@@ -61,7 +61,7 @@ class Subscription:
         self._outcomes = outcomes
         self._workers = workers
         self._background = background
-        self._waiting: list[PayloadRow] = []
+        self._waiting: list[PlainRow] = []
         self._silent = (Outcome.HANDLED if background else Outcome.NOT_HANDLED, "")
         self._running: PushNotificationReceivedEventArgs | None = None
         self._answered = False
@@ -83,7 +83,7 @@ class Subscription:
         """Call this handler only."""
         self.handlers = ((0, handler),)
 
-    def offer(self, deliveries: Sequence[PayloadRow]) -> None:
+    def offer(self, deliveries: Sequence[PlainRow]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
         if self._waiting or self._running is not None:
             for sequence, _, _, _, attempt, _, _ in deliveries:
@@ -109,8 +109,8 @@ class Subscription:
 
     def _drop(self, sequence: int) -> None:
         """Forget an earlier attempt at a payload that comes again."""
-        if any(row[0] == sequence for row in self._waiting):
-            self._waiting = [row for row in self._waiting if row[0] != sequence]
+        if sequence in map(sequence_of, self._waiting):
+            self._waiting = [row for row in self._waiting if sequence_of(row) != sequence]
         if self._running is not None and self._running._sequence == sequence:
             self._cut_off(self._running, Outcome.GIVEN_BACK, "")
 
@@ -144,11 +144,11 @@ class Subscription:
     def _abort_waiting(self, sequence: int) -> None:
         """Answer for a payload that stands behind a handler which goes on although it was cut off."""
         for row in self._waiting:
-            if row[0] == sequence:
+            if sequence_of(row) == sequence:
                 self._drop(sequence)
                 before = "another" if self._running is None else f"payload {self._running.id}"
                 self._outcomes.note(
-                    (sequence, Outcome.NOT_HANDLED, f"the handler of {before} goes on, though cut off", row[4])
+                    (sequence, Outcome.NOT_HANDLED, f"the handler of {before} goes on, though cut off", attempt_of(row))
                 )
                 break
 
@@ -209,7 +209,8 @@ class Subscription:
                 args._ended = True  # no further deferral may be taken
                 if not self._answered:
                     if outcome is _HANDLED or (args._handled and outcome is not _RETURNED):
-                        self._outcomes.handled(delivery[0], delivery[4])
+                        sequence, _, _, _, attempt, _, _ = delivery
+                        self._outcomes.handled(sequence, attempt)
                     else:
                         self._report(args, outcome, detail, doubt)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tocsin.persistence.sqlite_connection import Statement
 from tocsin.persistence.store import REMEMBERED, Changes
-from tocsin.protocol.delivery.batches import PlainRow
+from tocsin.protocol.delivery.plain_rows import PlainRow, id_of, sequence_of
 
 MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
 """How a payload in the inbox stands."""
@@ -85,7 +85,8 @@ def _accept(payloads: Sequence[PlainRow]) -> Iterator[Statement]:
         if rows:
             yield _ACCEPT[size], rows
     # A service that did not see the acknowledgement sends again: it must be recognised, also when it has long ended.
-    newest = max(payload[0] for payload in payloads)
-    yield _REMEMBER, [(newest, json.dumps([payload[:2] for payload in payloads]))]
-    if newest // FORGET_EVERY > (payloads[0][0] - 1) // FORGET_EVERY:
+    numbers = list(map(sequence_of, payloads))
+    newest = max(numbers)
+    yield _REMEMBER, [(newest, json.dumps(list(zip(numbers, map(id_of, payloads), strict=True))))]
+    if newest // FORGET_EVERY > (numbers[0] - 1) // FORGET_EVERY:
         yield _FORGET, [(newest - REMEMBERED,)]

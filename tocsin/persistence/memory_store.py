@@ -21,7 +21,8 @@ from tocsin.persistence.store import (
     StoredChannel,
     StoredRequest,
 )
-from tocsin.protocol.delivery.batches import PlainRow, by_channel
+from tocsin.protocol.delivery.batches import by_channel
+from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, id_of, sequence_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import PayloadRow
 
@@ -88,11 +89,11 @@ class MemoryStore:
     async def inbox(self) -> InboxSummary:
         """Look at the inbox, on start; sequence numbers go on behind those of the dead letters too."""
         await checkpoint()
-        ids = self._older_ids | self._ids | {number: payload[1] for number, payload in self._open.items()}
+        ids = self._older_ids | self._ids | {number: id_of(payload) for number, payload in self._open.items()}
         return InboxSummary(
             max((0, *ids, *self._dead)),
             tuple(ids[number] for number in sorted(ids)[-REMEMBERED:]),
-            tuple(dict.fromkeys(payload[6] for payload in self._open.values())),
+            tuple(dict.fromkeys(map(channel_of, self._open.values()))),
         )
 
     async def requests(self) -> list[StoredRequest]:
@@ -131,7 +132,7 @@ class MemoryStore:
         :raises StateUnavailable: a sequence number was accepted before.
         """
         await checkpoint()
-        accepted = {payload[0]: payload for payload in changes.accepted}
+        accepted = dict(zip(map(sequence_of, changes.accepted), changes.accepted, strict=True))
         if len(accepted) < len(changes.accepted) or not self._open.keys().isdisjoint(accepted):
             raise StateUnavailable("the store in memory cannot be used: a sequence number was accepted before")
         self._remember(accepted)
@@ -189,20 +190,20 @@ class MemoryStore:
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""
         await checkpoint()
-        return [number for number, payload in self._open.items() if payload[6] == channel]
+        return [number for number, payload in self._open.items() if channel_of(payload) == channel]
 
     def _remember(self, accepted: dict[int, PlainRow]) -> None:
         """Keep the ids of new payloads, and of at least as many before them as are to be remembered."""
         if len(self._ids) >= REMEMBERED:
             self._older_ids, self._ids = self._ids, {}
-        self._ids.update(zip(accepted, [payload[1] for payload in accepted.values()], strict=True))
+        self._ids.update(zip(accepted, map(id_of, accepted.values()), strict=True))
 
     def _file(self) -> None:
         """Put the numbers of new payloads among those of their channels, in order."""
         for channel, payloads in by_channel(
             [self._open[number] for number in self._unfiled if number in self._open]
         ).items():
-            self._numbers[channel] += [payload[0] for payload in payloads]
+            self._numbers[channel] += map(sequence_of, payloads)
             self._numbers[channel].sort()  # as good as nothing where they come in order, as they do
         self._unfiled.clear()
 

@@ -224,14 +224,15 @@ class SqliteStore:
     async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         rows = await self._database.read(_TAKE, (channel, after, limit))
-        if rows:
-            await self._database.write((_TAKEN, [(channel, rows[0][0], rows[-1][0])]))
-        return [PayloadRow._make(row) for row in rows]
+        payloads = [PayloadRow._make(row) for row in rows]
+        if payloads:
+            await self._database.write((_TAKEN, [(channel, payloads[0].sequence, payloads[-1].sequence)]))
+        return payloads
 
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""
         rows = await self._database.read(_OPEN_SEQUENCES, (channel, channel))
-        return [row[0] for row in rows]
+        return [sequence for (sequence,) in rows]
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from tocsin.protocol.delivery.batches import PlainRow
+from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.values import DropReason
 

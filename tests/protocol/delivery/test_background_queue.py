@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from tests.persistence.payloads import payload
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
 from tocsin.protocol.delivery.payload_life import Phase, Tracked
 from tocsin.protocol.platform.activation import SystemConditionType
@@ -19,7 +20,7 @@ DENIED = AppSettings(background=False)
 
 def waiting() -> Tracked:
     """Return a payload."""
-    return Tracked(1, "mail", "c1", 1, None, b"")
+    return Tracked(1, "mail", "c1", 1, None, payload(1, attempt=1))
 
 
 def able() -> BackgroundQueue:

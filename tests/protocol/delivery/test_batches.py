@@ -5,20 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.persistence.payloads import payload
 from tests.strategies import channel_names
-from tocsin.protocol.delivery.batches import PlainRow, RecentIds, by_channel
-
-
-def row(sequence: int, channel: str) -> PlainRow:
-    """Build a payload."""
-    return sequence, f"id{sequence}", "raw", b"", 1, None, channel
+from tocsin.protocol.delivery.batches import RecentIds, by_channel
 
 
 @given(st.lists(channel_names()))
 def test_payloads_are_taken_apart_by_their_channels(channels: list[str]) -> None:
     """None is lost, and those of a channel stay in order."""
-    rows = [row(number, channel) for number, channel in enumerate(channels)]
-    assert by_channel(rows) == {name: [each for each in rows if each[6] == name] for name in set(channels)}
+    rows = [payload(number, channel) for number, channel in enumerate(channels)]
+    assert by_channel(rows) == {name: [each for each in rows if each.channel == name] for name in set(channels)}
 
 
 class TestRecentIds:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from tests.persistence.payloads import payload
 from tocsin.protocol.delivery import channel_windows as module
 from tocsin.protocol.delivery.channel_window import WINDOW
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
+from tocsin.protocol.delivery.plain_rows import sequence_of
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 
 
@@ -24,7 +26,7 @@ def fetch_all(windows: ChannelWindows, stored: dict[str, list[int]]) -> list[int
 
 def admitted(windows: ChannelWindows, channel: str, *sequences: int) -> list[int]:
     """Let payloads into their window, and return those that go on at once."""
-    return [row[0] for row in windows.admit((number, "id", "raw", b"", 1, None, channel) for number in sequences)]
+    return list(map(sequence_of, windows.admit(payload(number, channel, attempt=1) for number in sequences)))
 
 
 @pytest.fixture

@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.persistence.payloads import payload
 from tests.strategies import channel_names
-from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.handler_queues import HandlerQueue, HandlerQueues
+from tocsin.protocol.messages import PayloadRow
 
 
-def rows(channel: str, sequences: Iterable[int]) -> list[PlainRow]:
+def rows(channel: str, sequences: Iterable[int]) -> list[PayloadRow]:
     """Build payloads of a channel."""
-    return [(sequence, f"id{sequence}", "raw", b"", 1, None, channel) for sequence in sequences]
+    return [payload(sequence, channel, attempt=1) for sequence in sequences]
 
 
 class LinesAndModel(RuleBasedStateMachine):

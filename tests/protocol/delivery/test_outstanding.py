@@ -5,10 +5,11 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.persistence.payloads import payload
 from tests.strategies import channel_names
-from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.outstanding import Outstanding
 from tocsin.protocol.delivery.payload_life import TABLE, Effect, Event, Phase
+from tocsin.protocol.messages import PayloadRow
 
 places = st.integers(0, 20)
 
@@ -19,7 +20,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.outstanding = Outstanding()
-        self.model: dict[int, PlainRow] = {}
+        self.model: dict[int, PayloadRow] = {}
         self.phases: dict[int, Phase] = {}
         """What is not offered any more."""
         self.last = 0
@@ -27,19 +28,17 @@ class OutstandingAndModel(RuleBasedStateMachine):
     @rule(channels=st.lists(channel_names(), min_size=1, max_size=6), attempt=st.integers(1, 3))
     def payloads_come(self, channels: list[str], attempt: int) -> None:
         """Of several channels of an app."""
-        rows: list[PlainRow] = [
-            (self.last + n, f"id{n}", "raw", b"", attempt, None, channel) for n, channel in enumerate(channels, 1)
-        ]
+        rows = [payload(self.last + n, channel, attempt=attempt) for n, channel in enumerate(channels, 1)]
         self.last += len(rows)
         self.outstanding.offer("mail", rows)
-        self.model |= {row[0]: row for row in rows}
+        self.model |= {row.sequence: row for row in rows}
 
     @precondition(lambda self: self.model)
     @rule(chosen=st.lists(places, min_size=1, max_size=8), wrong=st.booleans())
     def some_are_handled(self, chosen: list[int], *, wrong: bool) -> None:
         """All end, or none does: where one is missing, twice there, of another attempt, or more has happened to it."""
         sequences = [list(self.model)[place % len(self.model)] for place in chosen]
-        attempts = [self.model[sequence][4] for sequence in sequences]
+        attempts = [self.model[sequence].attempt for sequence in sequences]
         attempts[-1] += wrong
         possible = not wrong and len(set(sequences)) == len(sequences) and not self.phases.keys() & set(sequences)
         assert not self.outstanding.end_handled([*sequences, 0], [*attempts, 1]), "one that is not here"
@@ -71,7 +70,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
         self.outstanding.leave_queue(tracked)
         self.outstanding.end(tracked)
         self.phases.pop(sequence, None)
-        again = (*row[:4], row[4] + 1, *row[5:])
+        again = row._replace(attempt=row.attempt + 1)
         self.outstanding.offer("mail", [again])
         assert self.outstanding.is_current(again)
         assert not self.outstanding.is_current(row)
@@ -83,7 +82,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
         """Only those that are first in line, and only offered, get one."""
         firsts: dict[str, int] = {}
         for sequence, row in self.model.items():
-            firsts.setdefault(row[6], sequence)
+            firsts.setdefault(row.channel, sequence)
         for line in self.outstanding.new_heads():
             assert line.head in firsts.values()
             assert line.head not in self.phases
@@ -113,7 +112,7 @@ def test_a_payload_that_was_handled_has_nothing_to_be_done_but_to_settle_it() ->
 def test_a_deadline_ends_with_the_payload() -> None:
     """A budget that began is over when the payload was handled, was looked at and left, or was forgotten."""
     outstanding = Outstanding()
-    outstanding.offer("mail", [(number, f"id{number}", "raw", b"", 1, None, f"c{number}") for number in range(1, 5)])
+    outstanding.offer("mail", [payload(number, f"c{number}", attempt=1) for number in range(1, 5)])
     lines = list(outstanding.new_heads())
     tracked = [outstanding.get(number) for number in (2, 4)]
     for each in (*lines, *tracked):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis.stateful import invariant
 
+from tests.persistence.payloads import payload
 from tests.protocol.tables import AnyEvent, Law
 from tocsin.protocol.delivery.payload_life import (
     OUTCOMES,
@@ -167,13 +168,15 @@ class TestEnds:
 
     def test_a_payload_begins_with_the_foreground(self) -> None:
         """No deadline runs, nobody has cancelled it, and there is no reason for its end."""
-        tracked = Tracked(1, "app", "c1", 1, None, b"")
+        tracked = Tracked(1, "app", "c1", 1, None, payload(1, attempt=1))
         assert (tracked.phase, tracked.deadline, tracked.detail) == (Phase.OFFERED, 0.0, "")
         assert (tracked.reason, tracked.cancellation) == (None, None)
 
     def test_payloads_are_themselves(self) -> None:
         """Two with the same fields are two: a queue removes the one that was meant."""
-        assert Tracked(1, "app", "c1", 1, None, b"") != Tracked(1, "app", "c1", 1, None, b"")
+        assert Tracked(1, "app", "c1", 1, None, payload(1, attempt=1)) != Tracked(
+            1, "app", "c1", 1, None, payload(1, attempt=1)
+        )
 
 
 class TestReturned:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.persistence import payloads
 from tocsin.protocol.delivery.payload_life import Tracked
 from tocsin.protocol.kernel.deadlines import Deadlines
 
 
 def payload(sequence: int = 1) -> Tracked:
     """Make a payload that nobody waits for yet."""
-    return Tracked(sequence, "app", "c1", 1, None, b"")
+    return Tracked(sequence, "app", "c1", 1, None, payloads.payload(sequence, attempt=1))
 
 
 class QueueAndModel(RuleBasedStateMachine):
@@ -132,10 +133,10 @@ class TestDeadlines:
 def test_what_was_stopped_does_not_pile_up_behind_what_runs() -> None:
     """One piece of work that hangs does not keep thousands that have ended in memory."""
     deadlines = Deadlines[Tracked](30.0)
-    hung = Tracked(0, "app", "c0", 1, None, b"")
+    hung = payload(0)
     deadlines.start(hung, 0.0)
     for number in range(1, 20_000):
-        ended = Tracked(number, "app", "c1", 1, None, b"")
+        ended = payload(number)
         deadlines.start(ended, number / 1000)
         ended.deadline = 0.0
     assert len(deadlines) <= 1025

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-PlainRow = tuple[int, str, str, bytes, int, float | None, str]
-"""A payload from router to handler as plain values, in the order of the fields of ``messages.PayloadRow``."""
+from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of
 
 Row = TypeVar("Row", bound=PlainRow)
 
@@ -16,7 +15,7 @@ def by_channel(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Take payloads apart by their channels, each in order."""
     channels: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        channels[row[6]].append(row)
+        channels[channel_of(row)].append(row)
     return channels
 
 

@@ -8,8 +8,8 @@ from itertools import repeat
 
 from attrs import Factory, define
 
-from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.channel_window import ChannelWindow
+from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.platform.conditions import Gates
 
 MAX_IN_FLIGHT = 8192
@@ -115,12 +115,13 @@ class ChannelWindows:
         going: list[PlainRow] = []
         room = MAX_IN_FLIGHT - len(self._in_flight)
         for row in rows:
-            window = self._windows.get(row[6])
-            if window is not None and len(going) < room and window.accept(row[0]):
-                self._in_flight[row[0]] = window
+            sequence, _, _, _, _, _, channel = row
+            window = self._windows.get(channel)
+            if window is not None and len(going) < room and window.accept(sequence):
+                self._in_flight[sequence] = window
                 going.append(row)
-            elif row[6] in self.channels:
-                self._stored.add(row[6])
+            elif channel in self.channels:
+                self._stored.add(channel)
                 if window is not None:
                     window.fall_behind()
                     self._feed(window)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from attrs import Factory, define
 
-from tocsin.protocol.delivery.batches import PlainRow
+from tocsin.protocol.delivery.plain_rows import PlainRow
 
 
 @define(eq=False)
@@ -47,13 +47,12 @@ class HandlerQueues:
 
     def enqueue(self, app: str, rows: Iterable[PlainRow]) -> None:
         """Let payloads of an app stand in the queues of their channels."""
-        for row in rows:
-            channel = row[6]
+        for sequence, _, _, _, _, _, channel in rows:
             queue = self._queues.get(channel)
             if queue is None:
                 queue = self._queues[channel] = HandlerQueue(app)
                 self._changed[channel] = None
-            queue.sequences.append(row[0])
+            queue.sequences.append(sequence)
 
     def app_of(self, channel: str) -> str:
         """Return the app of a channel that has a queue."""

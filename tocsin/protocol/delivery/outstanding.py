@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from attrs import Factory, define
 
 from tocsin.protocol.delivery import payload_life as delivery
-from tocsin.protocol.delivery.batches import PlainRow
 from tocsin.protocol.delivery.handler_queues import HandlerQueue, HandlerQueues
 from tocsin.protocol.delivery.payload_life import Event, Phase, Tracked
+from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, channel_of, sequence_of
 from tocsin.protocol.kernel.machine import step
 
 
@@ -23,12 +23,12 @@ class Outstanding:
 
     def offer(self, app: str, rows: Sequence[PlainRow]) -> None:
         """Let new payloads of an app wait in the queues of its handlers."""
-        self._rows.update({row[0]: row for row in rows})
+        self._rows.update(zip(map(sequence_of, rows), rows, strict=True))
         self._queues.enqueue(app, rows)
 
     def known(self, rows: Sequence[PlainRow]) -> list[Tracked]:
         """Return those that are here already, of which these are later attempts."""
-        return [self._track(sequence) for sequence in sorted(self._rows.keys() & {row[0] for row in rows})]
+        return [self._track(sequence) for sequence in sorted(self._rows.keys() & set(map(sequence_of, rows)))]
 
     def get(self, sequence: int) -> Tracked | None:
         """Return the state of a payload; None where it is not here."""
@@ -36,7 +36,7 @@ class Outstanding:
 
     def is_current(self, row: PlainRow) -> bool:
         """Tell whether a payload is here as it was offered then, and not in a later attempt."""
-        return self._rows.get(row[0]) is row
+        return self._rows.get(sequence_of(row)) is row
 
     def new_heads(self) -> list[HandlerQueue]:
         """Return the queues that have another first than the last time, and whose budget begins."""
@@ -70,7 +70,7 @@ class Outstanding:
             return False
         rows = [self._rows[sequence] for sequence in sequences]
         tracked = [self._tracked[sequence] for sequence in self._tracked.keys() & numbers]
-        if [row[4] for row in rows] != list(attempts) or any(each.phase is not Phase.OFFERED for each in tracked):
+        if list(map(attempt_of, rows)) != list(attempts) or any(each.phase is not Phase.OFFERED for each in tracked):
             return False
         phase, _ = step(delivery.TABLE, Phase.OFFERED, Event.HANDLED)
         for each in tracked:
@@ -78,7 +78,7 @@ class Outstanding:
             del self._tracked[each.sequence]
         for sequence in sequences:
             del self._rows[sequence]
-        self._queues.note_ended({row[6] for row in rows})
+        self._queues.note_ended(set(map(channel_of, rows)))
         return True
 
     def clear(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import auto
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from attrs import define
 
+from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.kernel.machine import Label
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import DropReason, Outcome
@@ -125,7 +126,7 @@ OUTCOMES = {
 class Tracked:
     """What the supervisor knows of a payload; ``deadline`` on the loop's clock, 0 while none runs.
 
-    ``row`` is the payload as it came, a row of :class:`tocsin.protocol.messages.Deliveries`.
+    ``row`` is the payload as it came.
     """
 
     sequence: int
@@ -133,7 +134,7 @@ class Tracked:
     channel: str
     attempt: int
     expires: float | None
-    row: Any
+    row: PlainRow
     phase: Phase = Phase.OFFERED
     parked: bool = False
     """Whether it stands in the queue of its app's background work."""

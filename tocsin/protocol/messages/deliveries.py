@@ -17,6 +17,9 @@ from tocsin.protocol.values import DropReason, NotificationType, Outcome
 class PayloadRow(NamedTuple):
     """A payload in the inbox and on its way to a handler, made once for both.
 
+    A decoded batch, and whatever else the hot path makes, holds it as a plain tuple: see
+    :mod:`tocsin.protocol.delivery.plain_rows`.
+
     ``sequence`` is its place in the inbox, ``attempt`` counts how often it was handed on, this time included;
     ``expires`` is in the service's time.
     """
