@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from tocsin.service.operations.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 from tocsin.service.web.connections import Connections
+from tocsin.service.web.listener import listen
 from tocsin.service.web.web_server import WebServer
 
 SETTINGS = ServiceSettings.private(max_connections=20_000, max_connections_per_address=20_000)
@@ -45,9 +45,7 @@ async def tocsin(state: Path) -> None:
 
 async def floor(_: Path) -> None:
     """Answer every post, having done nothing but read it, on the server that the push service uses."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(1024)
+    with await listen("127.0.0.1", 0, None) as listener:
         connections = Connections(SETTINGS, lambda _: True, asyncio.get_running_loop().time)
         server = WebServer(_answer, SETTINGS, connections, RepeatLog())
         async with anyio.create_task_group() as tasks:

@@ -12,11 +12,8 @@ from itertools import chain
 from typing import Any
 
 from tocsin.persistence.sqlite_connection import Statement
-from tocsin.persistence.store import REMEMBERED, Changes
+from tocsin.persistence.store import HELD, MAY_BE_TAKEN, PARKED, REMEMBERED, Changes
 from tocsin.protocol.delivery.plain_rows import PlainRow, id_of, sequence_of
-
-MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
-"""How a payload in the inbox stands."""
 
 FORGET_EVERY = 512
 """After how many payloads older ids are forgotten: keeping a few longer costs less than a statement in each commit."""

@@ -12,6 +12,8 @@ from attrs import Factory, define, evolve
 
 from tocsin.persistence.store import (
     FORMER_CHANNELS,
+    HELD,
+    PARKED,
     REMEMBERED,
     Changes,
     DeadLetter,
@@ -26,7 +28,6 @@ from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, id_of, seq
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import PayloadRow
 
-_PARKED, _HELD = 2, 3
 _FORGET_EVERY = 4096
 
 
@@ -138,7 +139,7 @@ class MemoryStore:
         self._remember(accepted)
         self._open |= accepted
         self._unfiled += accepted
-        for sequences, standing in ((changes.gated, _HELD), (changes.parked, _PARKED)):
+        for sequences, standing in ((changes.gated, HELD), (changes.parked, PARKED)):
             self._back |= {sequence: standing for sequence in sequences if sequence in self._open}
         for sequence in changes.released:
             self._back.pop(sequence, None)
@@ -150,7 +151,7 @@ class MemoryStore:
     async def release(self, *, parked: bool) -> None:
         """Let all payloads that are held, or also those that are parked, be taken again."""
         await checkpoint()
-        freed = {_PARKED, _HELD} if parked else {_HELD}
+        freed = {PARKED, HELD} if parked else {HELD}
         self._back = {number: standing for number, standing in self._back.items() if standing not in freed}
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:

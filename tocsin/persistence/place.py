@@ -23,9 +23,9 @@ _SETTLING = 2_500_000_000
 """Nanoseconds that lie between two changes of a folder with different times: no file system counts in longer steps than two seconds."""
 
 _ADVICE = "; put back what was there, or start anew with what is there now"
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(
-    os, "O_NONBLOCK", 0
-)  # nor does opening a pipe wait for its other end
+
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Flags by which opening a file follows no link, nor waits for the other end of a pipe; 0 where the system has none."""
 
 
 class Displaced(OSError):
@@ -120,9 +120,9 @@ def _open(path: Path) -> int:
     """Open the file, or make it; where the superuser does, it becomes that of the folder's owner, as SQLite does with its logs."""
     try:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o600)
         except FileExistsError:
-            return os.open(path, os.O_RDWR | _NO_LINKS)
+            return os.open(path, os.O_RDWR | NO_LINKS)
     except OSError as failure:
         if failure.errno == ELOOP or path.is_symlink():
             raise StateUnavailable(_linked(path)) from None

@@ -9,10 +9,13 @@ from pathlib import Path
 from attrs import astuple
 
 from tocsin.persistence.database import Database, open_database, read_database
-from tocsin.persistence.inbox_changes import HELD, MAY_BE_TAKEN, PARKED, remembered_ids, statements_of
+from tocsin.persistence.inbox_changes import remembered_ids, statements_of
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.persistence.store import (
     FORMER_CHANNELS,
+    HELD,
+    MAY_BE_TAKEN,
+    PARKED,
     REMEMBERED,
     Changes,
     DeadLetter,

@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from tocsin.persistence.place import NO_LINKS
 from tocsin.protocol.errors import StateUnavailable
 
 logger = logging.getLogger(__name__)
-
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(
-    os, "O_NONBLOCK", 0
-)  # nor does opening a pipe wait for its other end
 
 
 @contextmanager
@@ -132,7 +129,7 @@ def _sign(path: Path) -> None:
 def _signature(path: Path) -> int | None:
     """Return the process id that was left, if one is to be read."""
     try:
-        descriptor = os.open(path / "owner", os.O_RDONLY | _NO_LINKS)
+        descriptor = os.open(path / "owner", os.O_RDONLY | NO_LINKS)
         try:
             return int(os.read(descriptor, 32))
         finally:

@@ -17,6 +17,9 @@ REMEMBERED = 4096
 FORMER_CHANNELS = 4096
 """How many of the channels that were dropped last a store knows the apps of, for its dead letters."""
 
+MAY_BE_TAKEN, PARKED, HELD = 1, 2, 3
+"""How a payload in the inbox stands."""
+
 
 @frozen
 class StoredChannel:

@@ -10,6 +10,7 @@ from enum import auto
 
 from attrs import field, frozen, validators
 
+from tocsin.protocol.kernel.backoff import backoff
 from tocsin.protocol.kernel.machine import Label
 
 
@@ -109,4 +110,4 @@ class RecoveryPolicy:
 
     def wait(self, failures: int) -> float:
         """Return the seconds to wait after that many failures in a row, from 1."""
-        return min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
+        return backoff(self.first, self.longest, failures)

@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import Factory, define, field, frozen, validators
 
+from tocsin.protocol.kernel.backoff import backoff
 from tocsin.protocol.kernel.machine import Label
 from tocsin.protocol.network.causes import ConnectionCause
 
@@ -108,8 +109,7 @@ class ReconnectPolicy:
 
     def wait(self, failures: int, fraction: float) -> float:
         """Return the seconds to wait after that many failures in a row, from 1; ``fraction`` is random, 0 to 1."""
-        span = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
-        return span * (0.5 + 0.5 * fraction)
+        return backoff(self.first, self.longest, failures, fraction)
 
 
 POLICIES: Final[Mapping[Effect, ReconnectPolicy]] = {

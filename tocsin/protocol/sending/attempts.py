@@ -18,6 +18,7 @@ from tocsin.protocol.errors import (
     ServiceUnavailable,
     Throttled,
 )
+from tocsin.protocol.kernel.backoff import backoff
 from tocsin.protocol.kernel.machine import Label
 from tocsin.protocol.network.retry_after import LONGEST
 from tocsin.protocol.send_result import SendResult
@@ -98,8 +99,8 @@ class SendPolicy:
         """
         if failures > self.retries:
             return None
-        span = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
-        wait = max(span * (0.5 + 0.5 * fraction), (told or 0.0) * (1 + 0.1 * fraction))
+        usual = backoff(self.first, self.longest, failures, fraction)
+        wait = max(usual, (told or 0.0) * (1 + 0.1 * fraction))
         return wait if elapsed + wait < self.total else None
 
 
