@@ -38,7 +38,7 @@ def test_what_was_handled_is_told_in_columns_and_the_rest_in_rows(
 ) -> None:
     """Each once."""
     reports.handled(1, 1)
-    reports.note((2, Outcome.NOT_HANDLED, "why", 1))
+    reports.note(m.OutcomeRow(2, Outcome.NOT_HANDLED, "why", 1))
     reports.handled(3, 2)
     reports.report()
     reports.report()
@@ -50,7 +50,7 @@ def test_no_message_carries_more_than_it_may(reports: OutcomeReports, told: list
     count = MAX_OUTCOMES + 1
     for number in range(count):
         reports.handled(number, 1)
-        reports.note((number, Outcome.GIVEN_BACK, "", 1))
+        reports.note(m.OutcomeRow(number, Outcome.GIVEN_BACK, "", 1))
     reports.report()
     handled = [each for each in told if isinstance(each, m.Handled)]
     others = [each for each in told if isinstance(each, m.Outcomes)]
@@ -67,7 +67,7 @@ async def test_those_of_one_moment_are_told_together(reports: OutcomeReports, to
         reports.handled(1, 1)
         reports.handled(2, 1)
         await anyio.wait_all_tasks_blocked()
-        reports.note((3, Outcome.GIVEN_BACK, "", 1))
+        reports.note(m.OutcomeRow(3, Outcome.GIVEN_BACK, "", 1))
         await anyio.wait_all_tasks_blocked()
         assert told == [m.Handled((1, 2), (1, 1)), m.Outcomes((m.OutcomeRow(3, Outcome.GIVEN_BACK, "", 1),))]
         tasks.cancel_scope.cancel()
@@ -98,7 +98,7 @@ def test_the_platform_is_told_no_more_than_there_are_payloads_and_channels(acts:
                 reports.handled(payloads, 1)
             case "return":
                 payloads += 1
-                reports.note((payloads, Outcome.GIVEN_BACK, "", 1))
+                reports.note(m.OutcomeRow(payloads, Outcome.GIVEN_BACK, "", 1))
             case _:
                 moments += 1
                 reports.report()
@@ -116,8 +116,8 @@ async def test_what_is_in_doubt_is_a_failure_while_nothing_else_is_cancelled(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(reports.report_each_moment)
         await anyio.wait_all_tasks_blocked()
-        reports.in_doubt("the handler of A", (1, Outcome.HANDLER_FAILED, "why", 1))
-        reports.in_doubt("the handler of B", (2, Outcome.HANDLED, "why", 3))
+        reports.in_doubt("the handler of A", m.OutcomeRow(1, Outcome.HANDLER_FAILED, "why", 1))
+        reports.in_doubt("the handler of B", m.OutcomeRow(2, Outcome.HANDLED, "why", 3))
         await anyio.wait_all_tasks_blocked()
         assert told == [m.Handled((2,), (3,)), m.Outcomes((m.OutcomeRow(1, Outcome.HANDLER_FAILED, "why", 1),))]
         assert "the handler of A failed: why" in caplog.text
@@ -137,7 +137,7 @@ async def test_what_is_in_doubt_comes_again_where_all_is_cancelled(
         tasks.append(task)
         await reports.report_each_moment()
 
-    doubtful = "the handler of A", (1, Outcome.HANDLED, "why", 1)
+    doubtful = "the handler of A", m.OutcomeRow(1, Outcome.HANDLED, "why", 1)
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
         await anyio.wait_all_tasks_blocked()

@@ -12,8 +12,8 @@ class ReportEffects:
     """The reports that wait for the end of the batch."""
 
     def __init__(self) -> None:
-        self.settled: list[tuple[object, ...]] = []
-        """Rows of ``Settlements``, since the last frame."""
+        self.settled: list[m.SettlementRow] = []
+        """What became of deliveries, since the last frame."""
         self._frames: list[bytes] = []
 
     def report(self, frame: bytes) -> None:
@@ -32,5 +32,5 @@ class ReportEffects:
         """Make frames of the outcomes so far."""
         for start in range(0, len(self.settled), MAX_OUTCOMES):
             rows = tuple(self.settled[start : start + MAX_OUTCOMES])
-            self._frames.append(encode(m.Settlements(rows)))  # type: ignore[arg-type]  # plain rows
+            self._frames.append(encode(m.Settlements(rows)))
         self.settled.clear()

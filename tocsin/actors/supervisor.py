@@ -146,7 +146,7 @@ class Supervisor(Actor):
     def _handled(self, sequence: int, attempt: int) -> None:
         tracked = self._payloads.get(sequence)
         if tracked is None:
-            self._reports.settled.append((sequence, "", Outcome.HANDLED, None, ""))
+            self._reports.settled.append(m.SettlementRow(sequence, "", Outcome.HANDLED, None, ""))
             return
         if attempt != tracked.attempt:  # a later attempt may be with the app
             self._down.send_to_all(m.AbortDelivery(sequence))
@@ -298,7 +298,7 @@ class Supervisor(Actor):
         reason, detail = None, ""
         if outcome is Outcome.DROPPED:
             reason, detail = self._apps[tracked.app].drop_reason(tracked), tracked.detail
-        self._reports.settled.append((tracked.sequence, tracked.channel, outcome, reason, detail))
+        self._reports.settled.append(m.SettlementRow(tracked.sequence, tracked.channel, outcome, reason, detail))
         self._next_turn(tracked.app)
 
     def _forget(self, tracked: Tracked) -> None:

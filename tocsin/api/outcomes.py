@@ -13,9 +13,6 @@ from tocsin.tasks import Signal
 
 logger = logging.getLogger(__name__)
 
-Report = tuple[int, Outcome, str, int]
-"""An outcome: a row of :class:`tocsin.protocol.messages.Outcomes`."""
-
 
 class OutcomeReports:
     """The outcomes, and the channels with handlers, that the platform has not been told of.
@@ -31,9 +28,9 @@ class OutcomeReports:
         self._answer = answer
         self._sequences: list[int] = []
         self._attempts: list[int] = []
-        self._rows: list[Report] = []
+        self._rows: list[m.OutcomeRow] = []
         self._changed: dict[str, bool] = {}
-        self._doubts: list[tuple[str, Report]] = []
+        self._doubts: list[tuple[str, m.OutcomeRow]] = []
         self._over = False
         self._noted = Signal()
 
@@ -44,17 +41,17 @@ class OutcomeReports:
         self._sequences.append(sequence)
         self._attempts.append(attempt)
 
-    def note(self, report: Report) -> None:
+    def note(self, outcome: m.OutcomeRow) -> None:
         """Note another outcome."""
         self._noted.set()
-        self._rows.append(report)
+        self._rows.append(outcome)
 
-    def in_doubt(self, what: str, report: Report) -> None:
+    def in_doubt(self, what: str, outcome: m.OutcomeRow) -> None:
         """Note what has ended by a cancellation, and its outcome, unless all of the session is being cancelled: then it comes again.
 
         It is :meth:`report_each_moment` that finds out, as no code of the app's runs in its task.
         """
-        self._doubts.append((what, report))
+        self._doubts.append((what, outcome))
         if self._over:
             self._judge(cancelled=True)
         self._noted.set()
@@ -79,7 +76,7 @@ class OutcomeReports:
             end = start + MAX_OUTCOMES
             self._answer(m.Handled(sequences[start:end], attempts[start:end]))
         for start in range(0, len(rows), MAX_OUTCOMES):
-            self._answer(m.Outcomes(rows[start : start + MAX_OUTCOMES]))  # type: ignore[arg-type]  # plain rows
+            self._answer(m.Outcomes(rows[start : start + MAX_OUTCOMES]))
 
     async def report_each_moment(self) -> None:
         """Tell the platform, once for all outcomes of one moment, until cancelled."""
@@ -96,12 +93,12 @@ class OutcomeReports:
     def _judge(self, *, cancelled: bool) -> None:
         """Decide what was in doubt."""
         doubts, self._doubts = self._doubts, []
-        for what, (sequence, outcome, words, attempt) in doubts:
+        for what, doubtful in doubts:
             if cancelled:
-                self.note((sequence, Outcome.GIVEN_BACK, "", attempt))
+                self.note(m.OutcomeRow(doubtful.sequence, Outcome.GIVEN_BACK, "", doubtful.attempt))
                 continue
-            logger.error("%s failed: %s", what, harmless(words))
-            if outcome == Outcome.HANDLED:
-                self.handled(sequence, attempt)
+            logger.error("%s failed: %s", what, harmless(doubtful.detail))
+            if doubtful.outcome == Outcome.HANDLED:
+                self.handled(doubtful.sequence, doubtful.attempt)
             else:
-                self.note((sequence, outcome, words, attempt))
+                self.note(doubtful)

@@ -246,7 +246,7 @@ class Session:
 
     def _give_back(self, rows: Sequence[PlainRow]) -> None:
         for sequence, _, _, _, attempt, _, _ in rows:
-            self.outcomes.note((sequence, Outcome.GIVEN_BACK, "", attempt))
+            self.outcomes.note(m.OutcomeRow(sequence, Outcome.GIVEN_BACK, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:
         for subscription in self._all_subscriptions():

@@ -22,6 +22,7 @@ from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.workers import Workers
 from tocsin.protocol.delivery.payload_life import ended_by_failure
 from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, sequence_of
+from tocsin.protocol.messages import OutcomeRow
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.text import describe_error, encodable
 from tocsin.protocol.values import Outcome
@@ -99,7 +100,7 @@ class Subscription:
         """Return all payloads that no handler has begun with."""
         while self._waiting:
             sequence, _, _, _, attempt, _, _ = self._waiting.pop(0)
-            self._outcomes.note((sequence, Outcome.GIVEN_BACK, "", attempt))
+            self._outcomes.note(OutcomeRow(sequence, Outcome.GIVEN_BACK, "", attempt))
 
     def begin_anew(self) -> None:
         """Give everything back, also what is being handled: nobody watches it any more, and it comes again."""
@@ -117,7 +118,7 @@ class Subscription:
     def _cut_off(self, args: PushNotificationReceivedEventArgs, outcome: Outcome, detail: str) -> None:
         if not self._answered:
             self._answered = True
-            self._outcomes.note((args._sequence, outcome, detail, args.attempt))
+            self._outcomes.note(OutcomeRow(args._sequence, outcome, detail, args.attempt))
             if self._scope is not None:
                 self._scope.cancel()
 
@@ -148,7 +149,12 @@ class Subscription:
                 self._drop(sequence)
                 before = "another" if self._running is None else f"payload {self._running.id}"
                 self._outcomes.note(
-                    (sequence, Outcome.NOT_HANDLED, f"the handler of {before} goes on, though cut off", attempt_of(row))
+                    OutcomeRow(
+                        sequence,
+                        Outcome.NOT_HANDLED,
+                        f"the handler of {before} goes on, though cut off",
+                        attempt_of(row),
+                    )
                 )
                 break
 
@@ -218,9 +224,9 @@ class Subscription:
         """Report what was not handled, or not for certain."""
         if doubt:
             outcome = _HANDLED if args._handled else _FAILED
-            self._outcomes.in_doubt(self._what(args), (args._sequence, outcome, doubt, args.attempt))
+            self._outcomes.in_doubt(self._what(args), OutcomeRow(args._sequence, outcome, doubt, args.attempt))
         else:
-            self._outcomes.note((args._sequence, outcome, detail, args.attempt))
+            self._outcomes.note(OutcomeRow(args._sequence, outcome, detail, args.attempt))
 
     @property
     def at_work(self) -> str:
