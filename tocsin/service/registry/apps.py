@@ -153,7 +153,7 @@ class Apps:
         if client_id not in self._apps:
             return SecretVerdict.UNKNOWN_APP
         now = self._now()
-        given = _hash(secret)
+        given = hash_of(secret)
         valid = False
         for row in self._secrets[client_id]:
             alive = row.expires is None or row.expires > now
@@ -163,7 +163,7 @@ class Apps:
     async def _give_secret(self, app: AppRow) -> AppRegistration:
         secret = secrets.token_hex(32)  # letters and digits: no command line takes one that begins with a dash
         now = self._now()
-        rows = [*self._overlapping(app.client_id, now), SecretRow(_hash(secret), app.client_id, now, expires=None)]
+        rows = [*self._overlapping(app.client_id, now), SecretRow(hash_of(secret), app.client_id, now, expires=None)]
         rows = rows[-MAX_SECRETS:]
         await self._store.save_app(app, rows)
         self._hold(app, rows)
@@ -196,5 +196,6 @@ def _new_app(name: str, family: str) -> AppRow:
     return AppRow(client_id=str(uuid4()), name=name, remote_id=str(uuid4()), family=family)
 
 
-def _hash(secret: str) -> bytes:
+def hash_of(secret: str) -> bytes:
+    """Return all that the service keeps of a secret or a channel's token: its SHA-256."""
     return hashlib.sha256(secret.encode()).digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -13,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME, RENEW_BEFORE
-from tocsin.service.registry.apps import Apps, parse_guid
+from tocsin.service.registry.apps import Apps, hash_of, parse_guid
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
 from tocsin.service.url_paths import CHANNEL_PATH, token_of
 
@@ -124,7 +123,7 @@ class Channels:
         if not known_uri.startswith(self._prefix):
             return None
         token = token_of(known_uri[len(self._prefix) :].encode())
-        known = token and _hash(token)
+        known = token and hash_of(token)
         for channel in live:
             if channel.hash == known and channel.client_id == client_id:
                 fresh = channel.expires > self._now() + RENEW_BEFORE
@@ -141,7 +140,7 @@ class Channels:
             if self.count >= self._limit:
                 return Denial(HResult.WNP_E_BIND_USER_BUSY, f"the service keeps {self.count} channels, and no more")
         token = secrets.token_urlsafe(32)
-        token_hash = _hash(token)
+        token_hash = hash_of(token)
         name = token_hash.hex()[:_NAME_LENGTH]
         expires = self._now() + CHANNEL_LIFETIME
         channel = ChannelRow(token_hash, name, client_id, app, device, expires, revoked=False)
@@ -172,12 +171,12 @@ class Channels:
 
     def known(self, token: str) -> ChannelRow | None:
         """Return the channel with that token, if it is in memory and may be used."""
-        channel = self._found.get(_hash(token))
+        channel = self._found.get(hash_of(token))
         return None if channel is None or channel.revoked or channel.expires <= self._now() else channel
 
     async def find(self, token: str) -> ChannelRow | ChannelFault:
         """Return the channel with that token, or why it leads nowhere."""
-        token_hash = _hash(token)
+        token_hash = hash_of(token)
         channel = self._found.get(token_hash) or await self._load(token_hash)
         if channel is None or not self._registrations.known(channel.client_id):
             return ChannelFault.UNKNOWN
@@ -201,7 +200,3 @@ class Channels:
 
 def _unregistered(guid: str) -> Denial:
     return Denial(HResult.WPN_E_INVALID_APP, f"no app is registered with the remote id {guid}")
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
