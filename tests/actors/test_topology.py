@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from attrs import astuple, evolve
+from attrs import evolve
 
 from tests.helpers import payload
 from tests.world import Gathered, dead_rows, handling, open_rows, world
@@ -241,9 +241,7 @@ async def test_an_exemption_too_many_is_refused_to_the_app(tmp_path: Path) -> No
     async with world(tmp_path) as w:
         await w.channel()
         for number in range(MAX_EXEMPT):
-            await w.platform.send(
-                AppSettingsChanged(f"app {number}", *astuple(AppSettings(exempt_from_energy_saver=True)))
-            )
+            await w.platform.send(AppSettingsChanged(f"app {number}", AppSettings(exempt_from_energy_saver=True)))
         conditions = w.manager.conditions
         for earlier in ({}, {"background": False}):
             await conditions.set_app(**earlier)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from attrs import astuple
-
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.handover_effects import HandoverEffects, Missed
 from tocsin.actors.mailbox import Mailbox
@@ -36,7 +34,7 @@ from tocsin.protocol.kernel.deadlines import Deadlines
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import BUDGET, GRACE, CancellationReason
-from tocsin.protocol.platform.conditions import AppSettings, HostState, interruption
+from tocsin.protocol.platform.conditions import HostState, interruption
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -91,7 +89,7 @@ class Supervisor(Actor):
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
         """Interrupt what may not go on, and begin what had to wait."""
-        before, self._host = self._host, HostState(*astuple(message))
+        before, self._host = self._host, message.state
         for app, background in list(self._apps.items()):
             if background.running is not None:
                 lost = background.conditions if background.cancel_on_condition_loss else ()
@@ -102,8 +100,7 @@ class Supervisor(Actor):
     def settings_changed(self, message: m.AppSettingsChanged, _: bytes) -> None:
         """Note what the user has decided; work that is no longer allowed is interrupted."""
         background = self._apps[message.app]
-        _, *settings = astuple(message)
-        background.settings = AppSettings(*settings)
+        background.settings = message.settings
         if not background.settings.background and background.running is not None:
             self._cancel(background.running, CancellationReason.SYSTEM_POLICY)
         self._subscribers.report_ready(message.app)

@@ -261,9 +261,10 @@ class Platform:
         """Tell the service of the machine's power state when it changes: it holds back what the machine would not take."""
         power = self._power
         if isinstance(message, m.HostChanged):
-            power = evolve(power, battery_saver=message.energy_saver)
+            power = evolve(power, battery_saver=message.state.energy_saver)
         elif isinstance(message, m.AppSettingsChanged):
-            exempt = with_exemption(power.exempt, message.app, wanted=message.exempt_from_energy_saver)
+            wanted = message.settings.exempt_from_energy_saver
+            exempt = with_exemption(power.exempt, message.app, wanted=wanted)
             power = evolve(power, exempt=exempt)
         if power != self._power:
             self._power = power

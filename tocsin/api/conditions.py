@@ -5,7 +5,7 @@ What follows from it is ruled in ``tocsin.protocol.platform.conditions``.
 
 from __future__ import annotations
 
-from attrs import astuple, evolve
+from attrs import evolve
 
 from tocsin.api.session import Session
 from tocsin.protocol import messages as m
@@ -35,7 +35,7 @@ class Conditions:
             self.host = evolve(self.host, **changes)
         except TypeError as wrong:
             raise InvalidArgument(f"no such field of the machine's state: {wrong}") from None
-        await self._say(m.HostChanged(*astuple(self.host)))
+        await self._say(m.HostChanged(self.host))
 
     async def set_app(self, **changes: bool) -> None:
         """Change fields of :class:`AppSettings`, such as ``background=False``.
@@ -49,7 +49,7 @@ class Conditions:
         except TypeError as wrong:
             raise InvalidArgument(f"no such setting of an app: {wrong}") from None
         try:
-            await self._say(m.AppSettingsChanged(self._app, *astuple(self.settings)))
+            await self._say(m.AppSettingsChanged(self._app, self.settings))
         except IllegalCall:
             self.settings = before
             raise

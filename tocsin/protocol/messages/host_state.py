@@ -6,32 +6,24 @@ from attrs import frozen
 
 from tocsin.protocol.messages.base import Message, tagged
 from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.platform.conditions import AppSettings, HostState
 
 
 @tagged(80)
 @frozen
 class HostChanged(Message):
-    """The state of the machine, whole; fields as in ``tocsin.protocol.platform.conditions.HostState``."""
+    """The state of the machine, whole."""
 
-    user_present: bool
-    internet_available: bool
-    session_connected: bool
-    free_network_available: bool
-    background_work_cost_high: bool
-    energy_saver: bool
-    quiet_hours: bool
-    cloud_notifications: bool
+    state: HostState
 
 
 @tagged(81)
 @frozen
 class AppSettingsChanged(Message):
-    """What the user has decided for an app, whole; fields as in ``tocsin.protocol.platform.conditions.AppSettings``."""
+    """What the user has decided for an app, whole."""
 
     app: str
-    notifications: bool
-    background: bool
-    exempt_from_energy_saver: bool
+    settings: AppSettings
 
 
 @tagged(82)
