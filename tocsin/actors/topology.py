@@ -14,7 +14,6 @@ What goes down waits for room; what comes up was asked for, and never waits.
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,6 +36,7 @@ from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
+from tocsin.actors.store_faults import StoreFaults
 from tocsin.actors.supervisor import Supervisor
 from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Store
@@ -48,8 +48,6 @@ from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.tasks import apart, task_group
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 from tocsin.transport.wire import Dial
-
-logger = logging.getLogger(__name__)
 
 FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
     m.ChannelGranted: ("channel_requester",),
@@ -125,9 +123,8 @@ class Platform:
         self.sessions = Sessions()
         self.connection = Mailbox("connection")
         self._link = ConnectionRecord(kernel.clock)
-        self._store_fault: str | None = None
+        self.store_faults = StoreFaults(self.connection)
         self._stopping = False
-        self._draining = anyio.CancelScope()
         self._power = m.PowerState(screen_on_or_plugged=True, battery_saver=False, exempt=())
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
@@ -204,23 +201,17 @@ class Platform:
             return
         if changed:
             self.sessions.send_to_all(message)
-        if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
-            self.connection.send_state(m.Suspended(suspended=True))
+        if isinstance(message, m.ConnectionUp):
+            self.store_faults.greet()
         if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
             self.connection.send_state(self._power)
         for mailbox in self._mailboxes(FROM_CONNECTION, message):
             await mailbox.send(message)
 
-    def suspend(self, fault: str | None) -> None:
-        """Note why nothing can be stored, or None when it can be again; the service learns that it is so."""
-        self._store_fault = fault
-        self.connection.send_state(m.Suspended(suspended=fault is not None))
-        self._drain_no_longer()
-
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""
         frames, answers = dict(self.kernel.dead_letters.counts), self.sessions.unanswered
-        return PlatformStatus(self._store_fault, self._link.status(), tuple(self.statistics()), frames, answers)
+        return PlatformStatus(self.store_faults.fault, self._link.status(), tuple(self.statistics()), frames, answers)
 
     def statistics(self) -> list[MailboxStatistics]:
         """Return the counters of all mailboxes."""
@@ -239,18 +230,11 @@ class Platform:
         """
         self._stopping = True
         self.actors["payload_router"].mailbox.send_urgent(m.Quiesce())
-        with self._draining:
-            self._drain_no_longer()
+        with self.store_faults.bounding_stop():
             for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
                 self.actors[name].mailbox.close()
                 await self.actors[name].stopped.wait()
         self.connection.close()
-
-    def _drain_no_longer(self) -> None:
-        """Let a stop end where nothing can be stored: what an actor waits for would not come."""
-        if self._stopping and self._store_fault is not None and not self._draining.cancel_called:
-            logger.warning("stopped without what could not be stored, which comes again: %s", self._store_fault)
-            self._draining.cancel()
 
     def abandon(self) -> None:
         """Close every mailbox for good, after the stop."""
@@ -303,7 +287,7 @@ async def open_platform(
     """
     async with open_sqlite(state / "platform.db") as store:
         platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters)
-        store.watch(platform.suspend)
+        store.watch(platform.store_faults.note)
         handlers = ArrivalHandlers(platform.deliver, platform.report)
         connection = ServiceConnection(
             dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
