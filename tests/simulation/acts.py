@@ -205,8 +205,6 @@ class Acts:
         """The machine changes in one respect."""
         conditions = self._manager(0).conditions
         value = not getattr(conditions.host, flag)
-        for manager in self.life.managers.values():
-            manager.conditions.host = conditions.host
         await conditions.set_host(**{flag: value})
 
     async def decide(self, app: int, notifications: bool, background: bool, exempt: bool) -> None:

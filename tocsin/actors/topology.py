@@ -9,7 +9,8 @@
          │  │            └─ channels ─┐
          └──┴──────────────── channel_requester ◀──▶ retry_scheduler
 
-What goes down waits for room; what comes up was asked for, and never waits.
+What goes down waits for room; what comes up was asked for, and never waits. What apps say of the machine and of the
+user's settings goes to the host owner, which is no actor, and from there to the payload router.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
-from attrs import evolve, frozen
+from attrs import frozen
 
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
@@ -30,9 +32,11 @@ from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.connection_status import ConnectionRecord, ConnectionStatus
+from tocsin.actors.host_owner import HostOwner
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox, MailboxStatistics
 from tocsin.actors.payload_router import PayloadRouter
+from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
@@ -43,11 +47,14 @@ from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import ProtocolViolation
-from tocsin.protocol.platform.conditions import with_exemption
+from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.tasks import apart, task_group
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 from tocsin.transport.wire import Dial
+
+HOST_OWNER = "host_owner"
+"""The owner of the machine's state and of the user's settings, which is no actor."""
 
 FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
     m.ChannelGranted: ("channel_requester",),
@@ -74,11 +81,17 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.LeaveSession: ("supervisor", "activator_registry"),
     m.Handled: ("supervisor",),
     m.Outcomes: ("supervisor",),
-    m.HostChanged: ("payload_router",),
-    m.AppSettingsChanged: ("payload_router",),
     m.CancelWork: ("payload_router",),
+    m.ChangeHost: (HOST_OWNER,),
+    m.ChangeAppSettings: (HOST_OWNER,),
 }
 """What an app may send, and who takes it."""
+
+FROM_HOST_OWNER: dict[type[m.Message], tuple[str, ...]] = {
+    m.HostChanged: ("payload_router",),
+    m.AppSettingsChanged: ("payload_router",),
+}
+"""What the owner of the machine's state says, and who takes it; a ``PowerState`` goes to the connection."""
 
 PEERS_OF: dict[str, tuple[str, ...]] = {
     "payload_router": ("supervisor",),
@@ -125,7 +138,8 @@ class Platform:
         self._link = ConnectionRecord(kernel.clock)
         self.store_faults = StoreFaults(self.connection)
         self._stopping = False
-        self._power = m.PowerState(screen_on_or_plugged=True, battery_saver=False, exempt=())
+        self._power = PowerReports(self.connection, self._link)
+        self._host_owner = HostOwner(partial(self._mailboxes, FROM_HOST_OWNER), self._power)
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
@@ -154,11 +168,14 @@ class Platform:
         }
 
     async def send(self, message: m.Message) -> None:
-        """Take a message from an app to the actor that it is for, waiting for room.
+        """Take a message from an app to the actor, or to the owner, that it is for, waiting for room.
 
+        :raises InvalidArgument: it changes what there is not; nothing was done.
         :raises IllegalCall: it is one that may not come now; nothing was done.
         """
-        self._note_power(message)
+        if isinstance(message, m.ChangeHost | m.ChangeAppSettings):
+            await self._host_owner.change(message)
+            return
         for mailbox in self._mailboxes(FROM_APPS, message):
             await mailbox.send(message)
 
@@ -167,7 +184,6 @@ class Platform:
 
         :raises Busy: that actor's mailbox is full.
         """
-        self._note_power(message)
         for mailbox in self._mailboxes(FROM_APPS, message):
             mailbox.send_nowait(message)
 
@@ -203,10 +219,14 @@ class Platform:
             self.sessions.send_to_all(message)
         if isinstance(message, m.ConnectionUp):
             self.store_faults.greet()
-        if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
-            self.connection.send_state(self._power)
+            self._power.greet()
         for mailbox in self._mailboxes(FROM_CONNECTION, message):
             await mailbox.send(message)
+
+    @property
+    def record(self) -> HostRecord:
+        """What is known of the machine and of the user's settings."""
+        return self._host_owner.record
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""
@@ -241,23 +261,9 @@ class Platform:
         for mailbox in (self.connection, *(actor.mailbox for actor in self.actors.values())):
             mailbox.abandon()
 
-    def _note_power(self, message: m.Message) -> None:
-        """Tell the service of the machine's power state when it changes: it holds back what the machine would not take."""
-        power = self._power
-        if isinstance(message, m.HostChanged):
-            power = evolve(power, battery_saver=message.state.energy_saver)
-        elif isinstance(message, m.AppSettingsChanged):
-            wanted = message.settings.exempt_from_energy_saver
-            exempt = with_exemption(power.exempt, message.app, wanted=wanted)
-            power = evolve(power, exempt=exempt)
-        if power != self._power:
-            self._power = power
-            if self._link.connected:
-                self.connection.send_state(power)
-
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
         names = table.get(type(message))
-        if names is None:
+        if names is None or HOST_OWNER in names:  # a change waits for its turn, so it comes by `send` only
             raise ProtocolViolation(f"{type(message).__name__} must not come from there")
         return [self.actors[name].mailbox for name in names]
 
@@ -268,6 +274,8 @@ class Platform:
         state = self._link.last
         if state is not None and restarted in FROM_CONNECTION[type(state)]:
             self.actors[restarted].mailbox.send_urgent(state)
+        if restarted in FROM_HOST_OWNER[m.HostChanged]:
+            self._host_owner.repeat()
         self.sessions.send_to_all(m.ActorRestarted(restarted))
 
 

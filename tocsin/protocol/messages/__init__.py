@@ -56,7 +56,14 @@ from tocsin.protocol.messages.device_protocol import (
     Suspended,
     Welcome,
 )
-from tocsin.protocol.messages.host_state import AppSettingsChanged, CancelWork, HostChanged
+from tocsin.protocol.messages.host_state import (
+    AppSettingsChanged,
+    CancelWork,
+    ChangeAppSettings,
+    ChangeHost,
+    FieldChange,
+    HostChanged,
+)
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce
 from tocsin.protocol.messages.subscriptions import (
     ActivatorChanged,
@@ -84,6 +91,8 @@ __all__ = [
     "CancelCreateChannel",
     "CancelDelivery",
     "CancelWork",
+    "ChangeAppSettings",
+    "ChangeHost",
     "ChannelGranted",
     "ChannelList",
     "ChannelLost",
@@ -104,6 +113,7 @@ __all__ = [
     "Done",
     "Failed",
     "Fence",
+    "FieldChange",
     "ForgetRetry",
     "Handled",
     "Hello",
