@@ -15,15 +15,10 @@ user's settings goes to the host owner, which is no actor, and from there to the
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-import anyio
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
 from attrs import frozen
 
 from tocsin.actors.activator_registry import ActivatorRegistry
@@ -42,16 +37,12 @@ from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.store_faults import StoreFaults
 from tocsin.actors.supervisor import Supervisor
-from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
-from tocsin.tasks import apart, task_group
-from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
-from tocsin.transport.wire import Dial
 
 HOST_OWNER = "host_owner"
 """The owner of the machine's state and of the user's settings, which is no actor."""
@@ -102,9 +93,6 @@ PEERS_OF: dict[str, tuple[str, ...]] = {
 }
 """Who has to know that an actor began anew; the sessions of apps always do."""
 
-STOP_TIMEOUT = 5.0
-"""Seconds that an orderly stop may take; what is not done by then is found in the inbox on the next start."""
-
 
 @frozen
 class PlatformStatus:
@@ -127,7 +115,7 @@ class PlatformStatus:
 
 
 class Platform:
-    """The five actors and what stands around them; made by :func:`open_platform`."""
+    """The five actors and what stands around them; opened by ``tocsin.actors.lifecycle``."""
 
     def __init__(
         self, store: Store, kernel: Kernel, retries: RetryPolicy, dead_letters: DeadLetterPolicy | None = None
@@ -277,57 +265,3 @@ class Platform:
         if restarted in FROM_HOST_OWNER[m.HostChanged]:
             self._host_owner.repeat()
         self.sessions.send_to_all(m.ActorRestarted(restarted))
-
-
-@apart
-@asynccontextmanager
-async def open_platform(
-    state: Path,
-    dial: Dial,
-    *,
-    kernel: Kernel | None = None,
-    retries: RetryPolicy | None = None,
-    dead_letters: DeadLetterPolicy | None = None,
-) -> AsyncIterator[Platform]:
-    """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
-
-    :raises StateUnavailable: the database in the folder cannot be used.
-    """
-    async with open_sqlite(state / "platform.db") as store:
-        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters)
-        store.watch(platform.store_faults.note)
-        handlers = ArrivalHandlers(platform.deliver, platform.report)
-        connection = ServiceConnection(
-            dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
-        )
-        async with task_group() as tasks:
-            await platform.start(tasks)
-            try:
-                async with task_group() as wire:
-                    wire.start_soon(connection.run, name="connection")
-                    await checkpoint()  # it has begun now; a task that was cancelled before would never tell of its end
-                    try:
-                        yield platform
-                    finally:
-                        await stop_in_order(platform, connection)
-                        wire.cancel_scope.cancel()
-            finally:
-                tasks.cancel_scope.cancel()
-                platform.abandon()
-
-
-async def stop_in_order(platform: Platform, connection: ServiceConnection) -> None:
-    """Take nothing more in, and acknowledge what was taken in, within ``STOP_TIMEOUT``: else its sender would hear that it was lost."""
-    connection.finish()
-    with anyio.move_on_after(STOP_TIMEOUT, shield=True):
-        await platform.stop()
-        await connection.ended.wait()
-
-
-async def _device_key(store: Store) -> str:
-    """Return the secret by which the service knows this device again."""
-    key = await store.value("device_key")
-    if key is None:
-        key = secrets.token_urlsafe(32)
-        await store.keep_value("device_key", key)
-    return key
