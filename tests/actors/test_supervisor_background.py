@@ -9,8 +9,8 @@ import pytest
 import trio.testing
 
 from tests.actors.supervising import REASONS, activator, at_work, delivery, running
-from tocsin.actors import supervisor
 from tocsin.protocol import messages as m
+from tocsin.protocol.delivery import background_queue
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason, Outcome
@@ -66,7 +66,7 @@ class TestBackground:
 
     async def test_the_queue_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A payload for which there is no place ends with its reason."""
-        monkeypatch.setattr(supervisor, "QUEUE_DEPTH", 2)
+        monkeypatch.setattr(background_queue, "QUEUE_DEPTH", 2)
         async with running(subscriber=False) as h:
             h.tell(m.HostChanged(HostState(user_present=False)))
             h.tell(activator(SystemConditionType.USER_PRESENT))

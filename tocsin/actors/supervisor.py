@@ -30,6 +30,7 @@ from tocsin.protocol.delivery.payload_life import (
     event_of_absence,
     event_of_outcome,
 )
+from tocsin.protocol.delivery.recipients import Recipient, goes_to
 from tocsin.protocol.kernel.deadlines import Deadlines
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.codec import encode
@@ -37,9 +38,6 @@ from tocsin.protocol.platform.activation import BUDGET, GRACE, CancellationReaso
 from tocsin.protocol.platform.conditions import HostState, interruption
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
-
-QUEUE_DEPTH = 1024
-"""How many payloads may wait for the background work of one app."""
 
 
 class Supervisor(Actor):
@@ -161,7 +159,7 @@ class Supervisor(Actor):
                 self._return(tracked, outcome)
 
     def _return(self, tracked: Tracked, outcome: Outcome) -> None:
-        event = event_of_outcome(tracked.phase, outcome, activatable=self._apps[tracked.app].activatable)
+        event = event_of_outcome(tracked.phase, outcome, activatable=self._apps[tracked.app].may_queue(tracked.row[2]))
         if event is not None:
             self._step(tracked, event)
 
@@ -170,8 +168,10 @@ class Supervisor(Actor):
         """Note who does an app's background work; what waits for work that nobody will do goes back to the inbox."""
         background = self._apps[message.app]
         background.triggered, background.session = message.triggered, message.session
-        background.conditions = message.conditions
-        background.cancel_on_condition_loss = message.cancel_on_condition_loss
+        background.conditions, background.cancel_on_condition_loss = (
+            message.conditions,
+            message.cancel_on_condition_loss,
+        )
         if message.aborted and background.running is not None:
             self._cancel(background.running, CancellationReason.ABORT)
         if not message.triggered:
@@ -204,8 +204,7 @@ class Supervisor(Actor):
         """The router begins anew with what it hands on."""
         self._payloads.clear()
         for background in self._apps.values():
-            background.running = None
-            background.queue.clear()
+            background.clear()
         self._open = True
         self._down.send_to_all(message)
 
@@ -228,7 +227,9 @@ class Supervisor(Actor):
             if tracked is not None:
                 self._subscribers.unsubscribe(tracked.channel, missed.session)
                 self._subscribers.stop_work(tracked.app, missed.session)
-                event = event_of_absence(tracked.phase, activatable=self._apps[tracked.app].activatable)
+                may_queue = self._apps[tracked.app].may_queue(row[2])
+                offerable = goes_to(row[2], Recipient.FOREGROUND)
+                event = event_of_absence(tracked.phase, activatable=may_queue, offerable=offerable)
                 if event is not None:
                     self._step(tracked, event)
 
@@ -269,7 +270,7 @@ class Supervisor(Actor):
         background = self._apps[tracked.app]
         background.queue.append(tracked)
         tracked.parked = True
-        if len(background.queue) > QUEUE_DEPTH:
+        if background.overflows:
             tracked.reason = DropReason.QUEUE_FULL
             self._step(tracked, Event.OVERFLOW)
         else:
@@ -291,9 +292,8 @@ class Supervisor(Actor):
         self._leave(tracked)
         self._payloads.end(tracked)
         outcome = OUTCOMES[tracked.phase]
-        reason, detail = None, ""
-        if outcome is Outcome.DROPPED:
-            reason, detail = self._apps[tracked.app].drop_reason(tracked), tracked.detail
+        dropped = outcome is Outcome.DROPPED
+        reason, detail = (self._apps[tracked.app].drop_reason(tracked), tracked.detail) if dropped else (None, "")
         self._reports.settled.append((tracked.sequence, tracked.channel, outcome, reason, detail))
         self._next_turn(tracked.app)
 
