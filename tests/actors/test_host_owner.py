@@ -85,13 +85,13 @@ async def test_a_router_that_begins_anew_hears_all_of_it() -> None:
 
 async def test_changes_that_wait_for_room_are_made_in_their_order() -> None:
     """The last state that the router hears is the last that there is."""
-    w = Watched(capacity=1)
+    w, said = Watched(capacity=1), list[Message]()
     async with anyio.create_task_group() as tasks:
         for change in (host(quiet_hours=True), host(quiet_hours=False), host(user_present=False)):
             tasks.start_soon(w.owner.change, change)
             await wait_all_tasks_blocked()
-        said = [message for _ in range(2) for message in await w.said()]
-    said += await w.said() if w.router.statistics().depth else []
+        while len(said) < 3:
+            said += await w.said()
     states = [HostState(quiet_hours=True), HostState(), HostState(user_present=False)]
     assert said == [HostChanged(state) for state in states]
     assert w.owner.record.host == states[-1]

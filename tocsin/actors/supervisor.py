@@ -35,7 +35,7 @@ from tocsin.protocol.kernel.deadlines import Deadlines
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import BUDGET, GRACE, CancellationReason
-from tocsin.protocol.platform.conditions import HostState, interruption
+from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -90,8 +90,7 @@ class Supervisor(Actor):
         before, self._host = self._host, message.state
         for app, background in list(self._apps.items()):
             if background.running is not None:
-                lost = background.conditions if background.cancel_on_condition_loss else ()
-                self._cancel(background.running, interruption(before, self._host, background.settings, lost))
+                self._cancel(background.running, background.interruption(before, self._host))
             self._next_turn(app)
 
     @receives(m.AppSettingsChanged)

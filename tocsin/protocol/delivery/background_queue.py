@@ -8,7 +8,8 @@ from attrs import Factory, define
 
 from tocsin.protocol.delivery.payload_life import Phase, Tracked
 from tocsin.protocol.delivery.recipients import Recipient, goes_to
-from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.platform.conditions import AppSettings, HostState, interruption
 from tocsin.protocol.values import DropReason
 
 QUEUE_DEPTH = 1024
@@ -54,6 +55,10 @@ class BackgroundQueue:
     def may_begin(self, host: HostState) -> bool:
         """Whether the first that waits may begin: somebody does the work, nothing runs, and the conditions hold."""
         return self.ready and self.running is None and bool(self.queue) and host.meets_all(self.conditions)
+
+    def interruption(self, before: HostState, after: HostState) -> CancellationReason | None:
+        """Tell why a change of the machine's state cancels the work that runs, or None where it goes on."""
+        return interruption(before, after, self.settings, self.conditions if self.cancel_on_condition_loss else ())
 
     def drop_reason(self, tracked: Tracked) -> DropReason:
         """Tell why a payload of the app has ended without being handled."""

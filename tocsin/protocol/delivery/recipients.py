@@ -24,7 +24,11 @@ RECIPIENTS: Mapping[str, frozenset[Recipient]] = {
     NotificationType.TILE: _APP,
     NotificationType.BADGE: _APP,
 }
-"""The whole table. Nothing shows toasts, tiles and badges yet, so that the app gets them as it gets raw payloads."""
+"""The whole table. Nothing shows toasts, tiles and badges yet, so that the app gets them as it gets raw payloads.
+
+A row that leaves out the background needs more than the row: the router hands on whatever has an app whose background
+work is ready, and would do so again and again.
+"""
 
 
 def goes_to(kind: str, recipient: Recipient) -> bool:
