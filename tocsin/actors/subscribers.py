@@ -8,7 +8,7 @@ from tocsin.actors.report_effects import ReportEffects
 from tocsin.actors.sessions import Sessions
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
-from tocsin.protocol.delivery.recipients import Recipient, types_for
+from tocsin.protocol.delivery.recipients import Recipient, withheld_from
 from tocsin.protocol.messages.codec import encode
 
 
@@ -25,13 +25,13 @@ class Subscribers:
         self, message: m.Deliveries, frame: bytes
     ) -> Iterable[tuple[str, bytes, Sequence[m.PayloadRow]]]:
         """Take payloads apart by the session that takes them; the empty string where none does, or none may."""
-        offerable = types_for(Recipient.FOREGROUND)
+        withheld = withheld_from(Recipient.FOREGROUND)
         subscribers = {self._foreground.get(channel, "") for channel in {row[6] for row in message.rows}}
-        if len(subscribers) == 1 and offerable.issuperset([row[2] for row in message.rows]):
+        if len(subscribers) == 1 and not (withheld and any(row[2] in withheld for row in message.rows)):
             return ((subscribers.pop(), frame, message.rows),)
         parts: dict[str, list[m.PayloadRow]] = {}
         for row in message.rows:
-            parts.setdefault(self._foreground.get(row[6], "") if row[2] in offerable else "", []).append(row)
+            parts.setdefault("" if row[2] in withheld else self._foreground.get(row[6], ""), []).append(row)
         return [(name, encode(m.Deliveries(message.app, tuple(rows))), rows) for name, rows in parts.items()]
 
     def subscribe(self, channel: str, session: str) -> None:

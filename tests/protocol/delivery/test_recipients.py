@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tocsin.protocol.delivery import recipients
-from tocsin.protocol.delivery.recipients import RECIPIENTS, Recipient, goes_to, types_for
+from tocsin.protocol.delivery.recipients import RECIPIENTS, Recipient, goes_to, withheld_from
 from tocsin.protocol.values import NotificationType
 
 
@@ -21,5 +21,5 @@ def test_the_table_is_all_that_decides(recipient: Recipient, monkeypatch: pytest
     others = RECIPIENTS[NotificationType.TOAST] - {recipient}
     monkeypatch.setattr(recipients, "RECIPIENTS", {**RECIPIENTS, NotificationType.TOAST: others})
     assert [goes_to(kind, recipient) for kind in ("raw", "toast", "tile", "badge")] == [True, False, True, True]
-    assert types_for(recipient) == {"raw", "tile", "badge"}
+    assert withheld_from(recipient) == {"toast"}
     assert all(goes_to("toast", other) for other in others)

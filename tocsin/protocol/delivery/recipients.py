@@ -36,6 +36,6 @@ def goes_to(kind: str, recipient: Recipient) -> bool:
     return recipient in RECIPIENTS[kind]
 
 
-def types_for(recipient: Recipient) -> frozenset[str]:
-    """Return the types of which payloads may go there."""
-    return frozenset(kind for kind, recipients in RECIPIENTS.items() if recipient in recipients)
+def withheld_from(recipient: Recipient) -> frozenset[str]:
+    """Return the types of which no payload may go there: where it is empty, a batch need not be looked at."""
+    return frozenset([kind for kind, recipients in RECIPIENTS.items() if recipient not in recipients])
