@@ -12,7 +12,7 @@ from time import perf_counter
 
 from bench.framework import Contestant, Options, Report, Sample, measure, run_on
 from bench.load import BODY, ServiceEnd, drive
-from tocsin.actors.topology import open_platform
+from tocsin.actors.lifecycle import open_platform
 
 WINDOW = 1024
 """Payloads in flight at most, as with the push service."""

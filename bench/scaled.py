@@ -18,7 +18,7 @@ from bench.framework import Sample, run_on
 from bench.load import APP, BODY, NEVER, ServiceEnd, frame
 from bench.processes import resident
 from bench.receiving import say
-from tocsin.actors.topology import open_platform
+from tocsin.actors.lifecycle import open_platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.embedded import open_session
 

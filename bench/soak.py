@@ -14,7 +14,7 @@ from bench.durable import WINDOW, through_disk
 from bench.framework import Options, Report, Row, run_on, slope
 from bench.load import ServiceEnd, attached, frame
 from bench.processes import resident
-from tocsin.actors.topology import open_platform
+from tocsin.actors.lifecycle import open_platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 
 CHANNELS = 32

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from attrs import AttrsInstance, fields
+from attrs import AttrsInstance, fields, has
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -117,7 +117,7 @@ def packable() -> SearchStrategy[Any]:
 
 
 def _values_of(kind: Any, scalars: Mapping[Any, SearchStrategy[Any]] = SCALARS, most: int = 5) -> SearchStrategy[Any]:
-    """Values of a field's type: plain, a member of an enumeration, ``X | Y``, or ``tuple[X, ...]``."""
+    """Values of a field's type: plain, a member of an enumeration, a value with fields, ``X | Y``, or ``tuple[X, ...]``."""
     if kind in scalars:
         return scalars[kind]
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -125,5 +125,8 @@ def _values_of(kind: Any, scalars: Mapping[Any, SearchStrategy[Any]] = SCALARS, 
     if isinstance(kind, type) and issubclass(kind, tuple):
         hints = get_type_hints(kind)
         return st.tuples(*(_values_of(each, scalars, most) for each in hints.values())).map(kind._make)  # type: ignore[attr-defined]  # a row
+    if has(kind):
+        hints = get_type_hints(kind)
+        return st.builds(kind, **{name: _values_of(each, scalars, most) for name, each in hints.items()})
     choices = [_values_of(each, scalars, most) for each in get_args(kind) if each is not ...]
     return st.lists(choices[0], max_size=most).map(tuple) if get_origin(kind) is tuple else st.one_of(choices)

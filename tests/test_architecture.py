@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,6 +59,16 @@ def test_every_contract_with_floors_is_on_the_page() -> None:
             inside = f"{container}.{room}".removeprefix("tocsin.")
             assert re.search(rf"^\| \d+ \| `{inside}` \| \S.+ \| .* \|$", INSIDE, re.MULTILINE), inside
     assert len(list(floors())) >= 4
+
+
+def test_every_room_has_floors() -> None:
+    """A new package has a contract, and a new module has its place in one: else import-linter would not look at it."""
+    packages = {name.rpartition(".")[0] for name in MODULES if "." in name}
+    assert {container for _, container, _ in floors()} == packages
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    assert all(contract["exhaustive"] for contract in contracts if contract["type"] == "layers")
 
 
 def test_arrows_go_down() -> None:

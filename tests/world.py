@@ -11,7 +11,8 @@ from attrs import define
 
 from tests.helpers import PATIENCE, FakeService
 from tocsin.actors.actor import Kernel
-from tocsin.actors.topology import Platform, open_platform
+from tocsin.actors.lifecycle import open_platform
+from tocsin.actors.topology import Platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.helpers import payload
-from tocsin.actors.topology import open_platform
+from tocsin.actors.lifecycle import open_platform
 from tocsin.protocol.messages import ChannelGranted, ChannelsRevoked, Message, Welcome
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.values import PROTOCOL_VERSION

@@ -7,11 +7,10 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
-from attrs import astuple
 
 from tests.actors.supervising import REASONS, activator, at_work, delivery, running
-from tocsin.actors import supervisor
 from tocsin.protocol import messages as m
+from tocsin.protocol.delivery import background_queue
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason, Outcome
@@ -49,27 +48,27 @@ class TestBackground:
         """Unmet conditions keep a payload waiting, and it begins when all of them hold."""
         async with running(subscriber=False) as h:
             both = (SystemConditionType.INTERNET_AVAILABLE, SystemConditionType.USER_PRESENT)
-            h.tell(m.HostChanged(*astuple(HostState(user_present=False, internet_available=False))))
+            h.tell(m.HostChanged(HostState(user_present=False, internet_available=False)))
             h.tell(activator(*both), delivery(1))
-            h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
+            h.tell(m.HostChanged(HostState(user_present=False)))
             with anyio.move_on_after(1000):
                 await h.down()
-            h.tell(m.HostChanged(*astuple(HostState())))
+            h.tell(m.HostChanged(HostState()))
             assert at_work(await h.down()) == 1
 
     async def test_a_latched_payload_expires(self) -> None:
         """A payload whose time has passed while it waited ends as expired."""
         async with running(subscriber=False) as h:
-            h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
+            h.tell(m.HostChanged(HostState(user_present=False)))
             h.tell(activator(SystemConditionType.USER_PRESENT), delivery(1, expires=1.0))
-            h.tell(m.HostChanged(*astuple(HostState())))
+            h.tell(m.HostChanged(HostState()))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXPIRED, "")
 
     async def test_the_queue_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A payload for which there is no place ends with its reason."""
-        monkeypatch.setattr(supervisor, "QUEUE_DEPTH", 2)
+        monkeypatch.setattr(background_queue, "QUEUE_DEPTH", 2)
         async with running(subscriber=False) as h:
-            h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
+            h.tell(m.HostChanged(HostState(user_present=False)))
             h.tell(activator(SystemConditionType.USER_PRESENT))
             for sequence in (1, 2, 3):
                 h.tell(delivery(sequence))
@@ -78,7 +77,7 @@ class TestBackground:
     async def test_background_that_the_user_denies(self) -> None:
         """What the foreground refused is dropped with that reason; what nobody has seen waits in the inbox."""
         async with running(subscriber=False) as h:
-            h.tell(activator(), m.AppSettingsChanged("mail", *astuple(AppSettings(background=False))))
+            h.tell(activator(), m.AppSettingsChanged("mail", AppSettings(background=False)))
             h.tell(delivery(1), m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1), delivery(2))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.BACKGROUND_DENIED, "")
             assert await h.settled() == (2, Outcome.GIVEN_BACK, None, "")
@@ -129,14 +128,14 @@ class TestCancellation:
         async with running() as h:
             needs = activator(SystemConditionType.USER_PRESENT, cancel_on_condition_loss=True)
             await h.begin_background(activation=needs)
-            h.tell(m.HostChanged(*astuple(HostState(**change))))
+            h.tell(m.HostChanged(HostState(**change)))
             assert await h.down() == m.CancelDelivery(1, reason)
 
     async def test_a_lost_condition_does_not_cancel_unless_asked_to(self) -> None:
         """By default work that has begun goes on to its end."""
         async with running() as h:
             await h.begin_background(activation=activator(SystemConditionType.USER_PRESENT))
-            h.tell(m.HostChanged(*astuple(HostState(user_present=False))))
+            h.tell(m.HostChanged(HostState(user_present=False)))
             start = anyio.current_time()
             assert await h.down() == m.CancelDelivery(1, CancellationReason.EXECUTION_TIME_EXCEEDED)
             assert anyio.current_time() - start == pytest.approx(30)
@@ -152,7 +151,7 @@ class TestCancellation:
         """A user who switches background work off stops what runs."""
         async with running() as h:
             await h.begin_background()
-            h.tell(m.AppSettingsChanged("mail", *astuple(AppSettings(background=False))))
+            h.tell(m.AppSettingsChanged("mail", AppSettings(background=False)))
             assert await h.down() == m.CancelDelivery(1, CancellationReason.SYSTEM_POLICY)
 
     async def test_work_is_cancelled_once(self) -> None:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import pytest
-from attrs import astuple, evolve
+from attrs import evolve
 
 from tests.helpers import payload
 from tests.world import Gathered, dead_rows, handling, open_rows, world
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.channel_requester import ChannelRequester
+from tocsin.actors.host_owner import Change
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.supervisor import Supervisor
-from tocsin.actors.topology import FROM_APPS, FROM_CONNECTION, FROM_SERVICE, PEERS_OF
+from tocsin.actors.topology import FROM_APPS, FROM_CONNECTION, FROM_HOST_OWNER, FROM_SERVICE, HOST_OWNER, PEERS_OF
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.persistence.sqlite_store import SqliteStore
 from tocsin.protocol.errors import IllegalCall, PlatformUnavailable, ProtocolViolation, StateUnavailable
-from tocsin.protocol.messages import Acknowledge, AppSettingsChanged, Hello, Message, PowerState
-from tocsin.protocol.platform.conditions import AppSettings
+from tocsin.protocol.messages import (
+    Acknowledge,
+    ChangeAppSettings,
+    ChangeHost,
+    FieldChange,
+    Hello,
+    HostChanged,
+    Message,
+    PowerState,
+)
+from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.platform.power import MAX_EXEMPT
 from tocsin.transport.wire import WireBroken
 
@@ -29,11 +39,14 @@ Args = PushNotificationReceivedEventArgs
 
 
 def test_every_route_leads_to_an_actor_that_takes_the_message() -> None:
-    """No message of the tables goes to an actor without a method for it."""
+    """No message of the tables goes to an actor without a method for it, and the owner takes changes only."""
     actors = {a.name: a for a in (PayloadRouter, Supervisor, ActivatorRegistry, ChannelRequester, RetryScheduler)}
     assert set(PEERS_OF) == set(actors)
-    for table in (FROM_SERVICE, FROM_CONNECTION, FROM_APPS):
-        for message, names in table.items():
+    changes = {message for message, names in FROM_APPS.items() if HOST_OWNER in names}
+    assert changes == set(get_args(Change))
+    for table in (FROM_SERVICE, FROM_CONNECTION, FROM_APPS, FROM_HOST_OWNER):
+        for message in table.keys() - changes:
+            names = table[message]
             for name in names:
                 assert message in actors[name]._methods, (message, name)
 
@@ -45,6 +58,10 @@ async def test_an_app_cannot_speak_for_the_service(tmp_path: Path) -> None:
             await w.platform.send(payload("A"))
         with pytest.raises(ProtocolViolation, match="Hello must not come from there"):
             w.platform.send_nowait(Hello(1, "key"))
+        with pytest.raises(ProtocolViolation, match="ChangeHost must not come from there"):
+            w.platform.send_urgent(ChangeHost(()))
+        with pytest.raises(ProtocolViolation, match="HostChanged must not come from there"):
+            await w.platform.send(HostChanged(HostState()))
 
 
 async def test_nothing_is_acknowledged_before_it_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,17 +257,16 @@ async def test_an_exemption_too_many_is_refused_to_the_app(tmp_path: Path) -> No
     """It hears so, and nothing has changed: neither what it sees, nor what is told to the service or to an actor that begins anew."""
     async with world(tmp_path) as w:
         await w.channel()
+        exempt = FieldChange("exempt_from_energy_saver", value=True)
         for number in range(MAX_EXEMPT):
-            await w.platform.send(
-                AppSettingsChanged(f"app {number}", *astuple(AppSettings(exempt_from_energy_saver=True)))
-            )
+            await w.platform.send(ChangeAppSettings(f"app {number}", (exempt,)))
         conditions = w.manager.conditions
         for earlier in ({}, {"background": False}):
             await conditions.set_app(**earlier)
-            before, said = conditions.settings, dict(conditions._session.statements)
+            before = w.platform.record
             with pytest.raises(IllegalCall, match="256 apps are exempt"):
                 await conditions.set_app(exempt_from_energy_saver=True)
-            assert (conditions.settings, conditions._session.statements) == (before, said)
+            assert w.platform.record == before
         await w.service.cut()
         await w.service.accept()
         assert len((await w.service.expect(PowerState)).exempt) == MAX_EXEMPT

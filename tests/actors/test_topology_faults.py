@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import payload
 from tests.persistence.faults import Fault, Faults
 from tests.world import Gathered, World, handling, world
-from tocsin.actors import topology
+from tocsin.actors import lifecycle
 from tocsin.persistence import writer
 from tocsin.protocol.kernel.durability import RecoveryPolicy
 from tocsin.protocol.messages import Suspended
@@ -73,7 +73,7 @@ async def test_leaving_during_a_fault_takes_no_longer_than_a_stop(
     tmp_path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be stored was not acknowledged, and the service will send it again."""
-    monkeypatch.setattr(topology, "STOP_TIMEOUT", 0.1)
+    monkeypatch.setattr(lifecycle, "STOP_TIMEOUT", 0.1)
     with anyio.fail_after(10):
         async with world(tmp_path) as opened:
             await opened.channel()

@@ -14,7 +14,7 @@ from tests.helpers import PATIENCE, payload
 from tests.world import Gathered, World, dead_rows, handling, open_rows, world
 from tocsin.actors.actor import Kernel
 from tocsin.actors.clock import LoopClock
-from tocsin.actors.topology import open_platform
+from tocsin.actors.lifecycle import open_platform
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import anyio
 import pytest
+from attrs import evolve
 
+from tests.actors.test_restarts import Fault
 from tests.helpers import payload
 from tests.world import Gathered, dead_rows, world
+from tocsin.actors.payload_router import PayloadRouter
+from tocsin.actors.supervisor import Supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.conditions import Conditions
+from tocsin.api.embedded import open_session
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.platform.conditions import AppSettings, HostState
 
 Args = PushNotificationReceivedEventArgs
 
@@ -59,6 +66,44 @@ async def test_gates_drop_with_their_reason(
         await w.service.send(payload("A"))
         await w.service.expect_acknowledged("A")
     assert await dead_rows(tmp_path) == [("A", reason, "")]
+
+
+async def test_two_sessions_that_change_different_fields_never_undo_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both see the platform's state, which a router and a supervisor that begin anew are told again; an app may leave."""
+    faults = [Fault(monkeypatch, actor, "flush") for actor in (PayloadRouter, Supervisor)]
+    async with world(tmp_path) as w:
+        mail = w.manager.conditions
+        async with open_session(w.platform, "contoso.chat/1") as session:
+            chat = Conditions(session, "contoso.chat")
+            await mail.set_host(energy_saver=True)
+            await chat.set_host(quiet_hours=True)
+            await mail.set_app(background=False)
+            await chat.set_app(exempt_from_energy_saver=True)
+            await mail.set_host(user_present=False)
+            host = HostState(energy_saver=True, quiet_hours=True, user_present=False)
+            of_each = {"contoso.mail": AppSettings(background=False)}
+            of_each["contoso.chat"] = AppSettings(exempt_from_energy_saver=True)
+            assert (mail.host, chat.host) == (host, host)
+            assert (mail.settings, chat.settings) == tuple(of_each.values())
+        await w.channel()
+        for id_, fault in zip("AB", faults, strict=True):
+            fault.arm()
+            await mail.set_host(internet_available=False)
+            host = evolve(host, internet_available=False)
+            await anyio.wait_all_tasks_blocked()
+            assert fault.left == 0
+            await w.service.send(payload(id_))  # a router that acknowledges it has heard what was before
+            await w.service.expect_acknowledged(id_)
+            await anyio.wait_all_tasks_blocked()
+            router, supervisor = (w.platform.actors[name]._actor for name in ("payload_router", "supervisor"))
+            assert isinstance(router, PayloadRouter)
+            assert isinstance(supervisor, Supervisor)
+            assert router._windows.gates.host == supervisor._host == mail.host == host
+            assert router._windows.gates.settings == of_each
+            assert {app: supervisor._apps[app].settings for app in of_each} == of_each
+        assert [w.platform.actors[name].restarts for name in ("payload_router", "supervisor")] == [1, 1]
 
 
 async def test_what_cannot_be_set_is_refused(tmp_path: Path) -> None:

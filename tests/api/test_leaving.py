@@ -15,7 +15,7 @@ from anyio.lowlevel import checkpoint
 import tocsin
 from tests.helpers import PATIENCE, payload
 from tests.world import Gathered, dead_rows, open_rows, world
-from tocsin.actors import topology
+from tocsin.actors import lifecycle
 from tocsin.api import session
 from tocsin.api.args import PushNotificationReceivedEventArgs as Args
 from tocsin.protocol import messages as m
@@ -173,7 +173,7 @@ async def test_a_store_that_cannot_be_written_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Leaving ends at once, says so, and what was not acknowledged is left to the service."""
-    monkeypatch.setattr(topology, "STOP_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(lifecycle, "STOP_TIMEOUT", 10 * PATIENCE)
     database, away = tmp_path / "platform.db", tmp_path / "away.db"
     with anyio.fail_after(PATIENCE):
         async with world(tmp_path) as w:
@@ -190,7 +190,7 @@ async def test_a_store_that_fails_while_it_is_left_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also where that comes to light only then."""
-    monkeypatch.setattr(topology, "STOP_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(lifecycle, "STOP_TIMEOUT", 10 * PATIENCE)
     database, away = tmp_path / "platform.db", tmp_path / "away.db"
     seen = Gathered()
     with anyio.fail_after(PATIENCE):

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from tests.helpers import FakeService
 from tests.world import World
-from tocsin.actors.topology import open_platform
+from tocsin.actors.lifecycle import open_platform
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import open_session
 from tocsin.api.identity import Identity

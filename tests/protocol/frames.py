@@ -7,7 +7,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import msgpack
 import pytest
-from attrs import AttrsInstance, astuple, fields
+from attrs import AttrsInstance, astuple, fields, has
 
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError
@@ -41,8 +41,8 @@ def refusal(frame: bytes) -> str:
     return str(refused.value)
 
 
-def kinds_of(cls: type[Message]) -> dict[str, Any]:
-    """Return the type of each field, in the order of the frame."""
+def kinds_of(cls: type) -> dict[str, Any]:
+    """Return the type of each field of a message, or of a value in one, in the order of the frame."""
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cast(type[AttrsInstance], cls))}
 
@@ -51,7 +51,7 @@ def right_value(kind: Any) -> Any:
     """Return what a field of that type may hold."""
     if kind in RIGHT:
         return RIGHT[kind]
-    if is_row(kind):
+    if is_row(kind) or has(kind):
         return [right_value(each) for each in get_type_hints(kind).values()]
     if get_args(kind):
         inner = right_value(get_args(kind)[0])
@@ -65,7 +65,7 @@ def is_row(kind: Any) -> bool:
 
 
 def wrong_rows(kind: Any) -> list[Any]:
-    """Return rows that are right but for one field."""
+    """Return rows, or values with fields, that are right but for one field."""
     kinds = list(get_type_hints(kind).values())
     right = [right_value(each) for each in kinds]
     return [
@@ -77,7 +77,7 @@ def wrong_values(kind: Any) -> list[Any]:
     """Return what no field of that type may hold."""
     if kind in WRONG:
         return WRONG[kind]
-    if is_row(kind):
+    if is_row(kind) or has(kind):
         return [
             1,
             None,

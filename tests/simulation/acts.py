@@ -10,7 +10,7 @@ from typing import Any
 from tests.simulation.apps import Handlers
 from tests.simulation.faults import StoreFault
 from tests.simulation.runner import Life, Simulation
-from tests.simulation.script import APPS
+from tests.simulation.script import APPS, FLAGS
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.operation import CreateChannelOperation
@@ -202,11 +202,9 @@ class Acts:
         await self.sim.machine.restart()
 
     async def flip(self, flag: str) -> None:
-        """The machine changes in one respect."""
-        conditions = self._manager(0).conditions
+        """The machine changes in one respect; each app speaks of other respects."""
+        conditions = self._manager(FLAGS.index(flag) % len(APPS)).conditions
         value = not getattr(conditions.host, flag)
-        for manager in self.life.managers.values():
-            manager.conditions.host = conditions.host
         await conditions.set_host(**{flag: value})
 
     async def decide(self, app: int, notifications: bool, background: bool, exempt: bool) -> None:

@@ -22,7 +22,8 @@ from tests.simulation.service import Service
 from tests.simulation.store import WatchedStore
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.topology import STOP_TIMEOUT, Platform, stop_in_order
+from tocsin.actors.lifecycle import STOP_TIMEOUT, stop_in_order
+from tocsin.actors.topology import Platform
 from tocsin.api.embedded import open_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.session import CLOSE_GRACE

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import suppress
 
-from attrs import astuple
-
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.admission import Admission
 from tocsin.actors.clock import ServiceClock
@@ -23,7 +21,6 @@ from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.messages.codec import encode
-from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -157,14 +154,13 @@ class PayloadRouter(Actor):
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, frame: bytes) -> None:
         """Judge by the new state from now on; what was held back is judged anew."""
-        self._windows.gates.set_host(HostState(*astuple(message)))
+        self._windows.gates.set_host(message.state)
         self._gates_changed(frame)
 
     @receives(m.AppSettingsChanged)
     def settings_changed(self, message: m.AppSettingsChanged, frame: bytes) -> None:
         """Judge by what the user has decided."""
-        app, *settings = astuple(message)
-        self._windows.gates.set_settings(app, AppSettings(*settings))
+        self._windows.gates.set_settings(message.app, message.settings)
         self._gates_changed(frame)
 
     @receives(m.CancelWork)
@@ -183,9 +179,9 @@ class PayloadRouter(Actor):
             self._windows.forget_subscribers()
             gates = self._windows.gates
             self._pass_on(encode(m.Fence()))
-            self._pass_on(encode(m.HostChanged(*astuple(gates.host))))
+            self._pass_on(encode(m.HostChanged(gates.host)))
             for app, settings in gates.settings.items():
-                self._pass_on(encode(m.AppSettingsChanged(app, *astuple(settings))))
+                self._pass_on(encode(m.AppSettingsChanged(app, settings)))
 
     @receives(m.Quiesce)
     def quiesce(self, _message: m.Quiesce, _: bytes) -> None:

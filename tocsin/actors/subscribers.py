@@ -8,7 +8,8 @@ from tocsin.actors.report_effects import ReportEffects
 from tocsin.actors.sessions import Sessions
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
-from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of
+from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, type_of
+from tocsin.protocol.delivery.recipients import Recipient, withheld_from
 from tocsin.protocol.messages.codec import encode
 
 
@@ -22,13 +23,15 @@ class Subscribers:
         self._foreground: dict[str, str] = {}
 
     def split_by_session(self, message: m.Deliveries, frame: bytes) -> Iterable[tuple[str, bytes, Sequence[PlainRow]]]:
-        """Take payloads apart by the session that takes them; the empty string where none does."""
+        """Take payloads apart by the session that takes them; the empty string where none does, or none may."""
+        withheld = withheld_from(Recipient.FOREGROUND)
         subscribers = {self._foreground.get(channel, "") for channel in set(map(channel_of, message.rows))}
-        if len(subscribers) == 1:
+        if len(subscribers) == 1 and withheld.isdisjoint(map(type_of, message.rows)):
             return ((subscribers.pop(), frame, message.rows),)
         parts: dict[str, list[m.PayloadRow]] = {}
         for row in message.rows:
-            parts.setdefault(self._foreground.get(channel_of(row), ""), []).append(row)
+            taker = "" if type_of(row) in withheld else self._foreground.get(channel_of(row), "")
+            parts.setdefault(taker, []).append(row)
         return [(name, encode(m.Deliveries(message.app, tuple(rows))), rows) for name, rows in parts.items()]
 
     def subscribe(self, channel: str, session: str) -> None:

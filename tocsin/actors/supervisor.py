@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from attrs import astuple
-
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.handover_effects import HandoverEffects, Missed
 from tocsin.actors.mailbox import Mailbox
@@ -32,17 +30,15 @@ from tocsin.protocol.delivery.payload_life import (
     event_of_absence,
     event_of_outcome,
 )
-from tocsin.protocol.delivery.plain_rows import sequence_of
+from tocsin.protocol.delivery.plain_rows import sequence_of, type_of
+from tocsin.protocol.delivery.recipients import Recipient, goes_to
 from tocsin.protocol.kernel.deadlines import Deadlines
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import BUDGET, GRACE, CancellationReason
-from tocsin.protocol.platform.conditions import AppSettings, HostState, interruption
+from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
-
-QUEUE_DEPTH = 1024
-"""How many payloads may wait for the background work of one app."""
 
 
 class Supervisor(Actor):
@@ -92,19 +88,17 @@ class Supervisor(Actor):
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
         """Interrupt what may not go on, and begin what had to wait."""
-        before, self._host = self._host, HostState(*astuple(message))
+        before, self._host = self._host, message.state
         for app, background in list(self._apps.items()):
             if background.running is not None:
-                lost = background.conditions if background.cancel_on_condition_loss else ()
-                self._cancel(background.running, interruption(before, self._host, background.settings, lost))
+                self._cancel(background.running, background.interruption(before, self._host))
             self._next_turn(app)
 
     @receives(m.AppSettingsChanged)
     def settings_changed(self, message: m.AppSettingsChanged, _: bytes) -> None:
         """Note what the user has decided; work that is no longer allowed is interrupted."""
         background = self._apps[message.app]
-        _, *settings = astuple(message)
-        background.settings = AppSettings(*settings)
+        background.settings = message.settings
         if not background.settings.background and background.running is not None:
             self._cancel(background.running, CancellationReason.SYSTEM_POLICY)
         self._subscribers.report_ready(message.app)
@@ -165,7 +159,7 @@ class Supervisor(Actor):
                 self._return(tracked, outcome)
 
     def _return(self, tracked: Tracked, outcome: Outcome) -> None:
-        event = event_of_outcome(tracked.phase, outcome, activatable=self._apps[tracked.app].activatable)
+        event = event_of_outcome(tracked.phase, outcome, activatable=self._apps[tracked.app].may_queue(type_of(tracked.row)))
         if event is not None:
             self._step(tracked, event)
 
@@ -174,8 +168,10 @@ class Supervisor(Actor):
         """Note who does an app's background work; what waits for work that nobody will do goes back to the inbox."""
         background = self._apps[message.app]
         background.triggered, background.session = message.triggered, message.session
-        background.conditions = message.conditions
-        background.cancel_on_condition_loss = message.cancel_on_condition_loss
+        background.conditions, background.cancel_on_condition_loss = (
+            message.conditions,
+            message.cancel_on_condition_loss,
+        )
         if message.aborted and background.running is not None:
             self._cancel(background.running, CancellationReason.ABORT)
         if not message.triggered:
@@ -208,8 +204,7 @@ class Supervisor(Actor):
         """The router begins anew with what it hands on."""
         self._payloads.clear()
         for background in self._apps.values():
-            background.running = None
-            background.queue.clear()
+            background.clear()
         self._open = True
         self._down.send_to_all(message)
 
@@ -232,7 +227,9 @@ class Supervisor(Actor):
             if tracked is not None:
                 self._subscribers.unsubscribe(tracked.channel, missed.session)
                 self._subscribers.stop_work(tracked.app, missed.session)
-                event = event_of_absence(tracked.phase, activatable=self._apps[tracked.app].activatable)
+                may_queue = self._apps[tracked.app].may_queue(type_of(row))
+                offerable = goes_to(type_of(row), Recipient.FOREGROUND)
+                event = event_of_absence(tracked.phase, activatable=may_queue, offerable=offerable)
                 if event is not None:
                     self._step(tracked, event)
 
@@ -273,7 +270,7 @@ class Supervisor(Actor):
         background = self._apps[tracked.app]
         background.queue.append(tracked)
         tracked.parked = True
-        if len(background.queue) > QUEUE_DEPTH:
+        if background.overflows:
             tracked.reason = DropReason.QUEUE_FULL
             self._step(tracked, Event.OVERFLOW)
         else:
@@ -295,9 +292,8 @@ class Supervisor(Actor):
         self._leave(tracked)
         self._payloads.end(tracked)
         outcome = OUTCOMES[tracked.phase]
-        reason, detail = None, ""
-        if outcome is Outcome.DROPPED:
-            reason, detail = self._apps[tracked.app].drop_reason(tracked), tracked.detail
+        dropped = outcome is Outcome.DROPPED
+        reason, detail = (self._apps[tracked.app].drop_reason(tracked), tracked.detail) if dropped else (None, "")
         self._reports.settled.append(m.SettlementRow(tracked.sequence, tracked.channel, outcome, reason, detail))
         self._next_turn(tracked.app)
 

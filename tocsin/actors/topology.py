@@ -9,21 +9,17 @@
          │  │            └─ channels ─┐
          └──┴──────────────── channel_requester ◀──▶ retry_scheduler
 
-What goes down waits for room; what comes up was asked for, and never waits.
+What goes down waits for room; what comes up was asked for, and never waits. What apps say of the machine and of the
+user's settings goes to the host owner, which is no actor, and from there to the payload router.
 """
 
 from __future__ import annotations
 
-import logging
-import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
-import anyio
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
-from attrs import evolve, frozen
+from attrs import frozen
 
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
@@ -31,25 +27,25 @@ from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.connection_status import ConnectionRecord, ConnectionStatus
+from tocsin.actors.host_owner import HostOwner
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.mailbox import Mailbox, MailboxStatistics
 from tocsin.actors.payload_router import PayloadRouter
+from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
+from tocsin.actors.store_faults import StoreFaults
 from tocsin.actors.supervisor import Supervisor
-from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import ProtocolViolation
-from tocsin.protocol.platform.conditions import with_exemption
+from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
-from tocsin.tasks import apart, task_group
-from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
-from tocsin.transport.wire import Dial
 
-logger = logging.getLogger(__name__)
+HOST_OWNER = "host_owner"
+"""The owner of the machine's state and of the user's settings, which is no actor."""
 
 FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
     m.ChannelGranted: ("channel_requester",),
@@ -76,11 +72,17 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.LeaveSession: ("supervisor", "activator_registry"),
     m.Handled: ("supervisor",),
     m.Outcomes: ("supervisor",),
-    m.HostChanged: ("payload_router",),
-    m.AppSettingsChanged: ("payload_router",),
     m.CancelWork: ("payload_router",),
+    m.ChangeHost: (HOST_OWNER,),
+    m.ChangeAppSettings: (HOST_OWNER,),
 }
 """What an app may send, and who takes it."""
+
+FROM_HOST_OWNER: dict[type[m.Message], tuple[str, ...]] = {
+    m.HostChanged: ("payload_router",),
+    m.AppSettingsChanged: ("payload_router",),
+}
+"""What the owner of the machine's state says, and who takes it; a ``PowerState`` goes to the connection."""
 
 PEERS_OF: dict[str, tuple[str, ...]] = {
     "payload_router": ("supervisor",),
@@ -90,9 +92,6 @@ PEERS_OF: dict[str, tuple[str, ...]] = {
     "retry_scheduler": ("channel_requester",),
 }
 """Who has to know that an actor began anew; the sessions of apps always do."""
-
-STOP_TIMEOUT = 5.0
-"""Seconds that an orderly stop may take; what is not done by then is found in the inbox on the next start."""
 
 
 @frozen
@@ -116,7 +115,7 @@ class PlatformStatus:
 
 
 class Platform:
-    """The five actors and what stands around them; made by :func:`open_platform`."""
+    """The five actors and what stands around them; opened by ``tocsin.actors.lifecycle``."""
 
     def __init__(
         self, store: Store, kernel: Kernel, retries: RetryPolicy, dead_letters: DeadLetterPolicy | None = None
@@ -125,10 +124,10 @@ class Platform:
         self.sessions = Sessions()
         self.connection = Mailbox("connection")
         self._link = ConnectionRecord(kernel.clock)
-        self._store_fault: str | None = None
+        self.store_faults = StoreFaults(self.connection)
         self._stopping = False
-        self._draining = anyio.CancelScope()
-        self._power = m.PowerState(screen_on_or_plugged=True, battery_saver=False, exempt=())
+        self._power = PowerReports(self.connection, self._link)
+        self._host_owner = HostOwner(partial(self._mailboxes, FROM_HOST_OWNER), self._power)
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
@@ -157,11 +156,14 @@ class Platform:
         }
 
     async def send(self, message: m.Message) -> None:
-        """Take a message from an app to the actor that it is for, waiting for room.
+        """Take a message from an app to the actor, or to the owner, that it is for, waiting for room.
 
+        :raises InvalidArgument: it changes what there is not; nothing was done.
         :raises IllegalCall: it is one that may not come now; nothing was done.
         """
-        self._note_power(message)
+        if isinstance(message, m.ChangeHost | m.ChangeAppSettings):
+            await self._host_owner.change(message)
+            return
         for mailbox in self._mailboxes(FROM_APPS, message):
             await mailbox.send(message)
 
@@ -170,7 +172,6 @@ class Platform:
 
         :raises Busy: that actor's mailbox is full.
         """
-        self._note_power(message)
         for mailbox in self._mailboxes(FROM_APPS, message):
             mailbox.send_nowait(message)
 
@@ -204,23 +205,21 @@ class Platform:
             return
         if changed:
             self.sessions.send_to_all(message)
-        if isinstance(message, m.ConnectionUp) and self._store_fault is not None:
-            self.connection.send_state(m.Suspended(suspended=True))
-        if isinstance(message, m.ConnectionUp) and (self._power.battery_saver or self._power.exempt):
-            self.connection.send_state(self._power)
+        if isinstance(message, m.ConnectionUp):
+            self.store_faults.greet()
+            self._power.greet()
         for mailbox in self._mailboxes(FROM_CONNECTION, message):
             await mailbox.send(message)
 
-    def suspend(self, fault: str | None) -> None:
-        """Note why nothing can be stored, or None when it can be again; the service learns that it is so."""
-        self._store_fault = fault
-        self.connection.send_state(m.Suspended(suspended=fault is not None))
-        self._drain_no_longer()
+    @property
+    def record(self) -> HostRecord:
+        """What is known of the machine and of the user's settings."""
+        return self._host_owner.record
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""
         frames, answers = dict(self.kernel.dead_letters.counts), self.sessions.unanswered
-        return PlatformStatus(self._store_fault, self._link.status(), tuple(self.statistics()), frames, answers)
+        return PlatformStatus(self.store_faults.fault, self._link.status(), tuple(self.statistics()), frames, answers)
 
     def statistics(self) -> list[MailboxStatistics]:
         """Return the counters of all mailboxes."""
@@ -239,40 +238,20 @@ class Platform:
         """
         self._stopping = True
         self.actors["payload_router"].mailbox.send_urgent(m.Quiesce())
-        with self._draining:
-            self._drain_no_longer()
+        with self.store_faults.bounding_stop():
             for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
                 self.actors[name].mailbox.close()
                 await self.actors[name].stopped.wait()
         self.connection.close()
-
-    def _drain_no_longer(self) -> None:
-        """Let a stop end where nothing can be stored: what an actor waits for would not come."""
-        if self._stopping and self._store_fault is not None and not self._draining.cancel_called:
-            logger.warning("stopped without what could not be stored, which comes again: %s", self._store_fault)
-            self._draining.cancel()
 
     def abandon(self) -> None:
         """Close every mailbox for good, after the stop."""
         for mailbox in (self.connection, *(actor.mailbox for actor in self.actors.values())):
             mailbox.abandon()
 
-    def _note_power(self, message: m.Message) -> None:
-        """Tell the service of the machine's power state when it changes: it holds back what the machine would not take."""
-        power = self._power
-        if isinstance(message, m.HostChanged):
-            power = evolve(power, battery_saver=message.energy_saver)
-        elif isinstance(message, m.AppSettingsChanged):
-            exempt = with_exemption(power.exempt, message.app, wanted=message.exempt_from_energy_saver)
-            power = evolve(power, exempt=exempt)
-        if power != self._power:
-            self._power = power
-            if self._link.connected:
-                self.connection.send_state(power)
-
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
         names = table.get(type(message))
-        if names is None:
+        if names is None or HOST_OWNER in names:  # a change waits for its turn, so it comes by `send` only
             raise ProtocolViolation(f"{type(message).__name__} must not come from there")
         return [self.actors[name].mailbox for name in names]
 
@@ -283,58 +262,6 @@ class Platform:
         state = self._link.last
         if state is not None and restarted in FROM_CONNECTION[type(state)]:
             self.actors[restarted].mailbox.send_urgent(state)
+        if restarted in FROM_HOST_OWNER[m.HostChanged]:
+            self._host_owner.repeat()
         self.sessions.send_to_all(m.ActorRestarted(restarted))
-
-
-@apart
-@asynccontextmanager
-async def open_platform(
-    state: Path,
-    dial: Dial,
-    *,
-    kernel: Kernel | None = None,
-    retries: RetryPolicy | None = None,
-    dead_letters: DeadLetterPolicy | None = None,
-) -> AsyncIterator[Platform]:
-    """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
-
-    :raises StateUnavailable: the database in the folder cannot be used.
-    """
-    async with open_sqlite(state / "platform.db") as store:
-        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters)
-        store.watch(platform.suspend)
-        handlers = ArrivalHandlers(platform.deliver, platform.report)
-        connection = ServiceConnection(
-            dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
-        )
-        async with task_group() as tasks:
-            await platform.start(tasks)
-            try:
-                async with task_group() as wire:
-                    wire.start_soon(connection.run, name="connection")
-                    await checkpoint()  # it has begun now; a task that was cancelled before would never tell of its end
-                    try:
-                        yield platform
-                    finally:
-                        await stop_in_order(platform, connection)
-                        wire.cancel_scope.cancel()
-            finally:
-                tasks.cancel_scope.cancel()
-                platform.abandon()
-
-
-async def stop_in_order(platform: Platform, connection: ServiceConnection) -> None:
-    """Take nothing more in, and acknowledge what was taken in, within ``STOP_TIMEOUT``: else its sender would hear that it was lost."""
-    connection.finish()
-    with anyio.move_on_after(STOP_TIMEOUT, shield=True):
-        await platform.stop()
-        await connection.ended.wait()
-
-
-async def _device_key(store: Store) -> str:
-    """Return the secret by which the service knows this device again."""
-    key = await store.value("device_key")
-    if key is None:
-        key = secrets.token_urlsafe(32)
-        await store.keep_value("device_key", key)
-    return key

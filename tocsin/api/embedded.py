@@ -11,8 +11,9 @@ from types import NoneType
 
 import anyio
 
+from tocsin.actors.lifecycle import open_platform
 from tocsin.actors.mailbox import Mailbox
-from tocsin.actors.topology import Platform, open_platform
+from tocsin.actors.topology import Platform
 from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.manager import PushNotificationManager, Registration
 from tocsin.api.one_task import in_one_task

@@ -23,6 +23,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.batches import by_channel
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.messages.codec import decode_own
+from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import Outcome
 from tocsin.tasks import task_group
@@ -38,6 +39,11 @@ STAY = 5.0
 
 class Port(Protocol):
     """The platform, as a session sees it."""
+
+    @property
+    def record(self) -> HostRecord:
+        """What the platform knows of the machine and of the user's settings."""
+        ...
 
     async def send(self, message: m.Message) -> None:
         """Send a message, waiting for room."""
@@ -72,8 +78,6 @@ class Session:
         self._ends_with: dict[str, dict[Callable[[], None], None]] = {}
         self._closing: set[str] = set()
         self.background = BackgroundWork(self.questions.ask, self._start_background)
-        self.statements: dict[type[m.Message], m.Message] = {}
-        """What the app has said of the machine and of the user's settings: a router that begins anew hears it again."""
         self.on_revoked: Callable[[str], None] | None = None
         """Called with the name of a channel that the app has lost without closing it."""
         self.on_channel_list: Callable[[frozenset[str]], None] | None = None
@@ -292,10 +296,5 @@ class Session:
             case "activator_registry":
                 for question in self.background.questions():
                     self.say(question)
-            case "payload_router":
-                for statement in self.statements.values():
-                    self.port.send_urgent(statement)
             case "channel_requester":
                 self.questions.resume()
-            case _:
-                pass

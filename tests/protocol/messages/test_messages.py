@@ -34,7 +34,7 @@ TAGS = {
     67: "AbortDelivery",
     **dict(enumerate(["RegisterActivator", "UnregisterActivators", "ActivatorChanged", "AppReady"], 70)),
     **dict(enumerate(["LeaveSession", "Outcomes", "Settlements"], 74)),
-    **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork"], 80)),
+    **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork", "ChangeHost", "ChangeAppSettings"], 80)),
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 

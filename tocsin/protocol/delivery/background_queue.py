@@ -7,8 +7,13 @@ from collections import deque
 from attrs import Factory, define
 
 from tocsin.protocol.delivery.payload_life import Phase, Tracked
-from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.delivery.recipients import Recipient, goes_to
+from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.platform.conditions import AppSettings, HostState, interruption
 from tocsin.protocol.values import DropReason
+
+QUEUE_DEPTH = 1024
+"""How many payloads may wait for the background work of one app."""
 
 
 @define
@@ -25,17 +30,35 @@ class BackgroundQueue:
 
     @property
     def activatable(self) -> bool:
-        """Whether a payload may wait for this work: something triggers it, and the user allows it."""
+        """Whether there is such work: something triggers it, and the user allows it."""
         return self.triggered and self.settings.background
+
+    def may_queue(self, kind: str) -> bool:
+        """Whether a payload of this type may wait for this work."""
+        return self.activatable and goes_to(kind, Recipient.BACKGROUND)
 
     @property
     def ready(self) -> bool:
         """Whether there is also somebody to do it."""
         return self.activatable and bool(self.session)
 
+    @property
+    def overflows(self) -> bool:
+        """Whether more wait than may."""
+        return len(self.queue) > QUEUE_DEPTH
+
+    def clear(self) -> None:
+        """Forget what runs and what waits."""
+        self.running = None
+        self.queue.clear()
+
     def may_begin(self, host: HostState) -> bool:
         """Whether the first that waits may begin: somebody does the work, nothing runs, and the conditions hold."""
         return self.ready and self.running is None and bool(self.queue) and host.meets_all(self.conditions)
+
+    def interruption(self, before: HostState, after: HostState) -> CancellationReason | None:
+        """Tell why a change of the machine's state cancels the work that runs, or None where it goes on."""
+        return interruption(before, after, self.settings, self.conditions if self.cancel_on_condition_loss else ())
 
     def drop_reason(self, tracked: Tracked) -> DropReason:
         """Tell why a payload of the app has ended without being handled."""

@@ -183,10 +183,15 @@ def event_of_outcome(phase: Phase, outcome: Outcome, *, activatable: bool) -> Ev
     return Event.FAILED if failed and phase is not _OFFERED else Event.REFUSED
 
 
-def event_of_absence(phase: Phase, *, activatable: bool) -> Event | None:
-    """Decide which event it is that there was nobody to take a payload; None where it waits for the background anyway."""
+def event_of_absence(phase: Phase, *, activatable: bool, offerable: bool = True) -> Event | None:
+    """Decide which event it is that there was nobody to take a payload; None where it waits for the background anyway.
+
+    :param offerable: whether its type goes to the foreground at all; else it does not wait for a handler there.
+    """
     if phase is Phase.QUEUED:
         return None
     if phase in {Phase.CANCELING, Phase.ABORTING}:
         return Event.GIVEN_BACK
+    if phase is Phase.OFFERED and not offerable:
+        return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED
     return Event.NOBODY_ACTIVATABLE if phase is Phase.OFFERED and activatable else Event.NOBODY

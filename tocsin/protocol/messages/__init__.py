@@ -1,7 +1,7 @@
 """Every message that crosses a mailbox, a socket or the device connection.
 
-A message is frozen, and encoded as one msgpack array ``[tag, field, ...]``; the rows of a batch are arrays of
-fields, and its columns arrays of values. Tags are never reused. The modules go by who
+A message is frozen, and encoded as one msgpack array ``[tag, field, ...]``; a value that a message carries whole and
+the rows of a batch are arrays of fields, and its columns arrays of values. Tags are never reused. The modules go by who
 speaks of what; ``tocsin/actors/topology.py`` says which actor takes each.
 
 Times are seconds since the epoch, durations are seconds, ``request`` numbers a question so that its answer finds back.
@@ -56,7 +56,14 @@ from tocsin.protocol.messages.device_protocol import (
     Suspended,
     Welcome,
 )
-from tocsin.protocol.messages.host_state import AppSettingsChanged, CancelWork, HostChanged
+from tocsin.protocol.messages.host_state import (
+    AppSettingsChanged,
+    CancelWork,
+    ChangeAppSettings,
+    ChangeHost,
+    FieldChange,
+    HostChanged,
+)
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce
 from tocsin.protocol.messages.subscriptions import (
     ActivatorChanged,
@@ -84,6 +91,8 @@ __all__ = [
     "CancelCreateChannel",
     "CancelDelivery",
     "CancelWork",
+    "ChangeAppSettings",
+    "ChangeHost",
     "ChannelGranted",
     "ChannelList",
     "ChannelLost",
@@ -104,6 +113,7 @@ __all__ = [
     "Done",
     "Failed",
     "Fence",
+    "FieldChange",
     "ForgetRetry",
     "Handled",
     "Hello",

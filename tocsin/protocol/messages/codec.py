@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from attrs import evolve
+from attrs import astuple, evolve
 from msgpack import Packer, Unpacker, unpackb
 from msgpack.exceptions import ExtraData, UnpackException
 
@@ -38,8 +38,8 @@ _LIMITS: dict[str, Any] = {
 _BROKEN = (UnpackException, ExtraData, ValueError, TypeError, OverflowError)
 
 
-_PACKER = Packer(autoreset=True)  # holds no state between calls, and a call never yields
-_ESCAPING = Packer(autoreset=True, unicode_errors="backslashreplace")
+_PACKER = Packer(autoreset=True, default=astuple)  # holds no state between calls, and a call never yields
+_ESCAPING = Packer(autoreset=True, default=astuple, unicode_errors="backslashreplace")
 
 
 def encode(message: Message) -> bytes:

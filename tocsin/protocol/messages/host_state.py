@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from attrs import frozen
 
 from tocsin.protocol.messages.base import Message, tagged
 from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.platform.conditions import AppSettings, HostState
+
+
+class FieldChange(NamedTuple):
+    """A field of ``HostState`` or ``AppSettings`` and its new value."""
+
+    name: str
+    value: bool
+
+
+@tagged(83)
+@frozen
+class ChangeHost(Message):
+    """An app says how the machine stands in some respects; the others stay as they are."""
+
+    changes: tuple[FieldChange, ...]
+
+
+@tagged(84)
+@frozen
+class ChangeAppSettings(Message):
+    """An app says what the user has decided for it in some respects; the others stay as they are."""
+
+    app: str
+    changes: tuple[FieldChange, ...]
 
 
 @tagged(80)
 @frozen
 class HostChanged(Message):
-    """The state of the machine, whole; fields as in ``tocsin.protocol.platform.conditions.HostState``."""
+    """The state of the machine, whole, as its owner in the platform says it."""
 
-    user_present: bool
-    internet_available: bool
-    session_connected: bool
-    free_network_available: bool
-    background_work_cost_high: bool
-    energy_saver: bool
-    quiet_hours: bool
-    cloud_notifications: bool
+    state: HostState
 
 
 @tagged(81)
 @frozen
 class AppSettingsChanged(Message):
-    """What the user has decided for an app, whole; fields as in ``tocsin.protocol.platform.conditions.AppSettings``."""
+    """What the user has decided for an app, whole, as the owner of the machine's state says it."""
 
     app: str
-    notifications: bool
-    background: bool
-    exempt_from_energy_saver: bool
+    settings: AppSettings
 
 
 @tagged(82)

@@ -10,7 +10,7 @@ from math import isfinite
 from types import NoneType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
-from attrs import AttrsInstance, fields, frozen
+from attrs import AttrsInstance, fields, frozen, has
 from cattrs import Converter
 
 from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload
@@ -51,6 +51,7 @@ def _converter() -> Converter:
     for mixed in (IntEnum, StrEnum):  # they come before int and str for their members' classes
         converter.register_structure_hook(mixed, _member)
     converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_factory(has, partial(_value_of, converter))
     converter.register_structure_hook_factory(_is_tuple, partial(_tuple_of, converter))
     converter.register_structure_hook_factory(_is_rows, partial(_rows_hook, converter))
     return converter
@@ -70,6 +71,18 @@ def _tuple_of(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
         if type(value) is not tuple:
             raise TypeError(f"array expected, got {type(value).__name__}")
         return tuple([hook(each, member) for each in value])
+
+    return check
+
+
+def _value_of(converter: Converter, kind: type) -> Callable[[Any, Any], Any]:
+    """Build the hook for a value that a message carries whole, such as the state of the machine: an array of its fields."""
+    hooks = [(converter.get_structure_hook(each), each) for each in _fields(kind).values()]
+
+    def check(value: Any, _: Any) -> Any:
+        if type(value) is not tuple or len(value) != len(hooks):
+            raise TypeError(f"{kind.__name__} is an array of {len(hooks)} fields")
+        return kind(*(hook(each, inner) for (hook, inner), each in zip(hooks, value, strict=True)))
 
     return check
 
@@ -168,8 +181,8 @@ def _shape(converter: Converter, tag: int, cls: type[Message]) -> Shape:
     return Shape(cls, tag, _picker(names), hooks, names[-1:] == ("rows",), issubclass(cls, Columns))
 
 
-def _fields(cls: type[Message]) -> dict[str, Any]:
-    """Return the types of a message's fields, in the order of its frame."""
+def _fields(cls: type) -> dict[str, Any]:
+    """Return the types of the fields of a message, or of a value in one, in the order of its frame."""
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cast(type[AttrsInstance], cls))}
 

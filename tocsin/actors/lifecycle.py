@@ -1,0 +1,78 @@
+"""The life of a platform: opened on a state folder, connected to its service, and stopped in order."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from tocsin.actors.actor import Kernel
+from tocsin.actors.topology import Platform
+from tocsin.persistence.sqlite_store import open_sqlite
+from tocsin.persistence.store import Store
+from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.tasks import apart, task_group
+from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.wire import Dial
+
+STOP_TIMEOUT = 5.0
+"""Seconds that an orderly stop may take; what is not done by then is found in the inbox on the next start."""
+
+
+@apart
+@asynccontextmanager
+async def open_platform(
+    state: Path,
+    dial: Dial,
+    *,
+    kernel: Kernel | None = None,
+    retries: RetryPolicy | None = None,
+    dead_letters: DeadLetterPolicy | None = None,
+) -> AsyncIterator[Platform]:
+    """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
+
+    :raises StateUnavailable: the database in the folder cannot be used.
+    """
+    async with open_sqlite(state / "platform.db") as store:
+        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters)
+        store.watch(platform.store_faults.note)
+        handlers = ArrivalHandlers(platform.deliver, platform.report)
+        connection = ServiceConnection(
+            dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
+        )
+        async with task_group() as tasks:
+            await platform.start(tasks)
+            try:
+                async with task_group() as wire:
+                    wire.start_soon(connection.run, name="connection")
+                    await checkpoint()  # it has begun now; a task that was cancelled before would never tell of its end
+                    try:
+                        yield platform
+                    finally:
+                        await stop_in_order(platform, connection)
+                        wire.cancel_scope.cancel()
+            finally:
+                tasks.cancel_scope.cancel()
+                platform.abandon()
+
+
+async def stop_in_order(platform: Platform, connection: ServiceConnection) -> None:
+    """Take nothing more in, and acknowledge what was taken in, within ``STOP_TIMEOUT``: else its sender would hear that it was lost."""
+    connection.finish()
+    with anyio.move_on_after(STOP_TIMEOUT, shield=True):
+        await platform.stop()
+        await connection.ended.wait()
+
+
+async def _device_key(store: Store) -> str:
+    """Return the secret by which the service knows this device again."""
+    key = await store.value("device_key")
+    if key is None:
+        key = secrets.token_urlsafe(32)
+        await store.keep_value("device_key", key)
+    return key
