@@ -159,7 +159,9 @@ class Supervisor(Actor):
                 self._return(tracked, outcome)
 
     def _return(self, tracked: Tracked, outcome: Outcome) -> None:
-        event = event_of_outcome(tracked.phase, outcome, activatable=self._apps[tracked.app].may_queue(type_of(tracked.row)))
+        event = event_of_outcome(
+            tracked.phase, outcome, activatable=self._apps[tracked.app].may_queue(type_of(tracked.row))
+        )
         if event is not None:
             self._step(tracked, event)
 
