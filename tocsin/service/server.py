@@ -31,6 +31,7 @@ from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import Router
 from tocsin.service.senders.notifications import Notifications
 from tocsin.service.senders.oauth import TokenEndpoint
+from tocsin.service.senders.wns_answers import TORN_HEADERS
 from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
@@ -146,7 +147,7 @@ async def open_service(
             changed = settings.port == 0 and remembered not in {None, port}
             lane = parts.router.answer_express if middleware is None else None  # who wants to see all requests sees all
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
-            server = WebServer(app, settings, parts.connections, recurring, tls, lane)
+            server = WebServer(app, settings, parts.connections, recurring, tls, lane, TORN_HEADERS)
             async with pruning(channels, offline), _serving(server, listener, parts, settings.drain_timeout):
                 yield PushService(
                     registrations, offline, parts.health, certificate, url, port, remembered if changed else None

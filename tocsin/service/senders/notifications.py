@@ -27,11 +27,12 @@ from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.access_tokens import AccessTokens, TokenFault
 from tocsin.service.registry.channels import ChannelFault, Channels
 from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.senders.judged_heads import JudgedHead, judge
 from tocsin.service.senders.request_ids import RequestId, RequestIds
 from tocsin.service.senders.wns_answers import Accepted, received, send_accepted, send_refusal
 from tocsin.service.url_paths import CHANNEL_PATH, token_of
 from tocsin.service.web.bodies import Bodies, BodyFault
-from tocsin.service.web.express import Post, judge
+from tocsin.service.web.express import Post
 
 _TOKEN_FAULTS: Final = {
     TokenFault.FORGED: Refusal(401, "The access token was not issued by this service"),
@@ -127,7 +128,7 @@ class Notifications:
 
         :return: whether it was taken; where not, nothing was done: the whole way finds out why.
         """
-        head = post.head or judge(post.headers)
+        head = post.head if isinstance(post.head, JudgedHead) else judge(post.headers)
         if head is None:
             return False
         post.head = head

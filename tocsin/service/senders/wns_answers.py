@@ -33,6 +33,9 @@ _STATUS: Final = {
     ]
     for status in NotificationStatus
 }
+TORN_HEADERS: Final = ((b"x-wns-status", NotificationStatus.DROPPED.encode()),)
+"""What the web server says besides, if a body ends before its time."""
+
 _FOR_STATUS: Final[dict[int, RawHeaders]] = {
     401: [(HeaderName(b"WWW-Authenticate"), b"Bearer")],
     405: [(HeaderName(b"Allow"), b"POST, DELETE")],
