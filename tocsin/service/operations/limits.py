@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from tocsin.protocol.kernel.throttle import Throttle
 from tocsin.protocol.network.addresses import Address, client_behind, client_key, read_address, read_network
-from tocsin.protocol.service.wns import Refusal, throttled
+from tocsin.protocol.service.wns import WnsRefusal, throttled
 from tocsin.service.operations.settings import ServiceSettings
 
 _CHANNEL = "Too many notifications to this channel: send more slowly"
@@ -60,16 +60,16 @@ class Limits:
     def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
-    def address(self, scope: Scope) -> Refusal | None:
+    def address(self, scope: Scope) -> WnsRefusal | None:
         """Count a request for the address that it is from."""
         address = self.address_of(scope)
         return _refuse(_ADDRESS, self._addresses.spend(address, self._now()) if address else 0.0)
 
-    def app(self, client_id: str) -> Refusal | None:
+    def app(self, client_id: str) -> WnsRefusal | None:
         """Count a notification for the app that sends it."""
         return _refuse(_APP, self._apps.spend(client_id, self._now()))
 
-    def channel(self, name: str) -> Refusal | None:
+    def channel(self, name: str) -> WnsRefusal | None:
         """Count a notification for the channel that it is for."""
         return _refuse(_CHANNEL, self._channels.spend(name, self._now()))
 
@@ -108,6 +108,6 @@ class Limits:
         return f"{self.address_of(scope)} {client_id[:64]}"
 
 
-def _refuse(words: str, wait: float) -> Refusal | None:
+def _refuse(words: str, wait: float) -> WnsRefusal | None:
     """Refuse a request that came too soon; WNS knows one word for that, whosever the limit is."""
     return throttled(words, math.ceil(wait)) if wait else None

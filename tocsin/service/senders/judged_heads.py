@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from tocsin.protocol.service import wns
-from tocsin.protocol.service.wns import Notification, Refusal
+from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
 from tocsin.service.web.express import Head
 from tocsin.service.web.headers import RawHeaders
 
@@ -16,14 +16,14 @@ class JudgedHead(Head):
 
     bearer: str
     vector: str | None
-    notification: Notification
+    request: NotificationRequest
 
 
 def judge(headers: RawHeaders) -> JudgedHead | None:
     """Judge the headers of a post; None where something speaks against them."""
     said = wns.collect(headers)
-    bearer, notification = wns.bearer_token(said), wns.read_notification(said)
-    if isinstance(bearer, Refusal) or isinstance(notification, Refusal):
+    bearer, request = wns.bearer_token(said), wns.read_notification(said)
+    if isinstance(bearer, WnsRefusal) or isinstance(request, WnsRefusal):
         return None
     vector = said.get("ms-cv")  # which is another each time
-    return JudgedHead(headers, notification.length, vector is None, bearer, vector, notification)
+    return JudgedHead(headers, request.length, vector is None, bearer, vector, request)
