@@ -17,9 +17,9 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload, RevokeChannels, Suspended
 from tocsin.protocol.service.wns import WnsRefusal, throttled
 from tocsin.protocol.values import CHANNEL_LIFETIME, TOKEN_LIFETIME
-from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
+from tocsin.service.senders.notifications import Notifications
 
 XML = {"Content-Type": "text/xml"}
 TOAST, TILE, BADGE = ({"X-WNS-Type": f"wns/{kind}", **XML} for kind in ("toast", "tile", "badge"))
@@ -184,7 +184,11 @@ async def test_a_situation_has_its_answer(  # noqa: PLR0917  # the row, and wher
 ) -> None:
     """Each code has its headers; some are not this service's to give, and are given by whoever stands before the channel."""
     if isinstance(prepare, WnsRefusal):
-        monkeypatch.setattr(Limits, "channel", lambda *_: prepare)
+
+        async def refuse(*_: object) -> WnsRefusal:
+            return prepare
+
+        monkeypatch.setattr(Notifications, "_channel", refuse)
     else:
         await prepare(world)
     answer = await world.post(headers={"X-WNS-RequestForStatus": "true"})

@@ -29,6 +29,7 @@ from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import ServiceStore, open_store
 from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import Router
+from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.senders.notifications import Notifications
 from tocsin.service.senders.oauth import TokenEndpoint
 from tocsin.service.senders.wns_answers import TORN_HEADERS
@@ -195,7 +196,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         }
 
     health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
-    notifications = Notifications(channels, tokens, devices, bodies, now, limits, counters)
+    notifications = Notifications(Dispatcher(channels, tokens, devices, limits, now), devices, bodies, limits, counters)
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     router = Router(devices, notifications, [*endpoint.routes(), *health.routes()])
     return _Parts(connections, devices, bodies, health, router)
