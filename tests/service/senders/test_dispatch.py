@@ -49,6 +49,7 @@ async def test_a_notification_is_delivered_to_a_device(tmp_path: Path, dispatche
         await device.greet()
         (dispatcher,) = dispatchers
         client_id = dispatcher.identify(world.token)
+        assert isinstance(client_id, str)
         assert client_id == world.app.client_id
         channel = await dispatcher.admit(client_id, channel_token(world))
         assert not isinstance(channel, Refusal)
