@@ -15,11 +15,11 @@ import pytest
 from tests.service.world import OTHER_KEY, World, assert_identified, dial, exchange, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload, RevokeChannels, Suspended
-from tocsin.protocol.service.wns import Refusal, throttled
+from tocsin.protocol.service.wns import WnsRefusal, throttled
 from tocsin.protocol.values import CHANNEL_LIFETIME, TOKEN_LIFETIME
-from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
+from tocsin.service.senders.notifications import Notifications
 
 XML = {"Content-Type": "text/xml"}
 TOAST, TILE, BADGE = ({"X-WNS-Type": f"wns/{kind}", **XML} for kind in ("toast", "tile", "badge"))
@@ -165,10 +165,10 @@ SITUATIONS = {
     ),
     "1.4 410 expired channel": (a_month_passes, 410, {}, "Expired channel URL"),
     "1.4 410 revoked channel": (the_app_closes_its_channel, 410, {}, "Revoked channel URL"),
-    "1.4 410 blocked domain": (Refusal(410, "Domain Blocked"), 410, {}, "Domain Blocked"),
-    "1.4 429 quota": (Refusal(429, "Quota"), 429, {}, "Quota"),
-    "1.4 503 with its time": (Refusal(503, "Later", retry_after=9), 503, {"Retry-After": "9"}, "Later"),
-    "1.4 503 without": (Refusal(503, "Later"), 503, {"Retry-After": "1"}, "Later"),
+    "1.4 410 blocked domain": (WnsRefusal(410, "Domain Blocked"), 410, {}, "Domain Blocked"),
+    "1.4 429 quota": (WnsRefusal(429, "Quota"), 429, {}, "Quota"),
+    "1.4 503 with its time": (WnsRefusal(503, "Later", retry_after=9), 503, {"Retry-After": "9"}, "Later"),
+    "1.4 503 without": (WnsRefusal(503, "Later"), 503, {"Retry-After": "1"}, "Later"),
     "1.3 disconnected": (nothing, 200, {"X-WNS-DeviceConnectionStatus": "disconnected"}, OFFLINE),
 }
 
@@ -177,14 +177,18 @@ SITUATIONS = {
 async def test_a_situation_has_its_answer(  # noqa: PLR0917  # the row, and where it is tried
     world: World,
     monkeypatch: pytest.MonkeyPatch,
-    prepare: Callable[[World], Awaitable[None]] | Refusal,
+    prepare: Callable[[World], Awaitable[None]] | WnsRefusal,
     status: int,
     headers: dict[str, str],
     words: str,
 ) -> None:
     """Each code has its headers; some are not this service's to give, and are given by whoever stands before the channel."""
-    if isinstance(prepare, Refusal):
-        monkeypatch.setattr(Limits, "channel", lambda *_: prepare)
+    if isinstance(prepare, WnsRefusal):
+
+        async def refuse(*_: object) -> WnsRefusal:
+            return prepare
+
+        monkeypatch.setattr(Notifications, "_channel", refuse)
     else:
         await prepare(world)
     answer = await world.post(headers={"X-WNS-RequestForStatus": "true"})

@@ -37,7 +37,7 @@ from tocsin.protocol.sending.sign_in import (
     token_url_of,
     trusted_hosts,
 )
-from tocsin.protocol.service.wns import Refusal, read_notification
+from tocsin.protocol.service.wns import WnsRefusal, read_notification
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import NotificationType
 
@@ -308,6 +308,6 @@ def _request(uri: str, body: bytes, kind: str, optional: Mapping[str, object]) -
     }
     judged = {name.lower(): value for name, value in headers.items()} | {"content-length": str(len(body))}
     verdict = read_notification(judged)
-    if isinstance(verdict, Refusal):
+    if isinstance(verdict, WnsRefusal):
         raise InvalidArgument(verdict.description)
     return _Request(uri, headers, body)

@@ -29,8 +29,10 @@ from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import ServiceStore, open_store
 from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import Router
+from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.senders.notifications import Notifications
 from tocsin.service.senders.oauth import TokenEndpoint
+from tocsin.service.senders.wns_answers import TORN_HEADERS
 from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
@@ -146,7 +148,7 @@ async def open_service(
             changed = settings.port == 0 and remembered not in {None, port}
             lane = parts.router.answer_express if middleware is None else None  # who wants to see all requests sees all
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
-            server = WebServer(app, settings, parts.connections, recurring, tls, lane)
+            server = WebServer(app, settings, parts.connections, recurring, tls, lane, TORN_HEADERS)
             async with pruning(channels, offline), _serving(server, listener, parts, settings.drain_timeout):
                 yield PushService(
                     registrations, offline, parts.health, certificate, url, port, remembered if changed else None
@@ -194,7 +196,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         }
 
     health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
-    notifications = Notifications(channels, tokens, devices, bodies, now, limits, counters)
+    notifications = Notifications(Dispatcher(channels, tokens, devices, limits, now), devices, bodies, limits, counters)
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     router = Router(devices, notifications, [*endpoint.routes(), *health.routes()])
     return _Parts(connections, devices, bodies, health, router)

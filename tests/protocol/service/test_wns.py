@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.protocol.service import wns
-from tocsin.protocol.service.wns import Notification, Refusal
+from tocsin.protocol.service.notification import Notification
+from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus, NotificationType
 
 RAW = {"x-wns-type": "wns/raw", "content-type": "application/octet-stream", "content-length": "4"}
@@ -77,7 +78,7 @@ REFUSED = {
 @pytest.mark.parametrize("headers", ACCEPTED.values(), ids=ACCEPTED)
 def test_acceptable_headers_make_a_notification(headers: dict[str, str]) -> None:
     """What WNS accepts is accepted."""
-    assert isinstance(wns.read_notification(headers), Notification)
+    assert isinstance(wns.read_notification(headers), NotificationRequest)
 
 
 @pytest.mark.parametrize(("change", "status", "words"), REFUSED.values(), ids=REFUSED)
@@ -85,7 +86,7 @@ def test_a_wrong_header_is_refused_in_words(change: dict[str, str | None], statu
     """Each rule refuses with its status and a sentence that names the header."""
     headers = {name: value for name, value in {**RAW, **change}.items() if value is not None}
     refusal = wns.read_notification(headers)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, WnsRefusal)
     assert refusal.status == status
     assert re.match(words, refusal.description)
 
@@ -102,8 +103,9 @@ def test_a_wrong_header_is_refused_in_words(change: dict[str, str | None], statu
 def test_defaults_go_by_type(kind: NotificationType, cache: bool, priority: int) -> None:
     """Cache policy and priority have the defaults that WNS documents for each type."""
     media_type = RAW["content-type"] if kind is NotificationType.RAW else TOAST["content-type"]
-    notification = wns.read_notification({**RAW, "x-wns-type": f"wns/{kind}", "content-type": media_type})
-    assert notification == Notification(kind, cache, False, None, None, None, priority, 4)  # noqa: FBT003 - a field
+    request = wns.read_notification({**RAW, "x-wns-type": f"wns/{kind}", "content-type": media_type})
+    notification = Notification(kind, cache, tag=None, group=None, ttl=None, priority=priority)
+    assert request == NotificationRequest(notification, wants_status=False, length=4)
 
 
 def test_all_headers_are_read() -> None:
@@ -117,16 +119,15 @@ def test_all_headers_are_read() -> None:
         "x-wns-ttl": "60",
         "x-wns-priority": "4",
     }
-    assert wns.read_notification(headers) == Notification(
-        NotificationType.TOAST, cache=True, wants_status=True, tag="tag1", group="group1", ttl=60, priority=4, length=4
-    )
+    notification = Notification(NotificationType.TOAST, cache=True, tag="tag1", group="group1", ttl=60, priority=4)
+    assert wns.read_notification(headers) == NotificationRequest(notification, wants_status=True, length=4)
 
 
 def test_only_post_and_delete_are_methods() -> None:
     """Any other method is 405, and named."""
     assert wns.check_method("POST") is None
     assert wns.check_method("DELETE") is None
-    assert wns.check_method("GET") == Refusal(405, "The method must be POST, or DELETE with X-WNS-Match, not 'GET'")
+    assert wns.check_method("GET") == WnsRefusal(405, "The method must be POST, or DELETE with X-WNS-Match, not 'GET'")
 
 
 @pytest.mark.parametrize("value", ["Bearer abc.D-_~+/e==", "bearer abc.D-_~+/e==", "BEARER   abc.D-_~+/e=="])
@@ -149,7 +150,7 @@ def test_a_bearer_token_is_taken(value: str) -> None:
 def test_a_missing_or_malformed_ticket_is_refused(headers: dict[str, str], words: str) -> None:
     """Both are 401, and told apart."""
     refusal = wns.bearer_token(headers)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, WnsRefusal)
     assert refusal.status == 401
     assert refusal.description.startswith(words)
 
@@ -168,7 +169,7 @@ def test_a_repeated_header_is_refused_by_its_own_rule() -> None:
         [(b"x-wns-tag", b"a"), (b"x-wns-tag", b"b"), *((k.encode(), v.encode()) for k, v in RAW.items())]
     )
     refusal = wns.read_notification(headers)
-    assert refusal == Refusal(
+    assert refusal == WnsRefusal(
         400, "X-WNS-Tag must be 1 to 16 letters and digits, not 'a, b'", NotificationStatus.DROPPED
     )
 
@@ -190,7 +191,7 @@ HEADERS = st.dictionaries(
 def test_no_header_value_makes_the_rules_raise(headers: dict[str, str]) -> None:
     """Whatever comes, the result is a notification or a refusal in words that fit into a header."""
     for result in (wns.read_notification(headers), wns.bearer_token(headers), wns.read_match(headers)):
-        if isinstance(result, Refusal):
+        if isinstance(result, WnsRefusal):
             assert result.description
             assert result.description.isascii()
             assert result.description.isprintable()
@@ -223,11 +224,11 @@ def test_no_header_bytes_make_the_collection_raise(headers: list[tuple[bytes, by
 )
 def test_what_may_wait_is_said_by_policy_and_ttl(headers: dict[str, str], storable: bool) -> None:
     """The policy in force allows it, and a TTL of 0 does not."""
-    notification = wns.read_notification(headers)
-    assert isinstance(notification, Notification)
-    assert notification.storable is storable
+    request = wns.read_notification(headers)
+    assert isinstance(request, NotificationRequest)
+    assert request.notification.storable is storable
 
 
 def test_throttling_has_its_status_and_time() -> None:
     """406, the status that WNS has for it, and when to come again."""
-    assert wns.throttled("Too many", 7) == Refusal(406, "Too many", NotificationStatus.CHANNEL_THROTTLED, 7)
+    assert wns.throttled("Too many", 7) == WnsRefusal(406, "Too many", NotificationStatus.CHANNEL_THROTTLED, 7)

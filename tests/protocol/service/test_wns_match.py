@@ -6,7 +6,7 @@ import pytest
 
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.offline_queue import Match
-from tocsin.protocol.service.wns import Refusal
+from tocsin.protocol.service.wns import WnsRefusal
 from tocsin.protocol.values import NotificationStatus
 
 
@@ -42,6 +42,6 @@ def test_a_match_says_which_toasts_go(value: str, match: Match) -> None:
 def test_another_match_is_refused(value: str) -> None:
     """With 400, in words."""
     refusal = wns.read_match({"x-wns-match": value})
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, WnsRefusal)
     assert (refusal.status, refusal.outcome) == (400, NotificationStatus.DROPPED)
     assert refusal.description.startswith("X-WNS-Match must be type:wns/toast; and then all")

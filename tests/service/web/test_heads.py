@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.types import ASGIApp
 
-from tocsin.service.web.express import Head, Post, Sender, judge
+from tocsin.service.senders.judged_heads import JudgedHead, judge
+from tocsin.service.web.express import Post, Sender
 from tocsin.service.web.heads import Heads
 
 HEADERS = [
@@ -108,6 +109,6 @@ def test_the_memory_is_bounded() -> None:
 
 def test_headers_that_something_speaks_against_have_no_head() -> None:
     """A missing token and a wrong value are for the whole way to tell."""
-    assert isinstance(judge(HEADERS), Head)
+    assert isinstance(judge(HEADERS), JudgedHead)
     assert judge(HEADERS[:1] + HEADERS[2:]) is None
     assert judge([*HEADERS, (b"x-wns-ttl", b"soon")]) is None

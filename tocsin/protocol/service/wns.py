@@ -14,6 +14,7 @@ from typing import Final
 
 from attrs import frozen
 
+from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.offline_queue import Match
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus, NotificationType
 
@@ -25,7 +26,7 @@ TTL_CONFLICT: Final = "Ttl value conflicts with X-WNS-Cache-Policy."
 
 
 @frozen
-class Refusal:
+class WnsRefusal:
     """A request that is not accepted: the HTTP status, and a sentence for ``X-WNS-Error-Description``.
 
     ``outcome`` is what ``X-WNS-Status`` says, ``retry_after`` the seconds of ``Retry-After``; None sends neither.
@@ -37,32 +38,21 @@ class Refusal:
     retry_after: int | None = None
 
 
-def throttled(description: str, retry_after: int) -> Refusal:
+def throttled(description: str, retry_after: int) -> WnsRefusal:
     """Refuse with 406: the sender has sent too much; the words say whether on this channel, or in all."""
-    return Refusal(406, description, NotificationStatus.CHANNEL_THROTTLED, retry_after)
+    return WnsRefusal(406, description, NotificationStatus.CHANNEL_THROTTLED, retry_after)
 
 
 @frozen
-class Notification:
+class NotificationRequest:
     """What the headers of an acceptable request say.
 
-    ``ttl`` is in seconds or None, ``cache`` the policy in force, ``wants_status`` asks for the state of the device,
-    ``length`` is what ``Content-Length`` promises, in bytes.
+    ``wants_status`` asks for the state of the device, ``length`` is what ``Content-Length`` promises, in bytes.
     """
 
-    type: NotificationType
-    cache: bool
+    notification: Notification
     wants_status: bool
-    tag: str | None
-    group: str | None
-    ttl: int | None
-    priority: int
     length: int
-
-    @property
-    def storable(self) -> bool:
-        """Whether it may wait for a device that is away; a TTL of 0 means now or never."""
-        return self.cache and self.ttl != 0
 
 
 MAX_TTL: Final = 9_999_999_999
@@ -137,25 +127,25 @@ def collect(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def check_method(method: str) -> Refusal | None:
+def check_method(method: str) -> WnsRefusal | None:
     """Refuse every method but POST and DELETE with 405."""
     if method in {"POST", "DELETE"}:
         return None
-    return Refusal(405, f"The method must be POST, or DELETE with X-WNS-Match, not {_quote(method)}")
+    return WnsRefusal(405, f"The method must be POST, or DELETE with X-WNS-Match, not {_quote(method)}")
 
 
-def bearer_token(headers: Mapping[str, str]) -> str | Refusal:
+def bearer_token(headers: Mapping[str, str]) -> str | WnsRefusal:
     """Take the access token out of ``Authorization``, or refuse with 401 (RFC 6750 §2.1)."""
     value = headers.get("authorization")
     if value is None:
-        return Refusal(401, "Authorization is missing: send 'Bearer', a space and an access token")
+        return WnsRefusal(401, "Authorization is missing: send 'Bearer', a space and an access token")
     match = _BEARER.fullmatch(value)
     if match is None:
-        return Refusal(401, "Authorization is malformed: send 'Bearer', a space and an access token")
+        return WnsRefusal(401, "Authorization is malformed: send 'Bearer', a space and an access token")
     return match[1]
 
 
-def read_match(headers: Mapping[str, str]) -> Match | Refusal:
+def read_match(headers: Mapping[str, str]) -> Match | WnsRefusal:
     """Judge the headers of a DELETE to a channel: which stored toasts go, or 400. Its body says nothing."""
     value = headers.get("x-wns-match")
     if value is None:
@@ -166,13 +156,13 @@ def read_match(headers: Mapping[str, str]) -> Match | Refusal:
     return Match(group=match[1] or match[3], tag=match[2] or match[4])
 
 
-def read_notification(headers: Mapping[str, str]) -> Notification | Refusal:
+def read_notification(headers: Mapping[str, str]) -> NotificationRequest | WnsRefusal:
     """Judge the headers of a POST to a channel, names lower-cased: 400 for a wrong one, 413 for too long a body."""
     return _judge(*map(headers.get, _JUDGED))
 
 
 @lru_cache(4_096)  # senders say the same again and again
-def _judge(*values: str | None) -> Notification | Refusal:
+def _judge(*values: str | None) -> NotificationRequest | WnsRefusal:
     headers = {name: value for name, value in zip(_JUDGED, values, strict=True) if value is not None}
     if "x-wns-type" not in headers:
         return _wrong("X-WNS-Type is missing: send wns/toast, wns/tile, wns/badge or wns/raw")
@@ -188,21 +178,20 @@ def _judge(*values: str | None) -> Notification | Refusal:
     policy = headers.get("x-wns-cache-policy")
     refusal = _check_content_type(headers.get("content-type"), media_type, kind) or _check_ttl(ttl, policy)
     length = _length(headers, kind)
-    if refusal or isinstance(length, Refusal):
+    if refusal or isinstance(length, WnsRefusal):
         return refusal or length  # type: ignore[return-value]  # the first of the two that there is
-    return Notification(
+    notification = Notification(
         type=kind,
         cache=cached if policy is None else policy == "cache",
-        wants_status=headers.get("x-wns-requestforstatus") == "true",
         tag=headers.get("x-wns-tag"),
         group=headers.get("x-wns-group"),
         ttl=None if ttl is None else int(ttl),
         priority=int(headers.get("x-wns-priority", priority)),
-        length=length,
     )
+    return NotificationRequest(notification, headers.get("x-wns-requestforstatus") == "true", length)
 
 
-def _check_content_type(value: str | None, expected: str, kind: NotificationType) -> Refusal | None:
+def _check_content_type(value: str | None, expected: str, kind: NotificationType) -> WnsRefusal | None:
     if value is None:
         return _wrong(f"Content-Type is missing: wns/{kind} goes with {expected}")
     if value.partition(";")[0].strip().lower() != expected:  # senders add parameters, such as a charset
@@ -210,13 +199,13 @@ def _check_content_type(value: str | None, expected: str, kind: NotificationType
     return None
 
 
-def _check_ttl(ttl: str | None, policy: str | None) -> Refusal | None:
+def _check_ttl(ttl: str | None, policy: str | None) -> WnsRefusal | None:
     if ttl is None or policy is None or (int(ttl) > 0) == (policy == "cache"):
         return None
     return _wrong(TTL_CONFLICT)
 
 
-def _length(headers: Mapping[str, str], kind: NotificationType) -> int | Refusal:
+def _length(headers: Mapping[str, str], kind: NotificationType) -> int | WnsRefusal:
     if "transfer-encoding" in headers:
         return _wrong("Transfer-Encoding is not supported: send the body whole, with its Content-Length")
     value = headers.get("content-length")
@@ -230,9 +219,9 @@ def _length(headers: Mapping[str, str], kind: NotificationType) -> int | Refusal
     return length if length <= MAX_PAYLOAD else too_large(length)
 
 
-def too_large(length: int) -> Refusal:
+def too_large(length: int) -> WnsRefusal:
     """Refuse a body of that many bytes with 413."""
-    return Refusal(
+    return WnsRefusal(
         413, f"The payload has {length} bytes; at most {MAX_PAYLOAD} are allowed", NotificationStatus.DROPPED
     )
 
@@ -250,9 +239,9 @@ def correlation_vector(given: str | None, entropy: bytes) -> str:
     return extended if len(extended) <= _VECTOR_LENGTH else f"{given}!"
 
 
-def _wrong(description: str) -> Refusal:
+def _wrong(description: str) -> WnsRefusal:
     """Refuse wrong or conflicting headers with 400; WNS says beside it that the notification was dropped."""
-    return Refusal(400, description, NotificationStatus.DROPPED)
+    return WnsRefusal(400, description, NotificationStatus.DROPPED)
 
 
 def _quote(value: str) -> str:

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload, codec
 from tocsin.protocol.network.causes import REPLACED
+from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.offline_queue import Entry
-from tocsin.protocol.service.wns import Notification
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox, PushResult

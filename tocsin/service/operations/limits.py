@@ -9,13 +9,8 @@ from starlette.types import Scope
 
 from tocsin.protocol.kernel.throttle import Throttle
 from tocsin.protocol.network.addresses import Address, client_behind, client_key, read_address, read_network
-from tocsin.protocol.service.wns import Refusal, throttled
+from tocsin.protocol.service.refusal import Refusal, RefusalKind
 from tocsin.service.operations.settings import ServiceSettings
-
-_CHANNEL = "Too many notifications to this channel: send more slowly"
-_APP = "Too many notifications of this app: send more slowly"
-_ADDRESS = "Too many requests from this address: send more slowly"
-
 
 _TALK = 50.0, 2_000  # frames of a device a second, and at once, that bring nothing new
 
@@ -63,15 +58,15 @@ class Limits:
     def address(self, scope: Scope) -> Refusal | None:
         """Count a request for the address that it is from."""
         address = self.address_of(scope)
-        return _refuse(_ADDRESS, self._addresses.spend(address, self._now()) if address else 0.0)
+        return _refuse(RefusalKind.ADDRESS_THROTTLED, self._addresses.spend(address, self._now()) if address else 0.0)
 
     def app(self, client_id: str) -> Refusal | None:
         """Count a notification for the app that sends it."""
-        return _refuse(_APP, self._apps.spend(client_id, self._now()))
+        return _refuse(RefusalKind.APP_THROTTLED, self._apps.spend(client_id, self._now()))
 
     def channel(self, name: str) -> Refusal | None:
         """Count a notification for the channel that it is for."""
-        return _refuse(_CHANNEL, self._channels.spend(name, self._now()))
+        return _refuse(RefusalKind.CHANNEL_THROTTLED, self._channels.spend(name, self._now()))
 
     def admit(self, scope: Scope, client_id: str, channel: str) -> bool:
         """Count a notification as :meth:`address`, :meth:`app` and :meth:`channel` do, if all three let it come now."""
@@ -108,6 +103,6 @@ class Limits:
         return f"{self.address_of(scope)} {client_id[:64]}"
 
 
-def _refuse(words: str, wait: float) -> Refusal | None:
-    """Refuse a request that came too soon; WNS knows one word for that, whosever the limit is."""
-    return throttled(words, math.ceil(wait)) if wait else None
+def _refuse(kind: RefusalKind, wait: float) -> Refusal | None:
+    """Refuse what came too soon, until as many whole seconds have passed."""
+    return Refusal(kind, math.ceil(wait)) if wait else None

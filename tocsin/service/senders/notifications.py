@@ -14,63 +14,33 @@ from typing import Final, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
-from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service import wns
-from tocsin.protocol.service.wns import Notification, Refusal
-from tocsin.protocol.values import MAX_PAYLOAD, OFFLINE_NO_CACHE, NotificationStatus
+from tocsin.protocol.service.refusal import Refusal, RefusalKind
+from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
+from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.logs import message_id, trace
 from tocsin.service.operations.metrics import Counters
-from tocsin.service.registry.access_tokens import AccessTokens, TokenFault
-from tocsin.service.registry.channels import ChannelFault, Channels
 from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.senders.dispatch import Dispatcher
+from tocsin.service.senders.judged_heads import JudgedHead, judge
 from tocsin.service.senders.request_ids import RequestId, RequestIds
 from tocsin.service.senders.wns_answers import Accepted, received, send_accepted, send_refusal
+from tocsin.service.senders.wns_refusals import NOT_WITHDRAWN, refused, status_and_words
 from tocsin.service.url_paths import CHANNEL_PATH, token_of
 from tocsin.service.web.bodies import Bodies, BodyFault
-from tocsin.service.web.express import Post, judge
+from tocsin.service.web.express import Post
 
-_TOKEN_FAULTS: Final = {
-    TokenFault.FORGED: Refusal(401, "The access token was not issued by this service"),
-    TokenFault.EXPIRED: Refusal(401, "The access token has expired: get a new one"),
-    TokenFault.UNKNOWN_APP: Refusal(401, "The access token is of an app that is no longer registered"),
-}
-_CHANNEL_FAULTS: Final = {
-    ChannelFault.UNKNOWN: Refusal(404, "The channel URI is not known to this service"),
-    ChannelFault.EXPIRED: Refusal(410, "Expired channel URL"),
-    ChannelFault.REVOKED: Refusal(410, wns.REVOKED),
-}
-_NOT_HERE: Final = Refusal(404, "Nothing is here: channel URIs look like /w/?token=...")
-_OTHER_APP: Final = Refusal(403, "The access token is of another app than the channel")
-_NOT_WITHDRAWN: Final = Refusal(503, "The service cannot write its store just now: send the DELETE again")
-_NO_STORE: Final = Refusal(503, "The service cannot read its store just now: send the request again")
+_NOT_HERE: Final = WnsRefusal(404, "Nothing is here: channel URIs look like /w/?token=...")
 _BODY_FAULTS: Final = {
-    BodyFault.TOO_LONG: Refusal(413, f"The payload has more than {MAX_PAYLOAD} bytes", NotificationStatus.DROPPED),
-    BodyFault.TORN: Refusal(400, "The body is not as long as Content-Length says", NotificationStatus.DROPPED),
-    BodyFault.LATE: Refusal(408, "The body did not arrive in time"),
-    BodyFault.STOPPING: Refusal(503, "The service is stopping"),
+    BodyFault.TOO_LONG: refused(Refusal(RefusalKind.TOO_LARGE)),
+    BodyFault.TORN: WnsRefusal(400, "The body is not as long as Content-Length says", NotificationStatus.DROPPED),
+    BodyFault.LATE: WnsRefusal(408, "The body did not arrive in time"),
+    BodyFault.STOPPING: WnsRefusal(503, "The service is stopping"),
 }
-_YET: Final = ": it may yet come, and once more if it is sent again"
-_UNDELIVERED: Final = {
-    PushResult.TIMED_OUT: Refusal(
-        503, f"The device is connected, but did not acknowledge the notification in time{_YET}"
-    ),
-    PushResult.SUSPENDED: Refusal(503, f"The device is connected, but cannot store notifications just now{_YET}"),
-    PushResult.NOT_STORED: Refusal(
-        503, "The notification is for the service's store, which cannot be written just now"
-    ),
-    PushResult.BUSY: Refusal(503, "Too many notifications wait for the device: send more slowly"),
-}
-_DROPPED: Final = {
-    PushResult.OFFLINE: OFFLINE_NO_CACHE,
-    PushResult.LOST: "The connection to the device was lost before it acknowledged the notification",
-    PushResult.NO_ROOM: "The device cannot be sent it now, and the service keeps no more notifications for later",
-    PushResult.HELD_BACK: "The device saves power, and X-WNS-TTL does not let the notification wait",
-}
-_OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"
 
 _PATHS: Final = frozenset({CHANNEL_PATH, CHANNEL_PATH.rstrip("/"), "/"})
 
@@ -85,32 +55,27 @@ class _PushOrder(NamedTuple):
 
     request: RequestId
     channel: ChannelRow
-    notification: Notification
+    wanted: NotificationRequest
     payload: Payload
 
 
 class Notifications:
     """The route, as an ASGI application for HTTP and as what the express lane offers posts to."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
+    def __init__(  # the service's parts
         self,
-        channels: Channels,
-        tokens: AccessTokens,
+        dispatcher: Dispatcher,
         devices: Devices,
         bodies: Bodies,
-        now: Callable[[], float],
         limits: Limits,
         counters: Counters,
     ) -> None:
-        self._recurring = devices.offline.recurring
+        self._dispatcher = dispatcher
         self._limits = limits
         self._counters = counters
         self._clock = asyncio.get_running_loop().time
-        self._channels = channels
-        self._tokens = tokens
         self._devices = devices
         self._bodies = bodies
-        self._now = now
         self._request_ids = RequestIds(self._clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,35 +92,35 @@ class Notifications:
 
         :return: whether it was taken; where not, nothing was done: the whole way finds out why.
         """
-        head = post.head or judge(post.headers)
+        head = post.head if isinstance(post.head, JudgedHead) else judge(post.headers)
         if head is None:
             return False
         post.head = head
-        notification = head.notification
-        if len(post.body) != notification.length:
+        if len(post.body) != head.length:
             return False
-        channel = self._channels.known(post.token)
-        if channel is None or self._tokens.verify(head.bearer) != channel.client_id:
+        channel = self._dispatcher.recall(head.bearer, post.token)
+        if channel is None:
             return False
         if self._bodies.stopping or logger.isEnabledFor(logging.DEBUG):  # what is logged needs a task of its own
             return False
-        way = self._devices.way_to(channel, notification.priority)
+        wanted = head.request
+        way = self._devices.way_to(channel, wanted.notification.priority)
         if way is None or (
             self._limits.limited and not self._limits.admit(post.scope, channel.client_id, channel.name)
         ):
             return False
         request = self._request_ids.next(head.vector)
-        payload = self._payload(request.id, channel, notification, post.body)
+        payload = self._dispatcher.payload(request.id, channel, wanted.notification, post.body)
 
         def settled(result: PushResult) -> None:
             if result is _ACKNOWLEDGED:
                 self._counters.acknowledged += 1
                 self._counters.accepted(self._clock() - request.began)
-                connected = self._devices.connected(channel.device) if notification.wants_status else None
+                connected = self._devices.connected(channel.device) if wanted.wants_status else None
                 post.answer(received(request.id, request.trace, request.vector, connected=connected))
                 done()
             else:
-                order = _PushOrder(request, channel, notification, payload)
+                order = _PushOrder(request, channel, wanted, payload)
                 post.hand_over(partial(self._conclude, order, result, done))
 
         self._devices.push_now(way, payload, settled)
@@ -168,22 +133,22 @@ class Notifications:
         message_id.set(order.request.id)
         trace.set(order.request.trace)
         try:
-            final = await self._devices.conclude(order.channel, order.payload, order.notification, result)
-            answer = self._outcome(final, order.channel, order.notification)
+            final = await self._dispatcher.conclude(order.channel, order.payload, order.wanted.notification, result)
+            answer = self._outcome(final, order.channel, order.wanted)
             await self._send(send, order.request, answer, waited_for=False)
         finally:
             done()
 
-    async def _send(self, send: Send, request: RequestId, answer: Accepted | Refusal, *, waited_for: bool) -> None:
+    async def _send(self, send: Send, request: RequestId, answer: Accepted | WnsRefusal, *, waited_for: bool) -> None:
         self._count(answer, request.began)
         if isinstance(answer, Accepted):
             await send_accepted(send, answer, request.common)
         else:
             await send_refusal(send, answer, request.common, waited_for=waited_for)
 
-    def _count(self, answer: Accepted | Refusal, began: float) -> None:
+    def _count(self, answer: Accepted | WnsRefusal, began: float) -> None:
         """Count an answer, and log it where everything is logged."""
-        if isinstance(answer, Refusal):
+        if isinstance(answer, WnsRefusal):
             self._counters.refused[answer.status] += 1
         elif answer.status is NotificationStatus.RECEIVED:
             self._counters.accepted(self._clock() - began)
@@ -192,95 +157,55 @@ class Notifications:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("answered with %s %s", answer.status, answer.description)
 
-    async def _answer(self, id: str, scope: Scope, headers: dict[str, str], receive: Receive) -> Accepted | Refusal:  # noqa: A002 - the field's name
+    async def _answer(self, id: str, scope: Scope, headers: dict[str, str], receive: Receive) -> Accepted | WnsRefusal:  # noqa: A002 - the field's name
         """Check the request in the order in which WNS reports what is wrong, then push it."""
-        refusal = wns.check_method(scope["method"]) or self._limits.address(scope)
+        refusal = wns.check_method(scope["method"])
         if refusal is not None:
             return refusal
         channel = await self._channel(scope, headers)
-        if isinstance(channel, Refusal):
+        if isinstance(channel, WnsRefusal):
             return channel
         if scope["method"] == "DELETE":
             return await self._withdraw(channel, headers)
-        notification = wns.read_notification(headers)
-        if isinstance(notification, Refusal):
-            return notification
-        body = await self._bodies.read(receive, MAX_PAYLOAD, notification.length)
+        wanted = wns.read_notification(headers)
+        if isinstance(wanted, WnsRefusal):
+            return wanted
+        body = await self._bodies.read(receive, MAX_PAYLOAD, wanted.length)
         if isinstance(body, BodyFault):
             return _BODY_FAULTS[body]
-        return await self._push(id, channel, notification, body)
+        result = await self._dispatcher.deliver(id, channel, wanted.notification, body)
+        return self._outcome(result, channel, wanted)
 
-    async def _channel(self, scope: Scope, headers: dict[str, str]) -> ChannelRow | Refusal:
+    async def _channel(self, scope: Scope, headers: dict[str, str]) -> ChannelRow | WnsRefusal:
         """Find the channel, and see that the sender may use it, and use it now."""
-        client_id = self._authorize(headers)
-        if isinstance(client_id, Refusal):
-            return client_id
-        throttled = self._limits.app(client_id)
+        throttled = self._limits.address(scope)
         if throttled is not None:
-            return throttled
-        channel = await self._find(scope)
-        if isinstance(channel, Refusal):
-            return channel
-        if channel.client_id != client_id:
-            return _OTHER_APP
-        return self._limits.channel(channel.name) or channel
-
-    def _authorize(self, headers: dict[str, str]) -> str | Refusal:
-        token = wns.bearer_token(headers)
-        if isinstance(token, Refusal):
-            return token
-        client_id = self._tokens.verify(token)
-        return _TOKEN_FAULTS[client_id] if isinstance(client_id, TokenFault) else client_id
-
-    async def _find(self, scope: Scope) -> ChannelRow | Refusal:
+            return refused(throttled)
+        access_token = wns.bearer_token(headers)
+        if isinstance(access_token, WnsRefusal):
+            return access_token
+        client_id = self._dispatcher.identify(access_token)
+        if isinstance(client_id, Refusal):
+            return refused(client_id)
         if scope["path"] not in _PATHS:
             return _NOT_HERE
-        token = token_of(scope["query_string"])
-        if token is None:
-            return _CHANNEL_FAULTS[ChannelFault.UNKNOWN]
-        try:
-            channel = await self._channels.find(token)
-        except StateUnavailable as failure:
-            self._recurring.log(logger, logging.WARNING, "find", "a channel could not be looked up: %s", failure)
-            return _NO_STORE
-        return _CHANNEL_FAULTS[channel] if isinstance(channel, ChannelFault) else channel
+        channel = await self._dispatcher.admit(client_id, token_of(scope["query_string"]))
+        return refused(channel) if isinstance(channel, Refusal) else channel
 
-    async def _push(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Accepted | Refusal:  # noqa: A002 - the field's name
-        payload = self._payload(id, channel, notification, body)
-        result = await self._devices.push(channel, payload, notification)
-        return self._outcome(result, channel, notification)
-
-    def _payload(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Payload:  # noqa: A002 - the field's name
-        # A TTL of 0 means "now or never": it forbids storing, and must not expire on the way to the device.
-        if not notification.ttl:
-            return Payload(id, channel.name, notification.type, body, None, notification.priority)
-        now = self._now()
-        return Payload(id, channel.name, notification.type, body, now + notification.ttl, notification.priority, now)
-
-    def _outcome(self, result: PushResult, channel: ChannelRow, notification: Notification) -> Accepted | Refusal:
+    def _outcome(
+        self, result: PushResult | Refusal, channel: ChannelRow, wanted: NotificationRequest
+    ) -> Accepted | WnsRefusal:
         """Say what has become of a notification."""
-        if result is PushResult.ACKNOWLEDGED or result is PushResult.STORED:
-            return self._accepted(NotificationStatus.RECEIVED, "", channel, notification)
-        if result in _DROPPED:
-            no_ttl = result is PushResult.OFFLINE and notification.cache
-            words = _OFFLINE_NO_TTL if no_ttl else _DROPPED[result]
-            return self._accepted(NotificationStatus.DROPPED, words, channel, notification)
-        return _UNDELIVERED[result]
+        if isinstance(result, Refusal):
+            return refused(result)
+        connected = self._devices.connected(channel.device) if wanted.wants_status else None
+        return Accepted(*status_and_words(result, cache=wanted.notification.cache), connected)
 
-    def _accepted(
-        self, status: NotificationStatus, words: str, channel: ChannelRow, notification: Notification
-    ) -> Accepted:
-        connected = self._devices.connected(channel.device) if notification.wants_status else None
-        return Accepted(status, words, connected)
-
-    async def _withdraw(self, channel: ChannelRow, headers: dict[str, str]) -> Accepted | Refusal:
+    async def _withdraw(self, channel: ChannelRow, headers: dict[str, str]) -> Accepted | WnsRefusal:
         """Delete stored toasts; what the device has, it keeps."""
         match = wns.read_match(headers)
-        if isinstance(match, Refusal):
+        if isinstance(match, WnsRefusal):
             return match
-        try:
-            await self._devices.offline.withdraw(channel, match)
-        except StateUnavailable as failure:
-            self._recurring.log(logger, logging.WARNING, "withdraw", "toasts could not be deleted: %s", failure)
-            return _NOT_WITHDRAWN
+        if await self._dispatcher.withdraw(channel, match) is not None:
+            return NOT_WITHDRAWN
         return Accepted(NotificationStatus.RECEIVED, "", None)

@@ -26,6 +26,7 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.access_tokens import AUDIENCE, AccessTokens
 from tocsin.service.registry.apps import Apps, SecretVerdict
+from tocsin.service.senders.wns_refusals import refused
 from tocsin.service.web.bodies import Bodies, BodyFault
 
 MAX_FORM = 8 * 1024
@@ -170,7 +171,9 @@ class TokenEndpoint:
     async def _judge(self, request: Request, dialect: Dialect) -> str:
         throttled = self._limits.address(request.scope)
         if throttled is not None:
-            raise _Refused("temporarily_unavailable", throttled.description, 429, 90055, throttled.retry_after or 1)
+            raise _Refused(
+                "temporarily_unavailable", refused(throttled).description, 429, 90055, throttled.retry_after or 1
+            )
         length = request.headers.get("content-length")
         body = await self._bodies.read(request.receive, MAX_FORM, None if length is None else int(length))
         if isinstance(body, BodyFault):

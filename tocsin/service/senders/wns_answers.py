@@ -11,7 +11,7 @@ from typing import Final
 from attrs import frozen
 from starlette.types import Send
 
-from tocsin.protocol.service.wns import Refusal
+from tocsin.protocol.service.wns import WnsRefusal
 from tocsin.protocol.values import NotificationStatus
 from tocsin.service.web.headers import FramingName, HeaderName, RawHeaders, write
 
@@ -33,6 +33,9 @@ _STATUS: Final = {
     ]
     for status in NotificationStatus
 }
+TORN_HEADERS: Final = ((b"x-wns-status", NotificationStatus.DROPPED.encode()),)
+"""What the web server says besides, if a body ends before its time."""
+
 _FOR_STATUS: Final[dict[int, RawHeaders]] = {
     401: [(HeaderName(b"WWW-Authenticate"), b"Bearer")],
     405: [(HeaderName(b"Allow"), b"POST, DELETE")],
@@ -88,7 +91,7 @@ async def send_accepted(send: Send, answer: Accepted, common: RawHeaders) -> Non
     await send({"type": "http.response.body", "body": b""})
 
 
-async def send_refusal(send: Send, refusal: Refusal, common: RawHeaders, *, waited_for: bool) -> None:
+async def send_refusal(send: Send, refusal: WnsRefusal, common: RawHeaders, *, waited_for: bool) -> None:
     """Refuse; a sender that was told to wait before its body (RFC 9110 §10.1.1) may never send it: then we part."""
     body = f"{refusal.description}\n".encode()
     headers = [
@@ -106,7 +109,7 @@ async def send_refusal(send: Send, refusal: Refusal, common: RawHeaders, *, wait
     await send({"type": "http.response.body", "body": body})
 
 
-def _wait(refusal: Refusal) -> RawHeaders:
+def _wait(refusal: WnsRefusal) -> RawHeaders:
     """Say when to come again; who is throttled is told so in the older header too."""
     seconds = refusal.retry_after or _RETRY.get(refusal.status)
     if seconds is None:

@@ -20,7 +20,7 @@ MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers that are read past at most; whoever sends more is cut off."""
 
 MAX_PIPELINED: Final = 8
-"""Requests that a sender may have sent before the first is answered; WNS allows none."""
+"""Requests that a sender may have sent before the first is answered; one that waits for its answer sends none."""
 
 _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 _HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
@@ -203,7 +203,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self.transport.is_closing():
             return False
         if not self._in_head and not self.pipeline:
-            self._part(partings.TORN)
+            self._part(self._state.torn)
             return False
         if self._is_answered() or self.scheme == "https":
             return False

@@ -12,8 +12,6 @@ from typing import Final, Protocol
 from attrs import frozen
 from starlette.types import ASGIApp, Scope
 
-from tocsin.protocol.service import wns
-from tocsin.protocol.service.wns import Notification, Refusal
 from tocsin.service.url_paths import CHANNEL_PATH
 from tocsin.service.web.headers import RawHeaders
 
@@ -23,24 +21,15 @@ EXPRESS: Final = f"{CHANNEL_PATH}?token=".encode()
 
 @frozen(eq=False)
 class Head:
-    """What the headers of a post say, if nothing speaks against them.
+    """The headers of a post against which nothing speaks; a lane adds, in a subclass, what it reads in them.
 
-    ``headers`` are they themselves, ``bearer`` is the access token, ``vector`` the correlation vector or None.
+    ``headers`` are they themselves, ``length`` is the bytes of body that they promise, ``recurs`` tells whether another post
+    may have the same.
     """
 
     headers: RawHeaders
-    bearer: str
-    vector: str | None
-    notification: Notification
-
-
-def judge(headers: RawHeaders) -> Head | None:
-    """Judge the headers of a post; None where something speaks against them."""
-    said = wns.collect(headers)
-    bearer, notification = wns.bearer_token(said), wns.read_notification(said)
-    if isinstance(bearer, Refusal) or isinstance(notification, Refusal):
-        return None
-    return Head(headers, bearer, said.get("ms-cv"), notification)
+    length: int
+    recurs: bool
 
 
 class Sender(Protocol):

@@ -32,7 +32,7 @@ class Heads:
             return None
         token, block, body = parts
         head = self._known.get(block)
-        if head is None or len(body) != head.notification.length:
+        if head is None or len(body) != head.length:
             return None
         return token, head, body
 
@@ -42,7 +42,7 @@ class Heads:
         :return: whether it was, so that it is of use to recall what its sender sends next.
         """
         head = post.head
-        if head is None or head.vector is not None:  # which is another each time
+        if head is None or not head.recurs:
             return False
         token, block, body = _cut(data) or ("", b"", b"")
         if (token, body) != (post.token, post.body) or len(block) > _MAX_BLOCK:

@@ -26,4 +26,11 @@ NO_HOST: Final = parting(400, "A request has one Host header, with a host and pe
 AHEAD: Final = parting(400, "Too many requests were sent ahead of their answers.")
 TUNNEL: Final = parting(400, "This is a push service, and no proxy.")
 HTTP2: Final = parting(505, "HTTP/1.1 is spoken here, not HTTP/2.")
-TORN: Final = parting(400, "The body is not as long as Content-Length says.", (b"x-wns-status", b"dropped"))
+
+
+def torn(*headers: tuple[bytes, bytes]) -> bytes:
+    """Write the answer to a request whose body ends before its time.
+
+    :param headers: what the application says besides.
+    """
+    return parting(400, "The body is not as long as Content-Length says.", *headers)

@@ -21,10 +21,17 @@ class SharedState(ServerState):
 
     :param max_headers: headers of a request at most.
     :param max_head: bytes of a request's line and headers at most.
+    :param torn: the last that a sender is told whose body ends before its time.
     """
 
-    def __init__(
-        self, connections: Connections, heart: Heart, recurring: RepeatLog, max_headers: int, max_head: int
+    def __init__(  # noqa: PLR0913, PLR0917  # what they share
+        self,
+        connections: Connections,
+        heart: Heart,
+        recurring: RepeatLog,
+        max_headers: int,
+        max_head: int,
+        torn: bytes,
     ) -> None:
         super().__init__()
         self._beginning = b""
@@ -34,6 +41,7 @@ class SharedState(ServerState):
         self.recurring = recurring
         self.max_headers = max_headers
         self.max_head = max_head
+        self.torn = torn
         self.buffer = memoryview(bytearray(CHUNK))
         """What WebSockets are read into."""
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 
 import anyio
 import uvicorn
@@ -22,7 +22,7 @@ from tocsin.service.web.express import Lane
 from tocsin.service.web.express_http import ExpressHttp
 from tocsin.service.web.heads import Heads
 from tocsin.service.web.heart import Heart
-from tocsin.service.web.partings import BUSY
+from tocsin.service.web.partings import BUSY, torn
 from tocsin.service.web.shared_state import SharedState
 from tocsin.tasks import task_group
 
@@ -38,6 +38,7 @@ class WebServer(uvicorn.Server):
     :param recurring: logs what strangers can cause again and again.
     :param tls: gives what TLS is spoken with from now on; None for none.
     :param lane: the express lane of posts that come whole; None for none.
+    :param torn_headers: what an answer has besides, if its request's body ends before its time.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what it serves with
@@ -48,6 +49,7 @@ class WebServer(uvicorn.Server):
         recurring: RepeatLog,
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         lane: Lane | None = None,
+        torn_headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -67,7 +69,7 @@ class WebServer(uvicorn.Server):
         super().__init__(config)
         heart = Heart(settings.ping_interval)
         self.server_state: SharedState = SharedState(
-            connections, heart, recurring, settings.max_headers, settings.max_head_bytes
+            connections, heart, recurring, settings.max_headers, settings.max_head_bytes, torn(*torn_headers)
         )
         self._lane = lane
         self._heads = Heads()

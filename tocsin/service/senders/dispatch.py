@@ -1,0 +1,134 @@
+"""The way of one notification to its device, for every way in: WNS today, others beside it.
+
+No header and no status is known here. A way in asks in this order: :meth:`Dispatcher.identify`, :meth:`Dispatcher.admit`,
+:meth:`Dispatcher.deliver` or :meth:`Dispatcher.withdraw`. One that knows its app by other means counts it
+(:meth:`Limits.app`) instead of the first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.messages import Payload
+from tocsin.protocol.service.notification import Notification
+from tocsin.protocol.service.offline_queue import Match
+from tocsin.protocol.service.refusal import Refusal, RefusalKind
+from tocsin.protocol.values import MAX_PAYLOAD
+from tocsin.service.devices.devices import Devices
+from tocsin.service.devices.outbox import PushResult
+from tocsin.service.operations.limits import Limits
+from tocsin.service.registry.access_tokens import AccessTokens, TokenFault
+from tocsin.service.registry.channels import ChannelFault, Channels
+from tocsin.service.registry.service_store import ChannelRow
+
+_TOKEN_FAULTS: Final = {
+    TokenFault.FORGED: Refusal(RefusalKind.TOKEN_FORGED),
+    TokenFault.EXPIRED: Refusal(RefusalKind.TOKEN_EXPIRED),
+    TokenFault.UNKNOWN_APP: Refusal(RefusalKind.TOKEN_OF_UNKNOWN_APP),
+}
+_CHANNEL_FAULTS: Final = {
+    ChannelFault.UNKNOWN: Refusal(RefusalKind.UNKNOWN_CHANNEL),
+    ChannelFault.EXPIRED: Refusal(RefusalKind.CHANNEL_EXPIRED),
+    ChannelFault.REVOKED: Refusal(RefusalKind.CHANNEL_REVOKED),
+}
+_UNDELIVERED: Final = {
+    PushResult.TIMED_OUT: Refusal(RefusalKind.NOT_ACKNOWLEDGED),
+    PushResult.SUSPENDED: Refusal(RefusalKind.DEVICE_SUSPENDED),
+    PushResult.NOT_STORED: Refusal(RefusalKind.STORE_UNWRITABLE),
+    PushResult.BUSY: Refusal(RefusalKind.TOO_MANY_WAITING),
+}
+
+logger = logging.getLogger(__name__)
+
+
+def outcome(result: PushResult) -> PushResult | Refusal:
+    """Tell what was received, stored or dropped from what the sender is to send again, which is a refusal."""
+    return _UNDELIVERED.get(result, result)
+
+
+class Dispatcher:
+    """Finds the channel, checks that the app may use it now, and brings the notification to its device or into the store.
+
+    :param now: the service's time, in seconds since the epoch.
+    """
+
+    def __init__(
+        self, channels: Channels, tokens: AccessTokens, devices: Devices, limits: Limits, now: Callable[[], float]
+    ) -> None:
+        self._channels = channels
+        self._tokens = tokens
+        self._devices = devices
+        self._limits = limits
+        self._now = now
+        self._recurring = devices.offline.recurring
+
+    def identify(self, access_token: str) -> str | Refusal:
+        """Return the client id of the app that an access token was issued to, if the app may send now."""
+        client_id = self._tokens.verify(access_token)
+        if isinstance(client_id, TokenFault):
+            return _TOKEN_FAULTS[client_id]
+        return self._limits.app(client_id) or client_id
+
+    async def admit(self, client_id: str, channel_token: str | None) -> ChannelRow | Refusal:
+        """Return the channel of that token, if the app may use it and use it now; the token is None where there is none."""
+        if channel_token is None:
+            return _CHANNEL_FAULTS[ChannelFault.UNKNOWN]
+        try:
+            channel = await self._channels.find(channel_token)
+        except StateUnavailable as failure:
+            self._recurring.log(logger, logging.WARNING, "find", "a channel could not be looked up: %s", failure)
+            return Refusal(RefusalKind.STORE_UNREADABLE)
+        if isinstance(channel, ChannelFault):
+            return _CHANNEL_FAULTS[channel]
+        if channel.client_id != client_id:
+            return Refusal(RefusalKind.NOT_AUTHORIZED)
+        return self._limits.channel(channel.name) or channel
+
+    def recall(self, access_token: str, channel_token: str) -> ChannelRow | None:
+        """Return the channel, if it is in memory and the access token is of its app; else ask the longer way."""
+        channel = self._channels.known(channel_token)
+        if channel is None or self._tokens.verify(access_token) != channel.client_id:
+            return None
+        return channel
+
+    async def deliver(
+        self,
+        id: str,  # noqa: A002 - the field's name
+        channel: ChannelRow,
+        notification: Notification,
+        body: bytes,
+    ) -> PushResult | Refusal:
+        """Bring a notification to its device, or into the offline store; wait until it is known what has become of it.
+
+        :return: that it was acknowledged, stored, or dropped and why; or a refusal, after which the sender tries again.
+        """
+        if len(body) > MAX_PAYLOAD:
+            return Refusal(RefusalKind.TOO_LARGE)
+        result = await self._devices.push(channel, self.payload(id, channel, notification, body), notification)
+        return outcome(result)
+
+    async def conclude(
+        self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult
+    ) -> PushResult | Refusal:
+        """Store what its device does not have, where its sender allows that; return as :meth:`deliver` does."""
+        return outcome(await self._devices.conclude(channel, payload, notification, result))
+
+    async def withdraw(self, channel: ChannelRow, match: Match) -> Refusal | None:
+        """Delete stored toasts; what the device has, it keeps."""
+        try:
+            await self._devices.offline.withdraw(channel, match)
+        except StateUnavailable as failure:
+            self._recurring.log(logger, logging.WARNING, "withdraw", "toasts could not be deleted: %s", failure)
+            return Refusal(RefusalKind.STORE_UNWRITABLE)
+        return None
+
+    def payload(self, id: str, channel: ChannelRow, notification: Notification, body: bytes) -> Payload:  # noqa: A002 - the field's name
+        """Make what is sent to the device, and stored."""
+        # A TTL of 0 means "now or never": it forbids storing, and must not expire on the way to the device.
+        if not notification.ttl:
+            return Payload(id, channel.name, notification.type, body, None, notification.priority)
+        now = self._now()
+        return Payload(id, channel.name, notification.type, body, now + notification.ttl, notification.priority, now)
