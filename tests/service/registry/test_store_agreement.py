@@ -61,6 +61,10 @@ class BothServiceStores(RuleBasedStateMachine):
     @initialize(expires=st.none() | TIMES, ends=TIMES)
     def something_is_kept(self, expires: float | None, ends: float) -> None:
         """For a channel that is live, and for one that was revoked."""
+        secrets = [SecretRow(b"h1", "client1", 1.0, None), SecretRow(b"h2", "client1", 2.0, 3.0)]
+        self.both(lambda store: store.save_app(AppRow("client1", "a", "remote of client1"), secrets))
+        soon = Entry(3, "", "c1", "a", NotificationType.RAW, "", "", 3, 0.0, 1.0, 3.0)
+        self.both(lambda store: store.add_stored("d1", soon, b"", []))
         for number, revoked in enumerate((False, True), 1):
             channel = ChannelRow(b"h%d" % number, f"c{number}", "client1", "a", "d1", ends, revoked=revoked)
             entry = Entry(number, "", channel.name, "a", NotificationType.RAW, "", "", 3, 0.0, expires, ends)
