@@ -12,7 +12,8 @@ from tocsin.protocol.service.offline_queue import Depths
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.registry.apps import Apps
 from tocsin.service.registry.channels import Channels
-from tocsin.service.registry.service_store import ServiceStore, open_store
+from tocsin.service.registry.service_store import ServiceStore
+from tocsin.service.registry.sqlite_service_store import open_store
 
 
 @pytest.fixture(scope="session")

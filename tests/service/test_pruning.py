@@ -20,6 +20,7 @@ from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import AppRow, ServiceStore
+from tocsin.service.registry.sqlite_service_store import SqliteServiceStore
 
 NO_ROOM = "The device cannot be sent it now, and the service keeps no more notifications for later"
 
@@ -98,14 +99,14 @@ async def test_a_running_service_prunes(tmp_path: Path, monkeypatch: pytest.Monk
     """Regularly, and after a failure of its store, or a fault of ours, as well as before."""
     monkeypatch.setattr(pruning, "EVERY", 0.001)
     failures: list[Exception] = []
-    original = ServiceStore.prune_channels
+    original = SqliteServiceStore.prune_channels
 
-    async def prune_channels(self: ServiceStore, before: float) -> None:
+    async def prune_channels(self: SqliteServiceStore, before: float) -> None:
         if failures:
             raise failures.pop()
         await original(self, before)
 
-    monkeypatch.setattr(ServiceStore, "prune_channels", prune_channels)
+    monkeypatch.setattr(SqliteServiceStore, "prune_channels", prune_channels)
     async with open_world(tmp_path) as world:
         await store(world, "body", CACHE)
 

@@ -21,7 +21,7 @@ from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable, PushError
 from tocsin.protocol.text import quoted
 from tocsin.service.registry.apps import AppRegistration, Apps
-from tocsin.service.registry.service_store import open_store
+from tocsin.service.registry.sqlite_service_store import has_store, open_store
 from tocsin.service.registry.steady_clock import SteadyClock
 from tocsin.tasks import task_group
 
@@ -209,7 +209,7 @@ async def ask_or_perform(state: Path, request: Answer) -> Answer:
     done = await ask(state, request)
     if done is not None:
         return done
-    if request.get("verb") != "add" and not await anyio.Path(state / "service.db").exists():
+    if request.get("verb") != "add" and not await has_store(state):
         raise NotFound(f"there is no push service's state in {state}; name its folder with --state")
     with state_folder(state) as folder:
         async with open_store(folder) as store:

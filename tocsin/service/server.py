@@ -26,7 +26,8 @@ from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.channels import Channels
-from tocsin.service.registry.service_store import ServiceStore, open_store
+from tocsin.service.registry.service_store import ServiceStore
+from tocsin.service.registry.sqlite_service_store import open_store
 from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import Router
 from tocsin.service.senders.dispatch import Dispatcher

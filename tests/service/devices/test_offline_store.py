@@ -14,6 +14,7 @@ from tocsin.protocol.values import NotificationType
 from tocsin.service.devices import offline_store as module
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore
+from tocsin.service.registry.sqlite_service_store import SqliteServiceStore
 
 EVER = 4e9
 
@@ -127,8 +128,8 @@ async def test_what_could_not_be_erased_is_erased_with_the_next(
 
     await keep(offline, "a", "b")
     with monkeypatch.context() as patch:
-        patch.setattr(ServiceStore, "erase_stored", fail)
-        patch.setattr(ServiceStore, "add_stored", fail)
+        patch.setattr(SqliteServiceStore, "erase_stored", fail)
+        patch.setattr(SqliteServiceStore, "add_stored", fail)
         await offline.acknowledge("d1", ["a"])
         with pytest.raises(StateUnavailable):
             await keep(offline, "c")

@@ -33,7 +33,7 @@ from tocsin.protocol.messages import (
 from tocsin.protocol.service.offline_queue import Phase
 from tocsin.protocol.values import CHANNEL_LIFETIME
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.service_store import ServiceStore
+from tocsin.service.registry.sqlite_service_store import SqliteServiceStore
 
 
 async def test_a_device_that_was_away_for_an_hour_gets_what_wns_promises(world: World) -> None:
@@ -137,14 +137,14 @@ async def test_a_device_that_comes_while_a_push_is_being_stored_gets_it(
 ) -> None:
     """The sender was not answered yet: what comes later on the channel waits for it."""
     writing, go_on = anyio.Event(), anyio.Event()
-    original = ServiceStore.add_stored
+    original = SqliteServiceStore.add_stored
 
-    async def slow(self: ServiceStore, *arguments: Any) -> None:
+    async def slow(self: SqliteServiceStore, *arguments: Any) -> None:
         writing.set()
         await go_on.wait()
         await original(self, *arguments)
 
-    monkeypatch.setattr(ServiceStore, "add_stored", slow)
+    monkeypatch.setattr(SqliteServiceStore, "add_stored", slow)
     async with anyio.create_task_group() as group:
         group.start_soon(store, world, "stored", CACHE)
         await writing.wait()
@@ -243,8 +243,8 @@ async def test_a_store_that_cannot_be_written_is_503(world: World, monkeypatch: 
     """Nothing is received that is not on disk, and what was there before is there still."""
     await store(world, "old", BADGE)
     with monkeypatch.context() as patch:
-        patch.setattr(ServiceStore, "add_stored", _fail)
-        patch.setattr(ServiceStore, "erase_stored", _fail)
+        patch.setattr(SqliteServiceStore, "add_stored", _fail)
+        patch.setattr(SqliteServiceStore, "erase_stored", _fail)
         answer = await post(world, "new", BADGE)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         assert answer.reason.startswith("The notification is for the service's store")

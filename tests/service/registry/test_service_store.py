@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore, open_store
+from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore
+from tocsin.service.registry.sqlite_service_store import open_store
 
 APP = AppRow("client", "name", "remote")
 SECRET = SecretRow(b"hash", "client", 1.0, None)

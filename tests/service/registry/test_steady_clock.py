@@ -25,7 +25,7 @@ from tocsin.service import server as server_module
 from tocsin.service.control import ask_or_perform
 from tocsin.service.registry import steady_clock as module
 from tocsin.service.registry.apps import SECRET_OVERLAP
-from tocsin.service.registry.service_store import open_store
+from tocsin.service.registry.sqlite_service_store import open_store
 from tocsin.service.registry.steady_clock import KEEP_EVERY, NOTICED, SteadyClock
 from tocsin.service.server import open_service
 

@@ -1,57 +1,17 @@
-"""What the push service keeps: apps, hashes of secrets, channels, stored notifications, and a few values of its own."""
+"""The promise of the service's store: apps, hashes of secrets, channels, stored notifications, and a few values of its own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
-from attrs import astuple, frozen
+from attrs import frozen
 
-from tocsin.persistence.database import Database, open_database
-from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service.offline_queue import Entry
-from tocsin.protocol.values import NotificationType
-
-_MIGRATIONS = (
-    (
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-        """CREATE TABLE apps (
-            client_id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, remote_id TEXT NOT NULL UNIQUE
-        ) WITHOUT ROWID""",
-        """CREATE TABLE secrets (
-            hash BLOB PRIMARY KEY, client_id TEXT NOT NULL, created REAL NOT NULL, expires REAL
-        ) WITHOUT ROWID""",
-        """CREATE TABLE channels (
-            hash BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, client_id TEXT NOT NULL, app TEXT NOT NULL,
-            device TEXT NOT NULL, expires REAL NOT NULL, revoked INTEGER NOT NULL
-        ) WITHOUT ROWID""",
-        "CREATE INDEX channels_of ON channels (device, app)",
-        "CREATE INDEX channels_by_age ON channels (expires)",
-    ),
-    COMMIT_COUNTER,
-    (
-        """CREATE TABLE stored (
-            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, channel TEXT NOT NULL, app TEXT NOT NULL, type TEXT NOT NULL,
-            tag TEXT NOT NULL, grp TEXT NOT NULL, priority INTEGER NOT NULL, received REAL NOT NULL, expires REAL,
-            ends REAL NOT NULL, device TEXT NOT NULL, body BLOB NOT NULL
-        )""",
-        "CREATE INDEX stored_for ON stored (device, sequence)",
-    ),
-    ("ALTER TABLE apps ADD COLUMN family TEXT NOT NULL DEFAULT ''",),
-    ("CREATE INDEX stored_until ON stored (min(coalesce(expires, ends), ends))",),
-)
 
 PATIENCE = 5.0
 """Seconds that who asks waits for the store, where no setting says otherwise."""
-
-_ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends"
-_EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
-_ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
-_ORPHANED = "revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps)"
-_CHANNEL = "hash, name, client_id, app, device, expires, revoked"
 
 
 @frozen
@@ -92,218 +52,131 @@ def may_be_there(failure: BaseException) -> bool:
     return not isinstance(failure, StateUnavailable) or failure.in_doubt
 
 
-class ServiceStore:
-    """The service's tables; whatever a method has written is on disk when it returns.
+class ServiceStore(Protocol):
+    """What the service needs of what outlives it.
 
-    All methods raise ``StateUnavailable`` where the file cannot be read or written.
+    Each method that changes something is one transaction, or a part of one that several calls share: all of it is done
+    or nothing, it is on disk when the call returns, and calls that overlap do not fail with one another. What a call has
+    written is seen by each call that begins after it has returned. Times are the service's, in seconds since the epoch.
+
+    All methods raise ``StateUnavailable`` where the store cannot be read or written, or not within its patience; its
+    ``in_doubt`` says whether the change may be on disk all the same (:func:`may_be_there`).
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     @property
     def fault(self) -> str | None:
         """Why nothing can be written just now, as a sentence; None while all is well."""
-        return self._database.fault
+        ...
 
     async def meta(self, key: str) -> bytes | None:
-        """Return a value of the service's own."""
-        rows = await self._database.read("SELECT value FROM meta WHERE key = ?", (key,))
-        return rows[0][0] if rows else None
+        """Return a value of the service's own, or None."""
+        ...
 
     async def set_meta(self, key: str, value: bytes) -> None:
-        """Keep a value of the service's own."""
-        await self._database.write(("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [(key, value)]))
+        """Keep a value of the service's own, or replace it."""
+        ...
 
     async def apps(self) -> list[AppRow]:
-        """Return all registered apps."""
-        rows = await self._database.read("SELECT client_id, name, remote_id, family FROM apps ORDER BY name")
-        return [AppRow(*row) for row in rows]
+        """Return all registered apps, by name."""
+        ...
 
     async def secrets(self) -> list[SecretRow]:
         """Return all secrets, the oldest first."""
-        rows = await self._database.read(
-            "SELECT hash, client_id, created, expires FROM secrets ORDER BY created, expires IS NULL"
-        )
-        return [SecretRow(*row) for row in rows]
+        ...
 
     async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
-        """Keep an app with these secrets, and no others; one of its name with another id is there by mistake."""
-        other = [(app.name, app.client_id)]  # of a registration that failed, although it is on disk
-        await self._database.write(
-            (
-                "DELETE FROM secrets WHERE client_id IN (SELECT client_id FROM apps WHERE name = ? AND client_id <> ?)",
-                other,
-            ),
-            ("DELETE FROM apps WHERE name = ? AND client_id <> ?", other),
-            (
-                """INSERT INTO apps (client_id, name, remote_id, family) VALUES (?, ?, ?, ?)
-                ON CONFLICT (client_id) DO NOTHING""",
-                [astuple(app)],
-            ),
-            ("DELETE FROM secrets WHERE client_id = ?", [(app.client_id,)]),
-            (
-                "INSERT INTO secrets (hash, client_id, created, expires) VALUES (?, ?, ?, ?)",
-                [astuple(secret) for secret in secrets],
-            ),
-        )
+        """Keep an app with these secrets, and no others, in one transaction.
+
+        A registered app stays as it is. One of the same name with another client id goes with its secrets: it is what a
+        registration left whose caller was told that it had failed.
+        """
+        ...
 
     async def remove_app(self, client_id: str) -> None:
-        """Forget an app with its secrets, and what is stored for its channels; these stay until they would have ended.
+        """Forget an app with its secrets, and what is stored for its channels, in one transaction.
 
-        So each of their devices can be told, whenever it is there.
+        The channels stay until they would have ended, so that each of their devices can be told.
         """
-        await self._database.write(
-            (
-                "DELETE FROM stored WHERE channel IN (SELECT name FROM channels WHERE client_id = ?)",
-                [(client_id,)],
-            ),
-            ("DELETE FROM secrets WHERE client_id = ?", [(client_id,)]),
-            ("DELETE FROM apps WHERE client_id = ?", [(client_id,)]),
-        )
+        ...
 
     async def channel(self, token_hash: bytes) -> ChannelRow | None:
-        """Return the channel with that token."""
-        rows = await self._database.read(f"SELECT {_CHANNEL} FROM channels WHERE hash = ?", (token_hash,))  # noqa: S608 - a constant
-        return _channel(rows[0]) if rows else None
+        """Return the channel whose token has this SHA-256, ended ones included, or None."""
+        ...
 
     async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
-        """Return the channels of an app on a device that are neither revoked nor expired."""
-        rows = await self._database.read(
-            f"SELECT {_CHANNEL} FROM channels WHERE device = ? AND app = ? AND revoked = 0 AND expires > ?",  # noqa: S608 - a constant
-            (device, app, now),
-        )
-        return [_channel(row) for row in rows]
+        """Return the channels of an app on a device that are neither revoked nor expired, in any order."""
+        ...
 
     async def devices_of(self, client_id: str, now: float) -> set[str]:
         """Return the devices with channels of an app that are neither revoked nor expired."""
-        rows = await self._database.read(
-            "SELECT DISTINCT device FROM channels WHERE client_id = ? AND revoked = 0 AND expires > ?", (client_id, now)
-        )
-        return {device for (device,) in rows}
+        ...
 
     async def orphaned_devices(self, now: float) -> set[str]:
         """Return the devices with channels of apps that were removed."""
-        rows = await self._database.read(f"SELECT DISTINCT device FROM channels WHERE {_ORPHANED}", (now,))  # noqa: S608 - a constant
-        return {device for (device,) in rows}
+        ...
 
     async def orphans(self, device: str, now: float) -> list[str]:
         """Return the names of a device's channels of apps that were removed."""
-        rows = await self._database.read(
-            f"SELECT name FROM channels WHERE device = ? AND {_ORPHANED}",  # noqa: S608 - a constant
-            (device, now),
-        )
-        return [name for (name,) in rows]
+        ...
 
     async def add_channel(self, channel: ChannelRow, forget: Sequence[bytes] = ()) -> None:
-        """Keep a new channel, and forget those with these hashes."""
-        await self._database.write(
-            ("DELETE FROM channels WHERE hash = ?", [(token_hash,) for token_hash in forget]),
-            (
-                f"INSERT INTO channels ({_CHANNEL}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
-                [astuple(channel)],
-            ),
-        )
+        """Keep a new channel, and forget those with these hashes, in one transaction.
+
+        :raises StateUnavailable: also where a channel of this hash or name is kept already; then nothing is changed.
+        """
+        ...
 
     async def revoke(self, channels: Sequence[ChannelRow]) -> None:
-        """Mark these channels as revoked."""
-        await self._database.write(
-            ("UPDATE channels SET revoked = 1 WHERE hash = ?", [(channel.hash,) for channel in channels])
-        )
+        """Mark these channels as revoked, in one transaction; those that are not there are passed over."""
+        ...
 
     async def count_channels(self) -> int:
         """Count the channels that are kept, ended ones included."""
-        return int((await self._database.read("SELECT count(*) FROM channels"))[0][0])
+        ...
 
     async def prune_channels(self, before: float) -> None:
-        """Forget the channels that expired before that time."""
-        await self._database.write(("DELETE FROM channels WHERE expires < ?", [(before,)]))
+        """Forget the channels that expired before that time, in one transaction."""
+        ...
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
-        """Keep a notification for a device that is away, and erase those with these sequence numbers."""
-        row = (
-            *(entry.sequence, entry.id, entry.channel, entry.app, entry.type, entry.tag, entry.group, entry.priority),
-            *(entry.received, entry.expires, entry.ends, device, body),
-        )
-        await self._database.write(
-            ("DELETE FROM stored WHERE sequence = ?", [(sequence,) for sequence in erase]),
-            (f"INSERT INTO stored ({_ENTRY}, device, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row]),  # noqa: S608 - a constant
-        )
+        """Keep a notification for a device that is away, and erase those with these sequence numbers, in one transaction.
+
+        :raises StateUnavailable: also where its sequence number is in use; then nothing is changed.
+        """
+        ...
 
     async def erase_stored(self, sequences: Sequence[int]) -> None:
-        """Erase the notifications with these sequence numbers."""
-        await self._database.write(("DELETE FROM stored WHERE sequence = ?", [(sequence,) for sequence in sequences]))
+        """Erase the notifications with these sequence numbers, in one transaction; missing ones are passed over."""
+        ...
 
     async def stored(self, device: str) -> list[Entry]:
         """Return what is stored for a device, the oldest first, without the bodies."""
-        rows = await self._database.read(
-            f"SELECT {_ENTRY} FROM stored WHERE device = ? ORDER BY sequence",  # noqa: S608 - a constant
-            (device,),
-        )
-        return [_entry(row) for row in rows]
+        ...
 
     async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
-        """Return the bodies of those of these notifications that are there."""
-        marks = ", ".join("?" * len(sequences))
-        rows = await self._database.read(f"SELECT sequence, body FROM stored WHERE sequence IN ({marks})", sequences)  # noqa: S608 - question marks
-        return {sequence: body for sequence, body in rows}  # noqa: C416 - the rows are not known to be pairs
+        """Return the bodies of those of these notifications that are there, by sequence number."""
+        ...
 
     async def last_stored(self) -> int:
-        """Return the highest sequence number in use."""
-        rows = await self._database.read("SELECT coalesce(max(sequence), 0) FROM stored")
-        return int(rows[0][0])
+        """Return the highest sequence number of a stored notification, or 0."""
+        ...
 
     async def count_stored(self) -> dict[str, int]:
         """Return the devices that something is stored for, and how much."""
-        return dict(await self._database.read("SELECT device, count(*) FROM stored GROUP BY device"))
+        ...
 
     async def devices_with_spent(self, now: float) -> set[str]:
         """Return the devices that something is stored for which has expired, or whose channel has ended."""
-        rows = await self._database.read(
-            "SELECT DISTINCT device FROM stored INDEXED BY stored_until WHERE min(coalesce(expires, ends), ends) <= ?",
-            (now,),  # left to itself it walks through all of them, in the order of the devices
-        )
-        return {device for (device,) in rows}
+        ...
 
     async def count_ended(self, since: float, until: float) -> tuple[int, int]:
         """Count the channels, and the stored notifications, whose time was over after the one moment and by the other."""
-        ((channels,),) = await self._database.read(
-            "SELECT count(*) FROM channels WHERE revoked = 0 AND expires > ? AND expires <= ?", (since, until)
-        )
-        end = "min(coalesce(expires, ends), ends)"
-        ((stored,),) = await self._database.read(
-            f"SELECT count(*) FROM stored WHERE {end} > ? AND {end} <= ?",  # noqa: S608 - a constant
-            (since, until),
-        )
-        return channels, stored
+        ...
 
     async def prune_stored(self, now: float) -> tuple[int, int]:
-        """Erase what has expired, and what belongs to channels that have ended; return how many there were of each."""
-        ((expired,),) = await self._database.read(f"SELECT count(*) FROM stored WHERE {_EXPIRED}", (now, now))  # noqa: S608 - a constant
-        ((both,),) = await self._database.read(
-            f"SELECT count(*) FROM stored WHERE ({_EXPIRED}) OR {_ENDED}",  # noqa: S608 - constants
-            (now, now, now),
-        )
-        await self._database.write((f"DELETE FROM stored WHERE ({_EXPIRED}) OR {_ENDED}", [(now, now, now)]))  # noqa: S608 - constants
-        return expired, both - expired
+        """Erase what has expired, and what belongs to channels that have ended; return how many there were of each.
 
-
-def _channel(row: tuple[Any, ...]) -> ChannelRow:
-    token_hash, name, client_id, app, device, expires, revoked = row
-    return ChannelRow(token_hash, name, client_id, app, device, expires, revoked=bool(revoked))
-
-
-@asynccontextmanager
-async def open_store(state: Path, patience: float = PATIENCE) -> AsyncIterator[ServiceStore]:
-    """Open ``service.db`` in the state folder, which the caller holds.
-
-    :param patience: seconds that reading or writing it takes at most.
-    :raises StateUnavailable: it cannot be used; the text says why.
-    """
-    async with open_database(state / "service.db", _MIGRATIONS, patience=patience) as database:
-        yield ServiceStore(database)
-
-
-def _entry(row: tuple[Any, ...]) -> Entry:
-    sequence, name, channel, app, kind, *rest = row
-    return Entry(sequence, name, channel, app, NotificationType(kind), *rest)
+        Ended is a channel that has expired, was revoked, or is not there; what expired before that time counts as expired.
+        For the start, while nothing else is written: what is erased goes in one transaction, the counts are read before.
+        """
+        ...

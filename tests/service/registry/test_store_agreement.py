@@ -1,0 +1,187 @@
+"""The service's stores: whatever is called in whatever order, they give the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from anyio.from_thread import start_blocking_portal
+from attrs import astuple
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.service.registry.memory_service_store import MemoryServiceStore
+from tests.strategies import bodies
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.values import NotificationType
+from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore
+from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
+
+CLIENTS = st.sampled_from(["client1", "client2", "client3"])
+NAMES = st.sampled_from(["a", "B", "c"])
+DEVICES = st.sampled_from(["d1", "d2"])
+HASHES = st.sampled_from([b"h1", b"h2", b"h3", b"\0"])
+CHANNELS = st.sampled_from(["c1", "c2"])
+SEQUENCES = st.integers(1, 8)
+TIMES = st.sampled_from([1.0, 2.0, 3.0])  # few, so that what happens at the same moment is tried
+CHANNEL_ROWS = st.builds(ChannelRow, HASHES, CHANNELS, CLIENTS, NAMES, DEVICES, TIMES, revoked=st.booleans())
+SECRETS = st.lists(st.tuples(HASHES, TIMES, st.none() | TIMES), max_size=3)
+Call = Callable[[ServiceStore], Coroutine[Any, Any, Any]]
+
+
+class BothServiceStores(RuleBasedStateMachine):
+    """The store in memory and the one in SQLite get the same calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.stack = ExitStack()
+        self.portal = self.stack.enter_context(start_blocking_portal())
+        self.memory = MemoryServiceStore()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the file."""
+        self.life: AbstractContextManager[SqliteServiceStore] = self.portal.wrap_async_context_manager(
+            open_store(Path(self.folder.name))
+        )
+        self.sqlite = self.life.__enter__()
+
+    def both(self, call: Call) -> Any:
+        """Call both, and demand that they answer, or fail, alike."""
+        answers = [self.portal.call(_answer, call, store) for store in (self.memory, self.sqlite)]
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    @initialize(expires=st.none() | TIMES, ends=TIMES)
+    def something_is_kept(self, expires: float | None, ends: float) -> None:
+        """For a channel that is live, and for one that was revoked."""
+        secrets = [SecretRow(b"h1", "client1", 1.0, None), SecretRow(b"h2", "client1", 2.0, 3.0)]
+        self.both(lambda store: store.save_app(AppRow("client1", "a", "remote of client1"), secrets))
+        soon = Entry(3, "", "c1", "a", NotificationType.RAW, "", "", 3, 0.0, 1.0, 3.0)
+        self.both(lambda store: store.add_stored("d1", soon, b"", []))
+        for number, revoked in enumerate((False, True), 1):
+            channel = ChannelRow(b"h%d" % number, f"c{number}", "client1", "a", "d1", ends, revoked=revoked)
+            entry = Entry(number, "", channel.name, "a", NotificationType.RAW, "", "", 3, 0.0, expires, ends)
+            self.both(lambda store, channel=channel: store.add_channel(channel))  # type: ignore[misc]
+            self.both(lambda store, entry=entry: store.add_stored("d1", entry, b"", []))  # type: ignore[misc]
+
+    @rule(client=CLIENTS, name=NAMES, family=st.text(max_size=3), secrets=SECRETS)
+    def an_app_is_saved(self, client: str, name: str, family: str, secrets: list[tuple[Any, ...]]) -> None:
+        """A new one, one that is there, or instead of another of its name; a secret that is kept already changes nothing."""
+        rows = [SecretRow(token_hash, client, created, expires) for token_hash, created, expires in secrets]
+        self.both(lambda store: store.save_app(AppRow(client, name, f"remote of {client}", family), rows))
+
+    @rule(client=CLIENTS)
+    def an_app_is_removed(self, client: str) -> None:
+        """Whether it is there or not."""
+        self.both(lambda store: store.remove_app(client))
+
+    @rule(channel=CHANNEL_ROWS, forget=st.lists(HASHES, max_size=2))
+    def a_channel_is_added(self, channel: ChannelRow, forget: list[bytes]) -> None:
+        """Where one of its hash or name is left, neither is it added nor is any other forgotten."""
+        self.both(lambda store: store.add_channel(channel, forget))
+
+    @rule(channels=st.lists(CHANNEL_ROWS, max_size=2))
+    def channels_are_revoked(self, channels: list[ChannelRow]) -> None:
+        """Whether they are there or not."""
+        self.both(lambda store: store.revoke(channels))
+
+    @rule(before=TIMES)
+    def channels_are_pruned(self, before: float) -> None:
+        """Those that expired before."""
+        self.both(lambda store: store.prune_channels(before))
+
+    @rule(
+        entry=st.builds(
+            Entry,
+            *(SEQUENCES, st.text(max_size=3), CHANNELS, NAMES, st.sampled_from(NotificationType)),
+            *(st.text(max_size=2), st.text(max_size=2), st.integers(1, 4), TIMES, st.none() | TIMES, TIMES),
+        ),
+        device=DEVICES,
+        body=bodies(),
+        erase=st.lists(SEQUENCES, max_size=3),
+    )
+    def a_notification_is_stored(self, entry: Entry, device: str, body: bytes, erase: list[int]) -> None:
+        """Where its number is in use, neither is it stored nor is any other erased."""
+        self.both(lambda store: store.add_stored(device, entry, body, erase))
+
+    @rule(sequences=st.lists(SEQUENCES, max_size=3))
+    def notifications_are_erased(self, sequences: list[int]) -> None:
+        """Whether they are there or not."""
+        self.both(lambda store: store.erase_stored(sequences))
+
+    @rule(now=TIMES)
+    def notifications_are_pruned(self, now: float) -> None:
+        """As many of each kind."""
+        self.both(lambda store: store.prune_stored(now))
+
+    @rule(key=st.sampled_from(["key", "KEY", "other"]), value=st.binary(max_size=3))
+    def a_value_is_kept(self, key: str, value: bytes) -> None:
+        """The last one counts."""
+        self.both(lambda store: store.set_meta(key, value))
+        assert self.both(lambda store: store.meta(key)) == value
+
+    @rule()
+    def the_stores_are_closed_and_opened(self) -> None:
+        """The file is opened anew; the store in memory just goes on."""
+        self.life.__exit__(None, None, None)
+        self.reopen()
+
+    @rule(now=TIMES, until=TIMES, device=DEVICES, app=NAMES, client=CLIENTS)
+    def they_are_asked(self, now: float, until: float, device: str, app: str, client: str) -> None:
+        """By time, device and app; where no order was promised, none is looked at."""
+        self.both(lambda store: _sorted(store.live_channels(device, app, now)))
+        self.both(lambda store: _sorted(store.orphans(device, now)))
+        self.both(lambda store: store.devices_of(client, now))
+        self.both(lambda store: store.orphaned_devices(now))
+        self.both(lambda store: store.devices_with_spent(now))
+        self.both(lambda store: store.count_ended(now, until))
+
+    @invariant()
+    def they_agree(self) -> None:
+        """On all that is kept."""
+        self.both(lambda store: store.apps())
+        self.both(lambda store: _sorted(store.secrets()))
+        for token_hash in (b"h1", b"h2", b"h3", b"\0"):
+            self.both(lambda store, token_hash=token_hash: store.channel(token_hash))  # type: ignore[misc]
+        for device in ("d1", "d2"):
+            self.both(lambda store, device=device: _entries(store, device))  # type: ignore[misc]
+        self.both(lambda store: store.stored_bodies(range(10)))
+        self.both(lambda store: store.last_stored())
+        self.both(lambda store: store.count_stored())
+        self.both(lambda store: store.count_channels())
+        self.both(lambda store: store.meta("other"))
+
+    def teardown(self) -> None:
+        """Close everything."""
+        self.life.__exit__(None, None, None)
+        self.stack.close()
+        self.folder.cleanup()
+
+
+async def _answer(call: Call, store: ServiceStore) -> Any:
+    """Return what a call answered, or that the store failed."""
+    try:
+        return await call(store)
+    except StateUnavailable:
+        return StateUnavailable
+
+
+async def _sorted(call: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+    """Return an answer whose order was not promised."""
+    return sorted(await call, key=repr)
+
+
+async def _entries(store: ServiceStore, device: str) -> list[tuple[Any, ...]]:
+    """Return what is stored for a device, so that it can be compared."""
+    return [astuple(entry) for entry in await store.stored(device)]
+
+
+TestBothServiceStores = BothServiceStores.TestCase
+TestBothServiceStores.settings = settings(stateful_step_count=40)
