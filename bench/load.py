@@ -19,7 +19,7 @@ from bench.framework import Sample, percentile
 from tocsin.actors.topology import Platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.embedded import open_session
+from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.protocol.messages import Acknowledge, ChannelGranted, Payload, RequestChannel, Welcome
 from tocsin.protocol.messages.codec import encode
@@ -152,7 +152,7 @@ async def attached(
     platform: Platform, channels: int, handler: Callable[[PushNotificationReceivedEventArgs], Awaitable[None]]
 ) -> AsyncIterator[list[str]]:
     """Let an app request so many channels and attach its handler to them; yield their names."""
-    async with open_session(platform, f"{APP}/1") as session:
+    async with local_session(platform, APP) as session:
         manager = PushNotificationManager(session, APP, None)
         async with AsyncExitStack() as stack:
             names = []

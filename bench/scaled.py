@@ -20,7 +20,7 @@ from bench.processes import resident
 from bench.receiving import say
 from tocsin.actors.lifecycle import open_platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.api.embedded import open_session
+from tocsin.api.embedded import local_session
 
 _AWAY = "an app that is away"
 _CHANNEL = "INSERT INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"
@@ -52,7 +52,7 @@ async def through(state: Path, payloads: int, channels: int) -> Sample:
     end = ServiceEnd(WINDOW, record=False)
     app = _Counting()
     begin = perf_counter()
-    async with open_platform(state, end.dial) as platform, open_session(platform, f"{APP}/1") as session:
+    async with open_platform(state, end.dial) as platform, local_session(platform, APP) as session:
         for number in range(channels):
             session.subscribe(f"c{number}", app.handler)
         base = time_ns()  # ids that no earlier round had

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from bench.framework import run_on
 from bench.load import APP
 from bench.receiving import say, until_input_ends
-from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 from tocsin.service.web.connections import Connections

@@ -11,7 +11,7 @@ import anyio
 from anyio import BrokenResourceError, ClosedResourceError, EndOfStream
 from anyio.streams.stapled import StapledObjectStream
 
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import (
     Acknowledge,
     ChannelGranted,

@@ -99,11 +99,11 @@ def test_what_the_drawings_name_exists() -> None:
 
 def test_a_wrong_name_is_noticed() -> None:
     """Of a module, of a function, of a method, of a message."""
-    wrong = ("actors.intake", "tasks:together", "actors.mailbox:Mailbox.put", "Inlet")
+    wrong = ("actors.intake", "tasks:together", "mailbox:Mailbox.put", "Inlet")
     assert [missing(name) for name in wrong] == [
         "there is no module actors.intake",
         "tasks has no together",
-        "actors.mailbox has no Mailbox.put",
+        "mailbox has no Mailbox.put",
         "Inlet is no message",
     ]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from pathlib import Path
 
 import anyio
 import pytest
+
+from tests.processes import run, running
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -24,9 +28,38 @@ EXPECTED = {
 }
 
 
+LAUNCHED = {
+    "woken.py": "woken by b'report 7'",
+    "task_instance.py": "background work on b'refresh'",
+    "two_processes/process_a.py": "process B works on b'sync'",
+}
+"""What an agent's terminal shows when the line was pasted that each has printed."""
+
+STARTED = {"two_processes/process_b.py"}
+"""Those that are started by others."""
+
+
 def test_every_example_is_tried() -> None:
     """No example is left to rot."""
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+    found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.py")}
+    assert found == {*EXPECTED, *LAUNCHED, *STARTED}
+
+
+@pytest.mark.parametrize("name", LAUNCHED)
+async def test_an_example_is_started_by_a_push(tmp_path: Path, name: str) -> None:
+    """It registers and ends; the line that it prints has the agent start it, or its other half."""
+    socket, script = str(tmp_path / "s"), EXAMPLES / name
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = os.environ | {"TOCSIN_SOCKET": socket, "PYTHONPATH": str(EXAMPLES.parent), "PATH": path}
+    async with running("agent", "--json", "--state", str(tmp_path / "state"), "--socket", socket) as agent:
+        with anyio.fail_after(30):
+            done = await anyio.run_process([sys.executable, str(script)], cwd=script.parent, env=env, check=False)
+            assert done.returncode == 0, done.stderr.decode()
+            program, *words = shlex.split(done.stdout.decode())
+            assert program == "tocsin"
+            code, _, errors = await run(*words)
+            assert code == 0, errors
+            assert (await agent.output.receive_until(b"\n", 4096)).decode() == LAUNCHED[name]
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -49,10 +49,30 @@ async def test_importing_loads_nothing_else() -> None:
     assert done.stdout.strip() == b"[]"
 
 
+async def test_an_app_that_connects_loads_no_platform() -> None:
+    """A push waits while a process starts: the actors, the database and the wire to the service are the agent's alone."""
+    heavy = (
+        "tocsin.actors",
+        "tocsin.agent",
+        "sqlite3",
+        "aiosqlite",
+        "websockets",
+        "aiohttp",
+        "uvicorn",
+        "tomllib",
+        "platformdirs",
+    )
+    script = f"import sys; from tocsin import connect; print([each for each in {heavy} if each in sys.modules])"
+    done = await anyio.run_process([sys.executable, "-c", script])
+    assert done.stdout.strip() == b"[]"
+
+
 GIVEN = {
     "Conditions",
     "CreateChannelOperation",
     "LocalWns",
+    "MadeArgs",
+    "MadeChannel",
     "PushNotificationChannel",
     "PushNotificationManager",
 }

@@ -15,7 +15,7 @@ from tocsin.actors.lifecycle import open_platform
 from tocsin.actors.topology import Platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.embedded import open_session
+from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
@@ -57,7 +57,7 @@ async def world(
     try:
         async with (
             open_platform(state, service.dial, kernel=kernel, retries=retries, dead_letters=dead_letters) as platform,
-            open_session(platform, "contoso.mail/1") as session,
+            local_session(platform, "contoso.mail") as session,
         ):
             if connect:
                 await service.accept()

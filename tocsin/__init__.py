@@ -11,12 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tocsin.actors.connection_status import ConnectionStatus
-    from tocsin.actors.mailbox import MailboxStatistics
-    from tocsin.actors.topology import PlatformStatus
+    from tocsin.api.activated import ActivatedEventArgs, ExtendedActivationKind, get_activated_event_args
     from tocsin.api.args import CanceledHandler, PushNotificationReceivedEventArgs
+    from tocsin.api.background_activated import (
+        BackgroundActivatedEventArgs,
+        BackgroundActivatedHandler,
+        BackgroundTaskInstance,
+    )
     from tocsin.api.channel import PushNotificationChannel
     from tocsin.api.conditions import Conditions
+    from tocsin.api.connect import connect
     from tocsin.api.deferral import Deferral
     from tocsin.api.embedded import embedded
     from tocsin.api.identity import Identity
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     )
     from tocsin.api.subscription import PushHandler
     from tocsin.client.wns_client import WnsClient
+    from tocsin.mailbox import MailboxStatistics
+    from tocsin.platform_status import ConnectionStatus, PlatformStatus
     from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
     from tocsin.protocol.errors import (
         Busy,
@@ -67,8 +73,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivatedEventArgs",
     "Activators",
     "AppSettings",
+    "BackgroundActivatedEventArgs",
+    "BackgroundActivatedHandler",
+    "BackgroundTaskInstance",
     "Busy",
     "CanceledHandler",
     "CancellationReason",
@@ -82,6 +92,7 @@ __all__ = [
     "DeadLetterPolicy",
     "Deferral",
     "DropReason",
+    "ExtendedActivationKind",
     "FrameError",
     "HResult",
     "HostState",
@@ -119,16 +130,22 @@ __all__ = [
     "Throttled",
     "TimedOut",
     "WnsClient",
+    "connect",
     "embedded",
+    "get_activated_event_args",
 ]
 
 _HOMES = {
-    "tocsin.actors.connection_status": ("ConnectionStatus",),
-    "tocsin.actors.mailbox": ("MailboxStatistics",),
-    "tocsin.actors.topology": ("PlatformStatus",),
+    "tocsin.api.activated": ("ActivatedEventArgs", "ExtendedActivationKind", "get_activated_event_args"),
     "tocsin.api.args": ("CanceledHandler", "PushNotificationReceivedEventArgs"),
+    "tocsin.api.background_activated": (
+        "BackgroundActivatedEventArgs",
+        "BackgroundActivatedHandler",
+        "BackgroundTaskInstance",
+    ),
     "tocsin.api.channel": ("PushNotificationChannel",),
     "tocsin.api.conditions": ("Conditions",),
+    "tocsin.api.connect": ("connect",),
     "tocsin.api.deferral": ("Deferral",),
     "tocsin.api.embedded": ("embedded",),
     "tocsin.api.identity": ("Identity",),
@@ -140,6 +157,8 @@ _HOMES = {
     ),
     "tocsin.api.subscription": ("PushHandler",),
     "tocsin.client.wns_client": ("WnsClient",),
+    "tocsin.mailbox": ("MailboxStatistics",),
+    "tocsin.platform_status": ("ConnectionStatus", "PlatformStatus"),
     "tocsin.protocol.platform.activation": (
         "Activators",
         "CancellationReason",

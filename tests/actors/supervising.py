@@ -11,12 +11,13 @@ import anyio
 from tests.helpers import next_messages
 from tocsin.actors.actor import ActorRunner, Kernel
 from tocsin.actors.clock import LoopClock, ServiceClock
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.supervisor import Supervisor
+from tocsin.actors.topology import FROM_APPS
+from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
-from tocsin.protocol.messages.codec import decode
+from tocsin.protocol.messages.codec import decode, encode
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
@@ -37,9 +38,10 @@ def activator(
     triggered: bool = True,
     cancel_on_condition_loss: bool = False,
     aborted: bool = False,
+    command: bytes = b"",
 ) -> m.ActivatorChanged:
     """Build what the registry says of an app."""
-    return m.ActivatorChanged(app, triggered, session, conditions, cancel_on_condition_loss, aborted)
+    return m.ActivatorChanged(app, triggered, session, conditions, cancel_on_condition_loss, aborted, command)
 
 
 def at_work(message: m.Message) -> int:
@@ -54,15 +56,18 @@ class Harness:
     """A supervisor between the router and one session, ``s``."""
 
     def __init__(self) -> None:
-        self.mailbox, self.router, self.session = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("s")
+        self.mailbox, self.router, self.session = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("s", 20_000)
+        self.launcher = Mailbox("launcher")
         self.sessions = Sessions()
-        self.sessions.add(self.session)
+        self.sessions.add("mail", self.session)
         kernel = Kernel(LoopClock(seed=1))
         at_service = ServiceClock(kernel.clock)
         at_service.hear(m.ConnectionUp(1024, time.time()))
         self.runner = ActorRunner(
             self.mailbox,
-            lambda alarm: Supervisor(Senses(kernel.clock, at_service, alarm), self.router, self.sessions),
+            lambda alarm: Supervisor(
+                Senses(kernel.clock, at_service, alarm), self.router, self.sessions, self.launcher
+            ),
             kernel,
             lambda _: None,
         )
@@ -72,12 +77,19 @@ class Harness:
     def tell(self, *messages: m.Message | m.OutcomeRow) -> None:
         """Tell the supervisor; each outcome by itself."""
         for message in messages:
-            if not isinstance(message, m.OutcomeRow):
-                self.mailbox.send_nowait(message)
-            elif message.outcome is Outcome.HANDLED:
-                self.mailbox.send_nowait(m.Handled((message.sequence,), (message.attempt,)))
+            if isinstance(message, m.OutcomeRow):
+                outcomes = m.Outcomes((message,))
+                handled = m.Handled((message.sequence,), (message.attempt,))
+                self.tell_from("s", "mail", handled if message.outcome is Outcome.HANDLED else outcomes)
+            elif type(message) in FROM_APPS:
+                self.tell_from("s", "mail", message)
             else:
-                self.mailbox.send_nowait(m.Outcomes((message,)))
+                self.mailbox.send_nowait(message)
+
+    def tell_from(self, session: str, app: str, *messages: m.Message) -> None:
+        """Tell the supervisor what a session of an app says."""
+        for message in messages:
+            self.mailbox.send_nowait(m.Stamped(session, app, encode(message)))
 
     async def down(self) -> m.Message:
         """Wait for what goes to the session next."""
@@ -124,8 +136,8 @@ async def running(*, subscriber: bool = True) -> AsyncIterator[Harness]:
             harness.tell(m.Fence())
             assert await harness.down() == m.Fence()
             for channel in ("c1", "c2") if subscriber else ():
-                harness.tell(m.Subscribe("s", channel))
-                assert await harness.up() == m.ChannelSubscribed(channel)
+                harness.tell(m.Subscribe(channel))
+                assert await harness.up() == m.ChannelSubscribed("mail", channel)
             yield harness
             assert harness.runner.restarts == 0
             tasks.cancel_scope.cancel()

@@ -12,7 +12,7 @@ from tocsin.actors.actor import Actor, ActorRunner, Kernel, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import LoopClock
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.kernel.restart import TABLE, Effect, RestartPolicy
 from tocsin.protocol.messages import AlarmRang, Done, ForgetRetry, Message, OutcomeRow, Outcomes

@@ -14,8 +14,8 @@ from tocsin.actors.admission import Admission
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import LoopClock, ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
+from tocsin.mailbox import Mailbox
 from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.store import InboxSummary
 from tocsin.protocol.delivery import channel_window as window
@@ -82,7 +82,7 @@ def _narrow() -> Iterator[None]:
     """Let windows be as small as the batches, so that some payloads find no room."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(window, "WINDOW", 4)
-        patch.setattr(windows, "MAX_IN_FLIGHT", 6)
+        patch.setattr(windows, "MAX_IN_FLIGHT", 8)
         yield
 
 

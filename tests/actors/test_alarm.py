@@ -11,7 +11,7 @@ import trio.testing
 
 from tests.helpers import next_messages
 from tocsin.actors.alarm import Alarm
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import AlarmRang
 
 

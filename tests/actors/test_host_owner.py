@@ -6,17 +6,21 @@ import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
 
+from tests.helpers import waiting_messages
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.host_owner import Change, HostOwner
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.power_reports import PowerReports
+from tocsin.actors.sessions import Sessions, Stamp
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
 from tocsin.protocol.messages import (
     AppSettingsChanged,
     ChangeAppSettings,
     ChangeHost,
     ConnectionUp,
+    Done,
+    Failed,
     FieldChange,
     HostChanged,
     Message,
@@ -35,7 +39,17 @@ class Watched:
         self.router, self.connection = Mailbox("payload_router", capacity), Mailbox("connection")
         link = ConnectionRecord(LoopClock())
         link.note(ConnectionUp(1, 0.0))
-        self.owner = HostOwner(lambda _: [self.router], PowerReports(self.connection, link))
+        self.sessions, self.session = Sessions(), Mailbox("s")
+        self.sessions.add("a", self.session)
+        self.owner = HostOwner(lambda _: [self.router], self.sessions, PowerReports(self.connection, link))
+
+    async def change(self, change: Change, app: str = "a") -> None:
+        """Make a change as the session, which an app may have under any name."""
+        await self.owner.change(Stamp("s", app), change)
+
+    def answers(self) -> list[Message]:
+        """Return what the session was told since the last time."""
+        return waiting_messages(self.session)
 
     async def said(self) -> list[Message]:
         """Return what the router hears next."""
@@ -44,24 +58,35 @@ class Watched:
 
 def host(**changes: bool) -> ChangeHost:
     """Change the machine's state."""
-    return ChangeHost(tuple(FieldChange(*each) for each in changes.items()))
+    return ChangeHost(1, tuple(FieldChange(*each) for each in changes.items()))
 
 
-def settings(app: str, **changes: bool) -> ChangeAppSettings:
+def settings(**changes: bool) -> ChangeAppSettings:
     """Change an app's settings."""
-    return ChangeAppSettings(app, tuple(FieldChange(*each) for each in changes.items()))
+    return ChangeAppSettings(1, tuple(FieldChange(*each) for each in changes.items()))
 
 
 async def test_a_change_is_told_with_the_whole_new_state() -> None:
     """What earlier changes have set stays, and apps have settings of their own."""
     w = Watched()
-    for change in (host(quiet_hours=True), host(energy_saver=True), settings("a", background=False), settings("b")):
-        await w.owner.change(change)
+    for change in (host(quiet_hours=True), host(energy_saver=True), settings(background=False)):
+        await w.change(change)
+    await w.change(settings(), "b")
     assert await w.said() == [
         HostChanged(HostState(quiet_hours=True)),
         HostChanged(HostState(quiet_hours=True, energy_saver=True)),
         AppSettingsChanged("a", AppSettings(background=False)),
         AppSettingsChanged("b", AppSettings()),
+    ]
+    assert w.answers() == [
+        *[
+            message
+            for state in (HostState(quiet_hours=True), HostState(quiet_hours=True, energy_saver=True))
+            for message in (HostChanged(state), Done(1))
+        ],
+        AppSettingsChanged("a", AppSettings(background=False)),
+        Done(1),
+        Done(1),
     ]
     assert [decode_own(frame) for frame in await w.connection.batch()] == [
         PowerState(screen_on_or_plugged=True, battery_saver=True, exempt=())
@@ -71,9 +96,9 @@ async def test_a_change_is_told_with_the_whole_new_state() -> None:
 async def test_a_router_that_begins_anew_hears_all_of_it() -> None:
     """It need not wait for room: it has to know before it judges."""
     w = Watched()
-    changes = (host(quiet_hours=True), settings("a", background=False), settings("b", notifications=False))
-    for change in changes:
-        await w.owner.change(change)
+    await w.change(host(quiet_hours=True))
+    await w.change(settings(background=False))
+    await w.change(settings(notifications=False), "b")
     await w.said()
     w.owner.repeat()
     assert await w.said() == [
@@ -88,7 +113,7 @@ async def test_changes_that_wait_for_room_are_made_in_their_order() -> None:
     w, said = Watched(capacity=1), list[Message]()
     async with anyio.create_task_group() as tasks:
         for change in (host(quiet_hours=True), host(quiet_hours=False), host(user_present=False)):
-            tasks.start_soon(w.owner.change, change)
+            tasks.start_soon(w.change, change)
             await wait_all_tasks_blocked()
         while len(said) < 3:
             said += await w.said()
@@ -100,14 +125,14 @@ async def test_changes_that_wait_for_room_are_made_in_their_order() -> None:
 async def test_a_change_that_is_cancelled_while_it_waits_was_not_made() -> None:
     """Nobody sees it, and the next one goes on from what there is."""
     w = Watched(capacity=1)
-    await w.owner.change(host(quiet_hours=True))
+    await w.change(host(quiet_hours=True))
     with anyio.move_on_after(0.01) as waited:
-        await w.owner.change(host(energy_saver=True))
+        await w.change(host(energy_saver=True))
     assert waited.cancelled_caught
     assert w.owner.record == HostRecord(HostState(quiet_hours=True))
     assert w.connection.statistics().depth == 0
     await w.said()
-    await w.owner.change(host(user_present=False))
+    await w.change(host(user_present=False))
     assert await w.said() == [HostChanged(HostState(quiet_hours=True, user_present=False))]
 
 
@@ -115,20 +140,22 @@ async def test_a_change_that_is_cancelled_while_it_waits_was_not_made() -> None:
     ("change", "error"),
     [
         (host(moon_phase=True), InvalidArgument),
-        (settings("a", colour=True), InvalidArgument),
-        (host(quiet_hours="yes"), InvalidArgument),  # type: ignore[arg-type]  # that is the point
-        (settings("one too many", exempt_from_energy_saver=True), IllegalCall),
+        (settings(colour=True), InvalidArgument),
+        (settings(exempt_from_energy_saver=True), IllegalCall),
     ],
 )
 async def test_what_is_refused_changes_nothing(change: Change, error: type[Exception]) -> None:
     """Neither the router nor the service hears of it."""
     w = Watched()
     for number in range(MAX_EXEMPT):
-        await w.owner.change(settings(f"app {number}", exempt_from_energy_saver=True))
+        await w.change(settings(exempt_from_energy_saver=True), f"app {number}")
     await w.said()
     await w.connection.batch()
     before = w.owner.record
-    with pytest.raises(error):
-        await w.owner.change(change)
+    w.answers()
+    await w.change(change)
+    (answer,) = w.answers()
+    assert isinstance(answer, Failed)
+    assert (answer.request, answer.error) == (1, error.__name__)
     assert w.owner.record == before
     assert (w.router.statistics().depth, w.connection.statistics().depth) == (0, 0)

@@ -15,8 +15,8 @@ from tests.helpers import next_messages
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import LoopClock, ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
+from tocsin.mailbox import Mailbox
 from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.store import Changes
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy

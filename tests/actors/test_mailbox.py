@@ -9,7 +9,7 @@ import pytest
 from anyio import EndOfStream, wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
 
-from tocsin.actors.mailbox import BATCH, Mailbox
+from tocsin.mailbox import BATCH, Mailbox
 from tocsin.protocol.errors import Busy, PlatformUnavailable
 from tocsin.protocol.messages import Done, Suspended
 from tocsin.protocol.messages.codec import encode

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.connection_status import ConnectionRecord
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.power_reports import PowerReports
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import ConnectionUp, PowerState
 from tocsin.protocol.messages.codec import decode_own
 from tocsin.protocol.platform.power import PLUGGED_IN, Power

@@ -14,16 +14,18 @@ from tests.world import REMOTE_ID, Gathered, dead_rows, handling, open_rows, wor
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor
 from tocsin.actors.channel_requester import ChannelRequester
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
+from tocsin.actors.sessions import Stamp
 from tocsin.actors.supervisor import Supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.mailbox import Mailbox
 from tocsin.persistence.sqlite_store import SqliteStore
 from tocsin.persistence.store import StoredActivator
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import Acknowledge, ActorRestarted, ChannelRefused, LeaveSession, RequestChannel
+from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.protocol.values import PushNotificationChannelStatus as Status
@@ -142,9 +144,9 @@ async def test_a_registry_that_fails_learns_its_activators_again(
             await w.channel()
             info = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
             await w.manager.register_activator(info, lambda args: seen.add(args.id))
-            w.platform.sessions.add(watching)
+            w.platform.sessions.add("chat", watching)
             fault.arm()
-            await w.platform.send(LeaveSession("nobody"))
+            await w.platform.send(Stamp("watching", "chat"), LeaveSession(), encode(LeaveSession()))
             assert await next_messages(watching) == [ActorRestarted("activator_registry")]
             await w.service.send(payload("A"))
             await seen.wait_for(1)

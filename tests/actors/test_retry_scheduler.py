@@ -13,8 +13,8 @@ import trio.testing
 from tests.helpers import next_messages
 from tocsin.actors.actor import ActorRunner, Kernel
 from tocsin.actors.clock import LoopClock
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.retry_scheduler import RetryScheduler
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ForgetRetry, Message, PlanRetry, RetryDenied, RetryDue, RetryPlanned
 from tocsin.protocol.platform.retry_schedule import RetryPolicy

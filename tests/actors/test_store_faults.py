@@ -8,8 +8,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.store_faults import StoreFaults
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import Message, Suspended
 from tocsin.protocol.messages.codec import decode_own
 

@@ -11,7 +11,7 @@ import trio.testing
 from tests.actors.supervising import VIRTUAL, Harness, activator, delivery, running
 from tests.helpers import next_messages
 from tests.protocol.tables import erase
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.payload_life import TABLE, Effect
 from tocsin.protocol.messages.codec import encode
@@ -55,13 +55,15 @@ class TestForeground:
         """One that was taken over detaches nothing, and the channel is closed when its session detaches."""
         async with running(subscriber=False) as h:
             with Mailbox("t") as other:
-                h.sessions.add(other)
-                h.tell(m.Subscribe("s", "c1"), m.Subscribe("t", "c1"), m.Unsubscribe("s", "c1"), delivery(1))
+                h.sessions.add("mail", other)
+                h.tell(m.Subscribe("c1"))
+                h.tell_from("t", "mail", m.Subscribe("c1"))
+                h.tell(m.Unsubscribe("c1"), delivery(1))
                 assert await next_messages(other, VIRTUAL) == [delivery(1)]
-                h.tell(m.Unsubscribe("t", "c1"))
+                h.tell_from("t", "mail", m.Unsubscribe("c1"))
                 assert [await h.up() for _ in range(3)] == [
-                    *[m.ChannelSubscribed("c1")] * 2,
-                    m.ChannelUnsubscribed("c1"),
+                    *[m.ChannelSubscribed("mail", "c1")] * 2,
+                    m.ChannelUnsubscribed("mail", "c1"),
                 ]
 
     async def test_a_session_that_has_left_without_a_word_closes_its_channel(self) -> None:
@@ -69,15 +71,15 @@ class TestForeground:
         async with running() as h:
             h.sessions.remove("s")
             h.tell(delivery(1))
-            assert await h.up() == m.ChannelUnsubscribed("c1")
+            assert await h.up() == m.ChannelUnsubscribed("mail", "c1")
             assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
 
     async def test_a_session_that_leaves_takes_nothing_more(self) -> None:
         """Its channels are closed, and its app's background work waits for whoever does it next."""
         async with running() as h:
-            h.tell(activator(), m.LeaveSession("s"))
+            h.tell(activator(), m.LeaveSession())
             ups = [await h.up() for _ in range(4)]
-            closed = [m.ChannelUnsubscribed("c1"), m.ChannelUnsubscribed("c2")]
+            closed = [m.ChannelUnsubscribed("mail", "c1"), m.ChannelUnsubscribed("mail", "c2")]
             assert ups == [m.AppReady("mail", ready=True), *closed, m.AppReady("mail", ready=False)]
 
     async def test_a_router_that_begins_anew_learns_who_takes_what(self) -> None:
@@ -86,14 +88,14 @@ class TestForeground:
             h.tell(activator())
             assert await h.up() == m.AppReady("mail", ready=True)
             h.tell(m.ActorRestarted("payload_router"))
-            opened = [m.ChannelSubscribed("c1"), m.ChannelSubscribed("c2")]
+            opened = [m.ChannelSubscribed("mail", "c1"), m.ChannelSubscribed("mail", "c2")]
             assert [await h.up() for _ in range(3)] == [*opened, m.AppReady("mail", ready=True)]
 
     async def test_an_outcome_of_nobody_is_passed_over_unless_handled(self) -> None:
-        """A payload that was given up and then handled all the same is settled; anything else is stale."""
+        """The router looks whether one that was given up and then handled is the app's; anything else is stale."""
         async with running() as h:
             h.tell(m.OutcomeRow(7, Outcome.NOT_HANDLED, "", 1), m.OutcomeRow(9, Outcome.HANDLED, "", 1))
-            assert await h.up() == m.SettlementRow(9, "", Outcome.HANDLED, None, "")
+            assert await h.up() == m.HandledLate("mail", (9,))
 
 
 class TestBudget:
@@ -168,7 +170,7 @@ async def test_ten_thousand_budgets_cost_one_alarm() -> None:
         batch = 500
         for start in range(0, count, batch):
             for sequence in range(start, start + batch):
-                h.mailbox.send_frame_urgent(encode(m.Subscribe("s", f"c{sequence}")))
+                h.mailbox.send_frame_urgent(encode(m.Stamped("s", "mail", encode(m.Subscribe(f"c{sequence}")))))
                 h.mailbox.send_frame_nowait(encode(delivery(sequence, f"c{sequence}")))
             for _ in range(batch):
                 await h.down()
@@ -190,7 +192,7 @@ class TestFence:
         with harness.mailbox, harness.router, harness.session:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(harness.runner.run)
-                harness.tell(m.Subscribe("s", "c1"), delivery(1), m.Fence(), delivery(2))
+                harness.tell(m.Subscribe("c1"), delivery(1), m.Fence(), delivery(2))
                 assert [await harness.down(), await harness.down()] == [m.Fence(), delivery(2)]
                 tasks.cancel_scope.cancel()
 
@@ -209,9 +211,9 @@ class TestFence:
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
 
 
-async def _seen() -> tuple[list[object], list[object], int]:
-    """Bring payloads to every end, and return what went up and down, and when."""
-    up, down = list[object](), list[object]()
+async def _seen() -> tuple[list[object], list[object], list[object], int]:
+    """Bring payloads to every end, and return what went up, down and to the launcher, and when."""
+    up, down, launched = list[object](), list[object](), list[object]()
     harness = Harness()
     start = anyio.current_time()
 
@@ -225,10 +227,11 @@ async def _seen() -> tuple[list[object], list[object], int]:
             tasks.start_soon(harness.runner.run)
             tasks.start_soon(watch, harness.router, up)
             tasks.start_soon(watch, harness.session, down)
+            tasks.start_soon(watch, harness.launcher, launched)
             refused = [m.OutcomeRow(number, Outcome.NOT_HANDLED, "", 1) for number in (1, 2, 3)]
             for message in (
                 m.Fence(),
-                m.Subscribe("s", "c1"),
+                m.Subscribe("c1"),
                 activator(),
                 delivery(1),
                 refused[0],
@@ -242,8 +245,12 @@ async def _seen() -> tuple[list[object], list[object], int]:
                 harness.tell(message)
                 await anyio.sleep(0.1)
             await anyio.sleep(300)
+            # No session does the work now, and the process that is launched never asks for its payload.
+            harness.tell(activator(session="", command=b"command"), delivery(4))
+            harness.tell(m.OutcomeRow(4, Outcome.NOT_HANDLED, "", 1))
+            await anyio.sleep(300)
             tasks.cancel_scope.cancel()
-    return up, down, harness.runner.restarts
+    return up, down, launched, harness.runner.restarts
 
 
 @pytest.mark.parametrize("effect", Effect)

@@ -76,9 +76,9 @@ class TestBackground:
 
     async def test_background_that_the_user_denies(self) -> None:
         """What the foreground refused is dropped with that reason; what nobody has seen waits in the inbox."""
-        async with running(subscriber=False) as h:
+        async with running() as h:
             h.tell(activator(), m.AppSettingsChanged("mail", AppSettings(background=False)))
-            h.tell(delivery(1), m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1), delivery(2))
+            h.tell(delivery(1), m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1), m.Unsubscribe("c1"), delivery(2))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.BACKGROUND_DENIED, "")
             assert await h.settled() == (2, Outcome.GIVEN_BACK, None, "")
 
@@ -107,7 +107,7 @@ class TestCancellation:
         """What the machine says reaches the work, and if it does not end, the payload has the reason's name."""
         async with running() as h:
             await h.begin_background()
-            h.tell(m.CancelWork("mail", reason), m.CancelWork("", reason), m.CancelWork("chat", reason))
+            h.tell(m.CancelWork(reason), m.CancelWork(reason), m.CancelWork(reason))
             assert await h.down() == m.CancelDelivery(1, reason)
             assert await h.down() == m.AbortDelivery(1)
             h.tell(m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1))
@@ -159,9 +159,9 @@ class TestCancellation:
         async with running() as h:
             await h.begin_background()
             start = anyio.current_time()
-            h.tell(m.CancelWork("mail", CancellationReason.UNINSTALL))
+            h.tell(m.CancelWork(CancellationReason.UNINSTALL))
             await anyio.sleep(3)
-            h.tell(m.CancelWork("mail", CancellationReason.IDLE_TASK))
+            h.tell(m.CancelWork(CancellationReason.IDLE_TASK))
             assert await h.down() == m.CancelDelivery(1, CancellationReason.UNINSTALL)
             assert await h.down() == m.AbortDelivery(1)
             assert anyio.current_time() - start == pytest.approx(5)

@@ -61,5 +61,5 @@ async def test_what_is_for_the_foreground_only_never_waits_for_the_background(mo
         assert await h.down() == toast(1)
         h.tell(m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1))
         assert await h.settled() == (1, Outcome.DROPPED, DropReason.NOT_HANDLED, "")
-        h.tell(m.Unsubscribe("s", "c1"), toast(2))
+        h.tell(m.Unsubscribe("c1"), toast(2))
         assert await h.settled() == (2, Outcome.GIVEN_BACK, None, "")

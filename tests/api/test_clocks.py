@@ -16,7 +16,7 @@ from tocsin.actors.actor import Kernel
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.lifecycle import open_platform
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.embedded import open_session
+from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.client.wns_client import WnsClient
 from tocsin.persistence.sqlite_store import read_sqlite
@@ -76,7 +76,7 @@ async def test_a_device_whose_clock_is_wrong_gets_what_was_received(
         async def receive(count: int) -> PushNotificationChannel:
             async with (
                 open_platform(tmp_path / "device", dial, kernel=kernel) as platform,
-                open_session(platform, "contoso.mail/1") as session,
+                local_session(platform, "contoso.mail") as session,
             ):
                 manager = PushNotificationManager(session, "contoso.mail", None)
                 channel = (await manager.create_channel(app.remote_id)).channel

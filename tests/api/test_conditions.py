@@ -15,7 +15,7 @@ from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.supervisor import Supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.conditions import Conditions
-from tocsin.api.embedded import open_session
+from tocsin.api.embedded import local_session
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 
@@ -75,8 +75,8 @@ async def test_two_sessions_that_change_different_fields_never_undo_each_other(
     faults = [Fault(monkeypatch, actor, "flush") for actor in (PayloadRouter, Supervisor)]
     async with world(tmp_path) as w:
         mail = w.manager.conditions
-        async with open_session(w.platform, "contoso.chat/1") as session:
-            chat = Conditions(session, "contoso.chat")
+        async with local_session(w.platform, "contoso.chat") as session:
+            chat = Conditions(session)
             await mail.set_host(energy_saver=True)
             await chat.set_host(quiet_hours=True)
             await mail.set_app(background=False)

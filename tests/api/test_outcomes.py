@@ -30,7 +30,7 @@ def told() -> list[m.Message]:
 @pytest.fixture
 def reports(told: list[m.Message]) -> OutcomeReports:
     """Return reports that nobody has made yet."""
-    return OutcomeReports("app/1", told.append)
+    return OutcomeReports(told.append)
 
 
 def test_what_was_handled_is_told_in_columns_and_the_rest_in_rows(
@@ -82,7 +82,7 @@ async def test_those_of_one_moment_are_told_together(reports: OutcomeReports, to
 def test_the_platform_is_told_no_more_than_there_are_payloads_and_channels(acts: list[tuple[str, str]]) -> None:
     """However often handlers come and go; at the end of the moment it knows which channels have some, and each outcome once."""
     told: list[m.Message] = []
-    reports = OutcomeReports("app/1", told.append)
+    reports = OutcomeReports(told.append)
     attached: set[str] = set()
     payloads = moments = 0
     for act, channel in acts:

@@ -57,7 +57,9 @@ def of(verb: str) -> list[str]:
 
 def test_each_verb_shows_how_it_is_used() -> None:
     """And each line is of a verb that is tried below."""
-    tried = [line for verb in ("listen", "send", "serve", "app", "status", "dead-letters") for line in of(verb)]
+    tried = [
+        line for verb in ("listen", "send", "serve", "agent", "app", "status", "dead-letters") for line in of(verb)
+    ]
     assert sorted(tried) == sorted(dict.fromkeys(LINES))
     for parser in parsers(_parser()):
         if parser.prog.count(" ") == 1:

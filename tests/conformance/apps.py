@@ -15,7 +15,7 @@ from tests.helpers import FakeService
 from tests.world import World
 from tocsin.actors.lifecycle import open_platform
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.embedded import open_session
+from tocsin.api.embedded import local_session
 from tocsin.api.identity import Identity
 from tocsin.api.manager import PushNotificationManager
 from tocsin.protocol.messages import ChannelsRevoked, RevokeChannels
@@ -63,7 +63,7 @@ async def running(state: Path, kind: Kind) -> AsyncIterator[World]:
     try:
         async with (
             open_platform(state, service.dial) as platform,
-            open_session(platform, f"{APP}/1") as session,
+            local_session(platform, APP) as session,
         ):
             await service.accept()
             yield World(service, platform, PushNotificationManager(session, APP, None, kind.identity))
@@ -74,7 +74,7 @@ async def running(state: Path, kind: Kind) -> AsyncIterator[World]:
 @asynccontextmanager
 async def another_process(w: World, kind: Kind) -> AsyncIterator[PushNotificationManager]:
     """Run a second session of the same app on the same platform."""
-    async with open_session(w.platform, f"{APP}/2") as session:
+    async with local_session(w.platform, APP) as session:
         yield PushNotificationManager(session, APP, None, kind.identity)
 
 

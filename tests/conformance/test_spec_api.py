@@ -22,6 +22,7 @@ from tests.conformance.apps import (
 from tests.conformance.cases import case
 from tests.helpers import payload
 from tests.world import REMOTE_ID, Gathered, open_rows
+from tocsin.actors.sessions import Stamp
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.protocol.errors import ChannelClosed, InvalidArgument
 from tocsin.protocol.hresult import HResult
@@ -192,10 +193,10 @@ async def test_a_registration_that_is_refused_never_does_the_work(
     async with running(tmp_path, kind) as w:
         send = w.platform.send
 
-        async def slow(message: Message) -> None:
+        async def slow(stamp: Stamp, message: Message, frame: bytes) -> None:
             posted.set()
             await go_on.wait()
-            await send(message)
+            await send(stamp, message, frame)
 
         async def register_again() -> None:
             with pytest.raises(InvalidArgument):

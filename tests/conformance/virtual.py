@@ -11,7 +11,7 @@ import anyio
 from tests.helpers import next_messages
 from tocsin.actors.actor import Kernel
 from tocsin.actors.topology import Platform
-from tocsin.api.embedded import open_session
+from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.operation import PushNotificationCreateChannelStatus as Progress
@@ -134,7 +134,7 @@ async def open_requests() -> AsyncIterator[Requests]:
         async with anyio.create_task_group() as tasks:
             await platform.start(tasks)
             await platform.report(m.ConnectionUp(1024, 3e9))
-            async with open_session(platform, "contoso.mail/1") as session:
+            async with local_session(platform, "contoso.mail") as session:
                 yield Requests(platform, store, PushNotificationManager(session, "contoso.mail", None))
             await platform.stop()
     finally:

@@ -26,6 +26,7 @@ from tocsin.service import control
 from tocsin.service.control import _reply, ask, ask_or_perform, perform, serving_control, socket_of
 from tocsin.service.registry.apps import Apps, SecretVerdict
 from tocsin.service.registry.service_store import ServiceStore
+from tocsin.transport import unix_server
 
 
 async def echo(request: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +163,7 @@ async def test_a_system_without_descriptors_lets_commands_wait(
         return listener
 
     monkeypatch.setattr(anyio, "create_unix_listener", create_full)
-    monkeypatch.setattr(control, "_PAUSE", 0.0)
+    monkeypatch.setattr(unix_server, "_PAUSE", 0.0)
     async with serving_control(tmp_path, echo):
         assert await ask(tmp_path, {}) == {}
     assert caplog.text.count("Too many open files") == 1

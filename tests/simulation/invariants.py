@@ -156,7 +156,7 @@ def actors_fail_only_when_made_to(world: World) -> None:
 
 def mailboxes_are_bounded(world: World) -> None:
     """None was ever deeper than it may be, those of the apps included."""
-    sessions = [manager._session._mailbox.statistics() for manager in world.life.managers.values()]
+    sessions = [mailbox.statistics() for mailbox in world.life.platform.sessions._mailboxes.values()]
     for mailbox in [*world.life.platform.statistics(), *sessions]:
         assert mailbox.high_water <= mailbox.capacity, mailbox
 

@@ -24,7 +24,7 @@ from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.lifecycle import STOP_TIMEOUT, stop_in_order
 from tocsin.actors.topology import Platform
-from tocsin.api.embedded import open_session
+from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.session import CLOSE_GRACE
 from tocsin.persistence.store import Store
@@ -191,7 +191,7 @@ class Simulation:
                     wire.start_soon(connection.run)
                     async with AsyncExitStack() as stack:
                         for app in self.apps:
-                            session = await stack.enter_async_context(open_session(platform, f"{app}/1"))
+                            session = await stack.enter_async_context(local_session(platform, app))
                             life.managers[app] = PushNotificationManager(session, app, None)
                         life.tasks = wire
                         yield

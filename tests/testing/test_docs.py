@@ -29,14 +29,17 @@ def run(folder: Path, *command: str, plugins: str = "tocsin.pytest_plugin,anyio.
 
 
 def test_the_page_runs(tmp_path: Path) -> None:
-    """All of its programs: the sender, its test in ten lines, the async one, and the one without pytest."""
-    assert set(PROGRAMS) == {"my_sender.py", "test_my_sender.py", "test_my_async_sender.py", "without_pytest.py"}
+    """All of its programs: the sender, its test in ten lines, the async one, a handler's tests, and the one without pytest."""
+    assert set(PROGRAMS) == {
+        "my_handler.py", "my_sender.py", "test_my_async_sender.py", "test_my_handler.py", "test_my_sender.py",
+        "without_pytest.py",
+    }  # fmt: skip
     assert len(PROGRAMS["test_my_sender.py"].strip().splitlines()) - 3 <= 10
     for name, text in PROGRAMS.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     code, output = run(tmp_path, "-m", "pytest", "-q", "-W", "error::pytest.PytestUnraisableExceptionWarning")
     assert code == 0, output
-    assert "2 passed" in output
+    assert "5 passed" in output
     code, output = run(tmp_path, "-W", "error", "without_pytest.py")
     assert (code, output[:22]) == (0, "send to http://127.0.0")
 
@@ -47,6 +50,23 @@ def test_the_page_names_everything() -> None:
 
     methods = {name for name in vars(LocalWns) if not name.startswith("_")}
     assert methods == {name for name in methods if f"wns.{name}" in PAGE}
+
+
+@pytest.mark.parametrize(
+    ("made", "base", "call"),
+    [
+        ("MadeArgs", "PushNotificationReceivedEventArgs", "args"),
+        ("MadeChannel", "PushNotificationChannel", "channel"),
+    ],
+)
+def test_the_page_names_what_made_args_and_channels_have(made: str, base: str, call: str) -> None:
+    """No member that the platform's own do not have is without its line."""
+    import tocsin.testing  # noqa: PLC0415
+
+    own = set(vars(getattr(tocsin.testing, made))) - set(vars(getattr(tocsin, base)))
+    members = {name for name in own if not name.startswith("_")}
+    assert members
+    assert members == {name for name in members if f"{call}.{name}" in PAGE}
 
 
 def test_pytest_finds_the_plugin() -> None:

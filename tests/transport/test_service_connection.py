@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers import PATIENCE, FakeService, next_messages, payload
 from tests.protocol.frames import arrivals
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.messages import (
     Acknowledge,

@@ -14,7 +14,7 @@ import pytest
 import trio.testing
 
 from tests.protocol.tables import erase
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.network.causes import ConnectionCause

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
-from tocsin.actors.actor import Actor, receives
-from tocsin.actors.mailbox import Mailbox
+from tocsin.actors.actor import Actor, receives, receives_from_apps
 from tocsin.actors.sessions import Sessions
+from tocsin.mailbox import Mailbox
 from tocsin.persistence.store import Store, StoredActivator
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import PushError
@@ -49,39 +50,50 @@ class ActivatorRegistry(Actor):
         self._keep: dict[tuple[str, Activators], Registered | None] = {}
         self._changed: dict[str, bool] = {}
         self._replies: list[tuple[str, m.Message]] = []
+        self._perform: dict[Effect, Callable[[str, Registered], None]] = {
+            Effect.KEEP: self._keep_activator,
+            Effect.DROP: self._drop_activator,
+            Effect.CANCEL_RUNNING: self._cancel_running,
+        }
 
     async def start(self) -> None:
         """Read the activators of earlier processes; they still wake their apps."""
         for stored in await self._store.activators():
             activator = Activators(stored.activator)
             conditions = tuple(SystemConditionType(condition) for condition in stored.conditions)
-            registered = Registered(activator, UUID(stored.clsid), conditions, stored.cancel_on_condition_loss)
+            cancel = stored.cancel_on_condition_loss
+            registered = Registered(activator, UUID(stored.clsid), conditions, cancel, stored.command)
             self._step(stored.app, registered, Event.RESTORED)
         await self.flush()  # the supervisor has to know, also if nobody ever asks this actor anything
 
-    @receives(m.LeaveSession)
-    def leave(self, message: m.LeaveSession, _: bytes) -> None:
-        """A session has ended: its classes go with it, its triggers stay."""
+    @receives_from_apps(m.LeaveSession)
+    def leave(self, _message: m.LeaveSession, stamped: m.Stamped) -> None:
+        """A session is about to end: its classes go with it, its triggers stay."""
+        self.session_ended(m.SessionEnded(stamped.session), b"")
+
+    @receives(m.SessionEnded)
+    def session_ended(self, message: m.SessionEnded, _: bytes) -> None:
+        """A session is gone."""
         for app, registrations in self._apps.items():
             for registered in list(registrations.values()):
-                if registered.session == message.session and registered.phase is Phase.ACTIVE:
-                    stays = registered.outlives_process()
-                    self._step(app, registered, Event.PROCESS_GONE if stays else Event.SERVER_GONE)
+                if registered.sessions.pop(message.session, None) is not None:
+                    self._step(app, registered, registered.event_of_departure())
 
     # Activators
 
-    @receives(m.RegisterActivator)
-    def register(self, message: m.RegisterActivator, _: bytes) -> None:
+    @receives_from_apps(m.RegisterActivator)
+    def register(self, message: m.RegisterActivator, stamped: m.Stamped) -> None:
         """Register all flags or none."""
-        if self._sessions.find(message.session) is None:
+        session, app = stamped.session, stamped.app
+        if session not in self._sessions:
             return  # it has left meanwhile
-        current = self._apps.setdefault(message.app, {})
+        current = self._apps.setdefault(app, {})
         try:
             flags, clsid = parse_activators(message.activators), parse_clsid(message.clsid)
             conditions = check_conditions(message.conditions)
-            check_register(flags, clsid, current, packaged=message.packaged)
+            check_register(flags, clsid, current, session, packaged=message.packaged)
         except PushError as refused:
-            self._refuse(message.session, message.request, refused)
+            self._refuse(session, message.request, refused)
             return
         for activator in EACH:
             if flags & activator:
@@ -89,27 +101,29 @@ class ActivatorRegistry(Actor):
                 registered.clsid = clsid
                 registered.conditions = conditions
                 registered.cancel_on_condition_loss = message.cancel_on_condition_loss
-                registered.session = message.session
-                registered.has_handler = message.has_handler
-                self._step(message.app, registered, Event.REGISTER)
-        self._replies.append((message.session, m.Done(message.request)))
+                registered.command = message.command or registered.command
+                registered.sessions[session] = message.has_handler
+                self._step(app, registered, Event.REGISTER)
+        self._replies.append((session, m.Done(message.request)))
 
-    @receives(m.UnregisterActivators)
-    def unregister(self, message: m.UnregisterActivators, _: bytes) -> None:
+    @receives_from_apps(m.UnregisterActivators)
+    def unregister(self, message: m.UnregisterActivators, stamped: m.Stamped) -> None:
         """Unregister the flags in their order; those before one that is missing stay unregistered."""
-        current = self._apps.setdefault(message.app, {})
+        session, app = stamped.session, stamped.app
+        current = self._apps.setdefault(app, {})
         try:
             flags = parse_activators(message.activators)
             for activator in EACH:
                 if message.every and activator in current:
-                    self._step(message.app, current[activator], Event.UNREGISTER_ALL)
+                    self._step(app, current[activator], Event.UNREGISTER_ALL)
                 elif not message.every and flags & activator:
-                    check_unregister(activator, current)
-                    self._step(message.app, current[activator], Event.UNREGISTER)
+                    check_unregister(activator, current, session)
+                    del current[activator].sessions[session]
+                    self._step(app, current[activator], current[activator].event_of_unregistration())
         except PushError as refused:
-            self._refuse(message.session, message.request, refused)
+            self._refuse(session, message.request, refused)
             return
-        self._replies.append((message.session, m.Done(message.request)))
+        self._replies.append((session, m.Done(message.request)))
 
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
@@ -126,7 +140,9 @@ class ActivatorRegistry(Actor):
             else:
                 conditions = tuple(int(condition) for condition in kept.conditions)
                 await self._store.keep_activator(
-                    StoredActivator(app, activator, str(kept.clsid), conditions, kept.cancel_on_condition_loss)
+                    StoredActivator(
+                        app, activator, str(kept.clsid), conditions, kept.cancel_on_condition_loss, kept.command
+                    )
                 )
         for app, aborted in self._changed.items():
             self._supervisor.send_urgent(self._view(app, aborted=aborted))
@@ -138,28 +154,36 @@ class ActivatorRegistry(Actor):
     def _step(self, app: str, registered: Registered, event: Event) -> None:
         registered.phase, effects = step(TABLE, registered.phase, event)
         self._apps.setdefault(app, {})[registered.activator] = registered
-        self._changed[app] = self._changed.get(app, False) or Effect.CANCEL_RUNNING in effects
         if registered.phase is not Phase.ACTIVE:
-            registered.session, registered.has_handler = "", False
-        if registered.outlives_process() and Effect.KEEP in effects:
+            registered.sessions.clear()
+        self._changed.setdefault(app, False)  # whatever it was, the supervisor has to look again
+        for effect in effects:
+            self._perform[effect](app, registered)
+
+    def _keep_activator(self, app: str, registered: Registered) -> None:
+        if registered.outlives_process():
             self._keep[app, registered.activator] = registered
-        elif registered.outlives_process() and Effect.DROP in effects:
+
+    def _drop_activator(self, app: str, registered: Registered) -> None:
+        if registered.outlives_process():
             self._keep[app, registered.activator] = None
+
+    def _cancel_running(self, app: str, _: Registered) -> None:
+        self._changed[app] = True
 
     def _view(self, app: str, *, aborted: bool) -> m.ActivatorChanged:
         """Build what the supervisor has to know of an app."""
         current = self._apps.get(app, {})
         trigger = next((r for a in _TRIGGERS if (r := current.get(a)) and r.phase is not Phase.ABSENT), None)
-        server = next(
-            (r for a in _SERVERS if (r := current.get(a)) and r.phase is Phase.ACTIVE and r.has_handler), None
-        )
+        servers = (current[activator].server() for activator in _SERVERS if activator in current)
         return m.ActivatorChanged(
             app,
             trigger is not None,
-            server.session if server else "",
+            next(filter(None, servers), ""),
             tuple(SystemConditionType(condition) for condition in trigger.conditions) if trigger else (),
             trigger.cancel_on_condition_loss if trigger else False,
             aborted,
+            trigger.command if trigger else b"",
         )
 
     def _refuse(self, session: str, request: int, refused: PushError) -> None:

@@ -15,22 +15,23 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 import anyio
 from anyio import EndOfStream
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import LoopClock
-from tocsin.actors.mailbox import Mailbox
-from tocsin.actors.traces import trace
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
 from tocsin.protocol.kernel import restart
 from tocsin.protocol.kernel.machine import step
-from tocsin.protocol.messages import Message
+from tocsin.protocol.messages import Message, Stamped
 from tocsin.protocol.messages.codec import decode_own, encode, rows_apart
 from tocsin.tasks import task_group
+from tocsin.traces import trace
 
 logger = logging.getLogger(__name__)
 Handler = TypeVar("Handler", bound=Callable[..., None])
+FromApp = TypeVar("FromApp", bound=Callable[..., None])
 
 
 def receives(*kinds: type[Message]) -> Callable[[Handler], Handler]:
@@ -43,19 +44,34 @@ def receives(*kinds: type[Message]) -> Callable[[Handler], Handler]:
     return mark
 
 
+def receives_from_apps(*kinds: type[Message]) -> Callable[[FromApp], FromApp]:
+    """Mark the method of an actor that takes messages of these classes, which apps send; it gets their :class:`Stamped`."""
+
+    def mark(method: FromApp) -> FromApp:
+        method.__dict__["receives_from_apps"] = kinds
+        return method
+
+    return mark
+
+
 class Actor:
-    """State behind a mailbox; a subclass marks its methods with :func:`receives`."""
+    """State behind a mailbox; a subclass marks its methods with :func:`receives` and :func:`receives_from_apps`."""
 
     name: ClassVar[str]
     _methods: ClassVar[dict[type[Message], str]] = {}
+    _methods_for_apps: ClassVar[dict[type[Message], str]] = {}
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls._methods = {kind: name for name, method in vars(cls).items() for kind in getattr(method, "receives", ())}
+        cls._methods = _marked(cls, "receives")
+        cls._methods_for_apps = _marked(cls, "receives_from_apps")
 
     def __init__(self) -> None:
         self._receivers: dict[type[Message], Callable[[Any, bytes], None]] = {
             kind: getattr(self, name) for kind, name in self._methods.items()
+        }
+        self._receivers_from_apps: dict[type[Message], Callable[[Any, Stamped], None]] = {
+            kind: getattr(self, name) for kind, name in self._methods_for_apps.items()
         }
 
     async def start(self) -> None:
@@ -66,13 +82,26 @@ class Actor:
 
         :raises FrameError: the message is not meant for this actor.
         """
+        if isinstance(message, Stamped):
+            self._receive_from_app(decode_own(message.frame), message)
+            return
         receiver = self._receivers.get(type(message))
         if receiver is None:
             raise FrameError(f"{self.name} does not take {type(message).__name__}")
         receiver(message, frame)
 
+    def _receive_from_app(self, message: Message, stamped: Stamped) -> None:
+        receiver = self._receivers_from_apps.get(type(message))
+        if receiver is None:
+            raise FrameError(f"{self.name} does not take {type(message).__name__} from apps")
+        receiver(message, stamped)
+
     async def flush(self) -> None:
         """Perform the effects that this batch has noted."""
+
+
+def _marked(cls: type, mark: str) -> dict[type[Message], str]:
+    return {kind: name for name, method in vars(cls).items() for kind in getattr(method, mark, ())}
 
 
 @frozen
@@ -209,7 +238,12 @@ class ActorRunner:
 def _rows_of(frame: bytes) -> list[bytes]:
     """Return the frames of the single rows of a batch; any other frame as it is."""
     try:
-        apart = rows_apart(decode_own(frame))
+        message = decode_own(frame)
+        stamped = message if isinstance(message, Stamped) else None
+        apart = rows_apart(message if stamped is None else decode_own(stamped.frame))
     except FrameError:
         return [frame]
-    return [frame] if len(apart) <= 1 else [encode(row) for row in apart]
+    if len(apart) <= 1:
+        return [frame]
+    rows = [encode(row) for row in apart]
+    return rows if stamped is None else [encode(evolve(stamped, frame=row)) for row in rows]

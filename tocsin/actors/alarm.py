@@ -6,7 +6,7 @@ import math
 
 import anyio
 
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import AlarmRang
 from tocsin.tasks import Signal
 

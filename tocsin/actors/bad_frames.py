@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from tocsin.actors.traces import MAX_TRACE
 from tocsin.protocol.messages.codec import MAX_FRAME
 from tocsin.protocol.text import encodable
+from tocsin.traces import MAX_TRACE
 
 
 @frozen

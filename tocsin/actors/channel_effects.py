@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.sessions import Sessions
+from tocsin.mailbox import Mailbox
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
@@ -22,11 +22,11 @@ class ChannelEffects:
         self._router = router
         self._keep: list[StoredChannel] = []
         self._pending: dict[tuple[str, str], StoredRequest | None] = {}
-        self._drop: list[str] = []
+        self._drop: list[StoredChannel] = []
         self._values: dict[str, str] = {}
         self._outgoing: list[tuple[Mailbox, m.Message]] = []
         self._replies: list[tuple[str, m.Message]] = []
-        self._news: list[m.Message] = []
+        self._news: list[m.ChannelRenewed] = []
 
     def keep_channel(self, channel: StoredChannel) -> None:
         """Keep a channel, then tell the router."""
@@ -36,17 +36,17 @@ class ChannelEffects:
         """Tell the router and the sessions which channels there are: an earlier instance may not have come to it."""
         for channel in channels:
             self._router.send_urgent(m.ChannelOpened(channel.channel, channel.app))
-        channel_list = m.ChannelList(tuple(channel.channel for channel in channels))
-        self._router.send_urgent(channel_list)
-        self._sessions.send_to_all(channel_list)
+        self._router.send_urgent(m.ChannelList(tuple(channel.channel for channel in channels)))
+        for app in self._sessions.apps():
+            self._sessions.send_to_app(app, m.ChannelList(tuple(c.channel for c in channels if c.app == app)))
 
     def keep_value(self, key: str, value: str) -> None:
         """Keep a setting."""
         self._values[key] = value
 
-    def drop_channel(self, name: str) -> None:
-        """Forget a channel, then tell the router and all sessions."""
-        self._drop.append(name)
+    def drop_channel(self, channel: StoredChannel) -> None:
+        """Forget a channel, then tell the router and the sessions of its app."""
+        self._drop.append(channel)
 
     def keep_request(self, request: StoredRequest) -> None:
         """Keep a request that waits for its next attempt."""
@@ -103,15 +103,16 @@ class ChannelEffects:
         await self._write()
         for channel in self._keep:
             self._router.send_urgent(m.ChannelOpened(channel.channel, channel.app))
-        for name in self._drop:
-            self._router.send_urgent(m.ChannelLost(name))
-            self._sessions.send_to_all(m.ChannelLost(name))
+        for channel in self._drop:
+            lost = m.ChannelLost(channel.channel)
+            self._router.send_urgent(lost)
+            self._sessions.send_to_app(channel.app, lost)
         for mailbox, message in self._outgoing:
             await mailbox.send(message)
         for session, message in self._replies:
             self._sessions.send(session, message)
-        for message in self._news:
-            self._sessions.send_to_all(message)
+        for news in self._news:
+            self._sessions.send_to_app(news.app, news)
         noted = self._keep, self._pending, self._drop, self._values, self._outgoing, self._replies, self._news
         for effects in noted:
             effects.clear()
@@ -125,6 +126,6 @@ class ChannelEffects:
             else:
                 await self._store.keep_request(stored)
         if self._drop:
-            await self._store.drop_channels(self._drop)
+            await self._store.drop_channels([channel.channel for channel in self._drop])
         for key, value in self._values.items():
             await self._store.keep_value(key, value)

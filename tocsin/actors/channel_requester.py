@@ -7,13 +7,13 @@ from itertools import count
 
 from attrs import frozen
 
-from tocsin.actors.actor import Actor, receives
+from tocsin.actors.actor import Actor, receives, receives_from_apps
 from tocsin.actors.channel_effects import ChannelEffects
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.device_channels import DeviceChannels
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
+from tocsin.mailbox import Mailbox
 from tocsin.persistence.store import Store, StoredChannel, StoredRequest
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
@@ -94,39 +94,40 @@ class ChannelRequester(Actor):
 
     # From apps
 
-    @receives(m.CreateChannel)
-    def create(self, message: m.CreateChannel, _: bytes) -> None:
+    @receives_from_apps(m.CreateChannel)
+    def create(self, message: m.CreateChannel, stamped: m.Stamped) -> None:
         """Begin a request, or join one that is out for the same app."""
-        asker = (message.session, message.request)
-        request = self._open.get((message.app, message.remote_id))
+        asker = (stamped.session, message.request)
+        request = self._open.get((stamped.app, message.remote_id))
         if request is None:
-            self._begin(message.app, message.remote_id, [asker])
+            self._begin(stamped.app, message.remote_id, [asker])
         else:
             request.askers.append(asker)
             self._effects.progress(request, [asker])
 
-    @receives(m.CancelCreateChannel)
-    def cancel(self, message: m.CancelCreateChannel, _: bytes) -> None:
+    @receives_from_apps(m.CancelCreateChannel)
+    def cancel(self, message: m.CancelCreateChannel, stamped: m.Stamped) -> None:
         """One asker leaves; with the last one the request ends."""
-        asker = (message.session, message.request)
+        asker = (stamped.session, message.request)
         for request in [request for request in self._requests.values() if asker in request.askers]:
             request.askers.remove(asker)
             if not request.askers:
                 self._step(request, Event.CANCEL)
 
-    @receives(m.CloseChannel)
-    def close(self, message: m.CloseChannel, _: bytes) -> None:
+    @receives_from_apps(m.CloseChannel)
+    def close(self, message: m.CloseChannel, stamped: m.Stamped) -> None:
         """Revoke all channels of the app, at the service first."""
-        if message.channel not in self._channels:
-            self._refuse(message, "ChannelClosed", "the channel is closed", HResult.WPN_E_CHANNEL_CLOSED)
+        asker = (stamped.session, message.request)
+        if message.channel not in self._channels or self._channels[message.channel].app != stamped.app:
+            self._effects.failed(asker, "ChannelClosed", "the channel is closed", HResult.WPN_E_CHANNEL_CLOSED)
         elif not self._link.connected:
             text = "the channel cannot be closed while there is no connection to the push service"
             text += f": {self._link.down.text}" if self._link.down else ""
-            self._refuse(message, "PlatformUnavailable", text, HResult.WNP_E_NOT_CONNECTED)
+            self._effects.failed(asker, "PlatformUnavailable", text, HResult.WNP_E_NOT_CONNECTED)
         else:
             key = next(self._keys)
-            self._closing[key] = (message.session, message.request)
-            self._effects.send(self._connection, m.RevokeChannels(key, message.app))
+            self._closing[key] = asker
+            self._effects.send(self._connection, m.RevokeChannels(key, stamped.app))
 
     # From the service
 
@@ -179,8 +180,9 @@ class ChannelRequester(Actor):
     def revoked(self, message: m.ChannelsRevoked, _: bytes) -> None:
         """Channels are gone, because an app closed them or the service took them back; the one before may be due."""
         for name in message.channels:
-            if self._channels.discard(name):
-                self._effects.drop_channel(name)
+            channel = self._channels.discard(name)
+            if channel is not None:
+                self._effects.drop_channel(channel)
         self._ask_for_newer()
         if message.request in self._closing:
             session, number = self._closing.pop(message.request)
@@ -228,7 +230,7 @@ class ChannelRequester(Actor):
             return
         self._effects.keep_value(_SERVICE_TIME, self._at_service.mark())
         for channel in self._channels.take_ended(self._at_service.least()):
-            self._effects.drop_channel(channel.channel)
+            self._effects.drop_channel(channel)
         self._ask_for_newer()
 
     async def flush(self) -> None:
@@ -277,9 +279,6 @@ class ChannelRequester(Actor):
 
     def _granted(self, request: ChannelRequest) -> StoredChannel:
         return self._channels[request.channel]
-
-    def _refuse(self, message: m.CloseChannel, error: str, text: str, hresult: int) -> None:
-        self._effects.failed((message.session, message.request), error, text, hresult)
 
     def _send_request(self, request: ChannelRequest) -> None:
         newest = self._channels.newest(request.app, request.remote_id)

@@ -4,30 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from attrs import field, frozen
-
 from tocsin.actors.clock import LoopClock
-from tocsin.protocol.hresult import HResult, describe
-from tocsin.protocol.messages import ConnectionDown, ConnectionUp
+from tocsin.platform_status import ConnectionStatus
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.messages import ConnectionDown, ConnectionUp, PlatformStanding
 from tocsin.protocol.network.causes import ConnectionCause, hresult_of
-
-
-@frozen
-class ConnectionStatus:
-    """Whether there is a connection to the push service; if not, why, and when the next attempt is."""
-
-    connected: bool
-    cause: ConnectionCause | None
-    """Why there is none; None while there is one, and until the first attempt has ended."""
-    text: str
-    """The cause in a sentence, for people; empty where there is none."""
-    hresult: int = field(repr=describe)
-    """What the cause is for a channel request: the result code of its failure, 0 where there is none."""
-    since: datetime
-    """When this began (aware UTC): the connection, or the present cause for there being none."""
-    next_attempt: datetime | None
-    """When the next attempt to connect is (aware UTC); None while there is a connection, or an attempt is being made."""
-
 
 _SET = timedelta(seconds=1)
 """Two clocks that differ by more than that from one look to the next were set; less is how long the look took."""
@@ -79,6 +60,13 @@ class ConnectionRecord:
         if down is None:
             return ConnectionStatus(self.connected, None, "", HResult.S_OK, since, due)
         return ConnectionStatus(self.connected, down.cause, down.text, hresult_of(down.cause), since, due)
+
+    def standing(self, store_fault: str | None) -> PlatformStanding:
+        """Return how it stands as apps are told of it, with why nothing can be stored, if so."""
+        down, since = self.down, self._clock.monotonic() - self._since
+        if down is None:
+            return PlatformStanding(store_fault, self.connected, None, "", since, 0.0)
+        return PlatformStanding(store_fault, False, down.cause, down.text, since, self.until_attempt())  # noqa: FBT003
 
     def _show(self, moment: float) -> datetime:
         """Return a moment as the wall clock shows it: the same at each look, unless that clock was set meanwhile."""

@@ -50,11 +50,11 @@ class DeviceChannels:
         if to_renew[0] > now:
             heappush(self._moments, to_renew)
 
-    def discard(self, name: str) -> bool:
-        """Forget a channel, and tell whether it was there."""
+    def discard(self, name: str) -> StoredChannel | None:
+        """Forget a channel, and return it; None where it was not there."""
         channel = self._channels.pop(name, None)
         if channel is None:
-            return False
+            return None
         self._to_renew.pop(name, None)
         siblings = self._of_app[channel.app, channel.remote_id]
         del siblings[name]
@@ -63,7 +63,7 @@ class DeviceChannels:
         if len(self._moments) > _COMPACT_FROM + 4 * len(self._channels):
             self._moments = [moment for moment in self._moments if self._in_force(moment)]  # what is over stays over
             heapify(self._moments)
-        return True
+        return channel
 
     def newest(self, app: str, remote_id: str) -> StoredChannel | None:
         """Return the channel of an app that ends last."""

@@ -8,7 +8,6 @@ from attrs import frozen
 
 from tocsin.actors.sessions import Sessions
 from tocsin.protocol.delivery.plain_rows import PlainRow
-from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages import Message
 from tocsin.protocol.messages.codec import encode
 
@@ -32,28 +31,22 @@ class HandoverEffects:
         """Let a frame with these payloads go to a session."""
         self._frames.append((session, frame, rows))
 
+    def tell(self, session: str, message: Message) -> None:
+        """Let a message go to a session, behind the payloads so far."""
+        self._frames.append((session, encode(message), ()))
+
     def send_to_all(self, message: Message) -> None:
-        """Let a message go to every session, behind the payloads so far: the one that it concerns knows it."""
+        """Let a message go to every session, behind the payloads so far."""
         self._frames.append((None, encode(message), ()))
 
-    async def perform(self) -> list[Missed]:
-        """Send all of it, waiting for room, and return what nobody was there to take."""
+    def perform(self) -> list[Missed]:
+        """Send all of it, and return what no session was there to take."""
         frames, self._frames = self._frames, []
         missed = []
         for session, frame, rows in frames:
             if session is None:
                 for name in self._sessions.names():
-                    await self._put(name, frame)
-            elif not await self._put(session, frame):
+                    self._sessions.hand_over(name, frame)
+            elif not self._sessions.hand_over(session, frame):
                 missed.append(Missed(session, rows))
         return missed
-
-    async def _put(self, name: str, frame: bytes) -> bool:
-        mailbox = self._sessions.find(name)
-        if mailbox is None:
-            return False
-        try:
-            await mailbox.send_frame(frame)
-        except PlatformUnavailable:  # it is leaving
-            return False
-        return True

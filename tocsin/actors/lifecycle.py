@@ -26,21 +26,24 @@ STOP_TIMEOUT = 5.0
 
 @apart
 @asynccontextmanager
-async def open_platform(
+async def open_platform(  # noqa: PLR0913  # what is optional has a name
     state: Path,
     dial: Dial,
     *,
     kernel: Kernel | None = None,
     retries: RetryPolicy | None = None,
     dead_letters: DeadLetterPolicy | None = None,
+    launches: bool = False,
 ) -> AsyncIterator[Platform]:
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
+
+    :param launches: whether the caller reads the launcher's mailbox, so that apps that are not running can be started.
 
     :raises StateUnavailable: the database in the folder cannot be used.
     """
     async with open_sqlite(state / "platform.db") as store:
-        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters)
-        store.watch(platform.store_faults.note)
+        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters, launches=launches)
+        store.watch(platform.note_fault)
         handlers = ArrivalHandlers(platform.deliver, platform.report)
         connection = ServiceConnection(
             dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import suppress
 
-from tocsin.actors.actor import Actor, receives
+from tocsin.actors.actor import Actor, receives, receives_from_apps
 from tocsin.actors.admission import Admission
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.channel_window import ChannelWindow
@@ -49,6 +49,7 @@ class PayloadRouter(Actor):
         self._lost: list[str] = []
         self._in_doubt: set[str] = set()
         self._release_parked = False
+        self._late: list[m.HandledLate] = []
         self._effects = effects
         self._acknowledged: list[str] = []
         self._batches: defaultdict[str, list[PlainRow]] = defaultdict(list)
@@ -105,12 +106,12 @@ class PayloadRouter(Actor):
     @receives(m.ChannelSubscribed)
     def channel_subscribed(self, message: m.ChannelSubscribed, _: bytes) -> None:
         """Somebody takes the payloads of that channel."""
-        self._windows.subscribe(message.channel)
+        self._windows.subscribe(message.app, message.channel)
 
     @receives(m.ChannelUnsubscribed)
     def channel_unsubscribed(self, message: m.ChannelUnsubscribed, _: bytes) -> None:
         """Nobody takes them in the foreground any more."""
-        self._windows.unsubscribe(message.channel)
+        self._windows.unsubscribe(message.app, message.channel)
 
     @receives(m.AppReady)
     def app_ready(self, message: m.AppReady, _: bytes) -> None:
@@ -133,6 +134,11 @@ class PayloadRouter(Actor):
         """Payloads have ended well."""
         self._windows.settle_handled(message.sequences)
         self._effects.handled += message.sequences
+
+    @receives(m.HandledLate)
+    def handled_late(self, message: m.HandledLate, _: bytes) -> None:
+        """Payloads have ended well, if they are those of the app that says so."""
+        self._late.append(message)
 
     @receives(m.Settlements)
     def settled(self, message: m.Settlements, _: bytes) -> None:
@@ -163,10 +169,10 @@ class PayloadRouter(Actor):
         self._windows.gates.set_settings(message.app, message.settings)
         self._gates_changed(frame)
 
-    @receives(m.CancelWork)
-    def cancel_work(self, _message: m.CancelWork, frame: bytes) -> None:
+    @receives_from_apps(m.CancelWork)
+    def cancel_work(self, _message: m.CancelWork, stamped: m.Stamped) -> None:
         """Pass on what is for the supervisor, in order with the payloads."""
-        self._pass_on(frame)
+        self._pass_on(encode(stamped))
 
     # From the kernel
 
@@ -195,6 +201,7 @@ class PayloadRouter(Actor):
 
     async def flush(self) -> None:
         """Commit, then acknowledge, then hand on; then fetch for the windows that have room."""
+        await self._judge_late()
         await self._effects.perform_when_due()
         if self._release_parked:
             await self._store.release(parked=True)
@@ -233,6 +240,16 @@ class PayloadRouter(Actor):
                     self._windows.settle(payload.sequence, given_back=False)
                     self._windows.set_aside(payload.channel)
                     self._in_doubt.add(payload.channel)
+
+    async def _judge_late(self) -> None:
+        """Look in the store whose payloads they are that were handled late."""
+        late, self._late = self._late, []
+        for message in late:
+            await self._effects.perform()  # or one that came just now would not be there
+            for sequence, channel in (await self._store.channels_of(message.sequences)).items():
+                if self._windows.channels.get(channel) == message.app:
+                    self._windows.settle(sequence, given_back=False)
+                    self._effects.handled.append(sequence)
 
     async def _bury_lost(self) -> None:
         if not self._lost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tocsin.actors.connection_status import ConnectionRecord
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import PowerState
 from tocsin.protocol.platform.power import PLUGGED_IN, Power
 

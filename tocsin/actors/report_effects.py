@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.values import MAX_OUTCOMES

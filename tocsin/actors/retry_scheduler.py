@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define
 
 from tocsin.actors.actor import Actor, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import LoopClock
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import (
     AlarmRang,
@@ -29,6 +31,8 @@ class _Schedule:
 
     key: int
     phase: Phase = Phase.IDLE
+    failures: int = 0
+    wait: float = 0.0
     due: float = 0.0
 
 
@@ -45,17 +49,23 @@ class RetryScheduler(Actor):
         self._requester = requester
         self._waiting: dict[int, _Schedule] = {}
         self._answers: list[Message] = []
+        self._perform: dict[Effect, Callable[[_Schedule], None]] = {
+            Effect.SET_ALARM: self._set_alarm,
+            Effect.TELL_PLAN: self._tell_plan,
+            Effect.TELL_DENIAL: self._tell_denial,
+            Effect.TELL_DUE: self._tell_due,
+            Effect.CLEAR_ALARM: self._clear_alarm,
+        }
 
     @receives(PlanRetry)
     def plan(self, message: PlanRetry, _: bytes) -> None:
         """A request has failed: plan its next attempt, or deny it."""
         wait = self._policy.wait(message.failures, message.retry_after, self._clock.fraction())
-        schedule = _Schedule(message.key)
+        schedule = _Schedule(message.key, failures=message.failures)
         if wait is not None:
+            schedule.wait = wait
             schedule.due = self._clock.monotonic() + wait
-        self._step(
-            schedule, retry.classify(message.hresult, wait), RetryPlanned(message.key, message.failures, wait or 0)
-        )
+        self._step(schedule, retry.classify(message.hresult, wait))
 
     @receives(ResumeRetry)
     def resume(self, message: ResumeRetry, _: bytes) -> None:
@@ -84,19 +94,23 @@ class RetryScheduler(Actor):
         self._answers.clear()
         self._alarm.set(min((schedule.due for schedule in self._waiting.values()), default=None))
 
-    def _step(self, schedule: _Schedule, event: Event, plan: RetryPlanned | None = None) -> None:
+    def _step(self, schedule: _Schedule, event: Event) -> None:
         schedule.phase, effects = step(retry.TABLE, schedule.phase, event)
         for effect in effects:
-            match effect:
-                case Effect.SET_ALARM:
-                    self._waiting[schedule.key] = schedule
-                case Effect.CLEAR_ALARM:
-                    del self._waiting[schedule.key]
-                case Effect.TELL_PLAN:
-                    assert plan is not None  # noqa: S101  # only a failure makes a plan
-                    self._answers.append(plan)
-                case Effect.TELL_DENIAL:
-                    self._answers.append(RetryDenied(schedule.key))
-                case Effect.TELL_DUE:
-                    del self._waiting[schedule.key]
-                    self._answers.append(RetryDue(schedule.key))
+            self._perform[effect](schedule)
+
+    def _set_alarm(self, schedule: _Schedule) -> None:
+        self._waiting[schedule.key] = schedule
+
+    def _clear_alarm(self, schedule: _Schedule) -> None:
+        del self._waiting[schedule.key]
+
+    def _tell_plan(self, schedule: _Schedule) -> None:
+        self._answers.append(RetryPlanned(schedule.key, schedule.failures, schedule.wait))
+
+    def _tell_denial(self, schedule: _Schedule) -> None:
+        self._answers.append(RetryDenied(schedule.key))
+
+    def _tell_due(self, schedule: _Schedule) -> None:
+        del self._waiting[schedule.key]  # its alarm has rung
+        self._answers.append(RetryDue(schedule.key))

@@ -1,9 +1,27 @@
-"""The sessions of apps: who is there to be answered."""
+"""The sessions of apps: who is there to be answered, and of which app."""
 
 from __future__ import annotations
 
-from tocsin.actors.mailbox import Mailbox
-from tocsin.protocol.messages import Message
+from itertools import count
+
+from attrs import frozen
+
+from tocsin.mailbox import Mailbox
+from tocsin.protocol.errors import Busy, PlatformUnavailable
+from tocsin.protocol.messages import Message, Stamped
+from tocsin.protocol.messages.codec import encode
+
+
+@frozen
+class Stamp:
+    """What the door knows of a session, and writes on what comes from it."""
+
+    session: str
+    app: str
+
+    def put_on(self, frame: bytes) -> bytes:
+        """Return a frame with this stamp on it."""
+        return encode(Stamped(self.session, self.app, frame))
 
 
 class Sessions:
@@ -11,23 +29,52 @@ class Sessions:
 
     def __init__(self) -> None:
         self._mailboxes: dict[str, Mailbox] = {}
+        self._apps: dict[str, str] = {}
+        self._numbers = count(1)
         self.unanswered = 0
 
-    def add(self, mailbox: Mailbox) -> None:
-        """Let a session in."""
+    def new_name(self, app: str) -> str:
+        """Return a name for another session of an app: no two have the same, as long as this runs."""
+        return f"{app}/{next(self._numbers)}"
+
+    def add(self, app: str, mailbox: Mailbox) -> None:
+        """Let a session of an app in; it is called as its mailbox is."""
         self._mailboxes[mailbox.name] = mailbox
+        self._apps[mailbox.name] = app
 
     def remove(self, name: str) -> None:
         """Forget a session."""
         self._mailboxes.pop(name, None)
+        self._apps.pop(name, None)
 
-    def find(self, name: str) -> Mailbox | None:
-        """Return the mailbox of a session, or None when it has gone."""
-        return self._mailboxes.get(name)
+    def __contains__(self, name: str) -> bool:
+        return name in self._mailboxes
+
+    def app_of(self, name: str) -> str | None:
+        """Return the app of a session; None where it has gone."""
+        return self._apps.get(name)
+
+    def apps(self) -> set[str]:
+        """Return the apps that have a session."""
+        return set(self._apps.values())
 
     def names(self) -> list[str]:
         """Return the names of all sessions."""
         return list(self._mailboxes)
+
+    def hand_over(self, name: str, frame: bytes) -> bool:
+        """Put a frame into the mailbox of a session, and tell whether it is there to take it.
+
+        It never waits: the windows bound how many payloads an app has out, and a session that reads nothing is none.
+        """
+        mailbox = self._mailboxes.get(name)
+        if mailbox is None:
+            return False
+        try:
+            mailbox.send_frame_nowait(frame)
+        except (Busy, PlatformUnavailable):  # it reads nothing, or is leaving
+            return False
+        return True
 
     def send(self, name: str, message: Message) -> None:
         """Answer a session; an answer to one that has gone is counted."""
@@ -37,7 +84,18 @@ class Sessions:
         else:
             mailbox.send_urgent(message)
 
+    def send_to_app(self, app: str, message: Message) -> None:
+        """Tell every session of an app."""
+        for name, mailbox in self._mailboxes.items():
+            if self._apps[name] == app:
+                mailbox.send_urgent(message)
+
     def send_to_all(self, message: Message) -> None:
         """Tell every session."""
         for mailbox in self._mailboxes.values():
             mailbox.send_urgent(message)
+
+    def send_state_to_all(self, message: Message) -> None:
+        """Tell every session how something stands, in the place of what it was told of it before and has not read."""
+        for mailbox in self._mailboxes.values():
+            mailbox.send_state(message)

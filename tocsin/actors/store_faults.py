@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from tocsin.actors.mailbox import Mailbox
+from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import Suspended
 
 logger = logging.getLogger(__name__)

@@ -14,37 +14,51 @@ from tocsin.protocol.messages.codec import encode
 
 
 class Subscribers:
-    """The sessions that take the payloads of channels, and those that do the background work of ``apps``."""
+    """The sessions that take the payloads of channels, and those that do the background work of ``apps``.
+
+    A channel is known by its app and its name: a session of one app takes nothing of another's.
+    """
 
     def __init__(self, sessions: Sessions, reports: ReportEffects, apps: Mapping[str, BackgroundQueue]) -> None:
         self._sessions = sessions
         self._reports = reports
         self._apps = apps
-        self._foreground: dict[str, str] = {}
+        self._foreground: dict[tuple[str, str], dict[str, None]] = {}
+        """The sessions of an app that take the payloads of a channel; the last one has them."""
 
     def split_by_session(self, message: m.Deliveries, frame: bytes) -> Iterable[tuple[str, bytes, Sequence[PlainRow]]]:
         """Take payloads apart by the session that takes them; the empty string where none does, or none may."""
         withheld = withheld_from(Recipient.FOREGROUND)
-        subscribers = {self._foreground.get(channel, "") for channel in set(map(channel_of, message.rows))}
+        channels = {channel: self._session_for(message.app, channel) for channel in set(map(channel_of, message.rows))}
+        subscribers = set(channels.values())
         if len(subscribers) == 1 and withheld.isdisjoint(map(type_of, message.rows)):
             return ((subscribers.pop(), frame, message.rows),)
         parts: dict[str, list[m.PayloadRow]] = {}
         for row in message.rows:
-            taker = "" if type_of(row) in withheld else self._foreground.get(channel_of(row), "")
+            taker = "" if type_of(row) in withheld else channels[channel_of(row)]
             parts.setdefault(taker, []).append(row)
         return [(name, encode(m.Deliveries(message.app, tuple(rows))), rows) for name, rows in parts.items()]
 
-    def subscribe(self, channel: str, session: str) -> None:
-        """Let a session take the payloads of a channel, unless it has left meanwhile; the last one wins."""
-        if self._sessions.find(session) is not None:
-            self._foreground[channel] = session
-            self._reports.report(encode(m.ChannelSubscribed(channel)))
+    def subscribe(self, app: str, channel: str, session: str) -> None:
+        """Let a session take the payloads of a channel of its app, unless it has left meanwhile; the last one has them."""
+        if session in self._sessions:
+            sessions = self._foreground.setdefault((app, channel), {})
+            sessions.pop(session, None)
+            sessions[session] = None
+            self._reports.report(encode(m.ChannelSubscribed(app, channel)))
 
-    def unsubscribe(self, channel: str, session: str) -> None:
-        """Let a session take them no more, unless another has taken over."""
-        if self._foreground.get(channel) == session:
-            del self._foreground[channel]
-            self._reports.report(encode(m.ChannelUnsubscribed(channel)))
+    def unsubscribe(self, app: str, channel: str, session: str) -> None:
+        """Let a session take them no more; one that did before has them again."""
+        sessions = self._foreground.get((app, channel), {})
+        if session in sessions:
+            del sessions[session]
+            if not sessions:
+                del self._foreground[app, channel]
+                self._reports.report(encode(m.ChannelUnsubscribed(app, channel)))
+
+    def _session_for(self, app: str, channel: str) -> str:
+        sessions = self._foreground.get((app, channel))
+        return next(reversed(sessions)) if sessions else ""
 
     def stop_work(self, app: str, session: str) -> None:
         """Let a session do an app's background work no more, unless another does it."""
@@ -55,8 +69,8 @@ class Subscribers:
 
     def leave(self, session: str) -> None:
         """Let a session take nothing more."""
-        for channel in list(self._foreground):
-            self.unsubscribe(channel, session)
+        for app, channel in list(self._foreground):
+            self.unsubscribe(app, channel, session)
         for app in self._apps:
             self.stop_work(app, session)
 
@@ -66,7 +80,7 @@ class Subscribers:
 
     def report_all(self) -> None:
         """Tell a router that knows of no subscriber yet."""
-        for channel in self._foreground:
-            self._reports.report(encode(m.ChannelSubscribed(channel)))
+        for app, channel in self._foreground:
+            self._reports.report(encode(m.ChannelSubscribed(app, channel)))
         for app in self._apps:
             self.report_ready(app)

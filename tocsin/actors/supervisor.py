@@ -6,16 +6,17 @@ only its budget counts. In the background each app does one piece of work at a t
 
 from __future__ import annotations
 
-from collections import defaultdict
+import logging
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
-from tocsin.actors.actor import Actor, receives
+from tocsin.actors.actor import Actor, receives, receives_from_apps
 from tocsin.actors.handover_effects import HandoverEffects, Missed
-from tocsin.actors.mailbox import Mailbox
 from tocsin.actors.report_effects import ReportEffects
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.subscribers import Subscribers
+from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
 from tocsin.protocol.delivery.handler_queues import HandlerQueue
@@ -28,10 +29,13 @@ from tocsin.protocol.delivery.payload_life import (
     Phase,
     Tracked,
     event_of_absence,
+    event_of_cancellation,
+    event_of_death,
     event_of_outcome,
 )
 from tocsin.protocol.delivery.plain_rows import sequence_of, type_of
 from tocsin.protocol.delivery.recipients import Recipient, goes_to
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel.deadlines import Deadlines
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.codec import encode
@@ -40,16 +44,27 @@ from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
 
+logger = logging.getLogger(__name__)
+
 
 class Supervisor(Actor):
     """Owns the payloads that are with an app or wait for its background work, and knows who takes those of a channel."""
 
     name = "supervisor"
 
-    def __init__(self, senses: Senses, router: Mailbox, sessions: Sessions) -> None:
+    def __init__(self, senses: Senses, router: Mailbox, sessions: Sessions, launcher: Mailbox | None = None) -> None:
         super().__init__()
         self._clock, self._at_service, self._alarm = senses.clock, senses.at_service, senses.alarm
         self._router = router
+        self._sessions = sessions
+        self._launcher = launcher
+        self._launches: list[m.Message] = []
+        self._crashes: Counter[int] = Counter()
+        """How many sessions have died with a payload that they were doing background work for."""
+        self._holding: dict[int, str] = {}
+        """The sessions that are still at background work of before this supervisor, by the payload."""
+        self._disbelieved: set[str] = set()
+        """Sessions that have reported on payloads that they do not have; the log has heard of each."""
         self._host = HostState()
         self._open = False
         """Whether the router has begun anew with this supervisor; what comes before is handed on again."""
@@ -63,11 +78,13 @@ class Supervisor(Actor):
         self._graces = Deadlines[Tracked](GRACE)
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
+            Effect.LAUNCH: self._launch,
+            Effect.STOP_LAUNCH: self._stop_launch,
             Effect.ACTIVATE: self._activate,
             Effect.START_BUDGET: lambda tracked: self._background_budgets.start(tracked, self._clock.monotonic()),
             Effect.TELL_CANCEL: self._tell_cancel,
             Effect.START_GRACE: lambda tracked: self._graces.start(tracked, self._clock.monotonic()),
-            Effect.TELL_ABORT: lambda tracked: self._down.send_to_all(m.AbortDelivery(tracked.sequence)),
+            Effect.TELL_ABORT: self._tell_abort,
             Effect.SETTLE: self._settle,
             Effect.FORGET: self._forget,
         }
@@ -83,6 +100,7 @@ class Supervisor(Actor):
             self._step(tracked, Event.OFFERED_AGAIN)
         self._payloads.offer(message.app, message.rows)
         for session, part, rows in self._subscribers.split_by_session(message, frame):
+            self._payloads.hand(rows, session)
             self._down.hand_over(session, part, rows)
 
     @receives(m.HostChanged)
@@ -104,54 +122,92 @@ class Supervisor(Actor):
         self._subscribers.report_ready(message.app)
         self._next_turn(message.app)
 
-    @receives(m.CancelWork)
-    def cancel_work(self, message: m.CancelWork, _: bytes) -> None:
-        """Cancel what runs in the background for an app, or for all."""
-        for app, background in list(self._apps.items()):
-            if background.running is not None and message.app in {app, ""}:
-                self._cancel(background.running, message.reason)
+    @receives_from_apps(m.CancelWork)
+    def cancel_work(self, message: m.CancelWork, stamped: m.Stamped) -> None:
+        """Cancel what runs in the background for the app."""
+        running = self._apps[stamped.app].running
+        if running is not None:
+            self._cancel(running, message.reason)
 
     # From the registry and the apps
 
-    @receives(m.Subscribe)
-    def subscribe(self, message: m.Subscribe, _: bytes) -> None:
-        """The session takes the payloads of a channel; the last one to say so wins."""
-        self._subscribers.subscribe(message.channel, message.session)
+    @receives_from_apps(m.Subscribe)
+    def subscribe(self, message: m.Subscribe, stamped: m.Stamped) -> None:
+        """The session takes the payloads of a channel; the last one to say so has them."""
+        self._subscribers.subscribe(stamped.app, message.channel, stamped.session)
 
-    @receives(m.Unsubscribe)
-    def unsubscribe(self, message: m.Unsubscribe, _: bytes) -> None:
-        """It takes them no more, unless another session has taken over."""
-        self._subscribers.unsubscribe(message.channel, message.session)
+    @receives_from_apps(m.Unsubscribe)
+    def unsubscribe(self, message: m.Unsubscribe, stamped: m.Stamped) -> None:
+        """It takes them no more; a session that took them before does again."""
+        self._subscribers.unsubscribe(stamped.app, message.channel, stamped.session)
 
-    @receives(m.LeaveSession)
-    def leave(self, message: m.LeaveSession, _: bytes) -> None:
-        """A session has ended: it takes nothing more, and does no more background work."""
+    @receives_from_apps(m.LeaveSession)
+    def leave(self, _message: m.LeaveSession, stamped: m.Stamped) -> None:
+        """A session is about to end: it takes nothing more, and begins no more background work."""
+        self._subscribers.leave(stamped.session)
+
+    @receives(m.SessionEnded)
+    def session_ended(self, message: m.SessionEnded, _: bytes) -> None:
+        """A session is gone: what it has comes back."""
         self._subscribers.leave(message.session)
+        self._disbelieved.discard(message.session)
+        self._holding = {each: holder for each, holder in self._holding.items() if holder != message.session}
+        for tracked in self._payloads.held_by(message.session):
+            if tracked.phase is Phase.ACTIVATED:
+                self._crashes[tracked.sequence] += 1
+            event = event_of_death(tracked.phase, self._crashes[tracked.sequence])
+            if event is Event.CRASHED_AGAIN:
+                tracked.reason = DropReason.CRASH_LOOP
+                tracked.detail = f"{self._crashes[tracked.sequence]} processes have died with it"
+            self._step(tracked, event)
 
-    @receives(m.Handled)
-    def handled(self, message: m.Handled, frame: bytes) -> None:
+    @receives_from_apps(m.Holding)
+    def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
+        """A session is still at work on payloads that an earlier agent had given to it: no other is to begin with them."""
+        self._holding |= dict.fromkeys(message.sequences, stamped.session)
+        running = self._apps[stamped.app].running
+        if running is not None and running.phase is Phase.LAUNCHING and running.sequence in message.sequences:
+            running.session, running.request = self._holding.pop(running.sequence), 0
+            self._step(running, Event.HELD)
+
+    @receives_from_apps(m.Handled)
+    def handled(self, message: m.Handled, stamped: m.Stamped) -> None:
         """The app has handled some; handled late is handled all the same."""
-        if self._payloads.end_handled(message.sequences, message.attempts):
-            self._reports.report(frame)
+        if self._payloads.end_handled(stamped.session, message.sequences, message.attempts):
+            self._reports.report(stamped.frame)
         else:
             for sequence, attempt in zip(message.sequences, message.attempts, strict=True):
-                self._handled(sequence, attempt)
+                self._handled(sequence, attempt, stamped)
 
-    def _handled(self, sequence: int, attempt: int) -> None:
+    def _handled(self, sequence: int, attempt: int, stamped: m.Stamped) -> None:
         tracked = self._payloads.get(sequence)
         if tracked is None:
-            self._reports.settled.append(m.SettlementRow(sequence, "", Outcome.HANDLED, None, ""))
-            return
-        if attempt != tracked.attempt:  # a later attempt may be with the app
-            self._down.send_to_all(m.AbortDelivery(sequence))
-        self._return(tracked, Outcome.HANDLED)
+            self._reports.report(encode(m.HandledLate(stamped.app, (sequence,))))
+        elif tracked.app != stamped.app or (attempt == tracked.attempt and not self._has(stamped.session, tracked)):
+            self._disbelieve(stamped)
+        else:
+            if attempt != tracked.attempt:  # a later attempt may be with the app
+                self._down.tell(self._payloads.holder(sequence), m.AbortDelivery(sequence))
+            self._return(tracked, Outcome.HANDLED)
 
-    @receives(m.Outcomes)
-    def outcomes(self, message: m.Outcomes, _: bytes) -> None:
+    def _has(self, session: str, tracked: Tracked) -> bool:
+        """Tell whether a session has a payload, or had it until it was given on to the background."""
+        return session in {self._payloads.holder(tracked.sequence), tracked.session}
+
+    def _disbelieve(self, stamped: m.Stamped) -> None:
+        if stamped.session not in self._disbelieved:
+            self._disbelieved.add(stamped.session)
+            logger.warning("the session %s reports on payloads that it does not have; that is ignored", stamped.session)
+
+    @receives_from_apps(m.Outcomes)
+    def outcomes(self, message: m.Outcomes, stamped: m.Stamped) -> None:
         """The app is through with some that it has not handled."""
         for sequence, outcome, detail, attempt in message.rows:
             tracked = self._payloads.get(sequence)
-            if tracked is not None and attempt == tracked.attempt:  # else of an attempt that nobody waits for
+            if tracked is not None and attempt == tracked.attempt:  # else of an attempt that is over
+                if not self._has(stamped.session, tracked):
+                    self._disbelieve(stamped)
+                    continue
                 if detail:
                     tracked.detail = detail
                 if outcome == Outcome.HANDLER_FAILED and tracked.reason is None:
@@ -170,6 +226,7 @@ class Supervisor(Actor):
         """Note who does an app's background work; what waits for work that nobody will do goes back to the inbox."""
         background = self._apps[message.app]
         background.triggered, background.session = message.triggered, message.session
+        background.command = b"" if self._launcher is None else message.command
         background.conditions, background.cancel_on_condition_loss = (
             message.conditions,
             message.cancel_on_condition_loss,
@@ -180,7 +237,34 @@ class Supervisor(Actor):
             for tracked in list(background.queue):
                 self._step(tracked, Event.GIVEN_BACK)
         self._subscribers.report_ready(message.app)
+        if background.running is not None and background.running.phase is Phase.LAUNCHING and background.session:
+            self._give_to(background.running, background.session)
         self._next_turn(message.app)
+
+    # From the launcher
+
+    @receives(m.Claimed)
+    def claimed(self, message: m.Claimed, _: bytes) -> None:
+        """The process that was launched for a payload asks for it."""
+        tracked = self._payloads.get(message.sequence)
+        if tracked is not None and tracked.phase is Phase.LAUNCHING and tracked.app == message.app:
+            self._give_to(tracked, message.session, message.request)
+        else:
+            text = "the payload that has launched this process is no longer waiting: it was handled elsewhere, or has expired"
+            failed = m.Failed(message.request, "TimedOut", text, HResult.ERROR_TIMEOUT)
+            self._sessions.send(message.session, failed)
+
+    @receives(m.LaunchEnded)
+    def launch_ended(self, message: m.LaunchEnded, _: bytes) -> None:
+        """The process could not be started, or has ended before it took its payload."""
+        tracked = self._payloads.get(message.sequence)
+        if tracked is not None and tracked.phase is Phase.LAUNCHING and tracked.attempt == message.attempt:
+            tracked.reason, tracked.detail = DropReason.LAUNCH_FAILED, message.detail
+            self._step(tracked, Event.LAUNCH_FAILED)
+
+    def _give_to(self, tracked: Tracked, session: str, request: int = 0) -> None:
+        tracked.session, tracked.request = session, request
+        self._step(tracked, Event.TURN)
 
     # From the kernel
 
@@ -206,6 +290,8 @@ class Supervisor(Actor):
         """The router begins anew with what it hands on."""
         self._payloads.clear()
         for background in self._apps.values():
+            if background.running is not None and background.running.phase is Phase.LAUNCHING:
+                self._stop_launch(background.running)
             background.clear()
         self._open = True
         self._down.send_to_all(message)
@@ -213,10 +299,14 @@ class Supervisor(Actor):
     async def flush(self) -> None:
         """Outcomes go up before payloads go down: room is made before it is taken."""
         self._reports.perform(self._router)
-        while missed := await self._down.perform():
+        while missed := self._down.perform():
             for each in missed:
                 self._miss(each)
         self._reports.perform(self._router)
+        if self._launcher is not None:
+            for launch in self._launches:
+                self._launcher.send_urgent(launch)
+        self._launches.clear()
         now = self._clock.monotonic()
         self._foreground_budgets.start_all(self._payloads.new_heads(), now)
         moments = (self._foreground_budgets.next(), self._background_budgets.next(), self._graces.next())
@@ -227,7 +317,7 @@ class Supervisor(Actor):
         for row in missed.rows:
             tracked = self._payloads.get(sequence_of(row)) if self._payloads.is_current(row) else None
             if tracked is not None:
-                self._subscribers.unsubscribe(tracked.channel, missed.session)
+                self._subscribers.unsubscribe(tracked.app, tracked.channel, missed.session)
                 self._subscribers.stop_work(tracked.app, missed.session)
                 may_queue = self._apps[tracked.app].may_queue(type_of(row))
                 offerable = goes_to(type_of(row), Recipient.FOREGROUND)
@@ -236,10 +326,13 @@ class Supervisor(Actor):
                     self._step(tracked, event)
 
     def _cancel(self, tracked: Tracked, reason: CancellationReason | None) -> None:
-        if reason is not None and tracked.phase in {Phase.OFFERED, Phase.ACTIVATED}:
+        event = None if reason is None else event_of_cancellation(tracked.phase, reason)
+        if reason is not None and event is not None:
             tracked.cancellation = reason
             tracked.reason = DropReason[reason.name]
-            self._step(tracked, Event.CANCEL)
+            if tracked.phase is Phase.LAUNCHING:
+                tracked.detail = "the process that was launched has not asked for it in time"
+            self._step(tracked, event)
 
     def _next_turn(self, app: str) -> None:
         """Begin with the first payload that waits, if it may; what has expired meanwhile ends on the way."""
@@ -247,7 +340,15 @@ class Supervisor(Actor):
         while background.may_begin(self._host):
             tracked = background.queue[0]
             expired = tracked.expires is not None and self._at_service.judge(tracked.expires) is Verdict.PAST
-            self._step(tracked, Event.EXPIRED if expired else Event.TURN)
+            session = self._holding.pop(tracked.sequence, "")
+            if self._sessions.app_of(session) != app:
+                session = background.session
+            if expired:
+                self._step(tracked, Event.EXPIRED)
+            elif session:
+                self._give_to(tracked, session)
+            else:
+                self._step(tracked, Event.LAUNCH)
 
     def _step(self, tracked: Tracked, event: Event) -> None:
         tracked.phase, effects = step(TABLE, tracked.phase, event)
@@ -268,6 +369,7 @@ class Supervisor(Actor):
 
     def _park(self, tracked: Tracked) -> None:
         self._leave(tracked)
+        tracked.session = self._payloads.take_from_holder(tracked)  # it may yet say that it has handled it
         self._reports.report(encode(m.Parked(tracked.sequence, tracked.channel)))
         background = self._apps[tracked.app]
         background.queue.append(tracked)
@@ -278,21 +380,36 @@ class Supervisor(Actor):
         else:
             self._next_turn(tracked.app)
 
-    def _activate(self, tracked: Tracked) -> None:
+    def _launch(self, tracked: Tracked) -> None:
         self._leave(tracked)
         background = self._apps[tracked.app]
         background.running = tracked
+        self._launches.append(m.Launch(tracked.app, tracked.sequence, tracked.attempt, background.command))
+
+    def _stop_launch(self, tracked: Tracked) -> None:
+        self._launches.append(m.StopLaunch(tracked.app, tracked.sequence, tracked.attempt))
+
+    def _activate(self, tracked: Tracked) -> None:
+        self._leave(tracked)
+        self._apps[tracked.app].running = tracked
+        self._payloads.hand((tracked.row,), tracked.session)
         delivery = encode(m.Deliveries(tracked.app, (tracked.row,)))  # type: ignore[arg-type]  # a plain row
-        self._down.hand_over(background.session, encode(m.Activation(delivery)), (tracked.row,))
+        self._down.hand_over(tracked.session, encode(m.Activation(delivery, tracked.request)), (tracked.row,))
 
     def _tell_cancel(self, tracked: Tracked) -> None:
         assert tracked.cancellation is not None  # noqa: S101  # see _cancel
-        self._down.send_to_all(m.CancelDelivery(tracked.sequence, tracked.cancellation))
+        holder = self._payloads.holder(tracked.sequence)
+        self._down.tell(holder, m.CancelDelivery(tracked.sequence, tracked.cancellation))
+
+    def _tell_abort(self, tracked: Tracked) -> None:
+        self._down.tell(self._payloads.holder(tracked.sequence), m.AbortDelivery(tracked.sequence))
 
     def _settle(self, tracked: Tracked) -> None:
         """Report the end of a payload, and let the next begin."""
         self._leave(tracked)
         self._payloads.end(tracked)
+        if tracked.phase is not Phase.GIVEN_BACK:
+            del self._crashes[tracked.sequence]
         outcome = OUTCOMES[tracked.phase]
         dropped = outcome is Outcome.DROPPED
         reason, detail = (self._apps[tracked.app].drop_reason(tracked), tracked.detail) if dropped else (None, "")

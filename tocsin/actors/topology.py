@@ -16,36 +16,40 @@ user's settings goes to the host owner, which is no actor, and from there to the
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from anyio.abc import TaskGroup
-from attrs import frozen
 
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
 from tocsin.actors.clock import ServiceClock
-from tocsin.actors.connection_status import ConnectionRecord, ConnectionStatus
+from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.host_owner import HostOwner
 from tocsin.actors.inbox_effects import InboxEffects
-from tocsin.actors.mailbox import Mailbox, MailboxStatistics
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.senses import Senses
-from tocsin.actors.sessions import Sessions
+from tocsin.actors.sessions import Sessions, Stamp
 from tocsin.actors.store_faults import StoreFaults
 from tocsin.actors.supervisor import Supervisor
+from tocsin.mailbox import Mailbox, MailboxStatistics
 from tocsin.persistence.store import Store
+from tocsin.platform_status import PlatformStatus
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
-from tocsin.protocol.errors import ProtocolViolation
-from tocsin.protocol.platform.host_record import HostRecord
+from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation
+from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 
 HOST_OWNER = "host_owner"
 """The owner of the machine's state and of the user's settings, which is no actor."""
+
+LAUNCHER = "launcher"
+"""What starts the processes of apps that are not running; it is no actor, and only an agent has one."""
 
 FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
     m.ChannelGranted: ("channel_requester",),
@@ -69,14 +73,19 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.UnregisterActivators: ("activator_registry",),
     m.Subscribe: ("supervisor",),
     m.Unsubscribe: ("supervisor",),
+    m.Holding: ("supervisor",),
     m.LeaveSession: ("supervisor", "activator_registry"),
     m.Handled: ("supervisor",),
     m.Outcomes: ("supervisor",),
     m.CancelWork: ("payload_router",),
+    m.ClaimPayload: (LAUNCHER,),
     m.ChangeHost: (HOST_OWNER,),
     m.ChangeAppSettings: (HOST_OWNER,),
 }
 """What an app may send, and who takes it."""
+
+FROM_DOOR: dict[type[m.Message], tuple[str, ...]] = {m.SessionEnded: ("supervisor", "activator_registry")}
+"""What is said of a session that is gone, and who takes it."""
 
 FROM_HOST_OWNER: dict[type[m.Message], tuple[str, ...]] = {
     m.HostChanged: ("payload_router",),
@@ -94,40 +103,27 @@ PEERS_OF: dict[str, tuple[str, ...]] = {
 """Who has to know that an actor began anew; the sessions of apps always do."""
 
 
-@frozen
-class PlatformStatus:
-    """How a platform stands."""
-
-    store_fault: str | None
-    """Why nothing can be stored just now, so that nothing is acknowledged; None while all is well."""
-    connection: ConnectionStatus
-    """Whether there is a connection to the push service; if not, why."""
-    mailboxes: tuple[MailboxStatistics, ...]
-    dead_frames: dict[str, int]
-    """Frames that no actor could take, by mailbox."""
-    unanswered: int
-    """Answers to apps that had left."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection to the push service."""
-        return self.connection.connected
-
-
 class Platform:
     """The five actors and what stands around them; opened by ``tocsin.actors.lifecycle``."""
 
     def __init__(
-        self, store: Store, kernel: Kernel, retries: RetryPolicy, dead_letters: DeadLetterPolicy | None = None
+        self,
+        store: Store,
+        kernel: Kernel,
+        retries: RetryPolicy,
+        dead_letters: DeadLetterPolicy | None = None,
+        *,
+        launches: bool = False,
     ) -> None:
         self.kernel = kernel
         self.sessions = Sessions()
         self.connection = Mailbox("connection")
+        self.launcher = Mailbox("launcher") if launches else None
         self._link = ConnectionRecord(kernel.clock)
         self.store_faults = StoreFaults(self.connection)
         self._stopping = False
         self._power = PowerReports(self.connection, self._link)
-        self._host_owner = HostOwner(partial(self._mailboxes, FROM_HOST_OWNER), self._power)
+        self._host_owner = HostOwner(partial(self._mailboxes, FROM_HOST_OWNER), self.sessions, self._power)
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
@@ -148,37 +144,57 @@ class Platform:
             actor.mailbox.name: actor
             for actor in (
                 runner(router, build_router),
-                runner(supervisor, lambda alarm: Supervisor(senses(alarm), router, sessions)),
+                runner(supervisor, lambda alarm: Supervisor(senses(alarm), router, sessions, self.launcher)),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
                 runner(requester, lambda alarm: ChannelRequester(store, senses(alarm), sessions, neighbours)),
                 runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
             )
         }
 
-    async def send(self, message: m.Message) -> None:
-        """Take a message from an app to the actor, or to the owner, that it is for, waiting for room.
+    def let_in(self, app: str, mailbox: Mailbox) -> Stamp:
+        """Let a session of an app in; it is told how the platform and the machine stand."""
+        stamp = Stamp(mailbox.name, app)
+        self.sessions.add(app, mailbox)
+        mailbox.send_state(self._standing())
+        self._host_owner.greet(stamp)
+        return stamp
 
-        :raises InvalidArgument: it changes what there is not; nothing was done.
-        :raises IllegalCall: it is one that may not come now; nothing was done.
+    async def let_go(self, stamp: Stamp) -> None:
+        """Forget a session; what it still has comes back, behind what it has said, once there is room."""
+        self.sessions.remove(stamp.session)
+        with suppress(PlatformUnavailable):  # the platform stops: what a session has is in the inbox
+            for mailbox in self._mailboxes(FROM_DOOR, m.SessionEnded(stamp.session)):
+                await mailbox.send(m.SessionEnded(stamp.session))
+
+    def let_go_now(self, stamp: Stamp) -> None:
+        """Forget a session of this process, behind the outcomes that it has sent."""
+        self.sessions.remove(stamp.session)
+        for mailbox in self._mailboxes(FROM_DOOR, m.SessionEnded(stamp.session)):
+            mailbox.send_urgent(m.SessionEnded(stamp.session))
+
+    async def send(self, stamp: Stamp, message: m.Message, frame: bytes) -> None:
+        """Take a message of a session, which ``frame`` holds, to the actor, or to the owner, that it is for, waiting for room.
+
+        :raises ProtocolViolation: it is none that apps may send.
         """
         if isinstance(message, m.ChangeHost | m.ChangeAppSettings):
-            await self._host_owner.change(message)
+            await self._host_owner.change(stamp, message)
             return
         for mailbox in self._mailboxes(FROM_APPS, message):
-            await mailbox.send(message)
+            await mailbox.send_frame(stamp.put_on(frame))
 
-    def send_nowait(self, message: m.Message) -> None:
-        """Take a message from an app to the actor that it is for.
+    def send_nowait(self, stamp: Stamp, message: m.Message) -> None:
+        """Take a message of a session to the actor that it is for.
 
         :raises Busy: that actor's mailbox is full.
         """
         for mailbox in self._mailboxes(FROM_APPS, message):
-            mailbox.send_nowait(message)
+            mailbox.send_frame_nowait(stamp.put_on(encode(message)))
 
-    def send_urgent(self, message: m.Message) -> None:
-        """Take an app's answer, such as an outcome, to the actor that waits for it."""
+    def send_urgent(self, stamp: Stamp, message: m.Message) -> None:
+        """Take what a session in this process owes, such as an outcome, to the actor that waits for it."""
         for mailbox in self._mailboxes(FROM_APPS, message):
-            mailbox.send_urgent(message)
+            mailbox.send_frame_urgent(stamp.put_on(encode(message)))
 
     async def deliver(self, messages: list[tuple[m.Message, bytes]]) -> None:
         """Take the service's messages with their frames to the actors that they are for, waiting for room.
@@ -204,22 +220,25 @@ class Platform:
         if self._stopping:
             return
         if changed:
-            self.sessions.send_to_all(message)
+            self.sessions.send_state_to_all(self._standing())
         if isinstance(message, m.ConnectionUp):
             self.store_faults.greet()
             self._power.greet()
         for mailbox in self._mailboxes(FROM_CONNECTION, message):
             await mailbox.send(message)
 
-    @property
-    def record(self) -> HostRecord:
-        """What is known of the machine and of the user's settings."""
-        return self._host_owner.record
-
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""
         frames, answers = dict(self.kernel.dead_letters.counts), self.sessions.unanswered
         return PlatformStatus(self.store_faults.fault, self._link.status(), tuple(self.statistics()), frames, answers)
+
+    def _standing(self) -> m.PlatformStanding:
+        return self._link.standing(self.store_faults.fault)
+
+    def note_fault(self, fault: str | None) -> None:
+        """Note why nothing can be stored, or None when it can be again; the service and the sessions learn that it is so."""
+        self.store_faults.note(fault)
+        self.sessions.send_state_to_all(self._standing())
 
     def statistics(self) -> list[MailboxStatistics]:
         """Return the counters of all mailboxes."""
@@ -243,16 +262,21 @@ class Platform:
                 self.actors[name].mailbox.close()
                 await self.actors[name].stopped.wait()
         self.connection.close()
+        if self.launcher is not None:
+            self.launcher.close()
 
     def abandon(self) -> None:
         """Close every mailbox for good, after the stop."""
-        for mailbox in (self.connection, *(actor.mailbox for actor in self.actors.values())):
+        beside = [self.connection] if self.launcher is None else [self.connection, self.launcher]
+        for mailbox in (*beside, *(actor.mailbox for actor in self.actors.values())):
             mailbox.abandon()
 
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
         names = table.get(type(message))
         if names is None or HOST_OWNER in names:  # a change waits for its turn, so it comes by `send` only
             raise ProtocolViolation(f"{type(message).__name__} must not come from there")
+        if LAUNCHER in names:
+            return [] if self.launcher is None else [self.launcher]
         return [self.actors[name].mailbox for name in names]
 
     def _announce(self, restarted: str) -> None:

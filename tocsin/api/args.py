@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 
+from tocsin.api.attached import token_of
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, body_of, id_of, sequence_of, type_of
@@ -29,13 +30,18 @@ class PushNotificationReceivedEventArgs:
     _handled: bool | None = None
     _ended = False
     _cancellation: CancellationReason | None = None
-    _canceled: tuple[CanceledHandler, ...] = ()
+    _canceled: tuple[tuple[int, CanceledHandler], ...] = ()
+    """Each with its token."""
+    _tokens = 0
+    """How many were given."""
     _handler: object = None
     """The handler that is being called."""
     _failure = ""
     """What the last handler that failed has raised, in words."""
     _deferrals: dict[Deferral, object] | None = None
     """Those that are open, each with the handler that has taken it."""
+    _taken: Callable[[], None] | None = None
+    """Called when a deferral is taken."""
     _call: Callable[[CanceledHandler], None] | None = None
     _completed: anyio.Event | None = None
 
@@ -93,25 +99,40 @@ class PushNotificationReceivedEventArgs:
         if self._deferrals is None:
             self._deferrals = {}
         self._deferrals[deferral] = self._handler
+        if self._taken is not None:
+            self._taken()
         return deferral
 
-    def canceled(self, handler: CanceledHandler) -> None:
-        """Call the handler, with the reason, when the work is cancelled; 5 seconds later it is cut off.
+    def canceled(self, handler: CanceledHandler) -> int:
+        """Call the handler, with the reason, when the work is cancelled; return the token to remove it by.
 
-        One that is attached after that is called soon. What a handler raises is logged.
+        The work is cut off 5 seconds after that. A handler that is attached late, when the work was cancelled, is called
+        soon. What a handler raises is logged.
 
         :raises InvalidArgument: the handler cannot be called.
         """
         check_callable(handler, "a handler")
-        if self._call is None:
-            self._canceled += (handler,)
-        else:
+        self._tokens += 1
+        self._canceled += ((self._tokens, handler),)
+        if self._call is not None:
             self._call(handler)
+        return self._tokens
+
+    def remove_canceled(self, handler: int | CanceledHandler) -> None:
+        """Remove a handler, by its token or by itself; of one that is attached more than once, the latest.
+
+        One that was called already, since the work is cancelled, can be removed too; it runs on.
+
+        :raises InvalidArgument: it is neither a token nor a handler.
+        :raises NotFound: it is not attached.
+        """
+        token = token_of(handler, self._canceled, "these args")
+        self._canceled = tuple(each for each in self._canceled if each[0] != token)
 
     def _cancel(self, reason: CancellationReason, call: Callable[[CanceledHandler], None]) -> None:
         """Have all handlers called that are, or will be, attached."""
         self._cancellation, self._call = reason, call
-        for handler in self._canceled:
+        for _, handler in self._canceled:
             call(handler)
 
     @property

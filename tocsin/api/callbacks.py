@@ -20,9 +20,9 @@ from typing import Any
 import anyio
 from anyio.lowlevel import checkpoint
 
-from tocsin.actors.traces import trace
 from tocsin.protocol.text import describe_error, harmless
 from tocsin.tasks import running_loop, task_group
+from tocsin.traces import trace
 
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
+from typing import Protocol
 
 import anyio
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.api.session import Session
 from tocsin.api.subscription import Abandoned, PushHandler
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import ChannelClosed, NotFound
@@ -18,10 +18,34 @@ _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 """The last moment that a date can be; a service may name any number."""
 
 
+class ChannelHolder(Protocol):
+    """What a channel needs of the session that holds it, or of a stand-in in an app's unit test."""
+
+    def subscribe(self, channel: str, handler: PushHandler, /) -> int:
+        """Attach a handler, and return its token."""
+        ...
+
+    def unsubscribe(self, channel: str, handler: int | PushHandler, /) -> None:
+        """Detach a handler, by its token or by itself."""
+        ...
+
+    def ending_with(self, channel: str, end: Callable[[], None], /) -> AbstractContextManager[None]:
+        """Have it called when the channel is lost, while the block runs."""
+        ...
+
+    def is_lost(self, channel: str, /) -> bool:
+        """Whether the channel was closed or revoked."""
+        ...
+
+    async def close_channel(self, channel: str, /) -> None:
+        """Close the channel."""
+        ...
+
+
 class PushNotificationChannel:
     """A channel that the app holds (WinRT class of the same name)."""
 
-    def __init__(self, session: Session, app: str, name: str, uri: str, expires: float) -> None:
+    def __init__(self, session: ChannelHolder, app: str, name: str, uri: str, expires: float) -> None:
         self._session = session
         self._app = app
         self._name = name
@@ -50,12 +74,13 @@ class PushNotificationChannel:
         check_callable(handler, "a handler")
         return self._session.subscribe(self._name, handler)
 
-    def remove_push_received(self, token: int) -> None:
-        """Remove a handler.
+    def remove_push_received(self, handler: int | PushHandler) -> None:
+        """Remove a handler, by its token or by itself; of one that is attached more than once, the latest.
 
-        :raises NotFound: no handler of this channel has that token.
+        :raises InvalidArgument: it is neither a token nor a handler.
+        :raises NotFound: it is not attached to this channel.
         """
-        self._session.unsubscribe(self._name, token)
+        self._session.unsubscribe(self._name, handler)
 
     @contextmanager
     def push_received(self, handler: PushHandler) -> Iterator[None]:
@@ -106,7 +131,7 @@ class PushNotificationChannel:
         """
         if self._session.is_lost(self._name):
             raise ChannelClosed("the channel is closed already")
-        await self._session.close_channel(self._app, self._name)
+        await self._session.close_channel(self._name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name} of {self._app}, expires {self._expires:%Y-%m-%d %H:%M} UTC>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ from uuid import UUID
 
 from attrs import Factory, frozen
 
+from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo
 from tocsin.protocol.text import quoted
 
 
@@ -29,6 +30,8 @@ def read_manifest(path: Path) -> Identity:
 
     :raises InvalidArgument: it cannot be read, or is no such manifest; the sentence says what would be right.
     """
+    import tomllib  # noqa: PLC0415  # only packaged apps pay for it: a push waits while a process starts
+
     try:
         manifest = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as failure:
@@ -40,6 +43,7 @@ def read_manifest(path: Path) -> Identity:
     family_name = manifest.get("family_name")
     if not isinstance(family_name, str) or not family_name.strip():
         raise InvalidArgument(f'the manifest {quoted(str(path))} needs a family name: family_name = "Contoso.Mail"')
+    check_app_name(family_name, f"the family name in the manifest {quoted(str(path))}")
     classes = manifest.get("com", {})
     if not isinstance(classes, dict):
         raise InvalidArgument(f"in the manifest {quoted(str(path))}, [com] is a table of CLSIDs and commands")
@@ -60,3 +64,21 @@ def _class(path: Path, clsid: str, command: Any) -> tuple[UUID, tuple[str, ...]]
             f'in the manifest {quoted(str(path))}, a command is a list of words: "{clsid}" = ["python", "-m", "mail"]'
         )
     return key, tuple(command)
+
+
+def own_activators(info: PushNotificationActivationInfo, identity: Identity) -> PushNotificationActivationInfo:
+    """Return a registration with the activators that this kind of app has, where it names none, and with its class.
+
+    :raises InvalidArgument: a packaged app has no class in its manifest, or several, and the registration names none.
+    """
+    if info.activators:
+        return info
+    if not identity.packaged:
+        activators, clsid = Activators.PROTOCOL_ACTIVATOR, info.task_clsid
+    elif info.task_clsid != UUID(int=0):
+        activators, clsid = Activators.PUSH_TRIGGER | Activators.COM_ACTIVATOR, info.task_clsid
+    elif len(identity.classes) == 1:
+        activators, clsid = Activators.PUSH_TRIGGER | Activators.COM_ACTIVATOR, next(iter(identity.classes))
+    else:
+        raise InvalidArgument(f"the manifest has {len(identity.classes)} classes under [com]: say which, as task_clsid")
+    return PushNotificationActivationInfo(activators, clsid, info.conditions, info.cancel_on_condition_loss)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from attrs import field, frozen
 
-from tocsin.actors.connection_status import ConnectionStatus
-from tocsin.actors.topology import PlatformStatus
+from tocsin.api.background_activated import BackgroundActivatedHandler, with_task_instance
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.conditions import Conditions
-from tocsin.api.identity import Identity
+from tocsin.api.identity import Identity, own_activators
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.session import Session
 from tocsin.api.subscription import PushHandler
+from tocsin.platform_status import ConnectionStatus, PlatformStatus
 from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo, parse_activators
 from tocsin.protocol.platform.activator_registration import is_supported
-from tocsin.protocol.platform.channel_request import parse_remote_id
+from tocsin.protocol.platform.channel_request import by_family, parse_remote_id
+from tocsin.protocol.platform.command import Command
 from tocsin.protocol.text import quoted
 
 
@@ -53,13 +54,20 @@ class PushNotificationManager:
     """One app's access to push; made by :func:`tocsin.embedded`."""
 
     def __init__(
-        self, session: Session, app: str, registration: Registration | None, identity: Identity | None = None
+        self,
+        session: Session,
+        app: str,
+        registration: Registration | None,
+        identity: Identity | None = None,
+        command: Callable[[Sequence[str] | None], Command] | None = None,
     ) -> None:
+        """Make it; ``command`` returns what starts the app, from the words of the manifest, and is None where nothing can."""
         self._session = session
         self._app = app
         self._registration = registration
         self._identity = identity or Identity()
-        self._conditions = Conditions(session, app)
+        self._conditions = Conditions(session)
+        self._starts = command
         self._granted: dict[str, tuple[str, str]] = {}
         self._revoked: list[Callable[[ChannelRevoked], Any]] = []
         self._renewed: list[Callable[[PushNotificationChannel], Any]] = []
@@ -135,17 +143,46 @@ class PushNotificationManager:
         if handler is not None:
             check_callable(handler, "a handler")
         question = m.RegisterActivator(
-            self._session.name,
             self._session.questions.number(),
-            self._app,
             self._identity.packaged,
             int(info.activators),
             str(info.task_clsid),
             info.conditions,
             info.cancel_on_condition_loss,
             handler is not None,
+            self._command(info),
         )
         await self._session.background.register(question, handler)
+
+    async def on_background_activated(
+        self, handler: BackgroundActivatedHandler, info: PushNotificationActivationInfo | None = None
+    ) -> None:
+        """Let the handler do the app's background work, and have pushes wake the app for it.
+
+        It is :meth:`register_activator` with the activators that this kind of app may have: PUSH_TRIGGER and COM_ACTIVATOR
+        with a manifest, PROTOCOL_ACTIVATOR without. The handler, sync or async, gets one payload at a time.
+
+        :param info: conditions, and for a manifest with several classes the CLSID; by default no condition, and the class
+            of the manifest.
+        :raises InvalidArgument: the handler cannot be called, or a class is to be named, or they are registered already.
+        """
+        check_callable(handler, "a handler")
+        wanted = PushNotificationActivationInfo() if info is None else info
+        if not isinstance(wanted, PushNotificationActivationInfo):
+            raise InvalidArgument(f"register a PushNotificationActivationInfo, not {quoted(info)}")
+        await self.register_activator(own_activators(wanted, self._identity), with_task_instance(handler))
+
+    def _command(self, info: PushNotificationActivationInfo) -> bytes:
+        """Return what a push starts, packed: the manifest's command for the class, or what has started this process.
+
+        :raises InvalidArgument: it cannot be started.
+        """
+        if self._starts is None or not info.activators & (Activators.PUSH_TRIGGER | Activators.PROTOCOL_ACTIVATOR):
+            return b""
+        words = self._identity.classes.get(info.task_clsid)
+        if self._identity.packaged:
+            return b"" if words is None else self._starts(words).pack()
+        return self._starts(None).pack()
 
     async def unregister_activator(self, activators: Activators) -> None:
         """Unregister activators that this process has registered, in the order of their flags; work is cancelled.
@@ -162,26 +199,34 @@ class PushNotificationManager:
 
     async def _unregister(self, activators: Activators, *, every: bool) -> None:
         number = self._session.questions.number()
-        await self._session.background.unregister(
-            m.UnregisterActivators(self._session.name, number, self._app, int(activators), every)
-        )
+        await self._session.background.unregister(m.UnregisterActivators(number, int(activators), every))
 
     # Channels
 
-    def create_channel(self, remote_id: str | UUID) -> CreateChannelOperation:
+    def create_channel(self, remote_id: str | UUID | None = None) -> CreateChannelOperation:
         """Request a channel; the request runs at once, whether awaited or not.
 
-        :param remote_id: the GUID of the app's registration at the push service.
-        :raises InvalidArgument: it is not a GUID, or the null GUID (E_INVALIDARG).
+        A service that knows no app of that remote id or family refuses with WPN_E_INVALID_APP, which is not retried.
+
+        :param remote_id: the GUID of the app's registration at the push service; None, for a packaged app, lets the
+            service find the registration by the family name of the manifest.
+        :raises InvalidArgument: it is not a GUID, or the null GUID (E_INVALIDARG), or None for an unpackaged app.
         :raises Busy: too many requests are waiting.
         """
-        return self._request(str(parse_remote_id(remote_id)))
+        if remote_id is not None:
+            return self._request(str(parse_remote_id(remote_id)))
+        if not self._identity.family_name:
+            raise InvalidArgument(
+                "an app without a manifest has no family name, and needs a remote id to request a channel:"
+                " the GUID of its registration at the push service"
+            )
+        return self._request(by_family(self._identity.family_name))
 
-    def _request(self, guid: str, *, owed: bool = False) -> CreateChannelOperation:
+    def _request(self, remote_id: str, *, owed: bool = False) -> CreateChannelOperation:
         def channel(done: m.CreateChannelDone) -> PushNotificationChannel:
-            return self._hold(done.channel, done.uri, done.expires, guid)
+            return self._hold(done.channel, done.uri, done.expires, remote_id)
 
-        return CreateChannelOperation(self._session, self._app, guid, channel, owed=owed)
+        return CreateChannelOperation(self._session, remote_id, channel, owed=owed)
 
     def add_channel_renewed(self, handler: Callable[[PushNotificationChannel], Any]) -> None:
         """Call the handler, sync or async, with the channel that replaces one whose 30 days are nearly over.

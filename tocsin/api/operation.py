@@ -61,7 +61,6 @@ class CreateChannelOperation:
     def __init__(
         self,
         session: Session,
-        app: str,
         remote_id: str,
         channel: Callable[[m.CreateChannelDone], PushNotificationChannel],
         *,
@@ -70,7 +69,7 @@ class CreateChannelOperation:
         """Ask; what is ``owed`` for a channel that was lost is asked also while too many requests wait."""
         self._session = session
         self._number = session.questions.number()
-        self._question = m.CreateChannel(session.name, self._number, app, remote_id)
+        self._question = m.CreateChannel(self._number, remote_id)
         self._channel = channel
         self._progress: list[PushNotificationCreateChannelStatus] = []
         self._result: PushNotificationCreateChannelResult | None = None
@@ -134,7 +133,7 @@ class CreateChannelOperation:
     def _withdraw(self) -> None:
         """Take the question back, which has come: that it has is seen by an answer, as what takes it back would overtake it."""
         self._session.questions.unlisten(self._number)
-        self._session.port.send_urgent(m.CancelCreateChannel(self._session.name, self._number))
+        self._session.port.send_urgent(m.CancelCreateChannel(self._number))
 
     @property
     def _ended(self) -> bool:

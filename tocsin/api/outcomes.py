@@ -19,12 +19,10 @@ class OutcomeReports:
 
     So it is told no more in a moment than there were payloads and channels, whatever the app does.
 
-    :param session: the name that the platform knows the session by.
     :param answer: tells the platform.
     """
 
-    def __init__(self, session: str, answer: Callable[[m.Message], None]) -> None:
-        self._session = session
+    def __init__(self, answer: Callable[[m.Message], None]) -> None:
         self._answer = answer
         self._sequences: list[int] = []
         self._attempts: list[int] = []
@@ -66,7 +64,7 @@ class OutcomeReports:
     def report(self) -> None:
         """Tell the platform which channels have handlers, then all outcomes so far."""
         for channel, attached in self._changed.items():
-            self._answer((m.Subscribe if attached else m.Unsubscribe)(self._session, channel))
+            self._answer((m.Subscribe if attached else m.Unsubscribe)(channel))
         self._changed.clear()
         sequences, attempts, rows = tuple(self._sequences), tuple(self._attempts), tuple(self._rows)
         self._sequences.clear()

@@ -10,6 +10,7 @@ import anyio
 
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
+from tocsin.protocol.hresult import HResult
 
 ASK_TIMEOUT = 30.0
 """Seconds within which the platform must answer a question."""
@@ -64,8 +65,7 @@ class Questions:
             del self._asked[number]
         answer = self._answers.pop(number)
         if isinstance(answer, m.Failed):
-            kind = getattr(errors, answer.error, errors.PushError)
-            raise kind(answer.text, answer.hresult)
+            raise errors.error_of(answer.error, answer.text, answer.hresult)
 
     def answered(self, message: m.Done | m.Failed) -> None:
         """Take an answer to whoever waits for it."""
@@ -76,6 +76,11 @@ class Questions:
         if asked is not None:
             self._answers[message.request] = message
             asked.set()
+
+    def fail_all(self, text: str) -> None:
+        """Let all questions fail that wait for an answer which will not come; operations that listen ask again."""
+        for number in list(self._asked):
+            self.answered(m.Failed(number, "PlatformUnavailable", text, HResult.WPN_E_PLATFORM_UNAVAILABLE))
 
     def listen(self, number: int, listener: Listener, *, owed: bool) -> None:
         """Give all answers with that number to the listener; one that is ``owed`` always finds room.

@@ -5,26 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 from anyio import EndOfStream
 from anyio.abc import TaskGroup
 
-from tocsin.actors.mailbox import Mailbox
-from tocsin.actors.topology import PlatformStatus
+from tocsin.api.activated import LaunchedPayload
 from tocsin.api.background_work import BackgroundWork
 from tocsin.api.outcomes import OutcomeReports
+from tocsin.api.port import Port
 from tocsin.api.questions import Questions
 from tocsin.api.subscription import PushHandler, Subscription
 from tocsin.api.workers import Workers
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.batches import by_channel
-from tocsin.protocol.delivery.plain_rows import PlainRow
+from tocsin.protocol.delivery.plain_rows import PlainRow, sequence_of
 from tocsin.protocol.messages.codec import decode_own
-from tocsin.protocol.platform.host_record import HostRecord
-from tocsin.protocol.text import quoted
+from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import Outcome
 from tocsin.tasks import task_group
 
@@ -37,53 +37,34 @@ STAY = 5.0
 """Seconds after which it is said which handlers have not ended though they were cancelled: leaving waits for them."""
 
 
-class Port(Protocol):
-    """The platform, as a session sees it."""
-
-    @property
-    def record(self) -> HostRecord:
-        """What the platform knows of the machine and of the user's settings."""
-        ...
-
-    async def send(self, message: m.Message) -> None:
-        """Send a message, waiting for room."""
-        ...
-
-    def send_nowait(self, message: m.Message) -> None:
-        """Send a message; raises Busy when there is no room."""
-        ...
-
-    def send_urgent(self, message: m.Message) -> None:
-        """Send an outcome, which never waits."""
-        ...
-
-    def status(self) -> PlatformStatus:
-        """Return how the platform stands."""
-        ...
-
-
 class Session:
     """One app's mailbox, its open questions, and the subscriptions of its channels."""
 
     _workers: Workers
 
-    def __init__(self, port: Port, mailbox: Mailbox) -> None:
+    def __init__(self, port: Port) -> None:
         self.port = port
-        self.name = mailbox.name
-        self._mailbox = mailbox
+        self.name = port.name
         self.questions = Questions(self._post)
         self._subscriptions: dict[str, Subscription] = {}
-        self.outcomes = OutcomeReports(self.name, port.send_urgent)
+        self.outcomes = OutcomeReports(port.send_urgent)
         self._lost: set[str] = set()
         self._ends_with: dict[str, dict[Callable[[], None], None]] = {}
         self._closing: set[str] = set()
-        self.background = BackgroundWork(self.questions.ask, self._start_background)
+        self.background = BackgroundWork(self.questions.ask, lambda: self.make_background("background work"))
+        self.launched: LaunchedPayload | None = None
+        """The payload that this process was launched for; None where it was not launched."""
         self.on_revoked: Callable[[str], None] | None = None
         """Called with the name of a channel that the app has lost without closing it."""
         self.on_channel_list: Callable[[frozenset[str]], None] | None = None
         """Called with all channels that the device holds."""
         self.on_renewed: Callable[[m.ChannelRenewed], None] | None = None
         """Called with a channel that came without having been asked for."""
+        self.host = HostState()
+        """How the machine stands."""
+        self.settings = AppSettings()
+        """What the user has decided for the app."""
+        self._connection: tuple[bool, ConnectionCause | None] = (False, None)
         self.on_connection: Callable[[], None] | None = None
         """Called when there is a connection to the push service, when there is none, and when that has another cause."""
         self._receives: dict[type[m.Message], Callable[[Any], None]] = {
@@ -98,8 +79,10 @@ class Session:
             m.ChannelLost: self._channel_lost,
             m.ChannelList: self._channel_list,
             m.ChannelRenewed: self._channel_renewed,
-            m.ConnectionUp: self._connection_changed,
-            m.ConnectionDown: self._connection_changed,
+            m.PlatformStanding: self._standing_changed,
+            m.HostChanged: self._host_changed,
+            m.AppSettingsChanged: self._settings_changed,
+            m.SessionRestored: self._restored,
             m.ActorRestarted: self._peer_restarted,
             m.Fence: self._fence,
         }
@@ -116,28 +99,26 @@ class Session:
         """
         if channel in self._lost:
             raise errors.ChannelClosed("the channel is closed; request another")
-        subscription = self._subscriptions.get(channel)
-        if subscription is None:
-            subscription = self._subscriptions[channel] = Subscription(channel, self.outcomes, self._workers)
+        subscription = self._subscription(channel)
         token = self.questions.number()
         subscription.attach(token, handler)
         if len(subscription.handlers) == 1:
             self.outcomes.attached(channel, attached=True)
         return token
 
-    def unsubscribe(self, channel: str, token: int) -> None:
-        """Detach a handler.
+    def unsubscribe(self, channel: str, handler: int | PushHandler) -> None:
+        """Detach a handler, by its token or by itself.
 
-        :raises NotFound: no handler of the channel has that token.
+        :raises InvalidArgument: it is neither a token nor a handler.
+        :raises NotFound: it is not attached to the channel.
         """
-        subscription = self._subscriptions.get(channel)
-        if subscription is None or not subscription.detach(token):
-            raise errors.NotFound(f"no handler of this channel has the token {quoted(token)}")
+        subscription = self._subscription(channel)
+        subscription.detach(handler)
         if not subscription.handlers:
             self.outcomes.attached(channel, attached=False)
             subscription.give_back()
 
-    async def close_channel(self, app: str, channel: str) -> None:
+    async def close_channel(self, channel: str) -> None:
         """Close a channel; that the app loses it is no revocation.
 
         :raises PushError: it could not be closed.
@@ -145,7 +126,7 @@ class Session:
         number = self.questions.number()
         self._closing.add(channel)
         try:
-            await self.questions.ask(m.CloseChannel(self.name, number, app, channel), number)
+            await self.questions.ask(m.CloseChannel(number, channel), number)
         finally:
             self._closing.discard(channel)
         self.lose(channel)
@@ -189,13 +170,14 @@ class Session:
         """Take what comes, until the mailbox is closed."""
         async with task_group() as tasks:
             tasks.start_soon(self.outcomes.report_each_moment)
+            tasks.start_soon(self._workers.call_for_threads)
             await self._take_in()
             tasks.cancel_scope.cancel()
 
     async def _take_in(self) -> None:
         try:
             while True:
-                for frame in await self._mailbox.batch():
+                for frame in await self.port.receive():
                     self._receive(frame)
         except EndOfStream:
             return
@@ -206,17 +188,23 @@ class Session:
             message = decode_own(frame)
             self._receives[type(message)](message)
         except Exception:
-            self._mailbox.dead += 1
             logger.exception("a message for %s could not be taken", self.name)
 
-    async def close(self) -> None:
+    async def close(self, *, failed: bool) -> None:
         """Give back what no handler has begun with, and let those that run finish, for ``CLOSE_GRACE`` at most."""
-        self.say(m.LeaveSession(self.name))
+        if self.launched is not None:
+            await self.launched.settle(failed=failed)
+        self.say(m.LeaveSession())
         for subscription in self._all_subscriptions():
             subscription.close()
         with anyio.move_on_after(CLOSE_GRACE):
             await self._workers.done()
-        self._mailbox.close()
+        self.port.close()
+
+    def end(self) -> None:
+        """Call nothing of the app any more, and report the handlers that were cancelled in the end."""
+        self._workers.end()
+        self.outcomes.report()
 
     async def tell_who_stays(self) -> None:
         """Log once, after ``STAY``, what goes on although it was cancelled: leaving waits for it."""
@@ -225,12 +213,21 @@ class Session:
         for what in (*handlers, *self._workers.calls):
             logger.error("leaving waits for %s, which goes on although it was cancelled", what)
 
-    def _start_background(self) -> Subscription:
-        return Subscription("background work", self.outcomes, self._workers, background=True)
+    def _subscription(self, channel: str) -> Subscription:
+        if channel not in self._subscriptions:
+            self._subscriptions[channel] = Subscription(channel, self.outcomes, self._workers)
+        return self._subscriptions[channel]
+
+    def make_background(self, name: str) -> Subscription:
+        """Make what does background work, under a name for the log."""
+        return Subscription(name, self.outcomes, self._workers, background=True)
+
+    def _background(self) -> list[Subscription]:
+        launched = None if self.launched is None else self.launched.subscription
+        return [each for each in (self.background.subscription, launched) if each is not None]
 
     def _all_subscriptions(self) -> list[Subscription]:
-        background = self.background.subscription
-        return [*self._subscriptions.values(), *([background] if background else [])]
+        return [*self._subscriptions.values(), *self._background()]
 
     def _deliver(self, message: m.Deliveries) -> None:
         for channel, rows in by_channel(message.rows).items():
@@ -243,7 +240,14 @@ class Session:
     def _activate(self, message: m.Activation) -> None:
         deliveries = decode_own(message.delivery)
         assert isinstance(deliveries, m.Deliveries)  # noqa: S101  # the supervisor has made it
-        if self.background.subscription is not None:
+        kept = [each for each in self._background() if each.kept == sequence_of(deliveries.rows[0])]
+        if kept:  # from before the agent was away
+            kept[0].offer(deliveries.rows)
+        elif message.request and self.launched is not None:
+            self.launched.take(deliveries.rows)
+        elif self.background.subscription is not None:
+            if self.launched is not None:
+                self.launched.note_handler_has(deliveries.rows[0])
             self.background.subscription.offer(deliveries.rows)
         else:
             self._give_back(deliveries.rows)
@@ -274,9 +278,27 @@ class Session:
         if self.on_renewed is not None:
             self.on_renewed(message)
 
-    def _connection_changed(self, _message: m.ConnectionUp | m.ConnectionDown) -> None:
-        if self.on_connection is not None:
+    def _standing_changed(self, message: m.PlatformStanding) -> None:
+        connection = (message.connected, message.cause)
+        before, self._connection = self._connection, connection
+        if before != connection and self.on_connection is not None:
             self.on_connection()
+
+    def _host_changed(self, message: m.HostChanged) -> None:
+        self.host = message.state
+
+    def _settings_changed(self, message: m.AppSettingsChanged) -> None:
+        self.settings = message.settings
+
+    def _restored(self, _message: m.SessionRestored) -> None:
+        """Tell another agent what it must know; what is being handled goes on, and is taken for its next attempt."""
+        self.questions.fail_all("the agent has gone, and another is there: whether it was done is not known")
+        for subscription in self._all_subscriptions():
+            subscription.keep_running()
+        if kept := tuple(each.kept for each in self._background() if each.kept):
+            self.port.send_urgent(m.Holding(kept))
+        for actor in ("supervisor", "activator_registry", "channel_requester"):
+            self._peer_restarted(m.ActorRestarted(actor))
 
     async def _post(self, question: m.Message) -> None:
         self.outcomes.report()

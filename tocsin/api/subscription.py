@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.attached import token_of
 from tocsin.api.callbacks import (
     InDoubt,
     is_awaitable,
@@ -51,7 +52,7 @@ class Subscription:
     """
 
     __slots__ = (
-        "_answered", "_background", "_busy", "_closing", "_outcomes", "_running", "_scope", "_silent", "_waiting",
+        "_answered", "_background", "_busy", "_closing", "_kept", "_outcomes", "_running", "_scope", "_silent", "_waiting",
         "_workers", "handlers", "name",
     )  # fmt: skip
 
@@ -66,6 +67,9 @@ class Subscription:
         self._silent = (Outcome.HANDLED if background else Outcome.NOT_HANDLED, "")
         self._running: PushNotificationReceivedEventArgs | None = None
         self._answered = False
+        self._kept = (
+            0  # what goes on as its next attempt, if it comes again; negative where it has been handled meanwhile
+        )
         self._scope: anyio.CancelScope | None = None
         self._busy = False  # whether a worker is with it or will come
         self._closing = False
@@ -74,11 +78,14 @@ class Subscription:
         """Call a handler for each payload, behind those that are attached."""
         self.handlers += ((token, handler),)
 
-    def detach(self, token: int) -> bool:
-        """Call it no more; tell whether it was attached by that token."""
-        before = self.handlers
-        self.handlers = tuple(each for each in before if each[0] != token)
-        return len(self.handlers) < len(before)
+    def detach(self, handler: int | PushHandler) -> None:
+        """Call a handler no more, named by its token or by itself.
+
+        :raises InvalidArgument: it is neither.
+        :raises NotFound: it is not attached.
+        """
+        token = token_of(handler, self.handlers, "this channel")
+        self.handlers = tuple(each for each in self.handlers if each[0] != token)
 
     def replace(self, handler: PushHandler) -> None:
         """Call this handler only."""
@@ -86,10 +93,8 @@ class Subscription:
 
     def offer(self, deliveries: Sequence[PlainRow]) -> None:
         """Take payloads; with nobody to handle them, they go back at once."""
-        if self._waiting or self._running is not None:
-            for sequence, _, _, _, attempt, _, _ in deliveries:
-                if attempt > 1:
-                    self._drop(sequence)
+        if self._waiting or self._running is not None or self._kept:
+            deliveries = [row for row in deliveries if attempt_of(row) == 1 or not self._takes_up(row)]
         self._waiting.extend(deliveries)
         if self._closing or not self.handlers:
             self.give_back()
@@ -102,11 +107,34 @@ class Subscription:
             sequence, _, _, _, attempt, _, _ = self._waiting.pop(0)
             self._outcomes.note(OutcomeRow(sequence, Outcome.GIVEN_BACK, "", attempt))
 
+    def keep_running(self) -> None:
+        """Forget what waits, as it comes again; what is being handled goes on, and is taken for its next attempt."""
+        self._waiting.clear()
+        self._kept = 0 if self._running is None else self._running._sequence
+
+    @property
+    def kept(self) -> int:
+        """The payload that goes on as its next attempt when it comes again; 0 where none does."""
+        return abs(self._kept)
+
     def begin_anew(self) -> None:
         """Give everything back, also what is being handled: nobody watches it any more, and it comes again."""
         self.give_back()
-        if self._running is not None:
+        if self._running is not None and self._running._sequence != self._kept:  # else it is the agent's before
             self._cut_off(self._running, Outcome.GIVEN_BACK, "")
+
+    def _takes_up(self, row: PlainRow) -> bool:
+        """Let a payload that comes again take the place of its earlier attempt; tell whether that goes on as this one."""
+        sequence, running = sequence_of(row), self._running
+        if sequence == -self._kept:
+            self._outcomes.handled(sequence, attempt_of(row))
+        elif running is not None and sequence == self._kept == running._sequence:
+            running._delivery = row
+        else:
+            self._drop(sequence)
+            return False
+        self._kept = 0
+        return True
 
     def _drop(self, sequence: int) -> None:
         """Forget an earlier attempt at a payload that comes again."""
@@ -180,7 +208,9 @@ class Subscription:
             self._busy = True
             self._workers.enqueue(self)
 
-    async def _handle_what_waits(self, requests: Callable[[], int]) -> None:
+    async def _handle_what_waits(  # noqa: C901  # every payload comes through here, and a call more costs as much as a step
+        self, requests: Callable[[], int]
+    ) -> None:
         """Handle one payload after the other, and report each; ``handled`` is read when its deferrals are completed.
 
         Every handler is called, in the order of attachment; background work handles a payload by ending.
@@ -215,8 +245,10 @@ class Subscription:
                 args._ended = True  # no further deferral may be taken
                 if not self._answered:
                     if outcome is _HANDLED or (args._handled and outcome is not _RETURNED):
-                        sequence, _, _, _, attempt, _, _ = delivery
+                        sequence, _, _, _, attempt, _, _ = args._delivery
                         self._outcomes.handled(sequence, attempt)
+                        if sequence == self._kept:
+                            self._kept = -sequence
                     else:
                         self._report(args, outcome, detail, doubt)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from threading import get_ident
 from typing import Any, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from tocsin.api.callbacks import InDoubt, call, cancel_requests, contain, let_go
-from tocsin.tasks import Signal
+from tocsin.tasks import Signal, running_loop
 
 _SPARE = 32  # tasks that stay when there is nothing to do
 
@@ -36,6 +38,11 @@ class Workers:
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
+        self._thread = get_ident()
+        self._loop = running_loop()
+        self._ended = False
+        self._from_threads: deque[tuple[str, Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._from_thread = Signal()
         self.calls: list[str] = []
         """What is being called in tasks of its own."""
         self._line: deque[Work] = deque()
@@ -51,19 +58,49 @@ class Workers:
         self._call()
 
     def call(self, what: str, function: Callable[..., Awaitable[Any] | Any], *arguments: Any) -> None:
-        """Call a function of the app in a task of its own: what it raises is logged, and ends nothing else."""
-        self._tasks.start_soon(contain, what, self._call_apart, what, function, *arguments, name=what)
+        """Call a function of the app in a task of its own: what it raises is logged, and ends nothing else.
+
+        With asyncio it may be asked for in any thread; when the app has left, nothing is called.
+        """
+        if self._loop is not None and self._thread != get_ident():
+            self._from_threads.append((what, function, arguments))
+            with suppress(RuntimeError):  # the event loop has ended
+                self._loop.call_soon_threadsafe(self._from_thread.set)
+        else:
+            self._call_soon(what, function, *arguments)
+
+    async def call_for_threads(self) -> None:
+        """Call what other threads have asked for: only a task may start others."""
+        while True:
+            await self._from_thread.wait()
+            while self._from_threads:
+                what, function, arguments = self._from_threads.popleft()
+                self._call_soon(what, function, *arguments)
+
+    def _call_soon(self, what: str, function: Callable[..., Awaitable[Any] | Any], *arguments: Any) -> None:
+        if not self._ended:
+            self.calls.append(what)
+            self._tasks.start_soon(contain, what, self._call_apart, what, function, *arguments, name=what)
 
     async def _call_apart(self, what: str, function: Callable[..., Awaitable[Any] | Any], *arguments: Any) -> None:
-        self.calls.append(what)
         try:
             await call(what, function, *arguments)
         finally:
             self.calls.remove(what)
+            self._tell_when_done()
+
+    def end(self) -> None:
+        """Call nothing any more: the tasks have ended."""
+        self._ended = True
+
+    def _tell_when_done(self) -> None:
+        if not self._busy and not self.calls and self._all_done is not None:
+            self._all_done.set()
+            self._all_done = None
 
     async def done(self) -> None:
-        """Wait until nothing is being done."""
-        while self._busy:
+        """Wait until nothing is being done or called."""
+        while self._busy or self.calls:
             if self._all_done is None:
                 self._all_done = anyio.Event()
             await self._all_done.wait()
@@ -121,6 +158,5 @@ class Workers:
                 await work.do(scope, requests)
             finally:
                 self._busy -= 1
-                if not self._busy and self._all_done is not None:
-                    self._all_done.set()
-                    self._all_done = None
+                if self._all_done is not None:
+                    self._tell_when_done()

@@ -13,7 +13,7 @@ from tocsin.cli.terminal import complain, discard_output, open_streams
 from tocsin.protocol.errors import PushError
 from tocsin.service.operations.configuration import check_environment
 
-VERBS = ("listen", "send", "serve", "app", "status", "dead-letters")
+VERBS = ("listen", "send", "serve", "agent", "app", "status", "dead-letters")
 
 DESCRIPTION = """\
 Push notifications that wake async Python apps.
@@ -21,6 +21,7 @@ Push notifications that wake async Python apps.
   tocsin listen        run a push service and a device here, print the channel, then each payload as it comes
   tocsin send URI ...  send a notification to a channel, as a server would
   tocsin serve         run a push service for senders and devices elsewhere
+  tocsin agent         hold the channels of this user's apps, and start those that are not running
   tocsin app add NAME  let an app use it, and print its credentials
   tocsin status        say how it is, and what it has counted
   tocsin dead-letters  list the payloads that ended without being handled, and why

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import NoneType, TracebackType
@@ -14,9 +14,10 @@ from typing import Self
 from urllib.parse import SplitResult, urlencode
 
 import anyio
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define
 
 from tocsin.client.http import Http, Unreachable
+from tocsin.client.posted_notification import PostedNotification, build_post
 from tocsin.client.tokens import TokenCache
 from tocsin.network import check_authorities
 from tocsin.protocol.arguments import check_kind, check_text
@@ -37,27 +38,17 @@ from tocsin.protocol.sending.sign_in import (
     token_url_of,
     trusted_hosts,
 )
-from tocsin.protocol.service.wns import WnsRefusal, read_notification
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import NotificationType
 
 logger = logging.getLogger(__name__)
 
 
-@frozen
-class _Request:
-    """A notification as it is posted, all but its token."""
-
-    uri: str = field(repr=False)
-    headers: dict[str, str]
-    body: bytes = field(repr=False)
-
-
 @define
 class _Sending:
     """Where one notification stands, and what it has come to."""
 
-    request: _Request
+    request: PostedNotification
     tokens: TokenCache
     began: float
     phase: Phase = Phase.NEW
@@ -68,12 +59,8 @@ class _Sending:
     wait: float | None = None
     result: SendResult = Factory(SendResult)
     denied: bool = False
-
-    def renew_token(self) -> None:
-        """Have another token fetched, unless somebody has already."""
-        self.renewed = True
-        if self.token is not None:
-            self.tokens.reject(self.token)
+    returned: SendResult | None = None
+    """What the caller gets; None until it is over."""
 
 
 class WnsClient:
@@ -121,6 +108,13 @@ class WnsClient:
         self._tokens: dict[str, TokenCache] = {}
         self._stack = AsyncExitStack()
         self._http: Http | None = None
+        self._perform: dict[Effect, Callable[[_Sending], Awaitable[Event | None]]] = {
+            Effect.POST: self._post,
+            Effect.RENEW_TOKEN: _renew_token,
+            Effect.BACK_OFF: _back_off,
+            Effect.RETURN_RESULT: _return_result,
+            Effect.RAISE_ERROR: _raise_error,
+        }
 
     async def __aenter__(self) -> Self:
         """Open the client.
@@ -183,9 +177,9 @@ class WnsClient:
         check_kind(request_status, "request_status", bool)
         channel = check_channel(uri, self._hosts, plain=self._plain)
         policy = {None: None, True: "cache", False: "no-cache"}[cache]
-        request = _request(
+        request = build_post(
             uri,
-            _bytes_of(body),
+            body,
             type,
             {
                 "X-WNS-TTL": ttl,
@@ -202,20 +196,11 @@ class WnsClient:
         """Drive one notification through its machine, for as long as the policy allows."""
         with anyio.move_on_after(self._policy.total):
             event = Event.BEGIN
-            while True:
+            while sending.returned is None:
                 sending.phase, effects = step(TABLE, sending.phase, event)
                 for effect in effects:
-                    match effect:
-                        case Effect.POST:
-                            event = await self._post(sending)
-                        case Effect.BACK_OFF:
-                            event = await _back_off(sending)
-                        case Effect.RENEW_TOKEN:
-                            sending.renew_token()
-                        case Effect.RETURN_RESULT:
-                            return sending.result
-                        case Effect.RAISE_ERROR:
-                            raise failure(sending.result, denied=sending.denied)
+                    event = await self._perform[effect](sending) or event
+            return sending.returned
         raise ServiceUnavailable(
             f"it was not taken within {self._policy.total:g} s: {sending.result.explanation}", result=sending.result
         )
@@ -268,25 +253,22 @@ class WnsClient:
         return read_token(reply.status, reply.headers, reply.body, self._now())
 
 
-def _bytes_of(body: bytes | bytearray | memoryview | str) -> bytes:
-    """Return a body as it is sent.
-
-    :raises InvalidArgument: it is none.
-    """
-    if isinstance(body, str):
-        if body:
-            check_text(body, "the body")
-        return body.encode()
-    check_kind(body, "the body", str, bytes, bytearray, memoryview)
-    return bytes(body)
-
-
 def _check_event_loop() -> None:
     """Say what is wrong before the HTTP library fails in words of its own."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         raise NotSupported("the client runs on asyncio (or uvloop); its HTTP library cannot run on trio") from None
+
+
+# Effects: each may tell what has happened
+
+
+async def _renew_token(sending: _Sending) -> None:
+    """Have another token fetched, unless another sending has already."""
+    sending.renewed = True
+    if sending.token is not None:
+        sending.tokens.reject(sending.token)
 
 
 async def _back_off(sending: _Sending) -> Event:
@@ -296,18 +278,9 @@ async def _back_off(sending: _Sending) -> Event:
     return Event.DUE
 
 
-def _request(uri: str, body: bytes, kind: str, optional: Mapping[str, object]) -> _Request:
-    """Build the request of a notification.
+async def _return_result(sending: _Sending) -> None:
+    sending.returned = sending.result
 
-    :raises InvalidArgument: WNS would refuse it; the sentence says why.
-    """
-    headers = {
-        "X-WNS-Type": f"wns/{kind}",
-        "Content-Type": "application/octet-stream" if kind == NotificationType.RAW else "text/xml",
-        **{name: str(value) for name, value in optional.items() if value is not None},
-    }
-    judged = {name.lower(): value for name, value in headers.items()} | {"content-length": str(len(body))}
-    verdict = read_notification(judged)
-    if isinstance(verdict, WnsRefusal):
-        raise InvalidArgument(verdict.description)
-    return _Request(uri, headers, body)
+
+async def _raise_error(sending: _Sending) -> None:
+    raise failure(sending.result, denied=sending.denied)

@@ -188,6 +188,11 @@ class MemoryStore:
         self._open |= {payload.sequence: payload for payload in taken}
         return taken
 
+    async def channels_of(self, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the channel of each of these payloads that is open."""
+        await checkpoint()
+        return {sequence: channel_of(self._open[sequence]) for sequence in sequences if sequence in self._open}
+
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""
         await checkpoint()

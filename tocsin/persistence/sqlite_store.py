@@ -70,6 +70,7 @@ MIGRATIONS = (
         "CREATE TABLE dead_letter_let_go (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     ),
     ("CREATE TABLE former_channel (number INTEGER PRIMARY KEY, channel TEXT NOT NULL UNIQUE, app TEXT NOT NULL)",),
+    ("ALTER TABLE activator ADD COLUMN command BLOB NOT NULL DEFAULT x''",),
 )
 
 _KEEP_REQUEST = (
@@ -77,8 +78,8 @@ _KEEP_REQUEST = (
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _KEEP_ACTIVATOR = (
-    "INSERT OR REPLACE INTO activator (app, activator, clsid, conditions, cancel_on_condition_loss)"
-    " VALUES (?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO activator (app, activator, clsid, conditions, cancel_on_condition_loss, command)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
 )
 _DEAD_LETTERS = (
     "SELECT d.sequence, coalesce(c.app, f.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
@@ -112,6 +113,7 @@ _LAST = (
 )
 _WAITING = "SELECT sequence, id FROM inbox ORDER BY sequence DESC LIMIT ?"
 _OPEN_CHANNELS = "SELECT DISTINCT channel FROM inbox WHERE open = 1 UNION SELECT channel FROM inbox WHERE open > 1"
+_CHANNEL_OF = "SELECT channel FROM inbox WHERE sequence = ? AND open"
 _OPEN_SEQUENCES = (
     "SELECT sequence FROM inbox WHERE open = 1 AND channel = ?"
     " UNION ALL SELECT sequence FROM inbox WHERE open > 1 AND channel = ?"
@@ -181,18 +183,18 @@ class SqliteStore:
     async def activators(self) -> list[StoredActivator]:
         """Return all activators."""
         rows = await self._database.read(
-            "SELECT app, activator, clsid, conditions, cancel_on_condition_loss FROM activator"
+            "SELECT app, activator, clsid, conditions, cancel_on_condition_loss, command FROM activator"
         )
         return [
-            StoredActivator(app, activator, clsid, tuple(map(int, conditions.split())), bool(cancel))
-            for app, activator, clsid, conditions, cancel in rows
+            StoredActivator(app, activator, clsid, tuple(map(int, conditions.split())), bool(cancel), command)
+            for app, activator, clsid, conditions, cancel, command in rows
         ]
 
     async def keep_activator(self, activator: StoredActivator) -> None:
         """Add or replace an activator of an app."""
         conditions = " ".join(map(str, map(int, activator.conditions)))
         cancel = activator.cancel_on_condition_loss
-        row = (activator.app, activator.activator, activator.clsid, conditions, cancel)
+        row = (activator.app, activator.activator, activator.clsid, conditions, cancel, activator.command)
         await self._database.write((_KEEP_ACTIVATOR, [row]))
 
     async def drop_activator(self, app: str, activator: int) -> None:
@@ -231,6 +233,11 @@ class SqliteStore:
         if payloads:
             await self._database.write((_TAKEN, [(channel, payloads[0].sequence, payloads[-1].sequence)]))
         return payloads
+
+    async def channels_of(self, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the channel of each of these payloads that is open."""
+        found = [await self._database.read(_CHANNEL_OF, (sequence,)) for sequence in sequences]
+        return {sequence: rows[0][0] for sequence, rows in zip(sequences, found, strict=True) if rows}
 
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""

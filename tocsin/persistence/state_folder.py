@@ -12,15 +12,19 @@ from pathlib import Path
 
 from tocsin.persistence.place import NO_LINKS
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.text import harmless
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def state_folder(path: Path) -> Iterator[Path]:
+def state_folder(path: Path, hint: str = "") -> Iterator[Path]:
     """Make the folder where it is missing (mode 0700), hold it for this process, and give its absolute path.
 
     The folder may be reached through a link; the superuser may hold one of another user.
+
+    :param hint: what a process that comes second is told of this one, such as how to use it; printable ASCII, 200 characters
+        at most.
 
     :raises StateUnavailable: it cannot be made or written, belongs to another user, may be written by others, or is held
         by another process.
@@ -33,11 +37,11 @@ def state_folder(path: Path) -> Iterator[Path]:
         except OSError as failure:
             text = f"the state folder {path} cannot be used: {failure.strerror or failure}"
             raise StateUnavailable(text) from failure
-        _sign(path)
+        _sign(path, hint)
         try:
             yield path
         finally:
-            if _signature(path) == os.getpid():  # else the path leads to the folder of another process by now
+            if _signature(path)[0] == os.getpid():  # else the path leads to the folder of another process by now
                 with suppress(OSError):
                     (path / "owner").unlink()
 
@@ -107,32 +111,34 @@ else:
 
 
 def _in_use(path: Path) -> StateUnavailable:
-    owner = _signature(path)
+    owner, hint = _signature(path)
     by = "another process" if owner is None else f"process {owner}"
-    return StateUnavailable(f"the state folder {path} is in use by {by}; give this one another --state")
+    advice = hint or "give this one another --state"
+    return StateUnavailable(f"the state folder {path} is in use by {by}; {advice}")
 
 
-def _sign(path: Path) -> None:
+def _sign(path: Path, hint: str) -> None:
     """Leave our process id, so that a process that comes second can say which is first; made anew, it follows no link."""
     owner = path / "owner"
     try:
         owner.unlink(missing_ok=True)
         descriptor = os.open(owner, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(descriptor, b"%d" % os.getpid())
+            os.write(descriptor, f"{os.getpid()} {hint}".strip().encode("ascii"))
         finally:
             os.close(descriptor)
     except OSError as failure:
         raise StateUnavailable(f"the state folder {path} cannot be written: {failure.strerror or failure}") from failure
 
 
-def _signature(path: Path) -> int | None:
-    """Return the process id that was left, if one is to be read."""
+def _signature(path: Path) -> tuple[int | None, str]:
+    """Return the process id that was left, if one is to be read, and its hint."""
     try:
         descriptor = os.open(path / "owner", os.O_RDONLY | NO_LINKS)
         try:
-            return int(os.read(descriptor, 32))
+            number, _, hint = os.read(descriptor, 256).partition(b" ")
+            return int(number), harmless(hint.decode("ascii"), 200)
         finally:
             os.close(descriptor)
     except (OSError, ValueError):
-        return None
+        return None, ""

@@ -54,6 +54,8 @@ class StoredActivator:
     clsid: str
     conditions: tuple[int, ...]
     cancel_on_condition_loss: bool
+    command: bytes = b""
+    """What starts the app, packed; empty where it is not known."""
 
 
 @frozen
@@ -182,6 +184,10 @@ class Store(Protocol):
 
     async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
+        ...
+
+    async def channels_of(self, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the channel of each of these payloads that is open."""
         ...
 
     async def open_sequences(self, channel: str) -> list[int]:

@@ -158,3 +158,18 @@ class ProtocolViolation(PushError, ValueError):
 
 class FrameError(ProtocolViolation):
     """Bytes that are not a message: too long, cut short, of an unknown tag, or with fields of the wrong kind."""
+
+
+def _all_below(kind: type[PushError]) -> dict[str, type[PushError]]:
+    found = {kind.__name__: kind}
+    for below in kind.__subclasses__():
+        found |= _all_below(below)
+    return found
+
+
+_BY_NAME = _all_below(PushError)
+
+
+def error_of(name: str, text: str, hresult: int) -> PushError:
+    """Build the error that a platform has answered with, by the name of its class; one that is not known here is a PushError."""
+    return _BY_NAME.get(name, PushError)(text, hresult)

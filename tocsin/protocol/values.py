@@ -7,6 +7,9 @@ from enum import IntEnum, StrEnum, unique
 PROTOCOL_VERSION = 2
 """What a device and a service agree on in their greeting."""
 
+AGENT_VERSION = 1
+"""What an app and the agent of its user agree on in their greeting."""
+
 MAX_PAYLOAD = 5_000
 """Bytes of a notification's body at most; WNS answers 413 above it."""
 
@@ -89,6 +92,10 @@ class DropReason(StrEnum):
     """No foreground handler took it, and background work of the app is not allowed."""
     QUEUE_FULL = "queue_full"
     """Too many payloads wait for the app's background work."""
+    LAUNCH_FAILED = "launch_failed"
+    """The process that was to do the work could not be started, or ended before it took the payload."""
+    CRASH_LOOP = "crash_loop"
+    """The processes that had it have died again and again."""
     # The rest go by the reason for which the work was cancelled.
     ABORT = "abort"
     TERMINATING = "terminating"

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.abc import ByteStream, SocketListener, TaskGroup
+from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tocsin.persistence.state_folder import state_folder
@@ -23,7 +22,7 @@ from tocsin.protocol.text import quoted
 from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.sqlite_service_store import has_store, open_store
 from tocsin.service.registry.steady_clock import SteadyClock
-from tocsin.tasks import task_group
+from tocsin.transport.unix_server import serving_unix
 
 Answer = dict[str, Any]
 Perform = Callable[[Answer], Awaitable[Answer]]
@@ -32,7 +31,6 @@ _MAX_LINE = 16 * 1024 * 1024
 _MAX_REQUEST = 16 * 1024
 _PATIENCE = 15.0  # seconds; what the store is waited for at most is less, unless a setting makes it more
 _AT_ONCE = 16  # commands that are answered at a time; others wait their turn
-_PAUSE = 1.0  # seconds until the next try, where the system lets no command in
 
 logger = logging.getLogger(__name__)
 
@@ -92,54 +90,17 @@ def _with_secret(app: AppRegistration) -> Answer:
 @asynccontextmanager
 async def serving_control(state: Path, perform: Perform) -> AsyncIterator[None]:
     """Answer the command while the block runs; where that is impossible, say so in the log."""
-    path = socket_of(state)
-    try:
-        listener = await anyio.create_unix_listener(path, mode=0o600)
-    except (OSError, AttributeError) as failure:  # a path too long, or a system without such sockets
-        logger.warning("'tocsin app' and 'tocsin status --state' cannot reach this service: %s", failure)
-        yield
-        return
-    made = path.lstat()
-
-    try:
-        async with listener, task_group() as tasks:
-            tasks.start_soon(_let_in, listener, perform, tasks)
-            yield
-            tasks.cancel_scope.cancel()
-    finally:
-        with suppress(OSError):  # the path may lead to the folder of another process by now
-            if os.path.samestat(path.lstat(), made):
-                path.unlink()
-
-
-async def _let_in(listener: SocketListener, perform: Perform, tasks: TaskGroup) -> None:
-    """Answer the commands that connect; neither one of them nor a system without descriptors ends the service."""
-    places = anyio.Semaphore(_AT_ONCE)
-    refused = False
 
     async def answer(stream: ByteStream) -> None:
-        try:
-            async with stream:
-                with anyio.move_on_after(_PATIENCE):
-                    await _answer(stream, perform)
-        except Exception:
-            logger.exception("a command was not answered")
-        finally:
-            places.release()
+        with anyio.move_on_after(_PATIENCE):
+            await _answer(stream, perform)
 
-    while True:
-        await places.acquire()
+    async with AsyncExitStack() as stack:
         try:
-            stream = await listener.accept()
-        except anyio.BrokenResourceError as failure:
-            if not refused:
-                logger.warning("commands wait until the system lets them in: %s", failure.__cause__)
-            refused = True
-            places.release()
-            await anyio.sleep(_PAUSE)
-        else:
-            refused = False
-            tasks.start_soon(answer, stream)
+            await stack.enter_async_context(serving_unix(socket_of(state), answer, at_once=_AT_ONCE, what="a command"))
+        except PlatformUnavailable as failure:
+            logger.warning("'tocsin app' and 'tocsin status --state' cannot reach this service: %s", failure)
+        yield
 
 
 async def _answer(stream: ByteStream, perform: Perform) -> None:

@@ -15,12 +15,12 @@ from starlette.types import ASGIApp
 
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.service.offline_queue import STRICT, Depths
+from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.operations.health import Health, Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
-from tocsin.service.operations.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens

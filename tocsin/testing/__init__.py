@@ -1,12 +1,57 @@
-"""For the tests of programs that send pushes: a real push service on this machine, with faults on demand.
+"""For the tests of programs that send pushes, and of those that receive them.
 
-With pytest, the fixture ``wns`` gives a :class:`LocalWns`; anywhere else :func:`local_wns` does.
+For senders: a real push service on this machine, with faults on demand. With pytest, the fixture ``wns`` gives a
+:class:`LocalWns`; anywhere else :func:`local_wns` does. For handlers: :func:`received` and :func:`channel` make what a
+handler is called with, without a platform.
+
+A name is loaded when it is first used: the tests of handlers need no service to be installed.
 """
 
-from tocsin.service.operations.settings import ServiceSettings
-from tocsin.testing.faults import SentRequest
-from tocsin.testing.local import LocalWns, local_wns
-from tocsin.testing.manual_clock import Clock
-from tocsin.testing.pushes import Push
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Clock", "LocalWns", "Push", "SentRequest", "ServiceSettings", "local_wns"]
+if TYPE_CHECKING:
+    from tocsin.service.operations.settings import ServiceSettings
+    from tocsin.testing.faults import SentRequest
+    from tocsin.testing.local import LocalWns, local_wns
+    from tocsin.testing.made import MadeArgs, MadeChannel, channel, received
+    from tocsin.testing.manual_clock import Clock
+    from tocsin.testing.pushes import Push
+
+__all__ = [
+    "Clock",
+    "LocalWns",
+    "MadeArgs",
+    "MadeChannel",
+    "Push",
+    "SentRequest",
+    "ServiceSettings",
+    "channel",
+    "local_wns",
+    "received",
+]
+
+_HOME_OF = {
+    "Clock": "tocsin.testing.manual_clock",
+    "LocalWns": "tocsin.testing.local",
+    "MadeArgs": "tocsin.testing.made",
+    "MadeChannel": "tocsin.testing.made",
+    "Push": "tocsin.testing.pushes",
+    "SentRequest": "tocsin.testing.faults",
+    "ServiceSettings": "tocsin.service.operations.settings",
+    "channel": "tocsin.testing.made",
+    "local_wns": "tocsin.testing.local",
+    "received": "tocsin.testing.made",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from the module that it is defined in (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -31,6 +31,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
         rows = [payload(self.last + n, channel, attempt=attempt) for n, channel in enumerate(channels, 1)]
         self.last += len(rows)
         self.outstanding.offer("mail", rows)
+        self.outstanding.hand(rows, "s")
         self.model |= {row.sequence: row for row in rows}
 
     @precondition(lambda self: self.model)
@@ -41,8 +42,9 @@ class OutstandingAndModel(RuleBasedStateMachine):
         attempts = [self.model[sequence].attempt for sequence in sequences]
         attempts[-1] += wrong
         possible = not wrong and len(set(sequences)) == len(sequences) and not self.phases.keys() & set(sequences)
-        assert not self.outstanding.end_handled([*sequences, 0], [*attempts, 1]), "one that is not here"
-        assert self.outstanding.end_handled(sequences, attempts) == possible
+        assert not self.outstanding.end_handled("s", [*sequences, 0], [*attempts, 1]), "one that is not here"
+        assert not self.outstanding.end_handled("other", sequences, attempts), "another session has none of them"
+        assert self.outstanding.end_handled("s", sequences, attempts) == possible
         if possible:
             for sequence in sequences:
                 del self.model[sequence]
@@ -72,6 +74,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
         self.phases.pop(sequence, None)
         again = row._replace(attempt=row.attempt + 1)
         self.outstanding.offer("mail", [again])
+        self.outstanding.hand([again], "s")
         assert self.outstanding.is_current(again)
         assert not self.outstanding.is_current(row)
         del self.model[sequence]
@@ -99,6 +102,7 @@ class OutstandingAndModel(RuleBasedStateMachine):
         """No payload more, none less."""
         assert len(self.outstanding) == len(self.model)
         assert all(self.outstanding.is_current(row) for row in self.model.values())
+        assert self.outstanding._holders == dict.fromkeys(self.model, "s")
 
 
 TestOutstandingAndModel = OutstandingAndModel.TestCase
@@ -113,12 +117,13 @@ def test_a_deadline_ends_with_the_payload() -> None:
     """A budget that began is over when the payload was handled, was looked at and left, or was forgotten."""
     outstanding = Outstanding()
     outstanding.offer("mail", [payload(number, f"c{number}", attempt=1) for number in range(1, 5)])
+    outstanding.hand([payload(number, f"c{number}", attempt=1) for number in range(1, 5)], "s")
     lines = list(outstanding.new_heads())
     tracked = [outstanding.get(number) for number in (2, 4)]
     for each in (*lines, *tracked):
         assert each is not None
         each.deadline = 30.0
-    assert outstanding.end_handled([1, 2], [1, 1])
+    assert outstanding.end_handled("s", [1, 2], [1, 1])
     assert list(outstanding.new_heads()) == []
     assert tracked[0] is not None
     assert (tracked[0].phase, tracked[0].deadline) == (Phase.HANDLED, 0.0)

@@ -11,6 +11,7 @@ from hypothesis.stateful import invariant
 from tests.persistence.payloads import payload
 from tests.protocol.tables import AnyEvent, Law
 from tocsin.protocol.delivery.payload_life import (
+    MAX_CRASHES,
     OUTCOMES,
     TABLE,
     TERMINAL,
@@ -20,9 +21,12 @@ from tocsin.protocol.delivery.payload_life import (
     Tracked,
     ended_by_failure,
     event_of_absence,
+    event_of_cancellation,
+    event_of_death,
     event_of_outcome,
 )
 from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import Outcome
 
 ENDS = frozenset({Phase.HANDLED, Phase.COMPLETED, Phase.GIVEN_BACK, Phase.EXPIRED, Phase.DEAD, Phase.SUPERSEDED})
@@ -30,6 +34,7 @@ WITH_THE_APP = (Phase.OFFERED, Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING)
 """Where an app has the payload, and will say that it is through with it."""
 
 IN_BACKGROUND = (Event.NOBODY_ACTIVATABLE, Event.TURN)
+LAUNCHED = (Event.NOBODY_ACTIVATABLE, Event.LAUNCH)
 STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "handled at once": ((Event.HANDLED,), Phase.HANDLED),
     "refused": ((Event.REFUSED,), Phase.DEAD),
@@ -55,6 +60,14 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "handled while it waited": ((Event.NOBODY_ACTIVATABLE, Event.HANDLED), Phase.HANDLED),
     "handled at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.HANDLED), Phase.HANDLED),
     "given back at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "launched, then done": ((*LAUNCHED, Event.TURN, Event.COMPLETED), Phase.COMPLETED),
+    "still at work since before the agent was away": ((*LAUNCHED, Event.HELD, Event.COMPLETED), Phase.COMPLETED),
+    "could not be launched": ((*LAUNCHED, Event.LAUNCH_FAILED), Phase.DEAD),
+    "launched, and never asked for": ((*LAUNCHED, Event.LAUNCH_TIMED_OUT), Phase.DEAD),
+    "handled while a process was being started": ((*LAUNCHED, Event.HANDLED), Phase.HANDLED),
+    "conditions lost while a process was being started": ((*LAUNCHED, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "offered again while a process was being started": ((*LAUNCHED, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
+    "its processes died again and again": ((*LAUNCHED, Event.TURN, Event.CRASHED_AGAIN), Phase.DEAD),
     "offered again": ((Event.OFFERED_AGAIN,), Phase.SUPERSEDED),
     "offered again while it waited": ((Event.NOBODY_ACTIVATABLE, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "offered again while it ran": ((*IN_BACKGROUND, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
@@ -101,7 +114,7 @@ class TestTable(Law):
     def test_the_app_may_give_a_payload_back_as_long_as_it_has_it(self) -> None:
         """And while it waits: it goes to its next handler, and is not lost."""
         given_back = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.GIVEN_BACK}
-        assert given_back == dict.fromkeys([*WITH_THE_APP, Phase.QUEUED], Phase.GIVEN_BACK)
+        assert given_back == dict.fromkeys([*WITH_THE_APP, Phase.QUEUED, Phase.LAUNCHING], Phase.GIVEN_BACK)
 
     def test_only_what_an_app_works_on_can_be_cancelled(self) -> None:
         """In the foreground as in the background: it is told, and has its time of grace."""
@@ -118,12 +131,14 @@ class Life(AnyEvent):
     def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
         """Each effect goes with where it leads: waiting is told, work has a budget, and both ways to stop it a grace."""
         assert (Effect.PARK in effects) == (self.phase is Phase.QUEUED)
-        assert (Effect.ACTIVATE in effects) == (Effect.START_BUDGET in effects) == (self.phase is Phase.ACTIVATED)
+        assert (Effect.ACTIVATE in effects) == (self.phase is Phase.ACTIVATED)
+        assert (Effect.LAUNCH in effects) == (self.phase is Phase.LAUNCHING)
+        assert (Effect.START_BUDGET in effects) == (self.phase in {Phase.ACTIVATED, Phase.LAUNCHING})
         assert (Effect.TELL_CANCEL in effects) == (event is Event.CANCEL) == (self.phase is Phase.CANCELING)
         assert (Effect.TELL_ABORT in effects) == (self.phase is Phase.ABORTING)
         assert (Effect.START_GRACE in effects) == (self.phase in {Phase.CANCELING, Phase.ABORTING})
         if Effect.SETTLE in effects:
-            assert effects == (Effect.SETTLE,)
+            assert effects in {(Effect.SETTLE,), (Effect.STOP_LAUNCH, Effect.SETTLE)}
 
     @invariant()
     def it_is_settled_once_and_at_its_end(self) -> None:
@@ -135,6 +150,7 @@ class Life(AnyEvent):
     def no_step_is_left_out(self) -> None:
         """It is activated once at most, out of the queue; told before it is cut off, and cut off once."""
         assert self.count(Effect.ACTIVATE) <= self.count(Effect.PARK) <= 1
+        assert self.count(Effect.STOP_LAUNCH) <= self.count(Effect.LAUNCH) <= self.count(Effect.PARK)
         assert self.count(Effect.TELL_ABORT) <= self.count(Effect.TELL_CANCEL) <= 1
 
     @invariant()
@@ -267,3 +283,28 @@ def test_a_failure_ends_the_deferrals_that_its_handler_has_taken() -> None:
     taken = {"a": "first", "b": "second", "c": "first"}
     assert ended_by_failure(taken, "first") == ["a", "c"]
     assert ended_by_failure(taken, "third") == []
+
+
+@pytest.mark.parametrize("phase", [*WITH_THE_APP])
+@pytest.mark.parametrize("crashes", [0, 1, MAX_CRASHES - 1, MAX_CRASHES])
+def test_what_a_session_had_when_it_died_comes_back_unless_that_goes_on(phase: Phase, crashes: int) -> None:
+    """Only background work is given up: it starts processes."""
+    too_often = phase is Phase.ACTIVATED and crashes >= MAX_CRASHES
+    event = event_of_death(phase, crashes)
+    assert event is (Event.CRASHED_AGAIN if too_often else Event.GIVEN_BACK)
+    assert (phase, event) in TABLE
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("reason", CancellationReason)
+def test_a_cancellation_is_an_event_where_there_is_something_to_cancel(
+    phase: Phase, reason: CancellationReason
+) -> None:
+    """A process that is only being started gets no word: the payload waits again, or dies of the time that it took."""
+    event = event_of_cancellation(phase, reason)
+    if phase is Phase.LAUNCHING:
+        late = reason is CancellationReason.EXECUTION_TIME_EXCEEDED
+        assert event is (Event.LAUNCH_TIMED_OUT if late else Event.GIVEN_BACK)
+    else:
+        assert event is (Event.CANCEL if (phase, Event.CANCEL) in TABLE else None)
+    assert event is None or (phase, event) in TABLE

@@ -149,7 +149,7 @@ class TestOwn:
         )
         batch = m.Deliveries("app", rows)
         assert decode_own(encode(batch)) == batch
-        assert decode_own(encode(m.Activation(encode(batch)))) == m.Activation(encode(batch))
+        assert decode_own(encode(m.Activation(encode(batch), 7))) == m.Activation(encode(batch), 7)
         assert "is longer than" in refusal(encode(batch))
 
     @pytest.mark.parametrize("cls", MESSAGES.values(), ids=lambda cls: cls.__name__)

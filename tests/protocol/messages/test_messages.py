@@ -34,7 +34,12 @@ TAGS = {
     67: "AbortDelivery",
     **dict(enumerate(["RegisterActivator", "UnregisterActivators", "ActivatorChanged", "AppReady"], 70)),
     **dict(enumerate(["LeaveSession", "Outcomes", "Settlements"], 74)),
+    78: "HandledLate",
+    79: "Holding",
     **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork", "ChangeHost", "ChangeAppSettings"], 80)),
+    **dict(enumerate(["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed"], 90)),
+    **dict(enumerate(["Stamped", "SessionHello", "SessionWelcome", "SessionRefused", "OwnService"], 100)),
+    **dict(enumerate(["PlatformStanding", "SessionRestored", "SessionEnded"], 105)),
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 

@@ -37,14 +37,17 @@ Current = dict[Activators, Registered]
 
 def having(phase: Phase, *activators: Activators, clsid: UUID = CLSID) -> Current:
     """Make what is registered already."""
-    return {each: Registered(each, clsid, (1,), session="s1", phase=phase) for each in activators}
+    return {
+        each: Registered(each, clsid, (1,), sessions={"s1": True} if phase is Phase.ACTIVE else {}, phase=phase)
+        for each in activators
+    }
 
 
-def refusal(flags: Activators, clsid: UUID, current: Current, *, packaged: bool) -> str:
+def refusal(flags: Activators, clsid: UUID, current: Current, *, packaged: bool, session: str = "s1") -> str:
     """Return the sentence with which a registration is refused; nothing is changed by it."""
     before = deepcopy(current)
     with pytest.raises(InvalidArgument) as refused:
-        check_register(flags, clsid, current, packaged=packaged)
+        check_register(flags, clsid, current, session, packaged=packaged)
     assert refused.value.hresult == HResult.E_INVALIDARG
     assert current == before
     return str(refused.value)
@@ -63,9 +66,9 @@ class TestTable(Law):
     events = Event
     effects = Effect
 
-    def test_what_is_not_active_can_be_registered_and_is_kept(self) -> None:
-        """A trigger that an earlier process left is taken over; one that is active is not registered twice."""
-        assert after(Event.REGISTER) == dict.fromkeys([Phase.ABSENT, Phase.STORED], (Phase.ACTIVE, (Effect.KEEP,)))
+    def test_anything_can_be_registered_and_is_kept(self) -> None:
+        """What an earlier process left is taken over, and what another process has is shared."""
+        assert after(Event.REGISTER) == dict.fromkeys(Phase, (Phase.ACTIVE, (Effect.KEEP,)))
 
     def test_one_activator_is_unregistered_by_the_process_that_has_it(self) -> None:
         """It is dropped, and the work that it began is cancelled."""
@@ -161,17 +164,17 @@ class TestCheckRegister:
     @pytest.mark.parametrize("flags", [PUSH, COM, PUSH | COM])
     def test_a_packaged_app_may_register_what_is_absent(self, flags: Activators) -> None:
         """Nothing stands against it, be the activator unknown or known as absent."""
-        check_register(flags, CLSID, {}, packaged=True)
-        check_register(flags, CLSID, having(Phase.ABSENT, PUSH, COM, clsid=OTHER), packaged=True)
+        check_register(flags, CLSID, {}, "s1", packaged=True)
+        check_register(flags, CLSID, having(Phase.ABSENT, PUSH, COM, clsid=OTHER), "s1", packaged=True)
 
     def test_an_unpackaged_app_needs_no_clsid(self) -> None:
         """The protocol activator has no class, and may be named again by the next process."""
-        check_register(PROTOCOL, NULL, {}, packaged=False)
-        check_register(PROTOCOL, NULL, having(Phase.STORED, PROTOCOL, clsid=NULL), packaged=False)
+        check_register(PROTOCOL, NULL, {}, "s1", packaged=False)
+        check_register(PROTOCOL, NULL, having(Phase.STORED, PROTOCOL, clsid=NULL), "s1", packaged=False)
 
     def test_a_trigger_of_an_earlier_process_is_taken_over(self) -> None:
         """With the CLSID that it has, it is reused."""
-        check_register(PUSH | COM, CLSID, having(Phase.STORED, PUSH), packaged=True)
+        check_register(PUSH | COM, CLSID, having(Phase.STORED, PUSH), "s1", packaged=True)
 
     @pytest.mark.parametrize("flags", [Activators.UNDEFINED, PROTOCOL | PUSH, PROTOCOL | COM])
     @pytest.mark.parametrize("packaged", [True, False])
@@ -241,7 +244,7 @@ class TestCheckRegister:
 
 def _verdict(flags: Activators, clsid: UUID, current: Current, *, packaged: bool) -> str:
     try:
-        check_register(flags, clsid, current, packaged=packaged)
+        check_register(flags, clsid, current, "s1", packaged=packaged)
     except InvalidArgument as refused:
         return str(refused)
     return "registered"
@@ -253,7 +256,7 @@ class TestCheckUnregister:
     @pytest.mark.parametrize("activator", EACH, ids=NAMES.get)
     def test_what_this_process_has_registered(self, activator: Activators) -> None:
         """And nothing is said."""
-        check_unregister(activator, having(Phase.ACTIVE, activator))
+        check_unregister(activator, having(Phase.ACTIVE, activator), "s1")
 
     @pytest.mark.parametrize("activator", EACH, ids=NAMES.get)
     @pytest.mark.parametrize("phase", [None, Phase.ABSENT, Phase.STORED])
@@ -264,7 +267,7 @@ class TestCheckUnregister:
         current |= having(phase, activator) if phase else {}
         before = deepcopy(current)
         with pytest.raises(NotFound) as refused:
-            check_unregister(activator, current)
+            check_unregister(activator, current, "s1")
         assert (str(refused.value), refused.value.hresult) == (f"{NAMES[activator]} not registered.", 0x80070490)
         assert current == before
 
@@ -283,5 +286,30 @@ class TestRegistered:
     def test_a_new_one_is_absent_and_nobodys(self) -> None:
         """No class, no conditions, no session, no handler."""
         new = Registered(PUSH)
-        assert (new.clsid, new.conditions, new.session, new.phase) == (NULL, (), "", Phase.ABSENT)
-        assert (new.has_handler, new.cancel_on_condition_loss) == (False, False)
+        assert (new.clsid, new.conditions, new.sessions, new.phase) == (NULL, (), {}, Phase.ABSENT)
+        assert (new.server(), new.command, new.cancel_on_condition_loss) == ("", b"", False)
+
+    def test_the_newest_session_with_a_handler_does_the_work(self) -> None:
+        """One that has none is passed over; when the newest leaves, the one before does it again."""
+        registered = Registered(COM, sessions={"s1": True, "s2": True, "s3": False})
+        assert registered.server() == "s2"
+        del registered.sessions["s2"]
+        assert registered.server() == "s1"
+
+    @pytest.mark.parametrize("activator", EACH)
+    @pytest.mark.parametrize("left", [0, 1])
+    def test_what_a_departure_means(self, activator: Activators, left: int) -> None:
+        """While another session has it, it is only released; the last one leaves a trigger, and takes a class along."""
+        registered = Registered(activator, sessions=dict.fromkeys(["s2"][:left], True), phase=Phase.ACTIVE)
+        last = Event.SERVER_GONE if activator is COM else Event.PROCESS_GONE
+        assert registered.event_of_departure() is (Event.RELEASED if left else last)
+        shared_class = left and activator is COM
+        assert registered.event_of_unregistration() is (Event.RELEASED if shared_class else Event.UNREGISTER)
+
+    def test_a_second_process_may_register_the_same_but_no_other_class_for_the_trigger(self) -> None:
+        """And each unregisters only what it has registered itself."""
+        current = having(Phase.ACTIVE, PUSH, COM)
+        check_register(PUSH | COM, CLSID, current, "s2", packaged=True)
+        assert "different clsid" in refusal(PUSH, OTHER, having(Phase.ACTIVE, PUSH), packaged=True, session="s2")
+        with pytest.raises(NotFound):
+            check_unregister(COM, current, "s2")

@@ -58,7 +58,8 @@ class MemoryServiceStore:
             raise StateUnavailable("a secret is kept already")
         for client_id in replaced:
             del self._apps[client_id]
-        self._apps.setdefault(app.client_id, app)
+        kept = self._apps.setdefault(app.client_id, app)
+        self._apps[app.client_id] = evolve(kept, family=app.family)
         self._secrets = left | added
 
     async def remove_app(self, client_id: str) -> None:

@@ -19,7 +19,7 @@ import pytest
 from tests.service.web.test_web_server import greet
 from tests.service.world import Clock, connected, ending
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.service.operations.repeat_log import INTERVAL, RepeatLog
+from tocsin.repeat_log import INTERVAL, RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 from tocsin.service.web.connections import MAX_HELD, Connections

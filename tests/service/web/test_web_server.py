@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.web_server import WebServer

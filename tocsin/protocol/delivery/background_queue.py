@@ -18,10 +18,11 @@ QUEUE_DEPTH = 1024
 
 @define
 class BackgroundQueue:
-    """One app's background work; ``session`` is empty while nobody does it."""
+    """One app's background work; ``session`` is empty while none does it, ``command`` where no process can be started for it."""
 
     triggered: bool = False
     session: str = ""
+    command: bytes = b""
     conditions: tuple[int, ...] = ()
     cancel_on_condition_loss: bool = False
     settings: AppSettings = Factory(AppSettings)
@@ -39,8 +40,8 @@ class BackgroundQueue:
 
     @property
     def ready(self) -> bool:
-        """Whether there is also somebody to do it."""
-        return self.activatable and bool(self.session)
+        """Whether a session does it, or a process can be started that does."""
+        return self.activatable and bool(self.session or self.command)
 
     @property
     def overflows(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import auto
 
-from attrs import define
+from attrs import Factory, define
 
 from tocsin.protocol.kernel.machine import Label, step
 
@@ -51,6 +51,7 @@ class Effect(Label):
     """What happens to the cursor."""
 
     REWIND = auto()
+    """It goes back before the first."""
 
 
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
@@ -84,6 +85,13 @@ _CAUGHT_UP, _BEHIND, _EMPTIED = Phase.CAUGHT_UP, Phase.BEHIND, Event.EMPTIED
 
 
 @define(eq=False)
+class AppShare:
+    """How many payloads of one app are on their way, over all of its channels."""
+
+    in_flight: int = 0
+
+
+@define(eq=False)
 class ChannelWindow:
     """One channel's place between inbox and handler; ``cursor`` is the last sequence number that was handed on."""
 
@@ -91,6 +99,8 @@ class ChannelWindow:
     phase: Phase = Phase.CLOSED
     cursor: int = 0
     in_flight: int = 0
+    share: AppShare = Factory(AppShare)
+    """That of its app."""
 
     @property
     def is_behind(self) -> bool:
@@ -123,6 +133,7 @@ class ChannelWindow:
             return False
         self.cursor = sequence
         self.in_flight += 1
+        self.share.in_flight += 1
         return True
 
     def fall_behind(self) -> None:
@@ -139,10 +150,12 @@ class ChannelWindow:
         if sequences:
             self.cursor = sequences[-1]
             self.in_flight += len(sequences)
+            self.share.in_flight += len(sequences)
 
     def settle(self, count: int = 1, *, given_back: bool) -> None:
         """Note that payloads are no longer on their way; those that were given back will be handed on again."""
         self.in_flight -= count
+        self.share.in_flight -= count
         if given_back:
             self._step(Event.GIVEN_BACK)
         if self.in_flight == 0:
@@ -154,5 +167,5 @@ class ChannelWindow:
 
     def _step(self, event: Event) -> None:
         self.phase, effects = step(TABLE, self.phase, event)
-        if effects:  # there is one only
+        if effects and Effect.REWIND in effects:  # most steps have none
             self.cursor = 0

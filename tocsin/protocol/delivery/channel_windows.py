@@ -8,12 +8,16 @@ from itertools import repeat
 
 from attrs import Factory, define
 
-from tocsin.protocol.delivery.channel_window import ChannelWindow
+from tocsin.protocol.delivery.channel_window import AppShare, ChannelWindow
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.platform.conditions import Gates
 
 MAX_IN_FLIGHT = 8192
-"""How many payloads of all channels together may be between the router and their handlers."""
+"""How many payloads of all channels together may be between the router and their handlers.
+
+An app may have as many of them as are still free. So one whose handlers never return has half of them at most, the next
+such has half of the rest, and whatever they do, there is room for another.
+"""
 
 
 @define
@@ -28,10 +32,11 @@ class ChannelWindows:
     gates: Gates = Factory(Gates)
     channels: dict[str, str] = Factory(dict)
     """The app of each channel that the device holds."""
-    _subscribed: set[str] = Factory(set)
+    _subscribed: set[tuple[str, str]] = Factory(set)
     _ready: set[str] = Factory(set)
     _windows: dict[str, ChannelWindow] = Factory(dict)
     _in_flight: dict[int, ChannelWindow] = Factory(dict)
+    _shares: dict[str, AppShare] = Factory(dict)
     _hungry: OrderedDict[str, ChannelWindow] = Factory(OrderedDict)
     _stored: set[str] = Factory(set)
     """The channels for which there may be something in the store that is not on its way."""
@@ -71,14 +76,14 @@ class ChannelWindows:
             if window.in_flight:  # it may come back when the channel is there again
                 self._stored.add(channel)
 
-    def subscribe(self, channel: str) -> None:
-        """Somebody takes the payloads of a channel in the foreground."""
-        self._subscribed.add(channel)
+    def subscribe(self, app: str, channel: str) -> None:
+        """A session of an app takes the payloads of a channel in the foreground, if it is the app's."""
+        self._subscribed.add((app, channel))
         self._reconsider(channel)
 
-    def unsubscribe(self, channel: str) -> None:
-        """Nobody does so any more."""
-        self._subscribed.discard(channel)
+    def unsubscribe(self, app: str, channel: str) -> None:
+        """None does so any more."""
+        self._subscribed.discard((app, channel))
         self._reconsider(channel)
 
     def set_ready(self, app: str, *, ready: bool) -> None:
@@ -113,13 +118,14 @@ class ChannelWindows:
     def admit(self, rows: Iterable[PlainRow]) -> list[PlainRow]:
         """Let payloads into their windows, and return those that go on at once, from memory."""
         going: list[PlainRow] = []
-        room = MAX_IN_FLIGHT - len(self._in_flight)
+        free = MAX_IN_FLIGHT - len(self._in_flight)
         for row in rows:
             sequence, _, _, _, _, _, channel = row
             window = self._windows.get(channel)
-            if window is not None and len(going) < room and window.accept(sequence):
+            if window is not None and window.share.in_flight < free and window.accept(sequence):
                 self._in_flight[sequence] = window
                 going.append(row)
+                free -= 1
             elif channel in self.channels:
                 self._stored.add(channel)
                 if window is not None:
@@ -172,11 +178,19 @@ class ChannelWindows:
 
     def next_fetch(self) -> tuple[ChannelWindow, int] | None:
         """Return the window whose turn it is to fetch, and how many payloads it wants; None where none does."""
-        while self._hungry and len(self._in_flight) < MAX_IN_FLIGHT:
+        free = MAX_IN_FLIGHT - len(self._in_flight)
+        turn, skipped = None, list[ChannelWindow]()
+        while self._hungry and turn is None:
             _, window = self._hungry.popitem(last=False)
-            if window.room:
-                return window, window.room
-        return None
+            left = free - window.share.in_flight
+            if window.room and left > 0 and left >= min(window.room, free // 2):  # else pages would be small
+                turn = window, min(window.room, (left + 1) // 2)  # what its app takes is no longer free
+            elif window.room:
+                skipped.append(window)
+        for window in reversed(skipped):  # they stay the first, or those behind them would be served for ever
+            self._hungry[window.channel] = window
+            self._hungry.move_to_end(window.channel, last=False)
+        return turn
 
     def fetched(self, window: ChannelWindow, sequences: list[int], wanted: int) -> None:
         """Note the page that a window has fetched; what of it does not go on is to be settled."""
@@ -188,10 +202,13 @@ class ChannelWindows:
         self._feed(window)
 
     def _reconsider(self, channel: str) -> None:
-        app = self.channels.get(channel)
-        taken = app is not None and (channel in self._subscribed or app in self._ready) and not self.gates.holds(app)
-        if taken and not self._quiet:
-            window = self._windows.setdefault(channel, ChannelWindow(channel))
+        app = self.channels.get(channel, "")
+        wanted = channel in self.channels and ((app, channel) in self._subscribed or app in self._ready)
+        if wanted and not self.gates.holds(app) and not self._quiet:
+            window = self._windows.get(channel)
+            if window is None:
+                share = self._shares.setdefault(app, AppShare())
+                window = self._windows[channel] = ChannelWindow(channel, share=share)
             window.open()
             self._feed(window)
         elif channel in self._windows:

@@ -8,9 +8,12 @@ from attrs import Factory, define
 
 from tocsin.protocol.delivery import payload_life as delivery
 from tocsin.protocol.delivery.handler_queues import HandlerQueue, HandlerQueues
-from tocsin.protocol.delivery.payload_life import Event, Phase, Tracked
+from tocsin.protocol.delivery.payload_life import Effect, Event, Phase, Tracked
 from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, channel_of, sequence_of
 from tocsin.protocol.kernel.machine import step
+
+_SETTLED_AT_ONCE = (Effect.SETTLE,)
+"""What can be done to many payloads in one go."""
 
 
 @define
@@ -20,11 +23,29 @@ class Outstanding:
     _rows: dict[int, PlainRow] = Factory(dict)
     _tracked: dict[int, Tracked] = Factory(dict)
     _queues: HandlerQueues = Factory(HandlerQueues)
+    _holders: dict[int, str] = Factory(dict)
+    """The session that has each of them, while one has."""
 
     def offer(self, app: str, rows: Sequence[PlainRow]) -> None:
         """Let new payloads of an app wait in the queues of its handlers."""
         self._rows.update(zip(map(sequence_of, rows), rows, strict=True))
         self._queues.enqueue(app, rows)
+
+    def hand(self, rows: Sequence[PlainRow], session: str) -> None:
+        """Note that a session has payloads from now on."""
+        self._holders.update(dict.fromkeys(map(sequence_of, rows), session))
+
+    def holder(self, sequence: int) -> str:
+        """Return the session that has a payload; empty where none has."""
+        return self._holders.get(sequence, "")
+
+    def held_by(self, session: str) -> list[Tracked]:
+        """Return the payloads that a session has, in their order."""
+        return [self._track(sequence) for sequence, holder in sorted(self._holders.items()) if holder == session]
+
+    def take_from_holder(self, tracked: Tracked) -> str:
+        """Note that no session has a payload any more, and return the one that had it."""
+        return self._holders.pop(tracked.sequence, "")
 
     def known(self, rows: Sequence[PlainRow]) -> list[Tracked]:
         """Return those that are here already, of which these are later attempts."""
@@ -58,26 +79,31 @@ class Outstanding:
     def end(self, tracked: Tracked) -> None:
         """Forget a payload that has come to its end and has left its queue."""
         del self._rows[tracked.sequence], self._tracked[tracked.sequence]
+        self._holders.pop(tracked.sequence, None)
 
-    def end_handled(self, sequences: Sequence[int], attempts: Sequence[int]) -> bool:
-        """Bring payloads that were handled to their end, all with one step; tell whether that was possible.
+    def end_handled(self, session: str, sequences: Sequence[int], attempts: Sequence[int]) -> bool:
+        """Settle payloads that were handled, all with one step; tell whether that was possible, so that it is to be reported.
 
-        It is not, and nothing has changed, where one of them is not here, was handled in an earlier attempt, or is no
-        longer only offered.
+        It is not, and nothing has changed, where one of them is not here, is not with that session, was handled in an
+        earlier attempt, or is no longer only offered; nor where the table asks for anything but to settle them.
         """
         numbers = set(sequences)
         if len(numbers) < len(sequences) or not self._rows.keys() >= numbers:
+            return False
+        if set(map(self._holders.get, sequences)) != {session}:
             return False
         rows = [self._rows[sequence] for sequence in sequences]
         tracked = [self._tracked[sequence] for sequence in self._tracked.keys() & numbers]
         if list(map(attempt_of, rows)) != list(attempts) or any(each.phase is not Phase.OFFERED for each in tracked):
             return False
-        phase, _ = step(delivery.TABLE, Phase.OFFERED, Event.HANDLED)
+        phase, effects = step(delivery.TABLE, Phase.OFFERED, Event.HANDLED)
+        if effects != _SETTLED_AT_ONCE:
+            return False
         for each in tracked:
             each.phase, each.deadline = phase, 0.0
             del self._tracked[each.sequence]
         for sequence in sequences:
-            del self._rows[sequence]
+            del self._rows[sequence], self._holders[sequence]
         self._queues.note_ended(set(map(channel_of, rows)))
         return True
 
@@ -87,6 +113,7 @@ class Outstanding:
             tracked.deadline = 0.0
         self._rows.clear()
         self._tracked.clear()
+        self._holders.clear()
         self._queues.clear()
 
     def _track(self, sequence: int) -> Tracked:

@@ -21,8 +21,10 @@ class Phase(Label):
     """It is with the app's foreground handlers, or in line for them."""
     QUEUED = auto()
     """It waits for its turn in the background, and for its conditions."""
+    LAUNCHING = auto()
+    """A process is being started that will do its background work."""
     ACTIVATED = auto()
-    """Its background handler runs."""
+    """Its background work is done by a session."""
     CANCELING = auto()
     """The app was told that the work is cancelled, and has its time of grace."""
     ABORTING = auto()
@@ -49,7 +51,17 @@ class Event(Label):
     GIVEN_BACK = auto()
     FAILED = auto()
     TURN = auto()
-    """Its turn has come and its conditions hold."""
+    """Its turn has come, its conditions hold, and a session takes it."""
+    LAUNCH = auto()
+    """Its turn has come and its conditions hold, and no session is there: a process can be started."""
+    HELD = auto()
+    """A session is at work on it since before the agent was away: the process that was to be started is not needed."""
+    LAUNCH_FAILED = auto()
+    """The process could not be started, or has ended before it took the payload."""
+    LAUNCH_TIMED_OUT = auto()
+    """The process that was started has not asked for it within the budget."""
+    CRASHED_AGAIN = auto()
+    """Sessions that had it have died too often."""
     EXPIRED = auto()
     OVERFLOW = auto()
     CANCEL = auto()
@@ -64,6 +76,8 @@ class Effect(Label):
 
     PARK = auto()
     """Tell the router that it is on its way no more, but not ended either."""
+    LAUNCH = auto()
+    STOP_LAUNCH = auto()
     ACTIVATE = auto()
     START_BUDGET = auto()
     TELL_CANCEL = auto()
@@ -84,11 +98,22 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OFFERED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.OFFERED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
     (Phase.QUEUED, Event.TURN): (Phase.ACTIVATED, (Effect.ACTIVATE, Effect.START_BUDGET)),
+    (Phase.QUEUED, Event.LAUNCH): (Phase.LAUNCHING, (Effect.LAUNCH, Effect.START_BUDGET)),
     (Phase.QUEUED, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.QUEUED, Event.EXPIRED): (Phase.EXPIRED, _SETTLE),
     (Phase.QUEUED, Event.OVERFLOW): (Phase.DEAD, _SETTLE),
     (Phase.QUEUED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.LAUNCHING, Event.TURN): (Phase.ACTIVATED, (Effect.ACTIVATE, Effect.START_BUDGET)),
+    (Phase.LAUNCHING, Event.HELD): (
+        Phase.ACTIVATED,
+        (Effect.STOP_LAUNCH, Effect.ACTIVATE, Effect.START_BUDGET),
+    ),
+    (Phase.LAUNCHING, Event.LAUNCH_FAILED): (Phase.DEAD, _SETTLE),
+    (Phase.LAUNCHING, Event.LAUNCH_TIMED_OUT): (Phase.DEAD, (Effect.STOP_LAUNCH, Effect.SETTLE)),
+    (Phase.LAUNCHING, Event.HANDLED): (Phase.HANDLED, (Effect.STOP_LAUNCH, Effect.SETTLE)),
+    (Phase.LAUNCHING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, (Effect.STOP_LAUNCH, Effect.SETTLE)),
     (Phase.ACTIVATED, Event.COMPLETED): (Phase.COMPLETED, _SETTLE),
+    (Phase.ACTIVATED, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.ACTIVATED, Event.FAILED): (Phase.DEAD, _SETTLE),
     (Phase.ACTIVATED, Event.NOBODY): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.ACTIVATED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
@@ -104,6 +129,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ABORTING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.OFFERED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.QUEUED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
+    (Phase.LAUNCHING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.STOP_LAUNCH, Effect.FORGET)),
     (Phase.ACTIVATED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.CANCELING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.ABORTING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
@@ -139,6 +165,10 @@ class Tracked:
     parked: bool = False
     """Whether it stands in the queue of its app's background work."""
     deadline: float = 0.0
+    session: str = ""
+    """The session that had it in the foreground, or has it, or is to have it, in the background; empty where none has yet."""
+    request: int = 0
+    """The claim of a launched process that is to be answered with it; 0 where it goes to a handler."""
     reason: DropReason | None = None
     detail: str = ""
     cancellation: CancellationReason | None = None
@@ -171,8 +201,8 @@ def event_of_outcome(phase: Phase, outcome: Outcome, *, activatable: bool) -> Ev
     """
     if outcome == _HANDLED and phase is not _ACTIVATED:
         return _IS_HANDLED
-    if outcome == _RETURNED or phase is _QUEUED:
-        return None if phase is _QUEUED else Event.GIVEN_BACK
+    if outcome == _RETURNED or phase in {_QUEUED, Phase.LAUNCHING}:
+        return Event.GIVEN_BACK if phase not in {_QUEUED, Phase.LAUNCHING} else None
     failed = outcome == Outcome.HANDLER_FAILED
     if phase is _ACTIVATED:
         return Event.FAILED if failed else Event.COMPLETED
@@ -188,10 +218,35 @@ def event_of_absence(phase: Phase, *, activatable: bool, offerable: bool = True)
 
     :param offerable: whether its type goes to the foreground at all; else it does not wait for a handler there.
     """
-    if phase is Phase.QUEUED:
+    if phase in {Phase.QUEUED, Phase.LAUNCHING}:
         return None
     if phase in {Phase.CANCELING, Phase.ABORTING}:
         return Event.GIVEN_BACK
     if phase is Phase.OFFERED and not offerable:
         return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED
     return Event.NOBODY_ACTIVATABLE if phase is Phase.OFFERED and activatable else Event.NOBODY
+
+
+MAX_CRASHES = 3
+"""Sessions that may die with one payload in the background; then it is a dead letter."""
+
+
+def event_of_death(phase: Phase, crashes: int) -> Event:
+    """Decide which event it is that the session that had a payload has died without an outcome.
+
+    :param crashes: how many sessions have died with it in the background, this one included.
+    """
+    if phase is Phase.ACTIVATED and crashes >= MAX_CRASHES:
+        return Event.CRASHED_AGAIN
+    return Event.GIVEN_BACK
+
+
+def event_of_cancellation(phase: Phase, reason: CancellationReason) -> Event | None:
+    """Decide which event it is that work is to be cancelled; None where there is none to cancel.
+
+    A process that is only being started is waited for no more: the payload comes again when its conditions hold again.
+    """
+    if phase is Phase.LAUNCHING:
+        timed_out = reason is CancellationReason.EXECUTION_TIME_EXCEEDED
+        return Event.LAUNCH_TIMED_OUT if timed_out else Event.GIVEN_BACK
+    return Event.CANCEL if phase in {Phase.OFFERED, Phase.ACTIVATED} else None

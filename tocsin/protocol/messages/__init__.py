@@ -7,6 +7,14 @@ speaks of what; ``tocsin/actors/topology.py`` says which actor takes each.
 Times are seconds since the epoch, durations are seconds, ``request`` numbers a question so that its answer finds back.
 """
 
+from tocsin.protocol.messages.agent_protocol import (
+    OwnService,
+    PlatformStanding,
+    SessionHello,
+    SessionRefused,
+    SessionRestored,
+    SessionWelcome,
+)
 from tocsin.protocol.messages.base import MESSAGES, Columns, Message
 from tocsin.protocol.messages.channel_requests import (
     CancelCreateChannel,
@@ -33,6 +41,7 @@ from tocsin.protocol.messages.deliveries import (
     CancelDelivery,
     Deliveries,
     Handled,
+    HandledLate,
     OutcomeRow,
     Outcomes,
     Parked,
@@ -64,12 +73,14 @@ from tocsin.protocol.messages.host_state import (
     FieldChange,
     HostChanged,
 )
-from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce
+from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce, SessionEnded, Stamped
+from tocsin.protocol.messages.launching import Claimed, ClaimPayload, Launch, LaunchEnded, StopLaunch
 from tocsin.protocol.messages.subscriptions import (
     ActivatorChanged,
     AppReady,
     ChannelSubscribed,
     ChannelUnsubscribed,
+    Holding,
     LeaveSession,
     RegisterActivator,
     Subscribe,
@@ -102,6 +113,8 @@ __all__ = [
     "ChannelSubscribed",
     "ChannelUnsubscribed",
     "ChannelsRevoked",
+    "ClaimPayload",
+    "Claimed",
     "CloseChannel",
     "Columns",
     "ConnectionDown",
@@ -116,16 +129,22 @@ __all__ = [
     "FieldChange",
     "ForgetRetry",
     "Handled",
+    "HandledLate",
     "Hello",
+    "Holding",
     "HostChanged",
+    "Launch",
+    "LaunchEnded",
     "LeaveSession",
     "Message",
     "OutcomeRow",
     "Outcomes",
+    "OwnService",
     "Parked",
     "Payload",
     "PayloadRow",
     "PlanRetry",
+    "PlatformStanding",
     "PowerState",
     "Quiesce",
     "RegisterActivator",
@@ -135,8 +154,15 @@ __all__ = [
     "RetryDue",
     "RetryPlanned",
     "RevokeChannels",
+    "SessionEnded",
+    "SessionHello",
+    "SessionRefused",
+    "SessionRestored",
+    "SessionWelcome",
     "SettlementRow",
     "Settlements",
+    "Stamped",
+    "StopLaunch",
     "Subscribe",
     "Suspended",
     "UnregisterActivators",

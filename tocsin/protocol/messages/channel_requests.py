@@ -11,11 +11,9 @@ from tocsin.protocol.values import PushNotificationChannelStatus
 @tagged(30)
 @frozen
 class CreateChannel(Message):
-    """An app asks for its channel."""
+    """An app asks for its channel; ``remote_id`` as in :class:`RequestChannel`."""
 
-    session: str
     request: int
-    app: str
     remote_id: str
 
 
@@ -24,7 +22,6 @@ class CreateChannel(Message):
 class CancelCreateChannel(Message):
     """The app no longer waits for that request."""
 
-    session: str
     request: int
 
 
@@ -33,9 +30,7 @@ class CancelCreateChannel(Message):
 class CloseChannel(Message):
     """An app closes its channel, and with it all of its others."""
 
-    session: str
     request: int
-    app: str
     channel: str
 
 

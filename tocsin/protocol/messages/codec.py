@@ -162,10 +162,10 @@ def _not_an_array(broken: BaseException) -> FrameError:
 def _shape_of(values: Any) -> Shape:
     if type(values) is not tuple or not values or type(values[0]) is not int:
         raise FrameError("a frame is an array that begins with its tag")
-    shape = SHAPES.get(values[0])
-    if shape is None:
-        raise FrameError(f"no message has the tag {values[0]}")
-    return shape
+    try:
+        return SHAPES[values[0]]
+    except KeyError:
+        raise FrameError(f"no message has the tag {values[0]}") from None
 
 
 def _reason(broken: BaseException) -> str:

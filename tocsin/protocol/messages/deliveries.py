@@ -86,6 +86,15 @@ class Settlements(Message):
     rows: tuple[SettlementRow, ...]
 
 
+@tagged(78)
+@frozen
+class HandledLate(Message):
+    """Payloads that were handled when they were with no session of the app any more; whether they are the app's is yet to be seen."""
+
+    app: str
+    sequences: tuple[int, ...]
+
+
 @tagged(64)
 @frozen
 class Parked(Message):
@@ -98,9 +107,10 @@ class Parked(Message):
 @tagged(56)
 @frozen
 class Activation(Message):
-    """Background work begins: a frame of ``Deliveries`` with one row."""
+    """Background work begins: a frame of ``Deliveries`` with one row; ``request`` is that of the claim that it answers, or 0."""
 
     delivery: bytes
+    request: int
 
 
 @tagged(66)

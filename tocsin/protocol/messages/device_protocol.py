@@ -34,7 +34,10 @@ class Welcome(Message):
 @tagged(3)
 @frozen
 class RequestChannel(Message):
-    """The device asks for a channel of an app; ``known_uri`` is the one it holds, or empty."""
+    """The device asks for a channel of an app; ``known_uri`` is the one it holds, or empty.
+
+    ``remote_id`` is the GUID of a registration, or ``family:`` and a package family name, of which the service finds it.
+    """
 
     request: int
     app: str

@@ -23,6 +23,7 @@ class FieldChange(NamedTuple):
 class ChangeHost(Message):
     """An app says how the machine stands in some respects; the others stay as they are."""
 
+    request: int
     changes: tuple[FieldChange, ...]
 
 
@@ -31,7 +32,7 @@ class ChangeHost(Message):
 class ChangeAppSettings(Message):
     """An app says what the user has decided for it in some respects; the others stay as they are."""
 
-    app: str
+    request: int
     changes: tuple[FieldChange, ...]
 
 
@@ -55,7 +56,6 @@ class AppSettingsChanged(Message):
 @tagged(82)
 @frozen
 class CancelWork(Message):
-    """The machine cancels the background work of an app, or with an empty name that of all."""
+    """The background work of the app is cancelled, as a system does that updates, removes or suspends it."""
 
-    app: str
     reason: CancellationReason

@@ -34,3 +34,21 @@ class Fence(Message):
 @frozen
 class Quiesce(Message):
     """The platform is about to stop: begin nothing new."""
+
+
+@tagged(100)
+@frozen
+class Stamped(Message):
+    """A frame of an app, with the session and the app that it came from: the door has written both, and actors believe nothing else."""
+
+    session: str
+    app: str
+    frame: bytes
+
+
+@tagged(107)
+@frozen
+class SessionEnded(Message):
+    """A session is gone, whether it has left or its process has died: what it still has comes back."""
+
+    session: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, IntEnum, StrEnum
 from functools import partial
 from math import isfinite
@@ -200,5 +200,14 @@ _CONVERTER = _converter()
 PAYLOADS = _rows(_CONVERTER, "Payload", {"tag": int, **_fields(Payload)})
 """How frames of payloads are checked, all of a chunk at once; the first column is the tag."""
 
-SHAPES = {tag: _shape(_CONVERTER, tag, cls) for tag, cls in MESSAGES.items()}
-"""The shape of every message, by its tag."""
+
+class _Shapes(dict[int, Shape]):
+    """The shapes by tag, each built when it is first asked for: an app that a push starts needs a few of them, at once."""
+
+    def __missing__(self, tag: int) -> Shape:
+        shape = self[tag] = _shape(_CONVERTER, tag, MESSAGES[tag])
+        return shape
+
+
+SHAPES: Mapping[int, Shape] = _Shapes()
+"""The shape of every message, by its tag; KeyError where no message has it. Ask by ``[]`` only."""

@@ -13,7 +13,6 @@ from tocsin.protocol.platform.activation import SystemConditionType
 class Subscribe(Message):
     """A session of the app takes the payloads of a channel from now on; the last one to say so wins."""
 
-    session: str
     channel: str
 
 
@@ -22,40 +21,48 @@ class Subscribe(Message):
 class Unsubscribe(Message):
     """The session takes no more payloads of that channel."""
 
-    session: str
     channel: str
 
 
 @tagged(52)
 @frozen
 class ChannelSubscribed(Message):
-    """A session takes the payloads of that channel."""
+    """A session of the app takes the payloads of that channel."""
 
+    app: str
     channel: str
 
 
 @tagged(53)
 @frozen
 class ChannelUnsubscribed(Message):
-    """No session takes the payloads of that channel any more."""
+    """No session of the app takes the payloads of that channel any more."""
 
+    app: str
     channel: str
+
+
+@tagged(79)
+@frozen
+class Holding(Message):
+    """A session that comes to another agent is still doing the background work of these payloads: it is to have them again."""
+
+    sequences: tuple[int, ...]
 
 
 @tagged(70)
 @frozen
 class RegisterActivator(Message):
-    """A session registers activators of its app."""
+    """A session registers activators of its app; ``command`` is a packed ``Command`` that starts the app, or empty."""
 
-    session: str
     request: int
-    app: str
     packaged: bool
     activators: int
     clsid: str
     conditions: tuple[SystemConditionType, ...]
     cancel_on_condition_loss: bool
     has_handler: bool
+    command: bytes
 
 
 @tagged(71)
@@ -63,9 +70,7 @@ class RegisterActivator(Message):
 class UnregisterActivators(Message):
     """A session unregisters activators of its app; with ``every`` all of them, whoever registered them."""
 
-    session: str
     request: int
-    app: str
     activators: int
     every: bool
 
@@ -73,7 +78,10 @@ class UnregisterActivators(Message):
 @tagged(72)
 @frozen
 class ActivatorChanged(Message):
-    """What wakes an app in the background: whether a trigger does, and the session that does the work, or empty."""
+    """What wakes an app in the background: whether a trigger does, and the session that does the work, or empty.
+
+    ``command``, packed, starts a process to do it; it is empty where none can be started.
+    """
 
     app: str
     triggered: bool
@@ -81,6 +89,7 @@ class ActivatorChanged(Message):
     conditions: tuple[SystemConditionType, ...]
     cancel_on_condition_loss: bool
     aborted: bool
+    command: bytes
 
 
 @tagged(73)
@@ -95,6 +104,4 @@ class AppReady(Message):
 @tagged(74)
 @frozen
 class LeaveSession(Message):
-    """A session has ended: its subscriptions are gone, its triggers stay."""
-
-    session: str
+    """A session begins nothing more: its subscriptions and classes are gone, its triggers stay."""

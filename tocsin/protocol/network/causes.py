@@ -66,6 +66,8 @@ class ConnectionCause(StrEnum):
     """The service has not answered pings."""
     LOST = "lost"
     """The connection was cut off."""
+    NO_AGENT = "no_agent"
+    """The app reaches its push service through an agent, which has gone."""
     UNEXPECTED = "unexpected"
 
 
@@ -123,6 +125,7 @@ CAUSES: Final[Mapping[ConnectionCause, tuple[HResult, str]]] = {
     ConnectionCause.GOING_AWAY: (HResult.WNP_E_RECONNECTING, "{place} is stopping or restarting"),
     ConnectionCause.SILENT: (HResult.WNP_E_RECONNECTING, "{place} has not answered pings"),
     ConnectionCause.LOST: (HResult.WNP_E_RECONNECTING, "{place} has cut the connection off"),
+    ConnectionCause.NO_AGENT: (HResult.WNP_E_NOT_CONNECTED, "the agent that leads to {place} has gone"),
     ConnectionCause.UNEXPECTED: (HResult.WNP_E_NOT_CONNECTED, "the connection to {place} has failed"),
 }
 """By its cause: what it is for a channel request, and how it is said."""

@@ -136,12 +136,13 @@ class PushNotificationActivationInfo:
     """What to register (WinRT class of the same name).
 
     Activators and CLSID stay as they are; ``conditions`` may be replaced as a whole. All conditions must hold before
-    background work begins; with ``cancel_on_condition_loss`` it is cancelled when one no longer does.
+    background work begins; with ``cancel_on_condition_loss`` it is cancelled when one no longer does. Without activators
+    it is for ``on_background_activated``, which takes those that the app may have.
 
     :raises InvalidArgument: the CLSID is no GUID, the conditions are none or contradict each other, or the last is no truth value.
     """
 
-    activators: Activators = field(converter=parse_activators, on_setattr=setters.frozen)
+    activators: Activators = field(default=Activators.UNDEFINED, converter=parse_activators, on_setattr=setters.frozen)
     task_clsid: UUID = field(default=None, converter=parse_clsid, on_setattr=setters.frozen)
     conditions: tuple[SystemConditionType, ...] = field(
         default=(), converter=check_conditions, on_setattr=setters.convert

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import auto
 from uuid import UUID
 
-from attrs import define
+from attrs import Factory, define
 
 from tocsin.protocol.errors import InvalidArgument, NotFound
 from tocsin.protocol.kernel.machine import Label
@@ -28,7 +28,7 @@ class Phase(Label):
     STORED = auto()
     """Registered by an earlier process: it still wakes the app."""
     ACTIVE = auto()
-    """Registered by a process that lives."""
+    """Registered by one process at least that lives."""
 
 
 class Event(Label):
@@ -38,10 +38,12 @@ class Event(Label):
     REGISTER = auto()
     UNREGISTER = auto()
     UNREGISTER_ALL = auto()
+    RELEASED = auto()
+    """One of several processes that have registered it has it no more."""
     PROCESS_GONE = auto()
-    """The process that registered it has left: a trigger stays."""
+    """The last process that had registered it has left: a trigger stays."""
     SERVER_GONE = auto()
-    """The process that registered it has left: a class that only it served goes with it."""
+    """The last process that had registered it has left: a class goes with it."""
 
 
 class Effect(Label):
@@ -58,6 +60,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ABSENT, Event.UNREGISTER_ALL): (Phase.ABSENT, ()),
     (Phase.STORED, Event.REGISTER): (Phase.ACTIVE, (Effect.KEEP,)),
     (Phase.STORED, Event.UNREGISTER_ALL): (Phase.ABSENT, (Effect.DROP, Effect.CANCEL_RUNNING)),
+    (Phase.ACTIVE, Event.REGISTER): (Phase.ACTIVE, (Effect.KEEP,)),
+    (Phase.ACTIVE, Event.RELEASED): (Phase.ACTIVE, ()),
     (Phase.ACTIVE, Event.UNREGISTER): (Phase.ABSENT, (Effect.DROP, Effect.CANCEL_RUNNING)),
     (Phase.ACTIVE, Event.UNREGISTER_ALL): (Phase.ABSENT, (Effect.DROP, Effect.CANCEL_RUNNING)),
     (Phase.ACTIVE, Event.PROCESS_GONE): (Phase.STORED, ()),
@@ -77,19 +81,35 @@ _OF_PACKAGED = Activators.PUSH_TRIGGER | Activators.COM_ACTIVATOR
 
 @define
 class Registered:
-    """One activator of an app: its CLSID, its session while that lives, and where it stands."""
+    """One activator of an app: its CLSID, the sessions that have registered it, and where it stands."""
 
     activator: Activators
     clsid: UUID = NULL_CLSID
     conditions: tuple[int, ...] = ()
     cancel_on_condition_loss: bool = False
-    session: str = ""
-    has_handler: bool = False
+    command: bytes = b""
+    """What starts a process of the app, packed; empty where it is not known."""
+    sessions: dict[str, bool] = Factory(dict)
+    """The sessions that live, the newest last, and whether each has a handler for the work."""
     phase: Phase = Phase.ABSENT
 
     def outlives_process(self) -> bool:
         """Whether it stays when the process that registered it leaves."""
         return self.activator is not Activators.COM_ACTIVATOR
+
+    def server(self) -> str:
+        """Return the session that does the work: the newest that has a handler; empty where none has."""
+        return next((session for session in reversed(self.sessions) if self.sessions[session]), "")
+
+    def event_of_departure(self) -> Event:
+        """Decide which event it is that a session has it no more, or is gone."""
+        if self.sessions:
+            return Event.RELEASED
+        return Event.PROCESS_GONE if self.outlives_process() else Event.SERVER_GONE
+
+    def event_of_unregistration(self) -> Event:
+        """Decide which event it is that a session unregisters it: a class is served by the other processes as before."""
+        return Event.RELEASED if self.sessions and not self.outlives_process() else Event.UNREGISTER
 
 
 def is_supported(activators: Activators, *, packaged: bool) -> bool:
@@ -106,9 +126,9 @@ def is_supported(activators: Activators, *, packaged: bool) -> bool:
 
 
 def check_register(
-    activators: Activators, clsid: UUID, current: Mapping[Activators, Registered], *, packaged: bool
+    activators: Activators, clsid: UUID, current: Mapping[Activators, Registered], session: str, *, packaged: bool
 ) -> None:
-    """Check a registration before anything of it is done, in the order of the Windows App SDK.
+    """Check a registration of a session before anything of it is done, in the order of the Windows App SDK.
 
     :raises InvalidArgument: it cannot be made; what was registered before stays.
     """
@@ -121,18 +141,18 @@ def check_register(
         name, before = _NAMES[activator], current.get(activator)
         if activator is not Activators.PROTOCOL_ACTIVATOR and clsid == NULL_CLSID:
             raise InvalidArgument(f"{name} needs a CLSID that is not null")
-        if before is not None and before.phase is Phase.ACTIVE:
+        if before is not None and session in before.sessions:
             raise InvalidArgument(f"{name} already registered.")
-        reused = before is not None and before.phase is Phase.STORED and activator is Activators.PUSH_TRIGGER
+        reused = before is not None and before.phase is not Phase.ABSENT and activator is Activators.PUSH_TRIGGER
         if before is not None and reused and before.clsid != clsid:
             raise InvalidArgument("RegisterActivator has different clsid registered.")
 
 
-def check_unregister(activator: Activators, current: Mapping[Activators, Registered]) -> None:
-    """Check that a single activator can be unregistered.
+def check_unregister(activator: Activators, current: Mapping[Activators, Registered], session: str) -> None:
+    """Check that a session can unregister a single activator.
 
     :raises NotFound: this process has not registered it (ERROR_NOT_FOUND).
     """
     before = current.get(activator)
-    if before is None or before.phase is not Phase.ACTIVE:
+    if before is None or session not in before.sessions:
         raise NotFound(f"{_NAMES[activator]} not registered.")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from attrs import define
 
+from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.kernel.machine import Label
 from tocsin.protocol.text import quoted
@@ -105,6 +106,7 @@ class ChannelRequest:
     key: int
     app: str
     remote_id: str
+    """The GUID of a registration, or what :func:`by_family` gives."""
     askers: list[tuple[str, int]]
     phase: Phase = Phase.NEW
     failures: int = 0
@@ -157,3 +159,20 @@ def parse_remote_id(value: str | UUID) -> UUID:
     if remote_id.int == 0:
         raise InvalidArgument("the remote id must not be the null GUID")
     return remote_id
+
+
+_FAMILY = "family:"  # no GUID begins so
+
+
+def by_family(name: str) -> str:
+    """Return what a device sends, and keeps, in the place of a remote id that only the service knows.
+
+    :raises InvalidArgument: it is no package family name.
+    """
+    check_app_name(name, "a package family name")
+    return f"{_FAMILY}{name}"
+
+
+def family_of(remote_id: str) -> str | None:
+    """Return the package family name that stands in the place of a remote id; None where none does."""
+    return remote_id.removeprefix(_FAMILY) if remote_id.startswith(_FAMILY) else None

@@ -41,6 +41,7 @@ class Effect(Label):
     TELL_PLAN = auto()
     TELL_DENIAL = auto()
     TELL_DUE = auto()
+    """Tell that the wait is over; its alarm has rung, and is none any more."""
     CLEAR_ALARM = auto()
 
 

@@ -67,6 +67,7 @@ class Effect(Label):
     ERASE = auto()
     """Erase its row; one that was replaced is erased in the transaction of what took its place."""
     COUNT = auto()
+    """Count it among those that have ended, and keep it no more."""
 
 
 _KEPT = (Phase.WRITING, Phase.STORED, Phase.SENT)
@@ -285,12 +286,22 @@ class OfflineQueue:
         if entry is None:
             return
         entry.phase, effects = step(TABLE, entry.phase, event)
-        if Effect.ERASE in effects:
-            self.erase.append(entry.sequence)
-        if Effect.COUNT in effects:  # it has ended
-            self.ended[entry.phase] += 1
-            del self.entries[entry.sequence], self._by_id[entry.id]
-            shelf = self._shelves[entry.channel, entry.type]
-            del shelf[entry.sequence]
-            if not shelf:
-                del self._shelves[entry.channel, entry.type]
+        for effect in effects:
+            _PERFORM[effect](self, entry)
+
+    def _erase(self, entry: Entry) -> None:
+        self.erase.append(entry.sequence)
+
+    def _count(self, entry: Entry) -> None:
+        self.ended[entry.phase] += 1
+        del self.entries[entry.sequence], self._by_id[entry.id]
+        shelf = self._shelves[entry.channel, entry.type]
+        del shelf[entry.sequence]
+        if not shelf:
+            del self._shelves[entry.channel, entry.type]
+
+
+_PERFORM: dict[Effect, Callable[[OfflineQueue, Entry], None]] = {
+    Effect.ERASE: OfflineQueue._erase,  # noqa: SLF001  # one table for all queues: each would be larger by its own
+    Effect.COUNT: OfflineQueue._count,  # noqa: SLF001
+}

@@ -15,7 +15,7 @@ from attrs import define
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.offline_queue import Depths, Entry, Match, OfflineQueue, Phase
-from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.repeat_log import RepeatLog
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
 
 LOADED = 1_024

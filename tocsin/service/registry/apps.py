@@ -62,6 +62,7 @@ class Apps:
         self._now = now
         self._apps: dict[str, AppRow] = {}  # by client id
         self._by_remote_id: dict[str, AppRow] = {}
+        self._by_family: dict[str, dict[str, AppRow]] = {}  # then by name
         self._secrets: dict[str, list[SecretRow]] = {}  # by client id, the oldest first
         self.on_removed: Callable[[AbstractSet[str]], None] = lambda _: None
         """Called when an app was removed, with the devices whose channels ended by that."""
@@ -103,10 +104,29 @@ class Apps:
         async with self._changing:
             if self._named(name) is not None:
                 raise IllegalCall(f"an app is registered as {quoted(name)} already; 'rotate' gives it another secret")
-            other = next((app for app in self._apps.values() if family and app.family == family), None)
+            other = next(iter(self._by_family.get(family, ())), None)
             if other is not None:
-                raise IllegalCall(f"the package family {quoted(family)} is that of the app {quoted(other.name)}")
+                raise IllegalCall(f"the package family {quoted(family)} is that of the app {quoted(other)}")
             return await self._give_secret(_new_app(name, family))
+
+    async def set_family(self, name: str, family: str) -> None:
+        """Give a registered app the package family of its manifest.
+
+        Unlike in :meth:`add` it may be that of another app too: those of one package have one manifest, and a service
+        of their own, which has registered them by the names that they ask under.
+
+        :raises NotFound: no app has that name.
+        :raises InvalidArgument: the family's name is empty, too long or not printable.
+        :raises StateUnavailable: it could not be stored.
+        """
+        check_app_name(family, "a package family name")
+        async with self._changing:
+            app = self._known(name)
+            if app.family != family:
+                rows, moved = self._secrets[app.client_id], evolve(app, family=family)
+                await self._store.save_app(moved, rows)
+                self._let_go(app)
+                self._hold(moved, rows)
 
     async def rotate(self, name: str) -> AppRegistration:
         """Give an app another secret; the one that it has stays valid for ``SECRET_OVERLAP`` seconds.
@@ -136,7 +156,7 @@ class Apps:
             app = self._known(name)
             devices = await self._store.devices_of(app.client_id, self._now())
             await self._store.remove_app(app.client_id)
-            del self._apps[app.client_id], self._by_remote_id[app.remote_id], self._secrets[app.client_id]
+            self._let_go(app)
             self.on_removed(devices)
 
     def known(self, client_id: str) -> bool:
@@ -146,6 +166,12 @@ class Apps:
     def client_of(self, remote_id: str) -> str | None:
         """Return the client id of the app with that remote id, which is spelled as by :func:`parse_guid`."""
         app = self._by_remote_id.get(remote_id)
+        return None if app is None else app.client_id
+
+    def client_of_family(self, family: str, name: str) -> str | None:
+        """Return the client id of the app of a package family; of several, that of the one with this name."""
+        apps = self._by_family.get(family, {})
+        app = apps.get(name) or (next(iter(apps.values())) if len(apps) == 1 else None)
         return None if app is None else app.client_id
 
     def verify(self, client_id: str, secret: str) -> SecretVerdict:
@@ -173,6 +199,15 @@ class Apps:
         self._apps[app.client_id] = app
         self._by_remote_id[app.remote_id] = app
         self._secrets[app.client_id] = rows
+        if app.family:
+            self._by_family.setdefault(app.family, {})[app.name] = app
+
+    def _let_go(self, app: AppRow) -> None:
+        del self._apps[app.client_id], self._by_remote_id[app.remote_id], self._secrets[app.client_id]
+        family = self._by_family.get(app.family, {})
+        family.pop(app.name, None)
+        if not family:
+            self._by_family.pop(app.family, None)
 
     def _named(self, name: str) -> AppRow | None:
         return next((app for app in self._apps.values() if app.name == name), None)

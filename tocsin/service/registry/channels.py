@@ -11,6 +11,8 @@ from anyio import Lock
 from attrs import evolve, field, frozen
 
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.platform.channel_request import family_of
+from tocsin.protocol.text import quoted
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME, RENEW_BEFORE
 from tocsin.service.registry.apps import Apps, hash_of, parse_guid
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
@@ -104,20 +106,31 @@ class Channels:
         return names
 
     async def grant(self, device: str, app: str, remote_id: str, known_uri: str) -> Grant | Denial:
-        """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one."""
+        """Give an app on a device a channel: the one it knows, if that is good for a day still, or a new one.
+
+        :param remote_id: the GUID of a registration, or what stands for it with a package family name.
+        """
         if not 0 < len(app) <= MAX_APP_NAME:
             return Denial(HResult.E_INVALIDARG, f"an app's name has 1 to {MAX_APP_NAME} characters, not {len(app)}")
-        guid = parse_guid(remote_id)
-        if guid is None:
-            return Denial(HResult.E_INVALIDARG, "the remote id is not a GUID, or the null GUID")
-        client_id = self._registrations.client_of(guid)
-        if client_id is None:
-            return _unregistered(guid)
+        client_id = self._client_of(app, remote_id)
+        if isinstance(client_id, Denial):
+            return client_id
         async with self._changing:
             channels = await self._store.live_channels(device, app, self._now())
             live = [channel for channel in channels if self._registrations.known(channel.client_id)]
             granted = self._again(live, client_id, known_uri) or await self._new(device, app, client_id, len(live))
-        return granted if self._registrations.known(client_id) else _unregistered(guid)  # it may have gone meanwhile
+        if not self._registrations.known(client_id):  # it may have gone meanwhile
+            return _unregistered(remote_id)
+        return granted
+
+    def _client_of(self, app: str, remote_id: str) -> str | Denial:
+        family = family_of(remote_id)
+        if family is not None:
+            return self._registrations.client_of_family(family, app) or _unregistered(remote_id)
+        guid = parse_guid(remote_id)
+        if guid is None:
+            return Denial(HResult.E_INVALIDARG, "the remote id is not a GUID, or the null GUID")
+        return self._registrations.client_of(guid) or _unregistered(guid)
 
     def _again(self, live: list[ChannelRow], client_id: str, known_uri: str) -> Grant | None:
         if not known_uri.startswith(self._prefix):
@@ -198,5 +211,7 @@ class Channels:
         self._found[channel.hash] = channel
 
 
-def _unregistered(guid: str) -> Denial:
-    return Denial(HResult.WPN_E_INVALID_APP, f"no app is registered with the remote id {guid}")
+def _unregistered(remote_id: str) -> Denial:
+    family = family_of(remote_id)
+    key = f"remote id {remote_id}" if family is None else f"package family name {quoted(family)}"
+    return Denial(HResult.WPN_E_INVALID_APP, f"no app is registered with the {key}")

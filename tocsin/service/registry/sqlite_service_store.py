@@ -97,7 +97,7 @@ class SqliteServiceStore:
             ("DELETE FROM apps WHERE name = ? AND client_id <> ?", other),
             (
                 """INSERT INTO apps (client_id, name, remote_id, family) VALUES (?, ?, ?, ?)
-                ON CONFLICT (client_id) DO NOTHING""",
+                ON CONFLICT (client_id) DO UPDATE SET family = excluded.family""",
                 [astuple(app)],
             ),
             ("DELETE FROM secrets WHERE client_id = ?", [(app.client_id,)]),

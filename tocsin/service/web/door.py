@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.repeat_log import RepeatLog
 from tocsin.service.web.connections import Connections
 
 TOLD_AT_ONCE: Final = 32

@@ -7,7 +7,7 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.repeat_log import RepeatLog
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.headers import write
 from tocsin.service.web.heart import Heart

@@ -13,7 +13,7 @@ import anyio
 import uvicorn
 from starlette.types import ASGIApp
 
-from tocsin.service.operations.repeat_log import RepeatLog
+from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.web.bounded_http import BoundedHttp
 from tocsin.service.web.connections import Connections

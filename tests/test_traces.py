@@ -6,8 +6,8 @@ import pytest
 
 from tests.api.hostile import ERRORS
 from tocsin.actors.bad_frames import BadFrames
-from tocsin.actors.traces import MAX_TRACE, trace
 from tocsin.protocol.messages.codec import MAX_FRAME
+from tocsin.traces import MAX_TRACE, trace
 
 
 @pytest.mark.parametrize("error", ERRORS)

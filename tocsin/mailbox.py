@@ -120,7 +120,7 @@ class Mailbox:
             if self._closed:
                 raise EndOfStream
             await self._filled.wait()
-        self._high_water = max(self._high_water, self._depth)
+        self._high_water = max(self._high_water, self.depth)
         frames = list(self._replies)
         self._replies.clear()
         if self._states:
@@ -131,7 +131,13 @@ class Mailbox:
         return frames
 
     @property
-    def _depth(self) -> int:
+    def is_drained(self) -> bool:
+        """Whether it is closed and empty."""
+        return self._closed and not self.depth
+
+    @property
+    def depth(self) -> int:
+        """How many frames wait in it."""
         return len(self._frames) + len(self._replies) + len(self._states)
 
     def _drain(self, frames: list[bytes]) -> None:
@@ -155,6 +161,12 @@ class Mailbox:
         self.dead += count
         return count
 
+    def drop_frames(self) -> None:
+        """Throw away what waits for its turn, and let in those who wait for the room: replies and states stay."""
+        replies, states, self._replies, self._states = self._replies, self._states, deque(), {}
+        self.purge()
+        self._replies, self._states = replies, states
+
     def close(self) -> None:
         """Take nothing more; what is there, or waits for room, can still be read."""
         self._closed = True
@@ -173,4 +185,4 @@ class Mailbox:
 
     def statistics(self) -> MailboxStatistics:
         """Return the counters."""
-        return MailboxStatistics(self.name, self._capacity, self._depth, self._high_water, self._handled, self.dead)
+        return MailboxStatistics(self.name, self._capacity, self.depth, self._high_water, self._handled, self.dead)

@@ -1,0 +1,1 @@
+"""The per-user process that owns channels, inbox and activators; apps come and go."""

@@ -1,0 +1,105 @@
+"""A process that was launched: started without a shell, watched by a descriptor, stopped with all that it has started.
+
+asyncio kills the children that it has started when it lets go of them, and ``Popen`` complains about those that it has not
+seen end; these here outlive the agent. So only the start is ``Popen``'s. POSIX only; elsewhere than on Linux, where
+kqueue tells of a process's end, it is untried.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import anyio
+from attrs import frozen
+
+
+@frozen
+class ChildProcess:
+    """A process in a session of its own, whose number is also that of the group with what it starts."""
+
+    pid: int
+    end: int
+    """A descriptor that can be read when the process has ended."""
+
+    @classmethod
+    def start(cls, words: Sequence[bytes], folder: bytes, environment: Mapping[bytes, bytes]) -> ChildProcess:
+        """Start a process; it may block for as long as the file system does.
+
+        :raises OSError: it cannot be started; ``filename`` is the folder where that was why.
+        """
+        child = subprocess.Popen(  # noqa: S603  # the user's own command
+            words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, start_new_session=True, close_fds=True
+        )
+        child.returncode = 0  # it is taken leave of here, and not by Popen
+        try:
+            return cls(child.pid, _open_end(child.pid))
+        except OSError:  # no descriptor is left: what cannot be watched must not run
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            _wait(child.pid)
+            raise
+
+    async def wait(self) -> None:
+        """Wait until it has ended."""
+        await anyio.wait_readable(self.end)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to it and to what it has started, but for what has left its group."""
+        with suppress(ProcessLookupError, PermissionError):  # it has just ended, or is another user's by now
+            os.killpg(self.pid, number)
+
+    def reap(self) -> str:
+        """Take leave of it after its end, and return how it ended."""
+        code = _wait(self.pid)
+        self.release()
+        if code is None:
+            return "ended"
+        return f"ended with exit status {code}" if code >= 0 else f"was ended by signal {_signal_name(-code)}"
+
+    def release(self) -> None:
+        """Watch it no longer."""
+        os.close(self.end)
+
+
+if sys.platform == "linux":
+
+    def _open_end(pid: int) -> int:
+        return os.pidfd_open(pid)
+
+elif sys.platform != "win32":
+
+    def _open_end(pid: int) -> int:
+        queue = select.kqueue()
+        try:
+            exits = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+            queue.control([exits], 0)
+        except ProcessLookupError:  # it has ended already: so does what is read from here
+            ended, writer = os.pipe()
+            os.close(writer)
+            return ended
+        else:
+            return os.dup(queue.fileno())
+        finally:
+            queue.close()
+
+
+def _wait(pid: int) -> int | None:
+    """Return the exit code of a process that has ended, negative for a signal; None where another has taken it."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return None
+    return os.waitstatus_to_exitcode(status)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return str(number)

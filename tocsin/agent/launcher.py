@@ -1,0 +1,264 @@
+"""Starts the processes of apps that do not run, and finds the payload that each was started for.
+
+Its table is ``tocsin.protocol.platform.launches``.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from hmac import compare_digest
+from pathlib import Path
+from secrets import token_urlsafe
+
+import anyio
+from anyio import EndOfStream
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from tocsin.actors.bad_frames import BadFrames
+from tocsin.actors.sessions import Sessions
+from tocsin.agent.child_process import ChildProcess
+from tocsin.mailbox import Mailbox
+from tocsin.protocol.errors import FrameError
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.messages import Claimed, ClaimPayload, Failed, Launch, LaunchEnded, Stamped, StopLaunch
+from tocsin.protocol.messages.codec import decode_own
+from tocsin.protocol.platform.activation import GRACE
+from tocsin.protocol.platform.command import Command
+from tocsin.protocol.platform.launches import CLAIM_ARGUMENT, MAX_UNCLAIMED, TABLE, Effect, Event, Phase
+from tocsin.protocol.text import MAX_DETAIL, harmless
+from tocsin.tasks import task_group
+
+logger = logging.getLogger(__name__)
+
+MAX_SHOWN = 200
+"""Characters of a command that a sentence shows at most."""
+
+SOCKET_VARIABLE = b"TOCSIN_SOCKET"
+"""Where a launched process finds the agent's socket."""
+
+_NO_PAYLOAD = (
+    "there is no payload for this claim: it was claimed before, or its process has ended, or was given up by the agent"
+)
+
+
+@define(eq=False)
+class _Launched:
+    """One launch, and its process while there is one."""
+
+    order: Launch
+    command: Command
+    claim: bytes = field(repr=False)
+    phase: Phase = Phase.WAITING
+    process: ChildProcess | None = None
+    session: str = ""
+    request: int = 0
+    detail: str = ""
+    """Why nothing will come of it."""
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What the supervisor knows it by."""
+        return self.order.app, self.order.sequence, self.order.attempt
+
+
+class Launcher:
+    """Takes launches from its mailbox, and claims from the sessions of launched processes.
+
+    :param mailbox: where its orders and the claims of apps wait.
+    :param supervisor: the mailbox that hears how each launch went.
+    :param sessions: where claims are answered.
+    :param socket: the agent's socket, which launched processes find in ``TOCSIN_SOCKET``.
+    :param dead_letters: keeps what is not for it.
+    :param new_claim: makes a secret that nothing can guess.
+    :param grace: seconds that a stopped process has before it is killed.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a test puts in its place
+        self,
+        mailbox: Mailbox,
+        supervisor: Mailbox,
+        sessions: Sessions,
+        socket: Path,
+        *,
+        dead_letters: BadFrames | None = None,
+        new_claim: Callable[[], str] = lambda: token_urlsafe(24),
+        grace: float = GRACE,
+    ) -> None:
+        self.mailbox = mailbox
+        self._supervisor = supervisor
+        self._sessions = sessions
+        self._socket = os.fsencode(socket)
+        self._dead_letters = BadFrames() if dead_letters is None else dead_letters
+        self._new_claim = new_claim
+        self._grace = grace
+        self._launches: dict[tuple[str, int, int], _Launched] = {}
+        self._waiting: deque[_Launched] = deque()
+        self._unclaimed: set[_Launched] = set()
+        self._threads = anyio.CapacityLimiter(MAX_UNCLAIMED)  # a file system that hangs takes no other's threads
+        self._tasks: TaskGroup
+        self._perform: dict[Effect, Callable[[_Launched], None]] = {
+            Effect.START: self._start,
+            Effect.WATCH: self._watch,
+            Effect.HAND_OVER: self._hand_over,
+            Effect.FREE_PLACE: self._unclaimed.discard,
+            Effect.REPORT: self._report,
+            Effect.TERMINATE: self._terminate,
+            Effect.KILL: self._kill,
+            Effect.REAP: self._reap,
+        }
+
+    async def run(self) -> None:
+        """Serve until the mailbox is closed, or cancelled; processes that were launched live on."""
+        try:
+            async with task_group() as self._tasks:
+                with suppress(EndOfStream):
+                    while True:
+                        for frame in await self.mailbox.batch():
+                            self._take(frame)
+                self._tasks.cancel_scope.cancel()
+        finally:
+            for launch in self._launches.values():
+                if launch.process is not None:
+                    launch.process.release()
+            self._launches.clear()
+
+    def claim(self, session: str, app: str, message: ClaimPayload) -> None:
+        """Take the claim of a session of that app: the supervisor hears of it where it is good, else the session."""
+        given = message.claim.encode("utf-8", "backslashreplace")
+        of_app = [launch for launch in self._launches.values() if launch.order.app == app]
+        # All of them are compared, so that the time that it takes tells nothing.
+        matching = [launch for launch in of_app if compare_digest(launch.claim, given)]
+        if matching and (matching[0].phase, Event.CLAIM) in TABLE:
+            matching[0].session, matching[0].request = session, message.request
+            self._happened(matching[0], Event.CLAIM)
+        else:
+            self._sessions.send(session, Failed(message.request, "TimedOut", _NO_PAYLOAD, HResult.ERROR_TIMEOUT))
+
+    def _take(self, frame: bytes) -> None:
+        match decode_own(frame):
+            case Launch() as order:
+                self._order(order)
+            case StopLaunch(app, sequence, attempt):
+                launch = self._launches.get((app, sequence, attempt))
+                if launch is not None:  # else its end and this have crossed
+                    self._happened(launch, Event.STOP)
+            case Stamped(session, app, inner) if isinstance(message := decode_own(inner), ClaimPayload):
+                self.claim(session, app, message)
+            case other:
+                reason = f"the launcher does not take {type(other).__name__}"
+                logger.error(reason)
+                self._dead_letters.add(self.mailbox.name, frame, reason)
+
+    def _order(self, order: Launch) -> None:
+        """Let a launch wait for its turn; one that is under way is not begun again."""
+        try:
+            command = Command.unpack(order.command)
+        except FrameError as wrong:
+            self._tell_end(order, str(wrong))
+            return
+        launch = _Launched(order, command, self._new_claim().encode())
+        if self._launches.setdefault(launch.key, launch) is launch:
+            self._waiting.append(launch)
+            self._give_turns()
+
+    def _give_turns(self) -> None:
+        while self._waiting and len(self._unclaimed) < MAX_UNCLAIMED:
+            launch = self._waiting.popleft()
+            if launch.phase is Phase.WAITING:
+                self._unclaimed.add(launch)
+                self._happened(launch, Event.TURN)
+
+    def _happened(self, launch: _Launched, event: Event) -> None:
+        """Perform what the table asks for."""
+        launch.phase, effects = step(TABLE, launch.phase, event)
+        for effect in effects:
+            self._perform[effect](launch)
+        if launch.phase is Phase.ENDED:
+            del self._launches[launch.key]
+        if Effect.FREE_PLACE in effects:
+            self._give_turns()
+
+    # Effects
+
+    def _start(self, launch: _Launched) -> None:
+        self._tasks.start_soon(self._run_start, launch, name="launch")
+
+    async def _run_start(self, launch: _Launched) -> None:
+        command = launch.command
+        words = (*command.words, CLAIM_ARGUMENT.encode() + launch.claim)
+        environment = dict(_parted(entry) for entry in command.environment) | {SOCKET_VARIABLE: self._socket}
+        try:
+            launch.process = await anyio.to_thread.run_sync(
+                ChildProcess.start, words, command.folder, environment, limiter=self._threads
+            )
+        except (OSError, RuntimeError) as failure:  # no thread, the latter
+            launch.detail = f"could not be started: {_reason(failure, command)}"
+            self._happened(launch, Event.FAILED)
+        else:
+            self._happened(launch, Event.STARTED)
+
+    def _watch(self, launch: _Launched) -> None:
+        self._tasks.start_soon(self._run_watch, launch, name="launched process")
+
+    async def _run_watch(self, launch: _Launched) -> None:
+        await _process_of(launch).wait()
+        self._happened(launch, Event.PROCESS_ENDED)
+
+    def _hand_over(self, launch: _Launched) -> None:
+        app, sequence, attempt = launch.key
+        self._supervisor.send_urgent(Claimed(launch.session, app, launch.request, sequence, attempt))
+
+    def _report(self, launch: _Launched) -> None:
+        self._tell_end(launch.order, f"the command {launch.command.text(MAX_SHOWN)} {launch.detail}")
+
+    def _tell_end(self, order: Launch, detail: str) -> None:
+        detail = harmless(detail, MAX_DETAIL)
+        logger.warning("%s was not woken: %s", harmless(order.app, MAX_SHOWN), detail)
+        self._supervisor.send_urgent(LaunchEnded(order.app, order.sequence, order.attempt, detail))
+
+    def _terminate(self, launch: _Launched) -> None:
+        _process_of(launch).send(signal.SIGTERM)
+        self._tasks.start_soon(self._run_grace, launch, name="grace of a launched process")
+
+    async def _run_grace(self, launch: _Launched) -> None:
+        await anyio.sleep(self._grace)
+        self._happened(launch, Event.GRACE_OVER)
+
+    def _kill(self, launch: _Launched) -> None:
+        _process_of(launch).send(signal.SIGKILL)
+
+    def _reap(self, launch: _Launched) -> None:
+        launch.detail = f"{_process_of(launch).reap()} before it claimed the payload"
+        launch.process = None
+
+
+def _process_of(launch: _Launched) -> ChildProcess:
+    if launch.process is None:
+        raise RuntimeError("a launch without a process is in a phase that has one")
+    return launch.process
+
+
+def _parted(entry: bytes) -> tuple[bytes, bytes]:
+    """Take a variable apart."""
+    name, _, value = entry.partition(b"=")
+    return name, value
+
+
+def _reason(failure: OSError | RuntimeError, command: Command) -> str:
+    """Say why a process could not be started."""
+    if not isinstance(failure, OSError) or failure.errno is None:
+        return str(failure) or type(failure).__name__
+    words = os.strerror(failure.errno)
+    if failure.filename == command.folder:
+        return f"its working folder '{harmless(os.fsdecode(command.folder), MAX_SHOWN)}': {words}"
+    if failure.errno == errno.ENOENT and Path(os.fsdecode(command.words[0])).exists():
+        return f"the interpreter that its first line names: {words}"
+    return words

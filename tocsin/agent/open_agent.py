@@ -1,0 +1,118 @@
+"""The agent: a platform whose apps are processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+from attrs import astuple, frozen
+
+from tocsin.actors.lifecycle import open_platform
+from tocsin.actors.topology import Platform
+from tocsin.agent.launcher import Launcher
+from tocsin.agent.session_door import SessionDoor
+from tocsin.api.own_service import OwnPushService, device_url_of, own_service
+from tocsin.persistence.state_folder import state_folder
+from tocsin.protocol import messages as m
+from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.repeat_log import INTERVAL, RepeatLog
+from tocsin.tasks import apart, task_group
+from tocsin.transport.unix_server import is_served, serving_unix
+from tocsin.transport.websocket_wire import dial_websocket
+
+REUNION = 2.0
+"""Seconds after the start in which no process is launched: apps that are running have that long to come back."""
+
+AT_ONCE = 600
+"""Sockets that are served at a time: those of sessions, and some that are only being greeted or refused."""
+
+HINT = "it is an agent: use tocsin.connect() instead of embedded()"
+
+
+@frozen
+class Agent:
+    """A running agent."""
+
+    platform: Platform
+    socket: Path
+    """Where apps connect."""
+    service: OwnPushService | None
+    """Its own push service; None where it uses another."""
+
+
+@apart
+@asynccontextmanager
+async def open_agent(state: Path, socket: Path, service: str | None = None, *, port: int = 0) -> AsyncIterator[Agent]:
+    """Run an agent; apps that are running go on without it when it ends, and come back to the next.
+
+    :param state: the folder for channels, inbox and activators; one that :func:`tocsin.embedded` has used is gone on with.
+    :param socket: where apps connect, an absolute path; its folder is made where it is missing, private to the user.
+    :param service: the URL of a push service; None runs one here, on loopback.
+    :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
+    :raises InvalidArgument: the URL is none.
+    :raises NotSupported: the service that was to run here is not installed.
+    :raises StateUnavailable: the state folder cannot be used, or another process has it.
+    :raises PlatformUnavailable: another agent serves on the socket, or it cannot be made, or the port is in use.
+    """
+    foreign = None if service is None else device_url_of(service)
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(state_folder(state, HINT))
+        await _prepare(socket)
+        own = await stack.enter_async_context(own_service(folder, port)) if foreign is None else None
+        dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
+        platform = await stack.enter_async_context(open_platform(folder, dial, launches=True))
+        assert platform.launcher is not None  # noqa: S101  # it was asked for
+        supervisor, log = platform.actors["supervisor"].mailbox, RepeatLog()
+        launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
+        door = SessionDoor(platform, _Registrations(own).of, log)
+        stack.callback(log.close)
+        await stack.enter_async_context(serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app"))
+        # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
+        async with task_group() as tasks:
+            tasks.start_soon(_launch, launcher)
+            tasks.start_soon(_sweep, log)
+            yield Agent(platform, socket, own)
+            tasks.cancel_scope.cancel()
+
+
+class _Registrations:
+    """The registrations of apps at the agent's own push service: one for each app, however many processes it has."""
+
+    def __init__(self, service: OwnPushService | None) -> None:
+        self._service = service
+        self._known: dict[str, m.OwnService] = {}
+        self._turn = anyio.Lock()
+
+    async def of(self, app: str, family: str) -> m.OwnService | None:
+        """Return that of an app; None where the agent uses another service."""
+        if self._service is None:
+            return None
+        async with self._turn:
+            if app not in self._known:
+                self._known[app] = m.OwnService(*astuple(await self._service.register(app)))
+            await self._service.set_family(app, family)
+        return self._known[app]
+
+
+async def _prepare(socket: Path) -> None:
+    """Make the folder of the socket, and see that no other agent serves there."""
+    try:
+        await anyio.Path(socket.parent).mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as failure:
+        raise PlatformUnavailable(f"{socket.parent} cannot be made: {failure.strerror or failure}") from failure
+    if await is_served(socket):
+        raise PlatformUnavailable(f"an agent serves on {socket} already; give this one another --socket")
+
+
+async def _launch(launcher: Launcher) -> None:
+    await anyio.sleep(REUNION)
+    await launcher.run()
+
+
+async def _sweep(log: RepeatLog) -> None:
+    while True:
+        await anyio.sleep(INTERVAL)
+        log.sweep()

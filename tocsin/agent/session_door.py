@@ -1,0 +1,147 @@
+"""The door of the agent: lets apps in, writes on each of their frames where it came from, and sends them what is theirs.
+
+What comes over a socket waits for room at the actor that it is for, and so holds up its own app only. What goes to an app
+waits for none: the windows bound how many payloads an app has out, and an app that does not read loses its session.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import anyio
+from anyio import EndOfStream
+from anyio.abc import SocketAttribute, SocketStream
+
+from tocsin.actors.sessions import Stamp
+from tocsin.actors.topology import Platform
+from tocsin.mailbox import Mailbox
+from tocsin.protocol import messages as m
+from tocsin.protocol.arguments import check_app_name
+from tocsin.protocol.errors import Busy, NotSupported, ProtocolViolation, PushError
+from tocsin.protocol.messages.codec import MAX_FRAME, decode, encode
+from tocsin.protocol.values import AGENT_VERSION
+from tocsin.repeat_log import RepeatLog
+from tocsin.tasks import task_group
+from tocsin.transport.agent_socket import check_same_user
+from tocsin.transport.frame_stream import FrameStream, StreamBroken
+
+MAX_SESSIONS = 512
+"""Sessions at a time; one more is refused in words."""
+
+GREETING_TIMEOUT = 5.0
+"""Seconds within which an app must say hello, and the agent may take to answer."""
+
+MAX_UNREAD = 16_384
+"""Frames that may wait for an app; one that leaves more unread is cut off: payloads alone are never so many."""
+
+_PARTING = 1.0  # seconds in which a last word may be sent
+
+logger = logging.getLogger(__name__)
+
+OwnService = Callable[[str, str], Awaitable[m.OwnService | None]]
+"""Returns the registration of an app at the agent's own push service; None where there is none."""
+
+
+class SessionDoor:
+    """Serves the sockets of apps; one :meth:`serve` a socket."""
+
+    def __init__(self, platform: Platform, own_service: OwnService, log: RepeatLog) -> None:
+        self._platform = platform
+        self._own_service = own_service
+        self._log = log
+        self._open = 0
+
+    async def serve(self, stream: SocketStream) -> None:
+        """Greet an app, and carry its frames until it leaves."""
+        frames = FrameStream(stream, MAX_FRAME)
+        try:
+            check_same_user(stream.extra(SocketAttribute.raw_socket), "the app")  # noqa: S610  # no database is near
+            with anyio.fail_after(GREETING_TIMEOUT):
+                hello, early = await self._hear(frames)
+            await self._carry(frames, hello, early)
+        except TimeoutError:
+            self._tell_log("a peer", f"it did not say hello within {GREETING_TIMEOUT:g} s")
+        except StreamBroken:
+            pass  # it connected and left, as a look whether there is an agent does
+        except PushError as refused:
+            self._tell_log("a peer", str(refused))
+            await _refuse(frames, refused)
+
+    async def _hear(self, frames: FrameStream) -> tuple[m.SessionHello, list[bytes]]:
+        """Return what an app says of itself, and the frames that came right behind."""
+        if self._open >= MAX_SESSIONS:
+            raise Busy(f"the agent has {MAX_SESSIONS} sessions, and takes no more")
+        first, *early = await frames.receive()
+        hello = decode(first)
+        if not isinstance(hello, m.SessionHello):
+            raise ProtocolViolation(f"{type(hello).__name__} instead of a hello")
+        if hello.version != AGENT_VERSION:
+            older = "the app" if hello.version < AGENT_VERSION else "the agent"
+            raise NotSupported(
+                f"the agent speaks version {AGENT_VERSION} and the app version {hello.version}: upgrade {older}"
+            )
+        check_app_name(hello.app)
+        if hello.family:
+            check_app_name(hello.family, "a package family name")
+        return hello, early
+
+    async def _carry(self, frames: FrameStream, hello: m.SessionHello, early: list[bytes]) -> None:
+        """Let an app in, and carry its frames both ways; at the end all that it has comes back."""
+        app = hello.app
+        stamp = Stamp(self._platform.sessions.new_name(app), app)
+        self._open += 1
+        try:
+            with Mailbox(stamp.session, MAX_UNREAD) as mailbox:
+                await self._welcome(frames, stamp, hello.family)
+                self._platform.let_in(app, mailbox)
+                try:
+                    async with task_group() as tasks:
+                        tasks.start_soon(self._write, frames, mailbox, tasks.cancel_scope)
+                        with suppress(StreamBroken):
+                            await self._read(frames, stamp, mailbox, early)
+                        tasks.cancel_scope.cancel()
+                except PushError as violation:
+                    self._tell_log(app, str(violation))
+                    await _refuse(frames, violation)
+                finally:
+                    with anyio.CancelScope(shield=True):  # bounded: an actor's mailbox is always read
+                        await self._platform.let_go(stamp)
+        finally:
+            self._open -= 1
+
+    async def _welcome(self, frames: FrameStream, stamp: Stamp, family: str) -> None:
+        registration = await self._own_service(stamp.app, family)
+        own_service = b"" if registration is None else encode(registration)
+        await frames.send([encode(m.SessionWelcome(AGENT_VERSION, stamp.session, own_service))])
+
+    async def _read(self, frames: FrameStream, stamp: Stamp, mailbox: Mailbox, early: list[bytes]) -> None:
+        """Check each frame of the app, and take it to the actor that it is for.
+
+        :raises ProtocolViolation: it is none that an app may send, or the app does not read what it is sent.
+        """
+        batch = early
+        while True:
+            for frame in batch:
+                message = decode(frame)
+                if mailbox.depth >= MAX_UNREAD:
+                    raise ProtocolViolation(f"the app leaves {MAX_UNREAD} frames unread")
+                await self._platform.send(stamp, message, frame)
+            batch = await frames.receive()
+
+    async def _write(self, frames: FrameStream, mailbox: Mailbox, session: anyio.CancelScope) -> None:
+        with suppress(EndOfStream, StreamBroken):
+            while True:
+                await frames.send(await mailbox.batch())
+        session.cancel()
+
+    def _tell_log(self, who: str, why: str) -> None:
+        self._log.log(logger, logging.WARNING, (who, why), "the agent has cut off %s: %s", who, why)
+
+
+async def _refuse(frames: FrameStream, refused: PushError) -> None:
+    """Say why, if the peer still reads."""
+    word = encode(m.SessionRefused(type(refused).__name__, str(refused), refused.hresult))
+    with suppress(StreamBroken), anyio.move_on_after(_PARTING):
+        await frames.send([word])

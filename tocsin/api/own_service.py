@@ -1,0 +1,73 @@
+"""The push service of a platform that uses no other: on loopback, in the same process and state folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tocsin.api.manager import Registration
+from tocsin.protocol.errors import NotSupported
+from tocsin.protocol.sending.sign_in import split_service_url
+
+if TYPE_CHECKING:
+    from tocsin.service.server import PushService
+
+
+class OwnPushService:
+    """A push service that runs here; made by :func:`own_service`."""
+
+    def __init__(self, service: PushService) -> None:
+        self._service = service
+        self.device_url = service.device_url
+        self.url = service.url
+
+    async def register(self, app: str, family: str = "") -> Registration:
+        """Register an app, or give a registered one another secret; ``family`` as in :meth:`set_family`."""
+        service = self._service
+        granted = await service.register(app)
+        await self.set_family(app, family)
+        return Registration(
+            remote_id=granted.remote_id,
+            client_id=granted.client_id,
+            client_secret=granted.client_secret,
+            token_url=service.token_url,
+            aad_token_url=service.aad_token_url,
+            port_changed_from=service.port_changed_from,
+        )
+
+    async def set_family(self, app: str, family: str) -> None:
+        """Note the family name of a registered app's manifest; an empty one leaves what is known of it."""
+        if family:
+            await self._service.registrations.set_family(app, family)
+
+
+@asynccontextmanager
+async def own_service(folder: Path, port: int) -> AsyncIterator[OwnPushService]:
+    """Run a push service on loopback in this process.
+
+    :param port: where it listens; 0 takes the one that it had before, or any.
+    :raises NotSupported: the web server is not installed.
+    :raises PlatformUnavailable: the port is in use.
+    """
+    try:
+        # Only who asks for a service of its own pays for the web server.
+        from tocsin.service.operations.settings import ServiceSettings  # noqa: PLC0415
+        from tocsin.service.server import open_service  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise NotSupported(
+            f"a push service of your own needs the package {missing.name}: pip install 'tocsin[service]'"
+        ) from missing
+    async with open_service(folder, ServiceSettings.private(port=port)) as service:
+        yield OwnPushService(service)
+
+
+def device_url_of(service: str) -> str:
+    """Turn the URL of a service into that of its device endpoint.
+
+    :raises InvalidArgument: it is no such URL.
+    """
+    parts = split_service_url(service, "a push service")
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/device"

@@ -1,0 +1,48 @@
+"""What an app's session holds of its platform, wherever that runs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tocsin.platform_status import PlatformStatus
+from tocsin.protocol.messages import Message
+
+
+class Port(Protocol):
+    """The way to the platform and back: within the process, or over the socket of the agent."""
+
+    name: str
+    """What the session is called in logs."""
+
+    async def receive(self) -> list[bytes]:
+        """Wait for frames from the platform, and return those that are there.
+
+        :raises EndOfStream: the session was closed, and everything was received.
+        """
+        ...
+
+    async def send(self, message: Message) -> None:
+        """Send a message, waiting for room.
+
+        :raises IllegalCall: it may not come now; nothing was done.
+        """
+        ...
+
+    def send_nowait(self, message: Message) -> None:
+        """Send a message.
+
+        :raises Busy: there is no room.
+        """
+        ...
+
+    def send_urgent(self, message: Message) -> None:
+        """Send what is owed for a payload, a question or a channel, and so never waits."""
+        ...
+
+    def status(self) -> PlatformStatus:
+        """Return how the platform stands."""
+        ...
+
+    def close(self) -> None:
+        """Receive nothing more than what is there."""
+        ...

@@ -1,0 +1,72 @@
+"""``tocsin agent``: the per-user process that owns channels, inbox and activators, so that pushes wake apps."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from tocsin.cli.command_line import add_verb, whole
+from tocsin.cli.state_choice import add_state_option, path
+from tocsin.cli.terminal import show
+from tocsin.protocol.errors import NotSupported
+from tocsin.transport.agent_socket import default_socket
+
+DESCRIPTION = """\
+Run the agent of this user until SIGTERM or Ctrl-C: it holds the channels of apps, stores what is pushed to them, and
+starts an app that is not running.
+
+Apps reach it by 'async with tocsin.connect("contoso.mail") as manager'. Without --service it runs a push service of
+its own on this machine, as 'tocsin listen' does. Apps that are running go on when it ends, and come back to the next.
+"""
+
+EPILOG = """\
+examples:
+  tocsin agent                                       with a push service of its own, on 127.0.0.1
+  tocsin agent --service https://push.example        with the push service of your organisation
+  tocsin agent --state ./mine --socket ./mine.sock   a second one, for a try; apps find it by TOCSIN_SOCKET
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add this verb to the command's parser."""
+    words = "hold the channels of this user's apps, and start those that are not running"
+    parser = add_verb(verbs, "agent", words, DESCRIPTION, EPILOG)
+    parser.add_argument("--service", metavar="URL", help="the push service to use (default: one runs here)")
+    add_state_option(parser, "agent")
+    words = f"the socket for apps (default: TOCSIN_SOCKET, here {default_socket()})".replace("%", "%%")
+    parser.add_argument("--socket", type=path("a socket"), default=str(default_socket()), metavar="PATH", help=words)
+    port = whole(0, 65_535)
+    words = "the port of the service that runs here (default: any, kept)"
+    parser.add_argument("--port", type=port, default=0, metavar="P", help=words)
+    parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    if sys.platform == "win32":
+        raise NotSupported("the agent runs on POSIX systems only, so far; tocsin.embedded() runs here")
+    state, socket = Path(arguments.state).absolute(), Path(arguments.socket).absolute()
+    return anyio.run(_serve, state, socket, arguments)
+
+
+async def _serve(state: Path, socket: Path, arguments: argparse.Namespace) -> int:
+    from tocsin.agent.open_agent import open_agent  # noqa: PLC0415  # the other verbs do not pay for it
+
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with open_agent(state, socket, arguments.service, port=arguments.port) as agent:
+            where = {"socket": str(agent.socket), "state": str(state), "service": arguments.service}
+            where["service"] = where["service"] or (agent.service.url if agent.service else None)
+            show(json.dumps(where) if arguments.json else _words(where))
+            async for _ in signals:
+                return 0
+    return 0
+
+
+def _words(where: dict[str, str | None]) -> str:
+    return f"apps connect to {where['socket']}\nthe push service is {where['service']}\nCtrl-C ends it"

@@ -1,0 +1,55 @@
+"""A notification as it is posted: its headers and body as the service expects them, or the reason why it would refuse them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from tocsin.protocol.arguments import check_kind, check_text
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.service.wns import WnsRefusal, read_notification
+from tocsin.protocol.values import NotificationType
+
+
+@frozen
+class PostedNotification:
+    """One POST to a channel, all but its token."""
+
+    uri: str = field(repr=False)
+    headers: dict[str, str]
+    body: bytes = field(repr=False)
+
+
+def build_post(
+    uri: str, body: bytes | bytearray | memoryview | str, kind: str, optional: Mapping[str, object]
+) -> PostedNotification:
+    """Build the POST of a notification; text is sent as UTF-8.
+
+    :param optional: headers by name; those that are None are left out.
+    :raises InvalidArgument: WNS would refuse it, and the sentence says why; or the body is none.
+    """
+    content = _bytes_of(body)
+    headers = {
+        "X-WNS-Type": f"wns/{kind}",
+        "Content-Type": "application/octet-stream" if kind == NotificationType.RAW else "text/xml",
+        **{name: str(value) for name, value in optional.items() if value is not None},
+    }
+    judged = {name.lower(): value for name, value in headers.items()} | {"content-length": str(len(content))}
+    verdict = read_notification(judged)
+    if isinstance(verdict, WnsRefusal):
+        raise InvalidArgument(verdict.description)
+    return PostedNotification(uri, headers, content)
+
+
+def _bytes_of(body: bytes | bytearray | memoryview | str) -> bytes:
+    """Return a body as it is sent.
+
+    :raises InvalidArgument: it is none.
+    """
+    if isinstance(body, str):
+        if body:
+            check_text(body, "the body")
+        return body.encode()
+    check_kind(body, "the body", str, bytes, bytearray, memoryview)
+    return bytes(body)

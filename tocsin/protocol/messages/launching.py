@@ -1,0 +1,60 @@
+"""An app that does not run is launched: its process claims the payload that it was started for."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from tocsin.protocol.messages.base import Message, tagged
+
+
+@tagged(90)
+@frozen
+class Launch(Message):
+    """Start a process of the app for a payload; ``command`` is packed, as in ``tocsin.protocol.platform.command``."""
+
+    app: str
+    sequence: int
+    attempt: int
+    command: bytes
+
+
+@tagged(91)
+@frozen
+class LaunchEnded(Message):
+    """The process could not be started, or ended before it claimed the payload; ``detail`` says why."""
+
+    app: str
+    sequence: int
+    attempt: int
+    detail: str
+
+
+@tagged(92)
+@frozen
+class StopLaunch(Message):
+    """End the process that was launched for a payload, and void its claim; nothing is said of that launch any more."""
+
+    app: str
+    sequence: int
+    attempt: int
+
+
+@tagged(93)
+@frozen
+class ClaimPayload(Message):
+    """A launched process asks for its payload; ``claim`` is the secret that it was started with."""
+
+    request: int
+    claim: str = field(repr=False)
+
+
+@tagged(94)
+@frozen
+class Claimed(Message):
+    """A session of a launched process has claimed the payload; ``request`` numbers its question."""
+
+    session: str
+    app: str
+    request: int
+    sequence: int
+    attempt: int

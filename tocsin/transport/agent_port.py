@@ -1,0 +1,195 @@
+"""An app's end of the socket of its user's agent: greets, carries frames, and connects again when the agent was away."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import anyio
+from anyio import EndOfStream
+from anyio.abc import SocketAttribute
+
+from tocsin.mailbox import Mailbox
+from tocsin.platform_status import PlatformStatus, StandingRecord
+from tocsin.protocol import messages as m
+from tocsin.protocol.errors import FrameError, PlatformUnavailable, ProtocolViolation, PushError, error_of
+from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
+from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.platform.service_connection import ReconnectPolicy
+from tocsin.protocol.values import AGENT_VERSION
+from tocsin.tasks import task_group
+from tocsin.transport.agent_socket import check_same_user
+from tocsin.transport.frame_stream import FrameStream, StreamBroken
+
+RECONNECT: Final = ReconnectPolicy(first=0.05, longest=2.0)
+"""Seconds until the next attempt, while the agent is away."""
+
+GREETING_TIMEOUT = 10.0
+"""Seconds within which the agent must answer a hello."""
+
+_STANDING = encode(m.PlatformStanding(None, connected=False, cause=None, text="", since=0.0, due=0.0))[:2]
+
+logger = logging.getLogger(__name__)
+
+
+class AgentPort:
+    """The port of one session over the agent's socket; :func:`open_agent_port` makes one.
+
+    What is sent while the agent is away waits: outcomes go to the next agent, questions fail.
+    """
+
+    def __init__(self, path: Path, app: str, family: str = "", fraction: Callable[[], float] = random.random) -> None:
+        self.name = app
+        self.own_service: m.OwnService | None = None
+        """The registration of the app at the agent's own push service; None where it uses another."""
+        self._path = path
+        self._hello = m.SessionHello(AGENT_VERSION, app, family)
+        self._fraction = fraction
+        self._out = Mailbox(f"{app} to the agent")
+        self._in = Mailbox(f"the agent to {app}")
+        self._unsent: list[bytes] = []
+        self._sent = anyio.Event()
+        self._standing = StandingRecord()
+
+    async def receive(self) -> list[bytes]:
+        """Wait for frames from the agent, and return those that are there.
+
+        :raises EndOfStream: the port was closed.
+        """
+        return await self._in.batch()
+
+    async def send(self, message: m.Message) -> None:
+        """Send a message, waiting for room."""
+        await self._out.send(message)
+
+    def send_nowait(self, message: m.Message) -> None:
+        """Send a message.
+
+        :raises Busy: there is no room.
+        """
+        self._out.send_nowait(message)
+
+    def send_urgent(self, message: m.Message) -> None:
+        """Send what is owed."""
+        self._out.send_urgent(message)
+
+    def status(self) -> PlatformStatus:
+        """Return how the agent said that the platform stands, or that there is no agent."""
+        return self._standing.status((self._out.statistics(), self._in.statistics()))
+
+    def close(self) -> None:
+        """Receive nothing more than what is there; what is to be sent still is, while the agent is there."""
+        self._in.close()
+        self._out.close()
+
+    async def finish(self, seconds: float) -> None:
+        """Send what is to be sent, for that long at most."""
+        self.close()
+        with anyio.move_on_after(seconds, shield=True):
+            await self._sent.wait()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[tuple[FrameStream, list[bytes]]]:
+        """Connect and greet; hold the stream, with the frames that came right behind the welcome.
+
+        :raises StreamBroken: no agent listens there, or it does not answer.
+        :raises PushError: the agent does not let this app in, and says why.
+        """
+        try:
+            connecting = await anyio.connect_unix(self._path)
+        except (OSError, AttributeError) as failure:
+            why = getattr(failure, "strerror", None) or failure
+            raise StreamBroken(f"no agent listens on {self._path} ({why})") from failure
+        async with connecting as socket:
+            check_same_user(socket.extra(SocketAttribute.raw_socket), f"the process that listens on {self._path}")  # noqa: S610
+            frames = FrameStream(socket, MAX_OWN_FRAME)
+            await frames.send([encode(self._hello)])
+            try:
+                with anyio.fail_after(GREETING_TIMEOUT):
+                    first, *early = await frames.receive()
+            except TimeoutError:
+                raise StreamBroken(f"the agent on {self._path} did not greet within {GREETING_TIMEOUT:g} s") from None
+            welcome = decode_own(first)
+            if isinstance(welcome, m.SessionRefused):
+                raise error_of(welcome.error, welcome.text, welcome.hresult)
+            if not isinstance(welcome, m.SessionWelcome):
+                raise ProtocolViolation(f"{type(welcome).__name__} instead of a welcome")
+            service = decode_own(welcome.own_service) if welcome.own_service else None
+            self.own_service = service if isinstance(service, m.OwnService) else None
+            yield frames, early
+
+    async def carry(self, frames: FrameStream, early: list[bytes]) -> None:
+        """Carry frames both ways, and connect again whenever the agent was away, until the port is closed and all is sent."""
+        try:
+            await self._carry(frames, early)
+            failures = 0
+            while not self._out.is_drained:
+                failures += 1
+                await anyio.sleep(RECONNECT.wait(failures, self._fraction()))
+                try:
+                    async with self.connected() as (other_frames, begun):
+                        failures = 0
+                        self._begin_anew()
+                        await self._carry(other_frames, begun)
+                except StreamBroken as away:
+                    self._note_away(str(away))
+                except PushError as refused:
+                    self._note_away(f"the agent does not let this app in again: {refused}")
+        finally:
+            self._in.close()
+            self._sent.set()
+
+    async def _carry(self, frames: FrameStream, early: list[bytes]) -> None:
+        """Carry frames both ways over one stream, until it breaks or everything was sent."""
+        lost = ""
+        async with task_group() as tasks:
+            tasks.start_soon(self._write, frames, tasks.cancel_scope)
+            try:
+                await self._take_in(early)
+                while True:
+                    await self._take_in(await frames.receive())
+            except (StreamBroken, FrameError) as broken:
+                lost = str(broken)
+                tasks.cancel_scope.cancel()
+        if lost:
+            self._note_away(f"the agent has gone: {lost}")
+
+    async def _take_in(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            if frame.startswith(_STANDING):
+                standing = decode_own(frame)
+                assert isinstance(standing, m.PlatformStanding)  # noqa: S101  # the tag says so
+                self._standing.note(standing)
+            with suppress(PlatformUnavailable):  # the session is closing: it takes nothing more
+                await self._in.send_frame(frame)
+
+    async def _write(self, frames: FrameStream, both: anyio.CancelScope) -> None:
+        """Send what is to be sent; what could not be sent is kept for the next agent."""
+        try:
+            while True:
+                if not self._unsent:
+                    self._unsent = await self._out.batch()
+                await frames.send(self._unsent)
+                self._unsent = []
+        except EndOfStream:
+            both.cancel()
+        except StreamBroken:
+            pass  # the reader notices, too, and says so
+
+    def _begin_anew(self) -> None:
+        """Forget the questions to the agent that has gone, and let the session tell the new one what it must know."""
+        self._out.drop_frames()
+        self._in.send_urgent(m.SessionRestored())
+
+    def _note_away(self, text: str) -> None:
+        """Tell the session, and once the log, that there is no agent."""
+        before = self._standing.last
+        away = m.PlatformStanding(None, connected=False, cause=ConnectionCause.NO_AGENT, text=text, since=0.0, due=0.0)
+        if before.cause is not ConnectionCause.NO_AGENT:
+            logger.warning("%s; what is being handled goes on, and the connection is made again", text)
+            self._standing.note(away)
+            self._in.send_state(away)

@@ -1,0 +1,59 @@
+"""Where the agent of a user listens, and who is at the other end of its socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+from tocsin.protocol.errors import NotSupported
+
+VARIABLE = "TOCSIN_SOCKET"
+"""The environment variable that names the socket; the agent sets it in what it launches."""
+
+_LINUX_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+_BSD_CREDENTIALS = struct.Struct("Ii")  # version, uid, and then the groups
+_SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
+
+
+def default_socket() -> Path:
+    """Return the socket that ``TOCSIN_SOCKET`` names, or that in the user's runtime folder.
+
+    Where a login has made no such folder (``XDG_RUNTIME_DIR``), it is in the folder for the user's state, which is as private.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        return Path(named)
+    from platformdirs import user_runtime_path, user_state_path  # noqa: PLC0415  # a launched process has the variable
+
+    has_runtime_folder = sys.platform == "darwin" or bool(os.environ.get("XDG_RUNTIME_DIR"))
+    return (user_runtime_path if has_runtime_folder else user_state_path)("tocsin") / "agent.sock"
+
+
+def check_same_user(connected: socket.socket, what: str) -> None:
+    """See that the process at the other end is one of this user, or of the superuser.
+
+    :param what: the process, for the sentence.
+    :raises NotSupported: it is another user's: it is neither told anything nor believed.
+    """
+    uid = peer_uid(connected)
+    if uid is not None and uid not in {os.getuid(), 0}:
+        raise NotSupported(
+            f"{what} is of the user with the id {uid}, and this process of that with the id {os.getuid()}"
+        )
+
+
+def peer_uid(connected: socket.socket) -> int | None:
+    """Return the user id of the process that has connected, as the system knows it; None where the system cannot tell.
+
+    :raises OSError: the peer has gone.
+    """
+    if hasattr(socket, "SO_PEERCRED"):
+        found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _LINUX_CREDENTIALS.size)
+        return int(_LINUX_CREDENTIALS.unpack(found)[1])
+    if sys.platform == "darwin" or "bsd" in sys.platform:
+        found = connected.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, 76)
+        return int(_BSD_CREDENTIALS.unpack_from(found)[1])
+    return None

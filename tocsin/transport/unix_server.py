@@ -1,0 +1,84 @@
+"""A Unix socket that only its user may open, and the loop that lets peers in."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+from anyio.abc import SocketListener, SocketStream
+
+from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.tasks import task_group
+
+_PAUSE = 1.0  # seconds until the next try, where the system lets no peer in
+
+logger = logging.getLogger(__name__)
+
+Serve = Callable[[SocketStream], Awaitable[None]]
+
+
+async def is_served(path: Path) -> bool:
+    """Tell whether a process listens on a socket."""
+    try:
+        async with await anyio.connect_unix(path):
+            return True
+    except OSError:
+        return False
+
+
+@asynccontextmanager
+async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> AsyncIterator[None]:
+    """Serve each peer in a task of its own while the block runs; a failure to serve one is logged, and ends no other.
+
+    A socket that an ended process has left there is replaced; on leaving, the socket is removed if it is still this one.
+
+    :param at_once: peers that are served at a time; others wait their turn.
+    :param what: what the peers are, for the log, such as "a command".
+    :raises PlatformUnavailable: the socket cannot be made.
+    """
+    try:
+        listener = await anyio.create_unix_listener(path, mode=0o600)
+        made = os.lstat(path)
+    except (OSError, AttributeError) as failure:  # a path too long, or a system without such sockets
+        raise PlatformUnavailable(f"{path} cannot be made a socket: {failure}") from failure
+    try:
+        async with listener, task_group() as tasks:
+            tasks.start_soon(_let_in, listener, serve, anyio.Semaphore(at_once), what)
+            yield
+            tasks.cancel_scope.cancel()
+    finally:
+        with suppress(OSError):  # the path may lead to the socket of another process by now
+            if os.path.samestat(os.lstat(path), made):
+                os.unlink(path)  # noqa: PTH108  # as above
+
+
+async def _let_in(listener: SocketListener, serve: Serve, places: anyio.Semaphore, what: str) -> None:
+    refused = False
+
+    async def answer(stream: SocketStream) -> None:
+        try:
+            async with stream:
+                await serve(stream)
+        except Exception:
+            logger.exception("%s was not served", what)
+        finally:
+            places.release()
+
+    async with task_group() as tasks:
+        while True:
+            await places.acquire()
+            try:
+                stream = await listener.accept()
+            except anyio.BrokenResourceError as failure:  # such as a system without descriptors
+                if not refused:
+                    logger.warning("%s waits until the system lets it in: %s", what, failure.__cause__)
+                refused = True
+                places.release()
+                await anyio.sleep(_PAUSE)
+            else:
+                refused = False
+                tasks.start_soon(answer, stream)
