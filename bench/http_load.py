@@ -7,6 +7,7 @@ import json
 import subprocess
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -160,20 +161,20 @@ def moment_of(body: bytes | str) -> float:
         return 0.0
 
 
-async def open_loop(target: Target, rate: float, seconds: float) -> list[float]:
-    """Post at that rate whatever the answers do; return the seconds from when each was due to its answer.
+async def open_loop(targets: Sequence[Target], rate: float, seconds: float) -> list[float]:
+    """Post to one target after the other at that rate, whatever the answers do; return the seconds from when each was due to its answer.
 
     A request that finds no free connection waits, and its wait counts.
     """
     idle = asyncio.Queue[Poster]()
-    posters = [await Poster.connect(target) for _ in range(CONNECTIONS)]
+    posters = [await Poster.connect(targets[0]) for _ in range(CONNECTIONS)]
     for poster in posters:
         idle.put_nowait(poster)
     waits: list[float] = []
 
-    head = target.head(BODY)
+    heads = [target.head(BODY) for target in targets]
 
-    async def post(due: float) -> None:
+    async def post(head: bytes, due: float) -> None:
         poster = await idle.get()
         status = await poster.post(head + stamped(due))
         assert 200 <= status < 300, status
@@ -185,7 +186,7 @@ async def open_loop(target: Target, rate: float, seconds: float) -> list[float]:
         for number in range(int(rate * seconds)):
             due = start + number / rate
             await asyncio.sleep(max(0.0, due - perf_counter()))
-            tasks.create_task(post(due))
+            tasks.create_task(post(heads[number % len(heads)], due))
     for poster in posters:
         await poster.aclose()
     return waits

@@ -18,18 +18,19 @@ def run(options: Options) -> Report:
     """Measure from when a POST was due to the handler, and to its answer."""
     report = Report("latency", f"{RATE} {BODY}-byte POSTs a second, from when each was due to the handler")
     seconds = 0.2 if options.quick else 5.0
-    contestants = [Contestant(name, partial(_waits, set_up, seconds)) for name, set_up in set_ups.each(options)]
-    nchan = partial(_waits, partial(set_ups.nchan, options), seconds)
+    contestants = [Contestant(name, partial(waits, set_up, seconds)) for name, set_up in set_ups.each(options)]
+    nchan = partial(waits, partial(set_ups.nchan, options), seconds)
     contestants.append(Contestant("nginx with nchan", nchan, "peer", set_ups.NCHAN_NOTE))
     return measure(report, contestants, options.rounds)
 
 
-def _waits(set_up: set_ups.SetUp, seconds: float) -> Sample:
+def waits(set_up: set_ups.SetUp, seconds: float) -> Sample:
+    """Measure one set-up."""
     with set_up() as (target, receiver):
-        warm = asyncio.run(open_loop(target, RATE, seconds / 5))
+        warm = asyncio.run(open_loop([target], RATE, seconds / 5))
         set_ups.received(receiver, len(warm))  # none of them is counted with the others
         set_ups.begin(receiver)
-        answers = asyncio.run(open_loop(target, RATE, seconds))
+        answers = asyncio.run(open_loop([target], RATE, seconds))
         found = set_ups.received(receiver, len(answers))
     return {
         "handler p50 ms": found["p50"],

@@ -1,7 +1,8 @@
 """The receiving process of a bench over the wire: ``python -m bench.receiving KIND URL STATE LOOP``.
 
 It counts what comes, and answers lines on its standard input: ``"begin"`` sets the count to nothing, a number waits until
-so many have come (or nothing comes for a while) and tells how many there were, when, and how old.
+so many have come (or nothing comes for a while) and tells how many there were, when, and how old; ``"ages"`` asks
+for the age of each, and after ``"hang"`` the handlers of an app at an agent never return.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from websockets.asyncio.client import connect
 from bench.framework import optional, percentile, run_on
 from bench.http_load import moment_of
 from bench.load import APP
+from tocsin import Activators, PushNotificationActivationInfo
+from tocsin import connect as connect_app
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.embedded import embedded
 
@@ -30,6 +33,7 @@ class Tally:
     """Counts what comes, and remembers when, and how old it was."""
 
     def __init__(self) -> None:
+        self.hangs = False
         self.begin()
 
     def begin(self) -> None:
@@ -59,6 +63,10 @@ class Tally:
         except TimeoutError:
             return
 
+    def ages(self) -> dict[str, list[float]]:
+        """Return how old each was, in milliseconds."""
+        return {"ages": self._ages.tolist()}
+
     def found(self) -> dict[str, float]:
         """Return the count, the rate from the first to the last, and p50 and p99 of their age in milliseconds."""
         seconds = max(self._last - self._first, 1e-9)
@@ -76,6 +84,11 @@ async def answer(tally: Tally, ready: dict[str, Any]) -> None:
         question = json.loads(line)
         if question == "begin":
             tally.begin()
+            say({})
+        elif question == "ages":
+            say(tally.ages())
+        elif question == "hang":
+            tally.hangs = True
             say({})
         else:
             await tally.wait(question)
@@ -111,6 +124,34 @@ async def tocsin(url: str, state: Path, tally: Tally) -> None:
         assert result.channel is not None, result
         with result.channel.push_received(handler):
             await answer(tally, {"uri": result.channel.uri})
+
+
+async def connected(url: str, socket: Path, tally: Tally) -> None:
+    """Receive by an app that is connected to an agent; the URL is the remote id and the name of the app."""
+
+    async def handler(args: PushNotificationReceivedEventArgs) -> None:
+        if tally.hangs:
+            await asyncio.Event().wait()
+        args.handled = True
+        tally.add(args.payload)
+
+    remote_id, _, app = url.partition("#")
+    async with connect_app(app, socket, command=[sys.executable, "-c", "pass"]) as manager:
+        result = await manager.create_channel(remote_id)
+        assert result.channel is not None, result
+        with result.channel.push_received(handler):
+            await answer(tally, {"uri": result.channel.uri})
+
+
+async def registered(url: str, socket: Path, _: Tally) -> None:
+    """Register what a push launches, and end; the URL is the remote id and where launches report."""
+    remote_id, _mark, report = url.partition("#")
+    command = [sys.executable, str(Path(__file__).with_name("launched.py")), str(socket), report]
+    async with connect_app(APP, socket, command=command) as manager:
+        result = await manager.create_channel(remote_id)
+        assert result.channel is not None, result
+        await manager.register_activator(PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR))
+    say({"uri": result.channel.uri})
 
 
 async def websocket(url: str, _: Path, tally: Tally) -> None:
@@ -195,7 +236,7 @@ async def amqp(url: str, _: Path, tally: Tally) -> None:
 
 
 KINDS: dict[str, Callable[[str, Path, Tally], Awaitable[None]]] = {
-    each.__name__: each for each in (tocsin, websocket, nats, mqtt, redis, amqp)
+    each.__name__: each for each in (tocsin, connected, registered, websocket, nats, mqtt, redis, amqp)
 }
 
 

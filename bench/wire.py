@@ -24,9 +24,9 @@ def run(options: Options) -> Report:
     seconds = options.sized(5, 1)
     contestants = [Contestant("floor: uvicorn answers, nothing else", partial(_floor, options, seconds), "floor")]
     for name, set_up in set_ups.each(options):
-        contestants.append(Contestant(name, partial(_delivered, options, set_up, seconds)))
+        contestants.append(Contestant(name, partial(delivered, options, set_up, seconds)))
     for name, peer, note in PEERS:
-        run_it = partial(_delivered, options, partial(peer, options), seconds)
+        run_it = partial(delivered, options, partial(peer, options), seconds)
         contestants.append(Contestant(name, run_it, "peer", note))
     for broker in BROKERS:
         run_it = partial(_brokered, options, broker, options.sized(20_000, 100))
@@ -51,16 +51,17 @@ def _floor(options: Options, seconds: int) -> Sample:
     return {"payloads/s": rate, "answers/s": rate, "answer p50 ms": found["p50"], "answer p99 ms": found["p99"]}
 
 
-def _delivered(options: Options, set_up: set_ups.SetUp, seconds: int) -> Sample:
+def delivered(options: Options, set_up: set_ups.SetUp, seconds: int) -> Sample:
+    """Measure one set-up under the load of ``wrk``."""
     with options.state() as folder, set_up() as (target, receiver):
         set_ups.begin(receiver)
         found = wrk(target, seconds, folder)
         assert not found["errors"], found
-        delivered = set_ups.received(receiver, found["requests"])
+        arrived = set_ups.received(receiver, found["requests"])
     return {
-        "payloads/s": delivered["rate"],
+        "payloads/s": arrived["rate"],
         "answers/s": found["requests"] / found["seconds"],
         "answer p50 ms": found["p50"],
         "answer p99 ms": found["p99"],
-        "missed": max(0.0, found["requests"] - delivered["count"]),
+        "missed": max(0.0, found["requests"] - arrived["count"]),
     }

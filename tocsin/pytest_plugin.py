@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def wns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWns]:
     """Run a push service with an app, a device and a channel for one test; see :class:`tocsin.testing.LocalWns`."""
     try:
-        from tocsin.testing import local_wns  # noqa: PLC0415  # only whoever asks for it pays for it
+        from tocsin.testing import local_wns  # noqa: PLC0415  # only tests that ask for it pay for it
     except ModuleNotFoundError as missing:
         raise pytest.UsageError(
             f"the fixture wns needs the package {missing.name}: pip install 'tocsin[service]'"

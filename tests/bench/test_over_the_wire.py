@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from bench import peers, scale, wire
+from bench import agent, peers, scale, wire
 from bench.__main__ import main
 from bench.framework import Options
 from bench.http_load import Target, closed_loop, moment_of, stamped
 from bench.load import BODY
 from bench.receiving import Tally
 from bench.scaled import prefill, through
+from tocsin.api.activated import CLAIM_TIMEOUT
 
 QUICK = Options(rounds=1, quick=True)
 
@@ -50,6 +51,21 @@ def test_latency_is_taken_at_the_handler(capsys: pytest.CaptureFixture[str]) -> 
     medians = found(capsys, "latency")[0]["medians"]
     assert 0 < medians["handler p50 ms"] <= medians["handler p99 ms"]
     assert medians["missed"] == 0
+
+
+def test_an_agent_carries_launches_and_keeps_apps_apart(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside embedded; a launched process reports its first line before its payload, well before a claim would time out."""
+    monkeypatch.setattr(wire, "wrk", post_some)
+    rows = {row["name"]: row["medians"] for row in found(capsys, "agent")}
+    for name in (agent.EMBEDDED, agent.CONNECTED):
+        assert rows[name]["payloads/s"] > 0
+        assert 0 < rows[name]["handler p50 ms"] <= rows[name]["handler p99 ms"]
+    assert rows[agent.CROWD]["others p99 ms"] > 0
+    assert rows[agent.CROWD]["all well p99 ms"] > 0
+    assert all(rows[name]["missed"] == 0 for name in (agent.EMBEDDED, agent.CONNECTED, agent.CROWD))
+    assert 0 < rows[agent.LAUNCHED]["first line ms"] < rows[agent.LAUNCHED]["claimed ms"] < 1000 * CLAIM_TIMEOUT
 
 
 def test_peers_take_what_tocsin_takes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,6 +181,14 @@ async def test_lines_that_serve(shell: Shell) -> None:
             tasks.start_soon(partial(shell.start_and_stop, filled, b"listening on http", **env))
 
 
+async def test_lines_of_the_agent(shell: Shell) -> None:
+    """Each says where apps connect, and ends by Ctrl-C or by itself."""
+    async with anyio.create_task_group() as tasks:
+        for number, line in enumerate(of("agent")):
+            env = {"HOME": str(shell.folder / f"home{number}")}
+            tasks.start_soon(partial(shell.start_and_stop, line, b"apps connect to", **env))
+
+
 async def test_lines_about_apps_and_status(shell: Shell) -> None:
     """Each does what it says, with a service that runs."""
     async with shell.running("tocsin serve") as service:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
-MODULES = ("test_spec_api", "test_ga_api", "test_derived", "test_derived_retry")
+MODULES = ("test_spec_api", "test_ga_api", "test_derived", "test_derived_retry", "test_agent_cases")
 """Where the tests with numbers are."""
 
 _TESTS: dict[str, dict[str, bool]] = {}

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-LAUNCHED = "needs an app that the platform launches in a process of its own"
-AGENT = "needs the agent: the platform in a process of its own"
-TOASTS = "needs the agent, which will know unpackaged apps by their commands and show their toasts"
+TOASTS = "apps go by their names, so that none has to be mapped to the name of its toasts"
 ANY_TIME = "`unregister_all_activators` may be called at any time, as in the specification"
 
 
@@ -24,8 +22,6 @@ class Case:
     claim: str
     note: str = ""
     """Where the answer is deliberately another than on Windows."""
-    later: str = ""
-    """Why it cannot be tested yet."""
     not_here: str = ""
     """Why it has no counterpart here."""
 
@@ -104,33 +100,36 @@ SPEC = Section(
             "VerifyProtocolActivation",
             "U",
             "an app that a push has launched finds the kind Push and the payload in its activation",
-            later=LAUNCHED,
         ),
     ),
 )
 
 LONG_RUNNING = Section(
     "B. The long-running process",
-    "The SDK's tests of the process that serves unpackaged apps; here it will be the agent.",
+    "The SDK's tests of the process that serves unpackaged apps; here it is the agent.",
     (
-        Case("19", "LaunchLRP_FromCoCreateInstance", "U", "it starts when asked for, and ends when idle", later=AGENT),
-        Case("20", "LaunchLRP_FromStartupTask", "U", "it starts at log-on, and ends when idle", later=AGENT),
+        Case("19", "LaunchLRP_FromCoCreateInstance", "U", "it starts when asked for, and ends when idle"),
+        Case("20", "LaunchLRP_FromStartupTask", "U", "it starts at log-on, and ends when idle"),
         Case(
-            "21", "AddToastRegistrationMappingNoSink", "U", "naming an unknown app's toasts is no error", later=TOASTS
+            "21",
+            "AddToastRegistrationMappingNoSink",
+            "U",
+            "naming an unknown app's toasts is no error",
+            not_here=TOASTS,
         ),
         Case(
             "22",
             "RemoveToastRegistrationMappingNoSink",
             "U",
             "taking back that name for an unknown app is no error",
-            later=TOASTS,
+            not_here=TOASTS,
         ),
         Case(
             "23",
             "AddRemoveToastRegistrationMappingWithSink",
             "U",
             "register an app, name its toasts, take the name back, unregister: no error",
-            later=TOASTS,
+            not_here=TOASTS,
         ),
     ),
 )
@@ -232,7 +231,7 @@ DERIVED = Section(
             note="a reused trigger can be unregistered and takes the new conditions, neither of which it does on Windows",
         ),
         Case("D9", "restart", "P U", "registrations and channels of before a restart still work after it"),
-        Case("D10", "unregister the last", "U", "the long-running process ends 5 s after the last app", later=AGENT),
+        Case("D10", "unregister the last", "U", "the long-running process ends 5 s after the last app"),
         Case(
             "D11",
             "wrong kind of args",
@@ -247,7 +246,7 @@ DERIVED = Section(
             "they arrive as they were sent",
             note="on Windows an unpackaged app gets text, and nothing of an empty payload",
         ),
-        Case("D13", "activation without args", "P U", "ERROR_TIMEOUT after 2 s", later=LAUNCHED),
+        Case("D13", "activation without args", "P U", "ERROR_TIMEOUT after 2 s"),
     ),
 )
 

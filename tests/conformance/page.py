@@ -14,7 +14,7 @@ Which of the Windows App SDK's own push tests hold for Tocsin, and which cases b
 `python -m tests.conformance`, and a test sees that it is up to date; *passes* stands only where tests bear the number, and
 all of them pass. They are in `tests/conformance/`.
 
-*Apps*: P a packaged app, U an unpackaged one, as in the SDK's list. *Passes*: here, in one process, where the SDK
+*Apps*: P a packaged app, U an unpackaged one, as in the SDK's list. *Passes*: here, mostly in one process, where the SDK
 launches an app. *Here:* marks where Tocsin deliberately answers otherwise.
 """
 
@@ -28,8 +28,6 @@ def page() -> str:
 
 def state(case: Case, tests: Mapping[str, bool]) -> str:
     """Tell where a case stands; it passes only if it has tests, and all of them do."""
-    if case.later:
-        return "comes later"
     if case.not_here:
         return "does not apply"
     return "passes" if tests and all(tests.values()) else "fails"
@@ -48,15 +46,11 @@ def _lines() -> Iterator[str]:
 
 def _summary(tests: Mapping[str, Mapping[str, bool]]) -> str:
     states = [state(case, tests.get(case.number, {})) for section in SECTIONS for case in section.cases]
-    counts = [states.count(each) for each in ("passes", "fails", "comes later", "does not apply")]
-    return "Of {} cases, {} pass, {} fail, {} come later, and {} do not apply.".format(len(states), *counts)
+    counts = [states.count(each) for each in ("passes", "fails", "does not apply")]
+    return "Of {} cases, {} pass, {} fail, and {} do not apply.".format(len(states), *counts)
 
 
 def _row(case: Case, tests: Mapping[str, bool]) -> str:
-    what = (
-        case.later
-        or case.not_here
-        or "<br>".join(f"`{test}`{'' if passes else ' (fails)'}" for test, passes in tests.items())
-    )
+    what = case.not_here or "<br>".join(f"`{test}`{'' if passes else ' (fails)'}" for test, passes in tests.items())
     note = f"<br>Here: {case.note}." if case.note else ""
     return f"| {case.number} | {case.name} | {case.apps} | {case.claim} | {state(case, tests)} | {what}{note} |"

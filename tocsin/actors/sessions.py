@@ -10,6 +10,7 @@ from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import Busy, PlatformUnavailable
 from tocsin.protocol.messages import Message, Stamped
 from tocsin.protocol.messages.codec import encode
+from tocsin.tasks import Signal
 
 
 @frozen
@@ -31,6 +32,10 @@ class Sessions:
         self._mailboxes: dict[str, Mailbox] = {}
         self._apps: dict[str, str] = {}
         self._numbers = count(1)
+        self.changed = Signal()
+        """Set when a session came or went."""
+        self.arrivals = 0
+        """How many sessions have come."""
         self.unanswered = 0
 
     def new_name(self, app: str) -> str:
@@ -41,11 +46,14 @@ class Sessions:
         """Let a session of an app in; it is called as its mailbox is."""
         self._mailboxes[mailbox.name] = mailbox
         self._apps[mailbox.name] = app
+        self.arrivals += 1
+        self.changed.set()
 
     def remove(self, name: str) -> None:
         """Forget a session."""
         self._mailboxes.pop(name, None)
         self._apps.pop(name, None)
+        self.changed.set()
 
     def __contains__(self, name: str) -> bool:
         return name in self._mailboxes

@@ -1,7 +1,7 @@
 """The deferral and cancellation supervisor: sees to it that every payload that is with an app comes to its end.
 
-Foreground handlers take the payloads of a channel one after the other, so the first in line is the one that runs, and
-only its budget counts. In the background each app does one piece of work at a time.
+Foreground handlers take the payloads of a channel one after the other, so the head of a handler queue is the one
+that runs, and only its budget counts. In the background each app does one piece of work at a time.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Supervisor(Actor):
 
     @receives(m.Deliveries)
     def deliver(self, message: m.Deliveries, frame: bytes) -> None:
-        """Let payloads go to the app's foreground; the budget of each begins when it is the first in line."""
+        """Let payloads go to the app's foreground; the budget of each begins when it is the head of its queue."""
         if not self._open:
             return
         for tracked in self._payloads.known(message.rows):  # handed on again while an earlier attempt is still here
@@ -357,7 +357,7 @@ class Supervisor(Actor):
             self._perform[effect](tracked)
 
     def _leave(self, tracked: Tracked) -> None:
-        """Take a payload out of where it stands: in the queue of its app's background work, at work there, or in line."""
+        """Take a payload out of its place: its app's background queue, the work there, or a handler queue."""
         background = self._apps[tracked.app]
         if tracked.parked:
             background.queue.remove(tracked)

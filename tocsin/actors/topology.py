@@ -116,6 +116,7 @@ class Platform:
         launches: bool = False,
     ) -> None:
         self.kernel = kernel
+        self._store = store
         self.sessions = Sessions()
         self.connection = Mailbox("connection")
         self.launcher = Mailbox("launcher") if launches else None
@@ -226,6 +227,10 @@ class Platform:
             self._power.greet()
         for mailbox in self._mailboxes(FROM_CONNECTION, message):
             await mailbox.send(message)
+
+    async def holds_anything(self) -> bool:
+        """Tell whether any app holds a channel, waits for one, or has a trigger."""
+        return bool(await self._store.channels() or await self._store.requests() or await self._store.activators())
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""

@@ -12,6 +12,7 @@ from attrs import astuple, frozen
 
 from tocsin.actors.lifecycle import open_platform
 from tocsin.actors.topology import Platform
+from tocsin.agent.idle_exit import idle
 from tocsin.agent.launcher import Launcher
 from tocsin.agent.session_door import SessionDoor
 from tocsin.api.own_service import OwnPushService, device_url_of, own_service
@@ -41,6 +42,10 @@ class Agent:
     """Where apps connect."""
     service: OwnPushService | None
     """Its own push service; None where it uses another."""
+
+    async def idle(self, seconds: float) -> None:
+        """Return when no session was open, and no app held a channel or a trigger, for so many seconds."""
+        await idle(self.platform, seconds)
 
 
 @apart

@@ -130,7 +130,7 @@ class PushNotificationReceivedEventArgs:
         self._canceled = tuple(each for each in self._canceled if each[0] != token)
 
     def _cancel(self, reason: CancellationReason, call: Callable[[CanceledHandler], None]) -> None:
-        """Have all handlers called that are, or will be, attached."""
+        """Call all ``canceled`` handlers, and those attached from now on."""
         self._cancellation, self._call = reason, call
         for _, handler in self._canceled:
             call(handler)
@@ -149,12 +149,12 @@ class PushNotificationReceivedEventArgs:
             raise IllegalCall("Background activation cannot call this.")
 
     def _when_completed(self) -> anyio.Event | None:
-        """Return what is set when no deferral is open, or None where none is."""
+        """Return an event that is set once no deferral is open, or None where none is open now."""
         self._completed = anyio.Event() if self._deferrals else None
         return self._completed
 
     def _give_up(self, deferrals: Iterable[Deferral]) -> None:
-        """Wait no more for these."""
+        """Stop waiting for these deferrals."""
         for deferral in deferrals:
             self._complete(deferral)
 

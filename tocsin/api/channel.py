@@ -54,7 +54,7 @@ class PushNotificationChannel:
 
     @property
     def uri(self) -> str:
-        """Where a sender posts notifications. A secret: whoever has it, and a token of the app, can push."""
+        """Where a sender posts notifications. A secret: it lets a sender push, with a token of the app."""
         return self._uri
 
     @property

@@ -1,4 +1,4 @@
-"""The platform in the app's own process and event loop, with its own push service or somebody else's."""
+"""The platform in the app's own process and event loop, with its own push service or one that runs elsewhere."""
 
 from __future__ import annotations
 

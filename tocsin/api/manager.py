@@ -89,7 +89,7 @@ class PushNotificationManager:
 
     @property
     def registration(self) -> Registration | None:
-        """The registration at the embedded service; None where the service is somebody else's."""
+        """The registration at the embedded service; None where the service runs elsewhere."""
         return self._registration
 
     @property
@@ -254,7 +254,7 @@ class PushNotificationManager:
         return PushNotificationChannel(self._session, self._app, name, uri, expires)
 
     def _channel_list(self, channels: frozenset[str]) -> None:
-        """Lose what we hold and the device does not: nobody has told us."""
+        """End the channels that the device holds no more, and whose end the app was not told."""
         for channel in sorted(self._granted.keys() - channels):
             self._session.lose_unheard(channel)
 

@@ -66,7 +66,7 @@ class CreateChannelOperation:
         *,
         owed: bool = False,
     ) -> None:
-        """Ask; what is ``owed`` for a channel that was lost is asked also while too many requests wait."""
+        """Request the channel; one that is ``owed`` for a lost channel does not mind how many requests wait."""
         self._session = session
         self._number = session.questions.number()
         self._question = m.CreateChannel(self._number, remote_id)
@@ -99,7 +99,7 @@ class CreateChannelOperation:
             await self._changed.wait()
 
     def cancel(self) -> None:
-        """End the operation now; whoever awaits it gets OperationCanceled. Without effect once it has ended."""
+        """End the operation now; tasks that await it get OperationCanceled. Without effect once it has ended."""
         if not self._ended:
             self._canceled = True
             self._wake()

@@ -1,4 +1,4 @@
-"""The questions of an app that wait for their answers, by number."""
+"""The questions of an app to its platform, by number, until their answers come."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Listener(Protocol):
         ...
 
     def resume(self) -> None:
-        """Ask again: the actor that was asked began anew."""
+        """Ask again, since the actor that was asked has restarted."""
         ...
 
 
 class Questions:
-    """Those who wait, and what is to be done when their answer comes."""
+    """The tasks that wait for answers, and what is to be done when those come."""
 
     def __init__(self, post: Callable[[m.Message], Awaitable[None]]) -> None:
         self._post = post
@@ -47,7 +47,7 @@ class Questions:
         return next(self._numbers)
 
     async def ask(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> None:
-        """Ask, and wait until it is done; ``then`` is called in the moment in which it is, even if nobody waits by then.
+        """Ask, and wait until it is done; ``then`` is called at that moment, even if the caller was cancelled.
 
         :raises PushError: the platform could not do it, for the reason that it gave.
         :raises TimedOut: there was no answer within ``ASK_TIMEOUT``.
@@ -68,11 +68,11 @@ class Questions:
             raise errors.error_of(answer.error, answer.text, answer.hresult)
 
     def answered(self, message: m.Done | m.Failed) -> None:
-        """Take an answer to whoever waits for it."""
+        """Hand an answer to the task that waits for it."""
         asked = self._asked.get(message.request)
         then = self._when_done.pop(message.request, None)
         if then is not None and isinstance(message, m.Done):
-            then()  # also for whoever has given up: the platform has done it, and goes by it
+            then()  # also where the caller was cancelled: the platform has done it, and goes by it
         if asked is not None:
             self._answers[message.request] = message
             asked.set()

@@ -240,6 +240,8 @@ class Session:
     def _activate(self, message: m.Activation) -> None:
         deliveries = decode_own(message.delivery)
         assert isinstance(deliveries, m.Deliveries)  # noqa: S101  # the supervisor has made it
+        if message.request:
+            self.questions.answered(m.Done(message.request))  # the payload is the answer
         kept = [each for each in self._background() if each.kept == sequence_of(deliveries.rows[0])]
         if kept:  # from before the agent was away
             kept[0].offer(deliveries.rows)

@@ -92,7 +92,7 @@ class Subscription:
         self.handlers = ((0, handler),)
 
     def offer(self, deliveries: Sequence[PlainRow]) -> None:
-        """Take payloads; with nobody to handle them, they go back at once."""
+        """Take payloads; without a handler, they go back at once."""
         if self._waiting or self._running is not None or self._kept:
             deliveries = [row for row in deliveries if attempt_of(row) == 1 or not self._takes_up(row)]
         self._waiting.extend(deliveries)
@@ -118,7 +118,7 @@ class Subscription:
         return abs(self._kept)
 
     def begin_anew(self) -> None:
-        """Give everything back, also what is being handled: nobody watches it any more, and it comes again."""
+        """Give everything back, also what is being handled: the supervisor lost its deadline, and offers it anew."""
         self.give_back()
         if self._running is not None and self._running._sequence != self._kept:  # else it is the agent's before
             self._cut_off(self._running, Outcome.GIVEN_BACK, "")
@@ -262,7 +262,7 @@ class Subscription:
 
     @property
     def at_work(self) -> str:
-        """What runs just now, in words; empty where nothing does."""
+        """Name the handler that is running, in words; empty where none is."""
         return "" if self._running is None else self._what(self._running)
 
     def _what(self, args: PushNotificationReceivedEventArgs) -> str:
@@ -308,7 +308,7 @@ class Subscription:
 
 
 def _leaks(args: PushNotificationReceivedEventArgs) -> str:
-    """Name what keeps the work open."""
+    """Name the deferrals that keep the work open, or say that the handler has not returned."""
     creators = [deferral.creator for deferral in args._deferrals or ()]
     if not creators:
         return "the handler had not returned"

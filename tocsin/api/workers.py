@@ -29,7 +29,7 @@ class Work(Protocol):
 
 
 class Workers:
-    """Work stands in one line; a worker takes from it until it has to wait, then the next worker goes on.
+    """Work waits in one queue; a worker takes from it until it has to wait, then the next worker goes on.
 
     So handlers that do not wait cost no switch of tasks, and none ever keeps another channel waiting.
 
@@ -50,10 +50,10 @@ class Workers:
         self._called = False
         """Whether a worker was called that has not come yet."""
         self._busy = 0
-        self._all_done: anyio.Event | None = None  # while somebody waits for it
+        self._all_done: anyio.Event | None = None  # while a task waits for it
 
     def enqueue(self, work: Work) -> None:
-        """Have something done, behind what stands in line."""
+        """Queue work, behind what is queued already."""
         self._line.append(work)
         self._call()
 
@@ -106,7 +106,7 @@ class Workers:
             await self._all_done.wait()
 
     def _call(self) -> None:
-        """Let a worker come."""
+        """Wake a spare worker, or start one."""
         if not self._called:
             self._called = True
             if self._spare:
@@ -115,7 +115,7 @@ class Workers:
                 self._tasks.start_soon(contain, "a task that runs handlers", self._run, name="handlers")
 
     async def _run(self) -> None:
-        """Take from the line until there is too little to do, or the task is cancelled: then another goes on.
+        """Take from the queue until there is too little to do, or the task is cancelled: then another goes on.
 
         So what an app does to the task ends with it. That it was cancelled is not passed on: where it was the group, that
         is cancelled anyway, and where it was not, it must not be.
@@ -148,11 +148,11 @@ class Workers:
             await called.wait()
 
     async def _work_off(self, scope: anyio.CancelScope, requests: Callable[[], int]) -> None:
-        """Take from the line until it is empty."""
+        """Take from the queue until it is empty."""
         while self._line and not scope.cancel_called:
             work = self._line.popleft()
             if self._line:
-                self._call()  # whoever comes goes on, should we have to wait
+                self._call()  # the next worker goes on, should this one have to wait
             self._busy += 1
             try:
                 await work.do(scope, requests)

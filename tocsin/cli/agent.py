@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.state_choice import add_state_option, path
 from tocsin.cli.terminal import show
 from tocsin.protocol.errors import NotSupported
+from tocsin.tasks import task_group
 from tocsin.transport.agent_socket import default_socket
 
 DESCRIPTION = """\
@@ -29,6 +31,7 @@ EPILOG = """\
 examples:
   tocsin agent                                       with a push service of its own, on 127.0.0.1
   tocsin agent --service https://push.example        with the push service of your organisation
+  tocsin agent --idle-exit 5                         started on demand: it ends itself when no app needs it
   tocsin agent --state ./mine --socket ./mine.sock   a second one, for a try; apps find it by TOCSIN_SOCKET
 """
 
@@ -44,6 +47,8 @@ def add_parser(verbs: Any) -> None:
     port = whole(0, 65_535)
     words = "the port of the service that runs here (default: any, kept)"
     parser.add_argument("--port", type=port, default=0, metavar="P", help=words)
+    words = "end S seconds after the last app has gone that holds a channel or a trigger (default: stay)"
+    parser.add_argument("--idle-exit", type=whole(0, 86_400), metavar="S", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
 
 
@@ -63,9 +68,19 @@ async def _serve(state: Path, socket: Path, arguments: argparse.Namespace) -> in
             where = {"socket": str(agent.socket), "state": str(state), "service": arguments.service}
             where["service"] = where["service"] or (agent.service.url if agent.service else None)
             show(json.dumps(where) if arguments.json else _words(where))
-            async for _ in signals:
-                return 0
+            async with task_group() as tasks:
+                tasks.start_soon(_until_signal, signals, tasks.cancel_scope)
+                if arguments.idle_exit is None:
+                    await anyio.sleep_forever()
+                await agent.idle(arguments.idle_exit)
+                tasks.cancel_scope.cancel()
     return 0
+
+
+async def _until_signal(signals: AsyncIterator[signal.Signals], serving: anyio.CancelScope) -> None:
+    async for _ in signals:
+        serving.cancel()
+        return
 
 
 def _words(where: dict[str, str | None]) -> str:

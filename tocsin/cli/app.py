@@ -55,7 +55,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it, and print what came of it."""
+    """Add, rotate, list or remove apps, and print the result."""
     try:
         from tocsin.service.control import ask_or_perform  # noqa: PLC0415  # the plain install has no service
     except ModuleNotFoundError as missing:

@@ -100,7 +100,7 @@ def _client(arguments: argparse.Namespace) -> WnsClient:
         arguments.client_id,
         arguments.client_secret,
         token_url=arguments.token_url or token_url_of(channel, None),
-        hosts=[channel.hostname or ""],  # whoever types the URI vouches for it
+        hosts=[channel.hostname or ""],  # the user who types the URI vouches for it
         policy=SendPolicy(retries=arguments.retries),
     )
 

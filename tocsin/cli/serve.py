@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Run a WNS-compatible push service until SIGTERM or Ctrl-C, and print where it listens.
 
-It listens on 127.0.0.1 unless told otherwise, and on an address that others reach only with TLS. Then it lets in
-nobody new, answers what is under way, and ends with 0 within ten seconds; a second signal ends it at once.
+It listens on 127.0.0.1 unless told otherwise, and on an address that others reach only with TLS. At the end it
+accepts no connections, answers what is under way, and exits with 0 within ten seconds; a second signal ends it at once.
 SIGHUP reads the certificate anew.
 """
 

@@ -113,7 +113,7 @@ def _fetch(url: str, token: str, proxy: Proxy | None) -> bytes:
 
 
 class _Late(Exception):
-    """It took too long."""
+    """The service did not answer in time."""
 
 
 def _within(seconds: float, call: Callable[[], bytes]) -> bytes:
@@ -136,16 +136,16 @@ def _within(seconds: float, call: Callable[[], bytes]) -> bytes:
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """Follows none: it would take the token elsewhere."""
+    """Follows no redirection, which would take the token elsewhere."""
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:  # noqa: PLR0913, PLR0917  # the base class's
-        """Take the redirection for the answer."""
+        """Return None, so that the redirection is the answer."""
 
 
 def _checked(answer: Any) -> dict[str, Any]:
-    """Return what a service says of its health, if it is that.
+    """Return an answer that has the form of a health report.
 
-    :raises LookupError: it is not. ValueError and TypeError say so too.
+    :raises LookupError: it has another. ValueError and TypeError say so too.
     """
     right = isinstance(answer["status"], str) and isinstance(answer["causes"], (dict, list))
     if not right or not all(isinstance(answer.get(group, {}), dict) for group in _GROUPS):

@@ -1,4 +1,4 @@
-"""HTTP by aiohttp, which only whoever sends has to have."""
+"""HTTP by aiohttp, which is needed for sending only."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Reply:
 
 
 class Http(Protocol):
-    """Whoever can post."""
+    """A client that posts, such as that of ``tocsin.client.aio``."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Post and return the answer, whatever its status.

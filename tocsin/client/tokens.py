@@ -31,7 +31,7 @@ class TokenCache:
             self._due = 0.0
 
     async def get(self) -> Token | Denied:
-        """Return a token that is fresh; whoever comes while one is being fetched shares what that brings."""
+        """Return a fresh token; callers that come while one is being fetched share its answer."""
         if self._fresh():
             return self._latest
         before = self._fetched

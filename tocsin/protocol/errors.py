@@ -9,7 +9,7 @@
     ├── NotFound                    LookupError: what you named is not there
     ├── NotSupported                NotImplementedError: this installation or this kind of app cannot do that
     ├── Busy                        BlockingIOError: a queue is full; try again when it has drained
-    ├── OperationCanceled           RuntimeError: somebody cancelled the operation that you wait for
+    ├── OperationCanceled           RuntimeError: the operation that you wait for was cancelled
     ├── TimedOut                    TimeoutError: no answer within the deadline
     ├── PlatformUnavailable         RuntimeError: the platform has stopped, or cannot start, and says why
     │   └── StateUnavailable        the state folder is in use, not private, locked, unwritable, corrupt, or of a newer

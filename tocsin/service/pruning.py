@@ -1,4 +1,4 @@
-"""What has ended does not stay for ever, also where no client asks for it any more."""
+"""Regular removal of channels and notifications that have ended, also where no client asks for them."""
 
 from __future__ import annotations
 

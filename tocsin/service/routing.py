@@ -1,4 +1,4 @@
-"""Which request is for whom, and how many are being answered."""
+"""Routes each request to the part of the service that answers it, and counts those being answered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tocsin.service.web.express import Post
 
 
 class Router:
-    """Sends each connection and request to whom it is for; an ASGI application."""
+    """Routes connections and requests by their paths; an ASGI application."""
 
     def __init__(self, devices: ASGIApp, notifications: Notifications, routes: list[Route]) -> None:
         self._devices = devices
@@ -64,6 +64,6 @@ async def _not_found(_: Request, __: Exception) -> Response:
 
 
 async def _upgrade(_: Request) -> Response:
-    """Help whoever has a proxy that does not pass WebSockets on."""
+    """Answer 426 to a device whose proxy does not pass WebSockets on."""
     headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
     return PlainTextResponse("Devices connect here by WebSocket\n", 426, headers)

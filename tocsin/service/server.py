@@ -122,7 +122,7 @@ async def open_service(
 
     :param now: the service's time, in seconds since the epoch, by which notifications, channels, tokens and secrets
         expire; by default a clock that goes on steadily, whatever the machine's is set to. A test hands in another.
-    :param middleware: wraps the whole application, for whoever wants to see or to answer requests before it does.
+    :param middleware: wraps the whole application, to see or to answer requests before it does.
     :raises PlatformUnavailable: the port is in use, the host is not ours, or the certificate cannot be used.
     :raises StateUnavailable: the service's store cannot be used.
     """
@@ -177,7 +177,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     now: Callable[[], float],
     wall: Callable[[], float],
 ) -> _Parts:
-    """Put the parts together that need no waiting."""
+    """Make the parts of the service, none of which waits for anything."""
     loop = asyncio.get_running_loop()
     limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts)
     connections = Connections(settings, limits.is_proxy, loop.time)
@@ -212,7 +212,7 @@ async def _remembered_port(store: ServiceStore) -> int | None:
 async def _serving(
     server: WebServer, listener: socket.socket, parts: _Parts, drain_timeout: float
 ) -> AsyncIterator[None]:
-    """Run the web server; at the end let in nobody, then wait for senders, devices and the server, each with its time."""
+    """Run the web server; at the end refuse connections, then give senders, devices and server their times."""
     shield = anyio.CancelScope(shield=True)  # a cancellation from outside reaches the server as a request to leave
 
     async def serve() -> None:

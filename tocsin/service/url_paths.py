@@ -1,4 +1,4 @@
-"""Where things are under the URL of the service."""
+"""The paths of the service's URL, and the token in a channel URI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A device that takes and acknowledges whatever comes, and can be switched off."""
+"""A device that acknowledges every payload, and can be switched off."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Device:
                     await wire.send(codec.encode(Hello(PROTOCOL_VERSION, self._key)))
                     await self._read(wire, tried)
             except WireBroken:
-                pass  # the service has closed it; whoever needs it sees that it is gone
+                pass  # the service has closed it; the next use of the device finds it disconnected
             finally:
                 self._wire = None
                 tried.set()

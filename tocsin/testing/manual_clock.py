@@ -1,4 +1,4 @@
-"""Time under control."""
+"""A clock that tests move ahead."""
 
 from __future__ import annotations
 

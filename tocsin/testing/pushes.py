@@ -1,4 +1,4 @@
-"""What has reached the device."""
+"""The notifications that have reached the device."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class OutgoingFrames(Protocol):
 
 @frozen
 class ArrivalHandlers:
-    """Where it goes."""
+    """What is called with what arrives: payloads, answers, and the state of the connection."""
 
     deliver: Callable[[list[tuple[Message, bytes]]], Awaitable[None]]
     """Takes messages with their frames; raises ProtocolViolation for one that is not for devices."""
@@ -145,7 +145,7 @@ class ServiceConnection:
         except* ProtocolViolation as violation:
             cause = ConnectionCause.PROTOCOL
             end = WireBroken(explain(cause, "the push service", str(_first(violation))), cause)
-        except* Exception as unknown:  # whatever it is, an app must not end by it
+        except* Exception as unknown:  # no error of any kind may end the app
             if ConnectionCause.UNEXPECTED not in self._course.said:
                 logger.exception("the connection to the push service has failed")
             first = _first(unknown)
@@ -194,7 +194,7 @@ class ServiceConnection:
             lasting.cancel()
 
     async def _last(self, scope: anyio.CancelScope) -> None:
-        """Wait until the connection has lasted."""
+        """Wait until the connection has lasted long enough for the backoff to begin anew."""
         with scope:
             await anyio.sleep(self._course.lasting())
             self._happened(Event.LASTED)

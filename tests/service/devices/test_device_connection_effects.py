@@ -15,6 +15,7 @@ from tocsin.protocol.service.device_connection import TABLE, Effect
 from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue
 from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
 from tocsin.service.devices import device_connection
+from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.operations.limits import Limits
@@ -62,11 +63,12 @@ async def _live() -> list[str]:
     offline = OfflineStore(cast(ServiceStore, store), Depths(), lambda: 0.0)
     queue = await offline.attend(DEVICE)
     _put(queue, 1, "stored")
+    limits = Limits(settings, lambda: 0.0)
     around = ConnectionContext(
-        cast(Channels, _Channels()),
+        ChannelAnswers(cast(Channels, _Channels()), offline, limits),
         offline,
         settings,
-        Limits(settings, lambda: 0.0),
+        limits,
         lambda _: seen.append("admitted"),
         lambda _: seen.append("dismissed"),
     )

@@ -15,7 +15,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelRefused, ChannelsRevoked, RequestChannel
 from tocsin.service.control import ask_or_perform
-from tocsin.service.devices import device_connection
+from tocsin.service.devices import channel_answers
 from tocsin.service.registry.channels import MAX_LIVE, Channels
 from tocsin.service.server import open_service
 
@@ -81,7 +81,7 @@ async def test_a_device_is_told_once_its_channels_would_have_ended_no_more(world
 
 async def test_many_channels_are_told_in_several_messages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that each fits a frame."""
-    monkeypatch.setattr(device_connection, "_NAMES", 3)
+    monkeypatch.setattr(channel_answers, "_NAMES", 3)
     async with dial(world.service) as device:
         await device.greet(OTHER_KEY)
         names = {(await device.channel(world.app.remote_id, f"app {number}")).channel for number in range(7)}

@@ -270,7 +270,7 @@ async def test_what_waits_for_the_application_is_little() -> None:
         for _ in range(50):
             await asyncio.sleep(0)
         assert not server_side._reads
-        assert AHEAD <= len(server_side._events) <= CHUNK // 7
+        assert AHEAD <= len(server_side._incoming.events) <= CHUNK // 7
         taking.set()
         long = frame(BINARY, bytes(100_000))
         writer.write(long[:-1])
@@ -293,7 +293,7 @@ async def test_few_small_messages_are_read_ahead(size: int, waiting: int) -> Non
         server_side = _of(server)
 
         def wait(number: int) -> bool:
-            return len(server_side._events) == number
+            return len(server_side._incoming.events) == number
 
         for number in range(1, waiting + 1):
             assert server_side._reads

@@ -1,4 +1,4 @@
-"""The queues before the foreground handlers: of the payloads of one channel the first is with its handler."""
+"""The queues before the foreground handlers: of the payloads of one channel the head is with its handler."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class HandlerQueue:
 
 @define
 class HandlerQueues:
-    """One queue a channel; only the first in each has a budget."""
+    """One queue a channel; only the head of each has a budget."""
 
     _queues: dict[str, HandlerQueue] = Factory(dict)
     _changed: dict[str, None] = Factory(dict)

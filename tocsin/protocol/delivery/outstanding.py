@@ -69,7 +69,7 @@ class Outstanding:
         return tracked is None or tracked.phase is Phase.OFFERED
 
     def heads_of(self, queues: Iterable[HandlerQueue]) -> list[Tracked]:
-        """Return the payloads that are first in these queues, and are still here."""
+        """Return the payloads at the heads of these queues that are still here."""
         return [self._track(queue.head) for queue in queues if queue.head in self._rows]
 
     def leave_queue(self, tracked: Tracked) -> None:

@@ -18,7 +18,7 @@ class Phase(Label):
     """Where a payload stands."""
 
     OFFERED = auto()
-    """It is with the app's foreground handlers, or in line for them."""
+    """It is with the app's foreground handlers, or in a handler queue."""
     QUEUED = auto()
     """It waits for its turn in the background, and for its conditions."""
     LAUNCHING = auto()

@@ -16,14 +16,14 @@ class CommitDelay:
     _hurries: bool = False
 
     def hurry(self) -> None:
-        """Let nothing wait any more: the end is near."""
+        """Let no change wait any more, since the actor is about to stop."""
         self._hurries = True
 
     def until(self, now: float, *, urgent: bool, ended: bool) -> float | None:
         """Return until when the changes may wait; None where they are to be written now, if there are any.
 
         :param now: seconds on the loop's clock, like what is returned.
-        :param urgent: whether there are changes that somebody waits for, such as payloads to be acknowledged.
+        :param urgent: whether there are changes that must not wait, such as payloads to be acknowledged.
         :param ended: whether there are payloads that were handled.
         """
         waits = ended and not urgent and not self._hurries

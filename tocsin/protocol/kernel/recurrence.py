@@ -1,4 +1,4 @@
-"""What comes again and again is said once: at first at once, then how often it came since, once an interval."""
+"""Recurring events are logged once: the first at once, then once an interval how often they came since."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class ChannelLost(Message):
 @tagged(46)
 @frozen
 class ChannelList(Message):
-    """These are all channels that the device holds: whoever knows of others has not heard that they are gone."""
+    """These are all channels that the device holds; any other that an app knows has ended unnoticed."""
 
     channels: tuple[str, ...]
 

@@ -1,7 +1,7 @@
 """Messages to frames and back; every decoder is bounded.
 
-A frame is one msgpack array. A binary WebSocket message carries one or more frames one after the other: whoever holds a
-frame may pass it on without decoding it. What comes from outside is checked field by field at the door (:func:`decode`,
+A frame is one msgpack array. A binary WebSocket message carries one or more frames one after the other: an actor
+may pass a frame on without decoding it. What comes from outside is checked field by field at the door (:func:`decode`,
 :func:`decode_chunk`); behind it the rows of a batch are taken as they are (:func:`decode_own`).
 """
 

@@ -24,7 +24,7 @@ class AlarmRang(Message):
 @tagged(26)
 @frozen
 class Fence(Message):
-    """What was handed on before this is void: whoever has it gives it up, for it comes again.
+    """All payloads handed on before this are void: their holders drop them, for they come again.
 
     It goes the way of the payloads, and not as an answer, so that it stands between those of before and those that follow.
     """

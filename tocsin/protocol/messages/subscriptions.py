@@ -68,7 +68,7 @@ class RegisterActivator(Message):
 @tagged(71)
 @frozen
 class UnregisterActivators(Message):
-    """A session unregisters activators of its app; with ``every`` all of them, whoever registered them."""
+    """A session unregisters activators of its app; with ``every`` all of them, those of other sessions too."""
 
     request: int
     activators: int
@@ -95,7 +95,7 @@ class ActivatorChanged(Message):
 @tagged(73)
 @frozen
 class AppReady(Message):
-    """Whether there is somebody to do an app's background work."""
+    """Whether a session is there to do an app's background work."""
 
     app: str
     ready: bool

@@ -31,7 +31,7 @@ ENTRA_URL: Final = "https://login.microsoftonline.com"
 """The token endpoints of the real WNS for app registrations of a tenant."""
 
 LOOPBACK: Final = "loopback"
-"""Stands among hosts for the own machine, whatever it is called."""
+"""Stands among hosts for the own machine under any of its names."""
 
 DEFAULT_LIFE: Final = 3600.0
 """Seconds that a token is used whose answer does not say how long it is valid."""
@@ -111,7 +111,7 @@ def read_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
 def check_channel(uri: str, hosts: Sequence[str], *, plain: bool = False) -> SplitResult:
     """Take a channel's URI apart, if it leads to one of the hosts; a host with a dot in front covers what ends so.
 
-    :param plain: whether http:// will do for other machines too: the token is then for everybody on the way to read.
+    :param plain: whether http:// will do for other machines too: the token can then be read on the way.
     :raises InvalidArgument: it does not, or is no such URI; the sentence does not show it.
     """
     parts = split_url(uri, "a channel's URI")

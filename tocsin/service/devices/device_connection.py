@@ -18,14 +18,10 @@ import anyio
 from attrs import frozen
 from starlette.types import Receive, Send
 
-from tocsin.protocol.errors import FrameError, ProtocolViolation, StateUnavailable
-from tocsin.protocol.hresult import HResult
+from tocsin.protocol.errors import FrameError, ProtocolViolation
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import (
     Acknowledge,
-    ChannelGranted,
-    ChannelRefused,
-    ChannelsRevoked,
     Hello,
     Message,
     PowerState,
@@ -39,12 +35,12 @@ from tocsin.protocol.network.causes import OTHER_VERSION
 from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.service.device_connection import TABLE, Effect, Event, Phase
 from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.devices.replay import Replay
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.channels import Channels, Denial
 from tocsin.service.web.side_tasks import SideTasks
 
 PROTOCOL_ERROR = 1002
@@ -60,22 +56,19 @@ _PATIENCE = 5.0  # seconds for a device that does not read to take its close fra
 _MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 
 _AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
-_NAMES = 1_024  # channels that one message names
 _SHOWN = 8  # characters of a device's identity that the log shows
-
-_TOO_OFTEN = "too many channels are requested from this address"
 
 logger = logging.getLogger(__name__)
 
 
 @frozen
 class ConnectionContext:
-    """What all connections work with.
+    """What the connections of all devices share.
 
     ``admit`` is told of a connection whose device has said hello, ``dismiss`` of one that has ended.
     """
 
-    channels: Channels
+    answers: ChannelAnswers
     offline: OfflineStore
     settings: ServiceSettings
     limits: Limits
@@ -84,7 +77,7 @@ class ConnectionContext:
 
 
 class _Talkative(Exception):
-    """The device says more than it has to say."""
+    """The device sends more messages than the limits allow."""
 
 
 class DeviceConnection:
@@ -124,7 +117,7 @@ class DeviceConnection:
         self._step(Event.CLOSE)
 
     async def serve(self) -> None:
-        """Greet the device, serve it until either side ends the connection, and say why it was us."""
+        """Greet the device, serve it until either side ends the connection, and say why if it was this side."""
         try:
             with self._scope:
                 await self._converse()
@@ -212,7 +205,9 @@ class DeviceConnection:
             case RequestChannel() | RevokeChannels():
                 self._count()
                 await self.outbox.room()
-                self.outbox.send_answer(codec.encode(await self._answer(message)))
+                self.outbox.send_answer(
+                    codec.encode(await self._around.answers.answer(self.device, self._address, message))
+                )
             case _:
                 raise ProtocolViolation(f"a device does not send {type(message).__name__} here")
 
@@ -255,45 +250,19 @@ class DeviceConnection:
     }
 
     def _count(self) -> None:
-        """Count a frame that anyone might send as often as they like."""
+        """Count a frame that acknowledges no payload that is on its way: a device may send only so many."""
         if not self._around.limits.may_talk(self.device):
             raise _Talkative
 
-    async def _answer(self, question: RequestChannel | RevokeChannels) -> Message:
-        try:
-            if isinstance(question, RevokeChannels):
-                names = await self._around.channels.revoke(self.device, question.app)
-                await self._around.offline.end_channels(self.device, names)
-                return ChannelsRevoked(question.request, names)
-            wait = self._around.limits.grant(self._address)
-            if wait:
-                return ChannelRefused(question.request, HResult.WNP_E_BIND_USER_BUSY, _TOO_OFTEN, wait)
-            granted = await self._around.channels.grant(
-                self.device, question.app, question.remote_id, question.known_uri
-            )
-        except StateUnavailable as failure:
-            text = "requests of devices fail: %s"
-            self._around.offline.recurring.log(logger, logging.ERROR, "request", text, failure)
-            return ChannelRefused(question.request, failure.hresult, "the service cannot use its store", None)
-        if isinstance(granted, Denial):
-            return ChannelRefused(question.request, granted.hresult, granted.text, None)
-        return ChannelGranted(question.request, granted.name, granted.uri, granted.expires, self._around.offline.now())
-
     def tell_what_ended(self) -> None:
         """Tell the device which of its channels ended because their apps were removed, if there may be any."""
-        if self._around.channels.may_have_orphans(self.device):
+        if self._around.answers.may_have_ended(self.device):
             self._tasks.start_soon(self._tell_what_ended)
 
     async def _tell_what_ended(self) -> None:
-        try:
-            names = await self._around.channels.orphans(self.device)
-        except StateUnavailable as failure:  # then at its next connection
-            text = "devices are not told yet which of their channels have ended: %s"
-            self._around.offline.recurring.log(logger, logging.WARNING, "orphans", text, failure)
-            return
-        for start in range(0, len(names), _NAMES):
+        for message in await self._around.answers.ended(self.device):
             await self.outbox.room()
-            self.outbox.send_answer(codec.encode(ChannelsRevoked(0, tuple(names[start : start + _NAMES]))))
+            self.outbox.send_answer(codec.encode(message))
 
     def _start_to_write(self) -> None:
         if not self._writes:

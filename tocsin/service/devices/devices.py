@@ -14,6 +14,7 @@ from tocsin.protocol.messages import Payload, codec
 from tocsin.protocol.network.causes import REPLACED
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox, PushResult
@@ -38,7 +39,9 @@ class Devices:
         self, channels: Channels, offline: OfflineStore, settings: ServiceSettings, limits: Limits, counters: Counters
     ) -> None:
         self.offline = offline
-        self._around = ConnectionContext(channels, offline, settings, limits, self._admit, self._dismiss)
+        self._channels = channels
+        answers = ChannelAnswers(channels, offline, limits)
+        self._around = ConnectionContext(answers, offline, settings, limits, self._admit, self._dismiss)
         self._limits = limits
         self._counters = counters
         self._connections: dict[str, DeviceConnection] = {}
@@ -86,7 +89,7 @@ class Devices:
     async def conclude(
         self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult
     ) -> PushResult:
-        """Store what its device does not have, where its sender allows that; return what has become of it."""
+        """Store a payload that its device did not acknowledge, if its sender allows that; return the final result."""
         if result is PushResult.ACKNOWLEDGED:
             self._counters.acknowledged += 1
             return result
@@ -121,7 +124,7 @@ class Devices:
 
     def end_channels(self, devices: AbstractSet[str]) -> None:
         """Tell devices that an app of theirs was removed: those that are there now, the others when they come."""
-        self._around.channels.note_orphaned(devices)
+        self._channels.note_orphaned(devices)
         for device in devices & self._connections.keys():
             self._connections[device].tell_what_ended()
 

@@ -70,7 +70,7 @@ class OfflineStore:
         limit: int = 1_000_000,
         recurring: RepeatLog | None = None,
     ) -> OfflineStore:
-        """Find which devices have something stored, and let go what is of no use any more.
+        """Find which devices have something stored, and erase what has expired or lost its channel.
 
         :raises StateUnavailable: the store cannot be used.
         """
@@ -83,7 +83,7 @@ class OfflineStore:
         return offline
 
     async def prune(self) -> None:
-        """Let go what is of no use any more, whichever device it is for."""
+        """Erase what has expired or lost its channel, of all devices."""
         spent = await self._store.devices_with_spent(self.now())
         there = await self._store.count_stored()
         removed = [device for device, count in self._away.items() if there.get(device) != count]  # with their apps
@@ -191,7 +191,7 @@ class OfflineStore:
             )
 
     async def expire(self, device: str) -> None:
-        """Erase what is of no use any more."""
+        """Erase what has expired or lost its channel."""
         await self._change(device, lambda queue: queue.expire(self.now()))
 
     async def lose(self, device: str, entries: Iterable[Entry]) -> None:
@@ -199,7 +199,7 @@ class OfflineStore:
         await self._change(device, lambda queue: queue.lose(entries))
 
     def take_back(self, device: str, ids: Sequence[str]) -> None:
-        """Note that these were not sent to the device after all."""
+        """Note that these notifications were queued for the device but not sent."""
         queue = self.of(device)
         if queue is not None:
             queue.take_back(ids)
@@ -234,7 +234,7 @@ class OfflineStore:
             self.recurring.log(logger, logging.WARNING, "erase", text, failure)
 
     async def _bring(self, device: str) -> None:
-        """Load a queue; who comes first also goes on first."""
+        """Load a queue from the store; its callers go on in the order in which they came."""
         async with self._loading:
             if device in self._away:
                 queue = OfflineQueue(self._depths)

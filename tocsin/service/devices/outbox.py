@@ -69,8 +69,8 @@ class _Pending:
 class Outbox:
     """One connection's way out: answers first, then payloads in order, within the device's window.
 
-    What comes from the offline store goes before what comes now. Nobody waits for its end here; it keeps its place in
-    the window until it is acknowledged.
+    What comes from the offline store goes before what comes now. No sender waits for its acknowledgement; it keeps
+    its place in the window until it is acknowledged.
 
     All payloads have the same time to be acknowledged, so that those sent, then those waiting, are in order of their
     deadlines: one alarm for the oldest serves them all.
@@ -96,7 +96,7 @@ class Outbox:
         self.phase = Phase.GREETING
         """Where the connection stands; written by its owner alone, and kept here, where each payload looks at it."""
         self._stored: list[tuple[str, bytes]] = []
-        self._late: set[str] = set()  # in the device's hands without anybody who waits: they keep their places
+        self._late: set[str] = set()  # sent, and their senders wait no more: they keep their places
         self._alarm: asyncio.TimerHandle | None = None
         self._emptied = Flag()
         self.on_filled: Callable[[], None] = _ignore
@@ -139,7 +139,7 @@ class Outbox:
         self.on_filled()
 
     def may_acknowledge(self, id: str) -> bool:  # noqa: A002 - the field's name
-        """Tell whether the device was sent that payload and may still acknowledge it, though nobody waits for it."""
+        """Tell whether the device may still acknowledge that payload, whose sender waits no more."""
         return id in self._late
 
     def release(self) -> None:
@@ -191,7 +191,7 @@ class Outbox:
         self._settle_all(PushResult.SUSPENDED)
 
     def fail(self) -> None:
-        """Tell everybody who waits that the connection has ended."""
+        """Tell all waiting senders that the connection has ended."""
         if self._alarm is not None:
             self._alarm.cancel()
         self._settle_all(PushResult.LOST)
@@ -249,10 +249,10 @@ class Outbox:
 
 
 def _ignore() -> None:
-    """Whoever waits for something to send, before there is a connection."""
+    """Stand in for the task that writes, before the device has said hello."""
 
 
 def _wake(waiting: asyncio.Future[PushResult], result: PushResult) -> None:
-    """Wake who waits, unless it has given up."""
+    """Wake a sender's task, unless it has been cancelled."""
     if not waiting.done():
         waiting.set_result(result)

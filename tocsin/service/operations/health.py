@@ -1,6 +1,6 @@
 """Whether the service is well, and what it has counted: ``/healthz`` and ``/metrics``.
 
-Anybody may ask whether it is well, as load balancers do. The details are for this machine, or for whoever has the token.
+Any client may ask whether it is well, as load balancers do. The details are for this machine, or for who has the token.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Report:
 
 
 class Health:
-    """Looks after the service.
+    """Reports whether the service is well, and what it has counted, to programs and over HTTP.
 
     :param fault: why the store cannot be written, or None.
     :param gauges: what there is now, by name.
@@ -63,7 +63,7 @@ class Health:
         self._metrics = Metrics(counters, gauges)
 
     def report(self) -> Report:
-        """Look."""
+        """Report how the service is now."""
         causes = {}
         fault = self._fault()
         if fault is not None:
@@ -73,7 +73,7 @@ class Health:
         return Report(causes, self._counters.summary(), self._gauges())
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
+        """Return the routes of ``/healthz`` and ``/metrics``."""
         return [Route("/healthz", self._answer_health), Route("/metrics", self._answer_metrics)]
 
     async def _answer_health(self, request: Request) -> Response:
@@ -83,12 +83,12 @@ class Health:
 
     async def _answer_metrics(self, request: Request) -> Response:
         if not self._may(request):
-            text = "Metrics are for this machine, or for whoever has the metrics token\n"
+            text = "Metrics are for this machine, or for requests with the metrics token\n"
             return PlainTextResponse(text, 401 if self._token else 403)
         return Response(self._metrics.render(), media_type=_CONTENT_TYPE)
 
     def _may(self, request: Request) -> bool:
-        """Tell whether the details are for whoever asks: with a token for who has it, else for this machine."""
+        """Tell whether a request may see the details: with the token if there is one, else from this machine."""
         if self._token:
             given = request.headers.get("authorization", "").encode("latin-1", "replace")
             return hmac.compare_digest(given, b"Bearer " + self._token)

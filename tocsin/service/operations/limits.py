@@ -16,7 +16,7 @@ _TALK = 50.0, 2_000  # frames of a device a second, and at once, that bring noth
 
 
 class Limits:
-    """All buckets of a service.
+    """The token buckets of a service, for its channels, apps, addresses and client ids.
 
     :param now: seconds on a clock that never goes back.
     """

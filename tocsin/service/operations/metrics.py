@@ -22,7 +22,7 @@ _MAX_REASONS = 32
 
 @define(eq=False)
 class Counters:
-    """What has happened since the service was started."""
+    """The totals since the service was started."""
 
     received: int = 0
     """Notifications that were answered with ``received``: a device has committed them, or the service has."""
@@ -94,7 +94,7 @@ class _Stages(Collector):
         self._gauges = gauges
 
     def collect(self) -> Iterable[Metric]:
-        """Read the counters."""
+        """Return the metrics with their values of now, as Prometheus asks for them."""
         counters = self._counters
         yield _counter("received", "Notifications answered with received", counters.received)
         yield _counter("stored", "Notifications kept for a device that is away", counters.stored)

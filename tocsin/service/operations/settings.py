@@ -90,7 +90,7 @@ def _check_token(name: str, value: str) -> None:
 
 @frozen
 class ServiceSettings:
-    """The choices.
+    """The settings of a push service, each within its limits.
 
     :raises InvalidArgument: a value is outside its limits.
     """

@@ -21,7 +21,7 @@ class BodyFault(Enum):
 
 
 class Bodies:
-    """Reads them.
+    """Reads the bodies of requests.
 
     :param timeout: seconds in which a body has to arrive.
     """

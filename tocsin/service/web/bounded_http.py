@@ -17,7 +17,7 @@ from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.upgrades import Offer
 
 MAX_REST: Final = 1024 * 1024
-"""Bytes behind a request's headers that are read past at most; whoever sends more is cut off."""
+"""Bytes behind a request's headers that are read past at most; a sender of more is cut off."""
 
 MAX_PIPELINED: Final = 8
 """Requests that a sender may have sent before the first is answered; one that waits for its answer sends none."""
@@ -77,7 +77,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.handshake.give_way()
 
     def on_response_complete(self) -> None:
-        """Begin with the request that waits behind, or to be idle."""
+        """Answer the next pipelined request, or begin to be idle."""
         self._state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -190,7 +190,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._part(words)
 
     def _part(self, words: bytes) -> None:
-        """Say the last that is to be said, and end the connection."""
+        """Send these last bytes, and end the connection."""
         self._farewell = words
         self.transport.write(words)
         self.transport.close()
@@ -277,7 +277,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note that the next bytes begin another request."""
+        """Note that the request is complete, so that the next bytes begin another."""
         if not self._offers:
             self.end_request()
 

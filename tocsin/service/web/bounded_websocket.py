@@ -18,10 +18,9 @@ from uvicorn.protocols.utils import ClientDisconnected, get_remote_addr, is_ssl
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN, SERVER, Protocol
-from websockets.server import ServerProtocol
 
 from tocsin.service.web.flags import Flag
-from tocsin.service.web.handshake import refusal, scope_of
+from tocsin.service.web.handshake import FRAME_LOG, WebSocketHandshake, refusal, scope_of
 from tocsin.service.web.message_assembly import MAX_HOLLOW, MAX_MESSAGE, Incoming
 from tocsin.service.web.shared_state import SharedState
 
@@ -40,15 +39,14 @@ _CONNECT: Final[Message] = {"type": "websocket.connect"}
 _PING: Final = Frame(Opcode.PING, b"").serialize(mask=False, extensions=[])
 
 logger = logging.getLogger(__name__)
-_frames = logging.getLogger("uvicorn.error")  # never at its loudest: frames hold device keys and channel URIs
 
 
 class BoundedWebSocket(asyncio.BufferedProtocol):
-    """A WebSocket, which was let in when it was HTTP still; it is never waited for long, and keeps little."""
+    """One WebSocket, taken over from HTTP: bounded in memory, and in the time that a slow peer has."""
 
     __slots__ = (
-        "_accepted", "_awaits_pong", "_close_sent", "_closing", "_config", "_conn", "_events", "_holds", "_incoming",
-        "_is_secure", "_lost", "_reads", "_refusal", "_response", "_shared", "_waiter", "_writable", "client", "transport",
+        "_awaits_pong", "_close_sent", "_closing", "_config", "_conn", "_handshake", "_holds", "_incoming",
+        "_is_secure", "_lost", "_reads", "_shared", "_writable", "client", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -57,24 +55,20 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     def __init__(self, config: Config, server_state: SharedState) -> None:
         self._config = config
         self._shared = server_state
-        self._conn: Protocol = ServerProtocol(max_size=MAX_MESSAGE, logger=_frames)
-        self._conn.debug = False
-        self._response: Response | None = None
-        self._refusal: HTTPStatus | None = None
-        self._events: list[bytes | str | Message] = []
-        self._waiter: asyncio.Future[None] | None = None
+        self._handshake: WebSocketHandshake | None = WebSocketHandshake()  # until it is accepted
+        self._conn: Protocol = self._handshake.protocol
         self._incoming = Incoming()
         self._holds = False
         self._closing: asyncio.TimerHandle | None = None
         self._writable = Flag()
         self._writable.set()
-        self._accepted = self._close_sent = self._lost = self._awaits_pong = False
+        self._close_sent = self._lost = self._awaits_pong = False
         self._reads = True
 
     # From the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over the connection."""
+        """Take over a connection that began as HTTP."""
         self.transport = cast(asyncio.Transport, transport)  # that of HTTP
         self.transport.set_write_buffer_limits(high=MAX_UNREAD)
         self.client = get_remote_addr(self.transport)
@@ -82,12 +76,12 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         self._shared.connections.add(self)  # type: ignore[arg-type]  # uvicorn asks for ``shutdown`` only
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Lend what is read into; it is one for all connections, since what was read is taken at once."""
+        """Return the buffer to read into; all connections share one, since its bytes are parsed at once."""
         del sizehint
         return self._shared.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what has come."""
+        """Parse the bytes that were read into the buffer."""
         conn = self._conn
         conn.receive_data(bytes(self._shared.buffer[:nbytes]))
         for event in conn.events_received():
@@ -95,12 +89,12 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
                 self._take(event)
         if conn.parser_exc is not None:
             closed = conn.close_sent
-            self._put_disconnect(closed.code if closed else CloseCode.ABNORMAL_CLOSURE)
+            self._incoming.put_disconnect(closed.code if closed else CloseCode.ABNORMAL_CLOSURE)
             self._end()
         elif self._incoming.hollow > MAX_HOLLOW and self._close_sent:
             self.drop()  # it was told why it ends
         elif self._incoming.hollow > MAX_HOLLOW:
-            self._put_disconnect(CloseCode.POLICY_VIOLATION)
+            self._incoming.put_disconnect(CloseCode.POLICY_VIOLATION)
             conn.fail(CloseCode.POLICY_VIOLATION, "too many frames that bring no message")
             self._end()
         self._note_what_it_holds()
@@ -113,7 +107,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             self._shared.book.hold(self, size if self._holds else 0)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the application that it is over."""
+        """Tell the application that the connection has ended."""
         del exc
         self._shared.book.left(self)
         self._shared.heart.forget(self)
@@ -121,7 +115,9 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         self._lost = True
         if self._closing is not None:
             self._closing.cancel()
-        self._put_disconnect(CloseCode.NO_STATUS_RCVD if self._accepted else CloseCode.ABNORMAL_CLOSURE)
+        self._incoming.put_disconnect(
+            CloseCode.NO_STATUS_RCVD if self._handshake is None else CloseCode.ABNORMAL_CLOSURE
+        )
         self._writable.set()
 
     def pause_writing(self) -> None:
@@ -145,10 +141,10 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     def shutdown(self) -> None:
         """Close it; a peer that does not read would never be done with what it was sent."""
         if not self._close_sent:
-            if self._accepted:
+            if self._handshake is None:
                 self._close(CloseCode.SERVICE_RESTART, "")
             else:
-                self._refuse(refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
+                self._refuse(self._handshake, refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
         self.transport.close()
         self._cut(0)
 
@@ -169,15 +165,14 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     # What the peer sends
 
     def begin(self, request: Request) -> None:
-        """Begin the application, unless that is no proper handshake."""
-        assert isinstance(self._conn, ServerProtocol)  # noqa: S101  # until it is accepted
-        response = self._conn.accept(request)
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._refuse(response)
+        """Run the application, or refuse the request if it is not a handshake as RFC 6455 has it."""
+        assert self._handshake is not None  # noqa: S101  # it has only come
+        response = self._handshake.begin(request)
+        if response is not None:
+            self._refuse(self._handshake, response)
             return
-        self._response = response
         self._pause()  # nothing may come before it is accepted
-        self._events.append(_CONNECT)
+        self._incoming.put(_CONNECT)
         task = asyncio.get_running_loop().create_task(self._run(scope_of(request, self.transport, self.client)))
         self._shared.tasks.add(task)
         task.add_done_callback(self._shared.tasks.discard)
@@ -194,11 +189,9 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             case _ if self._close_sent:  # the application wants nothing more
                 self._incoming.forget()
             case _:
-                message = self._incoming.assemble(frame)
-                if message is not None:
-                    self._put(message)
-                    if len(self._events) >= AHEAD or self._incoming.size > SMALL:
-                        self._pause()
+                incoming = self._incoming
+                if incoming.assemble(frame) and (len(incoming.events) >= AHEAD or incoming.size > SMALL):
+                    self._pause()
 
     def _take_close(self) -> None:
         """Answer a close frame, or take the answer to ours."""
@@ -206,7 +199,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             self.transport.close()
         elif not self.transport.is_closing():
             closed = self._conn.close_rcvd
-            self._put_disconnect(closed.code if closed else CloseCode.NO_STATUS_RCVD)
+            self._incoming.put_disconnect(closed.code if closed else CloseCode.NO_STATUS_RCVD)
             self._end()
 
     # The application
@@ -222,26 +215,23 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             self._shared.recurring.log(logger, logging.ERROR, trace, "serving a WebSocket failed: %s", trace)
         finally:
             if not self._close_sent:
-                if not self._accepted:
-                    self._refuse(refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
+                if self._handshake is not None:
+                    self._refuse(self._handshake, refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
                 self.transport.close()
             self._cut(_FLUSH)
 
     async def receive(self) -> Message:
         """Return the next event, as ASGI says."""
-        self._incoming.release()
+        incoming = self._incoming
+        incoming.release()
         if self._holds:
             self._note_what_it_holds()
-        while not self._events:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        event = self._events.pop(0)
-        if not self._events and self._accepted:
+        while not incoming.events:
+            await incoming.arrival()
+        event = incoming.take()
+        if not incoming.events and self._handshake is None:
             self._resume()
-        if not isinstance(event, bytes | str):
-            return event
-        self._incoming.hand_over(event)
-        return {"type": "websocket.receive", "bytes" if isinstance(event, bytes) else "text": event}
+        return event
 
     async def send(self, message: Message) -> None:
         """Take an event from the application, as ASGI says.
@@ -250,68 +240,55 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         :raises RuntimeError: that may not be sent now.
         """
         await self._writable.wait()
-        if self._lost or (self._accepted and self._close_sent):
+        handshake = self._handshake
+        if self._lost or (handshake is None and self._close_sent):
             raise ClientDisconnected
         kind = message["type"]
-        if kind == "websocket.send" and self._accepted:
+        if kind == "websocket.send" and handshake is None:
             self._conn.send_binary(message["bytes"])
             self._flush()
-        elif kind == "websocket.close" and self._accepted:
+        elif kind == "websocket.close" and handshake is None:
             self._close(message.get("code", CloseCode.NORMAL_CLOSURE), message.get("reason", ""))
-        elif kind == "websocket.accept" and self._response is not None:
-            self._accept(self._response)
-        elif kind == "websocket.http.response.start" and not self._accepted:
-            self._refusal = HTTPStatus(message["status"])
-        elif kind == "websocket.http.response.body" and self._refusal is not None:
-            self._refuse(refusal(self._refusal, message["body"]))
+        elif handshake is None:
+            raise RuntimeError(f"{kind} may not be sent now")
+        elif kind == "websocket.accept" and handshake.may_be_accepted:
+            self._accept(handshake)
+        elif kind == "websocket.http.response.start":
+            handshake.refusal_status = HTTPStatus(message["status"])
+        elif kind == "websocket.http.response.body" and handshake.refusal_status is not None:
+            self._refuse(handshake, refusal(handshake.refusal_status, message["body"]))
         else:
             raise RuntimeError(f"{kind} may not be sent now")
 
-    def _accept(self, response: Response) -> None:
+    def _accept(self, handshake: WebSocketHandshake) -> None:
         """Open the WebSocket, and forget its handshake."""
         if self.transport.is_closing():
             return
-        del response.headers["Date"]
-        response.headers.update((name.decode(), value.decode()) for name, value in self._shared.default_headers)
-        self._answer(response)
+        handshake.accept(self._shared.default_headers)
         self._flush()
-        self._conn = Protocol(SERVER, state=OPEN, max_size=MAX_MESSAGE, logger=_frames)
+        self._conn = Protocol(SERVER, state=OPEN, max_size=MAX_MESSAGE, logger=FRAME_LOG)
         self._conn.debug = False
-        self._response = None
-        self._accepted = True
+        self._handshake = None
         self._shared.heart.watch(self)
         self._resume()
 
     def _close(self, code: int, reason: str) -> None:
         """Send a close frame, and wait for the answer for a while."""
         if not self.transport.is_closing():
-            self._put_disconnect(code)
+            self._incoming.put_disconnect(code)
             self._conn.send_close(code, reason)
             self._flush()
             self._close_sent = True
             self._resume()
             self._closing = asyncio.get_running_loop().call_later(_CLOSING, self.transport.close)
 
-    def _refuse(self, response: Response) -> None:
-        """Answer the handshake with something else than a WebSocket."""
-        self._put_disconnect(CloseCode.ABNORMAL_CLOSURE)
-        self._answer(response)
+    def _refuse(self, handshake: WebSocketHandshake, response: Response) -> None:
+        """Answer the handshake with something else than a WebSocket, and end the connection."""
+        self._incoming.put_disconnect(CloseCode.ABNORMAL_CLOSURE)
+        handshake.refuse(response)
         self._end()
 
-    def _answer(self, response: Response) -> None:
-        assert isinstance(self._conn, ServerProtocol)  # noqa: S101  # until it is accepted
-        self._conn.send_response(response)
-
     # Both ways
-
-    def _put(self, event: bytes | str | Message) -> None:
-        self._events.append(event)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        self._waiter = None
-
-    def _put_disconnect(self, code: int) -> None:
-        self._put({"type": "websocket.disconnect", "code": int(code)})
 
     def _pause(self) -> None:
         if self._reads:
@@ -320,12 +297,12 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
 
     def _resume(self) -> None:
         """Read again, if the peer reads too and the application has taken what came."""
-        if not self._reads and self._writable.is_set() and (not self._events or self._close_sent):
+        if not self._reads and self._writable.is_set() and (not self._incoming.events or self._close_sent):
             self._reads = True
             self.transport.resume_reading()
 
     def _end(self) -> None:
-        """Send the last that is to be said."""
+        """Send what is left to send, such as a close frame, and close the connection."""
         self._close_sent = True
         self._flush()
         self.transport.close()

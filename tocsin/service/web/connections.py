@@ -17,7 +17,7 @@ class Peer(Protocol):
     """A connection."""
 
     def drop(self) -> None:
-        """End it at once."""
+        """End the connection at once."""
         ...
 
 
@@ -55,7 +55,7 @@ class Connections:
 
     @property
     def count(self) -> int:
-        """Connections that there are."""
+        """How many connections there are."""
         return len(self._places)
 
     def admit(self, peer: Newcomer, host: str) -> bool:
@@ -133,7 +133,7 @@ class Connections:
             self._drop(self._held)
 
     def sweep(self) -> None:
-        """Drop all whose time is over."""
+        """Drop the connections whose time to send or to read is over."""
         now = self._now()
         for waiting, patience in (
             (self._silent, self._settings.head_timeout),

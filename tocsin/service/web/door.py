@@ -59,11 +59,11 @@ class Handshake:
         self._words = words
 
     def cancel(self) -> None:
-        """Make it no more."""
+        """Stop making the connection."""
         self.scope.cancel()
 
     def give_way(self) -> None:
-        """Tell the guest, and make it no more."""
+        """Tell the guest that there are too many connections, and stop making its own."""
         _say(self._opened, self._words)
         self.scope.cancel()
 
@@ -100,7 +100,7 @@ class Door:
         self._spare: int | None = None
 
     def close(self) -> None:
-        """Take no more; connections that are being made go on."""
+        """Accept no more connections; those being made go on."""
         self._open.cancel()
 
     async def run(self) -> None:
@@ -209,7 +209,7 @@ class _Told(asyncio.Protocol):
         self.spoken = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Tell it."""
+        """Send the connection what it is to be told."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # of a stream
         self._transport = transport
         transport.write(self._words)
@@ -225,7 +225,7 @@ class _Told(asyncio.Protocol):
         self.spoken.set()
 
     def close(self) -> None:
-        """Part."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 

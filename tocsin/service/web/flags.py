@@ -1,4 +1,4 @@
-"""An event that weighs little while nobody waits for it: a service has several for each connection."""
+"""An event that takes little memory while no task waits for it: a service has several for each connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Flag:
-    """As :class:`asyncio.Event`, without a queue of its own until somebody waits."""
+    """As :class:`asyncio.Event`, without a queue of its own until a task waits."""
 
     __slots__ = ("_is_set", "_waiters")
 
@@ -27,7 +27,7 @@ class Flag:
                 waiter.set_result(None)
 
     def clear(self) -> None:
-        """Let whoever comes from now on wait."""
+        """Clear it: tasks that call :meth:`wait` from now on wait."""
         self._is_set = False
 
     async def wait(self) -> None:

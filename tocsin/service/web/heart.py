@@ -25,14 +25,14 @@ class Pinged(Protocol):
 
 
 class Heart:
-    """Pings everybody once an interval; all have the same, so they stand in line in the order of their turns.
+    """Pings every connection once an interval; all have the same interval, so one queue keeps them in order.
 
     :param interval: seconds from one ping to the next, and within which each is to be answered.
     """
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._line: OrderedDict[Pinged, float] = OrderedDict()  # in the order of their turns
+        self._line: OrderedDict[Pinged, float] = OrderedDict()  # when each is pinged next, the earliest first
         self._beats = False
 
     def watch(self, peer: Pinged) -> None:

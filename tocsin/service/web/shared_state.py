@@ -17,7 +17,7 @@ CHUNK: Final = 4 * 1024
 
 
 class SharedState(ServerState):
-    """What all connections share.
+    """The state of one web server that all its connections share.
 
     :param max_headers: headers of a request at most.
     :param max_head: bytes of a request's line and headers at most.

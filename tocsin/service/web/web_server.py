@@ -33,7 +33,7 @@ _LOOK = 0.005  # seconds between two looks whether all have gone
 
 
 class WebServer(uvicorn.Server):
-    """A uvicorn that runs inside somebody else's program.
+    """A uvicorn that runs inside another program.
 
     :param recurring: logs what strangers can cause again and again.
     :param tls: gives what TLS is spoken with from now on; None for none.
@@ -105,7 +105,7 @@ class WebServer(uvicorn.Server):
                     connection.transport.abort()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Make ready to take connections, which wait until then."""
+        """Start the server's parts; connections that come before wait in the backlog."""
         book, recurring = self.server_state.book, self.server_state.recurring
         loop = asyncio.get_running_loop()
         self._doors = [
@@ -129,7 +129,7 @@ class WebServer(uvicorn.Server):
         return ExpressHttp(self.config, self.server_state, {}, loop, self._lane, self._heads)
 
     async def main_loop(self) -> None:
-        """Take connections; once a second renew the date header, as uvicorn does, and drop who lets us wait."""
+        """Serve; once a second renew the date header, as uvicorn does, and drop connections that are too slow."""
         async with task_group() as doors:
             for door in self._doors:
                 doors.start_soon(door.run)
@@ -143,7 +143,7 @@ class WebServer(uvicorn.Server):
         self.server_state.recurring.close()
 
     def _sweep(self) -> None:
-        """Drop who lets us wait, and log what came again; a fault of ours in that ends nothing."""
+        """Drop connections that are too slow, and log what recurred; an error in that is logged and ends nothing."""
         try:
             self.server_state.book.sweep()
             self.server_state.recurring.sweep()
@@ -157,7 +157,7 @@ class WebServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         with anyio.move_on_after(_GRACE):
-            while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110  # nobody tells of their ends
+            while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110  # no signal
                 await asyncio.sleep(_LOOK)
         for task in self.server_state.tasks:
             task.cancel()

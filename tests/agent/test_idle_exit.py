@@ -1,0 +1,91 @@
+"""An agent that is started on demand stays while an app needs it, on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+import trio.testing
+
+from tocsin.actors.actor import Kernel
+from tocsin.actors.clock import LoopClock
+from tocsin.actors.topology import Platform
+from tocsin.agent.idle_exit import LOOK_EVERY, idle
+from tocsin.mailbox import Mailbox
+from tocsin.persistence.memory_store import MemoryStore
+from tocsin.persistence.store import StoredActivator, StoredChannel
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
+
+CHANNEL = StoredChannel("c1", "mail", "id", "http://uri", 10.0**10)
+TRIGGER = StoredActivator("mail", 4, "0", (), cancel_on_condition_loss=False)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Run on trio with a clock that jumps to the next deadline."""
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+class Watched:
+    """A platform of which nothing runs, its store, and the moment at which it was found to be of no use."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.platform = Platform(self.store, Kernel(LoopClock(seed=1)), RetryPolicy())
+        self.start = anyio.current_time()
+        self.ended: float | None = None
+
+    async def watch(self) -> None:
+        """Note when it is over."""
+        await idle(self.platform, 5.0)
+        self.ended = anyio.current_time() - self.start
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[Watched]:
+    """Watch a platform while the block runs."""
+    w = Watched()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(w.watch)
+        yield w
+        tasks.cancel_scope.cancel()
+
+
+async def test_without_any_app_it_ends_after_its_time() -> None:
+    """As the SDK's process, of which nothing was asked."""
+    async with watched() as w:
+        await anyio.sleep(4.9)
+        assert w.ended is None
+        await anyio.sleep(0.2)
+        assert w.ended == 5.0
+
+
+async def test_a_session_begins_the_time_anew_when_it_leaves() -> None:
+    """However long it was there."""
+    async with watched() as w:
+        await anyio.sleep(3)
+        w.platform.sessions.add("mail", Mailbox("mail/1"))
+        await anyio.sleep(1000)
+        w.platform.sessions.remove("mail/1")
+        await anyio.sleep(4.9)
+        assert w.ended is None
+        await anyio.sleep(0.2)
+        assert w.ended == 1008.0
+
+
+@pytest.mark.parametrize("kept", [CHANNEL, TRIGGER])
+async def test_a_channel_or_a_trigger_keeps_it(kept: StoredChannel | StoredActivator) -> None:
+    """Until it is gone, which is noticed within a minute though no session comes."""
+    async with watched() as w:
+        w.platform.sessions.add("mail", Mailbox("mail/1"))
+        await (w.store.keep_channel(kept) if isinstance(kept, StoredChannel) else w.store.keep_activator(kept))
+        w.platform.sessions.remove("mail/1")
+        await anyio.sleep(10_000)
+        assert w.ended is None
+        await w.store.drop_channels(["c1"])
+        await w.store.drop_activator("mail", 4)
+        await anyio.sleep(LOOK_EVERY + 5.1)
+        assert w.ended is not None

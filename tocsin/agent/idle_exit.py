@@ -1,0 +1,27 @@
+"""Watches whether the agent is of use to any app, and tells when it has been of none for long enough."""
+
+from __future__ import annotations
+
+import anyio
+
+from tocsin.actors.topology import Platform
+from tocsin.protocol.platform.idleness import Idleness
+
+LOOK_EVERY = 60.0
+"""Seconds after which it is looked again while no session is open: a channel may end, or be revoked, without one."""
+
+
+async def idle(platform: Platform, patience: float) -> None:
+    """Return when there was no session, no channel and no trigger for so many seconds."""
+    clock, sessions, idleness = platform.kernel.clock, platform.sessions, Idleness(patience)
+    while True:
+        arrivals = sessions.arrivals
+        holds = await platform.holds_anything()
+        if sessions.arrivals != arrivals:
+            continue  # what a session has registered meanwhile may not be in what was read
+        idleness.note(clock.monotonic(), sessions=len(sessions.names()), holds=holds)
+        if idleness.is_over(clock.monotonic()):
+            return
+        pause = idleness.wait(clock.monotonic())
+        with anyio.move_on_after(LOOK_EVERY if pause is None else pause):
+            await sessions.changed.wait()

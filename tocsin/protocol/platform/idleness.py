@@ -1,0 +1,33 @@
+"""When an agent that was started on demand ends itself: a while after the last app that needs it has gone.
+
+Source: the long-running process of the Windows App SDK ends 5 s after its last listener. There a registration that came
+while the time ran out was lost; here the question is asked once more when the time is over.
+"""
+
+from __future__ import annotations
+
+from attrs import define
+
+
+@define
+class Idleness:
+    """How long an agent has been of no use to any app; moments in seconds on a clock that never goes back."""
+
+    patience: float
+    """Seconds that it may be so."""
+    _since: float | None = None
+
+    def note(self, now: float, *, sessions: int, holds: bool) -> None:
+        """Note how many sessions there are, and whether any app holds a channel or a trigger."""
+        if sessions or holds:
+            self._since = None
+        elif self._since is None:
+            self._since = now
+
+    def wait(self, now: float) -> float | None:
+        """Return the seconds until it is to be asked again whether the agent ends; None while it is of use."""
+        return None if self._since is None else max(0.0, self._since + self.patience - now)
+
+    def is_over(self, now: float) -> bool:
+        """Whether the agent ends now."""
+        return self.wait(now) == 0
