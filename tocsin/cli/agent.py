@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _serve(state: Path, socket: Path, arguments: argparse.Namespace) -> int:
     from tocsin.agent.open_agent import open_agent  # noqa: PLC0415  # the other verbs do not pay for it
 
+    idle_exit: float | None = arguments.idle_exit
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with open_agent(state, socket, arguments.service, port=arguments.port) as agent:
             where = {"socket": str(agent.socket), "state": str(state), "service": arguments.service}
@@ -70,9 +71,7 @@ async def _serve(state: Path, socket: Path, arguments: argparse.Namespace) -> in
             show(json.dumps(where) if arguments.json else _words(where))
             async with task_group() as tasks:
                 tasks.start_soon(_until_signal, signals, tasks.cancel_scope)
-                if arguments.idle_exit is None:
-                    await anyio.sleep_forever()
-                await agent.idle(arguments.idle_exit)
+                await (anyio.sleep_forever() if idle_exit is None else agent.idle(idle_exit))
                 tasks.cancel_scope.cancel()
     return 0
 
