@@ -150,7 +150,7 @@ class Mailbox:
                 taken.set()
 
     def purge(self) -> int:
-        """Throw away what waits, because nobody is there to take it, and return how many frames died."""
+        """Throw away what waits, because it has no reader any more, and return how many frames died."""
         count = len(self._replies) + len(self._states)
         self._replies.clear()
         self._states.clear()
@@ -173,7 +173,7 @@ class Mailbox:
         self._filled.set()
 
     def abandon(self) -> None:
-        """Close it, and throw away what waits: nobody will read it."""
+        """Close it, and throw away what waits: it has no reader any more."""
         self.close()
         self.purge()
 

@@ -64,7 +64,7 @@ class ActivatorRegistry(Actor):
             cancel = stored.cancel_on_condition_loss
             registered = Registered(activator, UUID(stored.clsid), conditions, cancel, stored.command)
             self._step(stored.app, registered, Event.RESTORED)
-        await self.flush()  # the supervisor has to know, also if nobody ever asks this actor anything
+        await self.flush()  # the supervisor has to know, also if no app ever asks this actor anything
 
     @receives_from_apps(m.LeaveSession)
     def leave(self, _message: m.LeaveSession, stamped: m.Stamped) -> None:

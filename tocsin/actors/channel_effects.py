@@ -98,7 +98,7 @@ class ChannelEffects:
     async def perform(self) -> None:
         """Write, then tell.
 
-        :raises StateUnavailable: it could not be written; nobody was told.
+        :raises StateUnavailable: it could not be written; no session was told.
         """
         await self._write()
         for channel in self._keep:

@@ -57,7 +57,7 @@ class ChannelRequester(Actor):
         self._scheduler = neighbours.scheduler
         self._effects = ChannelEffects(store, sessions, neighbours.router)
         self._link = ConnectionRecord(senses.clock)
-        # Not from 1 each time: a late answer to a question of an earlier instance must find nobody.
+        # Not from 1 each time: a late answer to a question of an earlier instance must find no request.
         self._keys = count(int(senses.clock.fraction() * _KEYS))
         self._requests: dict[int, ChannelRequest] = {}
         self._open: dict[tuple[str, str], ChannelRequest] = {}

@@ -14,7 +14,7 @@ from tocsin.protocol.messages.codec import encode
 
 @frozen
 class Missed:
-    """Payloads that nobody was there to take: not ``session``, or no session at all where that is empty."""
+    """Payloads that ``session`` was not there to take; empty where no session takes them at all."""
 
     session: str
     rows: Sequence[PlainRow]

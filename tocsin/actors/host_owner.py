@@ -1,4 +1,4 @@
-"""The owner of the machine's state and of the user's settings: apps change fields of them, and nobody else keeps them.
+"""The owner of the machine's state and of the user's settings: apps change fields of them, and no session keeps its own.
 
 The router, the supervisor through it, and the sessions that it concerns are told of each change with the whole new state.
 """

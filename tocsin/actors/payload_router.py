@@ -93,7 +93,7 @@ class PayloadRouter(Actor):
 
     @receives(m.ChannelLost)
     def channel_lost(self, message: m.ChannelLost, _: bytes) -> None:
-        """Nobody can take the payloads of that channel any more."""
+        """The device holds that channel no more: its payloads have no handler."""
         self._windows.lose_channel(message.channel)
         self._lost.append(message.channel)
 
@@ -105,17 +105,17 @@ class PayloadRouter(Actor):
 
     @receives(m.ChannelSubscribed)
     def channel_subscribed(self, message: m.ChannelSubscribed, _: bytes) -> None:
-        """Somebody takes the payloads of that channel."""
+        """A session takes the payloads of that channel."""
         self._windows.subscribe(message.app, message.channel)
 
     @receives(m.ChannelUnsubscribed)
     def channel_unsubscribed(self, message: m.ChannelUnsubscribed, _: bytes) -> None:
-        """Nobody takes them in the foreground any more."""
+        """No session takes them in the foreground any more."""
         self._windows.unsubscribe(message.app, message.channel)
 
     @receives(m.AppReady)
     def app_ready(self, message: m.AppReady, _: bytes) -> None:
-        """Whether there is somebody to do the app's background work."""
+        """Whether a session does the app's background work, or a process can be started that does."""
         self._windows.set_ready(message.app, ready=message.ready)
 
     @receives(m.Parked)

@@ -75,7 +75,7 @@ class RetryScheduler(Actor):
 
     @receives(ForgetRetry)
     def forget(self, message: ForgetRetry, _: bytes) -> None:
-        """Nobody waits for that request any more."""
+        """The requester waits for that attempt no more."""
         schedule = self._waiting.get(message.key)
         if schedule is not None:
             self._step(schedule, Event.FORGOTTEN)

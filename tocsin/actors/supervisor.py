@@ -223,7 +223,7 @@ class Supervisor(Actor):
 
     @receives(m.ActivatorChanged)
     def activator_changed(self, message: m.ActivatorChanged, _: bytes) -> None:
-        """Note who does an app's background work; what waits for work that nobody will do goes back to the inbox."""
+        """Note who does an app's background work; what waits for work that has no trigger any more goes back to the inbox."""
         background = self._apps[message.app]
         background.triggered, background.session = message.triggered, message.session
         background.command = b"" if self._launcher is None else message.command
@@ -313,7 +313,7 @@ class Supervisor(Actor):
         self._alarm.set(min((moment for moment in moments if moment is not None), default=None))
 
     def _miss(self, missed: Missed) -> None:
-        """Nobody was there to take payloads: nothing more goes there, and they go where they may."""
+        """A session was not there to take payloads: nothing more goes to it, and they go where they may."""
         for row in missed.rows:
             tracked = self._payloads.get(sequence_of(row)) if self._payloads.is_current(row) else None
             if tracked is not None:

@@ -285,7 +285,7 @@ class Platform:
         return [self.actors[name].mailbox for name in names]
 
     def _announce(self, restarted: str) -> None:
-        """Tell everyone that an actor began anew, so that they tell it again what it cannot know."""
+        """Tell its peers and all sessions that an actor began anew, so that they tell it again what it cannot know."""
         for name in PEERS_OF[restarted]:
             self.actors[name].mailbox.send_urgent(m.ActorRestarted(restarted))
         state = self._link.last

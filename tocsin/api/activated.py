@@ -100,7 +100,7 @@ class LaunchedPayload:
         self.subscription.offer(rows)
 
     def note_handler_has(self, row: PlainRow) -> None:
-        """Note that a background handler has the payload: whoever asks for it may still look at it."""
+        """Note that a background handler has the payload: get_activated_event_args may still show it."""
         if self._args is None:
             self._args = PushNotificationReceivedEventArgs()
             self._args._delivery, self._args._background, self._args._ended = row, True, True  # noqa: SLF001

@@ -75,7 +75,7 @@ class WnsClient:
         channel's own host for a service on this machine.
     :param tenant: for the default token URL: the Entra tenant of the app; None for the Live form.
     :param hosts: the hosts that channels may have, ``.example`` for all that end so; by default what goes with the
-        token URL. Channel URIs come from outside, and whoever they name gets the token. To other machines they must
+        token URL. Channel URIs come from outside, and the host that they name gets the token. To other machines they must
         begin with https://, unless the token URL does not either.
     :raises InvalidArgument: an argument cannot be right.
     """

@@ -116,7 +116,7 @@ async def open_database(
 
 @asynccontextmanager
 async def read_database(path: Path, newest: int) -> AsyncIterator[Database]:
-    """Open a file that is there, for reading only, whoever writes it meanwhile.
+    """Open a file that is there, for reading only, also while another process writes it.
 
     :param newest: the newest version of its schema that is understood.
     :raises StateUnavailable: the file is unreadable, corrupt, not ours, or of a newer version.

@@ -53,7 +53,7 @@ class MemoryStore:
     _let_go: Counter[str] = Factory(Counter)
     """How many dead letters of each reason are not kept any more."""
     _unfiled: list[int] = Factory(list)
-    """Those that are not among the numbers of their channel yet: most have ended before anybody looks for them there."""
+    """Those that are not among the numbers of their channel yet: most have ended before they are looked for there."""
     _ended: int = 0
 
     async def value(self, key: str) -> str | None:

@@ -257,7 +257,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[SqliteStore]:
 
 @asynccontextmanager
 async def read_sqlite(path: Path) -> AsyncIterator[SqliteStore]:
-    """Look into a store that is there, whoever uses it meanwhile.
+    """Look into a store that is there, also while another process uses it.
 
     :raises StateUnavailable: it cannot be read; see :func:`tocsin.persistence.database.read_database`.
     """

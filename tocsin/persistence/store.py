@@ -1,4 +1,4 @@
-"""The promise of a store: what the platform keeps, whoever keeps it."""
+"""The promise of a store: what the platform keeps, in SQLite or in memory."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from tocsin.protocol.kernel.durability import TABLE, Effect, Event, Phase, Recov
 from tocsin.protocol.kernel.machine import step
 
 QUEUE = 1_024
-"""Writes that may wait for the writer; whoever comes then waits for room."""
+"""Writes that may wait for the writer; a caller with one more waits for room."""
 
 GROUP = 512
 """Writes that one transaction holds at most."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
-from anyio.abc import SocketListener, SocketStream
+from anyio.abc import SocketListener, SocketStream, TaskGroup
 
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.tasks import task_group
@@ -47,7 +47,7 @@ async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> 
         raise PlatformUnavailable(f"{path} cannot be made a socket: {failure}") from failure
     try:
         async with listener, task_group() as tasks:
-            tasks.start_soon(_let_in, listener, serve, anyio.Semaphore(at_once), what)
+            tasks.start_soon(_let_in, tasks, listener, serve, anyio.Semaphore(at_once), what)
             yield
             tasks.cancel_scope.cancel()
     finally:
@@ -56,7 +56,7 @@ async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> 
                 os.unlink(path)  # noqa: PTH108  # as above
 
 
-async def _let_in(listener: SocketListener, serve: Serve, places: anyio.Semaphore, what: str) -> None:
+async def _let_in(tasks: TaskGroup, listener: SocketListener, serve: Serve, places: anyio.Semaphore, what: str) -> None:
     refused = False
 
     async def answer(stream: SocketStream) -> None:
@@ -68,17 +68,16 @@ async def _let_in(listener: SocketListener, serve: Serve, places: anyio.Semaphor
         finally:
             places.release()
 
-    async with task_group() as tasks:
-        while True:
-            await places.acquire()
-            try:
-                stream = await listener.accept()
-            except anyio.BrokenResourceError as failure:  # such as a system without descriptors
-                if not refused:
-                    logger.warning("%s waits until the system lets it in: %s", what, failure.__cause__)
-                refused = True
-                places.release()
-                await anyio.sleep(_PAUSE)
-            else:
-                refused = False
-                tasks.start_soon(answer, stream)
+    while True:
+        await places.acquire()
+        try:
+            stream = await listener.accept()
+        except anyio.BrokenResourceError as failure:  # such as a system without descriptors
+            if not refused:
+                logger.warning("%s waits until the system lets it in: %s", what, failure.__cause__)
+            refused = True
+            places.release()
+            await anyio.sleep(_PAUSE)
+        else:
+            refused = False
+            tasks.start_soon(answer, stream)

@@ -54,7 +54,7 @@ class BackgroundQueue:
         self.queue.clear()
 
     def may_begin(self, host: HostState) -> bool:
-        """Whether the first that waits may begin: somebody does the work, nothing runs, and the conditions hold."""
+        """Whether the first that waits may begin: the work is or can be done, nothing runs, and the conditions hold."""
         return self.ready and self.running is None and bool(self.queue) and host.meets_all(self.conditions)
 
     def interruption(self, before: HostState, after: HostState) -> CancellationReason | None:

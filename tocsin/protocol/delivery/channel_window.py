@@ -114,12 +114,12 @@ class ChannelWindow:
         return free if self.phase is _BEHIND and free * 2 >= WINDOW else 0
 
     def open(self) -> None:
-        """Somebody takes its payloads from now on."""
+        """A session takes its payloads from now on."""
         self._step(Event.OPENED)
         self._look_whether_empty()
 
     def close(self) -> None:
-        """Nobody takes its payloads any more."""
+        """No session takes its payloads any more."""
         self._step(Event.CLOSED)
 
     def begin_anew(self) -> None:

@@ -87,7 +87,7 @@ class ChannelWindows:
         self._reconsider(channel)
 
     def set_ready(self, app: str, *, ready: bool) -> None:
-        """Say whether there is somebody to do an app's background work."""
+        """Say whether an app's background work is done, or a process can be started that does it."""
         if ready:
             self._ready.add(app)
         else:
@@ -96,7 +96,7 @@ class ChannelWindows:
             self._reconsider(channel)
 
     def forget_subscribers(self) -> None:
-        """Nobody is known to take anything: whoever does will say so again."""
+        """No session is known to take anything: each that does will say so again."""
         self._subscribed.clear()
         self._ready.clear()
         self._close_all()

@@ -214,7 +214,7 @@ def event_of_outcome(phase: Phase, outcome: Outcome, *, activatable: bool) -> Ev
 
 
 def event_of_absence(phase: Phase, *, activatable: bool, offerable: bool = True) -> Event | None:
-    """Decide which event it is that there was nobody to take a payload; None where it waits for the background anyway.
+    """Decide which event it is that no session was there to take a payload; None where it waits for the background anyway.
 
     :param offerable: whether its type goes to the foreground at all; else it does not wait for a handler there.
     """

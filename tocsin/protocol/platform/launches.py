@@ -2,7 +2,7 @@
 
 A claim is good once, from the moment when its process is being started until it has ended or is being stopped. A process
 that is stopped has ``GRACE`` seconds for its last things, and so has what else it has started: the process itself is
-taken leave of only then, since until then its number, by which all of them are reached, is nobody else's.
+taken leave of only then, since until then its number, by which all of them are reached, is that of no other process.
 
 Its driver is ``tocsin.agent.launcher``.
 """

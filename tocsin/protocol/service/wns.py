@@ -1,6 +1,6 @@
 """What WNS demands of a sender's request, and the words of its answers.
 
-Rules over values; whoever serves HTTP asks them in this order: method, ticket, (channel), headers, length.
+Rules over values; the routes ask them in this order: method, ticket, (channel), headers, length.
 Sources: "Push notification service request and response headers", RFC 6750 §2.1, and the correlation vector 2.1.
 """
 

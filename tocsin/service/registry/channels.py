@@ -79,7 +79,7 @@ class Channels:
         self._found: dict[bytes, ChannelRow] = {}
         self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has
         self._orphaned: set[str] = set()  # devices that may have channels of apps that were removed
-        self._changing = Lock(fast_acquire=True)  # what is read from the store is cached before anybody changes it
+        self._changing = Lock(fast_acquire=True)  # what is read from the store is cached before it is changed
 
     async def prune(self) -> None:
         """Forget the channels that ended long ago, and find those whose apps were removed, perhaps while we were off."""

@@ -1,7 +1,7 @@
 """The express lane: a post that came whole, and that nothing speaks against, is answered without an ASGI request.
 
 Most posts are such, and an ASGI request (a task, its events, its messages) costs more than all that is done for them.
-Whoever is offered one takes it, or leaves it as it was; then it becomes an ASGI request like any other.
+The router that is offered one takes it, or leaves it as it was; then it becomes an ASGI request like any other.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ class Post:
 
     @property
     def scope(self) -> Scope:
-        """What ASGI says of it, as far as anybody asks."""
+        """What ASGI says of it, as far as the service asks."""
         return {"type": "http", "method": "POST", "client": self._sender.client, "headers": self.headers}
 
     @property
     def message_event(self) -> Post:
-        """What uvicorn sets when a connection is lost, for whoever waits for the body: here nobody does."""
+        """What uvicorn sets when a connection is lost, for a task that waits for the body: here none does."""
         return self
 
     def set(self) -> None:
