@@ -27,7 +27,7 @@ RATE = 400
 LAUNCHES = 7
 """Launches of a round."""
 
-_REUNION = 2.5  # seconds: the agent launches nothing in its first 2
+_REUNION = 2.0  # seconds: the agent launches nothing in its first 1.5
 _PATIENCE = 10.0  # seconds for a launched process to report
 _LOOK = 0.005  # seconds between two looks for its report
 _PAUSE = 0.3  # seconds in which it ends

@@ -7,18 +7,18 @@ that runs, and only its budget counts. In the background each app does one piece
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from tocsin.actors.actor import Actor, receives, receives_from_apps
+from tocsin.actors.background_turns import BackgroundTurns
 from tocsin.actors.handover_effects import HandoverEffects, Missed
+from tocsin.actors.launch_effects import LaunchEffects
 from tocsin.actors.report_effects import ReportEffects
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.subscribers import Subscribers
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.background_queue import BackgroundQueue
 from tocsin.protocol.delivery.handler_queues import HandlerQueue
 from tocsin.protocol.delivery.outstanding import Outstanding
 from tocsin.protocol.delivery.payload_life import (
@@ -30,7 +30,6 @@ from tocsin.protocol.delivery.payload_life import (
     Tracked,
     event_of_absence,
     event_of_cancellation,
-    event_of_death,
     event_of_outcome,
 )
 from tocsin.protocol.delivery.plain_rows import sequence_of, type_of
@@ -57,19 +56,15 @@ class Supervisor(Actor):
         self._clock, self._at_service, self._alarm = senses.clock, senses.at_service, senses.alarm
         self._router = router
         self._sessions = sessions
-        self._launcher = launcher
-        self._launches: list[m.Message] = []
-        self._crashes: Counter[int] = Counter()
-        """How many sessions have died with a payload that they were doing background work for."""
-        self._holding: dict[int, str] = {}
-        """The sessions that are still at background work of before this supervisor, by the payload."""
+        self._launches = LaunchEffects(launcher)
         self._disbelieved: set[str] = set()
         """Sessions that have reported on payloads that they do not have; the log has heard of each."""
         self._host = HostState()
         self._open = False
         """Whether the router has begun anew with this supervisor; what comes before is handed on again."""
         self._payloads = Outstanding()
-        self._apps: defaultdict[str, BackgroundQueue] = defaultdict(BackgroundQueue)
+        self._turns = BackgroundTurns(sessions)
+        self._apps = self._turns.apps
         self._reports = ReportEffects()
         self._subscribers = Subscribers(sessions, self._reports, self._apps)
         self._down = HandoverEffects(sessions)
@@ -79,7 +74,7 @@ class Supervisor(Actor):
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
             Effect.LAUNCH: self._launch,
-            Effect.STOP_LAUNCH: self._stop_launch,
+            Effect.STOP_LAUNCH: self._launches.stop,
             Effect.ACTIVATE: self._activate,
             Effect.START_BUDGET: lambda tracked: self._background_budgets.start(tracked, self._clock.monotonic()),
             Effect.TELL_CANCEL: self._tell_cancel,
@@ -151,23 +146,17 @@ class Supervisor(Actor):
         """A session is gone: what it has comes back."""
         self._subscribers.leave(message.session)
         self._disbelieved.discard(message.session)
-        self._holding = {each: holder for each, holder in self._holding.items() if holder != message.session}
+        self._turns.drop_session(message.session)
         for tracked in self._payloads.held_by(message.session):
-            if tracked.phase is Phase.ACTIVATED:
-                self._crashes[tracked.sequence] += 1
-            event = event_of_death(tracked.phase, self._crashes[tracked.sequence])
-            if event is Event.CRASHED_AGAIN:
-                tracked.reason = DropReason.CRASH_LOOP
-                tracked.detail = f"{self._crashes[tracked.sequence]} processes have died with it"
-            self._step(tracked, event)
+            self._step(tracked, self._turns.died(tracked))
 
     @receives_from_apps(m.Holding)
     def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
         """A session is still at work on payloads that an earlier agent had given to it: no other is to begin with them."""
-        self._holding |= dict.fromkeys(message.sequences, stamped.session)
+        self._turns.hold(stamped.session, message.sequences)
         running = self._apps[stamped.app].running
         if running is not None and running.phase is Phase.LAUNCHING and running.sequence in message.sequences:
-            running.session, running.request = self._holding.pop(running.sequence), 0
+            running.session, running.request = self._turns.session_for(running), 0
             self._step(running, Event.HELD)
 
     @receives_from_apps(m.Handled)
@@ -226,7 +215,7 @@ class Supervisor(Actor):
         """Note who does an app's background work; what waits for work that has no trigger any more goes back to the inbox."""
         background = self._apps[message.app]
         background.triggered, background.session = message.triggered, message.session
-        background.command = b"" if self._launcher is None else message.command
+        background.command = self._launches.usable(message.command)
         background.conditions, background.cancel_on_condition_loss = (
             message.conditions,
             message.cancel_on_condition_loss,
@@ -291,7 +280,7 @@ class Supervisor(Actor):
         self._payloads.clear()
         for background in self._apps.values():
             if background.running is not None and background.running.phase is Phase.LAUNCHING:
-                self._stop_launch(background.running)
+                self._launches.stop(background.running)
             background.clear()
         self._open = True
         self._down.send_to_all(message)
@@ -303,10 +292,7 @@ class Supervisor(Actor):
             for each in missed:
                 self._miss(each)
         self._reports.perform(self._router)
-        if self._launcher is not None:
-            for launch in self._launches:
-                self._launcher.send_urgent(launch)
-        self._launches.clear()
+        self._launches.perform()
         now = self._clock.monotonic()
         self._foreground_budgets.start_all(self._payloads.new_heads(), now)
         moments = (self._foreground_budgets.next(), self._background_budgets.next(), self._graces.next())
@@ -340,12 +326,9 @@ class Supervisor(Actor):
         while background.may_begin(self._host):
             tracked = background.queue[0]
             expired = tracked.expires is not None and self._at_service.judge(tracked.expires) is Verdict.PAST
-            session = self._holding.pop(tracked.sequence, "")
-            if self._sessions.app_of(session) != app:
-                session = background.session
             if expired:
                 self._step(tracked, Event.EXPIRED)
-            elif session:
+            elif session := self._turns.session_for(tracked):
                 self._give_to(tracked, session)
             else:
                 self._step(tracked, Event.LAUNCH)
@@ -384,10 +367,7 @@ class Supervisor(Actor):
         self._leave(tracked)
         background = self._apps[tracked.app]
         background.running = tracked
-        self._launches.append(m.Launch(tracked.app, tracked.sequence, tracked.attempt, background.command))
-
-    def _stop_launch(self, tracked: Tracked) -> None:
-        self._launches.append(m.StopLaunch(tracked.app, tracked.sequence, tracked.attempt))
+        self._launches.start(tracked, background.command)
 
     def _activate(self, tracked: Tracked) -> None:
         self._leave(tracked)
@@ -409,7 +389,7 @@ class Supervisor(Actor):
         self._leave(tracked)
         self._payloads.end(tracked)
         if tracked.phase is not Phase.GIVEN_BACK:
-            del self._crashes[tracked.sequence]
+            self._turns.forget(tracked)
         outcome = OUTCOMES[tracked.phase]
         dropped = outcome is Outcome.DROPPED
         reason, detail = (self._apps[tracked.app].drop_reason(tracked), tracked.detail) if dropped else (None, "")

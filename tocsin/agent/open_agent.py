@@ -24,7 +24,7 @@ from tocsin.tasks import apart, task_group
 from tocsin.transport.unix_server import is_served, serving_unix
 from tocsin.transport.websocket_wire import dial_websocket
 
-REUNION = 2.0
+REUNION = 1.5
 """Seconds after the start in which no process is launched: apps that are running have that long to come back."""
 
 AT_ONCE = 600

@@ -25,7 +25,7 @@ from tocsin.tasks import task_group
 from tocsin.transport.agent_socket import check_same_user
 from tocsin.transport.frame_stream import FrameStream, StreamBroken
 
-RECONNECT: Final = ReconnectPolicy(first=0.05, longest=2.0)
+RECONNECT: Final = ReconnectPolicy(first=0.05, longest=1.0)
 """Seconds until the next attempt, while the agent is away."""
 
 GREETING_TIMEOUT = 10.0

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.protocol.tables import AnyEvent, Law
+from tests.protocol.tables import AnyEvent, Law, erase
 from tocsin.protocol.delivery.channel_window import TABLE, WINDOW, ChannelWindow, Effect, Event, Phase
 from tocsin.protocol.kernel.machine import IllegalEvent
 
@@ -295,3 +295,11 @@ class TestBeginningAnew:
         window = ChannelWindow("c1", Phase.CLOSED, 7, 0)
         window.begin_anew()
         assert window.phase is Phase.CLOSED
+
+
+def test_a_window_rewinds_because_its_table_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without that effect it goes on behind what was given back, and would never hand it on."""
+    erase(monkeypatch, TABLE, Effect.REWIND)
+    window = ChannelWindow("c1", Phase.CAUGHT_UP, 7, 1)
+    window.settle(given_back=True)
+    assert (window.phase, window.cursor) == (Phase.BEHIND, 7)

@@ -184,4 +184,4 @@ async def _entries(store: ServiceStore, device: str) -> list[tuple[Any, ...]]:
 
 
 TestBothServiceStores = BothServiceStores.TestCase
-TestBothServiceStores.settings = settings(stateful_step_count=40)
+TestBothServiceStores.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=40)
