@@ -50,7 +50,7 @@ class IdleDevice(asyncio.Protocol):
             self.welcomed.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Say that it was lost, to whoever waits for it."""
+        """Fail the wait for the welcome, if the connection ends before it."""
         if not self.welcomed.done():
             self.welcomed.set_exception(exc or ConnectionError("the service hung up"))
 

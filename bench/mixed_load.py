@@ -163,7 +163,7 @@ async def send(  # noqa: PLR0913, PLR0917  # what a sender needs
 ) -> None:
     """Send to these devices in turn, one after the other, that often a second at most, until told to stop.
 
-    It stops between two: one that nobody hears the answer of may have replaced an earlier one.
+    It stops between two: one whose answer is not heard may have replaced an earlier one.
     """
     loop = asyncio.get_running_loop()
     due = loop.time()

@@ -96,7 +96,7 @@ async def answer(tally: Tally, ready: dict[str, Any]) -> None:
 
 
 async def until_input_ends() -> None:
-    """Wait until whoever started this process has closed its input, or is gone."""
+    """Wait until the parent process has closed this one's input, or is gone."""
     await (await _input()).read()
 
 

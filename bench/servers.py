@@ -34,7 +34,7 @@ def program(name: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on just now."""
+    """Return a port that no socket listens on just now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -18,7 +18,7 @@ QUICK = tocsin.RetryPolicy(first=0.5, increment=0.5, longest=2.5)  # Windows wai
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Find a port that no socket listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 

@@ -11,7 +11,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A deadline measures whoever else uses the machine, and so does the check for slow data.
+# A deadline measures the other load of the machine, and so does the check for slow data.
 settings.register_profile(
     "quick",
     settings.get_profile("default"),

@@ -161,7 +161,7 @@ async def next_messages(mailbox: Mailbox, patience: float = PATIENCE) -> list[Me
 
 
 def waiting_messages(mailbox: Mailbox) -> list[Message]:
-    """Decode what waits in a mailbox now, without taking turns with anybody."""
+    """Decode what waits in a mailbox now, without letting another task run."""
     frames = [*mailbox._replies, *mailbox._states.values(), *mailbox._frames]
     mailbox._replies.clear()
     mailbox._states.clear()

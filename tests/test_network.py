@@ -47,7 +47,7 @@ def tls(reason: str) -> ssl.SSLError:
     ids=lambda value: repr(value)[:40],
 )
 def test_an_error_has_a_cause(failure: Exception, cause: ConnectionCause | None) -> None:
-    """Whatever it is; what is not foreseen is told in its own words."""
+    """Every failure has a cause; an unforeseen one is explained in its own words."""
     found, detail = cause_of(failure)
     assert found is (cause or ConnectionCause.REFUSED)
     assert explain(found, "a:1", detail)

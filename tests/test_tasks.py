@@ -27,7 +27,7 @@ class TestSignal:
     """A signal wakes one task again and again."""
 
     async def test_it_wakes_who_waits_each_time(self) -> None:
-        """Once for each time that it is set while somebody waits."""
+        """Once for each time that it is set while a task waits."""
         signal, woken = Signal(), 0
 
         async def wait() -> None:

@@ -191,7 +191,7 @@ async def test_dead_letters_are_bounded_but_all_are_counted() -> None:
 
 
 async def test_an_actor_that_cannot_start_is_given_up_and_no_message_dies() -> None:
-    """A start that fails again and again is nobody's message's fault."""
+    """The actor fails without having taken a message, so none becomes a bad frame."""
     world = World(intensity=2)
 
     def build(_: Alarm) -> Actor:

@@ -123,7 +123,7 @@ async def test_changes_that_wait_for_room_are_made_in_their_order() -> None:
 
 
 async def test_a_change_that_is_cancelled_while_it_waits_was_not_made() -> None:
-    """Nobody sees it, and the next one goes on from what there is."""
+    """No actor is told of it, and the next change starts from the state before it."""
     w = Watched(capacity=1)
     await w.change(host(quiet_hours=True))
     with anyio.move_on_after(0.01) as waited:

@@ -100,7 +100,7 @@ async def test_the_end_of_a_payload_shares_the_commit_of_the_next() -> None:
 
 
 async def test_where_no_payload_comes_the_alarm_sees_to_it() -> None:
-    """The first end that waits decides how long, and whoever comes in the meantime goes along."""
+    """The alarm rings ``PATIENCE`` after the first handled payload, and later ones share its commit."""
     async with opened() as world:
         await world.accept(2)
         start = anyio.current_time()

@@ -99,7 +99,7 @@ async def test_many_waits_share_one_alarm_and_come_due_in_their_order() -> None:
 
 
 async def test_a_forgotten_wait_does_not_come_due() -> None:
-    """Nobody hears of a wait that was forgotten, and forgetting what is not there is no error."""
+    """The requester is not told of a forgotten wait, and forgetting an unknown one is no error."""
     harness = Harness()
     async with harness.running():
         await harness.ask(PlanRetry(1, 1, HResult.ERROR_TIMEOUT, None))

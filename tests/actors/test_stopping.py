@@ -26,7 +26,7 @@ class Late:
         self.stopping = anyio.Event()
 
     async def send(self, chunk: bytes) -> None:
-        """Send nothing to anybody."""
+        """Send nothing."""
 
     async def receive(self) -> bytes:
         """Return what comes before, then wait for the end."""
@@ -49,7 +49,7 @@ class Late:
 async def test_what_comes_in_the_turn_of_the_stop_is_left_to_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[Message], late: Message
 ) -> None:
-    """It is not taken, so it comes again; the actors have closed their mailboxes, which is no news to anybody."""
+    """It is not taken, so it comes again; the actors have closed their mailboxes, and that is no error."""
     wire = Late(before, late)
     finish = ServiceConnection.finish
 

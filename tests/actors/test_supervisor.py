@@ -75,7 +75,7 @@ class TestForeground:
             assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
 
     async def test_a_session_that_leaves_takes_nothing_more(self) -> None:
-        """Its channels are closed, and its app's background work waits for whoever does it next."""
+        """Its channels are closed, and its app's background work waits for the next session."""
         async with running() as h:
             h.tell(activator(), m.LeaveSession())
             ups = [await h.up() for _ in range(4)]
@@ -204,7 +204,7 @@ class TestFence:
             assert await h.down() == m.CancelDelivery(2, CancellationReason.EXECUTION_TIME_EXCEEDED)
 
     async def test_a_later_attempt_is_cut_off_when_an_earlier_one_was_handled(self) -> None:
-        """It is settled, so nobody would watch what still runs."""
+        """The payload has ended, so its deadline would no longer bound what still runs."""
         async with running() as h:
             h.tell(delivery(1), m.OutcomeRow(1, Outcome.HANDLED, "", 0))
             assert [await h.down(), await h.down()] == [delivery(1), m.AbortDelivery(1)]

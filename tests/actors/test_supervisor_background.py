@@ -75,7 +75,7 @@ class TestBackground:
             assert await h.settled() == (3, Outcome.DROPPED, DropReason.QUEUE_FULL, "")
 
     async def test_background_that_the_user_denies(self) -> None:
-        """What the foreground refused is dropped with that reason; what nobody has seen waits in the inbox."""
+        """What the foreground refused is dropped with that reason; a payload that no handler saw waits in the inbox."""
         async with running() as h:
             h.tell(activator(), m.AppSettingsChanged("mail", AppSettings(background=False)))
             h.tell(delivery(1), m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1), m.Unsubscribe("c1"), delivery(2))

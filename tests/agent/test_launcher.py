@@ -182,7 +182,7 @@ class TestClaim:
     """Which claim is good."""
 
     async def test_the_process_gets_its_payload_once(self, world: World) -> None:
-        """The supervisor hears of the session that has claimed; whoever says the same later gets nothing."""
+        """The supervisor hears of the session that has claimed; the same claim is refused afterwards."""
         async with world.running():
             world.launch(command(*PYTHON, WAIT), sequence=5)
             caller = await world.called()
@@ -214,7 +214,7 @@ class TestClaim:
                 await caller.hang_up()
 
     async def test_a_claim_ends_with_its_process(self, world: World) -> None:
-        """Nobody else can make use of it."""
+        """Once its process has ended, the claim is refused."""
         async with world.running():
             world.launch(command(*PYTHON, WAIT))
             caller = await world.called()

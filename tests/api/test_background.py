@@ -88,7 +88,7 @@ async def test_handled_is_not_for_background_work(tmp_path: Path) -> None:
 
 
 async def test_payloads_of_before_the_registration_are_not_lost(tmp_path: Path) -> None:
-    """What waits in the inbox is handed to background work as soon as somebody does it."""
+    """What waits in the inbox is handed to background work as soon as a handler is registered."""
     seen = Gathered()
     async with world(tmp_path) as w:
         await w.channel()

@@ -32,7 +32,7 @@ def leave() -> Iterator[None]:
 @on_both_loops
 @pytest.mark.parametrize("error", ERRORS)
 async def test_an_error_is_logged_once(error: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever it is, and whether it comes before or after a wait."""
+    """An error of any class is logged once, raised before or after the function has waited."""
 
     async def later() -> None:
         await checkpoint()

@@ -74,7 +74,7 @@ async def test_a_payload_arrives_as_it_was_sent(tmp_path: Path) -> None:
 
 
 async def test_a_payload_that_no_handler_handles_is_a_dead_letter(tmp_path: Path) -> None:
-    """With nobody else to wake, a payload that came back unhandled ends with its reason."""
+    """Without an activator, a payload that the foreground did not handle ends with that reason."""
     seen = Gathered()
     async with world(tmp_path) as w:
         channel = await w.channel()
@@ -104,7 +104,7 @@ async def test_a_handler_that_fails_harms_nobody_else(tmp_path: Path) -> None:
 
 
 async def test_payloads_wait_for_a_handler(tmp_path: Path) -> None:
-    """What comes while nobody listens is acknowledged, kept, and handed out in order to who comes."""
+    """Payloads that come before a handler is attached are acknowledged, kept, and then handed to it in order."""
     seen = Gathered()
 
     def handler(args: Args) -> None:

@@ -68,7 +68,7 @@ async def test_a_closed_channel_answers_410(tmp_path: Path) -> None:
 
 
 async def test_an_app_that_the_service_does_not_know_gets_a_failed_result(tmp_path: Path) -> None:
-    """A remote id of nobody is a critical failure, with the code that Windows has for it."""
+    """An unknown remote id is a critical failure, with the code that Windows has for it."""
     async with tocsin.embedded("contoso.mail", tmp_path) as manager:
         result = await manager.create_channel("f80e541e-3606-48fb-935e-118a3c5f41f4")
         assert result.status is tocsin.PushNotificationChannelStatus.COMPLETED_FAILURE

@@ -116,7 +116,7 @@ async def test_requests_for_different_apps_are_not_joined(tmp_path: Path) -> Non
 
 
 async def test_a_cancelled_operation_ends_at_once(tmp_path: Path) -> None:
-    """Whoever awaits it gets an error, its progress ends, and the late answer of the service harms nobody."""
+    """Awaiting it raises an error, its progress ends, and the late answer of the service has no effect."""
     async with world(tmp_path) as w:
         operation = w.manager.create_channel(REMOTE_ID)
         request = await w.service.expect(RequestChannel)
@@ -131,7 +131,7 @@ async def test_a_cancelled_operation_ends_at_once(tmp_path: Path) -> None:
 
 
 async def test_cancelling_one_of_two_joined_requests_leaves_the_other(tmp_path: Path) -> None:
-    """The request goes on for whoever still waits."""
+    """The other operation still gets the channel."""
     async with world(tmp_path) as w:
         first, second = w.manager.create_channel(REMOTE_ID), w.manager.create_channel(REMOTE_ID)
         first.cancel()
@@ -179,7 +179,7 @@ async def test_progress_can_be_watched_while_it_comes(tmp_path: Path) -> None:
 
 
 async def test_a_pending_request_goes_on_after_a_restart(tmp_path: Path) -> None:
-    """An attempt that is waited for is made also by the next process, and whoever asks then joins it where it was."""
+    """A wait for the next attempt outlives the process, and a request of the next one joins it where it was."""
     slow = RetryPolicy(first=0.3, increment=0.1, longest=1, jitter=0)
     async with world(tmp_path, retries=slow) as w:
         operation = w.manager.create_channel(REMOTE_ID)

@@ -29,7 +29,7 @@ def told() -> list[m.Message]:
 
 @pytest.fixture
 def reports(told: list[m.Message]) -> OutcomeReports:
-    """Return reports that nobody has made yet."""
+    """Return reports that hold no outcome yet."""
     return OutcomeReports(told.append)
 
 

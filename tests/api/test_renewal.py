@@ -73,7 +73,7 @@ async def test_a_renewal_is_made_when_the_service_says_that_it_is_time(tmp_path:
 
 
 async def test_a_channel_that_has_ended_is_forgotten(tmp_path: Path) -> None:
-    """The app is told as of a revocation, and what comes for the channel has nobody to take it."""
+    """The app is told as of a revocation, and later payloads of the channel are dead letters."""
     told = Gathered()
     async with world(tmp_path) as w:
         w.manager.add_channel_revoked(told.add)

@@ -47,7 +47,7 @@ class TestAccount:
         assert account.may_go == set()
 
     def test_an_answer_that_nobody_heard_leaves_a_doubt(self) -> None:
-        """What was refused may have taken a place before it was; a raw notification takes nobody's."""
+        """What was refused may have taken a place before it was; a raw notification replaces none."""
         account = Account()
         account.acknowledge("a", (1, "badge", None), mortal=False)
         account.acknowledge("b", (1, "raw", None), mortal=False)

@@ -39,7 +39,7 @@ async def test_they_are_listed_with_their_reasons(tmp_path: Path) -> None:
 
 
 async def test_they_are_counted_by_reason(tmp_path: Path) -> None:
-    """Whoever only wants the numbers gets only those."""
+    """With ``--counts`` only the numbers are printed, as text or as JSON."""
     await leave_two(tmp_path / "state")
     options = ("dead-letters", "--counts", "--state", str(tmp_path / "state"))
     assert (await in_process(*options))[1] == "2 in all: 1 expired, 1 unknown_channel\n"

@@ -58,7 +58,9 @@ def of(verb: str) -> list[str]:
 def test_each_verb_shows_how_it_is_used() -> None:
     """And each line is of a verb that is tried below."""
     tried = [
-        line for verb in ("listen", "send", "serve", "agent", "app", "status", "dead-letters") for line in of(verb)
+        line
+        for verb in ("listen", "send", "serve", "agent", "app", "status", "dead-letters", "activators")
+        for line in of(verb)
     ]
     assert sorted(tried) == sorted(dict.fromkeys(LINES))
     for parser in parsers(_parser()):
@@ -224,4 +226,19 @@ async def test_lines_about_dead_letters(shell: Shell) -> None:
 
     async with anyio.create_task_group() as tasks:
         for line in of("dead-letters"):
+            tasks.start_soon(look, line)
+
+
+async def test_lines_about_activators(shell: Shell) -> None:
+    """Of an agent's state and of a program's."""
+    for folder in (shell.folder / ".local" / "state" / "tocsin" / "agent", shell.folder / "push-state"):
+        async with embedded("a", folder):
+            pass
+
+    async def look(line: str) -> None:
+        output = await shell.run(line)
+        assert output == ("" if "--json" in line else "No activator is registered.\n"), line
+
+    async with anyio.create_task_group() as tasks:
+        for line in of("activators"):
             tasks.start_soon(look, line)

@@ -200,7 +200,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_files_are_private_to_the_user(standing: Standing) -> None:
-    """Nobody else can read the channel, the inbox or the keys."""
+    """No other user can read the channel, the inbox or the keys."""
     state = standing.state
     modes = {path.name: path.stat().st_mode & 0o777 for path in state.iterdir()}
     assert state.stat().st_mode & 0o777 == 0o700

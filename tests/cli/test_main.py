@@ -19,7 +19,7 @@ def test_help_teaches() -> None:
     assert "tocsin send" in output
 
 
-@pytest.mark.parametrize("verb", ["listen", "send", "dead-letters"])
+@pytest.mark.parametrize("verb", ["listen", "send", "dead-letters", "activators"])
 def test_every_verb_has_examples(verb: str) -> None:
     """Each verb's help shows how it is used."""
     code, output, _ = call(verb, "--help")

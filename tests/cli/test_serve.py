@@ -75,7 +75,7 @@ async def _stuck(process: Process, port: int) -> None:
 
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    """Whoever does not want to wait need not; a service that has stopped already is as good."""
+    """It ends without waiting for a stuck request, by the signal or because it had just stopped."""
     async with serving(tmp_path) as server:
         await _stuck(server.process, server.first["port"])
         assert await server.wait() in {0, -signal.SIGTERM}

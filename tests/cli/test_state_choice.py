@@ -20,7 +20,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-READING = [["app", "list"], ["app", "remove", "a"], ["app", "rotate", "a"], ["status"], ["dead-letters"]]
+READING = [
+    ["app", "list"],
+    ["app", "remove", "a"],
+    ["app", "rotate", "a"],
+    ["status"],
+    ["dead-letters"],
+    ["activators"],
+]
 ALL = [*READING, ["app", "add", "a"], ["listen"], ["serve"]]
 
 

@@ -201,7 +201,7 @@ def test_what_is_no_health_is_said(answer: bytes, words: str, monkeypatch: pytes
 
 
 def test_the_words_of_a_status_are_shown_and_not_obeyed() -> None:
-    """A URL may lead to anybody."""
+    """A URL may lead to a hostile server."""
     fields = {"status": HOSTILE, "causes": {"x": HOSTILE}, "counters": {HOSTILE: HOSTILE}, "now": {"a": [HOSTILE]}}
     for causes in ({"x": HOSTILE}, [HOSTILE]):
         with answering(http("200 OK", json.dumps(fields | {"causes": causes}).encode())) as url:

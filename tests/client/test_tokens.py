@@ -39,7 +39,7 @@ class TestToken:
         assert (service.form()["client_id"], service.form()["client_secret"]) == ("id", "s3cret")
 
     async def test_one_token_serves_all(self) -> None:
-        """A hundred that begin at once ask once, and so does whoever comes later."""
+        """A hundred sends at once fetch one token, and a later send uses it too."""
         async with playing() as (client, service):
             service.delay = 1.0
             async with anyio.create_task_group() as tasks:
@@ -80,7 +80,7 @@ class TestToken:
             assert (await client.send(URI, b"x")).received
 
     async def test_many_401s_ask_for_one_new_token(self) -> None:
-        """Whoever is refused with an old token takes the new one that is there already."""
+        """A send that is refused with an old token uses the new one that another send has fetched."""
         async with playing() as (client, service):
             service.delay = 1.0
             await client.send(URI, b"x")
@@ -92,7 +92,7 @@ class TestToken:
         assert service.bearers[21:] == ["t2"] * 20
 
     async def test_wrong_credentials_are_told_at_once(self) -> None:
-        """Whoever waits for the same answer shares it; nobody asks again for it."""
+        """Sends that wait for the same denial share it, and none asks again."""
         raised: list[tocsin.SendFailed] = []
         async with playing() as (client, service):
             service.delay = 1.0

@@ -89,7 +89,7 @@ class TestRequest:
         assert service.posts == service.asked_tokens == []
 
     async def test_a_channel_elsewhere_gets_neither_secret_nor_token(self) -> None:
-        """Whoever uploads a channel's URI must not be able to say whom we sign in to."""
+        """A channel URI comes from outside, and must not choose where the client signs in."""
         async with playing() as (client, service):
             with pytest.raises(tocsin.InvalidArgument, match=r"evil\.example"):
                 await client.send("https://evil.example/w/?token=x", b"x")

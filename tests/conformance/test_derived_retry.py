@@ -119,7 +119,7 @@ async def test_a_critical_failure_ends_the_retries_too() -> None:
 
 @case("D4")
 async def test_cancelling_during_a_wait_ends_the_request_at_once() -> None:
-    """Whoever awaits it gets OperationCanceled, not at the end of the wait but now; nobody asks the service again."""
+    """Awaiting it raises OperationCanceled now and not at the end of the wait, and the service is not asked again."""
     async with open_requests() as requests:
         operation = requests.manager.create_channel(REMOTE_ID)
         await requests.refuse(HResult.ERROR_TIMEOUT)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import anyio
 
 import tocsin
+from tests.e2e.agents import Agent, running_agent
 from tests.e2e.cancelling import Program
 from tests.helpers import payload
 from tests.world import world
@@ -73,6 +74,33 @@ async def other_service(wns: LocalWns, folder: Path) -> None:
         await begun.wait()
 
 
+async def connected(agent: Agent, folder: Path) -> None:
+    """An app of an agent: activator, channel, payloads over HTTP to a handler and to its background work, and the end."""
+    del folder  # its state is with the agent
+    async with tocsin.connect("contoso.mail", agent.socket, command=["/bin/true"]) as manager:
+        registration = manager.registration
+        assert registration is not None
+        in_background = anyio.Event()
+        await manager.register_activator(BACKGROUND, lambda _: in_background.set())
+        channel = (await manager.create_channel(registration.remote_id)).channel
+        assert channel is not None
+        begun = anyio.Event()
+
+        async def handler(args: tocsin.PushNotificationReceivedEventArgs) -> None:
+            begun.set()
+            async with args.get_deferral():
+                await anyio.sleep(0.002)
+
+        client = tocsin.WnsClient(registration.client_id, registration.client_secret, token_url=registration.token_url)
+        async with client:
+            with channel.push_received(handler):
+                await client.send(channel.uri, b"ding")
+                await begun.wait()
+            await client.send(channel.uri, b"dong")
+            await in_background.wait()
+        await manager.unregister_all_activators()
+
+
 async def platform(folder: Path) -> None:
     """The platform alone, with a service that answers in the same turn as the program is cancelled."""
     with state_folder(folder):
@@ -119,11 +147,17 @@ async def _push_to_device(folder: Path) -> None:
 @contextmanager
 def programs() -> Iterator[dict[str, Program]]:
     """Return all, by name; a service runs beside them."""
-    with TemporaryDirectory(prefix="tocsin-") as folder, local_wns(Path(folder)) as wns:
+    with (
+        TemporaryDirectory(prefix="tocsin-") as folder,
+        local_wns(Path(folder)) as wns,
+        running_agent(Path(folder)) as agent,
+    ):
         yield {
+            "connected": Program(partial(connected, agent), uses_unix_streams=False),
             "own_service": Program(own_service),
             "other_service": Program(partial(other_service, wns)),
             "platform": Program(platform, resumes=False),  # the service that it plays knows nothing of an earlier run
             "push_service": Program(push_service),
             "service_for_tests": Program(service_for_tests),
         }
+        assert "Traceback" not in agent.said, agent.said

@@ -35,6 +35,8 @@ class Program:
     """It gets a state folder."""
     resumes: bool = True
     """Whether it can begin with what a run that was cancelled has left in the folder."""
+    uses_unix_streams: bool = True
+    """Whether it uses anyio's Unix sockets: they set a result once more where they were cancelled in the turn in which it came."""
 
 
 @unique
@@ -85,7 +87,7 @@ def cancel_at(turn: int, how: How, program: Program, folder: Path) -> Report:
     descriptors, threads = _descriptors(), set(threading.enumerate())
     with _listening(report.faults, how):
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(turns)) as runner:
-            runner.run(_observe(turn, how, turns, report, partial(program.run, folder)))
+            runner.run(_observe(partial(_Run, turn, how, turns, report, program), partial(program.run, folder)))
         for thread in set(threading.enumerate()) - threads:
             thread.join(PATIENCE)
             if thread.is_alive():
@@ -100,11 +102,12 @@ def cancel_at(turn: int, how: How, program: Program, folder: Path) -> Report:
 class _Run:
     """One run of a program, in its loop."""
 
-    def __init__(self, turn: int, how: How, turns: _Turns, report: Report) -> None:
+    def __init__(self, turn: int, how: How, turns: _Turns, report: Report, program: Program) -> None:
         self._turn = turn
         self._how = how
         self._turns = turns
         self.report = report
+        self._forgiven = asyncio.InvalidStateError if program.uses_unix_streams else ()
         self._scope = anyio.CancelScope()
         self._timeout = asyncio.timeout(None)
         self._ended = False
@@ -161,15 +164,12 @@ class _Run:
         return True
 
     def _complained(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        # anyio's Unix sockets set a result once more where they were cancelled in the turn in which it came.
-        if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        if not isinstance(context.get("exception"), self._forgiven):
             self.report.faults.append(f"the loop was told: {context!r}")
 
 
-async def _observe(
-    turn: int, how: How, turns: _Turns, report: Report, program: Callable[[], Coroutine[Any, Any, None]]
-) -> None:
-    run = _Run(turn, how, turns, report)
+async def _observe(make: Callable[[], _Run], program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    run = make()
     await asyncio.wait({run.begin(program)}, timeout=PATIENCE)
     run.end()
 

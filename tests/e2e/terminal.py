@@ -63,7 +63,7 @@ async def next_line(output: BufferedByteReceiveStream) -> str:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Find a port that no socket listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     return port

@@ -96,6 +96,9 @@ async def test_no_shell_reads_a_command(agent: Agent, folder: Path) -> None:
     assert (where, path, words[:-1]) == (str(folder), str(command), WORDS)
     assert words[-1].startswith("----tocsin-push:")
     assert sorted([each.name async for each in anyio.Path(folder).iterdir()]) == ["said", command.name]
+    code, output, _ = await run("activators", "--state", str(agent.state), "--json")
+    shown = {each["app"]: each for each in map(json.loads, output.splitlines())}["odd"]
+    assert (code, shown["command"], shown["folder"]) == (0, [str(command), *WORDS], str(folder))
     assert letter["reason"] == "launch_failed"
     assert letter["detail"].endswith("ended with exit status 0 before it claimed the payload")
     assert "\n" not in letter["detail"]

@@ -25,7 +25,7 @@ def command(beginning: str) -> str:
 
 
 async def test_the_first_ten_minutes(tmp_path: Path) -> None:
-    """Whoever follows the page gets what it says, three times over."""
+    """The page's commands and programs, run in order, push all three payloads to the app."""
     for name, program in PROGRAMS.items():
         (tmp_path / name).write_text(program, encoding="utf-8")
     terminal = Terminal(tmp_path, free_port())

@@ -1,7 +1,7 @@
 """``python -m tests.e2e.wal_cuts``: cut and damage the write-ahead log of a store, and see what opens.
 
-A kill of the machine can leave any beginning of the log on the disk. Whatever it is, the store must come up as it was
-after some commit, and not before one that was acknowledged while the log was no longer than what is left of it.
+A kill of the machine can leave any beginning of the log on the disk. The store must open as it was after
+some commit, and not before one that was acknowledged while the log was no longer than what is left of it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ async def opened(path: Path) -> AsyncIterator[Store]:
 
 
 def look(path: Path) -> State:
-    """Open the database as anybody may, and read its rows."""
+    """Open the database with plain ``sqlite3``, and read its rows."""
     with closing(sqlite3.connect(path)) as database:
         if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'dead_letter'").fetchone():
             return EMPTY

@@ -46,7 +46,7 @@ class TestFile:
 
     @pytest.mark.usefixtures("open_umask")
     async def test_the_file_and_its_log_are_private(self, path: Path) -> None:
-        """Nobody but its user may read what is in the database, or on its way into it."""
+        """Only its user may read the database, its log and the log's index."""
         async with opening(path, FIRST) as opened:
             await opened.write((INSERT, [(2,)]))
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
@@ -60,7 +60,7 @@ class TestFile:
         assert ask(path, "SELECT count(*) FROM number") == 2
 
     async def test_closing_folds_the_log_into_the_file(self, path: Path) -> None:
-        """One file remains, which says whose it is; so it is even for whoever is cancelled meanwhile."""
+        """One file remains, with the application id of Tocsin, also if the closing is cancelled."""
         with anyio.CancelScope() as scope:
             async with opening(path, FIRST):
                 scope.cancel()
@@ -144,7 +144,7 @@ class TestRefusal:
     async def test_a_file_that_is_not_ours_is_refused_untouched(
         self, statements: Sequence[str], sentence: str, path: Path
     ) -> None:
-        """Whoever wrote it finds it as it was."""
+        """The refused file and its neighbours keep every byte."""
         make(path, *statements)
         before = contents(path.parent)
         assert await refusal(path) == f"{path} {sentence}"

@@ -52,7 +52,7 @@ class TestWriting:
             await opened.write(("INSERT INTO nowhere VALUES (?)", [(1,)]))
 
     async def test_a_row_that_the_schema_forbids_is_no_corruption(self, opened: Database) -> None:
-        """Nobody is told to move a sound database away."""
+        """The error does not call a sound database corrupt."""
         with pytest.raises(StateUnavailable) as refused:
             await opened.write((INSERT, [(1,)]))
         assert "corrupt" not in str(refused.value)
@@ -74,7 +74,7 @@ class TestWriting:
         assert await numbers(opened) == [1, *kept]
 
     async def test_a_write_that_is_cancelled_in_the_midst_is_whole(self, opened: Database) -> None:
-        """Whoever stops waiting does not cut the transaction in two, and the next write commits its own rows."""
+        """A cancelled caller does not cut the transaction in two, and the next write commits its own rows."""
         loop = asyncio.get_running_loop()
         with anyio.CancelScope() as scope:
             rows = Interruption([(2,), (3,)], lambda: loop.call_soon_threadsafe(scope.cancel))
@@ -97,7 +97,7 @@ class TestWriting:
 
 
 class TestReadingOnly:
-    """Looking at a database that somebody else may be writing."""
+    """Reading a database that another process may be writing."""
 
     async def test_it_is_read_while_it_is_written(self, opened: Database, path: Path) -> None:
         """What was committed is seen; nothing can be written there, and there is no fault."""

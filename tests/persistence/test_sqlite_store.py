@@ -109,7 +109,7 @@ class TestDeadLetters:
         assert ask(path, DEAD_LETTERS) == [(1, "c1", "id1", "raw", b"\0b", 2, reason.value, "no: ☃", 12.5)]
 
     async def test_what_has_ended_does_not_die_again(self, store: Store, path: Path) -> None:
-        """The first end counts; a number that nobody knows is no letter."""
+        """The first end counts; an unknown number is no dead letter."""
         await store.commit(Changes(accepted=[payload(1), payload(2)], handled=[1], dead=[dead(2, "first")]))
         await store.commit(Changes(dead=[dead(1), dead(2, "second"), dead(99)]))
         assert [(row[0], row[7]) for row in ask(path, DEAD_LETTERS)] == [(2, "first")]

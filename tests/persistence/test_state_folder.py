@@ -81,14 +81,14 @@ class TestFolder:
     """The folder itself."""
 
     def test_a_folder_that_is_missing_is_made_with_its_parents(self, state: Path) -> None:
-        """Whoever holds it gets its path."""
+        """The context manager gives its path."""
         with state_folder(state) as held:
             assert held == state
             assert state.is_dir()
 
     @pytest.mark.usefixtures("open_umask")
     def test_a_folder_that_is_made_is_private(self, state: Path) -> None:
-        """Nobody but its user may look into it, or read the files that mark it."""
+        """Only its user may list it, or read the files in it."""
         with state_folder(state):
             assert mode(state) == 0o700
             assert {mode(path) for path in state.iterdir()} == {0o600}
@@ -304,14 +304,14 @@ class TestUnusable:
         assert refusal(tmp_path / "file") == f"the state folder {tmp_path / 'file'} cannot be used: File exists"
         assert (tmp_path / "file").read_bytes() == b"as it was"
 
-    @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc, where nobody makes folders")
+    @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc, where no folder can be made")
     def test_a_folder_that_cannot_be_made_is_refused(self) -> None:
         """The sentence says where."""
         assert "the state folder /proc/tocsin cannot be used: " in refusal(Path("/proc/tocsin"))
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
     def test_a_folder_that_cannot_be_written_is_refused(self, tmp_path: Path) -> None:
-        """It is not taken for a folder that somebody else holds."""
+        """The error says that it cannot be written, not that another process holds it."""
         tmp_path.chmod(0o500)
         assert refusal(tmp_path) == f"the state folder {tmp_path} cannot be written: Permission denied"
         tmp_path.chmod(0o700)

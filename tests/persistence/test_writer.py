@@ -172,7 +172,7 @@ class TestFaults:
             assert await numbers(opened) == [1]
 
     async def test_closing_does_not_wait_for_the_end_of_a_fault(self, path: Path, faults: Faults) -> None:
-        """Whoever waits is told that it is not known; the rows are there on the next start, or not."""
+        """The waiting write fails, and its error says that it is not known whether the rows were written."""
         failures: list[str] = []
 
         async def write(opened: Database) -> None:
@@ -278,7 +278,7 @@ class TestLog:
     async def test_a_log_that_cannot_be_folded_is_told(
         self, opened: Database, path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """It goes on growing, and nobody is kept waiting."""
+        """The log counts as short, so that no write waits for it, and the fault is logged."""
         await opened.write((INSERT, [(1,)]))
         assert opened._writer is not None
         await anyio.Path(path).unlink()

@@ -91,7 +91,7 @@ class AnyEvent(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def anything_happens(self, data: st.DataObject) -> None:
-        """Whatever it is."""
+        """Any event takes the step that its table has, or is refused and changes nothing."""
         event: Any = data.draw(st.sampled_from(self.law.events), label="event")
         if (self.phase, event) in self.before:
             self._go_on(event)

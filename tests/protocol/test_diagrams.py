@@ -69,7 +69,7 @@ class TestDocument:
     """``docs/state-machines.md``."""
 
     def test_it_is_what_the_generator_writes(self) -> None:
-        """Whoever changes a table draws it anew: ``python -m tests.protocol.diagrams > docs/state-machines.md``."""
+        """After a change of a table run ``python -m tests.protocol.diagrams > docs/state-machines.md``."""
         assert COMMITTED.read_text(encoding="utf-8") == document()
 
     def test_the_command_prints_it(self) -> None:

@@ -66,7 +66,7 @@ class TestTree:
 
     @each_error
     def test_an_error_is_caught_as_its_python_kind_and_as_its_parent(self, name: str) -> None:
-        """Whoever knows only Python, or only the broader case, catches it."""
+        """``except`` catches it by its Python class, by the broader error, and by PushError."""
         parent, kind, _ = TREE[name]
         assert issubclass(error_class(name), (PushError,))
         assert issubclass(error_class(name), parent)

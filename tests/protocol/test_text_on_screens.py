@@ -30,7 +30,7 @@ def test_what_a_terminal_would_obey_is_shown(text: str, shown: str) -> None:
 
 @given(st.text(st.characters()) | st.text("\x1b\x9b\n\r\u202e\ud800[mA"))
 def test_what_is_shown_is_one_printable_line(text: str) -> None:
-    """Whatever it is, and what was printable stays as it was."""
+    """Any text becomes printable, what was printable stays, and a second pass changes nothing."""
     shown = harmless(text)
     assert shown.isprintable()
     shown.encode()  # it has no halves of characters

@@ -236,7 +236,7 @@ async def test_the_family_outlives_a_restart(store: ServiceStore, registrations:
 
 
 async def test_without_a_service_the_store_is_opened(tmp_path: Path) -> None:
-    """What is done then is there for the next; a folder that somebody else holds is not touched."""
+    """What is done then is there for the next; a folder that another process holds is refused."""
     await ask_or_perform(tmp_path, {"verb": "add", "name": "contoso"})
     assert [app["name"] for app in (await ask_or_perform(tmp_path, {"verb": "list"}))["apps"]] == ["contoso"]
     with state_folder(tmp_path), pytest.raises(StateUnavailable, match="is in use by process"):
@@ -244,7 +244,7 @@ async def test_without_a_service_the_store_is_opened(tmp_path: Path) -> None:
 
 
 async def test_a_service_that_does_not_answer_is_told(tmp_path: Path) -> None:
-    """Whoever closes without a word is no answer."""
+    """A connection that is closed without a word is an error."""
 
     async def close(stream: anyio.abc.ByteStream) -> None:
         await stream.aclose()

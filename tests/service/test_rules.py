@@ -182,7 +182,7 @@ async def test_a_situation_has_its_answer(  # noqa: PLR0917  # the row, and wher
     headers: dict[str, str],
     words: str,
 ) -> None:
-    """Each code has its headers; some are not this service's to give, and are given by whoever stands before the channel."""
+    """Each code has its headers; those that this service never gives are given by a stand-in for the channel."""
     if isinstance(prepare, WnsRefusal):
 
         async def refuse(*_: object) -> WnsRefusal:

@@ -85,7 +85,7 @@ async def test_a_corrupt_store_is_told(tmp_path: Path) -> None:
 
 
 async def test_an_error_in_the_callers_block_comes_out_as_itself(tmp_path: Path) -> None:
-    """Whoever embeds the service need not know that there is a task group, not even for a group of their own."""
+    """The service's task group wraps no error of the block, not even an exception group."""
     with pytest.raises(LookupError, match="mine"):
         async with open_service(tmp_path):
             raise LookupError("mine")
@@ -145,7 +145,7 @@ async def _cancel_after(steps: int, scope: anyio.CancelScope) -> None:
     [("/", 404, "Nothing is here"), ("/favicon.ico", 404, "Nothing is here"), ("/device", 426, "Devices connect here")],
 )
 async def test_what_is_not_served_is_said_in_words(tmp_path: Path, path: str, status: int, words: str) -> None:
-    """Whoever looks with a browser is told what this is."""
+    """A request that is not served is answered with a sentence that says what this is, or what connects here."""
     async with open_service(tmp_path) as service, ClientSession() as http, http.get(service.url + path) as response:
         assert response.status == status
         assert (await response.text()).startswith(words)

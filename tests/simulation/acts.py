@@ -54,7 +54,7 @@ class Acts:
     # Apps
 
     def request(self, app: int, remote_id: int) -> None:
-        """An app requests a channel; nobody waits for the result: the service tells."""
+        """An app requests a channel; no task waits for the result, which the service tells."""
         with suppress(PushError):
             self.operations.append(self._manager(app).create_channel(REMOTE_IDS[remote_id]))
 

@@ -62,7 +62,7 @@ def handled_means_that_a_handler_handled_it(world: World) -> None:
     """What ended as handled was handled in the foreground, or its background work has ended."""
     store = world.sim.store
     wrong = {store._ids[number] for number in store.handled} - world.record.done
-    assert not wrong, f"nobody handled {sorted(wrong)}"
+    assert not wrong, f"no handler handled {sorted(wrong)}"
 
 
 def what_dies_of_its_handling_was_seen(world: World) -> None:

@@ -131,7 +131,7 @@ class Record:
         self.longest_lag = self.lag
 
     def excuse(self, seconds: float) -> None:
-        """Do not blame anybody for that time."""
+        """Do not count that time as one in which things could go on."""
         self.excused += seconds
 
     def offend(self, invariant: str, text: str) -> None:

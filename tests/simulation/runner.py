@@ -123,7 +123,7 @@ class Simulation:
         await self._bury()
 
     def die(self) -> None:
-        """Let the process die: nothing that it does reaches anybody any more."""
+        """Let the process die: nothing that it does has an effect any more."""
         self.life.killed = True
         self.life.store.alive = False
         self.life.scope.cancel()
@@ -264,7 +264,7 @@ def _watch(runner: ActorRunner, life: Life, record: Record) -> None:
 
         def receive_watched(message: Message, frame: bytes) -> None:
             with watched("receive"):
-                if not life.killed:  # what a dead process still does, nobody sees
+                if not life.killed:  # what a dead process still does has no effect
                     record.received(actor, message)
                 receive(message, frame)
 

@@ -140,7 +140,7 @@ class Service:
         if wire is not None:
             for message in messages:
                 self._record.say("service sends", _brief(message))
-            with suppress(WireBroken):  # whoever reads from it hears of that too
+            with suppress(WireBroken):  # the task that reads from it fails too
                 await wire.send(b"".join(encode(self._dated(message)) for message in messages))
 
     def _dated(self, message: m.Message) -> m.Message:

@@ -34,7 +34,7 @@ class PlatformUnderFaults(PlatformMachine):
 
     @rule(app=apps, remote_id=st.integers(0, 1))
     def an_app_requests_a_channel(self, app: int, remote_id: int) -> None:
-        """Nobody waits for the result: the service tells."""
+        """No task waits for the result, which the service tells."""
         self.do("request", app, remote_id)
 
     @rule(mode=st.sampled_from(["handles", *FOREGROUND]), which=which, turns=TURNS)

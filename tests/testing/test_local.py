@@ -35,7 +35,7 @@ class TestPushes:
         assert got.expires == pytest.approx(time.time() + 60, abs=30)
 
     def test_pushes_can_be_waited_for(self, wns: LocalWns, token: object) -> None:
-        """Whoever sends in the background."""
+        """``wait_for`` blocks until a push of another thread has come, or raises TimedOut."""
         thread = threading.Thread(target=push, args=(wns, token))
         thread.start()
         assert [got.text for got in wns.wait_for(1)] == ["ding"]

@@ -62,11 +62,11 @@ class SessionDoor:
                 hello, early = await self._hear(frames)
             await self._carry(frames, hello, early)
         except TimeoutError:
-            self._tell_log("a peer", f"it did not say hello within {GREETING_TIMEOUT:g} s")
+            self._tell_log("a peer", TimeoutError, f"it did not say hello within {GREETING_TIMEOUT:g} s")
         except StreamBroken:
             pass  # it connected and left, as a look whether there is an agent does
         except PushError as refused:
-            self._tell_log("a peer", str(refused))
+            self._tell_log("a peer", type(refused), str(refused))
             await _refuse(frames, refused)
 
     async def _hear(self, frames: FrameStream) -> tuple[m.SessionHello, list[bytes]]:
@@ -103,7 +103,7 @@ class SessionDoor:
                             await self._read(frames, stamp, mailbox, early)
                         tasks.cancel_scope.cancel()
                 except PushError as violation:
-                    self._tell_log(app, str(violation))
+                    self._tell_log(app, type(violation), str(violation))
                     await _refuse(frames, violation)
                 finally:
                     with anyio.CancelScope(shield=True):  # bounded: an actor's mailbox is always read
@@ -136,8 +136,9 @@ class SessionDoor:
                 await frames.send(await mailbox.batch())
         session.cancel()
 
-    def _tell_log(self, who: str, why: str) -> None:
-        self._log.log(logger, logging.WARNING, (who, why), "the agent has cut off %s: %s", who, why)
+    def _tell_log(self, who: str, kind: type[Exception], why: str) -> None:
+        """Say it once for each kind: what a peer makes up gives as many sentences as it likes."""
+        self._log.log(logger, logging.WARNING, (who, kind), "the agent has cut off %s: %s", who, why)
 
 
 async def _refuse(frames: FrameStream, refused: PushError) -> None:

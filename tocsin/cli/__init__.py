@@ -13,7 +13,7 @@ from tocsin.cli.terminal import complain, discard_output, open_streams
 from tocsin.protocol.errors import PushError
 from tocsin.service.operations.configuration import check_environment
 
-VERBS = ("listen", "send", "serve", "agent", "app", "status", "dead-letters")
+VERBS = ("listen", "send", "serve", "agent", "app", "status", "dead-letters", "activators")
 
 DESCRIPTION = """\
 Push notifications that wake async Python apps.
@@ -25,6 +25,7 @@ Push notifications that wake async Python apps.
   tocsin app add NAME  let an app use it, and print its credentials
   tocsin status        say how it is, and what it has counted
   tocsin dead-letters  list the payloads that ended without being handled, and why
+  tocsin activators    list what a push wakes apps by, and the commands that it starts
 
 Try 'tocsin listen' in one terminal, and paste the lines that it prints into another.
 'tocsin VERB --help' says more about each.

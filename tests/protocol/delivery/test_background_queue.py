@@ -31,7 +31,7 @@ def able() -> BackgroundQueue:
 
 
 def test_it_begins_when_nothing_stands_in_its_way() -> None:
-    """Triggered, allowed, with somebody to do it, something to do, and its conditions met."""
+    """It is triggered and allowed, a session is there, a payload waits, and the conditions hold."""
     work = able()
     assert work.activatable
     assert work.ready
@@ -47,7 +47,7 @@ def test_it_begins_when_nothing_stands_in_its_way() -> None:
         ({"running": waiting()}, True, True),
         ({"queue": deque[Tracked]()}, True, True),
     ],
-    ids=["nothing triggers it", "denied", "nobody does it", "it runs already", "nothing waits"],
+    ids=["nothing triggers it", "denied", "no session", "it runs already", "nothing waits"],
 )
 def test_each_of_these_keeps_it_from_beginning(change: dict[str, Any], activatable: bool, ready: bool) -> None:
     """What it lacks also decides whether a payload may wait for it, and whether the router counts on it."""

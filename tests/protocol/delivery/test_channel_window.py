@@ -34,7 +34,7 @@ class Cursor(AnyEvent):
         self.has_to_rewind = False
 
     def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
-        """Whoever takes the payloads anew, or gives one back, is owed a beginning from the first."""
+        """After a new subscription, or a payload given back, the window has to rewind once."""
         if event in {Event.OPENED, Event.GIVEN_BACK} and self.phase is Phase.REWINDING:
             self.has_to_rewind = True
         if Effect.REWIND in effects:
@@ -162,7 +162,7 @@ class InboxAndLane(RuleBasedStateMachine):
 
     @invariant()
     def a_closed_lane_asks_for_nothing(self) -> None:
-        """It is closed exactly while nobody takes its payloads, and fetches no page then."""
+        """It is closed exactly while no session takes its payloads, and fetches no page then."""
         assert (self.window.phase is Phase.CLOSED) == (not self.taken_by_somebody)
         assert self.taken_by_somebody or self.window.room == 0
 
@@ -179,7 +179,7 @@ class InboxAndLane(RuleBasedStateMachine):
             assert self.window.room or (self.window.phase is Phase.CAUGHT_UP and not self.stored)
 
     def teardown(self) -> None:
-        """Whatever happened, all that is stored is handed on once somebody takes it and lets it end."""
+        """After any events, every stored payload is handed on once a session takes them and lets them end."""
         self.somebody_takes_them()
         for _ in range(2 * self.last + 4):
             if self.window.room:
@@ -231,7 +231,7 @@ class TestWindow:
 
 
 class TestComingBack:
-    """What becomes of payloads that nobody finished."""
+    """What becomes of payloads that were given back unhandled."""
 
     def test_the_window_begins_again_only_when_nothing_is_on_its_way(self) -> None:
         """Else what is still on its way would be handed on twice."""
@@ -252,7 +252,7 @@ class TestComingBack:
 
 
 class TestIllegalPages:
-    """Pages that nobody asked for."""
+    """Pages that the window did not ask for."""
 
     @pytest.mark.parametrize("count", [0, 2, WINDOW])
     @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ class TestBeginningAnew:
         assert astuple(window)[:-1] == ("c1", Phase.BEHIND, 0, 0)
 
     def test_a_closed_window_stays_closed(self) -> None:
-        """Nobody would take what it fetched."""
+        """No session would take what it fetched."""
         window = ChannelWindow("c1", Phase.CLOSED, 7, 0)
         window.begin_anew()
         assert window.phase is Phase.CLOSED

@@ -195,7 +195,7 @@ def test_subscribers_that_are_forgotten_say_so_again(windows: ChannelWindows) ->
 
 
 def test_quiet_windows_begin_nothing(windows: ChannelWindows) -> None:
-    """Before the end nothing is admitted and nothing is fetched, whoever comes."""
+    """Before the end nothing is admitted and nothing is fetched, also for new subscribers."""
     windows.subscribe("mail", "c1")
     windows.quiesce()
     windows.subscribe("chat", "c2")

@@ -161,7 +161,7 @@ class AnyApps(RuleBasedStateMachine):
         assert all(map(self.greedy.windows.on_its_way, self.greedy.app_of))
 
     def teardown(self) -> None:
-        """Whoever has nothing on its way gets something where there is room, and in the end all others do."""
+        """Where there is room, a channel with nothing on its way gets a share; in the end each has had its turn."""
         try:
             waiting = set(self.greedy.windows.channels.values()) - set(self.greedy.shares())
             free = ROOM - self.greedy.shares().total()

@@ -84,7 +84,7 @@ TestLinesAndModel = LinesAndModel.TestCase
 
 
 def test_cleared_lines_are_empty() -> None:
-    """Nobody is first any more."""
+    """No payload is a head any more, and no deadline runs."""
     lines = HandlerQueues()
     lines.enqueue("mail", rows("c1", [1]))
     (line,) = lines.new_heads({1})

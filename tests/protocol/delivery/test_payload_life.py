@@ -183,7 +183,7 @@ class TestEnds:
         }
 
     def test_a_payload_begins_with_the_foreground(self) -> None:
-        """No deadline runs, nobody has cancelled it, and there is no reason for its end."""
+        """It has no deadline, no cancellation and no reason for an end."""
         tracked = Tracked(1, "app", "c1", 1, None, payload(1, attempt=1))
         assert (tracked.phase, tracked.deadline, tracked.detail) == (Phase.OFFERED, 0.0, "")
         assert (tracked.reason, tracked.cancellation) == (None, None)
@@ -214,7 +214,7 @@ class TestReturned:
 
     @pytest.mark.parametrize("outcome", [Outcome.NOT_HANDLED, Outcome.HANDLER_FAILED, Outcome.DROPPED])
     def test_what_the_foreground_does_not_handle_goes_to_the_background(self, outcome: Outcome) -> None:
-        """If there is somebody to do it; else it has ended."""
+        """If the app has an activator; else the payload has ended."""
         assert event_of_outcome(Phase.OFFERED, outcome, activatable=True) is Event.REFUSED_ACTIVATABLE
         assert event_of_outcome(Phase.OFFERED, outcome, activatable=False) is Event.REFUSED
 
@@ -255,7 +255,7 @@ class TestReturned:
 
 
 class TestUnreachable:
-    """Which event it is that there was nobody to take a payload."""
+    """Which event it is when no session could take a payload."""
 
     @pytest.mark.parametrize("activatable", [True, False])
     @pytest.mark.parametrize("phase", WITH_THE_APP)

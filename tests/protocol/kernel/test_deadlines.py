@@ -11,7 +11,7 @@ from tocsin.protocol.kernel.deadlines import Deadlines
 
 
 def payload(sequence: int = 1) -> Tracked:
-    """Make a payload that nobody waits for yet."""
+    """Make a payload without a deadline."""
     return Tracked(sequence, "app", "c1", 1, None, payloads.payload(sequence, attempt=1))
 
 
@@ -67,7 +67,7 @@ class QueueAndModel(RuleBasedStateMachine):
     @precondition(lambda self: self.due)
     @rule()
     def the_alarm_rings(self) -> None:
-        """At the moment that was asked for, somebody is due."""
+        """At the moment that ``next`` gave, at least one deadline is due."""
         moment = self.deadlines.next()
         assert moment is not None
         self.now = max(self.now, moment)
@@ -122,7 +122,7 @@ class TestDeadlines:
         assert graces.take_due(34.0) == [tracked]
 
     def test_the_same_moment_in_two_queues_is_due_in_one(self) -> None:
-        """A grace that ends when the budget would have ended is taken by whoever asks first, and once."""
+        """A grace that ends when the budget would have ended is taken by the first of the two queues, and once."""
         budgets, graces, tracked = Deadlines[Tracked](30.0), Deadlines[Tracked](5.0), payload()
         budgets.start(tracked, 0.0)
         graces.start(tracked, 25.0)

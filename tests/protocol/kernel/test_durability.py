@@ -46,7 +46,7 @@ class AnyWriter(AnyEvent):
 
     @invariant()
     def faults_and_recoveries_alternate(self) -> None:
-        """Whoever listens knows whether there is a fault, and is not told so twice."""
+        """The last report says whether there is a fault, and no report comes twice in a row."""
         told = [effect for effect in self.journal if effect in {Effect.TELL_FAULT, Effect.TELL_RECOVERY}]
         assert all(first is not second for first, second in pairwise(told))
         assert not told or told[0] is Effect.TELL_FAULT

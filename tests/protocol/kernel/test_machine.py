@@ -89,5 +89,5 @@ class TestStep:
         assert refused.value.__suppress_context__
 
     def test_an_illegal_event_is_a_defect_and_not_an_error_of_the_user(self) -> None:
-        """Whoever catches the errors of Tocsin does not catch it."""
+        """It is no ``PushError``, so an app that catches those does not hide it."""
         assert not issubclass(IllegalEvent, PushError)

@@ -41,7 +41,7 @@ class Life(AnyEvent):
     law = TestTable
 
     def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
-        """A failure begins anew or goes up to whoever runs the actor, never both."""
+        """A failure restarts the actor or escalates, never both."""
         failed = event in {Event.FAILED, Event.FAILED_TOO_OFTEN}
         assert len({Effect.BEGIN_ANEW, Effect.ESCALATE} & set(effects)) == failed
 
@@ -99,7 +99,7 @@ class TestRestartPolicy:
 
     @given(GAPS, st.integers(0, 6), st.floats(0.5, 20.0))
     def test_the_newest_failures_are_enough_to_decide(self, gaps: list[float], intensity: int, window: float) -> None:
-        """Whoever remembers one failure more than the intensity decides as if it remembered all."""
+        """The newest failures, one more than the intensity, give the same verdict as all of them."""
         policy = RestartPolicy(intensity, window)
         moments = list(accumulate(gaps))
         newest: deque[float] = deque(maxlen=intensity + 1)

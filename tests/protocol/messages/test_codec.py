@@ -50,7 +50,7 @@ class TestRoundTrip:
 
     @given(strategies.messages())
     def test_a_frame_is_an_array_that_begins_with_the_tag(self, message: Message) -> None:
-        """Whoever has no codec of ours can still read it."""
+        """Any msgpack library can read it: the tag, then one value for each field."""
         tag, *values = msgpack.unpackb(encode(message))
         assert tag == message.TAG
         assert len(values) == len(kinds_of(type(message)))

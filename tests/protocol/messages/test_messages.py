@@ -63,7 +63,7 @@ class TestMessages:
         assert all(tag == cls.TAG for tag, cls in MESSAGES.items())
 
     def test_a_tag_cannot_be_taken_twice(self) -> None:
-        """Whoever writes a new message notices at once, and the register stays as it was."""
+        """Declaring a message with a used tag fails at once, and the register stays as it was."""
         with pytest.raises(ValueError, match="tag 1 is taken by Hello"):
             tagged(1)(m.Welcome)
         assert MESSAGES[1] is m.Hello

@@ -174,7 +174,7 @@ class TestActivationInfo:
         assert info == PushNotificationActivationInfo(Activators.PUSH_TRIGGER, UUID(int=1))
 
     def test_conditions_are_replaced_as_a_whole(self) -> None:
-        """The new ones are the only ones, once each, and nobody can add to them in place."""
+        """The new ones are the only ones, once each, and a later change of the caller's list has no effect."""
         info = PushNotificationActivationInfo(Activators.PUSH_TRIGGER, CLSID, (C.USER_PRESENT,))
         replacement = [C.USER_NOT_PRESENT, C.SESSION_CONNECTED, C.USER_NOT_PRESENT]
         untyped: Any = info

@@ -51,7 +51,7 @@ class TestTable(Law):
         assert {p for p, event in TABLE if event is Event.DISCONNECTED} == {Phase.QUEUED, Phase.REQUESTED}
 
     def test_a_lost_scheduler_is_asked_again_by_whoever_waits_for_it(self) -> None:
-        """A scheduler that begins anew leaves nobody waiting."""
+        """Every phase that waits for the scheduler plans its retry again when that has restarted."""
         lost = {phase: TABLE[phase, event] for phase, event in TABLE if event is Event.SCHEDULER_LOST}
         assert lost == {phase: (phase, (Effect.PLAN_RETRY,)) for phase in ASKING}
 
@@ -60,7 +60,7 @@ class TestTable(Law):
         assert TABLE[Phase.BACKING_OFF, Event.RETRY_PLANNED] == (Phase.BACKING_OFF, ())
 
     def test_a_request_is_out_exactly_when_it_was_sent(self) -> None:
-        """Whoever comes to wait for the service's answer has asked, and nobody else asks."""
+        """A request is sent on every step into REQUESTED, and on no other."""
         for (before, _), (after, effects) in TABLE.items():
             assert (Effect.SEND_REQUEST in effects) == (after is Phase.REQUESTED is not before)
 
@@ -97,7 +97,7 @@ class Request(AnyEvent):
 
     @invariant()
     def there_is_one_result(self) -> None:
-        """Who has ended and was not cancelled has told one result; nobody else has told any."""
+        """A request that succeeded or failed has told one result; any other has told none."""
         assert self.count(*RESULTS) == (self.phase in {Phase.SUCCEEDED, Phase.FAILED})
 
     @invariant()
@@ -113,7 +113,7 @@ class Request(AnyEvent):
 
     @invariant()
     def who_waits_for_the_scheduler_has_asked_it(self) -> None:
-        """Nobody decides or backs off by itself."""
+        """A request that waits for the scheduler has planned a retry or resumed a wait."""
         if self.phase in ASKING:
             assert {Effect.PLAN_RETRY, Effect.RESUME_WAIT} & set(self.journal)
 

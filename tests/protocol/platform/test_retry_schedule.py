@@ -157,7 +157,7 @@ class TestClassify:
 
     @given(st.integers().filter(lambda code: code not in RETRYABLE))
     def test_a_code_without_a_name_is_final(self, code: int) -> None:
-        """What nobody knows is not hoped to pass."""
+        """An unknown code is not retried, though there are attempts left."""
         assert classify(code, 60.0) is Event.GAVE_UP
 
     def test_a_wait_of_no_time_is_still_a_wait(self) -> None:

@@ -92,7 +92,7 @@ class Connection(AnyEvent):
 
     @invariant()
     def the_last_report_says_whether_it_is_up(self) -> None:
-        """Whoever listens to the reports knows whether there is a connection, and is not told so twice."""
+        """The last report says whether there is a connection, and REPORT_UP never comes twice in a row."""
         reports = [effect for effect in self.journal if effect in {Effect.REPORT_UP, Effect.REPORT_DOWN}]
         assert (Effect.REPORT_UP, Effect.REPORT_UP) not in pairwise(reports)
         if self.phase is not Phase.CLOSED:

@@ -92,7 +92,7 @@ class TestHosts:
         assert "secret" not in str(refused.value)
 
     def test_a_token_goes_over_the_network_in_the_open_only_where_that_was_chosen(self) -> None:
-        """Whoever uploads a channel's URI cannot choose it; for WNS nobody can."""
+        """A channel's URI cannot choose http, and for WNS not even ``plain`` can."""
         with pytest.raises(InvalidArgument, match="https"):
             check_channel("http://push.example/w/?token=x", ("push.example",))
         assert check_channel("http://push.example/w/?token=x", ("push.example",), plain=True).scheme == "http"

@@ -124,7 +124,7 @@ class TestQueue:
         assert left(queue) == [1, 3, 4, 5, 6]
 
     def test_what_gives_way_stays_until_the_other_is_on_disk(self) -> None:
-        """A failure changes nothing: what is not on disk yet costs nobody a place."""
+        """A failure changes nothing: a notification that is not on disk yet takes no other's place."""
         queue = OfflineQueue(Depths(raw=2))
         keep(queue, entry(1), entry(2, BADGE))
         third, fourth, badge, newer = entry(3), entry(4), entry(5, BADGE), entry(6, BADGE)

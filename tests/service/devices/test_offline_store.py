@@ -25,7 +25,7 @@ def channel(name: str = "c1", device: str = "d1", *, revoked: bool = False, expi
 
 
 def admitted(_: Entry) -> None:
-    """Nobody is connected."""
+    """Do nothing: no device is connected."""
 
 
 async def keep(offline: OfflineStore, *ids: str, row: ChannelRow | None = None, expires: float | None = None) -> None:
@@ -77,7 +77,7 @@ async def test_idle_queues_leave_the_memory(offline: OfflineStore, monkeypatch: 
 
 
 async def test_a_queue_in_use_stays(offline: OfflineStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever attends to a queue keeps it in memory."""
+    """A queue stays in memory from ``attend`` to ``leave``."""
     monkeypatch.setattr(module, "LOADED", 0)
     await keep(offline, "a")
     queue = await offline.attend("d1")

@@ -139,7 +139,7 @@ def test_variables_of_other_programs_are_told_apart() -> None:
     ],
 )
 def test_others_are_spoken_to_in_secret_only(settings: ServiceSettings, *, allowed: bool) -> None:
-    """Whoever listens for other machines has TLS, or says that they do not want it here."""
+    """A service that other machines can reach needs TLS or ``--insecure``."""
     if allowed:
         check_exposure(settings)
     else:

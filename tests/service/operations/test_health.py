@@ -76,7 +76,7 @@ async def test_two_services_count_by_themselves(tmp_path: Path) -> None:
 
 
 async def test_a_well_service_says_so(standing: World) -> None:
-    """Anybody may know that much; the counters are for this machine."""
+    """Any client gets the status; the counters are for this machine."""
     status, body = await get(standing, "/healthz")
     assert status == 200
     assert body.startswith('{"status":"ok","causes":{},"counters":{')
@@ -102,7 +102,7 @@ async def test_what_a_trusted_proxy_passes_on_is_not_from_here(tmp_path: Path, p
 
 
 async def test_a_token_opens_the_metrics(tmp_path: Path) -> None:
-    """Where there is a token, it is asked of everybody, and enough for everybody."""
+    """Where there is a token, every client needs it, and it is enough from any address."""
     async with open_world(tmp_path, ServiceSettings(metrics_token="open sesame")) as world:  # noqa: S106 - a case
         assert (await get(world, "/metrics"))[0] == 401
         assert (await get(world, "/metrics", Authorization="Bearer open"))[0] == 401
@@ -120,7 +120,7 @@ async def test_a_token_opens_the_metrics(tmp_path: Path) -> None:
     ],
 )
 def test_causes_are_named(fault: str | None, stopping: bool, causes: dict[str, Any]) -> None:
-    """Whoever may know the details is told why, others only what."""
+    """With details each cause has its reason; without, only the names are there."""
     health = Health(Counters(), lambda: fault, dict, "")
     health.stopping = stopping
     report = health.report()

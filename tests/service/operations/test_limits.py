@@ -50,7 +50,7 @@ async def test_an_app_is_throttled(tmp_path: Path) -> None:
 
 
 async def test_an_address_is_throttled_on_every_route(tmp_path: Path) -> None:
-    """Whoever asks too often is told so by the channels and by the token endpoint; requests without a token count too."""
+    """An address above its rate is refused by channels and the token endpoint; requests without a token count too."""
     async with open_world(tmp_path, ServiceSettings(address_rate=SLOW, address_burst=2)) as world:
         assert (await world.post(headers={"Authorization": None})).status == 401  # the first was for the token
         answer = await world.post()

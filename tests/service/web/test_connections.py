@@ -115,7 +115,7 @@ def test_who_lets_the_service_wait_is_dropped() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(HOSTS), st.booleans()), max_size=40))
 def test_the_count_is_right(events: list[tuple[str, bool]]) -> None:
-    """Whoever comes and goes, the number is that of those who are there."""
+    """After any arrivals and departures, the count is the number of connections that are open."""
     book = Book()
     there: list[FakePeer] = []
     for host, comes in events:
@@ -174,7 +174,7 @@ async def test_header_bombs_are_refused(tmp_path: Path, bomb: bytes) -> None:
 
 
 async def test_a_few_requests_may_be_sent_ahead(tmp_path: Path) -> None:
-    """They are answered in order; whoever sends many more without waiting for answers is cut off, and costs nothing."""
+    """They are answered in order; a sender of many more without waiting for answers is cut off."""
     async with open_service(tmp_path) as service:
         async with connected(service.port) as (reader, writer):
             writer.write((REQUEST + b"\r\n") * MAX_PIPELINED)

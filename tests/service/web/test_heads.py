@@ -27,7 +27,7 @@ class NoSender(Sender):
         """Say nothing."""
 
     def hand_over(self, post: Post, app: ASGIApp) -> None:
-        """Let nobody answer."""
+        """Decline every post."""
 
 
 def write(channel: str = "t1", body: bytes = b"body", more: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:

@@ -47,7 +47,7 @@ async def test_a_failure_is_told_at_once_and_raised_at_the_end() -> None:
 
 
 async def test_a_flag_wakes_all_who_wait() -> None:
-    """Those who have given up disturb nobody, and those who come later do not wait."""
+    """A cancelled waiter does not keep others asleep, and a later one does not wait."""
     flag = Flag()
     waiting = [asyncio.create_task(flag.wait()) for _ in range(3)]
     await asyncio.sleep(0)

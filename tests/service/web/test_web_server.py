@@ -1,4 +1,4 @@
-"""The web server inside somebody else's program."""
+"""The web server inside another program."""
 
 from __future__ import annotations
 

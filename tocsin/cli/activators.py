@@ -1,0 +1,113 @@
+"""``tocsin activators``: what apps have registered that a push wakes them by, and the commands that it starts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from tocsin.cli.command_line import add_verb
+from tocsin.cli.state_choice import add_state_option, database_of
+from tocsin.cli.terminal import show
+from tocsin.persistence.sqlite_store import read_sqlite
+from tocsin.persistence.store import StoredActivator
+from tocsin.protocol.errors import FrameError
+from tocsin.protocol.platform.activation import Activators, SystemConditionType
+from tocsin.protocol.platform.activator_registration import NULL_CLSID
+from tocsin.protocol.platform.command import Command
+from tocsin.protocol.text import harmless
+
+DESCRIPTION = """\
+List what apps have registered that outlives their processes: the activator, its class and its conditions, and the command
+that a push starts while the app is not running.
+
+A state folder may be looked at while a program uses it.
+"""
+
+EPILOG = """\
+examples:
+  tocsin activators                       of 'tocsin agent'
+  tocsin activators --state ./push-state  of another state folder
+  tocsin activators --json                with the environment of each command
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add this verb to the command's parser."""
+    words = "list what a push wakes apps by, and the commands that it starts"
+    parser = add_verb(verbs, "activators", words, DESCRIPTION, EPILOG)
+    add_state_option(parser, "agent")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list."""
+    activators = sorted(anyio.run(_read, database_of(arguments.state)), key=lambda each: (each.app, each.activator))
+    if arguments.json:
+        shown = [json.dumps(_fields(activator)) for activator in activators]
+    else:
+        shown = [_describe(activator) for activator in activators] or ["No activator is registered."]
+    if shown:
+        show("\n".join(shown))
+    return 0
+
+
+async def _read(path: Path) -> list[StoredActivator]:
+    async with read_sqlite(path) as store:
+        return await store.activators()
+
+
+def _describe(activator: StoredActivator) -> str:
+    command = _command(activator)
+    lines = [f"{harmless(activator.app)}  {_kind(activator)}"]
+    clsid = _clsid(activator)
+    if clsid is not None:
+        lines[0] += f"  {harmless(clsid)}"
+    if activator.conditions:
+        loss = ", cancelled when one is lost" if activator.cancel_on_condition_loss else ""
+        lines.append(f"    only while {', '.join(map(_condition, activator.conditions))}{loss}")
+    if command is None:
+        lines.append("    no command: a push starts nothing")
+    else:
+        lines += [f"    starts {command.text()}", f"    in {harmless(os.fsdecode(command.folder))}"]
+    return "\n".join(lines)
+
+
+def _fields(activator: StoredActivator) -> dict[str, Any]:
+    command = _command(activator)
+    return {
+        "app": activator.app,
+        "activator": _kind(activator),
+        "clsid": _clsid(activator),
+        "conditions": [_condition(each) for each in activator.conditions],
+        "cancel_on_condition_loss": activator.cancel_on_condition_loss,
+        "command": None if command is None else [os.fsdecode(word) for word in command.words],
+        "folder": None if command is None else os.fsdecode(command.folder),
+        "environment": None if command is None else [os.fsdecode(entry) for entry in command.environment],
+    }
+
+
+def _command(activator: StoredActivator) -> Command | None:
+    """Return the command of an activator; None where it has none that could be started."""
+    with suppress(FrameError):
+        return Command.unpack(activator.command)
+    return None
+
+
+def _clsid(activator: StoredActivator) -> str | None:
+    return None if activator.clsid == str(NULL_CLSID) else activator.clsid
+
+
+def _kind(activator: StoredActivator) -> str:
+    return Activators(activator.activator).name or str(activator.activator)
+
+
+def _condition(number: int) -> str:
+    with suppress(ValueError):
+        return SystemConditionType(number).name
+    return str(number)
