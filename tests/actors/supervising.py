@@ -25,9 +25,11 @@ VIRTUAL = 10_000.0
 REASONS = list(CancellationReason)
 
 
-def delivery(sequence: int, channel: str = "c1", app: str = "mail", expires: float | None = None) -> m.Deliveries:
+def delivery(
+    sequence: int, channel: str = "c1", app: str = "mail", expires: float | None = None, attempt: int = 1
+) -> m.Deliveries:
     """Build a payload on its way."""
-    row = m.PayloadRow(sequence, f"id{sequence}", NotificationType.RAW, b"ding", 1, expires, channel)
+    row = m.PayloadRow(sequence, f"id{sequence}", NotificationType.RAW, b"ding", attempt, expires, channel)
     return m.Deliveries(app, (row,))
 
 
@@ -55,7 +57,7 @@ def at_work(message: m.Message) -> int:
 class Harness:
     """A supervisor between the router and one session, ``s``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, launches: bool = True) -> None:
         self.mailbox, self.router, self.session = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("s", 20_000)
         self.launcher = Mailbox("launcher")
         self.sessions = Sessions()
@@ -66,13 +68,14 @@ class Harness:
         self.runner = ActorRunner(
             self.mailbox,
             lambda alarm: Supervisor(
-                Senses(kernel.clock, at_service, alarm), self.router, self.sessions, self.launcher
+                Senses(kernel.clock, at_service, alarm), self.router, self.sessions, self.launcher if launches else None
             ),
             kernel,
             lambda _: None,
         )
         self._up: list[m.Message | m.SettlementRow] = []
         self._down: list[m.Message] = []
+        self._orders: list[m.Message] = []
 
     def tell(self, *messages: m.Message | m.OutcomeRow) -> None:
         """Tell the supervisor; each outcome by itself."""
@@ -97,6 +100,17 @@ class Harness:
             self._down += await next_messages(self.session, VIRTUAL)
         return self._down.pop(0)
 
+    async def ordered(self) -> m.Message:
+        """Wait for what the launcher is to do next."""
+        while not self._orders:
+            self._orders += await next_messages(self.launcher, VIRTUAL)
+        return self._orders.pop(0)
+
+    async def launch_first(self) -> None:
+        """Have a process launched for the first payload of an app that does not run."""
+        self.tell(activator(session="", command=b"c"), delivery(1))
+        assert await self.ordered() == m.Launch("mail", 1, 1, b"c")
+
     async def up(self) -> m.Message | m.SettlementRow:
         """Wait for what goes to the router next, or for the next row of it."""
         while not self._up:
@@ -108,6 +122,12 @@ class Harness:
                 else:
                     self._up.append(message)
         return self._up.pop(0)
+
+    async def stay_silent(self, *mailboxes: Mailbox) -> None:
+        """Wait until all is done that was told, and see that nothing has come to the launcher or these mailboxes."""
+        await anyio.sleep(1)
+        assert not self._orders
+        assert [mailbox.name for mailbox in (self.launcher, *mailboxes) if mailbox.depth] == []
 
     async def begin_background(self, sequence: int = 1, activation: m.ActivatorChanged | None = None) -> None:
         """Bring a payload to where its background work runs."""
@@ -127,9 +147,9 @@ class Harness:
 
 
 @asynccontextmanager
-async def running(*, subscriber: bool = True) -> AsyncIterator[Harness]:
+async def running(*, subscriber: bool = True, launches: bool = True) -> AsyncIterator[Harness]:
     """Run a supervisor whose router has begun with it; with a subscriber, the session takes the payloads of two channels."""
-    harness = Harness()
+    harness = Harness(launches=launches)
     with harness.mailbox, harness.router, harness.session:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(harness.runner.run)

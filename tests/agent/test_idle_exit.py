@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,8 +32,8 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 class Watched:
     """A platform of which nothing runs, its store, and the moment at which it was found to be of no use."""
 
-    def __init__(self) -> None:
-        self.store = MemoryStore()
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
         self.platform = Platform(self.store, Kernel(LoopClock(seed=1)), RetryPolicy())
         self.start = anyio.current_time()
         self.ended: float | None = None
@@ -45,9 +45,9 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched() -> AsyncIterator[Watched]:
+async def watched(store: MemoryStore | None = None) -> AsyncIterator[Watched]:
     """Watch a platform while the block runs."""
-    w = Watched()
+    w = Watched(MemoryStore() if store is None else store)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(w.watch)
         yield w
@@ -74,6 +74,49 @@ async def test_a_session_begins_the_time_anew_when_it_leaves() -> None:
         assert w.ended is None
         await anyio.sleep(0.2)
         assert w.ended == 1008.0
+
+
+async def test_a_session_that_leaves_at_once_begins_the_time_anew_too() -> None:
+    """Though no look at the sessions has found it."""
+    async with watched() as w:
+        await anyio.sleep(4.9)
+        w.platform.sessions.add("mail", Mailbox("mail/1"))
+        w.platform.sessions.remove("mail/1")
+        await anyio.sleep(4.9)
+        assert w.ended is None
+        await anyio.sleep(0.2)
+        assert w.ended == pytest.approx(9.9)
+
+
+class LateStore(MemoryStore):
+    """A store whose activators change right after they were read."""
+
+    after_reading: Callable[[], Awaitable[None]] | None = None
+
+    async def activators(self) -> list[StoredActivator]:
+        """Return what there was before."""
+        found = await super().activators()
+        act, self.after_reading = self.after_reading, None
+        if act is not None:
+            await act()
+        return found
+
+
+async def test_what_is_registered_while_it_decides_keeps_it() -> None:
+    """By a session that has come and gone since the store was read, in the last moment."""
+    store = LateStore()
+    async with watched(store) as w:
+
+        async def register() -> None:
+            w.platform.sessions.add("mail", Mailbox("mail/1"))
+            await store.keep_activator(TRIGGER)
+            w.platform.sessions.remove("mail/1")
+
+        await anyio.sleep(1)
+        store.after_reading = register  # the next look is the one that decides
+        await anyio.sleep(100)
+        assert store.after_reading is None
+        assert w.ended is None
 
 
 @pytest.mark.parametrize("kept", [CHANNEL, TRIGGER])

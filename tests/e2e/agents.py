@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import Process
 from attrs import define, frozen
 
-from tests.processes import PATIENCE, Sender, run, sender
+from tests.processes import PATIENCE, Sender, call, sender
 
 TOAST = {"X-WNS-Type": "wns/toast", "Content-Type": "text/xml"}
 """What may be pushed without a body."""
@@ -44,6 +44,11 @@ class Journal:
     def payloads(self, kind: str = "done") -> list[bytes]:
         """Return the payloads of the events of a kind."""
         return [bytes.fromhex(each["payload"]) for each in self.events(kind)]
+
+
+async def in_process(*arguments: str) -> tuple[int, str, str]:
+    """Run ``tocsin`` beside the test's event loop, and return exit code, output and errors."""
+    return await anyio.to_thread.run_sync(call, *arguments)
 
 
 @define
@@ -114,7 +119,7 @@ class Agent:
 
     async def dead_letters(self, app: str) -> list[dict[str, Any]]:
         """Return what ``tocsin dead-letters`` shows of an app."""
-        code, output, errors = await run("dead-letters", "--json", "--state", str(self.state))
+        code, output, errors = await in_process("dead-letters", "--json", "--state", str(self.state))
         assert code == 0, errors
         return [letter for letter in map(json.loads, output.splitlines()) if letter["app"] == app]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.e2e.agents import Agent, running_agent
-from tests.processes import run, sender
+from tests.e2e.agents import Agent, in_process, running_agent
+from tests.processes import sender
 from tocsin import Activators, InvalidArgument, PushNotificationActivationInfo, connect
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the agent runs on POSIX systems only")
@@ -96,7 +96,7 @@ async def test_no_shell_reads_a_command(agent: Agent, folder: Path) -> None:
     assert (where, path, words[:-1]) == (str(folder), str(command), WORDS)
     assert words[-1].startswith("----tocsin-push:")
     assert sorted([each.name async for each in anyio.Path(folder).iterdir()]) == ["said", command.name]
-    code, output, _ = await run("activators", "--state", str(agent.state), "--json")
+    code, output, _ = await in_process("activators", "--state", str(agent.state), "--json")
     shown = {each["app"]: each for each in map(json.loads, output.splitlines())}["odd"]
     assert (code, shown["command"], shown["folder"]) == (0, [str(command), *WORDS], str(folder))
     assert letter["reason"] == "launch_failed"
@@ -128,7 +128,7 @@ async def test_what_cannot_be_started_any_more_is_a_dead_letter_with_the_reason(
     (letter,) = await agent.until_dead(app)
     assert letter["reason"] == "launch_failed"
     assert word in letter["detail"]
-    _, output, _ = await run("dead-letters", "--state", str(agent.state))
+    _, output, _ = await in_process("dead-letters", "--state", str(agent.state))
     assert any(letter["detail"] in line for line in output.splitlines())
 
 

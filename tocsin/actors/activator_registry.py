@@ -156,6 +156,8 @@ class ActivatorRegistry(Actor):
         self._apps.setdefault(app, {})[registered.activator] = registered
         if registered.phase is not Phase.ACTIVE:
             registered.sessions.clear()
+        if registered.phase is Phase.ABSENT:
+            registered.command = b""  # or a registration without one would bring it back
         self._changed.setdefault(app, False)  # whatever it was, the supervisor has to look again
         for effect in effects:
             self._perform[effect](app, registered)

@@ -235,8 +235,8 @@ class Supervisor(Actor):
     @receives(m.Claimed)
     def claimed(self, message: m.Claimed, _: bytes) -> None:
         """The process that was launched for a payload asks for it."""
-        tracked = self._payloads.get(message.sequence)
-        if tracked is not None and tracked.phase is Phase.LAUNCHING and tracked.app == message.app:
+        tracked = self._launched(message)
+        if tracked is not None:
             self._give_to(tracked, message.session, message.request)
         else:
             text = "the payload that has launched this process is no longer waiting: it was handled elsewhere, or has expired"
@@ -246,10 +246,17 @@ class Supervisor(Actor):
     @receives(m.LaunchEnded)
     def launch_ended(self, message: m.LaunchEnded, _: bytes) -> None:
         """The process could not be started, or has ended before it took its payload."""
-        tracked = self._payloads.get(message.sequence)
-        if tracked is not None and tracked.phase is Phase.LAUNCHING and tracked.attempt == message.attempt:
+        tracked = self._launched(message)
+        if tracked is not None:
             tracked.reason, tracked.detail = DropReason.LAUNCH_FAILED, message.detail
             self._step(tracked, Event.LAUNCH_FAILED)
+
+    def _launched(self, message: m.Claimed | m.LaunchEnded) -> Tracked | None:
+        """Return the payload for which that process was launched, if that launch is still waited for."""
+        tracked = self._payloads.get(message.sequence)
+        if tracked is None or tracked.phase is not Phase.LAUNCHING:
+            return None
+        return tracked if (tracked.app, tracked.attempt) == (message.app, message.attempt) else None
 
     def _give_to(self, tracked: Tracked, session: str, request: int = 0) -> None:
         tracked.session, tracked.request = session, request

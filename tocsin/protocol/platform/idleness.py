@@ -16,13 +16,15 @@ class Idleness:
     patience: float
     """Seconds that it may be so."""
     _since: float | None = None
+    _arrivals: int = 0
 
-    def note(self, now: float, *, sessions: int, holds: bool) -> None:
-        """Note how many sessions there are, and whether any app holds a channel or a trigger."""
+    def note(self, now: float, *, sessions: int, arrivals: int, holds: bool) -> None:
+        """Note how many sessions there are, how many have ever come, and whether any app holds a channel or a trigger."""
         if sessions or holds:
             self._since = None
-        elif self._since is None:
+        elif self._since is None or arrivals != self._arrivals:  # one that came and left between two looks counts too
             self._since = now
+        self._arrivals = arrivals
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until it is to be asked again whether the agent ends; None while it is of use."""

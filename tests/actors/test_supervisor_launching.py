@@ -1,0 +1,281 @@
+"""The supervisor and the launcher, on virtual time: who is launched for, who claims, and what becomes of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+import trio.testing
+
+from tests.actors.supervising import VIRTUAL, Harness, activator, at_work, delivery, running
+from tests.helpers import next_messages
+from tocsin.mailbox import Mailbox
+from tocsin.protocol import messages as m
+from tocsin.protocol.hresult import HResult
+from tocsin.protocol.platform.activation import SystemConditionType
+from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.values import DropReason, Outcome
+
+STOP = m.StopLaunch("mail", 1, 1)
+CLAIM = m.Claimed("t", "mail", 7, 1, 1)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Run on trio with a clock that jumps to the next deadline."""
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+@pytest.fixture
+def launched() -> Iterator[Mailbox]:
+    """Return the mailbox of the session ``t``, which a launched process has."""
+    with Mailbox("t") as mailbox:
+        yield mailbox
+
+
+async def claimed(h: Harness, launched: Mailbox, sequence: int = 1, attempt: int = 1) -> None:
+    """Let the launched process claim its payload, and get it."""
+    h.sessions.add("mail", launched)
+    h.tell(m.Claimed("t", "mail", 7, sequence, attempt))
+    (activation,) = await next_messages(launched, VIRTUAL)
+    assert isinstance(activation, m.Activation)
+    assert activation.request == 7
+    assert at_work(activation) == sequence
+
+
+async def refused(mailbox: Mailbox) -> None:
+    """Wait until a claim is answered with no payload, in words."""
+    (failed,) = await next_messages(mailbox, VIRTUAL)
+    assert isinstance(failed, m.Failed)
+    assert (failed.request, failed.error, failed.hresult) == (7, "TimedOut", HResult.ERROR_TIMEOUT)
+    assert "no longer waiting" in failed.text
+
+
+class TestClaims:
+    """A process is launched, and claims its payload."""
+
+    async def test_the_process_gets_its_payload_and_completes_it(self, launched: Mailbox) -> None:
+        """The claim is answered with the payload, and what that process says of it counts."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            await claimed(h, launched)
+            h.tell_from("t", "mail", m.Handled((1,), (1,)))
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+            await h.stay_silent(h.session, launched)
+
+    async def test_an_app_with_a_command_is_ready(self) -> None:
+        """The router hands payloads on, since a process can be started for them."""
+        async with running(subscriber=False) as h:
+            h.tell(activator(session="", command=b"c"))
+            assert await h.up() == m.AppReady("mail", ready=True)
+
+    async def test_a_session_that_serves_is_preferred(self) -> None:
+        """No process is launched where one is there to do the work."""
+        async with running(subscriber=False) as h:
+            h.tell(activator(command=b"c"), delivery(1))
+            assert at_work(await h.down()) == 1
+            await h.stay_silent(h.session)
+
+    async def test_without_a_launcher_a_command_counts_for_nothing(self) -> None:
+        """The app is not ready, and its payloads wait for a session."""
+        async with running(subscriber=False, launches=False) as h:
+            h.tell(activator(session="", command=b"c"))
+            assert await h.up() == m.AppReady("mail", ready=False)
+            h.tell(delivery(1))
+            assert await h.up() == m.Parked(1, "c1")
+            h.tell(activator(command=b"c"))
+            assert at_work(await h.down()) == 1
+
+    async def test_unmet_conditions_launch_nothing(self) -> None:
+        """The process is started when the conditions hold."""
+        async with running(subscriber=False) as h:
+            h.tell(m.HostChanged(HostState(user_present=False)))
+            h.tell(activator(SystemConditionType.USER_PRESENT, session="", command=b"c"), delivery(1))
+            await h.stay_silent()
+            h.tell(m.HostChanged(HostState()))
+            assert await h.ordered() == m.Launch("mail", 1, 1, b"c")
+
+    async def test_one_at_a_time_per_app(self, launched: Mailbox) -> None:
+        """The next process is launched when the payload before has ended; other apps do not wait."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.tell(delivery(2), activator(app="chat", session="", command=b"d"), delivery(3, "c9", app="chat"))
+            assert await h.ordered() == m.Launch("chat", 3, 1, b"d")
+            await h.stay_silent()
+            await claimed(h, launched)
+            await h.stay_silent(launched)
+            h.tell_from("t", "mail", m.Outcomes((m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1),)))
+            assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+
+    async def test_the_budget_of_the_work_begins_with_the_claim(self, launched: Mailbox) -> None:
+        """How long the process took to start is not counted against its work."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            await anyio.sleep(25)
+            await claimed(h, launched)
+            start = anyio.current_time()
+            (cancel,) = await next_messages(launched, VIRTUAL)
+            assert isinstance(cancel, m.CancelDelivery)
+            assert anyio.current_time() - start == pytest.approx(30)
+
+    async def test_a_session_that_has_gone_by_then_gets_nothing(self) -> None:
+        """A process that has claimed and died at once leaves its payload to the next."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.tell(CLAIM)
+            assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
+
+    async def test_what_a_session_holds_already_needs_no_process(self, launched: Mailbox) -> None:
+        """A session that is at work on it since before the agent was away has it again, and the launch is stopped."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.sessions.add("mail", launched)
+            h.tell_from("t", "mail", m.Holding((1,)))
+            assert await h.ordered() == STOP
+            (activation,) = await next_messages(launched, VIRTUAL)
+            assert isinstance(activation, m.Activation)
+            assert (at_work(activation), activation.request) == (1, 0)
+
+    async def test_another_app_cannot_hold_it(self) -> None:
+        """What a session says it holds counts for payloads of its own app only, whether it says so before or meanwhile."""
+        async with running(subscriber=False) as h:
+            with Mailbox("x") as other:
+                h.sessions.add("chat", other)
+                h.tell_from("x", "chat", m.Holding((1, 2)))
+                await h.launch_first()
+                h.tell_from("x", "chat", m.Holding((1, 2)))
+                h.tell(delivery(2), m.LaunchEnded("mail", 1, 1, "no"))
+                assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
+                await h.stay_silent(h.session, other)
+
+
+class TestFailures:
+    """A process that is launched does not take its payload."""
+
+    async def test_a_launch_that_has_failed_is_a_dead_letter(self) -> None:
+        """It says why, and the next payload's process is launched."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.tell(delivery(2), m.LaunchEnded("mail", 1, 1, "no such file: /opt/app"))
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.LAUNCH_FAILED, "no such file: /opt/app")
+            assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
+
+    async def test_a_process_that_does_not_ask_in_time_is_stopped(self) -> None:
+        """When the budget is over the payload is a dead letter with a sentence, and the next is launched for."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.tell(delivery(2))
+            start = anyio.current_time()
+            assert await h.ordered() == STOP
+            assert anyio.current_time() - start == pytest.approx(30)
+            detail = "the process that was launched has not asked for it in time"
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXECUTION_TIME_EXCEEDED, detail)
+            assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
+
+    async def test_a_process_that_ends_after_its_claim_is_no_failed_launch(self, launched: Mailbox) -> None:
+        """What was claimed is with its session, and ends with that."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            await claimed(h, launched)
+            h.tell(m.LaunchEnded("mail", 1, 1, "it ended with 1"))
+            h.tell_from("t", "mail", m.Handled((1,), (1,)))
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+
+
+class TestMeanwhile:
+    """Something else happens while the process is being launched."""
+
+    async def test_a_session_with_a_handler_gets_the_payload(self, launched: Mailbox) -> None:
+        """A process that comes too late is told so, and starts nothing twice."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.tell(activator(command=b"c"))
+            activation = await h.down()
+            assert isinstance(activation, m.Activation)
+            assert (at_work(activation), activation.request) == (1, 0)
+            h.sessions.add("mail", launched)
+            h.tell(CLAIM)
+            await refused(launched)
+            await h.stay_silent(h.session)
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            m.HostChanged(HostState(user_present=False)),
+            m.HostChanged(HostState(cloud_notifications=False)),
+            m.AppSettingsChanged("mail", AppSettings(background=False)),
+            activator(session="", triggered=False, aborted=True),
+        ],
+        ids=["condition", "policy", "settings", "unregistered"],
+    )
+    async def test_work_that_may_not_begin_any_more_is_given_back(self, change: m.Message, launched: Mailbox) -> None:
+        """The launch is stopped, the payload waits for its next time, and a claim comes too late."""
+        async with running(subscriber=False) as h:
+            needs = (SystemConditionType.USER_PRESENT,)
+            h.tell(activator(*needs, session="", command=b"c", cancel_on_condition_loss=True), delivery(1))
+            assert await h.ordered() == m.Launch("mail", 1, 1, b"c")
+            h.tell(change)
+            assert await h.ordered() == STOP
+            assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
+            h.sessions.add("mail", launched)
+            h.tell(CLAIM)
+            await refused(launched)
+
+    async def test_a_lost_condition_stops_nothing_unless_asked_to(self) -> None:
+        """By default a launch goes on."""
+        async with running(subscriber=False) as h:
+            h.tell(activator(SystemConditionType.USER_PRESENT, session="", command=b"c"), delivery(1))
+            assert await h.ordered() == m.Launch("mail", 1, 1, b"c")
+            h.tell(m.HostChanged(HostState(user_present=False)))
+            await h.stay_silent()
+
+    async def test_handled_late_stops_the_launch(self) -> None:
+        """The handler that did not handle it in time has handled it after all."""
+        async with running() as h:
+            h.tell(activator(session="", command=b"c"), delivery(1))
+            assert await h.down() == delivery(1)
+            h.tell(m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1))
+            assert await h.ordered() == m.Launch("mail", 1, 1, b"c")
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
+            assert await h.ordered() == STOP
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+
+    async def test_a_fence_stops_the_launch(self, launched: Mailbox) -> None:
+        """A router that begins anew hands the payload on again, and a process is launched for that attempt."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.tell(m.Fence())
+            assert await h.ordered() == STOP
+            h.sessions.add("mail", launched)
+            h.tell(CLAIM)
+            await refused(launched)
+            h.tell(delivery(1, attempt=2))
+            assert await h.ordered() == m.Launch("mail", 1, 2, b"c")
+
+    async def test_what_an_earlier_launch_says_does_not_count_for_a_later_one(self, launched: Mailbox) -> None:
+        """A payload that is handed on again has a launch of its own: only that process can claim it, or fail."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            h.tell(delivery(1, attempt=2))
+            assert await h.ordered() == STOP
+            assert await h.ordered() == m.Launch("mail", 1, 2, b"c")
+            with Mailbox("u") as earlier:
+                h.sessions.add("mail", earlier)
+                h.tell(m.LaunchEnded("mail", 1, 1, "stopped"), m.Claimed("u", "mail", 7, 1, 1))
+                await refused(earlier)
+            await claimed(h, launched, attempt=2)
+
+    async def test_a_claim_of_another_app_gets_nothing(self, launched: Mailbox) -> None:
+        """The payload stays for the process of its own app."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            with Mailbox("x") as other:
+                h.sessions.add("chat", other)
+                h.tell(m.Claimed("x", "chat", 7, 1, 1))
+                await refused(other)
+            await claimed(h, launched)
