@@ -16,10 +16,10 @@ from tests.e2e.cancelling import Program
 from tests.helpers import payload
 from tests.world import world
 from tocsin.persistence.state_folder import state_folder
-from tocsin.service.control import ask, serving_control
 from tocsin.service.server import open_service
 from tocsin.testing import LocalWns, local_wns
 from tocsin.testing.local import _open
+from tocsin.transport.control_socket import ask, serving_control
 
 BACKGROUND = tocsin.PushNotificationActivationInfo(tocsin.Activators.PROTOCOL_ACTIVATOR)
 
@@ -125,7 +125,7 @@ async def push_service(folder: Path) -> None:
             async def answer(_: object) -> dict[str, object]:
                 return service.report().fields(details=True)
 
-            async with serving_control(folder, answer):
+            async with serving_control(folder, answer, "service"):
                 assert await ask(folder, {"verb": "status"}) is not None
 
 

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from tests.service.world import Clock
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PlatformUnavailable, PushError, StateUnavailable
-from tocsin.service import control
-from tocsin.service.control import _reply, ask, ask_or_perform, perform, serving_control, socket_of
+from tocsin.service.control import ask_or_perform, perform
 from tocsin.service.registry.apps import Apps, SecretVerdict
 from tocsin.service.registry.service_store import ServiceStore
-from tocsin.transport import unix_server
+from tocsin.transport import control_socket, unix_server
+from tocsin.transport.control_socket import _reply, ask, serving_control, socket_of
 
 
 async def echo(request: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ async def echo(request: dict[str, Any]) -> dict[str, Any]:
 
 async def test_a_question_is_answered(tmp_path: Path) -> None:
     """Answers and refusals come back, one after the other."""
-    async with serving_control(tmp_path, echo):
+    async with serving_control(tmp_path, echo, "service"):
         assert await ask(tmp_path, {"verb": "x"}) == {"verb": "x"}
         with pytest.raises(PushError, match="no"):
             await ask(tmp_path, {"refuse": True})
@@ -47,13 +47,13 @@ async def test_a_question_is_answered(tmp_path: Path) -> None:
 
 async def test_the_socket_is_private_and_goes_with_the_service(tmp_path: Path) -> None:
     """Only its user may open it; one that a killed service left behind is replaced."""
-    async with serving_control(tmp_path, echo):
+    async with serving_control(tmp_path, echo, "service"):
         assert stat.S_IMODE(socket_of(tmp_path).stat().st_mode) == 0o600
     assert not socket_of(tmp_path).exists()
     assert await ask(tmp_path, {}) is None
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(socket_of(tmp_path)))
-    async with serving_control(tmp_path, echo):
+    async with serving_control(tmp_path, echo, "service"):
         assert await ask(tmp_path, {}) == {}
 
 
@@ -98,7 +98,7 @@ async def say(state: Path, line: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("line", NONSENSE.values(), ids=NONSENSE)
 async def test_nonsense_is_refused_in_words(tmp_path: Path, registrations: Apps, line: bytes) -> None:
     """Whatever stands in a line, the service says what is wrong with it, and goes on."""
-    async with serving_control(tmp_path, partial(perform, registrations)):
+    async with serving_control(tmp_path, partial(perform, registrations), "service"):
         answer = await say(tmp_path, line)
         assert list(answer) == ["refused"]
         assert await ask(tmp_path, {"verb": "list"}) == {"apps": []}
@@ -119,7 +119,7 @@ def test_any_json_is_answered(value: object) -> None:
 
 async def test_who_closes_at_any_moment_is_forgotten(tmp_path: Path) -> None:
     """Before the line, in it, or before the answer."""
-    async with serving_control(tmp_path, echo):
+    async with serving_control(tmp_path, echo, "service"):
         for part in (b"", b'{"verb"', b"{}\n"):
             async with await anyio.connect_unix(socket_of(tmp_path)) as stream:
                 if part:
@@ -135,7 +135,7 @@ async def test_a_fault_of_ours_is_told_and_logged_once(tmp_path: Path, caplog: p
             raise RuntimeError("planted")
         return {"never": object()} if "unheard of" in request else request
 
-    async with serving_control(tmp_path, fail):
+    async with serving_control(tmp_path, fail, "service"):
         for request in ({"raise": 1}, {"unheard of": 1}):
             with pytest.raises(PushError, match="its log says how"):
                 await ask(tmp_path, request)
@@ -164,15 +164,15 @@ async def test_a_system_without_descriptors_lets_commands_wait(
 
     monkeypatch.setattr(anyio, "create_unix_listener", create_full)
     monkeypatch.setattr(unix_server, "_PAUSE", 0.0)
-    async with serving_control(tmp_path, echo):
+    async with serving_control(tmp_path, echo, "service"):
         assert await ask(tmp_path, {}) == {}
     assert caplog.text.count("Too many open files") == 1
 
 
 async def test_a_bounded_number_is_answered_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who say nothing hold places; when one goes, the next has its turn."""
-    monkeypatch.setattr(control, "_AT_ONCE", 2)
-    async with serving_control(tmp_path, echo), AsyncExitStack() as stack:
+    monkeypatch.setattr(control_socket, "_AT_ONCE", 2)
+    async with serving_control(tmp_path, echo, "service"), AsyncExitStack() as stack:
         silent = [await stack.enter_async_context(await anyio.connect_unix(socket_of(tmp_path))) for _ in range(2)]
         await anyio.wait_all_tasks_blocked()
         async with anyio.create_task_group() as tasks:
@@ -186,7 +186,7 @@ async def test_where_there_can_be_no_socket_the_service_runs_on(
 ) -> None:
     """A path that is too long for a socket is told in the log."""
     long = tmp_path / ("x" * 100)
-    async with serving_control(long, echo):
+    async with serving_control(long, echo, "service"):
         assert await ask(long, {}) is None
     assert "cannot reach this service" in caplog.text
 

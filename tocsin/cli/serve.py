@@ -23,6 +23,7 @@ from tocsin.protocol.text import harmless
 from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings, option
 from tocsin.service.operations.logs import LEVELS, set_up_logs
 from tocsin.tasks import task_group
+from tocsin.transport.control_socket import serving_control
 
 if TYPE_CHECKING:
     from tocsin.service.operations.settings import ServiceSettings
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:  # noqa: FBT001  # anyio passes no names
-    from tocsin.service.control import perform, serving_control  # noqa: PLC0415
+    from tocsin.service.control import perform  # noqa: PLC0415
     from tocsin.service.server import open_service  # noqa: PLC0415
 
     with state_folder(state) as folder:
@@ -108,7 +109,7 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:
                     return service.report().fields(details=True) | {"url": service.url}
                 return await perform(service.registrations, request)
 
-            async with serving_control(folder, answer):
+            async with serving_control(folder, answer, "service"):
                 _announce(service, as_json=as_json)
                 while True:
                     await hung_up()

@@ -20,11 +20,12 @@ from tocsin.cli.command_line import add_verb
 from tocsin.cli.state_choice import add_state_option
 from tocsin.cli.terminal import complain, show
 from tocsin.network import check_authorities, proxy_of
-from tocsin.protocol.errors import NotFound, NotSupported, PlatformUnavailable
+from tocsin.protocol.errors import NotFound, PlatformUnavailable
 from tocsin.protocol.network.proxies import Proxy
 from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.protocol.text import harmless
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.transport.control_socket import ask
 
 DESCRIPTION = """\
 Say whether a running push service is well, and what it has counted since its start.
@@ -65,10 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _ask_state(arguments: argparse.Namespace) -> dict[str, Any]:
-    try:
-        from tocsin.service.control import ask  # noqa: PLC0415  # the plain install has no service
-    except ModuleNotFoundError as missing:
-        raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     answer = anyio.run(ask, arguments.state, {"verb": "status"})
     if answer is None:
         raise NotFound(f"no service runs on {arguments.state}; name its folder with --state, or its --url")

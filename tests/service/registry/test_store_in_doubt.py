@@ -17,8 +17,9 @@ from tocsin.persistence import writer
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import RecoveryPolicy
 from tocsin.protocol.messages import ChannelGranted, ChannelRefused, RequestChannel, RevokeChannels
-from tocsin.service.control import ask, perform, serving_control
+from tocsin.service.control import perform
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.transport.control_socket import ask, serving_control
 
 SOON = 0.3
 """Seconds in which everything has to be answered here."""
@@ -145,7 +146,7 @@ async def test_a_registration_in_doubt_can_be_made_again(
 ) -> None:
     """Its ids and its secret were told to no user, so the new ones count; the command is told in a sentence."""
     state, registrations = tmp_path, world.service.registrations
-    async with serving_control(state, lambda request: perform(registrations, request)):
+    async with serving_control(state, lambda request: perform(registrations, request), "service"):
         faults.coming.append(fault)
         faults.gone = True
         with pytest.raises(Exception, match=r"cannot be used: disk I/O error; whether this was written is not known$"):
