@@ -35,12 +35,12 @@ class Recorder(Actor):
         super().__init__()
         self._journal = journal
         self._poison = poison
-        self._starts = starts
+        self._command_of = starts
         self._pending: list[int] = []
 
     async def start(self) -> None:
         """Note that an instance began."""
-        self._starts.append("start")
+        self._command_of.append("start")
 
     @receives(Done)
     def note(self, message: Done, _: bytes) -> None:

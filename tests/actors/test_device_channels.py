@@ -33,13 +33,13 @@ def test_a_channel_is_renewed_before_it_ends() -> None:
     expires = 2 * RENEW_BEFORE
     channels = DeviceChannels([channel("c1", expires)])
     assert channels.next_moment() == renewal(expires)
-    assert channels.take_ended(renewal(expires) - 1) == channels.to_renew() == []
-    assert channels.take_ended(renewal(expires)) == []
+    assert channels.take_due(renewal(expires) - 1) == channels.to_renew() == []
+    assert channels.take_due(renewal(expires)) == []
     assert channels.to_renew() == channels.to_renew() == [channel("c1", expires)]
     assert channels.next_moment() == expires
     channels.add(channel("c2", 2 * expires), renewal(expires))
     assert channels.to_renew() == []
-    assert channels.take_ended(expires) == [channel("c1", expires)]
+    assert channels.take_due(expires) == [channel("c1", expires)]
     assert list(channels.values()) == [channel("c2", 2 * expires)]
 
 
@@ -47,7 +47,7 @@ def test_a_channel_whose_newer_one_is_lost_is_to_be_renewed_again() -> None:
     """As its moment does not come twice."""
     expires = 2 * RENEW_BEFORE
     channels = DeviceChannels([channel("c1", expires)])
-    channels.take_ended(renewal(expires))
+    channels.take_due(renewal(expires))
     channels.add(channel("c2", 2 * expires), renewal(expires))
     assert channels.to_renew() == []
     assert channels.discard("c2")
@@ -59,7 +59,7 @@ def test_a_channel_whose_newer_one_is_lost_is_to_be_renewed_again() -> None:
 def test_a_channel_that_has_ended_is_not_renewed() -> None:
     """Its app is told that it is gone, and asks."""
     channels = DeviceChannels([channel("c1", 2 * RENEW_BEFORE)])
-    assert channels.take_ended(3 * RENEW_BEFORE) == [channel("c1", 2 * RENEW_BEFORE)]
+    assert channels.take_due(3 * RENEW_BEFORE) == [channel("c1", 2 * RENEW_BEFORE)]
     assert channels.to_renew() == []
     assert channels.next_moment() is None
 
@@ -67,18 +67,18 @@ def test_a_channel_that_has_ended_is_not_renewed() -> None:
 def test_a_channel_that_is_given_again_is_due_by_its_new_end() -> None:
     """Its old moments pass unheard, also where they have come already."""
     channels = DeviceChannels([channel("c1", 2 * RENEW_BEFORE)])
-    assert channels.take_ended(1.5 * RENEW_BEFORE) == []
+    assert channels.take_due(1.5 * RENEW_BEFORE) == []
     channels.add(channel("c1", 5 * RENEW_BEFORE), 0.0)
     assert channels.to_renew() == []
     assert channels.next_moment() == 4 * RENEW_BEFORE
-    assert channels.take_ended(2 * RENEW_BEFORE) == channels.to_renew() == []
+    assert channels.take_due(2 * RENEW_BEFORE) == channels.to_renew() == []
 
 
 def test_of_the_channels_of_an_app_only_the_newest_is_renewed() -> None:
     """The others end."""
     channels = DeviceChannels([channel("c1", 3.5 * RENEW_BEFORE), channel("c2", 4 * RENEW_BEFORE)])
-    assert channels.take_ended(2.6 * RENEW_BEFORE) == channels.to_renew() == []
-    assert channels.take_ended(3 * RENEW_BEFORE) == []
+    assert channels.take_due(2.6 * RENEW_BEFORE) == channels.to_renew() == []
+    assert channels.take_due(3 * RENEW_BEFORE) == []
     assert channels.to_renew() == [channel("c2", 4 * RENEW_BEFORE)]
 
 

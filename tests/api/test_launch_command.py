@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tocsin.api.launch_command import default_command
+from tocsin.api.launch_command import command_of_app
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.platform.command import Command, kept
 
@@ -21,7 +21,7 @@ PYTHON = os.path.abspath(sys.executable)  # noqa: PTH100  # as the link of the e
 def refusal(command: Any = None) -> str:
     """Return the sentence with which a command is refused."""
     with pytest.raises(InvalidArgument) as refused:
-        default_command(command)
+        command_of_app(command)
     return str(refused.value)
 
 
@@ -66,7 +66,7 @@ class TestOwn:
     ) -> None:
         """With the interpreter's options and its own, in the folder of now."""
         started(monkeypatch, "python", *words)
-        command = default_command()
+        command = command_of_app()
         assert command.words == (PYTHON.encode(), *(word.encode() for word in words))
         assert command.folder == bytes(folder)
         assert command.environment == kept(os.environb)
@@ -123,19 +123,19 @@ class TestOwn:
         monkeypatch.setattr(sys, "frozen", True, raising=False)
         monkeypatch.setattr(sys, "executable", str(program))
         started(monkeypatch, "./app", "-c")
-        assert default_command().words == (bytes(program), b"-c")
+        assert command_of_app().words == (bytes(program), b"-c")
 
     def test_a_launched_process_leaves_its_claim_out(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The next one has another."""
         assert folder.is_dir()
         started(monkeypatch, "python", "app.py", "-v", "----tocsin-push:abc")
-        assert default_command().words == (PYTHON.encode(), b"app.py", b"-v")
+        assert command_of_app().words == (PYTHON.encode(), b"app.py", b"-v")
 
     def test_a_real_script_starts_again(self, folder: Path) -> None:
         """What it registers runs it, whatever bytes its arguments have."""
         (folder / "app.py").write_text(
-            "import sys; from tocsin.api.launch_command import default_command\n"
-            "sys.stdout.buffer.write(default_command().pack())",
+            "import sys; from tocsin.api.launch_command import command_of_app\n"
+            "sys.stdout.buffer.write(command_of_app().pack())",
             encoding="utf-8",
         )
         words: list[str | bytes] = [PYTHON, "-B", "app.py", b"\xff\n'", ""]
@@ -150,21 +150,21 @@ class TestGiven:
         """As it is now, also by a relative entry."""
         program = executable(folder / "prog")
         monkeypatch.setenv("PATH", str(folder))
-        assert default_command(["prog", b"\xff", Path("a b"), ""]).words == (bytes(program), b"\xff", b"a b", b"")
+        assert command_of_app(["prog", b"\xff", Path("a b"), ""]).words == (bytes(program), b"\xff", b"a b", b"")
         monkeypatch.setenv("PATH", ".")
-        assert default_command(("prog",)).words == (bytes(folder) + b"/./prog",)
+        assert command_of_app(("prog",)).words == (bytes(folder) + b"/./prog",)
 
     def test_a_relative_path_counts_from_the_working_folder(self, folder: Path) -> None:
         """As it is now."""
         program = executable(folder / "pr og")
-        assert default_command(["./pr og"]).words == (os.path.join(bytes(folder), b"./pr og"),)  # noqa: PTH118  # as it is
-        assert default_command([program]).words == (bytes(program),)
+        assert command_of_app(["./pr og"]).words == (os.path.join(bytes(folder), b"./pr og"),)  # noqa: PTH118  # as it is
+        assert command_of_app([program]).words == (bytes(program),)
 
     def test_bytes_that_are_no_text_may_be_a_program(self, folder: Path) -> None:
         """A file has the name that it has."""
         name = os.path.join(bytes(folder), b"\xff")  # noqa: PTH118  # a Path takes no bytes
         executable(Path(os.fsdecode(name)))
-        assert default_command([name]).words == (name,)
+        assert command_of_app([name]).words == (name,)
 
     def test_what_cannot_be_run_is_refused_at_once(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Missing, not executable, a folder, or not in the PATH."""

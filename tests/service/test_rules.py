@@ -19,7 +19,7 @@ from tocsin.protocol.service.wns import WnsRefusal, throttled
 from tocsin.protocol.values import CHANNEL_LIFETIME, TOKEN_LIFETIME
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
-from tocsin.service.senders.notifications import Notifications
+from tocsin.service.senders.wns_route import WnsRoute
 
 XML = {"Content-Type": "text/xml"}
 TOAST, TILE, BADGE = ({"X-WNS-Type": f"wns/{kind}", **XML} for kind in ("toast", "tile", "badge"))
@@ -188,7 +188,7 @@ async def test_a_situation_has_its_answer(  # noqa: PLR0917  # the row, and wher
         async def refuse(*_: object) -> WnsRefusal:
             return prepare
 
-        monkeypatch.setattr(Notifications, "_channel", refuse)
+        monkeypatch.setattr(WnsRoute, "_channel", refuse)
     else:
         await prepare(world)
     answer = await world.post(headers={"X-WNS-RequestForStatus": "true"})

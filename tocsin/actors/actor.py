@@ -3,7 +3,7 @@
 An actor takes its mailbox in batches. While it receives, it only changes its state and notes what is to be done; when
 the batch is through, ``flush`` does it. So a batch is a transaction: if a message makes the actor fail, nothing of the
 batch has been done, the actor begins anew, and the batch is taken again one message at a time; the one that fails once
-more goes to the dead letters, with its traceback.
+more goes to the dead letters, with its traceback. A store that cannot be written makes no actor fail: ``flush`` waits for it.
 """
 
 from __future__ import annotations

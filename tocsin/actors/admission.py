@@ -1,4 +1,4 @@
-"""The payload router's way in: which payloads are new, which pass the gates, and which go on at once."""
+"""The payload router's way in: which payloads are duplicates, which pass the gates, and which go on at once."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from attrs import astuple
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.persistence.store import REMEMBERED, InboxSummary
-from tocsin.protocol.delivery.batches import RecentIds
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, sequence_of
+from tocsin.protocol.delivery.recent_ids import RecentIds
 from tocsin.protocol.messages import Arrivals
 from tocsin.protocol.platform.conditions import Gate
 from tocsin.protocol.platform.service_time import Verdict
@@ -31,8 +31,8 @@ class Admission:
         self._recent = RecentIds(REMEMBERED, inbox.recent_ids)
 
     def admit(self, arrivals: Arrivals) -> list[PlainRow]:
-        """Take payloads in, and return those that go on at once; one that has come before is left out."""
-        rows, priorities = self._number(arrivals)
+        """Take payloads in, and return those that go on at once; a duplicate is left out, and acknowledged all the same."""
+        rows, priorities = self._number_new(arrivals)
         passed = rows
         if not self._windows.gates.wide_open or arrivals.expires.count(None) < len(arrivals.expires):
             passed = [row for row, priority in zip(rows, priorities, strict=True) if self._passes(row, priority)]
@@ -50,7 +50,7 @@ class Admission:
         """Tell whether it is too late for a payload; after a start that may be in doubt, until the service is heard."""
         return Verdict.AHEAD if expires is None else self._at_service.judge(expires)
 
-    def _number(self, arrivals: Arrivals) -> tuple[list[PlainRow], tuple[int, ...]]:
+    def _number_new(self, arrivals: Arrivals) -> tuple[list[PlainRow], tuple[int, ...]]:
         """Make rows of those that are new, as if all of them went on for the first time; return their priorities too."""
         new = self._recent.add(arrivals.ids)
         if new is not None:

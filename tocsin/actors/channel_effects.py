@@ -98,7 +98,7 @@ class ChannelEffects:
     async def perform(self) -> None:
         """Write, then tell.
 
-        :raises StateUnavailable: it could not be written; no session was told.
+        :raises StateUnavailable: there is nothing to wait for, and no session was told; a full disk is waited out in here.
         """
         await self._write()
         for channel in self._keep:

@@ -1,4 +1,4 @@
-"""The channel requester: asks the service for channels, keeps them, and reports to the apps that wait."""
+"""The channel requester: asks the service for channels, renews them a day before they end, and reports to the apps that wait."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ class ChannelRequester(Actor):
         if not self._at_service.known:
             return
         self._effects.keep_value(_SERVICE_TIME, self._at_service.mark())
-        for channel in self._channels.take_ended(self._at_service.least()):
+        for channel in self._channels.take_due(self._at_service.least()):
             self._effects.drop_channel(channel)
         self._ask_for_newer()
 

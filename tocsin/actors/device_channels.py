@@ -70,8 +70,8 @@ class DeviceChannels:
         known = self._of_app.get((app, remote_id), {})
         return max(known.values(), key=lambda channel: channel.expires, default=None)
 
-    def take_ended(self, now: float) -> list[StoredChannel]:
-        """Forget the channels that have ended since the last time, and return them."""
+    def take_due(self, now: float) -> list[StoredChannel]:
+        """Take those whose time has come since the last look: forget and return what has ended, and note what is to be renewed."""
         due: dict[str, StoredChannel] = {}
         while self._moments and self._moments[0][0] <= now:
             moment = heappop(self._moments)

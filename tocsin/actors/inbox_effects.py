@@ -62,7 +62,7 @@ class InboxEffects:
 
         The alarm rings where none come in time.
 
-        :raises StateUnavailable: it could not be written.
+        :raises StateUnavailable: there is nothing to wait for; a full disk or a failed fsync is waited out in here.
         """
         urgent = self.accepted or self._gated or self._parked or self._released or self._dead or self._release_gated
         until = self._delay.until(self._clock.monotonic(), urgent=bool(urgent), ended=bool(self.handled))
@@ -74,7 +74,7 @@ class InboxEffects:
     async def perform(self) -> None:
         """Write all of it in one transaction.
 
-        :raises StateUnavailable: it could not be written.
+        :raises StateUnavailable: there is nothing to wait for; a full disk or a failed fsync is waited out in here.
         """
         if self._release_gated:
             await self._store.release(parked=False)
@@ -88,7 +88,7 @@ class InboxEffects:
     async def prune(self) -> None:
         """Let go of dead letters, where many have come since it was looked last.
 
-        :raises StateUnavailable: it could not be written.
+        :raises StateUnavailable: there is nothing to wait for; a full disk or a failed fsync is waited out in here.
         """
         if self._buried >= PRUNE_AFTER:
             # A wall clock that was set ahead would make all of them old: the service has to agree.

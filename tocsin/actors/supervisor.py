@@ -1,7 +1,8 @@
 """The deferral and cancellation supervisor: sees to it that every payload that is with an app comes to its end.
 
 Foreground handlers take the payloads of a channel one after the other, so the head of a handler queue is the one
-that runs, and only its budget counts. In the background each app does one piece of work at a time.
+that runs, and only its budget counts. In the background each app does one piece of work at a time. Here it is decided
+whether a payload goes to a session or starts a process, what comes back when a session dies, and when time is up.
 """
 
 from __future__ import annotations

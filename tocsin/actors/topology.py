@@ -82,7 +82,7 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.ChangeHost: (HOST_OWNER,),
     m.ChangeAppSettings: (HOST_OWNER,),
 }
-"""What an app may send, and who takes it."""
+"""All that an app may send, over the agent's socket or in process, and who takes it; anything else cuts it off."""
 
 FROM_DOOR: dict[type[m.Message], tuple[str, ...]] = {m.SessionEnded: ("supervisor", "activator_registry")}
 """What is said of a session that is gone, and who takes it."""

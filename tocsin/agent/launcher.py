@@ -1,6 +1,6 @@
 """Starts the processes of apps that do not run, and finds the payload that each was started for.
 
-Its table is ``tocsin.protocol.platform.launches``.
+Whether to start one is decided by the supervisor. Its table is ``tocsin.protocol.platform.launches``.
 """
 
 from __future__ import annotations

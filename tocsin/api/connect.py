@@ -13,7 +13,7 @@ from attrs import astuple
 
 from tocsin.api.activated import claim_in, entered
 from tocsin.api.identity import Identity, read_manifest
-from tocsin.api.launch_command import Words, default_command
+from tocsin.api.launch_command import Words, command_of_app
 from tocsin.api.manager import PushNotificationManager, Registration
 from tocsin.api.one_task import in_one_task
 from tocsin.api.session import Session
@@ -58,18 +58,18 @@ async def connect(
     check_app_name(app)
     path = default_socket() if socket is None else read_path(socket, "a socket")
     if manifest is None:
-        identity, given = Identity(), default_command(command)
-        starts = lambda _: given  # noqa: E731  # the command of then, whatever the class
+        identity, given = Identity(), command_of_app(command)
+        command_of = lambda _: given  # noqa: E731  # the command of then, whatever the class
     elif command is not None:
         raise InvalidArgument("a packaged app is started by the commands of its manifest, and by no other")
     else:
-        identity, starts = read_manifest(read_path(manifest, "a manifest")), default_command
+        identity, command_of = read_manifest(read_path(manifest, "a manifest")), command_of_app
     _check_system()
     async with _session(app, path, identity.family_name) as (session, port):
         service = port.own_service
         registration = None if service is None else Registration(*astuple(service))
         with entered(session.launched):
-            yield PushNotificationManager(session, app, registration, identity, starts)
+            yield PushNotificationManager(session, app, registration, identity, command_of)
 
 
 @asynccontextmanager

@@ -1,4 +1,7 @@
-"""The command that ``connect`` registers for an app: the one given, or the one that this process was started with."""
+"""The command that a push starts an app by: the one given to ``connect``, or the one that this process was started with.
+
+The manager sends it with the activators, their registry keeps it, and ``tocsin.agent.launcher`` runs it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _LAST_OPTION: Final = re.compile(r"-[^-cmWX]*(?P<letter>[cmWX])(?P<value>.*)", r
 """Short options of the interpreter, the last of which takes all that follows, or else the next word."""
 
 
-def default_command(command: Words | None = None) -> Command:
+def command_of_app(command: Words | None = None) -> Command:
     """Return a command with the working folder and the environment that this process has now.
 
     :param command: the words of the program, which is a path or is found in the PATH; None for the words that this

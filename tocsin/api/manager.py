@@ -67,7 +67,7 @@ class PushNotificationManager:
         self._registration = registration
         self._identity = identity or Identity()
         self._conditions = Conditions(session)
-        self._starts = command
+        self._command_of = command
         self._granted: dict[str, tuple[str, str]] = {}
         self._revoked: list[Callable[[ChannelRevoked], Any]] = []
         self._renewed: list[Callable[[PushNotificationChannel], Any]] = []
@@ -177,12 +177,12 @@ class PushNotificationManager:
 
         :raises InvalidArgument: it cannot be started.
         """
-        if self._starts is None or not info.activators & (Activators.PUSH_TRIGGER | Activators.PROTOCOL_ACTIVATOR):
+        if self._command_of is None or not info.activators & (Activators.PUSH_TRIGGER | Activators.PROTOCOL_ACTIVATOR):
             return b""
         words = self._identity.classes.get(info.task_clsid)
         if self._identity.packaged:
-            return b"" if words is None else self._starts(words).pack()
-        return self._starts(None).pack()
+            return b"" if words is None else self._command_of(words).pack()
+        return self._command_of(None).pack()
 
     async def unregister_activator(self, activators: Activators) -> None:
         """Unregister activators that this process has registered, in the order of their flags; work is cancelled.

@@ -1,7 +1,8 @@
 """The one writer of a database: what waits when it has a turn goes into one transaction, in one hop to its thread.
 
 Its rules are :mod:`tocsin.protocol.kernel.durability`. Every transaction sets the database's commit counter, which tells after a
-failure whether the transaction is there.
+failure whether the transaction is there. Without patience, as a device's inbox has it, a write waits for as long as the disk is
+full; with it, as the service's store, it is refused then.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.service.senders.notifications import Notifications
+from tocsin.service.senders.wns_route import WnsRoute
 from tocsin.service.url_paths import CHANNEL_PATH, DEVICE_PATH
 from tocsin.service.web.express import Post
 
@@ -17,7 +17,7 @@ from tocsin.service.web.express import Post
 class Router:
     """Routes connections and requests by their paths; an ASGI application."""
 
-    def __init__(self, devices: ASGIApp, notifications: Notifications, routes: list[Route]) -> None:
+    def __init__(self, devices: ASGIApp, notifications: WnsRoute, routes: list[Route]) -> None:
         self._devices = devices
         self._notifications = notifications
         self._others = Starlette(routes=[*routes, Route(DEVICE_PATH, _upgrade)], exception_handlers={404: _not_found})

@@ -31,9 +31,9 @@ from tocsin.service.registry.sqlite_service_store import open_store
 from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import Router
 from tocsin.service.senders.dispatch import Dispatcher
-from tocsin.service.senders.notifications import Notifications
 from tocsin.service.senders.oauth import TokenEndpoint
 from tocsin.service.senders.wns_answers import TORN_HEADERS
+from tocsin.service.senders.wns_route import WnsRoute
 from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
@@ -197,7 +197,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         }
 
     health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
-    notifications = Notifications(Dispatcher(channels, tokens, devices, limits, now), devices, bodies, limits, counters)
+    notifications = WnsRoute(Dispatcher(channels, tokens, devices, limits, now), devices, bodies, limits, counters)
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     router = Router(devices, notifications, [*endpoint.routes(), *health.routes()])
     return _Parts(connections, devices, bodies, health, router)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.persistence.payloads import payload
 from tests.strategies import channel_names
-from tocsin.protocol.delivery.batches import RecentIds, by_channel
+from tocsin.protocol.delivery.batches import by_channel
+from tocsin.protocol.delivery.recent_ids import RecentIds
 
 
 @given(st.lists(channel_names()))

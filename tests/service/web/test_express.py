@@ -14,7 +14,7 @@ from attrs import frozen
 from tests.service.world import Device, World, connected, dial, open_world, read_raw
 from tocsin.protocol.messages import Acknowledge, ChannelsRevoked, Payload, RevokeChannels, Suspended
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.senders.notifications import Notifications
+from tocsin.service.senders.wns_route import WnsRoute
 from tocsin.service.web.express import Post
 
 DEFAULTS = {"content-type": "application/octet-stream", "x-wns-type": "wns/raw"}
@@ -52,13 +52,13 @@ class Sender:
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Note of each post that is offered to the lane whether it was taken."""
     taken: list[bool] = []
-    take = Notifications.answer_express
+    take = WnsRoute.answer_express
 
-    def watched(self: Notifications, post: Post, done: Callable[[], None]) -> bool:
+    def watched(self: WnsRoute, post: Post, done: Callable[[], None]) -> bool:
         taken.append(take(self, post, done))
         return taken[-1]
 
-    monkeypatch.setattr(Notifications, "answer_express", watched)
+    monkeypatch.setattr(WnsRoute, "answer_express", watched)
     return taken
 
 
@@ -200,7 +200,7 @@ async def test_a_lane_that_fails_holds_nobody_up(sender: Sender, monkeypatch: py
     def fail(*_: object) -> bool:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(Notifications, "answer_express", fail)
+    monkeypatch.setattr(WnsRoute, "answer_express", fail)
     async with connected(sender.world.service.port) as (reader, writer):
         writer.write(sender.request(b"body"))
         await sender.device.acknowledge()

@@ -1,4 +1,4 @@
-"""What wakes an app in the background: activators, conditions, and the reasons for which work is cancelled.
+"""What wakes an app in the background: activators, conditions, the 30-second rule, and the reasons for cancellation.
 
 Sources: ``PushNotificationRegistrationActivators``, ``SystemConditionType``, ``BackgroundTaskCancellationReason``.
 """
@@ -17,7 +17,9 @@ from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.text import quoted
 
 BUDGET = 30.0
-"""Seconds of wall clock that one activation may take, in the foreground or background; deferrals do not extend it."""
+"""Seconds that one activation may take, in the foreground or background: the 30-second rule; deferrals do not extend it.
+
+The supervisor counts them on the monotonic clock of the process that holds the platform: the agent, where there is one."""
 
 GRACE = 5.0
 """Seconds that an activation has to end after it was cancelled; then its handler is cancelled too."""

@@ -1,4 +1,7 @@
-"""What waits to go to one device, and what the device has yet to acknowledge."""
+"""What waits to go to one device, and what the device has yet to acknowledge.
+
+A sender's POST waits here, for ``acknowledge_timeout`` at most; a backlog that is full refuses it at once.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service.offline_queue import Entry
 
 PATIENCE = 5.0
-"""Seconds that who asks waits for the store, where no setting says otherwise."""
+"""Seconds that a caller waits for the store, where it says nothing else; the service says its ``acknowledge_timeout``."""
 
 
 @frozen

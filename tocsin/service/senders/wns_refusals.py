@@ -1,4 +1,4 @@
-"""What WNS says to each outcome and refusal of a notification: its status and its words."""
+"""What WNS says to each outcome and refusal of a notification: its status and its words; its headers are in ``wns_answers``."""
 
 from __future__ import annotations
 

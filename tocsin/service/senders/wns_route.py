@@ -59,7 +59,7 @@ class _PushOrder(NamedTuple):
     payload: Payload
 
 
-class Notifications:
+class WnsRoute:
     """The route, as an ASGI application for HTTP and as what the express lane offers posts to."""
 
     def __init__(  # the service's parts
