@@ -213,7 +213,9 @@ DERIVED = Section(
             note="without jitter; the default policy adds a tenth either way",
         ),
         Case("D3", "critical codes", "any", "any other code is CompletedFailure at once: a result, nothing is raised"),
-        Case("D4", "cancel during a wait", "any", "the operation ends as cancelled at once, and nothing is asked again"),
+        Case(
+            "D4", "cancel during a wait", "any", "the operation ends as cancelled at once, and nothing is asked again"
+        ),
         Case(
             "D5",
             "Handled both ways",
