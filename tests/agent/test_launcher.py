@@ -146,7 +146,7 @@ class TestStart:
             pids.append(pid)
             raise OSError(errno.EMFILE, "x")
 
-        monkeypatch.setattr("tocsin.agent.child_process._open_end", refuse)
+        monkeypatch.setattr("tocsin.agent.child_process.open_end", refuse)
         assert (await failure(world, *PYTHON, WAIT)).endswith("could not be started: Too many open files")
         assert not is_child(*pids)
 

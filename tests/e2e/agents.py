@@ -147,9 +147,9 @@ class Agent:
         self.stop()
 
 
-def start_agent(folder: Path) -> Agent:
+def start_agent(folder: Path, *options: str) -> Agent:
     """Start an agent, and wait until it serves."""
-    command = [sys.executable, "-m", "tocsin", "agent", "--json"]
+    command = [sys.executable, "-m", "tocsin", "agent", "--json", *options]
     command += ["--state", str(folder / "state"), "--socket", str(folder / "agent.sock")]
     with (folder / "agent.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)  # noqa: S603  # our own

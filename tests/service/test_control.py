@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketListener, SocketStream
+from anyio.abc import SocketListener, SocketStream, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +43,24 @@ async def test_a_question_is_answered(tmp_path: Path) -> None:
         with pytest.raises(PushError, match="no"):
             await ask(tmp_path, {"refuse": True})
         assert await ask(tmp_path, {}) == {}
+
+
+async def test_what_was_done_is_said_although_it_ends(tmp_path: Path) -> None:
+    """A command that ends the program that answers it gets its answer all the same."""
+    ending = anyio.Event()
+
+    async def end(request: dict[str, Any]) -> dict[str, Any]:
+        ending.set()
+        return request
+
+    async def serve(*, task_status: TaskStatus[None]) -> None:
+        async with serving_control(tmp_path, end, "service"):
+            task_status.started()
+            await ending.wait()
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(serve)
+        assert await ask(tmp_path, {"verb": "end"}) == {"verb": "end"}
 
 
 async def test_the_socket_is_private_and_goes_with_the_service(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class ChildProcess:
         )
         child.returncode = 0  # it is taken leave of here, and not by Popen
         try:
-            return cls(child.pid, _open_end(child.pid))
+            return cls(child.pid, open_end(child.pid))
         except OSError:  # no descriptor is left: what cannot be watched must not run
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
@@ -69,12 +69,17 @@ class ChildProcess:
 
 if sys.platform == "linux":
 
-    def _open_end(pid: int) -> int:
+    def open_end(pid: int) -> int:
+        """Return a descriptor that can be read when the process of that number has ended.
+
+        :raises ProcessLookupError: there is no such process.
+        """
         return os.pidfd_open(pid)
 
 elif sys.platform != "win32":
 
-    def _open_end(pid: int) -> int:
+    def open_end(pid: int) -> int:
+        """Return a descriptor that can be read when the process of that number has ended."""
         queue = select.kqueue()
         try:
             exits = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)

@@ -12,15 +12,18 @@ from attrs import astuple, frozen
 
 from tocsin.actors.lifecycle import open_platform
 from tocsin.actors.topology import Platform
+from tocsin.agent.agent_control import KIND, AgentControl
 from tocsin.agent.idle_exit import idle
 from tocsin.agent.launcher import Launcher
 from tocsin.agent.session_door import SessionDoor
+from tocsin.agent.takeover import take_over
 from tocsin.api.own_service import OwnPushService, device_url_of, own_service
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.repeat_log import INTERVAL, RepeatLog
 from tocsin.tasks import apart, task_group
+from tocsin.transport.control_socket import serving_control
 from tocsin.transport.unix_server import is_served, serving_unix
 from tocsin.transport.websocket_wire import dial_websocket
 
@@ -42,6 +45,8 @@ class Agent:
     """Where apps connect."""
     service: OwnPushService | None
     """Its own push service; None where it uses another."""
+    replaced: anyio.Event
+    """Set when another agent has asked this one to make way: it is to end."""
 
     async def idle(self, seconds: float) -> None:
         """Return when no session was open, and no app held a channel or a trigger, for so many seconds."""
@@ -50,36 +55,44 @@ class Agent:
 
 @apart
 @asynccontextmanager
-async def open_agent(state: Path, socket: Path, service: str | None = None, *, port: int = 0) -> AsyncIterator[Agent]:
+async def open_agent(
+    state: Path, socket: Path, service: str | None = None, *, port: int = 0, replace: bool = False
+) -> AsyncIterator[Agent]:
     """Run an agent; apps that are running go on without it when it ends, and come back to the next.
 
     :param state: the folder for channels, inbox and activators; one that :func:`tocsin.embedded` has used is gone on with.
     :param socket: where apps connect, an absolute path; its folder is made where it is missing, private to the user.
     :param service: the URL of a push service; None runs one here, on loopback.
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
+    :param replace: have the agent that runs on the state folder end first; apps go on, and come to this one.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.
-    :raises StateUnavailable: the state folder cannot be used, or another process has it.
+    :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
+        version.
     :raises PlatformUnavailable: another agent serves on the socket, or it cannot be made, or the port is in use.
     """
     foreign = None if service is None else device_url_of(service)
     async with AsyncExitStack() as stack:
+        if replace:
+            await take_over(state)
         folder = stack.enter_context(state_folder(state, HINT))
         await _prepare(socket)
         own = await stack.enter_async_context(own_service(folder, port)) if foreign is None else None
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
         platform = await stack.enter_async_context(open_platform(folder, dial, launches=True))
         assert platform.launcher is not None  # noqa: S101  # it was asked for
-        supervisor, log = platform.actors["supervisor"].mailbox, RepeatLog()
+        control, log = AgentControl(), RepeatLog()
+        supervisor = platform.actors["supervisor"].mailbox
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
         door = SessionDoor(platform, _Registrations(own).of, log)
         stack.callback(log.close)
         await stack.enter_async_context(serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app"))
+        await stack.enter_async_context(serving_control(folder, control.perform, KIND))
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:
             tasks.start_soon(_launch, launcher)
             tasks.start_soon(_sweep, log)
-            yield Agent(platform, socket, own)
+            yield Agent(platform, socket, own, control.replaced)
             tasks.cancel_scope.cancel()
 
 

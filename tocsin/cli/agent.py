@@ -8,16 +8,19 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.state_choice import add_state_option, path
-from tocsin.cli.terminal import show
+from tocsin.cli.terminal import complain, show
 from tocsin.protocol.errors import NotSupported
 from tocsin.tasks import task_group
 from tocsin.transport.agent_socket import default_socket
+
+if TYPE_CHECKING:
+    from tocsin.agent.open_agent import Agent
 
 DESCRIPTION = """\
 Run the agent of this user until SIGTERM or Ctrl-C: it holds the channels of apps, stores what is pushed to them, and
@@ -31,6 +34,7 @@ EPILOG = """\
 examples:
   tocsin agent                                       with a push service of its own, on 127.0.0.1
   tocsin agent --service https://push.example        with the push service of your organisation
+  tocsin agent --replace                             after an upgrade: the one that runs ends, apps come to this one
   tocsin agent --idle-exit 5                         started on demand: it ends itself when no app needs it
   tocsin agent --state ./mine --socket ./mine.sock   a second one, for a try; apps find it by TOCSIN_SOCKET
 """
@@ -49,6 +53,8 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--port", type=port, default=0, metavar="P", help=words)
     words = "end S seconds after the last app has gone that holds a channel or a trigger (default: stay)"
     parser.add_argument("--idle-exit", type=whole(0, 86_400), metavar="S", help=words)
+    words = "have the agent that runs on this state folder end first; apps go on, and come to this one"
+    parser.add_argument("--replace", action="store_true", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
 
 
@@ -65,12 +71,15 @@ async def _serve(state: Path, socket: Path, arguments: argparse.Namespace) -> in
 
     idle_exit: float | None = arguments.idle_exit
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with open_agent(state, socket, arguments.service, port=arguments.port) as agent:
+        async with open_agent(
+            state, socket, arguments.service, port=arguments.port, replace=arguments.replace
+        ) as agent:
             where = {"socket": str(agent.socket), "state": str(state), "service": arguments.service}
             where["service"] = where["service"] or (agent.service.url if agent.service else None)
             show(json.dumps(where) if arguments.json else _words(where))
             async with task_group() as tasks:
                 tasks.start_soon(_until_signal, signals, tasks.cancel_scope)
+                tasks.start_soon(_until_replaced, agent, tasks.cancel_scope)
                 await (anyio.sleep_forever() if idle_exit is None else agent.idle(idle_exit))
                 tasks.cancel_scope.cancel()
     return 0
@@ -80,6 +89,12 @@ async def _until_signal(signals: AsyncIterator[signal.Signals], serving: anyio.C
     async for _ in signals:
         serving.cancel()
         return
+
+
+async def _until_replaced(agent: Agent, serving: anyio.CancelScope) -> None:
+    await agent.replaced.wait()
+    complain("tocsin agent", "another agent takes over")
+    serving.cancel()
 
 
 def _words(where: dict[str, str | None]) -> str:

@@ -25,6 +25,7 @@ Perform = Callable[[Answer], Awaitable[Answer]]
 _MAX_LINE = 16 * 1024 * 1024
 _MAX_REQUEST = 16 * 1024
 _PATIENCE = 15.0  # seconds; what the store is waited for at most is less, unless a setting makes it more
+_PARTING = 1.0  # seconds in which an answer may still be sent
 _AT_ONCE = 16  # commands that are answered at a time; others wait their turn
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,9 @@ async def serving_control(state: Path, perform: Perform, what: str) -> AsyncIter
 async def _answer(stream: ByteStream, perform: Perform) -> None:
     try:
         line = await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_REQUEST)
-        await stream.send(await _reply(line, perform) + b"\n")
+        reply = await _reply(line, perform)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_PARTING):  # what was done is said, also on leaving
+            await stream.send(reply + b"\n")
     except anyio.DelimiterNotFound:
         await stream.send(json.dumps({"refused": f"a request has {_MAX_REQUEST} bytes at most"}).encode() + b"\n")
     except (anyio.IncompleteRead, anyio.BrokenResourceError) as failure:
