@@ -13,7 +13,7 @@ from tests.actors.supervising import VIRTUAL, Harness, activator, at_work, deliv
 from tests.helpers import next_messages
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.payload_life import MAX_CRASHES
+from tocsin.protocol.delivery.payload_life import MAX_CRASHES, MAX_FOREGROUND_CRASHES
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.values import DropReason, Outcome
@@ -120,17 +120,56 @@ class TestEnds:
                     end(h, session)
                     assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
 
-    async def test_a_death_in_the_foreground_is_no_crash_of_the_work(self, second: Mailbox) -> None:
-        """What was with a foreground handler waits for the next, however often; then the work has all its tries."""
+    async def test_only_the_payload_at_work_counts_a_death_in_the_foreground(self, second: Mailbox) -> None:
+        """After ten sessions it is a dead letter; what waited behind it has nothing to do with that."""
         async with running(subscriber=False) as h:
-            for attempt in range(1, MAX_CRASHES + 1):
+            for attempt in range(1, MAX_FOREGROUND_CRASHES + 1):
+                await subscribe(h, second, "c1")
+                h.tell(delivery(1, attempt=attempt), delivery(2, attempt=attempt))
+                await next_messages(second, VIRTUAL)
+                end(h, second)
+                if attempt < MAX_FOREGROUND_CRASHES:
+                    assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
+                    assert await h.settled() == (2, Outcome.GIVEN_BACK, None, "")
+            detail = f"{MAX_FOREGROUND_CRASHES} processes have died with it"
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.CRASH_LOOP, detail)
+            assert await h.settled() == (2, Outcome.GIVEN_BACK, None, "")
+
+    async def test_a_death_in_the_foreground_counts_for_the_work(self, second: Mailbox) -> None:
+        """A payload with which enough have died gets no process of its own to try once more."""
+        async with running(subscriber=False) as h:
+            for attempt in range(1, MAX_CRASHES):
                 await subscribe(h, second, "c1")
                 h.tell(delivery(1, attempt=attempt))
-                assert await next_messages(second, VIRTUAL) == [delivery(1, attempt=attempt)]
+                await next_messages(second, VIRTUAL)
                 end(h, second)
                 assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
             h.sessions.add("mail", second)
-            h.tell(activator(session="t"), delivery(1, attempt=MAX_CRASHES + 1))
+            h.tell(activator(session="t"), delivery(1, attempt=MAX_CRASHES))
+            assert at_work((await next_messages(second, VIRTUAL))[0]) == 1
+            end(h, second)
+            detail = f"{MAX_CRASHES} processes have died with it"
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.CRASH_LOOP, detail)
+
+    @pytest.mark.parametrize("many", [False, True], ids=["alone", "in one go"])
+    async def test_what_was_handled_after_all_has_no_count(self, second: Mailbox, many: bool) -> None:
+        """In whichever way its end was reported: the same number would begin anew."""
+        async with running(subscriber=False) as h:
+            for attempt in range(1, MAX_CRASHES):
+                await subscribe(h, second, "c1")
+                h.tell(delivery(1, attempt=attempt))
+                await next_messages(second, VIRTUAL)
+                end(h, second)
+                assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
+            await subscribe(h, second, "c1")
+            h.tell(delivery(1, attempt=MAX_CRASHES), *([delivery(2)] if many else []))
+            await next_messages(second, VIRTUAL)
+            h.tell_from("t", "mail", m.Handled((1, 2), (MAX_CRASHES, 1)) if many else m.Handled((1,), (MAX_CRASHES,)))
+            await h.up()
+            h.tell(activator(session="t"), m.Unsubscribe("c1"))
+            h.tell_from("t", "mail", m.Unsubscribe("c1"))
+            await h.up()
+            h.tell(delivery(1))
             assert at_work((await next_messages(second, VIRTUAL))[0]) == 1
             end(h, second)
             assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")

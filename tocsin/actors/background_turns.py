@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Sequence
 
 from tocsin.actors.sessions import Sessions
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
-from tocsin.protocol.delivery.payload_life import Event, Phase, Tracked, event_of_death
+from tocsin.protocol.delivery.payload_life import Event, Tracked, event_of_death
 from tocsin.protocol.values import DropReason
+
+MAX_COUNTED = 4_096
+"""Payloads whose deaths are counted at most, the last ones; one that expires in the inbox meanwhile is not heard of."""
 
 
 class BackgroundTurns:
@@ -17,7 +21,7 @@ class BackgroundTurns:
         self.apps: defaultdict[str, BackgroundQueue] = defaultdict(BackgroundQueue)
         self._sessions = sessions
         self._holding: dict[int, str] = {}
-        self._crashes: Counter[int] = Counter()
+        self._crashes: dict[int, int] = {}
 
     def hold(self, session: str, sequences: tuple[int, ...]) -> None:
         """Note payloads at which a session is at work since before this supervisor: no other is to begin with them."""
@@ -32,16 +36,26 @@ class BackgroundTurns:
         holder = self._holding.pop(tracked.sequence, "")
         return holder if self._sessions.app_of(holder) == tracked.app else self.apps[tracked.app].session
 
-    def died(self, tracked: Tracked) -> Event:
-        """Count the death of a session that had a payload, and decide which event it is."""
-        if tracked.phase is Phase.ACTIVATED:
-            self._crashes[tracked.sequence] += 1
-        crashes = self._crashes[tracked.sequence]
-        event = event_of_death(tracked.phase, crashes)
+    def died(self, tracked: Tracked, *, is_head: bool) -> Event:
+        """Count the death of a session that was at work on a payload, and decide which event it is.
+
+        :param is_head: whether a foreground handler of the session had it; the payloads behind it are not to blame.
+        """
+        in_background = self.apps[tracked.app].running is tracked
+        if not (in_background or is_head):
+            return Event.GIVEN_BACK
+        crashes = self._crashes.pop(tracked.sequence, 0) + 1
+        event = event_of_death(crashes, in_background=in_background)
         if event is Event.CRASHED_AGAIN:
             tracked.reason, tracked.detail = DropReason.CRASH_LOOP, f"{crashes} processes have died with it"
+        else:
+            self._crashes[tracked.sequence] = crashes
+            if len(self._crashes) > MAX_COUNTED:
+                del self._crashes[next(iter(self._crashes))]
         return event
 
-    def forget(self, tracked: Tracked) -> None:
-        """Count no more for a payload that has ended."""
-        del self._crashes[tracked.sequence]
+    def forget(self, sequences: Sequence[int]) -> None:
+        """Count no more for payloads that have ended."""
+        if self._crashes:
+            for sequence in sequences:
+                self._crashes.pop(sequence, None)

@@ -148,8 +148,10 @@ class Supervisor(Actor):
         self._subscribers.leave(message.session)
         self._disbelieved.discard(message.session)
         self._turns.drop_session(message.session)
-        for tracked in self._payloads.held_by(message.session):
-            self._step(tracked, self._turns.died(tracked))
+        held = self._payloads.held_by(message.session)
+        heads = set(filter(self._payloads.is_head, held))
+        for tracked in held:
+            self._step(tracked, self._turns.died(tracked, is_head=tracked in heads))
 
     @receives_from_apps(m.Holding)
     def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
@@ -165,6 +167,7 @@ class Supervisor(Actor):
         """The app has handled some; handled late is handled all the same."""
         if self._payloads.end_handled(stamped.session, message.sequences, message.attempts):
             self._reports.report(stamped.frame)
+            self._turns.forget(message.sequences)
         else:
             for sequence, attempt in zip(message.sequences, message.attempts, strict=True):
                 self._handled(sequence, attempt, stamped)
@@ -363,13 +366,12 @@ class Supervisor(Actor):
         tracked.session = self._payloads.take_from_holder(tracked)  # it may yet say that it has handled it
         self._reports.report(encode(m.Parked(tracked.sequence, tracked.channel)))
         background = self._apps[tracked.app]
-        background.queue.append(tracked)
         tracked.parked = True
-        if background.overflows:
-            tracked.reason = DropReason.QUEUE_FULL
-            self._step(tracked, Event.OVERFLOW)
-        else:
-            self._next_turn(tracked.app)
+        surplus = background.add(tracked)
+        if surplus is not None:
+            surplus.reason = DropReason.QUEUE_FULL
+            self._step(surplus, Event.OVERFLOW)
+        self._next_turn(tracked.app)
 
     def _launch(self, tracked: Tracked) -> None:
         self._leave(tracked)
@@ -397,7 +399,7 @@ class Supervisor(Actor):
         self._leave(tracked)
         self._payloads.end(tracked)
         if tracked.phase is not Phase.GIVEN_BACK:
-            self._turns.forget(tracked)
+            self._turns.forget((tracked.sequence,))
         outcome = OUTCOMES[tracked.phase]
         dropped = outcome is Outcome.DROPPED
         reason, detail = (self._apps[tracked.app].drop_reason(tracked), tracked.detail) if dropped else (None, "")

@@ -230,7 +230,8 @@ class Platform:
 
     async def holds_anything(self) -> bool:
         """Tell whether any app holds a channel, waits for one, or has a trigger."""
-        return bool(await self._store.channels() or await self._store.requests() or await self._store.activators())
+        # A request first: it becomes a channel meanwhile, and never the other way round.
+        return bool(await self._store.requests() or await self._store.channels() or await self._store.activators())
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""

@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 
 from tests.persistence.payloads import payload
+from tocsin.protocol.delivery import background_queue
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
 from tocsin.protocol.delivery.payload_life import Phase, Tracked
 from tocsin.protocol.platform.activation import SystemConditionType
@@ -59,6 +60,18 @@ def test_each_of_these_keeps_it_from_beginning(change: dict[str, Any], activatab
 def test_an_unmet_condition_keeps_it_waiting() -> None:
     """It begins when the condition holds."""
     assert not able().may_begin(HostState(user_present=False))
+
+
+def test_payloads_wait_in_the_order_in_which_they_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that comes back stands before those that arrived later; where more wait than may, the last has no place."""
+    monkeypatch.setattr(background_queue, "QUEUE_DEPTH", 3)
+    work, payloads = BackgroundQueue(), {number: evolve(waiting(), sequence=number) for number in range(1, 6)}
+    for number, surplus in ((2, None), (4, None), (1, None), (3, 4), (5, 5)):
+        last = work.add(payloads[number])
+        assert last is (None if surplus is None else payloads[surplus])
+        if last is not None:
+            work.queue.remove(last)
+    assert [each.sequence for each in work.queue] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tests.persistence.payloads import payload
 from tests.protocol.tables import AnyEvent, Law
 from tocsin.protocol.delivery.payload_life import (
     MAX_CRASHES,
+    MAX_FOREGROUND_CRASHES,
     OUTCOMES,
     TABLE,
     TERMINAL,
@@ -49,6 +50,9 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "the activator left while it waited": ((Event.NOBODY_ACTIVATABLE, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "completed": ((*IN_BACKGROUND, Event.COMPLETED), Phase.COMPLETED),
     "failed": ((*IN_BACKGROUND, Event.FAILED), Phase.DEAD),
+    "sessions died with it in the foreground": ((Event.CRASHED_AGAIN,), Phase.DEAD),
+    "sessions died with it while they were to stop": ((Event.CANCEL, Event.CRASHED_AGAIN), Phase.DEAD),
+    "sessions died with it while it was cut off": ((Event.CANCEL, Event.GRACE_OVER, Event.CRASHED_AGAIN), Phase.DEAD),
     "the process left before it began": ((*IN_BACKGROUND, Event.NOBODY), Phase.GIVEN_BACK),
     "the process left while it ran": ((*IN_BACKGROUND, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "cancelled, handled in time": ((Event.CANCEL, Event.HANDLED), Phase.HANDLED),
@@ -285,14 +289,13 @@ def test_a_failure_ends_the_deferrals_that_its_handler_has_taken() -> None:
     assert ended_by_failure(taken, "third") == []
 
 
-@pytest.mark.parametrize("phase", [*WITH_THE_APP])
-@pytest.mark.parametrize("crashes", [0, 1, MAX_CRASHES - 1, MAX_CRASHES])
-def test_what_a_session_had_when_it_died_comes_back_unless_that_goes_on(phase: Phase, crashes: int) -> None:
-    """Only background work is given up: it starts processes."""
-    too_often = phase is Phase.ACTIVATED and crashes >= MAX_CRASHES
-    event = event_of_death(phase, crashes)
-    assert event is (Event.CRASHED_AGAIN if too_often else Event.GIVEN_BACK)
-    assert (phase, event) in TABLE
+@pytest.mark.parametrize(("in_background", "limit"), [(True, MAX_CRASHES), (False, MAX_FOREGROUND_CRASHES)])
+def test_what_a_session_had_when_it_died_comes_back_unless_that_goes_on(in_background: bool, limit: int) -> None:
+    """It is given up sooner where each death starts another process; both events are legal wherever an app is at work."""
+    for crashes in range(1, limit + 2):
+        event = event_of_death(crashes, in_background=in_background)
+        assert event is (Event.CRASHED_AGAIN if crashes >= limit else Event.GIVEN_BACK)
+        assert all((phase, event) in TABLE for phase in WITH_THE_APP)
 
 
 @pytest.mark.parametrize("phase", Phase)

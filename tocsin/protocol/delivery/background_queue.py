@@ -43,10 +43,16 @@ class BackgroundQueue:
         """Whether a session does it, or a process can be started that does."""
         return self.activatable and bool(self.session or self.command)
 
-    @property
-    def overflows(self) -> bool:
-        """Whether more wait than may."""
-        return len(self.queue) > QUEUE_DEPTH
+    def add(self, tracked: Tracked) -> Tracked | None:
+        """Let a payload wait behind those that arrived before it; return the last where more wait than may, else None.
+
+        One that comes back after its session has died so stands before those that arrived later.
+        """
+        place = len(self.queue)
+        while place and self.queue[place - 1].sequence > tracked.sequence:
+            place -= 1
+        self.queue.insert(place, tracked)
+        return self.queue[-1] if len(self.queue) > QUEUE_DEPTH else None
 
     def clear(self) -> None:
         """Forget what runs and what waits."""

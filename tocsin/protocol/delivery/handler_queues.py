@@ -58,6 +58,11 @@ class HandlerQueues:
         """Return the app of a channel that has a queue."""
         return self._queues[channel].app
 
+    def head_of(self, channel: str) -> int | None:
+        """Return the payload of a channel that is with its handler; None where none is."""
+        queue = self._queues.get(channel)
+        return None if queue is None else queue.head
+
     def note_ended(self, channels: Iterable[str]) -> None:
         """Payloads of these channels have left for good: they stand no more, when it is asked for new firsts."""
         self._changed.update(dict.fromkeys(channels))

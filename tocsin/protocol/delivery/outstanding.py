@@ -72,6 +72,10 @@ class Outstanding:
         """Return the payloads at the heads of these queues that are still here."""
         return [self._track(queue.head) for queue in queues if queue.head in self._rows]
 
+    def is_head(self, tracked: Tracked) -> bool:
+        """Tell whether a payload is the one of its channel that is with its handler."""
+        return self._queues.head_of(tracked.channel) == tracked.sequence
+
     def leave_queue(self, tracked: Tracked) -> None:
         """Take a payload out of its queue, if it stands there."""
         self._queues.remove(tracked.channel, tracked.sequence)

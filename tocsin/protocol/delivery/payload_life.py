@@ -96,6 +96,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OFFERED, Event.NOBODY): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.OFFERED, Event.NOBODY_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
     (Phase.OFFERED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.OFFERED, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.OFFERED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
     (Phase.QUEUED, Event.TURN): (Phase.ACTIVATED, (Effect.ACTIVATE, Effect.START_BUDGET)),
     (Phase.QUEUED, Event.LAUNCH): (Phase.LAUNCHING, (Effect.LAUNCH, Effect.START_BUDGET)),
@@ -122,9 +123,11 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.CANCELING, Event.REFUSED): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.FAILED): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.CANCELING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.GRACE_OVER): (Phase.ABORTING, (Effect.TELL_ABORT, Effect.START_GRACE)),
     (Phase.ABORTING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
+    (Phase.ABORTING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GRACE_OVER): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.OFFERED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
@@ -228,17 +231,20 @@ def event_of_absence(phase: Phase, *, activatable: bool, offerable: bool = True)
 
 
 MAX_CRASHES = 3
-"""Sessions that may die with one payload in the background; then it is a dead letter."""
+"""Sessions that may die with one payload, the last of them in the background; each starts another process."""
+
+MAX_FOREGROUND_CRASHES = 10
+"""Sessions that may die with one payload, the last of them in the foreground, where those of other channels are with
+handlers, too, and one of them may be the cause."""
 
 
-def event_of_death(phase: Phase, crashes: int) -> Event:
-    """Decide which event it is that the session that had a payload has died without an outcome.
+def event_of_death(crashes: int, *, in_background: bool) -> Event:
+    """Decide which event it is that a session has died while it was at work on a payload.
 
-    :param crashes: how many sessions have died with it in the background, this one included.
+    :param crashes: how many sessions have died with it, this one included.
     """
-    if phase is Phase.ACTIVATED and crashes >= MAX_CRASHES:
-        return Event.CRASHED_AGAIN
-    return Event.GIVEN_BACK
+    limit = MAX_CRASHES if in_background else MAX_FOREGROUND_CRASHES
+    return Event.CRASHED_AGAIN if crashes >= limit else Event.GIVEN_BACK
 
 
 def event_of_cancellation(phase: Phase, reason: CancellationReason) -> Event | None:
