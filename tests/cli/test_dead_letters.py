@@ -72,7 +72,7 @@ async def test_a_folder_without_state_is_said_and_left_alone(tmp_path: Path) -> 
     """Looking makes nothing."""
     code, _, errors = await in_process("dead-letters", "--state", str(tmp_path))
     assert code == 1
-    assert f"no platform's state in {tmp_path}" in errors
+    assert f"no state of Tocsin in {tmp_path}" in errors
     assert [path async for path in anyio.Path(tmp_path).iterdir()] == []
 
 

@@ -59,7 +59,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
     """And each line is of a verb that is tried below."""
     tried = [
         line
-        for verb in ("listen", "send", "serve", "agent", "app", "status", "dead-letters", "activators")
+        for verb in ("listen", "send", "serve", "agent", "app", "status", "channels", "activators", "dead-letters")
         for line in of(verb)
     ]
     assert sorted(tried) == sorted(dict.fromkeys(LINES))

@@ -27,6 +27,7 @@ READING = [
     ["status"],
     ["dead-letters"],
     ["activators"],
+    ["channels"],
 ]
 ALL = [*READING, ["app", "add", "a"], ["listen"], ["serve"]]
 

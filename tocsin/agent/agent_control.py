@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import anyio
 
+from tocsin.actors.topology import Platform
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.text import quoted
 from tocsin.transport.control_socket import Answer
@@ -17,11 +20,19 @@ KIND = "agent"
 
 
 class AgentControl:
-    """Answers the command; what is asked is a JSON object with the field ``verb``."""
+    """Answers the command; what is asked is a JSON object with the field ``verb``.
 
-    def __init__(self) -> None:
+    :param platform: what is asked about.
+    :param socket: where apps connect.
+    :param service: the URL of the push service.
+    """
+
+    def __init__(self, platform: Platform, socket: Path, service: str) -> None:
         self.replaced = anyio.Event()
         """Set when another agent has asked this one to make way."""
+        self._platform = platform
+        self._where = {"socket": str(socket), "service": service}
+        self._began = platform.kernel.clock.monotonic()
         self._verbs: dict[str, Callable[[Answer], Awaitable[Answer]]] = {
             "status": self._status,
             "replace": self._replace,
@@ -39,7 +50,25 @@ class AgentControl:
         return await known(request)
 
     async def _status(self, _: Answer) -> Answer:
-        return self._identity()
+        """Say how it is, in the form of a service's health report."""
+        status, sessions = self._platform.status(), self._platform.sessions
+        causes = {} if status.store_fault is None else {"store": status.store_fault}
+        if not status.connection.connected:
+            causes["connection"] = status.connection.text or "there is no connection to the push service yet"
+        now = {
+            "uptime": int(self._platform.kernel.clock.monotonic() - self._began),
+            "apps": len(sessions.apps()),
+            "sessions": len(sessions.names()),
+            "frames_waiting": sum(mailbox.depth for mailbox in status.mailboxes),
+        }
+        counters = {
+            "sessions": sessions.arrivals,
+            "frames": sum(mailbox.handled for mailbox in status.mailboxes),
+            "bad_frames": sum(mailbox.dead for mailbox in status.mailboxes),
+        }
+        of_apps = dict(Counter(app for name in sessions.names() if (app := sessions.app_of(name)) is not None))
+        health = {"status": "unavailable" if causes else "ok", "causes": causes, "counters": counters, "now": now}
+        return self._identity() | self._where | health | {"sessions": of_apps}
 
     async def _replace(self, _: Answer) -> Answer:
         self.replaced.set()

@@ -81,12 +81,13 @@ async def open_agent(
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
         platform = await stack.enter_async_context(open_platform(folder, dial, launches=True))
         assert platform.launcher is not None  # noqa: S101  # it was asked for
-        control, log = AgentControl(), RepeatLog()
+        log = RepeatLog()
         supervisor = platform.actors["supervisor"].mailbox
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
         door = SessionDoor(platform, _Registrations(own).of, log)
         stack.callback(log.close)
         await stack.enter_async_context(serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app"))
+        control = AgentControl(platform, socket, own.url if own is not None else str(service))
         await stack.enter_async_context(serving_control(folder, control.perform, KIND))
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:

@@ -13,7 +13,7 @@ from tocsin.cli.terminal import complain, discard_output, open_streams
 from tocsin.protocol.errors import PushError
 from tocsin.service.operations.configuration import check_environment
 
-VERBS = ("listen", "send", "serve", "agent", "app", "status", "dead-letters", "activators")
+VERBS = ("listen", "send", "serve", "agent", "app", "status", "channels", "activators", "dead-letters")
 
 DESCRIPTION = """\
 Push notifications that wake async Python apps.
@@ -23,9 +23,10 @@ Push notifications that wake async Python apps.
   tocsin serve         run a push service for senders and devices elsewhere
   tocsin agent         hold the channels of this user's apps, and start those that are not running
   tocsin app add NAME  let an app use it, and print its credentials
-  tocsin status        say how it is, and what it has counted
-  tocsin dead-letters  list the payloads that ended without being handled, and why
+  tocsin status        say how an agent or a service is, and what it has counted
+  tocsin channels      list the channels that apps have
   tocsin activators    list what a push wakes apps by, and the commands that it starts
+  tocsin dead-letters  list the payloads that ended without being handled, and why
 
 Try 'tocsin listen' in one terminal, and paste the lines that it prints into another.
 'tocsin VERB --help' says more about each.

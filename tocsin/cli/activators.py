@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.state_choice import add_state_option, database_of
+from tocsin.cli.state_choice import PLATFORM, add_looked_at_option, looked_at
 from tocsin.cli.terminal import show
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.persistence.store import StoredActivator
@@ -41,13 +41,15 @@ def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
     words = "list what a push wakes apps by, and the commands that it starts"
     parser = add_verb(verbs, "activators", words, DESCRIPTION, EPILOG)
-    add_state_option(parser, "agent")
+    add_looked_at_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
-    activators = sorted(anyio.run(_read, database_of(arguments.state)), key=lambda each: (each.app, each.activator))
+    activators = sorted(
+        anyio.run(_read, looked_at(arguments.state, PLATFORM) / PLATFORM), key=lambda each: (each.app, each.activator)
+    )
     if arguments.json:
         shown = [json.dumps(_fields(activator)) for activator in activators]
     else:

@@ -13,7 +13,7 @@ import anyio
 
 from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.render import preview
-from tocsin.cli.state_choice import add_state_option, database_of
+from tocsin.cli.state_choice import PLATFORM, add_looked_at_option, looked_at
 from tocsin.cli.terminal import show
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.persistence.store import DeadLetter
@@ -28,7 +28,7 @@ A state folder may be looked at while a program uses it.
 
 EPILOG = """\
 examples:
-  tocsin dead-letters                       of 'tocsin listen'
+  tocsin dead-letters                       of the agent, or of 'tocsin listen'
   tocsin dead-letters --state ./push-state  of a program that embeds the platform
   tocsin dead-letters --json --limit 1000
   tocsin dead-letters --counts              how many ended for which reason
@@ -39,7 +39,7 @@ def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
     words = "list the payloads that ended without being handled, and why"
     parser = add_verb(verbs, "dead-letters", words, DESCRIPTION, EPILOG)
-    add_state_option(parser)
+    add_looked_at_option(parser)
     parser.add_argument("--limit", type=whole(1, 10**9), default=50, metavar="N", help="at most N (default: 50)")
     parser.add_argument("--counts", action="store_true", help="print only how many ended for each reason")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -47,7 +47,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
-    letters, counts = anyio.run(_read, database_of(arguments.state), arguments.limit)
+    letters, counts = anyio.run(_read, looked_at(arguments.state, PLATFORM) / PLATFORM, arguments.limit)
     if arguments.json:
         lines = [counts] if arguments.counts else [_fields(letter) for letter in letters]
         shown = [json.dumps(line) for line in lines]

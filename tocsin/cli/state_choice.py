@@ -10,7 +10,14 @@ from pathlib import Path
 import platformdirs
 
 from tocsin.persistence.paths import read_path
+from tocsin.persistence.state_folder import holder_of
 from tocsin.protocol.errors import InvalidArgument, NotFound, StateUnavailable
+
+PLATFORM = "platform.db"
+"""The file of a platform in its state folder: of an agent, or of a program that embeds one."""
+
+SERVICE = "service.db"
+"""The file of a push service in its state folder."""
 
 
 def add_state_option(parser: argparse.ArgumentParser, verb: str = "listen") -> None:
@@ -23,6 +30,43 @@ def add_state_option(parser: argparse.ArgumentParser, verb: str = "listen") -> N
         metavar="DIR",
         help=f"the state folder (default: TOCSIN_STATE, here {default})".replace("%", "%%"),
     )
+
+
+LOOKED_AT = ("agent", "serve", "listen")
+"""The verbs whose state folders are looked at, in this order, where none is named."""
+
+
+def add_looked_at_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--state`` to a verb that looks at whatever is there; :func:`looked_at` reads it."""
+    words = (
+        "the state folder (default: TOCSIN_STATE, else that of 'tocsin agent', 'serve' or 'listen', of one that runs)"
+    )
+    parser.add_argument("--state", type=path("a state folder"), metavar="DIR", help=words)
+
+
+def candidates(state: Path | None) -> list[Path]:
+    """Return the state folders that may be meant: the one that was named, else those of the user."""
+    if state is not None:
+        return [state]
+    named = os.environ.get("TOCSIN_STATE")
+    if named:
+        return [read_path(named, "a state folder")]
+    return [platformdirs.user_state_path("tocsin") / verb for verb in LOOKED_AT]
+
+
+def looked_at(state: Path | None, *holding: str) -> Path:
+    """Return the state folder that is meant; of several, the first in which a process runs.
+
+    :param holding: the file names of which such a folder has one.
+    :raises NotFound: there is none.
+    :raises StateUnavailable: a folder may not be looked into.
+    """
+    folders = candidates(state)
+    there = [folder for folder in folders if any(_has(folder, name) for name in holding)]
+    if not there:
+        where = folders[0] if len(folders) == 1 else folders[0].parent
+        raise NotFound(f"there is no state of Tocsin in {where}; name its folder with --state")
+    return next((folder for folder in there if holder_of(folder) is not None), there[0])
 
 
 def path(what: str) -> Callable[[str], Path]:
@@ -42,17 +86,8 @@ def default_state(verb: str) -> str:
     return os.environ.get("TOCSIN_STATE") or str(platformdirs.user_state_path("tocsin") / verb)
 
 
-def database_of(state: Path) -> Path:
-    """Return the platform's database in a state folder.
-
-    :raises NotFound: no platform has used the folder.
-    :raises StateUnavailable: the folder may not be looked into.
-    """
-    database = state / "platform.db"
+def _has(state: Path, name: str) -> bool:
     try:
-        found = database.is_file()
+        return (state / name).is_file()
     except OSError as failure:
         raise StateUnavailable(f"the state folder {state} cannot be read: {failure.strerror or failure}") from failure
-    if not found:
-        raise NotFound(f"there is no platform's state in {state}; name its folder with --state")
-    return database

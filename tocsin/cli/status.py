@@ -1,4 +1,4 @@
-"""``tocsin status``: how a running push service is."""
+"""``tocsin status``: how a running agent or push service is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.state_choice import add_state_option
+from tocsin.cli.state_choice import add_looked_at_option, candidates
 from tocsin.cli.terminal import complain, show
 from tocsin.network import check_authorities, proxy_of
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
@@ -28,14 +28,14 @@ from tocsin.service.operations.settings import ServiceSettings
 from tocsin.transport.control_socket import ask
 
 DESCRIPTION = """\
-Say whether a running push service is well, and what it has counted since its start.
+Say whether a running agent or push service is well, and what it has counted since its start.
 
 Exit code 0 means that it is well; 1, that it is not, for the reason that is printed.
 """
 
 EPILOG = """\
 examples:
-  tocsin status                                  of 'tocsin serve' on this machine
+  tocsin status                                  of 'tocsin agent' or 'tocsin serve' on this machine
   tocsin status --state /var/lib/tocsin --json
   tocsin status --url https://push.example       of another; the counters need TOCSIN_METRICS_TOKEN
 """
@@ -49,8 +49,8 @@ _GROUPS = ("counters", "now")
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
-    parser = add_verb(verbs, "status", "say how a running push service is", DESCRIPTION, EPILOG)
-    add_state_option(parser, "serve")
+    parser = add_verb(verbs, "status", "say how a running agent or push service is", DESCRIPTION, EPILOG)
+    add_looked_at_option(parser)
     parser.add_argument("--url", metavar="U", help="ask the service at this URL instead of the one on --state")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -66,10 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _ask_state(arguments: argparse.Namespace) -> dict[str, Any]:
-    answer = anyio.run(ask, arguments.state, {"verb": "status"})
-    if answer is None:
-        raise NotFound(f"no service runs on {arguments.state}; name its folder with --state, or its --url")
-    return answer
+    folders = candidates(arguments.state)
+    for folder in folders:
+        answer = anyio.run(ask, folder, {"verb": "status"})
+        if answer is not None:
+            return _checked(answer)
+    where = folders[0] if len(folders) == 1 else folders[0].parent
+    raise NotFound(f"no agent and no service runs on {where}; name the state folder with --state, or a service's --url")
 
 
 def _ask_url(url: str) -> dict[str, Any]:
@@ -152,10 +155,13 @@ def _checked(answer: Any) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    show(harmless(f"{answer['status']}  {answer['url']}"))
+    where = answer.get("url") or f"agent on {answer.get('socket')}, push service {answer.get('service')}"
+    show(harmless(f"{answer['status']}  {where}"))
     causes = answer["causes"]
     for cause in causes:
         complain("tocsin status", causes[cause] if isinstance(causes, dict) else cause)
     for group in _GROUPS:
         for name, value in answer.get(group, {}).items():
             show(f"  {harmless(name).replace('_', ' '):<20} {harmless(value)}")
+    for app, number in answer.get("sessions", {}).items():
+        show(f"  {harmless(app):<20} {harmless(number)} connected")

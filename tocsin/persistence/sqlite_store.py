@@ -113,6 +113,10 @@ _LAST = (
 )
 _WAITING = "SELECT sequence, id FROM inbox ORDER BY sequence DESC LIMIT ?"
 _OPEN_CHANNELS = "SELECT DISTINCT channel FROM inbox WHERE open = 1 UNION SELECT channel FROM inbox WHERE open > 1"
+_WAITING_IN = (  # each half reads an index alone
+    "SELECT channel, sum(waiting) FROM (SELECT channel, count(*) AS waiting FROM inbox WHERE open = 1 GROUP BY channel"
+    " UNION ALL SELECT channel, count(*) FROM inbox WHERE open > 1 GROUP BY channel) GROUP BY channel"
+)
 _CHANNEL_OF = "SELECT channel FROM inbox WHERE sequence = ? AND open"
 _OPEN_SEQUENCES = (
     "SELECT sequence FROM inbox WHERE open = 1 AND channel = ?"
@@ -238,6 +242,10 @@ class SqliteStore:
         """Return the channel of each of these payloads that is open."""
         found = [await self._database.read(_CHANNEL_OF, (sequence,)) for sequence in sequences]
         return {sequence: rows[0][0] for sequence, rows in zip(sequences, found, strict=True) if rows}
+
+    async def waiting(self) -> dict[str, int]:
+        """Return how many payloads wait in each channel that has some."""
+        return dict(await self._database.read(_WAITING_IN))
 
     async def open_sequences(self, channel: str) -> list[int]:
         """Return the sequence numbers of all open payloads of a channel."""

@@ -110,6 +110,20 @@ else:
             logger.warning("the state folder %s may be read by other users (mode %04o); chmod 700 %s", path, mode, path)
 
 
+def holder_of(path: Path) -> int | None:
+    """Return the id of the process that uses a state folder, as far as it has left one; None where none does."""
+    owner, _ = _signature(path)
+    if owner is None:
+        return None
+    try:
+        os.kill(owner, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:  # another user's
+        return owner
+    return owner
+
+
 def _in_use(path: Path) -> StateUnavailable:
     owner, hint = _signature(path)
     by = "another process" if owner is None else f"process {owner}"

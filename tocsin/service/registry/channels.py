@@ -1,4 +1,7 @@
-"""Channels: unguessable URIs, each of one app on one device, of which the service keeps a hash only."""
+"""Channels: unguessable URIs, each of one app on one device, of which the service keeps a hash only.
+
+The command that lists them is ``tocsin.cli.channels``.
+"""
 
 from __future__ import annotations
 

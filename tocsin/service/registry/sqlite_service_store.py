@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from attrs import astuple
 
-from tocsin.persistence.database import Database, open_database
+from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
@@ -51,6 +51,10 @@ _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expire
 _EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
 _ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
 _ORPHANED = "revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps)"
+_COUNT_BY_APP = (
+    "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
+    " ON c.client_id = a.client_id AND c.revoked = 0 AND c.expires > ? GROUP BY a.client_id ORDER BY a.name"
+)
 _CHANNEL = "hash, name, client_id, app, device, expires, revoked"
 
 
@@ -266,6 +270,15 @@ async def open_store(state: Path, patience: float = PATIENCE) -> AsyncIterator[S
 def _entry(row: tuple[Any, ...]) -> Entry:
     sequence, name, channel, app, kind, *rest = row
     return Entry(sequence, name, channel, app, NotificationType(kind), *rest)
+
+
+async def count_by_app(state: Path, now: float) -> list[tuple[str, int, int]]:
+    """Return each app of the store in a state folder with how many channels it has, and on how many devices.
+
+    :raises StateUnavailable: the store cannot be read.
+    """
+    async with read_database(state / _NAME, len(_MIGRATIONS)) as database:
+        return [tuple(row) for row in await database.read(_COUNT_BY_APP, (now,))]
 
 
 async def has_store(state: Path) -> bool:
