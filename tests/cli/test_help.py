@@ -59,7 +59,18 @@ def test_each_verb_shows_how_it_is_used() -> None:
     """And each line is of a verb that is tried below."""
     tried = [
         line
-        for verb in ("listen", "send", "serve", "agent", "app", "status", "channels", "activators", "dead-letters")
+        for verb in (
+            "listen",
+            "send",
+            "serve",
+            "agent",
+            "app",
+            "status",
+            "channels",
+            "activators",
+            "dead-letters",
+            "tail",
+        )
         for line in of(verb)
     ]
     assert sorted(tried) == sorted(dict.fromkeys(LINES))
@@ -212,6 +223,21 @@ async def test_lines_about_apps_and_status(shell: Shell) -> None:
             filled = line.replace("/var/lib/tocsin", str(state.parent)).replace("https://push.example", url)
             assert (await shell.run(filled)).startswith(("ok  http", '{"status": "ok"')), line
         service.terminate()
+
+
+async def test_lines_about_channels_and_tail(shell: Shell) -> None:
+    """Of the agent's own state, and of a service's; where no agent runs there is nothing to follow."""
+    for folder in (shell.folder / ".local" / "state" / "tocsin" / "agent", shell.folder / "push-state"):
+        async with embedded("a", folder):
+            pass
+    for line in of("channels"):
+        assert await shell.run(line.replace("/var/lib/tocsin", "./push-state")) == "No app has a channel.\n", line
+    for line in of("tail"):
+        _, _, *arguments = line.split()
+        look = partial(call, "tail", *arguments, "--state", str(shell.folder))
+        code, output, errors = await anyio.to_thread.run_sync(look)
+        assert (code, output) == (1, ""), line
+        assert "there is nothing to follow" in errors
 
 
 async def test_lines_about_dead_letters(shell: Shell) -> None:

@@ -28,6 +28,7 @@ READING = [
     ["dead-letters"],
     ["activators"],
     ["channels"],
+    ["tail"],
 ]
 ALL = [*READING, ["app", "add", "a"], ["listen"], ["serve"]]
 

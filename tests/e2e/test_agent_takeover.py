@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.agents import Agent, in_process, running_agent, start_agent
+from tests.e2e.agents import Agent, running_agent, start_agent
 from tests.processes import PATIENCE
 from tocsin.agent.takeover import take_over
-from tocsin.protocol.errors import PlatformUnavailable, PushError, StateUnavailable
-from tocsin.transport.control_socket import ask, serving_control
+from tocsin.protocol.errors import PlatformUnavailable, StateUnavailable
+from tocsin.transport.control_socket import serving_control
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the agent runs on POSIX systems")
 
@@ -73,26 +72,3 @@ async def test_only_an_agent_is_replaced(tmp_path: Path) -> None:
     async with serving_control(tmp_path, answer, "service"):
         with pytest.raises(PlatformUnavailable, match="is no agent"):
             await take_over(tmp_path)
-
-
-async def test_the_command_tells_how_an_agent_is(agent: Agent) -> None:
-    """Where apps connect, which of them are there, and what it has counted; exit code 0 says that it is well."""
-    async with agent.app("mail", "--stays", "30"):
-        code, output, errors = await in_process("status", "--json", "--state", str(agent.state))
-        told = json.loads(output)
-        assert (code, errors, told["kind"], told["status"], told["causes"]) == (0, "", "agent", "ok", {})
-        assert (told["socket"], told["pid"]) == (str(agent.socket), agent.process.pid)
-        assert (told["sessions"], told["now"]["apps"], told["counters"]["bad_frames"]) == ({"mail": 1}, 1, 0)
-        _, output, _ = await in_process("status", "--state", str(agent.state))
-        first, *_, last = output.splitlines()
-        assert first == f"ok  agent on {agent.socket}, push service {told['service']}"
-        assert last.split() == ["mail", "1", "connected"]
-        _, output, _ = await in_process("channels", "--json", "--state", str(agent.state))
-        assert json.loads(output)["app"] == "mail"
-
-
-async def test_an_agent_says_what_it_does_not_know(agent: Agent) -> None:
-    """A verb of a later version, or of a service, is refused."""
-    for verb in ("add", 5, None):
-        with pytest.raises(PushError, match="this agent does not know how to"):
-            await ask(agent.state, {"verb": verb})

@@ -128,7 +128,9 @@ def test_any_json_is_answered(value: object) -> None:
     """A property, over all that JSON can say: one line with one answer, and the service lives."""
 
     async def run() -> None:
-        reply = json.loads(await _reply(json.dumps(value).encode(), echo))
+        answer = await _reply(json.dumps(value).encode(), echo)
+        assert isinstance(answer, bytes)
+        reply = json.loads(answer)
         assert reply in ({"done": value}, {"refused": reply.get("refused")})
         assert ("done" in reply) == (isinstance(value, dict) and "refuse" not in value)
 

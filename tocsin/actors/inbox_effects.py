@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.actors.senses import Senses
 from tocsin.persistence.store import Changes, DeadPayload, Store
 from tocsin.protocol.delivery.dead_letter_policy import PRUNE_AFTER, DeadLetterPolicy
@@ -13,7 +14,11 @@ from tocsin.protocol.values import DropReason
 class InboxEffects:
     """The changes that wait for their commit."""
 
-    def __init__(self, store: Store, senses: Senses, dead_letters: DeadLetterPolicy) -> None:
+    def __init__(
+        self, store: Store, senses: Senses, dead_letters: DeadLetterPolicy, watch: PayloadWatch | None = None
+    ) -> None:
+        self.watch = PayloadWatch(senses.clock) if watch is None else watch
+        """Hears of what was committed."""
         self._store = store
         self._clock = senses.clock
         self._at_service = senses.at_service
@@ -82,6 +87,7 @@ class InboxEffects:
         changes = Changes(self.accepted, self._gated, self._parked, self._released, self.handled, self._dead)
         if changes:
             await self._store.commit(changes)
+            self.watch.committed(changes)
             for done in (self.accepted, self._gated, self._parked, self._released, self.handled, self._dead):
                 done.clear()
 

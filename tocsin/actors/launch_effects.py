@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.delivery.payload_life import Tracked
 from tocsin.protocol.messages import Launch, StopLaunch
@@ -11,10 +12,12 @@ class LaunchEffects:
     """The orders that wait for the end of the batch.
 
     :param launcher: where they go; None where this platform starts no processes.
+    :param watch: hears of each process that is to be started.
     """
 
-    def __init__(self, launcher: Mailbox | None) -> None:
+    def __init__(self, launcher: Mailbox | None, watch: PayloadWatch | None = None) -> None:
         self._launcher = launcher
+        self._watch = watch
         self._orders: list[Launch | StopLaunch] = []
 
     def usable(self, command: bytes) -> bytes:
@@ -24,6 +27,8 @@ class LaunchEffects:
     def start(self, tracked: Tracked, command: bytes) -> None:
         """Have a process started for a payload."""
         self._orders.append(Launch(tracked.app, tracked.sequence, tracked.attempt, command))
+        if self._watch is not None:
+            self._watch.launching(tracked.app, tracked.sequence)
 
     def stop(self, tracked: Tracked) -> None:
         """Have the process ended that was started for a payload, or is to be."""

@@ -62,6 +62,7 @@ class PayloadRouter(Actor):
         self._admission = Admission(self._at_service, self._windows, self._effects, inbox)
         for channel in await self._store.channels():
             self._windows.open_channel(channel.channel, channel.app)
+        self._effects.watch.channels = self._windows.channels
         self._windows.note_stored(inbox.open_channels)
         self._lost = [name for name in inbox.open_channels if name not in self._windows.channels]
         await self._bury_lost()

@@ -6,6 +6,7 @@ from itertools import count
 
 from attrs import frozen
 
+from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import Busy, PlatformUnavailable
 from tocsin.protocol.messages import Message, Stamped
@@ -28,7 +29,9 @@ class Stamp:
 class Sessions:
     """The mailboxes of the apps that are connected to this platform, by the name of their session."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: PayloadWatch | None = None) -> None:
+        self.watch = watch
+        """Hears of what is handed over to sessions."""
         self._mailboxes: dict[str, Mailbox] = {}
         self._apps: dict[str, str] = {}
         self._numbers = count(1)
@@ -82,6 +85,8 @@ class Sessions:
             mailbox.send_frame_nowait(frame)
         except (Busy, PlatformUnavailable):  # it reads nothing, or is leaving
             return False
+        if self.watch is not None and self.watch.active:
+            self.watch.handed_over(name, frame)
         return True
 
     def send(self, name: str, message: Message) -> None:

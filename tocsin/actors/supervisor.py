@@ -57,7 +57,7 @@ class Supervisor(Actor):
         self._clock, self._at_service, self._alarm = senses.clock, senses.at_service, senses.alarm
         self._router = router
         self._sessions = sessions
-        self._launches = LaunchEffects(launcher)
+        self._launches = LaunchEffects(launcher, sessions.watch)
         self._disbelieved: set[str] = set()
         """Sessions that have reported on payloads that they do not have; the log has heard of each."""
         self._host = HostState()

@@ -30,6 +30,7 @@ from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.host_owner import HostOwner
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.payload_router import PayloadRouter
+from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.senses import Senses
@@ -117,7 +118,8 @@ class Platform:
     ) -> None:
         self.kernel = kernel
         self._store = store
-        self.sessions = Sessions()
+        self.watch = PayloadWatch(kernel.clock)
+        self.sessions = Sessions(self.watch)
         self.connection = Mailbox("connection")
         self.launcher = Mailbox("launcher") if launches else None
         self._link = ConnectionRecord(kernel.clock)
@@ -138,7 +140,7 @@ class Platform:
             return Senses(clock, self.service_clock, alarm)
 
         def build_router(alarm: Alarm) -> PayloadRouter:
-            effects = InboxEffects(store, senses(alarm), kept)
+            effects = InboxEffects(store, senses(alarm), kept, self.watch)
             return PayloadRouter(store, self.service_clock, effects, connection, supervisor)
 
         self.actors = {
@@ -206,6 +208,8 @@ class Platform:
         """
         for message, frame in messages:
             self.service_clock.hear(message)
+            if self.watch.active and isinstance(message, m.Arrivals):
+                self.watch.arrived(message)
             for mailbox in self._mailboxes(FROM_SERVICE, message):
                 if self._stopping:
                     return

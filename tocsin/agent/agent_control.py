@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import anyio
 
 from tocsin.actors.topology import Platform
-from tocsin.protocol.errors import NotSupported
+from tocsin.protocol.delivery.payload_events import Wanted
+from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.text import quoted
-from tocsin.transport.control_socket import Answer
+from tocsin.transport.control_socket import Answer, Stream
 
 KIND = "agent"
 """What the answer to ``status`` says of itself, in its field ``kind``."""
@@ -33,12 +34,13 @@ class AgentControl:
         self._platform = platform
         self._where = {"socket": str(socket), "service": service}
         self._began = platform.kernel.clock.monotonic()
-        self._verbs: dict[str, Callable[[Answer], Awaitable[Answer]]] = {
+        self._verbs: dict[str, Callable[[Answer], Awaitable[Answer | Stream]]] = {
             "status": self._status,
+            "tail": self._tail,
             "replace": self._replace,
         }
 
-    async def perform(self, request: Answer) -> Answer:
+    async def perform(self, request: Answer) -> Answer | Stream:
         """Do what is asked.
 
         :raises NotSupported: this agent does not know how to.
@@ -59,6 +61,7 @@ class AgentControl:
             "uptime": int(self._platform.kernel.clock.monotonic() - self._began),
             "apps": len(sessions.apps()),
             "sessions": len(sessions.names()),
+            "followers": self._platform.watch.followers,
             "frames_waiting": sum(mailbox.depth for mailbox in status.mailboxes),
         }
         counters = {
@@ -70,9 +73,31 @@ class AgentControl:
         health = {"status": "unavailable" if causes else "ok", "causes": causes, "counters": counters, "now": now}
         return self._identity() | self._where | health | {"sessions": of_apps}
 
+    async def _tail(self, request: Answer) -> Stream:
+        """Tell what happens to payloads from now on.
+
+        :raises InvalidArgument: what is wanted is no list, or not of what there is.
+        :raises Busy: too many follow.
+        """
+        return Stream(self._events(_wanted(request)))
+
+    async def _events(self, wanted: Wanted) -> AsyncGenerator[list[Answer]]:
+        with self._platform.watch.follow(wanted) as follower:
+            while True:
+                events, lost = await follower.batch()
+                yield [event.fields() for event in events] + ([{"lost": lost}] if lost else [])
+
     async def _replace(self, _: Answer) -> Answer:
         self.replaced.set()
         return self._identity()
 
     def _identity(self) -> Answer:
         return {"kind": KIND, "pid": os.getpid(), "version": version("tocsin")}
+
+
+def _wanted(request: Answer) -> Wanted:
+    """Read what a follower wants: lists of texts, each of which may be missing."""
+    lists = [request.get(name, []) for name in ("apps", "channels", "types", "stages")]
+    if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists):
+        raise InvalidArgument("apps, channels, types and stages are lists of texts")
+    return Wanted.of(*lists)

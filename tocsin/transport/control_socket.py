@@ -1,26 +1,37 @@
 """How the ``tocsin`` command talks to a running agent or service: a socket in the state folder that only its user may open.
 
-One line of JSON asks, one line answers.
+One line of JSON asks, one line answers; where something is followed, more lines come behind it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
+from attrs import frozen
 
-from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, PushError
+from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable, PushError
+from tocsin.tasks import task_group
 from tocsin.transport.unix_server import serving_unix
 
 Answer = dict[str, Any]
-Perform = Callable[[Answer], Awaitable[Answer]]
+
+
+@frozen
+class Stream:
+    """An answer that goes on: lists of objects, until the command leaves or the program ends."""
+
+    lists: AsyncGenerator[list[Answer]]
+
+
+Perform = Callable[[Answer], Awaitable[Answer | Stream]]
 
 _MAX_LINE = 16 * 1024 * 1024
 _MAX_REQUEST = 16 * 1024
@@ -45,7 +56,10 @@ async def serving_control(state: Path, perform: Perform, what: str) -> AsyncIter
 
     async def answer(stream: ByteStream) -> None:
         with anyio.move_on_after(_PATIENCE):
-            await _answer(stream, perform)
+            going_on = await _answer(stream, perform)
+        if going_on is not None:
+            with suppress(anyio.BrokenResourceError):  # the command has left
+                await _go_on(stream, going_on)
 
     async with AsyncExitStack() as stack:
         try:
@@ -55,25 +69,51 @@ async def serving_control(state: Path, perform: Perform, what: str) -> AsyncIter
         yield
 
 
-async def _answer(stream: ByteStream, perform: Perform) -> None:
+async def _answer(stream: ByteStream, perform: Perform) -> Stream | None:
+    """Answer a line; return what goes on behind that answer."""
     try:
         line = await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_REQUEST)
         reply = await _reply(line, perform)
+        if isinstance(reply, Stream):
+            return reply
         with anyio.CancelScope(shield=True), anyio.move_on_after(_PARTING):  # what was done is said, also on leaving
             await stream.send(reply + b"\n")
     except anyio.DelimiterNotFound:
         await stream.send(json.dumps({"refused": f"a request has {_MAX_REQUEST} bytes at most"}).encode() + b"\n")
     except (anyio.IncompleteRead, anyio.BrokenResourceError) as failure:
         logger.info("a command was not answered: %s", type(failure).__name__)
+    return None
 
 
-async def _reply(line: bytes, perform: Perform) -> bytes:
+async def _go_on(stream: ByteStream, answer: Stream) -> None:
+    """Send what comes, until the command leaves."""
+    async with task_group() as tasks:
+        tasks.start_soon(_until_left, stream, tasks.cancel_scope)
+        async with aclosing(answer.lists) as lists:
+            await stream.send(_line({"done": {}}))
+            async for several in lists:
+                await stream.send(b"".join(map(_line, several)))
+        tasks.cancel_scope.cancel()
+
+
+async def _until_left(stream: ByteStream, serving: anyio.CancelScope) -> None:
+    """A command that follows says nothing more: what comes is its end."""
+    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        await stream.receive()
+    serving.cancel()
+
+
+def _line(answer: Answer) -> bytes:
+    return json.dumps(answer).encode() + b"\n"
+
+
+async def _reply(line: bytes, perform: Perform) -> bytes | Stream:
     """Do what a line asks for, and say in JSON what became of it: a fault of ours as well."""
     try:
-        answer: Answer = {"done": await perform(_parse(line))}
-        return json.dumps(answer).encode()
+        done = await perform(_parse(line))
+        return done if isinstance(done, Stream) else json.dumps({"done": done}).encode()
     except PushError as failure:
-        answer = {"refused": str(failure)}
+        answer: Answer = {"refused": str(failure)}
     except Exception:
         logger.exception("a command failed")
         answer = {"refused": "it failed at that; its log says how"}
@@ -96,20 +136,46 @@ async def ask(state: Path, request: Answer) -> Answer | None:
     :raises PushError: it refuses; the sentence says why.
     :raises PlatformUnavailable: it does not answer.
     """
+    async with _asking(state, request) as asked:
+        return None if asked is None else asked[0]
+
+
+async def follow(state: Path, request: Answer) -> AsyncGenerator[Answer]:
+    """Ask the agent or service that runs on a state folder for what goes on, and return it, object for object, until it ends.
+
+    :raises PushError: it refuses; the sentence says why.
+    :raises PlatformUnavailable: it does not answer.
+    :raises NotFound: none runs there.
+    """
+    async with _asking(state, request) as asked:
+        if asked is None:
+            raise NotFound(f"no agent and no service runs on {state}; name its folder with --state")
+        with suppress(anyio.IncompleteRead, anyio.BrokenResourceError):
+            while True:
+                yield _parse(await asked[1].receive_until(b"\n", _MAX_LINE))
+
+
+@asynccontextmanager
+async def _asking(state: Path, request: Answer) -> AsyncIterator[tuple[Answer, BufferedByteReceiveStream] | None]:
+    """Ask, and give the answer, with what may come behind it."""
     try:
         stream = await anyio.connect_unix(socket_of(state))
     except (OSError, AttributeError):
-        return None
-    try:
-        async with stream:
+        yield None
+        return
+    async with stream:
+        lines = BufferedByteReceiveStream(stream)
+        try:
             with anyio.fail_after(_PATIENCE):
-                await stream.send(json.dumps(request).encode() + b"\n")
-                answer = _parse(await BufferedByteReceiveStream(stream).receive_until(b"\n", _MAX_LINE))
-    except (TimeoutError, anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError, InvalidArgument):
-        raise PlatformUnavailable(
-            f"what runs on {state} does not answer; it may yet do what it was asked for"
-        ) from None
-    if "refused" in answer:
-        raise PushError(answer["refused"])
-    done: Answer = answer.get("done", {})
-    return done
+                await stream.send(_line(request))
+                answer = _parse(await lines.receive_until(b"\n", _MAX_LINE))
+        except (
+            *(TimeoutError, anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError),
+            InvalidArgument,
+        ):
+            raise PlatformUnavailable(
+                f"what runs on {state} does not answer; it may yet do what it was asked for"
+            ) from None
+        if "refused" in answer:
+            raise PushError(answer["refused"])
+        yield answer.get("done", {}), lines

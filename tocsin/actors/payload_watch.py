@@ -1,0 +1,164 @@
+"""Tells those who follow payloads what happens to them, where it passes the edges of the actors.
+
+Where there is none who follows, it costs a look at a flag for each batch.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from attrs import evolve
+
+from tocsin.actors.clock import LoopClock
+from tocsin.persistence.store import Changes
+from tocsin.protocol import messages as m
+from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage, Wanted
+from tocsin.protocol.delivery.plain_rows import PlainRow
+from tocsin.protocol.errors import Busy
+from tocsin.protocol.messages.codec import decode_own
+from tocsin.tasks import Signal
+
+MAX_FOLLOWERS = 4
+"""Followers at a time."""
+
+MAX_UNHEARD = 10_000
+"""Events that may wait for a follower; what comes when there are more is lost to it, and counted."""
+
+MAX_KNOWN = 16_384
+"""Payloads that are known by their sequence numbers while they are followed."""
+
+
+class Follower:
+    """One who follows; :meth:`batch` returns what has happened since the last time."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.lost = 0
+        """How many events did not find room since the last batch."""
+        self._wanted = wanted
+        self._events: deque[PayloadEvent] = deque()
+        self._came = Signal()
+
+    def tell(self, event: PayloadEvent) -> None:
+        """Let an event wait to be heard, if it is wanted."""
+        if not self._wanted.has(event):
+            return
+        if len(self._events) < MAX_UNHEARD:
+            self._events.append(event)
+        else:
+            self.lost += 1
+        self._came.set()
+
+    async def batch(self) -> tuple[list[PayloadEvent], int]:
+        """Wait for events, and return them with how many were lost behind them."""
+        while not self._events:
+            await self._came.wait()
+        events, lost = list(self._events), self.lost
+        self._events.clear()
+        self.lost = 0
+        return events, lost
+
+
+class PayloadWatch:
+    """What the edges of the actors tell; ``channels`` says whose each channel is."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        self.channels: Mapping[str, str] = {}
+        self._clock = clock
+        self._followers: list[Follower] = []
+        self._known: OrderedDict[int, PayloadEvent] = OrderedDict()
+
+    @property
+    def followers(self) -> int:
+        """How many follow."""
+        return len(self._followers)
+
+    @property
+    def active(self) -> bool:
+        """Whether there is one who follows."""
+        return bool(self._followers)
+
+    @contextmanager
+    def follow(self, wanted: Wanted) -> Iterator[Follower]:
+        """Follow while the block runs.
+
+        :raises Busy: there are as many followers as there may be.
+        """
+        if len(self._followers) >= MAX_FOLLOWERS:
+            raise Busy(f"{MAX_FOLLOWERS} commands follow payloads already; end one of them")
+        follower = Follower(wanted)
+        self._followers.append(follower)
+        try:
+            yield follower
+        finally:
+            self._followers.remove(follower)
+            if not self._followers:
+                self._known.clear()
+
+    def arrived(self, arrivals: m.Arrivals) -> None:
+        """Payloads have come from the service; they have no number yet."""
+        if self._followers:
+            columns = zip(arrivals.ids, arrivals.channels, arrivals.types, arrivals.bodies, strict=True)
+            for id_, channel, type_, body in columns:
+                self._tell(self._event(Stage.ACCEPTED, channel, id=id_, type=type_, size=len(body)))
+
+    def committed(self, changes: Changes) -> None:
+        """Changes of the inbox are on disk."""
+        if self._followers:
+            for row in changes.accepted:
+                self._tell(evolve(self._note(row), stage=Stage.STORED))
+            self._tell_each(Stage.GATED, changes.gated)
+            self._tell_each(Stage.PARKED, changes.parked)
+            self._tell_each(Stage.HANDLED, changes.handled)
+            for dead in changes.dead:
+                told = evolve(self._of(dead.sequence), reason=str(dead.reason), detail=dead.detail)
+                self._tell(evolve(told, stage=Stage.DEAD))
+
+    def handed_over(self, session: str, frame: bytes) -> None:
+        """A session has got a frame, which may hold payloads, or tell it to stop work on one."""
+        if self._followers:
+            message = decode_own(frame)
+            if isinstance(message, m.Activation):
+                message = decode_own(message.delivery)
+            if isinstance(message, m.Deliveries):
+                for row in message.rows:
+                    told = evolve(self._note(row), app=message.app, session=session)
+                    self._tell(evolve(told, stage=Stage.OFFERED))
+            elif isinstance(message, m.CancelDelivery):
+                told = evolve(self._of(message.sequence), session=session, reason=message.reason.name.lower())
+                self._tell(evolve(told, stage=Stage.CANCELED))
+
+    def launching(self, app: str, sequence: int) -> None:
+        """A process is to be started for a payload."""
+        if self._followers:
+            self._tell(evolve(self._of(sequence), app=app, stage=Stage.LAUNCHED))
+
+    def _tell_each(self, stage: Stage, sequences: Iterable[int]) -> None:
+        for sequence in sequences:
+            self._tell(evolve(self._of(sequence), stage=stage))
+
+    def _tell(self, event: PayloadEvent) -> None:
+        for follower in self._followers:
+            follower.tell(event)
+
+    def _note(self, row: PlainRow) -> PayloadEvent:
+        """Remember a payload, so that it is known again by its number."""
+        sequence, id_, type_, body, attempt, _, channel = row
+        known = self._event(
+            Stage.STORED, channel, sequence=sequence, id=id_, type=type_, size=len(body), attempt=attempt
+        )
+        self._known[sequence] = known
+        self._known.move_to_end(sequence)
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+        return known
+
+    def _of(self, sequence: int) -> PayloadEvent:
+        """Return what is known of a payload: its number alone where it came before any follower."""
+        known = self._known.get(sequence)
+        now = self._clock.wall()
+        return PayloadEvent(now, Stage.STORED, sequence=sequence) if known is None else evolve(known, at=now)
+
+    def _event(self, stage: Stage, channel: str, **fields: object) -> PayloadEvent:
+        return PayloadEvent(self._clock.wall(), stage, self.channels.get(channel, ""), channel, **fields)  # type: ignore[arg-type]  # its own
