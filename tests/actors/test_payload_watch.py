@@ -6,9 +6,11 @@ import pytest
 
 from tests.actors.supervising import delivery
 from tests.persistence.payloads import payload
+from tocsin import followers
 from tocsin.actors import payload_watch
 from tocsin.actors.clock import LoopClock
-from tocsin.actors.payload_watch import MAX_FOLLOWERS, PayloadWatch
+from tocsin.actors.payload_watch import PayloadWatch
+from tocsin.followers import MAX_FOLLOWERS
 from tocsin.persistence.store import Changes, DeadPayload
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.payload_events import Stage, Wanted
@@ -30,7 +32,7 @@ def watch() -> PayloadWatch:
 
 async def test_a_payload_is_known_by_its_number_from_then_on(watch: PayloadWatch) -> None:
     """Each later stage names its app, channel, id, type and size, and what is new."""
-    with watch.follow(ALL) as follower:
+    with watch.followers.follow(ALL) as follower:
         watch.committed(Changes(accepted=[payload(1, "c1", body=b"four")], gated=[1]))
         watch.committed(Changes(parked=[1]))
         watch.launching("mail", 1)
@@ -51,7 +53,7 @@ async def test_a_payload_is_known_by_its_number_from_then_on(watch: PayloadWatch
 async def test_a_payload_of_before_has_its_number_only(watch: PayloadWatch) -> None:
     """What happened while no one followed is not known afterwards."""
     watch.committed(Changes(accepted=[payload(1, "c1")]))
-    with watch.follow(ALL) as follower:
+    with watch.followers.follow(ALL) as follower:
         watch.committed(Changes(handled=[1]))
         ((event,), _) = await follower.batch()
     assert event.fields().keys() == {"at", "stage", "sequence", "size"}
@@ -60,8 +62,8 @@ async def test_a_payload_of_before_has_its_number_only(watch: PayloadWatch) -> N
 
 async def test_what_finds_no_room_is_counted(watch: PayloadWatch, monkeypatch: pytest.MonkeyPatch) -> None:
     """A follower that does not listen costs no more than its queue; others lose nothing."""
-    monkeypatch.setattr(payload_watch, "MAX_UNHEARD", 2)
-    with watch.follow(ALL) as slow, watch.follow(Wanted(stages=frozenset({"dead"}))) as quick:
+    monkeypatch.setattr(followers, "MAX_UNHEARD", 2)
+    with watch.followers.follow(ALL) as slow, watch.followers.follow(Wanted(stages=frozenset({"dead"}))) as quick:
         watch.committed(Changes(handled=[1, 2, 3, 4]))
         watch.committed(Changes(dead=[DeadPayload(5, DropReason.EXPIRED, "", 5.0)]))
         events, lost = await slow.batch()
@@ -73,7 +75,7 @@ async def test_what_finds_no_room_is_counted(watch: PayloadWatch, monkeypatch: p
 async def test_few_payloads_are_known_at_a_time(watch: PayloadWatch, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is forgotten first."""
     monkeypatch.setattr(payload_watch, "MAX_KNOWN", 2)
-    with watch.follow(ALL) as follower:
+    with watch.followers.follow(ALL) as follower:
         watch.committed(Changes(accepted=[payload(number, "c1") for number in (1, 2, 3)], handled=[1, 2, 3]))
         events, _ = await follower.batch()
     assert [event.app for event in events[3:]] == ["", "mail", "mail"]
@@ -81,13 +83,13 @@ async def test_few_payloads_are_known_at_a_time(watch: PayloadWatch, monkeypatch
 
 def test_few_may_follow_at_a_time(watch: PayloadWatch) -> None:
     """One more is refused in words, and has a place when another has left."""
-    with watch.follow(ALL):
-        followers = [watch.follow(ALL) for _ in range(MAX_FOLLOWERS - 1)]
-        for each in followers:
+    with watch.followers.follow(ALL):
+        others = [watch.followers.follow(ALL) for _ in range(MAX_FOLLOWERS - 1)]
+        for each in others:
             each.__enter__()
-        with pytest.raises(Busy, match="follow payloads already"), watch.follow(ALL):
+        with pytest.raises(Busy, match="follow payloads already"), watch.followers.follow(ALL):
             pass
-        for each in followers:
+        for each in others:
             each.__exit__(None, None, None)
-        with watch.follow(ALL):
-            assert watch.followers == 2
+        with watch.followers.follow(ALL):
+            assert len(watch.followers) == 2

@@ -5,59 +5,21 @@ Where there is none who follows, it costs a look at a flag for each batch.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 
 from tocsin.actors.clock import LoopClock
+from tocsin.followers import Followers
 from tocsin.persistence.store import Changes
 from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage, Wanted
+from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
 from tocsin.protocol.delivery.plain_rows import PlainRow
-from tocsin.protocol.errors import Busy
 from tocsin.protocol.messages.codec import decode_own
-from tocsin.tasks import Signal
-
-MAX_FOLLOWERS = 4
-"""Followers at a time."""
-
-MAX_UNHEARD = 10_000
-"""Events that may wait for a follower; what comes when there are more is lost to it, and counted."""
 
 MAX_KNOWN = 16_384
 """Payloads that are known by their sequence numbers while they are followed."""
-
-
-class Follower:
-    """One who follows; :meth:`batch` returns what has happened since the last time."""
-
-    def __init__(self, wanted: Wanted) -> None:
-        self.lost = 0
-        """How many events did not find room since the last batch."""
-        self._wanted = wanted
-        self._events: deque[PayloadEvent] = deque()
-        self._came = Signal()
-
-    def tell(self, event: PayloadEvent) -> None:
-        """Let an event wait to be heard, if it is wanted."""
-        if not self._wanted.has(event):
-            return
-        if len(self._events) < MAX_UNHEARD:
-            self._events.append(event)
-        else:
-            self.lost += 1
-        self._came.set()
-
-    async def batch(self) -> tuple[list[PayloadEvent], int]:
-        """Wait for events, and return them with how many were lost behind them."""
-        while not self._events:
-            await self._came.wait()
-        events, lost = list(self._events), self.lost
-        self._events.clear()
-        self.lost = 0
-        return events, lost
 
 
 class PayloadWatch:
@@ -66,46 +28,24 @@ class PayloadWatch:
     def __init__(self, clock: LoopClock) -> None:
         self.channels: Mapping[str, str] = {}
         self._clock = clock
-        self._followers: list[Follower] = []
+        self.followers = Followers()
         self._known: OrderedDict[int, PayloadEvent] = OrderedDict()
-
-    @property
-    def followers(self) -> int:
-        """How many follow."""
-        return len(self._followers)
 
     @property
     def active(self) -> bool:
         """Whether there is one who follows."""
-        return bool(self._followers)
-
-    @contextmanager
-    def follow(self, wanted: Wanted) -> Iterator[Follower]:
-        """Follow while the block runs.
-
-        :raises Busy: there are as many followers as there may be.
-        """
-        if len(self._followers) >= MAX_FOLLOWERS:
-            raise Busy(f"{MAX_FOLLOWERS} commands follow payloads already; end one of them")
-        follower = Follower(wanted)
-        self._followers.append(follower)
-        try:
-            yield follower
-        finally:
-            self._followers.remove(follower)
-            if not self._followers:
-                self._known.clear()
+        return bool(self.followers)
 
     def arrived(self, arrivals: m.Arrivals) -> None:
         """Payloads have come from the service; they have no number yet."""
-        if self._followers:
+        if self.followers:
             columns = zip(arrivals.ids, arrivals.channels, arrivals.types, arrivals.bodies, strict=True)
             for id_, channel, type_, body in columns:
                 self._tell(self._event(Stage.ACCEPTED, channel, id=id_, type=type_, size=len(body)))
 
     def committed(self, changes: Changes) -> None:
         """Changes of the inbox are on disk."""
-        if self._followers:
+        if self.followers:
             for row in changes.accepted:
                 self._tell(evolve(self._note(row), stage=Stage.STORED))
             self._tell_each(Stage.GATED, changes.gated)
@@ -117,7 +57,7 @@ class PayloadWatch:
 
     def handed_over(self, session: str, frame: bytes) -> None:
         """A session has got a frame, which may hold payloads, or tell it to stop work on one."""
-        if self._followers:
+        if self.followers:
             message = decode_own(frame)
             if isinstance(message, m.Activation):
                 message = decode_own(message.delivery)
@@ -131,7 +71,7 @@ class PayloadWatch:
 
     def launching(self, app: str, sequence: int) -> None:
         """A process is to be started for a payload."""
-        if self._followers:
+        if self.followers:
             self._tell(evolve(self._of(sequence), app=app, stage=Stage.LAUNCHED))
 
     def _tell_each(self, stage: Stage, sequences: Iterable[int]) -> None:
@@ -139,8 +79,7 @@ class PayloadWatch:
             self._tell(evolve(self._of(sequence), stage=stage))
 
     def _tell(self, event: PayloadEvent) -> None:
-        for follower in self._followers:
-            follower.tell(event)
+        self.followers.tell(event)
 
     def _note(self, row: PlainRow) -> PayloadEvent:
         """Remember a payload, so that it is known again by its number."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import anyio
 
 from tocsin.actors.topology import Platform
-from tocsin.protocol.delivery.payload_events import Wanted
-from tocsin.protocol.errors import InvalidArgument, NotSupported
+from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.text import quoted
 from tocsin.transport.control_socket import Answer, Stream
 
@@ -61,7 +60,7 @@ class AgentControl:
             "uptime": int(self._platform.kernel.clock.monotonic() - self._began),
             "apps": len(sessions.apps()),
             "sessions": len(sessions.names()),
-            "followers": self._platform.watch.followers,
+            "followers": len(self._platform.watch.followers),
             "frames_waiting": sum(mailbox.depth for mailbox in status.mailboxes),
         }
         counters = {
@@ -74,18 +73,7 @@ class AgentControl:
         return self._identity() | self._where | health | {"sessions": of_apps}
 
     async def _tail(self, request: Answer) -> Stream:
-        """Tell what happens to payloads from now on.
-
-        :raises InvalidArgument: what is wanted is no list, or not of what there is.
-        :raises Busy: too many follow.
-        """
-        return Stream(self._events(_wanted(request)))
-
-    async def _events(self, wanted: Wanted) -> AsyncGenerator[list[Answer]]:
-        with self._platform.watch.follow(wanted) as follower:
-            while True:
-                events, lost = await follower.batch()
-                yield [event.fields() for event in events] + ([{"lost": lost}] if lost else [])
+        return Stream(self._platform.watch.followers.events(request))
 
     async def _replace(self, _: Answer) -> Answer:
         self.replaced.set()
@@ -93,11 +81,3 @@ class AgentControl:
 
     def _identity(self) -> Answer:
         return {"kind": KIND, "pid": os.getpid(), "version": version("tocsin")}
-
-
-def _wanted(request: Answer) -> Wanted:
-    """Read what a follower wants: lists of texts, each of which may be missing."""
-    lists = [request.get(name, []) for name in ("apps", "channels", "types", "stages")]
-    if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists):
-        raise InvalidArgument("apps, channels, types and stages are lists of texts")
-    return Wanted.of(*lists)

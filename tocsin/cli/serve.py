@@ -23,7 +23,7 @@ from tocsin.protocol.text import harmless
 from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings, option
 from tocsin.service.operations.logs import LEVELS, set_up_logs
 from tocsin.tasks import task_group
-from tocsin.transport.control_socket import serving_control
+from tocsin.transport.control_socket import Answer, Stream, serving_control
 
 if TYPE_CHECKING:
     from tocsin.service.operations.settings import ServiceSettings
@@ -104,9 +104,11 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:
     with state_folder(state) as folder:
         async with _until_signalled() as hung_up, open_service(folder, settings) as service:
 
-            async def answer(request: dict[str, Any]) -> dict[str, Any]:
+            async def answer(request: Answer) -> Answer | Stream:
                 if request.get("verb") == "status":
-                    return service.report().fields(details=True) | {"url": service.url}
+                    return service.report().fields(details=True) | {"kind": "service", "url": service.url}
+                if request.get("verb") == "tail":
+                    return Stream(service.followers.events(request))
                 return await perform(service.registrations, request)
 
             async with serving_control(folder, answer, "service"):

@@ -21,8 +21,8 @@ from tocsin.protocol.values import NotificationType
 from tocsin.transport.control_socket import Answer, ask, follow
 
 DESCRIPTION = """\
-Follow what happens to the payloads of an agent until Ctrl-C, one line a stage: accepted, stored, gated, parked, offered,
-launched, canceled, handled, dead with its reason.
+Follow what happens to payloads until Ctrl-C, one line a stage. An agent tells: accepted, stored, gated, parked, offered,
+launched, canceled, handled, dead with its reason. A push service tells what it has answered: received, dropped, refused.
 
 It only listens. A terminal that is too slow loses lines, and is told how many. Payloads themselves are not shown.
 """
@@ -32,6 +32,7 @@ examples:
   tocsin tail                                 of 'tocsin agent'
   tocsin tail --app contoso.mail --type raw   of one app
   tocsin tail --stage dead --json             what ends unhandled, for a script
+  tocsin tail --state /var/lib/tocsin         of a push service: what senders are told
 """
 
 
@@ -74,7 +75,9 @@ async def _follow(folders: list[Path], request: Answer, as_json: bool) -> None: 
             complain("tocsin tail", "what was followed has ended")
             return
     where = folders[0] if len(folders) == 1 else folders[0].parent
-    raise NotFound(f"no agent runs on {where}, so there is nothing to follow; name its folder with --state")
+    raise NotFound(
+        f"no agent and no service runs on {where}, so there is nothing to follow; name its folder with --state"
+    )
 
 
 def _line(event: Answer) -> str:

@@ -13,6 +13,7 @@ import anyio
 from attrs import frozen
 from starlette.types import ASGIApp
 
+from tocsin.followers import Followers
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.service.offline_queue import STRICT, Depths
 from tocsin.repeat_log import RepeatLog
@@ -53,6 +54,7 @@ class PushService:
         self,
         registrations: Apps,
         offline: OfflineStore,
+        followers: Followers,
         health: Health,
         certificate: Certificate | None,
         url: str,
@@ -63,6 +65,8 @@ class PushService:
         """The apps that the service knows."""
         self.offline = offline
         """What is stored for devices that are away, and the counts of what became of it."""
+        self.followers = followers
+        """Who hears of each notification as it is answered."""
         self._health = health
         self._certificate = certificate
         self.url = url
@@ -152,7 +156,8 @@ async def open_service(
             server = WebServer(app, settings, parts.connections, recurring, tls, lane, TORN_HEADERS)
             async with pruning(channels, offline), _serving(server, listener, parts, settings.drain_timeout):
                 yield PushService(
-                    registrations, offline, parts.health, certificate, url, port, remembered if changed else None
+                    *(registrations, offline, parts.followers, parts.health, certificate, url, port),
+                    remembered if changed else None,
                 )
 
 
@@ -163,6 +168,7 @@ class _Parts:
     connections: Connections
     devices: Devices
     bodies: Bodies
+    followers: Followers
     health: Health
     router: Router
 
@@ -197,10 +203,11 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         }
 
     health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
-    notifications = WnsRoute(Dispatcher(channels, tokens, devices, limits, now), devices, bodies, limits, counters)
+    followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, now)
+    notifications = WnsRoute(dispatcher, devices, bodies, limits, counters, followers)
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     router = Router(devices, notifications, [*endpoint.routes(), *health.routes()])
-    return _Parts(connections, devices, bodies, health, router)
+    return _Parts(connections, devices, bodies, followers, health, router)
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_each_kind_that_is_named_has_to_fit(
 ) -> None:
     """And a kind of which nothing is named fits everything."""
     pairs = ((event.app, apps), (event.channel, channels), (event.type, types), (str(event.stage), stages))
-    wanted = Wanted.of(apps, channels, types, stages)
+    wanted = Wanted.read({"apps": apps, "channels": channels, "types": types, "stages": stages})
     assert wanted.has(event) == all(not named or value in named for value, named in pairs)
 
 
@@ -41,13 +43,20 @@ def test_each_kind_that_is_named_has_to_fit(
     ("types", "stages", "words"),
     [
         (["voice"], [], "a type of notification is one of raw, toast, tile, badge, not 'voice'"),
-        ([], ["lost"], "a stage of a payload is one of accepted, stored,"),
+        ([], ["lost"], "a stage of a payload is one of received, dropped,"),
     ],
 )
 def test_what_there_is_not_is_refused(types: list[str], stages: list[str], words: str) -> None:
     """The sentence lists what there is."""
     with pytest.raises(InvalidArgument, match=words):
-        Wanted.of([], [], types, stages)
+        Wanted.read({"types": types, "stages": stages})
+
+
+@pytest.mark.parametrize("request_", [{"apps": "mail"}, {"channels": [5]}, {"types": None}])
+def test_what_is_wanted_is_listed(request_: dict[str, Any]) -> None:
+    """A text is no list of texts."""
+    with pytest.raises(InvalidArgument, match="are lists of texts"):
+        Wanted.read(request_)
 
 
 def test_what_is_not_known_is_left_out() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum, unique
 from typing import Any, TypeVar
 
@@ -19,6 +18,12 @@ E = TypeVar("E", bound=StrEnum)
 class Stage(StrEnum):
     """Where a payload has come to."""
 
+    RECEIVED = "received"
+    """The service has taken it from its sender, and answered so."""
+    DROPPED = "dropped"
+    """The service has answered its sender that it is dropped, and why."""
+    REFUSED = "refused"
+    """The service has refused it; the detail is the HTTP status."""
     ACCEPTED = "accepted"
     """It has come from the push service."""
     STORED = "stored"
@@ -73,11 +78,15 @@ class Wanted:
     stages: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, apps: Iterable[str], channels: Iterable[str], types: Iterable[str], stages: Iterable[str]) -> Wanted:
-        """Read what is wanted.
+    def read(cls, request: dict[str, Any]) -> Wanted:
+        """Read what is wanted: lists of texts named ``apps``, ``channels``, ``types`` and ``stages``, each of which may be missing.
 
-        :raises InvalidArgument: one of the types or stages is none.
+        :raises InvalidArgument: one is no such list, or one of the types or stages is none.
         """
+        lists = [request.get(name, []) for name in ("apps", "channels", "types", "stages")]
+        if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists):
+            raise InvalidArgument("apps, channels, types and stages are lists of texts")
+        apps, channels, types, stages = lists
         return cls(
             frozenset(apps),
             frozenset(channels),

@@ -10,10 +10,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
+from time import time
 from typing import Final, NamedTuple
 
+from attrs import asdict, define, evolve
 from starlette.types import Receive, Scope, Send
 
+from tocsin.followers import Followers
+from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.refusal import Refusal, RefusalKind
@@ -50,6 +54,16 @@ _ACKNOWLEDGED: Final = PushResult.ACKNOWLEDGED
 logger = logging.getLogger(__name__)
 
 
+@define
+class _Read:
+    """What a request was found to be, as far as it was read."""
+
+    app: str = ""
+    channel: str = ""
+    type: str = ""
+    size: int = 0
+
+
 class _PushOrder(NamedTuple):
     """What a request wants, and who gets it."""
 
@@ -62,17 +76,19 @@ class _PushOrder(NamedTuple):
 class WnsRoute:
     """The route, as an ASGI application for HTTP and as what the express lane offers posts to."""
 
-    def __init__(  # the service's parts
+    def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
         dispatcher: Dispatcher,
         devices: Devices,
         bodies: Bodies,
         limits: Limits,
         counters: Counters,
+        followers: Followers,
     ) -> None:
         self._dispatcher = dispatcher
         self._limits = limits
         self._counters = counters
+        self._followers = followers
         self._clock = asyncio.get_running_loop().time
         self._devices = devices
         self._bodies = bodies
@@ -84,7 +100,9 @@ class WnsRoute:
         request = self._request_ids.next(headers.get("ms-cv"))
         message_id.set(request.id)
         trace.set(request.trace)
-        answer = await self._answer(request.id, scope, headers, receive)
+        read = _Read()
+        answer = await self._answer(request.id, scope, headers, receive, read)
+        self._tell_followers(request, answer, read)
         await self._send(send, request, answer, waited_for="expect" in headers)
 
     def answer_express(self, post: Post, done: Callable[[], None]) -> bool:
@@ -101,7 +119,7 @@ class WnsRoute:
         channel = self._dispatcher.recall(head.bearer, post.token)
         if channel is None:
             return False
-        if self._bodies.stopping or logger.isEnabledFor(logging.DEBUG):  # what is logged needs a task of its own
+        if self._bodies.stopping or self._followers or logger.isEnabledFor(logging.DEBUG):  # what is told needs a task
             return False
         wanted = head.request
         way = self._devices.way_to(channel, wanted.notification.priority)
@@ -135,9 +153,23 @@ class WnsRoute:
         try:
             final = await self._dispatcher.conclude(order.channel, order.payload, order.wanted.notification, result)
             answer = self._outcome(final, order.channel, order.wanted)
+            row, notification = order.channel, order.wanted.notification
+            read = _Read(row.app, row.name, str(notification.type), len(order.payload.body))
+            self._tell_followers(order.request, answer, read)
             await self._send(send, order.request, answer, waited_for=False)
         finally:
             done()
+
+    def _tell_followers(self, request: RequestId, answer: Accepted | WnsRefusal, read: _Read) -> None:
+        """Tell those who follow what was answered to a sender; they hear of the express lane's posts by taking it away."""
+        if self._followers:
+            stage, detail = (
+                (Stage.REFUSED, f"HTTP {answer.status}")
+                if isinstance(answer, WnsRefusal)
+                else (Stage(answer.status.value), "")
+            )
+            told = PayloadEvent(time(), stage, id=request.id, reason=answer.description, detail=detail)
+            self._followers.tell(evolve(told, **asdict(read)))
 
     async def _send(self, send: Send, request: RequestId, answer: Accepted | WnsRefusal, *, waited_for: bool) -> None:
         self._count(answer, request.began)
@@ -157,7 +189,14 @@ class WnsRoute:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("answered with %s %s", answer.status, answer.description)
 
-    async def _answer(self, id: str, scope: Scope, headers: dict[str, str], receive: Receive) -> Accepted | WnsRefusal:  # noqa: A002 - the field's name
+    async def _answer(
+        self,
+        id: str,  # noqa: A002 - the field's name
+        scope: Scope,
+        headers: dict[str, str],
+        receive: Receive,
+        read: _Read,
+    ) -> Accepted | WnsRefusal:
         """Check the request in the order in which WNS reports what is wrong, then push it."""
         refusal = wns.check_method(scope["method"])
         if refusal is not None:
@@ -165,14 +204,17 @@ class WnsRoute:
         channel = await self._channel(scope, headers)
         if isinstance(channel, WnsRefusal):
             return channel
+        read.app, read.channel = channel.app, channel.name
         if scope["method"] == "DELETE":
             return await self._withdraw(channel, headers)
         wanted = wns.read_notification(headers)
         if isinstance(wanted, WnsRefusal):
             return wanted
+        read.type = str(wanted.notification.type)
         body = await self._bodies.read(receive, MAX_PAYLOAD, wanted.length)
         if isinstance(body, BodyFault):
             return _BODY_FAULTS[body]
+        read.size = len(body)
         result = await self._dispatcher.deliver(id, channel, wanted.notification, body)
         return self._outcome(result, channel, wanted)
 
