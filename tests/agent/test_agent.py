@@ -247,6 +247,55 @@ class TestLies:
             assert b"FrameError" in answer
 
 
+class TestEnd:
+    """An agent that ends because no app needs it."""
+
+    async def test_it_lets_no_app_in_once_that_is_decided(self, w: World) -> None:
+        """Neither one that comes then, nor one that was at its door: the app finds no agent, and does not hang."""
+        await w.agent.idle(0)
+        with anyio.fail_after(PATIENCE):
+            with pytest.raises(PlatformUnavailable, match="starts one"):
+                async with w.connect("mail"):
+                    pass
+
+    async def test_an_app_that_is_being_greeted_keeps_it(self, w: World) -> None:
+        """Its hello may come in the next moment, and is answered."""
+        async with anyio.create_task_group() as tasks, await anyio.connect_unix(w.socket) as stream:
+            await until(lambda: bool(w.agent.platform.sessions.expected))
+            ended = anyio.Event()
+
+            async def watch() -> None:
+                await w.agent.idle(0)
+                ended.set()
+
+            tasks.start_soon(watch)
+            with anyio.move_on_after(0.1):
+                await ended.wait()
+            frames = FrameStream(stream, 1 << 20)
+            await frames.send([encode(m.SessionHello(AGENT_VERSION, "mail"))])
+            with anyio.fail_after(PATIENCE):
+                first, *_ = await frames.receive()
+            assert isinstance(decode_own(first), m.SessionWelcome)
+            assert not ended.is_set()
+            await stream.aclose()
+            with anyio.fail_after(PATIENCE):
+                await ended.wait()
+
+    async def test_the_welcome_is_of_a_session_that_is_there(self, w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An agent that finds no session would end right behind it."""
+        let_in: list[set[str]] = []
+        send = FrameStream.send
+
+        async def note(stream: FrameStream, frames: list[bytes]) -> None:
+            if isinstance(decode_own(frames[0]), m.SessionWelcome):
+                let_in.append(w.agent.platform.sessions.apps())
+            await send(stream, frames)
+
+        monkeypatch.setattr(FrameStream, "send", note)
+        async with w.connect("mail"):
+            assert let_in == [{"mail"}]
+
+
 class TestPlaces:
     """Sockets and folders."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 from attrs import frozen
@@ -39,6 +41,8 @@ class Sessions:
         """Set when a session came or went."""
         self.arrivals = 0
         """How many sessions have come."""
+        self.expected = 0
+        """How many peers are being greeted."""
         self.unanswered = 0
 
     def new_name(self, app: str) -> str:
@@ -51,6 +55,16 @@ class Sessions:
         self._apps[mailbox.name] = app
         self.arrivals += 1
         self.changed.set()
+
+    @contextmanager
+    def greeting(self) -> Iterator[None]:
+        """Expect a session while the block runs."""
+        self.expected += 1
+        try:
+            yield
+        finally:
+            self.expected -= 1
+            self.changed.set()
 
     def remove(self, name: str) -> None:
         """Forget a session."""

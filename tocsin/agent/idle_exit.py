@@ -19,7 +19,8 @@ async def idle(platform: Platform, patience: float) -> None:
         holds = await platform.holds_anything()
         if sessions.arrivals != arrivals:
             continue  # what a session has registered meanwhile may not be in what was read
-        idleness.note(clock.monotonic(), sessions=len(sessions.names()), arrivals=arrivals, holds=holds)
+        there = len(sessions.names()) + sessions.expected
+        idleness.note(clock.monotonic(), sessions=there, arrivals=arrivals, holds=holds)
         if idleness.is_over(clock.monotonic()):
             return
         pause = idleness.wait(clock.monotonic())

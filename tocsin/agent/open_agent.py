@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -47,10 +47,15 @@ class Agent:
     """Its own push service; None where it uses another."""
     replaced: anyio.Event
     """Set when another agent has asked this one to make way: it is to end."""
+    _close: Callable[[], None]
 
     async def idle(self, seconds: float) -> None:
-        """Return when no session was open, and no app held a channel or a trigger, for so many seconds."""
+        """Return when no session was open, and no app held a channel or a trigger, for so many seconds.
+
+        From that moment on no app is let in: it finds no agent, and not one that is about to end.
+        """
         await idle(self.platform, seconds)
+        self._close()
 
 
 @apart
@@ -86,14 +91,23 @@ async def open_agent(
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
         door = SessionDoor(platform, _Registrations(own).of, log)
         stack.callback(log.close)
-        await stack.enter_async_context(serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app"))
+        serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app")
+        let_no_more_in = await stack.enter_async_context(serving)
+
+        def close() -> None:
+            let_no_more_in()
+            door.close()
+
         control = AgentControl(platform, socket, own.url if own is not None else str(service))
         await stack.enter_async_context(serving_control(folder, control.perform, KIND))
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:
             tasks.start_soon(_launch, launcher)
             tasks.start_soon(_sweep, log)
-            yield Agent(platform, socket, own, control.replaced)
+            try:
+                yield Agent(platform, socket, own, control.replaced, close)
+            finally:
+                close()
             tasks.cancel_scope.cancel()
 
 

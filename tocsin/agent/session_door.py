@@ -52,15 +52,21 @@ class SessionDoor:
         self._own_service = own_service
         self._log = log
         self._open = 0
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Greet no app any more; those that are in stay."""
+        self._is_closed = True
 
     async def serve(self, stream: SocketStream) -> None:
         """Greet an app, and carry its frames until it leaves."""
         frames = FrameStream(stream, MAX_FRAME)
         try:
             check_same_user(stream.extra(SocketAttribute.raw_socket), "the app")  # noqa: S610  # no database is near
-            with anyio.fail_after(GREETING_TIMEOUT):
+            with self._platform.sessions.greeting(), anyio.fail_after(GREETING_TIMEOUT):
                 hello, early = await self._hear(frames)
-            await self._carry(frames, hello, early)
+            if not self._is_closed:  # else without a word, as if there were no agent: the app looks for the next one
+                await self._carry(frames, hello, early)
         except TimeoutError:
             self._tell_log("a peer", TimeoutError, f"it did not say hello within {GREETING_TIMEOUT:g} s")
         except StreamBroken:
@@ -94,9 +100,9 @@ class SessionDoor:
         self._open += 1
         try:
             with Mailbox(stamp.session, MAX_UNREAD) as mailbox:
-                await self._welcome(frames, stamp, hello.family)
-                self._platform.let_in(app, mailbox)
+                self._platform.let_in(app, mailbox)  # before the welcome, which is of a session that there is
                 try:
+                    await self._welcome(frames, stamp, hello.family)
                     async with task_group() as tasks:
                         tasks.start_soon(self._write, frames, mailbox, tasks.cancel_scope)
                         with suppress(StreamBroken):

@@ -31,8 +31,10 @@ async def is_served(path: Path) -> bool:
 
 
 @asynccontextmanager
-async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> AsyncIterator[None]:
+async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> AsyncIterator[Callable[[], None]]:
     """Serve each peer in a task of its own while the block runs; a failure to serve one is logged, and ends no other.
+
+    The block gets a function that removes the socket and lets no further peer in; those that are there are still served.
 
     A socket that an ended process has left there is replaced; on leaving, the socket is removed if it is still this one.
 
@@ -45,15 +47,30 @@ async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> 
         made = os.lstat(path)
     except (OSError, AttributeError) as failure:  # a path too long, or a system without such sockets
         raise PlatformUnavailable(f"{path} cannot be made a socket: {failure}") from failure
-    try:
-        async with listener, task_group() as tasks:
-            tasks.start_soon(_let_in, tasks, listener, serve, anyio.Semaphore(at_once), what)
-            yield
-            tasks.cancel_scope.cancel()
-    finally:
+
+    def remove() -> None:
         with suppress(OSError):  # the path may lead to the socket of another process by now
             if os.path.samestat(os.lstat(path), made):
                 os.unlink(path)  # noqa: PTH108  # as above
+
+    async with listener:  # removed before it is closed: the number of its inode is no other's until then
+        try:
+            async with task_group() as tasks:
+                accepting = anyio.CancelScope()
+
+                async def accept() -> None:
+                    with accepting:
+                        await _let_in(tasks, listener, serve, anyio.Semaphore(at_once), what)
+
+                def let_no_more_in() -> None:
+                    accepting.cancel()
+                    remove()
+
+                tasks.start_soon(accept)
+                yield let_no_more_in
+                tasks.cancel_scope.cancel()
+        finally:
+            remove()
 
 
 async def _let_in(tasks: TaskGroup, listener: SocketListener, serve: Serve, places: anyio.Semaphore, what: str) -> None:
