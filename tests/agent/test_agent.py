@@ -19,7 +19,9 @@ from tocsin import PushNotificationReceivedEventArgs as Args
 from tocsin.agent.open_agent import open_agent
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import decode_own, encode
+from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import AGENT_VERSION
+from tocsin.transport.agent_port import AgentPort
 from tocsin.transport.frame_stream import FrameStream, StreamBroken
 
 BACKGROUND = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
@@ -164,6 +166,38 @@ class TestDeath:
                     await until(lambda: len(calls) > 1)
             after.end.set()
         assert calls == [b"1", b"2"]
+
+
+class TestStatus:
+    """What the app's end says of the platform."""
+
+    async def test_it_is_right_as_soon_as_there_is_a_session(self, w: World) -> None:
+        """The welcome says how the platform stands."""
+        await until(lambda: w.agent.platform.status().connected)
+        port = AgentPort(w.socket, "mail")
+        async with port.connected():
+            assert port.status().connected
+
+    async def test_another_agent_is_never_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From its welcome on, before it has said anything more."""
+        found: list[ConnectionCause | None] = []
+        begin_anew = AgentPort._begin_anew
+
+        def look(port: AgentPort) -> None:
+            found.append(port.status().connection.cause)
+            begin_anew(port)
+
+        monkeypatch.setattr(AgentPort, "_begin_anew", look)
+        async with anyio.create_task_group() as tasks:
+            before = await tasks.start(living, tmp_path)
+            async with before.connect("mail") as manager:
+                before.end.set()
+                await before.ended.wait()
+                assert manager.status().connection.cause is ConnectionCause.NO_AGENT
+                after = await tasks.start(living, tmp_path)
+                await until(lambda: bool(found))
+            after.end.set()
+        assert ConnectionCause.NO_AGENT not in found
 
 
 class TestBackground:

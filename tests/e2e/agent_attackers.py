@@ -127,7 +127,7 @@ async def wrong_hellos(target: Target) -> str:
         encode(m.SessionHello(AGENT_VERSION, "x" * 129)),
         encode(m.SessionHello(AGENT_VERSION, "two\nlines")),
         encode(m.Subscribe(target.channel)),
-        encode(m.SessionWelcome(AGENT_VERSION, "mail/1", b"")),
+        encode(m.SessionWelcome(AGENT_VERSION, "mail/1", b"", b"")),
     ]
     return await several(target.of(1_400), lambda index: send_and_listen(target, [wrong[index % len(wrong)]]))
 

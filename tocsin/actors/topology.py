@@ -158,7 +158,7 @@ class Platform:
         """Let a session of an app in; it is told how the platform and the machine stand."""
         stamp = Stamp(mailbox.name, app)
         self.sessions.add(app, mailbox)
-        mailbox.send_state(self._standing())
+        mailbox.send_state(self.standing())
         self._host_owner.greet(stamp)
         return stamp
 
@@ -225,7 +225,7 @@ class Platform:
         if self._stopping:
             return
         if changed:
-            self.sessions.send_state_to_all(self._standing())
+            self.sessions.send_state_to_all(self.standing())
         if isinstance(message, m.ConnectionUp):
             self.store_faults.greet()
             self._power.greet()
@@ -242,13 +242,14 @@ class Platform:
         frames, answers = dict(self.kernel.dead_letters.counts), self.sessions.unanswered
         return PlatformStatus(self.store_faults.fault, self._link.status(), tuple(self.statistics()), frames, answers)
 
-    def _standing(self) -> m.PlatformStanding:
+    def standing(self) -> m.PlatformStanding:
+        """Return how the platform stands, as its sessions are told."""
         return self._link.standing(self.store_faults.fault)
 
     def note_fault(self, fault: str | None) -> None:
         """Note why nothing can be stored, or None when it can be again; the service and the sessions learn that it is so."""
         self.store_faults.note(fault)
-        self.sessions.send_state_to_all(self._standing())
+        self.sessions.send_state_to_all(self.standing())
 
     def statistics(self) -> list[MailboxStatistics]:
         """Return the counters of all mailboxes."""

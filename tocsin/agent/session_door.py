@@ -120,7 +120,8 @@ class SessionDoor:
     async def _welcome(self, frames: FrameStream, stamp: Stamp, family: str) -> None:
         registration = await self._own_service(stamp.app, family)
         own_service = b"" if registration is None else encode(registration)
-        await frames.send([encode(m.SessionWelcome(AGENT_VERSION, stamp.session, own_service))])
+        welcome = m.SessionWelcome(AGENT_VERSION, stamp.session, own_service, encode(self._platform.standing()))
+        await frames.send([encode(welcome)])
 
     async def _read(self, frames: FrameStream, stamp: Stamp, mailbox: Mailbox, early: list[bytes]) -> None:
         """Check each frame of the app, and take it to the actor that it is for.

@@ -120,6 +120,7 @@ class AgentPort:
                 raise ProtocolViolation(f"{type(welcome).__name__} instead of a welcome")
             service = decode_own(welcome.own_service) if welcome.own_service else None
             self.own_service = service if isinstance(service, m.OwnService) else None
+            self._note(welcome.standing)
             yield frames, early
 
     async def carry(self, frames: FrameStream, early: list[bytes]) -> None:
@@ -161,11 +162,15 @@ class AgentPort:
     async def _take_in(self, frames: list[bytes]) -> None:
         for frame in frames:
             if frame.startswith(_STANDING):
-                standing = decode_own(frame)
-                assert isinstance(standing, m.PlatformStanding)  # noqa: S101  # the tag says so
-                self._standing.note(standing)
+                self._note(frame)
             with suppress(PlatformUnavailable):  # the session is closing: it takes nothing more
                 await self._in.send_frame(frame)
+
+    def _note(self, frame: bytes) -> None:
+        standing = decode_own(frame)
+        if not isinstance(standing, m.PlatformStanding):
+            raise ProtocolViolation(f"{type(standing).__name__} does not say how the platform stands")
+        self._standing.note(standing)
 
     async def _write(self, frames: FrameStream, both: anyio.CancelScope) -> None:
         """Send what is to be sent; what could not be sent is kept for the next agent."""
@@ -184,6 +189,7 @@ class AgentPort:
         """Forget the questions to the agent that has gone, and let the session tell the new one what it must know."""
         self._out.drop_frames()
         self._in.send_urgent(m.SessionRestored())
+        self._in.send_state(self._standing.last)  # in the place of that there is none, if the session has not read that
 
     def _note_away(self, text: str) -> None:
         """Tell the session, and once the log, that there is no agent."""

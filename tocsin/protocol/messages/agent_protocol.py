@@ -26,12 +26,14 @@ class SessionHello(Message):
 class SessionWelcome(Message):
     """The agent's answer: the name of the session, good for as long as the socket is open.
 
-    ``own_service`` is a frame of :class:`OwnService`, or empty where the agent uses another push service.
+    ``own_service`` is a frame of :class:`OwnService`, or empty where the agent uses another push service; ``standing`` is one
+    of :class:`PlatformStanding`.
     """
 
     version: int
     session: str
     own_service: bytes
+    standing: bytes
 
 
 @tagged(103)
@@ -63,7 +65,7 @@ class OwnService(Message):
 @tagged(105)
 @frozen
 class PlatformStanding(Message):
-    """How the platform stands, told behind the welcome and whenever it has changed.
+    """How the platform stands, told in the welcome and whenever it has changed.
 
     ``cause`` and ``text`` say why there is no connection to the push service; ``since`` is how many seconds it has been as
     it is, ``due`` in how many there is another attempt (0: none is planned).
