@@ -38,7 +38,9 @@ class Questions:
         self._post = post
         self._numbers = count(1)
         self._answers: dict[int, m.Message] = {}
-        self._asked: dict[int, anyio.Event] = {}
+        self._waiting: dict[int, anyio.Event] = {}
+        self._asked: set[int] = set()
+        """Those of which the platform may have heard; the others wait for an agent, or for room."""
         self._when_done: dict[int, Callable[[], None]] = {}
         self._listeners: dict[int, Listener] = {}
 
@@ -51,34 +53,40 @@ class Questions:
 
         :raises PushError: the platform could not do it, for the reason that it gave.
         :raises TimedOut: there was no answer within ``ASK_TIMEOUT``.
+        :raises PlatformUnavailable: the platform could not be asked within that time, or has gone without an answer.
         """
-        answered = self._asked[number] = anyio.Event()
+        answered = self._waiting[number] = anyio.Event()
         try:
             with anyio.fail_after(ASK_TIMEOUT):
                 await self._post(question)
+                self._asked.add(number)
                 if then is not None:
                     self._when_done[number] = then
                 await answered.wait()
         except TimeoutError:
+            if number not in self._asked:
+                text = f"no agent was there for {ASK_TIMEOUT:g} s, or none that had room: nothing was asked of it"
+                raise errors.PlatformUnavailable(text) from None
             raise errors.TimedOut(f"the platform did not answer within {ASK_TIMEOUT:g} s; it may yet do it") from None
         finally:
-            del self._asked[number]
+            del self._waiting[number]
+            self._asked.discard(number)
         answer = self._answers.pop(number)
         if isinstance(answer, m.Failed):
             raise errors.error_of(answer.error, answer.text, answer.hresult)
 
     def answered(self, message: m.Done | m.Failed) -> None:
         """Hand an answer to the task that waits for it."""
-        asked = self._asked.get(message.request)
+        waiting = self._waiting.get(message.request)
         then = self._when_done.pop(message.request, None)
         if then is not None and isinstance(message, m.Done):
             then()  # also where the caller was cancelled: the platform has done it, and goes by it
-        if asked is not None:
+        if waiting is not None:
             self._answers[message.request] = message
-            asked.set()
+            waiting.set()
 
-    def fail_all(self, text: str) -> None:
-        """Let all questions fail that wait for an answer which will not come; operations that listen ask again."""
+    def fail_asked(self, text: str) -> None:
+        """Let the questions fail of which the platform may have heard, and which it will not answer any more."""
         for number in list(self._asked):
             self.answered(m.Failed(number, "PlatformUnavailable", text, HResult.WPN_E_PLATFORM_UNAVAILABLE))
 

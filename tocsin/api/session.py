@@ -82,6 +82,7 @@ class Session:
             m.PlatformStanding: self._standing_changed,
             m.HostChanged: self._host_changed,
             m.AppSettingsChanged: self._settings_changed,
+            m.SessionLost: self._agent_gone,
             m.SessionRestored: self._restored,
             m.ActorRestarted: self._peer_restarted,
             m.Fence: self._fence,
@@ -292,9 +293,11 @@ class Session:
     def _settings_changed(self, message: m.AppSettingsChanged) -> None:
         self.settings = message.settings
 
+    def _agent_gone(self, _message: m.SessionLost) -> None:
+        self.questions.fail_asked("the agent has gone: whether it was done is not known")
+
     def _restored(self, _message: m.SessionRestored) -> None:
         """Tell another agent what it must know; what is being handled goes on, and is taken for its next attempt."""
-        self.questions.fail_all("the agent has gone, and another is there: whether it was done is not known")
         for subscription in self._all_subscriptions():
             subscription.keep_running()
         if kept := tuple(each.kept for each in self._background() if each.kept):

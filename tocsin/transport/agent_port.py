@@ -33,13 +33,28 @@ GREETING_TIMEOUT = 10.0
 
 _STANDING = encode(m.PlatformStanding(None, connected=False, cause=None, text="", since=0.0, due=0.0))[:2]
 
+_QUESTIONS: Final = frozenset(
+    {
+        m.CreateChannel,
+        m.CloseChannel,
+        m.RegisterActivator,
+        m.UnregisterActivators,
+        m.ChangeHost,
+        m.ChangeAppSettings,
+        m.ClaimPayload,
+    }
+)
+"""What has an answer: the next agent would give it to none, and is asked again for what is to be."""
+
 logger = logging.getLogger(__name__)
 
 
 class AgentPort:
     """The port of one session over the agent's socket; :func:`open_agent_port` makes one.
 
-    What is sent while the agent is away waits: outcomes go to the next agent, questions fail.
+    What is sent while the agent is away waits for the next one: a question as long as its caller does, and outcomes for as long
+    as the port is open. A question that the agent was asked and has not answered when it goes is forgotten, and the session
+    is told so.
     """
 
     def __init__(self, path: Path, app: str, family: str = "", fraction: Callable[[], float] = random.random) -> None:
@@ -52,6 +67,9 @@ class AgentPort:
         self._out = Mailbox(f"{app} to the agent")
         self._in = Mailbox(f"the agent to {app}")
         self._unsent: list[bytes] = []
+        self._there = anyio.Event()
+        """Set while an agent is there; each has its own."""
+        self._is_closed = False
         self._sent = anyio.Event()
         self._standing = StandingRecord()
 
@@ -63,8 +81,16 @@ class AgentPort:
         return await self._in.batch()
 
     async def send(self, message: m.Message) -> None:
-        """Send a message, waiting for room."""
+        """Send a message, waiting for an agent, and for room.
+
+        :raises PlatformUnavailable: the port was closed, or the agent has gone while this waited for room.
+        """
+        while not self._there.is_set():
+            await self._there.wait()
+        there = self._there
         await self._out.send(message)
+        if there is not self._there:
+            raise PlatformUnavailable("the agent has gone: whether it was done is not known")
 
     def send_nowait(self, message: m.Message) -> None:
         """Send a message.
@@ -83,8 +109,10 @@ class AgentPort:
 
     def close(self) -> None:
         """Receive nothing more than what is there; what is to be sent still is, while the agent is there."""
+        self._is_closed = True
         self._in.close()
         self._out.close()
+        self._there.set()  # what waits for an agent hears that the port is closed
 
     async def finish(self, seconds: float) -> None:
         """Send what is to be sent, for that long at most."""
@@ -126,6 +154,7 @@ class AgentPort:
     async def carry(self, frames: FrameStream, early: list[bytes]) -> None:
         """Carry frames both ways, and connect again whenever the agent was away, until the port is closed and all is sent."""
         try:
+            self._there.set()
             await self._carry(frames, early)
             failures = 0
             while not self._out.is_drained:
@@ -157,6 +186,7 @@ class AgentPort:
                 lost = str(broken)
                 tasks.cancel_scope.cancel()
         if lost:
+            self._lose_agent()
             self._note_away(f"the agent has gone: {lost}")
 
     async def _take_in(self, frames: list[bytes]) -> None:
@@ -185,9 +215,18 @@ class AgentPort:
         except StreamBroken:
             pass  # the reader notices, too, and says so
 
-    def _begin_anew(self) -> None:
-        """Forget the questions to the agent that has gone, and let the session tell the new one what it must know."""
+    def _lose_agent(self) -> None:
+        """Forget what the agent that has gone was asked, and let the session know."""
+        if not self._is_closed:
+            self._there = anyio.Event()
         self._out.drop_frames()
+        self._unsent = [frame for frame in self._unsent if type(decode_own(frame)) not in _QUESTIONS]
+        self._in.send_urgent(m.SessionLost())
+
+    def _begin_anew(self) -> None:
+        """Let the session tell another agent what it must know; channel requests of the time between are among it."""
+        self._out.drop_frames()
+        self._there.set()
         self._in.send_urgent(m.SessionRestored())
         self._in.send_state(self._standing.last)  # in the place of that there is none, if the session has not read that
 

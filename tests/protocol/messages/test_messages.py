@@ -39,7 +39,7 @@ TAGS = {
     **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork", "ChangeHost", "ChangeAppSettings"], 80)),
     **dict(enumerate(["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed"], 90)),
     **dict(enumerate(["Stamped", "SessionHello", "SessionWelcome", "SessionRefused", "OwnService"], 100)),
-    **dict(enumerate(["PlatformStanding", "SessionRestored", "SessionEnded"], 105)),
+    **dict(enumerate(["PlatformStanding", "SessionRestored", "SessionEnded", "SessionLost"], 105)),
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 

@@ -83,3 +83,9 @@ class PlatformStanding(Message):
 @frozen
 class SessionRestored(Message):
     """The agent was away, and another is there that knows nothing of this session; the app's own end of the socket says so."""
+
+
+@tagged(108)
+@frozen
+class SessionLost(Message):
+    """The agent has gone, and with it what it was asked and has not answered; the app's own end of the socket says so."""
