@@ -14,10 +14,19 @@ import pytest
 from anyio.abc import TaskStatus
 
 from tests.agent.world import PATIENCE, World, world
-from tocsin import Activators, PlatformUnavailable, PushNotificationActivationInfo, StateUnavailable, connect, embedded
+from tocsin import (
+    Activators,
+    IllegalCall,
+    PlatformUnavailable,
+    PushNotificationActivationInfo,
+    StateUnavailable,
+    connect,
+    embedded,
+)
 from tocsin import PushNotificationReceivedEventArgs as Args
 from tocsin.agent.open_agent import open_agent
 from tocsin.protocol import messages as m
+from tocsin.protocol.delivery import session_limits
 from tocsin.protocol.messages.codec import decode_own, encode
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import AGENT_VERSION
@@ -271,6 +280,23 @@ class TestLies:
             assert word in last.text
         async with w.connect("mail"):
             pass
+
+    async def test_a_session_takes_so_many_channels_and_no_more(
+        self, w: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The app is told before it asks; one that asks all the same is cut off, and its status says why."""
+        monkeypatch.setattr(session_limits, "MAX_SUBSCRIPTIONS", 2)
+        async with w.connect("mail") as manager:
+            session = manager._session
+            session.port.max_subscriptions = 2
+            for name in ("c1", "c2", "c2"):
+                session.subscribe(name, print)
+            with pytest.raises(IllegalCall, match="2 channels at most"):
+                session.subscribe("c3", print)
+            session.port.max_subscriptions = None
+            session.subscribe("c3", print)
+            await until(lambda: "2 channels at most" in manager.status().connection.text)
+        assert "mail: a session takes the payloads of 2 channels at most" in caplog.text
 
     async def test_a_frame_of_a_hundred_megabytes_is_refused_by_its_length(self, w: World) -> None:
         """None of it is read."""

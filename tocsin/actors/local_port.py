@@ -22,6 +22,7 @@ class LocalPort:
 
     def __init__(self, platform: Platform, stamp: Stamp, mailbox: Mailbox) -> None:
         self.name = stamp.session
+        self.max_subscriptions: int | None = None
         self._platform = platform
         self._stamp = stamp
         self._mailbox = mailbox

@@ -19,6 +19,7 @@ from tocsin.actors.topology import Platform
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import check_app_name
+from tocsin.protocol.delivery.session_limits import SessionLimits
 from tocsin.protocol.errors import Busy, NotSupported, ProtocolViolation, PushError
 from tocsin.protocol.messages.codec import MAX_FRAME, decode, encode
 from tocsin.protocol.values import AGENT_VERSION
@@ -126,12 +127,13 @@ class SessionDoor:
     async def _read(self, frames: FrameStream, stamp: Stamp, mailbox: Mailbox, early: list[bytes]) -> None:
         """Check each frame of the app, and take it to the actor that it is for.
 
-        :raises ProtocolViolation: it is none that an app may send, or the app does not read what it is sent.
+        :raises ProtocolViolation: it is none that an app may send, or more than it may, or the app does not read what it is sent.
         """
-        batch = early
+        batch, limits = early, SessionLimits()
         while True:
             for frame in batch:
                 message = decode(frame)
+                limits.note(message)
                 if mailbox.depth >= MAX_UNREAD:
                     raise ProtocolViolation(f"the app leaves {MAX_UNREAD} frames unread")
                 await self._platform.send(stamp, message, frame)

@@ -69,6 +69,7 @@ class PushNotificationChannel:
         returned, ``args.handled`` is read.
 
         :raises ChannelClosed: the channel was closed or revoked.
+        :raises IllegalCall: the app's session at the agent takes the payloads of 4,096 channels already.
         :raises InvalidArgument: the handler cannot be called.
         """
         check_callable(handler, "a handler")

@@ -13,6 +13,8 @@ class Port(Protocol):
 
     name: str
     """What the session is called in logs."""
+    max_subscriptions: int | None
+    """Channels whose payloads the session may take at a time; None where there is no limit."""
 
     async def receive(self) -> list[bytes]:
         """Wait for frames from the platform, and return those that are there.

@@ -97,15 +97,27 @@ class Session:
         """Attach a handler to a channel, and return the token to detach it by.
 
         :raises ChannelClosed: the channel is closed.
+        :raises IllegalCall: the session takes the payloads of as many channels as it may.
         """
         if channel in self._lost:
             raise errors.ChannelClosed("the channel is closed; request another")
+        self._check_room_for(channel)
         subscription = self._subscription(channel)
         token = self.questions.number()
         subscription.attach(token, handler)
         if len(subscription.handlers) == 1:
             self.outcomes.attached(channel, attached=True)
         return token
+
+    def _check_room_for(self, channel: str) -> None:
+        limit = self.port.max_subscriptions
+        if limit is None or len(self._subscriptions) < limit:
+            return
+        taken = sum(1 for name, each in self._subscriptions.items() if each.handlers and name != channel)
+        if taken >= limit:
+            raise errors.IllegalCall(
+                f"one session takes the payloads of {limit} channels at most: connect another for more"
+            )
 
     def unsubscribe(self, channel: str, handler: int | PushHandler) -> None:
         """Detach a handler, by its token or by itself.

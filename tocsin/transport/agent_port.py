@@ -16,6 +16,7 @@ from anyio.abc import SocketAttribute
 from tocsin.mailbox import Mailbox
 from tocsin.platform_status import PlatformStatus, StandingRecord
 from tocsin.protocol import messages as m
+from tocsin.protocol.delivery.session_limits import MAX_SUBSCRIPTIONS
 from tocsin.protocol.errors import FrameError, PlatformUnavailable, ProtocolViolation, PushError, error_of
 from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
 from tocsin.protocol.network.causes import ConnectionCause
@@ -32,6 +33,8 @@ GREETING_TIMEOUT = 10.0
 """Seconds within which the agent must answer a hello."""
 
 _STANDING = encode(m.PlatformStanding(None, connected=False, cause=None, text="", since=0.0, due=0.0))[:2]
+
+_REFUSED = encode(m.SessionRefused("", "", 0))[:2]
 
 _QUESTIONS: Final = frozenset(
     {
@@ -59,6 +62,7 @@ class AgentPort:
 
     def __init__(self, path: Path, app: str, family: str = "", fraction: Callable[[], float] = random.random) -> None:
         self.name = app
+        self.max_subscriptions: int | None = MAX_SUBSCRIPTIONS
         self.own_service: m.OwnService | None = None
         """The registration of the app at the agent's own push service; None where it uses another."""
         self._path = path
@@ -193,6 +197,10 @@ class AgentPort:
         for frame in frames:
             if frame.startswith(_STANDING):
                 self._note(frame)
+            elif frame.startswith(_REFUSED):
+                refused = decode_own(frame)
+                assert isinstance(refused, m.SessionRefused)  # noqa: S101  # the tag says so
+                raise StreamBroken(f"it has cut off this app: {refused.text}")
             with suppress(PlatformUnavailable):  # the session is closing: it takes nothing more
                 await self._in.send_frame(frame)
 

@@ -1,0 +1,45 @@
+"""What a session may have the agent keep."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.protocol.delivery.session_limits import MAX_CHANNEL_NAME, MAX_HELD, MAX_SUBSCRIPTIONS, SessionLimits
+from tocsin.protocol.errors import ProtocolViolation
+from tocsin.protocol.messages import Holding, Subscribe, Unsubscribe
+
+
+def test_one_channel_more_than_may_be_is_too_many() -> None:
+    """One that it takes already, or again after it has let one go, is none more."""
+    limits = SessionLimits()
+    for number in range(MAX_SUBSCRIPTIONS):
+        limits.note(Subscribe(str(number)))
+    limits.note(Subscribe("0"))
+    limits.note(Unsubscribe("0"))
+    limits.note(Subscribe("another"))
+    with pytest.raises(ProtocolViolation, match="4096 channels at most"):
+        limits.note(Subscribe("0"))
+
+
+def test_a_name_is_bounded_too() -> None:
+    """Or few channels would take as much."""
+    limits = SessionLimits()
+    limits.note(Subscribe("x" * MAX_CHANNEL_NAME))
+    with pytest.raises(ProtocolViolation, match="256 characters"):
+        limits.note(Subscribe("x" * (MAX_CHANNEL_NAME + 1)))
+
+
+@given(st.lists(st.integers(0, MAX_HELD)))
+def test_payloads_that_it_holds_are_counted_over_all_that_it_says(numbers: list[int]) -> None:
+    """In whatever parts."""
+    limits, held = SessionLimits(), 0
+    for number in numbers:
+        held += number
+        holding = Holding(tuple(range(number)))
+        if held > MAX_HELD:
+            with pytest.raises(ProtocolViolation, match="64 payloads"):
+                limits.note(holding)
+            return
+        limits.note(holding)

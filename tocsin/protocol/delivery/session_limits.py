@@ -1,0 +1,45 @@
+"""How much of the agent's memory a session may take by what it says: no number of messages takes more."""
+
+from __future__ import annotations
+
+from attrs import Factory, define
+
+from tocsin.protocol.errors import ProtocolViolation
+from tocsin.protocol.messages import Holding, Message, Subscribe, Unsubscribe
+
+MAX_SUBSCRIPTIONS = 4_096
+"""Channels whose payloads one session may take at a time."""
+
+MAX_CHANNEL_NAME = 256
+"""Characters that the name of a channel may have; a service gives it far fewer."""
+
+MAX_HELD = 64
+"""Payloads that one session may say it is at work on in the background; an honest one says so of two at most."""
+
+
+@define
+class SessionLimits:
+    """What one session has the agent keep."""
+
+    _channels: set[str] = Factory(set)
+    _held: int = 0
+
+    def note(self, message: Message) -> None:
+        """Note what a session says, before it is believed.
+
+        :raises ProtocolViolation: it would have more kept than a session may.
+        """
+        if isinstance(message, Subscribe):
+            if len(message.channel) > MAX_CHANNEL_NAME:
+                raise ProtocolViolation(f"no channel has a name of more than {MAX_CHANNEL_NAME} characters")
+            self._channels.add(message.channel)
+            if len(self._channels) > MAX_SUBSCRIPTIONS:
+                raise ProtocolViolation(
+                    f"a session takes the payloads of {MAX_SUBSCRIPTIONS} channels at most: connect another for more"
+                )
+        elif isinstance(message, Unsubscribe):
+            self._channels.discard(message.channel)
+        elif isinstance(message, Holding):
+            self._held += len(message.sequences)
+            if self._held > MAX_HELD:
+                raise ProtocolViolation(f"a session is at work on {MAX_HELD} payloads in the background at most")
