@@ -119,6 +119,23 @@ async def test_what_is_registered_while_it_decides_keeps_it() -> None:
         assert w.ended is None
 
 
+async def test_what_is_registered_by_one_that_leaves_meanwhile_keeps_it_too() -> None:
+    """Also where it has no time to wait, and was there before it looked."""
+    store = LateStore()
+    w = Watched(store)
+    w.platform.sessions.add("mail", Mailbox("mail/1"))
+
+    async def register() -> None:
+        await store.keep_activator(TRIGGER)
+        w.platform.sessions.remove("mail/1")
+
+    store.after_reading = register
+    with anyio.move_on_after(1000) as scope:
+        await idle(w.platform, 0.0)
+    assert scope.cancelled_caught
+    assert store.after_reading is None
+
+
 @pytest.mark.parametrize("kept", [CHANNEL, TRIGGER])
 async def test_a_channel_or_a_trigger_keeps_it(kept: StoredChannel | StoredActivator) -> None:
     """Until it is gone, which is noticed within a minute though no session comes."""

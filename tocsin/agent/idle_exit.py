@@ -15,10 +15,10 @@ async def idle(platform: Platform, patience: float) -> None:
     """Return when there was no session, no channel and no trigger for so many seconds."""
     clock, sessions, idleness = platform.kernel.clock, platform.sessions, Idleness(patience)
     while True:
-        arrivals = sessions.arrivals
+        arrivals, before = sessions.arrivals, sessions.names()
         holds = await platform.holds_anything()
-        if sessions.arrivals != arrivals:
-            continue  # what a session has registered meanwhile may not be in what was read
+        if (sessions.arrivals, sessions.names()) != (arrivals, before):
+            continue  # what a session has registered meanwhile, also one that has left, may not be in what was read
         there = len(sessions.names()) + sessions.expected
         idleness.note(clock.monotonic(), sessions=there, arrivals=arrivals, holds=holds)
         if idleness.is_over(clock.monotonic()):
