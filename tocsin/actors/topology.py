@@ -234,8 +234,14 @@ class Platform:
 
     async def holds_anything(self) -> bool:
         """Tell whether any app holds a channel, waits for one, or has a trigger."""
+        return bool(await self.holders())
+
+    async def holders(self) -> set[str]:
+        """Return the apps that hold a channel, wait for one, or have a trigger."""
         # A request first: it becomes a channel meanwhile, and never the other way round.
-        return bool(await self._store.requests() or await self._store.channels() or await self._store.activators())
+        requests, channels = await self._store.requests(), await self._store.channels()
+        activators = await self._store.activators()
+        return {r.app for r in requests} | {c.app for c in channels} | {a.app for a in activators}
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""

@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from attrs import astuple, frozen
+from attrs import frozen
 
 from tocsin.actors.lifecycle import open_platform
 from tocsin.actors.topology import Platform
 from tocsin.agent.agent_control import KIND, AgentControl
+from tocsin.agent.app_registrations import AppRegistrations
 from tocsin.agent.idle_exit import idle
 from tocsin.agent.launcher import Launcher
 from tocsin.agent.session_door import SessionDoor
 from tocsin.agent.takeover import take_over
 from tocsin.api.own_service import OwnPushService, device_url_of, own_service
 from tocsin.persistence.state_folder import state_folder
-from tocsin.protocol import messages as m
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.repeat_log import INTERVAL, RepeatLog
 from tocsin.tasks import apart, task_group
@@ -89,7 +89,7 @@ async def open_agent(
         log = RepeatLog()
         supervisor = platform.actors["supervisor"].mailbox
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
-        door = SessionDoor(platform, _Registrations(own).of, log)
+        door = SessionDoor(platform, AppRegistrations(own, platform).of, log)
         stack.callback(log.close)
         serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app")
         let_no_more_in = await stack.enter_async_context(serving)
@@ -109,25 +109,6 @@ async def open_agent(
             finally:
                 close()
             tasks.cancel_scope.cancel()
-
-
-class _Registrations:
-    """The registrations of apps at the agent's own push service: one for each app, however many processes it has."""
-
-    def __init__(self, service: OwnPushService | None) -> None:
-        self._service = service
-        self._known: dict[str, m.OwnService] = {}
-        self._turn = anyio.Lock()
-
-    async def of(self, app: str, family: str) -> m.OwnService | None:
-        """Return that of an app; None where the agent uses another service."""
-        if self._service is None:
-            return None
-        async with self._turn:
-            if app not in self._known:
-                self._known[app] = m.OwnService(*astuple(await self._service.register(app)))
-            await self._service.set_family(app, family)
-        return self._known[app]
 
 
 async def _prepare(socket: Path) -> None:

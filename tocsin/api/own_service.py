@@ -37,6 +37,14 @@ class OwnPushService:
             port_changed_from=service.port_changed_from,
         )
 
+    def apps(self) -> set[str]:
+        """Return the names of the registered apps."""
+        return {app.name for app in self._service.registrations.apps()}
+
+    async def forget(self, app: str) -> None:
+        """Forget a registered app, with its secrets and channels."""
+        await self._service.registrations.remove(app)
+
     async def set_family(self, app: str, family: str) -> None:
         """Note the family name of a registered app's manifest; an empty one leaves what is known of it."""
         if family:

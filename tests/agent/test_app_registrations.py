@@ -1,0 +1,65 @@
+"""The registrations of apps at the agent's own push service are bounded: those of no use give way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.agent.world import World, world
+from tocsin import Activators, Busy, PushNotificationActivationInfo
+from tocsin.agent import app_registrations
+
+TRIGGER = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Sockets and SQLite: on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
+async def w(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """Run an agent that registers three apps."""
+    monkeypatch.setattr(app_registrations, "MAX_APPS", 3)
+    async with world(tmp_path) as found:
+        yield found
+
+
+def registered(w: World) -> set[str]:
+    """Return the apps that the agent's push service knows."""
+    assert w.agent.service is not None
+    return w.agent.service.apps()
+
+
+async def test_what_holds_nothing_and_has_no_session_gives_way(w: World) -> None:
+    """A channel, a trigger or a session keeps its app; an app that comes again is registered again."""
+    async with w.connect("channel") as manager:
+        await w.channel(manager)
+    async with w.connect("trigger") as manager:
+        await manager.register_activator(TRIGGER, print)
+    for app in ("first", "second", "first"):
+        async with w.connect(app) as manager:
+            assert manager.registration is not None
+            assert registered(w) == {"channel", "trigger", app}
+            channel = await w.channel(manager)  # by a registration that is good
+            async with w.connect("trigger"):
+                assert registered(w) == {"channel", "trigger", app}
+            await channel.close()
+
+
+async def test_where_each_is_of_use_one_more_is_refused_in_words(w: World) -> None:
+    """It is let in as soon as another has gone."""
+    async with AsyncExitStack() as stack:
+        for app in ("one", "two", "three"):
+            await stack.enter_async_context(w.connect(app))
+        with pytest.raises(Busy, match=r"3 apps hold .* the agent takes no more until one of them lets go"):
+            async with w.connect("four"):
+                pass
+        async with w.connect("two"):
+            pass
+    async with w.connect("four"):
+        assert "four" in registered(w)
