@@ -95,6 +95,7 @@ ROWS = [
     *(row(f"1.2 priority {n}", h(CACHE, X_WNS_PRIORITY=n), 200, "received") for n in "1234"),
     row("1.2 priority 0", h(X_WNS_PRIORITY="0"), 400, "dropped", "X-WNS-PRIORITY must be"),
     row("1.2 priority 5", h(X_WNS_PRIORITY="5"), 400, "dropped", "X-WNS-PRIORITY must be"),
+    row("1.2 a toast may be empty", {**h(TOAST), "body": b""}, 200, "received"),
     row("1.2 raw is not empty", {"body": b""}, 400, "dropped", "A raw notification must not be empty"),
     row("1.2 5,000 bytes", {**h(CACHE), "body": b"x" * 5_000}, 200, "received"),
     row("1.4 401 forged token", h(Authorization="Bearer a.b.c"), 401, None, "The access token was not issued by this"),
