@@ -6,6 +6,7 @@ looks four times as hard (``HYPOTHESIS_PROFILE=ci pytest -m hypothesis``), and `
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -34,3 +35,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def anyio_backend() -> str:
     """Run async tests on asyncio, the only loop that aiosqlite knows; a test of pure waiting may choose trio."""
     return "asyncio"
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of all garbage collections to come: a full one takes 5 ms, not 350."""
+    gc.collect()
+    gc.freeze()

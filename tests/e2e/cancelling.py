@@ -245,16 +245,13 @@ def sweep(program: Program, how: How, folder: Path, *, start: int = 1, stride: i
     """Cancel a program at each turn, or at every so many, until it ends by itself."""
     result, same_folder = Sweep(), _SAME_FOLDER if program.resumes else 1
     cancel_at(1_000_000, How.TASK, program, folder / "warm")  # imports and the like leave things behind
-    gc.freeze()  # what there is now is not looked at again after each run
-    try:
-        for number, turn in enumerate(range(start, 100_000, stride)):
-            report = cancel_at(turn, how, program, folder / f"{number // same_folder}")
-            result.runs += 1
-            result.turns = max(result.turns, report.turns)
-            if report.faults:
-                result.faults[turn] = report.faults
-            if report.ended:
-                break
-    finally:
-        gc.unfreeze()
+    gc.freeze()  # for good, as with what pytest has collected: what there is now is not looked at again after each run
+    for number, turn in enumerate(range(start, 100_000, stride)):
+        report = cancel_at(turn, how, program, folder / f"{number // same_folder}")
+        result.runs += 1
+        result.turns = max(result.turns, report.turns)
+        if report.faults:
+            result.faults[turn] = report.faults
+        if report.ended:
+            break
     return result
