@@ -27,7 +27,6 @@ RATE = 400
 LAUNCHES = 7
 """Launches of a round."""
 
-_REUNION = 2.0  # seconds: the agent launches nothing in its first 1.5
 _PATIENCE = 10.0  # seconds for a launched process to report
 _LOOK = 0.005  # seconds between two looks for its report
 _PAUSE = 0.3  # seconds in which it ends
@@ -108,11 +107,10 @@ def _launched(options: Options, loop: str) -> Sample:
     """From a POST to the first line of what it launches, and to its payload, beside bare processes of the same moments."""
     samples: list[Sample] = []
     with set_ups.agent(options, loop) as at, options.state() as folder:
-        opened, report = perf_counter(), folder / "report"
+        report = folder / "report"
         url = f"{at.found['remote_id']}#{report}"
         with started("bench.receiving", "registered", url, str(at.socket), loop) as app:
             target = at.target(app.line()["uri"])
-        sleep(max(0.0, opened + _REUNION - perf_counter()))
         for _ in range(options.sized(LAUNCHES, 1) + 1):
             samples.append(_launch(target, report))
             sleep(_PAUSE)

@@ -24,6 +24,7 @@ from tocsin import (
     embedded,
 )
 from tocsin import PushNotificationReceivedEventArgs as Args
+from tocsin.agent import open_agent as open_agent_module
 from tocsin.agent.open_agent import open_agent
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery import session_limits
@@ -207,6 +208,33 @@ class TestStatus:
                 await until(lambda: bool(found))
             after.end.set()
         assert ConnectionCause.NO_AGENT not in found
+
+
+class TestReunion:
+    """The first moments of an agent, in which it starts no process for apps that may still be running."""
+
+    async def test_only_apps_that_were_there_before_the_agent_are_waited_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first agent of a state launches at once what registers with it; the next lets the time go by before."""
+        launched, loop = tmp_path / "launched", asyncio.get_running_loop()
+
+        async def push_to_absent(w: World) -> None:
+            async with w.connect("mail", ["/bin/sh", "-c", 'touch "$0"', str(launched)]) as manager:
+                await manager.register_activator(BACKGROUND)
+                channel = await w.channel(manager)
+            await w.push(manager, channel, b"1")
+            await until(launched.exists)
+            launched.unlink()
+
+        monkeypatch.setattr(open_agent_module, "REUNION", 1000)
+        async with world(tmp_path) as w:
+            await push_to_absent(w)
+        monkeypatch.setattr(open_agent_module, "REUNION", 0.3)
+        before = loop.time()
+        async with world(tmp_path) as w:
+            await push_to_absent(w)
+        assert loop.time() - before >= 0.3
 
 
 class TestBackground:

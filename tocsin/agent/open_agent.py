@@ -28,7 +28,8 @@ from tocsin.transport.unix_server import is_served, serving_unix
 from tocsin.transport.websocket_wire import dial_websocket
 
 REUNION = 1.5
-"""Seconds after the start in which no process is launched: apps that are running have that long to come back."""
+"""Seconds after the start in which no process is launched, where the state knows apps: those that are running have that long
+to come back."""
 
 AT_ONCE = 600
 """Sockets that are served at a time: those of sessions, and some that are only being greeted or refused."""
@@ -86,6 +87,7 @@ async def open_agent(
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
         platform = await stack.enter_async_context(open_platform(folder, dial, launches=True))
         assert platform.launcher is not None  # noqa: S101  # it was asked for
+        reunion = REUNION if await platform.holds_anything() else 0.0  # asked before the first app can come
         log = RepeatLog()
         supervisor = platform.actors["supervisor"].mailbox
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
@@ -102,7 +104,7 @@ async def open_agent(
         await stack.enter_async_context(serving_control(folder, control.perform, KIND))
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:
-            tasks.start_soon(_launch, launcher)
+            tasks.start_soon(_launch, launcher, reunion)
             tasks.start_soon(_sweep, log)
             try:
                 yield Agent(platform, socket, own, control.replaced, close)
@@ -121,8 +123,8 @@ async def _prepare(socket: Path) -> None:
         raise PlatformUnavailable(f"an agent serves on {socket} already; give this one another --socket")
 
 
-async def _launch(launcher: Launcher) -> None:
-    await anyio.sleep(REUNION)
+async def _launch(launcher: Launcher, reunion: float) -> None:
+    await anyio.sleep(reunion)
     await launcher.run()
 
 
