@@ -20,11 +20,19 @@ from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
+from tocsin.service.web import door, web_server
 from tocsin.service.web.bounded_http import MAX_PIPELINED, MAX_REST
 from tocsin.service.web.connections import Connections
 
 HOSTS = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture(autouse=True)
+def looked_for_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for slow connections ten times as often, and wait a tenth of the time for those that are told and do not speak."""
+    monkeypatch.setattr(web_server, "_TICK", web_server._TICK / 10)
+    monkeypatch.setattr(door, "_TELLING", door._TELLING / 10)
 
 
 @define(eq=False)

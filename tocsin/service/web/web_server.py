@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
 _LOOK = 0.005  # seconds between two looks whether all have gone
+_TICK = 1.0  # seconds between two looks for connections that are too slow; uvicorn's, too
 
 
 class WebServer(uvicorn.Server):
@@ -135,7 +136,7 @@ class WebServer(uvicorn.Server):
                 doors.start_soon(door.run)
             seconds = 0
             while not await self.on_tick(seconds * 10):
-                with anyio.move_on_after(1):
+                with anyio.move_on_after(_TICK):
                     await self._leaving.wait()
                 self._sweep()
                 seconds += 1
