@@ -55,7 +55,7 @@ async def test_an_attack_is_refused_or_survived(agent: Agent, name: str) -> None
     """No payload of an honest app is late or lost, and the agent is no larger than before."""
     if name == "other_user" and os.geteuid() != 0:
         pytest.skip("only the superuser can start a process of another user")
-    row = await attacked(agent, name, seconds=0.3, share=1 if name in FULL else 0.5 if name == "unread" else 0.03)
+    row = await attacked(agent, name, seconds=0.3, share=1 if name in FULL else 0.3 if name == "unread" else 0.03)
     outcome, said = OUTCOMES[name]
     assert outcome in row.outcome
     assert said in row.said
