@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tocsin
 
-QUICK = tocsin.RetryPolicy(first=0.5, increment=0.5, longest=2.5)  # Windows waits 60, 120, ... 300 seconds
+QUICK = tocsin.RetryPolicy(first=0.2, increment=0.2, longest=1.0)  # Windows waits 60, 120, ... 300 seconds
 
 
 def free_port() -> int:
