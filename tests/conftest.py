@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A run starts a few hundred processes: where modules are not kept compiled, each compiles them anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A deadline measures the other load of the machine, and so does the check for slow data.
 settings.register_profile(
