@@ -23,6 +23,7 @@ from tocsin.actors.topology import (
     FROM_CONNECTION,
     FROM_DOOR,
     FROM_HOST_OWNER,
+    FROM_OPERATOR,
     FROM_SERVICE,
     HOST_OWNER,
     LAUNCHER,
@@ -58,7 +59,7 @@ def test_every_route_leads_to_an_actor_that_takes_the_message() -> None:
     assert changes == set(get_args(Change))
     claims = {message for message, names in FROM_APPS.items() if LAUNCHER in names}
     assert claims == {ClaimPayload}
-    for table in (FROM_SERVICE, FROM_CONNECTION, FROM_APPS, FROM_DOOR, FROM_HOST_OWNER):
+    for table in (FROM_SERVICE, FROM_CONNECTION, FROM_APPS, FROM_DOOR, FROM_HOST_OWNER, FROM_OPERATOR):
         for message in table.keys() - changes - claims:
             for name in table[message]:
                 methods = actors[name]._methods_for_apps if table is FROM_APPS else actors[name]._methods

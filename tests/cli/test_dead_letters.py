@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import anyio
+import pytest
 
 from tests.helpers import payload
 from tests.processes import call
-from tests.world import world
+from tests.world import Gathered, handling, world
+from tocsin.agent.dead_letter_verbs import dead_letter_verbs
+from tocsin.persistence.state_folder import state_folder
+from tocsin.protocol.errors import PushError
 from tocsin.protocol.messages import ChannelsRevoked, RevokeChannels
+from tocsin.transport.control_socket import ask, serving_control
 
 
 async def in_process(*arguments: str) -> tuple[int, str, str]:
@@ -32,9 +39,10 @@ async def test_they_are_listed_with_their_reasons(tmp_path: Path) -> None:
     await leave_two(tmp_path / "state")
     code, output, errors = await in_process("dead-letters", "--state", str(tmp_path / "state"))
     assert (code, errors) == (0, "")
-    lost, late, summary = output.splitlines()
-    assert "lost  unknown_channel  (no app)  raw  2 bytes  attempt 0  hi" in lost
-    assert "late  expired  contoso.mail  raw  2 bytes  attempt 0  0x 00 ff" in late
+    head, lost, late, summary = output.splitlines()
+    assert head.split() == ["ENDED", "(UTC)", "ID", "REASON", "APP", "TYPE", "BYTES", "ATTEMPT", "PAYLOAD"]
+    assert lost[21:] == "lost  unknown_channel  (no app)      raw   2      0        hi"
+    assert late[21:] == "late  expired          contoso.mail  raw   2      0        0x 00 ff"
     assert summary == "2 in all: 1 expired, 1 unknown_channel"
 
 
@@ -93,6 +101,96 @@ async def test_those_of_a_closed_channel_name_their_app(tmp_path: Path) -> None:
     async with world(state):
         pass
     _, output, _ = await in_process("dead-letters", "--state", str(state))
-    late, waited, _ = output.splitlines()
-    assert "late  unknown_channel  contoso.mail  raw" in late
+    _, late, waited, _ = output.splitlines()
+    assert "late    unknown_channel  contoso.mail  raw" in late
     assert "waited  unknown_channel  contoso.mail  raw" in waited
+
+
+async def leave_four(state: Path) -> None:
+    """Leave two more, of a channel that is there, one of which has an id that begins as another."""
+    await leave_two(state)
+    async with world(state) as w:
+        await w.service.send(payload("later", b"", expires=1.0), payload("other", b"x", expires=1.0))
+        await w.service.expect_acknowledged("later", "other")
+
+
+async def test_those_of_an_app_or_of_a_reason_are_listed(tmp_path: Path) -> None:
+    """Both filters may be given; they are not for the counts, which are of all."""
+    state = tmp_path / "state"
+    await leave_four(state)
+    options = ("dead-letters", "--json", "--state", str(state))
+
+    async def listed(*filters: str) -> list[str]:
+        code, output, _ = await in_process(*options, *filters)
+        assert code == 0
+        return [json.loads(line)["id"] for line in output.splitlines()]
+
+    assert await listed("--app", "contoso.mail", "--limit", "2") == ["other", "later"]
+    assert await listed("--app", "contoso.chat") == []
+    assert await listed("--reason", "unknown_channel") == ["lost"]
+    assert await listed("--reason", "expired", "--app", "contoso.mail") == ["other", "later", "late"]
+    code, _, errors = await in_process(*options, "--counts", "--reason", "expired")
+    assert (code, errors) == (1, "tocsin dead-letters: --counts is of all; leave --app and --reason out\n")
+
+
+async def test_one_is_dropped_or_retried_where_nothing_runs(tmp_path: Path) -> None:
+    """The command holds the folder itself, and says what it has changed; the next start hands on what was retried."""
+    state = tmp_path / "state"
+    await leave_four(state)
+    options = ("--state", str(state))
+    assert await in_process("dead-letters", "drop", *options, "oth") == (0, "other is dropped; it stays counted\n", "")
+    code, output, _ = await in_process("dead-letters", "retry", "later", *options, "--json")
+    assert (code, json.loads(output)) == (0, {"id": "later", "done": "retry"})
+    _, output, _ = await in_process("dead-letters", "--json", *options)
+    assert [json.loads(line)["id"] for line in output.splitlines()] == ["lost", "late"]
+    seen = Gathered()
+    async with world(state) as w:
+        channel = await w.channel()
+        with channel.push_received(handling(seen)):
+            await seen.wait_for(1)
+    assert seen.items == [("later", 1)]
+
+
+async def test_what_is_refused_is_said(tmp_path: Path) -> None:
+    """No id, one of several, a channel that is gone; and a program that holds the folder and takes no commands."""
+    state = tmp_path / "state"
+    await leave_four(state)
+    options = ("--state", str(state))
+    for arguments, words in (
+        (("retry",), "'retry' needs the ID of a dead letter"),
+        (("drop", "l"), "the ids of several dead letters begin with 'l'"),
+        (("retry", "lost"), "the channel of 'lost' is gone"),
+    ):
+        code, output, errors = await in_process("dead-letters", *arguments, *options)
+        assert (code, output) == (1, "")
+        assert words in errors
+    with state_folder(state):
+        _, _, errors = await in_process("dead-letters", "drop", "late", *options)
+    assert f"process {os.getpid()} holds {state} and takes no commands" in errors
+
+
+async def test_an_agent_does_it_while_it_runs(tmp_path: Path) -> None:
+    """The command asks what runs on the folder; what that refuses is said."""
+    state = tmp_path / "state"
+    await leave_four(state)
+    options = ("--state", str(state))
+    async with world(state) as w:
+        verbs = dead_letter_verbs(w.platform.operator_desk)
+
+        async def perform(request: dict[str, Any]) -> dict[str, Any]:
+            return await verbs[request["verb"]](request)
+
+        async with serving_control(state, perform, "agent"):
+            code, output, _ = await in_process("dead-letters", "drop", "oth", *options)
+            assert (code, output) == (0, "other is dropped; it stays counted\n")
+            code, output, _ = await in_process("dead-letters", "retry", "later", *options)
+            assert (code, output) == (0, "later is a payload again, behind those that wait\n")
+            code, _, errors = await in_process("dead-letters", "retry", "later", *options)
+            assert (code, errors) == (
+                1,
+                "tocsin dead-letters: no dead letter has the id 'later', or one that begins so\n",
+            )
+            with pytest.raises(PushError, match="'id' is a text in JSON"):
+                await ask(state, {"verb": "drop_dead_letter", "id": 5})
+    _, output, _ = await in_process("dead-letters", "--json", *options)
+    assert [json.loads(line)["id"] for line in output.splitlines()] == ["lost", "late"]

@@ -26,6 +26,10 @@ from tests.e2e.terminal import free_port
 from tests.processes import PATIENCE, call, sender
 from tocsin.api.embedded import embedded
 from tocsin.cli import _parser
+from tocsin.persistence.sqlite_store import open_sqlite
+from tocsin.persistence.store import Changes, DeadPayload, StoredChannel
+from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.values import DropReason, NotificationType
 from tocsin.testing import LocalWns
 
 ROOT = Path(__file__).parents[2]
@@ -250,9 +254,18 @@ async def test_lines_about_dead_letters(shell: Shell) -> None:
         output = await shell.run(line)
         assert ("--json" in line) == (output == ""), line
 
+    changing = [line for line in of("dead-letters") if "retry" in line or "drop" in line]
     async with anyio.create_task_group() as tasks:
         for line in of("dead-letters"):
-            tasks.start_soon(look, line)
+            if line not in changing:
+                tasks.start_soon(look, line)
+    async with open_sqlite(shell.folder / ".local" / "state" / "tocsin" / "listen" / "platform.db") as store:
+        await store.keep_channel(StoredChannel("c1", "a", "0a", "http://push.test", 4e9))
+        for number, line in enumerate(changing, 1):
+            row = PayloadRow(number, f"{line.split()[-1]}-1", NotificationType.RAW, b"", 1, None, "c1")
+            await store.commit(Changes([row], dead=[DeadPayload(number, DropReason.NOT_HANDLED, "", 1.0)]))
+    for line in changing:
+        assert f"{line.split()[-1]}-1 is " in await shell.run(line), line
 
 
 async def test_lines_about_activators(shell: Shell) -> None:

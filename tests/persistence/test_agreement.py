@@ -129,6 +129,25 @@ class BothStores(RuleBasedStateMachine):
         self.both(lambda store: store.prune_dead_letters(keep, before))
         assert self.both(lambda store: store.dead_letter_counts()) == counts
 
+    @rule(which=st.integers(0, 3), retries=st.booleans())
+    def a_dead_letter_is_retried_or_dropped(self, which: int, retries: bool) -> None:
+        """Retried it is open again, under its id and a new number, and no longer counted; dropped it stays counted."""
+        letters = self.both(lambda store: store.dead_letters(4))
+        if which < len(letters):
+            letter = letters[which]
+            counts = self.both(lambda store: store.dead_letter_counts())
+            if retries:
+                self.last += 1
+                again = [letter.again(self.last)]
+                self.both(lambda store: store.commit(Changes(accepted=again, retried=[letter.sequence])))
+                counts[letter.reason] -= 1
+                assert self.last in self.both(lambda store: _sorted(store.open_sequences(letter.channel)))
+            else:
+                self.both(lambda store: store.commit(Changes(dropped=[letter.sequence, letter.sequence])))
+            assert letter not in self.both(lambda store: store.dead_letters(1000))
+            left = {reason: count for reason, count in counts.items() if count}
+            assert self.both(lambda store: store.dead_letter_counts()) == left
+
     @rule(channel=channel_names(), after=st.just(0) | sequences, limit=st.integers(1, 5))
     def a_page_is_taken(self, channel: str, after: int, limit: int) -> None:
         """The same ones, with the same attempts."""
@@ -199,7 +218,14 @@ class BothStores(RuleBasedStateMachine):
         for channel in ("c1", "c2", "c3"):
             self.both(lambda store, channel=channel: _sorted(store.open_sequences(channel)))  # type: ignore[misc]
         for limit in (2, 1000):
-            self.both(lambda store, limit=limit: store.dead_letters(limit))  # type: ignore[misc]
+            letters = self.both(lambda store, limit=limit: store.dead_letters(limit))  # type: ignore[misc]
+            for app in ("a", ""):
+                self.both(lambda store, limit=limit, app=app: store.dead_letters(limit, app=app))  # type: ignore[misc]
+        for letter in letters[:2]:
+            self.both(lambda store, of=letter: store.dead_letters(2, app=of.app, reason=of.reason))  # type: ignore[misc]
+            self.both(lambda store, of=letter: store.dead_letters(2, reason=of.reason))  # type: ignore[misc]
+            self.both(lambda store, of=letter: store.dead_letter(of.id))  # type: ignore[misc]
+            self.both(lambda store, of=letter: store.dead_letter_ids(of.id[:-1], 2))  # type: ignore[misc]
         self.both(lambda store: store.dead_letter_counts())
         self.both(lambda store: _sorted(store.channels(), key=lambda each: each.channel))
         self.both(lambda store: _sorted(store.activators(), key=lambda each: (each.app, each.activator)))

@@ -8,7 +8,7 @@ from attrs import astuple
 
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
-from tocsin.persistence.store import REMEMBERED, InboxSummary
+from tocsin.persistence.store import REMEMBERED, DeadLetter, InboxSummary
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, sequence_of
 from tocsin.protocol.delivery.recent_ids import RecentIds
@@ -46,6 +46,19 @@ class Admission:
         self._effects.accepted += rows
         return going
 
+    def readmit(self, letter: DeadLetter) -> list[PlainRow]:
+        """Take a dead letter in as a new arrival, whatever ids are remembered, and return it if it goes on at once.
+
+        Its ``attempt`` goes on to count. No gate is asked: its priority is not known any more, and the user wants it.
+        """
+        self._sequence += 1
+        self._recent.add([letter.id])
+        waiting = letter.again(self._sequence)
+        going = self._windows.admit([_sent(waiting)])
+        self._effects.accepted += going or [waiting]
+        self._effects.unbury(letter.sequence)
+        return going
+
     def judge(self, expires: float | None) -> Verdict:
         """Tell whether it is too late for a payload; after a start that may be in doubt, until the service is heard."""
         return Verdict.AHEAD if expires is None else self._at_service.judge(expires)
@@ -78,6 +91,12 @@ class Admission:
             if not self._windows.gates.holds(app):
                 self._effects.gate(sequence)  # the app's windows are open, but not for this one
         return gate is Gate.PASS
+
+
+def _sent(row: PlainRow) -> PlainRow:
+    """Return a payload that is handed on once more."""
+    sequence, id_, type_, body, attempt, expires, channel = row
+    return sequence, id_, type_, body, attempt + 1, expires, channel
 
 
 def _unsent(row: PlainRow) -> PlainRow:

@@ -35,6 +35,8 @@ class InboxEffects:
         self._released: list[int] = []
         self._dead: list[DeadPayload] = []
         self._release_gated = False
+        self._retried: list[int] = []
+        self._dropped: list[int] = []
 
     def gate(self, sequence: int) -> None:
         """Note that a gate holds a payload back."""
@@ -58,6 +60,14 @@ class InboxEffects:
         self._dead.append(DeadPayload(sequence, reason, detail, self._clock.wall()))
         self._buried += 1
 
+    def unbury(self, sequence: int) -> None:
+        """Note that a dead letter is none any more: it is among those accepted."""
+        self._retried.append(sequence)
+
+    def drop(self, sequence: int) -> None:
+        """Note that a dead letter is not kept any more."""
+        self._dropped.append(sequence)
+
     def hurry(self) -> None:
         """Let nothing wait any more: the end is near."""
         self._delay.hurry()
@@ -70,6 +80,7 @@ class InboxEffects:
         :raises StateUnavailable: there is nothing to wait for; a full disk or a failed fsync is waited out in here.
         """
         urgent = self.accepted or self._gated or self._parked or self._released or self._dead or self._release_gated
+        urgent = urgent or self._dropped
         until = self._delay.until(self._clock.monotonic(), urgent=bool(urgent), ended=bool(self.handled))
         if until is None:
             await self.perform()
@@ -84,11 +95,12 @@ class InboxEffects:
         if self._release_gated:
             await self._store.release(parked=False)
             self._release_gated = False
-        changes = Changes(self.accepted, self._gated, self._parked, self._released, self.handled, self._dead)
+        inbox = self.accepted, self._gated, self._parked, self._released, self.handled, self._dead
+        changes = Changes(*inbox, self._retried, self._dropped)
         if changes:
             await self._store.commit(changes)
             self.watch.committed(changes)
-            for done in (self.accepted, self._gated, self._parked, self._released, self.handled, self._dead):
+            for done in (*inbox, self._retried, self._dropped):
                 done.clear()
 
     async def prune(self) -> None:

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import suppress
 
+from attrs import frozen
+
 from tocsin.actors.actor import Actor, receives, receives_from_apps
 from tocsin.actors.admission import Admission
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
+from tocsin.actors.operator_desk import OperatorDesk
 from tocsin.mailbox import Mailbox
+from tocsin.persistence.dead_letter_choice import check_drop, check_retry
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.channel_window import ChannelWindow
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of
-from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.errors import NotFound, PlatformUnavailable
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
@@ -31,6 +34,15 @@ HANDED_ON_AT_ONCE = 512
 """How many payloads, of whatever channels, go on together."""
 
 
+@frozen
+class RouterNeighbours:
+    """Where the router's messages go."""
+
+    connection: Mailbox
+    supervisor: Mailbox
+    desk: OperatorDesk
+
+
 class PayloadRouter(Actor):
     """Owns the inbox and the windows."""
 
@@ -38,18 +50,20 @@ class PayloadRouter(Actor):
     _admission: Admission
 
     def __init__(
-        self, store: Store, at_service: ServiceClock, effects: InboxEffects, connection: Mailbox, supervisor: Mailbox
+        self, store: Store, at_service: ServiceClock, effects: InboxEffects, neighbours: RouterNeighbours
     ) -> None:
         super().__init__()
         self._store = store
         self._at_service = at_service
-        self._connection = connection
-        self._supervisor = supervisor
+        self._connection = neighbours.connection
+        self._supervisor = neighbours.supervisor
+        self._desk = neighbours.desk
         self._windows = ChannelWindows()
         self._lost: list[str] = []
         self._in_doubt: set[str] = set()
         self._release_parked = False
         self._late: list[m.HandledLate] = []
+        self._asked: list[m.SettleDeadLetter] = []
         self._effects = effects
         self._acknowledged: list[str] = []
         self._batches: defaultdict[str, list[PlainRow]] = defaultdict(list)
@@ -175,6 +189,13 @@ class PayloadRouter(Actor):
         """Pass on what is for the supervisor, in order with the payloads."""
         self._pass_on(encode(stamped))
 
+    # From the user of the machine
+
+    @receives(m.SettleDeadLetter)
+    def settle_dead_letter(self, message: m.SettleDeadLetter, _: bytes) -> None:
+        """A dead letter is to become a payload again, or to be dropped."""
+        self._asked.append(message)
+
     # From the kernel
 
     @receives(m.ActorRestarted)
@@ -203,6 +224,7 @@ class PayloadRouter(Actor):
     async def flush(self) -> None:
         """Commit, then acknowledge, then hand on; then fetch for the windows that have room."""
         await self._judge_late()
+        await self._settle_dead_letters()
         await self._effects.perform_when_due()
         if self._release_parked:
             await self._store.release(parked=True)
@@ -252,6 +274,23 @@ class PayloadRouter(Actor):
                     self._windows.settle(sequence, given_back=False)
                     self._effects.handled.append(sequence)
 
+    async def _settle_dead_letters(self) -> None:
+        """Do what was asked for with each dead letter, and answer when that is on disk."""
+        asked, self._asked = self._asked, []
+        for message in asked:
+            await self._effects.perform()  # as above
+            refused, letter = "", await self._store.dead_letter(message.id)
+            try:
+                if message.retry:
+                    for row in self._admission.readmit(check_retry(letter, message.id, self._windows.channels)):
+                        self._hand_on(row)
+                else:
+                    self._effects.drop(check_drop(letter, message.id).sequence)
+            except NotFound as absent:
+                refused = str(absent)
+            await self._effects.perform()
+            self._desk.answer(message.request, refused)
+
     async def _bury_lost(self) -> None:
         if not self._lost:
             return
@@ -270,8 +309,8 @@ class PayloadRouter(Actor):
             self._effects.release_gated()
         self._windows.reconsider_all()
 
-    def _hand_on(self, payload: PayloadRow) -> None:
-        self._batches[self._windows.channels.get(payload.channel, "")].append(payload)
+    def _hand_on(self, payload: PlainRow) -> None:
+        self._batches[self._windows.channels.get(channel_of(payload), "")].append(payload)
 
     def _pass_on(self, frame: bytes) -> None:
         """Let a frame follow the payloads so far."""

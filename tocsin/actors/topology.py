@@ -29,7 +29,8 @@ from tocsin.actors.clock import ServiceClock
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.host_owner import HostOwner
 from tocsin.actors.inbox_effects import InboxEffects
-from tocsin.actors.payload_router import PayloadRouter
+from tocsin.actors.operator_desk import OperatorDesk
+from tocsin.actors.payload_router import PayloadRouter, RouterNeighbours
 from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.retry_scheduler import RetryScheduler
@@ -94,6 +95,9 @@ FROM_HOST_OWNER: dict[type[m.Message], tuple[str, ...]] = {
 }
 """What the owner of the machine's state says, and who takes it; a ``PowerState`` goes to the connection."""
 
+FROM_OPERATOR: dict[type[m.Message], tuple[str, ...]] = {m.SettleDeadLetter: ("payload_router",)}
+"""What the user of the machine asks for, and who takes it."""
+
 PEERS_OF: dict[str, tuple[str, ...]] = {
     "payload_router": ("supervisor",),
     "supervisor": ("payload_router", "activator_registry"),
@@ -131,6 +135,8 @@ class Platform:
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
         self.service_clock = ServiceClock(clock)
+        self.operator_desk = OperatorDesk(router, store)
+        beside_router = RouterNeighbours(connection, supervisor, self.operator_desk)
         neighbours, kept = Neighbours(connection, scheduler, router), dead_letters or DeadLetterPolicy()
 
         def runner(mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
@@ -141,7 +147,7 @@ class Platform:
 
         def build_router(alarm: Alarm) -> PayloadRouter:
             effects = InboxEffects(store, senses(alarm), kept, self.watch)
-            return PayloadRouter(store, self.service_clock, effects, connection, supervisor)
+            return PayloadRouter(store, self.service_clock, effects, beside_router)
 
         self.actors = {
             actor.mailbox.name: actor

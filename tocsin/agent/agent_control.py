@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 
 from tocsin.actors.topology import Platform
+from tocsin.agent.dead_letter_verbs import dead_letter_verbs
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.text import quoted
 from tocsin.transport.control_socket import Answer, Stream
@@ -37,6 +38,7 @@ class AgentControl:
             "status": self._status,
             "tail": self._tail,
             "replace": self._replace,
+            **dead_letter_verbs(platform.operator_desk),
         }
 
     async def perform(self, request: Answer) -> Answer | Stream:

@@ -29,6 +29,11 @@ _BURY = (
     " SELECT sequence, channel, id, type, body, attempt, ?, ?, ? FROM inbox WHERE sequence = ?"
 )
 _END = "DELETE FROM inbox WHERE sequence BETWEEN ? AND ?"
+_COUNT_DROPPED = (
+    "INSERT INTO dead_letter_let_go SELECT reason, 1 FROM dead_letter WHERE sequence = ?"
+    " ON CONFLICT (reason) DO UPDATE SET count = count + 1"
+)
+_UNBURY = "DELETE FROM dead_letter WHERE sequence = ?"
 
 
 def statements_of(changes: Changes) -> list[Statement]:
@@ -46,6 +51,10 @@ def statements_of(changes: Changes) -> list[Statement]:
     ended = [*changes.handled, *(dead.sequence for dead in changes.dead)]
     if ended:
         statements.append((_END, list(runs(ended))))
+    if changes.retried:
+        statements.append((_UNBURY, [(sequence,) for sequence in changes.retried]))
+    for sequence in changes.dropped:  # one that is named twice counts once
+        statements += [(_COUNT_DROPPED, [(sequence,)]), (_UNBURY, [(sequence,)])]
     return statements
 
 

@@ -147,6 +147,12 @@ class MemoryStore:
             if dead.sequence in self._open:
                 self._dead.setdefault(dead.sequence, _letter(self._open[dead.sequence], dead))
         self._end([*changes.handled, *(dead.sequence for dead in changes.dead)])
+        for sequence in changes.retried:
+            self._dead.pop(sequence, None)
+        for sequence in changes.dropped:
+            letter = self._dead.pop(sequence, None)
+            if letter is not None:
+                self._let_go[letter.reason] += 1
 
     async def release(self, *, parked: bool) -> None:
         """Let all payloads that are held, or also those that are parked, be taken again."""
@@ -154,12 +160,21 @@ class MemoryStore:
         freed = {PARKED, HELD} if parked else {HELD}
         self._back = {number: standing for number, standing in self._back.items() if standing not in freed}
 
-    async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Return the newest dead payloads, the newest first."""
+    async def dead_letters(self, limit: int, *, app: str | None = None, reason: str | None = None) -> list[DeadLetter]:
+        """Return the newest dead payloads, the newest first; of one app, or that died of one reason, where it is given."""
         await checkpoint()
-        letters = [self._dead[number] for number in sorted(self._dead, reverse=True)[:limit]]
-        apps = self._former | {channel.channel: channel.app for channel in self._channels.values()}
-        return [evolve(letter, app=apps.get(letter.channel, "")) for letter in letters]
+        letters = self._letters()
+        return [each for each in letters if app in {None, each.app} and reason in {None, each.reason}][:limit]
+
+    async def dead_letter(self, id_: str) -> DeadLetter | None:
+        """Return the dead payload with an id, of several the newest; None where there is none."""
+        await checkpoint()
+        return next((letter for letter in self._letters() if letter.id == id_), None)
+
+    async def dead_letter_ids(self, beginning: str, limit: int) -> list[str]:
+        """Return the first ids of dead payloads that begin so, in order, each once."""
+        await checkpoint()
+        return sorted({letter.id for letter in self._dead.values() if letter.id.startswith(beginning)})[:limit]
 
     async def dead_letter_counts(self) -> dict[str, int]:
         """Return how many payloads have died of each reason, those that are not kept any more included."""
@@ -197,6 +212,12 @@ class MemoryStore:
         """Return the sequence numbers of all open payloads of a channel."""
         await checkpoint()
         return [number for number, payload in self._open.items() if channel_of(payload) == channel]
+
+    def _letters(self) -> list[DeadLetter]:
+        """Return all dead letters with their apps, the newest first."""
+        apps = self._former | {channel.channel: channel.app for channel in self._channels.values()}
+        letters = (self._dead[number] for number in sorted(self._dead, reverse=True))
+        return [evolve(letter, app=apps.get(letter.channel, "")) for letter in letters]
 
     def _remember(self, accepted: dict[int, PlainRow]) -> None:
         """Keep the ids of new payloads, and of at least as many before them as are to be remembered."""

@@ -71,6 +71,11 @@ MIGRATIONS = (
     ),
     ("CREATE TABLE former_channel (number INTEGER PRIMARY KEY, channel TEXT NOT NULL UNIQUE, app TEXT NOT NULL)",),
     ("ALTER TABLE activator ADD COLUMN command BLOB NOT NULL DEFAULT x''",),
+    (
+        # Dead letters are listed, counted and found by these without a look at their bodies.
+        "CREATE INDEX dead_letter_by_id ON dead_letter (id)",
+        "CREATE INDEX dead_letter_by_reason ON dead_letter (reason, channel)",
+    ),
 )
 
 _KEEP_REQUEST = (
@@ -81,11 +86,27 @@ _KEEP_ACTIVATOR = (
     "INSERT OR REPLACE INTO activator (app, activator, clsid, conditions, cancel_on_condition_loss, command)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
-_DEAD_LETTERS = (
+_LETTER = (
     "SELECT d.sequence, coalesce(c.app, f.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
     " FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel"
-    " LEFT JOIN former_channel f ON f.channel = d.channel ORDER BY d.sequence DESC LIMIT ?"
+    " LEFT JOIN former_channel f ON f.channel = d.channel"
 )
+_DEAD_LETTERS = f"{_LETTER} ORDER BY d.sequence DESC LIMIT ?"
+_SOME_DEAD_LETTERS = (  # which they are is known from the indexes alone; the rows of no other are read
+    f"{_LETTER} WHERE d.sequence IN (SELECT sequence FROM dead_letter WHERE {{}} ORDER BY sequence DESC LIMIT ?)"  # noqa: S608 - constants
+    " ORDER BY d.sequence DESC"
+)
+_OF_REASON = "reason = ?"
+_OF_ANY_REASON = "reason IN (SELECT DISTINCT reason FROM dead_letter)"
+_OF_APP = (
+    "channel IN (SELECT channel FROM channel WHERE app = ?"
+    " UNION SELECT channel FROM former_channel WHERE app = ? AND channel NOT IN (SELECT channel FROM channel))"
+)
+_OF_NO_APP = "channel NOT IN (SELECT channel FROM channel UNION SELECT channel FROM former_channel)"
+_DEAD_LETTER = f"{_LETTER} WHERE d.id = ? ORDER BY d.sequence DESC LIMIT 1"
+_DEAD_LETTER_IDS = "SELECT DISTINCT id FROM dead_letter WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+_BEHIND_ALL = "\U0010ffff"
+"""A text that begins with another one comes before that one with this behind it."""
 _DEAD_LETTER_COUNTS = (
     "SELECT reason, sum(count) FROM (SELECT reason, count(*) AS count FROM dead_letter GROUP BY reason"
     " UNION ALL SELECT reason, count FROM dead_letter_let_go) GROUP BY reason ORDER BY reason"
@@ -215,9 +236,26 @@ class SqliteStore:
         release = "UPDATE inbox SET open = ? WHERE open > 1 AND open >= ?"
         await self._database.write((release, [(MAY_BE_TAKEN, least)]))
 
-    async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Return the newest dead payloads, the newest first."""
-        return [DeadLetter(*row) for row in await self._database.read(_DEAD_LETTERS, (limit,))]
+    async def dead_letters(self, limit: int, *, app: str | None = None, reason: str | None = None) -> list[DeadLetter]:
+        """Return the newest dead payloads, the newest first; of one app, or that died of one reason, where it is given."""
+        if app is None and reason is None:
+            return [DeadLetter(*row) for row in await self._database.read(_DEAD_LETTERS, (limit,))]
+        wanted, values = [_OF_ANY_REASON if reason is None else _OF_REASON], [] if reason is None else [reason]
+        if app is not None:
+            wanted.append(_OF_APP if app else _OF_NO_APP)
+            values += [app, app] if app else []
+        sql = _SOME_DEAD_LETTERS.format(" AND ".join(wanted))
+        return [DeadLetter(*row) for row in await self._database.read(sql, (*values, limit))]
+
+    async def dead_letter(self, id_: str) -> DeadLetter | None:
+        """Return the dead payload with an id, of several the newest; None where there is none."""
+        rows = await self._database.read(_DEAD_LETTER, (id_,))
+        return DeadLetter(*rows[0]) if rows else None
+
+    async def dead_letter_ids(self, beginning: str, limit: int) -> list[str]:
+        """Return the first ids of dead payloads that begin so, in order, each once."""
+        rows = await self._database.read(_DEAD_LETTER_IDS, (beginning, beginning + _BEHIND_ALL, limit))
+        return [id_ for (id_,) in rows]
 
     async def dead_letter_counts(self) -> dict[str, int]:
         """Return how many payloads have died of each reason, those that are not kept any more included."""

@@ -71,9 +71,14 @@ class Changes:
     """Held or parked payloads that may be taken again."""
     handled: Sequence[int] = ()
     dead: Sequence[DeadPayload] = ()
+    retried: Sequence[int] = ()
+    """Dead letters that are none any more, and do not count as such: they are among those accepted, with a new number."""
+    dropped: Sequence[int] = ()
+    """Dead letters that are not kept any more; they stay counted."""
 
     def __bool__(self) -> bool:
-        return any((self.accepted, self.gated, self.parked, self.released, self.handled, self.dead))
+        inbox = self.accepted, self.gated, self.parked, self.released, self.handled, self.dead
+        return any((*inbox, self.retried, self.dropped))
 
 
 @frozen
@@ -90,6 +95,10 @@ class DeadLetter:
     reason: str
     detail: str
     at: float
+
+    def again(self, sequence: int) -> PlainRow:
+        """Return the payload as a new arrival: its attempts go on to count, and it does not expire any more."""
+        return sequence, self.id, self.type, self.body, self.attempt, None, self.channel
 
 
 @frozen
@@ -174,8 +183,16 @@ class Store(Protocol):
         """Let all payloads that are held, or also those that are parked, be taken again."""
         ...
 
-    async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Return the newest dead payloads, the newest first."""
+    async def dead_letters(self, limit: int, *, app: str | None = None, reason: str | None = None) -> list[DeadLetter]:
+        """Return the newest dead payloads, the newest first; of one app, or that died of one reason, where it is given."""
+        ...
+
+    async def dead_letter(self, id_: str) -> DeadLetter | None:
+        """Return the dead payload with an id, of several the newest; None where there is none."""
+        ...
+
+    async def dead_letter_ids(self, beginning: str, limit: int) -> list[str]:
+        """Return the first ids of dead payloads that begin so, in order, each once."""
         ...
 
     async def prune_dead_letters(self, keep: int, before: float) -> int:

@@ -40,6 +40,7 @@ TAGS = {
     **dict(enumerate(["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed"], 90)),
     **dict(enumerate(["Stamped", "SessionHello", "SessionWelcome", "SessionRefused", "OwnService"], 100)),
     **dict(enumerate(["PlatformStanding", "SessionRestored", "SessionEnded", "SessionLost"], 105)),
+    110: "SettleDeadLetter",
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 

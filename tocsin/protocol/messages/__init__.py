@@ -76,6 +76,7 @@ from tocsin.protocol.messages.host_state import (
 )
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce, SessionEnded, Stamped
 from tocsin.protocol.messages.launching import Claimed, ClaimPayload, Launch, LaunchEnded, StopLaunch
+from tocsin.protocol.messages.operator import SettleDeadLetter
 from tocsin.protocol.messages.subscriptions import (
     ActivatorChanged,
     AppReady,
@@ -161,6 +162,7 @@ __all__ = [
     "SessionRefused",
     "SessionRestored",
     "SessionWelcome",
+    "SettleDeadLetter",
     "SettlementRow",
     "Settlements",
     "Stamped",
