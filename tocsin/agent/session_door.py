@@ -20,7 +20,8 @@ from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.delivery.session_limits import SessionLimits
-from tocsin.protocol.errors import Busy, NotSupported, ProtocolViolation, PushError
+from tocsin.protocol.errors import Busy, ProtocolViolation, PushError
+from tocsin.protocol.messages.agent_versions import as_of, check_version, from_version
 from tocsin.protocol.messages.codec import MAX_FRAME, decode, encode
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.repeat_log import RepeatLog
@@ -84,11 +85,7 @@ class SessionDoor:
         hello = decode(first)
         if not isinstance(hello, m.SessionHello):
             raise ProtocolViolation(f"{type(hello).__name__} instead of a hello")
-        if hello.version != AGENT_VERSION:
-            older = "the app" if hello.version < AGENT_VERSION else "the agent"
-            raise NotSupported(
-                f"the agent speaks version {AGENT_VERSION} and the app version {hello.version}: upgrade {older}"
-            )
+        check_version(hello.version)
         check_app_name(hello.app)
         if hello.family:
             check_app_name(hello.family, "a package family name")
@@ -103,11 +100,11 @@ class SessionDoor:
             with Mailbox(stamp.session, MAX_UNREAD) as mailbox:
                 self._platform.let_in(app, mailbox)  # before the welcome, which is of a session that there is
                 try:
-                    await self._welcome(frames, stamp, hello.family)
+                    await self._welcome(frames, stamp, hello)
                     async with task_group() as tasks:
-                        tasks.start_soon(self._write, frames, mailbox, tasks.cancel_scope)
+                        tasks.start_soon(self._write, frames, mailbox, hello.version, tasks.cancel_scope)
                         with suppress(StreamBroken):
-                            await self._read(frames, stamp, mailbox, early)
+                            await self._read(frames, stamp, mailbox, hello.version, early)
                         tasks.cancel_scope.cancel()
                 except PushError as violation:
                     self._tell_log(app, type(violation), str(violation))
@@ -118,20 +115,22 @@ class SessionDoor:
         finally:
             self._open -= 1
 
-    async def _welcome(self, frames: FrameStream, stamp: Stamp, family: str) -> None:
-        registration = await self._own_service(stamp.app, family)
+    async def _welcome(self, frames: FrameStream, stamp: Stamp, hello: m.SessionHello) -> None:
+        registration = await self._own_service(stamp.app, hello.family)
         own_service = b"" if registration is None else encode(registration)
-        welcome = m.SessionWelcome(AGENT_VERSION, stamp.session, own_service, encode(self._platform.standing()))
-        await frames.send([encode(welcome)])
+        welcome = m.SessionWelcome(hello.version, stamp.session, own_service, encode(self._platform.standing()))
+        await frames.send([as_of(hello.version, encode(welcome))])
 
-    async def _read(self, frames: FrameStream, stamp: Stamp, mailbox: Mailbox, early: list[bytes]) -> None:
+    async def _read(
+        self, frames: FrameStream, stamp: Stamp, mailbox: Mailbox, version: int, early: list[bytes]
+    ) -> None:
         """Check each frame of the app, and take it to the actor that it is for.
 
         :raises ProtocolViolation: it is none that an app may send, or more than it may, or the app does not read what it is sent.
         """
         batch, limits = early, SessionLimits()
         while True:
-            for frame in batch:
+            for frame in batch if version == AGENT_VERSION else (from_version(version, each) for each in batch):
                 message = decode(frame)
                 limits.note(message)
                 if mailbox.depth >= MAX_UNREAD:
@@ -139,10 +138,11 @@ class SessionDoor:
                 await self._platform.send(stamp, message, frame)
             batch = await frames.receive()
 
-    async def _write(self, frames: FrameStream, mailbox: Mailbox, session: anyio.CancelScope) -> None:
+    async def _write(self, frames: FrameStream, mailbox: Mailbox, version: int, session: anyio.CancelScope) -> None:
         with suppress(EndOfStream, StreamBroken):
             while True:
-                await frames.send(await mailbox.batch())
+                batch = await mailbox.batch()
+                await frames.send(batch if version == AGENT_VERSION else [as_of(version, each) for each in batch])
         session.cancel()
 
     def _tell_log(self, who: str, kind: type[Exception], why: str) -> None:

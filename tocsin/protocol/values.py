@@ -7,8 +7,11 @@ from enum import IntEnum, StrEnum, unique
 PROTOCOL_VERSION = 2
 """What a device and a service agree on in their greeting."""
 
-AGENT_VERSION = 1
+AGENT_VERSION = 2
 """What an app and the agent of its user agree on in their greeting."""
+
+OLDEST_AGENT_VERSION = 1
+"""The oldest version of an app that an agent still serves."""
 
 MAX_PAYLOAD = 5_000
 """Bytes of a notification's body at most; WNS answers 413 above it."""

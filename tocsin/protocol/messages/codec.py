@@ -67,6 +67,22 @@ def decode(frame: bytes) -> Message:
     return _build(_shape_of(values), values)
 
 
+def unpack(frame: bytes) -> tuple[Any, ...]:
+    """Return the values of a frame, its tag first, without a look at what they are.
+
+    :raises FrameError: the bytes are no frame.
+    """
+    values: tuple[Any, ...] = _unpack_own(frame)
+    _shape_of(values)
+    return values
+
+
+def pack(values: tuple[Any, ...]) -> bytes:
+    """Make a frame of its values, the tag first."""
+    frame: bytes = _PACKER.pack(values)
+    return frame
+
+
 def decode_own(frame: bytes) -> Message:
     """Decode a frame that was made, or checked, in this process: the fields of a batch are not looked at again.
 
