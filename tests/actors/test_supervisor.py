@@ -249,6 +249,11 @@ async def _seen() -> tuple[list[object], list[object], list[object], int]:
             harness.tell(activator(session="", command=b"command"), delivery(4))
             harness.tell(m.OutcomeRow(4, Outcome.NOT_HANDLED, "", 1))
             await anyio.sleep(300)
+            # The session is that of a launched process, and outlives the grace of its work.
+            harness.tell(delivery(5))
+            await anyio.sleep(0.1)
+            harness.sessions.note_launched("s", "command")
+            await anyio.sleep(300)
             tasks.cancel_scope.cancel()
     return up, down, launched, harness.runner.restarts
 

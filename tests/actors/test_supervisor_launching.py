@@ -13,8 +13,9 @@ from tests.actors.supervising import VIRTUAL, Harness, activator, at_work, deliv
 from tests.helpers import next_messages
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
+from tocsin.protocol.delivery.payload_life import MAX_FOREGROUND_CRASHES
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.platform.activation import SystemConditionType
+from tocsin.protocol.platform.activation import LAST_WORD, CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -183,6 +184,98 @@ class TestFailures:
             h.tell(m.LaunchEnded("mail", 1, 1, "it ended with 1"))
             h.tell_from("t", "mail", m.Handled((1,), (1,)))
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
+
+
+class TestOutlived:
+    """The process of a payload outlives the grace of its cancelled work."""
+
+    async def work(self, h: Harness, launched: Mailbox, sequence: int = 1) -> None:
+        """Bring a launched process to where it works on a payload, and say that it serves the next ones too."""
+        await h.launch_first()
+        await claimed(h, launched)
+        h.sessions.note_launched("t", "/bin/app x")
+        h.tell(activator(session="t", command=b"c"))
+        for number in range(1, sequence):
+            h.tell_from("t", "mail", m.Handled((number,), (1,)))
+            assert await h.settled() == (number, Outcome.HANDLED, None, "")
+            h.tell(delivery(number + 1))
+            (activation,) = await next_messages(launched, VIRTUAL)
+            assert at_work(activation) == number + 1
+
+    @pytest.mark.parametrize("sequence", [1, 2, 5])
+    async def test_it_is_told_at_30_seconds_and_ended_at_35(self, launched: Mailbox, sequence: int) -> None:
+        """Whichever of its payloads it is, counted from when it was handed over; the dead letter names command and deferral."""
+        async with running(subscriber=False) as h:
+            await anyio.sleep(7)
+            await self.work(h, launched, sequence)
+            start = anyio.current_time()
+            over = CancellationReason.EXECUTION_TIME_EXCEEDED
+            assert await next_messages(launched, VIRTUAL) == [m.CancelDelivery(sequence, over)]
+            assert anyio.current_time() - start == pytest.approx(30)
+            assert await next_messages(launched, VIRTUAL) == [m.AbortDelivery(sequence)]
+            assert anyio.current_time() - start == pytest.approx(35)
+            left = "a deferral taken by f (app.py:3) was never completed"
+            h.tell_from("t", "mail", m.Outcomes((m.OutcomeRow(sequence, Outcome.NOT_HANDLED, left, 1),)))
+            assert await h.ordered() == m.EndProcess("t")
+            assert anyio.current_time() - start == pytest.approx(35)
+            detail = f"the process of /bin/app x was ended: {left}"
+            assert await h.settled() == (sequence, Outcome.DROPPED, DropReason.EXECUTION_TIME_EXCEEDED, detail)
+
+    async def test_one_that_does_not_answer_is_ended_all_the_same(self, launched: Mailbox) -> None:
+        """A moment later; the next payload is launched for, and not given to what is being ended."""
+        async with running(subscriber=False) as h:
+            await self.work(h, launched)
+            start = anyio.current_time()
+            h.tell(delivery(2))
+            assert await h.ordered() == m.EndProcess("t")
+            assert anyio.current_time() - start == pytest.approx(35 + LAST_WORD)
+            assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
+            sequence, _, reason, detail = await h.settled()
+            assert (sequence, reason) == (1, DropReason.EXECUTION_TIME_EXCEEDED)
+            assert detail == "the process of /bin/app x was ended: the handler was running, and did not answer"
+            h.tell(activator(session="t", command=b"c"))
+            await h.stay_silent()
+            assert [type(each) for each in await next_messages(launched, VIRTUAL)] == [
+                m.CancelDelivery,
+                m.AbortDelivery,
+            ]
+
+    async def test_one_that_has_handled_it_meanwhile_lives_on(self, launched: Mailbox) -> None:
+        """Its answer and the end of its grace have crossed."""
+        async with running(subscriber=False) as h:
+            await self.work(h, launched)
+            await anyio.sleep(35.05)
+            h.tell_from("t", "mail", m.Handled((1,), (1,)))
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+            await anyio.sleep(10)
+            await h.stay_silent()
+
+    async def test_what_was_not_launched_is_never_ended(self, launched: Mailbox) -> None:
+        """It has 5 s more to answer."""
+        async with running(subscriber=False) as h:
+            h.sessions.add("mail", launched)
+            h.tell(activator(session="t", command=b"c"), delivery(1))
+            await anyio.sleep(39.9)
+            await h.stay_silent()
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXECUTION_TIME_EXCEEDED, "")
+
+    async def test_its_end_is_not_held_against_its_other_payloads(self) -> None:
+        """However often it comes to that: they were with it, and have not killed it."""
+        async with running(subscriber=False) as h:
+            h.tell(activator(session="", command=b"c"))
+            for attempt in range(1, MAX_FOREGROUND_CRASHES + 2):
+                with Mailbox(f"mail/{attempt}") as session:
+                    h.sessions.add("mail", session)
+                    h.sessions.note_launched(session.name, "/bin/app x")
+                    h.tell(activator(session=session.name), delivery(100 + attempt))
+                    h.tell_from(session.name, "mail", m.Subscribe("c2"))
+                    await anyio.sleep(20)
+                    h.tell(delivery(1, "c2", attempt=attempt))
+                    assert await h.ordered() == m.EndProcess(session.name)
+                    h.sessions.remove(session.name)
+                    h.tell(m.SessionEnded(session.name))
+                    assert (await h.settled())[2] == DropReason.EXECUTION_TIME_EXCEEDED
+                    assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
 
 
 class TestMeanwhile:

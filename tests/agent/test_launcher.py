@@ -23,7 +23,7 @@ from tests.agent.launching import CALL, DEAF, PYTHON, WAIT, World, command, is_c
 from tests.helpers import PATIENCE
 from tocsin.agent import launcher
 from tocsin.agent.child_process import ChildProcess
-from tocsin.protocol.messages import Claimed, ClaimPayload, Fence, Launch, LaunchEnded
+from tocsin.protocol.messages import Claimed, ClaimPayload, EndProcess, Fence, Launch, LaunchEnded
 from tocsin.protocol.platform.launches import Phase
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the agent is for POSIX")
@@ -352,6 +352,25 @@ class TestStop:
             assert await caller.says() == ""
             await _until_forgotten(world)
             assert not is_child(caller.pid)
+
+    async def test_the_process_of_a_session_is_ended_also_when_it_has_claimed(self, make_world: MakeWorld) -> None:
+        """And no other: with all that it has started, which is killed if it does not end by itself."""
+        world = make_world(grace=0.05)
+        async with world.running():
+            world.launch(command(*PYTHON, WAIT), sequence=1)
+            other = await world.called()
+            world.launcher.claim("s2", "mail", ClaimPayload(1, other.claim))
+            forking = command(*PYTHON, DEAF.replace(b"call(b'up')", b"os.fork(); call(b'up')"))
+            world.launch(forking, sequence=2)
+            caller = await world.called()
+            assert await caller.says() == "up"
+            world.launcher.claim("s1", "mail", ClaimPayload(1, caller.claim))
+            assert world.sessions.command_of("s1") == forking.text(launcher.MAX_SHOWN)
+            world.launcher.mailbox.send_nowait(EndProcess("s9"))
+            world.launcher.mailbox.send_nowait(EndProcess("s1"))
+            assert [await caller.says() for _ in range(3)] == ["term", "term", ""]
+            await other.hang_up()
+            await _until_forgotten(world)
 
     async def test_what_a_process_leaves_behind_has_the_grace_too(self, make_world: MakeWorld) -> None:
         """Then it is killed; the number by which it is reached is kept until then."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.delivery.payload_life import Tracked
-from tocsin.protocol.messages import Launch, StopLaunch
+from tocsin.protocol.messages import EndProcess, Launch, StopLaunch
 
 
 class LaunchEffects:
@@ -18,7 +18,8 @@ class LaunchEffects:
     def __init__(self, launcher: Mailbox | None, watch: PayloadWatch | None = None) -> None:
         self._launcher = launcher
         self._watch = watch
-        self._orders: list[Launch | StopLaunch] = []
+        self._orders: list[Launch | StopLaunch | EndProcess] = []
+        self._ending: set[str] = set()
 
     def usable(self, command: bytes) -> bytes:
         """Return a command, or an empty one where this platform starts no processes."""
@@ -33,6 +34,19 @@ class LaunchEffects:
     def stop(self, tracked: Tracked) -> None:
         """Have the process ended that was started for a payload, or is to be."""
         self._orders.append(StopLaunch(tracked.app, tracked.sequence, tracked.attempt))
+
+    def end(self, session: str) -> None:
+        """Have the launched process ended whose session this is."""
+        self._ending.add(session)
+        self._orders.append(EndProcess(session))
+
+    def is_ending(self, session: str) -> bool:
+        """Tell whether the process of a session is being ended: it gets no more work, and its death is not held against any."""
+        return session in self._ending
+
+    def ended(self, session: str) -> None:
+        """Note that a session has gone."""
+        self._ending.discard(session)
 
     def perform(self) -> None:
         """Order all of it."""

@@ -36,6 +36,7 @@ class Sessions:
         """Hears of what is handed over to sessions."""
         self._mailboxes: dict[str, Mailbox] = {}
         self._apps: dict[str, str] = {}
+        self._commands: dict[str, str] = {}
         self._numbers = count(1)
         self.changed = Signal()
         """Set when a session came or went."""
@@ -70,6 +71,7 @@ class Sessions:
         """Forget a session."""
         self._mailboxes.pop(name, None)
         self._apps.pop(name, None)
+        self._commands.pop(name, None)
         self.changed.set()
 
     def __contains__(self, name: str) -> bool:
@@ -78,6 +80,15 @@ class Sessions:
     def app_of(self, name: str) -> str | None:
         """Return the app of a session; None where it has gone."""
         return self._apps.get(name)
+
+    def note_launched(self, name: str, command: str) -> None:
+        """Note that a session is that of a process that was launched, by a command in words."""
+        if name in self._mailboxes:
+            self._commands[name] = command
+
+    def command_of(self, name: str) -> str | None:
+        """Return the command by which the process of a session was launched; None where it has another origin, or has gone."""
+        return self._commands.get(name)
 
     def apps(self) -> set[str]:
         """Return the apps that have a session."""

@@ -31,7 +31,9 @@ from tocsin.protocol.delivery.payload_life import (
     Tracked,
     event_of_absence,
     event_of_cancellation,
+    event_of_grace,
     event_of_outcome,
+    words_of_end,
 )
 from tocsin.protocol.delivery.plain_rows import sequence_of, type_of
 from tocsin.protocol.delivery.recipients import Recipient, goes_to
@@ -39,9 +41,10 @@ from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel.deadlines import Deadlines
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.codec import encode
-from tocsin.protocol.platform.activation import BUDGET, GRACE, CancellationReason
+from tocsin.protocol.platform.activation import BUDGET, GRACE, LAST_WORD, CancellationReason
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.platform.service_time import Verdict
+from tocsin.protocol.text import MAX_DETAIL, harmless
 from tocsin.protocol.values import DropReason, Outcome
 
 logger = logging.getLogger(__name__)
@@ -72,6 +75,7 @@ class Supervisor(Actor):
         self._foreground_budgets = Deadlines[HandlerQueue](BUDGET)
         self._background_budgets = Deadlines[Tracked](BUDGET)
         self._graces = Deadlines[Tracked](GRACE)
+        self._last_words = Deadlines[Tracked](LAST_WORD)
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
             Effect.LAUNCH: self._launch,
@@ -81,6 +85,8 @@ class Supervisor(Actor):
             Effect.TELL_CANCEL: self._tell_cancel,
             Effect.START_GRACE: lambda tracked: self._graces.start(tracked, self._clock.monotonic()),
             Effect.TELL_ABORT: self._tell_abort,
+            Effect.START_LAST_WORD: lambda tracked: self._last_words.start(tracked, self._clock.monotonic()),
+            Effect.END_PROCESS: self._end_process,
             Effect.SETTLE: self._settle,
             Effect.FORGET: self._forget,
         }
@@ -149,9 +155,11 @@ class Supervisor(Actor):
         self._disbelieved.discard(message.session)
         self._turns.drop_session(message.session)
         held = self._payloads.held_by(message.session)
-        heads = set(filter(self._payloads.is_head, held))
+        blamed = [] if self._launches.is_ending(message.session) else held
+        heads = set(filter(self._payloads.is_head, blamed))
         for tracked in held:
-            self._step(tracked, self._turns.died(tracked, is_head=tracked in heads))
+            self._step(tracked, self._turns.died(tracked, is_head=tracked in heads) if blamed else Event.GIVEN_BACK)
+        self._launches.ended(message.session)
 
     @receives_from_apps(m.Holding)
     def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
@@ -218,7 +226,8 @@ class Supervisor(Actor):
     def activator_changed(self, message: m.ActivatorChanged, _: bytes) -> None:
         """Note who does an app's background work; what waits for work that has no trigger any more goes back to the inbox."""
         background = self._apps[message.app]
-        background.triggered, background.session = message.triggered, message.session
+        background.triggered = message.triggered
+        background.session = "" if self._launches.is_ending(message.session) else message.session
         background.command = self._launches.usable(message.command)
         background.conditions, background.cancel_on_condition_loss = (
             message.conditions,
@@ -273,8 +282,9 @@ class Supervisor(Actor):
         """Cancel what has used up its budget, and cut off what has used up its grace."""
         now = self._clock.monotonic()
         # Graces first: a payload has one deadline, and a grace that began 25 s into its budget looks like both.
-        for tracked in self._graces.take_due(now):
-            self._step(tracked, Event.GRACE_OVER)
+        for tracked in (*self._last_words.take_due(now), *self._graces.take_due(now)):
+            launched = self._sessions.command_of(self._payloads.holder(tracked.sequence)) is not None
+            self._step(tracked, event_of_grace(tracked.phase, launched=launched))
         firsts = self._payloads.heads_of(self._foreground_budgets.take_due(now))
         for tracked in (*firsts, *self._background_budgets.take_due(now)):
             self._cancel(tracked, CancellationReason.EXECUTION_TIME_EXCEEDED)
@@ -306,7 +316,8 @@ class Supervisor(Actor):
         self._launches.perform()
         now = self._clock.monotonic()
         self._foreground_budgets.start_all(self._payloads.new_heads(), now)
-        moments = (self._foreground_budgets.next(), self._background_budgets.next(), self._graces.next())
+        deadlines = (self._foreground_budgets, self._background_budgets, self._graces, self._last_words)
+        moments = [each.next() for each in deadlines]
         self._alarm.set(min((moment for moment in moments if moment is not None), default=None))
 
     def _miss(self, missed: Missed) -> None:
@@ -393,6 +404,14 @@ class Supervisor(Actor):
 
     def _tell_abort(self, tracked: Tracked) -> None:
         self._down.tell(self._payloads.holder(tracked.sequence), m.AbortDelivery(tracked.sequence))
+
+    def _end_process(self, tracked: Tracked) -> None:
+        """Have the process ended that has a payload; it takes no other meanwhile."""
+        session = self._payloads.holder(tracked.sequence)
+        command = self._sessions.command_of(session) or "the app"
+        tracked.detail = harmless(words_of_end(command, tracked.detail), MAX_DETAIL)
+        self._launches.end(session)
+        self._subscribers.leave(session)
 
     def _settle(self, tracked: Tracked) -> None:
         """Report the end of a payload, and let the next begin."""

@@ -28,9 +28,9 @@ from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel.machine import step
-from tocsin.protocol.messages import Claimed, ClaimPayload, Failed, Launch, LaunchEnded, Stamped, StopLaunch
+from tocsin.protocol.messages import Claimed, ClaimPayload, EndProcess, Failed, Launch, LaunchEnded, Stamped, StopLaunch
 from tocsin.protocol.messages.codec import decode_own
-from tocsin.protocol.platform.activation import GRACE
+from tocsin.protocol.platform.activation import KILL_AFTER
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.platform.launches import CLAIM_ARGUMENT, MAX_UNCLAIMED, TABLE, Effect, Event, Phase
 from tocsin.protocol.text import MAX_DETAIL, harmless
@@ -90,7 +90,7 @@ class Launcher:
         *,
         dead_letters: BadFrames | None = None,
         new_claim: Callable[[], str] = lambda: token_urlsafe(24),
-        grace: float = GRACE,
+        grace: float = KILL_AFTER,
     ) -> None:
         self.mailbox = mailbox
         self._supervisor = supervisor
@@ -149,6 +149,9 @@ class Launcher:
             case StopLaunch(app, sequence, attempt):
                 launch = self._launches.get((app, sequence, attempt))
                 if launch is not None:  # else its end and this have crossed
+                    self._happened(launch, Event.STOP)
+            case EndProcess(session):
+                for launch in [each for each in self._launches.values() if each.session == session]:
                     self._happened(launch, Event.STOP)
             case Stamped(session, app, inner) if isinstance(message := decode_own(inner), ClaimPayload):
                 self.claim(session, app, message)
@@ -214,6 +217,7 @@ class Launcher:
 
     def _hand_over(self, launch: _Launched) -> None:
         app, sequence, attempt = launch.key
+        self._sessions.note_launched(launch.session, launch.command.text(MAX_SHOWN))
         self._supervisor.send_urgent(Claimed(launch.session, app, launch.request, sequence, attempt))
 
     def _report(self, launch: _Launched) -> None:

@@ -24,17 +24,21 @@ from tocsin.protocol.delivery.payload_life import (
     event_of_absence,
     event_of_cancellation,
     event_of_death,
+    event_of_grace,
     event_of_outcome,
+    words_of_end,
 )
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import Outcome
 
+STOPS = (Effect.STOP_LAUNCH, Effect.END_PROCESS)
 ENDS = frozenset({Phase.HANDLED, Phase.COMPLETED, Phase.GIVEN_BACK, Phase.EXPIRED, Phase.DEAD, Phase.SUPERSEDED})
-WITH_THE_APP = (Phase.OFFERED, Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING)
+WITH_THE_APP = (Phase.OFFERED, Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING, Phase.ENDING)
 """Where an app has the payload, and will say that it is through with it."""
 
 IN_BACKGROUND = (Event.NOBODY_ACTIVATABLE, Event.TURN)
+OUTLIVED = (*IN_BACKGROUND, Event.CANCEL, Event.OUTLIVED)
 LAUNCHED = (Event.NOBODY_ACTIVATABLE, Event.LAUNCH)
 STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "handled at once": ((Event.HANDLED,), Phase.HANDLED),
@@ -61,6 +65,12 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "cancelled, given back": ((*IN_BACKGROUND, Event.CANCEL, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "cut off": ((*IN_BACKGROUND, Event.CANCEL, Event.GRACE_OVER, Event.ABORTED), Phase.DEAD),
     "cut off, and no answer": ((Event.CANCEL, Event.GRACE_OVER, Event.GRACE_OVER), Phase.DEAD),
+    "its process was ended, and said what it had left open": ((*OUTLIVED, Event.ABORTED), Phase.DEAD),
+    "its process was ended, and said nothing": ((*OUTLIVED, Event.GRACE_OVER), Phase.DEAD),
+    "its process was to be ended, and had handled it": ((*OUTLIVED, Event.HANDLED), Phase.HANDLED),
+    "its process was to be ended, and gave it back": ((*OUTLIVED, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "its process was to be ended, and died": ((*OUTLIVED, Event.CRASHED_AGAIN), Phase.DEAD),
+    "its process was to be ended, and it was offered again": ((*OUTLIVED, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "handled while it waited": ((Event.NOBODY_ACTIVATABLE, Event.HANDLED), Phase.HANDLED),
     "handled at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.HANDLED), Phase.HANDLED),
     "given back at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.GIVEN_BACK), Phase.GIVEN_BACK),
@@ -139,10 +149,11 @@ class Life(AnyEvent):
         assert (Effect.LAUNCH in effects) == (self.phase is Phase.LAUNCHING)
         assert (Effect.START_BUDGET in effects) == (self.phase in {Phase.ACTIVATED, Phase.LAUNCHING})
         assert (Effect.TELL_CANCEL in effects) == (event is Event.CANCEL) == (self.phase is Phase.CANCELING)
-        assert (Effect.TELL_ABORT in effects) == (self.phase is Phase.ABORTING)
+        assert (Effect.TELL_ABORT in effects) == (self.phase in {Phase.ABORTING, Phase.ENDING})
+        assert (Effect.START_LAST_WORD in effects) == (event is Event.OUTLIVED) == (self.phase is Phase.ENDING)
         assert (Effect.START_GRACE in effects) == (self.phase in {Phase.CANCELING, Phase.ABORTING})
         if Effect.SETTLE in effects:
-            assert effects in {(Effect.SETTLE,), (Effect.STOP_LAUNCH, Effect.SETTLE)}
+            assert effects in {(Effect.SETTLE,), *((each, Effect.SETTLE) for each in STOPS)}
 
     @invariant()
     def it_is_settled_once_and_at_its_end(self) -> None:
@@ -155,7 +166,7 @@ class Life(AnyEvent):
         """It is activated once at most, out of the queue; told before it is cut off, and cut off once."""
         assert self.count(Effect.ACTIVATE) <= self.count(Effect.PARK) <= 1
         assert self.count(Effect.STOP_LAUNCH) <= self.count(Effect.LAUNCH) <= self.count(Effect.PARK)
-        assert self.count(Effect.TELL_ABORT) <= self.count(Effect.TELL_CANCEL) <= 1
+        assert self.count(Effect.END_PROCESS) <= self.count(Effect.TELL_ABORT) <= self.count(Effect.TELL_CANCEL) <= 1
 
     @invariant()
     def whatever_can_hang_has_an_alarm(self) -> None:
@@ -164,6 +175,15 @@ class Life(AnyEvent):
             assert self.journal[-1] is Effect.START_BUDGET
         if self.phase in {Phase.CANCELING, Phase.ABORTING}:
             assert self.journal[-1] is Effect.START_GRACE
+        if self.phase is Phase.ENDING:
+            assert self.journal[-1] is Effect.START_LAST_WORD
+
+    @invariant()
+    def no_process_is_ended_without_a_last_word(self) -> None:
+        """Nor one that has handled its payload, or given it back."""
+        assert self.count(Effect.END_PROCESS) <= self.count(Effect.START_LAST_WORD)
+        if Effect.END_PROCESS in self.journal:
+            assert self.phase is Phase.DEAD
 
 
 TestAnyEvent = Life.TestCase
@@ -237,6 +257,8 @@ class TestReturned:
             (Phase.ABORTING, Outcome.NOT_HANDLED, Event.ABORTED),
             (Phase.ABORTING, Outcome.HANDLER_FAILED, Event.ABORTED),
             (Phase.ABORTING, Outcome.DROPPED, Event.ABORTED),
+            (Phase.ENDING, Outcome.NOT_HANDLED, Event.ABORTED),
+            (Phase.ENDING, Outcome.HANDLER_FAILED, Event.ABORTED),
         ],
     )
     def test_it_depends_on_where_the_payload_stands(
@@ -247,7 +269,7 @@ class TestReturned:
 
     def test_handled_late_is_handled_all_the_same(self) -> None:
         """The answer and the cut-off may cross: work that is done is not reported as lost."""
-        for phase in (Phase.ABORTING, Phase.QUEUED):
+        for phase in (Phase.ABORTING, Phase.ENDING, Phase.QUEUED):
             event = event_of_outcome(phase, Outcome.HANDLED, activatable=False)
             assert event is not None
             assert TABLE[phase, event][0] is Phase.HANDLED
@@ -296,6 +318,20 @@ def test_what_a_session_had_when_it_died_comes_back_unless_that_goes_on(in_backg
         event = event_of_death(crashes, in_background=in_background)
         assert event is (Event.CRASHED_AGAIN if crashes >= limit else Event.GIVEN_BACK)
         assert all((phase, event) in TABLE for phase in WITH_THE_APP)
+
+
+def test_only_a_launched_process_is_ended_when_the_grace_is_over() -> None:
+    """Once: what follows is the end of its last word; both events are legal there."""
+    for phase in (Phase.CANCELING, Phase.ABORTING):
+        assert event_of_grace(phase, launched=False) is Event.GRACE_OVER
+    assert event_of_grace(Phase.CANCELING, launched=True) is Event.OUTLIVED
+    assert event_of_grace(Phase.ENDING, launched=True) is Event.GRACE_OVER
+
+
+def test_the_command_is_named_with_what_it_has_left_open() -> None:
+    """Or it is said that it has not answered."""
+    assert words_of_end("/bin/app", "a deferral") == "the process of /bin/app was ended: a deferral"
+    assert words_of_end("x", "") == "the process of x was ended: the handler was running, and did not answer"
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -37,7 +37,7 @@ TAGS = {
     78: "HandledLate",
     79: "Holding",
     **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork", "ChangeHost", "ChangeAppSettings"], 80)),
-    **dict(enumerate(["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed"], 90)),
+    **dict(enumerate(["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed", "EndProcess"], 90)),
     **dict(enumerate(["Stamped", "SessionHello", "SessionWelcome", "SessionRefused", "OwnService"], 100)),
     **dict(enumerate(["PlatformStanding", "SessionRestored", "SessionEnded", "SessionLost"], 105)),
     110: "SettleDeadLetter",

@@ -29,6 +29,8 @@ class Phase(Label):
     """The app was told that the work is cancelled, and has its time of grace."""
     ABORTING = auto()
     """The time of grace is over, and the handler is being cancelled; an app that does not even answer has 5 s more."""
+    ENDING = auto()
+    """The same in a process that was launched: it may say what it has left open, then it is ended."""
     HANDLED = auto()
     COMPLETED = auto()
     GIVEN_BACK = auto()
@@ -66,6 +68,8 @@ class Event(Label):
     OVERFLOW = auto()
     CANCEL = auto()
     GRACE_OVER = auto()
+    OUTLIVED = auto()
+    """A process that was launched has outlived the grace of its cancelled work."""
     ABORTED = auto()
     OFFERED_AGAIN = auto()
     """The router has handed it on once more."""
@@ -83,12 +87,16 @@ class Effect(Label):
     TELL_CANCEL = auto()
     START_GRACE = auto()
     TELL_ABORT = auto()
+    START_LAST_WORD = auto()
+    END_PROCESS = auto()
+    """Have the launched process ended that has it, with all that it has started, and note what it has left open."""
     SETTLE = auto()
     FORGET = auto()
     """Take it out without a word."""
 
 
 _SETTLE = (Effect.SETTLE,)
+_END = (Effect.END_PROCESS, Effect.SETTLE)
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OFFERED, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.OFFERED, Event.REFUSED): (Phase.DEAD, _SETTLE),
@@ -125,6 +133,12 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.CANCELING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.CANCELING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.GRACE_OVER): (Phase.ABORTING, (Effect.TELL_ABORT, Effect.START_GRACE)),
+    (Phase.CANCELING, Event.OUTLIVED): (Phase.ENDING, (Effect.TELL_ABORT, Effect.START_LAST_WORD)),
+    (Phase.ENDING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.ENDING, Event.ABORTED): (Phase.DEAD, _END),
+    (Phase.ENDING, Event.GRACE_OVER): (Phase.DEAD, _END),
+    (Phase.ENDING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
+    (Phase.ENDING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.ABORTING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
@@ -136,6 +150,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ACTIVATED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.CANCELING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.ABORTING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
+    (Phase.ENDING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
 }
 
 TERMINAL = frozenset(Phase) - frozenset(phase for phase, _ in TABLE)
@@ -209,7 +224,7 @@ def event_of_outcome(phase: Phase, outcome: Outcome, *, activatable: bool) -> Ev
     failed = outcome == Outcome.HANDLER_FAILED
     if phase is _ACTIVATED:
         return Event.FAILED if failed else Event.COMPLETED
-    if phase is Phase.ABORTING:
+    if phase in {Phase.ABORTING, Phase.ENDING}:
         return Event.ABORTED
     if phase is _OFFERED and activatable:
         return Event.REFUSED_ACTIVATABLE
@@ -223,7 +238,7 @@ def event_of_absence(phase: Phase, *, activatable: bool, offerable: bool = True)
     """
     if phase in {Phase.QUEUED, Phase.LAUNCHING}:
         return None
-    if phase in {Phase.CANCELING, Phase.ABORTING}:
+    if phase in {Phase.CANCELING, Phase.ABORTING, Phase.ENDING}:
         return Event.GIVEN_BACK
     if phase is Phase.OFFERED and not offerable:
         return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED
@@ -245,6 +260,23 @@ def event_of_death(crashes: int, *, in_background: bool) -> Event:
     """
     limit = MAX_CRASHES if in_background else MAX_FOREGROUND_CRASHES
     return Event.CRASHED_AGAIN if crashes >= limit else Event.GIVEN_BACK
+
+
+def event_of_grace(phase: Phase, *, launched: bool) -> Event:
+    """Decide which event it is that the grace of cancelled work is over.
+
+    :param launched: whether the agent has launched the process that has it; what else runs is never ended.
+    """
+    return Event.OUTLIVED if phase is Phase.CANCELING and launched else Event.GRACE_OVER
+
+
+def words_of_end(command: str, left_open: str) -> str:
+    """Say of a dead letter that its process was ended.
+
+    :param command: what had started it.
+    :param left_open: what its session has said of that; empty where it has not answered.
+    """
+    return f"the process of {command} was ended: {left_open or 'the handler was running, and did not answer'}"
 
 
 def event_of_cancellation(phase: Phase, reason: CancellationReason) -> Event | None:

@@ -75,7 +75,7 @@ from tocsin.protocol.messages.host_state import (
     HostChanged,
 )
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce, SessionEnded, Stamped
-from tocsin.protocol.messages.launching import Claimed, ClaimPayload, Launch, LaunchEnded, StopLaunch
+from tocsin.protocol.messages.launching import Claimed, ClaimPayload, EndProcess, Launch, LaunchEnded, StopLaunch
 from tocsin.protocol.messages.operator import SettleDeadLetter
 from tocsin.protocol.messages.subscriptions import (
     ActivatorChanged,
@@ -126,6 +126,7 @@ __all__ = [
     "CreateChannelProgress",
     "Deliveries",
     "Done",
+    "EndProcess",
     "Failed",
     "Fence",
     "FieldChange",

@@ -39,6 +39,14 @@ class StopLaunch(Message):
     attempt: int
 
 
+@tagged(95)
+@frozen
+class EndProcess(Message):
+    """End the process whose session this is, with all that it has started, if it was launched; others are left alone."""
+
+    session: str
+
+
 @tagged(93)
 @frozen
 class ClaimPayload(Message):

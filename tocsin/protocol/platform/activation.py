@@ -22,7 +22,14 @@ BUDGET = 30.0
 The supervisor counts them on the monotonic clock of the process that holds the platform: the agent, where there is one."""
 
 GRACE = 5.0
-"""Seconds that an activation has to end after it was cancelled; then its handler is cancelled too."""
+"""Seconds that an activation has to end after it was cancelled; then its handler is cancelled too, and a process that was
+launched is ended, whatever else it does: Windows terminates the host process when the grace is over."""
+
+LAST_WORD = 0.1
+"""Seconds after that grace in which the session of a launched process may say what it has left open, before SIGTERM."""
+
+KILL_AFTER = 1.9
+"""Seconds from the SIGTERM to a launched process, and all in its session, to SIGKILL: 2 s after its grace it is gone."""
 
 
 class Activators(IntFlag):

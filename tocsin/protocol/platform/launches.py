@@ -1,7 +1,7 @@
 """The launch of an app: from its turn to the end of its process, which claims its payload on the way.
 
 A claim is good once, from the moment when its process is being started until it has ended or is being stopped. A process
-that is stopped has ``GRACE`` seconds for its last things, and so has what else it has started: the process itself is
+that is stopped has ``KILL_AFTER`` seconds for its last things, and so has what else it has started: the process itself is
 taken leave of only then, since until then its number, by which all of them are reached, is that of no other process.
 
 Its driver is ``tocsin.agent.launcher``.
