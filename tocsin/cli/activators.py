@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ from tocsin.cli.command_line import add_verb
 from tocsin.cli.state_choice import PLATFORM, add_looked_at_option, looked_at
 from tocsin.cli.terminal import show
 from tocsin.persistence.sqlite_store import read_sqlite
-from tocsin.persistence.store import StoredActivator
+from tocsin.persistence.store import Deaths, StoredActivator
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.platform.activation import Activators, SystemConditionType
 from tocsin.protocol.platform.activator_registration import NULL_CLSID
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.text import harmless
+from tocsin.protocol.values import DropReason
 
 DESCRIPTION = """\
 List what apps have registered that outlives their processes: the activator, its class and its conditions, and the command
-that a push starts while the app is not running.
+that a push starts while the app is not running; and how many of its payloads were given up because the processes that had
+them died again and again, of the dead letters that are kept.
 
 A state folder may be looked at while a program uses it.
 """
@@ -47,24 +50,23 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
-    activators = sorted(
-        anyio.run(_read, looked_at(arguments.state, PLATFORM) / PLATFORM), key=lambda each: (each.app, each.activator)
-    )
+    found, crashes = anyio.run(_read, looked_at(arguments.state, PLATFORM) / PLATFORM)
+    activators = sorted(found, key=lambda each: (each.app, each.activator))
     if arguments.json:
-        shown = [json.dumps(_fields(activator)) for activator in activators]
+        shown = [json.dumps(_fields(each, crashes.get(each.app))) for each in activators]
     else:
-        shown = [_describe(activator) for activator in activators] or ["No activator is registered."]
+        shown = [_describe(each, crashes.get(each.app)) for each in activators] or ["No activator is registered."]
     if shown:
         show("\n".join(shown))
     return 0
 
 
-async def _read(path: Path) -> list[StoredActivator]:
+async def _read(path: Path) -> tuple[list[StoredActivator], dict[str, Deaths]]:
     async with read_sqlite(path) as store:
-        return await store.activators()
+        return await store.activators(), await store.deaths(DropReason.CRASH_LOOP)
 
 
-def _describe(activator: StoredActivator) -> str:
+def _describe(activator: StoredActivator, crashes: Deaths | None) -> str:
     command = _command(activator)
     lines = [f"{harmless(activator.app)}  {_kind(activator)}"]
     clsid = _clsid(activator)
@@ -77,10 +79,14 @@ def _describe(activator: StoredActivator) -> str:
         lines.append("    no command: a push starts nothing")
     else:
         lines += [f"    starts {command.text()}", f"    in {harmless(os.fsdecode(command.folder))}"]
+    if crashes is not None:
+        payloads = "1 payload" if crashes.count == 1 else f"{crashes.count} payloads"
+        last = datetime.fromtimestamp(crashes.last, UTC)
+        lines.append(f"    {payloads} given up as {DropReason.CRASH_LOOP}, the last at {last:%Y-%m-%d %H:%M:%S} UTC")
     return "\n".join(lines)
 
 
-def _fields(activator: StoredActivator) -> dict[str, Any]:
+def _fields(activator: StoredActivator, crashes: Deaths | None) -> dict[str, Any]:
     command = _command(activator)
     return {
         "app": activator.app,
@@ -91,6 +97,8 @@ def _fields(activator: StoredActivator) -> dict[str, Any]:
         "command": None if command is None else [os.fsdecode(word) for word in command.words],
         "folder": None if command is None else os.fsdecode(command.folder),
         "environment": None if command is None else [os.fsdecode(entry) for entry in command.environment],
+        "crash_loops": 0 if crashes is None else crashes.count,
+        "last_crash_loop": None if crashes is None else datetime.fromtimestamp(crashes.last, UTC).isoformat(),
     }
 
 

@@ -19,12 +19,14 @@ from tocsin.persistence.store import (
     REMEMBERED,
     Changes,
     DeadLetter,
+    Deaths,
     InboxSummary,
     StoredActivator,
     StoredChannel,
     StoredRequest,
 )
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.values import DropReason
 
 MIGRATIONS = (
     (
@@ -110,6 +112,10 @@ _BEHIND_ALL = "\U0010ffff"
 _DEAD_LETTER_COUNTS = (
     "SELECT reason, sum(count) FROM (SELECT reason, count(*) AS count FROM dead_letter GROUP BY reason"
     " UNION ALL SELECT reason, count FROM dead_letter_let_go) GROUP BY reason ORDER BY reason"
+)
+_DEATHS_BY_APP = (
+    "SELECT coalesce(c.app, f.app, ''), count(*), max(d.at) FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel"
+    " LEFT JOIN former_channel f ON f.channel = d.channel WHERE d.reason = ? GROUP BY 1"
 )
 _TO_LET_GO = "at < ? OR sequence <= (SELECT sequence FROM dead_letter ORDER BY sequence DESC LIMIT 1 OFFSET ?)"
 _COUNT_TO_LET_GO = f"SELECT count(*) FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
@@ -260,6 +266,11 @@ class SqliteStore:
     async def dead_letter_counts(self) -> dict[str, int]:
         """Return how many payloads have died of each reason, those that are not kept any more included."""
         return dict(await self._database.read(_DEAD_LETTER_COUNTS))
+
+    async def deaths(self, reason: DropReason) -> dict[str, Deaths]:
+        """Return of each app how many of its payloads have died of a reason, of those that are kept, and when the last did."""
+        rows = await self._database.read(_DEATHS_BY_APP, (reason,))
+        return {app: Deaths(count, last) for app, count, last in rows}
 
     async def prune_dead_letters(self, keep: int, before: float) -> int:
         """Let go of all dead payloads but the newest, and of those from before that time; return how many they were."""

@@ -102,6 +102,14 @@ class DeadLetter:
 
 
 @frozen
+class Deaths:
+    """How many payloads of an app have died of some reason, and when the last of them did, in seconds since the epoch."""
+
+    count: int
+    last: float
+
+
+@frozen
 class DeadPayload:
     """A payload that ended without being handled; ``at`` in seconds since the epoch."""
 
