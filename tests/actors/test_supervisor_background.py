@@ -113,6 +113,55 @@ class TestCancellation:
             h.tell(m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 1))
             assert (await h.settled())[2] == DropReason[reason.name]
 
+    @pytest.mark.parametrize("app", ["mail", ""])
+    async def test_the_agent_may_stop_all_work_of_an_app_or_of_all(self, app: str) -> None:
+        """What runs in the background and with handlers is cancelled, what waits is given back, and none begins any more."""
+        async with running() as h:
+            await h.begin_background()
+            h.tell(delivery(2), m.OutcomeRow(2, Outcome.NOT_HANDLED, "", 1), delivery(3, "c2"), delivery(4, "c2"))
+            assert [await h.down(), await h.down(), await h.down()] == [
+                delivery(2),
+                delivery(3, "c2"),
+                delivery(4, "c2"),
+            ]
+            h.tell(m.StopWork(app, CancellationReason.UNINSTALL, 1, every=True))
+            stopped = [m.CancelDelivery(number, CancellationReason.UNINSTALL) for number in (3, 1)]
+            assert [await h.down(), await h.down()] == stopped
+            assert await h.settled() == (2, Outcome.GIVEN_BACK, None, "")
+            for number in (3, 1):
+                h.tell(m.OutcomeRow(number, Outcome.NOT_HANDLED, "", 1))
+                assert (await h.settled())[2] == DropReason.UNINSTALL
+            with anyio.fail_after(1):
+                await h.sessions.work.has_stopped(1, app)
+            await h.stay_silent(h.session)
+
+    async def test_the_agent_may_stop_the_work_of_one_session(self) -> None:
+        """Of another app, or another session, it does not; and what waits has its turn then."""
+        async with running() as h:
+            await h.begin_background()
+            h.tell(delivery(2), m.OutcomeRow(2, Outcome.NOT_HANDLED, "", 1))
+            assert await h.down() == delivery(2)
+            revoked = CancellationReason.RESOURCE_REVOCATION
+            for app, session in (("chat", ""), ("mail", "t")):
+                h.tell(m.StopWork(app, revoked, 1, every=False, session=session))
+            await h.stay_silent(h.session)
+            h.tell(m.StopWork("mail", revoked, 2, every=False, session="s"))
+            assert await h.down() == m.CancelDelivery(1, revoked)
+            h.tell(m.OutcomeRow(1, Outcome.HANDLER_FAILED, "no", 1))
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.RESOURCE_REVOCATION, "no")
+            assert at_work(await h.down()) == 2
+
+    async def test_whether_work_has_stopped_is_known_when_the_order_was_taken(self) -> None:
+        """And when each payload that was told to stop has come to its end."""
+        async with running() as h:
+            await h.begin_background()
+            assert h.sessions.work.running == {"mail": "s"}
+            start = anyio.current_time()
+            h.tell(m.StopWork("", CancellationReason.LOGGING_OFF, 1, every=True))
+            await h.sessions.work.has_stopped(1, "")
+            assert anyio.current_time() - start == pytest.approx(10)
+            assert h.sessions.work.running == {}
+
     @pytest.mark.parametrize(
         ("change", "reason"),
         [

@@ -199,9 +199,13 @@ async def test_lines_that_serve(shell: Shell) -> None:
 
 
 async def test_lines_of_the_agent(shell: Shell) -> None:
-    """Each says where apps connect, and ends by Ctrl-C or by itself."""
+    """Each says where apps connect, and ends by Ctrl-C or by itself; or that it needs one that runs."""
     async with anyio.create_task_group() as tasks:
         for number, line in enumerate(of("agent")):
+            if "forget" in line:
+                with pytest.raises(AssertionError, match="no agent runs on"):
+                    await shell.run(line)
+                continue
             env = {"HOME": str(shell.folder / f"home{number}")}
             tasks.start_soon(partial(shell.start_and_stop, line, b"apps connect to", **env))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.e2e.agents import Agent, running_agent, start_agent
+from tests.e2e.agents import Agent, in_process, running_agent, start_agent
 from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="an app's command line is read from /proc")
@@ -71,6 +71,24 @@ class TestLaunch:
         assert len({each["pid"] for each in began}) == 1
         assert began[0]["pid"] != journal.events("ready")[0]["pid"]
         assert all(end["at"] <= next_begin["at"] for end, next_begin in zip(done, began[1:], strict=False))
+
+
+class TestForget:
+    """``tocsin agent forget``."""
+
+    async def test_an_app_is_removed_and_its_payloads_die(self, agent: Agent) -> None:
+        """What it had is said; it is not woken any more, and is not known the second time."""
+        await agent.install("gone", "--work", "0.5")
+        await agent.push("gone", b"1", b"2")
+        journal = agent.journal("gone")
+        await journal.wait_for("began")
+        command = ("agent", "forget", "gone", "--state", str(agent.state))
+        code, output, errors = await in_process(*command)
+        assert (code, output, errors) == (0, "gone was removed: 1 channel, 0 requests, 1 activator, 1 session\n", "")
+        assert [each["reason"] for each in await agent.until_dead("gone")] == ["uninstall"]
+        assert journal.payloads("began") == journal.payloads("done") == [b"1"]
+        code, _, errors = await in_process(*command)
+        assert (code, errors.count("knows no app 'gone'")) == (1, 1)
 
 
 class TestTwoProcesses:

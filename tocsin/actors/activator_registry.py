@@ -50,6 +50,7 @@ class ActivatorRegistry(Actor):
         self._keep: dict[tuple[str, Activators], Registered | None] = {}
         self._changed: dict[str, bool] = {}
         self._replies: list[tuple[str, m.Message]] = []
+        self._forgotten: list[str] = []
         self._perform: dict[Effect, Callable[[str, Registered], None]] = {
             Effect.KEEP: self._keep_activator,
             Effect.DROP: self._drop_activator,
@@ -78,6 +79,13 @@ class ActivatorRegistry(Actor):
             for registered in list(registrations.values()):
                 if registered.sessions.pop(message.session, None) is not None:
                     self._step(app, registered, registered.event_of_departure())
+
+    @receives(m.ForgetApp)
+    def forget(self, message: m.ForgetApp, _: bytes) -> None:
+        """An app was removed: nothing wakes it any more."""
+        for registered in list(self._apps.get(message.app, {}).values()):
+            self._step(message.app, registered, Event.FORGET)
+        self._forgotten.append(message.app)
 
     # Activators
 
@@ -148,7 +156,9 @@ class ActivatorRegistry(Actor):
             self._supervisor.send_urgent(self._view(app, aborted=aborted))
         for session, reply in self._replies:
             self._sessions.send(session, reply)
-        for effects in (self._keep, self._changed, self._replies):
+        for app in self._forgotten:
+            self._sessions.work.forget(self.name, app)
+        for effects in (self._keep, self._changed, self._replies, self._forgotten):
             effects.clear()
 
     def _step(self, app: str, registered: Registered, event: Event) -> None:

@@ -55,6 +55,7 @@ class ChannelRequester(Actor):
         self._clock, self._at_service, self._alarm = senses.clock, senses.at_service, senses.alarm
         self._connection = neighbours.connection
         self._scheduler = neighbours.scheduler
+        self._sessions = sessions
         self._effects = ChannelEffects(store, sessions, neighbours.router)
         self._link = ConnectionRecord(senses.clock)
         # Not from 1 each time: a late answer to a question of an earlier instance must find no request.
@@ -62,6 +63,9 @@ class ChannelRequester(Actor):
         self._requests: dict[int, ChannelRequest] = {}
         self._open: dict[tuple[str, str], ChannelRequest] = {}
         self._closing: dict[int, tuple[str, int]] = {}
+        self._to_revoke: set[str] = set()
+        """Apps that were removed while there was no connection to the service."""
+        self._forgotten: list[str] = []
         self._channels = DeviceChannels()
         self._perform: dict[Effect, Callable[[ChannelRequest], None]] = {
             Effect.REPORT_PROGRESS: self._effects.progress,
@@ -129,12 +133,33 @@ class ChannelRequester(Actor):
             self._closing[key] = asker
             self._effects.send(self._connection, m.RevokeChannels(key, stamped.app))
 
+    @receives(m.ForgetApp)
+    def forget(self, message: m.ForgetApp, _: bytes) -> None:
+        """An app was removed: its requests and channels go, at the service as soon as there is a connection."""
+        for request in [request for request in self._requests.values() if request.app == message.app]:
+            request.askers.clear()
+            self._step(request, Event.CANCEL)
+        channels = [channel for channel in self._channels.values() if channel.app == message.app]
+        for channel in channels:
+            self._channels.discard(channel.channel)
+            self._effects.drop_channel(channel)
+        if channels:
+            self._to_revoke.add(message.app)
+            self._revoke_forgotten()
+        self._forgotten.append(message.app)
+
+    def _revoke_forgotten(self) -> None:
+        for app in sorted(self._to_revoke) if self._link.connected else ():
+            self._effects.send(self._connection, m.RevokeChannels(next(self._keys), app))
+            self._to_revoke.discard(app)
+
     # From the service
 
     @receives(m.ConnectionUp)
     def connected(self, message: m.ConnectionUp, _: bytes) -> None:
         """Send what has waited for the connection, and do what was due while the service's time was not known."""
         self._link.note(message)
+        self._revoke_forgotten()
         for request in self._in_phase(Phase.QUEUED):
             self._step(request, Event.CONNECTED)
         self.renew(m.AlarmRang(), b"")
@@ -236,6 +261,9 @@ class ChannelRequester(Actor):
     async def flush(self) -> None:
         """Write first, then tell; ring when the next channel is to be renewed or forgotten, and now and then."""
         await self._effects.perform()
+        for app in self._forgotten:
+            self._sessions.work.forget(self.name, app)
+        self._forgotten.clear()
         if self._at_service.known:
             self._alarm.set(self._clock.monotonic() + self._channels.wait(self._at_service.least()))
 

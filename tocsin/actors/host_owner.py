@@ -57,6 +57,16 @@ class HostOwner:
             self._sessions.send_to_app(stamp.app, statement)
         self._sessions.send(stamp.session, m.Done(change.request))
 
+    async def forget(self, app: str) -> None:
+        """Forget what the user has decided for an app."""
+        async with self._turn:
+            record = self.record.forget(app)
+            statement = m.AppSettingsChanged(app, record.settings_of(app))
+            for mailbox in self._route(statement) if app in self.record.settings else ():
+                await mailbox.send(statement)
+            self.record = record
+        self._power.note(record.power)
+
     def greet(self, stamp: Stamp) -> None:
         """Tell a session that was let in how the machine stands, and what the user has decided for its app."""
         self._sessions.send(stamp.session, m.HostChanged(self.record.host))

@@ -60,6 +60,8 @@ class PayloadRouter(Actor):
         self._desk = neighbours.desk
         self._windows = ChannelWindows()
         self._lost: list[str] = []
+        self._uninstalled: set[str] = set()
+        """Channels of apps that were removed."""
         self._in_doubt: set[str] = set()
         self._release_parked = False
         self._late: list[m.HandledLate] = []
@@ -105,6 +107,13 @@ class PayloadRouter(Actor):
     def channel_opened(self, message: m.ChannelOpened, _: bytes) -> None:
         """Payloads may come for that channel."""
         self._windows.open_channel(message.channel, message.app)
+
+    @receives(m.ForgetApp)
+    def forget(self, message: m.ForgetApp, _: bytes) -> None:
+        """An app was removed: its payloads die of that."""
+        for channel in [name for name, app in self._windows.channels.items() if app == message.app]:
+            self._uninstalled.add(channel)
+            self.channel_lost(m.ChannelLost(channel), b"")
 
     @receives(m.ChannelLost)
     def channel_lost(self, message: m.ChannelLost, _: bytes) -> None:
@@ -165,7 +174,7 @@ class PayloadRouter(Actor):
             elif reason is not None:
                 self._effects.bury(sequence, reason, detail)
             elif channel not in self._windows.channels:
-                self._effects.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+                self._effects.bury(sequence, self._reason_of_loss(channel), "")
             elif not was_on_its_way:
                 self._effects.release(sequence)  # it was parked
                 self._windows.look_again(channel)
@@ -298,9 +307,12 @@ class PayloadRouter(Actor):
         for channel in self._lost:
             for sequence in await self._store.open_sequences(channel):
                 if not self._windows.on_its_way(sequence):
-                    self._effects.bury(sequence, DropReason.UNKNOWN_CHANNEL, "")
+                    self._effects.bury(sequence, self._reason_of_loss(channel), "")
         self._lost.clear()
         await self._effects.perform()
+
+    def _reason_of_loss(self, channel: str) -> DropReason:
+        return DropReason.UNINSTALL if channel in self._uninstalled else DropReason.UNKNOWN_CHANNEL
 
     def _gates_changed(self, frame: bytes) -> None:
         """Tell the supervisor, and let what was held back be taken again, where the gates are open now."""

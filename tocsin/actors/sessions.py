@@ -9,6 +9,7 @@ from itertools import count
 from attrs import frozen
 
 from tocsin.actors.payload_watch import PayloadWatch
+from tocsin.actors.work_record import WorkRecord
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import Busy, PlatformUnavailable
 from tocsin.protocol.messages import Message, Stamped
@@ -37,6 +38,8 @@ class Sessions:
         self._mailboxes: dict[str, Mailbox] = {}
         self._apps: dict[str, str] = {}
         self._commands: dict[str, str] = {}
+        self.work = WorkRecord()
+        """What runs and what is being stopped, as the supervisor says it."""
         self._numbers = count(1)
         self.changed = Signal()
         """Set when a session came or went."""
@@ -73,6 +76,7 @@ class Sessions:
         self._apps.pop(name, None)
         self._commands.pop(name, None)
         self.changed.set()
+        self.work.note_departure()
 
     def __contains__(self, name: str) -> bool:
         return name in self._mailboxes
@@ -127,6 +131,13 @@ class Sessions:
         for name, mailbox in self._mailboxes.items():
             if self._apps[name] == app:
                 mailbox.send_urgent(message)
+
+    def dismiss(self, app: str, word: Message) -> None:
+        """Tell every session of an app a last word, behind which nothing comes."""
+        for name, mailbox in self._mailboxes.items():
+            if self._apps[name] == app:
+                mailbox.send_urgent(word)
+                mailbox.close()
 
     def send_to_all(self, message: Message) -> None:
         """Tell every session."""

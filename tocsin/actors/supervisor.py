@@ -59,7 +59,7 @@ class Supervisor(Actor):
         super().__init__()
         self._clock, self._at_service, self._alarm = senses.clock, senses.at_service, senses.alarm
         self._router = router
-        self._sessions = sessions
+        self._sessions, self._work = sessions, sessions.work
         self._launches = LaunchEffects(launcher, sessions.watch)
         self._disbelieved: set[str] = set()
         """Sessions that have reported on payloads that they do not have; the log has heard of each."""
@@ -130,6 +130,28 @@ class Supervisor(Actor):
         running = self._apps[stamped.app].running
         if running is not None:
             self._cancel(running, message.reason)
+
+    @receives(m.StopWork)
+    def stop_work(self, message: m.StopWork, _: bytes) -> None:
+        """The agent cancels work: what runs in the background, or all there is, so that none begins any more."""
+        for app in [message.app] if message.app else self._apps.keys() | self._sessions.apps():
+            if message.every:
+                self._retire(app, message.reason)
+            running = self._apps[app].running
+            if running is not None and message.session in {"", running.session}:
+                self._cancel(running, message.reason)
+        self._work.obey(message.number)
+
+    def _retire(self, app: str, reason: CancellationReason) -> None:
+        """Let no work of an app begin, and cancel what its foreground handlers are at."""
+        background = self._apps[app]
+        background.retire()
+        for tracked in list(background.queue):
+            self._step(tracked, Event.GIVEN_BACK)
+        self._subscribers.report_ready(app)
+        held = [self._payloads.held_by(name) for name in self._sessions.names() if self._sessions.app_of(name) == app]
+        for tracked in [each for several in held for each in several if self._payloads.is_head(each)]:
+            self._cancel(tracked, reason)
 
     # From the registry and the apps
 
@@ -299,6 +321,7 @@ class Supervisor(Actor):
     def fence(self, message: m.Fence, _: bytes) -> None:
         """The router begins anew with what it hands on."""
         self._payloads.clear()
+        self._work.clear()
         for background in self._apps.values():
             if background.running is not None and background.running.phase is Phase.LAUNCHING:
                 self._launches.stop(background.running)
@@ -369,6 +392,7 @@ class Supervisor(Actor):
             tracked.parked = False
         elif background.running is tracked:
             background.running = None
+            self._work.end(tracked.app)
         else:
             self._payloads.leave_queue(tracked)
 
@@ -393,6 +417,7 @@ class Supervisor(Actor):
     def _activate(self, tracked: Tracked) -> None:
         self._leave(tracked)
         self._apps[tracked.app].running = tracked
+        self._work.begin(tracked.app, tracked.session)
         self._payloads.hand((tracked.row,), tracked.session)
         delivery = encode(m.Deliveries(tracked.app, (tracked.row,)))  # type: ignore[arg-type]  # a plain row
         self._down.hand_over(tracked.session, encode(m.Activation(delivery, tracked.request)), (tracked.row,))
@@ -401,6 +426,7 @@ class Supervisor(Actor):
         assert tracked.cancellation is not None  # noqa: S101  # see _cancel
         holder = self._payloads.holder(tracked.sequence)
         self._down.tell(holder, m.CancelDelivery(tracked.sequence, tracked.cancellation))
+        self._work.stop(tracked.sequence, tracked.app)
 
     def _tell_abort(self, tracked: Tracked) -> None:
         self._down.tell(self._payloads.holder(tracked.sequence), m.AbortDelivery(tracked.sequence))
@@ -417,6 +443,7 @@ class Supervisor(Actor):
         """Report the end of a payload, and let the next begin."""
         self._leave(tracked)
         self._payloads.end(tracked)
+        self._work.stopped(tracked.sequence)
         if tracked.phase is not Phase.GIVEN_BACK:
             self._turns.forget((tracked.sequence,))
         outcome = OUTCOMES[tracked.phase]
@@ -428,3 +455,4 @@ class Supervisor(Actor):
     def _forget(self, tracked: Tracked) -> None:
         self._leave(tracked)
         self._payloads.end(tracked)
+        self._work.stopped(tracked.sequence)

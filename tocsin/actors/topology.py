@@ -24,6 +24,7 @@ from anyio.abc import TaskGroup
 from tocsin.actors.activator_registry import ActivatorRegistry
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
+from tocsin.actors.app_removal import AppRemoval, Removed
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.connection_status import ConnectionRecord
@@ -131,6 +132,7 @@ class Platform:
         self._stopping = False
         self._power = PowerReports(self.connection, self._link)
         self._host_owner = HostOwner(partial(self._mailboxes, FROM_HOST_OWNER), self.sessions, self._power)
+        self._removal = AppRemoval(store, self.sessions, self._host_owner, lambda name: self.actors[name].mailbox)
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
@@ -248,6 +250,13 @@ class Platform:
         requests, channels = await self._store.requests(), await self._store.channels()
         activators = await self._store.activators()
         return {r.app for r in requests} | {c.app for c in channels} | {a.app for a in activators}
+
+    async def forget(self, app: str) -> Removed:
+        """Remove an app, with all that is kept of it; its payloads become dead letters.
+
+        :raises NotFound: there is no such app.
+        """
+        return await self._removal.remove(app)
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""

@@ -9,9 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import anyio
+from attrs import asdict
 
 from tocsin.actors.topology import Platform
 from tocsin.agent.dead_letter_verbs import dead_letter_verbs
+from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.text import quoted
 from tocsin.transport.control_socket import Answer, Stream
@@ -39,6 +41,7 @@ class AgentControl:
             "tail": self._tail,
             "replace": self._replace,
             **dead_letter_verbs(platform.operator_desk),
+            "forget": self._forget,
         }
 
     async def perform(self, request: Answer) -> Answer | Stream:
@@ -80,6 +83,13 @@ class AgentControl:
     async def _replace(self, _: Answer) -> Answer:
         self.replaced.set()
         return self._identity()
+
+    async def _forget(self, request: Answer) -> Answer:
+        """Remove the app that the field ``app`` names."""
+        app = request.get("app")
+        check_app_name(app)
+        assert isinstance(app, str)  # noqa: S101  # it has been checked
+        return asdict(await self._platform.forget(app))
 
     def _identity(self) -> Answer:
         return {"kind": KIND, "pid": os.getpid(), "version": version("tocsin")}

@@ -11,6 +11,7 @@ import anyio
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.values import PushNotificationChannelStatus as Status
 
 ASK_TIMEOUT = 30.0
 """Seconds within which the platform must answer a question."""
@@ -89,6 +90,13 @@ class Questions:
         """Let the questions fail of which the platform may have heard, and which it will not answer any more."""
         for number in list(self._asked):
             self.answered(m.Failed(number, "PlatformUnavailable", text, HResult.WPN_E_PLATFORM_UNAVAILABLE))
+
+    def dismiss(self, text: str) -> None:
+        """Let all questions fail, and the operations that listen come to their end: there is no platform any more."""
+        self.fail_asked(text)
+        for number in list(self._listeners):
+            unavailable = HResult.WPN_E_PLATFORM_UNAVAILABLE
+            self.listened(m.CreateChannelDone(number, Status.COMPLETED_FAILURE, unavailable, text, "", "", 0.0))
 
     def listen(self, number: int, listener: Listener, *, owed: bool) -> None:
         """Give all answers with that number to the listener; one that is ``owed`` always finds room.

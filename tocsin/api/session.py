@@ -84,6 +84,7 @@ class Session:
             m.AppSettingsChanged: self._settings_changed,
             m.SessionLost: self._agent_gone,
             m.SessionRestored: self._restored,
+            m.SessionDismissed: self._dismissed,
             m.ActorRestarted: self._peer_restarted,
             m.Fence: self._fence,
         }
@@ -316,6 +317,12 @@ class Session:
             self.port.send_urgent(m.Holding(kept))
         for actor in ("supervisor", "activator_registry", "channel_requester"):
             self._peer_restarted(m.ActorRestarted(actor))
+
+    def _dismissed(self, word: m.SessionDismissed) -> None:
+        """Let all questions fail: the app was removed from the agent."""
+        self.questions.dismiss(word.text)
+        if self.on_connection is not None:
+            self.on_connection()
 
     async def _post(self, question: m.Message) -> None:
         self.outcomes.report()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from tocsin.cli import agent_forget
 from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.state_choice import add_state_option, path
 from tocsin.cli.terminal import complain, show
@@ -36,6 +37,7 @@ examples:
   tocsin agent --service https://push.example        with the push service of your organisation
   tocsin agent --replace                             after an upgrade: the one that runs ends, apps come to this one
   tocsin agent --idle-exit 5                         started on demand: it ends itself when no app needs it
+  tocsin agent forget contoso.mail                   remove an app from the agent that runs
   tocsin agent --state ./mine --socket ./mine.sock   a second one, for a try; apps find it by TOCSIN_SOCKET
 """
 
@@ -56,12 +58,16 @@ def add_parser(verbs: Any) -> None:
     words = "have the agent that runs on this state folder end first; apps go on, and come to this one"
     parser.add_argument("--replace", action="store_true", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="instead of running one")
+    agent_forget.add_action(actions)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     if sys.platform == "win32":
         raise NotSupported("the agent runs on POSIX systems only, so far; tocsin.embedded() runs here")
+    if arguments.action is not None:
+        return agent_forget.forget(arguments)
     state, socket = Path(arguments.state).absolute(), Path(arguments.socket).absolute()
     return anyio.run(_serve, state, socket, arguments)
 

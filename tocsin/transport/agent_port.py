@@ -21,6 +21,7 @@ from tocsin.protocol.errors import FrameError, PlatformUnavailable, ProtocolViol
 from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.service_connection import ReconnectPolicy
+from tocsin.protocol.text import harmless
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.tasks import task_group
 from tocsin.transport.agent_socket import check_same_user
@@ -32,6 +33,7 @@ RECONNECT: Final = ReconnectPolicy(first=0.05, longest=1.0)
 GREETING_TIMEOUT = 10.0
 """Seconds within which the agent must answer a hello."""
 
+_DISMISSED = encode(m.SessionDismissed("", "", 0))[:2]
 _STANDING = encode(m.PlatformStanding(None, connected=False, cause=None, text="", since=0.0, due=0.0))[:2]
 
 _REFUSED = encode(m.SessionRefused("", "", 0))[:2]
@@ -76,6 +78,7 @@ class AgentPort:
         self._is_closed = False
         self._sent = anyio.Event()
         self._standing = StandingRecord()
+        self._dismissed: PushError | None = None
 
     async def receive(self) -> list[bytes]:
         """Wait for frames from the agent, and return those that are there.
@@ -91,6 +94,7 @@ class AgentPort:
         """
         while not self._there.is_set():
             await self._there.wait()
+        self._check()
         there = self._there
         await self._out.send(message)
         if there is not self._there:
@@ -101,11 +105,16 @@ class AgentPort:
 
         :raises Busy: there is no room.
         """
+        self._check()
         self._out.send_nowait(message)
 
     def send_urgent(self, message: m.Message) -> None:
         """Send what is owed."""
         self._out.send_urgent(message)
+
+    def _check(self) -> None:
+        if self._dismissed is not None:
+            raise self._dismissed
 
     def status(self) -> PlatformStatus:
         """Return how the agent said that the platform stands, or that there is no agent."""
@@ -161,7 +170,7 @@ class AgentPort:
             self._there.set()
             await self._carry(frames, early)
             failures = 0
-            while not self._out.is_drained:
+            while not self._out.is_drained and self._dismissed is None:
                 failures += 1
                 await anyio.sleep(RECONNECT.wait(failures, self._fraction()))
                 try:
@@ -195,6 +204,11 @@ class AgentPort:
 
     async def _take_in(self, frames: list[bytes]) -> None:
         for frame in frames:
+            if frame.startswith(_DISMISSED):
+                word = decode_own(frame)
+                assert isinstance(word, m.SessionDismissed)  # noqa: S101  # the tag says so
+                self._dismiss(word)
+                return
             if frame.startswith(_STANDING):
                 self._note(frame)
             elif frame.startswith(_REFUSED):
@@ -223,6 +237,14 @@ class AgentPort:
         except StreamBroken:
             pass  # the reader notices, too, and says so
 
+    def _dismiss(self, word: m.SessionDismissed) -> None:
+        """Take the agent's last word: this session does not come back, and what it asks from now on fails."""
+        self._dismissed = error_of(word.error, word.text, word.hresult)
+        logger.error("%s", harmless(word.text))
+        self._standing.note(_away(word.text))
+        self._in.send_urgent(word)
+        self.close()
+
     def _lose_agent(self) -> None:
         """Forget what the agent that has gone was asked, and let the session know."""
         if not self._is_closed:
@@ -241,8 +263,12 @@ class AgentPort:
     def _note_away(self, text: str) -> None:
         """Tell the session, and once the log, that there is no agent."""
         before = self._standing.last
-        away = m.PlatformStanding(None, connected=False, cause=ConnectionCause.NO_AGENT, text=text, since=0.0, due=0.0)
+        away = _away(text)
         if before.cause is not ConnectionCause.NO_AGENT:
             logger.warning("%s; what is being handled goes on, and the connection is made again", text)
             self._standing.note(away)
             self._in.send_state(away)
+
+
+def _away(text: str) -> m.PlatformStanding:
+    return m.PlatformStanding(None, connected=False, cause=ConnectionCause.NO_AGENT, text=text, since=0.0, due=0.0)

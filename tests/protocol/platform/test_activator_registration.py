@@ -82,6 +82,12 @@ class TestTable(Law):
             Phase.ACTIVE: REMOVED,
         }
 
+    def test_whatever_is_there_is_forgotten_with_its_app(self) -> None:
+        """It is dropped; that the work is cancelled, and why, is said by another word."""
+        dropped = (Phase.ABSENT, (Effect.DROP,))
+        absent = (Phase.ABSENT, ())
+        assert after(Event.FORGET) == {Phase.ABSENT: absent, Phase.STORED: dropped, Phase.ACTIVE: dropped}
+
     def test_a_trigger_outlives_its_process_and_a_class_does_not(self) -> None:
         """Nothing is written then: what was kept stays kept, and a class was never."""
         assert after(Event.PROCESS_GONE) == {Phase.ACTIVE: (Phase.STORED, ())}
@@ -103,8 +109,8 @@ class Life(AnyEvent):
         """Whether the store has it, or had it at the start."""
 
     def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
-        """Only what was registered is dropped, and whatever is dropped has its work cancelled."""
-        assert (Effect.DROP in effects) == (Effect.CANCEL_RUNNING in effects)
+        """Only what was registered is dropped, and whatever is unregistered has its work cancelled."""
+        assert (Effect.DROP in effects and event is not Event.FORGET) == (Effect.CANCEL_RUNNING in effects)
         if Effect.DROP in effects:
             assert self.kept
         if event is Event.RESTORED or Effect.KEEP in effects:

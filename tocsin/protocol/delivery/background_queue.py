@@ -54,6 +54,10 @@ class BackgroundQueue:
         self.queue.insert(place, tracked)
         return self.queue[-1] if len(self.queue) > QUEUE_DEPTH else None
 
+    def retire(self) -> None:
+        """Let no work begin until the app has registered it anew."""
+        self.triggered, self.session, self.command = False, "", b""
+
     def clear(self) -> None:
         """Forget what runs and what waits."""
         self.running = None

@@ -10,6 +10,7 @@ Times are seconds since the epoch, durations are seconds, ``request`` numbers a 
 from tocsin.protocol.messages.agent_protocol import (
     OwnService,
     PlatformStanding,
+    SessionDismissed,
     SessionHello,
     SessionLost,
     SessionRefused,
@@ -72,7 +73,9 @@ from tocsin.protocol.messages.host_state import (
     ChangeAppSettings,
     ChangeHost,
     FieldChange,
+    ForgetApp,
     HostChanged,
+    StopWork,
 )
 from tocsin.protocol.messages.kernel import ActorRestarted, AlarmRang, Fence, Quiesce, SessionEnded, Stamped
 from tocsin.protocol.messages.launching import Claimed, ClaimPayload, EndProcess, Launch, LaunchEnded, StopLaunch
@@ -130,6 +133,7 @@ __all__ = [
     "Failed",
     "Fence",
     "FieldChange",
+    "ForgetApp",
     "ForgetRetry",
     "Handled",
     "HandledLate",
@@ -157,6 +161,7 @@ __all__ = [
     "RetryDue",
     "RetryPlanned",
     "RevokeChannels",
+    "SessionDismissed",
     "SessionEnded",
     "SessionHello",
     "SessionLost",
@@ -168,6 +173,7 @@ __all__ = [
     "Settlements",
     "Stamped",
     "StopLaunch",
+    "StopWork",
     "Subscribe",
     "Suspended",
     "UnregisterActivators",

@@ -89,3 +89,13 @@ class SessionRestored(Message):
 @frozen
 class SessionLost(Message):
     """The agent has gone, and with it what it was asked and has not answered; the app's own end of the socket says so."""
+
+
+@tagged(109)
+@frozen
+class SessionDismissed(Message):
+    """The agent's last frame to the sessions of an app that was removed: they are not to come back; fields as ``SessionRefused``."""
+
+    error: str
+    text: str
+    hresult: int

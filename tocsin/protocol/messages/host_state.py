@@ -59,3 +59,26 @@ class CancelWork(Message):
     """The background work of the app is cancelled, as a system does that updates, removes or suspends it."""
 
     reason: CancellationReason
+
+
+@tagged(85)
+@frozen
+class StopWork(Message):
+    """The agent cancels background work: of an app, or of all where that is empty; of one session only where that is named.
+
+    With ``every`` also what foreground handlers are at, and no other begins. ``number`` is for the answer.
+    """
+
+    app: str
+    reason: CancellationReason
+    number: int
+    every: bool
+    session: str = ""
+
+
+@tagged(86)
+@frozen
+class ForgetApp(Message):
+    """The app was removed: what is kept of it goes, and its payloads die."""
+
+    app: str

@@ -38,6 +38,8 @@ class Event(Label):
     REGISTER = auto()
     UNREGISTER = auto()
     UNREGISTER_ALL = auto()
+    FORGET = auto()
+    """The app was removed; its work is cancelled for that reason, by another word."""
     RELEASED = auto()
     """One of several processes that have registered it has it no more."""
     PROCESS_GONE = auto()
@@ -58,6 +60,9 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ABSENT, Event.RESTORED): (Phase.STORED, ()),
     (Phase.ABSENT, Event.REGISTER): (Phase.ACTIVE, (Effect.KEEP,)),
     (Phase.ABSENT, Event.UNREGISTER_ALL): (Phase.ABSENT, ()),
+    (Phase.ABSENT, Event.FORGET): (Phase.ABSENT, ()),
+    (Phase.STORED, Event.FORGET): (Phase.ABSENT, (Effect.DROP,)),
+    (Phase.ACTIVE, Event.FORGET): (Phase.ABSENT, (Effect.DROP,)),
     (Phase.STORED, Event.REGISTER): (Phase.ACTIVE, (Effect.KEEP,)),
     (Phase.STORED, Event.UNREGISTER_ALL): (Phase.ABSENT, (Effect.DROP, Effect.CANCEL_RUNNING)),
     (Phase.ACTIVE, Event.REGISTER): (Phase.ACTIVE, (Effect.KEEP,)),

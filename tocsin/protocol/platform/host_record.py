@@ -32,6 +32,11 @@ class HostRecord:
         """Return what the user has decided for an app."""
         return self.settings.get(app, AppSettings())
 
+    def forget(self, app: str) -> HostRecord:
+        """Return the record without an app."""
+        settings = {each: found for each, found in self.settings.items() if each != app}
+        return evolve(self, settings=settings, exempt=with_exemption(self.exempt, app, wanted=False))
+
     def change_host(self, changes: Mapping[str, bool]) -> HostRecord:
         """Return the record with these fields of the machine's state changed.
 
