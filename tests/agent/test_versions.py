@@ -13,8 +13,8 @@ from tests.agent.world import world
 from tocsin.actors.topology import FROM_APPS
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import NotSupported
-from tocsin.protocol.messages.agent_versions import ADDED, as_of, check_version, from_version
-from tocsin.protocol.messages.codec import decode, decode_own, encode, unpack
+from tocsin.protocol.messages.agent_versions import ADDED, NEW, as_of, check_version, from_version
+from tocsin.protocol.messages.codec import decode, decode_own, encode, pack, unpack
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
 from tocsin.transport.frame_stream import FrameStream
 
@@ -39,6 +39,15 @@ def test_an_older_app_gets_what_it_understands(name: str) -> None:
     assert type(message).__name__ == name
     assert as_of(1, encode(message)) == FRAMES[name]
     assert as_of(AGENT_VERSION, encode(message)) == encode(message)
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_an_older_app_does_not_get_what_it_does_not_know(kind: type[m.Message]) -> None:
+    """What came with a later version is for apps of that version."""
+    frame = pack((kind.TAG, 0))
+    assert kind.__name__ not in FRAMES
+    assert as_of(NEW[kind] - 1, frame) is None
+    assert as_of(NEW[kind], frame) == frame
 
 
 def test_every_message_of_an_app_is_on_record() -> None:
@@ -68,7 +77,7 @@ async def test_an_app_of_a_version_before_works(tmp_path: Path, version: int) ->
         assert welcome.version == version
         service = decode_own(welcome.own_service)
         assert isinstance(service, m.OwnService)
-        await frames.send([as_of(version, encode(m.CreateChannel(1, service.remote_id)))])
+        await frames.send([encode(m.CreateChannel(1, service.remote_id))])
         done = await received(frames, version, m.CreateChannelDone)
         assert done.channel
 

@@ -119,7 +119,7 @@ class SessionDoor:
         registration = await self._own_service(stamp.app, hello.family)
         own_service = b"" if registration is None else encode(registration)
         welcome = m.SessionWelcome(hello.version, stamp.session, own_service, encode(self._platform.standing()))
-        await frames.send([as_of(hello.version, encode(welcome))])
+        await frames.send(_as_of(hello.version, [encode(welcome)]))
 
     async def _read(
         self, frames: FrameStream, stamp: Stamp, mailbox: Mailbox, version: int, early: list[bytes]
@@ -142,12 +142,17 @@ class SessionDoor:
         with suppress(EndOfStream, StreamBroken):
             while True:
                 batch = await mailbox.batch()
-                await frames.send(batch if version == AGENT_VERSION else [as_of(version, each) for each in batch])
+                await frames.send(batch if version == AGENT_VERSION else _as_of(version, batch))
         session.cancel()
 
     def _tell_log(self, who: str, kind: type[Exception], why: str) -> None:
         """Say it once for each kind: what a peer makes up gives as many sentences as it likes."""
         self._log.log(logger, logging.WARNING, (who, kind), "the agent has cut off %s: %s", who, why)
+
+
+def _as_of(version: int, frames: list[bytes]) -> list[bytes]:
+    """Return frames as an older app has them, without those that it does not know."""
+    return [older for each in frames if (older := as_of(version, each)) is not None]
 
 
 async def _refuse(frames: FrameStream, refused: PushError) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tocsin.protocol.errors import NotSupported
-from tocsin.protocol.messages.agent_protocol import SessionWelcome
+from tocsin.protocol.messages.agent_protocol import SessionDismissed, SessionWelcome
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.codec import pack, unpack
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
@@ -18,6 +18,12 @@ ADDED: Final[dict[type[Message], tuple[tuple[int, Any], ...]]] = {
 }
 """The fields behind those of version 1, for each the version that brought it and what stands for it."""
 
+NEW: Final[dict[type[Message], int]] = {
+    SessionDismissed: 2,  # the agent hangs up behind it, which an older app takes for the end of the agent
+}
+"""The messages to apps that version 1 did not have, each with the version that brought it."""
+
+_SINCE: Final = {kind.TAG: version for kind, version in NEW.items()}
 _BY_TAG: Final = {kind.TAG: fields for kind, fields in ADDED.items()}
 
 
@@ -34,9 +40,11 @@ def check_version(version: int) -> None:
         )
 
 
-def as_of(version: int, frame: bytes) -> bytes:
-    """Return a frame of this version as an earlier one has it."""
+def as_of(version: int, frame: bytes) -> bytes | None:
+    """Return a frame of this version as an earlier one has it; None where that has no such message."""
     values = unpack(frame)
+    if _SINCE.get(values[0], version) > version:
+        return None
     newer = sum(since > version for since, _ in _BY_TAG.get(values[0], ()))
     return pack(values[:-newer]) if newer else frame
 
