@@ -77,7 +77,7 @@ class KillLoop:
         self._folder = folder
         self._account = Account(folder / "log", folder / "device" / "platform.db")
         self._figures = Figures()
-        self._service = Victim("service", serve, (folder / "service", _free_port()))
+        self._service = Victim("service", serve, (folder / "service", free_port()))
         self._device = Victim("device", receive, ())
         self._began = self._told = time.monotonic()
 
@@ -188,7 +188,7 @@ class KillLoop:
         return figures
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Find a port below those that the system gives to outgoing connections, one of which could take it meanwhile."""
     for port in random.sample(range(20_000, 30_000), 100):
         with socket.socket() as probe:

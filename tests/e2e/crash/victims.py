@@ -41,6 +41,9 @@ SOON = RetryPolicy(first=0.05, increment=0.0, jitter=0.0)
 ALL = DeadLetterPolicy(keep=10**9)  # each of them is looked for in the end
 """When a channel request that a kill has cut off is made again."""
 
+PROGRAMS = ("tests.e2e.crash.victims", "tests.e2e.agent_kills.programs")
+"""The modules of what is killed; whichever run comes first starts the server for all."""
+
 Pipe = Connection  # the programs say a word when they are ready, and leave when it is closed or spoken into
 
 
@@ -122,7 +125,7 @@ def _fork_server() -> ForkServerContext:
     """Return the server that the programs are forked from; it starts with the first of them."""
     context = multiprocessing.get_context("forkserver")
     # Under pytest each process runs the main script again, which imports pytest.
-    context.set_forkserver_preload([__name__, *(["pytest"] if "pytest" in sys.modules else [])])
+    context.set_forkserver_preload([*PROGRAMS, *(["pytest"] if "pytest" in sys.modules else [])])
     return context
 
 
