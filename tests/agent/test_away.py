@@ -148,3 +148,31 @@ def test_of_what_could_not_be_sent_questions_are_forgotten_and_outcomes_are_not(
     port._unsent = [encode(m.CloseChannel(1, "c1")), handled, encode(m.CreateChannel(2, "id"))]
     port._lose_agent()
     assert port._unsent == [handled]
+
+
+async def test_an_agent_that_cuts_an_app_off_again_and_again_is_asked_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A welcome is no success until the session has lasted."""
+    failures: list[int] = []
+    enough = anyio.Event()
+
+    class Noted:
+        def wait(self, number: int, _: float) -> float:
+            failures.append(number)
+            if len(failures) == 4:
+                enough.set()
+            return 0.001
+
+    async def cut_off(stream: SocketStream) -> None:
+        frames = FrameStream(stream, MAX_OWN_FRAME)
+        await frames.receive()
+        welcome = m.SessionWelcome(AGENT_VERSION, "mail/1", b"", encode(STANDING))
+        await frames.send([encode(welcome), encode(m.SessionRefused("ProtocolViolation", "no", 0))])
+
+    monkeypatch.setattr("tocsin.transport.agent_port.RECONNECT", Noted())
+    async with serving_unix(tmp_path / "a.sock", cut_off, at_once=10, what="an app"):
+        with anyio.fail_after(PATIENCE):
+            async with connect("mail", tmp_path / "a.sock", command=["/bin/true"]):
+                await enough.wait()
+    assert failures[:4] == [1, 2, 3, 4]

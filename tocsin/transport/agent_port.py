@@ -30,6 +30,9 @@ from tocsin.transport.frame_stream import FrameStream, StreamBroken
 RECONNECT: Final = ReconnectPolicy(first=0.05, longest=1.0)
 """Seconds until the next attempt, while the agent is away."""
 
+LASTING: Final = 1.0
+"""Seconds after which a session is taken for a good one; an agent that cuts this app off sooner is asked less and less often."""
+
 GREETING_TIMEOUT = 10.0
 """Seconds within which the agent must answer a hello."""
 
@@ -175,9 +178,11 @@ class AgentPort:
                 await anyio.sleep(RECONNECT.wait(failures, self._fraction()))
                 try:
                     async with self.connected() as (other_frames, begun):
-                        failures = 0
+                        welcomed = anyio.current_time()
                         self._begin_anew()
                         await self._carry(other_frames, begun)
+                        if anyio.current_time() - welcomed >= LASTING:
+                            failures = 0
                 except StreamBroken as away:
                     self._note_away(str(away))
                 except PushError as refused:
