@@ -23,7 +23,7 @@ from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import InvalidArgument, NotSupported, PlatformUnavailable
 from tocsin.tasks import apart, task_group
 from tocsin.transport.agent_port import AgentPort
-from tocsin.transport.agent_socket import default_socket
+from tocsin.transport.agent_socket import default_socket, starting_command
 from tocsin.transport.frame_stream import StreamBroken
 
 PARTING = 1.0
@@ -92,7 +92,7 @@ async def _open_port(app: str, path: Path, family: str) -> AsyncIterator[AgentPo
                 await port.finish(PARTING)
                 tasks.cancel_scope.cancel()
     except StreamBroken as broken:
-        raise PlatformUnavailable(f"{broken}; 'tocsin agent' starts one") from None
+        raise PlatformUnavailable(f"{broken}; '{starting_command(path)}' starts one") from None
 
 
 def _check_system() -> None:

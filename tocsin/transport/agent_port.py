@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from anyio import EndOfStream
-from anyio.abc import SocketAttribute
+from anyio import EndOfStream, aclose_forcefully
+from anyio.abc import SocketAttribute, SocketStream
 
 from tocsin.mailbox import Mailbox
 from tocsin.platform_status import PlatformStatus, StandingRecord
@@ -55,6 +55,10 @@ _QUESTIONS: Final = frozenset(
 """What has an answer: the next agent would give it to none, and is asked again for what is to be."""
 
 logger = logging.getLogger(__name__)
+
+
+class _CutOff(StreamBroken):
+    """The agent has gone before it said a word."""
 
 
 class AgentPort:
@@ -144,28 +148,45 @@ class AgentPort:
         :raises PushError: the agent does not let this app in, and says why.
         """
         try:
-            connecting = await anyio.connect_unix(self._path)
+            socket, frames, early = await self._greet()
+        except _CutOff:  # by an agent that ended itself just then; who listens for the next one keeps an app waiting
+            socket, frames, early = await self._greet()
+        async with socket:
+            yield frames, early
+
+    async def _greet(self) -> tuple[SocketStream, FrameStream, list[bytes]]:
+        try:
+            socket = await anyio.connect_unix(self._path)
         except (OSError, AttributeError) as failure:
             why = getattr(failure, "strerror", None) or failure
             raise StreamBroken(f"no agent listens on {self._path} ({why})") from failure
-        async with connecting as socket:
+        try:
             check_same_user(socket.extra(SocketAttribute.raw_socket), f"the process that listens on {self._path}")  # noqa: S610
             frames = FrameStream(socket, MAX_OWN_FRAME)
+            return socket, frames, await self._hear_welcome(frames)
+        except BaseException:
+            await aclose_forcefully(socket)
+            raise
+
+    async def _hear_welcome(self, frames: FrameStream) -> list[bytes]:
+        """Say hello, and return what came right behind the welcome."""
+        try:
             await frames.send([encode(self._hello)])
-            try:
-                with anyio.fail_after(GREETING_TIMEOUT):
-                    first, *early = await frames.receive()
-            except TimeoutError:
-                raise StreamBroken(f"the agent on {self._path} did not greet within {GREETING_TIMEOUT:g} s") from None
-            welcome = decode_own(first)
-            if isinstance(welcome, m.SessionRefused):
-                raise error_of(welcome.error, welcome.text, welcome.hresult)
-            if not isinstance(welcome, m.SessionWelcome):
-                raise ProtocolViolation(f"{type(welcome).__name__} instead of a welcome")
-            service = decode_own(welcome.own_service) if welcome.own_service else None
-            self.own_service = service if isinstance(service, m.OwnService) else None
-            self._note(welcome.standing)
-            yield frames, early
+            with anyio.fail_after(GREETING_TIMEOUT):
+                first, *early = await frames.receive()
+        except TimeoutError:
+            raise StreamBroken(f"the agent on {self._path} did not greet within {GREETING_TIMEOUT:g} s") from None
+        except StreamBroken as broken:
+            raise _CutOff(f"the agent on {self._path} has gone: {broken}") from broken
+        welcome = decode_own(first)
+        if isinstance(welcome, m.SessionRefused):
+            raise error_of(welcome.error, welcome.text, welcome.hresult)
+        if not isinstance(welcome, m.SessionWelcome):
+            raise ProtocolViolation(f"{type(welcome).__name__} instead of a welcome")
+        service = decode_own(welcome.own_service) if welcome.own_service else None
+        self.own_service = service if isinstance(service, m.OwnService) else None
+        self._note(welcome.standing)
+        return early
 
     async def carry(self, frames: FrameStream, early: list[bytes]) -> None:
         """Carry frames both ways, and connect again whenever the agent was away, until the port is closed and all is sent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import struct
 import sys
@@ -12,6 +13,9 @@ from tocsin.protocol.errors import NotSupported
 
 VARIABLE = "TOCSIN_SOCKET"
 """The environment variable that names the socket; the agent sets it in what it launches."""
+
+SOCKET_UNIT = "tocsin-agent.socket"
+"""The unit by which systemd listens for the agent, where ``tocsin agent install`` has written it."""
 
 _LINUX_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _BSD_CREDENTIALS = struct.Struct("Ii")  # version, uid, and then the groups
@@ -30,6 +34,19 @@ def default_socket() -> Path:
 
     has_runtime_folder = sys.platform == "darwin" or bool(os.environ.get("XDG_RUNTIME_DIR"))
     return (user_runtime_path if has_runtime_folder else user_state_path)("tocsin") / "agent.sock"
+
+
+def unit_folder() -> Path:
+    """Return the folder of the units that the user has written for systemd."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "systemd" / "user"  # noqa: PTH111  # Path.expanduser fails where there is no home
+
+
+def starting_command(path: Path) -> str:
+    """Return the command that starts an agent on a socket."""
+    if path != default_socket():
+        return f"tocsin agent --socket {shlex.quote(str(path))}"
+    installed = (unit_folder() / SOCKET_UNIT).exists()
+    return f"systemctl --user start {SOCKET_UNIT}" if installed else "tocsin agent"
 
 
 def check_same_user(connected: socket.socket, what: str) -> None:

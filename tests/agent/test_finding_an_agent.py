@@ -1,0 +1,105 @@
+"""Apps find the agent of their user, or hear how to start one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import SocketStream
+
+from tocsin import connect
+from tocsin.protocol import messages as m
+from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.messages.codec import MAX_OWN_FRAME, encode
+from tocsin.protocol.values import AGENT_VERSION
+from tocsin.transport.agent_socket import SOCKET_UNIT, default_socket, starting_command, unit_folder
+from tocsin.transport.frame_stream import FrameStream
+
+STANDING = m.PlatformStanding(None, connected=True, cause=None, text="", since=0.0, due=0.0)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Sockets: on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the user another home and runtime folder."""
+    monkeypatch.delenv("TOCSIN_SOCKET", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path
+
+
+@asynccontextmanager
+async def listening(folder: Path, *, cutting: int) -> AsyncIterator[list[str]]:
+    """Listen as an agent that cuts so many apps off before it greets one; hold what became of them."""
+    served: list[str] = []
+
+    async def serve(stream: SocketStream) -> None:
+        async with stream:
+            frames = FrameStream(stream, MAX_OWN_FRAME)
+            await frames.receive()
+            served.append("cut off" if len(served) < cutting else "greeted")
+            if served[-1] == "greeted":
+                await frames.send([encode(m.SessionWelcome(AGENT_VERSION, "mail/1", b"", encode(STANDING)))])
+                await anyio.sleep_forever()
+
+    async with await anyio.create_unix_listener(folder / "agent.sock") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve, tasks)
+        yield served
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("home")
+class TestCommand:
+    """The command that starts an agent."""
+
+    def test_it_is_plain_where_no_unit_is_installed(self) -> None:
+        """An agent finds its place by itself."""
+        assert starting_command(default_socket()) == "tocsin agent"
+
+    def test_it_starts_the_unit_where_one_is_installed(self) -> None:
+        """A second agent would have no place beside it."""
+        unit_folder().mkdir(parents=True)
+        (unit_folder() / SOCKET_UNIT).touch()
+        assert starting_command(default_socket()) == f"systemctl --user start {SOCKET_UNIT}"
+
+    def test_it_names_a_socket_that_is_not_the_users(self) -> None:
+        """As a shell reads it; an installed unit listens elsewhere."""
+        unit_folder().mkdir(parents=True)
+        (unit_folder() / SOCKET_UNIT).touch()
+        assert starting_command(Path("/a b/agent.sock")) == "tocsin agent --socket '/a b/agent.sock'"
+
+    def test_an_app_that_finds_no_agent_says_it(self, home: Path) -> None:
+        """In the error of ``connect``."""
+
+        async def look() -> None:
+            async with connect("mail", command=["true"]):
+                pass
+
+        with pytest.raises(PlatformUnavailable, match=rf"no agent listens on {home}.*; 'tocsin agent' starts one"):
+            anyio.run(look)
+
+
+class TestCutOff:
+    """An agent that ends itself while an app connects."""
+
+    async def test_an_app_that_was_cut_off_before_the_welcome_tries_once_more(self, tmp_path: Path) -> None:
+        """The socket that another process holds keeps it until the next agent is there."""
+        place = tmp_path / "agent.sock"
+        async with listening(tmp_path, cutting=1) as served, connect("mail", place, command=["true"]):
+            assert served == ["cut off", "greeted"]
+
+    async def test_it_tries_no_more_than_once(self, tmp_path: Path) -> None:
+        """What cuts off everyone is no agent."""
+        async with listening(tmp_path, cutting=9) as served:
+            with pytest.raises(PlatformUnavailable, match="has gone"):
+                async with connect("mail", tmp_path / "agent.sock", command=["true"]):
+                    pass
+            assert served == ["cut off"] * 2
