@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket as sockets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -61,8 +62,14 @@ class Agent:
 
 @apart
 @asynccontextmanager
-async def open_agent(
-    state: Path, socket: Path, service: str | None = None, *, port: int = 0, replace: bool = False
+async def open_agent(  # noqa: PLR0913  # what is optional has a name
+    state: Path,
+    socket: Path,
+    service: str | None = None,
+    *,
+    port: int = 0,
+    replace: bool = False,
+    inherited: sockets.socket | None = None,
 ) -> AsyncIterator[Agent]:
     """Run an agent; apps that are running go on without it when it ends, and come back to the next.
 
@@ -71,6 +78,7 @@ async def open_agent(
     :param service: the URL of a push service; None runs one here, on loopback.
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
     :param replace: have the agent that runs on the state folder end first; apps go on, and come to this one.
+    :param inherited: a socket that was passed to this process, and listens there already.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.
     :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
@@ -82,7 +90,8 @@ async def open_agent(
         if replace:
             await take_over(state)
         folder = stack.enter_context(state_folder(state, HINT))
-        await _prepare(socket)
+        if inherited is None:
+            await _prepare(socket)
         own = await stack.enter_async_context(own_service(folder, port)) if foreign is None else None
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
         platform = await stack.enter_async_context(open_platform(folder, dial, launches=True))
@@ -93,7 +102,7 @@ async def open_agent(
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
         door = SessionDoor(platform, AppRegistrations(own, platform).of, log)
         stack.callback(log.close)
-        serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app")
+        serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app", inherited=inherited)
         let_no_more_in = await stack.enter_async_context(serving)
 
         def close() -> None:

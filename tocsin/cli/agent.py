@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import signal
+import socket as sockets
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,12 +19,14 @@ from tocsin.cli import agent_forget
 from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.state_choice import add_state_option, path
 from tocsin.cli.terminal import complain, show
-from tocsin.protocol.errors import NotSupported
+from tocsin.protocol.errors import InvalidArgument, NotSupported
+from tocsin.protocol.platform.idleness import ON_DEMAND
 from tocsin.tasks import task_group
 from tocsin.transport.agent_socket import default_socket
 
 if TYPE_CHECKING:
     from tocsin.agent.open_agent import Agent
+    from tocsin.transport.service_manager import ServiceManager
 
 DESCRIPTION = """\
 Run the agent of this user until SIGTERM or Ctrl-C: it holds the channels of apps, stores what is pushed to them, and
@@ -29,6 +34,8 @@ starts an app that is not running.
 
 Apps reach it by 'async with tocsin.connect("contoso.mail") as manager'. Without --service it runs a push service of
 its own on this machine, as 'tocsin listen' does. Apps that are running go on when it ends, and come back to the next.
+
+It takes the socket that systemd, or what starts programs as it does, passes to it (LISTEN_FDS).
 """
 
 EPILOG = """\
@@ -48,18 +55,23 @@ def add_parser(verbs: Any) -> None:
     parser = add_verb(verbs, "agent", words, DESCRIPTION, EPILOG)
     parser.add_argument("--service", metavar="URL", help="the push service to use (default: one runs here)")
     add_state_option(parser, "agent")
-    words = f"the socket for apps (default: TOCSIN_SOCKET, here {default_socket()})".replace("%", "%%")
-    parser.add_argument("--socket", type=path("a socket"), default=str(default_socket()), metavar="PATH", help=words)
+    words = f"the socket for apps (default: what it is started with, or TOCSIN_SOCKET, here {default_socket()})"
+    parser.add_argument("--socket", type=path("a socket"), metavar="PATH", help=words.replace("%", "%%"))
     port = whole(0, 65_535)
     words = "the port of the service that runs here (default: any, kept)"
     parser.add_argument("--port", type=port, default=0, metavar="P", help=words)
-    words = "end S seconds after the last app has gone that holds a channel or a trigger (default: stay)"
-    parser.add_argument("--idle-exit", type=whole(0, 86_400), metavar="S", help=words)
+    words = "end S seconds after the last app has gone that holds a channel or a trigger, or 'never' "
+    words += f"(default: {ON_DEMAND:g} where it is started with its socket, else never)"
+    parser.add_argument("--idle-exit", type=_seconds_or_never, metavar="S", help=words)
     words = "have the agent that runs on this state folder end first; apps go on, and come to this one"
     parser.add_argument("--replace", action="store_true", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="instead of running one")
     agent_forget.add_action(actions)
+
+
+def _seconds_or_never(text: str) -> float:
+    return math.inf if text == "never" else whole(0, 86_400)(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,26 +80,44 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotSupported("the agent runs on POSIX systems only, so far; tocsin.embedded() runs here")
     if arguments.action is not None:
         return agent_forget.forget(arguments)
-    state, socket = Path(arguments.state).absolute(), Path(arguments.socket).absolute()
-    return anyio.run(_serve, state, socket, arguments)
+    from tocsin.transport.service_manager import ServiceManager  # noqa: PLC0415  # the other verbs do not pay for it
+
+    with ServiceManager.take(os.environ) as manager:
+        socket = _socket(arguments.socket, manager.inherited)
+        return anyio.run(_serve, Path(arguments.state).absolute(), socket, manager, arguments)
 
 
-async def _serve(state: Path, socket: Path, arguments: argparse.Namespace) -> int:
-    from tocsin.agent.open_agent import open_agent  # noqa: PLC0415  # the other verbs do not pay for it
+def _socket(named: Path | None, inherited: sockets.socket | None) -> Path:
+    """Return where apps connect: where the socket is that this process was started with, else where the user says."""
+    if inherited is None:
+        return (named or default_socket()).absolute()
+    path = Path(inherited.getsockname()).absolute()
+    if named is not None and named.absolute() != path:
+        raise InvalidArgument(f"this agent was started with the socket {path}; --socket {named} is another one")
+    return path
 
+
+async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: argparse.Namespace) -> int:
+    from tocsin.agent.open_agent import open_agent  # noqa: PLC0415  # as above
+
+    service, inherited = arguments.service, manager.inherited
     idle_exit: float | None = arguments.idle_exit
+    if idle_exit is None:
+        idle_exit = math.inf if inherited is None else ON_DEMAND
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with open_agent(
-            state, socket, arguments.service, port=arguments.port, replace=arguments.replace
+            state, socket, service, port=arguments.port, replace=arguments.replace, inherited=inherited
         ) as agent:
-            where = {"socket": str(agent.socket), "state": str(state), "service": arguments.service}
+            where = {"socket": str(agent.socket), "state": str(state), "service": service}
             where["service"] = where["service"] or (agent.service.url if agent.service else None)
             show(json.dumps(where) if arguments.json else _words(where))
+            manager.tell_ready(f"apps connect to {agent.socket}")
             async with task_group() as tasks:
                 tasks.start_soon(_until_signal, signals, tasks.cancel_scope)
                 tasks.start_soon(_until_replaced, agent, tasks.cancel_scope)
-                await (anyio.sleep_forever() if idle_exit is None else agent.idle(idle_exit))
+                await (anyio.sleep_forever() if idle_exit == math.inf else agent.idle(idle_exit))
                 tasks.cancel_scope.cancel()
+            manager.tell_stopping()
     return 0
 
 

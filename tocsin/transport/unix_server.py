@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -31,7 +32,9 @@ async def is_served(path: Path) -> bool:
 
 
 @asynccontextmanager
-async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> AsyncIterator[Callable[[], None]]:
+async def serving_unix(
+    path: Path, serve: Serve, *, at_once: int, what: str, inherited: socket.socket | None = None
+) -> AsyncIterator[Callable[[], None]]:
     """Serve each peer in a task of its own while the block runs; a failure to serve one is logged, and ends no other.
 
     The block gets a function that removes the socket and lets no further peer in; those that are there are still served.
@@ -40,19 +43,10 @@ async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> 
 
     :param at_once: peers that are served at a time; others wait their turn.
     :param what: what the peers are, for the log, such as "a command".
+    :param inherited: a socket that listens there already; it is used, and only what has made it may remove it.
     :raises PlatformUnavailable: the socket cannot be made.
     """
-    try:
-        listener = await anyio.create_unix_listener(path, mode=0o600)
-        made = os.lstat(path)
-    except (OSError, AttributeError) as failure:  # a path too long, or a system without such sockets
-        raise PlatformUnavailable(f"{path} cannot be made a socket: {failure}") from failure
-
-    def remove() -> None:
-        with suppress(OSError):  # the path may lead to the socket of another process by now
-            if os.path.samestat(os.lstat(path), made):
-                os.unlink(path)  # noqa: PTH108  # as above
-
+    listener, remove = await (_listen(path) if inherited is None else _listen_further(inherited))
     async with listener:  # removed before it is closed: the number of its inode is no other's until then
         try:
             async with task_group() as tasks:
@@ -71,6 +65,26 @@ async def serving_unix(path: Path, serve: Serve, *, at_once: int, what: str) -> 
                 tasks.cancel_scope.cancel()
         finally:
             remove()
+
+
+async def _listen(path: Path) -> tuple[SocketListener, Callable[[], None]]:
+    """Make the socket; return it with what removes it."""
+    try:
+        listener = await anyio.create_unix_listener(path, mode=0o600)
+        made = os.lstat(path)
+    except (OSError, AttributeError) as failure:  # a path too long, or a system without such sockets
+        raise PlatformUnavailable(f"{path} cannot be made a socket: {failure}") from failure
+
+    def remove() -> None:
+        with suppress(OSError):  # the path may lead to the socket of another process by now
+            if os.path.samestat(os.lstat(path), made):
+                os.unlink(path)  # noqa: PTH108  # as above
+
+    return listener, remove
+
+
+async def _listen_further(inherited: socket.socket) -> tuple[SocketListener, Callable[[], None]]:
+    return await SocketListener.from_socket(inherited), lambda: None
 
 
 async def _let_in(tasks: TaskGroup, listener: SocketListener, serve: Serve, places: anyio.Semaphore, what: str) -> None:

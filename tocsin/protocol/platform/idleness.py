@@ -6,7 +6,12 @@ while the time ran out was lost; here the question is asked once more when the t
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import define
+
+ON_DEMAND: Final = 5.0
+"""Seconds after which an agent ends itself that was started because an app has connected."""
 
 
 @define
