@@ -140,15 +140,17 @@ async def test_a_socket_of_another_kind_is_refused_in_words(tmp_path: Path) -> N
         assert "tocsin agent: descriptor 3, passed as 'unknown', is a socket of another kind" in agent.said
 
 
-async def test_it_tells_when_it_is_ready_and_when_it_ends(tmp_path: Path) -> None:
+async def test_it_tells_when_it_is_ready_that_it_is_well_and_when_it_ends(tmp_path: Path) -> None:
     """In this order, and with where apps connect."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, pytest.MonkeyPatch.context() as patch:
         manager.bind(str(tmp_path / "notes"))
         manager.settimeout(PATIENCE)
         patch.setenv("NOTIFY_SOCKET", str(tmp_path / "notes"))
+        patch.setenv("WATCHDOG_USEC", "300000000")
         with started(tmp_path, command(tmp_path, "--socket", str(tmp_path / "agent.sock"))) as agent:
             ready = await anyio.to_thread.run_sync(manager.recv, 4096)
             assert ready == f"READY=1\nSTATUS=apps connect to {tmp_path}/agent.sock".encode()
+            assert await anyio.to_thread.run_sync(manager.recv, 4096) == b"WATCHDOG=1"
             async with await anyio.connect_unix(tmp_path / "agent.sock"):
                 os.kill(agent.process.pid, signal.SIGTERM)
             assert await anyio.to_thread.run_sync(manager.recv, 4096) == b"STOPPING=1"

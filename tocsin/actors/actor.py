@@ -23,6 +23,7 @@ from tocsin.actors.clock import LoopClock
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
 from tocsin.protocol.kernel import restart
+from tocsin.protocol.kernel.liveness import Progress
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import Message, Stamped
 from tocsin.protocol.messages.codec import decode_own, encode, rows_apart
@@ -139,6 +140,8 @@ class ActorRunner:
         self._alarm = Alarm(mailbox)
         self._actor: Actor
         self._failure: Exception | None = None
+        self._turns = 0
+        self._waits = False
         self._perform: dict[restart.Effect, Callable[[], Awaitable[restart.Event | None]]] = {
             restart.Effect.SERVE: self._live,
             restart.Effect.BEGIN_ANEW: self._begin_anew,
@@ -162,6 +165,10 @@ class ActorRunner:
             finally:
                 self.stopped.set()
                 tasks.cancel_scope.cancel()
+
+    def progress(self) -> Progress:
+        """Return how far it has come."""
+        return Progress(self._turns, not self._waits or self.mailbox.depth > 0)
 
     async def _begin(self) -> restart.Event:
         """Build an instance of the actor from what outlives it."""
@@ -199,13 +206,16 @@ class ActorRunner:
         while True:
             if not self._backlog:
                 self._careful = False
+                self._waits = True
                 self._backlog.extend(await self.mailbox.batch())
+                self._waits = False
             taken = 1 if self._careful else len(self._backlog)
             for frame in list(self._backlog) if taken > 1 else (self._backlog[0],):
                 self._receive(actor, frame)
             await actor.flush()
             for _ in range(taken):
                 self._backlog.popleft()
+            self._turns += 1
 
     def _receive(self, actor: Actor, frame: bytes) -> None:
         try:

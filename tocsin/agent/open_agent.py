@@ -19,12 +19,14 @@ from tocsin.agent.idle_exit import idle
 from tocsin.agent.launcher import Launcher
 from tocsin.agent.session_door import SessionDoor
 from tocsin.agent.takeover import take_over
+from tocsin.agent.watchdog import watch
 from tocsin.api.own_service import OwnPushService, device_url_of, own_service
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.repeat_log import INTERVAL, RepeatLog
 from tocsin.tasks import apart, task_group
 from tocsin.transport.control_socket import serving_control
+from tocsin.transport.service_manager import ServiceManager
 from tocsin.transport.unix_server import is_served, serving_unix
 from tocsin.transport.websocket_wire import dial_websocket
 
@@ -58,6 +60,10 @@ class Agent:
         """
         await idle(self.platform, seconds)
         self._close()
+
+    async def watch(self, manager: ServiceManager) -> None:
+        """Tell the service manager, as often as it wants to hear it, that the agent is well."""
+        await watch(self.platform, manager)
 
 
 @apart

@@ -115,6 +115,7 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
             async with task_group() as tasks:
                 tasks.start_soon(_until_signal, signals, tasks.cancel_scope)
                 tasks.start_soon(_until_replaced, agent, tasks.cancel_scope)
+                tasks.start_soon(agent.watch, manager)
                 await (anyio.sleep_forever() if idle_exit == math.inf else agent.idle(idle_exit))
                 tasks.cancel_scope.cancel()
             manager.tell_stopping()
