@@ -14,8 +14,9 @@ from tocsin import connect
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages.codec import MAX_OWN_FRAME, encode
+from tocsin.protocol.platform.agent_units import SOCKET_UNIT
 from tocsin.protocol.values import AGENT_VERSION
-from tocsin.transport.agent_socket import SOCKET_UNIT, default_socket, starting_command, unit_folder
+from tocsin.transport.agent_socket import default_socket, starting_command, unit_folder
 from tocsin.transport.frame_stream import FrameStream
 
 STANDING = m.PlatformStanding(None, connected=True, cause=None, text="", since=0.0, due=0.0)

@@ -42,6 +42,7 @@ EPILOG = """\
 examples:
   tocsin agent                                       with a push service of its own, on 127.0.0.1
   tocsin agent --service https://push.example        with the push service of your organisation
+  tocsin agent install                               from now on systemd starts it, when an app needs it
   tocsin agent --replace                             after an upgrade: the one that runs ends, apps come to this one
   tocsin agent --idle-exit 5                         started on demand: it ends itself when no app needs it
   tocsin agent forget contoso.mail                   remove an app from the agent that runs
@@ -53,21 +54,35 @@ def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
     words = "hold the channels of this user's apps, and start those that are not running"
     parser = add_verb(verbs, "agent", words, DESCRIPTION, EPILOG)
-    parser.add_argument("--service", metavar="URL", help="the push service to use (default: one runs here)")
-    add_state_option(parser, "agent")
+    _add_choices(parser, "agent")
     words = f"the socket for apps (default: what it is started with, or TOCSIN_SOCKET, here {default_socket()})"
     parser.add_argument("--socket", type=path("a socket"), metavar="PATH", help=words.replace("%", "%%"))
-    port = whole(0, 65_535)
-    words = "the port of the service that runs here (default: any, kept)"
-    parser.add_argument("--port", type=port, default=0, metavar="P", help=words)
-    words = "end S seconds after the last app has gone that holds a channel or a trigger, or 'never' "
-    words += f"(default: {ON_DEMAND:g} where it is started with its socket, else never)"
-    parser.add_argument("--idle-exit", type=_seconds_or_never, metavar="S", help=words)
     words = "have the agent that runs on this state folder end first; apps go on, and come to this one"
     parser.add_argument("--replace", action="store_true", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="instead of running one")
     agent_forget.add_action(actions)
+    words = "let this user's systemd start it, for the first app that connects and at each log-on"
+    installing = actions.add_parser("install", help=words, description=f"{words.capitalize()}.")
+    _add_choices(installing, "agent", argparse.SUPPRESS)
+    installing.add_argument("--force", action="store_true", help="overwrite units that were written by hand")
+    words = "undo what 'install' has done; state and what is registered stay"
+    undoing = actions.add_parser("uninstall", help=words, description=f"{words.capitalize()}.")
+    for each in (installing, undoing):
+        words = "print what was done as one JSON object"
+        each.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=words)
+
+
+def _add_choices(parser: argparse.ArgumentParser, verb: str, default: str | None = None) -> None:
+    """Add what an agent is run with, and a unit may have it run with; ``SUPPRESS`` leaves what was chosen before the action."""
+    words = "the push service to use (default: one runs here)"
+    parser.add_argument("--service", default=default, metavar="URL", help=words)
+    add_state_option(parser, verb, default)
+    words = "the port of the service that runs here (default: any, kept)"
+    parser.add_argument("--port", type=whole(0, 65_535), default=default or 0, metavar="P", help=words)
+    words = "end S seconds after the last app has gone that holds a channel or a trigger, or 'never' "
+    words += f"(default: {ON_DEMAND:g} where it is started with its socket, else never)"
+    parser.add_argument("--idle-exit", type=_seconds_or_never, default=default, metavar="S", help=words)
 
 
 def _seconds_or_never(text: str) -> float:
@@ -75,11 +90,14 @@ def _seconds_or_never(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until a signal comes."""
+    """Serve until a signal comes, or see to it that systemd lets an agent do so."""
     if sys.platform == "win32":
         raise NotSupported("the agent runs on POSIX systems only, so far; tocsin.embedded() runs here")
     if arguments.action is not None:
-        return agent_forget.forget(arguments)
+        from tocsin.cli.agent_service import install, uninstall  # noqa: PLC0415  # an agent does not pay for it
+
+        acts = {"forget": agent_forget.forget, "install": install, "uninstall": uninstall}
+        return acts[arguments.action](arguments)
     from tocsin.transport.service_manager import ServiceManager  # noqa: PLC0415  # the other verbs do not pay for it
 
     with ServiceManager.take(os.environ) as manager:

@@ -20,15 +20,15 @@ SERVICE = "service.db"
 """The file of a push service in its state folder."""
 
 
-def add_state_option(parser: argparse.ArgumentParser, verb: str = "listen") -> None:
-    """Add ``--state`` to a verb; its default is the folder of that verb, ``listen`` or ``serve``."""
-    default = default_state(verb)
+def add_state_option(parser: argparse.ArgumentParser, verb: str = "listen", default: str | None = None) -> None:
+    """Add ``--state`` to a verb; its default is the folder of that verb, such as ``listen`` or ``serve``."""
+    folder = default_state(verb)
     parser.add_argument(
         "--state",
         type=path("a state folder"),
-        default=default,
+        default=folder if default is None else default,
         metavar="DIR",
-        help=f"the state folder (default: TOCSIN_STATE, here {default})".replace("%", "%%"),
+        help=f"the state folder (default: TOCSIN_STATE, here {folder})".replace("%", "%%"),
     )
 
 

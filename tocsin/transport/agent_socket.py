@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 
 from tocsin.protocol.errors import NotSupported
+from tocsin.protocol.platform.agent_units import SOCKET_UNIT
 
 VARIABLE = "TOCSIN_SOCKET"
 """The environment variable that names the socket; the agent sets it in what it launches."""
-
-SOCKET_UNIT = "tocsin-agent.socket"
-"""The unit by which systemd listens for the agent, where ``tocsin agent install`` has written it."""
 
 _LINUX_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _BSD_CREDENTIALS = struct.Struct("Ii")  # version, uid, and then the groups
