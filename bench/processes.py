@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,11 @@ def cpu_seconds(process: int) -> float:
 
 
 @contextmanager
-def started(module: str, *arguments: str) -> Iterator[Process]:
-    """Run a module as a process until the block is left."""
+def started(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Process]:
+    """Run a module as a process until the block is left; ``environment`` is None for that of this process."""
     command = [sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:  # noqa: S603  # our own modules
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, env=environment) as process:  # noqa: S603  # our own modules
         try:
             yield Process(process)
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Final
 
 from tocsin.protocol.kernel.recurrence import Recurrences, Repeats
+from tocsin.tasks import Signal
 
 INTERVAL: Final = 60.0
 """Seconds after which is said how often something came again."""
@@ -28,16 +29,21 @@ class RepeatLog:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._rule: Recurrences[_Line] = Recurrences(INTERVAL, _MOST)
+        self.to_sweep = Signal()
+        """Set when there is something to sweep an interval from then."""
 
     def log(self, to: logging.Logger, level: int, thing: Hashable, text: str, *args: object) -> None:
         """Log a line, unless the same thing was said by that logger a short while ago; then it is counted."""
         sentence = text % args
         if self._rule.note((to.name, thing), (to, level, sentence), self._now()):
             to.log(level, "%s", sentence)
+        self.to_sweep.set()
 
     def sweep(self) -> None:
         """Say what came again and whose time has come."""
         self._tell(self._rule.due(self._now()))
+        if self._rule.remembers_any:
+            self.to_sweep.set()
 
     def close(self) -> None:
         """Say what came again."""

@@ -138,7 +138,7 @@ async def test_what_is_registered_by_one_that_leaves_meanwhile_keeps_it_too() ->
 
 @pytest.mark.parametrize("kept", [CHANNEL, TRIGGER])
 async def test_a_channel_or_a_trigger_keeps_it(kept: StoredChannel | StoredActivator) -> None:
-    """Until it is gone, which is noticed within a minute though no session comes."""
+    """Until it is gone, which is noticed within ten minutes though no session comes."""
     async with watched() as w:
         w.platform.sessions.add("mail", Mailbox("mail/1"))
         await (w.store.keep_channel(kept) if isinstance(kept, StoredChannel) else w.store.keep_activator(kept))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ def test_it_runs(capsys: pytest.CaptureFixture[str], name: str) -> None:
         # A difference between two processes may be anything in one round on a busy machine.
         assert all(figure > 0 for name, figure in row["medians"].items() if " over " not in name), row
         assert row["of_floor"] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="wake-ups are counted in /proc")
+def test_an_idle_agent_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """It runs a service and an agent, and prints both figures with their goals."""
+    report = found(capsys, "idle")
+    (agent,) = [row["medians"] for row in report["rows"] if row["role"] == "product"]
+    assert 10 < agent["RSS MiB"] < 60
+    assert agent["wake-ups/s"] < 1000
+    assert [remark.split(":")[0] for remark in report["remarks"][:2]] == ["Memory", "Wake-ups"]
 
 
 def test_a_soak_watches_the_process(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 
+import anyio
 import pytest
 import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -290,6 +292,27 @@ async def test_a_service_that_does_not_answer_pings_is_silent(monkeypatch: pytes
         for connection in server.connections:
             connection.transport.abort()
     assert caught.value.cause is ConnectionCause.SILENT
+
+
+async def test_a_service_that_is_heard_is_not_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own pings are enough, and each of ours would wake the machine twice more."""
+    monkeypatch.setattr(opening, "PING_INTERVAL", 0.05)
+    sent, ping = [], ClientConnection.ping
+
+    async def note(connection: ClientConnection, data: bytes | None = None) -> Awaitable[float]:
+        sent.append(data)
+        return await ping(connection, data)
+
+    monkeypatch.setattr(ClientConnection, "ping", note)
+
+    async def stay(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async with serve(stay, "127.0.0.1", 0, ping_interval=0.005) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/device"
+        async with dial_websocket(url):
+            await anyio.sleep(0.5)
+    assert len(sent) < 4  # of ten; none but for a machine that stalls
 
 
 async def test_an_error_that_is_not_foreseen_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ import anyio
 from tocsin.actors.topology import Platform
 from tocsin.protocol.platform.idleness import Idleness
 
-LOOK_EVERY = 60.0
-"""Seconds after which it is looked again while no session is open: a channel may end, or be revoked, without one."""
+LOOK_EVERY = 600.0
+"""Seconds after which it is looked again while no session is open: a channel may end, or be revoked, without one.
+Each look wakes the machine, and nothing depends on how soon an agent ends that is of no use."""
 
 
 async def idle(platform: Platform, patience: float) -> None:

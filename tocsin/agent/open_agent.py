@@ -145,5 +145,6 @@ async def _launch(launcher: Launcher, reunion: float) -> None:
 
 async def _sweep(log: RepeatLog) -> None:
     while True:
+        await log.to_sweep.wait()  # an agent that has nothing to say is not woken for it
         await anyio.sleep(INTERVAL)
         log.sweep()

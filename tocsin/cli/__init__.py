@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -37,7 +38,8 @@ Try 'tocsin listen' in one terminal, and paste the lines that it prints into ano
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 it failed for a reason that was printed, 2 wrong usage."""
     open_streams()
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = _parser(words[0] if words else "").parse_args(words)
     speaker = f"tocsin {arguments.verb}"
     try:
         check_environment(os.environ)
@@ -57,10 +59,11 @@ def _module(verb: str) -> Any:
     return import_module(f"tocsin.cli.{verb.replace('-', '_')}")
 
 
-def _parser() -> Parser:
+def _parser(verb: str = "") -> Parser:
+    """Return what reads the command line, as far as one verb needs it: the modules of the others cost time and memory."""
     parser = Parser(prog="tocsin", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"tocsin {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb in VERBS:
-        _module(verb).add_parser(verbs)
+    for each in (verb,) if verb in VERBS else VERBS:
+        _module(each).add_parser(verbs)
     return parser

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from attrs import Factory, define
@@ -25,7 +26,9 @@ CLOSE_TIMEOUT = 0.5
 """Seconds that the closing handshake may take; leaving must not wait for a peer."""
 
 PING_INTERVAL = 20.0
-"""Seconds between pings, and in which one has to be answered."""
+"""Seconds in which a ping has to be answered; one is sent when nothing has been heard for a quarter more than that."""
+
+_SILENCE: Final = 1.25  # intervals: the pings of a service, which come as often as that, are life enough
 
 _END: Final = b"\r\n\r\n"
 
@@ -72,14 +75,25 @@ async def open_websocket(url: str, proxy: Proxy | None, attempt: Attempt) -> Cli
 
 
 class _Listening(ClientConnection):
-    """Keeps the beginning of what it hears until there is an answer."""
+    """Keeps the beginning of what it hears until there is an answer, and pings a service that is silent only.
+
+    Each ping wakes this machine twice, and a service pings by itself.
+    """
 
     def __init__(self, protocol: ClientProtocol, heard: bytearray) -> None:
         super().__init__(protocol, ping_interval=PING_INTERVAL, ping_timeout=PING_INTERVAL, close_timeout=CLOSE_TIMEOUT)
         self._heard = heard
+        self._heard_at = self.loop.time()
+
+    async def ping(self, data: Any = None) -> Awaitable[float]:
+        """Ping the service once it has been silent for a while."""
+        while (left := self._heard_at + PING_INTERVAL * _SILENCE - self.loop.time()) > 0:  # noqa: ASYNC110  # an event would cost each chunk more
+            await asyncio.sleep(left)
+        return await super().ping(data)
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
+        self._heard_at = self.loop.time()
         if self.response is None:
             self._heard.extend(data[: MAX_HEAD - len(self._heard)])
         super().data_received(data)

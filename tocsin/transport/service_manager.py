@@ -111,7 +111,7 @@ def _socket_of(descriptor: int, name: str) -> socket.socket:
         if passed.family != socket.AF_UNIX or passed.type != socket.SOCK_STREAM:
             kind = f"{_word(passed.family)}, {_word(passed.type)}"
             raise InvalidArgument(f"{what} a socket of another kind ({kind}); the agent needs ListenStream=PATH")  # noqa: TRY301  # to close it in one place
-        if not passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        if not _listens(passed):
             raise InvalidArgument(f"{what} a socket that does not listen, such as one connection (Accept=no is right)")  # noqa: TRY301  # as above
         _check_private(passed.getsockname(), what)
         passed.setblocking(False)  # noqa: FBT003  # the socket's own signature
@@ -119,6 +119,13 @@ def _socket_of(descriptor: int, name: str) -> socket.socket:
         passed.close()
         raise
     return passed
+
+
+def _listens(passed: socket.socket) -> bool:
+    try:
+        return bool(passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:  # a system that cannot tell: it will when the first app is to be let in
+        return True
 
 
 def _check_private(path: str | bytes, what: str) -> None:

@@ -54,6 +54,11 @@ class Recurrences(Generic[Words]):
         self._others.again += 1
         return False
 
+    @property
+    def remembers_any(self) -> bool:
+        """Whether there is something that may become due, or is to be forgotten."""
+        return bool(self._said) or self._others is not None
+
     def due(self, now: float) -> Iterator[Repeats[Words]]:
         """Give what came again and whose time has come; what did not come again is forgotten, and new when it comes."""
         while self._said:
