@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import anyio
 from attrs import asdict
 
+from tocsin import __version__
 from tocsin.actors.topology import Platform
 from tocsin.agent.dead_letter_verbs import dead_letter_verbs
 from tocsin.protocol.arguments import check_app_name
@@ -92,4 +92,4 @@ class AgentControl:
         return asdict(await self._platform.forget(app))
 
     def _identity(self) -> Answer:
-        return {"kind": KIND, "pid": os.getpid(), "version": version("tocsin")}
+        return {"kind": KIND, "pid": os.getpid(), "version": __version__}

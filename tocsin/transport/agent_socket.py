@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from tocsin.protocol.errors import NotSupported
-from tocsin.protocol.platform.agent_units import SOCKET_UNIT
 
 VARIABLE = "TOCSIN_SOCKET"
 """The environment variable that names the socket; the agent sets it in what it launches."""
@@ -43,6 +42,8 @@ def starting_command(path: Path) -> str:
     """Return the command that starts an agent on a socket."""
     if path != default_socket():
         return f"tocsin agent --socket {shlex.quote(str(path))}"
+    from tocsin.protocol.platform.agent_units import SOCKET_UNIT  # noqa: PLC0415  # an app that finds its agent does not pay for it
+
     installed = (unit_folder() / SOCKET_UNIT).exists()
     return f"systemctl --user start {SOCKET_UNIT}" if installed else "tocsin agent"
 
