@@ -12,7 +12,10 @@ from pathlib import Path
 from bench import machine, plot, render
 from bench.framework import Missing, Options, Report, optional
 
-NAMES = ("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "agent", "idle", "soak", "mixed")
+NAMES = (
+    *("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "looking_in", "agent", "idle", "soak"),
+    "mixed",
+)
 RESULTS = Path(__file__).parent / "results"
 
 _DESCRIPTION = """\

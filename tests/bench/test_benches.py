@@ -20,7 +20,7 @@ def found(capsys: pytest.CaptureFixture[str], name: str, *options: str) -> dict[
     return report
 
 
-@pytest.mark.parametrize("name", ["inprocess", "durable", "startup"])
+@pytest.mark.parametrize("name", ["inprocess", "durable", "startup", "looking_in"])
 def test_it_runs(capsys: pytest.CaptureFixture[str], name: str) -> None:
     """There is a floor, the product beside it, and a figure above zero for each."""
     report = found(capsys, name)

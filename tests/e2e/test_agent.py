@@ -178,6 +178,10 @@ class TestDeath:
         attempts = [each["attempt"] for each in journal.events("began") if each["payload"] == b"poison".hex()]
         assert attempts == [1, 2, 3]
         assert (letter["reason"], letter["attempt"]) == ("crash_loop", 3)
+        retry = await in_process("dead-letters", "retry", letter["id"][:8], "--state", str(agent.state))
+        assert retry == (0, f"{letter['id']} is a payload again, behind those that wait\n", "")
+        (again,) = await agent.until_dead("loop")  # its deaths are counted from the start, its attempts are not
+        assert (again["id"], again["reason"], again["attempt"]) == (letter["id"], "crash_loop", 6)
 
     async def test_an_agent_that_is_killed_loses_nothing(self, tmp_path: Path) -> None:
         """Handlers go on, their outcomes count with the next agent, and a push launches what was registered with the first."""
