@@ -46,12 +46,13 @@ def describe(plan: AgentPlan, figures: AgentFigures) -> str:
         "posts": f"{figures.posts}",
         "acknowledged": f"{figures.acknowledged}",
         "not acknowledged": _each(figures.unacknowledged),
-        "handled": f"{figures.handled}; {figures.redelivered} came with attempt > 1",
+        "handled": f"{_each(figures.handled)}; {figures.redelivered} came with attempt > 1",
         "dead letters": _each(figures.dead_letters),
         "acknowledged payloads lost": f"{len(figures.lost)}",
         "handled twice under one attempt": f"{len(figures.doubled)}",
         "orphan processes": f"{len(figures.orphans)}",
         "starts of the agent that were blocked": f"{len(figures.blocked_starts)}",
+        "tracebacks": f"{len(figures.tracebacks)}",
         "seconds": f"{figures.seconds:.1f}, {figures.seconds / max(cycles, 1):.2f} a cycle",
     }
     text = "".join(f"{name + ':':39} {value}\n" for name, value in lines.items())

@@ -53,7 +53,7 @@ class AgentAccount:
     def __init__(self, folder: Folder) -> None:
         self.began = Records(folder.began)
         self.done = Records(folder.done)
-        self.posts = 0
+        self._apps: list[str] = []  # by number
         self.acknowledged: dict[int, str] = {}
         """The ids, by number."""
         self.refused: Counter[str] = Counter()
@@ -63,15 +63,27 @@ class AgentAccount:
         self._database = folder.state / "platform.db"
         self._more = anyio.Event()
 
-    def next_number(self) -> int:
-        """Return the number of the next payload."""
-        self.posts += 1
-        return self.posts
+    @property
+    def posts(self) -> int:
+        """How many payloads were posted."""
+        return len(self._apps)
 
-    def acknowledge(self, app: str, number: int, id_: str) -> None:
+    def handled(self) -> dict[str, int]:
+        """Return how often handlers were through with a payload, by app."""
+        counts: Counter[str] = Counter()
+        for number, attempts in self.done.seen.items():
+            counts[self._apps[number]] += len(attempts)
+        return dict(sorted(counts.items()))
+
+    def next_number(self, app: str) -> int:
+        """Return the number of the next payload, which is for that app."""
+        self._apps.append(app)
+        return len(self._apps) - 1
+
+    def acknowledge(self, number: int, id_: str) -> None:
         """Note that a sender was told that this payload is received."""
         self.acknowledged[number] = id_
-        self._open.setdefault(app, set()).add(number)
+        self._open.setdefault(self._apps[number], set()).add(number)
         self._more.set()
         self._more = anyio.Event()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +16,8 @@ import anyio
 from attrs import Factory, asdict, define, frozen
 
 from tests.e2e.agent_kills.account import AgentAccount
-from tests.e2e.agent_kills.programs import MARKER, install, run_agent, serve_apps, stay
+from tests.e2e.agent_kills.proc import age, children, kill, launched, words
+from tests.e2e.agent_kills.programs import install, run_agent, serve_apps, stay
 from tests.e2e.agent_kills.woken import Folder
 from tests.e2e.crash.loop import free_port
 from tests.e2e.crash.victims import PATIENCE, Registered, Stuck, Victim, within
@@ -72,7 +72,7 @@ class AgentFigures:
     killed_at_the_start: int = 0
     posts: int = 0
     acknowledged: int = 0
-    handled: int = 0
+    handled: dict[str, int] = Factory(dict)
     redelivered: int = 0
     unacknowledged: dict[str, int] = Factory(dict)
     dead_letters: dict[str, int] = Factory(dict)
@@ -81,12 +81,13 @@ class AgentFigures:
     doubled: list[str] = Factory(list)
     orphans: list[str] = Factory(list)
     blocked_starts: list[str] = Factory(list)
+    tracebacks: list[str] = Factory(list)
     seconds: float = 0.0
 
     @property
     def violations(self) -> list[str]:
         """All that must not be."""
-        return self.lost + self.doubled + self.orphans + self.blocked_starts
+        return self.lost + self.doubled + self.orphans + self.blocked_starts + self.tracebacks
 
 
 class AgentKills:
@@ -95,6 +96,9 @@ class AgentKills:
     def __init__(self, plan: AgentPlan, folder: Path) -> None:
         self._plan = plan
         self._random = random.Random(plan.seed)  # noqa: S311  # the same plan again, not a secret
+        # Drawn first: what is drawn later depends on the moment, too.
+        self._kinds = self._random.choices(list(KINDS), list(KINDS.values()), k=plan.cycles)
+        self._again = [self._random.random() < AT_THE_START for _ in self._kinds]
         self._folder = Folder(folder)
         self._account = AgentAccount(self._folder)
         self._figures = AgentFigures()
@@ -102,6 +106,12 @@ class AgentKills:
         self._agent = Victim("agent", run_agent, ())
         self._apps: dict[str, Victim] = {}
         self._uris: dict[str, str] = {}
+        self._perform: dict[str, Callable[[], Awaitable[None]]] = {
+            "agent": self._kill_agent,
+            "app": self._kill_app,
+            "launched": self._kill_launched,
+            "all": self._kill_all,
+        }
         self._stopping = False
         self._began = self._told = time.monotonic()
 
@@ -116,9 +126,9 @@ class AgentKills:
                 async with task_group() as posting:
                     for app, sender in senders.items():
                         posting.start_soon(self._push_on, app, sender)
-                    for number in range(self._plan.cycles):
-                        await self._cycle()
-                        self._tell(number + 1)
+                    for number, kind in enumerate(self._kinds, 1):
+                        await self._cycle(kind)
+                        self._tell(number)
                     self._stopping = True
                 await self._settle()
                 tasks.cancel_scope.cancel()
@@ -127,7 +137,7 @@ class AgentKills:
                 for victim in (*self._apps.values(), self._agent, self._service):
                     await victim.remove()
                 for pid in launched(self._folder):
-                    _kill(pid)
+                    kill(pid)
         return self._sum_up()
 
     @asynccontextmanager
@@ -170,8 +180,7 @@ class AgentKills:
 
     # The cycles
 
-    async def _cycle(self) -> None:
-        kind = self._random.choices(list(KINDS), list(KINDS.values()))[0]
+    async def _cycle(self, kind: str) -> None:
         with within(PATIENCE, f"before kill {self._figures.cycles.total() + 1}, nothing was acknowledged"):
             await self._account.wait_for(FEW)
         await anyio.sleep(self._random.uniform(0, SPREAD))  # the moment that chance has chosen
@@ -196,20 +205,23 @@ class AgentKills:
 
     async def _kill_launched(self) -> None:
         """Kill a launched process, within about its life."""
-        with within(PATIENCE, "nothing was launched"):
-            await _until(lambda: bool(self._young()))
-        await anyio.sleep(self._random.uniform(0, LAUNCHED_LIFE))
-        if young := self._young():
-            self._figures.launched_killed += _kill(self._random.choice(young))
+        killed = False
+        while not killed:
+            with within(PATIENCE, "nothing was launched"):
+                await _until(lambda: bool(self._young()))
+            await anyio.sleep(self._random.uniform(0, LAUNCHED_LIFE))
+            young = self._young()  # another one, it may be
+            killed = bool(young) and kill(self._random.choice(young))
+        self._figures.launched_killed += 1
 
     def _young(self) -> list[int]:
-        return [pid for pid in launched(self._folder) if _age(pid) < OLD]
+        return [pid for pid in launched(self._folder) if age(pid) < OLD]
 
     async def _kill_all(self) -> None:
         victims: list[Victim | int] = [self._agent, *self._apps.values(), *self._young()]
         for victim in self._random.sample(victims, len(victims)):
             if isinstance(victim, int):
-                self._figures.launched_killed += _kill(victim)
+                self._figures.launched_killed += kill(victim)
             else:
                 victim.kill()
         for victim in (self._agent, *self._apps.values()):
@@ -221,7 +233,7 @@ class AgentKills:
 
     async def _once_more(self, victim: Victim) -> None:
         """Now and then, kill what is just starting."""
-        if self._random.random() < AT_THE_START:
+        if self._again[self._figures.cycles.total()]:
             self._figures.killed_at_the_start += 1
             victim.start()
             await anyio.sleep(self._random.uniform(0, START))
@@ -238,7 +250,7 @@ class AgentKills:
 
     async def _push(self, app: str, sender: Sender) -> None:
         """Push the next payload; it is never sent a second time."""
-        number = self._account.next_number()
+        number = self._account.next_number(app)
         try:
             status, headers = await sender.push(b"%d" % number, self._uris[app])
         except (aiohttp.ClientError, OSError):
@@ -246,7 +258,7 @@ class AgentKills:
             return
         outcome = headers.get("x-wns-status") if status == 200 else str(status)
         if outcome == "received":
-            self._account.acknowledge(app, number, headers["x-wns-msg-id"])
+            self._account.acknowledge(number, headers["x-wns-msg-id"])
         else:
             self._account.refused[str(outcome)] += 1
 
@@ -265,10 +277,14 @@ class AgentKills:
         if inbox := self._account.read_dead_letters():
             self._figures.lost.append(f"{inbox} payloads are still in the inbox")
         with anyio.move_on_after(PATIENCE):
-            await _until(lambda: not launched(self._folder))
-        self._figures.orphans = [f"process {pid} is still there: {_words(pid)}" for pid in launched(self._folder)]
+            await _until(lambda: not self._left())
+        self._figures.orphans = [f"process {pid} is still there: {words(pid)}" for pid in self._left()]
         for victim in (*self._apps.values(), self._agent, self._service):
             await victim.stop()
+
+    def _left(self) -> set[int]:
+        """Return what was launched and is still there, with what has ended and was not taken leave of by the agent."""
+        return {*launched(self._folder), *children(self._agent.pid)}
 
     def _tell(self, cycle: int) -> None:
         """Say on standard error how far it is, every few seconds."""
@@ -285,52 +301,15 @@ class AgentKills:
     def _sum_up(self) -> AgentFigures:
         account, figures = self._account, self._figures
         figures.posts, figures.acknowledged = account.posts, len(account.acknowledged)
-        figures.handled, figures.redelivered = account.done.total, account.began.again
+        figures.handled, figures.redelivered = account.handled(), account.began.again
         figures.unacknowledged = dict(sorted(account.refused.items()))
         figures.dead_letters = dict(sorted(Counter(account.dead.values()).items()))
         figures.lost += account.lost()
         figures.doubled = account.began.twice + account.done.twice
+        said = self._folder.said.read_text(encoding="utf-8")
+        figures.tracebacks = [text[:1000] for text in said.split("Traceback")[1:]]
         figures.seconds = time.monotonic() - self._began
         return figures
-
-
-def launched(folder: Folder) -> list[int]:
-    """Return the processes that were launched in a run, whatever their parent is by now."""
-    variable = f"{MARKER}={folder.path}".encode()
-    return [pid for pid in _pids() if variable in _environment(pid)]
-
-
-def _pids() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208  # names are enough
-
-
-def _environment(pid: int) -> list[bytes]:
-    with suppress(OSError):  # it has ended, or is another user's
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return []
-
-
-def _age(pid: int) -> float:
-    """Return for how many seconds a process has been there; 0 where it has ended."""
-    with suppress(OSError):
-        ticks = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return 0.0
-
-
-def _words(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    return "it has just ended"
-
-
-def _kill(pid: int) -> bool:
-    """Kill a process, and tell whether it was there."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def _until(condition: Callable[[], bool]) -> None:

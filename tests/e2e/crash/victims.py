@@ -140,6 +140,13 @@ class Victim:
     _pipe: Pipe[Any, Any] | None = None
     _context: ForkServerContext = field(factory=_fork_server, init=False)
 
+    @property
+    def pid(self) -> int:
+        """Its process, while it runs."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start the program; it is ready when it says its first word."""
         self._pipe, theirs = self._context.Pipe()
