@@ -19,9 +19,9 @@ from tocsin.cli.table import aligned
 from tocsin.cli.terminal import show
 from tocsin.persistence.dead_letter_choice import chosen_id, settle_stored
 from tocsin.persistence.sqlite_store import open_sqlite, read_sqlite
-from tocsin.persistence.state_folder import FolderInUse, state_folder
+from tocsin.persistence.state_folder import holder_of, state_folder
 from tocsin.persistence.store import DeadLetter
-from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable
+from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, StateUnavailable
 from tocsin.protocol.text import harmless
 from tocsin.transport.control_socket import ask
 
@@ -110,10 +110,12 @@ async def _settle(state: Path, action: str, beginning: str) -> str:
                 id_ = await chosen_id(store, beginning)
                 await settle_stored(store, id_, retry=action == "retry")
                 return id_
-    except FolderInUse as held:
-        owner = "another process" if held.owner is None else f"process {held.owner}"
+    except StateUnavailable:
+        owner = holder_of(state)
+        if owner is None:
+            raise
         raise PlatformUnavailable(
-            f"{owner} holds {state} and takes no commands, as a program with tocsin.embedded() does: end it, and try again"
+            f"process {owner} holds {state} and takes no commands, as a program with tocsin.embedded() does: end it, and try again"
         ) from None
 
 

@@ -17,14 +17,6 @@ from tocsin.protocol.text import harmless
 logger = logging.getLogger(__name__)
 
 
-class FolderInUse(StateUnavailable):
-    """Another process holds the state folder; ``owner`` is its id, as far as it has left one."""
-
-    def __init__(self, text: str, owner: int | None) -> None:
-        super().__init__(text)
-        self.owner = owner
-
-
 @contextmanager
 def state_folder(path: Path, hint: str = "") -> Iterator[Path]:
     """Make the folder where it is missing (mode 0700), hold it for this process, and give its absolute path.
@@ -132,11 +124,11 @@ def holder_of(path: Path) -> int | None:
     return owner
 
 
-def _in_use(path: Path) -> FolderInUse:
+def _in_use(path: Path) -> StateUnavailable:
     owner, hint = _signature(path)
     by = "another process" if owner is None else f"process {owner}"
     advice = hint or "give this one another --state"
-    return FolderInUse(f"the state folder {path} is in use by {by}; {advice}", owner)
+    return StateUnavailable(f"the state folder {path} is in use by {by}; {advice}")
 
 
 def _sign(path: Path, hint: str) -> None:
