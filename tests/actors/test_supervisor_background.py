@@ -8,7 +8,9 @@ import anyio
 import pytest
 import trio.testing
 
-from tests.actors.supervising import REASONS, activator, at_work, delivery, running
+from tests.actors.supervising import REASONS, VIRTUAL, activator, at_work, delivery, running
+from tests.helpers import next_messages
+from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery import background_queue
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
@@ -136,7 +138,7 @@ class TestCancellation:
             await h.stay_silent(h.session)
 
     async def test_the_agent_may_stop_the_work_of_one_session(self) -> None:
-        """Of another app, or another session, it does not; and what waits has its turn then."""
+        """Of another app, or another session, it does not; that session gets no more, and what waits goes to the next."""
         async with running() as h:
             await h.begin_background()
             h.tell(delivery(2), m.OutcomeRow(2, Outcome.NOT_HANDLED, "", 1))
@@ -149,7 +151,12 @@ class TestCancellation:
             assert await h.down() == m.CancelDelivery(1, revoked)
             h.tell(m.OutcomeRow(1, Outcome.HANDLER_FAILED, "no", 1))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.RESOURCE_REVOCATION, "no")
-            assert at_work(await h.down()) == 2
+            h.tell(activator())
+            await h.stay_silent(h.session)
+            with Mailbox("t") as other:
+                h.sessions.add("mail", other)
+                h.tell(activator(session="t"))
+                assert at_work((await next_messages(other, VIRTUAL))[0]) == 2
 
     async def test_whether_work_has_stopped_is_known_when_the_order_was_taken(self) -> None:
         """And when each payload that was told to stop has come to its end."""

@@ -23,6 +23,7 @@ from tests.agent.launching import CALL, DEAF, PYTHON, WAIT, World, command, is_c
 from tests.helpers import PATIENCE
 from tocsin.agent import launcher
 from tocsin.agent.child_process import ChildProcess
+from tocsin.agent.process_session import CAN_LOOK
 from tocsin.protocol.messages import Claimed, ClaimPayload, EndProcess, Fence, Launch, LaunchEnded
 from tocsin.protocol.platform.launches import Phase
 
@@ -339,6 +340,17 @@ class TestStop:
             assert await caller.says() == ""
             await wait_all_tasks_blocked()
             assert world.supervisor.statistics().depth == 0
+
+    @pytest.mark.skipif(not CAN_LOOK, reason="only the group is known")
+    async def test_what_has_a_group_of_its_own_is_reached(self, world: World) -> None:
+        """As what a shell with job control starts has."""
+        async with world.running():
+            apart = b"os.fork() or os.setpgid(0, 0)\ncall(b'up'); line.recv(1)"
+            world.launch(command(*PYTHON, CALL + apart))
+            caller = await world.called()
+            assert await caller.says() == "up"
+            world.stop()
+            assert await caller.says() == ""
 
     async def test_what_does_not_end_is_killed(self, make_world: MakeWorld) -> None:
         """After its grace."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tocsin.api.launch_command import command_of_app
-from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.command import Command, kept
 
 PYTHON = os.path.abspath(sys.executable)  # noqa: PTH100  # as the link of the environment, which is not followed
@@ -193,3 +193,23 @@ class TestGiven:
         monkeypatch.chdir(gone)
         gone.rmdir()
         assert "the working folder is gone" in refusal(["/bin/sh"])
+
+
+class TestMemory:
+    """A limit of memory."""
+
+    def test_it_goes_with_the_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On Linux, where it is watched; elsewhere it is refused, and not forgotten."""
+        monkeypatch.setattr(sys, "platform", "linux")
+        assert command_of_app(["/bin/sh"], 10**9).memory_limit == 10**9
+        monkeypatch.setattr(sys, "platform", "darwin")
+        assert command_of_app(["/bin/sh"]).memory_limit == 0
+        with pytest.raises(NotSupported, match="Linux only"):
+            command_of_app(["/bin/sh"], 10**9)
+
+    @pytest.mark.parametrize("limit", ["1", 1.5, True, None, -1, 2**63])
+    def test_it_is_a_number_of_bytes(self, limit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And nothing else."""
+        monkeypatch.setattr(sys, "platform", "linux")
+        with pytest.raises(InvalidArgument, match=r"memory"):
+            command_of_app(["/bin/sh"], limit)

@@ -36,7 +36,7 @@ async def show(folder: Path, *options: str) -> str:
 
 async def test_each_is_shown_with_its_command(tmp_path: Path) -> None:
     """The words as one would type them, and the folder; an app cannot write a line of its own."""
-    command = Command((b"/bin/the app", b"two words", b"new\nline", b"\xff"), b"/tmp/a\nb", (b"HOME=/root",))
+    command = Command((b"/bin/the app", b"two words", b"new\nline", b"\xff"), b"/tmp/a\nb", (b"HOME=/root",), 1024)
     await keep(
         tmp_path,
         StoredActivator("mail", 1, CLSID, (1, 3), cancel_on_condition_loss=True, command=command.pack()),
@@ -49,12 +49,14 @@ async def test_each_is_shown_with_its_command(tmp_path: Path) -> None:
         "    only while USER_PRESENT, INTERNET_AVAILABLE, cancelled when one is lost",
         "    starts '/bin/the app' 'two words' 'new\\nline' '\\xff'",
         "    in /tmp/a\\nb",
+        "    may have 1024 bytes of memory",
     ]
     chat, mail = map(json.loads, (await show(tmp_path, "--json")).splitlines())
     assert (chat["command"], chat["clsid"], chat["conditions"]) == (None, None, [])
     assert [os.fsencode(word) for word in mail["command"]] == list(command.words)
     assert (os.fsencode(mail["folder"]), mail["environment"]) == (command.folder, ["HOME=/root"])
     assert mail["cancel_on_condition_loss"]
+    assert (chat["memory_limit"], mail["memory_limit"]) == (None, 1024)
 
 
 async def test_what_was_given_up_is_said(tmp_path: Path) -> None:

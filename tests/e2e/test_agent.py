@@ -91,6 +91,27 @@ class TestForget:
         assert (code, errors.count("knows no app 'gone'")) == (1, 1)
 
 
+class TestLogOff:
+    """The session of the user ends."""
+
+    async def test_work_ends_and_the_rest_waits_for_the_next_log_on(self, tmp_path: Path) -> None:
+        """By SIGHUP: none is begun any more, and what waits is done once."""
+        agent = start_agent(tmp_path)
+        try:
+            await agent.install("mail", "--work", "0.3")
+            await agent.push("mail", b"1", b"2")
+            journal = agent.journal("mail")
+            await journal.wait_for("began")
+            agent.process.send_signal(signal.SIGHUP)
+            assert await anyio.to_thread.run_sync(agent.process.wait, 10) == 0
+            assert journal.payloads() == journal.payloads("began") == [b"1"]
+        finally:
+            agent.die()
+        with running_agent(tmp_path):
+            await journal.wait_for("done", 2)
+        assert journal.payloads() == journal.payloads("began") == [b"1", b"2"]
+
+
 class TestTwoProcesses:
     """A packaged app: Process A registers the trigger, Process B serves the class."""
 

@@ -37,11 +37,15 @@ class LaunchEffects:
 
     def end(self, session: str) -> None:
         """Have the launched process ended whose session this is."""
-        self._ending.add(session)
+        self.retire(session)
         self._orders.append(EndProcess(session))
 
+    def retire(self, session: str) -> None:
+        """Let a session have no more work."""
+        self._ending.add(session)
+
     def is_ending(self, session: str) -> bool:
-        """Tell whether the process of a session is being ended: it gets no more work, and its death is not held against any."""
+        """Tell whether a session is to get no more work; its end is then held against no payload."""
         return session in self._ending
 
     def ended(self, session: str) -> None:

@@ -76,7 +76,7 @@ class Sessions:
         self._apps.pop(name, None)
         self._commands.pop(name, None)
         self.changed.set()
-        self.work.note_departure()
+        self.work.look_again()
 
     def __contains__(self, name: str) -> bool:
         return name in self._mailboxes

@@ -140,6 +140,9 @@ class Supervisor(Actor):
             running = self._apps[app].running
             if running is not None and message.session in {"", running.session}:
                 self._cancel(running, message.reason)
+                if message.session:
+                    self._launches.retire(message.session)
+                    self._subscribers.leave(message.session)
         self._work.obey(message.number)
 
     def _retire(self, app: str, reason: CancellationReason) -> None:

@@ -46,6 +46,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation
 from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 
 HOST_OWNER = "host_owner"
@@ -257,6 +258,11 @@ class Platform:
         :raises NotFound: there is no such app.
         """
         return await self._removal.remove(app)
+
+    async def log_off(self) -> None:
+        """Cancel all work with ``LOGGING_OFF``, begin none, and wait until it has ended: for the grace at most."""
+        self.actors["payload_router"].mailbox.send_urgent(m.Quiesce())
+        await self._removal.stop_work("", CancellationReason.LOGGING_OFF)
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""

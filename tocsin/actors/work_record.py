@@ -57,8 +57,8 @@ class WorkRecord:
         while self._obeyed < number or (app in self._stopping.values() if app else self._stopping):
             await self.changed()
 
-    def note_departure(self) -> None:
-        """Wake those that wait for the end of sessions."""
+    def look_again(self) -> None:
+        """Let those look again that wait: what they wait for beside this has changed."""
         self._wake()
 
     def forget(self, actor: str, app: str) -> None:

@@ -18,6 +18,8 @@ from contextlib import suppress
 import anyio
 from attrs import frozen
 
+from tocsin.agent.process_session import members
+
 
 @frozen
 class ChildProcess:
@@ -50,9 +52,10 @@ class ChildProcess:
         await anyio.wait_readable(self.end)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to it and to what it has started, but for what has left its group."""
-        with suppress(ProcessLookupError, PermissionError):  # it has just ended, or is another user's by now
-            os.killpg(self.pid, number)
+        """Send a signal to it and to what it has started, but for what has left its session; elsewhere than on Linux, its group."""
+        for group in {self.pid} | {member.group for member in members(self.pid)}:
+            with suppress(ProcessLookupError, PermissionError):  # it has just ended, or is another user's by now
+                os.killpg(group, number)
 
     def reap(self) -> str:
         """Take leave of it after its end, and return how it ended."""

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hmac import compare_digest
 from pathlib import Path
@@ -19,11 +19,12 @@ from secrets import token_urlsafe
 import anyio
 from anyio import EndOfStream
 from anyio.abc import TaskGroup
-from attrs import define, field
+from attrs import Factory, define, field, frozen
 
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.sessions import Sessions
 from tocsin.agent.child_process import ChildProcess
+from tocsin.agent.command_files import stamps_of
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.hresult import HResult
@@ -32,7 +33,8 @@ from tocsin.protocol.messages import Claimed, ClaimPayload, EndProcess, Failed, 
 from tocsin.protocol.messages.codec import decode_own
 from tocsin.protocol.platform.activation import KILL_AFTER
 from tocsin.protocol.platform.command import Command
-from tocsin.protocol.platform.launches import CLAIM_ARGUMENT, MAX_UNCLAIMED, TABLE, Effect, Event, Phase
+from tocsin.protocol.platform.launched_work import FileStamp
+from tocsin.protocol.platform.launches import CLAIM_ARGUMENT, MAX_UNCLAIMED, STOPPING, TABLE, Effect, Event, Phase
 from tocsin.protocol.text import MAX_DETAIL, harmless
 from tocsin.tasks import task_group
 
@@ -49,6 +51,16 @@ _NO_PAYLOAD = (
 )
 
 
+@frozen
+class Launched:
+    """A process that was launched and has claimed its payload, for those that look at it while it works."""
+
+    pid: int
+    command: Command
+    stamps: Mapping[bytes, FileStamp]
+    """The files of its command, as they were when it was started."""
+
+
 @define(eq=False)
 class _Launched:
     """One launch, and its process while there is one."""
@@ -58,6 +70,7 @@ class _Launched:
     claim: bytes = field(repr=False)
     phase: Phase = Phase.WAITING
     process: ChildProcess | None = None
+    stamps: Mapping[bytes, FileStamp] = Factory(dict)
     session: str = ""
     request: int = 0
     detail: str = ""
@@ -123,12 +136,25 @@ class Launcher:
                     while True:
                         for frame in await self.mailbox.batch():
                             self._take(frame)
+                        self._sessions.work.look_again()
                 self._tasks.cancel_scope.cancel()
         finally:
             for launch in self._launches.values():
                 if launch.process is not None:
                     launch.process.release()
             self._launches.clear()
+
+    def launched(self, session: str) -> Launched | None:
+        """Return what is known of the process whose session this is; None where it was not launched here, or has ended."""
+        for launch in self._launches.values():
+            if launch.session == session and launch.process is not None:
+                return Launched(launch.process.pid, launch.command, launch.stamps)
+        return None
+
+    async def has_stopped(self) -> None:
+        """Wait until no process is being stopped, and none is to be."""
+        while self.mailbox.depth or any(each.phase in STOPPING for each in self._launches.values()):
+            await self._sessions.work.changed()
 
     def claim(self, session: str, app: str, message: ClaimPayload) -> None:
         """Take the claim of a session of that app: the supervisor hears of it where it is good, else the session."""
@@ -188,6 +214,8 @@ class Launcher:
             del self._launches[launch.key]
         if Effect.FREE_PLACE in effects:
             self._give_turns()
+        if launch.phase is Phase.ENDED:
+            self._sessions.work.look_again()
 
     # Effects
 
@@ -199,8 +227,8 @@ class Launcher:
         words = (*command.words, CLAIM_ARGUMENT.encode() + launch.claim)
         environment = dict(_parted(entry) for entry in command.environment) | {SOCKET_VARIABLE: self._socket}
         try:
-            launch.process = await anyio.to_thread.run_sync(
-                ChildProcess.start, words, command.folder, environment, limiter=self._threads
+            launch.stamps, launch.process = await anyio.to_thread.run_sync(
+                _begin, command, words, environment, limiter=self._threads
             )
         except (OSError, RuntimeError) as failure:  # no thread, the latter
             launch.detail = f"could not be started: {_reason(failure, command)}"
@@ -242,6 +270,16 @@ class Launcher:
     def _reap(self, launch: _Launched) -> None:
         launch.detail = f"{_process_of(launch).reap()} before it claimed the payload"
         launch.process = None
+
+
+def _begin(
+    command: Command, words: tuple[bytes, ...], environment: Mapping[bytes, bytes]
+) -> tuple[Mapping[bytes, FileStamp], ChildProcess]:
+    """Start the process of a command; return its files as they were then, too.
+
+    :raises OSError: it cannot be started.
+    """
+    return stamps_of(command), ChildProcess.start(words, command.folder, environment)
 
 
 def _process_of(launch: _Launched) -> ChildProcess:

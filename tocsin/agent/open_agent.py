@@ -20,9 +20,11 @@ from tocsin.agent.launcher import Launcher
 from tocsin.agent.session_door import SessionDoor
 from tocsin.agent.takeover import take_over
 from tocsin.agent.watchdog import watch
+from tocsin.agent.work_watch import WorkWatch
 from tocsin.api.own_service import OwnPushService, device_url_of, own_service
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.platform.activation import KILL_AFTER
 from tocsin.repeat_log import INTERVAL, RepeatLog
 from tocsin.tasks import apart, task_group
 from tocsin.transport.control_socket import serving_control
@@ -52,6 +54,13 @@ class Agent:
     replaced: anyio.Event
     """Set when another agent has asked this one to make way: it is to end."""
     _close: Callable[[], None]
+    _launcher: Launcher
+
+    async def log_off(self) -> None:
+        """Cancel all work, as the session of the user ends, and wait for its end, and for that of processes that are ended."""
+        await self.platform.log_off()
+        with anyio.move_on_after(KILL_AFTER + 0.5):
+            await self._launcher.has_stopped()
 
     async def idle(self, seconds: float) -> None:
         """Return when no session was open, and no app held a channel or a trigger, for so many seconds.
@@ -121,8 +130,9 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         async with task_group() as tasks:
             tasks.start_soon(_launch, launcher, reunion)
             tasks.start_soon(_sweep, log)
+            tasks.start_soon(WorkWatch(platform.sessions.work, launcher.launched, supervisor).run)
             try:
-                yield Agent(platform, socket, own, control.replaced, close)
+                yield Agent(platform, socket, own, control.replaced, close, launcher)
             finally:
                 close()
             tasks.cancel_scope.cancel()

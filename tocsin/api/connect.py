@@ -38,6 +38,7 @@ async def connect(
     *,
     manifest: Path | str | None = None,
     command: Words | None = None,
+    memory_limit: int = 0,
 ) -> AsyncIterator[PushNotificationManager]:
     """Use push through the agent of this user, which holds channels, inbox and activators while the app is not running.
 
@@ -50,6 +51,8 @@ async def connect(
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :param command: what a push starts while an unpackaged app is not running, as a list of words; by default what has
         started this process (``sys.orig_argv``), in the present working folder.
+    :param memory_limit: bytes of memory that a process may have which a push has started, with all that it has started itself;
+        0 for no limit. Work that goes on above it is cancelled (``RESOURCE_REVOCATION``). On Linux only.
     :raises InvalidArgument: an argument cannot be right, or ``command`` is needed: this process was not started by a
         command that could be repeated.
     :raises NotSupported: agent and app speak different versions, or the system has no Unix sockets.
@@ -58,12 +61,13 @@ async def connect(
     check_app_name(app)
     path = default_socket() if socket is None else read_path(socket, "a socket")
     if manifest is None:
-        identity, given = Identity(), command_of_app(command)
+        identity, given = Identity(), command_of_app(command, memory_limit)
         command_of = lambda _: given  # noqa: E731  # the command of then, whatever the class
     elif command is not None:
         raise InvalidArgument("a packaged app is started by the commands of its manifest, and by no other")
     else:
-        identity, command_of = read_manifest(read_path(manifest, "a manifest")), command_of_app
+        identity = read_manifest(read_path(manifest, "a manifest"))
+        command_of = partial(command_of_app, memory_limit=memory_limit)
     _check_system()
     async with _session(app, path, identity.family_name) as (session, port):
         service = port.own_service

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tocsin.protocol.arguments import check_kind
-from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.command import Command, kept
 from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
 from tocsin.protocol.text import quoted
@@ -27,18 +27,22 @@ _LAST_OPTION: Final = re.compile(r"-[^-cmWX]*(?P<letter>[cmWX])(?P<value>.*)", r
 """Short options of the interpreter, the last of which takes all that follows, or else the next word."""
 
 
-def command_of_app(command: Words | None = None) -> Command:
+def command_of_app(command: Words | None = None, memory_limit: int = 0) -> Command:
     """Return a command with the working folder and the environment that this process has now.
 
     :param command: the words of the program, which is a path or is found in the PATH; None for the words that this
         process was started with.
     :raises InvalidArgument: it is no command, its program cannot be run, or the folder is gone; with None also where this
         process runs no program that could be started again (``-c``, standard input, an interactive session, a notebook).
+    :raises NotSupported: memory is not watched on this system.
     """
+    check_kind(memory_limit, "memory_limit", int)
+    if memory_limit and sys.platform != "linux":
+        raise NotSupported("a limit of memory is watched on Linux only: leave memory_limit out")
     folder = _working_folder()
     words = _own_words(folder) if command is None else _given_words(command, folder)
     _check_program(words[0])
-    return Command(tuple(map(_encoded, words)), _encoded(folder), _environment())
+    return Command(tuple(map(_encoded, words)), _encoded(folder), _environment(), memory_limit)
 
 
 def _working_folder() -> str:

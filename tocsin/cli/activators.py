@@ -79,6 +79,7 @@ def _describe(activator: StoredActivator, crashes: Deaths | None) -> str:
         lines.append("    no command: a push starts nothing")
     else:
         lines += [f"    starts {command.text()}", f"    in {harmless(os.fsdecode(command.folder))}"]
+        lines += [f"    may have {command.memory_limit} bytes of memory"] if command.memory_limit else []
     if crashes is not None:
         payloads = "1 payload" if crashes.count == 1 else f"{crashes.count} payloads"
         last = datetime.fromtimestamp(crashes.last, UTC)
@@ -97,6 +98,7 @@ def _fields(activator: StoredActivator, crashes: Deaths | None) -> dict[str, Any
         "command": None if command is None else [os.fsdecode(word) for word in command.words],
         "folder": None if command is None else os.fsdecode(command.folder),
         "environment": None if command is None else [os.fsdecode(entry) for entry in command.environment],
+        "memory_limit": None if command is None else command.memory_limit or None,
         "crash_loops": 0 if crashes is None else crashes.count,
         "last_crash_loop": None if crashes is None else datetime.fromtimestamp(crashes.last, UTC).isoformat(),
     }

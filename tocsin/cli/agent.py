@@ -122,7 +122,7 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
     idle_exit: float | None = arguments.idle_exit
     if idle_exit is None:
         idle_exit = math.inf if inherited is None else ON_DEMAND
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with anyio.open_signal_receiver(*_signals()) as signals:
         async with open_agent(
             state, socket, service, port=arguments.port, replace=arguments.replace, inherited=inherited
         ) as agent:
@@ -131,7 +131,7 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
             show(json.dumps(where) if arguments.json else _words(where))
             manager.tell_ready(f"apps connect to {agent.socket}")
             async with task_group() as tasks:
-                tasks.start_soon(_until_signal, signals, tasks.cancel_scope)
+                tasks.start_soon(_until_signal, signals, agent, tasks.cancel_scope)
                 tasks.start_soon(_until_replaced, agent, tasks.cancel_scope)
                 tasks.start_soon(agent.watch, manager)
                 await (anyio.sleep_forever() if idle_exit == math.inf else agent.idle(idle_exit))
@@ -140,10 +140,28 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
     return 0
 
 
-async def _until_signal(signals: AsyncIterator[signal.Signals], serving: anyio.CancelScope) -> None:
-    async for _ in signals:
-        serving.cancel()
-        return
+def _signals() -> list[signal.Signals]:
+    """Return those that end an agent; SIGHUP, which tells of the end of the user's session, unless it was started to ignore it."""
+    logging_off = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *logging_off]
+
+
+async def _until_signal(signals: AsyncIterator[signal.Signals], agent: Agent, serving: anyio.CancelScope) -> None:
+    """End it with the first signal; SIGHUP lets work come to its end before, which the next signal cuts short."""
+    logging_off = False
+    async with task_group() as tasks:
+        async for number in signals:
+            if number != signal.SIGHUP or logging_off:
+                serving.cancel()
+                return
+            logging_off = True
+            tasks.start_soon(_log_off, agent, serving)
+
+
+async def _log_off(agent: Agent, serving: anyio.CancelScope) -> None:
+    complain("tocsin agent", "the session of the user ends: work is cancelled, and has 5 s to end")
+    await agent.log_off()
+    serving.cancel()
 
 
 async def _until_replaced(agent: Agent, serving: anyio.CancelScope) -> None:

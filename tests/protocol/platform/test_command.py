@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tocsin.protocol.errors import FrameError, InvalidArgument
 from tocsin.protocol.messages import Launch
 from tocsin.protocol.messages.codec import decode, encode
-from tocsin.protocol.platform.command import KEPT, MAX_PACKED, MAX_VARIABLES, MAX_WORDS, Command, kept
+from tocsin.protocol.platform.command import KEPT, MAX_MEMORY, MAX_PACKED, MAX_VARIABLES, MAX_WORDS, Command, kept
 
 AWKWARD = (b"/opt/a b/run", b"", b"it's", b'"', b"two\nlines", b"\xff\xfe", b"$HOME; rm -rf *", "ü".encode())
 COMMAND = Command(AWKWARD, b"/home/a b", (b"PATH=/bin", b"LANG=", b"LC_ALL=a=b"))
@@ -53,6 +53,15 @@ class TestCommand:
         assert "1024 variables" in refusal(environment=(b"A=",) * (MAX_VARIABLES + 1))
         assert f"at most {MAX_PACKED} bytes" in refusal((b"/" + bytes(MAX_PACKED).replace(b"\0", b"a"),))
 
+    def test_a_limit_of_memory_is_a_number_of_bytes(self) -> None:
+        """It is stored where there is one, and what was stored before has none."""
+        limited = Command((b"/a",), b"/", (), 10**9)
+        assert Command.unpack(limited.pack()) == limited != Command((b"/a",), b"/", ())
+        assert msgpack.unpackb(Command((b"/a",), b"/", ()).pack()) == [[b"/a"], b"/", []]
+        for wrong in (-1, MAX_MEMORY + 1):
+            with pytest.raises(InvalidArgument, match="limit of memory"):
+                Command((b"/a",), b"/", (), wrong)
+
     def test_the_largest_has_room_in_a_frame(self) -> None:
         """An app can tell any command that it may have, and the agent any that it was told."""
         around = len(Command((b"/" + b"a" * 1000,), b"/", ()).pack()) - 1000
@@ -82,6 +91,9 @@ class TestPack:
             [],
             [[b"/a"], b"/"],
             [[b"/a"], b"/", [], []],
+            [[b"/a"], b"/", [], -1],
+            [[b"/a"], b"/", [], True],
+            [[b"/a"], b"/", [], 1, 1],
             [["/a"], b"/", []],
             [[b"/a"], "/", []],
             [b"/a", b"/", []],

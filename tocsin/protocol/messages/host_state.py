@@ -64,9 +64,9 @@ class CancelWork(Message):
 @tagged(85)
 @frozen
 class StopWork(Message):
-    """The agent cancels background work: of an app, or of all where that is empty; of one session only where that is named.
+    """The agent cancels background work: of an app, or of all where that is empty.
 
-    With ``every`` also what foreground handlers are at, and no other begins. ``number`` is for the answer.
+    Of one session only where that is named, which gets no more from then on. With ``every`` also what foreground handlers are at, and no other begins. ``number`` is for the answer.
     """
 
     app: str

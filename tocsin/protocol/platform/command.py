@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Final, Self
 
 from attrs import frozen
@@ -39,7 +40,10 @@ KEPT_PREFIXES: Final = (b"LC_", b"XDG_", b"PYTHON")
 SECRET: Final = frozenset(b"TOKEN TOKENS SECRET SECRETS PASSWORD PASSWD PASSPHRASE CREDENTIAL CREDENTIALS KEY".split())
 """Words between the underscores of a name that tell of a secret, such as ``XDG_ACTIVATION_TOKEN``: it is not stored."""
 
-_Packed = tuple[tuple[bytes, ...], bytes, tuple[bytes, ...]]
+MAX_MEMORY: Final = 2**62
+"""Bytes that a limit of memory names at most."""
+
+_Packed = tuple[tuple[bytes, ...], bytes, tuple[bytes, ...], int]
 _BROKEN = (UnpackException, ExtraData, ValueError, TypeError, OverflowError)
 
 
@@ -48,12 +52,14 @@ class Command:
     """The words of a command, the first of which is the path of a program, its working folder, and its environment.
 
     :param environment: each as ``NAME=value``.
+    :param memory_limit: bytes that its process may have, with all that it has started; 0 where there is no limit.
     :raises InvalidArgument: no system could start it, or it is larger than ``MAX_PACKED``; the sentence says why.
     """
 
     words: tuple[bytes, ...]
     folder: bytes
     environment: tuple[bytes, ...]
+    memory_limit: int = 0
 
     def __attrs_post_init__(self) -> None:
         if not self.words or not self.words[0].startswith(b"/"):
@@ -64,6 +70,8 @@ class Command:
             raise InvalidArgument("a NUL can stand nowhere in a command")
         if not all(entry.find(b"=") > 0 for entry in self.environment):
             raise InvalidArgument("each variable of a command's environment is written NAME=value")
+        if not 0 <= self.memory_limit <= MAX_MEMORY:
+            raise InvalidArgument(f"a limit of memory is 0 to {MAX_MEMORY} bytes, not {self.memory_limit}")
         if len(self.words) > MAX_WORDS or len(self.environment) > MAX_VARIABLES:
             raise InvalidArgument(f"a command has at most {MAX_WORDS} words and {MAX_VARIABLES} variables")
         size = len(self.pack())
@@ -71,8 +79,9 @@ class Command:
             raise InvalidArgument(f"a command has at most {MAX_PACKED} bytes with its environment, not {size}")
 
     def pack(self) -> bytes:
-        """Return it as one msgpack array."""
-        packed: bytes = packb((self.words, self.folder, self.environment))
+        """Return it as one msgpack array; its limit stands last, and only where it has one."""
+        limit = (self.memory_limit,) if self.memory_limit else ()
+        packed: bytes = packb((self.words, self.folder, self.environment, *limit))
         return packed
 
     @classmethod
@@ -93,10 +102,16 @@ class Command:
                 max_map_len=0,
                 max_ext_len=0,
             )
-            words, folder, environment = _checked(values)
-            return cls(words, folder, environment)
+            return cls(*_checked(values))
         except _BROKEN as broken:  # InvalidArgument, a ValueError, is one of them
             raise FrameError(f"not a packed command: {str(broken) or type(broken).__name__}") from None
+
+    def script_words(self) -> tuple[bytes, ...]:
+        """Return the words of which the first that is a file is the script; none where the program is no Python interpreter."""
+        if not self.words[0].rpartition(b"/")[2].startswith(b"python"):
+            return ()
+        options = takewhile(lambda word: word not in {b"-m", b"-c", b"-"}, self.words[1:])
+        return tuple(word for word in options if word and not word.startswith(b"-"))
 
     def text(self, limit: int = MAX_SENTENCE) -> str:
         """Return the words as one would type them in a shell, harmless to show; bytes that are no text as escapes.
@@ -111,9 +126,13 @@ def _checked(values: object) -> _Packed:
     """Return what was unpacked, where it has the shape of a command."""
     match values:
         case (tuple(words), bytes(folder), tuple(environment)) if _are_bytes(words) and _are_bytes(environment):
-            return words, folder, environment
+            return words, folder, environment, 0
+        case (tuple(words), bytes(folder), tuple(environment), int(limit)) if (
+            type(limit) is int and _are_bytes(words) and _are_bytes(environment)
+        ):
+            return words, folder, environment, limit
         case _:
-            raise TypeError("an array of words, a folder, and an array of variables expected")
+            raise TypeError("an array of words, a folder, an array of variables, and perhaps a limit expected")
 
 
 def _are_bytes(values: Sequence[object]) -> bool:

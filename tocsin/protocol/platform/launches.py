@@ -71,6 +71,9 @@ class Effect(Label):
     """Take leave of the process that has ended, and see how it did."""
 
 
+STOPPING = frozenset({Phase.CALLED_OFF, Phase.STOPPING, Phase.LINGERING, Phase.KILLED})
+"""Where a process is to end, and has not yet."""
+
 _ENDED = (Effect.REAP, Effect.FREE_PLACE)
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.WAITING, Event.TURN): (Phase.STARTING, (Effect.START,)),
