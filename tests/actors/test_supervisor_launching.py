@@ -259,6 +259,21 @@ class TestOutlived:
             await h.stay_silent()
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.EXECUTION_TIME_EXCEEDED, "")
 
+    async def test_one_whose_connection_is_lost_then_is_ended_as_well(self, launched: Mailbox) -> None:
+        """Cancelled work is not repeated by itself: the process may go on without a connection."""
+        async with running(subscriber=False) as h:
+            await self.work(h, launched)
+            await anyio.sleep(35.05)
+            h.sessions.remove("t")
+            h.tell(m.SessionEnded("t"))
+            assert await h.ordered() == m.EndProcess("t")
+            _, _, reason, detail = await h.settled()
+            assert (reason, detail.partition(" was ended")[0]) == (
+                DropReason.EXECUTION_TIME_EXCEEDED,
+                "the process of /bin/app x",
+            )
+            assert not h.sessions.is_retired("t")
+
     async def test_its_end_is_not_held_against_its_other_payloads(self) -> None:
         """However often it comes to that: they were with it, and have not killed it."""
         async with running(subscriber=False) as h:

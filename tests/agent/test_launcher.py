@@ -251,7 +251,12 @@ class TestClaim:
             caller = await world.called()
             world.launcher.claim("s1", "mail", ClaimPayload(1, caller.claim))
             assert isinstance(await world.told(), Claimed)
+            world.launcher.meet("s1", caller.pid)
+            assert world.launcher.launched("s1") is None
             go_on.set()
+            with anyio.fail_after(PATIENCE):
+                while world.launcher.launched("s1") is None:
+                    await checkpoint()
             await caller.hang_up()
 
 
@@ -383,6 +388,32 @@ class TestStop:
             assert [await caller.says() for _ in range(3)] == ["term", "term", ""]
             await other.hang_up()
             await _until_forgotten(world)
+
+    async def test_a_process_is_known_by_its_session_without_a_claim(
+        self, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Such as one with a handler, one that has connected anew, or a child of it; and it leaves its place to others."""
+        monkeypatch.setattr(launcher, "MAX_UNCLAIMED", 1)
+        world = make_world(grace=0.05)
+        async with world.running():
+            world.launch(command(*PYTHON, CALL + b"os.fork(); call(b'up'); line.recv(1)"))
+            world.launch(command(*PYTHON, WAIT), sequence=2)
+            caller = await world.called()
+            first, _ = caller.pid, await caller.says()
+            world.launcher.meet("elsewhere", os.getpid())
+            world.launcher.meet("elsewhere", 2**22)
+            assert world.sessions.command_of("elsewhere") is None
+            for pid in (first, caller.pid):
+                world.launcher.meet("s1", pid)
+                assert world.sessions.command_of("s1") is not None
+            other = await world.called()
+            assert world.launcher.launched("s1") is not None
+            world.launcher.mailbox.send_nowait(EndProcess(""))
+            world.launcher.mailbox.send_nowait(EndProcess("s1"))
+            assert await caller.says() == ""
+            world.launcher.claim("s1", "mail", ClaimPayload(1, other.claim))
+            assert await world.told() == Claimed("s1", "mail", 1, 2, 1)
+            await other.hang_up()
 
     async def test_what_a_process_leaves_behind_has_the_grace_too(self, make_world: MakeWorld) -> None:
         """Then it is killed; the number by which it is reached is kept until then."""

@@ -19,7 +19,6 @@ class LaunchEffects:
         self._launcher = launcher
         self._watch = watch
         self._orders: list[Launch | StopLaunch | EndProcess] = []
-        self._ending: set[str] = set()
 
     def usable(self, command: bytes) -> bytes:
         """Return a command, or an empty one where this platform starts no processes."""
@@ -37,20 +36,7 @@ class LaunchEffects:
 
     def end(self, session: str) -> None:
         """Have the launched process ended whose session this is."""
-        self.retire(session)
         self._orders.append(EndProcess(session))
-
-    def retire(self, session: str) -> None:
-        """Let a session have no more work."""
-        self._ending.add(session)
-
-    def is_ending(self, session: str) -> bool:
-        """Tell whether a session is to get no more work; its end is then held against no payload."""
-        return session in self._ending
-
-    def ended(self, session: str) -> None:
-        """Note that a session has gone."""
-        self._ending.discard(session)
 
     def perform(self) -> None:
         """Order all of it."""

@@ -38,6 +38,7 @@ class Sessions:
         self._mailboxes: dict[str, Mailbox] = {}
         self._apps: dict[str, str] = {}
         self._commands: dict[str, str] = {}
+        self._retired: set[str] = set()
         self.work = WorkRecord()
         """What runs and what is being stopped, as the supervisor says it."""
         self._numbers = count(1)
@@ -93,6 +94,18 @@ class Sessions:
     def command_of(self, name: str) -> str | None:
         """Return the command by which the process of a session was launched; None where it has another origin, or has gone."""
         return self._commands.get(name)
+
+    def retire(self, name: str) -> None:
+        """Let a session have no more work; its end is then held against no payload."""
+        self._retired.add(name)
+
+    def is_retired(self, name: str) -> bool:
+        """Tell whether a session is to have no more work."""
+        return name in self._retired
+
+    def forget_retired(self, name: str) -> None:
+        """Note that the supervisor has heard of the end of a session."""
+        self._retired.discard(name)
 
     def apps(self) -> set[str]:
         """Return the apps that have a session."""

@@ -141,7 +141,7 @@ class Supervisor(Actor):
             if running is not None and message.session in {"", running.session}:
                 self._cancel(running, message.reason)
                 if message.session:
-                    self._launches.retire(message.session)
+                    self._sessions.retire(message.session)
                     self._subscribers.leave(message.session)
         self._work.obey(message.number)
 
@@ -180,11 +180,11 @@ class Supervisor(Actor):
         self._disbelieved.discard(message.session)
         self._turns.drop_session(message.session)
         held = self._payloads.held_by(message.session)
-        blamed = [] if self._launches.is_ending(message.session) else held
+        blamed = [] if self._sessions.is_retired(message.session) else held
         heads = set(filter(self._payloads.is_head, blamed))
         for tracked in held:
             self._step(tracked, self._turns.died(tracked, is_head=tracked in heads) if blamed else Event.GIVEN_BACK)
-        self._launches.ended(message.session)
+        self._sessions.forget_retired(message.session)
 
     @receives_from_apps(m.Holding)
     def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
@@ -252,7 +252,7 @@ class Supervisor(Actor):
         """Note who does an app's background work; what waits for work that has no trigger any more goes back to the inbox."""
         background = self._apps[message.app]
         background.triggered = message.triggered
-        background.session = "" if self._launches.is_ending(message.session) else message.session
+        background.session = "" if self._sessions.is_retired(message.session) else message.session
         background.command = self._launches.usable(message.command)
         background.conditions, background.cancel_on_condition_loss = (
             message.conditions,
@@ -308,8 +308,8 @@ class Supervisor(Actor):
         now = self._clock.monotonic()
         # Graces first: a payload has one deadline, and a grace that began 25 s into its budget looks like both.
         for tracked in (*self._last_words.take_due(now), *self._graces.take_due(now)):
-            launched = self._sessions.command_of(self._payloads.holder(tracked.sequence)) is not None
-            self._step(tracked, event_of_grace(tracked.phase, launched=launched))
+            tracked.command = self._sessions.command_of(self._payloads.holder(tracked.sequence)) or tracked.command
+            self._step(tracked, event_of_grace(tracked.phase, launched=bool(tracked.command)))
         firsts = self._payloads.heads_of(self._foreground_budgets.take_due(now))
         for tracked in (*firsts, *self._background_budgets.take_due(now)):
             self._cancel(tracked, CancellationReason.EXECUTION_TIME_EXCEEDED)
@@ -437,8 +437,8 @@ class Supervisor(Actor):
     def _end_process(self, tracked: Tracked) -> None:
         """Have the process ended that has a payload; it takes no other meanwhile."""
         session = self._payloads.holder(tracked.sequence)
-        command = self._sessions.command_of(session) or "the app"
-        tracked.detail = harmless(words_of_end(command, tracked.detail), MAX_DETAIL)
+        tracked.detail = harmless(words_of_end(tracked.command, tracked.detail), MAX_DETAIL)
+        self._sessions.retire(session)
         self._launches.end(session)
         self._subscribers.leave(session)
 

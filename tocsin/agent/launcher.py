@@ -34,11 +34,23 @@ from tocsin.protocol.messages.codec import decode_own
 from tocsin.protocol.platform.activation import KILL_AFTER
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.platform.launched_work import FileStamp
-from tocsin.protocol.platform.launches import CLAIM_ARGUMENT, MAX_UNCLAIMED, STOPPING, TABLE, Effect, Event, Phase
+from tocsin.protocol.platform.launches import (
+    CLAIM_ARGUMENT,
+    MAX_UNCLAIMED,
+    STARTING,
+    STOPPING,
+    TABLE,
+    Effect,
+    Event,
+    Phase,
+)
 from tocsin.protocol.text import MAX_DETAIL, harmless
 from tocsin.tasks import task_group
 
 logger = logging.getLogger(__name__)
+
+MAX_SESSIONS = 64
+"""Sessions of a launched process that are remembered, the newest."""
 
 MAX_SHOWN = 200
 """Characters of a command that a sentence shows at most."""
@@ -71,7 +83,10 @@ class _Launched:
     phase: Phase = Phase.WAITING
     process: ChildProcess | None = None
     stamps: Mapping[bytes, FileStamp] = Factory(dict)
+    sessions: deque[str] = Factory(lambda: deque[str](maxlen=MAX_SESSIONS))
+    """The sessions that it has had, the newest last."""
     session: str = ""
+    """The one that has claimed."""
     request: int = 0
     detail: str = ""
     """Why nothing will come of it."""
@@ -115,6 +130,8 @@ class Launcher:
         self._launches: dict[tuple[str, int, int], _Launched] = {}
         self._waiting: deque[_Launched] = deque()
         self._unclaimed: set[_Launched] = set()
+        self._early: dict[int, list[str]] = {}
+        """Sessions that were met while processes were being started, by the leader of the session of their process."""
         self._threads = anyio.CapacityLimiter(MAX_UNCLAIMED)  # a file system that hangs takes no other's threads
         self._tasks: TaskGroup
         self._perform: dict[Effect, Callable[[_Launched], None]] = {
@@ -147,9 +164,28 @@ class Launcher:
     def launched(self, session: str) -> Launched | None:
         """Return what is known of the process whose session this is; None where it was not launched here, or has ended."""
         for launch in self._launches.values():
-            if launch.session == session and launch.process is not None:
+            if session in launch.sessions and launch.process is not None:
                 return Launched(launch.process.pid, launch.command, launch.stamps)
         return None
+
+    def meet(self, session: str, pid: int) -> None:
+        """Note that a process has come with a session: whether it is of a launch is known by its leader, without a claim."""
+        try:
+            leader = os.getsid(pid)
+        except OSError:  # it has just gone
+            return
+        for launch in list(self._launches.values()):
+            if launch.process is not None and launch.process.pid == leader:
+                self._attach(launch, session)
+                return
+        if any(each.phase in STARTING for each in self._launches.values()):  # faster than the news that it runs
+            self._early.setdefault(leader, []).append(session)
+
+    def _attach(self, launch: _Launched, session: str) -> None:
+        launch.sessions.append(session)
+        self._sessions.note_launched(session, launch.command.text(MAX_SHOWN))
+        if (launch.phase, Event.CONNECTED) in TABLE:
+            self._happened(launch, Event.CONNECTED)
 
     async def has_stopped(self) -> None:
         """Wait until no process is being stopped, and none is to be."""
@@ -177,7 +213,7 @@ class Launcher:
                 if launch is not None:  # else its end and this have crossed
                     self._happened(launch, Event.STOP)
             case EndProcess(session):
-                for launch in [each for each in self._launches.values() if each.session == session]:
+                for launch in [each for each in self._launches.values() if session in each.sessions]:
                     self._happened(launch, Event.STOP)
             case Stamped(session, app, inner) if isinstance(message := decode_own(inner), ClaimPayload):
                 self.claim(session, app, message)
@@ -234,7 +270,12 @@ class Launcher:
             launch.detail = f"could not be started: {_reason(failure, command)}"
             self._happened(launch, Event.FAILED)
         else:
+            leader = _process_of(launch).pid
             self._happened(launch, Event.STARTED)
+            for session in self._early.pop(leader, ()):
+                self._attach(launch, session)
+        if not any(each.phase in STARTING for each in self._launches.values()):
+            self._early.clear()
 
     def _watch(self, launch: _Launched) -> None:
         self._tasks.start_soon(self._run_watch, launch, name="launched process")
@@ -245,7 +286,7 @@ class Launcher:
 
     def _hand_over(self, launch: _Launched) -> None:
         app, sequence, attempt = launch.key
-        self._sessions.note_launched(launch.session, launch.command.text(MAX_SHOWN))
+        self._attach(launch, launch.session)  # where the system does not tell whose process it is
         self._supervisor.send_urgent(Claimed(launch.session, app, launch.request, sequence, attempt))
 
     def _report(self, launch: _Launched) -> None:

@@ -115,7 +115,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         log = RepeatLog()
         supervisor = platform.actors["supervisor"].mailbox
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
-        door = SessionDoor(platform, AppRegistrations(own, platform).of, log)
+        door = SessionDoor(platform, AppRegistrations(own, platform).of, log, launcher.meet)
         stack.callback(log.close)
         serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app", inherited=inherited)
         let_no_more_in = await stack.enter_async_context(serving)

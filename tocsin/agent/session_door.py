@@ -26,7 +26,7 @@ from tocsin.protocol.messages.codec import MAX_FRAME, decode, encode
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.repeat_log import RepeatLog
 from tocsin.tasks import task_group
-from tocsin.transport.agent_socket import check_same_user
+from tocsin.transport.agent_socket import check_same_user, peer_pid
 from tocsin.transport.frame_stream import FrameStream, StreamBroken
 
 MAX_SESSIONS = 512
@@ -47,12 +47,18 @@ OwnService = Callable[[str, str], Awaitable[m.OwnService | None]]
 
 
 class SessionDoor:
-    """Serves the sockets of apps; one :meth:`serve` a socket."""
+    """Serves the sockets of apps; one :meth:`serve` a socket.
 
-    def __init__(self, platform: Platform, own_service: OwnService, log: RepeatLog) -> None:
+    :param met: hears of each session that was let in, and of the number of its process, where the system tells that.
+    """
+
+    def __init__(
+        self, platform: Platform, own_service: OwnService, log: RepeatLog, met: Callable[[str, int], None]
+    ) -> None:
         self._platform = platform
         self._own_service = own_service
         self._log = log
+        self._met = met
         self._open = 0
         self._is_closed = False
 
@@ -64,11 +70,12 @@ class SessionDoor:
         """Greet an app, and carry its frames until it leaves."""
         frames = FrameStream(stream, MAX_FRAME)
         try:
-            check_same_user(stream.extra(SocketAttribute.raw_socket), "the app")  # noqa: S610  # no database is near
+            connected = stream.extra(SocketAttribute.raw_socket)  # noqa: S610  # no database is near
+            check_same_user(connected, "the app")
             with self._platform.sessions.greeting(), anyio.fail_after(GREETING_TIMEOUT):
                 hello, early = await self._hear(frames)
             if not self._is_closed:  # else without a word, as if there were no agent: the app looks for the next one
-                await self._carry(frames, hello, early)
+                await self._carry(frames, hello, early, peer_pid(connected))
         except TimeoutError:
             self._tell_log("a peer", TimeoutError, f"it did not say hello within {GREETING_TIMEOUT:g} s")
         except StreamBroken:
@@ -91,7 +98,7 @@ class SessionDoor:
             check_app_name(hello.family, "a package family name")
         return hello, early
 
-    async def _carry(self, frames: FrameStream, hello: m.SessionHello, early: list[bytes]) -> None:
+    async def _carry(self, frames: FrameStream, hello: m.SessionHello, early: list[bytes], pid: int | None) -> None:
         """Let an app in, and carry its frames both ways; at the end all that it has comes back."""
         app = hello.app
         stamp = Stamp(self._platform.sessions.new_name(app), app)
@@ -99,6 +106,8 @@ class SessionDoor:
         try:
             with Mailbox(stamp.session, MAX_UNREAD) as mailbox:
                 self._platform.let_in(app, mailbox)  # before the welcome, which is of a session that there is
+                if pid is not None:
+                    self._met(stamp.session, pid)
                 try:
                     await self._welcome(frames, stamp, hello)
                     async with task_group() as tasks:

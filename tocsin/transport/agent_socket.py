@@ -61,6 +61,17 @@ def check_same_user(connected: socket.socket, what: str) -> None:
         )
 
 
+def peer_pid(connected: socket.socket) -> int | None:
+    """Return the number of the process that has connected; None where the system does not tell, or it has gone."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    try:
+        found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _LINUX_CREDENTIALS.size)
+    except OSError:
+        return None
+    return int(_LINUX_CREDENTIALS.unpack(found)[0])
+
+
 def peer_uid(connected: socket.socket) -> int | None:
     """Return the user id of the process that has connected, as the system knows it; None where the system cannot tell.
 

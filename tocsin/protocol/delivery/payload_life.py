@@ -137,8 +137,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ENDING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.ENDING, Event.ABORTED): (Phase.DEAD, _END),
     (Phase.ENDING, Event.GRACE_OVER): (Phase.DEAD, _END),
-    (Phase.ENDING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
-    (Phase.ENDING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.ENDING, Event.CRASHED_AGAIN): (Phase.DEAD, _END),
+    (Phase.ENDING, Event.GIVEN_BACK): (Phase.DEAD, _END),  # its connection may be lost, and the process go on
     (Phase.ABORTING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
@@ -190,6 +190,8 @@ class Tracked:
     reason: DropReason | None = None
     detail: str = ""
     cancellation: CancellationReason | None = None
+    command: str = ""
+    """What has launched the process that is being ended because of it, in words."""
 
 
 # Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.

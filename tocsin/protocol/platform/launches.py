@@ -18,7 +18,7 @@ CLAIM_ARGUMENT: Final = "----tocsin-push:"
 """What the last argument of a launched process begins with; its claim follows."""
 
 MAX_UNCLAIMED: Final = 16
-"""Processes that have yet to claim their payload, at most; further launches wait their turn."""
+"""Processes that have yet to connect, or to claim their payload, at most; further launches wait their turn."""
 
 
 class Phase(Label):
@@ -47,6 +47,8 @@ class Event(Label):
     FAILED = auto()
     """The process could not be started."""
     CLAIM = auto()
+    CONNECTED = auto()
+    """The process has a session: it may take its payload by a claim, or by a handler."""
     STOP = auto()
     GRACE_OVER = auto()
     PROCESS_ENDED = auto()
@@ -71,6 +73,9 @@ class Effect(Label):
     """Take leave of the process that has ended, and see how it did."""
 
 
+STARTING = frozenset({Phase.STARTING, Phase.OVERTAKEN, Phase.CALLED_OFF})
+"""Where it is not known yet which process it is."""
+
 STOPPING = frozenset({Phase.CALLED_OFF, Phase.STOPPING, Phase.LINGERING, Phase.KILLED})
 """Where a process is to end, and has not yet."""
 
@@ -89,6 +94,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.CALLED_OFF, Event.FAILED): (Phase.ENDED, (Effect.FREE_PLACE,)),
     (Phase.CALLED_OFF, Event.STOP): (Phase.CALLED_OFF, ()),
     (Phase.STARTED, Event.CLAIM): (Phase.CLAIMED, (Effect.FREE_PLACE, Effect.HAND_OVER)),
+    (Phase.STARTED, Event.CONNECTED): (Phase.STARTED, (Effect.FREE_PLACE,)),
     (Phase.STARTED, Event.STOP): (Phase.STOPPING, (Effect.TERMINATE,)),
     (Phase.STARTED, Event.PROCESS_ENDED): (Phase.ENDED, (*_ENDED, Effect.REPORT)),
     (Phase.CLAIMED, Event.STOP): (Phase.STOPPING, (Effect.TERMINATE,)),
