@@ -50,7 +50,8 @@ class TestValues:
 
     def test_an_activation_has_thirty_seconds_and_five_of_grace(self) -> None:
         """The time rules of Windows' background work."""
-        assert (BUDGET, GRACE, LAST_WORD + KILL_AFTER) == (30.0, 5.0, 2.0)
+        assert (BUDGET, GRACE) == (30.0, 5.0)
+        assert LAST_WORD + KILL_AFTER < 2.0
 
     def test_activators_have_the_flags_of_windows(self) -> None:
         """They are stored and sent as numbers."""

@@ -28,8 +28,8 @@ launched is ended, whatever else it does: Windows terminates the host process wh
 LAST_WORD = 0.1
 """Seconds after that grace in which the session of a launched process may say what it has left open, before SIGTERM."""
 
-KILL_AFTER = 1.9
-"""Seconds from the SIGTERM to a launched process, and all in its session, to SIGKILL: 2 s after its grace it is gone."""
+KILL_AFTER = 1.8
+"""Seconds from the SIGTERM to a launched process, and all in its session, to SIGKILL: within 2 s of its grace it is gone."""
 
 
 class Activators(IntFlag):
