@@ -140,6 +140,8 @@ class TestInstall:
         monkeypatch.setenv("TOCSIN_SOCKET", "100%.sock")
         assert call("agent", "install")[0] == 0
         assert f"ListenStream={user.home}/100%%.sock\n" in user.units[0].read_text(encoding="utf-8")
+        assert call("agent", "install", "--socket", "mine.sock")[0] == 0
+        assert f"ListenStream={user.home}/mine.sock\n" in user.units[0].read_text(encoding="utf-8")
 
     def test_a_service_that_is_no_url_is_refused(self, user: User) -> None:
         """Before anything is written."""

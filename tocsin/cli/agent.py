@@ -55,8 +55,6 @@ def add_parser(verbs: Any) -> None:
     words = "hold the channels of this user's apps, and start those that are not running"
     parser = add_verb(verbs, "agent", words, DESCRIPTION, EPILOG)
     _add_choices(parser, "agent")
-    words = f"the socket for apps (default: what it is started with, or TOCSIN_SOCKET, here {default_socket()})"
-    parser.add_argument("--socket", type=path("a socket"), metavar="PATH", help=words.replace("%", "%%"))
     words = "have the agent that runs on this state folder end first; apps go on, and come to this one"
     parser.add_argument("--replace", action="store_true", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
@@ -78,6 +76,9 @@ def _add_choices(parser: argparse.ArgumentParser, verb: str, default: str | None
     words = "the push service to use (default: one runs here)"
     parser.add_argument("--service", default=default, metavar="URL", help=words)
     add_state_option(parser, verb, default)
+    words = f"the socket for apps (default: what it is started with, or TOCSIN_SOCKET, here {default_socket()})"
+    words = words.replace("%", "%%")
+    parser.add_argument("--socket", type=path("a socket"), default=default, metavar="PATH", help=words)
     words = "the port of the service that runs here (default: any, kept)"
     parser.add_argument("--port", type=whole(0, 65_535), default=default or 0, metavar="P", help=words)
     words = "end S seconds after the last app has gone that holds a channel or a trigger, or 'never' "
