@@ -184,12 +184,7 @@ class AgentKills:
         with within(PATIENCE, f"before kill {self._figures.cycles.total() + 1}, nothing was acknowledged"):
             await self._account.wait_for(FEW)
         await anyio.sleep(self._random.uniform(0, SPREAD))  # the moment that chance has chosen
-        await {
-            "agent": self._kill_agent,
-            "app": self._kill_app,
-            "launched": self._kill_launched,
-            "all": self._kill_all,
-        }[kind]()
+        await self._perform[kind]()
         self._figures.cycles[kind] += 1
 
     async def _kill_agent(self) -> None:

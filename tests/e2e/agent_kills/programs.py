@@ -9,11 +9,10 @@ from typing import Any
 
 import anyio
 
-import tocsin
 from tests.e2e.agent_kills import woken
 from tests.e2e.agent_kills.woken import Folder, Journal
 from tests.e2e.crash.victims import Pipe, Registered
-from tocsin import PushNotificationChannel, PushNotificationManager
+from tocsin import PushNotificationChannel, PushNotificationManager, connect
 from tocsin import PushNotificationReceivedEventArgs as Args
 from tocsin.agent import open_agent
 from tocsin.persistence.state_folder import state_folder
@@ -75,7 +74,7 @@ async def _stay(pipe: Pipe[Any, Any], app: str, folder: Folder, remote_id: str) 
         await journal.handle(args, WORK)
         args.handled = True
 
-    async with tocsin.connect(app, folder.socket, command=[sys.executable]) as manager:
+    async with connect(app, folder.socket, command=[sys.executable]) as manager:
         channel = await _channel(manager, remote_id)
         with channel.push_received(handler):
             pipe.send(channel.uri)
@@ -91,7 +90,7 @@ def install(pipe: Pipe[Any, Any], app: str, folder: Folder, remote_id: str, how:
 
 async def _install(pipe: Pipe[Any, Any], app: str, folder: Folder, remote_id: str, how: str) -> None:
     command = [sys.executable, "-m", woken.__name__, app, str(folder.path), how]
-    async with tocsin.connect(app, folder.socket, command=command) as manager:
+    async with connect(app, folder.socket, command=command) as manager:
         await manager.register_activator(woken.TRIGGER)
         pipe.send((await _channel(manager, remote_id)).uri)
         await anyio.wait_readable(pipe)
