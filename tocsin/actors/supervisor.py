@@ -265,7 +265,7 @@ class Supervisor(Actor):
                 self._step(tracked, Event.GIVEN_BACK)
         self._subscribers.report_ready(message.app)
         if background.running is not None and background.running.phase is Phase.LAUNCHING and background.session:
-            self._give_to(background.running, background.session)
+            self._give_launched(background.running, background.session)
         self._next_turn(message.app)
 
     # From the launcher
@@ -274,9 +274,7 @@ class Supervisor(Actor):
     def claimed(self, message: m.Claimed, _: bytes) -> None:
         """The process that was launched for a payload asks for it."""
         tracked = self._launched(message)
-        if tracked is not None:
-            self._give_to(tracked, message.session, message.request)
-        else:
+        if tracked is None or not self._give_launched(tracked, message.session, message.request):
             text = "the payload that has launched this process is no longer waiting: it was handled elsewhere, or has expired"
             failed = m.Failed(message.request, "TimedOut", text, HResult.ERROR_TIMEOUT)
             self._sessions.send(message.session, failed)
@@ -295,6 +293,17 @@ class Supervisor(Actor):
         if tracked is None or tracked.phase is not Phase.LAUNCHING:
             return None
         return tracked if (tracked.app, tracked.attempt) == (message.app, message.attempt) else None
+
+    def _give_launched(self, tracked: Tracked, session: str, request: int = 0) -> bool:
+        """Give away a payload for which a process was launched; tell whether it has not expired while that started."""
+        if self._has_expired(tracked):
+            self._step(tracked, Event.EXPIRED)
+            return False
+        self._give_to(tracked, session, request)
+        return True
+
+    def _has_expired(self, tracked: Tracked) -> bool:
+        return tracked.expires is not None and self._at_service.judge(tracked.expires) is Verdict.PAST
 
     def _give_to(self, tracked: Tracked, session: str, request: int = 0) -> None:
         tracked.session, tracked.request = session, request
@@ -373,8 +382,7 @@ class Supervisor(Actor):
         background = self._apps[app]
         while background.may_begin(self._host):
             tracked = background.queue[0]
-            expired = tracked.expires is not None and self._at_service.judge(tracked.expires) is Verdict.PAST
-            if expired:
+            if self._has_expired(tracked):
                 self._step(tracked, Event.EXPIRED)
             elif session := self._turns.session_for(tracked):
                 self._give_to(tracked, session)

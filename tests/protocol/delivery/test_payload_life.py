@@ -78,6 +78,7 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "still at work since before the agent was away": ((*LAUNCHED, Event.HELD, Event.COMPLETED), Phase.COMPLETED),
     "could not be launched": ((*LAUNCHED, Event.LAUNCH_FAILED), Phase.DEAD),
     "launched, and never asked for": ((*LAUNCHED, Event.LAUNCH_TIMED_OUT), Phase.DEAD),
+    "expired while a process was being started": ((*LAUNCHED, Event.EXPIRED), Phase.EXPIRED),
     "handled while a process was being started": ((*LAUNCHED, Event.HANDLED), Phase.HANDLED),
     "conditions lost while a process was being started": ((*LAUNCHED, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "offered again while a process was being started": ((*LAUNCHED, Event.OFFERED_AGAIN), Phase.SUPERSEDED),

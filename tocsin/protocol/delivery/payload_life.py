@@ -119,6 +119,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     ),
     (Phase.LAUNCHING, Event.LAUNCH_FAILED): (Phase.DEAD, _SETTLE),
     (Phase.LAUNCHING, Event.LAUNCH_TIMED_OUT): (Phase.DEAD, (Effect.STOP_LAUNCH, Effect.SETTLE)),
+    (Phase.LAUNCHING, Event.EXPIRED): (Phase.EXPIRED, (Effect.STOP_LAUNCH, Effect.SETTLE)),
     (Phase.LAUNCHING, Event.HANDLED): (Phase.HANDLED, (Effect.STOP_LAUNCH, Effect.SETTLE)),
     (Phase.LAUNCHING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, (Effect.STOP_LAUNCH, Effect.SETTLE)),
     (Phase.ACTIVATED, Event.COMPLETED): (Phase.COMPLETED, _SETTLE),
