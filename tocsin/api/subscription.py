@@ -153,8 +153,30 @@ class Subscription:
     def cancel(self, sequence: int | None, reason: CancellationReason) -> None:
         """Raise ``canceled`` for the payload that is being handled, if it is that one; None means any."""
         args = self._running
-        if args is None or sequence not in {None, args._sequence} or args.cancellation is not None:
+        if args is None:
             return
+        if sequence is not None and args._sequence == self._kept != sequence:
+            self._free_for(sequence, args, reason)
+        elif sequence in {None, args._sequence} and args.cancellation is None:
+            self._tell(args, reason)
+
+    def _free_for(self, sequence: int, args: PushNotificationReceivedEventArgs, reason: CancellationReason) -> None:
+        """Let a payload come again whose time has gone by behind work of before the agent was away, which has not come again.
+
+        That work may never come again, as it has expired or another process has it, and no agent would ever end it: it is
+        told the first time, and cut off the second.
+        """
+        rows = [row for row in self._waiting if sequence_of(row) == sequence]
+        if not rows:
+            return
+        if args.cancellation is None:
+            self._tell(args, reason)
+        else:
+            self._cut_off(args, Outcome.GIVEN_BACK, "")
+        self._waiting.remove(rows[0])
+        self._outcomes.note(OutcomeRow(sequence, Outcome.GIVEN_BACK, "", attempt_of(rows[0])))
+
+    def _tell(self, args: PushNotificationReceivedEventArgs, reason: CancellationReason) -> None:
         what = f"the canceled handler of {self._what(args)}"
         args._cancel(reason, lambda handler: self._workers.call(what, handler, reason))
 
