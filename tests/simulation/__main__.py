@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from tests.simulation.many import run_seeds
+from tests.simulation.plants import PLANTS, planted
 from tests.simulation.report import saw
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.script import Script, draw, parse
@@ -26,6 +28,7 @@ on first. The same seed does the same on every machine, whatever PYTHONHASHSEED 
   python -m tests.simulation --seed 17               one seed: what happens, and what was seen of it
   python -m tests.simulation --seed 17 --trace       the same, with every store call, message and handler call
   python -m tests.simulation --seeds 0:200 --jobs 2  many seeds, added up
+  python -m tests.simulation --seeds 0:200 --plant "keep a launch slot"    do they find that bug?
   python -m tests.simulation --sweep                 every store call of every scenario goes wrong in every way
   python -m tests.simulation --sweep "gate holds"    of one scenario only
   python -m tests.simulation --replay FILE           a script as it was printed; - reads it from the terminal
@@ -36,7 +39,15 @@ Where an invariant does not hold, the script is made short and printed, to be re
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for, and return the exit code: 1 where an invariant does not hold."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.plant is not None and options.jobs != 1:
+        parser.error("a bug is planted in this process only: --jobs 1")
+    with nullcontext() if options.plant is None else planted(options.plant):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.sweep is not None:
         return _sweep(options.sweep or list(SCENARIOS), as_json=options.json)
     if options.seeds is not None:
@@ -58,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--replay", metavar="FILE", help="run a script as it was printed")
     what.add_argument("--sweep", nargs="*", choices=SCENARIOS, metavar="NAME", help="run scenarios, by default all")
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="processes for --seeds (default: 1)")
+    parser.add_argument("--plant", choices=PLANTS, metavar="BUG", help="plant one: " + ", ".join(PLANTS))
     parser.add_argument("--trace", action="store_true", help="print the whole trace of one run")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     return parser

@@ -33,8 +33,8 @@ DAY = 86_400.0
 class Acts:
     """Each act is a method with plain arguments, and is named by it in a script."""
 
-    def __init__(self, on_tick: Callable[[], None]) -> None:
-        self.sim = Simulation(APPS, on_tick)
+    def __init__(self, on_tick: Callable[[], None], *, agent: bool = False) -> None:
+        self.sim = Simulation(APPS, on_tick, agent=agent)
         self.record = self.sim.record
         self.service = self.sim.service
         self.handlers = Handlers(self.record, dict.fromkeys(APPS, "completes"))
@@ -73,7 +73,7 @@ class Acts:
 
     def attach(self, which: int, mode: str) -> None:
         """A handler is attached to a channel, instead of the one before, if there is one."""
-        for channel in _pick(list(self.sim.store._channels), which):
+        for channel in _pick(self.channels(), which):
             self.put_handler(channel, mode)
 
     def detach(self, which: int) -> None:
@@ -270,6 +270,10 @@ class Acts:
         self.asked[app] = None
         self.agreed.discard(app)
         await self.life.managers[app].unregister_all_activators()
+
+    def channels(self) -> list[str]:
+        """Return the channels of the apps in the platform's process."""
+        return [name for name, stored in self.sim.store._channels.items() if stored.app in APPS]
 
     def put_handler(self, channel: str, mode: str) -> None:
         """Attach a handler to a channel, instead of the one before."""

@@ -17,6 +17,19 @@ FOREGROUND = ("handles", "refuses", "raises", "hangs", "takes its time", "stops 
 BACKGROUND = ("completes", "raises", "hangs", "takes its time", "stops when told", "defers", "leaks")
 """What background work may do."""
 
+PROCESS_MODES = (
+    "handles",
+    "completes",
+    "completes",
+    "raises",
+    "hangs",
+    "takes its time",
+    "stops when told",
+    "defers",
+    "leaks",
+)
+"""What a process of an app may do, in the foreground and in the background."""
+
 LONG = 7.0
 """Seconds of a handler that takes its time."""
 
@@ -30,6 +43,8 @@ class Handlers:
     record: Record
     working: dict[str, str]
     """How the background work of each app behaves at the time."""
+    process: str = ""
+    """The process that they run in; empty for that of the platform."""
     deferred: list[tuple[str, Deferral]] = Factory(list)
     """What will be completed, by the id of its payload."""
 
@@ -37,7 +52,7 @@ class Handlers:
         """Make a foreground handler."""
 
         async def handle(args: PushNotificationReceivedEventArgs) -> None:
-            self.record.call(args)
+            self.record.call(args, self.process)
             if mode == "refuses":
                 return
             args.handled = await self._behave(mode, args)
@@ -48,7 +63,7 @@ class Handlers:
         """Make the handler of an app's background work."""
 
         async def handle(args: PushNotificationReceivedEventArgs) -> None:
-            self.record.call(args)
+            self.record.call(args, self.process)
             await self._behave(self.working[app], args)
 
         return handle
@@ -65,9 +80,9 @@ class Handlers:
         match mode:
             case "raises":
                 raise RuntimeError("a handler fails")
-            case "hangs":
+            case "hangs" | "ignores stop":
                 await anyio.sleep_forever()
-            case "takes its time":
+            case "takes its time" | "defers for long":
                 await anyio.sleep(LONG)
             case "stops when told":
                 told = anyio.Event()

@@ -10,6 +10,8 @@ from tests.simulation.record import TICK
 from tocsin.protocol.platform.activation import BUDGET, GRACE, Activators
 from tocsin.protocol.platform.activator_registration import Phase
 from tocsin.protocol.platform.channel_request import renewal
+from tocsin.protocol.platform.launches import MAX_UNCLAIMED
+from tocsin.protocol.platform.launches import Phase as Launch
 from tocsin.protocol.values import RENEW_BEFORE
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 GRANTS_OF_AN_ACT = 8
 """Two apps, two registrations of each, and twice where a channel does not last as long as the act."""
+
+PLACELESS = {Launch.WAITING, Launch.OVERTAKEN, Launch.CLAIMED, Launch.ENDED}
+"""Where a launch stands that has no place among those that have yet to claim."""
 
 Invariant = Callable[["World"], None]
 
@@ -68,6 +73,20 @@ def handled_means_that_a_handler_handled_it(world: World) -> None:
 def what_dies_of_its_handling_was_seen(world: World) -> None:
     """No payload dies unhandled, failed or cancelled that no handler was ever given."""
     _no_offence(world, "what_dies_of_its_handling_was_seen")
+
+
+def only_who_has_a_payload_settles_it(world: World) -> None:
+    """No report of another app, nor of a session of the same that does not have it, changes how a payload stands."""
+    _no_offence(world, "only_who_has_a_payload_settles_it")
+
+
+def launches_have_places_until_they_claim(world: World) -> None:
+    """No more than there are, and none of them for a process that has claimed its payload or has ended."""
+    launcher = world.life.launcher
+    if launcher is not None:
+        assert len(launcher._unclaimed) <= MAX_UNCLAIMED, f"{len(launcher._unclaimed)} launches have places"
+        wrong = [launch for launch in launcher._unclaimed if launch.phase in PLACELESS]
+        assert not wrong, f"a place is kept for {wrong[0]}"
 
 
 def an_id_is_accepted_once(world: World) -> None:
@@ -184,13 +203,33 @@ def nothing_is_in_flight(world: World) -> None:
     assert not left, f"still there: {left}"
 
 
+def every_launch_has_ended(world: World) -> None:
+    """Its place is another's, and its process is gone."""
+    launcher = world.life.launcher
+    if launcher is not None:
+        left = [*launcher._launches.values(), *launcher._waiting, *launcher._unclaimed]
+        assert not left, f"still there: {left[0]}"
+
+
+def sessions_are_those_that_live(world: World) -> None:
+    """One of each process that has not ended, and none of those that have."""
+    processes = [process.app for process in world.sim.processes.living]
+    sessions = sorted(world.life.platform.sessions._apps.values())
+    assert sessions == sorted([*world.sim.apps, *processes]), f"{processes} live, and there are sessions of {sessions}"
+
+
 def books_agree(world: World) -> None:
     """The store and every actor know the same channels, activators, machine and settings."""
     store = world.sim.store
     for actor, known in (("payload_router", "_windows.channels"), ("channel_requester", "_channels._channels")):
         assert _inside(world, actor, known).keys() == store._channels.keys(), f"{actor} knows other channels"
     activators = _inside(world, "activator_registry", "_apps")
-    active = {(app, each) for app, all_ in activators.items() for each in all_ if all_[each].phase is not Phase.ABSENT}
+    active = {
+        (app, each)
+        for app, all_ in activators.items()
+        for each, registered in all_.items()
+        if registered.phase is not Phase.ABSENT and registered.outlives_process()
+    }
     assert active == store._activators.keys(), f"the registry knows {active}"
     subscribers = {
         channel for channel in _inside(world, "supervisor", "_subscribers")._foreground if channel in store._channels
@@ -232,7 +271,9 @@ def _held(world: World) -> Iterator[tuple[str, Any]]:
     yield "working", world.record.works
     for mailbox in world.life.platform.statistics():
         yield mailbox.name, mailbox.depth
-    for app, manager in world.life.managers.items():
+    managers = [(process.name, process.manager) for process in world.sim.processes.living]
+    for app, manager in [*world.life.managers.items(), *managers]:
+        assert manager is not None, f"{app} has no session"
         yield f"asked by {app}", manager._session.questions._asked
         for subscription in manager._session._all_subscriptions():
             yield (
@@ -256,6 +297,8 @@ TIMED: tuple[Invariant, ...] = (work_ends_in_time, waits_end_in_time)
 ALWAYS: tuple[Invariant, ...] = (
     what_was_acknowledged_is_in_exactly_one_place,
     handled_means_that_a_handler_handled_it,
+    only_who_has_a_payload_settles_it,
+    launches_have_places_until_they_claim,
     what_dies_of_its_handling_was_seen,
     an_id_is_accepted_once,
     no_attempt_is_seen_twice,
@@ -278,6 +321,8 @@ AT_THE_END: tuple[Invariant, ...] = (
     every_payload_has_ended,
     every_request_has_ended,
     nothing_is_in_flight,
+    every_launch_has_ended,
+    sessions_are_those_that_live,
     books_agree,
     channels_are_renewed_in_time,
 )

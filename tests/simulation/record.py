@@ -40,11 +40,13 @@ class Call:
     sequence: int
     attempt: int
     background: bool
+    process: str = ""
+    """The process of the handler; empty for that of the platform."""
 
     @property
-    def place(self) -> tuple[str, bool]:
-        """Where there is one at a time: a channel in the foreground, an app in the background."""
-        return (self.app if self.background else self.channel), self.background
+    def place(self) -> tuple[str, bool, str]:
+        """Where there is one at a time: a channel of a process in the foreground, an app in the background."""
+        return (self.app, True, "") if self.background else (self.channel, False, self.process)
 
 
 @define(eq=False)
@@ -54,6 +56,8 @@ class Work:
     call: Call
     args: PushNotificationReceivedEventArgs
     began: float
+    supervised: bool = False
+    """Of a process: whether an agent knew of it the last time that time had passed."""
 
 
 @frozen
@@ -82,6 +86,8 @@ class Record:
     """The ids of what a handler has handled, or has ended its work on."""
     seen: set[str] = Factory(set)
     """The ids of what a handler has been given."""
+    excused_from_seeing: set[str] = Factory(set)
+    """The apps with a process that took nothing for a while: what it was sent may die unseen."""
     accepted: dict[int, tuple[str, float | None]] = Factory(dict)
     """Channel and expiry of what was ever accepted, by sequence number."""
     granted: dict[str, tuple[str, str]] = Factory(dict)
@@ -102,7 +108,7 @@ class Record:
     waits: dict[int, Wait] = Factory(dict)
     _asked: dict[int, tuple[m.PlanRetry, Wait]] = Factory(dict)
     _attempts: dict[tuple[str, bool], int] = Factory(dict)
-    _newest: dict[tuple[str, bool], int] = Factory(dict)
+    _newest: dict[tuple[str, bool, str], int] = Factory(dict)
 
     def say(self, *words: object) -> None:
         """Write a line into the trace."""
@@ -140,11 +146,11 @@ class Record:
 
     # Handlers
 
-    def call(self, args: PushNotificationReceivedEventArgs) -> None:
+    def call(self, args: PushNotificationReceivedEventArgs, process: str = "") -> None:
         """Write down what a handler gets, before it does anything."""
         background, sequence = args._background, args._sequence
         channel, expires = self.accepted[sequence]
-        call = Call(self.granted[channel][0], channel, args.id, sequence, args.attempt, background)
+        call = Call(self.granted[channel][0], channel, args.id, sequence, args.attempt, background, process)
         self.say("handler", "background" if background else "foreground", call.id, "attempt", call.attempt)
         self.counts["handler calls"] += 1
         self.seen.add(call.id)
@@ -153,8 +159,9 @@ class Record:
         if call.attempt <= before:
             self.offend("no_attempt_is_seen_twice", f"{call} after attempt {before}")
         if call.attempt == 1 and call.sequence not in self.held:
-            newest = self._newest.get((call.channel, background), 0)
-            self._newest[call.channel, background] = call.sequence
+            row = call.channel, background, "" if background else process
+            newest = self._newest.get(row, 0)
+            self._newest[row] = call.sequence
             if call.sequence <= newest:
                 self.offend("first_attempts_come_in_order", f"{call} after {newest}")
         if background and expires is not None and expires + TICK + self.longest_lag < self.at_service:

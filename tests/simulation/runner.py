@@ -17,13 +17,19 @@ from trio.testing import MockClock
 
 from tests.simulation.clocks import DeviceClock, ServiceMachine, Time
 from tests.simulation.faults import FragileStore, StoreFaults, WireFaults
+from tests.simulation.processes import AGENT, PlayedStream, Processes
 from tests.simulation.record import TICK, Record
+from tests.simulation.reports import judged
 from tests.simulation.service import Service
 from tests.simulation.store import WatchedStore
 from tocsin.actors.actor import Actor, ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.lifecycle import STOP_TIMEOUT, stop_in_order
+from tocsin.actors.supervisor import Supervisor
 from tocsin.actors.topology import Platform
+from tocsin.agent.launcher import Launcher
+from tocsin.agent.open_agent import REUNION, _launch
+from tocsin.agent.session_door import SessionDoor
 from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.session import CLOSE_GRACE
@@ -32,6 +38,7 @@ from tocsin.protocol.errors import FrameError, StateUnavailable
 from tocsin.protocol.kernel.restart import RestartPolicy
 from tocsin.protocol.messages import Arrivals, ChannelGranted, ConnectionUp, Message
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.repeat_log import RepeatLog
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 
 RESTARTS = RestartPolicy(intensity=200)
@@ -68,18 +75,27 @@ class Life:
     """Why the platform gave up by itself."""
     tasks: TaskGroup | None = None
     """What apps do while the platform is up."""
+    door: SessionDoor | None = None
+    """Where the processes of apps come in; None where there is no agent."""
+    launcher: Launcher | None = None
+    serving: TaskGroup | None = None
+    """The sockets of apps, while they are served."""
+    streams: list[PlayedStream] = Factory(list)
+    """The agent's ends of them."""
 
 
 class Simulation:
     """What outlives the platform: time, the store, the service; and the platform that lives now.
 
     :param on_tick: called whenever time has passed and all is at rest.
+    :param agent: whether the platform is one of an agent, so that processes of other apps come to it, and are launched.
     """
 
     life: Life
 
-    def __init__(self, apps: tuple[str, ...], on_tick: Callable[[], None]) -> None:
+    def __init__(self, apps: tuple[str, ...], on_tick: Callable[[], None], *, agent: bool = False) -> None:
         self.apps = apps
+        self.agent = agent
         self.on_tick = on_tick
         self.clock = MockClock()
         self.time = Time(self.clock.current_time)
@@ -92,6 +108,7 @@ class Simulation:
         self.service = Service(self.record, self.wire, self.machine)
         self.record.granted = self.service.granted
         self.kernel = Kernel(clock=self.device, restarts=RESTARTS)
+        self.processes = Processes(self)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -102,6 +119,11 @@ class Simulation:
             finally:
                 self.clock.autojump_threshold = 0  # what is on its way out may wait for a moment
                 self._tasks.cancel_scope.cancel()
+
+    @property
+    def outside(self) -> TaskGroup:
+        """The tasks that outlive the platform."""
+        return self._tasks
 
     # Lives
 
@@ -127,6 +149,8 @@ class Simulation:
         self.life.killed = True
         self.life.store.alive = False
         self.life.scope.cancel()
+        for stream in self.life.streams:
+            stream.cut()
         self.record.life_ended()
 
     async def revive(self) -> bool:
@@ -147,7 +171,9 @@ class Simulation:
 
     def _conceive(self) -> Life:
         store = FragileStore(self.store, self.disk, self.die)
-        life = Life(Platform(cast(Store, store), self.kernel, RetryPolicy()), store)  # it has a store's methods
+        life = Life(
+            Platform(cast(Store, store), self.kernel, RetryPolicy(), launches=self.agent), store
+        )  # it has a store's methods
         for runner in life.platform.actors.values():
             _watch(runner, life, self.record)
         self._watch_time(life)
@@ -194,12 +220,42 @@ class Simulation:
                             session = await stack.enter_async_context(local_session(platform, app))
                             life.managers[app] = PushNotificationManager(session, app, None)
                         life.tasks = wire
+                        if self.agent:
+                            await stack.enter_async_context(self._served(life))
                         yield
                     await stop_in_order(platform, connection)
                     wire.cancel_scope.cancel()
                 tasks.cancel_scope.cancel()
         finally:
             platform.abandon()
+
+    @asynccontextmanager
+    async def _served(self, life: Life) -> AsyncIterator[None]:
+        """Let the processes of apps in, and launch them, as ``open_agent`` does."""
+        platform, log = life.platform, RepeatLog(self.clock.current_time)
+        assert platform.launcher is not None
+        launcher = life.launcher = Launcher(
+            platform.launcher,
+            platform.actors["supervisor"].mailbox,
+            platform.sessions,
+            AGENT,
+            start=self.processes.start,
+            new_claim=self.processes.new_claim,
+        )
+        life.door = SessionDoor(platform, _no_service, log, _unknown)
+        async with anyio.create_task_group() as serving:
+            life.serving = serving
+            try:
+                async with anyio.create_task_group() as launching:
+                    launching.start_soon(_launch, launcher, REUNION)
+                    try:
+                        yield
+                    finally:
+                        launching.cancel_scope.cancel()
+            finally:
+                life.serving = None
+                serving.cancel_scope.cancel()
+                log.close()
 
     # Time
 
@@ -230,6 +286,14 @@ class Simulation:
     def at_rest(self) -> None:
         """Note what time it is at the service while nothing can go on, and how late the device may be."""
         self.record.rested(self.machine.now())
+
+
+async def _no_service(_app: str, _family: str) -> None:
+    """There is no push service of the agent's own."""
+
+
+def _unknown(_session: str, _pid: int) -> None:
+    """All processes are this one: a launch is known by its claim."""
 
 
 def _time_of(message: Message) -> float | None:
@@ -266,7 +330,11 @@ def _watch(runner: ActorRunner, life: Life, record: Record) -> None:
             with watched("receive"):
                 if not life.killed:  # what a dead process still does has no effect
                     record.received(actor, message)
-                receive(message, frame)
+                if isinstance(actor, Supervisor) and not life.killed:
+                    with judged(record, actor, message):
+                        receive(message, frame)
+                else:
+                    receive(message, frame)
 
         async def flush_watched() -> None:
             with watched("flush"):

@@ -9,8 +9,10 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
-from tests.simulation.apps import BACKGROUND, FOREGROUND
+from tests.simulation.apps import BACKGROUND, FOREGROUND, PROCESS_MODES
 from tests.simulation.faults import StoreFault
+from tests.simulation.liar import LIES
+from tests.simulation.processes import AWAY, LAUNCHES
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.platform.conditions import HostState
 
@@ -30,6 +32,9 @@ PRIORITIES = (1, 2, 3, 4, 4)
 
 APART = 40 * 86_400.0
 """Seconds by which the clocks of device and service may differ, and by which they are set."""
+
+ROLES = ("trigger", "trigger", "works", "foreground", "both")
+"""What a process is for."""
 
 LENGTH = (40, 80)
 """How many acts a script has."""
@@ -61,6 +66,11 @@ class Script:
     seed: int
     acts: tuple[Act, ...] = field(converter=_frozen)
 
+    @property
+    def has_agent(self) -> bool:
+        """Whether anything happens to processes of apps, which reach the platform through an agent."""
+        return any(act.name in AGENT_KINDS for act in self.acts)
+
     def __str__(self) -> str:
         return "\n".join([json.dumps({"seed": self.seed}), *map(str, self.acts)])
 
@@ -90,6 +100,10 @@ def _app(random: Random) -> int:
     return random.randrange(len(APPS))
 
 
+def _away(random: Random) -> int:
+    return random.randrange(len(AWAY))
+
+
 def _count(random: Random) -> int:
     return random.randint(20, 100) if random.random() < 0.06 else random.randint(1, 5)
 
@@ -106,7 +120,7 @@ def _nothing(_: Random) -> Sequence[Any]:
     return ()
 
 
-KINDS: dict[str, Kind] = {
+EMBEDDED_KINDS: dict[str, Kind] = {
     # Apps
     "request": Kind(4, lambda r: (_app(r), r.randrange(2))),
     "withdraw": Kind(1, lambda r: (_which(r),)),
@@ -144,9 +158,26 @@ KINDS: dict[str, Kind] = {
     "restart": Kind(2, _nothing),
     "kill": Kind(2, _nothing),
 }
-"""All that can happen, by the name of the method of ``World`` that makes it happen."""
+"""All that can happen to apps in the platform's own process, by the name of the method of ``World`` that makes it happen."""
 
-ALWAYS = {"request", "attach", "push", "pass_time"}
+AGENT_KINDS: dict[str, Kind] = {
+    "begin_process": Kind(12, lambda r: (_away(r), r.choice(ROLES), r.choice((*PROCESS_MODES, "crashes")))),
+    "end_process": Kind(3, lambda r: (r.randrange(4),)),
+    "crash_process": Kind(5, lambda r: (r.randrange(4),)),
+    "stall_process": Kind(2, lambda r: (r.randrange(4),)),
+    "go_on": Kind(2, _nothing),
+    "launched_do": Kind(9, lambda r: (_away(r), r.choice(LAUNCHES))),
+    "lie": Kind(5, lambda r: (r.choice(LIES), r.randrange(20))),
+}
+"""What happens besides to the processes of other apps, in the worlds that have an agent."""
+
+KINDS = EMBEDDED_KINDS | AGENT_KINDS
+"""All that can happen."""
+
+AGENT_EVERY = 4
+"""Of so many seeds, one has an agent in its world."""
+
+ALWAYS = {"request", "attach", "push", "pass_time", "begin_process"}
 """Without these, there is nothing to see."""
 
 AT_REST = {"pass_time", "sleep", "suspend", "power_off", "set_clock", "clocks_apart", "restart", "kill"}
@@ -156,9 +187,10 @@ AT_REST = {"pass_time", "sleep", "suspend", "power_off", "set_clock", "clocks_ap
 def draw(seed: int) -> Script:
     """Draw the script of a seed: first the apps set up, then anything, each kind as often as this seed likes it."""
     random = Random(seed)  # noqa: S311  # no secret: the same numbers each time are the point
+    kinds = KINDS if seed % AGENT_EVERY == AGENT_EVERY - 1 else EMBEDDED_KINDS
     liked = {
         name: kind.weight * random.choice((1, 1, 3))
-        for name, kind in KINDS.items()
+        for name, kind in kinds.items()
         if name in ALWAYS or random.random() > OFF
     }
     names = list(_first(random))

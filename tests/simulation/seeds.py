@@ -63,7 +63,7 @@ class Guard(trio.abc.Instrument):
 
 def run(script: Script, planned: Mapping[int, tuple[StoreFault, float]] | None = None) -> Outcome:
     """Play a script to its end, with store calls that go wrong by their number."""
-    world = World()
+    world = World(agent=script.has_agent)
     world.sim.disk.planned.update(planned or {})
     guard = Guard(world)
     with scheduling(script.seed), _quietly():

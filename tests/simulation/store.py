@@ -16,10 +16,14 @@ UNSEEN = frozenset(
         DropReason.UNKNOWN_CHANNEL,
         DropReason.QUEUE_FULL,
         DropReason.BACKGROUND_DENIED,
+        DropReason.LAUNCH_FAILED,
     }
 )
 """Of these a payload may die that no handler has been given."""
 
+
+NOT_CLAIMED = "the process that was launched"
+"""How the detail of a payload begins that died while its process was waited for."""
 
 MICROSECOND = 1e-6  # what adding up seconds since the epoch may lose
 
@@ -54,7 +58,9 @@ class WatchedStore(MemoryStore):
                 left = self.record.good_until[id_] - self.record.time()
                 self.record.offend("nothing_expires_before_its_time", f"{id_} had {left:.1f} s left")
             if dead.sequence in before and dead.reason not in UNSEEN and id_ not in self.record.seen:
-                self.record.offend("what_dies_of_its_handling_was_seen", f"{id_} died of {dead.reason}")
+                app = self.record.granted[self.record.accepted[dead.sequence][0]][0]
+                if app not in self.record.excused_from_seeing and not dead.detail.startswith(NOT_CLAIMED):
+                    self.record.offend("what_dies_of_its_handling_was_seen", f"{id_} died of {dead.reason}")
         self.handled.update(before & set(changes.handled) - self._dead.keys())
         self.record.held.update(changes.gated)
 

@@ -10,7 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 from attrs import fields
 
-from tests.simulation.acts import Acts
+from tests.simulation.agent_acts import AgentActs
 from tests.simulation.invariants import ALWAYS, AT_THE_END, TIMED, check
 from tests.simulation.script import Act
 from tests.simulation.service import FOREVER
@@ -20,11 +20,11 @@ SETTLED = 900.0
 """Virtual seconds in which all must have ended once nothing fails any more."""
 
 
-class World(Acts):
+class World(AgentActs):
     """Plays scripts."""
 
-    def __init__(self) -> None:
-        super().__init__(self._tick)
+    def __init__(self, *, agent: bool = False) -> None:
+        super().__init__(self._tick, agent=agent)
         self.settled = SETTLED
         self.calls = 0
         """Store calls before the end began."""
@@ -84,9 +84,11 @@ class World(Acts):
             settings = AppSettings()
             await self.decide(app, settings.notifications, settings.background, settings.exempt_from_energy_saver)
             self.register(app, 0, False, "completes")  # noqa: FBT003  # acts have plain arguments
+        if self.sim.agent:
+            self.mend_processes()
         for channel in list(self.attached):  # also from those that are gone
             self._detach(channel)
-        for channel in list(self.sim.store._channels):
+        for channel in self.channels():
             self.put_handler(channel, "handles")
 
     # How it happens
@@ -99,4 +101,5 @@ class World(Acts):
             await checkpoint()
 
     def _tick(self) -> None:
+        self.sim.processes.note_unsupervised()
         check(self, TIMED)

@@ -10,11 +10,12 @@ import logging
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from hmac import compare_digest
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import Protocol
 
 import anyio
 from anyio import EndOfStream
@@ -73,6 +74,38 @@ class Launched:
     """The files of its command, as they were when it was started."""
 
 
+class LaunchedProcess(Protocol):
+    """What the launcher needs of a process; ``ChildProcess`` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Return its number, by which its sessions are known."""
+        ...
+
+    async def wait(self) -> None:
+        """Wait until it has ended."""
+        ...
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to it and to what it has started."""
+        ...
+
+    def reap(self) -> str:
+        """Take leave of it after its end, and return how it ended."""
+        ...
+
+    def release(self) -> None:
+        """Watch it no longer."""
+        ...
+
+
+Started = tuple[Mapping[bytes, FileStamp], LaunchedProcess]
+"""The files of a command as they were when it was started, and its process."""
+
+StartProcess = Callable[[Command, tuple[bytes, ...], Mapping[bytes, bytes]], Awaitable[Started]]
+"""Starts a process of a command with these words and this environment; it raises OSError where that cannot be."""
+
+
 @define(eq=False)
 class _Launched:
     """One launch, and its process while there is one."""
@@ -81,7 +114,7 @@ class _Launched:
     command: Command
     claim: bytes = field(repr=False)
     phase: Phase = Phase.WAITING
-    process: ChildProcess | None = None
+    process: LaunchedProcess | None = None
     stamps: Mapping[bytes, FileStamp] = Factory(dict)
     sessions: deque[str] = Factory(lambda: deque[str](maxlen=MAX_SESSIONS))
     """The sessions that it has had, the newest last."""
@@ -106,6 +139,7 @@ class Launcher:
     :param socket: the agent's socket, which launched processes find in ``TOCSIN_SOCKET``.
     :param dead_letters: keeps what is not for it.
     :param new_claim: makes a secret that nothing can guess.
+    :param start: starts a process; None starts one of the system's, in a thread, as the file system may block.
     :param grace: seconds that a stopped process has before it is killed.
     """
 
@@ -118,6 +152,7 @@ class Launcher:
         *,
         dead_letters: BadFrames | None = None,
         new_claim: Callable[[], str] = lambda: token_urlsafe(24),
+        start: StartProcess | None = None,
         grace: float = KILL_AFTER,
     ) -> None:
         self.mailbox = mailbox
@@ -126,6 +161,7 @@ class Launcher:
         self._socket = os.fsencode(socket)
         self._dead_letters = BadFrames() if dead_letters is None else dead_letters
         self._new_claim = new_claim
+        self._start_process = start or self._start_in_thread
         self._grace = grace
         self._launches: dict[tuple[str, int, int], _Launched] = {}
         self._waiting: deque[_Launched] = deque()
@@ -263,9 +299,7 @@ class Launcher:
         words = (*command.words, CLAIM_ARGUMENT.encode() + launch.claim)
         environment = dict(_parted(entry) for entry in command.environment) | {SOCKET_VARIABLE: self._socket}
         try:
-            launch.stamps, launch.process = await anyio.to_thread.run_sync(
-                _begin, command, words, environment, limiter=self._threads
-            )
+            launch.stamps, launch.process = await self._start_process(command, words, environment)
         except (OSError, RuntimeError) as failure:  # no thread, the latter
             launch.detail = f"could not be started: {_reason(failure, command)}"
             self._happened(launch, Event.FAILED)
@@ -276,6 +310,11 @@ class Launcher:
                 self._attach(launch, session)
         if not any(each.phase in STARTING for each in self._launches.values()):
             self._early.clear()
+
+    async def _start_in_thread(
+        self, command: Command, words: tuple[bytes, ...], environment: Mapping[bytes, bytes]
+    ) -> Started:
+        return await anyio.to_thread.run_sync(_begin, command, words, environment, limiter=self._threads)
 
     def _watch(self, launch: _Launched) -> None:
         self._tasks.start_soon(self._run_watch, launch, name="launched process")
@@ -313,9 +352,7 @@ class Launcher:
         launch.process = None
 
 
-def _begin(
-    command: Command, words: tuple[bytes, ...], environment: Mapping[bytes, bytes]
-) -> tuple[Mapping[bytes, FileStamp], ChildProcess]:
+def _begin(command: Command, words: tuple[bytes, ...], environment: Mapping[bytes, bytes]) -> Started:
     """Start the process of a command; return its files as they were then, too.
 
     :raises OSError: it cannot be started.
@@ -323,7 +360,7 @@ def _begin(
     return stamps_of(command), ChildProcess.start(words, command.folder, environment)
 
 
-def _process_of(launch: _Launched) -> ChildProcess:
+def _process_of(launch: _Launched) -> LaunchedProcess:
     if launch.process is None:
         raise RuntimeError("a launch without a process is in a phase that has one")
     return launch.process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -69,7 +69,14 @@ class AgentPort:
     is told so.
     """
 
-    def __init__(self, path: Path, app: str, family: str = "", fraction: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        path: Path,
+        app: str,
+        family: str = "",
+        fraction: Callable[[], float] = random.random,
+        dial: Callable[[Path], Awaitable[SocketStream]] = anyio.connect_unix,
+    ) -> None:
         self.name = app
         self.max_subscriptions: int | None = MAX_SUBSCRIPTIONS
         self.own_service: m.OwnService | None = None
@@ -77,6 +84,7 @@ class AgentPort:
         self._path = path
         self._hello = m.SessionHello(AGENT_VERSION, app, family)
         self._fraction = fraction
+        self._dial = dial
         self._out = Mailbox(f"{app} to the agent")
         self._in = Mailbox(f"the agent to {app}")
         self._unsent: list[bytes] = []
@@ -156,7 +164,7 @@ class AgentPort:
 
     async def _greet(self) -> tuple[SocketStream, FrameStream, list[bytes]]:
         try:
-            socket = await anyio.connect_unix(self._path)
+            socket = await self._dial(self._path)
         except (OSError, AttributeError) as failure:
             why = getattr(failure, "strerror", None) or failure
             raise StreamBroken(f"no agent listens on {self._path} ({why})") from failure
