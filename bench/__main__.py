@@ -13,20 +13,7 @@ from bench import machine, plot, render
 from bench.framework import Missing, Options, Report, optional
 
 NAMES = (
-    *(
-        "inprocess",
-        "durable",
-        "wire",
-        "latency",
-        "scale",
-        "peers",
-        "startup",
-        "looking_in",
-        "looking_in",
-        "agent",
-        "idle",
-        "soak",
-    ),
+    *("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "looking_in", "agent", "idle", "soak"),
     "mixed",
 )
 RESULTS = Path(__file__).parent / "results"
