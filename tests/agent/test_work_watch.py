@@ -164,5 +164,6 @@ class TestMemory:
             assert work_watch.look(Launched(process.pid, command, {})) is REVOKED
             for each in both:
                 os.kill(each.pid, 9)
+            process.stdout.read()  # both have let go of it, and of their memory before
         assert 64 * MEBIBYTE < memory < 256 * MEBIBYTE
         assert memory_of(process.pid) == 0
