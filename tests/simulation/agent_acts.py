@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tests.simulation.acts import Acts
+from tests.simulation.app_process import AWAY, PACKAGED, AppProcess
 from tests.simulation.liar import tell
-from tests.simulation.processes import AWAY, PACKAGED, AppProcess
 from tocsin.protocol.errors import PushError
 from tocsin.protocol.platform.activation import Activators
 

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.agent_invariants import (
+    every_launch_has_ended,
+    launches_have_places_until_they_claim,
+    only_who_has_a_payload_settles_it,
+    sessions_are_those_that_live,
+)
 from tests.simulation.record import TICK
 from tocsin.protocol.platform.activation import BUDGET, GRACE, Activators
 from tocsin.protocol.platform.activator_registration import Phase
 from tocsin.protocol.platform.channel_request import renewal
-from tocsin.protocol.platform.launches import MAX_UNCLAIMED
-from tocsin.protocol.platform.launches import Phase as Launch
 from tocsin.protocol.values import RENEW_BEFORE
 
 if TYPE_CHECKING:
@@ -19,9 +23,6 @@ if TYPE_CHECKING:
 
 GRANTS_OF_AN_ACT = 8
 """Two apps, two registrations of each, and twice where a channel does not last as long as the act."""
-
-PLACELESS = {Launch.WAITING, Launch.OVERTAKEN, Launch.CLAIMED, Launch.ENDED}
-"""Where a launch stands that has no place among those that have yet to claim."""
 
 Invariant = Callable[["World"], None]
 
@@ -73,20 +74,6 @@ def handled_means_that_a_handler_handled_it(world: World) -> None:
 def what_dies_of_its_handling_was_seen(world: World) -> None:
     """No payload dies unhandled, failed or cancelled that no handler was ever given."""
     _no_offence(world, "what_dies_of_its_handling_was_seen")
-
-
-def only_who_has_a_payload_settles_it(world: World) -> None:
-    """No report of another app, nor of a session of the same that does not have it, changes how a payload stands."""
-    _no_offence(world, "only_who_has_a_payload_settles_it")
-
-
-def launches_have_places_until_they_claim(world: World) -> None:
-    """No more than there are, and none of them for a process that has claimed its payload or has ended."""
-    launcher = world.life.launcher
-    if launcher is not None:
-        assert len(launcher._unclaimed) <= MAX_UNCLAIMED, f"{len(launcher._unclaimed)} launches have places"
-        wrong = [launch for launch in launcher._unclaimed if launch.phase in PLACELESS]
-        assert not wrong, f"a place is kept for {wrong[0]}"
 
 
 def an_id_is_accepted_once(world: World) -> None:
@@ -201,21 +188,6 @@ def nothing_is_in_flight(world: World) -> None:
     """No actor, no session and no mailbox holds anything that has not ended."""
     left = {name: what for name, what in _held(world) if what}
     assert not left, f"still there: {left}"
-
-
-def every_launch_has_ended(world: World) -> None:
-    """Its place is another's, and its process is gone."""
-    launcher = world.life.launcher
-    if launcher is not None:
-        left = [*launcher._launches.values(), *launcher._waiting, *launcher._unclaimed]
-        assert not left, f"still there: {left[0]}"
-
-
-def sessions_are_those_that_live(world: World) -> None:
-    """One of each process that has not ended, and none of those that have."""
-    processes = [process.app for process in world.sim.processes.living]
-    sessions = sorted(world.life.platform.sessions._apps.values())
-    assert sessions == sorted([*world.sim.apps, *processes]), f"{processes} live, and there are sessions of {sessions}"
 
 
 def books_agree(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 from anyio.abc import SocketStream
 
-from tests.simulation.processes import LIAR
+from tests.simulation.app_process import LIAR
 from tocsin.agent.launcher import Launcher
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import MAX_OWN_FRAME, encode

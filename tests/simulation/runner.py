@@ -15,9 +15,11 @@ from attrs import Factory, define
 from trio._core import _run as trio_run
 from trio.testing import MockClock
 
+from tests.simulation.agent_runner import agent_serving
+from tests.simulation.app_process import PlayedStream
 from tests.simulation.clocks import DeviceClock, ServiceMachine, Time
 from tests.simulation.faults import FragileStore, StoreFaults, WireFaults
-from tests.simulation.processes import AGENT, PlayedStream, Processes
+from tests.simulation.processes import Processes
 from tests.simulation.record import TICK, Record
 from tests.simulation.reports import judged
 from tests.simulation.service import Service
@@ -28,7 +30,6 @@ from tocsin.actors.lifecycle import STOP_TIMEOUT, stop_in_order
 from tocsin.actors.supervisor import Supervisor
 from tocsin.actors.topology import Platform
 from tocsin.agent.launcher import Launcher
-from tocsin.agent.open_agent import REUNION, _launch
 from tocsin.agent.session_door import SessionDoor
 from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
@@ -38,7 +39,6 @@ from tocsin.protocol.errors import FrameError, StateUnavailable
 from tocsin.protocol.kernel.restart import RestartPolicy
 from tocsin.protocol.messages import Arrivals, ChannelGranted, ConnectionUp, Message
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
-from tocsin.repeat_log import RepeatLog
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 
 RESTARTS = RestartPolicy(intensity=200)
@@ -221,41 +221,13 @@ class Simulation:
                             life.managers[app] = PushNotificationManager(session, app, None)
                         life.tasks = wire
                         if self.agent:
-                            await stack.enter_async_context(self._served(life))
+                            await stack.enter_async_context(agent_serving(self, life))
                         yield
                     await stop_in_order(platform, connection)
                     wire.cancel_scope.cancel()
                 tasks.cancel_scope.cancel()
         finally:
             platform.abandon()
-
-    @asynccontextmanager
-    async def _served(self, life: Life) -> AsyncIterator[None]:
-        """Let the processes of apps in, and launch them, as ``open_agent`` does."""
-        platform, log = life.platform, RepeatLog(self.clock.current_time)
-        assert platform.launcher is not None
-        launcher = life.launcher = Launcher(
-            platform.launcher,
-            platform.actors["supervisor"].mailbox,
-            platform.sessions,
-            AGENT,
-            start=self.processes.start,
-            new_claim=self.processes.new_claim,
-        )
-        life.door = SessionDoor(platform, _no_service, log, _unknown)
-        async with anyio.create_task_group() as serving:
-            life.serving = serving
-            try:
-                async with anyio.create_task_group() as launching:
-                    launching.start_soon(_launch, launcher, REUNION)
-                    try:
-                        yield
-                    finally:
-                        launching.cancel_scope.cancel()
-            finally:
-                life.serving = None
-                serving.cancel_scope.cancel()
-                log.close()
 
     # Time
 
@@ -286,14 +258,6 @@ class Simulation:
     def at_rest(self) -> None:
         """Note what time it is at the service while nothing can go on, and how late the device may be."""
         self.record.rested(self.machine.now())
-
-
-async def _no_service(_app: str, _family: str) -> None:
-    """There is no push service of the agent's own."""
-
-
-def _unknown(_session: str, _pid: int) -> None:
-    """All processes are this one: a launch is known by its claim."""
 
 
 def _time_of(message: Message) -> float | None:

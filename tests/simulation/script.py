@@ -9,10 +9,11 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
+from tests.simulation.app_process import AWAY
 from tests.simulation.apps import BACKGROUND, FOREGROUND, PROCESS_MODES
 from tests.simulation.faults import StoreFault
 from tests.simulation.liar import LIES
-from tests.simulation.processes import AWAY, LAUNCHES
+from tests.simulation.processes import LAUNCHES
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.platform.conditions import HostState
 

@@ -153,3 +153,18 @@ def test_work_that_no_agent_knows_does_not_end_what_waits_behind_it(monkeypatch:
 
     monkeypatch.setattr(Subscription, "_free_for", go_on)
     assert found(script) == "what_dies_of_its_handling_was_seen"
+
+
+def test_a_report_that_is_believed_from_any_session_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session of another app says that a payload was not handled."""
+    script = Script(
+        0,
+        [
+            Act("begin_process", [0, "foreground", "hangs"]),
+            Act("push", [0, 1, None, 3]),
+            Act("lie", ["not handled", 0]),
+        ],
+    )
+    assert found(script) == ""
+    monkeypatch.setattr(Supervisor, "_has", lambda *_: True)
+    assert found(script) == "only_who_has_a_payload_settles_it"

@@ -1,0 +1,55 @@
+"""The agent around a life of the platform: its door and its launcher, as ``open_agent`` has them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from tests.simulation.app_process import AGENT
+from tocsin.agent.launcher import Launcher
+from tocsin.agent.open_agent import REUNION, _launch
+from tocsin.agent.session_door import SessionDoor
+from tocsin.repeat_log import RepeatLog
+
+if TYPE_CHECKING:
+    from tests.simulation.runner import Life, Simulation
+
+
+@asynccontextmanager
+async def agent_serving(sim: Simulation, life: Life) -> AsyncIterator[None]:
+    """Let the processes of apps in, and launch them, as ``open_agent`` does."""
+    platform, log = life.platform, RepeatLog(sim.clock.current_time)
+    assert platform.launcher is not None
+    launcher = life.launcher = Launcher(
+        platform.launcher,
+        platform.actors["supervisor"].mailbox,
+        platform.sessions,
+        AGENT,
+        start=sim.processes.start,
+        new_claim=sim.processes.new_claim,
+    )
+    life.door = SessionDoor(platform, _no_service, log, _unknown)
+    async with anyio.create_task_group() as serving:
+        life.serving = serving
+        try:
+            async with anyio.create_task_group() as launching:
+                launching.start_soon(_launch, launcher, REUNION)
+                try:
+                    yield
+                finally:
+                    launching.cancel_scope.cancel()
+        finally:
+            life.serving = None
+            serving.cancel_scope.cancel()
+            log.close()
+
+
+async def _no_service(_app: str, _family: str) -> None:
+    """There is no push service of the agent's own."""
+
+
+def _unknown(_session: str, _pid: int) -> None:
+    """All processes are this one: a launch is known by its claim."""
