@@ -14,6 +14,7 @@ from tests.simulation.plants import PLANTS, planted
 from tests.simulation.processes import LAUNCHES
 from tests.simulation.script import AGENT_EVERY, AGENT_KINDS, Act, Script, draw
 from tests.simulation.seeds import run
+from tocsin.actors.payload_lives import PayloadLives
 from tocsin.actors.supervisor import Supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.subscription import Subscription
@@ -122,11 +123,11 @@ def test_what_expires_while_a_process_starts_is_not_handed_over(monkeypatch: pyt
     )
     assert found(script) == ""
 
-    def give(self: Supervisor, tracked: Tracked, session: str, request: int = 0) -> bool:
-        self._give_to(tracked, session, request)
+    def give(self: PayloadLives, tracked: Tracked, session: str, request: int = 0) -> bool:
+        self.give_to(tracked, session, request)
         return True
 
-    monkeypatch.setattr(Supervisor, "_give_launched", give)
+    monkeypatch.setattr(PayloadLives, "give_launched", give)
     assert found(script) == "background_work_begins_in_time"
 
 
