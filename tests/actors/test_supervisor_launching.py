@@ -152,6 +152,21 @@ class TestClaims:
                 assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
                 await h.stay_silent(h.session, other)
 
+    async def test_another_app_takes_it_from_no_holder(self, launched: Mailbox) -> None:
+        """What a session holds stays with it, though one of another app says that it holds the same."""
+        async with running(subscriber=False) as h:
+            with Mailbox("x") as other:
+                h.sessions.add("chat", other)
+                h.sessions.add("mail", launched)
+                h.tell_from("t", "mail", m.Holding((2,)))
+                h.tell_from("x", "chat", m.Holding((2,)))
+                await h.launch_first()
+                h.tell(delivery(2), m.LaunchEnded("mail", 1, 1, "no"))
+                (activation,) = await next_messages(launched, VIRTUAL)
+                assert isinstance(activation, m.Activation)
+                assert at_work(activation) == 2
+                await h.stay_silent(h.session, other)
+
 
 class TestFailures:
     """A process that is launched does not take its payload."""

@@ -20,12 +20,12 @@ class BackgroundTurns:
     def __init__(self, sessions: Sessions) -> None:
         self.apps: defaultdict[str, BackgroundQueue] = defaultdict(BackgroundQueue)
         self._sessions = sessions
-        self._holding: dict[int, str] = {}
+        self._holding: dict[tuple[str, int], str] = {}  # by app: what one says of another's payloads takes no place
         self._crashes: dict[int, int] = {}
 
-    def hold(self, session: str, sequences: tuple[int, ...]) -> None:
-        """Note payloads at which a session is at work since before this supervisor: no other is to begin with them."""
-        self._holding |= dict.fromkeys(sequences, session)
+    def hold(self, app: str, session: str, sequences: tuple[int, ...]) -> None:
+        """Note payloads at which a session of an app is at work since before this supervisor: no other is to begin with them."""
+        self._holding |= {(app, sequence): session for sequence in sequences}
 
     def drop_session(self, session: str) -> None:
         """Forget what a session was at."""
@@ -33,7 +33,7 @@ class BackgroundTurns:
 
     def session_for(self, tracked: Tracked) -> str:
         """Return the session that takes a payload: one that is at it already, or the one that serves; empty where none does."""
-        holder = self._holding.pop(tracked.sequence, "")
+        holder = self._holding.pop((tracked.app, tracked.sequence), "")
         return holder if self._sessions.app_of(holder) == tracked.app else self.apps[tracked.app].session
 
     def died(self, tracked: Tracked, *, is_head: bool) -> Event:

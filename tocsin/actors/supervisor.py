@@ -142,7 +142,7 @@ class Supervisor(Actor):
     @receives_from_apps(m.Holding)
     def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
         """A session is still at work on payloads that an earlier agent had given to it: no other is to begin with them."""
-        self._turns.hold(stamped.session, message.sequences)
+        self._turns.hold(stamped.app, stamped.session, message.sequences)
         running = self._apps[stamped.app].running
         if running is not None and running.phase is Phase.LAUNCHING and running.sequence in message.sequences:
             running.session, running.request = self._turns.session_for(running), 0
