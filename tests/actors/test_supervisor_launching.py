@@ -152,6 +152,20 @@ class TestClaims:
                 assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
                 await h.stay_silent(h.session, other)
 
+    async def test_a_process_that_ends_after_a_handler_has_taken_its_payload_has_not_failed(
+        self, launched: Mailbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It never claims; nothing is logged, and the work goes on."""
+        async with running(subscriber=False) as h:
+            h.sessions.add("mail", launched)
+            await h.launch_first()
+            h.tell(activator(session="t", command=b"c"))
+            assert at_work((await next_messages(launched, VIRTUAL))[0]) == 1
+            h.tell(m.LaunchEnded("mail", 1, 1, "ended with exit status 0 before it claimed the payload"))
+            h.tell_from("t", "mail", m.Handled((1,), (1,)))
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+        assert caplog.records == []
+
     async def test_another_app_takes_it_from_no_holder(self, launched: Mailbox) -> None:
         """What a session holds stays with it, though one of another app says that it holds the same."""
         async with running(subscriber=False) as h:
@@ -171,12 +185,13 @@ class TestClaims:
 class TestFailures:
     """A process that is launched does not take its payload."""
 
-    async def test_a_launch_that_has_failed_is_a_dead_letter(self) -> None:
-        """It says why, and the next payload's process is launched."""
+    async def test_a_launch_that_has_failed_is_a_dead_letter(self, caplog: pytest.LogCaptureFixture) -> None:
+        """It says why, and so does the log, once; the next payload's process is launched."""
         async with running(subscriber=False) as h:
             await h.launch_first()
             h.tell(delivery(2), m.LaunchEnded("mail", 1, 1, "no such file: /opt/app"))
             assert await h.settled() == (1, Outcome.DROPPED, DropReason.LAUNCH_FAILED, "no such file: /opt/app")
+            assert [record.getMessage() for record in caplog.records] == ["mail was not woken: no such file: /opt/app"]
             assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
 
     async def test_a_process_that_does_not_ask_in_time_is_stopped(self) -> None:

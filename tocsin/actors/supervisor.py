@@ -19,6 +19,7 @@ from tocsin.protocol.delivery.payload_life import Event, Phase, Tracked
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.text import harmless
 from tocsin.protocol.values import DropReason, Outcome
 
 logger = logging.getLogger(__name__)
@@ -229,7 +230,8 @@ class Supervisor(Actor):
     def launch_ended(self, message: m.LaunchEnded, _: bytes) -> None:
         """The process could not be started, or has ended before it took its payload."""
         tracked = self._launched(message)
-        if tracked is not None:
+        if tracked is not None:  # else a handler has taken it, in that process or in another
+            logger.warning("%s was not woken: %s", harmless(message.app), message.detail)
             tracked.reason, tracked.detail = DropReason.LAUNCH_FAILED, message.detail
             self._lives.step(tracked, Event.LAUNCH_FAILED)
 

@@ -333,7 +333,6 @@ class Launcher:
 
     def _tell_end(self, order: Launch, detail: str) -> None:
         detail = harmless(detail, MAX_DETAIL)
-        logger.warning("%s was not woken: %s", harmless(order.app, MAX_SHOWN), detail)
         self._supervisor.send_urgent(LaunchEnded(order.app, order.sequence, order.attempt, detail))
 
     def _terminate(self, launch: _Launched) -> None:

@@ -65,7 +65,7 @@ class Effect(Label):
     FREE_PLACE = auto()
     """Let another have its turn, if it still had a place among those that have yet to claim."""
     REPORT = auto()
-    """Tell the supervisor, and the log, that nothing will come of it."""
+    """Tell the supervisor that nothing will come of it."""
     TERMINATE = auto()
     """Ask the process and what it has started to end, and tell when their grace is over."""
     KILL = auto()
