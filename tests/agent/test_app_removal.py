@@ -123,6 +123,18 @@ async def test_what_the_user_has_decided_for_it_goes_too(w: World, tmp_path: Pat
         assert manager.conditions.settings == AppSettings()
 
 
+async def test_an_agent_of_no_use_any_more_ends(w: World) -> None:
+    """What was removed is noticed at once, though no session has come or gone."""
+    async with w.connect("mail") as manager:
+        await manager.register_activator(BACKGROUND)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.agent.idle, 0.05)
+            await anyio.sleep(0.2)
+            assert await w.agent.platform.holders() == {"mail"}
+            await w.agent.platform.forget("mail")
+
+
 async def test_one_that_is_not_known_is_refused_in_words(w: World, tmp_path: Path) -> None:
     """And so is what is no name."""
     for name, words in (("nobody", "knows no app 'nobody'"), ("", "app.s name"), ("a\nb", "app.s name")):

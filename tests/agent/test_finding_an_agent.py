@@ -14,7 +14,7 @@ from tocsin import connect
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages.codec import MAX_OWN_FRAME, encode
-from tocsin.protocol.platform.agent_units import SOCKET_UNIT
+from tocsin.protocol.platform.agent_units import SOCKET_UNIT, USERS_SOCKET, socket_unit
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.transport.agent_socket import default_socket, starting_command, unit_folder
 from tocsin.transport.frame_stream import FrameStream
@@ -68,8 +68,33 @@ class TestCommand:
     def test_it_starts_the_unit_where_one_is_installed(self) -> None:
         """A second agent would have no place beside it."""
         unit_folder().mkdir(parents=True)
-        (unit_folder() / SOCKET_UNIT).touch()
-        assert starting_command(default_socket()) == f"systemctl --user start {SOCKET_UNIT}"
+        for listen in (str(default_socket()).replace("%", "%%"), USERS_SOCKET):
+            (unit_folder() / SOCKET_UNIT).write_text(socket_unit(listen), encoding="utf-8")
+            assert starting_command(default_socket()) == f"systemctl --user start {SOCKET_UNIT}"
+
+    def test_a_unit_that_listens_elsewhere_starts_no_agent_here(self) -> None:
+        """It would not be found."""
+        unit_folder().mkdir(parents=True)
+        (unit_folder() / SOCKET_UNIT).write_text(socket_unit("/else/where.sock"), encoding="utf-8")
+        assert starting_command(default_socket()) == "tocsin agent"
+        assert starting_command(Path("/else/where.sock")) == f"systemctl --user start {SOCKET_UNIT}"
+
+    @pytest.mark.parametrize("there", ["folder", "file", "too long"])
+    def test_a_socket_that_cannot_be_is_told_so(self, home: Path, there: str) -> None:
+        """No command would start an agent there, so that none is named."""
+        path = home / ("x" * 150 if there == "too long" else there)
+        if there == "folder":
+            path.mkdir()
+        elif there == "file":
+            path.touch()
+
+        async def look() -> None:
+            async with connect("mail", path, command=["true"]):
+                pass
+
+        words = "the path of a socket has" if there == "too long" else "something else than a socket is there"
+        with pytest.raises(PlatformUnavailable, match=f"name another socket: {words}"):
+            anyio.run(look)
 
     def test_it_names_a_socket_that_is_not_the_users(self) -> None:
         """As a shell reads it; an installed unit listens elsewhere."""

@@ -48,7 +48,7 @@ async def test_the_command_tells_how_an_agent_is(agent: Agent) -> None:
         told = json.loads(output)
         assert (code, errors, told["kind"], told["status"], told["causes"]) == (0, "", "agent", "ok", {})
         assert (told["socket"], told["pid"]) == (str(agent.socket), agent.process.pid)
-        assert (told["sessions"], told["now"]["apps"], told["counters"]["bad_frames"]) == ({"mail": 1}, 1, 0)
+        assert (told["sessions"], told["now"]["apps_connected"], told["counters"]["bad_frames"]) == ({"mail": 1}, 1, 0)
         _, output, _ = await in_process("status", "--state", str(agent.state))
         first, *_, last = output.splitlines()
         assert first == f"ok  agent on {agent.socket}, push service {told['service']}"

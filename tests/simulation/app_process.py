@@ -40,6 +40,8 @@ CLSID = UUID("f80e541e-3606-48fb-935e-118a3c5f41f6")
 REMOTE_ID = "f80e541e-3606-48fb-935e-118a3c5f41f7"
 
 AGENT = Path("/agent")
+CRASH = 0.01
+"""Seconds into its work at which a process crashes; a life of no time at all would let a loop of crashes look like one that never rests."""
 
 
 def command_of(app: str) -> Command:
@@ -205,6 +207,7 @@ class AppProcess:
         async def handle(args: PushNotificationReceivedEventArgs) -> None:
             if mode == "crashes":
                 self.handlers.record.call(args, self.name)
+                await anyio.sleep(CRASH)
                 self.die()
                 await anyio.sleep_forever()
             if not self.is_dead:

@@ -257,7 +257,10 @@ class Platform:
 
         :raises NotFound: there is no such app.
         """
-        return await self._removal.remove(app)
+        try:
+            return await self._removal.remove(app)
+        finally:
+            self.sessions.changed.set()  # it is to be looked again whether the agent is of use
 
     async def log_off(self) -> None:
         """Cancel all work with ``LOGGING_OFF``, begin none, and wait until it has ended: for the grace at most."""

@@ -63,13 +63,13 @@ class AgentControl:
             causes["connection"] = status.connection.text or "there is no connection to the push service yet"
         now = {
             "uptime": int(self._platform.kernel.clock.monotonic() - self._began),
-            "apps": len(sessions.apps()),
-            "sessions": len(sessions.names()),
+            "apps_connected": len(sessions.apps()),
+            "sessions_open": len(sessions.names()),
             "followers": len(self._platform.watch.followers),
             "frames_waiting": sum(mailbox.depth for mailbox in status.mailboxes),
         }
         counters = {
-            "sessions": sessions.arrivals,
+            "sessions_begun": sessions.arrivals,
             "frames": sum(mailbox.handled for mailbox in status.mailboxes),
             "bad_frames": sum(mailbox.dead for mailbox in status.mailboxes),
         }

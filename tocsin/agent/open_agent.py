@@ -39,7 +39,7 @@ to come back."""
 AT_ONCE = 600
 """Sockets that are served at a time: those of sessions, and some that are only being greeted or refused."""
 
-HINT = "it is an agent: use tocsin.connect() instead of embedded()"
+HINT = "it is an agent: apps reach it by tocsin.connect() instead of embedded(), and 'tocsin agent --replace' takes its place"
 
 
 @frozen

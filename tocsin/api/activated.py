@@ -22,6 +22,9 @@ from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
 CLAIM_TIMEOUT = 2.0
 """Seconds that :func:`get_activated_event_args` waits for the payload, from its call on."""
 
+MAX_CLAIM = 256
+"""Characters of a claim at most; those of an agent have 32."""
+
 _PROTOCOL_ARGUMENT = "----ms-protocol:"
 
 
@@ -142,8 +145,9 @@ def entered(launched: LaunchedPayload | None) -> Iterator[None]:
 
 
 def claim_in(arguments: Sequence[str]) -> str | None:
-    """Return the claim among the arguments of a command line; None where there is none."""
-    return next((each.removeprefix(CLAIM_ARGUMENT) for each in arguments if each.startswith(CLAIM_ARGUMENT)), None)
+    """Return the claim among the arguments of a command line; None where there is none. One that is too long is none of ours."""
+    claims = [each.removeprefix(CLAIM_ARGUMENT) for each in arguments if each.startswith(CLAIM_ARGUMENT)]
+    return claims[0][:MAX_CLAIM] if claims else None
 
 
 async def get_activated_event_args() -> ActivatedEventArgs:

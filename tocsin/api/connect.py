@@ -23,7 +23,7 @@ from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import InvalidArgument, NotSupported, PlatformUnavailable
 from tocsin.tasks import apart, task_group
 from tocsin.transport.agent_port import AgentPort
-from tocsin.transport.agent_socket import default_socket, starting_command
+from tocsin.transport.agent_socket import default_socket, fault_of_path, starting_command
 from tocsin.transport.frame_stream import StreamBroken
 
 PARTING = 1.0
@@ -96,7 +96,9 @@ async def _open_port(app: str, path: Path, family: str) -> AsyncIterator[AgentPo
                 await port.finish(PARTING)
                 tasks.cancel_scope.cancel()
     except StreamBroken as broken:
-        raise PlatformUnavailable(f"{broken}; '{starting_command(path)}' starts one") from None
+        fault = fault_of_path(path)
+        advice = f"name another socket: {fault}" if fault else f"'{starting_command(path)}' starts one"
+        raise PlatformUnavailable(f"{broken}; {advice}") from None
 
 
 def _check_system() -> None:

@@ -26,7 +26,7 @@ from tocsin.protocol.platform.agent_units import (
 )
 from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.protocol.text import harmless
-from tocsin.transport.agent_socket import VARIABLE, default_socket, unit_folder
+from tocsin.transport.agent_socket import VARIABLE, default_socket, fault_of_path, unit_folder
 from tocsin.transport.unix_server import is_served
 
 _UNITS = (SOCKET_UNIT, SERVICE_UNIT)
@@ -47,6 +47,9 @@ def install(arguments: argparse.Namespace) -> int:
         raise NotSupported(f"this system has no systemd: let what starts your session start '{command}'")
     named = arguments.socket or os.environ.get(VARIABLE)
     socket = Path(os.path.abspath(named)) if named else default_socket()  # noqa: PTH100  # as above
+    fault = fault_of_path(socket)
+    if fault:
+        raise InvalidArgument(f"no agent can listen on {socket}: {fault}")
     listen = str(socket).replace("%", "%%") if named else USERS_SOCKET
     texts = {SOCKET_UNIT: socket_unit(listen), SERVICE_UNIT: service_unit(words)}
     paths = [unit_folder() / name for name in texts]

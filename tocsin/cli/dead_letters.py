@@ -43,8 +43,8 @@ examples:
   tocsin dead-letters --app contoso.mail --reason launch_failed
   tocsin dead-letters --json --limit 1000
   tocsin dead-letters --counts              how many ended for which reason
-  tocsin dead-letters retry 6f0c            let its app have it once more
-  tocsin dead-letters drop 81ba             forget it; it stays counted
+  tocsin dead-letters retry 6F0C            let its app have it once more
+  tocsin dead-letters drop 81BA             forget it; it stays counted
 """
 
 _HEAD = ("ended (UTC)", "id", "reason", "app", "type", "bytes", "attempt", "payload")

@@ -18,9 +18,11 @@ async def chosen_id(store: Store, beginning: str) -> str:
     if not beginning:
         raise InvalidArgument("a dead letter is named by its id, or by how that begins, not by an empty text")
     found = await store.dead_letter_ids(beginning, 2)
+    if not found:  # the ids of a push service of ours are in capitals
+        found = await store.dead_letter_ids(beginning.upper(), 2)
     if not found:
         raise NotFound(f"no dead letter has the id {quoted(beginning)}, or one that begins so")
-    if len(found) > 1 and found[0] != beginning:
+    if len(found) > 1 and found[0] not in {beginning, beginning.upper()}:
         raise InvalidArgument(f"the ids of several dead letters begin with {quoted(beginning)}; give more of it")
     return found[0]
 

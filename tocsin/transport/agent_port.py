@@ -299,7 +299,8 @@ class AgentPort:
         before = self._standing.last
         away = _away(text)
         if before.cause is not ConnectionCause.NO_AGENT:
-            logger.warning("%s; what is being handled goes on, and the connection is made again", text)
+            words = "%s: %s; what is being handled goes on, and the connection is made again"
+            logger.warning(words, harmless(self._hello.app), text)
             self._standing.note(away)
             self._in.send_state(away)
 

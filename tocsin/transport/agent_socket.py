@@ -7,12 +7,16 @@ import shlex
 import socket
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tocsin.protocol.errors import NotSupported
 
 VARIABLE = "TOCSIN_SOCKET"
 """The environment variable that names the socket; the agent sets it in what it launches."""
+
+MAX_PATH = 107 if sys.platform == "linux" else 103
+"""Bytes of the path of a Unix socket at most."""
 
 _LINUX_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _BSD_CREDENTIALS = struct.Struct("Ii")  # version, uid, and then the groups
@@ -22,14 +26,15 @@ _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
 def default_socket() -> Path:
     """Return the socket that ``TOCSIN_SOCKET`` names, or that in the user's runtime folder.
 
-    Where a login has made no such folder (``XDG_RUNTIME_DIR``), it is in the folder for the user's state, which is as private.
+    Where a login has made no such folder (``XDG_RUNTIME_DIR``), or none that this user may write, it is in the folder for the user's state, which is as private.
     """
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named)
     from platformdirs import user_runtime_path, user_state_path  # noqa: PLC0415  # a launched process has the variable
 
-    has_runtime_folder = sys.platform == "darwin" or bool(os.environ.get("XDG_RUNTIME_DIR"))
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    has_runtime_folder = sys.platform == "darwin" or (runtime.startswith("/") and os.access(runtime, os.W_OK | os.X_OK))
     return (user_runtime_path if has_runtime_folder else user_state_path)("tocsin") / "agent.sock"
 
 
@@ -40,12 +45,23 @@ def unit_folder() -> Path:
 
 def starting_command(path: Path) -> str:
     """Return the command that starts an agent on a socket."""
-    if path != default_socket():
-        return f"tocsin agent --socket {shlex.quote(str(path))}"
-    from tocsin.protocol.platform.agent_units import SOCKET_UNIT  # noqa: PLC0415  # an app that finds its agent does not pay for it
+    from tocsin.protocol.platform.agent_units import SOCKET_UNIT, listens_on  # noqa: PLC0415  # an app that finds its agent does not pay for it
 
-    installed = (unit_folder() / SOCKET_UNIT).exists()
-    return f"systemctl --user start {SOCKET_UNIT}" if installed else "tocsin agent"
+    with suppress(OSError, UnicodeDecodeError):
+        unit = (unit_folder() / SOCKET_UNIT).read_text(encoding="utf-8")
+        if listens_on(unit, str(path), os.environ.get("XDG_RUNTIME_DIR", "")):
+            return f"systemctl --user start {SOCKET_UNIT}"
+    return "tocsin agent" if path == default_socket() else f"tocsin agent --socket {shlex.quote(str(path))}"
+
+
+def fault_of_path(path: Path) -> str:
+    """Say why no agent can listen on a path; empty where one can."""
+    if len(os.fsencode(path)) > MAX_PATH:
+        return f"the path of a socket has {MAX_PATH} bytes at most"
+    try:
+        return "" if path.is_socket() or not path.exists() else "something else than a socket is there"
+    except OSError:
+        return ""
 
 
 def check_same_user(connected: socket.socket, what: str) -> None:

@@ -14,6 +14,7 @@ from anyio.abc import SocketListener, SocketStream, TaskGroup
 
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.tasks import task_group
+from tocsin.transport.agent_socket import fault_of_path
 
 _PAUSE = 1.0  # seconds until the next try, where the system lets no peer in
 
@@ -73,7 +74,8 @@ async def _listen(path: Path) -> tuple[SocketListener, Callable[[], None]]:
         listener = await anyio.create_unix_listener(path, mode=0o600)
         made = os.lstat(path)
     except (OSError, AttributeError) as failure:  # a path too long, or a system without such sockets
-        raise PlatformUnavailable(f"{path} cannot be made a socket: {failure}") from failure
+        why = fault_of_path(path) or failure
+        raise PlatformUnavailable(f"{path} cannot be made a socket: {why}") from failure
 
     def remove() -> None:
         with suppress(OSError):  # the path may lead to the socket of another process by now

@@ -59,6 +59,15 @@ WantedBy=sockets.target
 """
 
 
+def listens_on(text: str, path: str, runtime: str) -> bool:
+    """Tell whether a socket unit listens on a path.
+
+    :param runtime: the user's runtime folder, which a unit writes as ``%t``.
+    """
+    lines = [line.removeprefix("ListenStream=") for line in text.splitlines() if line.startswith("ListenStream=")]
+    return any(line.replace("%t", runtime).replace("%%", "%") == path for line in lines)
+
+
 def service_unit(words: Sequence[str]) -> str:
     """Return the unit that runs the agent by a command, whose first word is a path.
 
