@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 from tests.simulation.store import WatchedStore
-from tocsin.actors.background_turns import BackgroundTurns
+from tocsin.actors.background_sessions import BackgroundSessions
 from tocsin.agent.launcher import Launcher
 from tocsin.protocol.delivery.payload_life import Event, Phase, Tracked
 from tocsin.protocol.messages import PayloadRow
@@ -19,9 +19,9 @@ Patches = Callable[[ExitStack], None]
 def _same_attempt_after_a_crash(stack: ExitStack) -> None:
     crashed: set[int] = set()
     stores = list[WatchedStore]()
-    died, fetch = BackgroundTurns.died, WatchedStore.fetch
+    died, fetch = BackgroundSessions.died, WatchedStore.fetch
 
-    def note(self: BackgroundTurns, tracked: Tracked, *, is_head: bool) -> Event:
+    def note(self: BackgroundSessions, tracked: Tracked, *, is_head: bool) -> Event:
         crashed.add(tracked.sequence)
         return died(self, tracked, is_head=is_head)
 
@@ -35,15 +35,15 @@ def _same_attempt_after_a_crash(stack: ExitStack) -> None:
         crashed.difference_update(row.sequence for row in page)
         return same
 
-    stack.enter_context(patch.object(BackgroundTurns, "died", note))
+    stack.enter_context(patch.object(BackgroundSessions, "died", note))
     stack.enter_context(patch.object(WatchedStore, "fetch", forget_to_raise))
 
 
 def _settle_for_a_session_that_is_gone(stack: ExitStack) -> None:
-    def settle(self: BackgroundTurns, tracked: Tracked, *, is_head: bool) -> Event:  # noqa: ARG001
+    def settle(self: BackgroundSessions, tracked: Tracked, *, is_head: bool) -> Event:  # noqa: ARG001
         return Event.COMPLETED if tracked.phase is Phase.ACTIVATED else Event.HANDLED
 
-    stack.enter_context(patch.object(BackgroundTurns, "died", settle))
+    stack.enter_context(patch.object(BackgroundSessions, "died", settle))
 
 
 def _keep_a_launch_slot(stack: ExitStack) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tocsin.actors.background_turns import BackgroundTurns
+from tocsin.actors.background_sessions import BackgroundSessions
 from tocsin.actors.handover_effects import HandoverEffects, Missed
 from tocsin.actors.launch_effects import LaunchEffects
 from tocsin.actors.report_effects import ReportEffects
@@ -50,8 +50,8 @@ class PayloadLives:
     def __init__(self, senses: Senses, sessions: Sessions, launcher: Mailbox | None) -> None:
         self.host = HostState()
         self.payloads = Outstanding()
-        self.turns = BackgroundTurns(sessions)
-        self.apps = self.turns.apps
+        self.background_sessions = BackgroundSessions(sessions)
+        self.apps = self.background_sessions.apps
         self.reports = ReportEffects()
         self.subscribers = Subscribers(sessions, self.reports, self.apps)
         self.down = HandoverEffects(sessions)
@@ -133,7 +133,7 @@ class PayloadLives:
             tracked = background.queue[0]
             if self._has_expired(tracked):
                 self.step(tracked, Event.EXPIRED)
-            elif session := self.turns.session_for(tracked):
+            elif session := self.background_sessions.session_for(tracked):
                 self.give_to(tracked, session)
             else:
                 self.step(tracked, Event.LAUNCH)
@@ -235,7 +235,7 @@ class PayloadLives:
         self.payloads.end(tracked)
         self._work.stopped(tracked.sequence)
         if tracked.phase is not Phase.GIVEN_BACK:
-            self.turns.forget((tracked.sequence,))
+            self.background_sessions.forget((tracked.sequence,))
         outcome = OUTCOMES[tracked.phase]
         dropped = outcome is Outcome.DROPPED
         reason, detail = (self.apps[tracked.app].drop_reason(tracked), tracked.detail) if dropped else (None, "")

@@ -35,7 +35,7 @@ class Supervisor(Actor):
         self._alarm, self._router = senses.alarm, router
         self._sessions, self._work = sessions, sessions.work
         self._lives = lives = PayloadLives(senses, sessions, launcher)
-        self._payloads, self._turns, self._apps = lives.payloads, lives.turns, lives.apps
+        self._payloads, self._background_sessions, self._apps = lives.payloads, lives.background_sessions, lives.apps
         self._subscribers, self._reports = lives.subscribers, lives.reports
         self._down, self._launches = lives.down, lives.launches
         self._disbelieved: set[str] = set()
@@ -130,23 +130,24 @@ class Supervisor(Actor):
         """A session is gone: what it has comes back."""
         self._subscribers.leave(message.session)
         self._disbelieved.discard(message.session)
-        self._turns.drop_session(message.session)
+        self._background_sessions.drop_session(message.session)
         held = self._payloads.held_by(message.session)
         blamed = [] if self._sessions.is_retired(message.session) else held
         heads = set(filter(self._payloads.is_head, blamed))
         for tracked in held:
             self._lives.step(
-                tracked, self._turns.died(tracked, is_head=tracked in heads) if blamed else Event.GIVEN_BACK
+                tracked,
+                self._background_sessions.died(tracked, is_head=tracked in heads) if blamed else Event.GIVEN_BACK,
             )
         self._sessions.forget_retired(message.session)
 
     @receives_from_apps(m.Holding)
     def holding(self, message: m.Holding, stamped: m.Stamped) -> None:
         """A session is still at work on payloads that an earlier agent had given to it: no other is to begin with them."""
-        self._turns.hold(stamped.app, stamped.session, message.sequences)
+        self._background_sessions.hold(stamped.app, stamped.session, message.sequences)
         running = self._apps[stamped.app].running
         if running is not None and running.phase is Phase.LAUNCHING and running.sequence in message.sequences:
-            running.session, running.request = self._turns.session_for(running), 0
+            running.session, running.request = self._background_sessions.session_for(running), 0
             self._lives.step(running, Event.HELD)
 
     @receives_from_apps(m.Handled)
@@ -154,7 +155,7 @@ class Supervisor(Actor):
         """The app has handled some; handled late is handled all the same."""
         if self._payloads.end_handled(stamped.session, message.sequences, message.attempts):
             self._reports.report(stamped.frame)
-            self._turns.forget(message.sequences)
+            self._background_sessions.forget(message.sequences)
         else:
             for sequence, attempt in zip(message.sequences, message.attempts, strict=True):
                 self._handled(sequence, attempt, stamped)

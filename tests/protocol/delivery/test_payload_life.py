@@ -37,27 +37,27 @@ ENDS = frozenset({Phase.HANDLED, Phase.COMPLETED, Phase.GIVEN_BACK, Phase.EXPIRE
 WITH_THE_APP = (Phase.OFFERED, Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING, Phase.ENDING)
 """Where an app has the payload, and will say that it is through with it."""
 
-IN_BACKGROUND = (Event.NOBODY_ACTIVATABLE, Event.TURN)
+IN_BACKGROUND = (Event.NO_SESSION_ACTIVATABLE, Event.TURN)
 OUTLIVED = (*IN_BACKGROUND, Event.CANCEL, Event.OUTLIVED)
-LAUNCHED = (Event.NOBODY_ACTIVATABLE, Event.LAUNCH)
+LAUNCHED = (Event.NO_SESSION_ACTIVATABLE, Event.LAUNCH)
 STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "handled at once": ((Event.HANDLED,), Phase.HANDLED),
     "refused": ((Event.REFUSED,), Phase.DEAD),
-    "nobody there": ((Event.NOBODY,), Phase.GIVEN_BACK),
+    "no session there": ((Event.NO_SESSION,), Phase.GIVEN_BACK),
     "given back": ((Event.GIVEN_BACK,), Phase.GIVEN_BACK),
     "refused, then done in the background": (
         (Event.REFUSED_ACTIVATABLE, Event.TURN, Event.COMPLETED),
         Phase.COMPLETED,
     ),
-    "expired while it waited": ((Event.NOBODY_ACTIVATABLE, Event.EXPIRED), Phase.EXPIRED),
-    "one too many": ((Event.NOBODY_ACTIVATABLE, Event.OVERFLOW), Phase.DEAD),
-    "the activator left while it waited": ((Event.NOBODY_ACTIVATABLE, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "expired while it waited": ((Event.NO_SESSION_ACTIVATABLE, Event.EXPIRED), Phase.EXPIRED),
+    "one too many": ((Event.NO_SESSION_ACTIVATABLE, Event.OVERFLOW), Phase.DEAD),
+    "the activator left while it waited": ((Event.NO_SESSION_ACTIVATABLE, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "completed": ((*IN_BACKGROUND, Event.COMPLETED), Phase.COMPLETED),
     "failed": ((*IN_BACKGROUND, Event.FAILED), Phase.DEAD),
     "sessions died with it in the foreground": ((Event.CRASHED_AGAIN,), Phase.DEAD),
     "sessions died with it while they were to stop": ((Event.CANCEL, Event.CRASHED_AGAIN), Phase.DEAD),
     "sessions died with it while it was cut off": ((Event.CANCEL, Event.GRACE_OVER, Event.CRASHED_AGAIN), Phase.DEAD),
-    "the process left before it began": ((*IN_BACKGROUND, Event.NOBODY), Phase.GIVEN_BACK),
+    "the process left before it began": ((*IN_BACKGROUND, Event.NO_SESSION), Phase.GIVEN_BACK),
     "the process left while it ran": ((*IN_BACKGROUND, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "cancelled, handled in time": ((Event.CANCEL, Event.HANDLED), Phase.HANDLED),
     "cancelled, ended in time": ((Event.CANCEL, Event.REFUSED), Phase.DEAD),
@@ -71,7 +71,7 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "its process was to be ended, and gave it back": ((*OUTLIVED, Event.GIVEN_BACK), Phase.DEAD),
     "its process was to be ended, and died": ((*OUTLIVED, Event.CRASHED_AGAIN), Phase.DEAD),
     "its process was to be ended, and it was offered again": ((*OUTLIVED, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
-    "handled while it waited": ((Event.NOBODY_ACTIVATABLE, Event.HANDLED), Phase.HANDLED),
+    "handled while it waited": ((Event.NO_SESSION_ACTIVATABLE, Event.HANDLED), Phase.HANDLED),
     "handled at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.HANDLED), Phase.HANDLED),
     "given back at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "launched, then done": ((*LAUNCHED, Event.TURN, Event.COMPLETED), Phase.COMPLETED),
@@ -84,7 +84,7 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "offered again while a process was being started": ((*LAUNCHED, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "its processes died again and again": ((*LAUNCHED, Event.TURN, Event.CRASHED_AGAIN), Phase.DEAD),
     "offered again": ((Event.OFFERED_AGAIN,), Phase.SUPERSEDED),
-    "offered again while it waited": ((Event.NOBODY_ACTIVATABLE, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
+    "offered again while it waited": ((Event.NO_SESSION_ACTIVATABLE, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "offered again while it ran": ((*IN_BACKGROUND, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "offered again while it was cancelled": ((Event.CANCEL, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "offered again at the last moment": ((Event.CANCEL, Event.GRACE_OVER, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
@@ -296,8 +296,8 @@ class TestUnreachable:
     @pytest.mark.parametrize("phase", WITH_THE_APP[1:])
     def test_only_what_the_foreground_should_have_had_goes_to_the_background(self, phase: Phase) -> None:
         """What was there already, or was cancelled, waits in the inbox."""
-        assert event_of_absence(Phase.OFFERED, activatable=True) is Event.NOBODY_ACTIVATABLE
-        assert event_of_absence(Phase.OFFERED, activatable=False) is Event.NOBODY
+        assert event_of_absence(Phase.OFFERED, activatable=True) is Event.NO_SESSION_ACTIVATABLE
+        assert event_of_absence(Phase.OFFERED, activatable=False) is Event.NO_SESSION
         assert event_of_absence(phase, activatable=True) is event_of_absence(phase, activatable=False)
 
     @pytest.mark.parametrize("activatable", [True, False])

@@ -48,8 +48,8 @@ class Event(Label):
     COMPLETED = auto()
     REFUSED = auto()
     REFUSED_ACTIVATABLE = auto()
-    NOBODY = auto()
-    NOBODY_ACTIVATABLE = auto()
+    NO_SESSION = auto()
+    NO_SESSION_ACTIVATABLE = auto()
     GIVEN_BACK = auto()
     FAILED = auto()
     TURN = auto()
@@ -101,8 +101,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OFFERED, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.OFFERED, Event.REFUSED): (Phase.DEAD, _SETTLE),
     (Phase.OFFERED, Event.REFUSED_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
-    (Phase.OFFERED, Event.NOBODY): (Phase.GIVEN_BACK, _SETTLE),
-    (Phase.OFFERED, Event.NOBODY_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
+    (Phase.OFFERED, Event.NO_SESSION): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.OFFERED, Event.NO_SESSION_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
     (Phase.OFFERED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.OFFERED, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.OFFERED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
@@ -125,7 +125,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ACTIVATED, Event.COMPLETED): (Phase.COMPLETED, _SETTLE),
     (Phase.ACTIVATED, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.ACTIVATED, Event.FAILED): (Phase.DEAD, _SETTLE),
-    (Phase.ACTIVATED, Event.NOBODY): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.ACTIVATED, Event.NO_SESSION): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.ACTIVATED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.ACTIVATED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
     (Phase.CANCELING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
@@ -245,7 +245,7 @@ def event_of_absence(phase: Phase, *, activatable: bool, offerable: bool = True)
         return Event.GIVEN_BACK
     if phase is Phase.OFFERED and not offerable:
         return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED
-    return Event.NOBODY_ACTIVATABLE if phase is Phase.OFFERED and activatable else Event.NOBODY
+    return Event.NO_SESSION_ACTIVATABLE if phase is Phase.OFFERED and activatable else Event.NO_SESSION
 
 
 MAX_CRASHES = 3

@@ -1,4 +1,7 @@
-"""Whose turn it is in the background of each app, and which session takes it."""
+"""Which session takes a payload in the background of each app, and how many have died with it.
+
+Whose turn it is, is decided by ``PayloadLives.next_turn``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ MAX_COUNTED = 4_096
 """Payloads whose deaths are counted at most, the last ones; one that expires in the inbox meanwhile is not heard of."""
 
 
-class BackgroundTurns:
+class BackgroundSessions:
     """The background work of all apps, the sessions that are still at some of it, and how often it has killed one."""
 
     def __init__(self, sessions: Sessions) -> None:
