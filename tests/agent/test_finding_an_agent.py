@@ -57,6 +57,25 @@ async def listening(folder: Path, *, cutting: int) -> AsyncIterator[list[str]]:
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize(
+    ("folder", "mode"), [("run", 0o755), ("run", 0o770), ("missing", None), ("", None), ("relative", None)]
+)
+def test_a_runtime_folder_that_is_none_is_not_used(
+    home: Path, monkeypatch: pytest.MonkeyPatch, folder: str, mode: int | None
+) -> None:
+    """One that others may open, or that is not there, or is none by the specification: without a word to the app."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    named = home / folder
+    if mode is not None:
+        named.mkdir()
+        named.chmod(mode)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", folder if folder in {"", "relative"} else str(named))
+    assert default_socket() == home / "state" / "tocsin" / "agent.sock"
+    if mode is not None:
+        named.chmod(0o700)
+        assert default_socket() == named / "tocsin" / "agent.sock"
+
+
 @pytest.mark.usefixtures("home")
 class TestCommand:
     """The command that starts an agent."""

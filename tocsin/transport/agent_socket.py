@@ -26,16 +26,27 @@ _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
 def default_socket() -> Path:
     """Return the socket that ``TOCSIN_SOCKET`` names, or that in the user's runtime folder.
 
-    Where a login has made no such folder (``XDG_RUNTIME_DIR``), or none that this user may write, it is in the folder for the user's state, which is as private.
+    Where a login has made no such folder (``XDG_RUNTIME_DIR``), or one that others may open, it is in the folder for the
+    user's state, which is as private.
     """
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named)
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if sys.platform != "darwin" and _is_private(runtime):
+        return Path(runtime) / "tocsin" / "agent.sock"
     from platformdirs import user_runtime_path, user_state_path  # noqa: PLC0415  # a launched process has the variable
 
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    has_runtime_folder = sys.platform == "darwin" or (runtime.startswith("/") and os.access(runtime, os.W_OK | os.X_OK))
-    return (user_runtime_path if has_runtime_folder else user_state_path)("tocsin") / "agent.sock"
+    return (user_runtime_path if sys.platform == "darwin" else user_state_path)("tocsin") / "agent.sock"
+
+
+def _is_private(folder: str) -> bool:
+    """Tell whether a folder is what the XDG Base Directory Specification wants of a runtime folder: this user's, and closed to others."""
+    try:
+        found = Path(folder).stat()
+    except OSError:
+        return False
+    return folder.startswith("/") and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
 def unit_folder() -> Path:
