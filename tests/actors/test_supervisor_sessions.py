@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import pytest
 import trio.testing
 
@@ -14,7 +15,7 @@ from tests.helpers import next_messages
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.payload_life import MAX_CRASHES, MAX_FOREGROUND_CRASHES
-from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
+from tocsin.protocol.platform.activation import BUDGET, CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -69,6 +70,19 @@ class TestEnds:
             await h.stay_silent(h.session, h.router)
             h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
+
+    async def test_each_session_of_a_channel_has_its_own_head(self, second: Mailbox) -> None:
+        """One that takes a channel over begins at once, and its budget does not wait for the work of the one before."""
+        async with running() as h:
+            h.tell(delivery(1))
+            assert await h.down() == delivery(1)
+            await subscribe(h, second, "c1")
+            h.tell(delivery(2))
+            assert await next_messages(second, VIRTUAL) == [delivery(2)]
+            start = anyio.current_time()
+            assert await h.down() == m.CancelDelivery(1, OVER)
+            assert await next_messages(second, VIRTUAL) == [m.CancelDelivery(2, OVER)]
+            assert anyio.current_time() - start == pytest.approx(BUDGET, abs=1)
 
     @pytest.mark.parametrize("works", [True, False], ids=["at work", "cancelled"])
     async def test_background_work_is_given_back(self, second: Mailbox, works: bool) -> None:

@@ -43,12 +43,9 @@ SLOW, TOO_SLOW = 4.0, 40.0
 
 
 def _counts(supervisor: Supervisor, work: Work) -> bool:
-    """Tell whether the budget of some work counts: in the foreground only that of the first of its channel does."""
-    payloads, call = supervisor._payloads, work.call
-    row = payloads._rows.get(call.sequence)
-    if row is None or attempt_of(row) != work.args.attempt:
-        return False
-    return call.background or payloads._queues.head_of(call.channel) == call.sequence
+    """Tell whether the budget of some work counts: that of an attempt of which the supervisor knows."""
+    row = supervisor._payloads._rows.get(work.call.sequence)
+    return row is not None and attempt_of(row) == work.args.attempt
 
 
 @define(eq=False)

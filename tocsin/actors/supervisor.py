@@ -52,8 +52,8 @@ class Supervisor(Actor):
             return
         for tracked in self._payloads.known(message.rows):  # handed on again while an earlier attempt is still here
             self._lives.step(tracked, Event.OFFERED_AGAIN)
-        self._payloads.offer(message.app, message.rows)
         for session, part, rows in self._subscribers.split_by_session(message, frame):
+            self._payloads.offer(message.app, rows, session)
             self._payloads.hand(rows, session)
             self._down.hand_over(session, part, rows)
 

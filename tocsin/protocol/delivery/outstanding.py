@@ -26,10 +26,10 @@ class Outstanding:
     _holders: dict[int, str] = Factory(dict)
     """The session that has each of them, while one has."""
 
-    def offer(self, app: str, rows: Sequence[PlainRow]) -> None:
-        """Let new payloads of an app wait in the queues of its handlers."""
+    def offer(self, app: str, rows: Sequence[PlainRow], session: str = "") -> None:
+        """Let new payloads of an app wait in the queues of the handlers of a session that gets them."""
         self._rows.update(zip(map(sequence_of, rows), rows, strict=True))
-        self._queues.enqueue(app, rows)
+        self._queues.enqueue(app, rows, session)
 
     def hand(self, rows: Sequence[PlainRow], session: str) -> None:
         """Note that a session has payloads from now on."""
@@ -74,7 +74,7 @@ class Outstanding:
 
     def is_head(self, tracked: Tracked) -> bool:
         """Tell whether a payload is the one of its channel that is with its handler."""
-        return self._queues.head_of(tracked.channel) == tracked.sequence
+        return self._queues.is_head(tracked.channel, tracked.sequence)
 
     def leave_queue(self, tracked: Tracked) -> None:
         """Take a payload out of its queue, if it stands there."""
