@@ -12,7 +12,7 @@ import pytest
 from tests.agent.world import world
 from tocsin.actors.topology import FROM_APPS
 from tocsin.protocol import messages as m
-from tocsin.protocol.errors import NotSupported
+from tocsin.protocol.errors import FrameError, NotSupported
 from tocsin.protocol.messages.agent_versions import ADDED, NEW, as_of, check_version, from_version
 from tocsin.protocol.messages.codec import decode, decode_own, encode, pack, unpack
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
@@ -57,6 +57,13 @@ def test_every_message_of_an_app_is_on_record() -> None:
 
 NEWER: set[str] = set()
 """Messages of apps that version 1 did not have."""
+
+
+def test_what_an_older_app_sends_is_bounded() -> None:
+    """As what any app sends: an array has so many members at most, since room is made for as many as it says of itself."""
+    for frame in (pack((m.Holding.TAG, (0,) * 5_000)), b"\xc1", b"\x05"):
+        with pytest.raises(FrameError):
+            from_version(1, frame)
 
 
 def test_a_message_grows_at_its_end() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.messages.agent_protocol import SessionDismissed, SessionWelcome
 from tocsin.protocol.messages.base import Message
-from tocsin.protocol.messages.codec import pack, unpack
+from tocsin.protocol.messages.codec import pack, unpack, unpack_own
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
 
 ADDED: Final[dict[type[Message], tuple[tuple[int, Any], ...]]] = {
@@ -42,7 +42,7 @@ def check_version(version: int) -> None:
 
 def as_of(version: int, frame: bytes) -> bytes | None:
     """Return a frame of this version as an earlier one has it; None where that has no such message."""
-    values = unpack(frame)
+    values = unpack_own(frame)
     if _SINCE.get(values[0], version) > version:
         return None
     newer = sum(since > version for since, _ in _BY_TAG.get(values[0], ()))

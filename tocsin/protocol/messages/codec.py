@@ -68,12 +68,18 @@ def decode(frame: bytes) -> Message:
 
 
 def unpack(frame: bytes) -> tuple[Any, ...]:
-    """Return the values of a frame, its tag first, without a look at what they are.
+    """Return the values of a frame from outside, its tag first, within the limits, without a look at what they are.
 
     :raises FrameError: the bytes are no frame.
     """
-    values: tuple[Any, ...] = _unpack_own(frame)
+    values: tuple[Any, ...] = _unpack_checked(frame)
     _shape_of(values)
+    return values
+
+
+def unpack_own(frame: bytes) -> tuple[Any, ...]:
+    """Return the values of a frame that was made, or checked, in this process."""
+    values: tuple[Any, ...] = _unpack_own(frame)
     return values
 
 
