@@ -28,7 +28,7 @@ _GOALS = (40.0, 0.2)  # MiB, wake-ups a second
 
 def run(options: Options) -> Report:
     """Measure an agent with a service beside it, as its unit runs it: with a watchdog, and ready to end when nothing is registered."""
-    report = Report("idle", f"an agent of {APPS} registered apps of which none runs, and which nobody pushes to")
+    report = Report("idle", f"an agent of {APPS} registered apps of which none runs, and to which nothing is pushed")
     contestants = [
         Contestant("floor: asyncio, asleep", partial(_asleep, options), "floor"),
         Contestant("tocsin agent --service URL", partial(_agent, options)),

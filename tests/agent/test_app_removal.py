@@ -137,7 +137,7 @@ async def test_an_agent_of_no_use_any_more_ends(w: World) -> None:
 
 async def test_one_that_is_not_known_is_refused_in_words(w: World, tmp_path: Path) -> None:
     """And so is what is no name."""
-    for name, words in (("nobody", "knows no app 'nobody'"), ("", "app.s name"), ("a\nb", "app.s name")):
+    for name, words in (("unknown", "knows no app 'unknown'"), ("", "app.s name"), ("a\nb", "app.s name")):
         with pytest.raises(PushError, match=words):
             await forget(tmp_path, name)
     assert w.agent.platform.sessions.names() == []

@@ -66,7 +66,7 @@ _NO_PAYLOAD = (
 
 @frozen
 class Launched:
-    """A process that was launched and has claimed its payload, for those that look at it while it works."""
+    """A process that was launched and has a session, for what looks at it while it works."""
 
     pid: int
     command: Command

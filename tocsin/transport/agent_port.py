@@ -62,7 +62,7 @@ class _CutOff(StreamBroken):
 
 
 class AgentPort:
-    """The port of one session over the agent's socket; :func:`open_agent_port` makes one.
+    """The port of one session over the agent's socket; :func:`tocsin.connect` makes one.
 
     What is sent while the agent is away waits for the next one: a question as long as its caller does, and outcomes for as long
     as the port is open. A question that the agent was asked and has not answered when it goes is forgotten, and the session
