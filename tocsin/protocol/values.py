@@ -76,6 +76,10 @@ class Outcome(IntEnum):
     HANDLER_FAILED = 3
     DROPPED = 4
     """It has ended without being handled, for a reason that is told beside it."""
+    SHOWN = 5
+    """The desktop has it, or its tile or badge is set."""
+    SUPPRESSED = 6
+    """It was to be shown, and is not, for a reason that is told beside it: nothing is wrong with it."""
 
 
 @unique
@@ -99,6 +103,16 @@ class DropReason(StrEnum):
     """The process that was to do the work could not be started, or ended before it took the payload."""
     CRASH_LOOP = "crash_loop"
     """The processes that had it have died again and again."""
+    UNREADABLE = "unreadable"
+    """It is no toast, tile or badge that could be read; the detail says where and why."""
+    TYPE_DISABLED = "type_disabled"
+    """The user has switched off what is of this type, toasts, tiles or badges, for the app."""
+    NO_DESKTOP = "no_desktop"
+    """No desktop is there that could show it."""
+    SHELL_FULL = "shell_full"
+    """More was to be shown at once than a desktop takes."""
+    SHELL_FAILED = "shell_failed"
+    """The desktop would not show it; the detail has its reason."""
     # The rest go by the reason for which the work was cancelled.
     ABORT = "abort"
     TERMINATING = "terminating"

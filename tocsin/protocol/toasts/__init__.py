@@ -1,0 +1,1 @@
+"""Toasts, tiles and badges: their content, what a desktop shows of it, and the life of what is shown."""
