@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+from attrs import evolve
 
 from tests.helpers import next_messages
 from tocsin.actors.actor import ActorRunner, Kernel
@@ -33,6 +34,12 @@ def delivery(
     return m.Deliveries(app, (row,))
 
 
+def toast(sequence: int) -> m.Deliveries:
+    """Build a toast on its way."""
+    deliveries = delivery(sequence)
+    return evolve(deliveries, rows=tuple(row._replace(type=NotificationType.TOAST) for row in deliveries.rows))
+
+
 def activator(
     *conditions: SystemConditionType,
     app: str = "mail",
@@ -57,9 +64,10 @@ def at_work(message: m.Message) -> int:
 class Harness:
     """A supervisor between the router and one session, ``s``."""
 
-    def __init__(self, *, launches: bool = True) -> None:
+    def __init__(self, *, launches: bool = True, shows: bool = False) -> None:
         self.mailbox, self.router, self.session = Mailbox("supervisor"), Mailbox("payload_router"), Mailbox("s", 20_000)
         self.launcher = Mailbox("launcher")
+        self.shell = Mailbox("shell")
         self.sessions = Sessions()
         self.sessions.add("mail", self.session)
         kernel = Kernel(LoopClock(seed=1))
@@ -68,7 +76,11 @@ class Harness:
         self.runner = ActorRunner(
             self.mailbox,
             lambda alarm: Supervisor(
-                Senses(kernel.clock, at_service, alarm), self.router, self.sessions, self.launcher if launches else None
+                Senses(kernel.clock, at_service, alarm),
+                self.router,
+                self.sessions,
+                self.launcher if launches else None,
+                self.shell if shows else None,
             ),
             kernel,
             lambda _: None,
@@ -147,9 +159,9 @@ class Harness:
 
 
 @asynccontextmanager
-async def running(*, subscriber: bool = True, launches: bool = True) -> AsyncIterator[Harness]:
+async def running(*, subscriber: bool = True, launches: bool = True, shows: bool = False) -> AsyncIterator[Harness]:
     """Run a supervisor whose router has begun with it; with a subscriber, the session takes the payloads of two channels."""
-    harness = Harness(launches=launches)
+    harness = Harness(launches=launches, shows=shows)
     with harness.mailbox, harness.router, harness.session:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(harness.runner.run)

@@ -8,7 +8,7 @@ import anyio
 import pytest
 import trio.testing
 
-from tests.actors.supervising import VIRTUAL, Harness, activator, delivery, running
+from tests.actors.supervising import VIRTUAL, Harness, activator, delivery, running, toast
 from tests.helpers import next_messages
 from tests.protocol.tables import erase
 from tocsin.mailbox import Mailbox
@@ -212,9 +212,9 @@ class TestFence:
 
 
 async def _seen() -> tuple[list[object], list[object], list[object], int]:
-    """Bring payloads to every end, and return what went up, down and to the launcher, and when."""
+    """Bring payloads to every end, and return what went up, down and to launcher and shell, and when."""
     up, down, launched = list[object](), list[object](), list[object]()
-    harness = Harness()
+    harness = Harness(shows=True)
     start = anyio.current_time()
 
     async def watch(mailbox: Mailbox, seen: list[object]) -> None:
@@ -228,6 +228,7 @@ async def _seen() -> tuple[list[object], list[object], list[object], int]:
             tasks.start_soon(watch, harness.router, up)
             tasks.start_soon(watch, harness.session, down)
             tasks.start_soon(watch, harness.launcher, launched)
+            tasks.start_soon(watch, harness.shell, launched)
             refused = [m.OutcomeRow(number, Outcome.NOT_HANDLED, "", 1) for number in (1, 2, 3)]
             for message in (
                 m.Fence(),
@@ -254,6 +255,8 @@ async def _seen() -> tuple[list[object], list[object], list[object], int]:
             await anyio.sleep(0.1)
             harness.sessions.note_launched("s", "command")
             await anyio.sleep(300)
+            harness.tell(toast(6), m.OutcomeRow(6, Outcome.NOT_HANDLED, "", 1))
+            await anyio.sleep(0.1)
             tasks.cancel_scope.cancel()
     return up, down, launched, harness.runner.restarts
 

@@ -13,7 +13,7 @@ from tests.actors.supervising import VIRTUAL, Harness, activator, at_work, deliv
 from tests.helpers import next_messages
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.payload_life import MAX_FOREGROUND_CRASHES
+from tocsin.protocol.delivery.life_events import MAX_FOREGROUND_CRASHES
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.activation import LAST_WORD, CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, HostState

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 import trio.testing
-from attrs import evolve
 
-from tests.actors.supervising import activator, at_work, delivery, running
+from tests.actors.supervising import VIRTUAL, Harness, activator, at_work, delivery, running, toast
+from tests.helpers import next_messages
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery import recipients
 from tocsin.protocol.delivery.recipients import RECIPIENTS, Recipient
+from tocsin.protocol.platform.activation import BUDGET, GRACE
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 
@@ -19,12 +21,6 @@ from tocsin.protocol.values import DropReason, NotificationType, Outcome
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Run on trio with a clock that jumps to the next deadline."""
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
-
-
-def toast(sequence: int) -> m.Deliveries:
-    """Build a toast on its way."""
-    deliveries = delivery(sequence)
-    return evolve(deliveries, rows=tuple(row._replace(type=NotificationType.TOAST) for row in deliveries.rows))
 
 
 def toasts_go_to(monkeypatch: pytest.MonkeyPatch, recipient: Recipient) -> None:
@@ -63,3 +59,76 @@ async def test_what_is_for_the_foreground_only_never_waits_for_the_background(mo
         assert await h.settled() == (1, Outcome.DROPPED, DropReason.NOT_HANDLED, "")
         h.tell(m.Unsubscribe("c1"), toast(2))
         assert await h.settled() == (2, Outcome.GIVEN_BACK, None, "")
+
+
+async def shown(h: Harness) -> m.Deliveries:
+    """Wait for what goes to the shell next."""
+    (message,) = await next_messages(h.shell, VIRTUAL)
+    assert isinstance(message, m.Deliveries)
+    return message
+
+
+def said(sequence: int, outcome: Outcome, reason: DropReason | None = None, attempt: int = 1) -> m.ShellOutcomes:
+    """Build what the shell says of a payload."""
+    return m.ShellOutcomes((m.ShellOutcomeRow(sequence, attempt, outcome, reason, "why" if reason else ""),))
+
+
+async def test_a_toast_goes_to_the_shell_without_an_app() -> None:
+    """And never to background work, which is ready here; what the shell says is its end."""
+    async with running(subscriber=False, shows=True) as h:
+        h.tell(activator(), toast(1))
+        assert await shown(h) == toast(1)
+        h.tell(said(1, Outcome.SHOWN, attempt=7))  # of an attempt that is over
+        h.tell(said(1, Outcome.SUPPRESSED, DropReason.NO_DESKTOP))
+        assert await h.settled() == (1, Outcome.SUPPRESSED, DropReason.NO_DESKTOP, "why")
+        h.tell(toast(2))
+        assert await shown(h) == toast(2)
+        h.tell(said(2, Outcome.DROPPED, DropReason.UNREADABLE))
+        assert await h.settled() == (2, Outcome.DROPPED, DropReason.UNREADABLE, "why")
+
+
+async def test_a_foreground_handler_sees_a_toast_first() -> None:
+    """What it has handled goes no further; what it has not is shown, and may yet be handled late."""
+    async with running(shows=True) as h:
+        h.tell(toast(1))
+        assert await h.down() == toast(1)
+        h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
+        assert await h.settled() == (1, Outcome.HANDLED, None, "")
+        h.tell(toast(2), m.OutcomeRow(2, Outcome.HANDLER_FAILED, "broken", 1))
+        assert await h.down() == toast(2)
+        assert await shown(h) == toast(2)
+        h.tell(said(2, Outcome.SHOWN))
+        assert await h.settled() == (2, Outcome.SHOWN, None, "")
+        h.tell(toast(3), m.OutcomeRow(3, Outcome.NOT_HANDLED, "", 1))
+        assert await shown(h) == toast(3)
+        h.tell(m.OutcomeRow(3, Outcome.HANDLED, "", 1))
+        assert await h.settled() == (3, Outcome.HANDLED, None, "")
+
+
+async def test_a_handler_that_hangs_keeps_no_toast_from_the_user() -> None:
+    """When its time is up and its grace over, the toast is shown."""
+    async with running(shows=True) as h:
+        h.tell(toast(1))
+        assert await h.down() == toast(1)
+        assert await shown(h) == toast(1)
+        assert anyio.current_time() == pytest.approx(BUDGET + 2 * GRACE, abs=0.1)
+
+
+async def test_a_shell_that_begins_anew_gets_it_again() -> None:
+    """What it had goes back to the inbox."""
+    async with running(subscriber=False, shows=True) as h:
+        h.tell(toast(1))
+        assert await shown(h) == toast(1)
+        h.tell(m.ActorRestarted("shell"))
+        assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
+
+
+async def test_a_shell_that_does_not_read_gets_no_more_than_it_has_room_for() -> None:
+    """The rest dies with a reason: its payloads hold up no other."""
+    async with running(subscriber=False, shows=True) as h:
+        room = h.shell.statistics().capacity
+        for sequence in range(1, room + 2):
+            h.tell(toast(sequence))
+            await anyio.sleep(0.001)
+        full = "the shell has no room for more"
+        assert await h.settled() == (room + 1, Outcome.DROPPED, DropReason.SHELL_FULL, full)

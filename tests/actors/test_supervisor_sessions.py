@@ -14,7 +14,7 @@ from tests.actors.supervising import VIRTUAL, Harness, activator, at_work, deliv
 from tests.helpers import next_messages
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.payload_life import MAX_CRASHES, MAX_FOREGROUND_CRASHES
+from tocsin.protocol.delivery.life_events import MAX_CRASHES, MAX_FOREGROUND_CRASHES
 from tocsin.protocol.platform.activation import BUDGET, CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.values import DropReason, Outcome

@@ -148,10 +148,16 @@ class BothStores(RuleBasedStateMachine):
             left = {reason: count for reason, count in counts.items() if count}
             assert self.both(lambda store: store.dead_letter_counts()) == left
 
-    @rule(channel=channel_names(), after=st.just(0) | sequences, limit=st.integers(1, 5))
-    def a_page_is_taken(self, channel: str, after: int, limit: int) -> None:
-        """The same ones, with the same attempts."""
-        self.both(lambda store: store.fetch(channel, after, limit))
+    @rule(
+        channel=channel_names(),
+        after=st.just(0) | sequences,
+        limit=st.integers(1, 5),
+        types=st.none() | st.frozensets(st.sampled_from(NotificationType).map(str)),
+    )
+    def a_page_is_taken(self, channel: str, after: int, limit: int, types: frozenset[str] | None) -> None:
+        """The same ones, with the same attempts, of the types that are asked for."""
+        page = self.both(lambda store: store.fetch(channel, after, limit, types))
+        assert types is None or {row.type for row in page} <= types
 
     @rule(channel=channel_names(), app=APPS, uri=st.text(), expires=TIMES)
     def a_channel_is_kept(self, channel: str, app: str, uri: str, expires: float) -> None:

@@ -64,9 +64,11 @@ class WatchedStore(MemoryStore):
         self.handled.update(before & set(changes.handled) - self._dead.keys())
         self.record.held.update(changes.gated)
 
-    async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
+    async def fetch(
+        self, channel: str, after: int, limit: int, types: frozenset[str] | None = None
+    ) -> list[PayloadRow]:
         """Fetch, and take notes."""
-        page = await super().fetch(channel, after, limit)
+        page = await super().fetch(channel, after, limit, types)
         for payload in page:
             if payload.sequence in self.record.latched:
                 self.record.offend("a_latched_payload_waits", f"{payload.id} was taken while it waits")

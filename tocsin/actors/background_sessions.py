@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from tocsin.actors.sessions import Sessions
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
-from tocsin.protocol.delivery.payload_life import Event, Tracked, event_of_death
+from tocsin.protocol.delivery.life_events import event_of_death
+from tocsin.protocol.delivery.payload_life import Event, Tracked
 from tocsin.protocol.values import DropReason
 
 MAX_COUNTED = 4_096

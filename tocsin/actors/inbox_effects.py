@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tocsin.actors.payload_watch import PayloadWatch
+from tocsin.actors.payload_watch import PayloadWatch, ShownPayload
 from tocsin.actors.senses import Senses
 from tocsin.persistence.store import Changes, DeadPayload, Store
 from tocsin.protocol.delivery.dead_letter_policy import PRUNE_AFTER, DeadLetterPolicy
+from tocsin.protocol.delivery.payload_events import Stage
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.kernel.commit_delay import CommitDelay
-from tocsin.protocol.values import DropReason
+from tocsin.protocol.values import DropReason, Outcome
 
 
 class InboxEffects:
@@ -30,6 +31,8 @@ class InboxEffects:
         """Payloads to be added."""
         self.handled: list[int] = []
         """Sequence numbers of payloads that were handled."""
+        self._shown: dict[int, ShownPayload] = {}
+        """What became of those among them that the shell had."""
         self._gated: list[int] = []
         self._parked: list[int] = []
         self._released: list[int] = []
@@ -37,6 +40,13 @@ class InboxEffects:
         self._release_gated = False
         self._retried: list[int] = []
         self._dropped: list[int] = []
+
+    def end(self, sequence: int, outcome: Outcome, reason: DropReason | None, detail: str) -> None:
+        """Note that a payload has ended well: it was handled, or shown, or was not to be shown."""
+        self.handled.append(sequence)
+        if outcome != Outcome.HANDLED:
+            stage = Stage.SHOWN if outcome == Outcome.SHOWN else Stage.SUPPRESSED
+            self._shown[sequence] = ShownPayload(stage, reason or "", detail)
 
     def gate(self, sequence: int) -> None:
         """Note that a gate holds a payload back."""
@@ -99,8 +109,8 @@ class InboxEffects:
         changes = Changes(*inbox, self._retried, self._dropped)
         if changes:
             await self._store.commit(changes)
-            self.watch.committed(changes)
-            for done in (*inbox, self._retried, self._dropped):
+            self.watch.committed(changes, self._shown)
+            for done in (*inbox, self._retried, self._dropped, self._shown):
                 done.clear()
 
     async def prune(self) -> None:

@@ -14,24 +14,21 @@ from tocsin.actors.launch_effects import LaunchEffects
 from tocsin.actors.report_effects import ReportEffects
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
+from tocsin.actors.show_effects import ShowEffects
 from tocsin.actors.subscribers import Subscribers
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.handler_queues import HandlerQueue
-from tocsin.protocol.delivery.outstanding import Outstanding
-from tocsin.protocol.delivery.payload_life import (
-    OUTCOMES,
-    TABLE,
-    Effect,
-    Event,
-    Phase,
-    Tracked,
+from tocsin.protocol.delivery.life_events import (
+    Onward,
     event_of_absence,
     event_of_cancellation,
     event_of_grace,
     event_of_outcome,
-    words_of_end,
+    event_of_showing,
 )
+from tocsin.protocol.delivery.outstanding import Outstanding
+from tocsin.protocol.delivery.payload_life import OUTCOMES, TABLE, Effect, Event, Phase, Tracked, words_of_end
 from tocsin.protocol.delivery.plain_rows import sequence_of, type_of
 from tocsin.protocol.delivery.recipients import Recipient, goes_to
 from tocsin.protocol.kernel import machine
@@ -47,7 +44,9 @@ from tocsin.protocol.values import DropReason, Outcome
 class PayloadLives:
     """Steps payloads, and performs what the table asks for; its parts are the supervisor's, too."""
 
-    def __init__(self, senses: Senses, sessions: Sessions, launcher: Mailbox | None) -> None:
+    def __init__(
+        self, senses: Senses, sessions: Sessions, launcher: Mailbox | None, shell: Mailbox | None = None
+    ) -> None:
         self.host = HostState()
         self.payloads = Outstanding()
         self.background_sessions = BackgroundSessions(sessions)
@@ -56,6 +55,8 @@ class PayloadLives:
         self.subscribers = Subscribers(sessions, self.reports, self.apps)
         self.down = HandoverEffects(sessions)
         self.launches = LaunchEffects(launcher, sessions.watch)
+        self.showing = None if shell is None else ShowEffects(shell)
+        """Where payloads are shown; None where nothing shows any."""
         self._clock, self._at_service = senses.clock, senses.at_service
         self._sessions, self._work = sessions, sessions.work
         self._foreground_budgets = Deadlines[HandlerQueue](BUDGET)
@@ -64,6 +65,7 @@ class PayloadLives:
         self._last_words = Deadlines[Tracked](LAST_WORD)
         self._perform: dict[Effect, Callable[[Tracked], None]] = {
             Effect.PARK: self._park,
+            Effect.SHOW: self._show,
             Effect.LAUNCH: self._launch,
             Effect.STOP_LAUNCH: self.launches.stop,
             Effect.ACTIVATE: self._activate,
@@ -81,11 +83,36 @@ class PayloadLives:
 
     def came_back(self, tracked: Tracked, outcome: Outcome) -> None:
         """The app is through with a payload."""
-        event = event_of_outcome(
-            tracked.phase, outcome, activatable=self.apps[tracked.app].may_queue(type_of(tracked.row))
-        )
+        event = event_of_outcome(tracked.phase, outcome, onward=self._onward(tracked))
         if event is not None:
             self.step(tracked, event)
+
+    def shown(self, tracked: Tracked, row: m.ShellOutcomeRow) -> None:
+        """The shell is through with a payload."""
+        event = event_of_showing(tracked.phase, row.outcome) if row.attempt == tracked.attempt else None
+        if event is not None:
+            tracked.reason, tracked.detail = row.reason, row.detail
+            self.step(tracked, event)
+
+    def show_all(self) -> None:
+        """Give the shell what is to be shown; what it has no room for ends."""
+        for row in () if self.showing is None else self.showing.perform():
+            tracked = self.payloads.get(sequence_of(row))
+            if tracked is not None and tracked.phase is Phase.SHOWING:
+                full = DropReason.SHELL_FULL, "the shell has no room for more"
+                self.shown(tracked, m.ShellOutcomeRow(tracked.sequence, tracked.attempt, Outcome.DROPPED, *full))
+
+    def shell_began_anew(self) -> None:
+        """The shell has forgotten what it had: that is handed on again."""
+        for tracked in self.payloads.in_phase(Phase.SHOWING):
+            self.step(tracked, Event.GIVEN_BACK)
+
+    def _onward(self, tracked: Tracked) -> Onward:
+        """Tell where a payload may go that the foreground has not handled."""
+        kind = type_of(tracked.row)
+        if self.showing is not None and goes_to(kind, Recipient.SHELL):
+            return Onward.SHELL
+        return Onward.BACKGROUND if self.apps[tracked.app].may_queue(kind) else Onward.NOWHERE
 
     def give_launched(self, tracked: Tracked, session: str, request: int = 0) -> bool:
         """Give away a payload for which a process was launched; tell whether it has not expired while that started."""
@@ -110,9 +137,8 @@ class PayloadLives:
             if tracked is not None:
                 self.subscribers.unsubscribe(tracked.app, tracked.channel, missed.session)
                 self.subscribers.stop_work(tracked.app, missed.session)
-                may_queue = self.apps[tracked.app].may_queue(type_of(row))
                 offerable = goes_to(type_of(row), Recipient.FOREGROUND)
-                event = event_of_absence(tracked.phase, activatable=may_queue, offerable=offerable)
+                event = event_of_absence(tracked.phase, onward=self._onward(tracked), offerable=offerable)
                 if event is not None:
                     self.step(tracked, event)
 
@@ -151,7 +177,8 @@ class PayloadLives:
         # Graces first: a payload has one deadline, and a grace that began 25 s into its budget looks like both.
         for tracked in (*self._last_words.take_due(now), *self._graces.take_due(now)):
             tracked.command = self._sessions.command_of(self.payloads.holder(tracked.sequence)) or tracked.command
-            self.step(tracked, event_of_grace(tracked.phase, launched=bool(tracked.command)))
+            launched, onward = bool(tracked.command), self._onward(tracked)
+            self.step(tracked, event_of_grace(tracked.phase, launched=launched, onward=onward))
         firsts = self.payloads.heads_of(self._foreground_budgets.take_due(now))
         for tracked in (*firsts, *self._background_budgets.take_due(now)):
             self.cancel(tracked, CancellationReason.EXECUTION_TIME_EXCEEDED)
@@ -167,6 +194,8 @@ class PayloadLives:
         """Forget all payloads: the router begins anew with what it hands on."""
         self.payloads.clear()
         self._work.clear()
+        if self.showing is not None:
+            self.showing.clear()
         for background in self.apps.values():
             if background.running is not None and background.running.phase is Phase.LAUNCHING:
                 self.launches.stop(background.running)
@@ -197,6 +226,12 @@ class PayloadLives:
             surplus.reason = DropReason.QUEUE_FULL
             self.step(surplus, Event.OVERFLOW)
         self.next_turn(tracked.app)
+
+    def _show(self, tracked: Tracked) -> None:
+        self._leave(tracked)
+        tracked.session = self.payloads.take_from_holder(tracked)  # as above
+        assert self.showing is not None  # noqa: S101  # else nothing goes onward to it
+        self.showing.show(tracked.app, tracked.row)
 
     def _launch(self, tracked: Tracked) -> None:
         self._leave(tracked)
@@ -237,8 +272,11 @@ class PayloadLives:
         if tracked.phase is not Phase.GIVEN_BACK:
             self.background_sessions.forget((tracked.sequence,))
         outcome = OUTCOMES[tracked.phase]
-        dropped = outcome is Outcome.DROPPED
-        reason, detail = (self.apps[tracked.app].drop_reason(tracked), tracked.detail) if dropped else (None, "")
+        reason, detail = tracked.reason, tracked.detail
+        if outcome is Outcome.DROPPED:
+            reason = self.apps[tracked.app].drop_reason(tracked)
+        elif outcome is not Outcome.SUPPRESSED:
+            reason, detail = None, ""
         self.reports.settled.append(m.SettlementRow(tracked.sequence, tracked.channel, outcome, reason, detail))
         self.next_turn(tracked.app)
 

@@ -6,6 +6,7 @@ A payload is acknowledged only after its row has committed; one commit serves a 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 
 from attrs import frozen
@@ -41,6 +42,8 @@ class RouterNeighbours:
     connection: Mailbox
     supervisor: Mailbox
     desk: OperatorDesk
+    has_shell: Callable[[], bool] = bool
+    """Tells whether there is a shell, which takes what is to be shown of every app."""
 
 
 class PayloadRouter(Actor):
@@ -58,7 +61,7 @@ class PayloadRouter(Actor):
         self._connection = neighbours.connection
         self._supervisor = neighbours.supervisor
         self._desk = neighbours.desk
-        self._windows = ChannelWindows()
+        self._windows = ChannelWindows(has_shell=neighbours.has_shell())
         self._lost: list[str] = []
         self._uninstalled: set[str] = set()
         """Channels of apps that were removed."""
@@ -142,6 +145,11 @@ class PayloadRouter(Actor):
         """Whether a session does the app's background work, or a process can be started that does."""
         self._windows.set_ready(message.app, ready=message.ready)
 
+    @receives(m.ShellOpened)
+    def shell_opened(self, _message: m.ShellOpened, _: bytes) -> None:
+        """What is to be shown needs no session any more."""
+        self._windows.open_shell()
+
     @receives(m.Parked)
     def parked(self, message: m.Parked, _: bytes) -> None:
         """A payload waits for the background: its place in the window is free."""
@@ -169,8 +177,8 @@ class PayloadRouter(Actor):
         """Payloads are no longer on their way: they died, came back, or were handled late or in the background."""
         for sequence, channel, outcome, reason, detail in message.rows:
             was_on_its_way = self._windows.settle(sequence, given_back=outcome == Outcome.GIVEN_BACK)
-            if outcome == Outcome.HANDLED:
-                self._effects.handled.append(sequence)
+            if outcome in {Outcome.HANDLED, Outcome.SHOWN, Outcome.SUPPRESSED}:
+                self._effects.end(sequence, outcome, reason, detail)
             elif reason is not None:
                 self._effects.bury(sequence, reason, detail)
             elif channel not in self._windows.channels:
@@ -259,7 +267,8 @@ class PayloadRouter(Actor):
         self._forward.clear()
 
     async def _fetch(self, window: ChannelWindow, wanted: int) -> None:
-        page = await self._store.fetch(window.channel, window.cursor, wanted)
+        types = None if window.is_whole else window.types
+        page = await self._store.fetch(window.channel, window.cursor, wanted, types)
         self._windows.fetched(window, [payload.sequence for payload in page], wanted)
         for payload in page:
             match self._admission.judge(payload.expires):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from tocsin.actors.clock import LoopClock
 from tocsin.followers import Followers
@@ -20,6 +20,19 @@ from tocsin.protocol.messages.codec import decode_own
 
 MAX_KNOWN = 16_384
 """Payloads that are known by their sequence numbers while they are followed."""
+
+
+@frozen
+class ShownPayload:
+    """What the shell has done with a payload; ``reason`` says why it is not shown, where it is not."""
+
+    stage: Stage
+    reason: str
+    detail: str
+
+
+_HANDLED = ShownPayload(Stage.HANDLED, "", "")
+_NONE_SHOWN: Mapping[int, ShownPayload] = {}
 
 
 class PayloadWatch:
@@ -43,14 +56,16 @@ class PayloadWatch:
             for id_, channel, type_, body in columns:
                 self._tell(self._event(Stage.ACCEPTED, channel, id=id_, type=type_, size=len(body)))
 
-    def committed(self, changes: Changes) -> None:
-        """Changes of the inbox are on disk."""
+    def committed(self, changes: Changes, shown: Mapping[int, ShownPayload] = _NONE_SHOWN) -> None:
+        """Changes of the inbox are on disk; ``shown`` says what became of those among the handled that the shell had."""
         if self.followers:
             for row in changes.accepted:
                 self._tell(evolve(self._note(row), stage=Stage.STORED))
             self._tell_each(Stage.GATED, changes.gated)
             self._tell_each(Stage.PARKED, changes.parked)
-            self._tell_each(Stage.HANDLED, changes.handled)
+            for sequence in changes.handled:
+                end = shown.get(sequence, _HANDLED)
+                self._tell(evolve(self._of(sequence), stage=end.stage, reason=str(end.reason), detail=end.detail))
             for dead in changes.dead:
                 told = evolve(self._of(dead.sequence), reason=str(dead.reason), detail=dead.detail)
                 self._tell(evolve(told, stage=Stage.DEAD))

@@ -30,11 +30,18 @@ class Supervisor(Actor):
 
     name = "supervisor"
 
-    def __init__(self, senses: Senses, router: Mailbox, sessions: Sessions, launcher: Mailbox | None = None) -> None:
+    def __init__(
+        self,
+        senses: Senses,
+        router: Mailbox,
+        sessions: Sessions,
+        launcher: Mailbox | None = None,
+        shell: Mailbox | None = None,
+    ) -> None:
         super().__init__()
         self._alarm, self._router = senses.alarm, router
         self._sessions, self._work = sessions, sessions.work
-        self._lives = lives = PayloadLives(senses, sessions, launcher)
+        self._lives = lives = PayloadLives(senses, sessions, launcher, shell)
         self._payloads, self._background_sessions, self._apps = lives.payloads, lives.background_sessions, lives.apps
         self._subscribers, self._reports = lives.subscribers, lives.reports
         self._down, self._launches = lives.down, lives.launches
@@ -216,6 +223,16 @@ class Supervisor(Actor):
             self._lives.give_launched(background.running, background.session)
         self._lives.next_turn(message.app)
 
+    # From the shell
+
+    @receives(m.ShellOutcomes)
+    def shell_outcomes(self, message: m.ShellOutcomes, _: bytes) -> None:
+        """The shell is through with some."""
+        for row in map(m.ShellOutcomeRow._make, message.rows):
+            tracked = self._payloads.get(row.sequence)
+            if tracked is not None:
+                self._lives.shown(tracked, row)
+
     # From the launcher
 
     @receives(m.Claimed)
@@ -252,9 +269,11 @@ class Supervisor(Actor):
 
     @receives(m.ActorRestarted)
     def peer_restarted(self, message: m.ActorRestarted, _: bytes) -> None:
-        """A router that begins anew has to learn who takes what."""
+        """A router that begins anew has to learn who takes what; a shell that does has forgotten what it was to show."""
         if message.actor == "payload_router":
             self._subscribers.report_all()
+        elif message.actor == "shell":
+            self._lives.shell_began_anew()
 
     @receives(m.Fence)
     def fence(self, message: m.Fence, _: bytes) -> None:
@@ -269,6 +288,7 @@ class Supervisor(Actor):
         while missed := self._down.perform():
             for each in missed:
                 self._lives.miss(each)
+        self._lives.show_all()
         self._reports.perform(self._router)
         self._launches.perform()
         self._alarm.set(self._lives.next_deadline())

@@ -55,6 +55,9 @@ HOST_OWNER = "host_owner"
 LAUNCHER = "launcher"
 """What starts the processes of apps that are not running; it is no actor, and only an agent has one."""
 
+SHELL = "shell"
+"""What shows toasts, tiles and badges; a platform may have none."""
+
 FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
     m.ChannelGranted: ("channel_requester",),
     m.ChannelRefused: ("channel_requester",),
@@ -78,7 +81,7 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.Subscribe: ("supervisor",),
     m.Unsubscribe: ("supervisor",),
     m.Holding: ("supervisor",),
-    m.LeaveSession: ("supervisor", "activator_registry"),
+    m.LeaveSession: ("supervisor", "activator_registry", SHELL),
     m.Handled: ("supervisor",),
     m.Outcomes: ("supervisor",),
     m.CancelWork: ("payload_router",),
@@ -88,12 +91,12 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
 }
 """All that an app may send, over the agent's socket or in process, and who takes it; anything else cuts it off."""
 
-FROM_DOOR: dict[type[m.Message], tuple[str, ...]] = {m.SessionEnded: ("supervisor", "activator_registry")}
+FROM_DOOR: dict[type[m.Message], tuple[str, ...]] = {m.SessionEnded: ("supervisor", "activator_registry", SHELL)}
 """What is said of a session that is gone, and who takes it."""
 
 FROM_HOST_OWNER: dict[type[m.Message], tuple[str, ...]] = {
-    m.HostChanged: ("payload_router",),
-    m.AppSettingsChanged: ("payload_router",),
+    m.HostChanged: ("payload_router", SHELL),
+    m.AppSettingsChanged: ("payload_router", SHELL),
 }
 """What the owner of the machine's state says, and who takes it; a ``PowerState`` goes to the connection."""
 
@@ -113,7 +116,7 @@ PEERS_OF: dict[str, tuple[str, ...]] = {
 class Platform:
     """The five actors and what stands around them; opened by ``tocsin.actors.lifecycle``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what is optional has a name
         self,
         store: Store,
         kernel: Kernel,
@@ -121,16 +124,21 @@ class Platform:
         dead_letters: DeadLetterPolicy | None = None,
         *,
         launches: bool = False,
+        shows: bool = False,
     ) -> None:
         self.kernel = kernel
         self._store = store
         self.watch = PayloadWatch(kernel.clock)
         self.sessions = Sessions(self.watch)
         self.connection = Mailbox("connection")
-        self.launcher = Mailbox("launcher") if launches else None
+        self.launcher = Mailbox(LAUNCHER) if launches else None
+        self.shell = Mailbox(SHELL) if shows else None
+        self._beside = {LAUNCHER: self.launcher, SHELL: self.shell}
+        """What may be missing: an app hears of that in words, or by a time that is over."""
         self._link = ConnectionRecord(kernel.clock)
         self.store_faults = StoreFaults(self.connection)
         self._stopping = False
+        self._shell_is_open = False
         self._power = PowerReports(self.connection, self._link)
         self._host_owner = HostOwner(partial(self._mailboxes, FROM_HOST_OWNER), self.sessions, self._power)
         self._removal = AppRemoval(store, self.sessions, self._host_owner, lambda name: self.actors[name].mailbox)
@@ -139,7 +147,7 @@ class Platform:
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
         self.service_clock = ServiceClock(clock)
         self.operator_desk = OperatorDesk(router, store)
-        beside_router = RouterNeighbours(connection, supervisor, self.operator_desk)
+        beside_router = RouterNeighbours(connection, supervisor, self.operator_desk, lambda: self._shell_is_open)
         neighbours, kept = Neighbours(connection, scheduler, router), dead_letters or DeadLetterPolicy()
 
         def runner(mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
@@ -156,12 +164,20 @@ class Platform:
             actor.mailbox.name: actor
             for actor in (
                 runner(router, build_router),
-                runner(supervisor, lambda alarm: Supervisor(senses(alarm), router, sessions, self.launcher)),
+                runner(
+                    supervisor,
+                    lambda alarm: Supervisor(senses(alarm), router, sessions, self.launcher, self.shell),
+                ),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
                 runner(requester, lambda alarm: ChannelRequester(store, senses(alarm), sessions, neighbours)),
                 runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
             )
         }
+
+    def open_shell(self) -> None:
+        """Let the shell take what is to be shown of channels that no session takes."""
+        self._shell_is_open = True
+        self.actors["payload_router"].mailbox.send_urgent(m.ShellOpened())
 
     def let_in(self, app: str, mailbox: Mailbox) -> Stamp:
         """Let a session of an app in; it is told how the platform and the machine stand."""
@@ -303,22 +319,22 @@ class Platform:
                 self.actors[name].mailbox.close()
                 await self.actors[name].stopped.wait()
         self.connection.close()
-        if self.launcher is not None:
-            self.launcher.close()
+        for mailbox in self._beside.values():
+            if mailbox is not None:
+                mailbox.close()
 
     def abandon(self) -> None:
         """Close every mailbox for good, after the stop."""
-        beside = [self.connection] if self.launcher is None else [self.connection, self.launcher]
-        for mailbox in (*beside, *(actor.mailbox for actor in self.actors.values())):
+        beside = [mailbox for mailbox in self._beside.values() if mailbox is not None]
+        for mailbox in (self.connection, *beside, *(actor.mailbox for actor in self.actors.values())):
             mailbox.abandon()
 
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
         names = table.get(type(message))
         if names is None or HOST_OWNER in names:  # a change waits for its turn, so it comes by `send` only
             raise ProtocolViolation(f"{type(message).__name__} must not come from there")
-        if LAUNCHER in names:
-            return [] if self.launcher is None else [self.launcher]
-        return [self.actors[name].mailbox for name in names]
+        places = [self._beside[name] if name in self._beside else self.actors[name].mailbox for name in names]
+        return [mailbox for mailbox in places if mailbox is not None]
 
     def _announce(self, restarted: str) -> None:
         """Tell its peers and all sessions that an actor began anew, so that they tell it again what it cannot know."""

@@ -24,7 +24,7 @@ from tocsin.persistence.store import (
     StoredRequest,
 )
 from tocsin.protocol.delivery.batches import by_channel
-from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, id_of, sequence_of
+from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, id_of, sequence_of, type_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import PayloadRow
 
@@ -191,13 +191,16 @@ class MemoryStore:
         self._let_go.update(gone)
         return len(gone)
 
-    async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
+    async def fetch(
+        self, channel: str, after: int, limit: int, types: frozenset[str] | None = None
+    ) -> list[PayloadRow]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
         await checkpoint()
         self._file()
         numbers = self._numbers.get(channel, [])
         behind = islice(numbers, bisect_right(numbers, after), None)
-        found = islice((number for number in behind if number in self._open and number not in self._back), limit)
+        waiting = (number for number in behind if number in self._open and number not in self._back)
+        found = islice((each for each in waiting if types is None or type_of(self._open[each]) in types), limit)
         payloads = [PayloadRow._make(self._open[number]) for number in found]
         taken = [payload._replace(attempt=payload.attempt + 1) for payload in payloads]
         self._open |= {payload.sequence: payload for payload in taken}

@@ -26,7 +26,7 @@ from tocsin.persistence.store import (
     StoredRequest,
 )
 from tocsin.protocol.messages import PayloadRow
-from tocsin.protocol.values import DropReason
+from tocsin.protocol.values import DropReason, NotificationType
 
 MIGRATIONS = (
     (
@@ -78,6 +78,8 @@ MIGRATIONS = (
         "CREATE INDEX dead_letter_by_id ON dead_letter (id)",
         "CREATE INDEX dead_letter_by_reason ON dead_letter (reason, channel)",
     ),
+    # What is to be shown is found without a look at raw payloads, which may wait for their app in any number.
+    ("CREATE INDEX inbox_shown ON inbox (channel, sequence) WHERE open = 1 AND type <> 'raw'",),
 )
 
 _KEEP_REQUEST = (
@@ -126,14 +128,14 @@ _ADD_LET_GO = (
 _LET_GO = f"DELETE FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
 _TAKE = (
     "SELECT sequence, id, type, body, attempt + 1, expires, channel FROM inbox"
-    " WHERE open = 1 AND channel = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+    " WHERE open = 1 AND channel = ? AND sequence > ?{} ORDER BY sequence LIMIT ?"
 )
 _KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"
 _REMEMBER_CHANNEL = (
     "INSERT OR REPLACE INTO former_channel (channel, app) SELECT channel, app FROM channel WHERE channel = ?"
 )
 _FORGET_CHANNELS = "DELETE FROM former_channel WHERE number <= (SELECT max(number) FROM former_channel) - ?"
-_TAKEN = "UPDATE inbox SET attempt = attempt + 1 WHERE open = 1 AND channel = ? AND sequence BETWEEN ? AND ?"
+_TAKEN = "UPDATE inbox SET attempt = attempt + 1 WHERE open = 1 AND channel = ? AND sequence BETWEEN ? AND ?{}"
 _LAST = (
     "SELECT max(coalesce((SELECT max(sequence) FROM inbox), 0), coalesce((SELECT max(sequence) FROM dead_letter), 0),"
     " coalesce((SELECT max(last) FROM remembered), 0))"
@@ -149,6 +151,12 @@ _OPEN_SEQUENCES = (
     "SELECT sequence FROM inbox WHERE open = 1 AND channel = ?"
     " UNION ALL SELECT sequence FROM inbox WHERE open > 1 AND channel = ?"
 )
+
+
+def _of_types(types: frozenset[str]) -> str:
+    """Return the condition that a payload is of one of these types; for the index, without raw ones where none is wanted."""
+    wanted = ", ".join(f"'{kind.value}'" for kind in NotificationType if kind in types)
+    return f" AND type IN ({wanted})" + ("" if NotificationType.RAW in types else " AND type <> 'raw'")
 
 
 class SqliteStore:
@@ -279,12 +287,16 @@ class SqliteStore:
             await self._database.write((_ADD_LET_GO, [(before, keep)]), (_LET_GO, [(before, keep)]))
         return int(count)
 
-    async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
+    async def fetch(
+        self, channel: str, after: int, limit: int, types: frozenset[str] | None = None
+    ) -> list[PayloadRow]:
         """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
-        rows = await self._database.read(_TAKE, (channel, after, limit))
+        only = "" if types is None else _of_types(types)
+        rows = await self._database.read(_TAKE.format(only), (channel, after, limit))
         payloads = [PayloadRow._make(row) for row in rows]
         if payloads:
-            await self._database.write((_TAKEN, [(channel, payloads[0].sequence, payloads[-1].sequence)]))
+            taken = (channel, payloads[0].sequence, payloads[-1].sequence)
+            await self._database.write((_TAKEN.format(only), [taken]))
         return payloads
 
     async def channels_of(self, sequences: Sequence[int]) -> dict[int, str]:

@@ -207,8 +207,13 @@ class Store(Protocol):
         """Let go of all dead payloads but the newest, and of those from before that time; return how many they were."""
         ...
 
-    async def fetch(self, channel: str, after: int, limit: int) -> list[PayloadRow]:
-        """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one."""
+    async def fetch(
+        self, channel: str, after: int, limit: int, types: frozenset[str] | None = None
+    ) -> list[PayloadRow]:
+        """Return the next open payloads of a channel in order, each with its ``attempt`` raised by one.
+
+        :param types: those of these types only; None for all.
+        """
         ...
 
     async def channels_of(self, sequences: Sequence[int]) -> dict[int, str]:

@@ -10,19 +10,22 @@ from typing import Protocol
 
 from attrs import frozen
 
-from tocsin.protocol.errors import PushError
 from tocsin.protocol.toasts.popup import Handle, Popup
 
 
-class DesktopAbsent(PushError):
+class DesktopError(Exception):
+    """The desktop does not show a popup; never seen by an app."""
+
+
+class DesktopAbsent(DesktopError):
     """No desktop is there that could show anything, or it did not answer; the sentence says which is missing."""
 
 
-class DesktopFull(PushError):
+class DesktopFull(DesktopError):
     """The desktop shows as many popups as it may."""
 
 
-class DesktopRefused(PushError):
+class DesktopRefused(DesktopError):
     """The desktop will not show this one; the sentence has its reason."""
 
 

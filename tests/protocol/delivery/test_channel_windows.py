@@ -13,6 +13,7 @@ from tocsin.protocol.delivery.channel_window import WINDOW
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.delivery.plain_rows import sequence_of
 from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.values import NotificationType
 
 
 def fetch_all(windows: ChannelWindows, stored: dict[str, list[int]]) -> list[int]:
@@ -202,6 +203,50 @@ def test_quiet_windows_begin_nothing(windows: ChannelWindows) -> None:
     windows.look_at_all_again()
     assert not admitted(windows, "c1", 1)
     assert windows.next_fetch() is None
+
+
+def test_what_is_to_be_shown_goes_through_without_an_app() -> None:
+    """Raw payloads stay in the store, and are fetched once a session takes them; then all go through, in order."""
+    windows = ChannelWindows()
+    windows.open_channel("c1", "mail")
+    windows.open_shell()
+    raw, toast = payload(1, "c1", attempt=1), payload(2, "c1", attempt=1)._replace(type=NotificationType.TOAST)
+    assert windows.admit([raw, toast]) == [toast]
+    assert windows.next_fetch() is None  # a raw payload costs no look at the store
+    windows.subscribe("mail", "c1")
+    assert windows.next_fetch() is None  # the toast is on its way: nothing overtakes it
+    windows.settle(2, given_back=False)
+    turn = windows.next_fetch()
+    assert turn is not None
+    window, wanted = turn
+    assert (window.cursor, window.is_whole) == (0, True)
+    windows.fetched(window, [1], wanted)
+    windows.unsubscribe("mail", "c1")
+    windows.settle(1, given_back=True)  # its session has gone
+    assert fetch_all(windows, {"c1": []}) == []  # of the types that are taken there is none
+    windows.subscribe("mail", "c1")
+    assert fetch_all(windows, {"c1": [1]}) == [1]
+
+
+def test_background_work_alone_opens_no_window_for_toasts(windows: ChannelWindows) -> None:
+    """Without a shell they wait for a session: else they would be handed on and given back for ever."""
+    windows.set_ready("mail", ready=True)
+    fetch_all(windows, {"c1": []})
+    toast = payload(2, "c1", attempt=1)._replace(type=NotificationType.TOAST)
+    assert windows.admit([toast]) == []
+    assert windows.next_fetch() is None
+    windows.subscribe("mail", "c1")
+    assert fetch_all(windows, {"c1": [2]}) == [2]
+
+
+def test_a_lost_supervisor_leaves_the_shell() -> None:
+    """It needs no session to say so again."""
+    windows = ChannelWindows(has_shell=True)
+    windows.open_channel("c1", "mail")
+    windows.subscribe("mail", "c1")
+    windows.forget_subscribers()
+    toast = payload(2, "c1", attempt=1)._replace(type=NotificationType.TOAST)
+    assert windows.admit([payload(1, "c1", attempt=1), toast]) == [toast]
 
 
 def test_an_empty_channel_is_not_looked_at() -> None:

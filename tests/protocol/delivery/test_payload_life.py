@@ -10,9 +10,18 @@ from hypothesis.stateful import invariant
 
 from tests.persistence.payloads import payload
 from tests.protocol.tables import AnyEvent, Law
-from tocsin.protocol.delivery.payload_life import (
+from tocsin.protocol.delivery.life_events import (
     MAX_CRASHES,
     MAX_FOREGROUND_CRASHES,
+    Onward,
+    event_of_absence,
+    event_of_cancellation,
+    event_of_death,
+    event_of_grace,
+    event_of_outcome,
+    event_of_showing,
+)
+from tocsin.protocol.delivery.payload_life import (
     OUTCOMES,
     TABLE,
     TERMINAL,
@@ -21,11 +30,6 @@ from tocsin.protocol.delivery.payload_life import (
     Phase,
     Tracked,
     ended_by_failure,
-    event_of_absence,
-    event_of_cancellation,
-    event_of_death,
-    event_of_grace,
-    event_of_outcome,
     words_of_end,
 )
 from tocsin.protocol.kernel.machine import step
@@ -33,7 +37,20 @@ from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import Outcome
 
 STOPS = (Effect.STOP_LAUNCH, Effect.END_PROCESS)
-ENDS = frozenset({Phase.HANDLED, Phase.COMPLETED, Phase.GIVEN_BACK, Phase.EXPIRED, Phase.DEAD, Phase.SUPERSEDED})
+ENDS = frozenset(
+    {
+        Phase.HANDLED,
+        Phase.COMPLETED,
+        Phase.SHOWN,
+        Phase.SUPPRESSED,
+        Phase.GIVEN_BACK,
+        Phase.EXPIRED,
+        Phase.DEAD,
+        Phase.SUPERSEDED,
+    }
+)
+APPS_OWN = [Onward.NOWHERE, Onward.BACKGROUND]
+"""Where what is the app's may go."""
 WITH_THE_APP = (Phase.OFFERED, Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING, Phase.ENDING)
 """Where an app has the payload, and will say that it is through with it."""
 
@@ -48,6 +65,19 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "refused, then done in the background": (
         (Event.REFUSED_ACTIVATABLE, Event.TURN, Event.COMPLETED),
         Phase.COMPLETED,
+    ),
+    "refused, then shown": ((Event.REFUSED_SHOWABLE, Event.SHOWN), Phase.SHOWN),
+    "shown without an app": ((Event.NO_SESSION_SHOWABLE, Event.SHOWN), Phase.SHOWN),
+    "not to be shown": ((Event.NO_SESSION_SHOWABLE, Event.SUPPRESSED), Phase.SUPPRESSED),
+    "no toast at all": ((Event.NO_SESSION_SHOWABLE, Event.NOT_SHOWN), Phase.DEAD),
+    "handled while it was being shown": ((Event.REFUSED_SHOWABLE, Event.HANDLED), Phase.HANDLED),
+    "the shell began anew": ((Event.NO_SESSION_SHOWABLE, Event.GIVEN_BACK), Phase.GIVEN_BACK),
+    "offered again while it was being shown": ((Event.NO_SESSION_SHOWABLE, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
+    "cancelled, then shown": ((Event.CANCEL, Event.REFUSED_SHOWABLE, Event.SHOWN), Phase.SHOWN),
+    "cut off, then shown": ((Event.CANCEL, Event.GRACE_OVER, Event.REFUSED_SHOWABLE, Event.SHOWN), Phase.SHOWN),
+    "its process was ended, then it was shown": (
+        (Event.CANCEL, Event.OUTLIVED, Event.REFUSED_SHOWABLE, Event.SHOWN),
+        Phase.SHOWN,
     ),
     "expired while it waited": ((Event.NO_SESSION_ACTIVATABLE, Event.EXPIRED), Phase.EXPIRED),
     "one too many": ((Event.NO_SESSION_ACTIVATABLE, Event.OVERFLOW), Phase.DEAD),
@@ -130,7 +160,8 @@ class TestTable(Law):
         """And while it waits: it goes to its next handler, and is not lost; but for what its process is being ended for."""
         given_back = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.GIVEN_BACK}
         assert given_back.pop(Phase.ENDING) is Phase.DEAD
-        assert given_back == dict.fromkeys([*WITH_THE_APP[:-1], Phase.QUEUED, Phase.LAUNCHING], Phase.GIVEN_BACK)
+        waiting = [Phase.QUEUED, Phase.LAUNCHING, Phase.SHOWING]
+        assert given_back == dict.fromkeys([*WITH_THE_APP[:-1], *waiting], Phase.GIVEN_BACK)
 
     def test_only_what_an_app_works_on_can_be_cancelled(self) -> None:
         """In the foreground as in the background: it is told, and has its time of grace."""
@@ -203,6 +234,8 @@ class TestEnds:
         assert OUTCOMES == {
             Phase.HANDLED: Outcome.HANDLED,
             Phase.COMPLETED: Outcome.HANDLED,
+            Phase.SHOWN: Outcome.SHOWN,
+            Phase.SUPPRESSED: Outcome.SUPPRESSED,
             Phase.GIVEN_BACK: Outcome.GIVEN_BACK,
             Phase.EXPIRED: Outcome.DROPPED,
             Phase.DEAD: Outcome.DROPPED,
@@ -224,27 +257,27 @@ class TestEnds:
 class TestReturned:
     """Which event it is that the app is through with a payload."""
 
-    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize("onward", APPS_OWN)
     @pytest.mark.parametrize(("phase", "outcome"), list(product(WITH_THE_APP, Outcome)))
     def test_it_is_legal_wherever_an_app_has_the_payload(
-        self, phase: Phase, outcome: Outcome, *, activatable: bool
+        self, phase: Phase, outcome: Outcome, *, onward: Onward
     ) -> None:
         """Whatever the app says, and whenever, the supervisor can go on."""
-        assert (phase, event_of_outcome(phase, outcome, activatable=activatable)) in TABLE
+        assert (phase, event_of_outcome(phase, outcome, onward=onward)) in TABLE
 
-    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize("onward", APPS_OWN)
     @pytest.mark.parametrize("phase", WITH_THE_APP)
-    def test_what_the_app_did_not_finish_goes_back(self, phase: Phase, *, activatable: bool) -> None:
+    def test_what_the_app_did_not_finish_goes_back(self, phase: Phase, *, onward: Onward) -> None:
         """Nothing is lost by an app that leaves, at any time."""
-        assert event_of_outcome(phase, Outcome.GIVEN_BACK, activatable=activatable) is Event.GIVEN_BACK
+        assert event_of_outcome(phase, Outcome.GIVEN_BACK, onward=onward) is Event.GIVEN_BACK
 
     @pytest.mark.parametrize("outcome", [Outcome.NOT_HANDLED, Outcome.HANDLER_FAILED, Outcome.DROPPED])
     def test_what_the_foreground_does_not_handle_goes_to_the_background(self, outcome: Outcome) -> None:
         """If the app has an activator; else the payload has ended."""
-        assert event_of_outcome(Phase.OFFERED, outcome, activatable=True) is Event.REFUSED_ACTIVATABLE
-        assert event_of_outcome(Phase.OFFERED, outcome, activatable=False) is Event.REFUSED
+        assert event_of_outcome(Phase.OFFERED, outcome, onward=Onward.BACKGROUND) is Event.REFUSED_ACTIVATABLE
+        assert event_of_outcome(Phase.OFFERED, outcome, onward=Onward.NOWHERE) is Event.REFUSED
 
-    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize("onward", APPS_OWN)
     @pytest.mark.parametrize(
         ("phase", "outcome", "event"),
         [
@@ -264,46 +297,82 @@ class TestReturned:
         ],
     )
     def test_it_depends_on_where_the_payload_stands(
-        self, phase: Phase, outcome: Outcome, event: Event, *, activatable: bool
+        self, phase: Phase, outcome: Outcome, event: Event, *, onward: Onward
     ) -> None:
         """Background work handles by ending; what was cancelled does not get a second chance in the background."""
-        assert event_of_outcome(phase, outcome, activatable=activatable) is event
+        assert event_of_outcome(phase, outcome, onward=onward) is event
 
     def test_handled_late_is_handled_all_the_same(self) -> None:
         """The answer and the cut-off may cross: work that is done is not reported as lost."""
         for phase in (Phase.ABORTING, Phase.ENDING, Phase.QUEUED):
-            event = event_of_outcome(phase, Outcome.HANDLED, activatable=False)
+            event = event_of_outcome(phase, Outcome.HANDLED, onward=Onward.NOWHERE)
             assert event is not None
             assert TABLE[phase, event][0] is Phase.HANDLED
 
     @pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.HANDLED})
     def test_an_answer_that_comes_again_while_it_waits_says_nothing_new(self, outcome: Outcome) -> None:
         """An app that had a payload twice, because the router began anew, answers twice."""
-        assert event_of_outcome(Phase.QUEUED, outcome, activatable=True) is None
+        assert event_of_outcome(Phase.QUEUED, outcome, onward=Onward.BACKGROUND) is None
+
+
+class TestShown:
+    """What goes to the shell where the foreground does not keep it."""
+
+    @pytest.mark.parametrize("outcome", [Outcome.NOT_HANDLED, Outcome.HANDLER_FAILED, Outcome.DROPPED])
+    @pytest.mark.parametrize("phase", [Phase.OFFERED, Phase.CANCELING, Phase.ABORTING, Phase.ENDING])
+    def test_only_handled_keeps_it_from_the_shell(self, phase: Phase, outcome: Outcome) -> None:
+        """A handler that fails, hangs or is cut off keeps no toast from the user."""
+        assert event_of_outcome(phase, outcome, onward=Onward.SHELL) is Event.REFUSED_SHOWABLE
+        assert event_of_outcome(phase, Outcome.HANDLED, onward=Onward.SHELL) is Event.HANDLED
+        assert TABLE[phase, Event.REFUSED_SHOWABLE][0] is Phase.SHOWING
+
+    def test_it_needs_no_session(self) -> None:
+        """The app may not even run; and one that does not answer is waited for no longer."""
+        assert event_of_absence(Phase.OFFERED, onward=Onward.SHELL) is Event.NO_SESSION_SHOWABLE
+        assert event_of_absence(Phase.SHOWING, onward=Onward.SHELL) is None
+        for phase in (Phase.ABORTING, Phase.ENDING):
+            assert event_of_grace(phase, launched=False, onward=Onward.SHELL) is Event.REFUSED_SHOWABLE
+        assert event_of_grace(Phase.CANCELING, launched=False, onward=Onward.SHELL) is Event.GRACE_OVER
+
+    def test_what_the_shell_says_counts_while_it_has_the_payload(self) -> None:
+        """What it says later, or of what it has no more, means nothing."""
+        said = {outcome: event_of_showing(Phase.SHOWING, outcome) for outcome in Outcome}
+        assert said[Outcome.SHOWN] is Event.SHOWN
+        assert said[Outcome.SUPPRESSED] is Event.SUPPRESSED
+        assert said[Outcome.GIVEN_BACK] is Event.GIVEN_BACK
+        assert said[Outcome.DROPPED] is Event.NOT_SHOWN
+        assert all((Phase.SHOWING, event) in TABLE for event in said.values())
+        assert {event_of_showing(phase, Outcome.SHOWN) for phase in Phase if phase is not Phase.SHOWING} == {None}
+
+    def test_what_the_app_says_meanwhile_counts_only_as_handled(self) -> None:
+        """A handler that had it before may have handled it late."""
+        assert event_of_outcome(Phase.SHOWING, Outcome.HANDLED, onward=Onward.SHELL) is Event.HANDLED
+        for outcome in (Outcome.NOT_HANDLED, Outcome.HANDLER_FAILED, Outcome.GIVEN_BACK, Outcome.DROPPED):
+            assert event_of_outcome(Phase.SHOWING, outcome, onward=Onward.SHELL) is None
 
 
 class TestUnreachable:
     """Which event it is when no session could take a payload."""
 
-    @pytest.mark.parametrize("activatable", [True, False])
+    @pytest.mark.parametrize("onward", APPS_OWN)
     @pytest.mark.parametrize("phase", WITH_THE_APP[:-1])
-    def test_it_is_legal_and_loses_nothing(self, phase: Phase, *, activatable: bool) -> None:
+    def test_it_is_legal_and_loses_nothing(self, phase: Phase, *, onward: Onward) -> None:
         """Wherever an app should have the payload, it goes back to the inbox or on to the background."""
-        event = event_of_absence(phase, activatable=activatable)
+        event = event_of_absence(phase, onward=onward)
         assert event is not None
         assert TABLE[phase, event][0] in {Phase.GIVEN_BACK, Phase.QUEUED}
 
     @pytest.mark.parametrize("phase", WITH_THE_APP[1:])
     def test_only_what_the_foreground_should_have_had_goes_to_the_background(self, phase: Phase) -> None:
         """What was there already, or was cancelled, waits in the inbox."""
-        assert event_of_absence(Phase.OFFERED, activatable=True) is Event.NO_SESSION_ACTIVATABLE
-        assert event_of_absence(Phase.OFFERED, activatable=False) is Event.NO_SESSION
-        assert event_of_absence(phase, activatable=True) is event_of_absence(phase, activatable=False)
+        assert event_of_absence(Phase.OFFERED, onward=Onward.BACKGROUND) is Event.NO_SESSION_ACTIVATABLE
+        assert event_of_absence(Phase.OFFERED, onward=Onward.NOWHERE) is Event.NO_SESSION
+        assert event_of_absence(phase, onward=Onward.BACKGROUND) is event_of_absence(phase, onward=Onward.NOWHERE)
 
-    @pytest.mark.parametrize("activatable", [True, False])
-    def test_what_waits_for_the_background_goes_on_waiting(self, *, activatable: bool) -> None:
+    @pytest.mark.parametrize("onward", APPS_OWN)
+    def test_what_waits_for_the_background_goes_on_waiting(self, *, onward: Onward) -> None:
         """The answer to an earlier attempt says nothing of it."""
-        assert event_of_absence(Phase.QUEUED, activatable=activatable) is None
+        assert event_of_absence(Phase.QUEUED, onward=onward) is None
 
 
 def test_a_failure_ends_the_deferrals_that_its_handler_has_taken() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tocsin.protocol.delivery import recipients
-from tocsin.protocol.delivery.recipients import RECIPIENTS, Recipient, goes_to, withheld_from
+from tocsin.protocol.delivery.recipients import RECIPIENTS, Recipient, goes_to, taken_by, withheld_from
 from tocsin.protocol.values import NotificationType
 
 
@@ -18,8 +18,20 @@ def test_every_type_has_its_row() -> None:
 @pytest.mark.parametrize("recipient", Recipient)
 def test_the_table_is_all_that_decides(recipient: Recipient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that is taken out of a recipient's column goes there no more; the others still do."""
-    others = RECIPIENTS[NotificationType.TOAST] - {recipient}
-    monkeypatch.setattr(recipients, "RECIPIENTS", {**RECIPIENTS, NotificationType.TOAST: others})
-    assert [goes_to(kind, recipient) for kind in ("raw", "toast", "tile", "badge")] == [True, False, True, True]
-    assert withheld_from(recipient) == {"toast"}
-    assert all(goes_to("toast", other) for other in others)
+    before = withheld_from(recipient)
+    kind = next(kind for kind in RECIPIENTS if kind not in before)
+    others = RECIPIENTS[kind] - {recipient}
+    monkeypatch.setattr(recipients, "RECIPIENTS", {**RECIPIENTS, kind: others})
+    assert not goes_to(kind, recipient)
+    assert withheld_from(recipient) == before | {kind}
+    assert taken_by([recipient]) == RECIPIENTS.keys() - before - {kind}
+    assert all(goes_to(kind, other) for other in others)
+
+
+def test_what_is_shown_is_no_background_work() -> None:
+    """A toast, a tile or a badge wakes no app; a raw payload is for the app alone."""
+    shown = {NotificationType.TOAST, NotificationType.TILE, NotificationType.BADGE}
+    assert taken_by([Recipient.SHELL]) == shown
+    assert taken_by([Recipient.BACKGROUND]) == {NotificationType.RAW}
+    assert taken_by([Recipient.FOREGROUND]) == set(NotificationType)
+    assert taken_by([]) == frozenset()

@@ -42,6 +42,31 @@ TAGS = {
     **dict(enumerate(["Stamped", "SessionHello", "SessionWelcome", "SessionRefused", "OwnService"], 100)),
     **dict(enumerate(["PlatformStanding", "SessionRestored", "SessionEnded", "SessionLost", "SessionDismissed"], 105)),
     110: "SettleDeadLetter",
+    **dict(
+        enumerate(
+            [
+                "ShellOutcomes",
+                "ShowToast",
+                "ToastShown",
+                "UpdateToast",
+                "ToastUpdated",
+                "RemoveToasts",
+                "ListToasts",
+                "ToastList",
+                "TakeActivations",
+                "LeaveActivations",
+                "ToastActivated",
+                "ActivationDone",
+                "ToastDismissed",
+                "SetBadge",
+                "SetTile",
+                "AskTiles",
+                "TileList",
+            ],
+            120,
+        )
+    ),
+    137: "ShellOpened",
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 

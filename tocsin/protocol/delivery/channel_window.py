@@ -11,11 +11,16 @@ from enum import auto
 
 from attrs import Factory, define
 
+from tocsin.protocol.delivery.recipients import RECIPIENTS
 from tocsin.protocol.kernel.machine import Label, step
 
 WINDOW = 2048
 """How many payloads of one channel may be on their way at a time: twice as many as a service has out, since those that it has
 acknowledged may still be with their handler; so a channel that has all the load need not read them back."""
+
+
+ALL = frozenset(RECIPIENTS)
+"""All types of payload."""
 
 
 class Phase(Label):
@@ -101,6 +106,13 @@ class ChannelWindow:
     in_flight: int = 0
     share: AppShare = Factory(AppShare)
     """That of its app."""
+    types: frozenset[str] = ALL
+    """The types of payload that go through; others stay in the store."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether payloads of every type go through."""
+        return self.types is ALL
 
     @property
     def is_behind(self) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from itertools import repeat
+from itertools import compress, product, repeat
 
 from attrs import Factory, define
 
-from tocsin.protocol.delivery.channel_window import AppShare, ChannelWindow
+from tocsin.protocol.delivery.channel_window import ALL, AppShare, ChannelWindow
 from tocsin.protocol.delivery.plain_rows import PlainRow
+from tocsin.protocol.delivery.recipients import Recipient, taken_by
 from tocsin.protocol.platform.conditions import Gates
 
 MAX_IN_FLIGHT = 8192
@@ -19,17 +20,31 @@ An app may have as many of them as are still free. So one whose handlers never r
 such has half of the rest, and whatever they do, there is room for another.
 """
 
+_NONE: frozenset[str] = frozenset()
+
+
+def _taken(*present: bool) -> frozenset[str]:
+    recipients = (Recipient.FOREGROUND, Recipient.BACKGROUND, Recipient.SHELL)
+    types = taken_by(compress(recipients, present))
+    return ALL if types == ALL else types
+
+
+_TAKEN = {present: _taken(*present) for present in product((False, True), repeat=3)}
+"""The types that are taken: by whether a session has subscribed, background work is ready, and there is a shell."""
+
 
 @define
 class ChannelWindows:
     """The windows of a device, by channel.
 
-    A window is open while a subscriber of the channel or background work of its app takes its payloads, and no gate
-    holds back what waits for the app. It fetches only while the store may hold something for it, so that many channels
-    without payloads cost the store nothing.
+    A window is open while a subscriber of the channel, background work of its app or the shell takes payloads of it, and no
+    gate holds back what waits for the app; only types that one of them takes go through. It fetches only while the store may
+    hold something for it, so that many channels without payloads cost the store nothing.
     """
 
     gates: Gates = Factory(Gates)
+    has_shell: bool = False
+    """Whether there is a shell, which takes what is to be shown of every app."""
     channels: dict[str, str] = Factory(dict)
     """The app of each channel that the device holds."""
     _subscribed: set[tuple[str, str]] = Factory(set)
@@ -42,6 +57,8 @@ class ChannelWindows:
     """The channels for which there may be something in the store that is not on its way."""
     _aside: set[str] = Factory(set)
     """Those of which something was held back or parked: any change may let it be taken again."""
+    _passed: set[str] = Factory(set)
+    """Those of which something may be stored that did not go through their window because of its type."""
     _quiet: bool = False
 
     def on_its_way(self, sequence: int) -> bool:
@@ -70,6 +87,7 @@ class ChannelWindows:
         self._hungry.pop(channel, None)
         self._stored.discard(channel)
         self._aside.discard(channel)
+        self._passed.discard(channel)
         window = self._windows.pop(channel, None)
         if window is not None:
             window.close()
@@ -99,7 +117,14 @@ class ChannelWindows:
         """No session is known to take anything: each that does will say so again."""
         self._subscribed.clear()
         self._ready.clear()
-        self._close_all()
+        for channel in self.channels:
+            self._reconsider(channel)
+
+    def open_shell(self) -> None:
+        """There is a shell, which takes what is to be shown of every app."""
+        self.has_shell = True
+        for channel in self.channels:
+            self._reconsider(channel)
 
     def reconsider_all(self) -> None:
         """The gates have changed: open or close windows, and look at the whole inbox again."""
@@ -120,9 +145,11 @@ class ChannelWindows:
         going: list[PlainRow] = []
         free = MAX_IN_FLIGHT - len(self._in_flight)
         for row in rows:
-            sequence, _, _, _, _, _, channel = row
+            sequence, _, kind, _, _, _, channel = row
             window = self._windows.get(channel)
-            if window is not None and window.share.in_flight < free and window.accept(sequence):
+            if window is not None and not window.is_whole and kind not in window.types:
+                self._passed.add(channel)
+            elif window is not None and window.share.in_flight < free and window.accept(sequence):
                 self._in_flight[sequence] = window
                 going.append(row)
                 free -= 1
@@ -197,22 +224,37 @@ class ChannelWindows:
         window.fetched(sequences, wanted)
         if not window.is_behind:
             self._stored.discard(window.channel)
+            if not window.is_whole:
+                self._passed.add(window.channel)
         for sequence in sequences:
             self._in_flight[sequence] = window
         self._feed(window)
 
     def _reconsider(self, channel: str) -> None:
+        types = self._types_taken(channel)
         app = self.channels.get(channel, "")
-        wanted = channel in self.channels and ((app, channel) in self._subscribed or app in self._ready)
-        if wanted and not self.gates.holds(app) and not self._quiet:
+        if types and not self.gates.holds(app) and not self._quiet:
             window = self._windows.get(channel)
             if window is None:
                 share = self._shares.setdefault(app, AppShare())
                 window = self._windows[channel] = ChannelWindow(channel, share=share)
             window.open()
+            if window.types is not types:
+                window.types = types
+                if channel in self._passed:  # what it has passed may be wanted now
+                    self._passed.discard(channel)
+                    self._stored.add(channel)
+                    window.begin_anew()
             self._feed(window)
         elif channel in self._windows:
             self._windows[channel].close()
+
+    def _types_taken(self, channel: str) -> frozenset[str]:
+        """Return the types of payload of a channel that are taken by any."""
+        app = self.channels.get(channel)
+        if app is None:
+            return _NONE
+        return _TAKEN[(app, channel) in self._subscribed, app in self._ready, self.has_shell]
 
     def _feed(self, window: ChannelWindow) -> None:
         """Let a window fetch; where the store holds nothing for it, it has caught up without that."""

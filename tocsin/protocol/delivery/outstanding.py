@@ -55,6 +55,10 @@ class Outstanding:
         """Return the state of a payload; None where it is not here."""
         return self._track(sequence) if sequence in self._rows else None
 
+    def in_phase(self, phase: Phase) -> list[Tracked]:
+        """Return the payloads that stand in a phase other than the first, in their order."""
+        return [each for _, each in sorted(self._tracked.items()) if each.phase is phase]
+
     def is_current(self, row: PlainRow) -> bool:
         """Tell whether a payload is here as it was offered then, and not in a later attempt."""
         return self._rows.get(sequence_of(row)) is row

@@ -39,6 +39,10 @@ class Stage(StrEnum):
     CANCELED = "canceled"
     """The session was told to stop its work on it."""
     HANDLED = "handled"
+    SHOWN = "shown"
+    """The desktop has it, or its tile or badge is set."""
+    SUPPRESSED = "suppressed"
+    """It was to be shown, and is not, for the reason that is told."""
     DEAD = "dead"
     """It has ended unhandled."""
 

@@ -1,4 +1,4 @@
-"""One payload's life between the router and its end: foreground, background, cancellation, and the one terminal phase."""
+"""One payload's life between the router and its end: foreground, background or shell, cancellation, and the one terminal phase."""
 
 from __future__ import annotations
 
@@ -31,8 +31,13 @@ class Phase(Label):
     """The time of grace is over, and the handler is being cancelled; an app that does not even answer has 5 s more."""
     ENDING = auto()
     """The same in a process that was launched: it may say what it has left open, then it is ended."""
+    SHOWING = auto()
+    """The shell has it."""
     HANDLED = auto()
     COMPLETED = auto()
+    SHOWN = auto()
+    SUPPRESSED = auto()
+    """It was to be shown, and is not, as the user or the machine wants it."""
     GIVEN_BACK = auto()
     """It goes back to the inbox, and waits for its next handler."""
     EXPIRED = auto()
@@ -42,14 +47,23 @@ class Phase(Label):
 
 
 class Event(Label):
-    """What happens to it; ``..._ACTIVATABLE`` where the app has an activator that may take it next."""
+    """What happens to it.
+
+    ``..._ACTIVATABLE``: the app has an activator that may take it next. ``..._SHOWABLE``: the shell may.
+    """
 
     HANDLED = auto()
     COMPLETED = auto()
     REFUSED = auto()
     REFUSED_ACTIVATABLE = auto()
+    REFUSED_SHOWABLE = auto()
     NO_SESSION = auto()
     NO_SESSION_ACTIVATABLE = auto()
+    NO_SESSION_SHOWABLE = auto()
+    SHOWN = auto()
+    SUPPRESSED = auto()
+    NOT_SHOWN = auto()
+    """The shell could not show it."""
     GIVEN_BACK = auto()
     FAILED = auto()
     TURN = auto()
@@ -80,6 +94,8 @@ class Effect(Label):
 
     PARK = auto()
     """Tell the router that it is on its way no more, but not ended either."""
+    SHOW = auto()
+    """Give it to the shell."""
     LAUNCH = auto()
     STOP_LAUNCH = auto()
     ACTIVATE = auto()
@@ -96,6 +112,7 @@ class Effect(Label):
 
 
 _SETTLE = (Effect.SETTLE,)
+_SHOW = (Effect.SHOW,)
 _END = (Effect.END_PROCESS, Effect.SETTLE)
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OFFERED, Event.HANDLED): (Phase.HANDLED, _SETTLE),
@@ -103,6 +120,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OFFERED, Event.REFUSED_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
     (Phase.OFFERED, Event.NO_SESSION): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.OFFERED, Event.NO_SESSION_ACTIVATABLE): (Phase.QUEUED, (Effect.PARK,)),
+    (Phase.OFFERED, Event.REFUSED_SHOWABLE): (Phase.SHOWING, _SHOW),
+    (Phase.OFFERED, Event.NO_SESSION_SHOWABLE): (Phase.SHOWING, _SHOW),
     (Phase.OFFERED, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.OFFERED, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.OFFERED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
@@ -130,21 +149,33 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ACTIVATED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
     (Phase.CANCELING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.CANCELING, Event.REFUSED): (Phase.DEAD, _SETTLE),
+    (Phase.CANCELING, Event.REFUSED_SHOWABLE): (
+        Phase.SHOWING,
+        _SHOW,
+    ),  # a handler that hangs keeps no toast from the user
     (Phase.CANCELING, Event.FAILED): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.CANCELING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.GRACE_OVER): (Phase.ABORTING, (Effect.TELL_ABORT, Effect.START_GRACE)),
     (Phase.CANCELING, Event.OUTLIVED): (Phase.ENDING, (Effect.TELL_ABORT, Effect.START_LAST_WORD)),
     (Phase.ENDING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.ENDING, Event.REFUSED_SHOWABLE): (Phase.SHOWING, (Effect.END_PROCESS, Effect.SHOW)),
     (Phase.ENDING, Event.ABORTED): (Phase.DEAD, _END),
     (Phase.ENDING, Event.GRACE_OVER): (Phase.DEAD, _END),
     (Phase.ENDING, Event.CRASHED_AGAIN): (Phase.DEAD, _END),
     (Phase.ENDING, Event.GIVEN_BACK): (Phase.DEAD, _END),  # its connection may be lost, and the process go on
     (Phase.ABORTING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.ABORTING, Event.REFUSED_SHOWABLE): (Phase.SHOWING, _SHOW),
     (Phase.ABORTING, Event.ABORTED): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GRACE_OVER): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.SHOWING, Event.SHOWN): (Phase.SHOWN, _SETTLE),
+    (Phase.SHOWING, Event.SUPPRESSED): (Phase.SUPPRESSED, _SETTLE),
+    (Phase.SHOWING, Event.NOT_SHOWN): (Phase.DEAD, _SETTLE),
+    (Phase.SHOWING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.SHOWING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    (Phase.SHOWING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.OFFERED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.QUEUED, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.LAUNCHING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.STOP_LAUNCH, Effect.FORGET)),
@@ -160,6 +191,8 @@ TERMINAL = frozenset(Phase) - frozenset(phase for phase, _ in TABLE)
 OUTCOMES = {
     Phase.HANDLED: Outcome.HANDLED,
     Phase.COMPLETED: Outcome.HANDLED,
+    Phase.SHOWN: Outcome.SHOWN,
+    Phase.SUPPRESSED: Outcome.SUPPRESSED,
     Phase.GIVEN_BACK: Outcome.GIVEN_BACK,
     Phase.EXPIRED: Outcome.DROPPED,
     Phase.DEAD: Outcome.DROPPED,
@@ -195,12 +228,6 @@ class Tracked:
     """What has launched the process that is being ended because of it, in words."""
 
 
-# Members that every payload meets: up to Python 3.11 looking one up in its class costs as much as a table step.
-_OFFERED, _QUEUED, _ACTIVATED = Phase.OFFERED, Phase.QUEUED, Phase.ACTIVATED
-_HANDLED, _RETURNED = Outcome.HANDLED, Outcome.GIVEN_BACK
-_IS_HANDLED = Event.HANDLED
-
-
 D = TypeVar("D")
 
 
@@ -215,64 +242,6 @@ def ended_by_failure(deferrals: Mapping[D, object], handler: object) -> list[D]:
     return [deferral for deferral, subscriber in deferrals.items() if subscriber is handler]
 
 
-def event_of_outcome(phase: Phase, outcome: Outcome, *, activatable: bool) -> Event | None:
-    """Decide which event it is that the app is through with a payload; None where it only repeats an earlier answer.
-
-    Handled late is handled all the same: while it waits for the background, and while it is being cut off.
-    """
-    if outcome == _HANDLED and phase is not _ACTIVATED:
-        return _IS_HANDLED
-    if outcome == _RETURNED or phase in {_QUEUED, Phase.LAUNCHING}:
-        return Event.GIVEN_BACK if phase not in {_QUEUED, Phase.LAUNCHING} else None
-    failed = outcome == Outcome.HANDLER_FAILED
-    if phase is _ACTIVATED:
-        return Event.FAILED if failed else Event.COMPLETED
-    if phase in {Phase.ABORTING, Phase.ENDING}:
-        return Event.ABORTED
-    if phase is _OFFERED and activatable:
-        return Event.REFUSED_ACTIVATABLE
-    return Event.FAILED if failed and phase is not _OFFERED else Event.REFUSED
-
-
-def event_of_absence(phase: Phase, *, activatable: bool, offerable: bool = True) -> Event | None:
-    """Decide which event it is that no session was there to take a payload; None where it waits for the background anyway.
-
-    :param offerable: whether its type goes to the foreground at all; else it does not wait for a handler there.
-    """
-    if phase in {Phase.QUEUED, Phase.LAUNCHING}:
-        return None
-    if phase in {Phase.CANCELING, Phase.ABORTING, Phase.ENDING}:
-        return Event.GIVEN_BACK
-    if phase is Phase.OFFERED and not offerable:
-        return Event.REFUSED_ACTIVATABLE if activatable else Event.REFUSED
-    return Event.NO_SESSION_ACTIVATABLE if phase is Phase.OFFERED and activatable else Event.NO_SESSION
-
-
-MAX_CRASHES = 3
-"""Sessions that may die with one payload, the last of them in the background; each starts another process."""
-
-MAX_FOREGROUND_CRASHES = 10
-"""Sessions that may die with one payload, the last of them in the foreground, where those of other channels are with
-handlers, too, and one of them may be the cause."""
-
-
-def event_of_death(crashes: int, *, in_background: bool) -> Event:
-    """Decide which event it is that a session has died while it was at work on a payload.
-
-    :param crashes: how many sessions have died with it, this one included.
-    """
-    limit = MAX_CRASHES if in_background else MAX_FOREGROUND_CRASHES
-    return Event.CRASHED_AGAIN if crashes >= limit else Event.GIVEN_BACK
-
-
-def event_of_grace(phase: Phase, *, launched: bool) -> Event:
-    """Decide which event it is that the grace of cancelled work is over.
-
-    :param launched: whether the agent has launched the process that has it; what else runs is never ended.
-    """
-    return Event.OUTLIVED if phase is Phase.CANCELING and launched else Event.GRACE_OVER
-
-
 def words_of_end(command: str, left_open: str) -> str:
     """Say of a dead letter that its process was ended.
 
@@ -280,14 +249,3 @@ def words_of_end(command: str, left_open: str) -> str:
     :param left_open: what its session has said of that; empty where it has not answered.
     """
     return f"the process of {command} was ended: {left_open or 'the handler was running, and did not answer'}"
-
-
-def event_of_cancellation(phase: Phase, reason: CancellationReason) -> Event | None:
-    """Decide which event it is that work is to be cancelled; None where there is none to cancel.
-
-    A process that is only being started is waited for no more: the payload comes again when its conditions hold again.
-    """
-    if phase is Phase.LAUNCHING:
-        timed_out = reason is CancellationReason.EXECUTION_TIME_EXCEEDED
-        return Event.LAUNCH_TIMED_OUT if timed_out else Event.GIVEN_BACK
-    return Event.CANCEL if phase in {Phase.OFFERED, Phase.ACTIVATED} else None

@@ -1,34 +1,32 @@
-"""Which type of payload goes to whom: the one table, which the supervisor and the background queues obey."""
+"""Which type of payload goes to whom: the one table, which windows, supervisor and background queues obey."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
 from tocsin.protocol.values import NotificationType
 
 
 class Recipient(Enum):
-    """A part of an app that takes payloads."""
+    """What takes payloads."""
 
     FOREGROUND = auto()
-    """The session that has subscribed to the channel."""
+    """The session of the app that has subscribed to the channel."""
     BACKGROUND = auto()
     """The app's background work, for what the foreground has not handled."""
+    SHELL = auto()
+    """What shows toasts, tiles and badges to the user, for what the foreground has not kept from it."""
 
 
-_APP = frozenset({Recipient.FOREGROUND, Recipient.BACKGROUND})
+_SHOWN = frozenset({Recipient.FOREGROUND, Recipient.SHELL})
 RECIPIENTS: Mapping[str, frozenset[Recipient]] = {
-    NotificationType.RAW: _APP,
-    NotificationType.TOAST: _APP,
-    NotificationType.TILE: _APP,
-    NotificationType.BADGE: _APP,
+    NotificationType.RAW: frozenset({Recipient.FOREGROUND, Recipient.BACKGROUND}),
+    NotificationType.TOAST: _SHOWN,
+    NotificationType.TILE: _SHOWN,
+    NotificationType.BADGE: _SHOWN,
 }
-"""The whole table. Nothing shows toasts, tiles and badges yet, so that the app gets them as it gets raw payloads.
-
-A row that leaves out the background needs more than the row: the router hands on whatever has an app whose background
-work is ready, and would do so again and again.
-"""
+"""The whole table."""
 
 
 def goes_to(kind: str, recipient: Recipient) -> bool:
@@ -39,3 +37,9 @@ def goes_to(kind: str, recipient: Recipient) -> bool:
 def withheld_from(recipient: Recipient) -> frozenset[str]:
     """Return the types of which no payload may go there: where it is empty, a batch need not be looked at."""
     return frozenset([kind for kind, recipients in RECIPIENTS.items() if recipient not in recipients])
+
+
+def taken_by(present: Iterable[Recipient]) -> frozenset[str]:
+    """Return the types that any of those who are present may take."""
+    there = frozenset(present)
+    return frozenset([kind for kind, recipients in RECIPIENTS.items() if recipients & there])

@@ -78,6 +78,12 @@ class ShellOutcomes(Message):
     rows: tuple[ShellOutcomeRow, ...]
 
 
+@tagged(137)
+@frozen
+class ShellOpened(Message):
+    """From now on the shell takes what is to be shown of channels that no session takes: those that were there have had time to come."""
+
+
 @tagged(121)
 @frozen
 class ShowToast(Message):
