@@ -25,11 +25,13 @@ def _same_attempt_after_a_crash(stack: ExitStack) -> None:
         crashed.add(tracked.sequence)
         return died(self, tracked, is_head=is_head)
 
-    async def forget_to_raise(self: WatchedStore, channel: str, after: int, limit: int) -> list[PayloadRow]:
+    async def forget_to_raise(
+        self: WatchedStore, channel: str, after: int, limit: int, types: frozenset[str] | None = None
+    ) -> list[PayloadRow]:
         if stores != [self]:  # another run
             crashed.clear()
             stores[:] = [self]
-        page = await fetch(self, channel, after, limit)
+        page = await fetch(self, channel, after, limit, types)
         same = [row._replace(attempt=row.attempt - 1) if row.sequence in crashed else row for row in page]
         self._open |= {row.sequence: row for row in same}
         crashed.difference_update(row.sequence for row in page)
