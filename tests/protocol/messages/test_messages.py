@@ -67,6 +67,7 @@ TAGS = {
         )
     ),
     137: "ShellOpened",
+    138: "DesktopStirred",
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 

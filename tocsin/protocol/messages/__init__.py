@@ -95,6 +95,7 @@ from tocsin.protocol.messages.subscriptions import (
 from tocsin.protocol.messages.toasts import (
     ActivationDone,
     AskTiles,
+    DesktopStirred,
     LeaveActivations,
     ListToasts,
     RemoveToasts,
@@ -156,6 +157,7 @@ __all__ = [
     "CreateChannelDone",
     "CreateChannelProgress",
     "Deliveries",
+    "DesktopStirred",
     "Done",
     "EndProcess",
     "Failed",

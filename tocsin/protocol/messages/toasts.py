@@ -84,6 +84,12 @@ class ShellOpened(Message):
     """From now on the shell takes what is to be shown of channels that no session takes: those that were there have had time to come."""
 
 
+@tagged(138)
+@frozen
+class DesktopStirred(Message):
+    """The desktop has answered, or has said something: the shell takes it from where it lies."""
+
+
 @tagged(121)
 @frozen
 class ShowToast(Message):

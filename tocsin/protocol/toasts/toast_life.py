@@ -38,6 +38,8 @@ class Phase(Label):
     """It was changed after the desktop was asked: it is to be sent once more."""
     RECALLED = auto()
     """It was removed after the desktop was asked: it is to be closed as soon as it is there."""
+    CLICKED = auto()
+    """It was clicked after the desktop was asked to change it: what comes is to be closed."""
     ON_SCREEN = auto()
     KEPT = auto()
     """It has left the screen, or never was there, and can still be listed."""
@@ -67,6 +69,8 @@ class Event(Label):
     LEFT_SCREEN = auto()
     """The desktop has taken it down by itself."""
     REMOVED = auto()
+    PRUNED = auto()
+    """Its time is up, or more are kept of its app than may be."""
     DAEMON_CHANGED = auto()
     """What showed it is another now, or none."""
 
@@ -106,8 +110,10 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.WAITING, Event.FILE): (Phase.KEPT, (Effect.KEEP, Effect.ANSWER_KEPT)),
     (Phase.WAITING, Event.FAILED): (Phase.GONE, (Effect.ANSWER_FAILED, Effect.DROP)),
     (Phase.WAITING, Event.REMOVED): (Phase.GONE, (Effect.ANSWER_KEPT, *_REMOVED)),
+    (Phase.WAITING, Event.PRESSED): (Phase.GONE, (Effect.CLOSE, Effect.ACTIVATE)),  # what is there of it
     (Phase.WAITING, Event.DAEMON_CHANGED): (Phase.WAITING, (Effect.FORGET_HANDLE,)),
     (Phase.HELD, Event.SHOW): (Phase.WAITING, ()),
+    (Phase.HELD, Event.PRUNED): (Phase.GONE, (Effect.DROP,)),
     (Phase.HELD, Event.REMOVED): (Phase.GONE, _REMOVED),
     (Phase.HELD, Event.DAEMON_CHANGED): (Phase.HELD, ()),
     (Phase.SENDING, Event.SHOW): (Phase.CHANGED, ()),
@@ -115,12 +121,14 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.SENDING, Event.FULL): (Phase.SENDING, (Effect.MAKE_ROOM, Effect.SEND)),
     (Phase.SENDING, Event.FAILED): (Phase.GONE, (Effect.ANSWER_FAILED, Effect.DROP)),
     (Phase.SENDING, Event.REMOVED): (Phase.RECALLED, ()),
+    (Phase.SENDING, Event.PRESSED): (Phase.CLICKED, (Effect.ACTIVATE,)),
     (Phase.SENDING, Event.DAEMON_CHANGED): (Phase.CHANGED, (Effect.FORGET_HANDLE,)),
     (Phase.CHANGED, Event.SHOW): (Phase.CHANGED, ()),
     (Phase.CHANGED, Event.SENT): (Phase.SENDING, _AGAIN),
     (Phase.CHANGED, Event.FULL): (Phase.SENDING, (Effect.MAKE_ROOM, Effect.SEND)),
     (Phase.CHANGED, Event.FAILED): (Phase.SENDING, _AGAIN),
     (Phase.CHANGED, Event.REMOVED): (Phase.RECALLED, ()),
+    (Phase.CHANGED, Event.PRESSED): (Phase.CLICKED, (Effect.ACTIVATE,)),
     (Phase.CHANGED, Event.DAEMON_CHANGED): (Phase.CHANGED, (Effect.FORGET_HANDLE,)),
     (Phase.RECALLED, Event.SHOW): (Phase.CHANGED, ()),
     (Phase.RECALLED, Event.SENT): (Phase.GONE, (Effect.CLOSE, Effect.ANSWER_KEPT, *_REMOVED)),
@@ -128,6 +136,10 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.RECALLED, Event.FAILED): (Phase.GONE, (Effect.ANSWER_KEPT, *_REMOVED)),
     (Phase.RECALLED, Event.REMOVED): (Phase.RECALLED, ()),
     (Phase.RECALLED, Event.DAEMON_CHANGED): (Phase.RECALLED, (Effect.FORGET_HANDLE,)),
+    (Phase.CLICKED, Event.SENT): (Phase.GONE, (Effect.CLOSE,)),
+    (Phase.CLICKED, Event.FULL): (Phase.GONE, ()),
+    (Phase.CLICKED, Event.FAILED): (Phase.GONE, ()),
+    (Phase.CLICKED, Event.DAEMON_CHANGED): (Phase.CLICKED, ()),
     (Phase.ON_SCREEN, Event.SHOW): (Phase.WAITING, ()),
     (Phase.ON_SCREEN, Event.PRESSED): (Phase.GONE, (Effect.CLOSE, Effect.ACTIVATE)),
     (Phase.ON_SCREEN, Event.DISMISSED): (Phase.GONE, _REMOVED),
@@ -137,6 +149,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ON_SCREEN, Event.DAEMON_CHANGED): (Phase.WAITING, (Effect.FORGET_HANDLE,)),
     (Phase.KEPT, Event.SHOW): (Phase.WAITING, ()),
     (Phase.KEPT, Event.PRESSED): (Phase.GONE, (Effect.ACTIVATE,)),  # the click and the end of its time have crossed
+    (Phase.KEPT, Event.PRUNED): (Phase.GONE, (Effect.DROP,)),
     (Phase.KEPT, Event.REMOVED): (Phase.GONE, _REMOVED),
     (Phase.KEPT, Event.DAEMON_CHANGED): (Phase.KEPT, (Effect.FORGET_HANDLE,)),
 }
