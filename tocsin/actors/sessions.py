@@ -38,6 +38,7 @@ class Sessions:
         self._mailboxes: dict[str, Mailbox] = {}
         self._apps: dict[str, str] = {}
         self._commands: dict[str, str] = {}
+        self._clicks: dict[str, int] = {}
         self._retired: set[str] = set()
         self.work = WorkRecord()
         """What runs and what is being stopped, as the supervisor says it."""
@@ -76,6 +77,7 @@ class Sessions:
         self._mailboxes.pop(name, None)
         self._apps.pop(name, None)
         self._commands.pop(name, None)
+        self._clicks.pop(name, None)
         self.changed.set()
         self.work.look_again()
 
@@ -86,10 +88,15 @@ class Sessions:
         """Return the app of a session; None where it has gone."""
         return self._apps.get(name)
 
-    def note_launched(self, name: str, command: str) -> None:
-        """Note that a session is that of a process that was launched, by a command in words."""
+    def note_launched(self, name: str, command: str, click: int = 0) -> None:
+        """Note that a session is that of a process that was launched, by a command in words, and for which click on a toast."""
         if name in self._mailboxes:
             self._commands[name] = command
+            self._clicks[name] = click
+
+    def click_of(self, name: str) -> int:
+        """Return the number of the click that the process of a session was launched for; 0 where it was not for one."""
+        return self._clicks.get(name, 0)
 
     def command_of(self, name: str) -> str | None:
         """Return the command by which the process of a session was launched; None where it has another origin, or has gone."""

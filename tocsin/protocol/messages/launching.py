@@ -1,10 +1,14 @@
-"""An app that does not run is launched: its process claims the payload that it was started for."""
+"""An app that does not run is launched: its process claims the payload, or the click on a toast, that it was started for.
+
+``sequence`` is the number of that click where ``purpose`` is a toast. What is said of a launch goes to who has ordered it.
+"""
 
 from __future__ import annotations
 
 from attrs import field, frozen
 
 from tocsin.protocol.messages.base import Message, tagged
+from tocsin.protocol.platform.launches import LaunchPurpose
 
 
 @tagged(90)
@@ -16,6 +20,7 @@ class Launch(Message):
     sequence: int
     attempt: int
     command: bytes
+    purpose: LaunchPurpose = LaunchPurpose.PUSH
 
 
 @tagged(91)
@@ -37,6 +42,7 @@ class StopLaunch(Message):
     app: str
     sequence: int
     attempt: int
+    purpose: LaunchPurpose = LaunchPurpose.PUSH
 
 
 @tagged(95)

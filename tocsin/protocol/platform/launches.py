@@ -9,13 +9,27 @@ Its driver is ``tocsin.agent.launcher``.
 
 from __future__ import annotations
 
-from enum import auto
+from enum import IntEnum, auto, unique
 from typing import Final
 
 from tocsin.protocol.kernel.machine import Label
 
-CLAIM_ARGUMENT: Final = "----tocsin-push:"
+
+@unique
+class LaunchPurpose(IntEnum):
+    """What a process is launched for."""
+
+    PUSH = 0
+    """The background work of a payload."""
+    TOAST = 1
+    """A click on a toast."""
+
+
+CLAIM_ARGUMENTS: Final = {LaunchPurpose.PUSH: "----tocsin-push:", LaunchPurpose.TOAST: "----tocsin-toast:"}
 """What the last argument of a launched process begins with; its claim follows."""
+
+CLAIM_ARGUMENT: Final = CLAIM_ARGUMENTS[LaunchPurpose.PUSH]
+"""That of a process which a push has launched."""
 
 MAX_UNCLAIMED: Final = 16
 """Processes that have yet to connect, or to claim their payload, at most; further launches wait their turn."""
