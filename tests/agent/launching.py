@@ -19,7 +19,7 @@ from tocsin.agent.launcher import Launcher
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import ClaimPayload, Failed, Launch, Message, StopLaunch
 from tocsin.protocol.platform.command import Command
-from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
+from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS, LaunchPurpose
 
 PYTHON = (os.fsencode(sys.executable), b"-IS", b"-c")
 
@@ -51,6 +51,7 @@ class Caller:
         self._stream = BufferedByteStream(stream)
         self.pid = 0
         self.claim = ""
+        self.purpose: LaunchPurpose | None = None
 
     async def says(self) -> str:
         """Wait for the next word; empty when it, and what has the call from it, is gone."""
@@ -59,8 +60,11 @@ class Caller:
                 said = await self._stream.receive_until(b";", 1000)
             except (anyio.IncompleteRead, anyio.BrokenResourceError):
                 return ""
-        word, pid, claim = said.decode().split(" ")
-        self.pid, self.claim = int(pid), claim.removeprefix(CLAIM_ARGUMENT)
+        word, pid, argument = said.decode().split(" ")
+        for purpose, prefix in CLAIM_ARGUMENTS.items():
+            if argument.startswith(prefix):
+                self.purpose, self.claim = purpose, argument.removeprefix(prefix)
+        self.pid = int(pid)
         return word
 
     async def hang_up(self) -> None:
@@ -74,10 +78,13 @@ class World:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.socket = folder / "s"
         self.supervisor = Mailbox("supervisor")
+        self.shell = Mailbox("shell")
         self.session = Mailbox("s1")
         self.sessions = Sessions()
         self.sessions.add("mail", self.session)
-        self.launcher = Launcher(Mailbox("launcher"), self.supervisor, self.sessions, self.socket, **settings)
+        self.launcher = Launcher(
+            Mailbox("launcher"), self.supervisor, self.sessions, self.socket, **{"shell": self.shell} | settings
+        )
         self._listener: SocketListener
         self._callers: list[Caller] = []
         self._left: list[int] = []
@@ -106,17 +113,19 @@ class World:
         """Return the numbers of the processes that the launcher has."""
         return [each.process.pid for each in self.launcher._launches.values() if each.process is not None]
 
-    def launch(self, ordered: Command, sequence: int = 1, app: str = "mail") -> None:
+    def launch(
+        self, ordered: Command, sequence: int = 1, app: str = "mail", purpose: LaunchPurpose = LaunchPurpose.PUSH
+    ) -> None:
         """Order a launch."""
-        self.launcher.mailbox.send_nowait(Launch(app, sequence, 1, ordered.pack()))
+        self.launcher.mailbox.send_nowait(Launch(app, sequence, 1, ordered.pack(), purpose))
 
-    def stop(self, sequence: int = 1) -> None:
+    def stop(self, sequence: int = 1, purpose: LaunchPurpose = LaunchPurpose.PUSH) -> None:
         """Have a launch stopped."""
-        self.launcher.mailbox.send_nowait(StopLaunch("mail", sequence, 1))
+        self.launcher.mailbox.send_nowait(StopLaunch("mail", sequence, 1, purpose))
 
-    async def told(self) -> Message:
-        """Wait for what the supervisor is told next."""
-        (message,) = await next_messages(self.supervisor)
+    async def told(self, asker: Mailbox | None = None) -> Message:
+        """Wait for what the supervisor, or another that has ordered a launch, is told next."""
+        (message,) = await next_messages(asker or self.supervisor)
         return message
 
     async def called(self) -> Caller:

@@ -25,7 +25,7 @@ from tocsin.agent import launcher
 from tocsin.agent.child_process import ChildProcess
 from tocsin.agent.process_session import CAN_LOOK
 from tocsin.protocol.messages import Claimed, ClaimPayload, EndProcess, Fence, Launch, LaunchEnded
-from tocsin.protocol.platform.launches import Phase
+from tocsin.protocol.platform.launches import LaunchPurpose, Phase
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the agent is for POSIX")
 
@@ -258,6 +258,74 @@ class TestClaim:
                 while world.launcher.launched("s1") is None:
                     await checkpoint()
             await caller.hang_up()
+
+
+class TestPurpose:
+    """Processes that are launched for a click on a toast."""
+
+    async def test_who_has_ordered_a_launch_hears_of_it(self, world: World) -> None:
+        """The shell of one for a click, and its process by another word; the numbers of both may be the same."""
+        async with world.running():
+            world.launch(command(*PYTHON, WAIT), 5)
+            pushed = await world.called()
+            world.launch(command(*PYTHON, WAIT), 5, purpose=LaunchPurpose.TOAST)
+            clicked = await world.called()
+            assert (pushed.purpose, clicked.purpose) == (LaunchPurpose.PUSH, LaunchPurpose.TOAST)
+            world.launcher.claim("s1", "mail", ClaimPayload(3, clicked.claim))
+            assert await world.told(world.shell) == Claimed("s1", "mail", 3, 5, 1)
+            assert await world.refused(clicked.claim)
+            assert world.sessions.click_of("s1") == 5
+            world.launcher.claim("s1", "mail", ClaimPayload(4, pushed.claim))
+            assert await world.told() == Claimed("s1", "mail", 4, 5, 1)
+            assert world.shell.depth == 0
+            for caller in (pushed, clicked):
+                await caller.hang_up()
+
+    async def test_its_end_before_its_claim_is_told_to_the_shell(self, world: World) -> None:
+        """As is that it could not be started."""
+        async with world.running():
+            for words in ((b"/bin/sh", b"-c", b"exit 3"), (b"/no",)):
+                world.launch(command(*words), purpose=LaunchPurpose.TOAST)
+                ended = await world.told(world.shell)
+                assert isinstance(ended, LaunchEnded)
+                assert ("ended with exit status 3 before it claimed the click" in ended.detail) == (words[0] != b"/no")
+        assert world.supervisor.depth == 0
+
+    async def test_it_is_stopped_by_what_it_is_for(self, world: World) -> None:
+        """The launch for a payload of the same number goes on."""
+        async with world.running():
+            world.launch(command(*PYTHON, DEAF), purpose=LaunchPurpose.TOAST)
+            caller = await world.called()
+            world.stop()
+            await wait_all_tasks_blocked()
+            world.launcher.claim("s1", "mail", ClaimPayload(3, caller.claim))
+            assert isinstance(await world.told(world.shell), Claimed)
+            world.stop(purpose=LaunchPurpose.TOAST)
+            assert await caller.says() == "term"
+            await caller.hang_up()
+
+    async def test_a_click_waits_for_no_payload(self, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each kind has places of its own."""
+        monkeypatch.setattr(launcher, "MAX_UNCLAIMED", 1)
+        world = make_world()
+        async with world.running():
+            for sequence in (1, 2):
+                world.launch(command(*PYTHON, WAIT), sequence)
+            world.launch(command(*PYTHON, WAIT), 3, purpose=LaunchPurpose.TOAST)
+            found = [await world.called(), await world.called()]
+            assert {each.purpose for each in found} == set(LaunchPurpose)
+            for caller in found:
+                await caller.hang_up()
+            await (await world.called()).hang_up()
+
+    async def test_without_a_shell_none_is_launched_for_a_click(self, make_world: MakeWorld) -> None:
+        """Such an order is put aside."""
+        world = make_world(shell=None)
+        async with world.running():
+            world.launch(command(b"/no"), purpose=LaunchPurpose.TOAST)
+            world.launch(command(b"/no"), 2)
+            assert isinstance(await world.told(), LaunchEnded)
+        assert world.launcher._dead_letters.counts == {"launcher": 1}
 
 
 class TestEnd:

@@ -1,6 +1,7 @@
-"""Starts the processes of apps that do not run, and finds the payload that each was started for.
+"""Starts the processes of apps that do not run, and finds the payload, or the click on a toast, that each was started for.
 
-Whether to start one is decided by the supervisor. Its table is ``tocsin.protocol.platform.launches``.
+Whether to start one is decided by the supervisor, or by the shell, and that one hears how it went. Its table is
+``tocsin.protocol.platform.launches``.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ from tocsin.protocol.platform.activation import KILL_AFTER
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.platform.launched_work import FileStamp
 from tocsin.protocol.platform.launches import (
-    CLAIM_ARGUMENT,
+    CLAIM_ARGUMENTS,
     MAX_UNCLAIMED,
     STARTING,
     STOPPING,
     TABLE,
     Effect,
     Event,
+    LaunchPurpose,
     Phase,
 )
 from tocsin.protocol.text import MAX_DETAIL, harmless
@@ -59,9 +61,14 @@ MAX_SHOWN = 200
 SOCKET_VARIABLE = b"TOCSIN_SOCKET"
 """Where a launched process finds the agent's socket."""
 
-_NO_PAYLOAD = (
-    "there is no payload for this claim: it was claimed before, or its process has ended, or was given up by the agent"
+_NOTHING = (
+    "there is nothing for this claim: it was claimed before, or its process has ended, or was given up by the agent"
 )
+
+_WHAT = {LaunchPurpose.PUSH: "payload", LaunchPurpose.TOAST: "click"}
+"""What a process is launched for, in a word."""
+
+_Key = tuple[LaunchPurpose, str, int, int]
 
 
 @frozen
@@ -125,16 +132,17 @@ class _Launched:
     """Why nothing will come of it."""
 
     @property
-    def key(self) -> tuple[str, int, int]:
-        """What the supervisor knows it by."""
-        return self.order.app, self.order.sequence, self.order.attempt
+    def key(self) -> _Key:
+        """What it is known by to who has ordered it."""
+        return self.order.purpose, self.order.app, self.order.sequence, self.order.attempt
 
 
 class Launcher:
     """Takes launches from its mailbox, and claims from the sessions of launched processes.
 
     :param mailbox: where its orders and the claims of apps wait.
-    :param supervisor: the mailbox that hears how each launch went.
+    :param supervisor: the mailbox that hears how each launch for a payload went.
+    :param shell: the same for clicks on toasts; None where there are none.
     :param sessions: where claims are answered.
     :param socket: the agent's socket, which launched processes find in ``TOCSIN_SOCKET``.
     :param dead_letters: keeps what is not for it.
@@ -150,25 +158,28 @@ class Launcher:
         sessions: Sessions,
         socket: Path,
         *,
+        shell: Mailbox | None = None,
         dead_letters: BadFrames | None = None,
         new_claim: Callable[[], str] = lambda: token_urlsafe(24),
         start: StartProcess | None = None,
         grace: float = KILL_AFTER,
     ) -> None:
         self.mailbox = mailbox
-        self._supervisor = supervisor
+        self._askers = {LaunchPurpose.PUSH: supervisor}
+        if shell is not None:
+            self._askers[LaunchPurpose.TOAST] = shell
         self._sessions = sessions
         self._socket = os.fsencode(socket)
         self._dead_letters = BadFrames() if dead_letters is None else dead_letters
         self._new_claim = new_claim
         self._start_process = start or self._start_in_thread
         self._grace = grace
-        self._launches: dict[tuple[str, int, int], _Launched] = {}
-        self._waiting: deque[_Launched] = deque()
+        self._launches: dict[_Key, _Launched] = {}
+        self._waiting = {purpose: deque[_Launched]() for purpose in self._askers}  # a click waits for no payload
         self._unclaimed: set[_Launched] = set()
         self._early: dict[int, list[str]] = {}
         """Sessions that were met while processes were being started, by the leader of the session of their process."""
-        self._threads = anyio.CapacityLimiter(MAX_UNCLAIMED)  # a file system that hangs takes no other's threads
+        self._threads = anyio.CapacityLimiter(MAX_UNCLAIMED * len(self._askers))  # a file system that hangs takes no other's threads
         self._tasks: TaskGroup
         self._perform: dict[Effect, Callable[[_Launched], None]] = {
             Effect.START: self._start,
@@ -219,7 +230,8 @@ class Launcher:
 
     def _attach(self, launch: _Launched, session: str) -> None:
         launch.sessions.append(session)
-        self._sessions.note_launched(session, launch.command.text(MAX_SHOWN))
+        click = launch.order.sequence if launch.order.purpose is LaunchPurpose.TOAST else 0
+        self._sessions.note_launched(session, launch.command.text(MAX_SHOWN), click)
         if (launch.phase, Event.CONNECTED) in TABLE:
             self._happened(launch, Event.CONNECTED)
 
@@ -229,7 +241,7 @@ class Launcher:
             await self._sessions.work.changed()
 
     def claim(self, session: str, app: str, message: ClaimPayload) -> None:
-        """Take the claim of a session of that app: the supervisor hears of it where it is good, else the session."""
+        """Take the claim of a session of that app: who has ordered the launch hears of it where it is good, else the session."""
         given = message.claim.encode("utf-8", "backslashreplace")
         of_app = [launch for launch in self._launches.values() if launch.order.app == app]
         # All of them are compared, so that the time that it takes tells nothing.
@@ -238,14 +250,14 @@ class Launcher:
             matching[0].session, matching[0].request = session, message.request
             self._happened(matching[0], Event.CLAIM)
         else:
-            self._sessions.send(session, Failed(message.request, "TimedOut", _NO_PAYLOAD, HResult.ERROR_TIMEOUT))
+            self._sessions.send(session, Failed(message.request, "TimedOut", _NOTHING, HResult.ERROR_TIMEOUT))
 
     def _take(self, frame: bytes) -> None:
         match decode_own(frame):
-            case Launch() as order:
+            case Launch() as order if order.purpose in self._askers:
                 self._order(order)
-            case StopLaunch(app, sequence, attempt):
-                launch = self._launches.get((app, sequence, attempt))
+            case StopLaunch(app, sequence, attempt, purpose):
+                launch = self._launches.get((purpose, app, sequence, attempt))
                 if launch is not None:  # else its end and this have crossed
                     self._happened(launch, Event.STOP)
             case EndProcess(session):
@@ -267,15 +279,16 @@ class Launcher:
             return
         launch = _Launched(order, command, self._new_claim().encode())
         if self._launches.setdefault(launch.key, launch) is launch:
-            self._waiting.append(launch)
+            self._waiting[order.purpose].append(launch)
             self._give_turns()
 
     def _give_turns(self) -> None:
-        while self._waiting and len(self._unclaimed) < MAX_UNCLAIMED:
-            launch = self._waiting.popleft()
-            if launch.phase is Phase.WAITING:
-                self._unclaimed.add(launch)
-                self._happened(launch, Event.TURN)
+        for purpose, waiting in self._waiting.items():
+            while waiting and sum(each.order.purpose is purpose for each in self._unclaimed) < MAX_UNCLAIMED:
+                launch = waiting.popleft()
+                if launch.phase is Phase.WAITING:
+                    self._unclaimed.add(launch)
+                    self._happened(launch, Event.TURN)
 
     def _happened(self, launch: _Launched, event: Event) -> None:
         """Perform what the table asks for."""
@@ -296,7 +309,7 @@ class Launcher:
 
     async def _run_start(self, launch: _Launched) -> None:
         command = launch.command
-        words = (*command.words, CLAIM_ARGUMENT.encode() + launch.claim)
+        words = (*command.words, CLAIM_ARGUMENTS[launch.order.purpose].encode() + launch.claim)
         environment = dict(_parted(entry) for entry in command.environment) | {SOCKET_VARIABLE: self._socket}
         try:
             launch.stamps, launch.process = await self._start_process(command, words, environment)
@@ -324,16 +337,16 @@ class Launcher:
         self._happened(launch, Event.PROCESS_ENDED)
 
     def _hand_over(self, launch: _Launched) -> None:
-        app, sequence, attempt = launch.key
+        purpose, app, sequence, attempt = launch.key
         self._attach(launch, launch.session)  # where the system does not tell whose process it is
-        self._supervisor.send_urgent(Claimed(launch.session, app, launch.request, sequence, attempt))
+        self._askers[purpose].send_urgent(Claimed(launch.session, app, launch.request, sequence, attempt))
 
     def _report(self, launch: _Launched) -> None:
         self._tell_end(launch.order, f"the command {launch.command.text(MAX_SHOWN)} {launch.detail}")
 
     def _tell_end(self, order: Launch, detail: str) -> None:
         detail = harmless(detail, MAX_DETAIL)
-        self._supervisor.send_urgent(LaunchEnded(order.app, order.sequence, order.attempt, detail))
+        self._askers[order.purpose].send_urgent(LaunchEnded(order.app, order.sequence, order.attempt, detail))
 
     def _terminate(self, launch: _Launched) -> None:
         _process_of(launch).send(signal.SIGTERM)
@@ -347,7 +360,7 @@ class Launcher:
         _process_of(launch).send(signal.SIGKILL)
 
     def _reap(self, launch: _Launched) -> None:
-        launch.detail = f"{_process_of(launch).reap()} before it claimed the payload"
+        launch.detail = f"{_process_of(launch).reap()} before it claimed the {_WHAT[launch.order.purpose]}"
         launch.process = None
 
 
