@@ -1,4 +1,4 @@
-"""An app of the version before is served; ``version_1.json`` holds a frame of each of its messages, made when it was current."""
+"""Apps of earlier versions are served; ``version_1.json`` holds a frame of each message of the first, made when it was current."""
 
 from __future__ import annotations
 
@@ -8,55 +8,87 @@ from typing import TypeVar
 
 import anyio
 import pytest
+from attrs import astuple
 
 from tests.agent.world import world
 from tocsin.actors.topology import FROM_APPS
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError, NotSupported
-from tocsin.protocol.messages.agent_versions import ADDED, NEW, as_of, check_version, from_version
+from tocsin.protocol.messages.agent_versions import ADDED, CARRIED, NEW, as_of, check_version, from_version
 from tocsin.protocol.messages.codec import decode, decode_own, encode, pack, unpack
+from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
 from tocsin.transport.frame_stream import FrameStream
 
 M = TypeVar("M", bound=m.Message)
 
-RECORDED = json.loads((Path(__file__).parent / "version_1.json").read_text(encoding="utf-8"))
-FRAMES = {name: bytes.fromhex(frame) for part in ("from_apps", "to_apps") for name, frame in RECORDED[part].items()}
+FOLDER = Path(__file__).parent
+RECORDED = {v: json.loads((FOLDER / f"version_{v}.json").read_text("utf-8")) for v in range(1, AGENT_VERSION)}
+FRAMES = {
+    (version, name): bytes.fromhex(frame)
+    for version, recorded in RECORDED.items()
+    for part in ("from_apps", "to_apps")
+    for name, frame in recorded[part].items()
+}
+FROM = [(version, name) for version, recorded in RECORDED.items() for name in recorded["from_apps"]]
+TO = [(version, name) for version, recorded in RECORDED.items() for name in recorded["to_apps"]]
 
 
-@pytest.mark.parametrize("name", RECORDED["from_apps"])
-def test_what_an_older_app_sends_is_understood(name: str) -> None:
+@pytest.mark.parametrize(("version", "name"), FROM)
+def test_what_an_older_app_sends_is_understood(version: int, name: str) -> None:
     """Each frame is a message of today, with what stands for the fields that it lacks."""
-    message = decode(from_version(1, FRAMES[name]))
+    message = decode(from_version(version, FRAMES[version, name]))
     assert type(message).__name__ == name
-    assert as_of(1, encode(message)) == FRAMES[name]
+    assert as_of(version, encode(message)) == FRAMES[version, name]
 
 
-@pytest.mark.parametrize("name", RECORDED["to_apps"])
-def test_an_older_app_gets_what_it_understands(name: str) -> None:
+@pytest.mark.parametrize(("version", "name"), TO)
+def test_an_older_app_gets_what_it_understands(version: int, name: str) -> None:
     """Each message goes to it byte for byte as it went then."""
-    message = decode_own(from_version(1, FRAMES[name]))
+    message = of_today(version, FRAMES[version, name])
     assert type(message).__name__ == name
-    assert as_of(1, encode(message)) == FRAMES[name]
+    assert as_of(version, encode(message)) == FRAMES[version, name]
     assert as_of(AGENT_VERSION, encode(message)) == encode(message)
+
+
+def of_today(version: int, frame: bytes) -> m.Message:
+    """Return a message to an older app with all fields that it has today, also within the values that it carries."""
+    values = unpack(from_version(version, frame))
+    for kind, (_, place, fields) in CARRIED.items():
+        if values[0] == kind.TAG:
+            whole = GROWN[kind]
+            assert len(values[place]) == fields
+            values = (*values[:place], values[place] + astuple(whole)[fields:], *values[place + 1 :])
+    return decode_own(pack(values))
+
+
+GROWN: dict[type[m.Message], HostState | AppSettings] = {
+    m.HostChanged: HostState(),
+    m.AppSettingsChanged: AppSettings(),
+}
+"""What messages carry whole."""
 
 
 @pytest.mark.parametrize("kind", NEW)
 def test_an_older_app_does_not_get_what_it_does_not_know(kind: type[m.Message]) -> None:
     """What came with a later version is for apps of that version."""
     frame = pack((kind.TAG, 0))
-    assert kind.__name__ not in FRAMES
-    assert as_of(NEW[kind] - 1, frame) is None
-    assert as_of(NEW[kind], frame) == frame
+    since = NEW[kind]
+    assert {version for version, name in TO if name == kind.__name__} == set(range(since, AGENT_VERSION))
+    assert as_of(since - 1, frame) is None
+    assert as_of(since, frame) == frame
 
 
 def test_every_message_of_an_app_is_on_record() -> None:
-    """One that is newer than version 1 is not sent by an app of it."""
-    assert {kind.__name__ for kind in FROM_APPS} <= RECORDED["from_apps"].keys() | NEWER
+    """One that came with a later version is sent by no app of an earlier one."""
+    assert {kind.__name__ for kind in FROM_APPS} <= RECORDED[2]["from_apps"].keys() | NEWER
 
 
-NEWER: set[str] = set()
-"""Messages of apps that version 1 did not have."""
+NEWER = {
+    *("ShowToast", "UpdateToast", "RemoveToasts", "ListToasts", "TakeActivations", "LeaveActivations"),
+    *("ActivationDone", "SetBadge", "SetTile", "AskTiles"),
+}
+"""Messages of apps that version 2 did not have."""
 
 
 def test_what_an_older_app_sends_is_bounded() -> None:
@@ -71,7 +103,8 @@ def test_a_message_grows_at_its_end() -> None:
     for kind, fields in ADDED.items():
         versions = [since for since, _ in fields]
         assert versions == sorted(versions)
-        assert len(unpack(FRAMES[kind.__name__])) == len(unpack(from_version(1, FRAMES[kind.__name__]))) - len(fields)
+        frame = FRAMES[1, kind.__name__]
+        assert len(unpack(frame)) == len(unpack(from_version(1, frame))) - len(fields)
 
 
 @pytest.mark.parametrize("version", range(OLDEST_AGENT_VERSION, AGENT_VERSION + 1))

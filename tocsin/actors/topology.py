@@ -45,6 +45,7 @@ from tocsin.platform_status import PlatformStatus
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
@@ -56,7 +57,7 @@ LAUNCHER = "launcher"
 """What starts the processes of apps that are not running; it is no actor, and only an agent has one."""
 
 SHELL = "shell"
-"""What shows toasts, tiles and badges; a platform may have none."""
+"""What shows toasts, tiles and badges; a platform without one refuses what apps ask of it."""
 
 FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
     m.ChannelGranted: ("channel_requester",),
@@ -88,6 +89,16 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.ClaimPayload: (LAUNCHER,),
     m.ChangeHost: (HOST_OWNER,),
     m.ChangeAppSettings: (HOST_OWNER,),
+    m.ShowToast: (SHELL,),
+    m.UpdateToast: (SHELL,),
+    m.RemoveToasts: (SHELL,),
+    m.ListToasts: (SHELL,),
+    m.TakeActivations: (SHELL,),
+    m.LeaveActivations: (SHELL,),
+    m.ActivationDone: (SHELL,),
+    m.SetBadge: (SHELL,),
+    m.SetTile: (SHELL,),
+    m.AskTiles: (SHELL,),
 }
 """All that an app may send, over the agent's socket or in process, and who takes it; anything else cuts it off."""
 
@@ -208,7 +219,10 @@ class Platform:
         if isinstance(message, m.ChangeHost | m.ChangeAppSettings):
             await self._host_owner.change(stamp, message)
             return
-        for mailbox in self._mailboxes(FROM_APPS, message):
+        mailboxes = self._mailboxes(FROM_APPS, message)
+        if not mailboxes and FROM_APPS[type(message)] == (SHELL,):
+            self._refuse(stamp, message)
+        for mailbox in mailboxes:
             await mailbox.send_frame(stamp.put_on(frame))
 
     def send_nowait(self, stamp: Stamp, message: m.Message) -> None:
@@ -335,6 +349,13 @@ class Platform:
             raise ProtocolViolation(f"{type(message).__name__} must not come from there")
         places = [self._beside[name] if name in self._beside else self.actors[name].mailbox for name in names]
         return [mailbox for mailbox in places if mailbox is not None]
+
+    def _refuse(self, stamp: Stamp, message: m.Message) -> None:
+        """Answer a question about toasts, tiles or badges where nothing shows them."""
+        request = getattr(message, "request", None)
+        if request is not None:
+            text = "this platform shows no toasts, tiles or badges: it was opened without a desktop"
+            self.sessions.send(stamp.session, m.Failed(request, "NotSupported", text, HResult.ERROR_NOT_SUPPORTED))
 
     def _announce(self, restarted: str) -> None:
         """Tell its peers and all sessions that an actor began anew, so that they tell it again what it cannot know."""

@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum, unique
 PROTOCOL_VERSION = 2
 """What a device and a service agree on in their greeting."""
 
-AGENT_VERSION = 2
+AGENT_VERSION = 3
 """What an app and the agent of its user agree on in their greeting."""
 
 OLDEST_AGENT_VERSION = 1
@@ -18,6 +18,18 @@ MAX_PAYLOAD = 5_000
 
 MAX_APP_NAME = 128
 """Characters of an app's name, and of its package family name, at most."""
+
+MAX_TOAST_LENGTH = 5_120
+"""Characters of the XML of a toast, a tile or a badge of an app at most, as the Windows App SDK has it."""
+
+MAX_TOAST_SIZE = 16 * 1024
+"""Bytes of it at most."""
+
+MAX_TOAST_LABEL = 64
+"""Characters of the tag and of the group of a toast at most, and of the name of a tile."""
+
+MAX_TOAST_DATA = 64
+"""Values that may be bound to one toast."""
 
 MAX_OUTCOMES = 1024
 """Outcomes of deliveries that one message carries at most."""

@@ -50,6 +50,14 @@ _QUESTIONS: Final = frozenset(
         m.ChangeHost,
         m.ChangeAppSettings,
         m.ClaimPayload,
+        m.ShowToast,
+        m.UpdateToast,
+        m.RemoveToasts,
+        m.ListToasts,
+        m.TakeActivations,
+        m.SetBadge,
+        m.SetTile,
+        m.AskTiles,
     }
 )
 """What has an answer: the next agent would give it to none, and is asked again for what is to be."""

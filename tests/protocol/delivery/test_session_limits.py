@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.protocol.delivery.session_limits import MAX_CHANNEL_NAME, MAX_HELD, MAX_SUBSCRIPTIONS, SessionLimits
 from tocsin.protocol.errors import ProtocolViolation
-from tocsin.protocol.messages import Holding, Subscribe, Unsubscribe
+from tocsin.protocol.messages import (
+    Holding,
+    RemoveToasts,
+    SetBadge,
+    SetTile,
+    ShowToast,
+    Subscribe,
+    TextPair,
+    Unsubscribe,
+    UpdateToast,
+)
+from tocsin.protocol.values import MAX_TOAST_DATA, MAX_TOAST_LABEL, MAX_TOAST_SIZE
 
 
 def test_one_channel_more_than_may_be_is_too_many() -> None:
@@ -43,3 +57,24 @@ def test_payloads_that_it_holds_are_counted_over_all_that_it_says(numbers: list[
                 limits.note(holding)
             return
         limits.note(holding)
+
+
+LABEL, CONTENT, DATA = "x" * MAX_TOAST_LABEL, b"x" * MAX_TOAST_SIZE, (TextPair("a", "b"),) * MAX_TOAST_DATA
+SHOW = ShowToast(1, CONTENT, LABEL, LABEL, None, False, False, 0, DATA)  # noqa: FBT003  # as its class has them
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [(SHOW, field) for field in ("content", "tag", "group", "data")]
+    + [(UpdateToast(1, LABEL, LABEL, 0, DATA), field) for field in ("tag", "group", "data")]
+    + [(RemoveToasts(1, None, LABEL, LABEL), field) for field in ("tag", "group")]
+    + [(SetBadge(1, CONTENT), "content")]
+    + [(SetTile(1, LABEL, LABEL, CONTENT), field) for field in ("tile", "tag", "content")],
+)
+def test_what_is_shown_is_bounded(message: Any, field: str) -> None:
+    """As much as may be passes; one more, of any part, does not."""
+    limits = SessionLimits()
+    limits.note(message)
+    value = getattr(message, field)
+    with pytest.raises(ProtocolViolation, match="at most"):
+        limits.note(evolve(message, **{field: value + value[:1]}))

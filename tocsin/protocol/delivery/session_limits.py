@@ -5,7 +5,18 @@ from __future__ import annotations
 from attrs import Factory, define
 
 from tocsin.protocol.errors import ProtocolViolation
-from tocsin.protocol.messages import Holding, Message, Subscribe, Unsubscribe
+from tocsin.protocol.messages import (
+    Holding,
+    Message,
+    RemoveToasts,
+    SetBadge,
+    SetTile,
+    ShowToast,
+    Subscribe,
+    Unsubscribe,
+    UpdateToast,
+)
+from tocsin.protocol.values import MAX_TOAST_DATA, MAX_TOAST_LABEL, MAX_TOAST_SIZE
 
 MAX_SUBSCRIPTIONS = 4_096
 """Channels whose payloads one session may take at a time."""
@@ -15,6 +26,8 @@ MAX_CHANNEL_NAME = 256
 
 MAX_HELD = 64
 """Payloads that one session may say it is at work on in the background; an honest one says so of two at most."""
+
+_Shown = ShowToast | UpdateToast | RemoveToasts | SetBadge | SetTile
 
 
 @define
@@ -43,3 +56,18 @@ class SessionLimits:
             self._held += len(message.sequences)
             if self._held > MAX_HELD:
                 raise ProtocolViolation(f"a session is at work on {MAX_HELD} payloads in the background at most")
+        elif isinstance(message, _Shown):
+            _check_shown(message)
+
+
+def _check_shown(message: _Shown) -> None:
+    """See that what an app has shown is no larger than it may be.
+
+    :raises ProtocolViolation: it is.
+    """
+    if len(getattr(message, "content", b"")) > MAX_TOAST_SIZE:
+        raise ProtocolViolation(f"the content of a toast, tile or badge has at most {MAX_TOAST_SIZE} bytes")
+    if any(len(getattr(message, label, None) or "") > MAX_TOAST_LABEL for label in ("tag", "group", "tile")):
+        raise ProtocolViolation(f"a tag, a group or a tile has a name of at most {MAX_TOAST_LABEL} characters")
+    if len(getattr(message, "data", ())) > MAX_TOAST_DATA:
+        raise ProtocolViolation(f"a toast has {MAX_TOAST_DATA} values at most")

@@ -1,6 +1,7 @@
 """What earlier versions of the protocol between app and agent do not have: so an agent serves apps that are older than it.
 
-A message grows at its end only, by fields that have a value which stands for them where they are missing.
+A message grows at its end only, by fields that have a value which stands for them where they are missing; so does a value
+that a message carries whole.
 """
 
 from __future__ import annotations
@@ -11,6 +12,15 @@ from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.messages.agent_protocol import SessionDismissed, SessionWelcome
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.codec import pack, unpack, unpack_own
+from tocsin.protocol.messages.host_state import AppSettingsChanged, HostChanged
+from tocsin.protocol.messages.toasts import (
+    TileList,
+    ToastActivated,
+    ToastDismissed,
+    ToastList,
+    ToastShown,
+    ToastUpdated,
+)
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
 
 ADDED: Final[dict[type[Message], tuple[tuple[int, Any], ...]]] = {
@@ -20,11 +30,26 @@ ADDED: Final[dict[type[Message], tuple[tuple[int, Any], ...]]] = {
 
 NEW: Final[dict[type[Message], int]] = {
     SessionDismissed: 2,  # the agent hangs up behind it, which an older app takes for the end of the agent
+    ToastShown: 3,  # an older app has asked for none of these
+    ToastUpdated: 3,
+    ToastList: 3,
+    ToastActivated: 3,
+    ToastDismissed: 3,
+    TileList: 3,
 }
 """The messages to apps that version 1 did not have, each with the version that brought it."""
 
+
+CARRIED: Final[dict[type[Message], tuple[int, int, int]]] = {
+    HostChanged: (3, 1, 8),
+    AppSettingsChanged: (3, 2, 3),
+}
+"""The values that messages to apps carry whole and that have grown: in which version each did, its place in the frame, and how
+many fields it had before."""
+
 _SINCE: Final = {kind.TAG: version for kind, version in NEW.items()}
 _BY_TAG: Final = {kind.TAG: fields for kind, fields in ADDED.items()}
+_CARRIED: Final = {kind.TAG: carried for kind, carried in CARRIED.items()}
 
 
 def check_version(version: int) -> None:
@@ -46,7 +71,10 @@ def as_of(version: int, frame: bytes) -> bytes | None:
     if _SINCE.get(values[0], version) > version:
         return None
     newer = sum(since > version for since, _ in _BY_TAG.get(values[0], ()))
-    return pack(values[:-newer]) if newer else frame
+    since, place, fields = _CARRIED.get(values[0], (0, 0, 0))
+    if since > version:
+        values = (*values[:place], values[place][:fields], *values[place + 1 :])
+    return pack(values[:-newer] if newer else values) if newer or since > version else frame
 
 
 def from_version(version: int, frame: bytes) -> bytes:
