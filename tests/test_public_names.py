@@ -75,6 +75,7 @@ GIVEN = {
     "MadeChannel",
     "PushNotificationChannel",
     "PushNotificationManager",
+    "ToastNotifier",
 }
 """Classes whose objects an app is given: what their constructors take is not for apps."""
 

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
         PushNotificationCreateChannelStatus,
     )
     from tocsin.api.subscription import PushHandler
+    from tocsin.api.toast_notifier import (
+        AppNotificationProgressResult,
+        AppNotificationSetting,
+        KeptToast,
+        ToastDismissedEventArgs,
+        ToastNotifier,
+    )
     from tocsin.client.wns_client import WnsClient
     from tocsin.mailbox import MailboxStatistics
     from tocsin.platform_status import ConnectionStatus, PlatformStatus
@@ -57,6 +64,7 @@ if TYPE_CHECKING:
         TimedOut,
     )
     from tocsin.protocol.hresult import HResult
+    from tocsin.protocol.messages.toasts import ToastDismissalReason
     from tocsin.protocol.network.causes import ConnectionCause
     from tocsin.protocol.platform.activation import (
         Activators,
@@ -68,13 +76,22 @@ if TYPE_CHECKING:
     from tocsin.protocol.platform.retry_schedule import RetryPolicy
     from tocsin.protocol.send_result import SendResult
     from tocsin.protocol.sending.attempts import SendPolicy
-    from tocsin.protocol.values import DropReason, NotificationStatus, NotificationType, PushNotificationChannelStatus
+    from tocsin.protocol.toasts.notifier import HasXml, ShownToast, ToastData
+    from tocsin.protocol.values import (
+        DropReason,
+        NotificationStatus,
+        NotificationType,
+        Outcome,
+        PushNotificationChannelStatus,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ActivatedEventArgs",
     "Activators",
+    "AppNotificationProgressResult",
+    "AppNotificationSetting",
     "AppSettings",
     "BackgroundActivatedEventArgs",
     "BackgroundActivatedHandler",
@@ -95,10 +112,12 @@ __all__ = [
     "ExtendedActivationKind",
     "FrameError",
     "HResult",
+    "HasXml",
     "HostState",
     "Identity",
     "IllegalCall",
     "InvalidArgument",
+    "KeptToast",
     "MailboxStatistics",
     "NotFound",
     "NotSupported",
@@ -106,6 +125,7 @@ __all__ = [
     "NotificationStatus",
     "NotificationType",
     "OperationCanceled",
+    "Outcome",
     "PlatformStatus",
     "PlatformUnavailable",
     "ProtocolViolation",
@@ -125,10 +145,15 @@ __all__ = [
     "SendResult",
     "SenderNotAllowed",
     "ServiceUnavailable",
+    "ShownToast",
     "StateUnavailable",
     "SystemConditionType",
     "Throttled",
     "TimedOut",
+    "ToastData",
+    "ToastDismissalReason",
+    "ToastDismissedEventArgs",
+    "ToastNotifier",
     "WnsClient",
     "connect",
     "embedded",
@@ -193,7 +218,22 @@ _HOMES = {
     "tocsin.protocol.hresult": ("HResult",),
     "tocsin.protocol.platform.retry_schedule": ("RetryPolicy",),
     "tocsin.protocol.sending.attempts": ("SendPolicy",),
-    "tocsin.protocol.values": ("DropReason", "NotificationStatus", "NotificationType", "PushNotificationChannelStatus"),
+    "tocsin.protocol.values": (
+        "DropReason",
+        "NotificationStatus",
+        "NotificationType",
+        "Outcome",
+        "PushNotificationChannelStatus",
+    ),
+    "tocsin.api.toast_notifier": (
+        "AppNotificationProgressResult",
+        "AppNotificationSetting",
+        "KeptToast",
+        "ToastDismissedEventArgs",
+        "ToastNotifier",
+    ),
+    "tocsin.protocol.messages.toasts": ("ToastDismissalReason",),
+    "tocsin.protocol.toasts.notifier": ("HasXml", "ShownToast", "ToastData"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -18,7 +18,7 @@ from tocsin.protocol.platform.activator_registration import EACH
 class Ask(Protocol):
     """Asks the platform; ``then`` is called in the moment in which it answers that it is done."""
 
-    async def __call__(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> None:
+    async def __call__(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> object:
         """Ask, and wait until it is done."""
         ...
 

@@ -21,6 +21,7 @@ from tocsin.api.session_lifetime import open_session
 from tocsin.persistence.paths import read_path
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import InvalidArgument, NotSupported, PlatformUnavailable
+from tocsin.protocol.toasts.notifier import notifying
 from tocsin.tasks import apart, task_group
 from tocsin.transport.agent_port import AgentPort
 from tocsin.transport.agent_socket import default_socket, fault_of_path, starting_command
@@ -72,8 +73,9 @@ async def connect(
     async with _session(app, path, identity.family_name) as (session, port):
         service = port.own_service
         registration = None if service is None else Registration(*astuple(service))
-        with entered(session.launched):
-            yield PushNotificationManager(session, app, registration, identity, command_of)
+        manager = PushNotificationManager(session, app, registration, identity, command_of)
+        with entered(session.launched), notifying(manager.toasts):
+            yield manager
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from tocsin.protocol.arguments import check_app_name, check_kind, check_within
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.protocol.toasts.notifier import notifying
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Dial
 
@@ -83,7 +84,9 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
             open_platform(folder, dial, retries=retries, dead_letters=dead_letters)
         )
         session = await stack.enter_async_context(local_session(platform, app))
-        yield PushNotificationManager(session, app, registration, identity)
+        manager = PushNotificationManager(session, app, registration, identity)
+        stack.enter_context(notifying(manager.toasts))
+        yield manager
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from tocsin.api.identity import Identity, own_activators
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.session import Session
 from tocsin.api.subscription import PushHandler
+from tocsin.api.toast_notifier import ToastNotifier
 from tocsin.platform_status import ConnectionStatus, PlatformStatus
 from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import check_callable
@@ -67,6 +68,7 @@ class PushNotificationManager:
         self._registration = registration
         self._identity = identity or Identity()
         self._conditions = Conditions(session)
+        self._toasts = ToastNotifier(session)
         self._command_of = command
         self._granted: dict[str, tuple[str, str]] = {}
         self._revoked: list[Callable[[ChannelRevoked], Any]] = []
@@ -96,6 +98,11 @@ class PushNotificationManager:
     def conditions(self) -> Conditions:
         """The state of the machine and the user's settings for the app, to be looked at and set."""
         return self._conditions
+
+    @property
+    def toasts(self) -> ToastNotifier:
+        """The app's toasts."""
+        return self._toasts
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands: whether it is connected, can store payloads, and what its mailboxes hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import anyio
 
@@ -18,6 +18,12 @@ ASK_TIMEOUT = 30.0
 
 MAX_LISTENERS = 1024
 """Operations that may be under way at once: each is owed answers, for which a mailbox has to have room."""
+
+
+Answer = m.Done | m.Failed | m.ToastShown | m.ToastUpdated | m.ToastList | m.TileList
+"""What ends a question."""
+
+A = TypeVar("A", m.ToastShown, m.ToastUpdated, m.ToastList, m.TileList)
 
 
 class Listener(Protocol):
@@ -38,7 +44,7 @@ class Questions:
     def __init__(self, post: Callable[[m.Message], Awaitable[None]]) -> None:
         self._post = post
         self._numbers = count(1)
-        self._answers: dict[int, m.Message] = {}
+        self._answers: dict[int, Answer] = {}
         self._waiting: dict[int, anyio.Event] = {}
         self._asked: set[int] = set()
         """Those of which the platform may have heard; the others wait for an agent, or for room."""
@@ -49,8 +55,10 @@ class Questions:
         """Return a number for the next question."""
         return next(self._numbers)
 
-    async def ask(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> None:
+    async def ask(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> Answer:
         """Ask, and wait until it is done; ``then`` is called at that moment, even if the caller was cancelled.
+
+        It returns the answer, which says more than that it is done where it is no ``Done``.
 
         :raises PushError: the platform could not do it, for the reason that it gave.
         :raises TimedOut: there was no answer within ``ASK_TIMEOUT``.
@@ -75,8 +83,19 @@ class Questions:
         answer = self._answers.pop(number)
         if isinstance(answer, m.Failed):
             raise errors.error_of(answer.error, answer.text, answer.hresult)
+        return answer
 
-    def answered(self, message: m.Done | m.Failed) -> None:
+    async def ask_for(self, kind: type[A], question: m.Message, number: int) -> A:
+        """Ask for what an answer says, as :meth:`ask`.
+
+        :raises ProtocolViolation: the platform has answered something else.
+        """
+        answer = await self.ask(question, number)
+        if not isinstance(answer, kind):
+            raise errors.ProtocolViolation(f"{type(answer).__name__} is no answer to {type(question).__name__}")
+        return answer
+
+    def answered(self, message: Answer) -> None:
         """Hand an answer to the task that waits for it."""
         waiting = self._waiting.get(message.request)
         then = self._when_done.pop(message.request, None)

@@ -67,6 +67,8 @@ class Session:
         self._connection: tuple[bool, ConnectionCause | None] = (False, None)
         self.on_connection: Callable[[], None] | None = None
         """Called when there is a connection to the push service, when there is none, and when that has another cause."""
+        self.on_toast_dismissed: list[Callable[[m.ToastDismissed], None]] = []
+        """All called when a toast of the app has gone without a click."""
         self._receives: dict[type[m.Message], Callable[[Any], None]] = {
             m.Deliveries: self._deliver,
             m.Activation: self._activate,
@@ -74,6 +76,11 @@ class Session:
             m.AbortDelivery: self._abort,
             m.Done: self.questions.answered,
             m.Failed: self.questions.answered,
+            m.ToastShown: self.questions.answered,
+            m.ToastUpdated: self.questions.answered,
+            m.ToastList: self.questions.answered,
+            m.TileList: self.questions.answered,
+            m.ToastDismissed: self._toast_dismissed,
             m.CreateChannelProgress: self.questions.listened,
             m.CreateChannelDone: self.questions.listened,
             m.ChannelLost: self._channel_lost,
@@ -299,6 +306,10 @@ class Session:
         before, self._connection = self._connection, connection
         if before != connection and self.on_connection is not None:
             self.on_connection()
+
+    def _toast_dismissed(self, message: m.ToastDismissed) -> None:
+        for hear in self.on_toast_dismissed:
+            hear(message)
 
     def _host_changed(self, message: m.HostChanged) -> None:
         self.host = message.state

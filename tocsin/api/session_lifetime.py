@@ -10,6 +10,8 @@ import anyio
 from tocsin.api.activated import LaunchedPayload
 from tocsin.api.port import Port
 from tocsin.api.session import Session
+from tocsin.api.toast_notifier import ToastNotifier
+from tocsin.protocol.toasts.notifier import notifying
 from tocsin.tasks import apart, task_group
 
 
@@ -27,7 +29,8 @@ async def open_session(port: Port, claim: str | None = None) -> AsyncIterator[Se
     try:
         async with task_group() as watch:
             async with task_group() as tasks:
-                session.start(tasks)
+                with notifying(ToastNotifier(session)):  # also for the handlers, which run in tasks of its own
+                    session.start(tasks)
                 try:
                     yield session
                     failed = False
