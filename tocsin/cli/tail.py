@@ -22,7 +22,8 @@ from tocsin.transport.control_socket import Answer, ask, follow
 
 DESCRIPTION = """\
 Follow what happens to payloads until Ctrl-C, one line a stage. An agent tells: accepted, stored, gated, parked, offered,
-launched, canceled, handled, dead with its reason. A push service tells what it has answered: received, dropped, refused.
+launched, canceled, handled, shown or suppressed by the desktop, dead with its reason. A push service tells what it has
+answered: received, dropped, refused.
 
 It only listens. A terminal that is too slow loses lines, and is told how many. Payloads themselves are not shown.
 """
@@ -34,6 +35,8 @@ examples:
   tocsin tail --stage dead --json             what ends unhandled, for a script
   tocsin tail --state /var/lib/tocsin         of a push service: what senders are told
 """
+
+_STAGE = max(map(len, Stage))
 
 
 def add_parser(verbs: Any) -> None:
@@ -86,7 +89,7 @@ def _line(event: Answer) -> str:
     moment = datetime.fromtimestamp(event["at"]).astimezone()
     app, channel = event.get("app", "(no app)"), event.get("channel", "")[:8]
     payload = event.get("id") or f"number {event.get('sequence')}"
-    said = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}  {event['stage']:<8}  {app}  {channel}  {payload}"
+    said = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}  {event['stage']:<{_STAGE}}  {app}  {channel}  {payload}"
     said += f"  {event['type']}  {event['size']} bytes" if "type" in event else ""
     said += f"  attempt {event['attempt']}" if event.get("attempt", 0) > 1 else ""
     for name, before in (("session", "to "), ("reason", ""), ("detail", "")):
