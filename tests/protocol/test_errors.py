@@ -19,6 +19,7 @@ from tocsin.protocol.text import MAX_DETAIL, harmless
 TREE: dict[str, tuple[type[PushError], type[Exception], HResult]] = {
     "PushError": (PushError, Exception, HResult.E_FAIL),
     "InvalidArgument": (PushError, ValueError, HResult.E_INVALIDARG),
+    "UnreadableContent": (errors.InvalidArgument, ValueError, HResult.E_INVALIDARG),
     "IllegalCall": (PushError, RuntimeError, HResult.E_ILLEGAL_METHOD_CALL),
     "ChannelClosed": (errors.IllegalCall, RuntimeError, HResult.WPN_E_CHANNEL_CLOSED),
     "NotFound": (PushError, LookupError, HResult.ERROR_NOT_FOUND),

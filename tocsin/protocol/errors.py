@@ -4,6 +4,7 @@
 
     PushError                       .hresult says which, as Windows would
     ├── InvalidArgument             ValueError: you passed something that cannot be right
+    │   └── UnreadableContent       it is no toast, tile or badge; the text says where and why
     ├── IllegalCall                 RuntimeError: the call is right, but not now or not here
     │   └── ChannelClosed           the channel was closed or revoked before
     ├── NotFound                    LookupError: what you named is not there
@@ -50,6 +51,10 @@ class InvalidArgument(PushError, ValueError):
     """An argument cannot be right, whatever the state."""
 
     default_hresult = HResult.E_INVALIDARG
+
+
+class UnreadableContent(InvalidArgument):
+    """What was to be shown is no toast, tile or badge that can be read."""
 
 
 class IllegalCall(PushError, RuntimeError):
