@@ -127,7 +127,7 @@ async def received(frames: FrameStream, version: int, kind: type[M]) -> M:
     with anyio.fail_after(5):
         while True:
             for frame in await frames.receive():
-                message = decode_own(from_version(version, frame))
+                message = of_today(version, frame)
                 if isinstance(message, kind):
                     return message
 

@@ -36,15 +36,22 @@ class AppRemoval:
     """Removes one app after the other.
 
     :param mailbox_of: returns the mailbox of an actor.
+    :param shell: that of the shell; None where there is none.
     """
 
     def __init__(
-        self, store: Store, sessions: Sessions, host_owner: HostOwner, mailbox_of: Callable[[str], Mailbox]
+        self,
+        store: Store,
+        sessions: Sessions,
+        host_owner: HostOwner,
+        mailbox_of: Callable[[str], Mailbox],
+        shell: Mailbox | None = None,
     ) -> None:
         self._store = store
         self._sessions = sessions
         self._host_owner = host_owner
         self._mailbox_of = mailbox_of
+        self._shell = shell
         self._turn = anyio.Lock()
 
     async def remove(self, app: str) -> Removed:
@@ -66,6 +73,8 @@ class AppRemoval:
             await self._host_owner.forget(app)
             for name in ("payload_router", "channel_requester"):  # the router first: it says why its payloads die
                 self._mailbox_of(name).send_urgent(m.ForgetApp(app))
+            if self._shell is not None:
+                self._shell.send_urgent(m.ForgetApp(app))
             with anyio.move_on_after(PARTING):
                 await self._sessions.work.is_forgotten(app, _KEEPERS)
             return found

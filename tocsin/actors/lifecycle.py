@@ -11,14 +11,21 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from tocsin.actors.actor import Kernel
+from tocsin.actors.shell import ShellParts
 from tocsin.actors.topology import Platform
+from tocsin.persistence.sqlite_shell_store import open_sqlite_shell
 from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Store
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.shell.desktop import Desktop
+from tocsin.steady import boot
 from tocsin.tasks import apart, task_group
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 from tocsin.transport.wire import Dial
+
+REUNION = 1.5
+"""Seconds after the start in which what is to be shown waits for a session of its app, which may want to keep it from the shell."""
 
 STOP_TIMEOUT = 5.0
 """Seconds that an orderly stop may take; what is not done by then is found in the inbox on the next start."""
@@ -34,21 +41,27 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     retries: RetryPolicy | None = None,
     dead_letters: DeadLetterPolicy | None = None,
     launches: bool = False,
+    desktop: Desktop | None = None,
 ) -> AsyncIterator[Platform]:
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
 
     :param launches: whether the caller reads the launcher's mailbox, so that apps that are not running can be started.
+    :param desktop: where toasts are shown; None: apps get them as they get raw payloads, and nothing else shows them.
 
     :raises StateUnavailable: the database in the folder cannot be used.
     """
-    async with open_sqlite(state / "platform.db") as store:
-        platform = Platform(store, kernel or Kernel(), retries or RetryPolicy(), dead_letters, launches=launches)
+    async with open_sqlite(state / "platform.db") as store, _shell_parts(state, desktop) as shell:
+        policy = retries or RetryPolicy()
+        platform = Platform(store, kernel or Kernel(), policy, dead_letters, launches=launches, shell=shell)
         store.watch(platform.note_fault)
         handlers = ArrivalHandlers(platform.deliver, platform.report)
         connection = ServiceConnection(
             dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
         )
         async with task_group() as tasks:
+            if platform.desktop_calls is not None:
+                tasks.start_soon(platform.desktop_calls.run, name="calls of the desktop")
+                tasks.start_soon(_open_shell, platform, name="reunion")
             await platform.start(tasks)
             try:
                 async with task_group() as wire:
@@ -62,6 +75,20 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
             finally:
                 tasks.cancel_scope.cancel()
                 platform.abandon()
+
+
+@asynccontextmanager
+async def _shell_parts(state: Path, desktop: Desktop | None) -> AsyncIterator[ShellParts | None]:
+    if desktop is None:
+        yield None
+    else:
+        async with open_sqlite_shell(state) as store:
+            yield ShellParts(store, desktop, boot())
+
+
+async def _open_shell(platform: Platform) -> None:
+    await anyio.sleep(REUNION)
+    platform.open_shell()
 
 
 async def stop_in_order(platform: Platform, connection: ServiceConnection) -> None:

@@ -96,11 +96,11 @@ class PayloadLives:
 
     def show_all(self) -> None:
         """Give the shell what is to be shown; what it has no room for ends."""
-        for row in () if self.showing is None else self.showing.perform():
+        for row, outcome in () if self.showing is None else self.showing.perform():
             tracked = self.payloads.get(sequence_of(row))
-            if tracked is not None and tracked.phase is Phase.SHOWING:
+            if tracked is not None:
                 full = DropReason.SHELL_FULL, "the shell has no room for more"
-                self.shown(tracked, m.ShellOutcomeRow(tracked.sequence, tracked.attempt, Outcome.DROPPED, *full))
+                self.shown(tracked, m.ShellOutcomeRow(tracked.sequence, tracked.attempt, outcome, *full))
 
     def shell_began_anew(self) -> None:
         """The shell has forgotten what it had: that is handed on again."""

@@ -28,6 +28,7 @@ from tocsin.actors.app_removal import AppRemoval, Removed
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.connection_status import ConnectionRecord
+from tocsin.actors.desktop_calls import DesktopCalls
 from tocsin.actors.host_owner import HostOwner
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.operator_desk import OperatorDesk
@@ -37,6 +38,7 @@ from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions, Stamp
+from tocsin.actors.shell import Shell, ShellParts
 from tocsin.actors.store_faults import StoreFaults
 from tocsin.actors.supervisor import Supervisor
 from tocsin.mailbox import Mailbox, MailboxStatistics
@@ -120,8 +122,13 @@ PEERS_OF: dict[str, tuple[str, ...]] = {
     "activator_registry": (),
     "channel_requester": (),
     "retry_scheduler": ("channel_requester",),
+    SHELL: ("supervisor",),
 }
 """Who has to know that an actor began anew; the sessions of apps always do."""
+
+
+STOP_ORDER = (SHELL, "channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router")
+"""In which order the actors end: each behind those that it hears from, but for the shell, whose word can wait."""
 
 
 class Platform:
@@ -135,7 +142,7 @@ class Platform:
         dead_letters: DeadLetterPolicy | None = None,
         *,
         launches: bool = False,
-        shows: bool = False,
+        shell: ShellParts | None = None,
     ) -> None:
         self.kernel = kernel
         self._store = store
@@ -143,7 +150,7 @@ class Platform:
         self.sessions = Sessions(self.watch)
         self.connection = Mailbox("connection")
         self.launcher = Mailbox(LAUNCHER) if launches else None
-        self.shell = Mailbox(SHELL) if shows else None
+        self.shell = Mailbox(SHELL) if shell is not None else None
         self._beside = {LAUNCHER: self.launcher, SHELL: self.shell}
         """What may be missing: an app hears of that in words, or by a time that is over."""
         self._link = ConnectionRecord(kernel.clock)
@@ -152,7 +159,9 @@ class Platform:
         self._shell_is_open = False
         self._power = PowerReports(self.connection, self._link)
         self._host_owner = HostOwner(partial(self._mailboxes, FROM_HOST_OWNER), self.sessions, self._power)
-        self._removal = AppRemoval(store, self.sessions, self._host_owner, lambda name: self.actors[name].mailbox)
+        self._removal = AppRemoval(
+            store, self.sessions, self._host_owner, lambda name: self.actors[name].mailbox, self.shell
+        )
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
         clock, sessions, connection = kernel.clock, self.sessions, self.connection
@@ -184,6 +193,22 @@ class Platform:
                 runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
             )
         }
+        self.desktop_calls: DesktopCalls | None = None
+        if shell is not None and self.shell is not None:
+            stir = partial(self.shell.send_state, m.DesktopStirred())
+            calls = self.desktop_calls = DesktopCalls(shell.desktop, stir)
+            self.actors[SHELL] = runner(
+                self.shell,
+                lambda alarm: Shell(
+                    shell.store,
+                    senses(alarm),
+                    supervisor,
+                    sessions,
+                    calls=calls,
+                    launcher=self.launcher,
+                    boot=shell.boot,
+                ),
+            )
 
     def open_shell(self) -> None:
         """Let the shell take what is to be shown of channels that no session takes."""
@@ -327,20 +352,21 @@ class Platform:
         A store that cannot be written is not waited for.
         """
         self._stopping = True
-        self.actors["payload_router"].mailbox.send_urgent(m.Quiesce())
+        for name in {"payload_router", SHELL} & self.actors.keys():
+            self.actors[name].mailbox.send_urgent(m.Quiesce())
         with self.store_faults.bounding_stop():
-            for name in ("channel_requester", "retry_scheduler", "supervisor", "activator_registry", "payload_router"):
-                self.actors[name].mailbox.close()
-                await self.actors[name].stopped.wait()
+            for name in STOP_ORDER:
+                if name in self.actors:
+                    self.actors[name].mailbox.close()
+                    await self.actors[name].stopped.wait()
         self.connection.close()
-        for mailbox in self._beside.values():
-            if mailbox is not None:
-                mailbox.close()
+        if self.launcher is not None:
+            self.launcher.close()
 
     def abandon(self) -> None:
         """Close every mailbox for good, after the stop."""
-        beside = [mailbox for mailbox in self._beside.values() if mailbox is not None]
-        for mailbox in (self.connection, *beside, *(actor.mailbox for actor in self.actors.values())):
+        beside = [self.connection] if self.launcher is None else [self.connection, self.launcher]
+        for mailbox in (*beside, *(actor.mailbox for actor in self.actors.values())):
             mailbox.abandon()
 
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:

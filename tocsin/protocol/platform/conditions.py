@@ -34,6 +34,8 @@ class HostState:
     quiet_hours: bool = field(default=False, validator=truth)
     cloud_notifications: bool = field(default=True, validator=truth)
     """False where group policy forbids notifications from the network (NoCloudApplicationNotification)."""
+    notifications: bool = field(default=True, validator=truth)
+    """False where the user has switched off what is shown, for all apps."""
 
     def meets(self, condition: SystemConditionType) -> bool:
         """Tell whether a condition holds."""
@@ -65,6 +67,9 @@ class AppSettings:
     background: bool = field(default=True, validator=truth)
     """Whether background work is allowed (BackgroundAccessStatus)."""
     exempt_from_energy_saver: bool = field(default=False, validator=truth)
+    toasts: bool = field(default=True, validator=truth)
+    tiles: bool = field(default=True, validator=truth)
+    badges: bool = field(default=True, validator=truth)
 
 
 _DEFAULT = AppSettings()

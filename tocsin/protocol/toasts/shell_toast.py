@@ -72,8 +72,10 @@ class ShellToast:
     seconds: float | None = None
     deadline: float | None = None
     handle: Handle | None = None
+    asked: bytes = b""
+    """The content that the desktop was asked for last."""
     seen: bytes = b""
-    """The content that the desktop has, of which a click is."""
+    """The content that it has, of which a click is."""
     is_second_try: bool = False
     reason: DropReason | None = None
     detail: str = ""

@@ -1,0 +1,442 @@
+"""The shell: what is shown, for how long, and what becomes of clicks, payloads and questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+import trio.testing
+
+from tests.actors.shelling import Shelling, shelling, shown, toast_xml
+from tocsin.protocol import messages as m
+from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.toasts.popup import Handle
+from tocsin.protocol.toasts.toast_life import KEPT_OF_APP, MAX_WAITING, ON_SCREEN_AT_ONCE
+from tocsin.protocol.values import DropReason, NotificationType, Outcome
+from tocsin.shell.desktop import Closed, ClosedBy, DesktopFull, DesktopRefused
+
+REPLACED, TIMED_OUT = m.ToastDismissalReason.REPLACED, m.ToastDismissalReason.TIMED_OUT
+HIDDEN, CANCELED = m.ToastDismissalReason.APPLICATION_HIDDEN, m.ToastDismissalReason.USER_CANCELED
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Run on trio with a clock that jumps to the next deadline."""
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+async def outcome(h: Shelling) -> tuple[int, Outcome, DropReason | None]:
+    """Wait for the end of one payload."""
+    (row,) = await h.ended()
+    return row.sequence, row.outcome, row.reason
+
+
+class TestPayloads:
+    """What comes from the supervisor."""
+
+    async def test_a_toast_is_shown_before_it_is_said_to_be(self) -> None:
+        """The desktop has answered, and the store knows it; handed on again, it is known by its id."""
+        async with shelling() as h:
+            h.desktop.delay = 3.0
+            h.tell(shown(1))
+            start = anyio.current_time()
+            assert await outcome(h) == (1, Outcome.SHOWN, None)
+            assert anyio.current_time() - start == pytest.approx(3.0, abs=0.1)
+            (popup,) = h.desktop.popups.values()
+            assert (popup.app, popup.title, [each.label for each in popup.buttons]) == ("mail", "n1", ["Yes", "No"])
+            assert (await h.kept()).shown == ["id1"]
+            h.tell(shown(2, id="id1"))
+            assert await outcome(h) == (2, Outcome.SHOWN, None)
+            assert len(h.desktop.asked) == 1
+
+    @pytest.mark.parametrize("kind", [NotificationType.TOAST, NotificationType.TILE, NotificationType.BADGE])
+    async def test_what_cannot_be_read_dies_with_the_reason(self, kind: NotificationType) -> None:
+        """Empty, or something else: nothing is shown, and what comes behind it is."""
+        async with shelling() as h:
+            h.tell(shown(1, b"", kind), shown(2, b"<other/>", kind), shown(3))
+            rows = await h.ended()
+            assert [(row.sequence, row.reason) for row in rows] == [
+                (1, DropReason.UNREADABLE),
+                (2, DropReason.UNREADABLE),
+            ]
+            assert rows[0].detail == "it is empty"
+            assert await outcome(h) == (3, Outcome.SHOWN, None)
+
+    async def test_without_a_desktop_it_is_suppressed(self) -> None:
+        """And says so; the next one is tried again."""
+        async with shelling() as h:
+            h.desktop.daemon = ""
+            h.tell(shown(1))
+            assert await outcome(h) == (1, Outcome.SUPPRESSED, DropReason.NO_DESKTOP)
+            h.desktop.daemon = "d1"
+            h.tell(shown(2))
+            assert await outcome(h) == (2, Outcome.SHOWN, None)
+
+    async def test_a_desktop_that_is_full_gets_room_once(self) -> None:
+        """The oldest popup is taken down for it; a second time the toast dies of that."""
+        async with shelling() as h:
+            h.tell(shown(1))
+            await h.ended()
+            h.desktop.failures = [DesktopFull("full")]
+            h.tell(shown(2))
+            assert await outcome(h) == (2, Outcome.SHOWN, None)
+            assert h.desktop.titles == ["n2"]
+            h.desktop.failures = [DesktopFull("full"), DesktopFull("full")]
+            h.tell(shown(3))
+            assert await outcome(h) == (3, Outcome.DROPPED, DropReason.SHELL_FULL)
+            h.desktop.failures = [DesktopRefused("no")]
+            h.tell(shown(4))
+            assert await outcome(h) == (4, Outcome.DROPPED, DropReason.SHELL_FAILED)
+
+    async def test_the_user_decides_what_is_shown(self) -> None:
+        """For all apps, for one, and by type."""
+        async with shelling() as h:
+            h.tell(m.AppSettingsChanged("mail", AppSettings(toasts=False)), shown(1))
+            assert await outcome(h) == (1, Outcome.SUPPRESSED, DropReason.TYPE_DISABLED)
+            h.tell(m.AppSettingsChanged("mail", AppSettings(notifications=False)), shown(2))
+            assert await outcome(h) == (2, Outcome.SUPPRESSED, DropReason.NOTIFICATIONS_DISABLED)
+            h.tell(m.AppSettingsChanged("mail", AppSettings()), m.HostChanged(HostState(notifications=False)), shown(3))
+            assert await outcome(h) == (3, Outcome.SUPPRESSED, DropReason.NOTIFICATIONS_DISABLED)
+            assert h.desktop.asked == []
+
+    async def test_quiet_hours_hold_what_is_not_urgent(self) -> None:
+        """A call comes through; the rest is shown when they end, also by another shell."""
+        async with shelling() as h:
+            h.tell(
+                m.HostChanged(HostState(quiet_hours=True)),
+                shown(1),
+                shown(2, toast_xml("call", scenario="incomingCall")),
+            )
+            assert await outcome(h) == (1, Outcome.SUPPRESSED, DropReason.QUIET_HOURS_ENTERED)
+            assert await outcome(h) == (2, Outcome.SHOWN, None)
+            assert h.desktop.titles == ["call"]
+            store, desktop = h.store, h.desktop
+        async with shelling(store, desktop) as h:
+            await h.kept()
+            assert h.desktop.titles == ["call"]
+            h.tell(m.HostChanged(HostState()))
+            await h.kept()
+            assert sorted(h.desktop.titles) == ["call", "n1"]
+
+    async def test_more_than_a_desktop_takes_is_told(self) -> None:
+        """The newest push out the oldest; what cannot even wait dies at once, and nothing is lost."""
+        async with shelling() as h:
+            h.desktop.delay = 0.5
+            count = MAX_WAITING + 300
+            rows = [row for number in range(1, count + 1) for row in shown(number).rows]
+            h.tell(m.Deliveries("mail", tuple(rows)))
+            ends: list[m.ShellOutcomeRow] = []
+            while len(ends) < count:
+                ends += await h.ended()
+            assert sorted(row.sequence for row in ends) == list(range(1, count + 1))
+            full = [row for row in ends if row.reason == DropReason.SHELL_FULL]
+            assert 0 < len(full) <= 300
+            assert {row.outcome for row in ends if row not in full} == {Outcome.SHOWN}
+            assert len(h.desktop.popups) <= ON_SCREEN_AT_ONCE
+            assert len((await h.kept()).toasts) <= KEPT_OF_APP + ON_SCREEN_AT_ONCE
+
+
+class TestScreen:
+    """For how long something is shown."""
+
+    @pytest.mark.parametrize(("duration", "seconds"), [("short", 7), ("long", 25)])
+    async def test_it_goes_by_the_shells_own_clock(self, duration: str, seconds: int) -> None:
+        """Whatever the daemon does; then it can still be listed."""
+        async with shelling() as h:
+            content = toast_xml("n1").replace(b"<toast", f'<toast duration="{duration}"'.encode())
+            number = h.show(content, tag="t")
+            assert await h.told() == m.ToastShown(number, 1, Outcome.SHOWN, "")
+            start = anyio.current_time()
+            assert await h.told() == m.ToastDismissed(1, "t", "", TIMED_OUT)
+            assert anyio.current_time() - start == pytest.approx(seconds, abs=0.1)
+            await h.kept()
+            assert h.desktop.popups == {}
+            h.ask(m.ListToasts(9))
+            listed = await h.told()
+            assert isinstance(listed, m.ToastList)
+            assert [m.ToastRow._make(row).id for row in listed.rows] == [1]
+
+    async def test_a_call_stays_until_it_is_taken_down(self) -> None:
+        """It rings for as long."""
+        async with shelling() as h:
+            h.show(toast_xml("call", scenario="incomingCall"))
+            await h.told()
+            await anyio.sleep(3600)
+            (popup,) = h.desktop.popups.values()
+            assert (popup.urgent, popup.seconds, popup.loop, popup.sound) == (True, 0.0, True, "phone-incoming-call")
+            h.ask(m.RemoveToasts(2, None, None, None))
+            assert {type(await h.told()), type(await h.told())} == {m.Done, m.ToastDismissed}
+            await h.kept()
+            assert h.desktop.popups == {}
+
+    async def test_a_tag_and_a_group_are_a_place(self) -> None:
+        """The next one takes it, on the screen and in the list; another group is another place."""
+        async with shelling() as h:
+            for text, group in (("one", ""), ("two", ""), ("three", "g")):
+                h.show(toast_xml(text), tag="t", group=group)
+            words = [await h.told() for _ in range(4)]
+            assert m.ToastDismissed(1, "t", "", REPLACED) in words
+            assert sorted(h.desktop.titles) == ["three", "two"]
+            assert [toast.id for toast in (await h.kept()).toasts] == [2, 3]
+
+    async def test_values_are_updated_in_their_order(self) -> None:
+        """Silently, in the same place; an older update changes nothing, and one of nothing is told."""
+        async with shelling() as h:
+            bar = '<progress title="copy" value="{value}" status="{status}"/>'
+            content = toast_xml().replace(b"</binding>", f"{bar}</binding>".encode())
+            h.show(content, tag="t", sequence_number=1, data=(m.TextPair("value", "0.1"), m.TextPair("status", "on")))
+            await h.told()
+            for number, value in ((5, "0.5"), (4, "0.4")):
+                h.ask(m.UpdateToast(number, "t", "", number, (m.TextPair("value", value),)))
+                assert await h.told() == m.ToastUpdated(number, found=True)
+            await h.kept()
+            (popup,) = h.desktop.popups.values()
+            assert (popup.progress, popup.body, popup.silent) == (0.5, "copy\non 50%", True)
+            h.ask(m.UpdateToast(9, "none", "", 1, ()))
+            assert await h.told() == m.ToastUpdated(9, found=False)
+
+    async def test_what_an_app_removes_is_removed(self) -> None:
+        """By number, by tag, by group; what is not there is no error."""
+        async with shelling() as h:
+            for tag, group in (("a", "g"), ("b", "g"), ("a", "h"), ("c", "")):
+                h.show(tag=tag, group=group)
+                await h.told()
+            for wish, left in (
+                (m.RemoveToasts(1, None, "a", "h"), [1, 2, 4]),
+                (m.RemoveToasts(2, 4, None, None), [1, 2]),
+                (m.RemoveToasts(3, None, "z", None), [1, 2]),
+                (m.RemoveToasts(4, None, None, "g"), []),
+            ):
+                h.ask(wish)
+                assert [toast.id for toast in (await h.kept()).toasts] == left
+            assert h.desktop.popups == {}
+
+    async def test_kept_without_being_shown(self) -> None:
+        """As its sender wants it."""
+        async with shelling() as h:
+            number = h.show(suppress_display=True)
+            answer = await h.told()
+            assert isinstance(answer, m.ToastShown)
+            assert (answer.request, answer.outcome) == (number, Outcome.SUPPRESSED)
+            assert "kept without being shown" in answer.detail
+            assert h.desktop.asked == []
+            assert len((await h.kept()).toasts) == 1
+
+    async def test_what_has_expired_is_not_shown(self) -> None:
+        """Nor listed, nor kept for the next start."""
+        async with shelling() as h:
+            h.show(expires=3.0)
+            await h.told()
+            assert await h.told() == m.ToastDismissed(1, "", "", TIMED_OUT)
+            h.ask(m.ListToasts(9))
+            assert await h.told() == m.ToastList(9, ())
+            h.tell(shown(1, expires=500.0))
+            assert await outcome(h) == (1, Outcome.DROPPED, DropReason.EXPIRED)
+
+
+class TestClicks:
+    """What a click means."""
+
+    @pytest.mark.parametrize(("key", "argument"), [("default", "open"), ("0", "yes"), ("1", "no")])
+    async def test_it_goes_to_the_app_once(self, key: str, argument: str) -> None:
+        """The toast is gone then, and a second click is none."""
+        async with shelling() as h:
+            h.ask(m.TakeActivations(7, b""))
+            assert await h.told() == m.Done(7)
+            h.show(tag="t")
+            await h.told()
+            h.desktop.press(1, key)
+            h.desktop.press(1, "0")
+            click = await h.told()
+            assert isinstance(click, m.ToastActivated)
+            assert (click.toast, click.tag, click.argument, click.attempt) == (1, "t", argument, 1)
+            state = await h.kept()
+            assert (state.toasts, [each.number for each in state.activations]) == ([], [click.number])
+            assert h.desktop.popups == {}
+            h.ask(m.ActivationDone(click.number, 1, ""))
+            assert (await h.kept()).activations == []
+            assert h.session.depth == 0
+
+    async def test_without_a_session_a_process_is_launched(self) -> None:
+        """By the command that the app has left."""
+        async with shelling() as h:
+            h.ask(m.TakeActivations(7, b"command"))
+            await h.told()
+            h.show()
+            await h.told()
+            h.sessions.remove("s")
+            h.tell(m.SessionEnded("s"))
+            h.desktop.press(1)
+            await h.kept()
+            (frame,) = await h.launcher.batch()
+            assert b"command" in frame
+
+    async def test_one_that_crosses_an_update_is_of_what_the_user_saw(self) -> None:
+        """The content may have changed on its way: the button was that of before."""
+        async with shelling() as h:
+            h.ask(m.TakeActivations(7, b""))
+            await h.told()
+            h.show(toast_xml("old"), tag="t")
+            await h.told()
+            h.desktop.delay = 1.0
+            h.show(toast_xml("new", actions='<actions><action content="Other" arguments="other"/></actions>'), tag="t")
+            assert await h.told() == m.ToastDismissed(1, "t", "", REPLACED)
+            h.desktop.press(1, "0")
+            told = [await h.told(), await h.told()]
+            (click,) = [each for each in told if isinstance(each, m.ToastActivated)]
+            assert click.argument == "yes"
+            await anyio.sleep(2)
+            assert h.desktop.popups == {}
+
+    async def test_a_toast_of_before_a_restart_can_be_clicked(self) -> None:
+        """It is shown again in its place, without a sound, so that the click comes to this shell."""
+        async with shelling() as h:
+            h.show(toast_xml("call", scenario="incomingCall"), tag="t")
+            await h.told()
+            store, desktop = h.store, h.desktop
+        async with shelling(store, desktop) as h:
+            h.ask(m.TakeActivations(7, b""))
+            await h.told()
+            await h.kept()
+            popup, replaces = desktop.asked[-1]
+            assert (popup.title, popup.silent, replaces) == ("call", True, Handle("d1", 1))
+            desktop.press(1, "1")
+            click = await h.told()
+            assert isinstance(click, m.ToastActivated)
+            assert click.argument == "no"
+
+    async def test_a_click_that_was_stored_arrives_after_a_restart(self) -> None:
+        """Once, as the second time that it is handed out."""
+        async with shelling() as h:
+            h.ask(m.TakeActivations(7, b""))
+            await h.told()
+            h.show()
+            await h.told()
+            h.desktop.press(1, "0")
+            assert isinstance(await h.told(), m.ToastActivated)
+            store = h.store
+        async with shelling(store) as h:
+            h.ask(m.TakeActivations(8, b""))
+            await h.told()
+            click = await h.told()
+            assert isinstance(click, m.ToastActivated)
+            assert (click.argument, click.attempt) == ("yes", 2)
+
+    async def test_dismissing_is_told(self) -> None:
+        """By the X, and by a button of the system, which the app never hears of as a click."""
+        dismiss = '<actions><action activationType="system" arguments="dismiss" content=""/></actions>'
+        async with shelling() as h:
+            h.ask(m.TakeActivations(7, b""))
+            await h.told()
+            h.show(tag="a")
+            h.show(toast_xml(actions=dismiss), tag="b")
+            await h.told()
+            await h.told()
+            h.desktop.say(Closed(Handle("d1", 1), ClosedBy.USER))
+            assert await h.told() == m.ToastDismissed(1, "a", "", CANCELED)
+            h.desktop.press(2, "0")
+            assert await h.told() == m.ToastDismissed(2, "b", "", CANCELED)
+            assert (await h.kept()).toasts == []
+
+
+class TestDaemons:
+    """Daemons come and go."""
+
+    async def test_what_is_on_the_screen_is_shown_again_by_the_next(self) -> None:
+        """With numbers of its own; those of the first mean nothing to it."""
+        async with shelling() as h:
+            h.show(toast_xml("stay", scenario="reminder"))
+            await h.told()
+            h.desktop.change("")
+            await anyio.sleep(1)
+            h.desktop.change("d2")
+            await h.kept()
+            popup, _ = h.desktop.asked[-1]
+            assert (popup.silent, h.desktop.titles) == (True, ["stay"])
+            (toast,) = (await h.kept()).toasts
+            assert (toast.daemon, toast.number) == ("d2", 1)
+
+    async def test_one_that_does_not_come_back_is_waited_for_a_while(self) -> None:
+        """Then what was to be shown is suppressed."""
+        async with shelling() as h:
+            h.desktop.change("")
+            await h.kept()
+            start = anyio.current_time()
+            h.tell(shown(1))
+            assert await outcome(h) == (1, Outcome.SUPPRESSED, DropReason.NO_DESKTOP)
+            assert 3 < anyio.current_time() - start < 6
+
+    async def test_popups_of_others_are_none_of_ours(self) -> None:
+        """Signals of foreign numbers are passed over."""
+        async with shelling() as h:
+            h.desktop.press(99)
+            h.desktop.say(Closed(Handle("other", 1), ClosedBy.USER))
+            h.tell(shown(1))
+            assert await outcome(h) == (1, Outcome.SHOWN, None)
+
+    async def test_where_one_is_shown_at_a_time_a_call_goes_first(self) -> None:
+        """Ordinary toasts wait for each other, and are taken down for it."""
+        async with shelling() as h:
+            h.desktop.one_at_a_time()
+            h.tell(shown(1), shown(2))
+            assert await outcome(h) == (1, Outcome.SHOWN, None)
+            assert h.desktop.titles == ["n1"]
+            h.tell(shown(3, toast_xml("call", scenario="incomingCall")))
+            assert await outcome(h) == (3, Outcome.SHOWN, None)
+            await h.kept()
+            assert h.desktop.titles == ["call"]
+
+
+class TestTiles:
+    """Tiles and badges are state."""
+
+    async def test_they_are_set_listed_and_cleared(self) -> None:
+        """By payloads and by the app; after three days they show nothing."""
+        tile = b'<tile><visual><binding template="TileMedium"><text>hi</text></binding></visual></tile>'
+        async with shelling() as h:
+            h.tell(shown(1, tile, NotificationType.TILE), shown(2, b'<badge value="7"/>', NotificationType.BADGE))
+            assert [row.outcome for row in await h.ended()] == [Outcome.SHOWN, Outcome.SHOWN]
+            h.ask(m.SetTile(3, "second", "", tile))
+            assert await h.told() == m.Done(3)
+            h.ask(m.AskTiles(4))
+            listed = await h.told()
+            assert isinstance(listed, m.TileList)
+            assert listed.badge == b'<badge value="7"/>'
+            assert [m.TileRow._make(row).tile for row in listed.rows] == ["second", ""]
+            h.ask(m.SetBadge(5, b""))
+            h.ask(m.SetTile(6, "", "", b""))
+            assert [await h.told(), await h.told()] == [m.Done(5), m.Done(6)]
+            assert len((await h.kept()).tiles) == 1
+            h.ask(m.SetBadge(7, b'<badge value="lots"/>'))
+            refused = await h.told()
+            assert isinstance(refused, m.Failed)
+            assert refused.error == "UnreadableContent"
+            await anyio.sleep(4 * 24 * 3600)
+            h.ask(m.AskTiles(8))
+            assert await h.told() == m.TileList(8, b"", ())
+
+
+async def test_an_app_that_was_removed_leaves_nothing() -> None:
+    """Neither on the screen nor in the store."""
+    async with shelling() as h:
+        h.ask(m.TakeActivations(7, b"c"))
+        h.show(tag="t")
+        h.ask(m.SetBadge(5, b'<badge value="1"/>'))
+        await h.kept()
+        h.tell(m.ForgetApp("mail"))
+        state = await h.kept()
+        assert (state.toasts, state.badges, state.activations, dict(state.commands)) == ([], [], [], {})
+        assert h.desktop.popups == {}
+
+
+async def test_a_toast_that_does_not_outlive_the_system_is_gone_with_it() -> None:
+    """And stays where only the shell began anew."""
+    async with shelling() as h:
+        h.show(toast_xml(scenario="reminder"), expires_on_reboot=True)
+        h.show(toast_xml(scenario="reminder"))
+        await h.kept()
+        store = h.store
+    for boot, left in (("b1", [1, 2]), ("b2", [2])):
+        async with shelling(store, boot=boot) as h:
+            assert [toast.id for toast in (await h.kept()).toasts] == left

@@ -1,0 +1,28 @@
+"""Whether what is to be shown may be: by what the user has decided, for an app, for a type, and for all."""
+
+from __future__ import annotations
+
+from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.values import DropReason, NotificationType
+
+TILE_LIFETIME = 3 * 24 * 3600.0
+"""Seconds that a tile or a badge shows what it does, where its sender has not said how long."""
+
+TILES_OF_APP = 50
+"""What tiles of one app show at most, by tile and tag; the oldest goes first."""
+
+
+def refusal(kind: str, host: HostState, settings: AppSettings) -> tuple[DropReason, str] | None:
+    """Return why what is of this type is not shown, and that in words; None where it may be."""
+    if not host.notifications:
+        return DropReason.NOTIFICATIONS_DISABLED, "the user has switched off notifications"
+    if not settings.notifications:
+        return DropReason.NOTIFICATIONS_DISABLED, "the user has switched off the notifications of this app"
+    wanted = {
+        NotificationType.TOAST: settings.toasts,
+        NotificationType.TILE: settings.tiles,
+        NotificationType.BADGE: settings.badges,
+    }
+    if not wanted[NotificationType(kind)]:
+        return DropReason.TYPE_DISABLED, f"the user has switched off {kind}s of this app"
+    return None
