@@ -68,6 +68,8 @@ async def test_an_app_that_connects_loads_no_platform() -> None:
 
 
 GIVEN = {
+    "Badge",
+    "Tiles",
     "Conditions",
     "CreateChannelOperation",
     "LocalWns",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         PushNotificationCreateChannelStatus,
     )
     from tocsin.api.subscription import PushHandler
+    from tocsin.api.tiles import Badge, KeptTile, Tiles
     from tocsin.api.toast_notifier import (
         AppNotificationProgressResult,
         AppNotificationSetting,
@@ -96,6 +97,7 @@ __all__ = [
     "BackgroundActivatedEventArgs",
     "BackgroundActivatedHandler",
     "BackgroundTaskInstance",
+    "Badge",
     "Busy",
     "CanceledHandler",
     "CancellationReason",
@@ -117,6 +119,7 @@ __all__ = [
     "Identity",
     "IllegalCall",
     "InvalidArgument",
+    "KeptTile",
     "KeptToast",
     "MailboxStatistics",
     "NotFound",
@@ -149,6 +152,7 @@ __all__ = [
     "StateUnavailable",
     "SystemConditionType",
     "Throttled",
+    "Tiles",
     "TimedOut",
     "ToastData",
     "ToastDismissalReason",
@@ -234,6 +238,7 @@ _HOMES = {
     ),
     "tocsin.protocol.messages.toasts": ("ToastDismissalReason",),
     "tocsin.protocol.toasts.notifier": ("HasXml", "ShownToast", "ToastData"),
+    "tocsin.api.tiles": ("Badge", "KeptTile", "Tiles"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

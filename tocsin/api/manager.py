@@ -15,6 +15,7 @@ from tocsin.api.identity import Identity, own_activators
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.session import Session
 from tocsin.api.subscription import PushHandler
+from tocsin.api.tiles import Badge, Tiles
 from tocsin.api.toast_notifier import ToastNotifier
 from tocsin.platform_status import ConnectionStatus, PlatformStatus
 from tocsin.protocol import messages as m
@@ -69,6 +70,8 @@ class PushNotificationManager:
         self._identity = identity or Identity()
         self._conditions = Conditions(session)
         self._toasts = ToastNotifier(session)
+        self._badge = Badge(session)
+        self._tiles = Tiles(session)
         self._command_of = command
         self._granted: dict[str, tuple[str, str]] = {}
         self._revoked: list[Callable[[ChannelRevoked], Any]] = []
@@ -103,6 +106,16 @@ class PushNotificationManager:
     def toasts(self) -> ToastNotifier:
         """The app's toasts."""
         return self._toasts
+
+    @property
+    def badge(self) -> Badge:
+        """The app's badge."""
+        return self._badge
+
+    @property
+    def tiles(self) -> Tiles:
+        """The app's tiles."""
+        return self._tiles
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands: whether it is connected, can store payloads, and what its mailboxes hold."""
