@@ -78,6 +78,7 @@ GIVEN = {
     "PushNotificationChannel",
     "PushNotificationManager",
     "ToastNotifier",
+    "ToastNotificationActivatedEventArgs",
 }
 """Classes whose objects an app is given: what their constructors take is not for apps."""
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from tocsin.api.subscription import PushHandler
     from tocsin.api.tiles import Badge, KeptTile, Tiles
+    from tocsin.api.toast_activated import ToastActivatedHandler, ToastNotificationActivatedEventArgs
     from tocsin.api.toast_notifier import (
         AppNotificationProgressResult,
         AppNotificationSetting,
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
         TimedOut,
     )
     from tocsin.protocol.hresult import HResult
-    from tocsin.protocol.messages.toasts import ToastDismissalReason
+    from tocsin.protocol.messages.toasts import ToastActivationType, ToastDismissalReason
     from tocsin.protocol.network.causes import ConnectionCause
     from tocsin.protocol.platform.activation import (
         Activators,
@@ -154,9 +155,12 @@ __all__ = [
     "Throttled",
     "Tiles",
     "TimedOut",
+    "ToastActivatedHandler",
+    "ToastActivationType",
     "ToastData",
     "ToastDismissalReason",
     "ToastDismissedEventArgs",
+    "ToastNotificationActivatedEventArgs",
     "ToastNotifier",
     "WnsClient",
     "connect",
@@ -185,6 +189,7 @@ _HOMES = {
         "PushNotificationCreateChannelStatus",
     ),
     "tocsin.api.subscription": ("PushHandler",),
+    "tocsin.api.toast_activated": ("ToastActivatedHandler", "ToastNotificationActivatedEventArgs"),
     "tocsin.client.wns_client": ("WnsClient",),
     "tocsin.mailbox": ("MailboxStatistics",),
     "tocsin.platform_status": ("ConnectionStatus", "PlatformStatus"),
@@ -195,6 +200,7 @@ _HOMES = {
         "SystemConditionType",
     ),
     "tocsin.protocol.send_result": ("SendResult",),
+    "tocsin.protocol.messages.toasts": ("ToastActivationType", "ToastDismissalReason"),
     "tocsin.protocol.network.causes": ("ConnectionCause",),
     "tocsin.protocol.platform.conditions": ("AppSettings", "HostState"),
     "tocsin.protocol.delivery.dead_letter_policy": ("DeadLetterPolicy",),
@@ -236,7 +242,6 @@ _HOMES = {
         "ToastDismissedEventArgs",
         "ToastNotifier",
     ),
-    "tocsin.protocol.messages.toasts": ("ToastDismissalReason",),
     "tocsin.protocol.toasts.notifier": ("HasXml", "ShownToast", "ToastData"),
     "tocsin.api.tiles": ("Badge", "KeptTile", "Tiles"),
 }

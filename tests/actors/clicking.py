@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import anyio
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 
 from tests.helpers import waiting_messages
 from tocsin.actors.activations import Activations
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
+from tocsin.persistence.shell_store import StoredActivation
 from tocsin.protocol import messages as m
 from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.toasts.click_turns import ARRIVAL
@@ -19,20 +21,18 @@ from tocsin.protocol.toasts.click_turns import ARRIVAL
 FOREGROUND, PROTOCOL = m.ToastActivationType.FOREGROUND, m.ToastActivationType.PROTOCOL
 
 
-@frozen
-class Row:
-    """A click as a store has it."""
-
-    number: int
-    app: str = "mail"
-    toast: int = 7
-    tag: str = "t"
-    group: str = "g"
-    kind: m.ToastActivationType = FOREGROUND
-    argument: str = "open"
-    inputs: tuple[tuple[str, str], ...] = (("reply", "hi"),)
-    at: float = 1000.0
-    attempt: int = 0
+Row = partial(
+    StoredActivation,
+    app="mail",
+    toast=7,
+    tag="t",
+    group="g",
+    kind=FOREGROUND,
+    argument="open",
+    inputs=(("reply", "hi"),),
+    at=1000.0,
+)
+"""Makes a click as the store has it."""
 
 
 @define
@@ -98,7 +98,7 @@ class Clicking:
         if click is not None:
             self.sessions.note_launched(session, "app", click)
 
-    async def add(self, *rows: Row) -> None:
+    async def add(self, *rows: StoredActivation) -> None:
         """Let toasts be clicked; the shell has stored it."""
         for row in rows:
             self.kept.rows[row.number] = row.attempt

@@ -55,7 +55,7 @@ def of_today(version: int, frame: bytes) -> m.Message:
     """Return a message to an older app with all fields that it has today, also within the values that it carries."""
     values = unpack(from_version(version, frame))
     for kind, (_, place, fields) in CARRIED.items():
-        if values[0] == kind.TAG:
+        if values[0] == kind.TAG and version < AGENT_VERSION:
             whole = GROWN[kind]
             assert len(values[place]) == fields
             values = (*values[:place], values[place] + astuple(whole)[fields:], *values[place + 1 :])

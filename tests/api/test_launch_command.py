@@ -125,10 +125,13 @@ class TestOwn:
         started(monkeypatch, "./app", "-c")
         assert command_of_app().words == (bytes(program), b"-c")
 
-    def test_a_launched_process_leaves_its_claim_out(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("claim", ["----tocsin-push:abc", "----tocsin-toast:abc"])
+    def test_a_launched_process_leaves_its_claim_out(
+        self, claim: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The next one has another."""
         assert folder.is_dir()
-        started(monkeypatch, "python", "app.py", "-v", "----tocsin-push:abc")
+        started(monkeypatch, "python", "app.py", "-v", claim)
         assert command_of_app().words == (PYTHON.encode(), b"app.py", b"-v")
 
     def test_a_real_script_starts_again(self, folder: Path) -> None:

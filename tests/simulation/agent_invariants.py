@@ -33,7 +33,8 @@ def every_launch_has_ended(world: World) -> None:
     """Its place is another's, and its process is gone."""
     launcher = world.life.launcher
     if launcher is not None:
-        left = [*launcher._launches.values(), *launcher._waiting, *launcher._unclaimed]
+        waiting = [each for queue in launcher._waiting.values() for each in queue]
+        left = [*launcher._launches.values(), *waiting, *launcher._unclaimed]
         assert not left, f"still there: {left[0]}"
 
 

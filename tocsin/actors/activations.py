@@ -16,6 +16,7 @@ from attrs import frozen
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
+from tocsin.persistence.shell_store import StoredActivation
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel import machine
@@ -40,31 +41,6 @@ logger = logging.getLogger(__name__)
 _NOT_WAITING = (
     "the click that has launched this process is no longer waiting: another process has it, or it has expired"
 )
-
-
-class StoredClick(Protocol):
-    """A click as the shell's store has it; ``attempt`` is how often it was handed out, ``at`` in seconds since the epoch."""
-
-    @property
-    def number(self) -> int: ...  # noqa: D102  # as in Click, all of them
-    @property
-    def app(self) -> str: ...  # noqa: D102
-    @property
-    def toast(self) -> int: ...  # noqa: D102
-    @property
-    def tag(self) -> str: ...  # noqa: D102
-    @property
-    def group(self) -> str: ...  # noqa: D102
-    @property
-    def kind(self) -> m.ToastActivationType: ...  # noqa: D102
-    @property
-    def argument(self) -> str: ...  # noqa: D102
-    @property
-    def inputs(self) -> Sequence[tuple[str, str]]: ...  # noqa: D102
-    @property
-    def at(self) -> float: ...  # noqa: D102
-    @property
-    def attempt(self) -> int: ...  # noqa: D102
 
 
 class ClickStore(Protocol):
@@ -134,7 +110,7 @@ class Activations:
 
     # From the shell
 
-    def restore(self, clicks: Iterable[StoredClick], commands: Mapping[str, bytes]) -> None:
+    def restore(self, clicks: Iterable[StoredActivation], commands: Mapping[str, bytes]) -> None:
         """Go on with what is in the store; sessions of before have ``RETURN`` to come back before a process is started."""
         for app, command in commands.items():
             self._apps[app].command = self._usable(command)
@@ -142,7 +118,7 @@ class Activations:
             self._apps[stored.app].expect("", self._clock.monotonic() + RETURN)
             self.add(stored)
 
-    def add(self, stored: StoredClick) -> None:
+    def add(self, stored: StoredActivation) -> None:
         """Take a click that is in the store already."""
         expires = self._clock.monotonic() + time_left(stored.at, self._clock.wall())
         inputs = tuple(m.TextPair(*each) for each in stored.inputs)
@@ -152,7 +128,7 @@ class Activations:
             stored.toast,
             stored.tag,
             stored.group,
-            m.ToastActivationType(stored.kind),
+            stored.kind,
             stored.argument,
             inputs,
             stored.at,

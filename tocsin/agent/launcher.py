@@ -179,9 +179,8 @@ class Launcher:
         self._unclaimed: set[_Launched] = set()
         self._early: dict[int, list[str]] = {}
         """Sessions that were met while processes were being started, by the leader of the session of their process."""
-        self._threads = anyio.CapacityLimiter(
-            MAX_UNCLAIMED * len(self._askers)
-        )  # a file system that hangs takes no other's threads
+        places = MAX_UNCLAIMED * len(self._askers)
+        self._threads = anyio.CapacityLimiter(places)  # a file system that hangs takes no other's threads
         self._tasks: TaskGroup
         self._perform: dict[Effect, Callable[[_Launched], None]] = {
             Effect.START: self._start,

@@ -1,4 +1,4 @@
-"""Why this process was started, and the payload that it was launched for."""
+"""Why this process was started, and the payload, or the click on a toast, that it was launched for."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from attrs import frozen
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.questions import Questions
 from tocsin.api.subscription import Abandoned, Subscription
+from tocsin.api.toast_activated import ToastClicks, ToastNotificationActivatedEventArgs
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.errors import IllegalCall, TimedOut
-from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
+from tocsin.protocol.messages import ToastActivationType
+from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS, LaunchPurpose
 
 CLAIM_TIMEOUT = 2.0
 """Seconds that :func:`get_activated_event_args` waits for the payload, from its call on."""
@@ -47,8 +49,9 @@ class ActivatedEventArgs:
     """Why this process was started."""
 
     kind: ExtendedActivationKind
-    data: PushNotificationReceivedEventArgs | tuple[str, ...]
-    """For PUSH, the payload; else the arguments of the command line, for PROTOCOL the link alone."""
+    data: PushNotificationReceivedEventArgs | ToastNotificationActivatedEventArgs | tuple[str, ...]
+    """For PUSH, the payload; for TOAST_NOTIFICATION, the click; else the arguments of the command line, for PROTOCOL the link
+    alone."""
 
 
 class LaunchedPayload:
@@ -129,13 +132,22 @@ class LaunchedPayload:
             self._ended.set()
 
 
-LAUNCHED: ContextVar[LaunchedPayload | None] = ContextVar("LAUNCHED", default=None)
+@frozen
+class LaunchedFor:
+    """What a process was launched for: one of them, or nothing."""
+
+    payload: LaunchedPayload | None = None
+    clicks: ToastClicks | None = None
+    """The clicks of its session, where one of them has launched it."""
+
+
+LAUNCHED: ContextVar[LaunchedFor] = ContextVar("LAUNCHED", default=LaunchedFor())  # noqa: B039  # it is frozen
 """That of the ``connect()`` block that the running code stands in."""
 
 
 @contextmanager
-def entered(launched: LaunchedPayload | None) -> Iterator[None]:
-    """Let the block's code find the payload that its process was launched for."""
+def entered(launched: LaunchedFor) -> Iterator[None]:
+    """Let the block's code find what its process was launched for."""
     token = LAUNCHED.set(launched)
     try:
         yield
@@ -144,28 +156,42 @@ def entered(launched: LaunchedPayload | None) -> Iterator[None]:
             LAUNCHED.reset(token)
 
 
-def claim_in(arguments: Sequence[str]) -> str | None:
+def claim_in(arguments: Sequence[str], purpose: LaunchPurpose = LaunchPurpose.PUSH) -> str | None:
     """Return the claim among the arguments of a command line; None where there is none. One that is too long is none of ours."""
-    claims = [each.removeprefix(CLAIM_ARGUMENT) for each in arguments if each.startswith(CLAIM_ARGUMENT)]
+    prefix = CLAIM_ARGUMENTS[purpose]
+    claims = [each.removeprefix(prefix) for each in arguments if each.startswith(prefix)]
     return claims[0][:MAX_CLAIM] if claims else None
 
 
 async def get_activated_event_args() -> ActivatedEventArgs:
-    """Return why this process was started; in one that a push has launched, with the payload.
+    """Return why this process was started; in one that a push, or a click on a toast, has launched, with that.
 
-    It may be called before or after activators are registered, and returns the same each time.
+    It may be called before or after activators and handlers are registered, and returns the same each time. A click whose
+    toast, or button, has the activation type ``PROTOCOL`` is of that kind, too.
 
-    :raises IllegalCall: a push has launched this process, and the call stands outside a :func:`tocsin.connect` block.
-    :raises TimedOut: the payload did not come within 2 s of the call, or was handled elsewhere meanwhile.
+    :raises IllegalCall: a push or a click has launched this process, and the call stands outside a :func:`tocsin.connect` block.
+    :raises TimedOut: the payload, or the click, did not come within 2 s of the call, or was handled elsewhere meanwhile.
     """
+    launched = LAUNCHED.get()
     if claim_in(sys.argv) is not None:
-        launched = LAUNCHED.get()
-        if launched is None:
+        if launched.payload is None:
             raise IllegalCall(
                 "a push has launched this process: enter tocsin.connect() first, the payload comes through it"
             )
-        return ActivatedEventArgs(ExtendedActivationKind.PUSH, await launched.args())
+        return ActivatedEventArgs(ExtendedActivationKind.PUSH, await launched.payload.args())
+    if claim_in(sys.argv, LaunchPurpose.TOAST) is not None:
+        if launched.clicks is None:
+            raise IllegalCall(
+                "a click on a toast has launched this process: enter tocsin.connect() first, the click comes through it"
+            )
+        return _of_click(await launched.clicks.launched_for())
     for argument in sys.argv[1:]:
         if argument.startswith(_PROTOCOL_ARGUMENT):
             return ActivatedEventArgs(ExtendedActivationKind.PROTOCOL, (argument.removeprefix(_PROTOCOL_ARGUMENT),))
     return ActivatedEventArgs(ExtendedActivationKind.LAUNCH, tuple(sys.argv[1:]))
+
+
+def _of_click(args: ToastNotificationActivatedEventArgs) -> ActivatedEventArgs:
+    if args.activation_type == ToastActivationType.PROTOCOL:
+        return ActivatedEventArgs(ExtendedActivationKind.PROTOCOL, (args.argument,))
+    return ActivatedEventArgs(ExtendedActivationKind.TOAST_NOTIFICATION, args)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import astuple
 
-from tocsin.api.activated import claim_in, entered
+from tocsin.api.activated import LaunchedFor, claim_in, entered
 from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.launch_command import Words, command_of_app
 from tocsin.api.manager import PushNotificationManager, Registration
@@ -21,6 +21,7 @@ from tocsin.api.session_lifetime import open_session
 from tocsin.persistence.paths import read_path
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import InvalidArgument, NotSupported, PlatformUnavailable
+from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.toasts.notifier import notifying
 from tocsin.tasks import apart, task_group
 from tocsin.transport.agent_port import AgentPort
@@ -74,13 +75,16 @@ async def connect(
         service = port.own_service
         registration = None if service is None else Registration(*astuple(service))
         manager = PushNotificationManager(session, app, registration, identity, command_of)
-        with entered(session.launched), notifying(manager.toasts):
+        clicks = session.toast_clicks
+        launched = LaunchedFor(session.launched, clicks if clicks.launched is not None else None)
+        with entered(launched), notifying(manager.toasts):
             yield manager
 
 
 @asynccontextmanager
 async def _session(app: str, path: Path, family: str) -> AsyncIterator[tuple[Session, AgentPort]]:
-    async with _open_port(app, path, family) as port, open_session(port, claim_in(sys.argv)) as session:
+    claims = claim_in(sys.argv), claim_in(sys.argv, LaunchPurpose.TOAST)
+    async with _open_port(app, path, family) as port, open_session(port, *claims) as session:
         yield session, port
 
 

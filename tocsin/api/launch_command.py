@@ -1,4 +1,4 @@
-"""The command that a push starts an app by: the one given to ``connect``, or the one that this process was started with.
+"""The command that starts an app for a push or a click on a toast: the one given to ``connect``, or the one of this process.
 
 The manager sends it with the activators, their registry keeps it, and ``tocsin.agent.launcher`` runs it.
 """
@@ -17,7 +17,7 @@ from typing import Final
 from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.command import Command, kept
-from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
+from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS
 from tocsin.protocol.text import quoted
 
 Words = Sequence[str | bytes | os.PathLike[str] | os.PathLike[bytes]]
@@ -106,7 +106,7 @@ def _own_words(folder: str) -> list[str]:
         raise InvalidArgument(f"an interactive session or a notebook cannot be started again by itself: {_ASK}")
     # Not the file that a link of a virtual environment leads to: it would not find the environment.
     program = os.path.abspath(sys.executable) if sys.executable else ""  # noqa: PTH100  # Path.resolve follows links
-    words = [word for word in sys.orig_argv[1:] if not word.startswith(CLAIM_ARGUMENT)]
+    words = [word for word in sys.orig_argv[1:] if not word.startswith(tuple(CLAIM_ARGUMENTS.values()))]
     if not program or not sys.orig_argv:
         raise InvalidArgument(f"it is not known how this process was started: {_ASK}")
     if not getattr(sys, "frozen", False):

@@ -17,6 +17,7 @@ from tocsin.api.outcomes import OutcomeReports
 from tocsin.api.port import Port
 from tocsin.api.questions import Questions
 from tocsin.api.subscription import PushHandler, Subscription
+from tocsin.api.toast_activated import ToastClicks
 from tocsin.api.workers import Workers
 from tocsin.protocol import errors
 from tocsin.protocol import messages as m
@@ -52,6 +53,8 @@ class Session:
         self._ends_with: dict[str, dict[Callable[[], None], None]] = {}
         self._closing: set[str] = set()
         self.background = BackgroundWork(self.questions.ask, lambda: self.make_background("background work"))
+        self.toast_clicks = ToastClicks(self.questions, self.say, self.call)
+        """The clicks on the app's toasts."""
         self.launched: LaunchedPayload | None = None
         """The payload that this process was launched for; None where it was not launched."""
         self.on_revoked: Callable[[str], None] | None = None
@@ -81,6 +84,7 @@ class Session:
             m.ToastList: self.questions.answered,
             m.TileList: self.questions.answered,
             m.ToastDismissed: self._toast_dismissed,
+            m.ToastActivated: self.toast_clicks.receive,
             m.CreateChannelProgress: self.questions.listened,
             m.CreateChannelDone: self.questions.listened,
             m.ChannelLost: self._channel_lost,
@@ -220,6 +224,7 @@ class Session:
             subscription.close()
         with anyio.move_on_after(CLOSE_GRACE):
             await self._workers.done()
+        self.toast_clicks.close()
         self.port.close()
 
     def end(self) -> None:
@@ -326,7 +331,7 @@ class Session:
             subscription.keep_running()
         if kept := tuple(each.kept for each in self._background() if each.kept):
             self.port.send_urgent(m.Holding(kept))
-        for actor in ("supervisor", "activator_registry", "channel_requester"):
+        for actor in ("supervisor", "activator_registry", "channel_requester", "shell"):
             self._peer_restarted(m.ActorRestarted(actor))
 
     def _dismissed(self, word: m.SessionDismissed) -> None:
@@ -355,3 +360,5 @@ class Session:
                     self.say(question)
             case "channel_requester":
                 self.questions.resume()
+            case "shell":
+                self.toast_clicks.resume()
