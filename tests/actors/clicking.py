@@ -88,7 +88,7 @@ class Clicking:
             self.kept,
             self.sessions,
             self.launcher if launches else None,
-            (lambda number, link: self.journal.append(f"open {number} {link}")) if opens else None,
+            (lambda number, link, command: self.journal.append(f"open {number} {link} {command!r}")) if opens else None,
         )
 
     def connect(self, session: str, app: str = "mail", click: int | None = None) -> None:

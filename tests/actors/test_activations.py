@@ -315,9 +315,14 @@ class TestLinks:
 
     async def test_the_desktop_opens_them(self, c: Clicking, caplog: pytest.LogCaptureFixture) -> None:
         """Whether or not the app runs; one that cannot be opened is said."""
-        await c.take("s")
+        await c.take("s", command=b"c")
+        c.seen()
         await c.add(self.LINK, Row(2, kind=PROTOCOL, argument="mailto:a@b.example"))
-        assert c.seen()[1:] == ["attempts {1: 1, 2: 1}", "open 1 https://contoso.example/", "open 2 mailto:a@b.example"]
+        assert c.seen() == [
+            "attempts {1: 1, 2: 1}",
+            "open 1 https://contoso.example/ b'c'",
+            "open 2 mailto:a@b.example b'c'",
+        ]
         c.activations.opened(m.ActivationDone(1, 1, ""))
         c.activations.opened(m.ActivationDone(2, 1, "nothing opens mail here"))
         c.activations.opened(m.ActivationDone(3, 1, ""))

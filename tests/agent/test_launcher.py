@@ -22,8 +22,8 @@ from anyio.lowlevel import checkpoint
 from tests.agent.launching import CALL, DEAF, PYTHON, WAIT, World, command, is_child, take_leave
 from tests.helpers import PATIENCE
 from tocsin.agent import launcher
-from tocsin.agent.child_process import ChildProcess
-from tocsin.agent.process_session import CAN_LOOK
+from tocsin.child_process import ChildProcess
+from tocsin.process_session import CAN_LOOK
 from tocsin.protocol.messages import Claimed, ClaimPayload, EndProcess, Fence, Launch, LaunchEnded
 from tocsin.protocol.platform.launches import LaunchPurpose, Phase
 
@@ -147,7 +147,7 @@ class TestStart:
             pids.append(pid)
             raise OSError(errno.EMFILE, "x")
 
-        monkeypatch.setattr("tocsin.agent.child_process.open_end", refuse)
+        monkeypatch.setattr("tocsin.child_process.open_end", refuse)
         assert (await failure(world, *PYTHON, WAIT)).endswith("could not be started: Too many open files")
         assert not is_child(*pids)
 

@@ -17,8 +17,8 @@ from tocsin.actors.work_record import WorkRecord
 from tocsin.agent import work_watch
 from tocsin.agent.command_files import stamps_of
 from tocsin.agent.launcher import Launched
-from tocsin.agent.process_session import CAN_LOOK, members, memory_of
 from tocsin.mailbox import Mailbox
+from tocsin.process_session import CAN_LOOK, members, memory_of
 from tocsin.protocol.messages import StopWork
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.platform.command import Command

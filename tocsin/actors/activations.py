@@ -76,8 +76,8 @@ class Activations:
     """Steps clicks, and performs what the table asks for.
 
     :param launcher: where launches are ordered; None where this platform starts no processes.
-    :param open_link: has the desktop open a link, given the number and the link, and never waits; its end is told to
-        :meth:`opened`. None where there is no desktop: links activate their app then.
+    :param open_link: has the desktop open a link, given its number, the link and the command of its app, and never waits; how
+        that went is told to :meth:`opened`. None where there is no desktop: links activate their app then.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Activations:
         store: ClickStore,
         sessions: Sessions,
         launcher: Mailbox | None = None,
-        open_link: Callable[[int, str], None] | None = None,
+        open_link: Callable[[int, str, bytes], None] | None = None,
     ) -> None:
         self._clock, self._store, self._sessions = clock, store, sessions
         self._launcher, self._open_link = launcher, open_link
@@ -339,7 +339,7 @@ class Activations:
                 continue
             if each.click.phase is Phase.OPENING:
                 assert self._open_link is not None  # noqa: S101  # see add
-                self._open_link(each.click.number, each.click.argument)
+                self._open_link(each.click.number, each.click.argument, self._apps[each.click.app].command)
             elif not self._sessions.hand_over(each.click.session, encode(_activated(each.click))):
                 missed.append(each.click)
         return missed

@@ -25,8 +25,8 @@ from attrs import Factory, define, field, frozen
 
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.sessions import Sessions
-from tocsin.agent.child_process import ChildProcess
 from tocsin.agent.command_files import stamps_of
+from tocsin.child_process import ChildProcess
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.hresult import HResult

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 
 from tocsin.agent.agent_control import KIND
-from tocsin.agent.child_process import open_end
+from tocsin.child_process import open_end
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.transport.control_socket import Answer, ask

@@ -13,8 +13,8 @@ import anyio
 from tocsin.actors.work_record import WorkRecord
 from tocsin.agent.command_files import stamp_of
 from tocsin.agent.launcher import Launched
-from tocsin.agent.process_session import memory_of
 from tocsin.mailbox import Mailbox
+from tocsin.process_session import memory_of
 from tocsin.protocol.messages import StopWork
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.platform.launched_work import LOOK_EVERY, reason_to_stop

@@ -1,7 +1,7 @@
-"""A process that was launched: started without a shell, watched by a descriptor, stopped with all that it has started.
+"""A process that may outlive what starts it: started without a shell, watched by a descriptor, stopped with all that it has started.
 
-asyncio kills the children that it has started when it lets go of them, and ``Popen`` complains about those that it has not
-seen end; these here outlive the agent. So only the start is ``Popen``'s. POSIX only; elsewhere than on Linux, where
+So are apps that are launched, and what opens links. asyncio kills the children that it has started when it lets go of them, and ``Popen`` complains about those that it has not
+seen end; these here outlive the agent: only the start is ``Popen``'s. POSIX only; elsewhere than on Linux, where
 kqueue tells of a process's end, it is untried.
 """
 
@@ -18,7 +18,10 @@ from contextlib import suppress
 import anyio
 from attrs import frozen
 
-from tocsin.agent.process_session import members
+from tocsin.process_session import members
+
+ENDED_WELL = "ended with exit status 0"
+"""How a process ends that has done what it was started for."""
 
 
 @frozen
