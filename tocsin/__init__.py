@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from tocsin.protocol.send_result import SendResult
     from tocsin.protocol.sending.attempts import SendPolicy
     from tocsin.protocol.toasts.notifier import HasXml, ShownToast, ToastData
+    from tocsin.protocol.toasts.toast_arguments import ToastArguments
     from tocsin.protocol.values import (
         DropReason,
         NotificationStatus,
@@ -157,6 +158,7 @@ __all__ = [
     "TimedOut",
     "ToastActivatedHandler",
     "ToastActivationType",
+    "ToastArguments",
     "ToastData",
     "ToastDismissalReason",
     "ToastDismissedEventArgs",
@@ -244,6 +246,7 @@ _HOMES = {
     ),
     "tocsin.protocol.toasts.notifier": ("HasXml", "ShownToast", "ToastData"),
     "tocsin.api.tiles": ("Badge", "KeptTile", "Tiles"),
+    "tocsin.protocol.toasts.toast_arguments": ("ToastArguments",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

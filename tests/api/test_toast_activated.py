@@ -12,7 +12,7 @@ import anyio
 import pytest
 import trio.testing
 from anyio import wait_all_tasks_blocked
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from tocsin.api import session as session_module
 from tocsin.api.activated import ExtendedActivationKind, LaunchedFor, entered, get_activated_event_args
@@ -125,6 +125,17 @@ class TestHandler:
         assert (args.argument, dict(args.user_input)) == ("a1", {"reply": "hi", "to": "b"})
         assert (args.activation_type, args.tag, args.group, args.id, args.attempt) == (FOREGROUND, "t", "g", 7, 1)
         assert "hi" not in repr(args)
+
+    async def test_its_arguments_are_read_when_they_are_asked_for(self) -> None:
+        """As the builder has written them; what is none of that is a name without a value."""
+        shell, found = FakeShell(), list[Args]()
+        async with app(shell) as session:
+            await session.toast_clicks.register(found.append)
+            shell.tell(evolve(click(1), argument="action=view%3B;id=5"), click(2))
+            await wait_all_tasks_blocked()
+        written, plain = sorted(found, key=lambda args: args.argument, reverse=True)
+        assert (written.arguments.get_text("action"), written.arguments.get_int("id")) == ("view;", 5)
+        assert dict(plain.arguments) == {"a2": None}
 
     async def test_an_async_one_has_as_long_as_it_likes_and_keeps_no_other_click_waiting(self) -> None:
         """There is no budget."""

@@ -17,6 +17,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import TimedOut
 from tocsin.protocol.text import MAX_DETAIL, describe_error, harmless
+from tocsin.protocol.toasts.toast_arguments import ToastArguments
 
 CLICK_TIMEOUT: Final = 2.0
 """Seconds that the program which was started for a click waits for it, from when it asks."""
@@ -42,6 +43,11 @@ class ToastNotificationActivatedEventArgs:
     """The id of the toast."""
     attempt: int
     """How often the click was handed out, this time included: above 1, an earlier process of the app may have seen it."""
+
+    @property
+    def arguments(self) -> ToastArguments:
+        """The argument read as pairs of names and values, as ``ToastContentBuilder.add_argument`` writes them; made anew each time."""
+        return ToastArguments.parse(self.argument)
 
 
 ToastActivatedHandler = Callable[[ToastNotificationActivatedEventArgs], Awaitable[Any] | Any]
