@@ -73,6 +73,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "status",
             "channels",
             "activators",
+            "tiles",
             "dead-letters",
             "tail",
         )
@@ -275,6 +276,21 @@ async def test_lines_about_dead_letters(shell: Shell) -> None:
             await store.commit(Changes([row], dead=[DeadPayload(number, DropReason.NOT_HANDLED, "", 1.0)]))
     for line in changing:
         assert f"{line.split()[-1]}-1 is " in await shell.run(line), line
+
+
+async def test_lines_about_tiles(shell: Shell) -> None:
+    """Of an agent's state and of a program's, which have none yet."""
+    for folder in (shell.folder / ".local" / "state" / "tocsin" / "agent", shell.folder / "push-state"):
+        async with embedded("a", folder):
+            pass
+
+    async def look(line: str) -> None:
+        output = await shell.run(line)
+        assert output == ("" if "--json" in line else "No app shows a tile or a badge.\n"), line
+
+    async with anyio.create_task_group() as tasks:
+        for line in of("tiles"):
+            tasks.start_soon(look, line)
 
 
 async def test_lines_about_activators(shell: Shell) -> None:

@@ -28,6 +28,7 @@ READING = [
     ["dead-letters"],
     ["activators"],
     ["channels"],
+    ["tiles"],
     ["tail"],
 ]
 ALL = [*READING, ["app", "add", "a"], ["listen"], ["serve"]]

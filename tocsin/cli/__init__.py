@@ -14,7 +14,7 @@ from tocsin.cli.terminal import complain, discard_output, open_streams
 from tocsin.protocol.errors import PushError
 from tocsin.service.operations.configuration import check_environment
 
-VERBS = ("listen", "send", "serve", "agent", "app", "status", "channels", "activators", "dead-letters", "tail")
+VERBS = ("listen", "send", "serve", "agent", "app", "status", "channels", "activators", "tiles", "dead-letters", "tail")
 
 DESCRIPTION = """\
 Push notifications that wake async Python apps.
@@ -27,6 +27,7 @@ Push notifications that wake async Python apps.
   tocsin status        say how an agent or a service is, and what it has counted
   tocsin channels      list the channels that apps have
   tocsin activators    list what a push wakes apps by, and the commands that it starts
+  tocsin tiles         list what the tiles and badges of apps show
   tocsin dead-letters  list the payloads that ended without being handled, and why
   tocsin tail          follow what happens to payloads, stage by stage
 
