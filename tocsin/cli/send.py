@@ -12,6 +12,7 @@ import anyio
 from attrs import asdict
 
 from tocsin.cli.command_line import add_verb, whole
+from tocsin.cli.plain_content import as_content
 from tocsin.cli.terminal import complain, show
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.errors import InvalidArgument, SendFailed
@@ -28,6 +29,9 @@ Send a notification to a WNS channel: get an access token, post the body, say wh
 BODY is text and is sent as UTF-8. Bytes that are no text in the terminal's encoding are sent as they are, and so is
 what comes from standard input, in which at most 5,000 bytes are read.
 
+A toast, a tile or a badge is XML. Where BODY is none (it does not begin with '<'), the XML is made of it: of a toast or a
+tile its text, with --title above it; of a badge its number or its glyph, such as newMessage or none.
+
 What WNS would refuse is refused here, before anything is sent. What may pass (500, 503, 406, no connection) is tried
 again, after the wait that the service asks for; one that is not understood is a minute at least. Exit code 0 means that the service answered 'received'; 1, that it did
 not, for the reason that is printed.
@@ -37,6 +41,8 @@ EPILOG = """\
 examples:
   tocsin send 'http://127.0.0.1:8080/w/?token=...' 'Hello' --client-id ID --client-secret SECRET
   tocsin send URI - < photo.bin                  the body from standard input, as it is
+  tocsin send URI --type toast --title Ann --tag chat7 'Lunch?'
+  tocsin send URI --type badge 3
   tocsin send URI --type badge '<badge value="3"/>'
 
 The client id and secret may also be given as TOCSIN_CLIENT_ID and TOCSIN_CLIENT_SECRET, where no other user of the
@@ -53,6 +59,7 @@ def add_parser(verbs: Any) -> None:
         "body", metavar="BODY", nargs="?", default="-", help="the payload; - or none reads standard input"
     )
     parser.add_argument("--type", choices=[str(kind) for kind in NotificationType], default="raw", help="default: raw")
+    parser.add_argument("--title", metavar="T", help="what stands above the plain text of a toast or a tile")
     parser.add_argument("--client-id", metavar="I", default=os.environ.get("TOCSIN_CLIENT_ID"), help="who sends")
     parser.add_argument("--client-secret", metavar="S", default=os.environ.get("TOCSIN_CLIENT_SECRET"))
     parser.add_argument(
@@ -73,7 +80,8 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Send, and print what the service answered."""
     client = _client(arguments)
-    body = _read_body() if arguments.body == "-" else _encoded(arguments.body)
+    given = _read_body() if arguments.body == "-" else _encoded(arguments.body)
+    body = as_content(NotificationType(arguments.type), given, arguments.title)
     result, error = anyio.run(_send, client, arguments, body)
     if arguments.json:
         show(json.dumps(asdict(result) | {"explanation": result.explanation}))
