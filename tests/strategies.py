@@ -14,7 +14,15 @@ from hypothesis.strategies import SearchStrategy
 
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import MESSAGES, Columns, Message
+from tocsin.protocol.toast_label import LabelText, ToastLabel
 from tocsin.protocol.values import MAX_PAYLOAD
+
+
+def toast_labels() -> SearchStrategy[ToastLabel]:
+    """Labels, also none."""
+    names = st.from_regex("[A-Za-z0-9]{0,16}", fullmatch=True)
+    return st.builds(ToastLabel, names, names, st.booleans())
+
 
 INTEGERS: SearchStrategy[int] = st.integers(-(2**63), 2**64 - 1)
 """What msgpack can carry."""
@@ -26,6 +34,7 @@ SCALARS: Mapping[Any, SearchStrategy[Any]] = {
     str: st.text(max_size=40),
     bytes: st.binary(max_size=200),
     NoneType: st.none(),
+    LabelText: toast_labels().map(lambda label: label.text),
 }
 """What a message's field of each plain type may hold."""
 

@@ -14,10 +14,11 @@ from tests.agent.world import world
 from tocsin.actors.topology import FROM_APPS
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError, NotSupported
-from tocsin.protocol.messages.agent_versions import ADDED, CARRIED, NEW, as_of, check_version, from_version
+from tocsin.protocol.messages.agent_versions import ADDED, CARRIED, NEW, ROWS, as_of, check_version, from_version
 from tocsin.protocol.messages.codec import decode, decode_own, encode, pack, unpack
 from tocsin.protocol.platform.conditions import AppSettings, HostState
-from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
+from tocsin.protocol.toast_label import LabelText
+from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION, NotificationType
 from tocsin.transport.frame_stream import FrameStream
 
 M = TypeVar("M", bound=m.Message)
@@ -59,7 +60,17 @@ def of_today(version: int, frame: bytes) -> m.Message:
             whole = GROWN[kind]
             assert len(values[place]) == fields
             values = (*values[:place], values[place] + astuple(whole)[fields:], *values[place + 1 :])
+    if values[0] == m.Activation.TAG:
+        values = (values[0], encode(of_today(version, values[1])), *values[2:])
+    for row_kind, (since, fields) in ROWS.items():
+        if values[0] == row_kind.TAG and version < since:
+            assert {len(row) for row in values[-1]} == {fields}
+            values = (*values[:-1], tuple(row + LABELLED[fields:] for row in values[-1]))
     return decode_own(pack(values))
+
+
+LABELLED = m.PayloadRow(1, "id", NotificationType.TOAST, b"", 1, None, "c1", LabelText("tag/group!"))
+"""A row of today, whose later fields no older app gets."""
 
 
 GROWN: dict[type[m.Message], HostState | AppSettings] = {

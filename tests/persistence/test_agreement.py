@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from tests.strategies import bodies, channel_names
+from tests.strategies import bodies, channel_names, toast_labels
 from tocsin.persistence import inbox_changes
 from tocsin.persistence import memory_store as memory
 from tocsin.persistence import sqlite_store as sqlite
@@ -65,15 +65,16 @@ class BothStores(RuleBasedStateMachine):
     @rule(
         target=sequences,
         accepted=st.lists(
-            st.tuples(channel_names(), st.sampled_from(NotificationType), bodies(), st.none() | TIMES), max_size=4
+            st.tuples(channel_names(), st.sampled_from(NotificationType), bodies(), st.none() | TIMES, toast_labels()),
+            max_size=4,
         ),
         attempt=st.integers(0, 1),
     )
     def payloads_are_accepted(self, accepted: list[tuple[Any, ...]], attempt: int) -> Any:
         """They get the next numbers."""
         new = [
-            PayloadRow(self.last + n, f"id{self.last + n}", type_, body, attempt, expires, channel)
-            for n, (channel, type_, body, expires) in enumerate(accepted, 1)
+            PayloadRow(self.last + n, f"id{self.last + n}", type_, body, attempt, expires, channel, label.text)
+            for n, (channel, type_, body, expires, label) in enumerate(accepted, 1)
         ]
         self.last += len(new)
         self.both(lambda store: store.commit(Changes(accepted=new)))

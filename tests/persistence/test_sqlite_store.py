@@ -22,6 +22,7 @@ from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import REMEMBERED, Changes, DeadPayload, InboxSummary, Store, StoredChannel
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.toast_label import NO_LABEL, LabelText
 from tocsin.protocol.values import DropReason, NotificationType
 
 CHANNEL = StoredChannel("c1", "app", "0a", "http://push.test/w/?token=1", 4e9)
@@ -48,11 +49,12 @@ class TestInbox:
     @pytest.mark.parametrize("type_", NotificationType)
     @pytest.mark.parametrize("body", [b"", b"\0\xff", bytes(5000)], ids=len)
     @pytest.mark.parametrize("expires", [None, 0.0, 1.5e9])
+    @pytest.mark.parametrize("label", [NO_LABEL, LabelText("tag/group!")])
     async def test_a_payload_comes_back_as_it_was(
-        self, store: Store, type_: NotificationType, body: bytes, expires: float | None
+        self, store: Store, type_: NotificationType, body: bytes, expires: float | None, label: LabelText
     ) -> None:
         """Only its attempt is raised by one."""
-        accepted = PayloadRow(7, "", type_, body, 3, expires, "c\0 ☃")
+        accepted = PayloadRow(7, "", type_, body, 3, expires, "c\0 ☃", label)
         await store.commit(Changes(accepted=[accepted]))
         (taken,) = await store.fetch("c\0 ☃", 0, 10)
         assert taken == accepted._replace(attempt=4)

@@ -13,9 +13,10 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import Message
 from tocsin.protocol.messages.codec import decode
+from tocsin.protocol.toast_label import LabelText
 from tocsin.protocol.values import NotificationType
 
-RIGHT: dict[Any, Any] = {bool: True, int: 1, float: 1.0, str: "x", bytes: b"x"}
+RIGHT: dict[Any, Any] = {bool: True, int: 1, float: 1.0, str: "x", bytes: b"x", LabelText: "a/b!"}
 
 
 WRONG: dict[Any, list[Any]] = {
@@ -24,6 +25,7 @@ WRONG: dict[Any, list[Any]] = {
     float: ["1.0", True, None, b"", []],
     str: [b"x", 1, None, True, ["x"], {}],
     bytes: ["x", 1, None, []],
+    LabelText: [b"x", 1, None, [], "!x", "a b", "a/", "x" * 17],
 }
 """For each plain type of a field, what is none of its values although it may resemble one."""
 

@@ -21,10 +21,12 @@ EXPIRATION = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 def test_args_are_real_and_say_what_they_were_made_with() -> None:
     """As a handler reads them; all but the payload has a default."""
-    args = received(b"hello", id="A", type="toast", attempt=3)
+    args = received(b"hello", id="A", type="toast", attempt=3, tag="t", group="g")
     assert isinstance(args, tocsin.PushNotificationReceivedEventArgs)
     assert (args.payload, args.id, args.type, args.attempt) == (b"hello", "A", tocsin.NotificationType.TOAST, 3)
+    assert (args.tag, args.group) == ("t", "g")
     plain = received(b"\xff")
+    assert (plain.tag, plain.group) == ("", "")
     assert (plain.payload, plain.type, plain.attempt, plain.handled) == (b"\xff", tocsin.NotificationType.RAW, 1, False)
     assert received().payload == b""
     assert "attempt 3" in repr(args)
@@ -38,6 +40,8 @@ def test_args_are_real_and_say_what_they_were_made_with() -> None:
         lambda: received(id=""),
         lambda: received(type="tost"),
         lambda: received(attempt=0),
+        lambda: received(tag="a b"),
+        lambda: received(group="x" * 17),
         lambda: received(background=1),  # type: ignore[arg-type]  # as above
         lambda: channel(""),
         lambda: channel("https://a", 5),  # type: ignore[arg-type]  # as above

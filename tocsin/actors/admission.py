@@ -72,12 +72,13 @@ class Admission:
         numbers = range(self._sequence + 1, self._sequence + 1 + count)
         self._sequence += count
         of_payload = arrivals.ids, arrivals.types, arrivals.bodies
-        rows = zip(numbers, *of_payload, repeat(1, count), arrivals.expires, arrivals.channels, strict=True)
+        behind = arrivals.expires, arrivals.channels, arrivals.labels
+        rows = zip(numbers, *of_payload, repeat(1, count), *behind, strict=True)
         return list(rows), arrivals.priorities
 
     def _passes(self, row: PlainRow, priority: int) -> bool:
         """Send a payload through the gates: it passes, or it dies, or it waits for another state of the machine."""
-        sequence, _, _, _, _, expires, channel = row
+        sequence, _, _, _, _, expires, channel, _ = row
         app = self._windows.channels.get(channel)
         if app is None:
             return True  # that there is no such channel is said first
@@ -95,11 +96,11 @@ class Admission:
 
 def _sent(row: PlainRow) -> PlainRow:
     """Return a payload that is handed on once more."""
-    sequence, id_, type_, body, attempt, expires, channel = row
-    return sequence, id_, type_, body, attempt + 1, expires, channel
+    sequence, id_, type_, body, attempt, expires, channel, label = row
+    return sequence, id_, type_, body, attempt + 1, expires, channel, label
 
 
 def _unsent(row: PlainRow) -> PlainRow:
     """Return a payload that was not handed on yet."""
-    sequence, id_, type_, body, _, expires, channel = row
-    return sequence, id_, type_, body, 0, expires, channel
+    sequence, id_, type_, body, _, expires, channel, label = row
+    return sequence, id_, type_, body, 0, expires, channel, label

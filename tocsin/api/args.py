@@ -11,9 +11,10 @@ import anyio
 from tocsin.api.attached import token_of
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.arguments import check_callable
-from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, body_of, id_of, sequence_of, type_of
+from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, body_of, id_of, label_of, sequence_of, type_of
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.toast_label import ToastLabel
 from tocsin.protocol.values import NotificationType
 
 CanceledHandler = Callable[[CancellationReason], Awaitable[Any] | Any]
@@ -59,6 +60,16 @@ class PushNotificationReceivedEventArgs:
     def type(self) -> NotificationType:
         """What kind of notification it is."""
         return NotificationType(type_of(self._delivery))
+
+    @property
+    def tag(self) -> str:
+        """What its sender calls a toast or tile, to replace or remove it (``X-WNS-Tag``); empty where there is none."""
+        return ToastLabel.read(label_of(self._delivery)).tag
+
+    @property
+    def group(self) -> str:
+        """The group of its tag (``X-WNS-Group``); empty where there is none."""
+        return ToastLabel.read(label_of(self._delivery)).group
 
     @property
     def attempt(self) -> int:

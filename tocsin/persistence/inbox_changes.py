@@ -18,15 +18,16 @@ from tocsin.protocol.delivery.plain_rows import PlainRow, id_of, sequence_of
 FORGET_EVERY = 512
 """After how many payloads older ids are forgotten: keeping a few longer costs less than a statement in each commit."""
 
-_SIZES = (128, 64, 32, 16, 8, 4, 2, 1)  # rows of one statement: any number needs few, and the driver has all prepared
-_INSERT = "INSERT INTO inbox (sequence, id, type, body, attempt, expires, channel) VALUES "
-_ACCEPT = {size: _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * size) for size in _SIZES}
+# Rows of one statement: any number needs few, and the driver has all prepared. Before 3.32, SQLite takes 999 values in one.
+_SIZES = (124, 64, 32, 16, 8, 4, 2, 1)
+_INSERT = "INSERT INTO inbox (sequence, id, type, body, attempt, expires, channel, label) VALUES "
+_ACCEPT = {size: _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * size) for size in _SIZES}
 _REMEMBER = "INSERT INTO remembered (last, ids) VALUES (?, ?)"
 _FORGET = "DELETE FROM remembered WHERE last <= ?"
 _SET_OPEN = "UPDATE inbox SET open = ? WHERE sequence = ?"
 _BURY = (
-    "INSERT OR IGNORE INTO dead_letter (sequence, channel, id, type, body, attempt, reason, detail, at)"
-    " SELECT sequence, channel, id, type, body, attempt, ?, ?, ? FROM inbox WHERE sequence = ?"
+    "INSERT OR IGNORE INTO dead_letter (sequence, channel, id, type, body, attempt, reason, detail, at, label)"
+    " SELECT sequence, channel, id, type, body, attempt, ?, ?, ?, label FROM inbox WHERE sequence = ?"
 )
 _END = "DELETE FROM inbox WHERE sequence BETWEEN ? AND ?"
 _COUNT_DROPPED = (

@@ -27,6 +27,7 @@ from tocsin.protocol.delivery.batches import by_channel
 from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, id_of, sequence_of, type_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.toast_label import LabelText
 
 _FORGET_EVERY = 4096
 
@@ -253,5 +254,6 @@ class MemoryStore:
 
 
 def _letter(payload: PlainRow, dead: DeadPayload) -> DeadLetter:
-    number, id_, type_, body, attempt, _, channel = payload
-    return DeadLetter(number, "", channel, id_, str(type_), body, attempt, str(dead.reason), dead.detail, dead.at)
+    number, id_, type_, body, attempt, _, channel, label = payload
+    of_payload = number, "", channel, id_, str(type_), body, attempt
+    return DeadLetter(*of_payload, str(dead.reason), dead.detail, dead.at, LabelText(label))

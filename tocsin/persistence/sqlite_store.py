@@ -80,6 +80,10 @@ MIGRATIONS = (
     ),
     # What is to be shown is found without a look at raw payloads, which may wait for their app in any number.
     ("CREATE INDEX inbox_shown ON inbox (channel, sequence) WHERE open = 1 AND type <> 'raw'",),
+    (
+        "ALTER TABLE inbox ADD COLUMN label TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE dead_letter ADD COLUMN label TEXT NOT NULL DEFAULT ''",
+    ),
 )
 
 _KEEP_REQUEST = (
@@ -91,7 +95,8 @@ _KEEP_ACTIVATOR = (
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
 _LETTER = (
-    "SELECT d.sequence, coalesce(c.app, f.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at"
+    "SELECT d.sequence, coalesce(c.app, f.app, ''), d.channel, d.id, d.type, d.body, d.attempt, d.reason, d.detail, d.at,"
+    " d.label"
     " FROM dead_letter d LEFT JOIN channel c ON c.channel = d.channel"
     " LEFT JOIN former_channel f ON f.channel = d.channel"
 )
@@ -127,7 +132,7 @@ _ADD_LET_GO = (
 )
 _LET_GO = f"DELETE FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
 _TAKE = (
-    "SELECT sequence, id, type, body, attempt + 1, expires, channel FROM inbox"
+    "SELECT sequence, id, type, body, attempt + 1, expires, channel, label FROM inbox"
     " WHERE open = 1 AND channel = ? AND sequence > ?{} ORDER BY sequence LIMIT ?"
 )
 _KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.toast_label import NO_LABEL, LabelText
 from tocsin.protocol.values import DropReason
 
 REMEMBERED = 4096
@@ -95,10 +96,11 @@ class DeadLetter:
     reason: str
     detail: str
     at: float
+    label: LabelText = NO_LABEL
 
     def again(self, sequence: int) -> PlainRow:
         """Return the payload as a new arrival: its attempts go on to count, and it does not expire any more."""
-        return sequence, self.id, self.type, self.body, self.attempt, None, self.channel
+        return sequence, self.id, self.type, self.body, self.attempt, None, self.channel, self.label
 
 
 @frozen

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum, unique
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """What a device and a service agree on in their greeting."""
+
+OLDEST_PROTOCOL_VERSION = 2
+"""The oldest version of a device that a service still serves."""
 
 AGENT_VERSION = 3
 """What an app and the agent of its user agree on in their greeting."""

@@ -18,6 +18,7 @@ from tocsin.protocol.errors import ChannelClosed, InvalidArgument
 from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.text import quoted
+from tocsin.protocol.toast_label import MAX_NAME, ToastLabel, is_name
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 from tocsin.tasks import task_group
 
@@ -131,18 +132,20 @@ class _Holder:
             end()
 
 
-def received(
+def received(  # noqa: PLR0913  # each sets a property, by its name
     payload: bytes = b"",
     *,
     id: str = "A1B2C3D4E5F60718",  # noqa: A002  # the property that it sets
     type: NotificationType | str = NotificationType.RAW,  # noqa: A002  # as above
     attempt: int = 1,
     background: bool = False,
+    tag: str = "",
+    group: str = "",
 ) -> MadeArgs:
     """Make the args that a handler is called with; ``background`` makes those of background work.
 
-    :raises InvalidArgument: the payload is not bytes or has more than 5,000, the id is no text, the type is none, or the
-        attempt is not from 1 up.
+    :raises InvalidArgument: the payload is not bytes or has more than 5,000, the id is no text, the type is none, the attempt
+        is not from 1 up, or tag or group are not up to 16 letters and digits.
     """
     check_kind(payload, "the payload", bytes)
     if len(payload) > MAX_PAYLOAD:
@@ -154,7 +157,15 @@ def received(
         kind = NotificationType(type)
     except ValueError:
         raise InvalidArgument(f"a type is one of {', '.join(NotificationType)}, not {quoted(type)}") from None
-    return MadeArgs(PayloadRow(1, id, kind, payload, attempt, None, _NAME), background=background)
+    label = ToastLabel(_name(tag, "the tag"), _name(group, "the group")).text
+    return MadeArgs(PayloadRow(1, id, kind, payload, attempt, None, _NAME, label), background=background)
+
+
+def _name(text: str, words: str) -> str:
+    check_kind(text, words, str)
+    if text and not is_name(text):
+        raise InvalidArgument(f"{words} has up to {MAX_NAME} letters and digits, not {quoted(text)}")
+    return text
 
 
 def channel(uri: str = "https://push.example/w/?token=test", expiration: datetime | None = None) -> MadeChannel:

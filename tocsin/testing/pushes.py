@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from attrs import field, frozen
+from attrs import astuple, field, frozen
 
 from tocsin.protocol.messages import Payload
+from tocsin.protocol.toast_label import ToastLabel
 
 
 @frozen
@@ -15,7 +16,7 @@ class Push:
     """A notification that has reached the device.
 
     ``type`` is raw, toast, tile or badge; ``expires`` in seconds since the epoch on the service's clock, or None; ``priority`` from 1, high,
-    to 4, very low; ``channel_uri`` is the channel that it was sent to.
+    to 4, very low; ``channel_uri`` is the channel that it was sent to. ``tag`` and ``group`` are empty where there is none.
     """
 
     id: str
@@ -24,6 +25,9 @@ class Push:
     expires: float | None
     priority: int
     channel_uri: str = field(repr=False)
+    tag: str = ""
+    group: str = ""
+    suppress_popup: bool = False
 
     @property
     def text(self) -> str:
@@ -43,7 +47,8 @@ class Pushes:
 
     def add(self, payload: Payload, channel_uri: str) -> None:
         """Take a payload in; one that came before is not taken again."""
-        push = Push(payload.id, str(payload.type), payload.body, payload.expires, payload.priority, channel_uri)
+        label = astuple(ToastLabel.read(payload.label))
+        push = Push(payload.id, str(payload.type), payload.body, payload.expires, payload.priority, channel_uri, *label)
         with self._changed:
             self._pushes.setdefault(push.id, push)
             self._changed.notify_all()

@@ -6,9 +6,10 @@ import pytest
 
 from tocsin.protocol.delivery import plain_rows
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.toast_label import LabelText
 from tocsin.protocol.values import NotificationType
 
-ROW = PayloadRow(7, "id7", NotificationType.TOAST, b"ding", 2, 3.5, "c1")
+ROW = PayloadRow(7, "id7", NotificationType.TOAST, b"ding", 2, 3.5, "c1", LabelText("tag/group"))
 READ = {name.removesuffix("_of"): read for name, read in vars(plain_rows).items() if name.endswith("_of")}
 
 

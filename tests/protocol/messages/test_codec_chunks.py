@@ -108,7 +108,7 @@ class TestDoor:
         ((batch, frame),) = decode_chunk(b"".join(map(encode, payloads)))
         assert batch == decode_own(frame) == arrivals(*payloads)
 
-    @pytest.mark.parametrize("place", range(6))
+    @pytest.mark.parametrize("place", range(8))
     def test_a_wrong_field_of_a_payload_is_refused(self, place: int) -> None:
         """Each field is looked at, also in a row behind right ones."""
         kind = list(kinds_of(m.Payload).values())[place]
@@ -118,8 +118,8 @@ class TestDoor:
 
     def test_a_payload_with_another_number_of_fields_is_refused(self) -> None:
         """Also one that has too many."""
-        for count in (0, 6, 8):
-            with pytest.raises(FrameError, match=f"Payload has 7 fields, got {count}"):
+        for count in (0, 6, 7, 9):
+            with pytest.raises(FrameError, match=f"Payload has 8 fields, got {count}"):
                 decode_chunk(pack(m.Payload.TAG, *[1] * count))
 
     def test_a_frame_that_is_too_long_is_refused(self) -> None:

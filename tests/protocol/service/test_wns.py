@@ -65,7 +65,7 @@ REFUSED = {
     "ttl with no-cache": ({"x-wns-ttl": "60", "x-wns-cache-policy": "no-cache"}, 400, re.escape(wns.TTL_CONFLICT)),
     "no ttl with cache": ({"x-wns-ttl": "0", "x-wns-cache-policy": "cache"}, 400, re.escape(wns.TTL_CONFLICT)),
     "priority": ({"x-wns-priority": "5"}, 400, "X-WNS-PRIORITY must be 1"),
-    "suppressed popup": ({"x-wns-suppresspopup": "true"}, 400, "X-WNS-SuppressPopup is for Windows Phone"),
+    "suppressed popup": ({"x-wns-suppresspopup": "yes"}, 400, "X-WNS-SuppressPopup must be true or false"),
     "chunked": ({"transfer-encoding": "chunked", "content-length": None}, 400, "Transfer-Encoding is not supported"),
     "no length": ({"content-length": None}, 400, "Content-Length is missing"),
     "a length that is no number": ({"content-length": "4, 4"}, 400, "Content-Length must be"),
@@ -118,8 +118,12 @@ def test_all_headers_are_read() -> None:
         "x-wns-group": "group1",
         "x-wns-ttl": "60",
         "x-wns-priority": "4",
+        "x-wns-suppresspopup": "true",
     }
-    notification = Notification(NotificationType.TOAST, cache=True, tag="tag1", group="group1", ttl=60, priority=4)
+    notification = Notification(
+        NotificationType.TOAST, cache=True, tag="tag1", group="group1", ttl=60, priority=4, suppress_popup=True
+    )
+    assert notification.label == "tag1/group1!"
     assert wns.read_notification(headers) == NotificationRequest(notification, wants_status=True, length=4)
 
 

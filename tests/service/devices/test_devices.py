@@ -32,6 +32,25 @@ async def test_a_device_is_welcomed_with_its_window(world: World) -> None:
         assert await device.greet() == Welcome(PROTOCOL_VERSION, ServiceSettings().device_window, world.clock())
 
 
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_device_of_the_version_before_gets_payloads_without_labels(world: World, away: bool) -> None:
+    """It is welcomed in its own version, and what it gets is as that version has it, also what was stored."""
+    toast = {"X-WNS-Type": "wns/toast", "Content-Type": "text/xml", "X-WNS-Tag": "t"}
+    if away:
+        await world.post(b"<toast/>", toast)
+    async with dial(world.service) as device, anyio.create_task_group() as group:
+        await device.send(Hello(2, KEY))
+        assert (await device.receive(Welcome)).version == 2
+        if not away:
+            group.start_soon(world.post, b"<toast/>", toast)
+        frame = await device.socket.recv()
+        assert isinstance(frame, bytes)
+        tag, id_, channel, *rest = codec.unpack(frame)
+        assert (tag, rest) == (Payload.TAG, ["toast", b"<toast/>", None, 1, None])
+        assert channel
+        await device.send(Acknowledge((id_,)))
+
+
 async def test_frames_may_come_together(world: World) -> None:
     """Hello and a question in one message are answered both."""
     async with dial(world.service) as device:

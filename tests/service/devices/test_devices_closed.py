@@ -19,7 +19,7 @@ from tocsin.protocol.messages import (
     codec,
 )
 from tocsin.protocol.network.causes import OTHER_VERSION, REPLACED
-from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.protocol.values import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 from tocsin.service.devices import device_connection as module
 from tocsin.service.devices.device_connection import PROTOCOL_ERROR, _shorten
 from tocsin.service.devices.devices import GOING_AWAY, Devices
@@ -72,10 +72,11 @@ async def _not_a_devices(device: Device) -> None:
 
 async def test_a_device_of_another_version_is_told_so(world: World) -> None:
     """It has done nothing wrong, and hears by a code of its own that coming back is of no use."""
-    async with dial(world.service) as device:
-        await device.send(Hello(PROTOCOL_VERSION + 1, KEY))
-        words = f"this service speaks version {PROTOCOL_VERSION}, not {PROTOCOL_VERSION + 1}"
-        assert await device.closed() == (OTHER_VERSION, words)
+    for version in (OLDEST_PROTOCOL_VERSION - 1, PROTOCOL_VERSION + 1):
+        async with dial(world.service) as device:
+            await device.send(Hello(version, KEY))
+            words = f"this service speaks the versions {OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}, not {version}"
+            assert await device.closed() == (OTHER_VERSION, words)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def keep(offline: OfflineStore, *ids: str, row: ChannelRow | None = None, 
     row = row or channel()
     for id in ids:  # noqa: A001 - the field's name
         payload = Payload(id, row.name, NotificationType.RAW, id.encode(), expires, 3)
-        await offline.keep(row, payload, ("", ""), admitted)
+        await offline.keep(row, payload, admitted)
 
 
 async def ids_of(offline: OfflineStore, device: str = "d1") -> list[str]:

@@ -90,6 +90,17 @@ async def test_what_is_stored_outlives_the_service(tmp_path: Path) -> None:
         assert world.counts[Phase.DELIVERED] == 2
 
 
+async def test_a_label_is_stored_too(tmp_path: Path) -> None:
+    """Also over a restart: the device hears of tag, group and popup as if it had been there."""
+    async with open_world(tmp_path) as world:
+        await store(world, "labelled", TOAST, {"X-WNS-Tag": "t", "X-WNS-Group": "g", "X-WNS-SuppressPopup": "true"})
+        await store(world, "tagged", TILE, {"X-WNS-Tag": "t", "X-WNS-SuppressPopup": "false"})
+        await store(world, "plain", CACHE)
+    async with open_world(tmp_path, key=OTHER_KEY) as world, back(world) as device:
+        got = [await device.receive(Payload) for _ in range(3)]
+        assert [(each.body, each.label) for each in got] == [(b"labelled", "t/g!"), (b"tagged", "t"), (b"plain", "")]
+
+
 async def test_what_is_not_acknowledged_comes_again(world: World) -> None:
     """A connection that breaks in between loses nothing, and what was acknowledged does not come again."""
     for number in range(5):

@@ -101,7 +101,15 @@ class BothServiceStores(RuleBasedStateMachine):
         entry=st.builds(
             Entry,
             *(SEQUENCES, st.text(max_size=3), CHANNELS, NAMES, st.sampled_from(NotificationType)),
-            *(st.text(max_size=2), st.text(max_size=2), st.integers(1, 4), TIMES, st.none() | TIMES, TIMES),
+            *(
+                st.text(max_size=2),
+                st.text(max_size=2),
+                st.integers(1, 4),
+                TIMES,
+                st.none() | TIMES,
+                TIMES,
+                st.booleans(),
+            ),
         ),
         device=DEVICES,
         body=bodies(),

@@ -36,7 +36,7 @@ REFUSED: dict[str, tuple[int, str, dict[str, Any]]] = {
         {"headers": {"X-WNS-TTL": "60", "X-WNS-Cache-Policy": "no-cache"}},
     ),
     "priority": (400, "X-WNS-PRIORITY must be", {"headers": {"X-WNS-PRIORITY": "0"}}),
-    "popup": (400, "X-WNS-SuppressPopup is for Windows Phone", {"headers": {"X-WNS-SuppressPopup": "true"}}),
+    "popup": (400, "X-WNS-SuppressPopup must be true or", {"headers": {"X-WNS-SuppressPopup": "1"}}),
     "empty raw": (400, "A raw notification must not be empty", {"body": b""}),
     "too long": (413, "The payload has 5001 bytes; at most 5000", {"body": b"x" * (MAX_PAYLOAD + 1)}),
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 from tocsin.protocol.messages import PayloadRow
 
-PlainRow = tuple[int, str, str, bytes, int, float | None, str]
+PlainRow = tuple[int, str, str, bytes, int, float | None, str, str]
 """A payload as plain values, in the order of the fields of ``PayloadRow``, which is one too."""
 
 
@@ -26,3 +26,4 @@ type_of: Callable[[PlainRow], str] = _field("type")
 body_of: Callable[[PlainRow], bytes] = _field("body")
 attempt_of: Callable[[PlainRow], int] = _field("attempt")
 channel_of: Callable[[PlainRow], str] = _field("channel")
+label_of: Callable[[PlainRow], str] = _field("label")

@@ -12,6 +12,7 @@ from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.messages.agent_protocol import SessionDismissed, SessionWelcome
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.codec import pack, unpack, unpack_own
+from tocsin.protocol.messages.deliveries import Activation, Deliveries
 from tocsin.protocol.messages.host_state import AppSettingsChanged, HostChanged
 from tocsin.protocol.messages.toasts import (
     TileList,
@@ -47,9 +48,15 @@ CARRIED: Final[dict[type[Message], tuple[int, int, int]]] = {
 """The values that messages to apps carry whole and that have grown: in which version each did, its place in the frame, and how
 many fields it had before."""
 
+ROWS: Final[dict[type[Message], tuple[int, int]]] = {
+    Deliveries: (3, 7),
+}
+"""The messages to apps whose rows have grown: in which version they did, and how many fields they had before."""
+
 _SINCE: Final = {kind.TAG: version for kind, version in NEW.items()}
 _BY_TAG: Final = {kind.TAG: fields for kind, fields in ADDED.items()}
 _CARRIED: Final = {kind.TAG: carried for kind, carried in CARRIED.items()}
+_ROWS: Final = {kind.TAG: rows for kind, rows in ROWS.items()}
 
 
 def check_version(version: int) -> None:
@@ -68,13 +75,20 @@ def check_version(version: int) -> None:
 def as_of(version: int, frame: bytes) -> bytes | None:
     """Return a frame of this version as an earlier one has it; None where that has no such message."""
     values = unpack_own(frame)
-    if _SINCE.get(values[0], version) > version:
+    tag = values[0]
+    if _SINCE.get(tag, version) > version:
         return None
-    newer = sum(since > version for since, _ in _BY_TAG.get(values[0], ()))
-    since, place, fields = _CARRIED.get(values[0], (0, 0, 0))
+    newer = sum(since > version for since, _ in _BY_TAG.get(tag, ()))
+    values = values[: len(values) - newer]
+    since, place, fields = _CARRIED.get(tag, (0, 0, 0))
     if since > version:
         values = (*values[:place], values[place][:fields], *values[place + 1 :])
-    return pack(values[:-newer] if newer else values) if newer or since > version else frame
+    since, fields = _ROWS.get(tag, (0, 0))
+    if since > version:
+        values = (*values[:-1], tuple(row[:fields] for row in values[-1]))
+    if tag == Activation.TAG:
+        values = (tag, as_of(version, values[1]), *values[2:])  # the frame in it
+    return pack(values)
 
 
 def from_version(version: int, frame: bytes) -> bytes:

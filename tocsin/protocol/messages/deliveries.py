@@ -11,6 +11,7 @@ from attrs import frozen
 
 from tocsin.protocol.messages.base import Columns, Message, tagged
 from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.toast_label import NO_LABEL, LabelText
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 
@@ -31,6 +32,7 @@ class PayloadRow(NamedTuple):
     attempt: int
     expires: float | None
     channel: str
+    label: LabelText = NO_LABEL
 
 
 class OutcomeRow(NamedTuple):

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from tocsin.protocol.messages.base import Columns, Message, tagged
 from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.toast_label import NO_LABEL, LabelText
 from tocsin.protocol.values import NotificationType
 
 
@@ -105,6 +106,7 @@ class Payload(Message):
     expires: float | None
     priority: int
     sent: float | None = None
+    label: LabelText = NO_LABEL
 
 
 @tagged(27)
@@ -119,6 +121,7 @@ class Arrivals(Columns):
     expires: tuple[float | None, ...]
     priorities: tuple[int, ...]
     sent: tuple[float | None, ...]
+    labels: tuple[LabelText, ...]
 
 
 @tagged(9)

@@ -14,6 +14,7 @@ from attrs import AttrsInstance, fields, frozen, has
 from cattrs import Converter
 
 from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload
+from tocsin.protocol.toast_label import LabelText, ToastLabel, is_label
 
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
@@ -43,6 +44,12 @@ def _member(value: Any, kind: type[Enum]) -> Enum:
     return kind(value)
 
 
+def _label(value: Any, _: Any) -> LabelText:
+    if type(value) is not str:
+        raise TypeError(f"a label expected, got {type(value).__name__}")
+    return ToastLabel.read(value).text
+
+
 def _converter() -> Converter:
     """Build what checks fields: cattrs converts where it can, but a frame holds what the field says or is refused."""
     converter = Converter(detailed_validation=False)
@@ -51,6 +58,7 @@ def _converter() -> Converter:
     for mixed in (IntEnum, StrEnum):  # they come before int and str for their members' classes
         converter.register_structure_hook(mixed, _member)
     converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(LabelText, _label)
     converter.register_structure_hook_factory(has, partial(_value_of, converter))
     converter.register_structure_hook_factory(_is_tuple, partial(_tuple_of, converter))
     converter.register_structure_hook_factory(_is_rows, partial(_rows_hook, converter))
@@ -127,7 +135,10 @@ def _rows(converter: Converter, name: str, hints: dict[str, Any]) -> Rows:
     for place, kind in enumerate(hints.values()):
         plain = next(each for each in get_args(kind) or (kind,) if each is not NoneType)
         types: set[type] = {plain}
-        if issubclass(plain, Enum):
+        if plain is LabelText:
+            types = {str}
+            more.append((place, _are_labels))
+        elif issubclass(plain, Enum):
             types = {int if issubclass(plain, int) else str}
             more.append((place, frozenset([None, *(member.value for member in plain)]).issuperset))
         elif plain is float:
@@ -140,6 +151,10 @@ def _rows(converter: Converter, name: str, hints: dict[str, Any]) -> Rows:
 
 def _are_finite(values: Iterable[float | None]) -> bool:
     return all(isfinite(value) for value in set(values) if value is not None)
+
+
+def _are_labels(texts: Iterable[str]) -> bool:
+    return all(map(is_label, set(texts)))
 
 
 def _is_rows(kind: Any) -> bool:

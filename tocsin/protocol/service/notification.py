@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
+from tocsin.protocol.toast_label import LabelText, ToastLabel
 from tocsin.protocol.values import NotificationType
 
 
@@ -12,7 +13,7 @@ class Notification:
     """What a sender wants of the delivery; the body goes beside it, since many bodies have the same wishes.
 
     ``cache`` tells whether it may wait for a device that is away, ``ttl`` is in seconds or None, and ``tag`` with ``group``
-    says which stored notification it replaces.
+    says which stored notification it replaces. ``label`` says to the device what it says of the popup beside its content.
     """
 
     type: NotificationType
@@ -21,6 +22,12 @@ class Notification:
     group: str | None
     ttl: int | None
     priority: int
+    suppress_popup: bool = False
+    label: LabelText = field(init=False)
+
+    @label.default
+    def _label(self) -> LabelText:
+        return ToastLabel(self.tag or "", self.group or "", self.suppress_popup).text
 
     @property
     def storable(self) -> bool:

@@ -125,6 +125,7 @@ class Entry:
     received: float
     expires: float | None
     ends: float
+    suppress_popup: bool = False
     sent: bool = False
     phase: Phase = Phase.WRITING
     replaces: tuple[int, ...] = ()

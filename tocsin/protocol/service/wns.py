@@ -72,11 +72,7 @@ RULES: Final[tuple[tuple[str, re.Pattern[str], str], ...]] = (
     ("x-wns-group", _NAME, "X-WNS-Group must be 1 to 16 letters and digits"),
     ("x-wns-ttl", re.compile("[0-9]{1,10}"), f"X-WNS-TTL must be a whole number of seconds from 0 to {MAX_TTL}"),
     ("x-wns-priority", re.compile("[1-4]"), "X-WNS-PRIORITY must be 1 (high), 2 (medium), 3 (low) or 4 (very low)"),
-    (
-        "x-wns-suppresspopup",
-        re.compile("false"),
-        "X-WNS-SuppressPopup is for Windows Phone channels only and may only be false here",
-    ),
+    ("x-wns-suppresspopup", re.compile("true|false"), "X-WNS-SuppressPopup must be true or false"),
 )
 """The optional ``X-WNS-`` headers and the type: name, what the whole value must match, the sentence if it does not."""
 
@@ -187,6 +183,7 @@ def _judge(*values: str | None) -> NotificationRequest | WnsRefusal:
         group=headers.get("x-wns-group"),
         ttl=None if ttl is None else int(ttl),
         priority=int(headers.get("x-wns-priority", priority)),
+        suppress_popup=headers.get("x-wns-suppresspopup") == "true",
     )
     return NotificationRequest(notification, headers.get("x-wns-requestforstatus") == "true", length)
 

@@ -31,10 +31,11 @@ from tocsin.protocol.messages import (
     Welcome,
     codec,
 )
+from tocsin.protocol.messages.device_versions import LABELS_SINCE, without_label
 from tocsin.protocol.network.causes import OTHER_VERSION
 from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.service.device_connection import TABLE, Effect, Event, Phase
-from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.protocol.values import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox
@@ -89,7 +90,7 @@ class DeviceConnection:
     """
 
     __slots__ = (
-        "_address", "_around", "_farewell", "_receive", "_scope", "_send", "_tasks", "_writes", "device", "outbox", "replay"
+        "_address", "_around", "_farewell", "_receive", "_scope", "_send", "_tasks", "_version", "_writes", "device", "outbox", "replay"
     )  # fmt: skip
 
     def __init__(self, around: ConnectionContext, address: str, receive: Receive, send: Send) -> None:
@@ -105,6 +106,7 @@ class DeviceConnection:
         self.replay = Replay(offline, self.outbox, offline.now, self._tasks, self._step)
         self._writes = False  # whether there is a task that writes, which there may be in any phase
         self._farewell: tuple[int, str] | None = None
+        self._version = PROTOCOL_VERSION
 
     def holds_back(self, app: str, priority: int) -> bool:
         """Tell whether the device's power state holds back what comes for that app with that priority."""
@@ -158,9 +160,13 @@ class DeviceConnection:
         hello = codec.decode(first)
         if not isinstance(hello, Hello):
             raise ProtocolViolation(f"a device begins with Hello, not with {type(hello).__name__}")
-        if hello.version != PROTOCOL_VERSION:
-            self.close(OTHER_VERSION, f"this service speaks version {PROTOCOL_VERSION}, not {hello.version}")
+        if not OLDEST_PROTOCOL_VERSION <= hello.version <= PROTOCOL_VERSION:
+            versions = f"{OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}"
+            self.close(OTHER_VERSION, f"this service speaks the versions {versions}, not {hello.version}")
             return None
+        self._version = hello.version
+        if hello.version < LABELS_SINCE:
+            self.outbox.encode = without_label
         if len(hello.device_key) < MIN_KEY:
             raise ProtocolViolation(f"a device key has at least {MIN_KEY} characters, not {len(hello.device_key)}")
         self.device = self.replay.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
@@ -219,7 +225,7 @@ class DeviceConnection:
     def _welcome(self) -> None:
         self.outbox.on_filled = self._start_to_write
         self.outbox.send_answer(
-            codec.encode(Welcome(PROTOCOL_VERSION, self._around.settings.device_window, self._around.offline.now()))
+            codec.encode(Welcome(self._version, self._around.settings.device_window, self._around.offline.now()))
         )
         self.tell_what_ended()
 

@@ -10,7 +10,7 @@ import anyio
 from starlette.types import Receive, Scope, Send
 
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.messages import Payload, codec
+from tocsin.protocol.messages import Payload
 from tocsin.protocol.network.causes import REPLACED
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.offline_queue import Entry
@@ -68,10 +68,10 @@ class Devices:
             result = PushResult.OFFLINE
         elif connection.holds_back(channel.app, payload.priority):
             # The device is there, so the cache policy, which speaks of one that is away, does not forbid it.
-            return PushResult.HELD_BACK if notification.ttl == 0 else await self._keep(channel, payload, notification)
+            return PushResult.HELD_BACK if notification.ttl == 0 else await self._keep(channel, payload)
         else:
             self._counters.pushed += 1
-            result = await connection.outbox.push(payload.id, codec.encode(payload))
+            result = await connection.outbox.push(payload.id, connection.outbox.encode(payload))
         return await self.conclude(channel, payload, notification, result)
 
     def way_to(self, channel: ChannelRow, priority: int) -> Outbox | None:
@@ -84,7 +84,7 @@ class Devices:
     def push_now(self, way: Outbox, payload: Payload, settled: Callable[[PushResult], None]) -> None:
         """Push a payload to a device that takes it now, and call back with the result."""
         self._counters.pushed += 1
-        way.push_nowait(payload.id, codec.encode(payload), settled)
+        way.push_nowait(payload.id, way.encode(payload), settled)
 
     async def conclude(
         self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult
@@ -94,10 +94,10 @@ class Devices:
             self._counters.acknowledged += 1
             return result
         if result in _KEPT_INSTEAD and notification.storable:
-            return await self._keep(channel, payload, notification)
+            return await self._keep(channel, payload)
         return result
 
-    async def _keep(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
+    async def _keep(self, channel: ChannelRow, payload: Payload) -> PushResult:
         """Put a payload into the offline store; its place is before whatever comes later."""
 
         def admitted(entry: Entry) -> None:
@@ -107,8 +107,7 @@ class Devices:
                 connection.replay.look()
 
         try:
-            names = notification.tag or "", notification.group or ""
-            if not await self.offline.keep(channel, payload, names, admitted):
+            if not await self.offline.keep(channel, payload, admitted):
                 return PushResult.NO_ROOM
         except StateUnavailable as failure:
             self.offline.recurring.log(

@@ -15,6 +15,7 @@ from attrs import define
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.offline_queue import Depths, Entry, Match, OfflineQueue, Phase
+from tocsin.protocol.toast_label import ToastLabel
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
 
@@ -117,29 +118,29 @@ class OfflineStore:
             if not self._put_away(oldest, only_empty=False):
                 self._loaded[oldest] = self._loaded.pop(oldest)
 
-    async def keep(
-        self, channel: ChannelRow, payload: Payload, names: tuple[str, str], admitted: Callable[[Entry], None]
-    ) -> bool:
+    async def keep(self, channel: ChannelRow, payload: Payload, admitted: Callable[[Entry], None]) -> bool:
         """Store a payload; when this returns True, it is on disk. False: there is no room for one more.
 
-        :param names: its tag and group, each of them empty where there is none.
         :param admitted: called when it has its place in the queue, before it is written.
         """
         device = channel.device
         queue = await self.attend(device)
         try:
             self._sequence += 1
+            label = ToastLabel.read(payload.label)
             entry = Entry(
                 self._sequence,
                 payload.id,
                 payload.channel,
                 channel.app,
                 payload.type,
-                *names,
+                label.tag,
+                label.group,
                 payload.priority,
                 self.now(),
                 payload.expires,
                 channel.expires,
+                label.suppress_popup,
             )
             queue.expire(entry.received)
             if self.kept >= self._limit and not queue.takes_a_place(entry):

@@ -14,6 +14,7 @@ from typing import Final
 
 from attrs import define
 
+from tocsin.protocol.messages import Payload, codec
 from tocsin.protocol.service.device_connection import Phase
 from tocsin.service.web.flags import Flag
 
@@ -85,7 +86,7 @@ class Outbox:
 
     __slots__ = (
         "_alarm", "_answers", "_backlog", "_emptied", "_late", "_limit", "_loop", "_sent", "_stored",
-        "_timeout", "_window", "on_filled", "phase"
+        "_timeout", "_window", "encode", "on_filled", "phase"
     )  # fmt: skip
 
     def __init__(self, window: int, backlog: int, timeout: float) -> None:
@@ -102,6 +103,8 @@ class Outbox:
         self._late: set[str] = set()  # sent, and their senders wait no more: they keep their places
         self._alarm: asyncio.TimerHandle | None = None
         self._emptied = Flag()
+        self.encode: Callable[[Payload], bytes] = codec.encode
+        """Makes a frame of a payload as the device knows it."""
         self.on_filled: Callable[[], None] = _ignore
         """Called when there may be something to send."""
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import anyio
 
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.messages import Payload, codec
+from tocsin.protocol.messages import Payload
 from tocsin.protocol.platform.power import PLUGGED_IN
 from tocsin.protocol.service import offline_queue
 from tocsin.protocol.service.device_connection import SERVING, Event, Phase
 from tocsin.protocol.service.offline_queue import Entry, OfflineQueue
+from tocsin.protocol.toast_label import ToastLabel
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.web.flags import Flag
@@ -97,7 +98,7 @@ class Replay:
             return True
         queue.note_sent(going)
         self._outbox.offer(
-            [(entry.id, codec.encode(_payload(entry, bodies[entry.sequence], self._now()))) for entry in going]
+            [(entry.id, self._outbox.encode(_payload(entry, bodies[entry.sequence], self._now()))) for entry in going]
         )
         if lost:
             await self._offline.lose(self.device, lost)
@@ -115,4 +116,5 @@ class Replay:
 
 def _payload(entry: Entry, body: bytes, now: float) -> Payload:
     sent = None if entry.expires is None else now
-    return Payload(entry.id, entry.channel, entry.type, body, entry.expires, entry.priority, sent)
+    label = ToastLabel(entry.tag, entry.group, entry.suppress_popup).text
+    return Payload(entry.id, entry.channel, entry.type, body, entry.expires, entry.priority, sent, label)

@@ -45,9 +45,10 @@ _MIGRATIONS = (
     ),
     ("ALTER TABLE apps ADD COLUMN family TEXT NOT NULL DEFAULT ''",),
     ("CREATE INDEX stored_until ON stored (min(coalesce(expires, ends), ends))",),
+    ("ALTER TABLE stored ADD COLUMN suppress INTEGER NOT NULL DEFAULT 0",),
 )
 
-_ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends"
+_ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
 _EXPIRED = "expires IS NOT NULL AND expires <= ? AND ends > ?"
 _ENDED = "ends <= ? OR channel NOT IN (SELECT name FROM channels WHERE revoked = 0)"
 _ORPHANED = "revoked = 0 AND expires > ? AND client_id NOT IN (SELECT client_id FROM apps)"
@@ -186,11 +187,11 @@ class SqliteServiceStore:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
         row = (
             *(entry.sequence, entry.id, entry.channel, entry.app, entry.type, entry.tag, entry.group, entry.priority),
-            *(entry.received, entry.expires, entry.ends, device, body),
+            *(entry.received, entry.expires, entry.ends, entry.suppress_popup, device, body),
         )
         await self._database.write(
             ("DELETE FROM stored WHERE sequence = ?", [(sequence,) for sequence in erase]),
-            (f"INSERT INTO stored ({_ENTRY}, device, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row]),  # noqa: S608 - a constant
+            (f"INSERT INTO stored ({_ENTRY}, device, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row]),  # noqa: S608 - a constant
         )
 
     async def erase_stored(self, sequences: Sequence[int]) -> None:
@@ -268,8 +269,12 @@ async def open_store(state: Path, patience: float = PATIENCE) -> AsyncIterator[S
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    sequence, name, channel, app, kind, *rest = row
-    return Entry(sequence, name, channel, app, NotificationType(kind), *rest)
+    sequence, name, channel, app, kind, tag, group, *rest, ends, suppress = row
+    priority, received, expires = rest
+    return Entry(
+        *(sequence, name, channel, app, NotificationType(kind), tag, group, priority, received, expires, ends),
+        suppress_popup=bool(suppress),
+    )
 
 
 async def count_by_app(state: Path, now: float) -> list[tuple[str, int, int]]:

@@ -130,6 +130,11 @@ class Dispatcher:
         """Make what is sent to the device, and stored."""
         # A TTL of 0 means "now or never": it forbids storing, and must not expire on the way to the device.
         if not notification.ttl:
-            return Payload(id, channel.name, notification.type, body, None, notification.priority)
+            return Payload(
+                id, channel.name, notification.type, body, None, notification.priority, None, notification.label
+            )
         now = self._now()
-        return Payload(id, channel.name, notification.type, body, now + notification.ttl, notification.priority, now)
+        expires = now + notification.ttl
+        return Payload(
+            id, channel.name, notification.type, body, expires, notification.priority, now, notification.label
+        )
