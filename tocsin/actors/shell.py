@@ -62,7 +62,7 @@ class Shell(Actor):
         *,
         calls: DesktopCalls,
         launcher: Mailbox | None = None,
-        open_link: Callable[[int, str], None] | None = None,
+        open_link: Callable[[int, str, bytes], None] | None = None,
         boot: str = "",
     ) -> None:
         super().__init__()

@@ -1,0 +1,56 @@
+"""Five real notification daemons, without Tocsin: what the tests of its desktop see and click is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.desktops.bus import connected, notify, take_down
+from tests.e2e.desktops.daemons import DAEMONS
+from tests.e2e.desktops.desktop import desktop, missing
+
+ACTIONS = ("default", "Open", "yes", "Accept", "no", "Decline")
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+async def test_a_notification_is_drawn_and_clicks_come_back(name: str, tmp_path: Path) -> None:
+    """By a button and, where the daemon does so, by a click on the toast itself; what has gone is seen to have gone."""
+    if lacking := missing(name):
+        pytest.skip(f"needs {' '.join(lacking)}")
+    async with desktop(name, tmp_path) as shown, connected(shown.address) as bus:
+        drawn = {}
+        for title in ("One", "Two"):
+            number = await notify(bus, title, "A body", *ACTIONS)
+            drawn[title] = await shown.pixels()
+            assert drawn[title].count(drawn[title][:3]) < len(drawn[title]) // 3  # more than a background
+            await take_down(bus, number)
+            await shown.until_shown(0)
+        assert drawn["One"] != drawn["Two"]
+        number = await notify(bus, "One", "A body", *ACTIONS)
+        assert await shown.pixels() == drawn["One"]
+        await shown.click_button("Decline")
+        assert await shown.watcher.wait_for("ActionInvoked") == [(number, "no")]
+        await take_down(bus, number)
+        await shown.until_shown(0)
+        number = await notify(bus, "Three", "A body", *ACTIONS)
+        await shown.click_body()
+        if shown.daemon.body_invokes:
+            assert (await shown.watcher.wait_for("ActionInvoked", 2))[1] == (number, "default")
+        else:
+            await shown.until_shown(0)
+            assert len(shown.watcher.said("ActionInvoked")) == 1
+
+
+async def test_a_daemon_is_stopped_and_started_again(tmp_path: Path) -> None:
+    """Its popups go with it, and the next one is another process."""
+    if lacking := missing("dunst"):
+        pytest.skip(f"needs {' '.join(lacking)}")
+    async with desktop("dunst", tmp_path) as shown, connected(shown.address) as bus:
+        await notify(bus, "One", "A body")
+        await shown.until_shown()
+        await shown.stop_daemon()
+        assert await shown.popups() == []
+        await shown.start_daemon()
+        await notify(bus, "Two", "A body")
+        await shown.until_shown()
