@@ -79,6 +79,7 @@ GIVEN = {
     "PushNotificationManager",
     "ToastNotifier",
     "ToastNotificationActivatedEventArgs",
+    "XmlElement",
 }
 """Classes whose objects an app is given: what their constructors take is not for apps."""
 

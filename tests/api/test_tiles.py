@@ -69,6 +69,19 @@ async def test_a_badge_is_a_number_or_a_glyph(value: int | str, xml: bytes) -> N
         assert port.asked == [m.SetBadge(1, xml), m.SetBadge(2, b"")]
 
 
+@pytest.mark.parametrize(
+    ("badge", "value"), [(b"", None), (b'<badge value="7"/>', 7), (b'<badge version="1" value="alarm" />', "alarm")]
+)
+async def test_a_badge_says_what_it_shows(badge: bytes, value: int | str | None) -> None:
+    """Whether a push or the app has set it."""
+
+    def answer(message: m.Message) -> m.Message | None:
+        return m.TileList(message.request, badge, ()) if isinstance(message, m.AskTiles) else None
+
+    async with app_of(answer) as (manager, _):
+        assert await manager.badge.get() == value
+
+
 @pytest.mark.parametrize("value", [-1, MAX_BADGE + 1, 1.5, True, None, "", "x" * 33, "a b", '"/>', "é", b"alarm"])
 async def test_what_is_no_badge_is_refused(value: Any) -> None:
     """Before the shell is asked, with E_INVALIDARG."""

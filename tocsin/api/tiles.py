@@ -13,12 +13,10 @@ from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.notifier import HasXml
+from tocsin.protocol.toasts.tile_content import GLYPHS, read_badge
 
 MAX_BADGE = 2**31 - 1
 """The greatest number of a badge; what shows it writes 99+ for more than 99."""
-
-MAX_GLYPH = 32
-"""Characters of the name of a glyph at most."""
 
 
 @frozen
@@ -84,9 +82,9 @@ class Badge:
         :raises NotSupported: the platform shows nothing.
         """
         check_kind(value, "the value of a badge", int, str)
-        if not (0 <= value <= MAX_BADGE if isinstance(value, int) else _could_be_glyph(value)):
+        if not (0 <= value <= MAX_BADGE if isinstance(value, int) else value in GLYPHS):
             raise InvalidArgument(
-                f"the value of a badge is from 0 to {MAX_BADGE} or the name of a glyph, not {quoted(value)}"
+                f"the value of a badge is from 0 to {MAX_BADGE} or one of {', '.join(GLYPHS)}, not {quoted(value)}"
             )
         await self._set(f'<badge value="{value}"/>'.encode())
 
@@ -97,6 +95,17 @@ class Badge:
         """
         await self._set(b"")
 
+    async def get(self) -> int | str | None:
+        """Return the number or the glyph of the badge, set by a push or by the app; None where it shows nothing.
+
+        :raises NotSupported: the platform shows nothing.
+        """
+        badge = (await _ask(self._session)).badge
+        if not badge:
+            return None
+        content = read_badge(badge)
+        return content.glyph if content.number is None else content.number
+
     async def _set(self, content: bytes) -> None:
         number = self._session.questions.number()
         await self._session.questions.ask(m.SetBadge(number, content), number)
@@ -105,10 +114,6 @@ class Badge:
 async def _ask(session: Session) -> m.TileList:
     number = session.questions.number()
     return await session.questions.ask_for(m.TileList, m.AskTiles(number), number)
-
-
-def _could_be_glyph(name: str) -> bool:
-    return name.isascii() and name.isalpha() and len(name) <= MAX_GLYPH
 
 
 def _kept(row: m.TileRow) -> KeptTile:

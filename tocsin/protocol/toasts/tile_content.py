@@ -11,7 +11,7 @@ from tocsin.protocol.errors import UnreadableContent
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.toast_content import ToastImage
 from tocsin.protocol.toasts.visual_texts import bindings_of, check_root, images_of, texts_of
-from tocsin.protocol.toasts.xml_tree import XmlElement, parse_xml
+from tocsin.protocol.toasts.xml_tree import XmlElement, parse_xml, write_xml
 
 GLYPHS: Final = (
     "none",
@@ -68,6 +68,10 @@ class TileContent:
     def texts(self) -> tuple[str, ...]:
         """The texts of the face that says the most."""
         return max((face.texts for face in self.faces), key=len)
+
+    def get_xml(self) -> str:
+        """Return it as XML, with what is not understood."""
+        return write_xml(self.tree)
 
 
 @frozen

@@ -22,13 +22,12 @@ from tocsin.protocol.toasts.toast_arguments import ArgumentValue, ToastArguments
 from tocsin.protocol.toasts.toast_button import ToastButton, activation_attributes
 from tocsin.protocol.toasts.toast_content import MAX_BUTTONS, ToastContent, ToastDuration, ToastScenario
 from tocsin.protocol.toasts.xml_tree import XmlElement, check_xml_text, write_xml
+from tocsin.protocol.values import MAX_TOAST_LENGTH
 
 MAX_LINES: Final = 4
 """Lines of text at most: the first text counts two, unless it says otherwise, each other one."""
 MAX_INPUTS: Final = 5
 MAX_CHOICES: Final = 5
-MAX_CHARACTERS: Final = 5_120
-"""Characters of the whole toast as XML at most."""
 
 _AUDIO_SCHEMES: Final = ("ms-appx:", "file:", "ms-winsoundevent:")
 
@@ -233,8 +232,8 @@ class ToastContentBuilder:
     def get_xml(self) -> str:
         """Return it as XML; errors as for :meth:`get_content`."""
         xml = write_xml(self._tree())
-        if len(xml) > MAX_CHARACTERS:
-            raise InvalidArgument(f"the toast has {len(xml)} characters as XML; {MAX_CHARACTERS} are the most")
+        if len(xml) > MAX_TOAST_LENGTH:
+            raise InvalidArgument(f"the toast has {len(xml)} characters as XML; {MAX_TOAST_LENGTH} are the most")
         return xml
 
     async def show(  # noqa: PLR0913  # a toast and what is said of it

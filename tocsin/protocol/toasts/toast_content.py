@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from tocsin.protocol.messages import ToastActivationType
-from tocsin.protocol.toasts.xml_tree import XmlElement
+from tocsin.protocol.toasts.xml_tree import XmlElement, write_xml
 
 MAX_BUTTONS: Final = 5
 """Buttons of a toast at most, those in its context menu included."""
@@ -123,3 +123,7 @@ class ToastContent:
     launch: str = ""
     activation: ToastActivationType = ToastActivationType.FOREGROUND
     display_timestamp: str = ""
+
+    def get_xml(self) -> str:
+        """Return it as XML, with what is not understood."""
+        return write_xml(self.tree)
