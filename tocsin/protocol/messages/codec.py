@@ -136,7 +136,7 @@ def _only_payloads(chunk: bytes) -> tuple[tuple[Any, ...], ...] | None:
     except _BROKEN:
         return None
     columns = PAYLOADS.columns_of(rows) if unpacker.tell() == len(chunk) else None
-    return columns if columns is not None and set(columns[0]) == {Payload.TAG} else None
+    return columns if columns is not None and columns[0].count(Payload.TAG) == len(rows) else None
 
 
 def _arrivals(columns: Iterable[tuple[Any, ...]]) -> tuple[Message, bytes]:
