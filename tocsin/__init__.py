@@ -275,7 +275,6 @@ _HOMES = {
         "ToastDismissedEventArgs",
         "ToastNotifier",
     ),
-    "tocsin.protocol.messages.toasts": ("ToastActivationType", "ToastDismissalReason"),
     "tocsin.protocol.toasts.notifier": ("HasXml", "ShownToast", "ToastData"),
     "tocsin.api.tiles": ("Badge", "KeptTile", "Tiles"),
     "tocsin.protocol.toasts.toast_builder": ("ToastContentBuilder",),
