@@ -200,9 +200,10 @@ class ToastBoard:
     def _daemon_changed(self, event: DaemonChanged) -> None:
         self._away_until = None if event.daemon else self._clock.monotonic() + AWAY
         for toast in list(self._toasts.values()):
-            toast.is_quiet = toast.is_quiet or toast.phase is Phase.ON_SCREEN
-            self._step(toast, Event.DAEMON_CHANGED)
-        self._handles.clear()
+            is_void = toast.handle is not None and toast.handle.daemon != event.daemon
+            if is_void or not event.daemon:
+                toast.is_quiet = toast.is_quiet or toast.phase is Phase.ON_SCREEN
+                self._step(toast, Event.DAEMON_CHANGED)
 
     # Time
 

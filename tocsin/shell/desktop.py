@@ -57,7 +57,10 @@ class Closed:
 
 @frozen
 class DaemonChanged:
-    """Another daemon is there, or none, where ``daemon`` is empty: all handles of before are void."""
+    """Another daemon is there, or none, where ``daemon`` is empty: all handles of before are void.
+
+    One that is there follows upon none, also where the next has taken the place of the one before.
+    """
 
     daemon: str
 

@@ -1,0 +1,170 @@
+"""The connection to the user's session bus: made when it is needed, and made anew when it was lost.
+
+A bus that goes away shows in many ways, one after the other; here they all are :class:`BusLost`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from tocsin.protocol.text import MAX_SENTENCE, describe_error, harmless
+from tocsin.shell.desktop import DesktopAbsent
+
+PATIENCE: Final = 5.0
+"""Seconds that a connection, or the answer to a call, may take."""
+
+BUS: Final = "org.freedesktop.DBus"
+BUS_PATH: Final = "/org/freedesktop/DBus"
+
+EXTRA: Final = "toasts are shown over D-Bus by dbus-fast: pip install 'tocsin[desktop]'"
+
+_ADDRESS: Final = "DBUS_SESSION_BUS_ADDRESS"
+
+
+class BusLost(DesktopAbsent):
+    """There is no session bus, or it has gone, or what was called did not answer in time."""
+
+
+class CallRefused(Exception):
+    """A call was answered by an error."""
+
+    def __init__(self, name: str, words: str) -> None:
+        super().__init__(harmless(f"{name}: {words}", MAX_SENTENCE))
+        self.name, self.words = name, words
+
+
+def session_address() -> str | None:
+    """Return where the session bus of this user is: as the environment says, else where systemd has it; None where there is none."""
+    named = os.environ.get(_ADDRESS)
+    if named:
+        return named
+    path = Path(f"/run/user/{os.getuid()}/bus")
+    return f"unix:path={path}" if path.is_socket() else None
+
+
+class SessionBus:
+    """One connection at a time, on asyncio.
+
+    :param hear: called with each signal.
+    :param lost: called when the connection has gone.
+    :param address: where the bus is; None looks for it each time.
+    """
+
+    def __init__(self, hear: Callable[[Any], None], lost: Callable[[], None], address: str | None = None) -> None:
+        self._hear, self._lost, self._address = hear, lost, address
+        self._bus: Any = None
+        self._connecting = anyio.Lock()
+        self._came = anyio.Event()
+        self.id = ""
+        """Names the bus; another one has another."""
+
+    async def run(self) -> None:
+        """See each connection end, until cancelled, and close the last one then."""
+        try:
+            while True:
+                await self._came.wait()
+                self._came = anyio.Event()
+                bus = self._bus
+                with suppress(EOFError, OSError):
+                    await bus.wait_for_disconnect()
+                self._part(bus)
+        finally:
+            if self._bus is not None:
+                self._bus.disconnect()
+
+    async def call(
+        self, destination: str, path: str, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> Any:
+        """Call a method of the interface that is called as its destination, and return the answer.
+
+        :raises BusLost: there is no bus, or no answer within ``PATIENCE``.
+        :raises CallRefused: the answer is an error.
+        """
+        return await self.call_of(destination, destination, path, member, signature, body)
+
+    async def call_of(  # noqa: PLR0913, PLR0917  # a call of D-Bus has these
+        self, destination: str, interface: str, path: str, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> Any:
+        """Call a method of an interface; otherwise as :meth:`call`."""
+        try:
+            with anyio.fail_after(PATIENCE):
+                async with self._connecting:
+                    bus = self._bus or await self._connect()
+                return await self._ask(bus, destination, interface, path, member, signature, list(body))
+        except TimeoutError:
+            raise BusLost(f"{member} of {destination} did not answer within {PATIENCE:g} s") from None
+
+    async def match(self, rule: str) -> None:
+        """Hear the signals of a rule from now on; errors as for :meth:`call`."""
+        await self.call(BUS, BUS_PATH, "AddMatch", "s", [rule])
+
+    async def _connect(self) -> Any:
+        library, address = _library(), self._address or session_address()
+        if address is None:
+            raise BusLost(f"there is no session bus: {_ADDRESS} is not set, and this user has no /run/user/UID/bus")
+        self.id = ""
+        try:
+            bus = await library.aio.MessageBus(bus_address=address).connect()
+        except (EOFError, OSError, library.errors.DBusFastError, library.errors.AuthError) as failure:
+            raise BusLost(f"the session bus cannot be reached: {_words(failure)}") from None
+        bus.add_message_handler(self._take)
+        try:
+            answer = await self._ask(bus, BUS, BUS, BUS_PATH, "GetId", "", [])
+        except BaseException:
+            bus.disconnect()
+            raise
+        self.id, self._bus = str(answer.body[0]), bus
+        self._came.set()
+        return bus
+
+    async def _ask(  # noqa: PLR0913, PLR0917  # as above
+        self, bus: Any, destination: str, interface: str, path: str, member: str, signature: str, body: list[Any]
+    ) -> Any:
+        library = _library()
+        message = library.Message(
+            destination=destination, path=path, interface=interface, member=member, signature=signature, body=body
+        )
+        try:
+            answer = await bus.call(message)
+        except (EOFError, OSError) as gone:
+            self._part(bus)
+            raise BusLost(f"the session bus has gone: {_words(gone)}") from None
+        if answer is None:
+            raise BusLost("the session bus has gone")
+        if answer.message_type is library.MessageType.ERROR:
+            words = answer.body[0] if answer.signature.startswith("s") else ""
+            raise CallRefused(str(answer.error_name), str(words))
+        return answer
+
+    def _take(self, message: Any) -> None:
+        if message.message_type is _library().MessageType.SIGNAL:
+            self._hear(message)
+
+    def _part(self, bus: Any) -> None:
+        """Let a connection go that has ended; what is told twice happens once."""
+        if bus is self._bus:
+            self._bus = None
+            self._lost()
+
+
+def _library() -> Any:
+    """Return dbus-fast, which is an extra and is loaded when the first toast is shown.
+
+    :raises DesktopAbsent: it is not installed.
+    """
+    try:
+        import_module("dbus_fast.aio")
+        return import_module("dbus_fast")
+    except ImportError:
+        raise DesktopAbsent(EXTRA) from None
+
+
+def _words(failure: BaseException) -> str:
+    return harmless(describe_error(failure), MAX_SENTENCE)
