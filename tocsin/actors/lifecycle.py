@@ -59,8 +59,9 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
             dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
         )
         async with task_group() as tasks:
-            if platform.desktop_calls is not None:
+            if platform.desktop_calls is not None and platform.link_opener is not None:
                 tasks.start_soon(platform.desktop_calls.run, name="calls of the desktop")
+                tasks.start_soon(platform.link_opener.run, name="opener of links")
                 tasks.start_soon(_open_shell, platform, name="reunion")
             await platform.start(tasks)
             try:

@@ -51,6 +51,7 @@ from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.shell.opener import LinkOpener
 
 HOST_OWNER = "host_owner"
 """The owner of the machine's state and of the user's settings, which is no actor."""
@@ -194,8 +195,11 @@ class Platform:
             )
         }
         self.desktop_calls: DesktopCalls | None = None
+        self.link_opener: LinkOpener | None = None
+        self._shell_store = None if shell is None else shell.store
         if shell is not None and self.shell is not None:
             stir = partial(self.shell.send_state, m.DesktopStirred())
+            opener = self.link_opener = LinkOpener(self._link_opened)
             calls = self.desktop_calls = DesktopCalls(shell.desktop, stir)
             self.actors[SHELL] = runner(
                 self.shell,
@@ -206,9 +210,15 @@ class Platform:
                     sessions,
                     calls=calls,
                     launcher=self.launcher,
+                    open_link=opener.open,
                     boot=shell.boot,
                 ),
             )
+
+    def _link_opened(self, number: int, failure: str) -> None:
+        """Tell the shell how the opening of a link went."""
+        assert self.shell is not None  # noqa: S101  # it has asked for it
+        self.shell.send_urgent(m.ActivationDone(number, 0, failure))
 
     def open_shell(self) -> None:
         """Let the shell take what is to be shown of channels that no session takes."""
@@ -297,15 +307,16 @@ class Platform:
             await mailbox.send(message)
 
     async def holds_anything(self) -> bool:
-        """Tell whether any app holds a channel, waits for one, or has a trigger."""
+        """Tell whether there are :meth:`holders`."""
         return bool(await self.holders())
 
     async def holders(self) -> set[str]:
-        """Return the apps that hold a channel, wait for one, or have a trigger."""
+        """Return the apps that hold a channel, wait for one, have a trigger, or a toast on the screen."""
         # A request first: it becomes a channel meanwhile, and never the other way round.
         requests, channels = await self._store.requests(), await self._store.channels()
         activators = await self._store.activators()
-        return {r.app for r in requests} | {c.app for c in channels} | {a.app for a in activators}
+        shown = set[str]() if self._shell_store is None else await self._shell_store.waiting_apps()
+        return {r.app for r in requests} | {c.app for c in channels} | {a.app for a in activators} | shown
 
     async def forget(self, app: str) -> Removed:
         """Remove an app, with all that is kept of it; its payloads become dead letters.

@@ -26,6 +26,7 @@ from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.platform.activation import KILL_AFTER
 from tocsin.repeat_log import INTERVAL, RepeatLog
+from tocsin.shell.desktop import Desktop
 from tocsin.tasks import apart, task_group
 from tocsin.transport.control_socket import serving_control
 from tocsin.transport.service_manager import ServiceManager
@@ -85,6 +86,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     port: int = 0,
     replace: bool = False,
     inherited: sockets.socket | None = None,
+    desktop: Desktop | None = None,
 ) -> AsyncIterator[Agent]:
     """Run an agent; apps that are running go on without it when it ends, and come back to the next.
 
@@ -94,6 +96,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
     :param replace: have the agent that runs on the state folder end first; apps go on, and come to this one.
     :param inherited: a socket that was passed to this process, and listens there already.
+    :param desktop: where toasts are shown; None shows none, so that they wait for their apps as raw payloads do.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.
     :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
@@ -109,12 +112,12 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
             await _prepare(socket)
         own = await stack.enter_async_context(own_service(folder, port)) if foreign is None else None
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
-        platform = await stack.enter_async_context(open_platform(folder, dial, launches=True))
+        platform = await stack.enter_async_context(open_platform(folder, dial, launches=True, desktop=desktop))
         assert platform.launcher is not None  # noqa: S101  # it was asked for
         reunion = REUNION if await platform.holds_anything() else 0.0  # asked before the first app can come
         log = RepeatLog()
         supervisor = platform.actors["supervisor"].mailbox
-        launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket)
+        launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket, shell=platform.shell)
         door = SessionDoor(platform, AppRegistrations(own, platform).of, log, launcher.meet)
         stack.callback(log.close)
         serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app", inherited=inherited)

@@ -81,6 +81,8 @@ def _add_choices(parser: argparse.ArgumentParser, verb: str, default: str | None
     parser.add_argument("--socket", type=path("a socket"), default=default, metavar="PATH", help=words)
     words = "the port of the service that runs here (default: any, kept)"
     parser.add_argument("--port", type=whole(0, 65_535), default=default or 0, metavar="P", help=words)
+    words = "show no toasts: they go to apps only, as raw pushes do"
+    parser.add_argument("--no-desktop", action="store_true", default=default or False, help=words)
     words = "end S seconds after the last app has left, once none holds a channel or a trigger, or 'never' "
     words += f"(default: {ON_DEMAND:g} where it is started with its socket, else never)"
     parser.add_argument("--idle-exit", type=_seconds_or_never, default=default, metavar="S", help=words)
@@ -118,14 +120,16 @@ def _socket(named: Path | None, inherited: sockets.socket | None) -> Path:
 
 async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: argparse.Namespace) -> int:
     from tocsin.agent.open_agent import open_agent  # noqa: PLC0415  # as above
+    from tocsin.shell.choice import default_desktop  # noqa: PLC0415  # as above
 
     service, inherited = arguments.service, manager.inherited
     idle_exit: float | None = arguments.idle_exit
     if idle_exit is None:
         idle_exit = math.inf if inherited is None else ON_DEMAND
     with anyio.open_signal_receiver(*_signals()) as signals:
+        desktop = None if arguments.no_desktop else default_desktop()
         async with open_agent(
-            state, socket, service, port=arguments.port, replace=arguments.replace, inherited=inherited
+            state, socket, service, port=arguments.port, replace=arguments.replace, inherited=inherited, desktop=desktop
         ) as agent:
             where = {"socket": str(agent.socket), "state": str(state), "service": service}
             where["service"] = where["service"] or (agent.service.url if agent.service else None)

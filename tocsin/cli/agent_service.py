@@ -42,6 +42,8 @@ def install(arguments: argparse.Namespace) -> int:
     words += ["--port", str(arguments.port)] if arguments.port else []
     if arguments.idle_exit is not None:
         words += ["--idle-exit", "never" if arguments.idle_exit == math.inf else str(arguments.idle_exit)]
+    if arguments.no_desktop:
+        words += ["--no-desktop"]
     if shutil.which("systemctl") is None:
         command = shlex.join(["tocsin", *words[4:]])
         raise NotSupported(f"this system has no systemd: let what starts your session start '{command}'")

@@ -130,6 +130,10 @@ class ShellStore(Protocol):
         """Return all of it, on start."""
         ...
 
+    async def waiting_apps(self) -> set[str]:
+        """Return the apps that have a toast on the screen, or a click to come: they may need what keeps this store."""
+        ...
+
     async def commit(self, changes: ShellChanges) -> None:
         """Make changes in one transaction: so a click is stored when its toast is gone, and not before."""
         ...

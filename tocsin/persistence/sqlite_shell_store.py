@@ -108,6 +108,13 @@ class SqliteShellStore:
         rows = await self._database.read("SELECT app, content, at, expires FROM badge ORDER BY app")
         return [StoredBadge(*row) for row in rows]
 
+    async def waiting_apps(self) -> set[str]:
+        """Return the apps that have a toast on the screen, or a click to come."""
+        rows = await self._database.read(
+            "SELECT app FROM toast WHERE until IS NULL OR until > 0 OR is_held UNION SELECT app FROM activation"
+        )
+        return {app for (app,) in rows}
+
     async def commit(self, changes: ShellChanges) -> None:
         """Make changes in one transaction."""
         toasts = [_toast_row(each) for each in changes.kept]
