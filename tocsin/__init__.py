@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         PushNotificationCreateChannelStatus,
     )
     from tocsin.api.subscription import PushHandler
-    from tocsin.api.tiles import Badge, KeptTile, Tiles
+    from tocsin.api.tiles_and_badge import Badge, KeptTile, Tiles
     from tocsin.api.toast_activated import ToastActivatedHandler, ToastNotificationActivatedEventArgs
     from tocsin.api.toast_notifier import (
         AppNotificationProgressResult,
@@ -276,7 +276,7 @@ _HOMES = {
         "ToastNotifier",
     ),
     "tocsin.protocol.toasts.notifier": ("HasXml", "ShownToast", "ToastData"),
-    "tocsin.api.tiles": ("Badge", "KeptTile", "Tiles"),
+    "tocsin.api.tiles_and_badge": ("Badge", "KeptTile", "Tiles"),
     "tocsin.protocol.toasts.toast_builder": ("ToastContentBuilder",),
     "tocsin.protocol.toasts.toast_button": ("ToastButton",),
     "tocsin.protocol.toasts.toast_arguments": ("ToastArguments",),

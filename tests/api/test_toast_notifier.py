@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import anyio
 import pytest
@@ -12,7 +13,10 @@ import trio.testing
 
 from tests.api.shell_port import app_of, done
 from tests.world import Gathered
+from tocsin.api.identity import Identity
+from tocsin.api.manager import PushNotificationManager
 from tocsin.api.questions import ASK_TIMEOUT
+from tocsin.api.toast_activated import ToastNotificationActivatedEventArgs
 from tocsin.api.toast_notifier import (
     MAX_EXPIRES,
     AppNotificationProgressResult,
@@ -30,7 +34,8 @@ from tocsin.protocol.errors import (
     TimedOut,
 )
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.platform.conditions import AppSettings
+from tocsin.protocol.platform.command import Command
+from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.toasts.notifier import MAX_SEQUENCE_NUMBER, ShownToast, ToastData
 from tocsin.protocol.values import MAX_TOAST_DATA, MAX_TOAST_LABEL, MAX_TOAST_LENGTH, MAX_TOAST_SIZE, Outcome
 
@@ -286,11 +291,98 @@ async def test_dismissed_toasts_are_told_of() -> None:
 
 async def test_the_setting_is_what_the_user_has_decided() -> None:
     """For the app; it is known without a question."""
-    seen = []
+    on, off = HostState(), HostState(notifications=False)
+    told: list[tuple[HostState, AppSettings, AppNotificationSetting]] = [
+        (on, AppSettings(), AppNotificationSetting.ENABLED),
+        (on, AppSettings(tiles=False, badges=False, background=False), AppNotificationSetting.ENABLED),
+        (on, AppSettings(notifications=False), AppNotificationSetting.DISABLED_FOR_APPLICATION),
+        (on, AppSettings(toasts=False), AppNotificationSetting.DISABLED_FOR_APPLICATION),
+        (off, AppSettings(toasts=False), AppNotificationSetting.DISABLED_FOR_USER),
+    ]
     async with app_of(nothing) as (manager, port):
-        for notifications in (True, False):
-            port.tell.send_urgent(m.AppSettingsChanged("contoso.mail", AppSettings(notifications=notifications)))
+        for host, settings, expected in told:
+            port.tell.send_urgent(m.HostChanged(host))
+            port.tell.send_urgent(m.AppSettingsChanged("contoso.mail", settings))
             await anyio.wait_all_tasks_blocked()
-            seen.append(manager.toasts.setting)
+            assert manager.toasts.setting == expected
         assert port.asked == []
-    assert seen == [AppNotificationSetting.ENABLED, AppNotificationSetting.DISABLED_FOR_APPLICATION]
+
+
+async def test_clicks_reach_the_handler() -> None:
+    """From when the shell has agreed, until it is removed; nothing is started for an app without a command."""
+    seen = Gathered()
+    async with app_of(done) as (manager, port):
+        await manager.toasts.on_activated(seen.add)
+        port.tell.send_urgent(m.ToastActivated(3, 0, 1, 7, "t", "g", m.ToastActivationType.FOREGROUND, "a=b", ()))
+        await seen.wait_for(1)
+        manager.toasts.remove_activated()
+        await anyio.wait_all_tasks_blocked()
+        assert port.asked == [m.TakeActivations(1, b""), m.ActivationDone(3, 1, ""), m.LeaveActivations()]
+        with pytest.raises(InvalidArgument, match="a handler is called"):
+            await manager.toasts.on_activated(None)  # type: ignore[arg-type]  # it cannot be called
+    (args,) = seen.items
+    assert isinstance(args, ToastNotificationActivatedEventArgs)
+    assert (args.argument, args.tag, args.group, args.id) == ("a=b", "t", "g", 7)
+
+
+MAIL, CALENDAR = UUID(int=1), UUID(int=2)
+
+
+@pytest.mark.parametrize(
+    ("classes", "clsid", "words"),
+    [
+        (None, None, None),
+        ({MAIL: ("mail",)}, None, ("mail",)),
+        ({MAIL: ("mail",), CALENDAR: ("calendar",)}, CALENDAR, ("calendar",)),
+        ({MAIL: ("mail",), CALENDAR: ("calendar",)}, str(MAIL), ("mail",)),
+    ],
+)
+async def test_a_click_starts_the_command_of_the_app(
+    classes: dict[UUID, tuple[str, ...]] | None, clsid: Any, words: tuple[str, ...] | None
+) -> None:
+    """The one of connect(), or that of the only class of the manifest, or of the one that is named."""
+    identity = Identity() if classes is None else Identity(packaged=True, family_name="f", classes=classes)
+    asked: list[Sequence[str] | None] = []
+
+    def command_of(given: Sequence[str] | None) -> Command:
+        asked.append(given)
+        return COMMAND
+
+    async with app_of(done) as (app, port):
+        manager = PushNotificationManager(app._session, "contoso.mail", None, identity, command_of)
+        await manager.toasts.on_activated(print, clsid)
+        assert port.asked == [m.TakeActivations(1, COMMAND.pack())]
+    assert asked == [words]
+
+
+COMMAND = Command((b"/mail",), b"/", ())
+
+
+@pytest.mark.parametrize(
+    ("classes", "clsid", "problem"),
+    [
+        ({MAIL: ("mail",), CALENDAR: ("calendar",)}, None, "2 classes under .com.: say which"),
+        ({MAIL: ("mail",)}, CALENDAR, "no manifest with a command for the class"),
+        ({}, MAIL, "no manifest with a command for the class"),
+        ({MAIL: ("mail",)}, "mail", "CLSID"),
+    ],
+)
+async def test_a_class_that_starts_nothing_is_refused(
+    classes: dict[UUID, tuple[str, ...]], clsid: Any, problem: str
+) -> None:
+    """The shell is asked for nothing."""
+    identity = Identity(packaged=True, family_name="f", classes=classes)
+    async with app_of(done) as (app, port):
+        manager = PushNotificationManager(app._session, "contoso.mail", None, identity)
+        with pytest.raises(InvalidArgument, match=problem):
+            await manager.toasts.on_activated(print, clsid)
+        assert port.asked == []
+
+
+async def test_a_manifest_without_commands_starts_nothing() -> None:
+    """The handler is called all the same."""
+    async with app_of(done) as (app, port):
+        identity = Identity(packaged=True, family_name="f")
+        manager = PushNotificationManager(app._session, "contoso.mail", None, identity, lambda _: COMMAND)
+        await manager.toasts.on_activated(print)
+        assert port.asked == [m.TakeActivations(1, b"")]

@@ -82,3 +82,17 @@ def own_activators(info: PushNotificationActivationInfo, identity: Identity) -> 
     else:
         raise InvalidArgument(f"the manifest has {len(identity.classes)} classes under [com]: say which, as task_clsid")
     return PushNotificationActivationInfo(activators, clsid, info.conditions, info.cancel_on_condition_loss)
+
+
+def words_for_clicks(identity: Identity, clsid: UUID) -> tuple[str, ...] | None:
+    """Return the words that a click on a toast of a packaged app starts: those of a class, or of its only one; None without any.
+
+    :raises InvalidArgument: the app has no such class, or several, and the null CLSID names none of them.
+    """
+    if clsid != UUID(int=0):
+        if clsid not in identity.classes:
+            raise InvalidArgument(f"the app has no manifest with a command for the class {clsid}")
+        return identity.classes[clsid]
+    if len(identity.classes) > 1:
+        raise InvalidArgument(f"the manifest has {len(identity.classes)} classes under [com]: say which, as clsid")
+    return next(iter(identity.classes.values()), None)

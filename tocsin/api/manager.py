@@ -11,11 +11,11 @@ from attrs import field, frozen
 from tocsin.api.background_activated import BackgroundActivatedHandler, with_task_instance
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.conditions import Conditions
-from tocsin.api.identity import Identity, own_activators
+from tocsin.api.identity import Identity, own_activators, words_for_clicks
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.session import Session
 from tocsin.api.subscription import PushHandler
-from tocsin.api.tiles import Badge, Tiles
+from tocsin.api.tiles_and_badge import Badge, Tiles
 from tocsin.api.toast_notifier import ToastNotifier
 from tocsin.platform_status import ConnectionStatus, PlatformStatus
 from tocsin.protocol import messages as m
@@ -69,10 +69,10 @@ class PushNotificationManager:
         self._registration = registration
         self._identity = identity or Identity()
         self._conditions = Conditions(session)
-        self._toasts = ToastNotifier(session)
+        self._command_of = command
+        self._toasts = ToastNotifier(session, self._command_for_clicks)
         self._badge = Badge(session)
         self._tiles = Tiles(session)
-        self._command_of = command
         self._granted: dict[str, tuple[str, str]] = {}
         self._revoked: list[Callable[[ChannelRevoked], Any]] = []
         self._renewed: list[Callable[[PushNotificationChannel], Any]] = []
@@ -203,6 +203,16 @@ class PushNotificationManager:
         if self._identity.packaged:
             return b"" if words is None else self._command_of(words).pack()
         return self._command_of(None).pack()
+
+    def _command_for_clicks(self, clsid: UUID) -> bytes:
+        """Return what a click on a toast starts, packed; empty where nothing can be started.
+
+        :raises InvalidArgument: as ``words_for_clicks``, or it cannot be started.
+        """
+        words = words_for_clicks(self._identity, clsid)
+        if self._command_of is None or (self._identity.packaged and words is None):
+            return b""
+        return self._command_of(words).pack()
 
     async def unregister_activator(self, activators: Activators) -> None:
         """Unregister activators that this process has registered, in the order of their flags; work is cancelled.

@@ -7,13 +7,16 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum, unique
 from types import NoneType
 from typing import Any
+from uuid import UUID
 
 from attrs import frozen
 
 from tocsin.api.session import Session
+from tocsin.api.toast_activated import ToastActivatedHandler
 from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import EXACT, check_callable, check_kind, check_text, check_within
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.platform.activation import parse_clsid
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.notifier import HasXml, ShownToast, ToastData
 from tocsin.protocol.values import MAX_TOAST_LABEL, MAX_TOAST_LENGTH, MAX_TOAST_SIZE
@@ -28,7 +31,9 @@ class AppNotificationSetting(IntEnum):
 
     ENABLED = 0
     DISABLED_FOR_APPLICATION = 1
-    """The user has switched them off for this app."""
+    """The user has switched off the notifications of this app, or its toasts."""
+    DISABLED_FOR_USER = 2
+    """The user has switched off notifications altogether."""
 
 
 @unique
@@ -70,13 +75,18 @@ class ToastNotifier:
     What each method asks for is done when it returns. Where its task is cancelled meanwhile, it may have been done.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, command: Callable[[UUID], bytes] = lambda _: b"") -> None:
+        """Make it; ``command`` returns what a click starts, of a class of the manifest or of the null CLSID, packed."""
         self._session = session
+        self._command = command
 
     @property
     def setting(self) -> AppNotificationSetting:
-        """Whether toasts of the app are shown, by what the user has decided for it."""
-        if not self._session.settings.notifications:
+        """Whether toasts of the app are shown, by what the user has decided."""
+        settings = self._session.settings
+        if not self._session.host.notifications:
+            return AppNotificationSetting.DISABLED_FOR_USER
+        if not (settings.notifications and settings.toasts):
             return AppNotificationSetting.DISABLED_FOR_APPLICATION
         return AppNotificationSetting.ENABLED
 
@@ -186,6 +196,24 @@ class ToastNotifier:
     async def _remove(self, toast: int | None, tag: str | None, group: str | None) -> None:
         number = self._session.questions.number()
         await self._session.questions.ask(m.RemoveToasts(number, toast, tag, group), number)
+
+    async def on_activated(self, handler: ToastActivatedHandler, clsid: UUID | str | None = None) -> None:
+        """Have the handler called for each click on a toast of the app, and for those that wait; it takes the place of another.
+
+        A click while no process of the app takes clicks starts the app, by the command of :func:`tocsin.connect` or of the
+        manifest; what was started finds it by :func:`tocsin.get_activated_event_args`, or by this method. Embedded, it waits.
+        A handler, sync or async, has the time that it needs, in a task of its own; what it raises is logged. It ends the click.
+
+        :param clsid: for a manifest with several classes, that whose command a click starts.
+        :raises InvalidArgument: the handler cannot be called, or the manifest has no such class, or several and none is named.
+        :raises NotSupported: the platform shows nothing.
+        """
+        check_callable(handler, "a handler")
+        await self._session.toast_clicks.register(handler, self._command(parse_clsid(clsid)))
+
+    def remove_activated(self) -> None:
+        """Call the handler no more: clicks wait for another process, or start one. Calls that run go on."""
+        self._session.toast_clicks.unregister()
 
     def add_dismissed(self, handler: Callable[[ToastDismissedEventArgs], Any]) -> None:
         """Call the handler, sync or async, when a toast of the app has gone without a click; what it raises is logged.

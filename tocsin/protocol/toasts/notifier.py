@@ -45,9 +45,9 @@ class ShownToast:
     """What has become of a toast that an app shows."""
 
     id: int
-    """Names it, for its removal."""
+    """Names it, for its removal; 0 where it is not kept."""
     outcome: Outcome
-    """SHOWN: the desktop has it. SUPPRESSED: it is kept without being shown."""
+    """SHOWN: the desktop has it. SUPPRESSED: it is kept without being shown, or not at all."""
     reason: str = ""
     """Why it is not shown, in words; empty where it is."""
 

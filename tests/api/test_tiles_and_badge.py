@@ -9,7 +9,7 @@ import pytest
 import trio.testing
 
 from tests.api.shell_port import app_of, done
-from tocsin.api.tiles import MAX_BADGE, KeptTile
+from tocsin.api.tiles_and_badge import MAX_BADGE, KeptTile
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.hresult import HResult
