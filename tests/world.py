@@ -20,6 +20,7 @@ from tocsin.api.manager import PushNotificationManager
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.shell.desktop import Desktop
 
 REMOTE_ID = "f80e541e-3606-48fb-935e-118a3c5f41f4"
 
@@ -50,13 +51,16 @@ async def world(
     retries: RetryPolicy | None = None,
     kernel: Kernel | None = None,
     dead_letters: DeadLetterPolicy | None = None,
+    desktop: Desktop | None = None,
 ) -> AsyncIterator[World]:
     """Run a platform with one app, ``contoso.mail``, connected to a service that the test plays."""
     service = FakeService()
     service.reachable = reachable
     try:
         async with (
-            open_platform(state, service.dial, kernel=kernel, retries=retries, dead_letters=dead_letters) as platform,
+            open_platform(
+                state, service.dial, kernel=kernel, retries=retries, dead_letters=dead_letters, desktop=desktop
+            ) as platform,
             local_session(platform, "contoso.mail") as session,
         ):
             if connect:

@@ -28,6 +28,7 @@ from tocsin.api.toast_notifier import (
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import (
     InvalidArgument,
+    NotShown,
     NotSupported,
     PlatformUnavailable,
     ProtocolViolation,
@@ -231,6 +232,19 @@ async def test_a_failure_is_raised_as_the_shell_has_it() -> None:
         for asking in (toasts.show(TOAST), toasts.update({}, "t"), toasts.get_all(), toasts.remove_all()):
             with pytest.raises(NotSupported, match="no desktop"):
                 await asking
+
+
+async def test_a_toast_that_the_desktop_refuses_is_an_error() -> None:
+    """With the words of the desktop, or at least a sentence."""
+    words = ["no room", ""]
+
+    def refuse(message: m.Message) -> m.Message:
+        return m.ToastShown(done(message).request, 7, Outcome.DROPPED, words.pop(0))
+
+    async with app_of(refuse) as (manager, _):
+        for sentence in ("no room", "the desktop would not show it"):
+            with pytest.raises(NotShown, match=sentence):
+                await manager.toasts.show(TOAST)
 
 
 async def test_an_answer_to_another_question_is_none() -> None:

@@ -25,6 +25,7 @@ TREE: dict[str, tuple[type[PushError], type[Exception], HResult]] = {
     "NotFound": (PushError, LookupError, HResult.ERROR_NOT_FOUND),
     "NotSupported": (PushError, NotImplementedError, HResult.ERROR_NOT_SUPPORTED),
     "Busy": (PushError, BlockingIOError, HResult.WNP_E_BIND_USER_BUSY),
+    "NotShown": (PushError, RuntimeError, HResult.E_FAIL),
     "OperationCanceled": (PushError, RuntimeError, HResult.ERROR_CANCELLED),
     "TimedOut": (PushError, TimeoutError, HResult.ERROR_TIMEOUT),
     "PlatformUnavailable": (PushError, RuntimeError, HResult.WPN_E_PLATFORM_UNAVAILABLE),

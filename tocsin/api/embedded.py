@@ -24,7 +24,9 @@ from tocsin.protocol.arguments import check_app_name, check_kind, check_within
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.notifier import notifying
+from tocsin.shell.desktop import Desktop
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Dial
 
@@ -40,6 +42,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     manifest: Path | str | None = None,
     retries: RetryPolicy | None = None,
     dead_letters: DeadLetterPolicy | None = None,
+    desktop: Desktop | None = None,
 ) -> AsyncIterator[PushNotificationManager]:
     """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
 
@@ -56,6 +59,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
     :param retries: how long a channel request waits before each retry; by default as Windows does.
     :param dead_letters: how many payloads that ended unhandled are kept, and how long; by default 10,000, for 90 days.
+    :param desktop: where toasts are shown: what keeps the promise ``tocsin.shell.Desktop``, such as ``ConsoleDesktop``.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
@@ -68,6 +72,8 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     check_kind(dead_letters, "dead_letters", DeadLetterPolicy, NoneType)
     if port and service is not None:
         raise InvalidArgument("a port is for the service that runs here, and service names another one")
+    if desktop is not None and (isinstance(desktop, type) or not isinstance(desktop, Desktop)):
+        raise InvalidArgument(f"a desktop keeps the promise tocsin.shell.Desktop, which {quoted(desktop)} does not")
     path = read_path(state, "a state folder")
     identity = Identity() if manifest is None else read_manifest(read_path(manifest, "a manifest"))
     foreign = None if service is None else device_url_of(service)
@@ -81,7 +87,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
             device_url, registration = foreign, None
         dial: Dial = partial(dial_websocket, device_url)
         platform = await stack.enter_async_context(
-            open_platform(folder, dial, retries=retries, dead_letters=dead_letters)
+            open_platform(folder, dial, retries=retries, dead_letters=dead_letters, desktop=desktop)
         )
         session = await stack.enter_async_context(local_session(platform, app))
         manager = PushNotificationManager(session, app, registration, identity)

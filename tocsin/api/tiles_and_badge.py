@@ -61,7 +61,7 @@ class Tiles:
         await self._session.questions.ask(m.SetTile(number, check_label(tile, "a tile"), "", b""), number)
 
     async def get(self) -> list[KeptTile]:
-        """Return what the app's tiles show, by pushes or by the app; those that show nothing are left out.
+        """Return what the app's tiles show, by pushes or by the app, the newest first; those that show nothing are left out.
 
         :raises NotSupported: the platform shows nothing.
         """

@@ -15,11 +15,11 @@ from tocsin.api.session import Session
 from tocsin.api.toast_activated import ToastActivatedHandler
 from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import EXACT, check_callable, check_kind, check_text, check_within
-from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.errors import InvalidArgument, NotShown
 from tocsin.protocol.platform.activation import parse_clsid
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.notifier import HasXml, ShownToast, ToastData
-from tocsin.protocol.values import MAX_TOAST_LABEL, MAX_TOAST_LENGTH, MAX_TOAST_SIZE
+from tocsin.protocol.values import MAX_TOAST_LABEL, MAX_TOAST_LENGTH, MAX_TOAST_SIZE, Outcome
 
 MAX_EXPIRES = timedelta(days=3650)
 """How long a toast may be kept at most."""
@@ -114,7 +114,7 @@ class ToastNotifier:
         :param data: values for the names in braces, such as ``{progress}``; :meth:`update` changes them.
         :raises InvalidArgument: an argument cannot be right, or the content is no toast (E_INVALIDARG).
         :raises NotSupported: the platform shows nothing.
-        :raises PushError: the desktop would not show it, or there is none; the text has the reason.
+        :raises NotShown: the desktop would not show it, or has no room; where there is no desktop, it is SUPPRESSED.
         """
         bound = _bound(data)
         question = m.ShowToast(
@@ -129,6 +129,8 @@ class ToastNotifier:
             _pairs(bound),
         )
         answer = await self._session.questions.ask_for(m.ToastShown, question, question.request)
+        if answer.outcome == Outcome.DROPPED:
+            raise NotShown(answer.detail or "the desktop would not show it")
         return ShownToast(answer.id, answer.outcome, answer.detail)
 
     async def update(

@@ -10,6 +10,7 @@
     ├── NotFound                    LookupError: what you named is not there
     ├── NotSupported                NotImplementedError: this installation or this kind of app cannot do that
     ├── Busy                        BlockingIOError: a queue is full; try again when it has drained
+    ├── NotShown                    RuntimeError: the desktop would not show a toast, or has no room for it
     ├── OperationCanceled           RuntimeError: the operation that you wait for was cancelled
     ├── TimedOut                    TimeoutError: no answer within the deadline
     ├── PlatformUnavailable         RuntimeError: the platform has stopped, or cannot start, and says why
@@ -85,6 +86,10 @@ class Busy(PushError, BlockingIOError):
     """A bounded queue is full: slow down, then try again."""
 
     default_hresult = HResult.WNP_E_BIND_USER_BUSY
+
+
+class NotShown(PushError, RuntimeError):
+    """The desktop would not show a toast, or has no room for it; the text says which."""
 
 
 class OperationCanceled(PushError, RuntimeError):

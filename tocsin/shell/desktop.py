@@ -6,7 +6,7 @@ It keeps no rule: which toasts there are, how long they are shown and what a cli
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -83,6 +83,7 @@ class DesktopStanding:
     """Why there is none, in a sentence."""
 
 
+@runtime_checkable
 class Desktop(Protocol):
     """A desktop; safe to use from one event loop, by one caller at a time or several."""
 

@@ -112,7 +112,7 @@ class ShowToast(Message):
 @tagged(122)
 @frozen
 class ToastShown(Message):
-    """A toast of an app is with the desktop (SHOWN), or is kept without being shown (SUPPRESSED, with the reason in words)."""
+    """A toast of an app is with the desktop (SHOWN), is not shown (SUPPRESSED), or could not be (DROPPED), with the reason in words."""
 
     request: int
     id: int
