@@ -28,7 +28,7 @@ def call() -> tocsin.ToastContentBuilder:
         tocsin.ToastContentBuilder()
         .add_argument("call", 7)
         .add_text("Ann is calling")
-        .add_button(tocsin.ToastButton("Accept").add_argument("action", "accept"))
+        .add_button(tocsin.ToastButton("Accept").add_argument("action", "accept").add_argument("self", 1))
         .add_button(tocsin.ToastButton("Decline").add_argument("action", "decline"))
     )
 
@@ -47,7 +47,7 @@ async def test_a_click_on_a_button_comes_back(tmp_path: Path) -> None:
         await seen.wait_for(1)
         (args,) = seen.items
         assert isinstance(args, tocsin.ToastNotificationActivatedEventArgs)
-        assert args.arguments == {"action": "accept", "call": "7"}
+        assert args.arguments == {"action": "accept", "self": "1", "call": "7"}
         assert (args.id, args.tag, args.group) == (toast.id, "7", "calls")
         assert await manager.toasts.get_all() == []
 

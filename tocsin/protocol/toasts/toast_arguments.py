@@ -28,7 +28,7 @@ class ToastArguments(MutableMapping[str, str | None]):
     True and False are written as 1 and 0, an enumeration as its value, a number as Python writes it, on every machine.
     """
 
-    def __init__(self, **values: ArgumentValue) -> None:
+    def __init__(self, /, **values: ArgumentValue) -> None:
         self._values: dict[str, str | None] = {}
         for name, value in values.items():
             self[name] = value
