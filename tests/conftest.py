@@ -17,6 +17,9 @@ from hypothesis import HealthCheck, settings
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# No test shows its toasts on the screen of its user; those with a desktop have a bus of their own.
+os.environ["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent/bus"
+
 # A deadline measures the other load of the machine, and so does the check for slow data.
 settings.register_profile(
     "quick",

@@ -26,6 +26,7 @@ from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.notifier import notifying
+from tocsin.shell.choice import default_desktop
 from tocsin.shell.desktop import Desktop
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Dial
@@ -59,7 +60,8 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
     :param retries: how long a channel request waits before each retry; by default as Windows does.
     :param dead_letters: how many payloads that ended unhandled are kept, and how long; by default 10,000, for 90 days.
-    :param desktop: where toasts are shown: what keeps the promise ``tocsin.shell.Desktop``, such as ``ConsoleDesktop``.
+    :param desktop: where toasts are shown: what keeps the promise ``tocsin.shell.Desktop``, such as a terminal's ``ConsoleDesktop``; by
+        default the desktop of this system, which needs ``pip install 'tocsin[desktop]'`` and is looked for when there is a toast.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
@@ -72,8 +74,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     check_kind(dead_letters, "dead_letters", DeadLetterPolicy, NoneType)
     if port and service is not None:
         raise InvalidArgument("a port is for the service that runs here, and service names another one")
-    if desktop is not None and (isinstance(desktop, type) or not isinstance(desktop, Desktop)):
-        raise InvalidArgument(f"a desktop keeps the promise tocsin.shell.Desktop, which {quoted(desktop)} does not")
+    shown_on = default_desktop() if desktop is None else _checked(desktop)
     path = read_path(state, "a state folder")
     identity = Identity() if manifest is None else read_manifest(read_path(manifest, "a manifest"))
     foreign = None if service is None else device_url_of(service)
@@ -87,7 +88,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
             device_url, registration = foreign, None
         dial: Dial = partial(dial_websocket, device_url)
         platform = await stack.enter_async_context(
-            open_platform(folder, dial, retries=retries, dead_letters=dead_letters, desktop=desktop)
+            open_platform(folder, dial, retries=retries, dead_letters=dead_letters, desktop=shown_on)
         )
         session = await stack.enter_async_context(local_session(platform, app))
         manager = PushNotificationManager(session, app, registration, identity)
@@ -101,6 +102,12 @@ async def local_session(platform: Platform, app: str) -> AsyncIterator[Session]:
     with local_port(platform, app) as port:
         async with open_session(port) as session:
             yield session
+
+
+def _checked(desktop: Desktop) -> Desktop:
+    if isinstance(desktop, type) or not isinstance(desktop, Desktop):
+        raise InvalidArgument(f"a desktop keeps the promise tocsin.shell.Desktop, which {quoted(desktop)} does not")
+    return desktop
 
 
 def _check_event_loop() -> None:
