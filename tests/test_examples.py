@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.actors.shelling import PlayedDesktop
+from tests.helpers import PATIENCE
 from tests.processes import run, running
+from tocsin.shell import Handle, Popup
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -25,6 +29,7 @@ EXPECTED = {
         "the service comes back",
         "COMPLETED_FAILURE: no channel: ",
     ],
+    "toast.py": ["not shown: "],  # tests have no session bus
 }
 
 
@@ -74,3 +79,24 @@ async def test_an_example_runs(tmp_path: Path, name: str) -> None:
     assert done.returncode == 0
     for line in EXPECTED[name]:
         assert line in output
+
+
+class Declining(PlayedDesktop):
+    """A desktop whose user presses the second button of everything."""
+
+    async def show(self, popup: Popup, replaces: Handle | None = None) -> Handle:
+        """Show it, and press."""
+        handle = await super().show(popup, replaces)
+        self.press(handle.number, popup.buttons[1].key)
+        return handle
+
+
+async def test_the_example_of_a_toast_says_what_was_pressed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is a desktop."""
+    main = runpy.run_path(str(EXAMPLES / "toast.py"))["main"]
+    with anyio.fail_after(PATIENCE):
+        await main(str(tmp_path), Declining())
+    assert capsys.readouterr().out.splitlines() == [
+        "shown; press a button of it",
+        "the user wants to decline the call of Ann",
+    ]

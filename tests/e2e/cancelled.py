@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import anyio
 
 import tocsin
+from tests.actors.shelling import PlayedDesktop, toast_xml
 from tests.e2e.agents import Agent, running_agent
 from tests.e2e.cancelling import Program
 from tests.helpers import payload
@@ -116,6 +117,24 @@ async def platform(folder: Path) -> None:
             await operation
 
 
+async def shell(folder: Path) -> None:
+    """An app that shows toasts on a desktop that is played, and gets a click, with its badge."""
+    desktop, clicked = PlayedDesktop(), anyio.Event()
+    desktop.delay = 0.001
+    with state_folder(folder):
+        async with world(folder, desktop=desktop) as w:
+            toasts = w.manager.toasts
+            await toasts.on_activated(lambda _: clicked.set())
+            await toasts.show(toast_xml(), tag="a", data={"done": "0.1"})
+            await toasts.show(tocsin.ToastContentBuilder().add_text("ding"), tag="b")
+            await toasts.update({"done": "0.2"}, "a")
+            await toasts.remove_by_tag("b")
+            await w.manager.badge.set(7)
+            desktop.press(1)
+            await clicked.wait()
+            await toasts.get_all()
+
+
 async def push_service(folder: Path) -> None:
     """The push service alone, with the command's way to it."""
     with state_folder(folder):
@@ -157,6 +176,7 @@ def programs() -> Iterator[dict[str, Program]]:
             "own_service": Program(own_service),
             "other_service": Program(partial(other_service, wns)),
             "platform": Program(platform, resumes=False),  # the service that it plays knows nothing of an earlier run
+            "shell": Program(shell, resumes=False),  # as above
             "push_service": Program(push_service),
             "service_for_tests": Program(service_for_tests),
         }

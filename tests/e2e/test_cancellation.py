@@ -17,6 +17,7 @@ STRIDES = {
     "other_service": 23,
     "platform": 23,
     "push_service": 13,
+    "shell": 31,
     "service_for_tests": 19,
 }
 """Every turn takes a minute or two: ``python -m tests.e2e.cancellations``."""
