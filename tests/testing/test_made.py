@@ -13,7 +13,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 import tocsin
-from tocsin.testing import MadeArgs, channel, received
+from tocsin.testing import MadeArgs, channel, clicked, received
 
 Args = tocsin.PushNotificationReceivedEventArgs
 EXPIRATION = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -32,9 +32,26 @@ def test_args_are_real_and_say_what_they_were_made_with() -> None:
     assert "attempt 3" in repr(args)
 
 
+def test_a_click_is_what_its_handler_gets() -> None:
+    """The arguments may be written as those of a button are; all has a default."""
+    args = clicked(tocsin.ToastArguments(action="like"), {"answer": "Yes"}, tag="t", group="g", id=7, attempt=2)
+    assert isinstance(args, tocsin.ToastNotificationActivatedEventArgs)
+    assert (dict(args.arguments), dict(args.user_input)) == ({"action": "like"}, {"answer": "Yes"})
+    assert (args.tag, args.group, args.id, args.attempt) == ("t", "g", 7, 2)
+    plain = clicked("a=b", activation_type=tocsin.ToastActivationType.BACKGROUND)
+    assert (plain.argument, plain.user_input, plain.id) == ("a=b", {}, 1)
+    assert plain.activation_type is tocsin.ToastActivationType.BACKGROUND
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: clicked(7),  # type: ignore[arg-type]  # it is wrong on purpose
+        lambda: clicked(user_input={"a": 1}),  # type: ignore[dict-item]  # as above
+        lambda: clicked(tag=None),  # type: ignore[arg-type]  # as above
+        lambda: clicked(id=0),
+        lambda: clicked(attempt=0),
+        lambda: clicked(activation_type=0),  # type: ignore[arg-type]  # as above
         lambda: received("text"),  # type: ignore[arg-type]  # it is wrong on purpose
         lambda: received(b"x" * 5001),
         lambda: received(id=""),

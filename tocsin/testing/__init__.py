@@ -1,7 +1,7 @@
 """For the tests of programs that send pushes, and of those that receive them.
 
 For senders: a real push service on this machine, with faults on demand. With pytest, the fixture ``wns`` gives a
-:class:`LocalWns`; anywhere else :func:`local_wns` does. For handlers: :func:`received` and :func:`channel` make what a
+:class:`LocalWns`; anywhere else :func:`local_wns` does. For handlers: :func:`received`, :func:`clicked` and :func:`channel` make what a
 handler is called with, without a platform.
 
 A name is loaded when it is first used: the tests of handlers need no service to be installed.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tocsin.service.operations.settings import ServiceSettings
     from tocsin.testing.faults import SentRequest
     from tocsin.testing.local import LocalWns, local_wns
-    from tocsin.testing.made import MadeArgs, MadeChannel, channel, received
+    from tocsin.testing.made import MadeArgs, MadeChannel, channel, clicked, received
     from tocsin.testing.manual_clock import Clock
     from tocsin.testing.pushes import Push
 
@@ -27,6 +27,7 @@ __all__ = [
     "SentRequest",
     "ServiceSettings",
     "channel",
+    "clicked",
     "local_wns",
     "received",
 ]
@@ -40,6 +41,7 @@ _HOME_OF = {
     "SentRequest": "tocsin.testing.faults",
     "ServiceSettings": "tocsin.service.operations.settings",
     "channel": "tocsin.testing.made",
+    "clicked": "tocsin.testing.made",
     "local_wns": "tocsin.testing.local",
     "received": "tocsin.testing.made",
 }

@@ -1,24 +1,27 @@
-"""For the unit tests of an app's own handlers: args and channels that no platform has made."""
+"""For the unit tests of an app's own handlers: args, clicks and channels that no platform has made."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
+from types import MappingProxyType
 
 from tocsin.api.args import CanceledHandler, PushNotificationReceivedEventArgs
 from tocsin.api.attached import token_of
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.subscription import Abandoned, PushHandler
-from tocsin.protocol.arguments import check_kind, check_text, check_within
+from tocsin.api.toast_activated import ToastNotificationActivatedEventArgs
+from tocsin.protocol.arguments import EXACT, check_kind, check_text, check_within
 from tocsin.protocol.errors import ChannelClosed, InvalidArgument
-from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.messages import PayloadRow, ToastActivationType
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toast_label import MAX_NAME, ToastLabel, is_name
+from tocsin.protocol.toasts.toast_arguments import ToastArguments
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 from tocsin.tasks import task_group
 
@@ -166,6 +169,33 @@ def _name(text: str, words: str) -> str:
     if text and not is_name(text):
         raise InvalidArgument(f"{words} has up to {MAX_NAME} letters and digits, not {quoted(text)}")
     return text
+
+
+def clicked(  # noqa: PLR0913  # a click, and what is said of its toast
+    argument: ToastArguments | str = "",
+    user_input: Mapping[str, str] | None = None,
+    *,
+    tag: str = "",
+    group: str = "",
+    id: int = 1,  # noqa: A002  # the field that it sets
+    attempt: int = 1,
+    activation_type: ToastActivationType = ToastActivationType.FOREGROUND,
+) -> ToastNotificationActivatedEventArgs:
+    """Make what a handler of clicks is called with: the argument of a toast, or of its button, and what the user has typed.
+
+    :raises InvalidArgument: one of them is not of its kind, or the id or the attempt is not from 1 up.
+    """
+    check_kind(argument, "the argument", ToastArguments, str)
+    check_kind(user_input, "what was typed", Mapping, type(None))
+    typed = dict(user_input or {})
+    for text in (*typed, *typed.values(), tag, group):
+        check_kind(text, "a tag, a group and what was typed", str)
+    check_within(id, "the id", 1, EXACT)
+    check_within(attempt, "the attempt", 1, 2**31)
+    check_kind(activation_type, "the activation type", ToastActivationType)
+    return ToastNotificationActivatedEventArgs(
+        str(argument), MappingProxyType(typed), activation_type, tag, group, id, attempt
+    )
 
 
 def channel(uri: str = "https://push.example/w/?token=test", expiration: datetime | None = None) -> MadeChannel:
