@@ -15,6 +15,7 @@ from tocsin.agent.open_agent import Agent, open_agent
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
 from tocsin.protocol.values import AGENT_VERSION
+from tocsin.shell.desktop import Desktop
 from tocsin.transport.frame_stream import FrameStream
 
 PATIENCE = 10.0
@@ -66,8 +67,8 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
+async def world(folder: Path, desktop: Desktop | None = None) -> AsyncIterator[World]:
     """Run an agent with a push service of its own."""
     socket = folder / "agent.sock"
-    async with open_agent(folder / "state", socket) as agent:
+    async with open_agent(folder / "state", socket, desktop=desktop) as agent:
         yield World(agent, socket)

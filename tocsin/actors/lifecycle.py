@@ -42,15 +42,20 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     dead_letters: DeadLetterPolicy | None = None,
     launches: bool = False,
     desktop: Desktop | None = None,
+    opens_links: bool = False,
 ) -> AsyncIterator[Platform]:
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
 
     :param launches: whether the caller reads the launcher's mailbox, so that apps that are not running can be started.
     :param desktop: where toasts are shown; None: apps get them as they get raw payloads, and nothing else shows them.
+    :param opens_links: whether the desktop opens the links of toasts that are of the web or of mail; else they activate their app.
 
     :raises StateUnavailable: the database in the folder cannot be used.
     """
-    async with open_sqlite(state / "platform.db") as store, _shell_parts(state, desktop) as shell:
+    async with (
+        open_sqlite(state / "platform.db") as store,
+        _shell_parts(state, desktop, opens_links=opens_links) as shell,
+    ):
         policy = retries or RetryPolicy()
         platform = Platform(store, kernel or Kernel(), policy, dead_letters, launches=launches, shell=shell)
         store.watch(platform.note_fault)
@@ -59,10 +64,11 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
             dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
         )
         async with task_group() as tasks:
-            if platform.desktop_calls is not None and platform.link_opener is not None:
+            if platform.desktop_calls is not None:
                 tasks.start_soon(platform.desktop_calls.run, name="calls of the desktop")
-                tasks.start_soon(platform.link_opener.run, name="opener of links")
                 tasks.start_soon(_open_shell, platform, name="reunion")
+            if platform.link_opener is not None:
+                tasks.start_soon(platform.link_opener.run, name="links")
             await platform.start(tasks)
             try:
                 async with task_group() as wire:
@@ -79,12 +85,12 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
 
 
 @asynccontextmanager
-async def _shell_parts(state: Path, desktop: Desktop | None) -> AsyncIterator[ShellParts | None]:
+async def _shell_parts(state: Path, desktop: Desktop | None, *, opens_links: bool) -> AsyncIterator[ShellParts | None]:
     if desktop is None:
         yield None
     else:
         async with open_sqlite_shell(state) as store:
-            yield ShellParts(store, desktop, boot())
+            yield ShellParts(store, desktop, boot(), opens_links)
 
 
 async def _open_shell(platform: Platform) -> None:

@@ -40,6 +40,8 @@ class ShellParts:
     store: ShellStore
     desktop: Desktop
     boot: str = ""
+    opens_links: bool = False
+    """Whether links of the web and of mail are for the desktop; else they activate their app."""
 
 
 class Shell(Actor):
@@ -47,7 +49,7 @@ class Shell(Actor):
 
     :param calls: those of the desktop, whose tasks are not the shell's.
     :param launcher: where processes are started for clicks; None where none are.
-    :param open_link: has the desktop open a link, and never waits.
+    :param open_link: has the desktop open a link, as in ``Activations``; None where links activate their app.
     :param boot: names this run of the system, for toasts that do not outlive it.
     """
 

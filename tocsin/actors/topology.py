@@ -199,8 +199,8 @@ class Platform:
         self._shell_store = None if shell is None else shell.store
         if shell is not None and self.shell is not None:
             stir = partial(self.shell.send_state, m.DesktopStirred())
-            opener = self.link_opener = LinkOpener(self._link_opened)
             calls = self.desktop_calls = DesktopCalls(shell.desktop, stir)
+            opener = self.link_opener = LinkOpener(partial(_tell_opened, self.shell)) if shell.opens_links else None
             self.actors[SHELL] = runner(
                 self.shell,
                 lambda alarm: Shell(
@@ -210,15 +210,10 @@ class Platform:
                     sessions,
                     calls=calls,
                     launcher=self.launcher,
-                    open_link=opener.open,
+                    open_link=None if opener is None else opener.open,
                     boot=shell.boot,
                 ),
             )
-
-    def _link_opened(self, number: int, failure: str) -> None:
-        """Tell the shell how the opening of a link went."""
-        assert self.shell is not None  # noqa: S101  # it has asked for it
-        self.shell.send_urgent(m.ActivationDone(number, 0, failure))
 
     def open_shell(self) -> None:
         """Let the shell take what is to be shown of channels that no session takes."""
@@ -404,3 +399,8 @@ class Platform:
         if restarted in FROM_HOST_OWNER[m.HostChanged]:
             self._host_owner.repeat()
         self.sessions.send_to_all(m.ActorRestarted(restarted))
+
+
+def _tell_opened(shell: Mailbox, number: int, failure: str) -> None:
+    """Tell the shell how the opening of a link went."""
+    shell.send_urgent(m.ActivationDone(number, 0, failure))

@@ -96,7 +96,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
     :param replace: have the agent that runs on the state folder end first; apps go on, and come to this one.
     :param inherited: a socket that was passed to this process, and listens there already.
-    :param desktop: where toasts are shown; None shows none, so that they wait for their apps as raw payloads do.
+    :param desktop: where toasts are shown, and links of toasts are opened; None where apps get toasts as they get raw payloads.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.
     :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
@@ -112,7 +112,9 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
             await _prepare(socket)
         own = await stack.enter_async_context(own_service(folder, port)) if foreign is None else None
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
-        platform = await stack.enter_async_context(open_platform(folder, dial, launches=True, desktop=desktop))
+        platform = await stack.enter_async_context(
+            open_platform(folder, dial, launches=True, desktop=desktop, opens_links=desktop is not None)
+        )
         assert platform.launcher is not None  # noqa: S101  # it was asked for
         reunion = REUNION if await platform.holds_anything() else 0.0  # asked before the first app can come
         log = RepeatLog()
