@@ -10,13 +10,18 @@ import anyio
 import pytest
 import trio.testing
 
+from tests.actors.shelling import PlayedDesktop
 from tocsin.actors.actor import Kernel
 from tocsin.actors.clock import LoopClock
+from tocsin.actors.shell import ShellParts
 from tocsin.actors.topology import Platform
 from tocsin.agent.idle_exit import LOOK_EVERY, idle
 from tocsin.mailbox import Mailbox
+from tocsin.persistence.memory_shell_store import MemoryShellStore
 from tocsin.persistence.memory_store import MemoryStore
+from tocsin.persistence.shell_store import ShellChanges, StoredActivation
 from tocsin.persistence.store import StoredActivator, StoredChannel
+from tocsin.protocol.messages import ToastActivationType
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 
 CHANNEL = StoredChannel("c1", "mail", "id", "http://uri", 10.0**10)
@@ -32,9 +37,9 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 class Watched:
     """A platform of which nothing runs, its store, and the moment at which it was found to be of no use."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, shell: ShellParts | None = None) -> None:
         self.store = store
-        self.platform = Platform(self.store, Kernel(LoopClock(seed=1)), RetryPolicy())
+        self.platform = Platform(self.store, Kernel(LoopClock(seed=1)), RetryPolicy(), shell=shell)
         self.start = anyio.current_time()
         self.ended: float | None = None
 
@@ -45,9 +50,9 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(store: MemoryStore | None = None) -> AsyncIterator[Watched]:
+async def watched(store: MemoryStore | None = None, shell: ShellParts | None = None) -> AsyncIterator[Watched]:
     """Watch a platform while the block runs."""
-    w = Watched(MemoryStore() if store is None else store)
+    w = Watched(MemoryStore() if store is None else store, shell)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(w.watch)
         yield w
@@ -148,4 +153,17 @@ async def test_a_channel_or_a_trigger_keeps_it(kept: StoredChannel | StoredActiv
         await w.store.drop_channels(["c1"])
         await w.store.drop_activator("mail", 4)
         await anyio.sleep(LOOK_EVERY + 5.1)
+        assert w.ended is not None
+
+
+async def test_a_toast_that_may_be_clicked_keeps_it() -> None:
+    """Or a click that waits; a while after both have gone it ends."""
+    kept = MemoryShellStore()
+    click = StoredActivation(1, "mail", 1, "", "", ToastActivationType.FOREGROUND, "", (), 0.0)
+    await kept.commit(ShellChanges(activations=(click,)))
+    async with watched(shell=ShellParts(kept, PlayedDesktop())) as w:
+        await anyio.sleep(100)
+        assert w.ended is None
+        await kept.drop_activations((1,))
+        await anyio.sleep(LOOK_EVERY + 5)
         assert w.ended is not None

@@ -152,6 +152,7 @@ class Platform:
         self.connection = Mailbox("connection")
         self.launcher = Mailbox(LAUNCHER) if launches else None
         self.shell = Mailbox(SHELL) if shell is not None else None
+        self._shell_store = shell.store if shell is not None else None
         self._beside = {LAUNCHER: self.launcher, SHELL: self.shell}
         """What may be missing: an app hears of that in words, or by a time that is over."""
         self._link = ConnectionRecord(kernel.clock)
@@ -302,16 +303,16 @@ class Platform:
             await mailbox.send(message)
 
     async def holds_anything(self) -> bool:
-        """Tell whether there are :meth:`holders`."""
+        """Tell whether any app holds a channel, waits for one, has a trigger, or has toasts that may be clicked."""
         return bool(await self.holders())
 
     async def holders(self) -> set[str]:
-        """Return the apps that hold a channel, wait for one, have a trigger, or a toast on the screen."""
+        """Return the apps that hold a channel, wait for one, have a trigger, or have toasts that may be clicked."""
         # A request first: it becomes a channel meanwhile, and never the other way round.
         requests, channels = await self._store.requests(), await self._store.channels()
         activators = await self._store.activators()
-        shown = set[str]() if self._shell_store is None else await self._shell_store.waiting_apps()
-        return {r.app for r in requests} | {c.app for c in channels} | {a.app for a in activators} | shown
+        awaited = set[str]() if self._shell_store is None else await self._shell_store.awaited()
+        return awaited | {r.app for r in requests} | {c.app for c in channels} | {a.app for a in activators}
 
     async def forget(self, app: str) -> Removed:
         """Remove an app, with all that is kept of it; its payloads become dead letters.

@@ -13,7 +13,7 @@ Each look wakes the machine, and nothing depends on how soon an agent ends that 
 
 
 async def idle(platform: Platform, patience: float) -> None:
-    """Return when there was no session, no channel and no trigger for so many seconds."""
+    """Return when there was no session, no channel, no trigger and no toast to be clicked for so many seconds."""
     clock, sessions, idleness = platform.kernel.clock, platform.sessions, Idleness(patience)
     while True:
         arrivals, before = sessions.arrivals, sessions.names()

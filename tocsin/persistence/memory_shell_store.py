@@ -43,12 +43,11 @@ class MemoryShellStore:
             self._last_id,
         )
 
-    async def waiting_apps(self) -> set[str]:
-        """Return the apps that have a toast on the screen, or a click to come."""
+    async def awaited(self) -> set[str]:
+        """Return the apps that have a toast on the screen or held back, or a click that they have yet to get."""
         await checkpoint()
-        return {each.app for each in self._toasts.values() if each.until != 0 or each.is_held} | {
-            each.app for each in self._activations.values()
-        }
+        toasts = {each.app for each in self._toasts.values() if each.is_held or each.until != 0}
+        return toasts | {each.app for each in self._activations.values()}
 
     async def commit(self, changes: ShellChanges) -> None:
         """Make changes in one transaction."""

@@ -130,8 +130,8 @@ class ShellStore(Protocol):
         """Return all of it, on start."""
         ...
 
-    async def waiting_apps(self) -> set[str]:
-        """Return the apps that have a toast on the screen, or a click to come: they may need what keeps this store."""
+    async def awaited(self) -> set[str]:
+        """Return the apps that have a toast on the screen or held back, or a click that they have yet to get."""
         ...
 
     async def commit(self, changes: ShellChanges) -> None:

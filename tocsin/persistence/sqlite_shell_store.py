@@ -108,10 +108,10 @@ class SqliteShellStore:
         rows = await self._database.read("SELECT app, content, at, expires FROM badge ORDER BY app")
         return [StoredBadge(*row) for row in rows]
 
-    async def waiting_apps(self) -> set[str]:
-        """Return the apps that have a toast on the screen, or a click to come."""
+    async def awaited(self) -> set[str]:
+        """Return the apps that have a toast on the screen or held back, or a click that they have yet to get."""
         rows = await self._database.read(
-            "SELECT app FROM toast WHERE until IS NULL OR until > 0 OR is_held UNION SELECT app FROM activation"
+            "SELECT app FROM activation UNION SELECT app FROM toast WHERE is_held OR until IS NULL OR until <> 0"
         )
         return {app for (app,) in rows}
 
