@@ -82,9 +82,8 @@ class World:
         self.session = Mailbox("s1")
         self.sessions = Sessions()
         self.sessions.add("mail", self.session)
-        self.launcher = Launcher(
-            Mailbox("launcher"), self.supervisor, self.sessions, self.socket, **{"shell": self.shell} | settings
-        )
+        settings = {"shell": self.shell} | settings
+        self.launcher = Launcher(Mailbox("launcher"), self.supervisor, self.sessions, self.socket, **settings)
         self._listener: SocketListener
         self._callers: list[Caller] = []
         self._left: list[int] = []
