@@ -1,18 +1,16 @@
 """What becomes of clicks on toasts, as the table of ``tocsin.protocol.toasts.activation_life`` has it: a part of the shell.
 
 The shell hears of what happens, and has each click stored before it is added here. Steps are taken at once; what they ask for
-is noted, and performed at the end of the shell's batch: the store first, then the sessions, then the launcher.
+is performed at the end of the shell's batch (``tocsin.actors.click_effects``).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
 
-from attrs import frozen
-
+from tocsin.actors.click_effects import ClickEffects, ClickStore, OpenLink
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
@@ -20,8 +18,6 @@ from tocsin.persistence.shell_store import StoredActivation
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel import machine
-from tocsin.protocol.messages.codec import encode
-from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.text import MAX_DETAIL, harmless
 from tocsin.protocol.toasts.activation_life import (
     LAUNCH_BUDGET,
@@ -43,41 +39,12 @@ _NOT_WAITING = (
 )
 
 
-class ClickStore(Protocol):
-    """What is kept of clicks: a part of the shell's store."""
-
-    async def note_attempts(self, attempts: Mapping[int, int]) -> None:
-        """Keep how often clicks were handed out, by their numbers."""
-        ...
-
-    async def drop_activations(self, numbers: Sequence[int]) -> None:
-        """Keep these clicks no more; one that is not there is no error."""
-        ...
-
-    async def keep_command(self, app: str, command: bytes) -> None:
-        """Keep what starts an app, packed; an empty one removes it."""
-        ...
-
-
-@frozen
-class _HandOut:
-    """A click on its way to its session, or to what opens links, as it was when that was decided."""
-
-    click: Click
-    attempt: int
-
-    @property
-    def is_current(self) -> bool:
-        """Whether nothing has happened to it since."""
-        return self.click.attempt == self.attempt and self.click.phase in {Phase.OFFERED, Phase.OPENING}
-
-
 class Activations:
     """Steps clicks, and performs what the table asks for.
 
     :param launcher: where launches are ordered; None where this platform starts no processes.
-    :param open_link: has the desktop open a link, given its number, the link and the command of its app, and never waits; how
-        that went is told to :meth:`opened`. None where there is no desktop: links activate their app then.
+    :param open_link: has the desktop open a link; how that went is told to :meth:`opened`. None where there is no desktop: links
+        activate their app then.
     """
 
     def __init__(
@@ -86,23 +53,18 @@ class Activations:
         store: ClickStore,
         sessions: Sessions,
         launcher: Mailbox | None = None,
-        open_link: Callable[[int, str, bytes], None] | None = None,
+        open_link: OpenLink | None = None,
     ) -> None:
-        self._clock, self._store, self._sessions = clock, store, sessions
-        self._launcher, self._open_link = launcher, open_link
+        self._clock, self._sessions = clock, sessions
+        self._launches, self._opens_links = launcher is not None, open_link is not None
+        self._effects = ClickEffects(store, sessions, launcher, open_link)
         self._apps = defaultdict[str, ClickTurns](ClickTurns)
         self._is_quiet = False
-        self._commands: dict[str, bytes] = {}
-        self._attempts: dict[int, int] = {}
-        self._ended: list[int] = []
-        self._replies: list[tuple[str, m.Message]] = []
-        self._hand_outs: list[_HandOut] = []
-        self._orders: list[m.Launch | m.StopLaunch] = []
         self._perform: dict[Effect, Callable[[Click], None]] = {
             Effect.OFFER: self._hand_out,
             Effect.LAUNCH: self._launch,
             Effect.START_BUDGET: self._start_budget,
-            Effect.STOP_LAUNCH: self._stop_launch,
+            Effect.STOP_LAUNCH: self._effects.stop_launch,
             Effect.OPEN: self._hand_out,
             Effect.SETTLE: self._settle,
             Effect.REPORT: self._report,
@@ -136,14 +98,15 @@ class Activations:
             expires,
         )
         self._apps[click.app].clicks[click.number] = click
-        if self._open_link is not None and is_for_desktop(click.kind, click.argument):
+        if self._opens_links and is_for_desktop(click.kind, click.argument):
             self._step(click, Event.OPEN)
         self._next_turns(click.app)
 
     def forget(self, app: str) -> None:
         """Drop what there is of an app that was removed."""
         turns = self._apps[app]
-        turns.command, self._commands[app] = b"", b""
+        turns.command = b""
+        self._effects.keep_command(app, b"")
         turns.takers.clear()
         for click in list(turns.clicks.values()):
             self._step(click, Event.FORGOTTEN)
@@ -185,8 +148,9 @@ class Activations:
         turns = self._apps[app]
         command = self._usable(message.command)
         if command and command != turns.command:
-            turns.command = self._commands[app] = command
-        self._replies.append((session, m.Done(message.request)))
+            turns.command = command
+            self._effects.keep_command(app, command)
+        self._effects.reply(session, m.Done(message.request))
         if session in self._sessions:  # else it has left meanwhile
             turns.take(session)
         self._next_turns(app)
@@ -216,7 +180,7 @@ class Activations:
         click = self._launched(message)
         if click is None:
             failed = m.Failed(message.request, "TimedOut", _NOT_WAITING, HResult.ERROR_TIMEOUT)
-            self._replies.append((message.session, failed))
+            self._effects.reply(message.session, failed)
             return
         self._give(click, message.session, Event.ARRIVED, message.request)
         self._next_turns(click.app)
@@ -237,7 +201,7 @@ class Activations:
     # Steps
 
     def _usable(self, command: bytes) -> bytes:
-        return b"" if self._launcher is None else command
+        return command if self._launches else b""
 
     def _next_turns(self, app: str) -> None:
         """Let clicks go on whose turn it is."""
@@ -277,24 +241,17 @@ class Activations:
     # Effects
 
     def _hand_out(self, click: Click) -> None:
-        click.attempt += 1
-        self._attempts[click.number] = click.attempt
-        self._hand_outs.append(_HandOut(click, click.attempt))
+        self._effects.hand_out(click, self._apps[click.app].command)
 
     def _launch(self, click: Click) -> None:
-        command = self._apps[click.app].command
-        self._orders.append(m.Launch(click.app, click.number, click.attempt + 1, command, LaunchPurpose.TOAST))
+        self._effects.launch(click, self._apps[click.app].command)
 
     def _start_budget(self, click: Click) -> None:
         click.deadline = self._clock.monotonic() + LAUNCH_BUDGET
 
-    def _stop_launch(self, click: Click) -> None:
-        self._orders.append(m.StopLaunch(click.app, click.number, click.attempt + 1, LaunchPurpose.TOAST))
-
     def _settle(self, click: Click) -> None:
         del self._apps[click.app].clicks[click.number]
-        self._attempts.pop(click.number, None)
-        self._ended.append(click.number)
+        self._effects.end(click)
         self._next_turns(click.app)
 
     def _report(self, click: Click) -> None:
@@ -305,61 +262,17 @@ class Activations:
 
     async def perform(self) -> None:
         """Write what is to be kept, then tell sessions, what opens links, and the launcher."""
-        await self._write()
-        while missed := self._send():
+        await self._effects.write()
+        while missed := self._effects.send():
             for click in missed:
                 self._apps[click.app].leave(click.session)
                 self._depart(click)
                 self._next_turns(click.app)
-            await self._write()
-        for order in self._orders:
-            if self._launcher is not None:
-                self._launcher.send_urgent(order)
-        self._orders.clear()
-
-    async def _write(self) -> None:
-        for app, command in self._commands.items():
-            await self._store.keep_command(app, command)
-        if self._attempts:
-            await self._store.note_attempts(self._attempts)
-        if self._ended:
-            await self._store.drop_activations(self._ended)
-        for written in (self._commands, self._attempts, self._ended):
-            written.clear()
-
-    def _send(self) -> list[Click]:
-        """Answer, and hand out; return the clicks that no session was there to take."""
-        for session, reply in self._replies:
-            self._sessions.send(session, reply)
-        self._replies.clear()
-        hand_outs, self._hand_outs = self._hand_outs, []
-        missed = []
-        for each in hand_outs:
-            if not each.is_current:
-                continue
-            if each.click.phase is Phase.OPENING:
-                assert self._open_link is not None  # noqa: S101  # see add
-                self._open_link(each.click.number, each.click.argument, self._apps[each.click.app].command)
-            elif not self._sessions.hand_over(each.click.session, encode(_activated(each.click))):
-                missed.append(each.click)
-        return missed
+            await self._effects.write()
+        self._effects.order()
 
 
 _REASONS = {
     Event.EXPIRED: "no process of the app was there to take it within an hour, and none could be started",
     Event.OVERFLOW: "too many clicks wait for the app",
 }
-
-
-def _activated(click: Click) -> m.ToastActivated:
-    return m.ToastActivated(
-        click.number,
-        click.request,
-        click.attempt,
-        click.toast,
-        click.tag,
-        click.group,
-        click.kind,
-        click.argument,
-        click.inputs,
-    )

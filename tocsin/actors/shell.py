@@ -13,6 +13,7 @@ from attrs import frozen
 
 from tocsin.actors.activations import Activations
 from tocsin.actors.actor import Actor, receives, receives_from_apps
+from tocsin.actors.click_effects import OpenLink
 from tocsin.actors.desktop_calls import DesktopCalls
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
@@ -64,7 +65,7 @@ class Shell(Actor):
         *,
         calls: DesktopCalls,
         launcher: Mailbox | None = None,
-        open_link: Callable[[int, str, bytes], None] | None = None,
+        open_link: OpenLink | None = None,
         boot: str = "",
     ) -> None:
         super().__init__()
