@@ -199,10 +199,11 @@ class TestScreen:
     async def test_what_an_app_removes_is_removed(self) -> None:
         """By number, by tag, by group; what is not there is no error."""
         async with shelling() as h:
-            for tag, group in (("a", "g"), ("b", "g"), ("a", "h"), ("c", "")):
+            for tag, group in (("a", "g"), ("b", "g"), ("a", "h"), ("c", ""), ("g", "g")):
                 h.show(tag=tag, group=group)
                 await h.told()
             for wish, left in (
+                (m.RemoveToasts(0, None, "g", "g"), [1, 2, 3, 4]),
                 (m.RemoveToasts(1, None, "a", "h"), [1, 2, 4]),
                 (m.RemoveToasts(2, 4, None, None), [1, 2]),
                 (m.RemoveToasts(3, None, "z", None), [1, 2]),

@@ -170,8 +170,8 @@ class Shell(Actor):
     def remove(self, message: m.RemoveToasts, stamped: m.Stamped) -> None:
         """Remove toasts of the app; that there are none is no error."""
         for toast in self._toasts.of_app(stamped.app):
-            wished = {message.id: toast.id, message.tag: toast.wishes.tag, message.group: toast.wishes.group}
-            if all(wish is None or wish == found for wish, found in wished.items()):
+            wished = (message.id, toast.id), (message.tag, toast.wishes.tag), (message.group, toast.wishes.group)
+            if all(wish is None or wish == found for wish, found in wished):
                 self._toasts.remove(toast)
         self._answers.reply(stamped.session, m.Done(message.request))
 
