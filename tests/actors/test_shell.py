@@ -73,6 +73,27 @@ class TestPayloads:
             h.tell(shown(2))
             assert await outcome(h) == (2, Outcome.SHOWN, None)
 
+    async def test_one_of_the_same_tag_and_group_takes_the_place_of_another(self) -> None:
+        """On the screen and in the list; a tile has its tag, too."""
+        async with shelling() as h:
+            for number, label in enumerate(["t/g", "t", "t/g", ""], 1):
+                h.tell(shown(number, label=label))
+                assert await outcome(h) == (number, Outcome.SHOWN, None)
+            assert sorted(h.desktop.titles) == ["n2", "n3", "n4"]
+            assert [(each.tag, each.group) for each in (await h.kept()).toasts] == [("t", ""), ("t", "g"), ("", "")]
+            tile = b'<tile><visual><binding template="TileSquareText04"><text>x</text></binding></visual></tile>'
+            h.tell(shown(5, tile, NotificationType.TILE, label="t"))
+            assert await outcome(h) == (5, Outcome.SHOWN, None)
+            assert [each.tag for each in (await h.kept()).tiles] == ["t"]
+
+    async def test_a_sender_has_a_toast_kept_without_a_popup(self) -> None:
+        """It is in the list, and its payload has ended well."""
+        async with shelling() as h:
+            h.tell(shown(1, label="t!"))
+            assert await outcome(h) == (1, Outcome.SUPPRESSED, None)
+            assert h.desktop.asked == []
+            assert [each.tag for each in (await h.kept()).toasts] == ["t"]
+
     async def test_a_desktop_that_is_full_gets_room_once(self) -> None:
         """The oldest popup is taken down for it; a second time the toast dies of that."""
         async with shelling() as h:

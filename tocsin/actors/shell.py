@@ -26,6 +26,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.errors import PushError, UnreadableContent
 from tocsin.protocol.platform.conditions import AppSettings
+from tocsin.protocol.toast_label import ToastLabel
 from tocsin.protocol.toasts.read_toast import read_toast
 from tocsin.protocol.toasts.render_popup import popup_of
 from tocsin.protocol.toasts.shell_toast import Asker, PayloadAsker, SessionAsker, ShellToast, ToastWishes
@@ -99,7 +100,8 @@ class Shell(Actor):
             self._take(message.app, row)
 
     def _take(self, app: str, row: PlainRow) -> None:
-        sequence, id_, kind, body, attempt, expires, *_ = row
+        sequence, id_, kind, body, attempt, expires, _, text = row
+        label = ToastLabel.read(text)
         if id_ in self._known:
             self._answers.answer_payload(sequence, attempt, Outcome.SHOWN)
             return
@@ -109,11 +111,12 @@ class Shell(Actor):
             return
         try:
             if kind == NotificationType.TOAST:
-                wishes = ToastWishes(expires=self._on_this_clock(expires))
+                quiet = label.suppress_popup
+                wishes = ToastWishes(label.tag, label.group, self._on_this_clock(expires), suppress_display=quiet)
                 self._show(app, body, wishes, PayloadAsker(sequence, attempt), id_)
                 return
             if kind == NotificationType.TILE:
-                self._tiles.set_tile(app, "", "", body, self._on_this_clock(expires))
+                self._tiles.set_tile(app, "", label.tag, body, self._on_this_clock(expires))
             else:
                 self._tiles.set_badge(app, body, self._on_this_clock(expires))
         except UnreadableContent as wrong:
