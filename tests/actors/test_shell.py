@@ -94,6 +94,35 @@ class TestPayloads:
             assert h.desktop.asked == []
             assert [each.tag for each in (await h.kept()).toasts] == ["t"]
 
+    async def test_what_its_sender_has_deleted_is_taken_down(self) -> None:
+        """By tag and group, of that app; what the app has shown by itself is not its sender's."""
+        async with shelling() as h:
+            h.show(tag="t", group="g")
+            await h.told()
+            for number, label in enumerate(["", "g/g", "t", "x/g"], 1):
+                h.tell(shown(number, label=label))
+                await h.ended()
+            for message, left in (
+                (m.ToastsWithdrawn("chat", None, None), ["", "g", "t", "t", "x"]),
+                (m.ToastsWithdrawn("mail", "g", "g"), ["", "t", "t", "x"]),
+                (m.ToastsWithdrawn("mail", "t", None), ["", "t", "x"]),
+                (m.ToastsWithdrawn("mail", None, "g"), ["", "t"]),
+                (m.ToastsWithdrawn("mail", None, None), ["t"]),
+            ):
+                h.tell(message)
+                assert sorted(each.tag for each in (await h.kept()).toasts) == left
+            assert len(h.desktop.popups) == 1
+
+    async def test_what_is_deleted_before_it_is_shown_is_suppressed(self) -> None:
+        """It is no dead letter: its sender wants it gone."""
+        async with shelling() as h:
+            h.desktop.delay = 1.0
+            waiting = ON_SCREEN_AT_ONCE + 8
+            h.tell(*(shown(number, label=f"t{number}") for number in range(1, waiting + 1)))
+            h.tell(m.ToastsWithdrawn("mail", f"t{waiting}", None))
+            (row,) = await h.ended()
+            assert (row.sequence, row.outcome, row.reason) == (waiting, Outcome.SUPPRESSED, DropReason.WITHDRAWN)
+
     async def test_a_desktop_that_is_full_gets_room_once(self) -> None:
         """The oldest popup is taken down for it; a second time the toast dies of that."""
         async with shelling() as h:

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
+from attrs import evolve
 
 from tests.actors.supervising import VIRTUAL, Harness, activator, at_work, delivery, running, toast
 from tests.helpers import next_messages
@@ -14,6 +15,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.delivery import recipients
 from tocsin.protocol.delivery.recipients import RECIPIENTS, Recipient
 from tocsin.protocol.platform.activation import BUDGET, GRACE
+from tocsin.protocol.toast_label import LabelText
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 
 
@@ -112,6 +114,41 @@ async def test_a_handler_that_hangs_keeps_no_toast_from_the_user() -> None:
         assert await h.down() == toast(1)
         assert await shown(h) == toast(1)
         assert anyio.current_time() == pytest.approx(BUDGET + 2 * GRACE, abs=0.1)
+
+
+def labelled(sequence: int, label: str) -> m.Deliveries:
+    """Build a toast with a label on its way."""
+    deliveries = toast(sequence)
+    return evolve(deliveries, rows=tuple(row._replace(label=LabelText(label)) for row in deliveries.rows))
+
+
+async def test_the_word_that_toasts_were_deleted_follows_those_that_came_before() -> None:
+    """So the shell knows of them; what comes behind it is another toast, although it has the same tag."""
+    withdrawn = m.ToastsWithdrawn("mail", "t", None)
+    async with running(subscriber=False, shows=True) as h:
+        h.tell(labelled(1, "t"))
+        assert await shown(h) == labelled(1, "t")
+        h.tell(withdrawn, labelled(2, "t"))
+        assert await next_messages(h.shell, VIRTUAL) == [withdrawn, labelled(2, "t")]
+
+
+async def test_a_toast_that_was_deleted_on_its_way_is_not_shown() -> None:
+    """A handler that has it goes on with it; the shell never gets it, and it is no dead letter."""
+    async with running(shows=True) as h:
+        every = [labelled(1, "t/g"), labelled(2, "t"), labelled(3, "x/g"), delivery(4)]
+        h.tell(*every)
+        assert [await h.down() for _ in every] == every
+        h.tell(m.ToastsWithdrawn("chat", None, None), m.ToastsWithdrawn("mail", "t", "g"))
+        h.tell(*(m.OutcomeRow(number, Outcome.NOT_HANDLED, "", 1) for number in (1, 2, 3)))
+        assert await h.settled() == (1, Outcome.SUPPRESSED, DropReason.WITHDRAWN, "")
+        assert (await next_messages(h.shell, VIRTUAL))[-1] == m.Deliveries("mail", every[1].rows + every[2].rows)
+
+
+async def test_without_a_shell_the_word_is_passed_over() -> None:
+    """Toasts of apps without a handler go where they went before."""
+    async with running(subscriber=False) as h:
+        h.tell(m.ToastsWithdrawn("mail", None, None), toast(1))
+        assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
 
 
 async def test_a_shell_that_begins_anew_gets_it_again() -> None:

@@ -29,7 +29,7 @@ from tocsin.protocol.delivery.life_events import (
 )
 from tocsin.protocol.delivery.outstanding import Outstanding
 from tocsin.protocol.delivery.payload_life import OUTCOMES, TABLE, Effect, Event, Phase, Tracked, words_of_end
-from tocsin.protocol.delivery.plain_rows import sequence_of, type_of
+from tocsin.protocol.delivery.plain_rows import label_of, sequence_of, type_of
 from tocsin.protocol.delivery.recipients import Recipient, goes_to
 from tocsin.protocol.kernel import machine
 from tocsin.protocol.kernel.deadlines import Deadlines
@@ -38,6 +38,7 @@ from tocsin.protocol.platform.activation import BUDGET, GRACE, LAST_WORD, Cancel
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.text import MAX_DETAIL, harmless
+from tocsin.protocol.toast_label import ToastLabel
 from tocsin.protocol.values import DropReason, Outcome
 
 
@@ -101,6 +102,16 @@ class PayloadLives:
             if tracked is not None:
                 full = DropReason.SHELL_FULL, "the shell has no room for more"
                 self.shown(tracked, m.ShellOutcomeRow(tracked.sequence, tracked.attempt, outcome, *full))
+
+    def withdraw_toasts(self, message: m.ToastsWithdrawn, frame: bytes) -> None:
+        """Have the shell take down toasts that their sender has deleted; those that are yet to come to it never do."""
+        if self.showing is None:
+            return
+        self.showing.pass_on(frame)
+        for tracked in self.payloads.toasts_of(message.app):
+            label = ToastLabel.read(label_of(tracked.row))
+            if message.tag in {None, label.tag} and message.group in {None, label.group}:
+                tracked.is_withdrawn = True
 
     def shell_began_anew(self) -> None:
         """The shell has forgotten what it had: that is handed on again."""
@@ -231,7 +242,11 @@ class PayloadLives:
         self._leave(tracked)
         tracked.session = self.payloads.take_from_holder(tracked)  # as above
         assert self.showing is not None  # noqa: S101  # else nothing goes onward to it
-        self.showing.show(tracked.app, tracked.row)
+        if tracked.is_withdrawn:
+            withdrawn = Outcome.SUPPRESSED, DropReason.WITHDRAWN, ""
+            self.shown(tracked, m.ShellOutcomeRow(tracked.sequence, tracked.attempt, *withdrawn))
+        else:
+            self.showing.show(tracked.app, tracked.row)
 
     def _launch(self, tracked: Tracked) -> None:
         self._leave(tracked)

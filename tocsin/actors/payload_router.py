@@ -97,6 +97,13 @@ class PayloadRouter(Actor):
         for row in self._admission.admit(message):
             self._batches[app_of[channel_of(row)]].append(row)
 
+    @receives(m.WithdrawToasts)
+    def withdraw_toasts(self, message: m.WithdrawToasts, _: bytes) -> None:
+        """A sender has deleted toasts: those that came before go on their way before the word of it."""
+        app = self._windows.channels.get(message.channel)
+        if app is not None:
+            self._pass_on(encode(m.ToastsWithdrawn(app, message.tag, message.group)))
+
     @receives(m.ConnectionUp)
     def connected(self, _message: m.ConnectionUp, _: bytes) -> None:
         """The service has said what time it is there: look again at what may have expired while the machine was off."""

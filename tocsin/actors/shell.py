@@ -124,6 +124,14 @@ class Shell(Actor):
             return
         self._answers.answer_payload(sequence, attempt, Outcome.SHOWN)
 
+    @receives(m.ToastsWithdrawn)
+    def withdraw(self, message: m.ToastsWithdrawn, _: bytes) -> None:
+        """A sender has deleted toasts; the app's own are not its."""
+        for toast in self._toasts.of_app(message.app):
+            wishes = toast.wishes
+            if toast.payload and message.tag in {None, wishes.tag} and message.group in {None, wishes.group}:
+                self._toasts.remove(toast, DropReason.WITHDRAWN)
+
     def _on_this_clock(self, expires: float | None) -> float | None:
         """Return a moment of the service's time in that of this machine."""
         return None if expires is None else self._at_service.on_our_wall(expires)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
@@ -21,26 +22,40 @@ class ShowEffects:
     def __init__(self, shell: Mailbox) -> None:
         self._shell = shell
         self._batches: defaultdict[str, list[PlainRow]] = defaultdict(list)
+        self._frames: list[tuple[bytes, Sequence[PlainRow]]] = []
 
     def show(self, app: str, row: PlainRow) -> None:
         """Let a payload of an app go to the shell."""
         self._batches[app].append(row)
 
+    def pass_on(self, frame: bytes) -> None:
+        """Let a frame follow the payloads so far."""
+        self._close_batches()
+        self._frames.append((frame, ()))
+
     def clear(self) -> None:
         """Forget what waits: it is handed on again."""
         self._batches.clear()
+        self._frames.clear()
 
     def perform(self) -> list[tuple[PlainRow, Outcome]]:
         """Send all of it, and return what the shell could not take, with what becomes of that: this never waits."""
+        self._close_batches()
         missed: list[tuple[PlainRow, Outcome]] = []
+        for frame, rows in self._frames:
+            try:
+                self._shell.send_frame_nowait(frame)
+            except Busy:
+                missed += [(row, Outcome.DROPPED) for row in rows]
+            except PlatformUnavailable:  # the platform stops: it is found in the inbox
+                missed += [(row, Outcome.GIVEN_BACK) for row in rows]
+        self._frames.clear()
+        return missed
+
+    def _close_batches(self) -> None:
+        """Make frames of the payloads of each app."""
         for app, rows in self._batches.items():
             for start in range(0, len(rows), SHOWN_AT_ONCE):
                 several = tuple(rows[start : start + SHOWN_AT_ONCE])
-                try:
-                    self._shell.send_frame_nowait(encode(m.Deliveries(app, several)))  # type: ignore[arg-type]  # plain rows
-                except Busy:
-                    missed += [(row, Outcome.DROPPED) for row in several]
-                except PlatformUnavailable:  # the platform stops: it is found in the inbox
-                    missed += [(row, Outcome.GIVEN_BACK) for row in several]
+                self._frames.append((encode(m.Deliveries(app, several)), several))  # type: ignore[arg-type]  # plain rows
         self._batches.clear()
-        return missed

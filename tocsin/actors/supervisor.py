@@ -64,6 +64,11 @@ class Supervisor(Actor):
             self._payloads.hand(rows, session)
             self._down.hand_over(session, part, rows)
 
+    @receives(m.ToastsWithdrawn)
+    def toasts_withdrawn(self, message: m.ToastsWithdrawn, frame: bytes) -> None:
+        """A sender has deleted toasts of an app."""
+        self._lives.withdraw_toasts(message, frame)
+
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
         """Interrupt what may not go on, and begin what had to wait."""

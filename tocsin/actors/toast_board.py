@@ -128,10 +128,10 @@ class ToastBoard:
             toast.is_quiet = True
             self._step(toast, Event.SHOW)
 
-    def remove(self, toast: ShellToast) -> None:
+    def remove(self, toast: ShellToast, reason: DropReason | None = None) -> None:
         """Take a toast down, and keep it no more."""
         toast.dismissal = ToastDismissalReason.APPLICATION_HIDDEN
-        toast.reason, toast.detail = None, "it was removed before it was shown"
+        toast.reason, toast.detail = reason, "it was removed before it was shown"
         self._step(toast, Event.REMOVED)
 
     def of_app(self, app: str) -> list[ShellToast]:
@@ -351,7 +351,7 @@ class ToastBoard:
         self._answer(toast, Outcome.SHOWN)
 
     def _answer_failed(self, toast: ShellToast) -> None:
-        self._answer(toast, Outcome.SUPPRESSED if toast.reason is DropReason.NO_DESKTOP else Outcome.DROPPED)
+        self._answer(toast, Outcome.SUPPRESSED if toast.reason in _NO_FAILURES else Outcome.DROPPED)
 
     def _answer(self, toast: ShellToast, outcome: Outcome) -> None:
         self._answers.answer(toast, outcome)
@@ -420,6 +420,9 @@ def _toast_of(stored: StoredToast) -> ShellToast:
 
 def _is_over(moment: float | None, now: float) -> bool:
     return moment is not None and moment <= now
+
+
+_NO_FAILURES = frozenset({DropReason.NO_DESKTOP, DropReason.WITHDRAWN})
 
 
 def _reason_of(failure: Exception | None) -> DropReason:

@@ -67,6 +67,7 @@ FROM_SERVICE: dict[type[m.Message], tuple[str, ...]] = {
     m.ChannelRefused: ("channel_requester",),
     m.ChannelsRevoked: ("channel_requester",),
     m.Arrivals: ("payload_router",),
+    m.WithdrawToasts: ("payload_router",),
 }
 """What the service may send, and who takes it."""
 

@@ -128,6 +128,8 @@ class DropReason(StrEnum):
     """More was to be shown at once than a desktop takes."""
     SHELL_FAILED = "shell_failed"
     """The desktop would not show it; the detail has its reason."""
+    WITHDRAWN = "withdrawn"
+    """Its sender has deleted it before it was shown."""
     # The rest go by the reason for which the work was cancelled.
     ABORT = "abort"
     TERMINATING = "terminating"

@@ -13,6 +13,8 @@ from tocsin.protocol.messages.base import tagged
 TAGS = {
     **dict(enumerate(["Hello", "Welcome", "RequestChannel", "ChannelGranted", "ChannelRefused"], 1)),
     **dict(enumerate(["RevokeChannels", "ChannelsRevoked", "Payload", "Acknowledge", "Suspended", "PowerState"], 6)),
+    12: "WithdrawToasts",
+    13: "ToastsWithdrawn",
     **dict(enumerate(["ConnectionUp", "ConnectionDown", "ActorRestarted", "AlarmRang", "Quiesce"], 20)),
     26: "Fence",
     27: "Arrivals",

@@ -19,6 +19,7 @@ from tocsin.protocol.messages import (
     RequestChannel,
     RevokeChannels,
     Welcome,
+    WithdrawToasts,
     codec,
 )
 from tocsin.protocol.values import PROTOCOL_VERSION
@@ -49,6 +50,36 @@ async def test_a_device_of_the_version_before_gets_payloads_without_labels(world
         assert (tag, rest) == (Payload.TAG, ["toast", b"<toast/>", None, 1, None])
         assert channel
         await device.send(Acknowledge((id_,)))
+
+
+@pytest.mark.parametrize(
+    ("match", "tag", "group"),
+    [("all", None, None), ("tag=t", "t", None), ("group=g", None, "g"), ("group=g;tag=t", "t", "g")],
+)
+async def test_a_device_is_told_which_toasts_were_deleted(
+    world: World, match: str, tag: str | None, group: str | None
+) -> None:
+    """By their channel, tag and group; what was stored for it does not come any more."""
+    toast = {"X-WNS-Type": "wns/toast", "Content-Type": "text/xml", "X-WNS-Tag": "t", "X-WNS-Group": "g"}
+    await world.post(b"<toast/>", toast)
+    delete = {"X-WNS-Match": f"type:wns/toast;{match}"}
+    assert (await world.post(headers=delete, method="DELETE")).status == 200
+    async with dial(world.service) as device:
+        await device.greet()
+        granted = await device.channel(world.app.remote_id, known_uri=world.uri)
+        assert (await world.post(headers=delete, method="DELETE")).status == 200
+        assert await device.receive(WithdrawToasts) == WithdrawToasts(granted.channel, tag, group)
+
+
+async def test_a_device_of_the_version_before_is_not_told_of_deleted_toasts(world: World) -> None:
+    """It would take the word for a mistake."""
+    async with dial(world.service) as device:
+        await device.send(Hello(2, KEY))
+        await device.receive(Welcome)
+        answer = await world.post(headers={"X-WNS-Match": "type:wns/toast;all"}, method="DELETE")
+        assert answer.status == 200
+        await device.send(RevokeChannels(7, "app"))
+        assert (await device.receive(ChannelsRevoked)).request == 7
 
 
 async def test_frames_may_come_together(world: World) -> None:

@@ -275,6 +275,39 @@ async def test_what_is_stored_goes_before_what_comes_now() -> None:
         assert outbox.acknowledge(("live",)) == []
 
 
+async def test_a_word_on_payloads_goes_behind_those_that_are_stored() -> None:
+    """It takes no place in the window, needs no acknowledgement, and is not lost where they are taken back."""
+    outbox = connected(window=2, backlog=8, timeout=LONG)
+    async with pushing(outbox) as pushes:
+        await pushes.push("live")
+        outbox.offer([("a", b"A")])
+        outbox.send_behind_stored(b"w")
+        outbox.offer([("b", b"B")])
+        outbox.send_answer(b"1")
+        assert outbox.take_chunk() == b"1AwB"
+        assert outbox.acknowledge(("a", "b")) == ["a", "b"]
+        outbox.send_behind_stored(b"x")
+        assert outbox.take_chunk() == b"xlive"
+        outbox.offer([("c", b"C")])
+        outbox.send_behind_stored(b"y")
+        assert outbox.take_back() == ["c"]
+        assert outbox.take_chunk() == b"y"
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_device_that_does_not_listen_misses_words_on_payloads(stored: bool) -> None:
+    """However many senders say, so many wait."""
+    outbox = connected(window=1, backlog=8, timeout=LONG)
+    if stored:
+        outbox.offer([("a", b"A")])
+    for _ in range(1_000):
+        outbox.send_behind_stored(b"w")
+    assert outbox.take_chunk().count(b"w") == 64 * (not stored)
+    if stored:
+        outbox.acknowledge(("a",))
+        assert outbox.take_chunk() == b"w" * 64
+
+
 async def test_what_is_stored_is_waited_for_until_it_is_sent_or_taken_back() -> None:
     """The next page comes when this one has gone."""
     outbox = connected(window=1, backlog=8, timeout=LONG)

@@ -9,8 +9,9 @@ from attrs import Factory, define
 from tocsin.protocol.delivery import payload_life as delivery
 from tocsin.protocol.delivery.handler_queues import HandlerQueue, HandlerQueues
 from tocsin.protocol.delivery.payload_life import Effect, Event, Phase, Tracked
-from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, channel_of, sequence_of
+from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, channel_of, sequence_of, type_of
 from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.values import NotificationType
 
 _SETTLED_AT_ONCE = (Effect.SETTLE,)
 """What can be done to many payloads in one go."""
@@ -58,6 +59,11 @@ class Outstanding:
     def in_phase(self, phase: Phase) -> list[Tracked]:
         """Return the payloads that stand in a phase other than the first, in their order."""
         return [each for _, each in sorted(self._tracked.items()) if each.phase is phase]
+
+    def toasts_of(self, app: str) -> list[Tracked]:
+        """Return the toasts of an app, in their order."""
+        rows = sorted(row for row in self._rows.values() if type_of(row) == NotificationType.TOAST)
+        return [each for each in map(self._track, map(sequence_of, rows)) if each.app == app]
 
     def is_current(self, row: PlainRow) -> bool:
         """Tell whether a payload is here as it was offered then, and not in a later attempt."""

@@ -226,6 +226,8 @@ class Tracked:
     cancellation: CancellationReason | None = None
     command: str = ""
     """What has launched the process that is being ended because of it, in words."""
+    is_withdrawn: bool = False
+    """Whether its sender has deleted it, so that it is not to be shown any more."""
 
 
 D = TypeVar("D")

@@ -65,7 +65,9 @@ from tocsin.protocol.messages.device_protocol import (
     RequestChannel,
     RevokeChannels,
     Suspended,
+    ToastsWithdrawn,
     Welcome,
+    WithdrawToasts,
 )
 from tocsin.protocol.messages.host_state import (
     AppSettingsChanged,
@@ -227,8 +229,10 @@ __all__ = [
     "ToastRow",
     "ToastShown",
     "ToastUpdated",
+    "ToastsWithdrawn",
     "UnregisterActivators",
     "Unsubscribe",
     "UpdateToast",
     "Welcome",
+    "WithdrawToasts",
 ]

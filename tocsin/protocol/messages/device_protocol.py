@@ -150,6 +150,26 @@ class PowerState(Message):
     exempt: tuple[str, ...]
 
 
+@tagged(12)
+@frozen
+class WithdrawToasts(Message):
+    """A sender has deleted the toasts of a channel that have this tag and this group, None for any; nothing answers it."""
+
+    channel: str
+    tag: str | None
+    group: str | None
+
+
+@tagged(13)
+@frozen
+class ToastsWithdrawn(Message):
+    """The same within the device, of the app whose channel it is, behind the payloads that have come before."""
+
+    app: str
+    tag: str | None
+    group: str | None
+
+
 @tagged(20)
 @frozen
 class ConnectionUp(Message):

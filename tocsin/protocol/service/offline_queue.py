@@ -138,7 +138,7 @@ class Entry:
 
 @frozen
 class Match:
-    """Which stored toasts a sender deletes: those of this group and this tag, None for any."""
+    """Which toasts a sender deletes: those of this group and this tag, None for any."""
 
     group: str | None = None
     tag: str | None = None

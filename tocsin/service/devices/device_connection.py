@@ -29,12 +29,14 @@ from tocsin.protocol.messages import (
     RevokeChannels,
     Suspended,
     Welcome,
+    WithdrawToasts,
     codec,
 )
 from tocsin.protocol.messages.device_versions import LABELS_SINCE, without_label
 from tocsin.protocol.network.causes import OTHER_VERSION
 from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
-from tocsin.protocol.service.device_connection import TABLE, Effect, Event, Phase
+from tocsin.protocol.service.device_connection import SERVING, TABLE, Effect, Event, Phase
+from tocsin.protocol.service.offline_queue import Match
 from tocsin.protocol.values import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.offline_store import OfflineStore
@@ -111,6 +113,11 @@ class DeviceConnection:
     def holds_back(self, app: str, priority: int) -> bool:
         """Tell whether the device's power state holds back what comes for that app with that priority."""
         return self.replay.power is not PLUGGED_IN and passage(self.replay.power, app, priority) is not Passage.DELIVER
+
+    def withdraw(self, channel: str, match: Match) -> None:
+        """Tell the device that toasts of a channel were deleted, if it knows such a word."""
+        if self._version >= LABELS_SINCE and self.outbox.phase in SERVING:
+            self.outbox.send_behind_stored(codec.encode(WithdrawToasts(channel, match.tag, match.group)))
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""

@@ -13,7 +13,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.network.causes import REPLACED
 from tocsin.protocol.service.notification import Notification
-from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.service.offline_queue import Entry, Match
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
@@ -120,6 +120,16 @@ class Devices:
                 connection.replay.look()
         self._counters.stored += 1
         return PushResult.STORED
+
+    async def withdraw(self, channel: ChannelRow, match: Match) -> None:
+        """Delete the toasts of a channel: those that are stored, and then those that its device has, if it is there.
+
+        :raises StateUnavailable: those that are stored could not be deleted; then the others are not either.
+        """
+        await self.offline.withdraw(channel, match)
+        connection = self._connections.get(channel.device)
+        if connection is not None:
+            connection.withdraw(channel.name, match)
 
     def end_channels(self, devices: AbstractSet[str]) -> None:
         """Tell devices that an app of theirs was removed: those that are there now, the others when they come."""

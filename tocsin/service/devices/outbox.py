@@ -144,6 +144,16 @@ class Outbox:
         self._answers.append(frame)
         self.on_filled()
 
+    def send_behind_stored(self, frame: bytes) -> None:
+        """Queue a word on payloads, behind what is stored and before what waits; a device that does not listen misses it."""
+        if len(self._answers) + sum(not id for id, _ in self._stored) >= _MAX_ANSWERS:  # noqa: A001 - the field's name
+            return
+        if self._stored:
+            self._stored.append(("", frame))
+        else:
+            self._answers.append(frame)
+        self.on_filled()
+
     def may_acknowledge(self, id: str) -> bool:  # noqa: A002 - the field's name
         """Tell whether the device may still acknowledge that payload, whose sender waits no more."""
         return id in self._late
@@ -160,7 +170,8 @@ class Outbox:
 
     def take_back(self) -> list[str]:
         """Return the ids of the stored payloads that were not sent yet, and do not send them."""
-        ids = [id for id, _ in self._stored]  # noqa: A001 - the field's name
+        ids = [id for id, _ in self._stored if id]  # noqa: A001 - the field's name
+        self._answers += [frame for id, frame in self._stored if not id]  # noqa: A001 - the field's name
         self._stored.clear()
         self._emptied.set()
         return ids
@@ -236,7 +247,8 @@ class Outbox:
 
     def _take_stored(self) -> bytes:
         id, frame = self._stored.pop(0)  # noqa: A001 - the field's name
-        self._late.add(id)
+        if id:  # else it is no payload
+            self._late.add(id)
         if not self._stored:
             self._emptied.set()
         return frame

@@ -118,9 +118,9 @@ class Dispatcher:
         return outcome(await self._devices.conclude(channel, payload, notification, result))
 
     async def withdraw(self, channel: ChannelRow, match: Match) -> Refusal | None:
-        """Delete stored toasts; what the device has, it keeps."""
+        """Delete toasts, those that are stored, and those that the device shows, if it is there."""
         try:
-            await self._devices.offline.withdraw(channel, match)
+            await self._devices.withdraw(channel, match)
         except StateUnavailable as failure:
             self._recurring.log(logger, logging.WARNING, "withdraw", "toasts could not be deleted: %s", failure)
             return Refusal(RefusalKind.STORE_UNWRITABLE)

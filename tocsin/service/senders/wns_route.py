@@ -244,7 +244,7 @@ class WnsRoute:
         return Accepted(*status_and_words(result, cache=wanted.notification.cache), connected)
 
     async def _withdraw(self, channel: ChannelRow, headers: dict[str, str]) -> Accepted | WnsRefusal:
-        """Delete stored toasts; what the device has, it keeps."""
+        """Delete toasts."""
         match = wns.read_match(headers)
         if isinstance(match, WnsRefusal):
             return match
