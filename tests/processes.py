@@ -143,6 +143,13 @@ class Sender:
             await answer.read()
             return answer.status, {name.lower(): value for name, value in answer.headers.items()}
 
+    async def delete(self, match: str) -> int:
+        """Delete toasts, and return the status."""
+        headers = {"Authorization": f"Bearer {self.token}", "X-WNS-Match": match}
+        async with self._http.delete(self._registration["uri"], headers=headers) as answer:
+            await answer.read()
+            return answer.status
+
 
 @asynccontextmanager
 async def sender(registration: dict[str, Any]) -> AsyncIterator[Sender]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,17 @@ import anyio
 import pytest
 
 import tocsin
+from tests.actors.shelling import PlayedDesktop, toast_xml
 from tests.processes import sender
 from tests.world import Gathered
+from tocsin.actors.lifecycle import open_platform
+from tocsin.api.embedded import local_session
+from tocsin.api.own_service import device_url_of
+from tocsin.protocol.toasts.popup import Handle, Popup
+from tocsin.transport.websocket_wire import dial_websocket
 
-TOAST = {"X_WNS_Type": "wns/toast", "Content_Type": "text/xml", "X_WNS_Tag": "mail7", "X_WNS_Group": "inbox"}
+XML = {"X_WNS_Type": "wns/toast", "Content_Type": "text/xml"}
+TOAST = {**XML, "X_WNS_Tag": "mail7", "X_WNS_Group": "inbox"}
 
 KILLED = """
 import os, signal, sys, anyio, tocsin
@@ -40,6 +48,25 @@ def credentials(manager: tocsin.PushNotificationManager, uri: str) -> dict[str, 
         "client_id": registration.client_id,
         "client_secret": registration.client_secret,
     }
+
+
+class Watched(PlayedDesktop):
+    """A desktop that says what has happened on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happened = Gathered()
+
+    async def show(self, popup: Popup, replaces: Handle | None = None) -> Handle:
+        """Show a popup."""
+        handle = await super().show(popup, replaces)
+        self.happened.add((popup.title, handle.number))
+        return handle
+
+    async def close(self, handle: Handle) -> None:
+        """Take a popup down."""
+        await super().close(handle)
+        self.happened.add(handle.number)
 
 
 @asynccontextmanager
@@ -69,7 +96,7 @@ async def test_a_handler_is_told_tag_and_group(tmp_path: Path) -> None:
         assert manager.registration is not None
         async with listening(manager, manager.registration.remote_id) as (uri, seen):
             await post(manager, uri, TOAST)
-            await post(manager, uri, {"X_WNS_Type": "wns/toast", "Content_Type": "text/xml"})
+            await post(manager, uri, XML)
             await seen.wait_for(2)
     assert seen.items == [("toast", "mail7", "inbox", 1), ("toast", "", "", 1)]
 
@@ -113,3 +140,34 @@ async def test_they_outlive_a_process_that_is_killed(tmp_path: Path) -> None:
         ):
             await seen.wait_for(1)
     assert seen.items == [("toast", "mail7", "inbox", 2)]
+
+
+async def test_a_sender_replaces_and_deletes_what_a_desktop_shows(tmp_path: Path) -> None:
+    """A toast of the same tag takes the place of the first, and a DELETE takes it down; one without a popup is not shown."""
+    desktop = Watched()
+    async with tocsin.embedded("contoso.mail", tmp_path / "service") as own, AsyncExitStack() as stack:
+        assert own.registration is not None
+        service = own.registration.token_url.rsplit("/", 1)[0]
+        dial = partial(dial_websocket, device_url_of(service))
+        (tmp_path / "device").mkdir(mode=0o700)
+        platform = await stack.enter_async_context(open_platform(tmp_path / "device", dial, desktop=desktop))
+        session = await stack.enter_async_context(local_session(platform, "contoso.chat"))
+        result = await tocsin.PushNotificationManager(session, "contoso.chat", None).create_channel(
+            own.registration.remote_id
+        )
+        assert result.channel is not None
+        server = await stack.enter_async_context(sender(credentials(own, result.channel.uri)))
+        for number, (text, label) in enumerate(
+            (
+                ("first", {"X_WNS_Tag": "mail7"}),
+                ("quiet", {"X_WNS_Tag": "mail8", "X_WNS_SuppressPopup": "true"}),
+                ("second", {"X_WNS_Tag": "mail7"}),
+                ("other", {}),
+            )
+        ):
+            assert (await server.push(toast_xml(text), **XML, **label))[1]["x-wns-status"] == "received"
+            await desktop.happened.wait_for(max(1, number))
+        assert (await server.delete("type:wns/toast;tag=mail7")) == 200
+        await desktop.happened.wait_for(4)
+    first, second, other = 1, 1, 2
+    assert desktop.happened.items == [("first", first), ("second", second), ("other", other), second]
