@@ -172,6 +172,7 @@ def test_hosts_are_names_and_addresses(hosts: Any) -> None:
         group=[*without(str, type(None)), "", "not good"],
         priority=[*without(int, type(None)), 0, 9],
         request_status=[*without(bool), 1],
+        suppress_popup=[*without(bool), 1],
     ),
 )
 async def test_sending_looks_at_everything(name: str, value: Any) -> None:

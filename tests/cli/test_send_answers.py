@@ -22,9 +22,10 @@ def test_every_option_reaches_the_service(wns: LocalWns, capsys: pytest.CaptureF
     """As the header that stands for it; and whether the device is connected is told where it was asked."""
     options = {"ttl": "60", "tag": "T", "group": "G", "priority": "1"}
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    assert send(wns, *words, "--cache", "--request-status") == 0
+    assert send(wns, *words, "--cache", "--request-status", "--suppress-popup") == 0
     (push,) = wns.pushes
     assert capsys.readouterr() == (f"received, message id {push.id}, the device is connected\n", "")
+    assert (push.tag, push.group, push.suppress_popup) == ("T", "G", True)
     (request,) = wns.requests
     assert {name: request.headers[f"x-wns-{name}"] for name in options} == options
     assert request.headers["x-wns-cache-policy"] == "cache"

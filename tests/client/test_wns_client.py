@@ -46,7 +46,7 @@ class TestRequest:
         async with playing() as (client, service):
             await client.send(
                 URI, "<toast>ä</toast>", type="toast", ttl=60, cache=True, tag="T", group="G", priority=1,
-                request_status=True,
+                request_status=True, suppress_popup=True,
             )  # fmt: skip
         (post,) = service.posts
         assert post.body == "<toast>ä</toast>".encode()
@@ -58,6 +58,7 @@ class TestRequest:
             "X-WNS-Tag": "T",
             "X-WNS-Group": "G",
             "X-WNS-PRIORITY": "1",
+            "X-WNS-SuppressPopup": "true",
             "X-WNS-RequestForStatus": "true",
             "Authorization": "Bearer t1",
         }

@@ -69,6 +69,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--cache", action="store_true", help="ask the service to keep it for a device that is away")
     parser.add_argument("--tag", metavar="T", help="1 to 16 letters and digits: a later one with the tag replaces it")
     parser.add_argument("--group", metavar="G", help="1 to 16 letters and digits: what tags are unique in")
+    parser.add_argument("--suppress-popup", action="store_true", help="have a toast kept in the list without a popup")
     parser.add_argument("--priority", type=whole(1, 4), metavar="N", help="1 high, 2 medium, 3 low, 4 very low")
     parser.add_argument("--request-status", action="store_true", help="ask whether the device is connected")
     parser.add_argument(
@@ -157,6 +158,7 @@ async def _send(client: WnsClient, arguments: argparse.Namespace, body: bytes) -
                 group=arguments.group,
                 priority=arguments.priority,
                 request_status=arguments.request_status,
+                suppress_popup=arguments.suppress_popup,
             )
         except SendFailed as failed:
             return failed.result, failed

@@ -152,6 +152,7 @@ class WnsClient:
         group: str | None = None,
         priority: int | None = None,
         request_status: bool = False,
+        suppress_popup: bool = False,
     ) -> SendResult:
         """Send a notification and return what became of it, which may be that it was dropped.
 
@@ -160,6 +161,7 @@ class WnsClient:
         :param cache: whether to keep it for a device that is away; None leaves that to the type.
         :param priority: 1 high, 2 medium, 3 low, 4 very low.
         :param request_status: ask whether the device is connected.
+        :param suppress_popup: have a toast kept in the list without a popup; Microsoft's service refuses that.
         :raises InvalidArgument: WNS would refuse it, or the channel's host is not trusted; nothing was sent.
         :raises SendFailed: the service did not take it; which of its cases says what to do.
         """
@@ -175,6 +177,7 @@ class WnsClient:
             check_kind(value, name, kind, NoneType)
         check_kind(cache, "cache", bool, NoneType)
         check_kind(request_status, "request_status", bool)
+        check_kind(suppress_popup, "suppress_popup", bool)
         channel = check_channel(uri, self._hosts, plain=self._plain)
         policy = {None: None, True: "cache", False: "no-cache"}[cache]
         request = build_post(
@@ -188,6 +191,7 @@ class WnsClient:
                 "X-WNS-Group": group,
                 "X-WNS-PRIORITY": priority,
                 "X-WNS-RequestForStatus": "true" if request_status else None,
+                "X-WNS-SuppressPopup": "true" if suppress_popup else None,
             },
         )
         return await self._send(_Sending(request, self._cache(channel), anyio.current_time()))
