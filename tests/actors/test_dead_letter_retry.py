@@ -6,11 +6,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from attrs import evolve
 
 from tests.helpers import PATIENCE, payload
 from tests.world import Gathered, World, dead_rows, handling, open_rows, world
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.protocol.errors import InvalidArgument, NotFound
+from tocsin.protocol.toast_label import LabelText
 
 
 async def die(w: World, *ids: str) -> None:
@@ -37,18 +39,18 @@ async def test_a_payload_that_is_retried_is_handled_behind_those_that_wait(tmp_p
 
 
 async def test_it_goes_to_a_handler_that_is_there_and_counts_each_time(tmp_path: Path) -> None:
-    """What a handler has left unhandled three times comes with the fourth attempt."""
+    """What a handler has left unhandled three times comes with the fourth attempt, and has its tag and group still."""
     seen = Gathered()
     async with world(tmp_path) as w:
         channel = await w.channel()
-        with channel.push_received(lambda args: seen.add((args.id, args.attempt))):
-            await w.service.send(payload("A"))
+        with channel.push_received(lambda args: seen.add((args.tag, args.group, args.attempt))):
+            await w.service.send(evolve(payload("A"), label=LabelText("t/g!")))
             await seen.wait_for(1)
             for attempt in (2, 3, 4):
                 await _until_dead(w, "A")
                 await w.platform.operator_desk.settle_dead_letter("A", retry=True)
                 await seen.wait_for(attempt)
-    assert seen.items == [("A", 1), ("A", 2), ("A", 3), ("A", 4)]
+    assert seen.items == [("t", "g", attempt) for attempt in (1, 2, 3, 4)]
 
 
 async def test_its_id_is_remembered_as_that_of_a_new_arrival(tmp_path: Path) -> None:

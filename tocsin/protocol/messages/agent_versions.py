@@ -74,7 +74,7 @@ def check_version(version: int) -> None:
 
 def as_of(version: int, frame: bytes) -> bytes | None:
     """Return a frame of this version as an earlier one has it; None where that has no such message."""
-    values = unpack_own(frame)
+    values: tuple[Any, ...] = unpack_own(frame)
     tag = values[0]
     if _SINCE.get(tag, version) > version:
         return None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from tocsin.protocol.toast_label import LabelText, ToastLabel
 from tocsin.protocol.values import NotificationType
+
+
+def _label_of(notification: Notification) -> LabelText:
+    return ToastLabel(notification.tag or "", notification.group or "", notification.suppress_popup).text
 
 
 @frozen
@@ -13,7 +17,7 @@ class Notification:
     """What a sender wants of the delivery; the body goes beside it, since many bodies have the same wishes.
 
     ``cache`` tells whether it may wait for a device that is away, ``ttl`` is in seconds or None, and ``tag`` with ``group``
-    says which stored notification it replaces. ``label`` says to the device what it says of the popup beside its content.
+    says which stored notification it replaces. ``label`` is what the device is told of tag, group and popup.
     """
 
     type: NotificationType
@@ -23,11 +27,7 @@ class Notification:
     ttl: int | None
     priority: int
     suppress_popup: bool = False
-    label: LabelText = field(init=False)
-
-    @label.default
-    def _label(self) -> LabelText:
-        return ToastLabel(self.tag or "", self.group or "", self.suppress_popup).text
+    label: LabelText = field(init=False, default=Factory(_label_of, takes_self=True))
 
     @property
     def storable(self) -> bool:
