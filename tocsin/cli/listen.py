@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import anyio
@@ -16,9 +16,13 @@ from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
 from tocsin.api.manager import Registration
 from tocsin.cli.command_line import add_verb, whole
-from tocsin.cli.render import JsonLines, Readable
+from tocsin.cli.render import JsonLines, Readable, show_click
 from tocsin.cli.state_choice import add_state_option
+from tocsin.cli.terminal import show
 from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.values import NotificationType
+from tocsin.shell.console import ConsoleDesktop
+from tocsin.shell.typed_lines import typed_lines
 from tocsin.tasks import task_group
 
 DESCRIPTION = """\
@@ -26,6 +30,10 @@ Run a WNS-compatible push service and a device on this machine, print the channe
 
 Nothing leaves the machine: the service listens on 127.0.0.1. The channel stays the same over restarts, and what
 was accepted but not printed comes with the next start. Ctrl-C ends it.
+
+A toast is also shown, in a frame. In a terminal its buttons are pressed by typing their number and Enter, an input is filled
+in by 'NUMBER text', o is a click on the toast itself, and d dismisses it. Tiles and badges are kept: see 'tocsin tiles'.
+What cannot be shown is in 'tocsin dead-letters', with the reason. With --json or --count, all is printed, and nothing shown.
 """
 
 EPILOG = """\
@@ -51,7 +59,7 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Listen until interrupted, or until the wanted number of payloads has come."""
     output = JsonLines() if arguments.json else Readable()
-    return anyio.run(_listen, arguments.app, arguments.state, arguments.port, arguments.count, output)
+    return anyio.run(_listen, arguments, output)
 
 
 class Output(Protocol):
@@ -66,26 +74,51 @@ class Output(Protocol):
         ...
 
 
-async def _listen(app: str, state: Path, port: int, count: int | None, output: Output) -> int:
+async def _listen(arguments: argparse.Namespace, output: Output) -> int:
     """Return 0, or 130 when it was interrupted before the wanted number of payloads had come."""
-    printed = 0
-    async with _interruptible() as scopes, embedded(app, state, port=port) as manager:
-        registration = manager.registration
-        assert registration is not None  # noqa: S101  # the service is our own
-        with anyio.CancelScope() as listening:
-            scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
-            result = await manager.create_channel(registration.remote_id)
-            if result.channel is None:
-                raise PlatformUnavailable(str(result), result.extended_error)
-            output.channel(result.channel, registration)
-            async with aclosing(result.channel.payloads()) as payloads:
-                async for args in payloads:
-                    output.payload(args)
-                    args.handled = True
-                    printed += 1
-                    if printed == count:
-                        return 0
+    count, printed = arguments.count, 0
+    shows = not arguments.json and count is None  # a script wants each payload once, and then the end
+    listening = anyio.CancelScope()
+    with _console(listening.cancel) if shows else nullcontext() as desktop:
+        platform = embedded(arguments.app, arguments.state, port=arguments.port, desktop=desktop)
+        async with _interruptible() as scopes, platform as manager:
+            registration = manager.registration
+            assert registration is not None  # noqa: S101  # the service is our own
+            with listening:
+                scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
+                if desktop is not None:
+                    await manager.toasts.on_activated(show_click)
+                result = await manager.create_channel(registration.remote_id)
+                if result.channel is None:
+                    raise PlatformUnavailable(str(result), result.extended_error)
+                output.channel(result.channel, registration)
+                async with aclosing(result.channel.payloads()) as payloads:
+                    async for args in payloads:
+                        output.payload(args)
+                        args.handled = desktop is None or args.type is NotificationType.RAW
+                        printed += 1
+                        if printed == count:
+                            return 0
     return 0 if count is None else 130
+
+
+@contextmanager
+def _console(end: Callable[[], None]) -> Iterator[ConsoleDesktop]:
+    """Show toasts in this terminal; when it cannot be written any more, end, and raise that behind the block."""
+    failures: list[Exception] = []
+
+    def write(text: str) -> None:
+        try:
+            show(text)
+        except (BrokenPipeError, PlatformUnavailable) as failure:
+            failures.append(failure)
+            end()
+            raise BrokenPipeError(str(failure)) from failure  # to the shell it is a desktop that has gone
+
+    with typed_lines(sys.stdin, sys.stdout) as lines:
+        yield ConsoleDesktop(write, None if lines is None else lines.read)
+    if failures:
+        raise failures[0]
 
 
 @asynccontextmanager

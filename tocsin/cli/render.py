@@ -12,6 +12,7 @@ from typing import Any
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import Registration
+from tocsin.api.toast_activated import ToastNotificationActivatedEventArgs
 from tocsin.cli.terminal import show
 from tocsin.protocol.text import harmless
 
@@ -78,6 +79,12 @@ class Readable:
         again = f"  (attempt {args.attempt})" if args.attempt > 1 else ""
         plural = "" if size == 1 else "s"
         show(f"{time.strftime('%H:%M:%S')}  {args.type}  {size} byte{plural}{again}  {preview(args.payload)}")
+
+
+def show_click(args: ToastNotificationActivatedEventArgs) -> None:
+    """Print a click on a toast in one line, for a person."""
+    filled = "".join(f"  {harmless(name)}: {harmless(value)}" for name, value in args.user_input.items())
+    show(f"{time.strftime('%H:%M:%S')}  pressed  {harmless(args.argument) or '(no argument)'}{filled}")
 
 
 def curl_lines(uri: str, registration: Registration) -> tuple[str, str]:
