@@ -101,7 +101,8 @@ class DesktopCalls:
 
     async def _listen(self) -> None:
         while True:
-            self._events += await self._desktop.events()
+            events = await self._desktop.events()  # in a statement of its own: the list is another one by now
+            self._events += events
             self._stir()
 
     async def _perform(self, order: _Order) -> None:
