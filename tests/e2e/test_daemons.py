@@ -1,14 +1,17 @@
-"""Five real notification daemons, without Tocsin: what the tests of its desktop see and click is there."""
+"""Five real notification daemons: what the tests see and click is there, without Tocsin; and Tocsin takes down what it shows."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.e2e.desktops.bus import connected, notify, take_down
 from tests.e2e.desktops.daemons import DAEMONS
 from tests.e2e.desktops.desktop import desktop, missing
+from tocsin.protocol.toasts.popup import Popup, PopupButton
+from tocsin.shell.freedesktop import FreedesktopDesktop
 
 ACTIONS = ("default", "Open", "yes", "Accept", "no", "Decline")
 
@@ -40,6 +43,23 @@ async def test_a_notification_is_drawn_and_clicks_come_back(name: str, tmp_path:
         else:
             await shown.until_shown(0)
             assert len(shown.watcher.said("ActionInvoked")) == 1
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+async def test_tocsin_takes_a_popup_down(name: str, tmp_path: Path) -> None:
+    """One that stays leaves the screen, and the next one is drawn; notification-daemon leaves there what it says to have closed."""
+    if lacking := missing(name):
+        pytest.skip(f"needs {' '.join(lacking)}")
+    async with desktop(name, tmp_path) as shown, anyio.create_task_group() as tasks:
+        ours = FreedesktopDesktop(shown.address)
+        tasks.start_soon(ours.run)
+        for title in ("One", "Two"):
+            button = PopupButton("yes", "Accept")
+            handle = await ours.show(Popup("Contoso", title, "A body", (button,), urgent=True, seconds=0.0))
+            await shown.until_shown()
+            await ours.close(handle)
+            await shown.until_shown(0)
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_daemon_is_stopped_and_started_again(tmp_path: Path) -> None:

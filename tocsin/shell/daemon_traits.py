@@ -16,6 +16,8 @@ class DaemonTraits:
 
     one_at_a_time: bool = False
     """It shows one popup, and the next when that is gone; one without a time is never gone, unless it is transient."""
+    leaves_closed: bool = False
+    """It says that it has closed a popup, and leaves it on the screen, where it can still be clicked and hides the next one."""
     has_buttons: bool = True
     """It draws actions as buttons; else they stand in a menu that the user has to know."""
     draws_progress: bool = True
@@ -25,7 +27,7 @@ class DaemonTraits:
 STANDARD: Final = DaemonTraits()
 
 TRAITS: Final = {
-    ("Notification Daemon", "GNOME"): DaemonTraits(one_at_a_time=True),
+    ("Notification Daemon", "GNOME"): DaemonTraits(one_at_a_time=True, leaves_closed=True),
     ("dunst", "knopwob"): DaemonTraits(has_buttons=False),
     ("Xfce Notify Daemon", "Xfce"): DaemonTraits(draws_progress=False),
 }

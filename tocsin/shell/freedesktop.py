@@ -27,7 +27,7 @@ from tocsin.shell.desktop import (
     DesktopStanding,
     Pressed,
 )
-from tocsin.shell.notify_arguments import SIGNATURE, NotifyArguments, made_different, notify_arguments
+from tocsin.shell.notify_arguments import SIGNATURE, VANISHING, NotifyArguments, made_different, notify_arguments
 from tocsin.shell.ringing import Ringing
 from tocsin.shell.session_bus import BUS, CallRefused, SessionBus
 from tocsin.tasks import task_group
@@ -146,6 +146,8 @@ class FreedesktopDesktop:
         self._ringing.stop(handle.number)
         self._shown.pop(handle.number, None)
         try:
+            if daemon.traits.leaves_closed:
+                await self._call(daemon.owner, "Notify", SIGNATURE, _body(VANISHING, handle.number))
             await self._call(daemon.owner, "CloseNotification", "u", [handle.number])
         except (DesktopAbsent, DesktopRefused):  # it has gone, or says of a number that it has gone
             return

@@ -46,6 +46,10 @@ class NotifyArguments:
         return self.app, self.title, self.body
 
 
+VANISHING: Final = NotifyArguments("", "", "", [], {"transient": ("b", True)}, 1)
+"""A popup that is gone at once, and with it what it takes the place of."""
+
+
 def notify_arguments(
     popup: Popup, capabilities: frozenset[str], traits: DaemonTraits, *, rings: bool = False
 ) -> NotifyArguments:
