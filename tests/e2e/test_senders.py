@@ -25,6 +25,7 @@ import pytest
 from attrs import define
 
 import tocsin
+from tests.actors.shelling import PlayedDesktop
 from tests.e2e.terminal import Terminal, free_port, next_line
 from tests.processes import PATIENCE
 from tocsin.testing import LocalWns
@@ -222,6 +223,38 @@ async def test_all_against_tocsin_serve(in_python: Run, in_node: Run, tmp_path: 
                 report = await anyio.to_thread.run_sync(run, served, program)
                 assert [line["error"] for line in report] == [None] * 4
                 assert await received(channel, 4) == expected
+
+
+async def test_what_they_send_is_shown(in_python: Run, in_node: Run, tmp_path: Path) -> None:
+    """Their toasts on the desktop, their tiles and badges in ``tocsin tiles``; no handler of the app is needed."""
+    desktop = PlayedDesktop()
+    async with tocsin.embedded("contoso.mail", tmp_path / "state", desktop=desktop) as manager:
+        registration = manager.registration
+        assert registration is not None
+        channel = (await manager.create_channel(registration.remote_id)).channel
+        assert channel is not None
+        who = registration.token_url, registration.client_id, registration.client_secret
+        programs = (
+            (in_node, "wns.js", "one | two"),
+            (in_node, "node_pushnotifications.js", "one | two"),
+            (in_python, "django_push_notifications.py", ""),
+        )
+        for run, program, tile in programs:
+            report = await anyio.to_thread.run_sync(run, Served(channel.uri, *who), program)
+            assert [line["error"] for line in report] == [None] * 4
+            with anyio.fail_after(PATIENCE):
+                while await _tiles(tmp_path / "state") != {"badge": "7", "tile": tile}:  # noqa: ASYNC110  # as it is on disk
+                    await anyio.sleep(0.05)
+            await manager.badge.clear()
+            await manager.tiles.clear()
+    assert [popup.title for popup, _ in desktop.asked] == ["Grüße"] * len(programs)
+
+
+async def _tiles(state: Path) -> dict[str, str]:
+    """Return what ``tocsin tiles`` says that a badge and a tile show."""
+    command = [sys.executable, "-m", "tocsin", "tiles", "--json", "--state", str(state)]
+    printed = (await anyio.run_process(command)).stdout.decode()
+    return {line["kind"]: line["shows"] for line in map(json.loads, printed.splitlines())}
 
 
 async def received(channel: tocsin.PushNotificationChannel, count: int) -> dict[str, str]:
