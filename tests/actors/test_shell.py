@@ -169,6 +169,24 @@ class TestPayloads:
             await h.kept()
             assert sorted(h.desktop.titles) == ["call", "n1"]
 
+    async def test_quiet_hours_hold_so_many_of_an_app(self) -> None:
+        """The oldest go, and the newest are shown when they end, also by another shell."""
+        async with shelling() as h:
+            h.tell(m.HostChanged(HostState(quiet_hours=True)))
+            rows = [row for number in range(KEPT_OF_APP + 5) for row in shown(number).rows]
+            h.tell(m.Deliveries("mail", tuple(rows)))
+            h.tell(m.Deliveries("chat", tuple(shown(1000).rows)))
+            stored = (await h.kept()).toasts
+            assert len(stored) == KEPT_OF_APP + 1
+            store, desktop = h.store, h.desktop
+        async with shelling(store, desktop) as h:
+            h.tell(m.HostChanged(HostState(quiet_hours=True)), shown(KEPT_OF_APP + 5))
+            await h.kept()
+            h.tell(m.HostChanged(HostState()))
+            await h.kept()
+            titles = {popup.title for popup, _ in desktop.asked}
+            assert titles == {f"n{number}" for number in range(6, KEPT_OF_APP + 6)} | {"n1000"}
+
     async def test_more_than_a_desktop_takes_is_told(self) -> None:
         """The newest push out the oldest; what cannot even wait dies at once, and nothing is lost."""
         async with shelling() as h:

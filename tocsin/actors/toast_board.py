@@ -88,6 +88,7 @@ class ToastBoard:
                 self._step(toast, Event.PRUNED)
             elif each.is_held:
                 toast.phase = Phase.HELD
+                self._kept[toast.app][toast.slot] = toast
             elif each.until == 0 or _is_over(each.until, now):
                 toast.phase = Phase.KEPT
                 self._kept[toast.app][toast.slot] = toast
@@ -293,7 +294,7 @@ class ToastBoard:
             self._perform[effect](toast)
         if toast.phase is Phase.WAITING:
             self._turns.add(toast)
-        elif toast.phase is Phase.KEPT:
+        elif toast.phase is Phase.KEPT or toast.phase is Phase.HELD:
             self._shelve(toast)
         elif toast.phase in {Phase.GONE, Phase.CLICKED}:
             self._part(toast)

@@ -22,7 +22,7 @@ MAX_WAITING = 1024
 """Toasts that wait for their turn at most; one more is not shown at all."""
 
 KEPT_OF_APP = 100
-"""Toasts of one app that are kept when they have gone from the screen; the oldest go first."""
+"""Toasts of one app that are kept off the screen: that have gone from it, or are held back; the oldest go first."""
 
 
 class Phase(Label):
