@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import pytest
 from anyio.abc import SocketStream, TaskStatus
+from attrs import fields
 
 from tests.agent.world import PATIENCE
 from tocsin import Activators, PlatformUnavailable, PushNotificationActivationInfo, PushNotificationManager, connect
+from tocsin.actors.topology import FROM_APPS
 from tocsin.api import questions
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import AGENT_VERSION
+from tocsin.transport import agent_port
 from tocsin.transport.agent_port import AgentPort
 from tocsin.transport.frame_stream import FrameStream, StreamBroken
 from tocsin.transport.unix_server import serving_unix
@@ -148,6 +152,12 @@ def test_of_what_could_not_be_sent_questions_are_forgotten_and_outcomes_are_not(
     port._unsent = [encode(m.CloseChannel(1, "c1")), handled, encode(m.CreateChannel(2, "id"))]
     port._lose_agent()
     assert port._unsent == [handled]
+
+
+def test_what_has_an_answer_is_a_question() -> None:
+    """Of all that an app may send; a question that is sent on to the next agent is answered to none."""
+    numbered = {kind for kind in FROM_APPS if any(each.name == "request" for each in fields(cast(Any, kind)))}
+    assert numbered - {m.CancelCreateChannel} == agent_port._QUESTIONS  # its answer is that of what it takes back
 
 
 async def test_an_agent_that_cuts_an_app_off_again_and_again_is_asked_less_often(
