@@ -45,7 +45,7 @@ class ShownToast:
     """What has become of a toast that an app shows."""
 
     id: int
-    """Names it, for its removal; 0 where it is not kept."""
+    """Names it, for its removal; 0 where the user has switched off toasts, so that there is none."""
     outcome: Outcome
     """SHOWN: the desktop has it. SUPPRESSED: it is kept without being shown, or not at all."""
     reason: str = ""
