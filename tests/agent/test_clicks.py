@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ async def main():
                 os.kill(os.getpid(), 9)
             done.set()
 
-        await manager._session.toast_clicks.register(handler)
+        await manager.toasts.on_activated(handler)
         await done.wait()
 
 asyncio.run(main())
@@ -84,8 +83,8 @@ class App:
         async with self.session() as manager:
             await manager.toasts.show(xml)
             if starts:
-                await take_clicks(manager, print)
-                manager._session.toast_clicks.unregister()
+                await manager.toasts.on_activated(print)
+                manager.toasts.remove_activated()
 
     async def noted(self, lines: int) -> list[dict[str, Any]]:
         """Wait until the app has noted so much, and return it."""
@@ -95,12 +94,6 @@ class App:
     def lines(self) -> list[str]:
         """Return what it has noted so far."""
         return self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
-
-
-async def take_clicks(manager: PushNotificationManager, handler: Callable[[Args], object]) -> None:
-    """Let a handler take the clicks, and have the command of the session start the app."""
-    assert manager._command_of is not None
-    await manager._session.toast_clicks.register(handler, manager._command_of(None).pack())
 
 
 async def until_kept(w: World, clicks: int) -> None:
@@ -163,7 +156,7 @@ class TestRunning:
         """Once; with what was clicked."""
         desktop, found = PlayedDesktop(), list[Args]()
         async with world(tmp_path, desktop) as w, (app := App(w, log, "asks")).session() as manager:
-            await take_clicks(manager, found.append)
+            await manager.toasts.on_activated(found.append)
             await manager.toasts.show(toast_xml(), tag="t", group="g")
             desktop.press(1, "1")
             await until(lambda: bool(found))
@@ -180,7 +173,7 @@ class TestRunning:
             desktop.press(1)
             await until_kept(w, 1)
         async with world(tmp_path, PlayedDesktop("d2")) as w, w.connect("mail") as manager:
-            await take_clicks(manager, found.append)
+            await manager.toasts.on_activated(found.append)
             await until_kept(w, 0)
         assert [(each.argument, each.attempt) for each in found] == [("open", 1)]
 
@@ -204,7 +197,7 @@ class TestRunning:
 
             first = await tasks.start(live, 1, end)
             async with first.connect("mail") as manager:
-                await take_clicks(manager, handler)
+                await manager.toasts.on_activated(handler)
                 await manager.toasts.show(toast_xml())
                 desktop.press(1)
                 await until(lambda: bool(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from attrs import evolve
 
 import tocsin
 from tests.actors.shelling import PlayedDesktop
-from tests.helpers import payload
+from tests.helpers import PATIENCE, payload
 from tests.world import Gathered, world
 from tocsin.protocol.toasts.tile_content import read_tile
 from tocsin.protocol.values import NotificationType, Outcome
@@ -184,3 +185,33 @@ async def test_a_desktop_is_one(tmp_path: Path, desktop: Any) -> None:
     with pytest.raises(tocsin.InvalidArgument, match="a desktop"):
         await tocsin.embedded("contoso.mail", tmp_path / "state", desktop=desktop).__aenter__()
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.skipif(sys.platform in {"darwin", "win32"}, reason="other systems have other programs")
+@pytest.mark.parametrize("is_default", [True, False])
+async def test_a_link_of_the_web_is_opened_by_the_desktop_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_default: bool
+) -> None:
+    """Where the program has brought a desktop of its own, it is a click as all others."""
+    opened, program, link = tmp_path / "opened", tmp_path / "xdg-open", "https://contoso.example/"
+    program.write_text(f'#!/bin/sh\necho "$@" > {opened}.new && mv {opened}.new {opened}\n', encoding="utf-8")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    desktop, seen = PlayedDesktop(), Gathered()
+    monkeypatch.setattr("tocsin.api.embedded.default_desktop", lambda: desktop)
+    given = None if is_default else desktop
+    async with tocsin.embedded("contoso.mail", tmp_path / "state", "http://127.0.0.1:9", desktop=given) as manager:
+        await manager.toasts.on_activated(seen.add)
+        await manager.toasts.show(
+            f'<toast launch="{link}" activationType="protocol"><visual><binding template="ToastGeneric"><text>a</text>'
+            "</binding></visual></toast>"
+        )
+        desktop.press(1)
+        if is_default:
+            with anyio.fail_after(PATIENCE):
+                while not await anyio.Path(opened).exists():  # noqa: ASYNC110  # another process writes it
+                    await anyio.sleep(0.01)
+        else:
+            await seen.wait_for(1)
+    assert len(seen.items) == (not is_default)
+    assert opened.exists() == is_default

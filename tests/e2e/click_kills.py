@@ -68,7 +68,7 @@ async def run_app(folder: Path, how: str) -> None:
             assert isinstance(args, Args)
             note(folder, began=args.argument, attempt=args.attempt)
         else:
-            await manager._session.toast_clicks.register(handler)
+            await manager.toasts.on_activated(handler)
             await asyncio.sleep(STAYS)
 
 

@@ -8,8 +8,8 @@ import random
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import pytest
 
 from tests.actors.shelling import toast_xml
 from tocsin import PushNotificationManager, connect
-from tocsin.api.launch_command import command_of_app
 from tocsin.protocol.errors import PushError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the agent is for POSIX")
@@ -83,24 +82,20 @@ class Run:
             while not self.attempts(click) or self.kept():  # noqa: ASYNC110  # other processes write both
                 await anyio.sleep(0.02)
 
-    @asynccontextmanager
-    async def app(self) -> AsyncIterator[PushNotificationManager]:
-        """Let a session of the app in, which shows toasts and takes no clicks."""
-        async with connect("mail", self.folder / "s", command=[sys.executable, "-c", "pass"]) as manager:
-            yield manager
+    def app(self, words: Sequence[str]) -> AbstractAsyncContextManager[PushNotificationManager]:
+        """Let a session of the app in."""
+        return connect("mail", self.folder / "s", command=words)
 
     async def register(self, how: str) -> None:
         """Let clicks start the app."""
         words = [sys.executable, "-m", "tests.e2e.click_kills", "app", str(self.folder), how]
-        async with self.app() as manager:
-            clicks = manager._session.toast_clicks
-            await clicks.register(print, command_of_app(words).pack())
-            clicks.unregister()
+        async with self.app(words) as manager:
+            await manager.toasts.on_activated(print)
 
     async def show(self, click: str) -> bool:
         """Show a toast, which is clicked at once; tell whether it was shown, or the agent killed before that was known."""
         try:
-            async with self.app() as manager:
+            async with self.app([sys.executable, "-c", "pass"]) as manager:
                 await manager.toasts.show(toast_xml(launch=click))
         except PushError:
             return False

@@ -62,6 +62,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :param dead_letters: how many payloads that ended unhandled are kept, and how long; by default 10,000, for 90 days.
     :param desktop: where toasts are shown: what keeps the promise ``tocsin.shell.Desktop``, such as a terminal's ``ConsoleDesktop``; by
         default the desktop of this system, which needs ``pip install 'tocsin[desktop]'`` and is looked for when there is a toast.
+        Only there are links of toasts that are of the web or of mail opened by the desktop; else they are clicks as all others.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
@@ -88,7 +89,14 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
             device_url, registration = foreign, None
         dial: Dial = partial(dial_websocket, device_url)
         platform = await stack.enter_async_context(
-            open_platform(folder, dial, retries=retries, dead_letters=dead_letters, desktop=shown_on)
+            open_platform(
+                folder,
+                dial,
+                retries=retries,
+                dead_letters=dead_letters,
+                desktop=shown_on,
+                opens_links=desktop is None,
+            )
         )
         session = await stack.enter_async_context(local_session(platform, app))
         manager = PushNotificationManager(session, app, registration, identity)

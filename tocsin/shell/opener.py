@@ -43,7 +43,7 @@ class _Link:
 
 
 class LinkOpener:
-    """Opens links, each by a process of its own. POSIX only; macOS is untried.
+    """Opens links, each by a process of its own; elsewhere than on Linux it is untried.
 
     :param opened: called with the number of a link and with why it could not be opened, which is empty where it was.
     :param programs: what opens links; the first that can be started does.
@@ -70,11 +70,22 @@ class LinkOpener:
 
     async def run(self) -> None:
         """Open links until cancelled; what opens them lives on."""
+        way = self._open_by_system if sys.platform == "win32" else self._open
         async with task_group() as self._tasks:
             while True:
                 await self._asked.wait()
                 while self._links:
-                    self._tasks.start_soon(self._open, self._links.popleft(), name="link")
+                    self._tasks.start_soon(way, self._links.popleft(), name="link")
+
+    async def _open_by_system(self, link: _Link) -> None:
+        """Open a link on Windows, which has a call for that."""
+        failed = ""
+        if sys.platform == "win32":
+            try:
+                await anyio.to_thread.run_sync(os.startfile, link.link, limiter=self._threads)
+            except (OSError, RuntimeError) as failure:
+                failed = getattr(failure, "strerror", None) or str(failure)
+        self._opened(link.number, failed)
 
     async def _open(self, link: _Link) -> None:
         environment = _environment(link.command)
