@@ -264,6 +264,45 @@ class TestScreen:
             h.ask(m.UpdateToast(9, "none", "", 1, ()))
             assert await h.told() == m.ToastUpdated(9, found=False)
 
+    async def test_what_the_user_has_closed_no_update_brings_back(self) -> None:
+        """Also where that was on its way; another toast in its place is shown."""
+        async with shelling() as h:
+            h.show(tag="t")
+            await h.told()
+            h.desktop.delay = 1.0
+            h.ask(m.UpdateToast(2, "t", "", 2, ()))
+            assert await h.told() == m.ToastUpdated(2, found=True)
+            h.desktop.say(Closed(Handle("d1", 1), ClosedBy.USER))
+            assert await h.told() == m.ToastDismissed(1, "t", "", CANCELED)
+            h.ask(m.UpdateToast(3, "t", "", 3, ()))
+            assert await h.told() == m.ToastUpdated(3, found=False)
+            await h.kept()
+            assert h.desktop.popups == {}
+            h.desktop.delay = 0.0
+            h.show(toast_xml("one"), tag="t")
+            await h.told()
+            h.desktop.delay = 1.0
+            h.show(toast_xml("two"), tag="t")
+            assert isinstance(await h.told(), m.ToastDismissed)
+            h.desktop.say(Closed(Handle("d1", 2), ClosedBy.USER))
+            assert isinstance(await h.told(), m.ToastShown)
+            assert "two" in h.desktop.titles
+
+    @pytest.mark.parametrize("how", ["removed", "refused"])
+    async def test_what_ends_while_it_changes_leaves_no_popup(self, how: str) -> None:
+        """Its earlier content is taken down, too."""
+        async with shelling() as h:
+            h.show(tag="t")
+            await h.told()
+            h.desktop.delay = 1.0
+            h.desktop.failures = [DesktopRefused("no")]
+            h.ask(m.UpdateToast(2, "t", "", 2, ()))
+            await h.told()
+            if how == "removed":
+                h.ask(m.RemoveToasts(3, None, "t", None))
+            await anyio.sleep(5)
+            assert ((await h.kept()).toasts, h.desktop.popups) == ([], {})
+
     async def test_what_an_app_removes_is_removed(self) -> None:
         """By number, by tag, by group; what is not there is no error."""
         async with shelling() as h:

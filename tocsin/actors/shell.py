@@ -113,7 +113,7 @@ class Shell(Actor):
             if kind == NotificationType.TOAST:
                 quiet = label.suppress_popup
                 wishes = ToastWishes(label.tag, label.group, self._on_this_clock(expires), suppress_display=quiet)
-                self._show(app, body, wishes, PayloadAsker(sequence, attempt), id_)
+                self._show(app, body, wishes, PayloadAsker(sequence, attempt, id_), id_)
                 return
             if kind == NotificationType.TILE:
                 self._tiles.set_tile(app, "", label.tag, body, self._on_this_clock(expires))

@@ -69,11 +69,11 @@ class ShellAnswers:
         for asker in toast.askers:
             if isinstance(asker, PayloadAsker):
                 self.answer_payload(asker.sequence, asker.attempt, outcome, toast.reason, toast.detail)
+                if outcome is not Outcome.DROPPED:
+                    self.shown.append(asker.payload)
             else:
                 shown = m.ToastShown(asker.request, toast.id, outcome, toast.detail)
                 self._replies.append((asker.session, shown))
-        if toast.payload and toast.askers and outcome is not Outcome.DROPPED:
-            self.shown.append(toast.payload)
 
     def answer_payload(
         self, sequence: int, attempt: int, outcome: Outcome, reason: DropReason | None = None, detail: str = ""

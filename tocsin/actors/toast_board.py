@@ -14,15 +14,18 @@ from attrs import evolve
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.desktop_calls import CallEnd, DesktopCalls
 from tocsin.actors.shell_answers import ShellAnswers
+from tocsin.actors.stored_toasts import stored_of, toast_of_store
 from tocsin.persistence.shell_store import StoredActivation, StoredToast
+from tocsin.protocol.errors import UnreadableContent
 from tocsin.protocol.kernel import machine
 from tocsin.protocol.messages import ToastDismissalReason
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.toasts.popup import Handle
 from tocsin.protocol.toasts.read_toast import read_toast
 from tocsin.protocol.toasts.render_popup import action_of, inputs_of, popup_of
-from tocsin.protocol.toasts.shell_toast import ShellToast, ToastTurns, ToastWishes
-from tocsin.protocol.toasts.toast_life import IN_FLIGHT, KEPT_OF_APP, ON_SCREEN_AT_ONCE, TABLE, Effect, Event, Phase
+from tocsin.protocol.toasts.shell_toast import ShellToast
+from tocsin.protocol.toasts.toast_life import KEPT_OF_APP, TABLE, Effect, Event, Phase
+from tocsin.protocol.toasts.toast_screen import ToastScreen
 from tocsin.protocol.values import DropReason, Outcome
 from tocsin.shell.desktop import Closed, ClosedBy, DaemonChanged, DesktopAbsent, DesktopEvent, DesktopFull
 
@@ -55,9 +58,7 @@ class ToastBoard:
         """By their slots: a toast that takes the place of another has its slot, and a number of its own."""
         self._places: dict[tuple[str, str, str], ShellToast] = {}
         self._handles: dict[Handle, ShellToast] = {}
-        self._turns = ToastTurns()
-        self._in_flight = 0
-        self._on_screen: OrderedDict[int, ShellToast] = OrderedDict()
+        self._screen = ToastScreen()
         self._kept: defaultdict[str, OrderedDict[int, ShellToast]] = defaultdict(OrderedDict)
         self._away_until: float | None = None
         self._perform: dict[Effect, Callable[[ShellToast], None]] = {
@@ -81,7 +82,11 @@ class ToastBoard:
         """Go on with what is in the store: what was on the screen is shown again, without a sound."""
         now = self._clock.wall()
         for each in stored:
-            toast = _toast_of(each)
+            try:
+                toast = toast_of_store(each)
+            except UnreadableContent:
+                self._answers.drop(each.id)
+                continue
             self._admit(toast)
             if (each.boot and each.boot != self._boot) or _is_over(each.expires, now):
                 toast.phase = Phase.KEPT
@@ -94,7 +99,7 @@ class ToastBoard:
                 self._kept[toast.app][toast.slot] = toast
             else:
                 toast.is_quiet = True
-                self._turns.add(toast)
+                self._screen.turns.add(toast)
 
     def show(self, toast: ShellToast) -> None:
         """Show a new toast, in the place of the one with its tag and group, if there is one."""
@@ -104,7 +109,7 @@ class ToastBoard:
             self._replace(other, toast)
             toast = other
             self._step(toast, Event.SHOW)
-        elif self._turns.is_full:
+        elif self._screen.turns.is_full:
             toast.reason, toast.detail = DropReason.SHELL_FULL, "too many toasts wait for the desktop"
             self._answer(toast, Outcome.DROPPED)
             return
@@ -163,7 +168,7 @@ class ToastBoard:
     def ended(self, end: CallEnd) -> None:
         """A call has ended: the desktop has the popup, or it says why not."""
         toast = self._toasts[end.toast]
-        self._in_flight -= 1
+        self._screen.in_flight -= 1
         if end.handle is not None:
             if toast.handle is not None and toast.handle != end.handle:
                 self._handles.pop(toast.handle, None)
@@ -189,7 +194,8 @@ class ToastBoard:
             self._forget_handle(toast)
             by_itself = event.by is ClosedBy.EXPIRED
             toast.dismissal = ToastDismissalReason.TIMED_OUT if by_itself else ToastDismissalReason.USER_CANCELED
-            happened = Event.LEFT_SCREEN if by_itself else Event.DISMISSED
+            # What is on its way for the first time is another toast than the one that the user has closed.
+            happened = Event.LEFT_SCREEN if by_itself or toast.askers else Event.DISMISSED
         else:
             toast.key, toast.inputs, happened = event.key, event.inputs, Event.PRESSED
             if action_of(read_toast(toast.seen), event.key).system is not None:  # there is nothing to do for the app
@@ -213,48 +219,29 @@ class ToastBoard:
         now = self._clock.monotonic()
         if self._away_until is not None and now >= self._away_until:
             self._away_until = None
-        for toast in list(self._on_screen.values()):
-            if toast.deadline is not None and now >= toast.deadline:
-                self._take_down(toast)
+        for toast in self._screen.overdue(now):
+            self._take_down(toast)
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`ring` is to be called, on the loop's clock."""
-        moments = [each.deadline for each in self._on_screen.values()] + [self._away_until]
+        moments = [self._screen.next_deadline(), self._away_until]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def give_turns(self) -> None:
         """Ask the desktop for what waits, as far as there is room."""
-        while self._away_until is None and self._in_flight < IN_FLIGHT and (toast := self._turns.next()) is not None:
+        screen, alone = self._screen, self._calls.standing.one_at_a_time
+        while self._away_until is None and not screen.is_busy and (toast := screen.turns.next()) is not None:
             if _is_over(toast.wishes.expires, self._clock.wall()):
                 toast.reason, toast.detail = DropReason.EXPIRED, ""
                 self._step(toast, Event.FAILED)
-            elif self._has_room(toast):
-                self._turns.take(toast)
+            elif (others := screen.room_for(toast, one_at_a_time=alone)) is not None:
+                for each in others:
+                    self._take_down(each)
+                screen.turns.take(toast)
                 toast.is_second_try = False
                 self._step(toast, Event.TURN)
             else:
                 return
-
-    def _has_room(self, toast: ShellToast) -> bool:
-        """Make room for a toast, and tell whether there is some."""
-        ordinary = [each for each in self._on_screen.values() if not each.is_urgent]
-        alone = self._calls.standing.one_at_a_time
-        if toast.is_urgent:
-            for each in ordinary if alone else ():  # it would be shown behind them
-                self._take_down(each)
-            return True
-        if alone:
-            return not self._on_screen and not self._in_flight
-        if len(ordinary) + self._in_flight < ON_SCREEN_AT_ONCE:
-            return True
-        return self._push_out()
-
-    def _push_out(self) -> bool:
-        """Take down the oldest that is not urgent, and tell whether there was one."""
-        oldest = next((each for each in self._on_screen.values() if not each.is_urgent), None)
-        if oldest is not None:
-            self._take_down(oldest)
-        return oldest is not None
 
     def _take_down(self, toast: ShellToast) -> None:
         toast.dismissal = ToastDismissalReason.TIMED_OUT
@@ -273,7 +260,7 @@ class ToastBoard:
         if toast.place is not None:
             self._places[toast.place] = toast
         if toast.phase is Phase.WAITING:
-            self._turns.add(toast)
+            self._screen.turns.add(toast)
 
     def _replace(self, old: ShellToast, new: ShellToast) -> None:
         """Let a toast have the content, the wishes and the number of another."""
@@ -288,12 +275,12 @@ class ToastBoard:
         before = toast.phase
         toast.phase, effects = machine.step(TABLE, before, event)
         if before is Phase.ON_SCREEN and toast.phase is not before:
-            self._on_screen.pop(toast.slot, None)
+            self._screen.take_off(toast)
         self._kept[toast.app].pop(toast.slot, None)
         for effect in effects:
             self._perform[effect](toast)
         if toast.phase is Phase.WAITING:
-            self._turns.add(toast)
+            self._screen.turns.add(toast)
         elif toast.phase is Phase.KEPT or toast.phase is Phase.HELD:
             self._shelve(toast)
         elif toast.phase in {Phase.GONE, Phase.CLICKED}:
@@ -318,7 +305,7 @@ class ToastBoard:
     # Effects
 
     def _send(self, toast: ShellToast) -> None:
-        self._in_flight += 1
+        self._screen.in_flight += 1
         content = read_toast(toast.content)
         popup = popup_of(toast.app, content, toast.wishes.data)
         toast.asked = toast.content
@@ -326,7 +313,8 @@ class ToastBoard:
         self._calls.show(toast.slot, evolve(popup, silent=popup.silent or toast.is_quiet), toast.handle)
 
     def _make_room(self, _toast: ShellToast) -> None:
-        self._push_out()
+        for oldest in self._screen.oldest():
+            self._take_down(oldest)
 
     def _close(self, toast: ShellToast) -> None:
         if toast.handle is not None:
@@ -340,7 +328,7 @@ class ToastBoard:
         toast.shown = wall
         toast.deadline = None if seconds is None else now + seconds
         toast.until = None if seconds is None else wall + seconds
-        self._on_screen[toast.slot] = toast
+        self._screen.put(toast)
 
     def _forget_handle(self, toast: ShellToast) -> None:
         if toast.handle is not None:
@@ -380,43 +368,7 @@ class ToastBoard:
         self._clicks.append(stored)
 
     def _keep(self, toast: ShellToast) -> None:
-        wishes, handle = toast.wishes, toast.handle
-        is_there = toast.phase is Phase.ON_SCREEN
-        self._answers.keep(
-            StoredToast(
-                toast.id,
-                toast.app,
-                wishes.tag,
-                wishes.group,
-                toast.payload,
-                toast.content,
-                tuple(wishes.data.items()),
-                wishes.sequence_number,
-                toast.phase is Phase.HELD,
-                toast.shown or self._clock.wall(),
-                toast.until if is_there else 0.0,
-                wishes.expires,
-                self._boot if wishes.expires_on_reboot else "",
-                handle.daemon if handle is not None and is_there else "",
-                handle.number if handle is not None and is_there else 0,
-            )
-        )
-
-
-def _toast_of(stored: StoredToast) -> ShellToast:
-    wishes = ToastWishes(
-        stored.tag,
-        stored.group,
-        stored.expires,
-        expires_on_reboot=bool(stored.boot),
-        sequence_number=stored.sequence_number,
-        data=dict(stored.data),
-    )
-    urgent = popup_of(stored.app, read_toast(stored.content), {}).urgent
-    toast = ShellToast(stored.id, stored.id, stored.app, stored.content, wishes, stored.payload, urgent)
-    toast.shown, toast.until, toast.seen = stored.shown, stored.until, stored.content
-    toast.handle = Handle(stored.daemon, stored.number) if stored.daemon else None
-    return toast
+        self._answers.keep(stored_of(toast, self._boot, self._clock.wall()))
 
 
 def _is_over(moment: float | None, now: float) -> bool:

@@ -1,24 +1,24 @@
-"""What the shell knows of a toast, and which toasts have their turn."""
+"""What the shell knows of a toast, and who has asked for it."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from attrs import Factory, define, field, frozen
 
 from tocsin.protocol.messages import ToastDismissalReason
 from tocsin.protocol.toasts.popup import DEFAULT_KEY, Handle
-from tocsin.protocol.toasts.toast_life import MAX_WAITING, Phase
+from tocsin.protocol.toasts.toast_life import Phase
 from tocsin.protocol.values import DropReason
 
 
 @frozen
 class PayloadAsker:
-    """A payload that is to be shown, by its number and its attempt."""
+    """A payload that is to be shown, by its number, its attempt and its id."""
 
     sequence: int
     attempt: int
+    payload: str
 
 
 @frozen
@@ -89,40 +89,3 @@ class ShellToast:
     def place(self) -> tuple[str, str, str] | None:
         """Where another toast takes its place; None where it has no tag."""
         return (self.app, self.wishes.tag, self.wishes.group) if self.wishes.tag else None
-
-
-@define
-class ToastTurns:
-    """The toasts that wait for their turn: urgent ones first, and each kind in its order."""
-
-    _urgent: deque[ShellToast] = Factory(deque)
-    _ordinary: deque[ShellToast] = Factory(deque)
-    _waiting: set[ShellToast] = Factory(set)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more may wait."""
-        return len(self._waiting) >= MAX_WAITING
-
-    def add(self, toast: ShellToast) -> None:
-        """Let a toast wait; one that waits already keeps its place."""
-        if toast not in self._waiting:
-            self._waiting.add(toast)
-            (self._urgent if toast.is_urgent else self._ordinary).append(toast)
-
-    def next(self) -> ShellToast | None:
-        """Return the toast whose turn it is, and keep it there; what no longer waits is let go on the way."""
-        for queue in (self._urgent, self._ordinary):
-            while queue:
-                if queue[0].phase is Phase.WAITING:
-                    return queue[0]
-                self._waiting.discard(queue.popleft())
-        return None
-
-    def take(self, toast: ShellToast) -> None:
-        """Let the toast go whose turn it is."""
-        (self._urgent if toast.is_urgent else self._ordinary).popleft()
-        self._waiting.discard(toast)
-
-    def __iter__(self) -> Iterator[ShellToast]:
-        return iter(self._waiting)

@@ -103,13 +103,17 @@ class Effect(Label):
 
 _AGAIN = (Effect.SEND,)
 _REMOVED = (Effect.TELL_DISMISSED, Effect.DROP)
+_NEVER_SHOWN = (Effect.CLOSE, Effect.ANSWER_KEPT, *_REMOVED)
+"""An earlier content may be on the screen."""
+_FAILED = (Effect.CLOSE, Effect.ANSWER_FAILED, Effect.DROP)
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.WAITING, Event.SHOW): (Phase.WAITING, ()),
     (Phase.WAITING, Event.TURN): (Phase.SENDING, (Effect.SEND,)),
-    (Phase.WAITING, Event.HOLD): (Phase.HELD, (Effect.KEEP, Effect.ANSWER_KEPT)),
-    (Phase.WAITING, Event.FILE): (Phase.KEPT, (Effect.KEEP, Effect.ANSWER_KEPT)),
-    (Phase.WAITING, Event.FAILED): (Phase.GONE, (Effect.ANSWER_FAILED, Effect.DROP)),
-    (Phase.WAITING, Event.REMOVED): (Phase.GONE, (Effect.ANSWER_KEPT, *_REMOVED)),
+    (Phase.WAITING, Event.HOLD): (Phase.HELD, (Effect.CLOSE, Effect.KEEP, Effect.ANSWER_KEPT)),
+    (Phase.WAITING, Event.FILE): (Phase.KEPT, (Effect.CLOSE, Effect.KEEP, Effect.ANSWER_KEPT)),
+    (Phase.WAITING, Event.FAILED): (Phase.GONE, _FAILED),
+    (Phase.WAITING, Event.DISMISSED): (Phase.GONE, _NEVER_SHOWN),
+    (Phase.WAITING, Event.REMOVED): (Phase.GONE, _NEVER_SHOWN),
     (Phase.WAITING, Event.PRESSED): (Phase.GONE, (Effect.CLOSE, Effect.ACTIVATE)),  # what is there of it
     (Phase.WAITING, Event.DAEMON_CHANGED): (Phase.WAITING, (Effect.FORGET_HANDLE,)),
     (Phase.HELD, Event.SHOW): (Phase.WAITING, ()),
@@ -119,7 +123,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.SENDING, Event.SHOW): (Phase.CHANGED, ()),
     (Phase.SENDING, Event.SENT): (Phase.ON_SCREEN, (Effect.START_CLOCK, Effect.KEEP, Effect.ANSWER_SHOWN)),
     (Phase.SENDING, Event.FULL): (Phase.SENDING, (Effect.MAKE_ROOM, Effect.SEND)),
-    (Phase.SENDING, Event.FAILED): (Phase.GONE, (Effect.ANSWER_FAILED, Effect.DROP)),
+    (Phase.SENDING, Event.FAILED): (Phase.GONE, _FAILED),
+    (Phase.SENDING, Event.DISMISSED): (Phase.RECALLED, ()),
     (Phase.SENDING, Event.REMOVED): (Phase.RECALLED, ()),
     (Phase.SENDING, Event.PRESSED): (Phase.CLICKED, (Effect.ACTIVATE,)),
     (Phase.SENDING, Event.DAEMON_CHANGED): (Phase.CHANGED, (Effect.FORGET_HANDLE,)),
@@ -127,18 +132,19 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.CHANGED, Event.SENT): (Phase.SENDING, _AGAIN),
     (Phase.CHANGED, Event.FULL): (Phase.SENDING, (Effect.MAKE_ROOM, Effect.SEND)),
     (Phase.CHANGED, Event.FAILED): (Phase.SENDING, _AGAIN),
+    (Phase.CHANGED, Event.DISMISSED): (Phase.RECALLED, ()),
     (Phase.CHANGED, Event.REMOVED): (Phase.RECALLED, ()),
     (Phase.CHANGED, Event.PRESSED): (Phase.CLICKED, (Effect.ACTIVATE,)),
     (Phase.CHANGED, Event.DAEMON_CHANGED): (Phase.CHANGED, (Effect.FORGET_HANDLE,)),
     (Phase.RECALLED, Event.SHOW): (Phase.CHANGED, ()),
-    (Phase.RECALLED, Event.SENT): (Phase.GONE, (Effect.CLOSE, Effect.ANSWER_KEPT, *_REMOVED)),
-    (Phase.RECALLED, Event.FULL): (Phase.GONE, (Effect.ANSWER_KEPT, *_REMOVED)),
-    (Phase.RECALLED, Event.FAILED): (Phase.GONE, (Effect.ANSWER_KEPT, *_REMOVED)),
+    (Phase.RECALLED, Event.SENT): (Phase.GONE, _NEVER_SHOWN),
+    (Phase.RECALLED, Event.FULL): (Phase.GONE, _NEVER_SHOWN),
+    (Phase.RECALLED, Event.FAILED): (Phase.GONE, _NEVER_SHOWN),
     (Phase.RECALLED, Event.REMOVED): (Phase.RECALLED, ()),
     (Phase.RECALLED, Event.DAEMON_CHANGED): (Phase.RECALLED, (Effect.FORGET_HANDLE,)),
     (Phase.CLICKED, Event.SENT): (Phase.GONE, (Effect.CLOSE,)),
-    (Phase.CLICKED, Event.FULL): (Phase.GONE, ()),
-    (Phase.CLICKED, Event.FAILED): (Phase.GONE, ()),
+    (Phase.CLICKED, Event.FULL): (Phase.GONE, (Effect.CLOSE,)),
+    (Phase.CLICKED, Event.FAILED): (Phase.GONE, (Effect.CLOSE,)),
     (Phase.CLICKED, Event.DAEMON_CHANGED): (Phase.CLICKED, ()),
     (Phase.ON_SCREEN, Event.SHOW): (Phase.WAITING, ()),
     (Phase.ON_SCREEN, Event.PRESSED): (Phase.GONE, (Effect.CLOSE, Effect.ACTIVATE)),
