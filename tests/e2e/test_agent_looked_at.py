@@ -65,7 +65,7 @@ async def test_an_agent_says_what_it_does_not_know(agent: Agent) -> None:
 
 
 async def test_payloads_are_followed_from_stage_to_stage(agent: Agent) -> None:
-    """In order, with what is known of each; a launch is one of them, and what is not wanted is not told."""
+    """In order, with what is known of each; a launch is one of them, but not for a toast, and what is not wanted is not told."""
     await agent.install("launched")
     told: dict[str, list[dict[str, Any]]] = {"all": [], "wanted": []}
 
@@ -73,7 +73,7 @@ async def test_payloads_are_followed_from_stage_to_stage(agent: Agent) -> None:
         async with aclosing(follow(agent.state, {"verb": "tail", **wanted})) as events:
             async for event in events:
                 told[name].append(event)
-                if [each["stage"] for each in told["all"]].count("handled") == 2:
+                if {"handled", "dead"} <= {each["stage"] for each in told["all"]}:
                     tasks.cancel_scope.cancel()
 
     with anyio.fail_after(PATIENCE):
@@ -88,6 +88,8 @@ async def test_payloads_are_followed_from_stage_to_stage(agent: Agent) -> None:
     assert stages == ["accepted", "stored", "launched", "offered", "handled"]
     assert {(each["app"], each["type"], each["size"]) for each in first} == {("launched", "raw", 4)}
     assert [each["stage"] for each in told["wanted"]] == ["stored"]
+    toast = [(each["stage"], each.get("reason")) for each in told["all"] if each.get("type") == "toast"]
+    assert toast == [("accepted", None), ("stored", None), ("dead", "unreadable")]
 
 
 async def test_a_follower_is_told_what_is_wrong(agent: Agent) -> None:
