@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import anyio
@@ -9,10 +10,12 @@ import pytest
 import trio.testing
 
 from tests.actors.shelling import Shelling, shelling, shown, toast_xml
+from tests.protocol.tables import erase
 from tocsin.protocol import messages as m
+from tocsin.protocol.messages.codec import decode
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.toasts.popup import Handle
-from tocsin.protocol.toasts.toast_life import KEPT_OF_APP, MAX_WAITING, ON_SCREEN_AT_ONCE
+from tocsin.protocol.toasts.toast_life import KEPT_OF_APP, MAX_WAITING, ON_SCREEN_AT_ONCE, TABLE, Effect
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 from tocsin.shell.desktop import Closed, ClosedBy, DesktopFull, DesktopRefused
 
@@ -548,3 +551,53 @@ async def test_a_toast_that_does_not_outlive_the_system_is_gone_with_it() -> Non
     for boot, left in (("b1", [1, 2]), ("b2", [2])):
         async with shelling(store, boot=boot) as h:
             assert [toast.id for toast in (await h.kept()).toasts] == left
+
+
+async def _seen() -> list[str]:
+    """Bring toasts to every end, and return all that the desktop, the store, the session and the supervisor have seen."""
+    seen: list[str] = []
+    async with shelling() as h:
+
+        async def look() -> None:
+            told = [
+                decode(frame)
+                for mailbox in (h.session, h.supervisor)
+                for frame in (await mailbox.batch() if mailbox.depth else ())
+            ]
+            state = repr((await h.kept(), h.desktop.popups, h.desktop.asked, h.desktop.closed, told))
+            seen.append(re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.1f}", state))
+
+        h.ask(m.TakeActivations(90, b""))
+        h.show(tag="a")
+        h.tell(shown(1))
+        await look()
+        h.desktop.press(1, "0")
+        await look()
+        h.desktop.failures = [DesktopFull("full")]
+        h.show(toast_xml("full"), tag="b")
+        await look()
+        h.desktop.failures = [DesktopRefused("no")]
+        h.tell(shown(2))
+        h.show(tag="c", suppress_display=True)
+        await look()
+        h.ask(m.RemoveToasts(91, None, "b", None))
+        await look()
+        h.show(toast_xml("late"), tag="d")
+        await anyio.sleep(60)
+        await look()
+        h.show(toast_xml("stays", scenario="reminder"), tag="e")
+        await look()
+        h.desktop.change("d2")
+        await look()
+    return seen
+
+
+@pytest.mark.parametrize("effect", Effect)
+async def test_the_shell_does_nothing_that_its_table_does_not_name(
+    monkeypatch: pytest.MonkeyPatch, effect: Effect
+) -> None:
+    """Without any one of its effects the table makes another shell, and that is seen around it."""
+    right = await _seen()
+    assert right == await _seen()
+    erase(monkeypatch, TABLE, effect)
+    assert await _seen() != right
