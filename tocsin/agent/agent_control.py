@@ -75,7 +75,12 @@ class AgentControl:
         }
         of_apps = dict(Counter(app for name in sessions.names() if (app := sessions.app_of(name)) is not None))
         health = {"status": "unavailable" if causes else "ok", "causes": causes, "counters": counters, "now": now}
-        return self._identity() | self._where | health | {"sessions": of_apps}
+        return self._identity() | self._where | health | {"sessions": of_apps} | self._desktop()
+
+    def _desktop(self) -> Answer:
+        """Say what shows toasts; nothing where nothing does."""
+        calls = self._platform.desktop_calls
+        return {} if calls is None else {"desktop": asdict(calls.standing)}
 
     async def _tail(self, request: Answer) -> Stream:
         return Stream(self._platform.watch.followers.events(request))

@@ -148,7 +148,7 @@ def _checked(answer: Any) -> dict[str, Any]:
     :raises LookupError: it has another. ValueError and TypeError say so too.
     """
     right = isinstance(answer["status"], str) and isinstance(answer["causes"], (dict, list))
-    if not right or not all(isinstance(answer.get(group, {}), dict) for group in _GROUPS):
+    if not right or not all(isinstance(answer.get(group, {}), dict) for group in (*_GROUPS, "desktop")):
         raise TypeError
     checked: dict[str, Any] = answer
     return checked
@@ -163,5 +163,16 @@ def _print(answer: dict[str, Any]) -> None:
     for group in _GROUPS:
         for name, value in answer.get(group, {}).items():
             show(f"  {harmless(name).replace('_', ' '):<20} {harmless(value)}")
+    if desktop := answer.get("desktop"):
+        show(f"  {'desktop':<20} {harmless(_desktop_of(desktop))}")
     for app, number in answer.get("sessions", {}).items():
         show(f"  {harmless(app):<20} {harmless(number)} connected")
+
+
+def _desktop_of(desktop: dict[str, Any]) -> str:
+    """Say in words what shows toasts."""
+    if desktop.get("fault"):
+        return f"none: {desktop['fault']}"
+    buttons = "" if desktop.get("actions") else ", without buttons"
+    named = " ".join(filter(None, (desktop.get("name"), desktop.get("version"))))
+    return f"{named}{buttons}" if named else "not looked for before the first toast"

@@ -1,0 +1,25 @@
+"""What an agent says of its desktop over its control socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.agent.world import world
+from tocsin.shell.console import ConsoleDesktop
+from tocsin.transport.control_socket import ask
+
+
+async def test_an_agent_says_what_shows_its_toasts(tmp_path: Path) -> None:
+    """Where it has a desktop; without one it says nothing of it."""
+    async with world(tmp_path, ConsoleDesktop(print)):
+        told = await ask(tmp_path / "state", {"verb": "status"})
+        assert told is not None
+        assert (told["desktop"]["name"], told["desktop"]["actions"], told["desktop"]["fault"]) == (
+            "terminal",
+            False,
+            "",
+        )
+    async with world(tmp_path):
+        told = await ask(tmp_path / "state", {"verb": "status"})
+        assert told is not None
+        assert "desktop" not in told
