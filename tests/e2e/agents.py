@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -77,19 +77,22 @@ class Agent:
         """Return what the processes of an app note."""
         return Journal(self.folder / f"{app}.jsonl")
 
-    def words(self, app: str, *options: str) -> list[str]:
+    def words(self, app: str, *options: str, module: str = "tests.e2e.agent_app") -> list[str]:
         """Return the command of an app."""
-        return [sys.executable, "-m", "tests.e2e.agent_app", app, str(self.journal(app).path), *options]
+        return [sys.executable, "-m", module, app, str(self.journal(app).path), *options]
 
     @asynccontextmanager
-    async def app(self, app: str, *options: str, ready: int = 1) -> AsyncIterator[Process]:
+    async def app(
+        self, app: str, *options: str, ready: int = 1, module: str = "tests.e2e.agent_app"
+    ) -> AsyncIterator[Process]:
         """Start a process of an app, and wait until it is ready; at the end it is killed, if it still runs.
 
         :param ready: how many of the app are ready by then.
+        :param module: its program.
         """
         environment = os.environ | {"TOCSIN_SOCKET": str(self.socket)}
         async with await anyio.open_process(
-            self.words(app, *options), stdin=None, stdout=None, stderr=None, env=environment
+            self.words(app, *options, module=module), stdin=None, stdout=None, stderr=None, env=environment
         ) as process:
             try:
                 await self.journal(app).wait_for("ready", ready)
@@ -147,21 +150,23 @@ class Agent:
         self.stop()
 
 
-def start_agent(folder: Path, *options: str) -> Agent:
-    """Start an agent, and wait until it serves."""
+def start_agent(folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> Agent:
+    """Start an agent, and wait until it serves; ``environment`` is added to that of this process."""
     command = [sys.executable, "-m", "tocsin", "agent", "--json", *options]
     command += ["--state", str(folder / "state"), "--socket", str(folder / "agent.sock")]
     with (folder / "agent.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)  # noqa: S603  # our own
+        process = subprocess.Popen(  # noqa: S603  # our own
+            command, stdout=subprocess.PIPE, stderr=log, env=os.environ | (environment or {})
+        )
     assert process.stdout is not None
     assert process.stdout.readline(), (folder / "agent.log").read_text(encoding="utf-8")
     return Agent(process, folder)
 
 
 @contextmanager
-def running_agent(folder: Path) -> Iterator[Agent]:
-    """Run an agent until the block is left."""
-    agent = start_agent(folder)
+def running_agent(folder: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[Agent]:
+    """Run an agent until the block is left; ``environment`` is added to that of this process."""
+    agent = start_agent(folder, environment=environment)
     try:
         yield agent
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.e2e.desktops.bus import connected, notify, take_down
+from tests.e2e.desktops.bus import connected, notify
 from tests.e2e.desktops.daemons import DAEMONS
 from tests.e2e.desktops.desktop import desktop, missing
 from tocsin.protocol.toasts.popup import Popup, PopupButton
@@ -27,15 +27,13 @@ async def test_a_notification_is_drawn_and_clicks_come_back(name: str, tmp_path:
             number = await notify(bus, title, "A body", *ACTIONS)
             drawn[title] = await shown.pixels()
             assert drawn[title].count(drawn[title][:3]) < len(drawn[title]) // 3  # more than a background
-            await take_down(bus, number)
-            await shown.until_shown(0)
+            await shown.take_down(number)
         assert drawn["One"] != drawn["Two"]
         number = await notify(bus, "One", "A body", *ACTIONS)
         assert await shown.pixels() == drawn["One"]
         await shown.click_button("Decline")
         assert await shown.watcher.wait_for("ActionInvoked") == [(number, "no")]
-        await take_down(bus, number)
-        await shown.until_shown(0)
+        await shown.take_down(number)
         number = await notify(bus, "Three", "A body", *ACTIONS)
         await shown.click_body()
         if shown.daemon.body_invokes:

@@ -160,12 +160,13 @@ async def notify(bus: MessageBus, title: str, body: str, *actions: str) -> int:
     return await _notify(bus, ["Contoso", 0, "", title, body, list(actions), {}, 0])
 
 
-async def take_down(bus: MessageBus, number: int) -> None:
-    """Let a daemon take a notification off the screen.
-
-    notification-daemon says that it has closed it, and leaves it there; so it is replaced by one that expires at once.
-    """
+async def vanish(bus: MessageBus, number: int) -> None:
+    """Let a notification be replaced by one that expires at once."""
     await _notify(bus, ["Contoso", number, "", "gone", "", [], {"transient": Variant(signature="b", value=True)}, 1])
+
+
+async def close(bus: MessageBus, number: int) -> None:
+    """Let a daemon close a notification; one that it does not know is no error."""
     await bus.call(ask(NOTIFICATIONS, NOTIFICATIONS_PATH, "CloseNotification", "u", [number]))
 
 

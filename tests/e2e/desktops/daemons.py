@@ -49,6 +49,9 @@ _XFCE = """\
 </channel>
 """
 
+# The other themes draw how much time is left.
+_MATE = "[org/mate/notification-daemon]\ntheme='standard'\npopup-location='top_right'\n"
+
 _LXQT = "[General]\nplacement=top-right\nserver_decides=10\nunattendedMaxNum=0\nscreenWithMouse=false\n"
 
 
@@ -95,6 +98,11 @@ def _gtk(home: Home) -> None:
         home.write("config/gtk-3.0/gtk.css", _GTK.format(which=":not(.image-button)"))
 
 
+def _mate(home: Home) -> None:
+    home.write("config/glib-2.0/settings/keyfile", _MATE)
+    _gtk(home)
+
+
 def _lxqt(home: Home) -> None:
     home.write("config/lxqt/notifications.conf", _LXQT)
     home.write("config/lxqt/lxqt.conf", "[General]\ntheme=known\n")
@@ -119,6 +127,8 @@ class Daemon:
     """What looks like a button and stands before them: the one that closes."""
     body_invokes: bool = True
     """Whether a click on the toast itself is the action ``default``."""
+    leaves_closed: bool = False
+    """Whether it leaves on the screen what it says to have closed."""
     body_button: int = 1
     """The button of the pointer for that."""
 
@@ -148,7 +158,7 @@ DAEMONS = {
             "mate-notification-daemon",
             "mate-notification-daemon",
             "/usr/lib/mate-notification-daemon/mate-notification-daemon",
-            _gtk,
+            _mate,
             leading_buttons=1,
         ),
         Daemon(
@@ -157,6 +167,7 @@ DAEMONS = {
             "/usr/lib/notification-daemon/notification-daemon",
             _gtk,
             leading_buttons=1,
+            leaves_closed=True,
         ),
         Daemon("lxqt-notificationd", "lxqt-notificationd", "lxqt-notificationd", _lxqt, draws_default=True),
     )

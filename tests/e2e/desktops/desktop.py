@@ -12,7 +12,16 @@ import anyio
 from attrs import define, frozen
 from dbus_fast.aio import MessageBus
 
-from tests.e2e.desktops.bus import NOTIFICATIONS, Watcher, connected, session_bus, until_owned, watching
+from tests.e2e.desktops.bus import (
+    NOTIFICATIONS,
+    Watcher,
+    close,
+    connected,
+    session_bus,
+    until_owned,
+    vanish,
+    watching,
+)
 from tests.e2e.desktops.daemons import BUTTON_COLOUR, DAEMONS, Daemon, Home
 from tests.e2e.desktops.processes import PATIENCE, running
 from tests.e2e.desktops.screen import PROGRAMS, WHOLE, Box, Screen, screen
@@ -43,7 +52,7 @@ class Surroundings:
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "DBUS_SESSION_BUS_ADDRESS": self.address,
-            "GSETTINGS_BACKEND": "memory",
+            "GSETTINGS_BACKEND": "keyfile",
             "NO_AT_BRIDGE": "1",
             "QT_QPA_PLATFORM": "xcb",
             **self.home.environment,
@@ -131,6 +140,13 @@ class Desktop:
         await self.pixels()
         (popup,) = await self.popups()
         await self.around.screen.click(popup.x + popup.width // 3, popup.y + 16, self.daemon.body_button)
+
+    async def take_down(self, number: int) -> None:
+        """Take down a notification that is not of Tocsin, and wait until nothing is shown."""
+        if self.daemon.leaves_closed:
+            await vanish(self.around.bus, number)
+        await close(self.around.bus, number)
+        await self.until_shown(0)
 
     async def screenshot(self, path: Path, box: Box = WHOLE) -> None:
         """Save a picture of the screen or of a part of it."""
