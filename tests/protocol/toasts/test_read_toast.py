@@ -153,6 +153,7 @@ def test_values_are_bound_and_progress_is_said() -> None:
     popup = popup_of("mail", content, {"what": "Song", "v": "2", "o": "all", "t": "Album"})
     assert (popup.body, popup.progress) == ("Album\nall", 1.0)
     assert popup_of("mail", content, {"what": "x", "v": "indeterminate"}).progress is None
+    assert popup_of("mail", content, {"what": "x", "v": "1e-05"}).progress == 1e-05
     assert popup_of("mail", toast("<text>a {b}</text>"), {}).title == "a {b}"
 
 

@@ -120,6 +120,12 @@ LIMITS: dict[str, tuple[Do, str]] = {
     "an empty text": (lambda b: b.add_text(""), "a text must not be empty"),
     "a text of bytes": (lambda b: b.add_text(cast("Any", b"a")), "a text must be text, not bytes"),
     "a control character": (lambda b: b.add_text("a\x1b"), "cannot hold the character"),
+    "a link with a control character": (
+        lambda b: b.set_protocol_activation("x:\x00"),
+        "a toast cannot hold the character",
+    ),
+    "an argument with a control character": (lambda b: b.add_argument("a", "\x01"), "a toast cannot hold"),
+    "a button with one": (lambda b: b.add_button("b", {"a": "\x01"}), "a button cannot hold the character"),
     "half a character": (lambda b: b.add_text("\ud800"), "text that UTF-8 can express"),
     "too much progress": (lambda b: b.add_progress_bar("a", 1.5), "a progress is from 0 to 1, not 1.5"),
     "no progress at all": (lambda b: b.add_progress_bar("a", float("nan")), "a progress is from 0 to 1"),

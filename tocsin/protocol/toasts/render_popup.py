@@ -31,7 +31,7 @@ _STAYING: Final = frozenset(
 _URGENT: Final = frozenset({ToastScenario.ALARM, ToastScenario.INCOMING_CALL, ToastScenario.URGENT})
 _RINGING: Final = frozenset({ToastScenario.ALARM, ToastScenario.INCOMING_CALL})
 _BINDING: Final = re.compile(r"\{([^{}]+)\}")
-_FRACTION: Final = re.compile(r"\d*\.?\d+", re.ASCII)
+_FRACTION: Final = re.compile(r"\d*\.?\d+(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _JOINER: Final = "\u200d"
 """Holds some pictures and letters together; it shows nothing of its own."""
 _SYSTEM_LABELS: Final = {SystemAction.SNOOZE: "Snooze", SystemAction.DISMISS: "Dismiss"}
@@ -81,7 +81,7 @@ def popup_of(
     return Popup(
         app=_plain(app, MAX_TITLE),
         title=_plain(title, MAX_TITLE),
-        body="\n".join(line for line in lines if line)[:MAX_BODY],
+        body=_cut("\n".join(line for line in lines if line), MAX_BODY),
         buttons=_buttons(content),
         inputs=tuple(map(_input, content.inputs)),
         urgent=content.scenario in _URGENT,
@@ -164,4 +164,8 @@ def _plain(text: str, limit: int) -> str:
     """Return a text without control characters and marks that turn the direction of writing; line ends stay."""
     lines = (line for line in text.splitlines() if line.strip())
     plain = "\n".join("".join(each for each in line if each.isprintable() or each == _JOINER).strip() for line in lines)
-    return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
+    return _cut(plain, limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

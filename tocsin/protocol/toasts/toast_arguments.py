@@ -91,8 +91,8 @@ class ToastArguments(MutableMapping[str, str | None]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         check_kind(name, "the name of an argument", str)
-        if not name:
-            raise InvalidArgument("the name of an argument must not be empty")
+        if not name.strip():
+            raise InvalidArgument("the name of an argument must not be empty, nor blanks alone")
         self._values[name] = _written(value)
 
     def __getitem__(self, name: str) -> str | None:

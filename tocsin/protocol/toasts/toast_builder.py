@@ -157,6 +157,7 @@ class ToastContentBuilder:
         """
         if self._custom is not None:
             raise IllegalCall("arguments cannot be added to a toast that opens a link")
+        check_xml_text(str(ToastArguments().add(name, value)), "a toast")
         self._arguments.add(name, value)
         return self
 
@@ -166,6 +167,7 @@ class ToastContentBuilder:
         :raises IllegalCall: the toast has arguments.
         """
         check_text(uri, "a link")
+        check_xml_text(uri, "a toast")
         if len(self._arguments):
             raise IllegalCall("a toast that has arguments opens no link")
         self._custom, self._activation = uri, ToastActivationType.PROTOCOL
@@ -227,6 +229,7 @@ class ToastContentBuilder:
 
         :raises InvalidArgument: it says nothing, or is too long.
         """
+        self.get_xml()
         return toast_of(self._tree())
 
     def get_xml(self) -> str:

@@ -32,7 +32,7 @@ class ToastButton:
         check_kind(content, "the text of a button", str)
         check_kind(arguments, "the arguments of a button", str, type(None))
         self._content = check_xml_text(content, "a button")
-        self._custom = arguments
+        self._custom = None if arguments is None else check_xml_text(arguments, "a button")
         self._arguments = ToastArguments()
         self._activation = ToastActivationType.FOREGROUND
         self._system: SystemAction | None = None
@@ -58,6 +58,7 @@ class ToastButton:
             raise IllegalCall(
                 "arguments cannot be added to a button that opens a link, snoozes, or has them as one text"
             )
+        check_xml_text(str(ToastArguments().add(name, value)), "a button")
         self._arguments.add(name, value)
         return self
 
@@ -72,6 +73,7 @@ class ToastButton:
         :raises IllegalCall: it has arguments.
         """
         check_text(uri, "a link")
+        check_xml_text(uri, "a button")
         self._check_no_arguments()
         self._custom, self._activation = uri, ToastActivationType.PROTOCOL
         return self
@@ -143,9 +145,7 @@ class ToastButton:
                 arguments = str(merged)
             attributes = activation_attributes(self._activation) | {"arguments": arguments}
         attributes = {"content": self._content} | attributes | self._attributes
-        return XmlElement(
-            "action", tuple((name, check_xml_text(value, "a button")) for name, value in attributes.items())
-        )
+        return XmlElement("action", tuple(attributes.items()))
 
     def _check_no_arguments(self) -> None:
         if self._custom is not None or len(self._arguments):
