@@ -7,7 +7,7 @@ import json
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -30,12 +30,19 @@ end
 """
 
 
+def stamped(moment: float) -> bytes:
+    """Build a body that carries a moment of ``perf_counter``, which all processes of a machine share."""
+    return f"{moment:.9f} ".encode().ljust(BODY, b".")
+
+
 @frozen
 class Target:
-    """Where to post, and with which headers."""
+    """Where to post what, and with which headers."""
 
     url: str
     headers: dict[str, str]
+    body: Callable[[float], bytes] = stamped
+    """Makes a body of ``BODY`` bytes that carries a moment."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -145,11 +152,6 @@ def _length_of(head: bytes) -> int:
     return int(rest.partition(b"\r\n")[0]) if found else 0
 
 
-def stamped(moment: float) -> bytes:
-    """Build a body that carries a moment of ``perf_counter``, which all processes of a machine share."""
-    return f"{moment:.9f} ".encode().ljust(BODY, b".")
-
-
 def moment_of(body: bytes | str) -> float:
     """Read the moment that a body carries; 0 for one that carries none."""
     if not body[:1].isdigit():  # without an error, which would cost the receiver more than the rest
@@ -174,9 +176,9 @@ async def open_loop(targets: Sequence[Target], rate: float, seconds: float) -> l
 
     heads = [target.head(BODY) for target in targets]
 
-    async def post(head: bytes, due: float) -> None:
+    async def post(number: int, due: float) -> None:
         poster = await idle.get()
-        status = await poster.post(head + stamped(due))
+        status = await poster.post(heads[number] + targets[number].body(due))
         assert 200 <= status < 300, status
         waits.append(perf_counter() - due)
         idle.put_nowait(poster)
@@ -186,7 +188,7 @@ async def open_loop(targets: Sequence[Target], rate: float, seconds: float) -> l
         for number in range(int(rate * seconds)):
             due = start + number / rate
             await asyncio.sleep(max(0.0, due - perf_counter()))
-            tasks.create_task(post(heads[number % len(heads)], due))
+            tasks.create_task(post(number % len(heads), due))
     for poster in posters:
         await poster.aclose()
     return waits

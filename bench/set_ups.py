@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ class AgentAt:
     socket: Path
     found: dict[str, Any]
     loop: str
+    state: Path
 
     @contextmanager
     def app(self, name: str) -> Iterator[tuple[str, Process]]:
@@ -58,17 +59,20 @@ class AgentAt:
 
 
 @contextmanager
-def agent(options: Options, loop: str) -> Iterator[AgentAt]:
-    """Run a push service and an agent on it, in a process each; the agent runs on asyncio, whatever the others do."""
+def agent(options: Options, loop: str, environment: Mapping[str, str] | None = None) -> Iterator[AgentAt]:
+    """Run a push service and an agent on it, in a process each; the agent runs on asyncio, whatever the others do.
+
+    :param environment: that of the agent; None for that of this process.
+    """
     with options.state() as state:
         (state / "service").mkdir()
         with started("bench.serving", "tocsin", str(state / "service"), loop) as service:
             found = service.line()
             socket = state / "agent.sock"
             where = ("--state", str(state / "agent"), "--socket", str(socket), "--service", found["url"])
-            with started("tocsin", "agent", "--json", *where) as running:
+            with started("tocsin", "agent", "--json", *where, environment=environment) as running:
                 running.line()
-                yield AgentAt(socket, found, loop)
+                yield AgentAt(socket, found, loop, state / "agent")
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import agent, peers, scale, wire
+from bench import agent, peers, scale, toasts, wire
 from bench.__main__ import main
 from bench.framework import Options
 from bench.http_load import Target, closed_loop, moment_of, stamped
@@ -51,6 +52,16 @@ def test_latency_is_taken_at_the_handler(capsys: pytest.CaptureFixture[str]) -> 
     medians = found(capsys, "latency")[0]["medians"]
     assert 0 < medians["handler p50 ms"] <= medians["handler p99 ms"]
     assert medians["missed"] == 0
+
+
+def test_toasts_are_taken_at_the_daemon(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each has come there or has another end, and raw payloads have come beside them."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs dbus-daemon")
+    soon, flooded = (row["medians"] for row in found(capsys, "toasts"))
+    assert 0 < soon["toast p50 ms"] <= soon["toast p99 ms"]
+    assert soon["missed"] == flooded["lost"] == 0
+    assert flooded["shown"] + flooded["dead"] == toasts.BESIDE
 
 
 def test_an_agent_carries_launches_and_keeps_apps_apart(
