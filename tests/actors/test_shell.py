@@ -186,7 +186,7 @@ class TestPayloads:
             h.tell(m.HostChanged(HostState(quiet_hours=True)), shown(KEPT_OF_APP + 5))
             await h.kept()
             h.tell(m.HostChanged(HostState()))
-            await h.kept()
+            await anyio.sleep(30)
             titles = {popup.title for popup, _ in desktop.asked}
             assert titles == {f"n{number}" for number in range(6, KEPT_OF_APP + 6)} | {"n1000"}
 
@@ -210,6 +210,25 @@ class TestPayloads:
 
 class TestScreen:
     """For how long something is shown."""
+
+    async def test_no_more_is_asked_for_than_a_user_can_see(self) -> None:
+        """As many as fit come at once, then ten a second; so do the changes of one, and a call waits for none of them."""
+        async with shelling() as h:
+            rows = [row for number in range(ON_SCREEN_AT_ONCE + 30) for row in shown(number).rows]
+            h.tell(m.Deliveries("mail", tuple(rows)), shown(99, toast_xml("call", scenario="incomingCall")))
+            start = anyio.current_time()
+            while len(h.desktop.asked) < len(rows) + 1:
+                await anyio.sleep(0.05)
+            assert anyio.current_time() - start == pytest.approx(3.0, abs=0.3)
+            assert h.desktop.asked[0][0].title == "call"
+            for number in range(100):
+                h.ask(m.UpdateToast(number, "", "", 0, ()))
+                h.show(tag="t", content=toast_xml(f"v{number}"))
+                await anyio.sleep(0.01)
+            before = len(h.desktop.asked)
+            await anyio.sleep(5)
+            assert before - len(rows) < ON_SCREEN_AT_ONCE + 15
+            assert "v99" in h.desktop.titles
 
     @pytest.mark.parametrize(("duration", "seconds"), [("short", 7), ("long", 25)])
     async def test_it_goes_by_the_shells_own_clock(self, duration: str, seconds: int) -> None:

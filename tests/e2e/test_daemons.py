@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.e2e.desktops.bus import connected, notify
-from tests.e2e.desktops.daemons import DAEMONS
+from tests.e2e.desktops.daemons import IN_CI
 from tests.e2e.desktops.desktop import desktop, missing
 from tocsin.protocol.toasts.popup import Popup, PopupButton
 from tocsin.shell.freedesktop import FreedesktopDesktop
@@ -16,7 +16,7 @@ from tocsin.shell.freedesktop import FreedesktopDesktop
 ACTIONS = ("default", "Open", "yes", "Accept", "no", "Decline")
 
 
-@pytest.mark.parametrize("name", DAEMONS)
+@pytest.mark.parametrize("name", IN_CI)
 async def test_a_notification_is_drawn_and_clicks_come_back(name: str, tmp_path: Path) -> None:
     """By a button and, where the daemon does so, by a click on the toast itself; what has gone is seen to have gone."""
     if lacking := missing(name):
@@ -43,7 +43,7 @@ async def test_a_notification_is_drawn_and_clicks_come_back(name: str, tmp_path:
             assert len(shown.watcher.said("ActionInvoked")) == 1
 
 
-@pytest.mark.parametrize("name", DAEMONS)
+@pytest.mark.parametrize("name", IN_CI)
 async def test_tocsin_takes_a_popup_down(name: str, tmp_path: Path) -> None:
     """One that stays leaves the screen, and the next one is drawn; notification-daemon leaves there what it says to have closed."""
     if lacking := missing(name):

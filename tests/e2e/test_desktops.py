@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.desktops.bus import close, connected, notify
+from tests.e2e.desktops.daemons import IN_CI
 from tests.e2e.desktops.desktop import desktop, missing
 from tests.e2e.desktops.tried import BUTTONS, CHAT, Tried, toast, tried, tried_daemon
-
-IN_CI = ("dunst", "xfce4-notifyd", "mate-notification-daemon")
-"""The daemons that every run tries; ``python -m tests.e2e.desktops`` tries the others, too."""
 
 MATE_SHOWS = 21
 """Popups that mate-notification-daemon has at most."""

@@ -234,7 +234,7 @@ class ToastBoard:
             if _is_over(toast.wishes.expires, self._clock.wall()):
                 toast.reason, toast.detail = DropReason.EXPIRED, ""
                 self._step(toast, Event.FAILED)
-            elif (others := screen.room_for(toast, one_at_a_time=alone)) is not None:
+            elif (others := screen.room_for(toast, self._clock.monotonic(), one_at_a_time=alone)) is not None:
                 for each in others:
                     self._take_down(each)
                 screen.turns.take(toast)

@@ -172,3 +172,6 @@ DAEMONS = {
         Daemon("lxqt-notificationd", "lxqt-notificationd", "lxqt-notificationd", _lxqt, draws_default=True),
     )
 }
+
+IN_CI = ("dunst", "xfce4-notifyd", "mate-notification-daemon")
+"""Those that every run of the tests tries."""

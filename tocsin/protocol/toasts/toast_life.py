@@ -18,7 +18,11 @@ ON_SCREEN_AT_ONCE = 20
 IN_FLIGHT = 8
 """Popups that the desktop has been asked for at a time and has not answered for."""
 
-MAX_WAITING = 1024
+SHOWN_A_SECOND = 10
+"""New popups that are asked for a second, once as many as fit have come at once, and changes of each: more is seen by no user, and
+what shows them has other work."""
+
+MAX_WAITING = 256
 """Toasts that wait for their turn at most; one more is not shown at all."""
 
 KEPT_OF_APP = 100

@@ -6,8 +6,9 @@ from collections import OrderedDict, deque
 
 from attrs import Factory, define
 
+from tocsin.protocol.kernel.throttle import Throttle
 from tocsin.protocol.toasts.shell_toast import ShellToast
-from tocsin.protocol.toasts.toast_life import IN_FLIGHT, MAX_WAITING, ON_SCREEN_AT_ONCE, Phase
+from tocsin.protocol.toasts.toast_life import IN_FLIGHT, MAX_WAITING, ON_SCREEN_AT_ONCE, SHOWN_A_SECOND, Phase
 
 
 @define
@@ -50,6 +51,9 @@ class ToastScreen:
 
     turns: ToastTurns = Factory(ToastTurns)
     in_flight: int = 0
+    _throttle: Throttle = Factory(lambda: Throttle(SHOWN_A_SECOND, ON_SCREEN_AT_ONCE))
+    _next_turn: float | None = None
+    """When the first that waits may be asked for, where it is too soon."""
     _shown: OrderedDict[int, ShellToast] = Factory(OrderedDict)
 
     @property
@@ -70,20 +74,31 @@ class ToastScreen:
         return [each for each in self._shown.values() if each.deadline is not None and now >= each.deadline]
 
     def next_deadline(self) -> float | None:
-        """Return when the next one's time is over."""
-        deadlines = (each.deadline for each in self._shown.values())
+        """Return when the next one's time is over, or when the next one has its turn."""
+        deadlines = [*(each.deadline for each in self._shown.values()), self._next_turn]
         return min((each for each in deadlines if each is not None), default=None)
 
     def oldest(self) -> list[ShellToast]:
         """Return the one that goes first where there is no room: the oldest that is not urgent, if there is one."""
         return [each for each in self._shown.values() if not each.is_urgent][:1]
 
-    def room_for(self, toast: ShellToast, *, one_at_a_time: bool) -> list[ShellToast] | None:
-        """Return those that have to go first so that a toast can be shown; None where it has to wait.
+    def room_for(self, toast: ShellToast, now: float, *, one_at_a_time: bool) -> list[ShellToast] | None:
+        """Return those that have to go first so that a toast can be shown, now, on the loop's clock; None where it has to wait.
 
         An urgent one never waits. Where the desktop shows one at a time it would stand behind the others, which go; and
         ordinary ones wait for each other there.
         """
+        self._next_turn = None
+        others = self._room_for(toast, one_at_a_time=one_at_a_time)
+        if others is None or toast.is_urgent:
+            return others
+        wait = self._throttle.spend("" if toast.handle is None else str(toast.slot), now)
+        if wait:
+            self._next_turn = now + wait
+            return None
+        return others
+
+    def _room_for(self, toast: ShellToast, *, one_at_a_time: bool) -> list[ShellToast] | None:
         ordinary = [each for each in self._shown.values() if not each.is_urgent]
         if toast.is_urgent:
             return ordinary if one_at_a_time else []
