@@ -23,7 +23,7 @@ from bench.load import APP, BODY
 from bench.processes import Process, end, started
 from bench.servers import program
 
-RATE = 40
+RATE = 16
 """Posts a second where latency is measured: every other one is a toast, which the daemon dismisses at once."""
 
 FLOOD = 1_000

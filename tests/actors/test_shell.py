@@ -217,7 +217,7 @@ class TestScreen:
             rows = [row for number in range(ON_SCREEN_AT_ONCE + 30) for row in shown(number).rows]
             h.tell(m.Deliveries("mail", tuple(rows)), shown(99, toast_xml("call", scenario="incomingCall")))
             start = anyio.current_time()
-            while len(h.desktop.asked) < len(rows) + 1:
+            while len(h.desktop.asked) < len(rows) + 1:  # noqa: ASYNC110  # virtual time
                 await anyio.sleep(0.05)
             assert anyio.current_time() - start == pytest.approx(3.0, abs=0.3)
             assert h.desktop.asked[0][0].title == "call"

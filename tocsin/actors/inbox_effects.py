@@ -83,15 +83,15 @@ class InboxEffects:
         self._delay.hurry()
 
     async def perform_when_due(self) -> None:
-        """Commit, unless all that waits is the end of handled payloads, which shares the commit of the next ones.
+        """Commit, unless all that waits is the end of payloads, which shares the commit of the next ones.
 
         The alarm rings where none come in time.
 
         :raises StateUnavailable: there is nothing to wait for; a full disk or a failed fsync is waited out in here.
         """
-        urgent = self.accepted or self._gated or self._parked or self._released or self._dead or self._release_gated
-        urgent = urgent or self._dropped
-        until = self._delay.until(self._clock.monotonic(), urgent=bool(urgent), ended=bool(self.handled))
+        urgent = self.accepted or self._gated or self._parked or self._released or self._release_gated or self._dropped
+        ended = self.handled or self._dead
+        until = self._delay.until(self._clock.monotonic(), urgent=bool(urgent), ended=bool(ended))
         if until is None:
             await self.perform()
         else:

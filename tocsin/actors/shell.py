@@ -7,7 +7,8 @@ session, and the shell's word on it is its end. It never waits for a desktop; se
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from attrs import frozen
 
@@ -21,14 +22,14 @@ from tocsin.actors.shell_answers import ShellAnswers
 from tocsin.actors.tile_board import TileBoard
 from tocsin.actors.toast_board import ToastBoard
 from tocsin.mailbox import Mailbox
-from tocsin.persistence.shell_store import ShellStore
+from tocsin.persistence.shell_store import REMEMBERED_SHOWN, ShellStore
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.errors import PushError, UnreadableContent
 from tocsin.protocol.platform.conditions import AppSettings
 from tocsin.protocol.toast_label import ToastLabel
 from tocsin.protocol.toasts.read_toast import read_toast
-from tocsin.protocol.toasts.render_popup import popup_of
+from tocsin.protocol.toasts.render_popup import is_urgent
 from tocsin.protocol.toasts.shell_toast import Asker, PayloadAsker, SessionAsker, ShellToast, ToastWishes
 from tocsin.protocol.toasts.toast_rules import refusal
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
@@ -141,9 +142,9 @@ class Shell(Actor):
 
         :raises UnreadableContent: it is none.
         """
-        popup = popup_of(app, read_toast(body), wishes.data)
+        urgent = is_urgent(read_toast(body))
         number = self._toasts.last_id = self._toasts.last_id + 1
-        toast = ShellToast(number, number, app, body, wishes, payload, popup.urgent)
+        toast = ShellToast(number, number, app, body, wishes, payload, urgent)
         toast.askers.append(asker)
         self._toasts.show(toast)
 
@@ -315,10 +316,16 @@ class Shell(Actor):
         self._toasts.ring()
         self._activations.ring()
 
+    def _note_shown(self, payloads: Iterable[str]) -> None:
+        """Know payloads again that were shown, as many of the last as the store does."""
+        self._known |= dict.fromkeys(payloads)
+        for payload in list(islice(self._known, max(0, len(self._known) - REMEMBERED_SHOWN))):
+            del self._known[payload]
+
     async def flush(self) -> None:
         """Write, then answer; ask the desktop for what has its turn, and hand out clicks that are stored."""
         self._toasts.give_turns()
-        self._known |= dict.fromkeys(self._answers.shown)
+        self._note_shown(self._answers.shown)
         await self._answers.perform(self._toasts.last_id)
         for click in self._toasts.take_clicks():
             self._activations.add(click)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tocsin.persistence.shell_store import StoredToast
 from tocsin.protocol.toasts.popup import Handle
 from tocsin.protocol.toasts.read_toast import read_toast
-from tocsin.protocol.toasts.render_popup import popup_of
+from tocsin.protocol.toasts.render_popup import is_urgent
 from tocsin.protocol.toasts.shell_toast import ShellToast, ToastWishes
 from tocsin.protocol.toasts.toast_life import Phase
 
@@ -45,7 +45,7 @@ def toast_of_store(stored: StoredToast) -> ShellToast:
         sequence_number=stored.sequence_number,
         data=dict(stored.data),
     )
-    urgent = popup_of(stored.app, read_toast(stored.content), {}).urgent
+    urgent = is_urgent(read_toast(stored.content))
     toast = ShellToast(stored.id, stored.id, stored.app, stored.content, wishes, stored.payload, urgent)
     toast.shown, toast.until, toast.seen = stored.shown, stored.until, stored.content
     toast.handle = Handle(stored.daemon, stored.number) if stored.daemon else None

@@ -61,6 +61,11 @@ def no_picture(_source: str) -> str:
     return ""
 
 
+def is_urgent(content: ToastContent) -> bool:
+    """Tell whether a toast goes before all that is not, and waits for no quiet hours to end."""
+    return content.scenario in _URGENT
+
+
 def popup_of(
     app: str, content: ToastContent, data: Mapping[str, str], picture: Callable[[str], str] = no_picture
 ) -> Popup:
@@ -84,7 +89,7 @@ def popup_of(
         body=_cut("\n".join(line for line in lines if line), MAX_BODY),
         buttons=_buttons(content),
         inputs=tuple(map(_input, content.inputs)),
-        urgent=content.scenario in _URGENT,
+        urgent=is_urgent(content),
         seconds=_seconds(content),
         silent=audio is not None and audio.silent,
         sound=_sound(content),
