@@ -20,7 +20,7 @@ from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.shell_answers import ShellAnswers
 from tocsin.actors.tile_board import TileBoard
-from tocsin.actors.toast_board import ToastBoard
+from tocsin.actors.toast_board import FULL, ToastBoard
 from tocsin.mailbox import Mailbox
 from tocsin.persistence.shell_store import REMEMBERED_SHOWN, ShellStore
 from tocsin.protocol import messages as m
@@ -111,6 +111,10 @@ class Shell(Actor):
             self._answers.answer_payload(sequence, attempt, Outcome.SUPPRESSED, *refused)
             return
         try:
+            if kind == NotificationType.TOAST and self._toasts.is_full and not label.tag and b"scenario" not in body:
+                # One that waits for nothing and takes no other's place is not even read: thousands may come.
+                self._answers.answer_payload(sequence, attempt, Outcome.DROPPED, DropReason.SHELL_FULL, FULL)
+                return
             if kind == NotificationType.TOAST:
                 quiet = label.suppress_popup
                 wishes = ToastWishes(label.tag, label.group, self._on_this_clock(expires), suppress_display=quiet)

@@ -29,6 +29,8 @@ from tocsin.protocol.toasts.toast_screen import ToastScreen
 from tocsin.protocol.values import DropReason, Outcome
 from tocsin.shell.desktop import Closed, ClosedBy, DaemonChanged, DesktopAbsent, DesktopEvent, DesktopFull
 
+FULL = "too many toasts wait for the desktop"
+
 AWAY = 5.0
 """Seconds within which a desktop that has gone may come back; what is to be shown waits for it."""
 
@@ -101,6 +103,11 @@ class ToastBoard:
                 toast.is_quiet = True
                 self._screen.turns.add(toast)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many wait for the desktop as may: a new one that is not urgent is not shown."""
+        return self._screen.turns.is_full(urgent=False)
+
     def show(self, toast: ShellToast) -> None:
         """Show a new toast, in the place of the one with its tag and group, if there is one."""
         place = toast.place
@@ -109,8 +116,8 @@ class ToastBoard:
             self._replace(other, toast)
             toast = other
             self._step(toast, Event.SHOW)
-        elif self._screen.turns.is_full:
-            toast.reason, toast.detail = DropReason.SHELL_FULL, "too many toasts wait for the desktop"
+        elif self._screen.turns.is_full(urgent=toast.is_urgent):
+            toast.reason, toast.detail = DropReason.SHELL_FULL, FULL
             self._answer(toast, Outcome.DROPPED)
             return
         else:

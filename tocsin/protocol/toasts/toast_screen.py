@@ -19,10 +19,9 @@ class ToastTurns:
     _ordinary: deque[ShellToast] = Factory(deque)
     _waiting: set[ShellToast] = Factory(set)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more may wait."""
-        return len(self._waiting) >= MAX_WAITING
+    def is_full(self, *, urgent: bool) -> bool:
+        """Tell whether no more may wait of those that are urgent, or of the others: neither keeps the other out."""
+        return len(self._urgent if urgent else self._ordinary) >= MAX_WAITING
 
     def add(self, toast: ShellToast) -> None:
         """Let a toast wait; one that waits already keeps its place."""
