@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable
 
 import anyio
-from attrs import frozen
+import anyio.to_thread
+from attrs import evolve, frozen
 
 from tocsin.protocol.text import MAX_DETAIL, harmless
 from tocsin.protocol.toasts.popup import Handle, Popup
+from tocsin.protocol.toasts.render_popup import no_picture
 from tocsin.shell.desktop import Desktop, DesktopError, DesktopEvent, DesktopRefused, DesktopStanding
 from tocsin.tasks import Signal, task_group
 
@@ -43,10 +45,12 @@ class DesktopCalls:
     """Performs the calls in tasks of its own.
 
     :param stir: called when there is something to take; it must not wait.
+    :param picture: returns the path of a picture that may be shown, of its source, or the empty text; called in a thread.
     """
 
-    def __init__(self, desktop: Desktop, stir: Callable[[], None]) -> None:
+    def __init__(self, desktop: Desktop, stir: Callable[[], None], picture: Callable[[str], str] = no_picture) -> None:
         self._desktop = desktop
+        self._picture = picture
         self._stir = stir
         self._orders: deque[_Order] = deque()
         self._ordered = Signal()
@@ -118,6 +122,9 @@ class DesktopCalls:
     async def _show(self, order: _Order, popup: Popup) -> None:
         handle, failure = None, None
         try:
+            if popup.image:
+                path = await anyio.to_thread.run_sync(self._picture, popup.image)
+                popup = evolve(popup, image=path)
             handle = await self._desktop.show(popup, order.handle)
         except DesktopError as why:
             failure = why

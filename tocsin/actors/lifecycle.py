@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tocsin.persistence.store import Store
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.shell.desktop import Desktop
+from tocsin.shell.pictures import PicturePolicy
 from tocsin.steady import boot
 from tocsin.tasks import apart, task_group
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
@@ -43,18 +44,20 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     launches: bool = False,
     desktop: Desktop | None = None,
     opens_links: bool = False,
+    pictures: Sequence[Path] = (),
 ) -> AsyncIterator[Platform]:
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
 
     :param launches: whether the caller reads the launcher's mailbox, so that apps that are not running can be started.
     :param desktop: where toasts are shown; None: apps get them as they get raw payloads, and nothing else shows them.
     :param opens_links: whether the desktop opens the links of toasts that are of the web or of mail; else they activate their app.
+    :param pictures: folders whose pictures toasts may show.
 
     :raises StateUnavailable: the database in the folder cannot be used.
     """
     async with (
         open_sqlite(state / "platform.db") as store,
-        _shell_parts(state, desktop, opens_links=opens_links) as shell,
+        _shell_parts(state, desktop, PicturePolicy(pictures), opens_links=opens_links) as shell,
     ):
         policy = retries or RetryPolicy()
         platform = Platform(store, kernel or Kernel(), policy, dead_letters, launches=launches, shell=shell)
@@ -85,12 +88,14 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
 
 
 @asynccontextmanager
-async def _shell_parts(state: Path, desktop: Desktop | None, *, opens_links: bool) -> AsyncIterator[ShellParts | None]:
+async def _shell_parts(
+    state: Path, desktop: Desktop | None, picture: PicturePolicy, *, opens_links: bool
+) -> AsyncIterator[ShellParts | None]:
     if desktop is None:
         yield None
     else:
         async with open_sqlite_shell(state) as store:
-            yield ShellParts(store, desktop, boot(), opens_links)
+            yield ShellParts(store, desktop, boot(), picture, opens_links)
 
 
 async def _open_shell(platform: Platform) -> None:

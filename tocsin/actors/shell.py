@@ -29,7 +29,7 @@ from tocsin.protocol.errors import PushError, UnreadableContent
 from tocsin.protocol.platform.conditions import AppSettings
 from tocsin.protocol.toast_label import ToastLabel
 from tocsin.protocol.toasts.read_toast import read_toast
-from tocsin.protocol.toasts.render_popup import is_urgent
+from tocsin.protocol.toasts.render_popup import is_urgent, no_picture
 from tocsin.protocol.toasts.shell_toast import Asker, PayloadAsker, SessionAsker, ShellToast, ToastWishes
 from tocsin.protocol.toasts.toast_rules import refusal
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
@@ -43,6 +43,8 @@ class ShellParts:
     store: ShellStore
     desktop: Desktop
     boot: str = ""
+    picture: Callable[[str], str] = no_picture
+    """Returns the path of a picture that may be shown, of its source."""
     opens_links: bool = False
     """Whether links of the web and of mail are for the desktop; else they activate their app."""
 

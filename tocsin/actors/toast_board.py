@@ -314,7 +314,7 @@ class ToastBoard:
     def _send(self, toast: ShellToast) -> None:
         self._screen.in_flight += 1
         content = read_toast(toast.content)
-        popup = popup_of(toast.app, content, toast.wishes.data)
+        popup = popup_of(toast.app, content, toast.wishes.data, str)  # the source: its policy looks at the disk
         toast.asked = toast.content
         toast.seconds = popup.seconds or None
         self._calls.show(toast.slot, evolve(popup, silent=popup.silent or toast.is_quiet), toast.handle)

@@ -201,7 +201,7 @@ class Platform:
         self._shell_store = None if shell is None else shell.store
         if shell is not None and self.shell is not None:
             stir = partial(self.shell.send_state, m.DesktopStirred())
-            calls = self.desktop_calls = DesktopCalls(shell.desktop, stir)
+            calls = self.desktop_calls = DesktopCalls(shell.desktop, stir, shell.picture)
             opener = self.link_opener = LinkOpener(partial(_tell_opened, self.shell)) if shell.opens_links else None
             self.actors[SHELL] = runner(
                 self.shell,

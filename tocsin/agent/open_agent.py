@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket as sockets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     replace: bool = False,
     inherited: sockets.socket | None = None,
     desktop: Desktop | None = None,
+    pictures: Sequence[Path] = (),
 ) -> AsyncIterator[Agent]:
     """Run an agent; apps that are running go on without it when it ends, and come back to the next.
 
@@ -97,6 +98,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     :param replace: have the agent that runs on the state folder end first; apps go on, and come to this one.
     :param inherited: a socket that was passed to this process, and listens there already.
     :param desktop: where toasts are shown, and links of toasts are opened; None where apps get toasts as they get raw payloads.
+    :param pictures: folders whose pictures toasts may show.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.
     :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
@@ -113,7 +115,9 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         own = await stack.enter_async_context(own_service(folder, port)) if foreign is None else None
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
         platform = await stack.enter_async_context(
-            open_platform(folder, dial, launches=True, desktop=desktop, opens_links=desktop is not None)
+            open_platform(
+                folder, dial, launches=True, desktop=desktop, opens_links=desktop is not None, pictures=pictures
+            )
         )
         assert platform.launcher is not None  # noqa: S101  # it was asked for
         reunion = REUNION if await platform.holds_anything() else 0.0  # asked before the first app can come

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     retries: RetryPolicy | None = None,
     dead_letters: DeadLetterPolicy | None = None,
     desktop: Desktop | None = None,
+    pictures: Sequence[Path | str] = (),
 ) -> AsyncIterator[PushNotificationManager]:
     """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
 
@@ -63,6 +64,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :param desktop: where toasts are shown: what keeps the promise ``tocsin.shell.Desktop``, such as a terminal's ``ConsoleDesktop``; by
         default the desktop of this system, which needs ``pip install 'tocsin[desktop]'`` and is looked for when there is a toast.
         Only there are links of toasts that are of the web or of mail opened by the desktop; else they are clicks as all others.
+    :param pictures: folders whose pictures (PNG and JPEG) toasts may show; by default none, and nothing is ever fetched.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
@@ -76,6 +78,8 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     if port and service is not None:
         raise InvalidArgument("a port is for the service that runs here, and service names another one")
     shown_on = default_desktop() if desktop is None else _checked(desktop)
+    check_kind(pictures, "pictures", list, tuple)
+    folders = [read_path(folder, "a folder of pictures") for folder in pictures]
     path = read_path(state, "a state folder")
     identity = Identity() if manifest is None else read_manifest(read_path(manifest, "a manifest"))
     foreign = None if service is None else device_url_of(service)
@@ -96,6 +100,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
                 dead_letters=dead_letters,
                 desktop=shown_on,
                 opens_links=desktop is None,
+                pictures=folders,
             )
         )
         session = await stack.enter_async_context(local_session(platform, app))

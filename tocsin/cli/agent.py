@@ -83,6 +83,10 @@ def _add_choices(parser: argparse.ArgumentParser, verb: str, default: str | None
     parser.add_argument("--port", type=whole(0, 65_535), default=default or 0, metavar="P", help=words)
     words = "show no toasts: they go to apps only, as raw pushes do"
     parser.add_argument("--no-desktop", action="store_true", default=default or False, help=words)
+    words = "a folder whose pictures toasts may show; may be given more than once (default: no picture is shown)"
+    parser.add_argument(
+        "--pictures", type=path("a folder"), action="append", default=default, metavar="DIR", help=words
+    )
     words = "end S seconds after the last app has left, once none holds a channel or a trigger, or 'never' "
     words += f"(default: {ON_DEMAND:g} where it is started with its socket, else never)"
     parser.add_argument("--idle-exit", type=_seconds_or_never, default=default, metavar="S", help=words)
@@ -129,7 +133,14 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
     with anyio.open_signal_receiver(*_signals()) as signals:
         desktop = None if arguments.no_desktop else default_desktop()
         async with open_agent(
-            state, socket, service, port=arguments.port, replace=arguments.replace, inherited=inherited, desktop=desktop
+            state,
+            socket,
+            service,
+            port=arguments.port,
+            replace=arguments.replace,
+            inherited=inherited,
+            desktop=desktop,
+            pictures=arguments.pictures or (),
         ) as agent:
             where = {"socket": str(agent.socket), "state": str(state), "service": service}
             where["service"] = where["service"] or (agent.service.url if agent.service else None)

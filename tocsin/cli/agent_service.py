@@ -42,6 +42,8 @@ def install(arguments: argparse.Namespace) -> int:
     words += ["--port", str(arguments.port)] if arguments.port else []
     if arguments.idle_exit is not None:
         words += ["--idle-exit", "never" if arguments.idle_exit == math.inf else str(arguments.idle_exit)]
+    for folder in arguments.pictures or ():
+        words += ["--pictures", os.path.abspath(folder)]  # noqa: PTH100  # as above
     if arguments.no_desktop:
         words += ["--no-desktop"]
     if shutil.which("systemctl") is None:
