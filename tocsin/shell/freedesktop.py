@@ -6,8 +6,9 @@ What daemons do was seen with five of them; ``tocsin.shell.daemon_traits`` has w
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import anyio
@@ -21,6 +22,7 @@ from tocsin.shell.desktop import (
     ClosedBy,
     DaemonChanged,
     DesktopAbsent,
+    DesktopError,
     DesktopEvent,
     DesktopFull,
     DesktopRefused,
@@ -29,7 +31,7 @@ from tocsin.shell.desktop import (
 )
 from tocsin.shell.notify_arguments import SIGNATURE, VANISHING, NotifyArguments, made_different, notify_arguments
 from tocsin.shell.ringing import Ringing
-from tocsin.shell.session_bus import BUS, CallRefused, SessionBus
+from tocsin.shell.session_bus import BUS, CallRefused, SessionBus, in_time
 from tocsin.tasks import task_group
 
 NAME: Final = "org.freedesktop.Notifications"
@@ -45,6 +47,10 @@ _RULES: Final = (
 _REASONS: Final = {1: ClosedBy.EXPIRED, 2: ClosedBy.USER, 3: ClosedBy.CALLER}
 
 logger = logging.getLogger(__name__)
+
+
+class _DaemonGone(DesktopAbsent):
+    """The daemon that was asked has ended; the next one may be there already, or be started."""
 
 
 @frozen
@@ -80,6 +86,10 @@ class FreedesktopDesktop:
         self._asking = anyio.Lock()
         self._fault = ""
         self._shown: dict[int, _Shown] = {}
+        self._asked: Counter[tuple[str, str, str]] = Counter()
+        """What is being shown by calls that were not answered yet."""
+        self._early: deque[Any] = deque(maxlen=MAX_EVENTS)
+        """Signals about numbers that are none yet: what a daemon says right behind its answer is heard before that is read."""
         self._events: deque[DesktopEvent] = deque(maxlen=MAX_EVENTS)
         self._said = anyio.Event()
         self._ringing = Ringing()
@@ -113,10 +123,15 @@ class FreedesktopDesktop:
         :raises DesktopRefused: it answers with another error.
         """
         try:
-            daemon = await self._known_daemon()
-            mine = replaces is not None and replaces.daemon == daemon.handle
-            number = replaces.number if replaces is not None and mine else 0
-            return await self._notify(daemon, popup, number)
+            with in_time("the notification daemon"):
+                while True:
+                    daemon = await self._known_daemon()
+                    mine = replaces is not None and replaces.daemon == daemon.handle
+                    number = replaces.number if replaces is not None and mine else 0
+                    try:
+                        return await self._notify(daemon, popup, number)
+                    except _DaemonGone:  # one that ends where it has nothing to do may be ending just now
+                        continue
         except DesktopAbsent as absent:
             self._fault = str(absent)
             raise
@@ -125,17 +140,30 @@ class FreedesktopDesktop:
         rings = not popup.silent and self._ringing.can_play(popup.sound)
         wanted = notify_arguments(popup, daemon.capabilities, daemon.traits, rings=rings)
         looks = [shown.look for number, shown in self._shown.items() if number != replaces]
-        arguments = made_different(wanted, looks)
-        # The process itself is asked: another one that has its name by now would take the number for one of its own.
-        answer = await self._call(daemon.owner, "Notify", SIGNATURE, _body(arguments, replaces))
-        number = answer.body[0] if answer.signature == "u" else 0
+        arguments = made_different(wanted, [*looks, *self._asked])
+        self._asked[arguments.look] += 1
+        early: list[Any] = []
+        try:
+            # The process itself is asked: another one that has its name by now would take the number for one of its own.
+            answer = await self._call(daemon.owner, "Notify", SIGNATURE, _body(arguments, replaces))
+            number = answer.body[0] if answer.signature == "u" else 0
+            early = [message for message in self._early if message.body[0] == number]
+        finally:
+            self._asked[arguments.look] -= 1
+            self._asked = +self._asked
+            if not self._asked:
+                self._early.clear()
         if not number:
             raise DesktopRefused(f"{daemon.name} has answered without a number")
+        if self._daemon is not daemon:
+            raise _DaemonGone("the notification daemon has gone")
         self._shown[number] = _Shown(popup, arguments.look)
         if rings:
             self._ringing.start(number, popup.sound, loop=popup.loop)
         else:
             self._ringing.stop(number)
+        for message in early:
+            self._hear(message)
         return Handle(daemon.handle, number)
 
     async def close(self, handle: Handle) -> None:
@@ -145,12 +173,11 @@ class FreedesktopDesktop:
             return
         self._ringing.stop(handle.number)
         self._shown.pop(handle.number, None)
-        try:
-            if daemon.traits.leaves_closed:
+        if daemon.traits.leaves_closed:
+            with suppress(DesktopError):  # it may be full also for this one
                 await self._call(daemon.owner, "Notify", SIGNATURE, _body(VANISHING, handle.number))
+        with suppress(DesktopError):  # it has gone, or says of a number that it has gone
             await self._call(daemon.owner, "CloseNotification", "u", [handle.number])
-        except (DesktopAbsent, DesktopRefused):  # it has gone, or says of a number that it has gone
-            return
 
     async def events(self) -> list[DesktopEvent]:
         """Wait for events, and return those that are there, in their order."""
@@ -188,8 +215,11 @@ class FreedesktopDesktop:
             return await self._bus.call_of(destination, NAME, PATH, member, signature, body or [])
         except CallRefused as refused:
             if says_absent(refused.name):
+                was_there = self._daemon is not None and destination == self._daemon.owner
                 self._forget_daemon()
-                raise DesktopAbsent(f"no notification daemon is on the session bus ({refused.name})") from None
+                raise (_DaemonGone if was_there else DesktopAbsent)(
+                    f"no notification daemon is on the session bus ({refused.name})"
+                ) from None
             if says_full(refused.name, refused.words):
                 raise DesktopFull(str(refused)) from None
             raise DesktopRefused(str(refused)) from None
@@ -197,6 +227,7 @@ class FreedesktopDesktop:
     def _forget_daemon(self) -> None:
         """Forget all numbers: those of the next daemon begin anew."""
         self._shown.clear()
+        self._early.clear()
         self._ringing.stop_all()
         if self._daemon is not None:
             self._daemon = None
@@ -221,8 +252,12 @@ class FreedesktopDesktop:
         if daemon is None or message.sender != daemon.owner or message.interface != NAME:
             return
         hear = self._signals.get((message.member, message.signature))
-        if hear is not None and message.body[0] in self._shown:
+        if hear is None:
+            return
+        if message.body[0] in self._shown:
             hear(Handle(daemon.handle, message.body[0]), message.body[1])
+        elif self._asked:
+            self._early.append(message)
 
     def _invoked(self, handle: Handle, key: str) -> None:
         self._ringing.stop(handle.number)

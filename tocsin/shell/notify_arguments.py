@@ -64,15 +64,16 @@ def notify_arguments(
         labels = ", ".join(button.label for button in popup.buttons)
         where = "In its menu" if has_actions else f"In {popup.app}"
         body = "\n".join(filter(None, (body, f"{where}: {labels}")))
+    body = _text(body)
     if "body-markup" in capabilities:
-        body = escape(body, quote=False)
+        body = escape(body, quote=False)  # behind the cut, which would go through an entity
     return NotifyArguments(
         _text(popup.app),
         _text(popup.title),
-        _text(body),
+        body,
         _actions(popup) if has_actions else [],
         _hints(popup, capabilities, traits, rings=rings),
-        0 if popup.urgent or popup.seconds <= 0 else int(min(popup.seconds, LONGEST) * 1000),
+        0 if popup.urgent or popup.seconds <= 0 else max(1, int(min(popup.seconds, LONGEST) * 1000)),
     )
 
 

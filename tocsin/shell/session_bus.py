@@ -6,8 +6,8 @@ A bus that goes away shows in many ways, one after the other; here they all are 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -49,6 +49,19 @@ def session_address() -> str | None:
     return f"unix:path={path}" if path.is_socket() else None
 
 
+@contextmanager
+def in_time(what: str) -> Iterator[None]:
+    """Give what is done in the block ``PATIENCE``.
+
+    :raises BusLost: it took longer.
+    """
+    try:
+        with anyio.fail_after(PATIENCE):
+            yield
+    except TimeoutError:
+        raise BusLost(f"{what} did not answer within {PATIENCE:g} s") from None
+
+
 class SessionBus:
     """One connection at a time, on asyncio.
 
@@ -72,6 +85,8 @@ class SessionBus:
                 await self._came.wait()
                 self._came = anyio.Event()
                 bus = self._bus
+                if bus is None:  # it has gone already
+                    continue
                 with suppress(EOFError, OSError):
                     await bus.wait_for_disconnect()
                 self._part(bus)
@@ -93,13 +108,10 @@ class SessionBus:
         self, destination: str, interface: str, path: str, member: str, signature: str = "", body: Sequence[Any] = ()
     ) -> Any:
         """Call a method of an interface; otherwise as :meth:`call`."""
-        try:
-            with anyio.fail_after(PATIENCE):
-                async with self._connecting:
-                    bus = self._bus or await self._connect()
-                return await self._ask(bus, destination, interface, path, member, signature, list(body))
-        except TimeoutError:
-            raise BusLost(f"{member} of {destination} did not answer within {PATIENCE:g} s") from None
+        with in_time(f"{member} of {destination}"):
+            async with self._connecting:
+                bus = self._bus or await self._connect()
+            return await self._ask(bus, destination, interface, path, member, signature, list(body))
 
     async def match(self, rule: str) -> None:
         """Hear the signals of a rule from now on; errors as for :meth:`call`."""
