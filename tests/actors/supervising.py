@@ -12,10 +12,10 @@ from attrs import evolve
 from tests.helpers import next_messages
 from tocsin.actors.actor import ActorRunner, Kernel
 from tocsin.actors.clock import LoopClock, ServiceClock
+from tocsin.actors.routes import FROM_APPS
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.supervisor import Supervisor
-from tocsin.actors.topology import FROM_APPS
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import decode, encode

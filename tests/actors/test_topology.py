@@ -16,10 +16,7 @@ from tocsin.actors.channel_requester import ChannelRequester
 from tocsin.actors.host_owner import Change
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.actors.retry_scheduler import RetryScheduler
-from tocsin.actors.sessions import Stamp
-from tocsin.actors.shell import Shell
-from tocsin.actors.supervisor import Supervisor
-from tocsin.actors.topology import (
+from tocsin.actors.routes import (
     FROM_APPS,
     FROM_CONNECTION,
     FROM_DOOR,
@@ -31,6 +28,9 @@ from tocsin.actors.topology import (
     PEERS_OF,
     SHELL,
 )
+from tocsin.actors.sessions import Stamp
+from tocsin.actors.shell import Shell
+from tocsin.actors.supervisor import Supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.persistence.sqlite_store import SqliteStore
 from tocsin.protocol.errors import IllegalCall, PlatformUnavailable, ProtocolViolation, StateUnavailable

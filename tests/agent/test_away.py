@@ -14,7 +14,7 @@ from attrs import fields
 
 from tests.agent.world import PATIENCE
 from tocsin import Activators, PlatformUnavailable, PushNotificationActivationInfo, PushNotificationManager, connect
-from tocsin.actors.topology import FROM_APPS
+from tocsin.actors.routes import FROM_APPS
 from tocsin.api import questions
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode

@@ -11,7 +11,7 @@ import pytest
 from attrs import astuple
 
 from tests.agent.world import world
-from tocsin.actors.topology import FROM_APPS
+from tocsin.actors.routes import FROM_APPS
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError, NotSupported
 from tocsin.protocol.messages.agent_versions import ADDED, CARRIED, NEW, ROWS, as_of, check_version, from_version

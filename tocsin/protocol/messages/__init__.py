@@ -2,7 +2,7 @@
 
 A message is frozen, and encoded as one msgpack array ``[tag, field, ...]``; a value that a message carries whole and
 the rows of a batch are arrays of fields, and its columns arrays of values. Tags are never reused. The modules go by who
-speaks of what; ``tocsin/actors/topology.py`` says which actor takes each.
+speaks of what; ``tocsin/actors/routes.py`` says which actor takes each.
 
 Times are seconds since the epoch, durations are seconds, ``request`` numbers a question so that its answer finds back.
 """

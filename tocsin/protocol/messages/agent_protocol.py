@@ -1,6 +1,6 @@
 """Between an app and the agent of its user, over the agent's socket: the greeting, and how the platform stands.
 
-What an app may send behind its hello is the table ``FROM_APPS`` of ``tocsin.actors.topology``; the door of the agent checks it.
+What an app may send behind its hello is the table ``FROM_APPS`` of ``tocsin.actors.routes``; the door of the agent checks it.
 """
 
 from __future__ import annotations
