@@ -32,6 +32,9 @@ FLOOD = 1_000
 BESIDE = 200
 """Raw payloads a second beside them."""
 
+FEW = 20
+"""Both a second where the bench itself is tried."""
+
 LATENCY, BESIDE_TOASTS = "from POST to Notify", f"beside {FLOOD:,} toasts a second"
 _ENDS = ("shown", "suppressed", "dead")
 _PATIENCE = 60.0  # seconds for each toast of a flood to have its end
@@ -132,11 +135,12 @@ def _collect(desk: _Desk, count: int) -> tuple[dict[str, float], dict[str, float
 def _flood(options: Options, loop: str) -> Sample:
     """Raw payloads alone, beside as many other raw payloads as there will be toasts, and beside toasts."""
     seconds = options.sized(10, 1)
-    flood = options.sized(FLOOD, BESIDE)
+    beside = options.sized(BESIDE, FEW)
+    flood = options.sized(FLOOD, beside)
     with _desk(options, loop, "keeps") as desk, _tail(desk.state) as ends:
-        alone = _raw(desk, (), 0, seconds)
-        beside_raw = _raw(desk, [desk.others], flood, seconds)
-        beside_toasts = _raw(desk, [desk.toasts], flood, seconds)
+        alone = _raw(desk, (), 0, beside, seconds)
+        beside_raw = _raw(desk, [desk.others], flood, beside, seconds)
+        beside_toasts = _raw(desk, [desk.toasts], flood, beside, seconds)
         ends.wait(flood * seconds)
     found = {end_: float(ends.counts[end_]) for end_ in _ENDS}
     return {
@@ -150,12 +154,12 @@ def _flood(options: Options, loop: str) -> Sample:
     }
 
 
-def _raw(desk: _Desk, beside: Sequence[Target], flood: int, seconds: int) -> dict[str, float]:
+def _raw(desk: _Desk, beside: Sequence[Target], flood: int, rate: int, seconds: int) -> dict[str, float]:
     """Return how old the raw payloads were, with so many other posts a second beside them."""
-    count = BESIDE * seconds
+    count = rate * seconds
     set_ups.begin(desk.app)
-    targets = [desk.raw, *islice(cycle(beside), flood // BESIDE if beside else 0)]
-    asyncio.run(open_loop(targets, BESIDE * len(targets), seconds))
+    targets = [desk.raw, *islice(cycle(beside), flood // rate if beside else 0)]
+    asyncio.run(open_loop(targets, rate * len(targets), seconds))
     found = set_ups.received(desk.app, count)
     assert found["count"] == count, found
     return found

@@ -14,15 +14,20 @@ from tocsin.shell import Desktop
 
 
 async def main(state: str, desktop: Desktop | None = None) -> None:
-    """Show a toast, and wait for the click; without a desktop, say why nothing is shown."""
-    clicked = asyncio.Event()
+    """Show a toast, and wait for the click, or for its end; without a desktop, say why nothing is shown."""
+    over = asyncio.Event()
 
     def on_click(args: tocsin.ToastNotificationActivatedEventArgs) -> None:
         print("the user wants to", args.arguments["action"], "the call of", args.arguments["caller"])
-        clicked.set()
+        over.set()
+
+    def on_dismissed(args: tocsin.ToastDismissedEventArgs) -> None:
+        print("the toast has gone:", args.reason.name)
+        over.set()
 
     async with tocsin.embedded(app="contoso.phone", state=state, desktop=desktop) as manager:
         await manager.toasts.on_activated(on_click)
+        manager.toasts.add_dismissed(on_dismissed)
         builder = (
             tocsin.ToastContentBuilder()
             .add_argument("action", "look at")
@@ -36,7 +41,7 @@ async def main(state: str, desktop: Desktop | None = None) -> None:
             print("not shown:", toast.reason)
             return
         print("shown; press a button of it")
-        await clicked.wait()
+        await over.wait()
 
 
 if __name__ == "__main__":

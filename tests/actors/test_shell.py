@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
+from attrs import evolve
 
 from tests.actors.shelling import Shelling, shelling, shown, toast_xml
 from tests.protocol.tables import erase
@@ -249,6 +250,18 @@ class TestScreen:
             listed = await h.told()
             assert isinstance(listed, m.ToastList)
             assert [m.ToastRow._make(row).id for row in listed.rows] == [1]
+
+    async def test_a_desktop_may_keep_what_it_shows(self) -> None:
+        """As a terminal does, where the user is slower than a popup; what expires goes all the same."""
+        async with shelling() as h:
+            h.desktop.standing = evolve(h.desktop.standing, keeps=True)
+            h.show(tag="a")
+            h.show(tag="b", expires=60.0)
+            await h.told()
+            await h.told()
+            await anyio.sleep(3600)
+            assert await h.told() == m.ToastDismissed(2, "b", "", TIMED_OUT)
+            assert len(h.desktop.popups) == 1
 
     async def test_a_call_stays_until_it_is_taken_down(self) -> None:
         """It rings for as long."""

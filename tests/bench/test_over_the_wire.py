@@ -61,7 +61,7 @@ def test_toasts_are_taken_at_the_daemon(capsys: pytest.CaptureFixture[str]) -> N
     soon, flooded = (row["medians"] for row in found(capsys, "toasts"))
     assert 0 < soon["toast p50 ms"] <= soon["toast p99 ms"]
     assert soon["missed"] == flooded["lost"] == 0
-    assert flooded["shown"] + flooded["dead"] == toasts.BESIDE
+    assert flooded["shown"] + flooded["dead"] == toasts.FEW
 
 
 def test_an_agent_carries_launches_and_keeps_apps_apart(

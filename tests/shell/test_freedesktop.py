@@ -174,6 +174,7 @@ async def test_daemons_come_and_go(address: str) -> None:
         async with fake_daemon(address):
             first = await desktop.show(POPUP)
         assert await heard(desktop, 1) == [DaemonChanged("")]
+        assert desktop.standing.fault == "Fake has gone, and the next toast looks for another"
         with pytest.raises(DesktopAbsent, match="no notification daemon is on the session bus"):
             await desktop.show(POPUP)
         assert "no notification daemon" in desktop.standing.fault

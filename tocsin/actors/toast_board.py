@@ -328,7 +328,8 @@ class ToastBoard:
             self._calls.close(toast.handle)
 
     def _start_clock(self, toast: ShellToast) -> None:
-        now, wall, seconds = self._clock.monotonic(), self._clock.wall(), toast.seconds
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        seconds = None if self._calls.standing.keeps else toast.seconds
         if toast.wishes.expires is not None:
             left = max(0.0, toast.wishes.expires - wall)
             seconds = left if seconds is None else min(seconds, left)

@@ -55,7 +55,8 @@ class ConsoleDesktop:
     @property
     def standing(self) -> DesktopStanding:
         """What is known of it: it is always there, and has buttons as long as something reads what is typed."""
-        return DesktopStanding("terminal", daemon=self._daemon, actions=self._read_line is not None)
+        reads = self._read_line is not None
+        return DesktopStanding("terminal", daemon=self._daemon, actions=reads, keeps=reads)
 
     async def run(self) -> None:
         """Read what is typed until this is cancelled; where the input ends before, toasts are shown without numbers."""

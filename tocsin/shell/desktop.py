@@ -79,6 +79,8 @@ class DesktopStanding:
     """Whether it can have buttons."""
     one_at_a_time: bool = False
     """Whether it shows one popup and lets the others wait, so that ordinary ones have to make room for an urgent one."""
+    keeps: bool = False
+    """Whether it shows a toast until the user is done with it, as a terminal does: its time is never over."""
     fault: str = ""
     """Why there is none, in a sentence."""
 

@@ -230,6 +230,7 @@ class FreedesktopDesktop:
         self._early.clear()
         self._ringing.stop_all()
         if self._daemon is not None:
+            self._fault = f"{self._daemon.name} has gone, and the next toast looks for another"
             self._daemon = None
             self._say(DaemonChanged(""))
 
