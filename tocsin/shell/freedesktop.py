@@ -124,17 +124,18 @@ class FreedesktopDesktop:
         """
         try:
             with in_time("the notification daemon"):
-                while True:
-                    daemon = await self._known_daemon()
-                    mine = replaces is not None and replaces.daemon == daemon.handle
-                    number = replaces.number if replaces is not None and mine else 0
-                    try:
-                        return await self._notify(daemon, popup, number)
-                    except _DaemonGone:  # one that ends where it has nothing to do may be ending just now
-                        continue
+                try:
+                    return await self._show(popup, replaces)
+                except _DaemonGone:  # one that ends where it has nothing to do may be ending just now
+                    return await self._show(popup, replaces)
         except DesktopAbsent as absent:
             self._fault = str(absent)
             raise
+
+    async def _show(self, popup: Popup, replaces: Handle | None) -> Handle:
+        daemon = await self._known_daemon()
+        mine = replaces is not None and replaces.daemon == daemon.handle
+        return await self._notify(daemon, popup, replaces.number if replaces is not None and mine else 0)
 
     async def _notify(self, daemon: _Daemon, popup: Popup, replaces: int) -> Handle:
         rings = not popup.silent and self._ringing.can_play(popup.sound)
@@ -215,11 +216,10 @@ class FreedesktopDesktop:
             return await self._bus.call_of(destination, NAME, PATH, member, signature, body or [])
         except CallRefused as refused:
             if says_absent(refused.name):
-                was_there = self._daemon is not None and destination == self._daemon.owner
-                self._forget_daemon()
-                raise (_DaemonGone if was_there else DesktopAbsent)(
-                    f"no notification daemon is on the session bus ({refused.name})"
-                ) from None
+                if self._daemon is not None and destination == self._daemon.owner:
+                    self._forget_daemon()
+                absent = DesktopAbsent if destination == NAME else _DaemonGone
+                raise absent(f"no notification daemon is on the session bus ({refused.name})") from None
             if says_full(refused.name, refused.words):
                 raise DesktopFull(str(refused)) from None
             raise DesktopRefused(str(refused)) from None
