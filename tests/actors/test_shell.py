@@ -10,7 +10,7 @@ import pytest
 import trio.testing
 from attrs import evolve
 
-from tests.actors.shelling import Shelling, shelling, shown, toast_xml
+from tests.actors.shelling import PlayedDesktop, Shelling, shelling, shown, toast_xml
 from tests.protocol.tables import erase
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import decode
@@ -263,16 +263,27 @@ class TestScreen:
             assert await h.told() == m.ToastDismissed(2, "b", "", TIMED_OUT)
             assert len(h.desktop.popups) == 1
 
-    async def test_a_call_stays_until_it_is_taken_down(self) -> None:
-        """It rings for as long."""
+    async def test_a_call_rings_until_it_is_taken_down(self) -> None:
+        """Its sender takes it down."""
         async with shelling() as h:
             h.show(toast_xml("call", scenario="incomingCall"))
             await h.told()
-            await anyio.sleep(3600)
+            await anyio.sleep(110)
             (popup,) = h.desktop.popups.values()
-            assert (popup.urgent, popup.seconds, popup.loop, popup.sound) == (True, 0.0, True, "phone-incoming-call")
+            assert (popup.urgent, popup.seconds, popup.loop, popup.sound) == (True, 120.0, True, "phone-incoming-call")
             h.ask(m.RemoveToasts(2, None, None, None))
             assert {type(await h.told()), type(await h.told())} == {m.Done, m.ToastDismissed}
+            await h.kept()
+            assert h.desktop.popups == {}
+
+    async def test_a_call_that_no_one_takes_down_closes_itself(self) -> None:
+        """After two minutes: its sender may be gone."""
+        async with shelling() as h:
+            h.show(toast_xml("call", scenario="incomingCall"))
+            await h.told()
+            start = anyio.current_time()
+            assert await h.told() == m.ToastDismissed(1, "", "", TIMED_OUT)
+            assert anyio.current_time() - start == pytest.approx(120, abs=1)
             await h.kept()
             assert h.desktop.popups == {}
 
@@ -512,6 +523,18 @@ class TestDaemons:
             h.tell(shown(1))
             assert await outcome(h) == (1, Outcome.SUPPRESSED, DropReason.NO_DESKTOP)
             assert 3 < anyio.current_time() - start < 6
+
+    async def test_without_a_desktop_after_a_restart_what_was_shown_is_still_listed(self) -> None:
+        """All that asked for it have their answer: it is kept, and shown no more."""
+        async with shelling() as h:
+            h.show(toast_xml("stay", scenario="reminder"))
+            await h.told()
+            store = await h.kept()
+        assert len(store.toasts) == 1
+        async with shelling(h.store, PlayedDesktop("")) as after:
+            await anyio.sleep(10)
+            (toast,) = (await after.kept()).toasts
+            assert (toast.until, toast.daemon) == (0.0, "")
 
     async def test_popups_of_others_are_none_of_ours(self) -> None:
         """Signals of foreign numbers are passed over."""

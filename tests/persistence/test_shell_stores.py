@@ -63,12 +63,14 @@ STEPS: list[Step] = [
     ShellChanges(cleared_tiles=(("mail", "", "t"),), cleared_badges=("chat",)),
     ShellChanges(forgotten=("chat",)),
     ShellChanges(forgotten=("mail",)),
+    ShellChanges(badges=(StoredBadge("news", b"old", 1.0, None),)),
+    ShellChanges(forgotten=("news",), badges=(StoredBadge("news", b"new", 2.0, None),)),
 ]
 
 AWAITED = [
     *({"chat"}, {"chat", "mail"}, {"chat", "mail"}, *[{"chat", "mail"}] * 7),
     *([{"chat", "mail", "news"}] * 3),
-    *({"mail", "news"}, {"news"}),
+    *({"mail", "news"}, {"news"}, {"news"}, set[str]()),
 ]
 """The apps that have a toast on the screen or held back, or a click, after each step."""
 
@@ -101,6 +103,7 @@ async def test_both_keep_the_same(tmp_path: Path) -> None:
             await take(database, step)
             assert await database.load() == await memory.load(), step
             assert await database.awaited() == await memory.awaited() == awaited, step
+        assert [badge.content for badge in await database.badges()] == [b"new"]  # the app is there again
 
 
 @pytest.mark.parametrize("steps", range(1, len(STEPS) + 1, 3))

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -183,6 +184,22 @@ class TestOneHolder:
             state.mkdir(mode=0o700)
             (state / "owner").write_text("1")
         assert (state / "owner").read_text() == "1"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="a lock is not handed down there")
+    def test_what_a_dead_process_has_left_locked_is_waited_for(self, state: Path) -> None:
+        """What it was starting has its lock until it is another program: a moment, and no reason to refuse the folder."""
+        with subprocess.Popen([sys.executable, "-c", ""]) as dead:  # our own program
+            pass
+        command = [sys.executable, "-c", HOLD, str(state)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as heir:  # noqa: S603  # our own program
+            assert heir.stdout is not None
+            assert heir.stdout.readline() == "held\n"
+            (state / "owner").write_text(str(dead.pid))
+            end = threading.Timer(0.2, heir.kill)
+            end.start()
+            with state_folder(state):
+                assert heir.wait() == -signal.SIGKILL
+            end.join()
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
     def test_a_forked_child_holds_nothing(self, state: Path) -> None:

@@ -1,1 +1,1 @@
-"""What waits: mailboxes, the actor loop, the five actors, and the topology that puts them one before the other."""
+"""What waits: mailboxes, the actor loop, the actors, and the topology that puts them one before the other."""

@@ -55,8 +55,7 @@ class DesktopCalls:
         self._orders: deque[_Order] = deque()
         self._ordered = Signal()
         self._places = anyio.Semaphore(AT_ONCE)
-        self._ends: list[CallEnd] = []
-        self._events: list[DesktopEvent] = []
+        self._happened: list[CallEnd | DesktopEvent] = []
         self._shell = 0
 
     @property
@@ -68,25 +67,25 @@ class DesktopCalls:
         """Note that another shell is there: what an earlier one has ordered is taken down when it comes."""
         self._shell += 1
         self._orders = deque(order for order in self._orders if order.popup is None)
-        self._ends.clear()
+        happened, self._happened = self._happened, []
+        for each in happened:
+            if not isinstance(each, CallEnd):
+                self._happened.append(each)
+            elif each.handle is not None:
+                self.close(each.handle)
 
     def show(self, toast: int, popup: Popup, replaces: Handle | None) -> None:
-        """Order a popup for a toast, in the place of another where that is given; its end comes by :meth:`take_ends`."""
+        """Order a popup for a toast, in the place of another where that is given; its end comes by :meth:`take`."""
         self._order(_Order(self._shell, toast, popup, replaces))
 
     def close(self, handle: Handle) -> None:
         """Have a popup taken down."""
         self._order(_Order(self._shell, 0, None, handle))
 
-    def take_ends(self) -> list[CallEnd]:
-        """Return the calls for popups that have ended since the last time."""
-        ends, self._ends = self._ends, []
-        return ends
-
-    def take_events(self) -> list[DesktopEvent]:
-        """Return what the desktop has said since the last time."""
-        events, self._events = self._events, []
-        return events
+    def take(self) -> list[CallEnd | DesktopEvent]:
+        """Return the calls for popups that have ended since the last time, and what the desktop has said, in their order."""
+        happened, self._happened = self._happened, []
+        return happened
 
     async def run(self) -> None:
         """Perform what is ordered, until cancelled."""
@@ -106,7 +105,7 @@ class DesktopCalls:
     async def _listen(self) -> None:
         while True:
             events = await self._desktop.events()  # in a statement of its own: the list is another one by now
-            self._events += events
+            self._happened += events
             self._stir()
 
     async def _perform(self, order: _Order) -> None:
@@ -132,7 +131,7 @@ class DesktopCalls:
             logger.exception("a toast could not be shown")
             failure = DesktopRefused(harmless(f"{type(why).__name__}: {why}", MAX_DETAIL))
         if order.shell == self._shell:
-            self._ends.append(CallEnd(order.toast, handle, failure))
+            self._happened.append(CallEnd(order.toast, handle, failure))
             self._stir()
         elif handle is not None:
             await self._close(handle)

@@ -15,7 +15,7 @@ from attrs import frozen
 from tocsin.actors.activations import Activations
 from tocsin.actors.actor import Actor, receives, receives_from_apps
 from tocsin.actors.click_effects import OpenLink
-from tocsin.actors.desktop_calls import DesktopCalls
+from tocsin.actors.desktop_calls import CallEnd, DesktopCalls
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
 from tocsin.actors.shell_answers import ShellAnswers
@@ -283,10 +283,11 @@ class Shell(Actor):
     @receives(m.DesktopStirred)
     def stirred(self, _message: m.DesktopStirred, _: bytes) -> None:
         """Take what the desktop has answered and said."""
-        for end in self._calls.take_ends():
-            self._toasts.ended(end)
-        for event in self._calls.take_events():
-            self._toasts.hear(event)
+        for each in self._calls.take():
+            if isinstance(each, CallEnd):
+                self._toasts.ended(each)
+            else:
+                self._toasts.hear(each)
 
     # About the machine and the user
 

@@ -59,7 +59,11 @@ class ShellAnswers:
         self._badges[app] = stored
 
     def forget(self, app: str) -> None:
-        """Keep nothing of an app any more."""
+        """Keep nothing of an app any more, neither what it has changed with this batch."""
+        self._kept = {id_: each for id_, each in self._kept.items() if each.app != app}
+        self._activations = [each for each in self._activations if each.app != app]
+        self._tiles = {key: each for key, each in self._tiles.items() if key[0] != app}
+        self._badges.pop(app, None)
         self._forgotten.append(app)
 
     # What is said

@@ -185,6 +185,8 @@ class ToastBoard:
         elif isinstance(end.failure, DesktopFull) and not toast.is_second_try:
             toast.is_second_try = True
             self._step(toast, Event.FULL)
+        elif isinstance(end.failure, DesktopAbsent) and not toast.askers and toast.phase is Phase.SENDING:
+            self._step(toast, Event.UNSEEN)
         else:
             toast.reason, toast.detail = _reason_of(end.failure), str(end.failure)
             self._step(toast, Event.FAILED)

@@ -1,4 +1,4 @@
-"""Who stands before whom: the five actors, wired from the service's frames to the app's handlers.
+"""Who stands before whom: the actors, wired from the service's frames to the app's handlers.
 
 ::
 
@@ -67,7 +67,7 @@ from tocsin.shell.opener import LinkOpener
 
 
 class Platform:
-    """The five actors and what stands around them; opened by ``tocsin.actors.lifecycle``."""
+    """The five actors, the shell where there is one, and what stands around them; opened by ``tocsin.actors.lifecycle``."""
 
     def __init__(  # noqa: PLR0913  # what is optional has a name
         self,
@@ -86,7 +86,6 @@ class Platform:
         self.connection = Mailbox("connection")
         self.launcher = Mailbox(LAUNCHER) if launches else None
         self.shell = Mailbox(SHELL) if shell is not None else None
-        self._shell_store = shell.store if shell is not None else None
         self._beside = {LAUNCHER: self.launcher, SHELL: self.shell}
         """What may be missing: an app hears of that in words, or by a time that is over."""
         self._link = ConnectionRecord(kernel.clock)
@@ -286,6 +285,8 @@ class Platform:
         for name in reversed(self.actors):
             tasks.start_soon(self.actors[name].run, name=name)
             await self.actors[name].started.wait()
+        if self.shell is not None:  # what the quiet hours held back is shown now, though no app comes
+            self.shell.send_urgent(m.HostChanged(self._host_owner.record.host))
 
     async def stop(self) -> None:
         """Stop in order: begin nothing new, bring what is under way to its end, let the actors drain, then the connection.

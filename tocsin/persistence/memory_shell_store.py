@@ -52,6 +52,12 @@ class MemoryShellStore:
     async def commit(self, changes: ShellChanges) -> None:
         """Make changes in one transaction."""
         await checkpoint()
+        gone = set(changes.forgotten)
+        self._toasts = {id_: each for id_, each in self._toasts.items() if each.app not in gone}
+        self._tiles = {key: each for key, each in self._tiles.items() if each.app not in gone}
+        self._badges = {app: each for app, each in self._badges.items() if app not in gone}
+        self._activations = {number: each for number, each in self._activations.items() if each.app not in gone}
+        self._commands = {app: each for app, each in self._commands.items() if app not in gone}
         for id_ in changes.dropped:
             self._toasts.pop(id_, None)
         self._toasts |= {toast.id: toast for toast in changes.kept}
@@ -67,12 +73,6 @@ class MemoryShellStore:
         self._badges |= {badge.app: badge for badge in changes.badges}
         for app in changes.cleared_badges:
             self._badges.pop(app, None)
-        gone = set(changes.forgotten)
-        self._toasts = {id_: each for id_, each in self._toasts.items() if each.app not in gone}
-        self._tiles = {key: each for key, each in self._tiles.items() if each.app not in gone}
-        self._badges = {app: each for app, each in self._badges.items() if app not in gone}
-        self._activations = {number: each for number, each in self._activations.items() if each.app not in gone}
-        self._commands = {app: each for app, each in self._commands.items() if app not in gone}
         self._last_id = changes.last_id or self._last_id
 
     async def note_attempts(self, attempts: Mapping[int, int]) -> None:

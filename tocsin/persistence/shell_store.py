@@ -94,7 +94,7 @@ class ShellChanges:
     badges: Sequence[StoredBadge] = ()
     cleared_badges: Sequence[str] = ()
     forgotten: Sequence[str] = ()
-    """Apps of which nothing is kept any more."""
+    """Apps of which nothing is kept any more, but what is changed with this."""
     last_id: int = 0
     """The last number that a toast or a click was given; 0 where that has not changed."""
 

@@ -121,6 +121,7 @@ class SqliteShellStore:
         activations = [_activation_row(each) for each in changes.activations]
         shown = [(payload,) for payload in changes.shown]
         statements: list[Statement] = [
+            *((f"DELETE FROM {table} WHERE app = ?", [(app,) for app in changes.forgotten]) for table in _OF_APP),  # noqa: S608  # constants
             ("DELETE FROM toast WHERE id = ?", [(id_,) for id_ in changes.dropped]),
             (_KEEP_TOAST, toasts),
             ("INSERT OR REPLACE INTO shown_payload (payload) VALUES (?)", shown),
@@ -136,7 +137,6 @@ class SqliteShellStore:
                 [astuple(each) for each in changes.badges],
             ),
             ("DELETE FROM badge WHERE app = ?", [(app,) for app in changes.cleared_badges]),
-            *((f"DELETE FROM {table} WHERE app = ?", [(app,) for app in changes.forgotten]) for table in _OF_APP),  # noqa: S608  # constants
             (
                 "INSERT OR REPLACE INTO meta (key, value) VALUES ('last_id', ?)",
                 [(changes.last_id,)] if changes.last_id else [],

@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 from tocsin.persistence.place import NO_LINKS
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.text import harmless
+
+_DYING = 1.0
+"""Seconds for which a folder may be locked on behalf of a process that is no more."""
 
 logger = logging.getLogger(__name__)
 
@@ -83,15 +87,28 @@ else:
         _held.add(descriptor)
         try:
             _check(path, os.fstat(descriptor))
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise _in_use(path) from None
+            _lock(descriptor, path)
             yield
         finally:
             if descriptor in _held:  # in a child it is closed
                 _held.discard(descriptor)
                 os.close(descriptor)
+
+    def _lock(descriptor: int, path: Path) -> None:
+        """Lock a folder.
+
+        A process that was killed while it started another has its lock for as long as that one is not what it is to be.
+        """
+        patience = time.monotonic() + _DYING
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if holder_of(path) is not None or time.monotonic() >= patience:
+                    raise _in_use(path) from None
+                time.sleep(0.01)  # the lock tells no one when it is free, but to one who waits without an end
+            else:
+                return
 
     def _check(path: Path, folder: os.stat_result) -> None:
         """Refuse a folder in which another user could put files of their own; say it where others may look into it."""

@@ -78,3 +78,22 @@ def test_what_is_shown_is_bounded(message: Any, field: str) -> None:
     value = getattr(message, field)
     with pytest.raises(ProtocolViolation, match="at most"):
         limits.note(evolve(message, **{field: value + value[:1]}))
+
+
+@pytest.mark.parametrize("number", [-1, 2**32, 2**63])
+@pytest.mark.parametrize("message", [SHOW, UpdateToast(1, "t", "g", 0, ())])
+def test_a_sequence_number_is_one_of_notification_data(message: Any, number: int) -> None:
+    """The highest one passes; one that no store could keep ends the session instead of the shell."""
+    limits = SessionLimits()
+    limits.note(evolve(message, sequence_number=2**32 - 1))
+    with pytest.raises(ProtocolViolation, match="sequence number"):
+        limits.note(evolve(message, sequence_number=number))
+
+
+@pytest.mark.parametrize("part", ["name", "value"])
+def test_values_are_bounded(part: str) -> None:
+    """Neither a name nor a value is longer than a toast may be."""
+    limits, pair = SessionLimits(), TextPair("a", "b")
+    limits.note(evolve(SHOW, data=(pair,)))
+    with pytest.raises(ProtocolViolation, match="a value"):
+        limits.note(evolve(SHOW, data=(pair._replace(**{part: "x" * (MAX_TOAST_SIZE + 1)}),)))

@@ -33,6 +33,8 @@ def test_links_of_the_web_and_of_mail_are_for_the_desktop(link: str) -> None:
         "contoso-mail:inbox/5",
         "file:///etc/passwd",
         "javascript:alert(1)",
+        "mailto:a@b.example?subject=s&attach=/home/me/notes.txt",
+        "mailto:a@b.example?%41ttachment=/home/me/notes.txt",
         "-https://option",
         "--help",
         "https:",

@@ -88,8 +88,8 @@ def test_what_is_not_understood_is_passed_over() -> None:
         (' scenario="reminder"', "", False, 0.0, "", False, False),
         (' scenario="alarm"', "", True, 0.0, "alarm-clock-elapsed", True, False),
         (' scenario="urgent"', "", True, 0.0, "", False, False),
-        (' scenario="incomingCall"', "", True, 0.0, "phone-incoming-call", True, False),
-        (' scenario="incomingCall"', '<audio silent="true"/>', True, 0.0, "phone-incoming-call", False, True),
+        (' scenario="incomingCall"', "", True, 120.0, "phone-incoming-call", True, False),
+        (' scenario="incomingCall"', '<audio silent="true"/>', True, 120.0, "phone-incoming-call", False, True),
         ("", '<audio src="ms-winsoundevent:Notification.IM"/>', False, 7.0, "message-new-instant", False, False),
         (
             "",

@@ -28,6 +28,7 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "only listed": ((E.FILE, E.PRUNED), Phase.GONE),
     "no room at first": ((E.TURN, E.FULL, E.SENT), Phase.ON_SCREEN),
     "no room": ((E.TURN, E.FULL, E.FAILED), Phase.GONE),
+    "no desktop after a restart": ((E.TURN, E.UNSEEN), Phase.KEPT),
     "no desktop": ((E.TURN, E.FAILED), Phase.GONE),
     "the desktop died before it answered": ((E.TURN, E.DAEMON_CHANGED, E.FAILED, E.SENT), Phase.ON_SCREEN),
     "the desktop died while it was shown": ((E.TURN, E.SENT, E.DAEMON_CHANGED, E.TURN, E.SENT), Phase.ON_SCREEN),
@@ -66,7 +67,7 @@ class TestTable(Law):
     def test_a_call_of_the_desktop_is_answered_before_the_next(self) -> None:
         """At most one is under way for each toast."""
         under_way = {Phase.SENDING, Phase.CHANGED, Phase.RECALLED, Phase.CLICKED}
-        ended = {Event.SENT, Event.FULL, Event.FAILED}
+        ended = {Event.SENT, Event.FULL, Event.FAILED, Event.UNSEEN}
         for (phase, event), (after, effects) in TABLE.items():
             assert (after in under_way) == ((phase in under_way and event not in ended) or Effect.SEND in effects)
             assert Effect.SEND not in effects or phase not in under_way or event in ended

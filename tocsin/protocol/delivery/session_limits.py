@@ -27,6 +27,9 @@ MAX_CHANNEL_NAME = 256
 MAX_HELD = 64
 """Payloads that one session may say it is at work on in the background; an honest one says so of two at most."""
 
+MAX_SEQUENCE_NUMBER = 2**32 - 1
+"""The highest number that the update of a toast may have, as NotificationData has it."""
+
 _Shown = ShowToast | UpdateToast | RemoveToasts | SetBadge | SetTile
 
 
@@ -71,3 +74,7 @@ def _check_shown(message: _Shown) -> None:
         raise ProtocolViolation(f"a tag, a group or a tile has a name of at most {MAX_TOAST_LABEL} characters")
     if len(getattr(message, "data", ())) > MAX_TOAST_DATA:
         raise ProtocolViolation(f"a toast has {MAX_TOAST_DATA} values at most")
+    if any(len(part) > MAX_TOAST_SIZE for pair in getattr(message, "data", ()) for part in pair):
+        raise ProtocolViolation(f"a value of a toast has at most {MAX_TOAST_SIZE} characters")
+    if not 0 <= getattr(message, "sequence_number", 0) <= MAX_SEQUENCE_NUMBER:
+        raise ProtocolViolation(f"a sequence number is one of 0 to {MAX_SEQUENCE_NUMBER}")

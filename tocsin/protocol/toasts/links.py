@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 from tocsin.protocol.messages import ToastActivationType
 
@@ -20,4 +21,8 @@ _LINK: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):[\x21-\x7e]+")
 def is_for_desktop(kind: ToastActivationType, argument: str) -> bool:
     """Tell whether a click is a link that the desktop is to open."""
     link = _LINK.fullmatch(argument) if kind == ToastActivationType.PROTOCOL else None
-    return link is not None and len(argument) <= MAX_LINK and link["scheme"].lower() in OPENED_BY_DESKTOP
+    if link is None or len(argument) > MAX_LINK or (scheme := link["scheme"].lower()) not in OPENED_BY_DESKTOP:
+        return False
+    return (
+        scheme != "mailto" or "attach" not in unquote(argument).lower()
+    )  # some programs would add a file of the user's

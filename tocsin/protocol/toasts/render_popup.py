@@ -25,13 +25,17 @@ SHORT, LONG = 7.0, 25.0
 MAX_TITLE, MAX_BODY, MAX_LABEL = 200, 2_000, 60
 """Characters of a title, a body and a label at most."""
 
-_STAYING: Final = frozenset(
-    {ToastScenario.REMINDER, ToastScenario.ALARM, ToastScenario.INCOMING_CALL, ToastScenario.URGENT}
-)
+_MAX_READ: Final = 4 * MAX_BODY
+"""Characters of a text, marks and spaces included, of which what is shown is made."""
+
+CALLING = 120.0
+"""Seconds that a call rings at most: its sender may be gone, and cannot take it down."""
+
+_STAYING: Final = frozenset({ToastScenario.REMINDER, ToastScenario.ALARM, ToastScenario.URGENT})
 _URGENT: Final = frozenset({ToastScenario.ALARM, ToastScenario.INCOMING_CALL, ToastScenario.URGENT})
 _RINGING: Final = frozenset({ToastScenario.ALARM, ToastScenario.INCOMING_CALL})
 _BINDING: Final = re.compile(r"\{([^{}]+)\}")
-_FRACTION: Final = re.compile(r"\d*\.?\d+(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_FRACTION: Final = re.compile(r"(?:\d{1,32}(?:\.\d{1,32})?|\.\d{1,32})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _JOINER: Final = "\u200d"
 """Holds some pictures and letters together; it shows nothing of its own."""
 _SYSTEM_LABELS: Final = {SystemAction.SNOOZE: "Snooze", SystemAction.DISMISS: "Dismiss"}
@@ -131,6 +135,8 @@ def _input(asked: ToastInput) -> PopupInput:
 def _seconds(content: ToastContent) -> float:
     if content.scenario in _STAYING:
         return 0.0
+    if content.scenario is ToastScenario.INCOMING_CALL:
+        return CALLING
     return LONG if content.duration is ToastDuration.LONG else SHORT
 
 
@@ -162,7 +168,8 @@ def _number(text: str) -> float | None:
 
 def _bound(text: str, data: Mapping[str, str]) -> str:
     """Put the bound values in; where none are bound at all, braces are text."""
-    return _BINDING.sub(lambda name: data.get(name[1], ""), text) if data else text
+    text = text[:_MAX_READ]  # what follows would be cut off in the end
+    return _BINDING.sub(lambda name: data.get(name[1], "")[:MAX_BODY], text)[:_MAX_READ] if data else text
 
 
 def _plain(text: str, limit: int) -> str:

@@ -65,6 +65,8 @@ class Event(Label):
     """The desktop has no room, for the first time: another is taken down for it."""
     FAILED = auto()
     """The desktop would not show it, or is not there."""
+    UNSEEN = auto()
+    """No desktop is there, and all that asked for it have their answer: it was shown before."""
     PRESSED = auto()
     DISMISSED = auto()
     """The user has closed it, as far as the desktop knows."""
@@ -128,6 +130,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.SENDING, Event.SENT): (Phase.ON_SCREEN, (Effect.START_CLOCK, Effect.KEEP, Effect.ANSWER_SHOWN)),
     (Phase.SENDING, Event.FULL): (Phase.SENDING, (Effect.MAKE_ROOM, Effect.SEND)),
     (Phase.SENDING, Event.FAILED): (Phase.GONE, _FAILED),
+    (Phase.SENDING, Event.UNSEEN): (Phase.KEPT, (Effect.FORGET_HANDLE, Effect.KEEP)),
     (Phase.SENDING, Event.DISMISSED): (Phase.RECALLED, ()),
     (Phase.SENDING, Event.REMOVED): (Phase.RECALLED, ()),
     (Phase.SENDING, Event.PRESSED): (Phase.CLICKED, (Effect.ACTIVATE,)),

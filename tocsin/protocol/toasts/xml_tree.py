@@ -86,6 +86,7 @@ class _Reader:
         self._count = 0
         self.parser = parser = expat.ParserCreate(encoding)
         parser.ordered_attributes = True
+        parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
