@@ -37,8 +37,15 @@ from tocsin.protocol.errors import (
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.platform.conditions import AppSettings, HostState
-from tocsin.protocol.toasts.notifier import MAX_SEQUENCE_NUMBER, ShownToast, ToastData
-from tocsin.protocol.values import MAX_TOAST_DATA, MAX_TOAST_LABEL, MAX_TOAST_LENGTH, MAX_TOAST_SIZE, Outcome
+from tocsin.protocol.toasts.notifier import ShownToast, ToastData
+from tocsin.protocol.values import (
+    MAX_SEQUENCE_NUMBER,
+    MAX_TOAST_DATA,
+    MAX_TOAST_LABEL,
+    MAX_TOAST_LENGTH,
+    MAX_TOAST_SIZE,
+    Outcome,
+)
 
 
 @pytest.fixture

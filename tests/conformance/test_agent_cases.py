@@ -21,7 +21,7 @@ from tocsin import (
     connect,
     get_activated_event_args,
 )
-from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
+from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS, LaunchPurpose
 
 IDLE = 1
 """Seconds after which the agents of these tests end, where the SDK's process has 5."""
@@ -96,7 +96,7 @@ async def test_it_ends_when_the_last_app_has_unregistered(tmp_path: Path) -> Non
 @case("D13")
 async def test_a_launch_without_a_payload_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within the two seconds, also when it is asked for again."""
-    monkeypatch.setattr(sys, "argv", ["app", f"{CLAIM_ARGUMENT}unknown"])
+    monkeypatch.setattr(sys, "argv", ["app", f"{CLAIM_ARGUMENTS[LaunchPurpose.PUSH]}unknown"])
     async with world(tmp_path) as w, w.connect("app"):
         for _ in range(2):
             with anyio.fail_after(2.5), pytest.raises(TimedOut):

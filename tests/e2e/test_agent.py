@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from tests.e2e.agents import Agent, in_process, running_agent, start_agent
-from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
+from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS, LaunchPurpose
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="an app's command line is read from /proc")
 
@@ -56,7 +56,7 @@ class TestLaunch:
         first, *launched = (list(map(bytes.fromhex, each["words"])) for each in journal.events("started"))
         for words in launched:
             assert words[:-1] == first
-            assert words[-1].startswith(CLAIM_ARGUMENT.encode())
+            assert words[-1].startswith(CLAIM_ARGUMENTS[LaunchPurpose.PUSH].encode())
             assert not any(body in words[-1] for body in bodies)
 
     async def test_a_process_that_lives_on_and_has_a_handler_does_the_rest(self, agent: Agent) -> None:

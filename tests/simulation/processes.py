@@ -19,7 +19,7 @@ from tocsin.actors.supervisor import Supervisor
 from tocsin.agent.launcher import Started
 from tocsin.protocol.delivery.plain_rows import attempt_of
 from tocsin.protocol.platform.command import Command
-from tocsin.protocol.platform.launches import CLAIM_ARGUMENT
+from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS, LaunchPurpose
 
 if TYPE_CHECKING:
     from tests.simulation.runner import Simulation
@@ -102,7 +102,7 @@ class Processes:
 
     async def start(self, _command: Command, words: tuple[bytes, ...], _environment: Mapping[bytes, bytes]) -> Started:
         """Start a process as the launcher wants it."""
-        app, claim = words[1].decode(), words[-1].decode().removeprefix(CLAIM_ARGUMENT)
+        app, claim = words[1].decode(), words[-1].decode().removeprefix(CLAIM_ARGUMENTS[LaunchPurpose.PUSH])
         mode = self.working[app]
         self.sim.record.counts[f"launch: {mode}"] += 1
         if mode == "cannot be started":

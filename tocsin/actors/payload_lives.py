@@ -38,7 +38,7 @@ from tocsin.protocol.platform.activation import BUDGET, GRACE, LAST_WORD, Cancel
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.text import MAX_DETAIL, harmless
-from tocsin.protocol.toast_label import ToastLabel
+from tocsin.protocol.toast_label import ToastLabel, ToastMatch
 from tocsin.protocol.values import DropReason, Outcome
 
 
@@ -108,9 +108,10 @@ class PayloadLives:
         if self.showing is None:
             return
         self.showing.pass_on(frame)
+        match = ToastMatch(message.tag, message.group)
         for tracked in self.payloads.toasts_of(message.app):
             label = ToastLabel.read(label_of(tracked.row))
-            if message.tag in {None, label.tag} and message.group in {None, label.group}:
+            if match.fits(label.tag, label.group):
                 tracked.is_withdrawn = True
 
     def shell_began_anew(self) -> None:

@@ -27,7 +27,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.errors import PushError, UnreadableContent
 from tocsin.protocol.platform.conditions import AppSettings
-from tocsin.protocol.toast_label import ToastLabel
+from tocsin.protocol.toast_label import ToastLabel, ToastMatch
 from tocsin.protocol.toasts.read_toast import read_toast
 from tocsin.protocol.toasts.render_popup import is_urgent, no_picture
 from tocsin.protocol.toasts.shell_toast import Asker, PayloadAsker, SessionAsker, ShellToast, ToastWishes
@@ -134,9 +134,9 @@ class Shell(Actor):
     @receives(m.ToastsWithdrawn)
     def withdraw(self, message: m.ToastsWithdrawn, _: bytes) -> None:
         """A sender has deleted toasts; the app's own are not its."""
+        match = ToastMatch(message.tag, message.group)
         for toast in self._toasts.of_app(message.app):
-            wishes = toast.wishes
-            if toast.payload and message.tag in {None, wishes.tag} and message.group in {None, wishes.group}:
+            if toast.payload and match.fits(toast.wishes.tag, toast.wishes.group):
                 self._toasts.remove(toast, DropReason.WITHDRAWN)
 
     def _on_this_clock(self, expires: float | None) -> float | None:
@@ -187,9 +187,9 @@ class Shell(Actor):
     @receives_from_apps(m.RemoveToasts)
     def remove(self, message: m.RemoveToasts, stamped: m.Stamped) -> None:
         """Remove toasts of the app; that there are none is no error."""
+        match = ToastMatch(message.tag, message.group)
         for toast in self._toasts.of_app(stamped.app):
-            wished = (message.id, toast.id), (message.tag, toast.wishes.tag), (message.group, toast.wishes.group)
-            if all(wish is None or wish == found for wish, found in wished):
+            if message.id in {None, toast.id} and match.fits(toast.wishes.tag, toast.wishes.group):
                 self._toasts.remove(toast)
         self._answers.reply(stamped.session, m.Done(message.request))
 

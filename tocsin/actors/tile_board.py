@@ -6,8 +6,8 @@ from tocsin.actors.clock import LoopClock
 from tocsin.actors.shell_answers import ShellAnswers
 from tocsin.persistence.shell_store import ShellState, StoredBadge, StoredTile
 from tocsin.protocol import messages as m
-from tocsin.protocol.toasts.tile_content import read_badge, read_tile
-from tocsin.protocol.toasts.toast_rules import TILE_LIFETIME, TILES_OF_APP
+from tocsin.protocol.toasts.tile_content import TILE_LIFETIME, TILES_OF_APP, read_badge, read_tile
+from tocsin.protocol.toasts.toast_rules import is_over
 
 
 class TileBoard:
@@ -70,9 +70,9 @@ class TileBoard:
         rows = [
             m.TileRow(each.tile, each.tag, each.content, each.expires)
             for each in reversed(self._tiles.values())
-            if each.app == app and not _is_over(each.expires, now)
+            if each.app == app and not is_over(each.expires, now)
         ]
-        return m.TileList(request, b"" if badge is None or _is_over(badge.expires, now) else badge.content, tuple(rows))
+        return m.TileList(request, b"" if badge is None or is_over(badge.expires, now) else badge.content, tuple(rows))
 
     def forget(self, app: str) -> None:
         """Let an app that was removed have none."""
@@ -82,7 +82,3 @@ class TileBoard:
     def _drop(self, key: tuple[str, str, str]) -> None:
         del self._tiles[key]
         self._answers.set_tile(*key, None)
-
-
-def _is_over(moment: float | None, now: float) -> bool:
-    return moment is not None and moment <= now

@@ -25,6 +25,7 @@ from tocsin.protocol.toasts.read_toast import read_toast
 from tocsin.protocol.toasts.render_popup import action_of, inputs_of, popup_of
 from tocsin.protocol.toasts.shell_toast import ShellToast
 from tocsin.protocol.toasts.toast_life import KEPT_OF_APP, TABLE, Effect, Event, Phase
+from tocsin.protocol.toasts.toast_rules import is_over
 from tocsin.protocol.toasts.toast_screen import ToastScreen
 from tocsin.protocol.values import DropReason, Outcome
 from tocsin.shell.desktop import Closed, ClosedBy, DaemonChanged, DesktopAbsent, DesktopEvent, DesktopFull
@@ -90,13 +91,13 @@ class ToastBoard:
                 self._answers.drop(each.id)
                 continue
             self._admit(toast)
-            if (each.boot and each.boot != self._boot) or _is_over(each.expires, now):
+            if (each.boot and each.boot != self._boot) or is_over(each.expires, now):
                 toast.phase = Phase.KEPT
                 self._step(toast, Event.PRUNED)
             elif each.is_held:
                 toast.phase = Phase.HELD
                 self._kept[toast.app][toast.slot] = toast
-            elif each.until == 0 or _is_over(each.until, now):
+            elif each.until == 0 or is_over(each.until, now):
                 toast.phase = Phase.KEPT
                 self._kept[toast.app][toast.slot] = toast
             else:
@@ -151,7 +152,7 @@ class ToastBoard:
         """Return the toasts of an app that have not expired, the oldest first."""
         now = self._clock.wall()
         found = [each for each in self._toasts.values() if each.app == app and each.phase not in _LEAVING]
-        return sorted((each for each in found if not _is_over(each.wishes.expires, now)), key=lambda each: each.id)
+        return sorted((each for each in found if not is_over(each.wishes.expires, now)), key=lambda each: each.id)
 
     def at(self, app: str, tag: str, group: str) -> ShellToast | None:
         """Return the toast of an app with a tag and a group; None where there is none."""
@@ -240,7 +241,7 @@ class ToastBoard:
         """Ask the desktop for what waits, as far as there is room."""
         screen, alone = self._screen, self._calls.standing.one_at_a_time
         while self._away_until is None and not screen.is_busy and (toast := screen.turns.next()) is not None:
-            if _is_over(toast.wishes.expires, self._clock.wall()):
+            if is_over(toast.wishes.expires, self._clock.wall()):
                 toast.reason, toast.detail = DropReason.EXPIRED, ""
                 self._step(toast, Event.FAILED)
             elif (others := screen.room_for(toast, self._clock.monotonic(), one_at_a_time=alone)) is not None:
@@ -299,7 +300,7 @@ class ToastBoard:
         """Keep a toast among those of its app; the oldest goes where they are too many."""
         kept = self._kept[toast.app]
         kept[toast.slot] = toast
-        if _is_over(toast.wishes.expires, self._clock.wall()):
+        if is_over(toast.wishes.expires, self._clock.wall()):
             self._step(toast, Event.PRUNED)
         elif len(kept) > KEPT_OF_APP:
             self._step(next(iter(kept.values())), Event.PRUNED)
@@ -379,10 +380,6 @@ class ToastBoard:
 
     def _keep(self, toast: ShellToast) -> None:
         self._answers.keep(stored_of(toast, self._boot, self._clock.wall()))
-
-
-def _is_over(moment: float | None, now: float) -> bool:
-    return moment is not None and moment <= now
 
 
 _NO_FAILURES = frozenset({DropReason.NO_DESKTOP, DropReason.WITHDRAWN})

@@ -1,4 +1,4 @@
-"""The label of a payload: what its sender says of a toast or tile beside its content, in one short text."""
+"""The label of a payload, which is what its sender says of a toast or tile beside its content; and the choice of toasts by it."""
 
 from __future__ import annotations
 
@@ -57,3 +57,15 @@ class ToastLabel:
             shown = ascii(text[:64])
             raise ValueError(f"a label is a tag, '/' and a group, '!', each of them or none, not {shown}")
         return cls(found[1] or "", found[2] or "", found[3] is not None)
+
+
+@frozen
+class ToastMatch:
+    """Which toasts a sender deletes: those of this tag and this group, None for any (``X-WNS-Match``)."""
+
+    tag: str | None = None
+    group: str | None = None
+
+    def fits(self, tag: str, group: str) -> bool:
+        """Tell whether a toast with this tag and group, each empty where it has none, is one of them."""
+        return self.tag in {None, tag} and self.group in {None, group}

@@ -26,13 +26,16 @@ MAX_TOAST_LENGTH = 5_120
 """Characters of the XML of a toast, a tile or a badge of an app at most, as the Windows App SDK has it."""
 
 MAX_TOAST_SIZE = 16 * 1024
-"""Bytes of it at most."""
+"""Bytes of that XML at most, in UTF-8; and characters of one value that is bound to a toast."""
 
 MAX_TOAST_LABEL = 64
 """Characters of the tag and of the group of a toast at most, and of the name of a tile."""
 
 MAX_TOAST_DATA = 64
 """Values that may be bound to one toast."""
+
+MAX_SEQUENCE_NUMBER = 2**32 - 1
+"""The greatest number of an update of a toast, as ``NotificationData`` of Windows has it."""
 
 MAX_OUTCOMES = 1024
 """Outcomes of deliveries that one message carries at most."""

@@ -10,17 +10,8 @@ from hypothesis.stateful import invariant
 from tests.protocol.tables import AnyEvent, Law
 from tocsin.protocol.platform.power import PLUGGED_IN, Power
 from tocsin.protocol.service import offline_queue as offline
-from tocsin.protocol.service.offline_queue import (
-    STRICT,
-    TABLE,
-    Depths,
-    Effect,
-    Entry,
-    Event,
-    Match,
-    OfflineQueue,
-    Phase,
-)
+from tocsin.protocol.service.offline_queue import STRICT, TABLE, Depths, Effect, Entry, Event, OfflineQueue, Phase
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 
 RAW, TOAST, TILE, BADGE = (
@@ -238,7 +229,7 @@ class TestQueue:
         queue = OfflineQueue()
         keep(queue, entry(1, TOAST, tag="t", group="g"), entry(2, TOAST, tag="t"), entry(3, TILE, tag="t", group="g"))
         keep(queue, entry(4, TOAST, tag="t", group="g", channel="c2"))
-        queue.withdraw("c1", Match(group="g", tag="t"))
+        queue.withdraw("c1", ToastMatch(group="g", tag="t"))
         assert left(queue) == [2, 3, 4]
-        queue.withdraw("c1", Match())
+        queue.withdraw("c1", ToastMatch())
         assert left(queue) == [3, 4]

@@ -8,14 +8,15 @@ import pytest
 
 from tests.protocol.service.test_offline_queue import entry
 from tests.protocol.tables import erase
-from tocsin.protocol.service.offline_queue import TABLE, Depths, Effect, Entry, Match, OfflineQueue, Phase
+from tocsin.protocol.service.offline_queue import TABLE, Depths, Effect, Entry, OfflineQueue, Phase
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 
 ENDS: dict[Phase, Callable[[OfflineQueue, Entry], object]] = {
     Phase.DELIVERED: lambda queue, kept: queue.acknowledge([kept]),
     Phase.OVERFLOWED: lambda queue, kept: add(queue, kept.sequence + 1),
     Phase.EXPIRED: lambda queue, kept: queue.expire(kept.good_until),
-    Phase.WITHDRAWN: lambda queue, kept: queue.withdraw(kept.channel, Match()),
+    Phase.WITHDRAWN: lambda queue, kept: queue.withdraw(kept.channel, ToastMatch()),
     Phase.CHANNEL_ENDED: lambda queue, kept: queue.end([kept]),
 }
 

@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.protocol.service.test_offline_queue import entry
 from tocsin.protocol.platform.power import PLUGGED_IN
-from tocsin.protocol.service.offline_queue import STRICT, Depths, Entry, Match, OfflineQueue, Phase
+from tocsin.protocol.service.offline_queue import STRICT, Depths, Entry, OfflineQueue, Phase
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 
 SMALL = Depths(raw=3, tagged=2)
@@ -109,10 +110,10 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(tag=st.none() | st.sampled_from(["a", "b"]))
     def sender_deletes(self, tag: str | None) -> None:
         """Stored toasts are deleted, those being written with them."""
-        match = Match(tag=tag)
+        match = ToastMatch(tag=tag)
         self.queue.withdraw("c1", match)
         for sequence, each in list(self.promised.items()):
-            if each.channel == "c1" and match(each):
+            if (each.channel, each.type) == ("c1", NotificationType.TOAST) and match.fits(each.tag, each.group):
                 del self.promised[sequence]
         self._erase()
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from tocsin.protocol.service import wns
-from tocsin.protocol.service.offline_queue import Match
 from tocsin.protocol.service.wns import WnsRefusal
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationStatus
 
 
 @pytest.mark.parametrize(
     ("value", "match"),
     [
-        ("type:wns/toast;all", Match()),
-        ("type:wns/toast;group=g1", Match(group="g1")),
-        ("type:wns/toast;tag=t1", Match(tag="t1")),
-        ("type:wns/toast;group=g1;tag=t1", Match(group="g1", tag="t1")),
+        ("type:wns/toast;all", ToastMatch()),
+        ("type:wns/toast;group=g1", ToastMatch(group="g1")),
+        ("type:wns/toast;tag=t1", ToastMatch(tag="t1")),
+        ("type:wns/toast;group=g1;tag=t1", ToastMatch(group="g1", tag="t1")),
     ],
 )
-def test_a_match_says_which_toasts_go(value: str, match: Match) -> None:
+def test_a_match_says_which_toasts_go(value: str, match: ToastMatch) -> None:
     """The four forms that WNS documents."""
     assert wns.read_match({"x-wns-match": value}) == match
 

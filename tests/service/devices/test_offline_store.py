@@ -9,7 +9,8 @@ import pytest
 from tests.service.world import Clock
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
-from tocsin.protocol.service.offline_queue import STRICT, Depths, Entry, Match, Phase
+from tocsin.protocol.service.offline_queue import STRICT, Depths, Entry, Phase
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 from tocsin.service.devices import offline_store as module
 from tocsin.service.devices.offline_store import OfflineStore
@@ -58,7 +59,7 @@ async def test_nothing_is_done_for_who_has_nothing(offline: OfflineStore, monkey
     monkeypatch.setattr(offline, "_store", None)
     await offline.acknowledge("d1", ["a"])
     await offline.end_channels("d1", ["c1"])
-    await offline.withdraw(channel(), Match())
+    await offline.withdraw(channel(), ToastMatch())
     offline.connection_lost("d1")
     offline.take_back("d1", ["a"])
     assert not offline.has("d1")

@@ -11,8 +11,8 @@ import pytest
 from tests.service.world import World, dial, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service.notification import Notification
-from tocsin.protocol.service.offline_queue import Match
 from tocsin.protocol.service.refusal import Refusal, RefusalKind
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 from tocsin.service import server
 from tocsin.service.devices.outbox import PushResult
@@ -75,7 +75,7 @@ async def test_a_notification_is_stored_dropped_or_refused(tmp_path: Path, dispa
         too_large = await dispatcher.deliver("3", channel, TOAST, b"x" * (MAX_PAYLOAD + 1))
         assert too_large == Refusal(RefusalKind.TOO_LARGE)
         assert world.service.offline.kept == 1
-        assert await dispatcher.withdraw(channel, Match(group=None, tag=None)) is None
+        assert await dispatcher.withdraw(channel, ToastMatch(group=None, tag=None)) is None
         assert world.service.offline.kept == 0
 
 

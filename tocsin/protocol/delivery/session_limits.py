@@ -16,7 +16,7 @@ from tocsin.protocol.messages import (
     Unsubscribe,
     UpdateToast,
 )
-from tocsin.protocol.values import MAX_TOAST_DATA, MAX_TOAST_LABEL, MAX_TOAST_SIZE
+from tocsin.protocol.values import MAX_SEQUENCE_NUMBER, MAX_TOAST_DATA, MAX_TOAST_LABEL, MAX_TOAST_SIZE
 
 MAX_SUBSCRIPTIONS = 4_096
 """Channels whose payloads one session may take at a time."""
@@ -26,9 +26,6 @@ MAX_CHANNEL_NAME = 256
 
 MAX_HELD = 64
 """Payloads that one session may say it is at work on in the background; an honest one says so of two at most."""
-
-MAX_SEQUENCE_NUMBER = 2**32 - 1
-"""The highest number that the update of a toast may have, as NotificationData has it."""
 
 _Shown = ShowToast | UpdateToast | RemoveToasts | SetBadge | SetTile
 

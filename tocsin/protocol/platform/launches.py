@@ -28,9 +28,6 @@ class LaunchPurpose(IntEnum):
 CLAIM_ARGUMENTS: Final = {LaunchPurpose.PUSH: "----tocsin-push:", LaunchPurpose.TOAST: "----tocsin-toast:"}
 """What the last argument of a launched process begins with; its claim follows."""
 
-CLAIM_ARGUMENT: Final = CLAIM_ARGUMENTS[LaunchPurpose.PUSH]
-"""That of a process which a push has launched."""
-
 MAX_UNCLAIMED: Final = 16
 """Processes that have yet to connect, or to claim their payload, at most; further launches wait their turn."""
 

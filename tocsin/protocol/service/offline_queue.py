@@ -16,6 +16,7 @@ from attrs import Factory, define, field, frozen
 
 from tocsin.protocol.kernel.machine import Label, step
 from tocsin.protocol.platform.power import BATCH_TIME, Passage, Power, passage
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 
 MAX_ENTRIES = 4_096
@@ -136,20 +137,6 @@ class Entry:
         return self.ends if self.expires is None else min(self.expires, self.ends)
 
 
-@frozen
-class Match:
-    """Which toasts a sender deletes: those of this group and this tag, None for any."""
-
-    group: str | None = None
-    tag: str | None = None
-
-    def __call__(self, entry: Entry) -> bool:
-        """Tell whether it is one of them."""
-        return (
-            entry.type is NotificationType.TOAST and self.group in {None, entry.group} and self.tag in {None, entry.tag}
-        )
-
-
 @define(eq=False)
 class OfflineQueue:
     """What is stored for one device, in order of arrival; what is to be done gathers in ``erase`` and ``ended``."""
@@ -254,9 +241,10 @@ class OfflineQueue:
             self._step(entry, Event.CHANNEL_ENDED if entry.ends <= now else Event.EXPIRED)
         self._next_end = min((entry.good_until for entry in self.entries.values()), default=inf)
 
-    def withdraw(self, channel: str, match: Match) -> None:
+    def withdraw(self, channel: str, match: ToastMatch) -> None:
         """Let go the toasts that a sender deletes."""
-        for entry in [entry for entry in self.entries.values() if entry.channel == channel and match(entry)]:
+        toasts = [each for each in self.entries.values() if each.type is NotificationType.TOAST]
+        for entry in [each for each in toasts if each.channel == channel and match.fits(each.tag, each.group)]:
             self._step(entry, Event.WITHDRAWN)
 
     def end(self, entries: Iterable[Entry]) -> None:

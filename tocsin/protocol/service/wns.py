@@ -15,7 +15,7 @@ from typing import Final
 from attrs import frozen
 
 from tocsin.protocol.service.notification import Notification
-from tocsin.protocol.service.offline_queue import Match
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus, NotificationType
 
 REVOKED: Final = "Revoked channel URL"
@@ -141,7 +141,7 @@ def bearer_token(headers: Mapping[str, str]) -> str | WnsRefusal:
     return match[1]
 
 
-def read_match(headers: Mapping[str, str]) -> Match | WnsRefusal:
+def read_match(headers: Mapping[str, str]) -> ToastMatch | WnsRefusal:
     """Judge the headers of a DELETE to a channel: which stored toasts go, or 400. Its body says nothing."""
     value = headers.get("x-wns-match")
     if value is None:
@@ -149,7 +149,7 @@ def read_match(headers: Mapping[str, str]) -> Match | WnsRefusal:
     match = _MATCH.fullmatch(value)
     if match is None:
         return _wrong(f"{_MATCH_RULE}, not {_quote(value)}")
-    return Match(group=match[1] or match[3], tag=match[2] or match[4])
+    return ToastMatch(group=match[1] or match[3], tag=match[2] or match[4])
 
 
 def read_notification(headers: Mapping[str, str]) -> NotificationRequest | WnsRefusal:

@@ -12,10 +12,7 @@ from attrs import field, frozen
 
 from tocsin.protocol.arguments import check_kind, check_text, check_within
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
-from tocsin.protocol.values import MAX_TOAST_DATA, Outcome
-
-MAX_SEQUENCE_NUMBER = 2**32 - 1
-"""The greatest number of an update, as on Windows."""
+from tocsin.protocol.values import MAX_SEQUENCE_NUMBER, MAX_TOAST_DATA, Outcome
 
 
 def _values(_: object, __: object, values: Mapping[str, str]) -> None:

@@ -33,6 +33,12 @@ GLYPHS: Final = (
 MOST_SHOWN: Final = 99
 """The greatest number that a badge shows; a greater one is shown as ``99+``."""
 
+TILE_LIFETIME: Final = 3 * 24 * 3600.0
+"""Seconds that a tile or a badge shows what it does, where its sender has not said how long."""
+
+TILES_OF_APP: Final = 50
+"""What tiles of one app show at most, by tile and tag; the oldest goes first."""
+
 _SIZES: Final = ("Small", "Medium", "Wide", "Large")
 _LEGACY: Final = {
     "TileSquare150x150": "Medium",

@@ -151,7 +151,7 @@ class ToastContentBuilder:
     # What a click means
 
     def add_argument(self, name: str, value: ArgumentValue = None) -> Self:
-        """Add what the app gets with a click on the toast, and on each button that is for the app's foreground.
+        """Add what the app gets with a click on the toast, and on each button that opens no link and has no text of its own as its arguments.
 
         :raises IllegalCall: the toast opens a link, or has arguments of its own as one text.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
@@ -132,16 +132,15 @@ class ToastButton:
             raise InvalidArgument("a button needs a text, unless it snoozes or dismisses")
 
     def element(self, shared: ToastArguments) -> XmlElement:
-        """Return it as XML, with the arguments of its toast behind its own, where it is for the app's foreground."""
+        """Return it as XML, with the arguments of its toast behind its own, where it adds any."""
         if self._system is not None:
             attributes = {"activationType": "system", "arguments": self._system.value}
         else:
             arguments = self._custom
             if arguments is None:
-                merged = ToastArguments(**self._arguments) if self._arguments else ToastArguments()
-                if self._activation is not ToastActivationType.PROTOCOL:
-                    for name, value in shared.items():
-                        merged.setdefault(name, value)
+                merged = ToastArguments(**self._arguments)
+                for name, value in shared.items():
+                    merged.setdefault(name, value)
                 arguments = str(merged)
             attributes = activation_attributes(self._activation) | {"arguments": arguments}
         attributes = {"content": self._content} | attributes | self._attributes
@@ -152,6 +151,6 @@ class ToastButton:
             raise IllegalCall("the button has arguments, so that it cannot open a link, snooze or dismiss")
 
 
-def activation_attributes(activation: ToastActivationType) -> dict[str, Any]:
+def activation_attributes(activation: ToastActivationType) -> dict[str, str]:
     """Return how a click is to reach the app, as attributes; nothing says the same as foreground."""
     return {} if activation is ToastActivationType.FOREGROUND else {"activationType": _NAMES[activation]}

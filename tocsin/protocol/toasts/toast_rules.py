@@ -5,12 +5,6 @@ from __future__ import annotations
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason, NotificationType
 
-TILE_LIFETIME = 3 * 24 * 3600.0
-"""Seconds that a tile or a badge shows what it does, where its sender has not said how long."""
-
-TILES_OF_APP = 50
-"""What tiles of one app show at most, by tile and tag; the oldest goes first."""
-
 
 def refusal(kind: str, host: HostState, settings: AppSettings) -> tuple[DropReason, str] | None:
     """Return why what is of this type is not shown, and that in words; None where it may be."""
@@ -26,3 +20,8 @@ def refusal(kind: str, host: HostState, settings: AppSettings) -> tuple[DropReas
     if not wanted[NotificationType(kind)]:
         return DropReason.TYPE_DISABLED, f"the user has switched off {kind}s of this app"
     return None
+
+
+def is_over(moment: float | None, now: float) -> bool:
+    """Tell whether a moment has come, both in seconds since the epoch; None never comes."""
+    return moment is not None and moment <= now

@@ -36,7 +36,7 @@ from tocsin.protocol.messages.device_versions import LABELS_SINCE, without_label
 from tocsin.protocol.network.causes import OTHER_VERSION
 from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
 from tocsin.protocol.service.device_connection import SERVING, TABLE, Effect, Event, Phase
-from tocsin.protocol.service.offline_queue import Match
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.offline_store import OfflineStore
@@ -114,7 +114,7 @@ class DeviceConnection:
         """Tell whether the device's power state holds back what comes for that app with that priority."""
         return self.replay.power is not PLUGGED_IN and passage(self.replay.power, app, priority) is not Passage.DELIVER
 
-    def withdraw(self, channel: str, match: Match) -> None:
+    def withdraw(self, channel: str, match: ToastMatch) -> None:
         """Tell the device that toasts of a channel were deleted, if it knows such a word."""
         if self._version >= LABELS_SINCE and self.outbox.phase in SERVING:
             self.outbox.send_behind_stored(codec.encode(WithdrawToasts(channel, match.tag, match.group)))

@@ -13,7 +13,8 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.network.causes import REPLACED
 from tocsin.protocol.service.notification import Notification
-from tocsin.protocol.service.offline_queue import Entry, Match
+from tocsin.protocol.service.offline_queue import Entry
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
@@ -121,7 +122,7 @@ class Devices:
         self._counters.stored += 1
         return PushResult.STORED
 
-    async def withdraw(self, channel: ChannelRow, match: Match) -> None:
+    async def withdraw(self, channel: ChannelRow, match: ToastMatch) -> None:
         """Delete the toasts of a channel: those that are stored, and then those that its device has, if it is there.
 
         :raises StateUnavailable: those that are stored could not be deleted; then the others are not either.

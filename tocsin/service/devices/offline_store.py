@@ -14,8 +14,8 @@ from attrs import define
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
-from tocsin.protocol.service.offline_queue import Depths, Entry, Match, OfflineQueue, Phase
-from tocsin.protocol.toast_label import ToastLabel
+from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue, Phase
+from tocsin.protocol.toast_label import ToastLabel, ToastMatch
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
 
@@ -179,7 +179,7 @@ class OfflineStore:
         if entries:
             await self._try_change(device, lambda queue: queue.acknowledge(entries))
 
-    async def withdraw(self, channel: ChannelRow, match: Match) -> None:
+    async def withdraw(self, channel: ChannelRow, match: ToastMatch) -> None:
         """Erase the toasts of a channel that its sender deletes."""
         if self.has(channel.device):
             await self._change(channel.device, lambda queue: queue.withdraw(channel.name, match))

@@ -15,8 +15,8 @@ from typing import Final
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.notification import Notification
-from tocsin.protocol.service.offline_queue import Match
 from tocsin.protocol.service.refusal import Refusal, RefusalKind
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
@@ -117,7 +117,7 @@ class Dispatcher:
         """Store what its device does not have, where its sender allows that; return as :meth:`deliver` does."""
         return outcome(await self._devices.conclude(channel, payload, notification, result))
 
-    async def withdraw(self, channel: ChannelRow, match: Match) -> Refusal | None:
+    async def withdraw(self, channel: ChannelRow, match: ToastMatch) -> Refusal | None:
         """Delete toasts, those that are stored, and those that the device shows, if it is there."""
         try:
             await self._devices.withdraw(channel, match)
