@@ -137,6 +137,11 @@ async def test_what_is_said_of_a_toast_reaches_the_shell() -> None:
         (TOAST, {"data": {"a": 1}}, "a value of a toast must be text, not int"),
         (TOAST, {"data": {"": "b"}}, "the name of a value of a toast must not be empty"),
         (TOAST, {"data": {str(n): "" for n in range(MAX_TOAST_DATA + 1)}}, "64 values at most, not 65"),
+        (
+            TOAST,
+            {"data": {"a": "b" * MAX_TOAST_SIZE}},
+            "the values of a toast have at most 16384 characters, not 16385",
+        ),
     ],
 )
 async def test_what_cannot_be_right_is_refused(content: Any, wanted: dict[str, Any], words: str) -> None:

@@ -26,7 +26,7 @@ MAX_TOAST_LENGTH = 5_120
 """Characters of the XML of a toast, a tile or a badge of an app at most, as the Windows App SDK has it."""
 
 MAX_TOAST_SIZE = 16 * 1024
-"""Bytes of that XML at most, in UTF-8; and characters of one value that is bound to a toast."""
+"""Bytes of that XML at most, in UTF-8; and characters of all values that are bound to a toast, with their names."""
 
 MAX_TOAST_LABEL = 64
 """Characters of the tag and of the group of a toast at most, and of the name of a tile."""

@@ -92,8 +92,8 @@ def test_a_sequence_number_is_one_of_notification_data(message: Any, number: int
 
 @pytest.mark.parametrize("part", ["name", "value"])
 def test_values_are_bounded(part: str) -> None:
-    """Neither a name nor a value is longer than a toast may be."""
+    """Names and values together are no longer than a toast may be."""
     limits, pair = SessionLimits(), TextPair("a", "b")
     limits.note(evolve(SHOW, data=(pair,)))
-    with pytest.raises(ProtocolViolation, match="a value"):
+    with pytest.raises(ProtocolViolation, match="the values"):
         limits.note(evolve(SHOW, data=(pair._replace(**{part: "x" * (MAX_TOAST_SIZE + 1)}),)))

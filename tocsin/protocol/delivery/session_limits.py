@@ -71,7 +71,7 @@ def _check_shown(message: _Shown) -> None:
         raise ProtocolViolation(f"a tag, a group or a tile has a name of at most {MAX_TOAST_LABEL} characters")
     if len(getattr(message, "data", ())) > MAX_TOAST_DATA:
         raise ProtocolViolation(f"a toast has {MAX_TOAST_DATA} values at most")
-    if any(len(part) > MAX_TOAST_SIZE for pair in getattr(message, "data", ()) for part in pair):
-        raise ProtocolViolation(f"a value of a toast has at most {MAX_TOAST_SIZE} characters")
+    if sum(len(part) for pair in getattr(message, "data", ()) for part in pair) > MAX_TOAST_SIZE:
+        raise ProtocolViolation(f"the values of a toast have at most {MAX_TOAST_SIZE} characters")
     if not 0 <= getattr(message, "sequence_number", 0) <= MAX_SEQUENCE_NUMBER:
         raise ProtocolViolation(f"a sequence number is one of 0 to {MAX_SEQUENCE_NUMBER}")

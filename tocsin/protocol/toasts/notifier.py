@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from tocsin.protocol.arguments import check_kind, check_text, check_within
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
-from tocsin.protocol.values import MAX_SEQUENCE_NUMBER, MAX_TOAST_DATA, Outcome
+from tocsin.protocol.values import MAX_SEQUENCE_NUMBER, MAX_TOAST_DATA, MAX_TOAST_SIZE, Outcome
 
 
 def _values(_: object, __: object, values: Mapping[str, str]) -> None:
@@ -22,6 +22,9 @@ def _values(_: object, __: object, values: Mapping[str, str]) -> None:
         check_kind(value, "a value of a toast", str)
     if len(values) > MAX_TOAST_DATA:
         raise InvalidArgument(f"a toast has {MAX_TOAST_DATA} values at most, not {len(values)}")
+    length = sum(len(name) + len(value) for name, value in values.items())
+    if length > MAX_TOAST_SIZE:
+        raise InvalidArgument(f"the values of a toast have at most {MAX_TOAST_SIZE} characters, not {length}")
 
 
 def _sequence_number(_: object, __: object, number: int) -> None:
