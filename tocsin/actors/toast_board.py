@@ -24,16 +24,21 @@ from tocsin.protocol.toasts.popup import Handle
 from tocsin.protocol.toasts.read_toast import read_toast
 from tocsin.protocol.toasts.render_popup import action_of, inputs_of, popup_of
 from tocsin.protocol.toasts.shell_toast import ShellToast
-from tocsin.protocol.toasts.toast_life import KEPT_OF_APP, TABLE, Effect, Event, Phase
+from tocsin.protocol.toasts.toast_events import (
+    event_of_arrival,
+    event_of_closing,
+    event_of_failure,
+    outcome_of_failure,
+    phase_after_restart,
+    seconds_on_screen,
+)
+from tocsin.protocol.toasts.toast_life import AWAY, KEPT_OF_APP, TABLE, Effect, Event, Phase
 from tocsin.protocol.toasts.toast_rules import is_over
 from tocsin.protocol.toasts.toast_screen import ToastScreen
 from tocsin.protocol.values import DropReason, Outcome
 from tocsin.shell.desktop import Closed, ClosedBy, DaemonChanged, DesktopAbsent, DesktopEvent, DesktopFull
 
 FULL = "too many toasts wait for the desktop"
-
-AWAY = 5.0
-"""Seconds within which a desktop that has gone may come back; what is to be shown waits for it."""
 
 _LEAVING = frozenset({Phase.RECALLED, Phase.CLICKED})
 """Where it is no toast any more, but for the popup that may yet come."""
@@ -90,19 +95,20 @@ class ToastBoard:
             except UnreadableContent:
                 self._answers.drop(each.id)
                 continue
+            toast.phase = phase_after_restart(
+                is_of_other_boot=bool(each.boot) and each.boot != self._boot,
+                is_held=each.is_held,
+                until=each.until,
+                expires=each.expires,
+                now=now,
+            )
+            if toast.phase is Phase.GONE:
+                self._answers.drop(each.id)
+                continue
+            toast.is_quiet = toast.phase is Phase.WAITING
             self._admit(toast)
-            if (each.boot and each.boot != self._boot) or is_over(each.expires, now):
-                toast.phase = Phase.KEPT
-                self._step(toast, Event.PRUNED)
-            elif each.is_held:
-                toast.phase = Phase.HELD
+            if toast.phase is not Phase.WAITING:
                 self._kept[toast.app][toast.slot] = toast
-            elif each.until == 0 or is_over(each.until, now):
-                toast.phase = Phase.KEPT
-                self._kept[toast.app][toast.slot] = toast
-            else:
-                toast.is_quiet = True
-                self._screen.turns.add(toast)
 
     @property
     def is_full(self) -> bool:
@@ -123,12 +129,11 @@ class ToastBoard:
             return
         else:
             self._admit(toast)
-        if toast.phase is Phase.WAITING and toast.wishes.suppress_display:
-            toast.reason, toast.detail = None, "its sender wants it kept without being shown"
-            self._step(toast, Event.FILE)
-        elif toast.phase is Phase.WAITING and self.host.quiet_hours and not toast.is_urgent:
-            toast.reason, toast.detail = DropReason.QUIET_HOURS_ENTERED, "it is shown when the quiet hours end"
-            self._step(toast, Event.HOLD)
+        quiet = self.host.quiet_hours
+        kept_back = event_of_arrival(toast.wishes, is_urgent=toast.is_urgent, quiet_hours=quiet)
+        if toast.phase is Phase.WAITING and kept_back is not None:
+            event, toast.reason, toast.detail = kept_back
+            self._step(toast, event)
 
     def update(self, toast: ShellToast, data: dict[str, str], sequence_number: int) -> None:
         """Change values that are bound to a toast; an update that is older than the last one changes nothing."""
@@ -183,14 +188,14 @@ class ToastBoard:
             toast.handle, self._handles[end.handle] = end.handle, toast
             toast.seen = toast.asked
             self._step(toast, Event.SENT)
-        elif isinstance(end.failure, DesktopFull) and not toast.is_second_try:
-            toast.is_second_try = True
-            self._step(toast, Event.FULL)
-        elif isinstance(end.failure, DesktopAbsent) and not toast.askers and toast.phase is Phase.SENDING:
-            self._step(toast, Event.UNSEEN)
         else:
-            toast.reason, toast.detail = _reason_of(end.failure), str(end.failure)
-            self._step(toast, Event.FAILED)
+            reason, again = _reason_of(end.failure), toast.is_second_try
+            event = event_of_failure(toast.phase, reason, is_second_try=again, is_answered=not toast.askers)
+            if event is Event.FULL:
+                toast.is_second_try = True
+            elif event is Event.FAILED:
+                toast.reason, toast.detail = reason, str(end.failure)
+            self._step(toast, event)
 
     def hear(self, event: DesktopEvent) -> None:
         """The desktop has said something; of popups that are not ours it may say what it likes."""
@@ -204,8 +209,7 @@ class ToastBoard:
             self._forget_handle(toast)
             by_itself = event.by is ClosedBy.EXPIRED
             toast.dismissal = ToastDismissalReason.TIMED_OUT if by_itself else ToastDismissalReason.USER_CANCELED
-            # What is on its way for the first time is another toast than the one that the user has closed.
-            happened = Event.LEFT_SCREEN if by_itself or toast.askers else Event.DISMISSED
+            happened = event_of_closing(by_itself=by_itself, is_awaited=bool(toast.askers))
         else:
             toast.key, toast.inputs, happened = event.key, event.inputs, Event.PRESSED
             if action_of(read_toast(toast.seen), event.key).system is not None:  # there is nothing to do for the app
@@ -333,9 +337,7 @@ class ToastBoard:
     def _start_clock(self, toast: ShellToast) -> None:
         now, wall = self._clock.monotonic(), self._clock.wall()
         seconds = None if self._calls.standing.keeps else toast.seconds
-        if toast.wishes.expires is not None:
-            left = max(0.0, toast.wishes.expires - wall)
-            seconds = left if seconds is None else min(seconds, left)
+        seconds = seconds_on_screen(seconds, toast.wishes.expires, wall)
         toast.shown = wall
         toast.deadline = None if seconds is None else now + seconds
         toast.until = None if seconds is None else wall + seconds
@@ -351,7 +353,7 @@ class ToastBoard:
         self._answer(toast, Outcome.SHOWN)
 
     def _answer_failed(self, toast: ShellToast) -> None:
-        self._answer(toast, Outcome.SUPPRESSED if toast.reason in _NO_FAILURES else Outcome.DROPPED)
+        self._answer(toast, outcome_of_failure(toast.reason))
 
     def _answer(self, toast: ShellToast, outcome: Outcome) -> None:
         self._answers.answer(toast, outcome)
@@ -380,9 +382,6 @@ class ToastBoard:
 
     def _keep(self, toast: ShellToast) -> None:
         self._answers.keep(stored_of(toast, self._boot, self._clock.wall()))
-
-
-_NO_FAILURES = frozenset({DropReason.NO_DESKTOP, DropReason.WITHDRAWN})
 
 
 def _reason_of(failure: Exception | None) -> DropReason:

@@ -25,6 +25,9 @@ what shows them has other work."""
 MAX_WAITING = 256
 """Toasts that wait for their turn at most; one more is not shown at all."""
 
+AWAY = 5.0
+"""Seconds within which a desktop that has gone may come back; what is to be shown waits for it."""
+
 KEPT_OF_APP = 100
 """Toasts of one app that are kept off the screen: that have gone from it, or are held back; the oldest go first."""
 
