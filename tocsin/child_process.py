@@ -1,8 +1,8 @@
 """A process that may outlive what starts it: started without a shell, watched by a descriptor, stopped with all that it has started.
 
-So are apps that are launched, and what opens links. asyncio kills the children that it has started when it lets go of them, and ``Popen`` complains about those that it has not
-seen end; these here outlive the agent: only the start is ``Popen``'s. POSIX only; elsewhere than on Linux, where
-kqueue tells of a process's end, it is untried.
+Apps that are launched are such processes, and so is what opens links. asyncio kills its children when it lets go of them, and
+``Popen`` complains about those that it has not seen end, so only the start is ``Popen``'s. POSIX only; elsewhere than on Linux,
+where kqueue tells of a process's end, it is untried.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from attrs import frozen
 
 from tocsin.process_session import members
 
-ENDED_WELL = "ended with exit status 0"
+_ENDED_WITH = "ended with exit status"
+
+ENDED_WELL = f"{_ENDED_WITH} 0"
 """How a process ends that has done what it was started for."""
 
 
@@ -66,7 +68,7 @@ class ChildProcess:
         self.release()
         if code is None:
             return "ended"
-        return f"ended with exit status {code}" if code >= 0 else f"was ended by signal {_signal_name(-code)}"
+        return f"{_ENDED_WITH} {code}" if code >= 0 else f"was ended by signal {_signal_name(-code)}"
 
     def release(self) -> None:
         """Watch it no longer."""

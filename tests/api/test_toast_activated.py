@@ -15,7 +15,7 @@ from anyio import wait_all_tasks_blocked
 from attrs import Factory, define, evolve
 
 from tocsin.api import session as session_module
-from tocsin.api.activated import ExtendedActivationKind, LaunchedFor, entered, get_activated_event_args
+from tocsin.api.activated import LAUNCHED, ExtendedActivationKind, LaunchedFor, get_activated_event_args
 from tocsin.api.session import Session
 from tocsin.api.session_lifetime import open_session
 from tocsin.api.toast_activated import CLICK_TIMEOUT, REMEMBERED, ToastNotificationActivatedEventArgs
@@ -24,6 +24,7 @@ from tocsin.platform_status import PlatformStatus, StandingRecord
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, TimedOut
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.kernel.scoped import scoped
 from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS, LaunchPurpose
 
 FOREGROUND, PROTOCOL = m.ToastActivationType.FOREGROUND, m.ToastActivationType.PROTOCOL
@@ -105,7 +106,7 @@ async def app(shell: FakeShell, claim: str | None = None) -> AsyncIterator[Sessi
     """Open the session of an app."""
     with shell.down:
         async with open_session(shell, click=claim) as session:
-            with entered(LaunchedFor(clicks=session.toast_clicks if claim else None)):
+            with scoped(LAUNCHED, LaunchedFor(clicks=session.toast_clicks if claim else None)):
                 yield session
 
 

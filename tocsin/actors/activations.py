@@ -10,11 +10,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from tocsin.actors.click_effects import ClickEffects, ClickStore, OpenLink
+from tocsin.actors.click_effects import ClickEffects, OpenLink
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
-from tocsin.persistence.shell_store import StoredActivation
+from tocsin.persistence.shell_store import ClickStore, StoredActivation
 from tocsin.protocol import messages as m
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel import machine

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from attrs import frozen
 
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
+from tocsin.persistence.shell_store import ClickStore
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.launches import LaunchPurpose
@@ -16,22 +16,6 @@ from tocsin.protocol.toasts.activation_life import Click, Phase
 
 OpenLink = Callable[[int, str, bytes], None]
 """Has the desktop open a link, given its number, the link, and the command of its app, packed or empty; it never waits."""
-
-
-class ClickStore(Protocol):
-    """What is kept of clicks: a part of the shell's store."""
-
-    async def note_attempts(self, attempts: Mapping[int, int]) -> None:
-        """Keep how often clicks were handed out, by their numbers."""
-        ...
-
-    async def drop_activations(self, numbers: Sequence[int]) -> None:
-        """Keep these clicks no more; one that is not there is no error."""
-        ...
-
-    async def keep_command(self, app: str, command: bytes) -> None:
-        """Keep what starts an app, packed; an empty one removes it."""
-        ...
 
 
 @frozen

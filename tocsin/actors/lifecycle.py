@@ -49,7 +49,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
 
     :param launches: whether the caller reads the launcher's mailbox, so that apps that are not running can be started.
-    :param desktop: where toasts are shown; None: apps get them as they get raw payloads, and nothing else shows them.
+    :param desktop: where toasts are shown; None: only handlers of apps get toasts, tiles and badges.
     :param opens_links: whether the desktop opens the links of toasts that are of the web or of mail; else they activate their app.
     :param pictures: folders whose pictures toasts may show.
 

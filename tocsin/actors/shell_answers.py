@@ -115,6 +115,7 @@ class ShellAnswers:
 
     def _changes(self, last_id: int) -> ShellChanges:
         return ShellChanges(
+            list(self._forgotten),
             list(self._dropped),
             list(self._kept.values()),
             list(self.shown),
@@ -123,6 +124,5 @@ class ShellAnswers:
             [key for key, tile in self._tiles.items() if tile is None],
             [badge for badge in self._badges.values() if badge is not None],
             [app for app, badge in self._badges.items() if badge is None],
-            list(self._forgotten),
             last_id,
         )

@@ -99,17 +99,13 @@ class Platform:
         )
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
-        clock, sessions, connection = kernel.clock, self.sessions, self.connection
-        self.service_clock = ServiceClock(clock)
+        sessions, connection = self.sessions, self.connection
+        self.service_clock = ServiceClock(kernel.clock)
         self.operator_desk = OperatorDesk(router, store)
         beside_router = RouterNeighbours(connection, supervisor, self.operator_desk, lambda: self._shell_is_open)
         neighbours, kept = Neighbours(connection, scheduler, router), dead_letters or DeadLetterPolicy()
 
-        def runner(mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
-            return ActorRunner(mailbox, build, kernel, self._announce)
-
-        def senses(alarm: Alarm) -> Senses:
-            return Senses(clock, self.service_clock, alarm)
+        runner, senses = self._runner, self._senses
 
         def build_router(alarm: Alarm) -> PayloadRouter:
             effects = InboxEffects(store, senses(alarm), kept, self.watch)
@@ -125,29 +121,38 @@ class Platform:
                 ),
                 runner(registry, lambda _: ActivatorRegistry(store, sessions, supervisor)),
                 runner(requester, lambda alarm: ChannelRequester(store, senses(alarm), sessions, neighbours)),
-                runner(scheduler, lambda alarm: RetryScheduler(retries, clock, alarm, requester)),
+                runner(scheduler, lambda alarm: RetryScheduler(retries, kernel.clock, alarm, requester)),
             )
         }
         self.desktop_calls: DesktopCalls | None = None
         self.link_opener: LinkOpener | None = None
         self._shell_store = None if shell is None else shell.store
         if shell is not None and self.shell is not None:
-            stir = partial(self.shell.send_state, m.DesktopStirred())
-            calls = self.desktop_calls = DesktopCalls(shell.desktop, stir, shell.picture)
-            opener = self.link_opener = LinkOpener(partial(_tell_opened, self.shell)) if shell.opens_links else None
-            self.actors[SHELL] = runner(
-                self.shell,
-                lambda alarm: Shell(
-                    shell.store,
-                    senses(alarm),
-                    supervisor,
-                    sessions,
-                    calls=calls,
-                    launcher=self.launcher,
-                    open_link=None if opener is None else opener.open,
-                    boot=shell.boot,
-                ),
-            )
+            self.actors[SHELL] = self._shell_runner(shell, self.shell, supervisor)
+
+    def _runner(self, mailbox: Mailbox, build: Callable[[Alarm], Actor]) -> ActorRunner:
+        return ActorRunner(mailbox, build, self.kernel, self._announce)
+
+    def _senses(self, alarm: Alarm) -> Senses:
+        return Senses(self.kernel.clock, self.service_clock, alarm)
+
+    def _shell_runner(self, parts: ShellParts, mailbox: Mailbox, supervisor: Mailbox) -> ActorRunner:
+        stir = partial(mailbox.send_state, m.DesktopStirred())
+        calls = self.desktop_calls = DesktopCalls(parts.desktop, stir, parts.picture)
+        opener = self.link_opener = LinkOpener(partial(_tell_opened, mailbox)) if parts.opens_links else None
+        return self._runner(
+            mailbox,
+            lambda alarm: Shell(
+                parts.store,
+                self._senses(alarm),
+                supervisor,
+                self.sessions,
+                calls=calls,
+                launcher=self.launcher,
+                open_link=None if opener is None else opener.open,
+                boot=parts.boot,
+            ),
+        )
 
     def open_shell(self) -> None:
         """Let the shell take what is to be shown of channels that no session takes."""

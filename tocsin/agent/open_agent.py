@@ -97,7 +97,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     :param port: the port for the service that runs here; 0 takes the one that it had before, or any.
     :param replace: have the agent that runs on the state folder end first; apps go on, and come to this one.
     :param inherited: a socket that was passed to this process, and listens there already.
-    :param desktop: where toasts are shown, and links of toasts are opened; None where apps get toasts as they get raw payloads.
+    :param desktop: where toasts are shown, and links of toasts are opened; None where only handlers of apps get toasts.
     :param pictures: folders whose pictures toasts may show.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from enum import IntEnum, unique
 
@@ -143,17 +142,6 @@ class LaunchedFor:
 
 LAUNCHED: ContextVar[LaunchedFor] = ContextVar("LAUNCHED", default=LaunchedFor())  # noqa: B039  # it is frozen
 """That of the ``connect()`` block that the running code stands in."""
-
-
-@contextmanager
-def entered(launched: LaunchedFor) -> Iterator[None]:
-    """Let the block's code find what its process was launched for."""
-    token = LAUNCHED.set(launched)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the block is left in another context than it was entered in, as by a generator
-            LAUNCHED.reset(token)
 
 
 def claim_in(arguments: Sequence[str], purpose: LaunchPurpose = LaunchPurpose.PUSH) -> str | None:

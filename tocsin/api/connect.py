@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import astuple
 
-from tocsin.api.activated import LaunchedFor, claim_in, entered
+from tocsin.api.activated import LAUNCHED, LaunchedFor, claim_in
 from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.launch_command import Words, command_of_app
 from tocsin.api.manager import PushNotificationManager, Registration
@@ -21,6 +21,7 @@ from tocsin.api.session_lifetime import open_session
 from tocsin.persistence.paths import read_path
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import InvalidArgument, NotSupported, PlatformUnavailable
+from tocsin.protocol.kernel.scoped import scoped
 from tocsin.protocol.platform.launches import LaunchPurpose
 from tocsin.protocol.toasts.notifier import notifying
 from tocsin.tasks import apart, task_group
@@ -77,7 +78,7 @@ async def connect(
         manager = PushNotificationManager(session, app, registration, identity, command_of)
         clicks = session.toast_clicks
         launched = LaunchedFor(session.launched, clicks if clicks.launched is not None else None)
-        with entered(launched), notifying(manager.toasts):
+        with scoped(LAUNCHED, launched), notifying(manager.toasts):
             yield manager
 
 

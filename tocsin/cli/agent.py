@@ -81,13 +81,13 @@ def _add_choices(parser: argparse.ArgumentParser, verb: str, default: str | None
     parser.add_argument("--socket", type=path("a socket"), default=default, metavar="PATH", help=words)
     words = "the port of the service that runs here (default: any, kept)"
     parser.add_argument("--port", type=whole(0, 65_535), default=default or 0, metavar="P", help=words)
-    words = "show no toasts: they go to apps only, as raw pushes do"
+    words = "show no toasts: only handlers of apps get them"
     parser.add_argument("--no-desktop", action="store_true", default=default or False, help=words)
     words = "a folder whose pictures toasts may show; may be given more than once (default: no picture is shown)"
     parser.add_argument(
         "--pictures", type=path("a folder"), action="append", default=default, metavar="DIR", help=words
     )
-    words = "end S seconds after the last app has left, once none holds a channel or a trigger, or 'never' "
+    words = "end S seconds after the last app has left, once none holds a channel or a trigger, or has a toast that may be clicked, or 'never' "
     words += f"(default: {ON_DEMAND:g} where it is started with its socket, else never)"
     parser.add_argument("--idle-exit", type=_seconds_or_never, default=default, metavar="S", help=words)
 

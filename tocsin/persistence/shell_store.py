@@ -82,6 +82,8 @@ class StoredActivation:
 class ShellChanges:
     """What one commit does, in this order; what is kept replaces what is there of the same id, tile or app."""
 
+    forgotten: Sequence[str] = ()
+    """Apps of which nothing is kept any more, but what is changed with this."""
     dropped: Sequence[int] = ()
     """Toasts that are kept no more, by their ids."""
     kept: Sequence[StoredToast] = ()
@@ -93,8 +95,6 @@ class ShellChanges:
     """By app, tile and tag."""
     badges: Sequence[StoredBadge] = ()
     cleared_badges: Sequence[str] = ()
-    forgotten: Sequence[str] = ()
-    """Apps of which nothing is kept any more, but what is changed with this."""
     last_id: int = 0
     """The last number that a toast or a click was given; 0 where that has not changed."""
 
@@ -119,7 +119,23 @@ class ShellState:
     last_id: int
 
 
-class ShellStore(Protocol):
+class ClickStore(Protocol):
+    """What is kept of clicks: a part of the shell's store."""
+
+    async def note_attempts(self, attempts: Mapping[int, int]) -> None:
+        """Keep how often clicks were handed out, by their numbers."""
+        ...
+
+    async def drop_activations(self, numbers: Sequence[int]) -> None:
+        """Keep these clicks no more; one that is not there is no error."""
+        ...
+
+    async def keep_command(self, app: str, command: bytes) -> None:
+        """Keep what starts an app, packed; an empty one removes it."""
+        ...
+
+
+class ShellStore(ClickStore, Protocol):
     """What the shell needs; every change is on disk when its call returns.
 
     A store that cannot be written for now lets its writers wait. All methods raise ``StateUnavailable`` when there is
@@ -136,16 +152,4 @@ class ShellStore(Protocol):
 
     async def commit(self, changes: ShellChanges) -> None:
         """Make changes in one transaction: so a click is stored when its toast is gone, and not before."""
-        ...
-
-    async def note_attempts(self, attempts: Mapping[int, int]) -> None:
-        """Keep how often clicks were handed out, by their numbers."""
-        ...
-
-    async def drop_activations(self, numbers: Sequence[int]) -> None:
-        """Keep these clicks no more; one that is not there is no error."""
-        ...
-
-    async def keep_command(self, app: str, command: bytes) -> None:
-        """Keep what starts an app, packed; an empty one removes it."""
         ...

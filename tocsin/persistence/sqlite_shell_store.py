@@ -54,16 +54,19 @@ _MIGRATIONS = (
 _TOAST = (
     "id, app, tag, grp, payload, content, data, sequence_number, is_held, shown, until, expires, boot, daemon, number"
 )
-_KEEP_TOAST = (
-    "INSERT OR REPLACE INTO toast"
-    " (id, app, tag, grp, payload, content, data, sequence_number, is_held, shown, until, expires, boot, daemon, number)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 _ACTIVATION = "number, app, toast, tag, grp, kind, argument, inputs, at, attempt"
-_KEEP_ACTIVATION = (
-    "INSERT OR REPLACE INTO activation (number, app, toast, tag, grp, kind, argument, inputs, at, attempt)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_TILE = "app, tile, tag, content, at, expires"
+_BADGE = "app, content, at, expires"
+
+
+def _keeping(table: str, columns: str) -> str:
+    """Return the statement that keeps a row, in the place of the one with its key."""
+    places = ", ".join("?" * (columns.count(",") + 1))
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})"  # noqa: S608  # constants
+
+
+_KEEP_TOAST, _KEEP_ACTIVATION = _keeping("toast", _TOAST), _keeping("activation", _ACTIVATION)
+_KEEP_TILE, _KEEP_BADGE = _keeping("tile", _TILE), _keeping("badge", _BADGE)
 _FORGET_SHOWN = "DELETE FROM shown_payload WHERE number <= (SELECT max(number) FROM shown_payload) - ?"
 _DATA, _IS_HELD = 6, 8
 """The places of these among the fields of a toast."""
@@ -98,14 +101,12 @@ class SqliteShellStore:
 
     async def tiles(self) -> list[StoredTile]:
         """Return all tiles, by app, tile and tag."""
-        rows = await self._database.read(
-            "SELECT app, tile, tag, content, at, expires FROM tile ORDER BY app, tile, tag"
-        )
+        rows = await self._database.read(f"SELECT {_TILE} FROM tile ORDER BY app, tile, tag")  # noqa: S608  # a constant
         return [StoredTile(*row) for row in rows]
 
     async def badges(self) -> list[StoredBadge]:
         """Return all badges, by app."""
-        rows = await self._database.read("SELECT app, content, at, expires FROM badge ORDER BY app")
+        rows = await self._database.read(f"SELECT {_BADGE} FROM badge ORDER BY app")  # noqa: S608  # a constant
         return [StoredBadge(*row) for row in rows]
 
     async def awaited(self) -> set[str]:
@@ -117,8 +118,8 @@ class SqliteShellStore:
 
     async def commit(self, changes: ShellChanges) -> None:
         """Make changes in one transaction."""
-        toasts = [_toast_row(each) for each in changes.kept]
-        activations = [_activation_row(each) for each in changes.activations]
+        toasts = [_row_of(each, _DATA) for each in changes.kept]
+        activations = [_row_of(each, _INPUTS) for each in changes.activations]
         shown = [(payload,) for payload in changes.shown]
         statements: list[Statement] = [
             *((f"DELETE FROM {table} WHERE app = ?", [(app,) for app in changes.forgotten]) for table in _OF_APP),  # noqa: S608  # constants
@@ -127,15 +128,9 @@ class SqliteShellStore:
             ("INSERT OR REPLACE INTO shown_payload (payload) VALUES (?)", shown),
             (_FORGET_SHOWN, [(REMEMBERED_SHOWN,)] if shown else []),
             (_KEEP_ACTIVATION, activations),
-            (
-                "INSERT OR REPLACE INTO tile (app, tile, tag, content, at, expires) VALUES (?, ?, ?, ?, ?, ?)",
-                [astuple(each) for each in changes.tiles],
-            ),
+            (_KEEP_TILE, [astuple(each) for each in changes.tiles]),
             ("DELETE FROM tile WHERE app = ? AND tile = ? AND tag = ?", list(changes.cleared_tiles)),
-            (
-                "INSERT OR REPLACE INTO badge (app, content, at, expires) VALUES (?, ?, ?, ?)",
-                [astuple(each) for each in changes.badges],
-            ),
+            (_KEEP_BADGE, [astuple(each) for each in changes.badges]),
             ("DELETE FROM badge WHERE app = ?", [(app,) for app in changes.cleared_badges]),
             (
                 "INSERT OR REPLACE INTO meta (key, value) VALUES ('last_id', ?)",
@@ -162,9 +157,10 @@ class SqliteShellStore:
             await self._database.write(("DELETE FROM toast_command WHERE app = ?", [(app,)]))
 
 
-def _toast_row(toast: StoredToast) -> tuple[Any, ...]:
-    values = list(astuple(toast, recurse=False))
-    values[_DATA] = json.dumps(toast.data)
+def _row_of(stored: StoredToast | StoredActivation, pairs: int) -> tuple[Any, ...]:
+    """Return what is stored as a row; ``pairs`` is the place of the field that has pairs of texts."""
+    values = list(astuple(stored, recurse=False))
+    values[pairs] = json.dumps(values[pairs])
     return tuple(values)
 
 
@@ -172,12 +168,6 @@ def _toast(*row: Any) -> StoredToast:
     values = list(row)
     values[_DATA], values[_IS_HELD] = _pairs(row[_DATA]), bool(row[_IS_HELD])
     return StoredToast(*values)
-
-
-def _activation_row(activation: StoredActivation) -> tuple[Any, ...]:
-    values = list(astuple(activation, recurse=False))
-    values[_INPUTS] = json.dumps(activation.inputs)
-    return tuple(values)
 
 
 def _activation(*row: Any) -> StoredActivation:

@@ -97,7 +97,7 @@ else:
     def _lock(descriptor: int, path: Path) -> None:
         """Lock a folder.
 
-        A process that was killed while it started another has its lock for as long as that one is not what it is to be.
+        A process that is killed while it starts another leaves its lock with that child, until the child is another program.
         """
         patience = time.monotonic() + _DYING
         while True:

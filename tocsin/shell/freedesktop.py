@@ -213,7 +213,7 @@ class FreedesktopDesktop:
 
     async def _call(self, destination: str, member: str, signature: str = "", body: list[Any] | None = None) -> Any:
         try:
-            return await self._bus.call_of(destination, NAME, PATH, member, signature, body or [])
+            return await self._bus.call(destination, NAME, PATH, member, signature, body or [])
         except CallRefused as refused:
             if says_absent(refused.name):
                 if self._daemon is not None and destination == self._daemon.owner:

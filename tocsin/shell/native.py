@@ -131,9 +131,8 @@ class NativeDesktop:
         if earlier is not None:
             await self._notifier.clear(earlier.identifier)
         dispatched: list[bool] = []
-        shown = _Shown(
-            f"tocsin-{secrets.token_hex(4)}-{number}", popup
-        )  # a new one each time: a late word is of the earlier
+        # A new identifier each time: a late word is of the earlier one.
+        shown = _Shown(f"tocsin-{secrets.token_hex(4)}-{number}", popup)
         self._shown[number] = shown
         try:
             await self._notifier.send_notification(self._notification(number, shown, lambda: dispatched.append(True)))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tocsin.protocol.text import encodable
 from tocsin.protocol.toasts.popup import DEFAULT_KEY, Popup
@@ -82,9 +82,7 @@ def made_different(arguments: NotifyArguments, looks: Iterable[tuple[str, str, s
     taken, body = set(looks), arguments.body
     while (arguments.app, arguments.title, body) in taken:
         body += DIFFERENCE
-    return NotifyArguments(
-        arguments.app, arguments.title, body, arguments.actions, arguments.hints, arguments.milliseconds
-    )
+    return evolve(arguments, body=body)
 
 
 def _actions(popup: Popup) -> list[str]:

@@ -94,20 +94,14 @@ class SessionBus:
             if self._bus is not None:
                 self._bus.disconnect()
 
-    async def call(
-        self, destination: str, path: str, member: str, signature: str = "", body: Sequence[Any] = ()
+    async def call(  # noqa: PLR0913, PLR0917  # a call of D-Bus has these
+        self, destination: str, interface: str, path: str, member: str, signature: str = "", body: Sequence[Any] = ()
     ) -> Any:
-        """Call a method of the interface that is called as its destination, and return the answer.
+        """Call a method, and return the answer.
 
         :raises BusLost: there is no bus, or no answer within ``PATIENCE``.
         :raises CallRefused: the answer is an error.
         """
-        return await self.call_of(destination, destination, path, member, signature, body)
-
-    async def call_of(  # noqa: PLR0913, PLR0917  # a call of D-Bus has these
-        self, destination: str, interface: str, path: str, member: str, signature: str = "", body: Sequence[Any] = ()
-    ) -> Any:
-        """Call a method of an interface; otherwise as :meth:`call`."""
         with in_time(f"{member} of {destination}"):
             async with self._connecting:
                 bus = self._bus or await self._connect()
@@ -115,7 +109,7 @@ class SessionBus:
 
     async def match(self, rule: str) -> None:
         """Hear the signals of a rule from now on; errors as for :meth:`call`."""
-        await self.call(BUS, BUS_PATH, "AddMatch", "s", [rule])
+        await self.call(BUS, BUS, BUS_PATH, "AddMatch", "s", [rule])
 
     async def _connect(self) -> Any:
         library, address = _library(), self._address or session_address()

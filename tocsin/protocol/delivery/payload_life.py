@@ -149,10 +149,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ACTIVATED, Event.CANCEL): (Phase.CANCELING, (Effect.TELL_CANCEL, Effect.START_GRACE)),
     (Phase.CANCELING, Event.HANDLED): (Phase.HANDLED, _SETTLE),
     (Phase.CANCELING, Event.REFUSED): (Phase.DEAD, _SETTLE),
-    (Phase.CANCELING, Event.REFUSED_SHOWABLE): (
-        Phase.SHOWING,
-        _SHOW,
-    ),  # a handler that hangs keeps no toast from the user
+    # A handler that hangs keeps no toast from the user.
+    (Phase.CANCELING, Event.REFUSED_SHOWABLE): (Phase.SHOWING, _SHOW),
     (Phase.CANCELING, Event.FAILED): (Phase.DEAD, _SETTLE),
     (Phase.CANCELING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
     (Phase.CANCELING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),

@@ -91,10 +91,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.WAITING, Event.TAKEN): (Phase.OFFERED, (Effect.OFFER,)),
     (Phase.WAITING, Event.LAUNCH): (Phase.LAUNCHING, (Effect.LAUNCH, Effect.START_BUDGET)),
     (Phase.WAITING, Event.OPEN): (Phase.OPENING, (Effect.OPEN,)),
-    (Phase.WAITING, Event.DONE): (
-        Phase.DONE,
-        (Effect.SETTLE,),
-    ),  # by a session that was given up, or of before a restart
+    # By a session that was given up, or one of before a restart.
+    (Phase.WAITING, Event.DONE): (Phase.DONE, (Effect.SETTLE,)),
     (Phase.WAITING, Event.EXPIRED): (Phase.EXPIRED, _LOST),
     (Phase.WAITING, Event.OVERFLOW): (Phase.FAILED, _LOST),
     (Phase.WAITING, Event.FORGOTTEN): (Phase.FAILED, (Effect.SETTLE,)),

@@ -23,6 +23,5 @@ def is_for_desktop(kind: ToastActivationType, argument: str) -> bool:
     link = _LINK.fullmatch(argument) if kind == ToastActivationType.PROTOCOL else None
     if link is None or len(argument) > MAX_LINK or (scheme := link["scheme"].lower()) not in OPENED_BY_DESKTOP:
         return False
-    return (
-        scheme != "mailto" or "attach" not in unquote(argument).lower()
-    )  # some programs would add a file of the user's
+    # Some mail programs would attach a file of the user's.
+    return scheme != "mailto" or "attach" not in unquote(argument).lower()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Protocol
@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from tocsin.protocol.arguments import check_kind, check_text, check_within
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
+from tocsin.protocol.kernel.scoped import scoped
 from tocsin.protocol.values import MAX_SEQUENCE_NUMBER, MAX_TOAST_DATA, MAX_TOAST_SIZE, Outcome
 
 
@@ -81,15 +82,9 @@ class Notifier(Protocol):
 _NOTIFIER: ContextVar[Notifier | None] = ContextVar("NOTIFIER", default=None)
 
 
-@contextmanager
-def notifying(notifier: Notifier) -> Iterator[None]:
-    """Let the block's code show toasts by this notifier."""
-    token = _NOTIFIER.set(notifier)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the block is left in another context than it was entered in, as by a generator
-            _NOTIFIER.reset(token)
+def notifying(notifier: Notifier) -> AbstractContextManager[None]:
+    """Let the code of a block show toasts by this notifier."""
+    return scoped(_NOTIFIER, notifier)
 
 
 def current_notifier() -> Notifier:
