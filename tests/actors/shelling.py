@@ -24,7 +24,7 @@ from tocsin.persistence.shell_store import ShellState
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.toasts.popup import DEFAULT_KEY, Handle, Popup
-from tocsin.protocol.values import NotificationType
+from tocsin.protocol.values import DropReason, NotificationType, Outcome
 from tocsin.shell.desktop import (
     Closed,
     ClosedBy,
@@ -210,6 +210,12 @@ class Shelling:
         """Return what is stored, when all is done that was told."""
         await anyio.sleep(0.1)
         return await self.store.load()
+
+
+async def outcome(h: Shelling) -> tuple[int, Outcome, DropReason | None]:
+    """Wait for the end of one payload."""
+    (row,) = await h.ended()
+    return row.sequence, row.outcome, row.reason
 
 
 @asynccontextmanager

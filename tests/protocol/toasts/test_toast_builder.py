@@ -57,6 +57,19 @@ def test_a_call_is_written_as_the_toolkit_does() -> None:
     )
 
 
+def test_a_button_has_a_place_and_a_picture() -> None:
+    """Beside an input, or in the menu only."""
+    builder = (
+        Builder()
+        .add_text("Ann")
+        .add_button(Button("Send", "send").set_text_box_id("reply").set_image_uri("send.png"))
+        .add_button(Button("Mute", "mute").set_in_menu())
+    )
+    send, mute = builder.get_content().actions
+    assert (send.input_id, send.in_menu, mute.input_id, mute.in_menu) == ("reply", False, "", True)
+    assert 'imageUri="send.png"' in builder.get_xml()
+
+
 def test_everything_that_can_be_built_is_read() -> None:
     """Each part of a toast has its place in what is read of it."""
     builder = (
