@@ -20,10 +20,29 @@ from attrs import frozen
 
 from tocsin.process_session import members
 
-_ENDED_WITH = "ended with exit status"
 
-ENDED_WELL = f"{_ENDED_WITH} 0"
-"""How a process ends that has done what it was started for."""
+@frozen
+class ProcessEnd:
+    """How a process has ended; its text says so.
+
+    :param code: its exit status, negative for the signal that has ended it; None where that is not known.
+    """
+
+    code: int | None
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal has ended it, and not the process itself."""
+        return self.code is not None and self.code < 0
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return "ended"
+        return (
+            f"was ended by signal {_signal_name(-self.code)}"
+            if self.code < 0
+            else f"ended with exit status {self.code}"
+        )
 
 
 @frozen
@@ -62,13 +81,11 @@ class ChildProcess:
             with suppress(ProcessLookupError, PermissionError):  # it has just ended, or is another user's by now
                 os.killpg(group, number)
 
-    def reap(self) -> str:
+    def reap(self) -> ProcessEnd:
         """Take leave of it after its end, and return how it ended."""
-        code = _wait(self.pid)
+        end = ProcessEnd(_wait(self.pid))
         self.release()
-        if code is None:
-            return "ended"
-        return f"{_ENDED_WITH} {code}" if code >= 0 else f"was ended by signal {_signal_name(-code)}"
+        return end
 
     def release(self) -> None:
         """Watch it no longer."""

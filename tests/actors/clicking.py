@@ -133,9 +133,9 @@ class Clicking:
         self.activations.claimed(m.Claimed(session, app, 9, number, attempt))
         await self.flush()
 
-    async def fail_launch(self, number: int, attempt: int = 1, app: str = "mail") -> None:
+    async def fail_launch(self, number: int, attempt: int = 1, app: str = "mail", *, was_killed: bool = False) -> None:
         """Let a launch come to nothing."""
-        self.activations.launch_ended(m.LaunchEnded(app, number, attempt, "no such file"))
+        self.activations.launch_ended(m.LaunchEnded(app, number, attempt, "no such file", was_killed))
         await self.flush()
 
     async def wait(self, seconds: float) -> None:

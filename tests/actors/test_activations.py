@@ -264,6 +264,23 @@ class TestLaunching:
             "a click on a toast of mail has come to nothing: no such file"
         ]
 
+    async def test_one_that_is_killed_on_its_way_is_started_again(
+        self, c: Clicking, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """At once, and as the same attempt, for the app has seen nothing of it; the third death is one too many."""
+        await c.command()
+        await c.add(Row(1), Row(2))
+        c.seen()
+        for _ in range(2):
+            await c.fail_launch(1, was_killed=True)
+            assert c.seen() == ["launch b'c' of mail for 1, attempt 1"]
+        await c.fail_launch(1, was_killed=True)
+        often = "3 processes that had it, or were started for it, have ended without a word"
+        assert c.seen() == ["dropped [1]", "launch b'c' of mail for 2, attempt 1"]
+        assert [each.message for each in caplog.records if each.levelno == logging.WARNING] == [
+            f"a click on a toast of mail has come to nothing: {often}"
+        ]
+
     async def test_one_that_does_not_come_for_it_in_time_is_stopped(
         self, c: Clicking, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -194,6 +194,21 @@ class TestFailures:
             assert [record.getMessage() for record in caplog.records] == ["mail was not woken: no such file: /opt/app"]
             assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
 
+    async def test_what_a_killed_process_has_not_asked_for_comes_again(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Nothing is said of it until the third has died."""
+        async with running(subscriber=False) as h:
+            await h.launch_first()
+            for attempt in (1, 2):
+                h.tell(m.LaunchEnded("mail", 1, attempt, "was ended by signal SIGKILL", was_killed=True))
+                assert await h.settled() == (1, Outcome.GIVEN_BACK, None, "")
+                assert isinstance(await h.ordered(), m.StopLaunch)  # of what has ended: nothing
+                h.tell(delivery(1, attempt=attempt + 1))
+                assert await h.ordered() == m.Launch("mail", 1, attempt + 1, b"c")
+            assert caplog.records == []
+            h.tell(m.LaunchEnded("mail", 1, 3, "was ended by signal SIGKILL", was_killed=True))
+            assert await h.settled() == (1, Outcome.DROPPED, DropReason.LAUNCH_FAILED, "was ended by signal SIGKILL")
+        assert [record.getMessage() for record in caplog.records] == ["mail was not woken: was ended by signal SIGKILL"]
+
     async def test_a_process_that_does_not_ask_in_time_is_stopped(self) -> None:
         """When the budget is over the payload is a dead letter with a sentence, and the next is launched for."""
         async with running(subscriber=False) as h:

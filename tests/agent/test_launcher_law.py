@@ -17,6 +17,7 @@ from tests.helpers import waiting_messages
 from tests.protocol.tables import erase
 from tocsin.actors.sessions import Sessions
 from tocsin.agent import launcher
+from tocsin.child_process import ProcessEnd
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.messages import Claimed, ClaimPayload, Launch, LaunchEnded, StopLaunch
 from tocsin.protocol.platform.launches import TABLE, Effect
@@ -61,10 +62,10 @@ class Played:
         """Send a signal."""
         self.machine.journal.append(f"{number.name} {self.pid}")
 
-    def reap(self) -> str:
+    def reap(self) -> ProcessEnd:
         """Take leave of it."""
         self.machine.journal.append(f"reap {self.pid}")
-        return "ended"
+        return ProcessEnd(None)
 
     def release(self) -> None:
         """Watch it no longer."""

@@ -17,6 +17,7 @@ from tests.simulation.app_process import AWAY, AppProcess, PlayedStream
 from tests.simulation.record import Work
 from tocsin.actors.supervisor import Supervisor
 from tocsin.agent.launcher import Started
+from tocsin.child_process import ProcessEnd
 from tocsin.protocol.delivery.plain_rows import attempt_of
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.platform.launches import CLAIM_ARGUMENTS, LaunchPurpose
@@ -31,12 +32,15 @@ LAUNCHES = (
     "starts slowly",
     "starts after its time",
     "ends before it claims",
+    "is killed before it claims",
     "crashes",
     "claims never",
     "ignores stop",
     "hangs",
 )
 """What a process that was launched may do."""
+
+_ENDS = {"ends before it claims": ProcessEnd(1), "is killed before it claims": ProcessEnd(-signal.SIGKILL)}
 
 SLOW, TOO_SLOW = 4.0, 40.0
 """Seconds that a start takes: some, and more than the budget of the payload."""
@@ -56,6 +60,7 @@ class PlayedChild:
     process: AppProcess | None
     over: anyio.Event
     ignores: bool
+    end: ProcessEnd | None
 
     async def wait(self) -> None:
         """Wait until it has ended."""
@@ -68,9 +73,9 @@ class PlayedChild:
             if self.process is not None:
                 self.process.die()
 
-    def reap(self) -> str:
+    def reap(self) -> ProcessEnd:
         """Take leave of it."""
-        return "ended"
+        return self.end or ProcessEnd(None)
 
     def release(self) -> None:
         """Watch it no longer."""
@@ -109,10 +114,11 @@ class Processes:
             raise FileNotFoundError(errno.ENOENT, "")
         if mode.startswith("starts"):
             await anyio.sleep(SLOW if mode == "starts slowly" else TOO_SLOW)
-        claims = mode not in {"ends before it claims", "claims never"}
+        end = _ENDS.get(mode)
+        claims = end is None and mode != "claims never"
         process = self.begin(app, mode, claim) if claims else None
-        child = PlayedChild(-len(self.children), process, anyio.Event(), mode == "ignores stop")
-        if mode == "ends before it claims":
+        child = PlayedChild(-len(self.children), process, anyio.Event(), mode == "ignores stop", end)
+        if end is not None:
             child.over.set()
         self.children.append(child)
         return {}, child

@@ -189,8 +189,12 @@ class Activations:
         """The process could not be started, or has ended before it came for its click."""
         click = self._launched(message)
         if click is not None:
-            click.detail = message.detail
-            self._step(click, Event.LAUNCH_FAILED)
+            if message.was_killed:
+                self._depart(click)
+                self._next_turns(click.app)
+            else:
+                click.detail = message.detail
+                self._step(click, Event.LAUNCH_FAILED)
 
     def _launched(self, message: m.Claimed | m.LaunchEnded) -> Click | None:
         """Return the click that a process was launched for, if that is still waited for."""
@@ -227,9 +231,9 @@ class Activations:
         self._step(click, event)
 
     def _depart(self, click: Click) -> None:
-        """Take a click back from a session that has gone, or was not there."""
+        """Take a click back from a session that has gone, or was not there, or from a process that was killed on its way."""
         click.deaths += 1
-        click.detail = f"{click.deaths} processes that had it have ended without a word"
+        click.detail = f"{click.deaths} processes that had it, or were started for it, have ended without a word"
         self._step(click, event_of_departure(click.deaths))
 
     def _step(self, click: Click, event: Event) -> None:

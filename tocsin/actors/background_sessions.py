@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tocsin.actors.sessions import Sessions
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
-from tocsin.protocol.delivery.life_events import event_of_death
+from tocsin.protocol.delivery.life_events import event_of_death, event_of_failed_launch
 from tocsin.protocol.delivery.payload_life import Event, Tracked
 from tocsin.protocol.values import DropReason
 
@@ -48,15 +48,24 @@ class BackgroundSessions:
         in_background = self.apps[tracked.app].running is tracked
         if not (in_background or is_head):
             return Event.GIVEN_BACK
-        crashes = self._crashes.pop(tracked.sequence, 0) + 1
+        crashes = self._count(tracked)
         event = event_of_death(crashes, in_background=in_background)
         if event is Event.CRASHED_AGAIN:
             tracked.reason, tracked.detail = DropReason.CRASH_LOOP, f"{crashes} processes have died with it"
-        else:
-            self._crashes[tracked.sequence] = crashes
-            if len(self._crashes) > MAX_COUNTED:
-                del self._crashes[next(iter(self._crashes))]
         return event
+
+    def launch_failed(self, tracked: Tracked, detail: str, *, was_killed: bool) -> Event:
+        """Count the process of a launch that was killed before it took its payload, and decide which event it is."""
+        event = event_of_failed_launch(self._count(tracked) if was_killed else 0, was_killed=was_killed)
+        if event is Event.LAUNCH_FAILED:
+            tracked.reason, tracked.detail = DropReason.LAUNCH_FAILED, detail
+        return event
+
+    def _count(self, tracked: Tracked) -> int:
+        crashes = self._crashes[tracked.sequence] = self._crashes.pop(tracked.sequence, 0) + 1
+        if len(self._crashes) > MAX_COUNTED:
+            del self._crashes[next(iter(self._crashes))]
+        return crashes
 
     def forget(self, sequences: Sequence[int]) -> None:
         """Count no more for payloads that have ended."""

@@ -253,10 +253,12 @@ class Supervisor(Actor):
     def launch_ended(self, message: m.LaunchEnded, _: bytes) -> None:
         """The process could not be started, or has ended before it took its payload."""
         tracked = self._launched(message)
-        if tracked is not None:  # else a handler has taken it, in that process or in another
+        if tracked is None:  # a handler has taken it, in that process or in another
+            return
+        event = self._background_sessions.launch_failed(tracked, message.detail, was_killed=message.was_killed)
+        if event is Event.LAUNCH_FAILED:
             logger.warning("%s was not woken: %s", harmless(message.app), message.detail)
-            tracked.reason, tracked.detail = DropReason.LAUNCH_FAILED, message.detail
-            self._lives.step(tracked, Event.LAUNCH_FAILED)
+        self._lives.step(tracked, event)
 
     def _launched(self, message: m.Claimed | m.LaunchEnded) -> Tracked | None:
         """Return the payload for which that process was launched, if that launch is still waited for."""

@@ -26,7 +26,7 @@ from attrs import Factory, define, field, frozen
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.sessions import Sessions
 from tocsin.agent.command_files import stamps_of
-from tocsin.child_process import ChildProcess
+from tocsin.child_process import ChildProcess, ProcessEnd
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.hresult import HResult
@@ -97,7 +97,7 @@ class LaunchedProcess(Protocol):
         """Send a signal to it and to what it has started."""
         ...
 
-    def reap(self) -> str:
+    def reap(self) -> ProcessEnd:
         """Take leave of it after its end, and return how it ended."""
         ...
 
@@ -130,6 +130,8 @@ class _Launched:
     request: int = 0
     detail: str = ""
     """Why nothing will come of it."""
+    was_killed: bool = False
+    """Whether a signal has ended its process."""
 
     @property
     def key(self) -> _Key:
@@ -343,11 +345,12 @@ class Launcher:
         self._askers[purpose].send_urgent(Claimed(launch.session, app, launch.request, sequence, attempt))
 
     def _report(self, launch: _Launched) -> None:
-        self._tell_end(launch.order, f"the command {launch.command.text(MAX_SHOWN)} {launch.detail}")
+        detail = f"the command {launch.command.text(MAX_SHOWN)} {launch.detail}"
+        self._tell_end(launch.order, detail, was_killed=launch.was_killed)
 
-    def _tell_end(self, order: Launch, detail: str) -> None:
-        detail = harmless(detail, MAX_DETAIL)
-        self._askers[order.purpose].send_urgent(LaunchEnded(order.app, order.sequence, order.attempt, detail))
+    def _tell_end(self, order: Launch, detail: str, *, was_killed: bool = False) -> None:
+        ended = LaunchEnded(order.app, order.sequence, order.attempt, harmless(detail, MAX_DETAIL), was_killed)
+        self._askers[order.purpose].send_urgent(ended)
 
     def _terminate(self, launch: _Launched) -> None:
         _process_of(launch).send(signal.SIGTERM)
@@ -361,8 +364,9 @@ class Launcher:
         _process_of(launch).send(signal.SIGKILL)
 
     def _reap(self, launch: _Launched) -> None:
-        launch.detail = f"{_process_of(launch).reap()} before it claimed the {_WHAT[launch.order.purpose]}"
-        launch.process = None
+        end = _process_of(launch).reap()
+        launch.detail = f"{end} before it claimed the {_WHAT[launch.order.purpose]}"
+        launch.process, launch.was_killed = None, end.was_killed
 
 
 def _begin(command: Command, words: tuple[bytes, ...], environment: Mapping[bytes, bytes]) -> Started:

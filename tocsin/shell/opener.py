@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import frozen
 
-from tocsin.child_process import ENDED_WELL, ChildProcess
+from tocsin.child_process import ChildProcess
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.platform.command import Command
 from tocsin.tasks import Signal, task_group
@@ -112,9 +112,9 @@ class LinkOpener:
         except anyio.get_cancelled_exc_class():
             process.release()
             raise
-        how = process.reap()
+        end = process.reap()
         if not patience.cancelled_caught:
-            self._opened(number, "" if how == ENDED_WELL else f"{program} {how}")
+            self._opened(number, "" if end.code == 0 else f"{program} {end}")
 
 
 def _start(words: tuple[bytes, ...], environment: Mapping[bytes, bytes]) -> ChildProcess:

@@ -75,7 +75,8 @@ def event_of_absence(phase: Phase, *, onward: Onward, offerable: bool = True) ->
 
 
 MAX_CRASHES = 3
-"""Sessions that may die with one payload, the last of them in the background; each starts another process."""
+"""Sessions that may die with one payload, the last of them in the background, or processes that may be killed on their way
+for it; each starts another process."""
 
 MAX_FOREGROUND_CRASHES = 10
 """Sessions that may die with one payload, the last of them in the foreground, where those of other channels are with
@@ -89,6 +90,15 @@ def event_of_death(crashes: int, *, in_background: bool) -> Event:
     """
     limit = MAX_CRASHES if in_background else MAX_FOREGROUND_CRASHES
     return Event.CRASHED_AGAIN if crashes >= limit else Event.GIVEN_BACK
+
+
+def event_of_failed_launch(crashes: int, *, was_killed: bool) -> Event:
+    """Decide which event it is that the process of a launch has not come for its payload.
+
+    :param crashes: how many processes have died with it or on their way for it, this one included.
+    :param was_killed: whether a signal has ended it: only then may the next one do better.
+    """
+    return Event.GIVEN_BACK if was_killed and crashes < MAX_CRASHES else Event.LAUNCH_FAILED
 
 
 def event_of_grace(phase: Phase, *, launched: bool, onward: Onward = Onward.NOWHERE) -> Event:

@@ -73,7 +73,7 @@ class Event(Label):
     HELD = auto()
     """A session is at work on it since before the agent was away: the process that was to be started is not needed."""
     LAUNCH_FAILED = auto()
-    """The process could not be started, or has ended before it took the payload."""
+    """The process could not be started, or has ended before it took the payload, and another would do no better."""
     LAUNCH_TIMED_OUT = auto()
     """The process that was started has not asked for it within the budget."""
     CRASHED_AGAIN = auto()

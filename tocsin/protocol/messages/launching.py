@@ -26,12 +26,16 @@ class Launch(Message):
 @tagged(91)
 @frozen
 class LaunchEnded(Message):
-    """The process could not be started, or ended before it claimed the payload; ``detail`` says why."""
+    """The process could not be started, or ended before it claimed the payload; ``detail`` says why.
+
+    ``was_killed`` tells that a signal has ended it: that is not its own doing, and another process may do better.
+    """
 
     app: str
     sequence: int
     attempt: int
     detail: str
+    was_killed: bool = False
 
 
 @tagged(92)

@@ -21,7 +21,7 @@ LAUNCH_BUDGET: Final = 30.0
 """Seconds within which a process that was launched must ask for its click, or register a handler that takes it."""
 
 MAX_DEATHS: Final = 3
-"""Sessions that may die with one click; each that dies starts another process."""
+"""Processes that may die with one click, or on their way for it; each that dies starts another."""
 
 
 class Phase(Label):
@@ -52,11 +52,11 @@ class Event(Label):
     ARRIVED = auto()
     """The process that was launched has come for it: by its claim, or with a handler."""
     LAUNCH_FAILED = auto()
-    """The process could not be started, or has ended before it came for the click."""
+    """The process could not be started, or has ended itself before it came for the click."""
     LAUNCH_TIMED_OUT = auto()
     OPEN_FAILED = auto()
     SESSION_GONE = auto()
-    """The session that had it has gone, or was not there to take it."""
+    """The session that had it has gone, or was not there to take it, or the process on its way for it was killed."""
     GONE_TOO_OFTEN = auto()
     """The same, and with one session more than it may cost."""
     DONE = auto()
@@ -102,6 +102,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OFFERED, Event.FORGOTTEN): (Phase.FAILED, (Effect.SETTLE,)),
     (Phase.LAUNCHING, Event.ARRIVED): (Phase.OFFERED, (Effect.OFFER,)),
     (Phase.LAUNCHING, Event.TAKEN): (Phase.OFFERED, (Effect.STOP_LAUNCH, Effect.OFFER)),
+    (Phase.LAUNCHING, Event.SESSION_GONE): (Phase.WAITING, ()),
+    (Phase.LAUNCHING, Event.GONE_TOO_OFTEN): (Phase.FAILED, _LOST),
     (Phase.LAUNCHING, Event.LAUNCH_FAILED): (Phase.FAILED, _LOST),
     (Phase.LAUNCHING, Event.LAUNCH_TIMED_OUT): (Phase.FAILED, (Effect.STOP_LAUNCH, *_LOST)),
     (Phase.LAUNCHING, Event.DONE): (Phase.DONE, (Effect.STOP_LAUNCH, Effect.SETTLE)),
@@ -143,7 +145,7 @@ class Click:
     request: int = 0
     """The claim that is to be answered with it; 0 where it goes to a handler."""
     deaths: int = 0
-    """Sessions that have gone with it since the agent has started."""
+    """Sessions that have gone with it, and processes that were killed on their way for it, since the agent has started."""
     detail: str = ""
     """Why it has come to nothing."""
 
