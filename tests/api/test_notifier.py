@@ -43,7 +43,7 @@ async def test_code_in_an_embedded_block_finds_its_own(tmp_path: Path) -> None:
 
 async def test_code_in_a_connected_block_finds_its_own(tmp_path: Path) -> None:
     """As in an embedded one."""
-    async with agent(tmp_path) as w, tocsin.connect("contoso.mail", w.socket) as manager:
+    async with agent(tmp_path) as w, tocsin.connect("contoso.mail", w.socket, command=("/bin/true",)) as manager:
         assert current_notifier() is manager.toasts
 
 

@@ -84,11 +84,13 @@ class TestToast:
 
     async def test_it_takes_the_place_of_one_with_its_tag(self, on: Tried) -> None:
         """In the same popup, with its own words."""
+        ended = len(on.ends)
         async with on.app("replaced") as app:
             await app.post(toast("One", "is here"), X_WNS_Tag="place")
+            await on.until_ended(ended + 1)
             one = await on.shown.pixels()
             await app.post(toast("Two", "is here"), X_WNS_Tag="place")
-            await on.until_ended(len(on.ends) + 1)
+            await on.until_ended(ended + 2)
             two = await on.shown.pixels()
             assert one != two
             assert on.notified.title == "Two"

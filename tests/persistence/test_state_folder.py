@@ -67,9 +67,11 @@ def open_umask() -> Iterator[None]:
 
 
 def refusal(path: Path) -> str:
-    """Try to hold what cannot be held, and return the sentence."""
-    with pytest.raises(StateUnavailable) as refused, state_folder(path):
-        pytest.fail("the folder was given out")
+    """Try to hold what cannot be held, without waiting for what has died, and return the sentence."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tocsin.persistence.state_folder._DYING", 0.0)
+        with pytest.raises(StateUnavailable) as refused, state_folder(path):
+            pytest.fail("the folder was given out")
     return str(refused.value)
 
 

@@ -124,10 +124,10 @@ class Desktop:
 
     async def click_button(self, label: str) -> None:
         """Click the button with a label on the only popup; with dunst, choose it in the menu."""
+        await self.until_shown()  # before that the last one that was sent is another
         actions = self.watcher.notified()[-1].actions
         if not self.daemon.draws_buttons:
             (self.around.home.folder / "label").write_text(label + "\n", encoding="utf-8")
-            await self.until_shown()
             await anyio.run_process(["dunstctl", "context"], env=self.around.environment, stderr=None)
             return
         labels = [text for key, text in actions.items() if self.daemon.draws_default or key != "default"]

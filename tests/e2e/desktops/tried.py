@@ -73,7 +73,7 @@ class Tried:
     @asynccontextmanager
     async def app(self, name: str) -> AsyncIterator[RunningApp]:
         """Run an app in this process until the block is left."""
-        async with tocsin.connect(name, self.agent.socket) as manager:
+        async with tocsin.connect(name, self.agent.socket, command=("/bin/true",)) as manager:
             assert manager.registration is not None
             channel = (await manager.create_channel(manager.registration.remote_id)).channel
             assert channel is not None
