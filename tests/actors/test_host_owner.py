@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
@@ -12,7 +14,10 @@ from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.host_owner import Change, HostOwner
 from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.sessions import Sessions, Stamp
+from tocsin.host.promises import HostParts
 from tocsin.mailbox import Mailbox
+from tocsin.persistence.memory_store import MemoryStore
+from tocsin.persistence.store import Store
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
 from tocsin.protocol.messages import (
     AppSettingsChanged,
@@ -41,7 +46,9 @@ class Watched:
         link.note(ConnectionUp(1, 0.0))
         self.sessions, self.session = Sessions(), Mailbox("s")
         self.sessions.add("a", self.session)
-        self.owner = HostOwner(lambda _: [self.router], self.sessions, PowerReports(self.connection, link))
+        power = PowerReports(self.connection, link)
+        store = cast(Store, MemoryStore())
+        self.owner = HostOwner(lambda _: [self.router], self.sessions, power, store, LoopClock(), HostParts())
 
     async def change(self, change: Change, app: str = "a") -> None:
         """Make a change as the session, which an app may have under any name."""
@@ -71,12 +78,12 @@ async def test_a_change_is_told_with_the_whole_new_state() -> None:
     w = Watched()
     for change in (host(quiet_hours=True), host(energy_saver=True), settings(background=False)):
         await w.change(change)
-    await w.change(settings(), "b")
+    await w.change(settings(tiles=False), "b")
     assert await w.said() == [
         HostChanged(HostState(quiet_hours=True)),
         HostChanged(HostState(quiet_hours=True, energy_saver=True)),
         AppSettingsChanged("a", AppSettings(background=False)),
-        AppSettingsChanged("b", AppSettings()),
+        AppSettingsChanged("b", AppSettings(tiles=False)),
     ]
     assert w.answers() == [
         *[
@@ -129,7 +136,7 @@ async def test_a_change_that_is_cancelled_while_it_waits_was_not_made() -> None:
     with anyio.move_on_after(0.01) as waited:
         await w.change(host(energy_saver=True))
     assert waited.cancelled_caught
-    assert w.owner.record == HostRecord(HostState(quiet_hours=True))
+    assert w.owner.record == HostRecord(said={"quiet_hours": True})
     assert w.connection.statistics().depth == 0
     await w.said()
     await w.change(host(user_present=False))

@@ -282,10 +282,10 @@ async def test_an_exemption_too_many_is_refused_to_the_app(tmp_path: Path) -> No
         conditions = w.manager.conditions
         for earlier in ({}, {"background": False}):
             await conditions.set_app(**earlier)
-            before = w.platform._host_owner.record
+            before = w.platform.host_owner.record
             with pytest.raises(IllegalCall, match="256 apps are exempt"):
                 await conditions.set_app(exempt_from_energy_saver=True)
-            assert w.platform._host_owner.record == before
+            assert w.platform.host_owner.record == before
         await w.service.cut()
         await w.service.accept()
         assert len((await w.service.expect(PowerState)).exempt) == MAX_EXEMPT

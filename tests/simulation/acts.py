@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from tests.simulation.apps import Handlers
@@ -207,11 +208,10 @@ class Acts:
         value = not getattr(conditions.host, flag)
         await conditions.set_host(**{flag: value})
 
-    async def decide(self, app: int, notifications: bool, background: bool, exempt: bool) -> None:
-        """The user decides what an app may do."""
-        await self._manager(app).conditions.set_app(
-            notifications=notifications, background=background, exempt_from_energy_saver=exempt
-        )
+    def decide(self, app: int, notifications: bool, background: bool, exempt: bool) -> None:
+        """The user decides what an app may do, which is stored: it dies with the platform, or hears that it failed."""
+        change = {"notifications": notifications, "background": background, "exempt_from_energy_saver": exempt}
+        self._spawn(partial(self._manager(app).conditions.set_app, **change))
 
     async def cancel_work(self, app: int, reason: str) -> None:
         """Work is cancelled, as a system does that updates or suspends an app."""

@@ -16,6 +16,7 @@ from tests.simulation.record import TICK
 from tocsin.protocol.platform.activation import BUDGET, GRACE, Activators
 from tocsin.protocol.platform.activator_registration import Phase
 from tocsin.protocol.platform.channel_request import renewal
+from tocsin.protocol.platform.conditions import AppSettings
 from tocsin.protocol.values import RENEW_BEFORE
 
 if TYPE_CHECKING:
@@ -214,7 +215,8 @@ def books_agree(world: World) -> None:
         lost = manager._granted.keys() - store._channels.keys()
         assert all(map(manager._session.is_lost, lost)), f"{app} has not heard that {lost} are gone"
         assert gates.host == said.host == _inside(world, "supervisor", "_lives.host"), "they see another machine"
-        assert gates.settings[app] == said.settings == background[app].settings, f"other settings of {app}"
+        settings = gates.settings.get(app, AppSettings())
+        assert settings == said.settings == background[app].settings, f"other settings of {app}"
 
 
 def channels_are_renewed_in_time(world: World) -> None:

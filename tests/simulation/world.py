@@ -82,7 +82,7 @@ class World(AgentActs):
         for app, manager in enumerate(self.life.managers.values()):
             await manager.conditions.set_host(**{each.name: bool(each.default) for each in fields(HostState)})
             settings = AppSettings()
-            await self.decide(app, settings.notifications, settings.background, settings.exempt_from_energy_saver)
+            self.decide(app, settings.notifications, settings.background, settings.exempt_from_energy_saver)
             self.register(app, 0, False, "completes")  # noqa: FBT003  # acts have plain arguments
         if self.sim.agent:
             self.mend_processes()

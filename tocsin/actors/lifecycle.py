@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 from tocsin.actors.actor import Kernel
 from tocsin.actors.shell import ShellParts
 from tocsin.actors.topology import Platform
+from tocsin.host.promises import HostParts
 from tocsin.persistence.sqlite_shell_store import open_sqlite_shell
 from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Store
@@ -45,6 +46,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     desktop: Desktop | None = None,
     opens_links: bool = False,
     pictures: Sequence[Path] = (),
+    host: HostParts | None = None,
 ) -> AsyncIterator[Platform]:
     """Run the platform on a state folder that the caller holds; on leaving, it is stopped in order.
 
@@ -52,6 +54,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
     :param desktop: where toasts are shown; None: only handlers of apps get toasts, tiles and badges.
     :param opens_links: whether the desktop opens the links of toasts that are of the web or of mail; else they activate their app.
     :param pictures: folders whose pictures toasts may show.
+    :param host: what tells of the machine, and of its policy; None: only apps do.
 
     :raises StateUnavailable: the database in the folder cannot be used.
     """
@@ -60,8 +63,9 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
         _shell_parts(state, desktop, PicturePolicy(pictures), opens_links=opens_links) as shell,
     ):
         policy = retries or RetryPolicy()
-        platform = Platform(store, kernel or Kernel(), policy, dead_letters, launches=launches, shell=shell)
+        platform = Platform(store, kernel or Kernel(), policy, dead_letters, launches=launches, shell=shell, host=host)
         store.watch(platform.note_fault)
+        await platform.host_owner.recall()
         handlers = ArrivalHandlers(platform.deliver, platform.report)
         connection = ServiceConnection(
             dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction

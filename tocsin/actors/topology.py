@@ -53,6 +53,7 @@ from tocsin.actors.sessions import Sessions, Stamp
 from tocsin.actors.shell import Shell, ShellParts
 from tocsin.actors.store_faults import StoreFaults
 from tocsin.actors.supervisor import Supervisor
+from tocsin.host.promises import HostParts
 from tocsin.mailbox import Mailbox, MailboxStatistics
 from tocsin.persistence.store import Store
 from tocsin.platform_status import PlatformStatus
@@ -78,6 +79,7 @@ class Platform:
         *,
         launches: bool = False,
         shell: ShellParts | None = None,
+        host: HostParts | None = None,
     ) -> None:
         self.kernel = kernel
         self._store = store
@@ -93,9 +95,16 @@ class Platform:
         self._stopping = False
         self._shell_is_open = False
         self._power = PowerReports(self.connection, self._link)
-        self._host_owner = HostOwner(partial(self._mailboxes, FROM_HOST_OWNER), self.sessions, self._power)
+        self.host_owner = HostOwner(
+            partial(self._mailboxes, FROM_HOST_OWNER),
+            self.sessions,
+            self._power,
+            store,
+            kernel.clock,
+            host or HostParts(),
+        )
         self._removal = AppRemoval(
-            store, self.sessions, self._host_owner, lambda name: self.actors[name].mailbox, self.shell
+            store, self.sessions, self.host_owner, lambda name: self.actors[name].mailbox, self.shell
         )
         router, supervisor, registry = (Mailbox(n) for n in ("payload_router", "supervisor", "activator_registry"))
         requester, scheduler = Mailbox("channel_requester"), Mailbox("retry_scheduler")
@@ -164,7 +173,7 @@ class Platform:
         stamp = Stamp(mailbox.name, app)
         self.sessions.add(app, mailbox)
         mailbox.send_state(self.standing())
-        self._host_owner.greet(stamp)
+        self.host_owner.greet(stamp)
         return stamp
 
     async def let_go(self, stamp: Stamp) -> None:
@@ -186,7 +195,7 @@ class Platform:
         :raises ProtocolViolation: it is none that apps may send.
         """
         if isinstance(message, m.ChangeHost | m.ChangeAppSettings):
-            await self._host_owner.change(stamp, message)
+            await self.host_owner.change(stamp, message)
             return
         mailboxes = self._mailboxes(FROM_APPS, message)
         if not mailboxes and FROM_APPS[type(message)] == (SHELL,):
@@ -214,6 +223,7 @@ class Platform:
 
         :raises ProtocolViolation: one of them is not for devices; what came before it was taken.
         """
+        self.host_owner.ask()
         for message, frame in messages:
             self.service_clock.hear(message)
             if self.watch.active and isinstance(message, m.Arrivals):
@@ -287,11 +297,12 @@ class Platform:
 
     async def start(self, tasks: TaskGroup) -> None:
         """Start the actors, from those that receive last, and wait until each has found its state."""
+        tasks.start_soon(self.host_owner.run, name=HOST_OWNER)
+        await self.host_owner.looked()
+        self.host_owner.repeat()  # before anything is judged
         for name in reversed(self.actors):
             tasks.start_soon(self.actors[name].run, name=name)
             await self.actors[name].started.wait()
-        if self.shell is not None:  # what the quiet hours held back is shown now, though no app comes
-            self.shell.send_urgent(m.HostChanged(self._host_owner.record.host))
 
     async def stop(self) -> None:
         """Stop in order: begin nothing new, bring what is under way to its end, let the actors drain, then the connection.
@@ -338,7 +349,7 @@ class Platform:
         if state is not None and restarted in FROM_CONNECTION[type(state)]:
             self.actors[restarted].mailbox.send_urgent(state)
         if restarted in FROM_HOST_OWNER[m.HostChanged]:
-            self._host_owner.repeat()
+            self.host_owner.repeat()
         self.sessions.send_to_all(m.ActorRestarted(restarted))
 
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
-from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.platform.conditions import OF_USER, AppSettings, HostState
 from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Power
 
-HOST_FIELDS, SETTINGS = ([each.name for each in fields(kind)] for kind in (HostState, AppSettings))
+HOST_FIELDS, SETTINGS = [each.name for each in fields(HostState)], list(OF_USER)
 
 
 def changes_of(names: list[str]) -> st.SearchStrategy[list[dict[str, bool]]]:
@@ -27,7 +27,8 @@ def test_each_field_of_the_machine_is_as_it_was_last_set(changes: list[dict[str,
     record, expected = HostRecord(), dict[str, bool]()
     for change in changes:
         record, expected = record.change_host(change), expected | change
-    assert record == HostRecord(evolve(HostState(), **expected))
+    assert record == HostRecord(said=expected)
+    assert record.host == evolve(HostState(), **expected)
 
 
 @given(changes_of(SETTINGS), changes_of(SETTINGS))
@@ -44,7 +45,8 @@ def test_each_app_has_settings_of_its_own(a: list[dict[str, bool]], b: list[dict
 
 
 def test_energy_saver_is_the_power_states_battery_saver() -> None:
-    """All else of the machine is nothing to the service."""
+    """Beside whether the screen is on; all else of the machine is nothing to the service."""
+    assert HostRecord().change_host({"screen_on_or_plugged": False}).power == Power(screen_on_or_plugged=False)
     assert HostRecord().power == PLUGGED_IN
     assert HostRecord().change_host({"energy_saver": True}).power == Power(battery_saver=True)
     assert HostRecord().change_host({"quiet_hours": True}).power == PLUGGED_IN
@@ -55,7 +57,7 @@ def test_an_app_of_which_nothing_was_said_has_the_defaults(app: str) -> None:
     """And looking leaves no trace."""
     record = HostRecord()
     assert record.settings_of(app) == AppSettings()
-    assert record.settings == {}
+    assert record.apps == frozenset()
 
 
 def test_what_cannot_be_is_refused() -> None:

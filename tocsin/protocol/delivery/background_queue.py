@@ -64,8 +64,10 @@ class BackgroundQueue:
         self.queue.clear()
 
     def may_begin(self, host: HostState) -> bool:
-        """Whether the first that waits may begin: the work is or can be done, nothing runs, and the conditions hold."""
-        return self.ready and self.running is None and bool(self.queue) and host.meets_all(self.conditions)
+        """Whether the first that waits may begin: the work is or can be done, nothing runs, the conditions hold, and there is data left."""
+        if not self.ready or self.running is not None or not self.queue:
+            return False
+        return self.settings.within_budget and host.meets_all(self.conditions)
 
     def interruption(self, before: HostState, after: HostState) -> CancellationReason | None:
         """Tell why a change of the machine's state cancels the work that runs, or None where it goes on."""

@@ -36,6 +36,12 @@ class HostState:
     """False where group policy forbids notifications from the network (NoCloudApplicationNotification)."""
     notifications: bool = field(default=True, validator=truth)
     """False where the user has switched off what is shown, for all apps."""
+    screen_on_or_plugged: bool = field(default=True, validator=truth)
+    """False on battery while the screen is off: then the push service holds back what is not urgent."""
+    toasts: bool = field(default=True, validator=truth)
+    """False where group policy forbids them for all apps; so of tiles and badges."""
+    tiles: bool = field(default=True, validator=truth)
+    badges: bool = field(default=True, validator=truth)
 
     def meets(self, condition: SystemConditionType) -> bool:
         """Tell whether a condition holds."""
@@ -61,7 +67,7 @@ _MEETS: dict[SystemConditionType, Callable[[HostState], bool]] = {
 
 @frozen
 class AppSettings:
-    """What the user has decided for an app."""
+    """What is decided for an app, by its user or for them."""
 
     notifications: bool = field(default=True, validator=truth)
     background: bool = field(default=True, validator=truth)
@@ -70,7 +76,14 @@ class AppSettings:
     toasts: bool = field(default=True, validator=truth)
     tiles: bool = field(default=True, validator=truth)
     badges: bool = field(default=True, validator=truth)
+    by_policy: bool = field(default=False, validator=truth)
+    """Whether group policy has switched off the app's notifications or toasts, and not the user."""
+    within_budget: bool = field(default=True, validator=truth)
+    """False where the app has used up the data that policy allows it for today: its background work waits."""
 
+
+OF_USER = ("notifications", "background", "exempt_from_energy_saver", "toasts", "tiles", "badges")
+"""The settings that the user decides; the others follow."""
 
 _DEFAULT = AppSettings()
 

@@ -1,7 +1,8 @@
 """What the platform knows of the machine and of the user's settings, and how a change of some fields is made to it.
 
 A change names the fields that it changes. So two that change different fields never undo each other, whatever either
-of them had seen of the others.
+of them had seen of the others. What counts of the machine, field by field: what sensors know, else what an app has said, else
+the default; group policy stands above all of it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Mapping
 
 from attrs import Factory, evolve, frozen
 
-from tocsin.protocol.errors import InvalidArgument
-from tocsin.protocol.platform.conditions import AppSettings, HostState, with_exemption
+from tocsin.protocol.errors import IllegalCall, InvalidArgument
+from tocsin.protocol.platform.conditions import OF_USER, AppSettings, HostState, with_exemption
+from tocsin.protocol.platform.host_facts import HostFacts
+from tocsin.protocol.platform.policy import NO_POLICY, Policy
 from tocsin.protocol.platform.power import Power
 
 
@@ -19,43 +22,83 @@ from tocsin.protocol.platform.power import Power
 class HostRecord:
     """The state of the machine, the settings of each app that has any, and the apps that are exempt from energy saver."""
 
-    host: HostState = Factory(HostState)
-    settings: Mapping[str, AppSettings] = Factory(dict)
-    exempt: tuple[str, ...] = ()
+    facts: HostFacts = Factory(HostFacts)
+    said: Mapping[str, bool] = Factory(dict)
+    """Fields of ``HostState`` that apps have said."""
+    policy: Policy = NO_POLICY
+    minute: int = 0
+    """Which minute of the day it is, local time; it matters to quiet hours only."""
+    decided: Mapping[str, AppSettings] = Factory(dict)
+    """What users have decided, by app."""
+    over_budget: frozenset[str] = frozenset()
+    """Apps that have used up their data of today."""
+
+    @property
+    def host(self) -> HostState:
+        """The state of the machine."""
+        known = self.facts.fields()
+        return self.policy.on(evolve(HostState(), **{**self.said, **known}), self.minute)
+
+    @property
+    def apps(self) -> frozenset[str]:
+        """The apps whose settings may differ from the default."""
+        return self.over_budget | self.decided.keys() | self.policy.apps.keys()
+
+    @property
+    def exempt(self) -> tuple[str, ...]:
+        """The apps that are exempt from energy saver, in their order."""
+        exempt = tuple[str, ...]()
+        for app in sorted(self.apps):
+            try:
+                exempt = with_exemption(exempt, app, wanted=self.settings_of(app).exempt_from_energy_saver)
+            except IllegalCall:  # a policy may name too many: the first of them are
+                break
+        return exempt
 
     @property
     def power(self) -> Power:
         """The power state, as the service is told of it."""
-        return Power(battery_saver=self.host.energy_saver, exempt=self.exempt)
+        host = self.host
+        return Power(host.screen_on_or_plugged, battery_saver=host.energy_saver, exempt=self.exempt)
 
     def settings_of(self, app: str) -> AppSettings:
-        """Return what the user has decided for an app."""
-        return self.settings.get(app, AppSettings())
+        """Return what is decided for an app."""
+        settings = self.policy.rules_of(app).on(self.decided.get(app, AppSettings()))
+        return evolve(settings, within_budget=app not in self.over_budget)
 
     def forget(self, app: str) -> HostRecord:
         """Return the record without an app."""
-        settings = {each: found for each, found in self.settings.items() if each != app}
-        return evolve(self, settings=settings, exempt=with_exemption(self.exempt, app, wanted=False))
+        decided = {each: found for each, found in self.decided.items() if each != app}
+        return evolve(self, decided=decided, over_budget=self.over_budget - {app})
 
     def change_host(self, changes: Mapping[str, bool]) -> HostRecord:
-        """Return the record with these fields of the machine's state changed.
+        """Return the record with these fields of the machine's state changed, as an app says them.
 
         :raises InvalidArgument: there is no such field, or the value is neither True nor False.
+        :raises IllegalCall: a sensor knows one of them.
         """
         try:
-            return evolve(self, host=evolve(self.host, **changes))
+            evolve(HostState(), **changes)
         except TypeError as wrong:
             raise InvalidArgument(f"no such field of the machine's state: {wrong}") from None
+        known = sorted(changes.keys() & self.facts.fields().keys())
+        if known:
+            raise IllegalCall(
+                f"{' and '.join(known)}: this machine tells that itself, and no app overwrites it;"
+                " a platform without sensors takes it (sensors=())"
+            )
+        return evolve(self, said={**self.said, **changes})
 
     def change_settings(self, app: str, changes: Mapping[str, bool]) -> HostRecord:
-        """Return the record with these settings of an app changed.
+        """Return the record with these settings of an app changed, as its user decides.
 
         :raises InvalidArgument: there is no such setting, or the value is neither True nor False.
         :raises IllegalCall: as many apps are exempt from energy saver as may be on one device.
         """
-        try:
-            settings = evolve(self.settings_of(app), **changes)
-        except TypeError as wrong:
-            raise InvalidArgument(f"no such setting of an app: {wrong}") from None
-        exempt = with_exemption(self.exempt, app, wanted=settings.exempt_from_energy_saver)
-        return evolve(self, settings={**self.settings, app: settings}, exempt=exempt)
+        unknown = sorted(changes.keys() - set(OF_USER))
+        if unknown:
+            raise InvalidArgument(f"no such setting of an app: {', '.join(unknown)}; there are {', '.join(OF_USER)}")
+        settings = evolve(self.decided.get(app, AppSettings()), **changes)
+        if settings.exempt_from_energy_saver:
+            with_exemption(self.exempt, app, wanted=True)
+        return evolve(self, decided={**self.decided, app: settings})

@@ -12,12 +12,17 @@ def refusal(kind: str, host: HostState, settings: AppSettings) -> tuple[DropReas
         return DropReason.NOTIFICATIONS_DISABLED, "the user has switched off notifications"
     if not settings.notifications:
         return DropReason.NOTIFICATIONS_DISABLED, "the user has switched off the notifications of this app"
-    wanted = {
-        NotificationType.TOAST: settings.toasts,
-        NotificationType.TILE: settings.tiles,
-        NotificationType.BADGE: settings.badges,
-    }
-    if not wanted[NotificationType(kind)]:
+    of_all, of_app = (
+        {
+            NotificationType.TOAST: each.toasts,
+            NotificationType.TILE: each.tiles,
+            NotificationType.BADGE: each.badges,
+        }
+        for each in (host, settings)
+    )
+    if not of_all[NotificationType(kind)]:
+        return DropReason.TYPE_DISABLED, f"group policy forbids {kind}s"
+    if not of_app[NotificationType(kind)]:
         return DropReason.TYPE_DISABLED, f"the user has switched off {kind}s of this app"
     return None
 

@@ -1,0 +1,58 @@
+"""What the owner of the machine's state is told by: sensors, and the source of the group policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from attrs import frozen
+
+from tocsin.protocol.platform.host_facts import HostFacts
+from tocsin.protocol.platform.policy import Policy
+
+
+class Sensor(Protocol):
+    """Tells some of the facts of the machine; what it does not know is None, and it never fails."""
+
+    name: str
+    """What it is called in ``tocsin status``."""
+    is_polled: bool
+    """Whether it looks only when it is asked: nothing tells it of a change."""
+
+    @property
+    def standing(self) -> str:
+        """What it looks at, or why it knows nothing, in words."""
+        ...
+
+    async def run(self, tell: Callable[[HostFacts], None]) -> None:
+        """Tell all that it knows at once, and again whenever that has changed, until cancelled."""
+        ...
+
+    def ask(self) -> None:
+        """A caller waits for what it knows: look again soon, where it is polled."""
+        ...
+
+
+class PolicySource(Protocol):
+    """Tells the group policy."""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What of it cannot be read, a sentence each; that is passed over."""
+        ...
+
+    async def run(self, tell: Callable[[Policy], None]) -> None:
+        """Tell it at once, and again whenever it has changed, until cancelled."""
+        ...
+
+    def ask(self) -> None:
+        """A caller waits for what it says: look again soon, where no system tells of a change."""
+        ...
+
+
+@frozen
+class HostParts:
+    """What a platform is told of its machine by; sensors that come first count first."""
+
+    sensors: Sequence[Sensor] = ()
+    policy: PolicySource | None = None
