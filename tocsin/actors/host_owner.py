@@ -97,7 +97,7 @@ class HostOwner:
                     await self._publish(self._observed())
                 self._note_first_look()
                 if self._holds_back():
-                    self.ask()
+                    self._ask_polled()
 
     async def looked(self) -> None:
         """Wait until each part has told what it knows, for ``FIRST_LOOK`` at most."""
@@ -106,7 +106,12 @@ class HostOwner:
                 await self._looked.wait()
 
     def ask(self) -> None:
-        """Have those look again that look only when a caller waits for them."""
+        """Have those look again that look only when a caller waits for them; so is the time of the day looked at again."""
+        self._ask_polled()
+        if self._policy.quiet_hours is not None:  # the machine may have slept through their begin
+            self._stirred.set()
+
+    def _ask_polled(self) -> None:
         for each in self._polled:
             each.ask()
 
