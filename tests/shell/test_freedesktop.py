@@ -15,8 +15,8 @@ import pytest
 
 from tests.e2e.desktops.bus import session_bus
 from tests.shell.fake_daemon import FakeDaemon, fake_daemon
+from tocsin import bus_connection as module
 from tocsin.protocol.toasts.popup import Handle, Popup, PopupButton, PopupInput
-from tocsin.shell import session_bus as module
 from tocsin.shell.desktop import (
     Closed,
     ClosedBy,
@@ -206,6 +206,7 @@ async def test_without_a_bus_or_the_library_it_is_said_what_is_missing(monkeypat
     async with running(None) as desktop:
         with pytest.raises(DesktopAbsent, match="there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set"):
             await desktop.show(POPUP)
+    async with running("unix:path=/nonexistent/bus") as desktop:
         right = importlib.import_module
 
         def refuse(name: str) -> Any:

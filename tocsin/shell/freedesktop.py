@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import anyio
 from attrs import define, frozen
 
+from tocsin.bus_connection import BUS, SESSION, BusConnection, BusLost, CallRefused, in_time
 from tocsin.protocol.text import MAX_SENTENCE, harmless
 from tocsin.protocol.toasts.popup import Handle, Popup
 from tocsin.shell.daemon_traits import DaemonTraits, says_absent, says_full, traits_of
@@ -31,7 +32,6 @@ from tocsin.shell.desktop import (
 )
 from tocsin.shell.notify_arguments import SIGNATURE, VANISHING, NotifyArguments, made_different, notify_arguments
 from tocsin.shell.ringing import Ringing
-from tocsin.shell.session_bus import BUS, CallRefused, SessionBus, in_time
 from tocsin.tasks import task_group
 
 NAME: Final = "org.freedesktop.Notifications"
@@ -80,7 +80,7 @@ class FreedesktopDesktop:
     """
 
     def __init__(self, address: str | None = None) -> None:
-        self._bus = SessionBus(self._hear, self._bus_lost, address)
+        self._bus = BusConnection(SESSION, self._hear, self._bus_lost, address)
         self._is_matched = False
         self._daemon: _Daemon | None = None
         self._asking = anyio.Lock()
@@ -123,7 +123,7 @@ class FreedesktopDesktop:
         :raises DesktopRefused: it answers with another error.
         """
         try:
-            with in_time("the notification daemon"):
+            with _absent_if_lost(), in_time("the notification daemon"):
                 try:
                     return await self._show(popup, replaces)
                 except _DaemonGone:  # one that ends where it has nothing to do may be ending just now
@@ -213,7 +213,8 @@ class FreedesktopDesktop:
 
     async def _call(self, destination: str, member: str, signature: str = "", body: list[Any] | None = None) -> Any:
         try:
-            return await self._bus.call(destination, NAME, PATH, member, signature, body or [])
+            with _absent_if_lost():
+                return await self._bus.call(destination, NAME, PATH, member, signature, body or [])
         except CallRefused as refused:
             if says_absent(refused.name):
                 if self._daemon is not None and destination == self._daemon.owner:
@@ -279,6 +280,15 @@ class FreedesktopDesktop:
     def _say(self, event: DesktopEvent) -> None:
         self._events.append(event)
         self._said.set()
+
+
+@contextmanager
+def _absent_if_lost() -> Iterator[None]:
+    """Say of a bus that is lost that there is no desktop."""
+    try:
+        yield
+    except BusLost as lost:
+        raise DesktopAbsent(str(lost)) from None
 
 
 def _body(arguments: NotifyArguments, replaces: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The connection to the user's session bus: made when it is needed, and made anew when it was lost.
+"""A connection to a bus of D-Bus, the user's or the system's: made when it is needed, and made anew when it was lost.
 
 A bus that goes away shows in many ways, one after the other; here they all are :class:`BusLost`.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+from attrs import frozen
 
 from tocsin.protocol.text import MAX_SENTENCE, describe_error, harmless
-from tocsin.shell.desktop import DesktopAbsent
 
 PATIENCE: Final = 5.0
 """Seconds that a connection, or the answer to a call, may take."""
@@ -23,13 +23,15 @@ PATIENCE: Final = 5.0
 BUS: Final = "org.freedesktop.DBus"
 BUS_PATH: Final = "/org/freedesktop/DBus"
 
-EXTRA: Final = "toasts are shown over D-Bus by dbus-fast: pip install 'tocsin[desktop]'"
+EXTRA: Final = "D-Bus is spoken by dbus-fast: pip install 'tocsin[desktop]'"
 
-_ADDRESS: Final = "DBUS_SESSION_BUS_ADDRESS"
+_SESSION_ADDRESS: Final = "DBUS_SESSION_BUS_ADDRESS"
+_SYSTEM_ADDRESS: Final = "DBUS_SYSTEM_BUS_ADDRESS"
+_SYSTEM_SOCKETS: Final = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")
 
 
-class BusLost(DesktopAbsent):
-    """There is no session bus, or it has gone, or what was called did not answer in time."""
+class BusLost(Exception):
+    """There is no such bus, or it has gone, or what was called did not answer in time, or dbus-fast is not installed."""
 
 
 class CallRefused(Exception):
@@ -42,11 +44,37 @@ class CallRefused(Exception):
 
 def session_address() -> str | None:
     """Return where the session bus of this user is: as the environment says, else where systemd has it; None where there is none."""
-    named = os.environ.get(_ADDRESS)
-    if named:
-        return named
-    path = Path(f"/run/user/{os.getuid()}/bus")
-    return f"unix:path={path}" if path.is_socket() else None
+    return os.environ.get(_SESSION_ADDRESS) or _address_of(f"/run/user/{os.getuid()}/bus")
+
+
+def system_address() -> str | None:
+    """Return where the system bus is: as the environment says, else where it is by default; None where there is none."""
+    return os.environ.get(_SYSTEM_ADDRESS) or _address_of(*_SYSTEM_SOCKETS)
+
+
+def _address_of(*sockets: str) -> str | None:
+    return next((f"unix:path={socket}" for socket in sockets if Path(socket).is_socket()), None)
+
+
+@frozen
+class BusKind:
+    """Which bus it is: what it is called, how it is found, and what to say where it is not."""
+
+    name: str
+    find: Callable[[], str | None]
+    absent: str
+
+
+SESSION: Final = BusKind(
+    "session bus",
+    lambda: session_address(),  # noqa: PLW0108  # a test names another
+    f"there is no session bus: {_SESSION_ADDRESS} is not set, and this user has no /run/user/UID/bus",
+)
+SYSTEM: Final = BusKind(
+    "system bus",
+    lambda: system_address(),  # noqa: PLW0108  # as above
+    f"there is no system bus: {_SYSTEM_ADDRESS} is not set, and there is no {_SYSTEM_SOCKETS[0]}",
+)
 
 
 @contextmanager
@@ -62,21 +90,36 @@ def in_time(what: str) -> Iterator[None]:
         raise BusLost(f"{what} did not answer within {PATIENCE:g} s") from None
 
 
-class SessionBus:
+class BusConnection:
     """One connection at a time, on asyncio.
 
     :param hear: called with each signal.
     :param lost: called when the connection has gone.
     :param address: where the bus is; None looks for it each time.
+    :param made: called when a connection was made.
     """
 
-    def __init__(self, hear: Callable[[Any], None], lost: Callable[[], None], address: str | None = None) -> None:
-        self._hear, self._lost, self._address = hear, lost, address
+    def __init__(  # what is optional stands last
+        self,
+        kind: BusKind,
+        hear: Callable[[Any], None],
+        lost: Callable[[], None],
+        address: str | None = None,
+        made: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._kind, self._hear, self._lost, self._address, self._made = kind, hear, lost, address, made
         self._bus: Any = None
         self._connecting = anyio.Lock()
         self._came = anyio.Event()
         self.id = ""
         """Names the bus; another one has another."""
+        self.connections = 0
+        """How many there have been: rules of matches live as long as one of them."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._bus is not None
 
     async def run(self) -> None:
         """See each connection end, until cancelled, and close the last one then."""
@@ -91,8 +134,9 @@ class SessionBus:
                     await bus.wait_for_disconnect()
                 self._part(bus)
         finally:
-            if self._bus is not None:
-                self._bus.disconnect()
+            bus, self._bus = self._bus, None
+            if bus is not None:
+                bus.disconnect()
 
     async def call(  # noqa: PLR0913, PLR0917  # a call of D-Bus has these
         self, destination: str, interface: str, path: str, member: str, signature: str = "", body: Sequence[Any] = ()
@@ -103,23 +147,39 @@ class SessionBus:
         :raises CallRefused: the answer is an error.
         """
         with in_time(f"{member} of {destination}"):
-            async with self._connecting:
-                bus = self._bus or await self._connect()
+            bus = await self._connected()
             return await self._ask(bus, destination, interface, path, member, signature, list(body))
 
     async def match(self, rule: str) -> None:
         """Hear the signals of a rule from now on; errors as for :meth:`call`."""
         await self.call(BUS, BUS, BUS_PATH, "AddMatch", "s", [rule])
 
+    async def unmatch(self, rule: str) -> None:
+        """Hear the signals of a rule no more; errors as for :meth:`call`."""
+        await self.call(BUS, BUS, BUS_PATH, "RemoveMatch", "s", [rule])
+
+    async def connect(self) -> None:
+        """Make a connection, where there is none.
+
+        :raises BusLost: there is no bus, or it does not answer within ``PATIENCE``.
+        """
+        with in_time(f"the {self._kind.name}"):
+            await self._connected()
+
+    async def _connected(self) -> Any:
+        async with self._connecting:
+            return self._bus or await self._connect()
+
     async def _connect(self) -> Any:
-        library, address = _library(), self._address or session_address()
+        address = self._address or self._kind.find()
         if address is None:
-            raise BusLost(f"there is no session bus: {_ADDRESS} is not set, and this user has no /run/user/UID/bus")
+            raise BusLost(self._kind.absent)
+        library = _library()
         self.id = ""
         try:
             bus = await library.aio.MessageBus(bus_address=address).connect()
         except (EOFError, OSError, library.errors.DBusFastError, library.errors.AuthError) as failure:
-            raise BusLost(f"the session bus cannot be reached: {_words(failure)}") from None
+            raise BusLost(f"the {self._kind.name} cannot be reached: {_words(failure)}") from None
         bus.add_message_handler(self._take)
         try:
             answer = await self._ask(bus, BUS, BUS, BUS_PATH, "GetId", "", [])
@@ -127,7 +187,9 @@ class SessionBus:
             bus.disconnect()
             raise
         self.id, self._bus = str(answer.body[0]), bus
+        self.connections += 1
         self._came.set()
+        self._made()
         return bus
 
     async def _ask(  # noqa: PLR0913, PLR0917  # as above
@@ -141,9 +203,9 @@ class SessionBus:
             answer = await bus.call(message)
         except (EOFError, OSError) as gone:
             self._part(bus)
-            raise BusLost(f"the session bus has gone: {_words(gone)}") from None
+            raise BusLost(f"the {self._kind.name} has gone: {_words(gone)}") from None
         if answer is None:
-            raise BusLost("the session bus has gone")
+            raise BusLost(f"the {self._kind.name} has gone")
         if answer.message_type is library.MessageType.ERROR:
             words = answer.body[0] if answer.signature.startswith("s") else ""
             raise CallRefused(str(answer.error_name), str(words))
@@ -161,15 +223,15 @@ class SessionBus:
 
 
 def _library() -> Any:
-    """Return dbus-fast, which is an extra and is loaded when the first toast is shown.
+    """Return dbus-fast, which is an extra and is loaded when there is a bus to connect to.
 
-    :raises DesktopAbsent: it is not installed.
+    :raises BusLost: it is not installed.
     """
     try:
         import_module("dbus_fast.aio")
         return import_module("dbus_fast")
     except ImportError:
-        raise DesktopAbsent(EXTRA) from None
+        raise BusLost(EXTRA) from None
 
 
 def _words(failure: BaseException) -> str:
