@@ -9,9 +9,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tocsin.host import battery
 
 # A run starts a few hundred processes: where modules are not kept compiled, each compiles them anew.
 sys.dont_write_bytecode = False
@@ -19,6 +23,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # No test shows its toasts on the screen of its user; those with a desktop have a bus of their own.
 os.environ["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent/bus"
+
+# Nor does it depend on how the machine stands that it runs on.
+os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/nonexistent/bus"
 
 # A deadline measures the other load of the machine, and so does the check for slow data.
 settings.register_profile(
@@ -43,6 +50,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def anyio_backend() -> str:
     """Run async tests on asyncio, the only loop that aiosqlite knows; a test of pure waiting may choose trio."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_battery() -> Iterator[None]:
+    """Nor does it depend on the battery of the machine, which is looked at where there is no bus."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(battery, "SUPPLIES", Path("/nonexistent/power_supply"))
+        yield
 
 
 def pytest_collection_finish() -> None:

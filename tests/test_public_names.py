@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 import tocsin
+import tocsin.host
 import tocsin.shell
 import tocsin.testing
 
@@ -109,10 +110,10 @@ def types_in(hint: Any) -> Iterator[type]:
         yield hint
 
 
-@pytest.mark.parametrize("module", [tocsin, tocsin.shell, tocsin.testing])
+@pytest.mark.parametrize("module", [tocsin, tocsin.host, tocsin.shell, tocsin.testing])
 def test_every_type_in_a_public_signature_is_public(module: ModuleType) -> None:
     """A caller that is given something, or has to give it, can name it: in an annotation, and to make one."""
-    public = {getattr(each, name) for each in (tocsin, tocsin.shell, module) for name in each.__all__}
+    public = {getattr(each, name) for each in (tocsin, tocsin.host, tocsin.shell, module) for name in each.__all__}
     seen = 0
     missing = set()
     for name in module.__all__:

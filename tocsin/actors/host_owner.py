@@ -18,7 +18,7 @@ from attrs import evolve
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.sessions import Sessions, Stamp
-from tocsin.host.promises import HostParts, Sensor
+from tocsin.host.promises import HostParts, PolicySource, Sensor
 from tocsin.mailbox import Mailbox
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
@@ -69,7 +69,7 @@ class HostOwner:
         self._policy = self.record.policy
         self._over_budget = frozenset[str]()
         self._stirred = anyio.Event()
-        self._polled = [each for each in (*parts.sensors, parts.policy) if each is not None and _is_polled(each)]
+        self._polled = self._polled_now()
         self._looked = anyio.Event()
         self._parts_number = len(parts.sensors) + (parts.policy is not None)
 
@@ -96,6 +96,7 @@ class HostOwner:
                 async with self._turn:
                     await self._publish(self._observed())
                 self._note_first_look()
+                self._polled = self._polled_now()
                 if self._holds_back():
                     self._ask_polled()
 
@@ -194,6 +195,10 @@ class HostOwner:
         local = datetime.fromtimestamp(self._clock.wall()).astimezone()
         minute = 0 if self._policy.quiet_hours is None else local.hour * 60 + local.minute
         return evolve(self.record, facts=facts, policy=self._policy, minute=minute, over_budget=self._over_budget)
+
+    def _polled_now(self) -> list[Sensor | PolicySource]:
+        parts = (*self.parts.sensors, self.parts.policy)
+        return [each for each in parts if each is not None and _is_polled(each)]
 
     def _until_next_look(self) -> float:
         """Return for how many seconds nothing changes by itself."""

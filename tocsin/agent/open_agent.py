@@ -22,6 +22,7 @@ from tocsin.agent.takeover import take_over
 from tocsin.agent.watchdog import watch
 from tocsin.agent.work_watch import WorkWatch
 from tocsin.api.own_service import OwnPushService, device_url_of, own_service
+from tocsin.host.promises import HostParts
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.platform.activation import KILL_AFTER
@@ -88,6 +89,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     inherited: sockets.socket | None = None,
     desktop: Desktop | None = None,
     pictures: Sequence[Path] = (),
+    host: HostParts | None = None,
 ) -> AsyncIterator[Agent]:
     """Run an agent; apps that are running go on without it when it ends, and come back to the next.
 
@@ -99,6 +101,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     :param inherited: a socket that was passed to this process, and listens there already.
     :param desktop: where toasts are shown, and links of toasts are opened; None where only handlers of apps get toasts.
     :param pictures: folders whose pictures toasts may show.
+    :param host: what tells of the machine, and of its policy; None: only apps do.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.
     :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
@@ -116,7 +119,13 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         dial = partial(dial_websocket, own.device_url if own is not None else str(foreign))
         platform = await stack.enter_async_context(
             open_platform(
-                folder, dial, launches=True, desktop=desktop, opens_links=desktop is not None, pictures=pictures
+                folder,
+                dial,
+                launches=True,
+                desktop=desktop,
+                opens_links=desktop is not None,
+                pictures=pictures,
+                host=host,
             )
         )
         assert platform.launcher is not None  # noqa: S101  # it was asked for

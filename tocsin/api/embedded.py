@@ -18,6 +18,8 @@ from tocsin.api.one_task import in_one_task
 from tocsin.api.own_service import device_url_of, own_service
 from tocsin.api.session import Session
 from tocsin.api.session_lifetime import open_session
+from tocsin.host.default_sensors import default_sensors
+from tocsin.host.promises import HostParts, Sensor
 from tocsin.persistence.paths import read_path
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.arguments import check_app_name, check_kind, check_within
@@ -45,6 +47,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     dead_letters: DeadLetterPolicy | None = None,
     desktop: Desktop | None = None,
     pictures: Sequence[Path | str] = (),
+    sensors: Sequence[Sensor] | None = None,
 ) -> AsyncIterator[PushNotificationManager]:
     """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
 
@@ -65,6 +68,9 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
         default the desktop of this system, which needs ``pip install 'tocsin[desktop]'`` and is looked for when there is a toast.
         Only there are links of toasts that are of the web or of mail opened by the desktop; else they are clicks as all others.
     :param pictures: folders whose pictures (PNG and JPEG) toasts may show; by default none, and nothing is ever fetched.
+    :param sensors: what tells how the machine stands (battery, energy saver, presence, network), as ``manager.conditions.host`` shows it;
+        by default the daemons of this system, which needs ``pip install 'tocsin[desktop]'``. With ``()`` only apps say it, and all is
+        well until one does: for containers and tests.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
@@ -80,6 +86,8 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     shown_on = default_desktop() if desktop is None else _checked(desktop)
     check_kind(pictures, "pictures", list, tuple)
     folders = [read_path(folder, "a folder of pictures") for folder in pictures]
+    check_kind(sensors, "sensors", list, tuple, NoneType)
+    host = HostParts(default_sensors() if sensors is None else _checked_sensors(sensors))
     path = read_path(state, "a state folder")
     identity = Identity() if manifest is None else read_manifest(read_path(manifest, "a manifest"))
     foreign = None if service is None else device_url_of(service)
@@ -101,6 +109,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
                 desktop=shown_on,
                 opens_links=desktop is None,
                 pictures=folders,
+                host=host,
             )
         )
         session = await stack.enter_async_context(local_session(platform, app))
@@ -121,6 +130,15 @@ def _checked(desktop: Desktop) -> Desktop:
     if isinstance(desktop, type) or not isinstance(desktop, Desktop):
         raise InvalidArgument(f"a desktop keeps the promise tocsin.shell.Desktop, which {quoted(desktop)} does not")
     return desktop
+
+
+def _checked_sensors(sensors: Sequence[Sensor]) -> tuple[Sensor, ...]:
+    for each in sensors:
+        if isinstance(each, type) or not isinstance(each, Sensor):
+            raise InvalidArgument(f"a sensor keeps the promise tocsin.host.Sensor, which {quoted(each)} does not")
+    if len({each.name for each in sensors}) < len(sensors):
+        raise InvalidArgument("sensors are told apart by their names, and two of these have the same")
+    return tuple(sensors)
 
 
 def _check_event_loop() -> None:

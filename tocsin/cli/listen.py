@@ -80,7 +80,8 @@ async def _listen(arguments: argparse.Namespace, output: Output) -> int:
     shows = not arguments.json and count is None  # a script wants each payload once, and then the end
     listening = anyio.CancelScope()
     with _console(listening.cancel) if shows else nullcontext() as desktop:
-        platform = embedded(arguments.app, arguments.state, port=arguments.port, desktop=desktop)
+        # What a sender is tried against must not depend on whether this machine saves power.
+        platform = embedded(arguments.app, arguments.state, port=arguments.port, desktop=desktop, sensors=())
         async with _interruptible() as scopes, platform as manager:
             registration = manager.registration
             assert registration is not None  # noqa: S101  # the service is our own

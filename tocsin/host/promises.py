@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -11,13 +11,17 @@ from tocsin.protocol.platform.host_facts import HostFacts
 from tocsin.protocol.platform.policy import Policy
 
 
+@runtime_checkable
 class Sensor(Protocol):
     """Tells some of the facts of the machine; what it does not know is None, and it never fails."""
 
     name: str
-    """What it is called in ``tocsin status``."""
-    is_polled: bool
-    """Whether it looks only when it is asked: nothing tells it of a change."""
+    """What it is called in ``tocsin status``; no other sensor of the platform is called so."""
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether it looks only when it is asked: nothing tells it of a change. It tells anew when this has changed."""
+        ...
 
     @property
     def standing(self) -> str:
