@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, evolve, field, frozen
 
 from tocsin.protocol.platform.conditions import OF_USER, AppSettings, HostState
 
@@ -77,6 +77,10 @@ class Policy:
     """Of each app, where its rules have none; as there."""
     daily_metered_data: int | None = None
     apps: Mapping[str, AppRules] = Factory(dict)
+    origins: Mapping[str, str] = field(factory=dict, eq=False)
+    """Where each setting that is not the default is from, by its name, such as ``apps."contoso.mail".toasts``."""
+    overruled: tuple[str, ...] = field(default=(), eq=False)
+    """What of it does not count as another part says otherwise, a sentence each."""
 
     def on(self, host: HostState, minute: int) -> HostState:
         """Return the state of the machine under this policy, at that minute of the day."""
