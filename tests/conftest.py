@@ -21,6 +21,9 @@ from tocsin.host import battery
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# No policy of this machine or of its user holds back what a test sends; those of policies have files of their own.
+os.environ["XDG_CONFIG_DIRS"] = os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+
 # No test shows its toasts on the screen of its user; those with a desktop have a bus of their own.
 os.environ["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent/bus"
 

@@ -324,6 +324,9 @@ async def test_the_setting_is_what_the_user_has_decided() -> None:
         (on, AppSettings(notifications=False), AppNotificationSetting.DISABLED_FOR_APPLICATION),
         (on, AppSettings(toasts=False), AppNotificationSetting.DISABLED_FOR_APPLICATION),
         (off, AppSettings(toasts=False), AppNotificationSetting.DISABLED_FOR_USER),
+        (off, AppSettings(toasts=False, by_policy=True), AppNotificationSetting.DISABLED_BY_GROUP_POLICY),
+        (HostState(toasts=False), AppSettings(), AppNotificationSetting.DISABLED_BY_GROUP_POLICY),
+        (HostState(tiles=False), AppSettings(), AppNotificationSetting.ENABLED),
     ]
     async with app_of(nothing) as (manager, port):
         for host, settings, expected in told:

@@ -99,6 +99,7 @@ class Shell:
             "HOME": str(self.folder),
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "error",
+            "XDG_CONFIG_DIRS": "/nonexistent",
             **variables,
         }
         async with await anyio.open_process(

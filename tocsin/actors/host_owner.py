@@ -69,9 +69,9 @@ class HostOwner:
         self._policy = self.record.policy
         self._over_budget = frozenset[str]()
         self._stirred = anyio.Event()
+        self._told_by = [each for each in (*parts.sensors, parts.policy) if each is not None]
         self._polled = self._polled_now()
         self._looked = anyio.Event()
-        self._parts_number = len(parts.sensors) + (parts.policy is not None)
 
     async def recall(self) -> None:
         """Read what users have decided; before :meth:`run`.
@@ -88,7 +88,7 @@ class HostOwner:
             for sensor in self.parts.sensors:
                 tasks.start_soon(self._listen, sensor, name=sensor.name)
             if self.parts.policy is not None:
-                tasks.start_soon(self.parts.policy.run, self._take_policy, name="policy")
+                tasks.start_soon(self._listen_to_policy, self.parts.policy, name="policy")
             while True:
                 with anyio.move_on_after(self._until_next_look()):
                     await self._stirred.wait()
@@ -102,7 +102,7 @@ class HostOwner:
 
     async def looked(self) -> None:
         """Wait until each part has told what it knows, for ``FIRST_LOOK`` at most."""
-        if self._parts_number:
+        if self._told_by:
             with anyio.move_on_after(FIRST_LOOK):
                 await self._looked.wait()
 
@@ -181,6 +181,13 @@ class HostOwner:
             logger.exception("the sensor %s has failed: what it knew is unknown from now on", sensor.name)
             self._take_facts(sensor.name, HostFacts())
 
+    async def _listen_to_policy(self, policy: PolicySource) -> None:
+        try:
+            await policy.run(self._take_policy)
+        except Exception:  # as of sensors; what it has told goes on to count
+            logger.exception("what reads the group policy has failed: it stays as it is until the next start")
+            self._take_policy(self._policy)
+
     def _take_facts(self, sensor: str, facts: HostFacts) -> None:
         self._told[sensor] = facts
         self._stirred.set()
@@ -197,8 +204,7 @@ class HostOwner:
         return evolve(self.record, facts=facts, policy=self._policy, minute=minute, over_budget=self._over_budget)
 
     def _polled_now(self) -> list[Sensor | PolicySource]:
-        parts = (*self.parts.sensors, self.parts.policy)
-        return [each for each in parts if each is not None and _is_polled(each)]
+        return [each for each in self._told_by if each.is_polled]
 
     def _until_next_look(self) -> float:
         """Return for how many seconds nothing changes by itself."""
@@ -214,7 +220,7 @@ class HostOwner:
         return host.energy_saver or not host.screen_on_or_plugged
 
     def _note_first_look(self) -> None:
-        if len(self._told) == self._parts_number:
+        if len(self._told) == len(self._told_by):
             self._looked.set()
 
     async def _publish(self, record: HostRecord) -> None:
@@ -232,10 +238,6 @@ class HostOwner:
             self._sessions.send_to_all(statement)
         for each in settings:
             self._sessions.send_to_app(each.app, each)
-
-
-def _is_polled(part: object) -> bool:
-    return bool(getattr(part, "is_polled", True))
 
 
 def _packed(record: HostRecord) -> str:

@@ -61,6 +61,11 @@ class AgentControl:
         causes = {} if status.store_fault is None else {"store": status.store_fault}
         if not status.connection.connected:
             causes["connection"] = status.connection.text or "there is no connection to the push service yet"
+        policy = self._platform.host_owner.parts.policy
+        if policy is not None and policy.faults:
+            causes["policy"] = policy.faults[0]
+            if len(policy.faults) > 1:
+                causes["policy"] += f" (and {len(policy.faults) - 1} more: 'tocsin policy show' lists them)"
         now = {
             "uptime": int(self._platform.kernel.clock.monotonic() - self._began),
             "apps_connected": len(sessions.apps()),

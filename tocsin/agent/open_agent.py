@@ -22,6 +22,7 @@ from tocsin.agent.takeover import take_over
 from tocsin.agent.watchdog import watch
 from tocsin.agent.work_watch import WorkWatch
 from tocsin.api.own_service import OwnPushService, device_url_of, own_service
+from tocsin.host.policy_files import default_policy
 from tocsin.host.promises import HostParts
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PlatformUnavailable
@@ -101,7 +102,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
     :param inherited: a socket that was passed to this process, and listens there already.
     :param desktop: where toasts are shown, and links of toasts are opened; None where only handlers of apps get toasts.
     :param pictures: folders whose pictures toasts may show.
-    :param host: what tells of the machine, and of its policy; None: only apps do.
+    :param host: what tells of the machine, and of its policy; by default the policy files of this machine.
     :raises InvalidArgument: the URL is none.
     :raises NotSupported: the service that was to run here is not installed.
     :raises StateUnavailable: the state folder cannot be used, or another process has it; with ``replace``, it was written by a newer
@@ -125,7 +126,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
                 desktop=desktop,
                 opens_links=desktop is not None,
                 pictures=pictures,
-                host=host,
+                host=host or HostParts(policy=default_policy()),
             )
         )
         assert platform.launcher is not None  # noqa: S101  # it was asked for

@@ -19,6 +19,7 @@ from tocsin.api.own_service import device_url_of, own_service
 from tocsin.api.session import Session
 from tocsin.api.session_lifetime import open_session
 from tocsin.host.default_sensors import default_sensors
+from tocsin.host.policy_files import default_policy
 from tocsin.host.promises import HostParts, Sensor
 from tocsin.persistence.paths import read_path
 from tocsin.persistence.state_folder import state_folder
@@ -87,7 +88,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     check_kind(pictures, "pictures", list, tuple)
     folders = [read_path(folder, "a folder of pictures") for folder in pictures]
     check_kind(sensors, "sensors", list, tuple, NoneType)
-    host = HostParts(default_sensors() if sensors is None else _checked_sensors(sensors))
+    host = HostParts(default_sensors() if sensors is None else _checked_sensors(sensors), default_policy())
     path = read_path(state, "a state folder")
     identity = Identity() if manifest is None else read_manifest(read_path(manifest, "a manifest"))
     foreign = None if service is None else device_url_of(service)

@@ -34,6 +34,8 @@ class AppNotificationSetting(IntEnum):
     """The user has switched off the notifications of this app, or its toasts."""
     DISABLED_FOR_USER = 2
     """The user has switched off notifications altogether."""
+    DISABLED_BY_GROUP_POLICY = 3
+    """Group policy has switched off toasts, for all apps or for this one (``docs/policy.md``)."""
 
 
 @unique
@@ -82,8 +84,10 @@ class ToastNotifier:
 
     @property
     def setting(self) -> AppNotificationSetting:
-        """Whether toasts of the app are shown, by what the user has decided."""
+        """Whether toasts of the app are shown, by what group policy says, and by what the user has decided."""
         settings = self._session.settings
+        if settings.by_policy or not self._session.host.toasts:
+            return AppNotificationSetting.DISABLED_BY_GROUP_POLICY
         if not self._session.host.notifications:
             return AppNotificationSetting.DISABLED_FOR_USER
         if not (settings.notifications and settings.toasts):

@@ -125,6 +125,7 @@ def _socket(named: Path | None, inherited: sockets.socket | None) -> Path:
 async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: argparse.Namespace) -> int:
     from tocsin.agent.open_agent import open_agent  # noqa: PLC0415  # as above
     from tocsin.host.default_sensors import default_sensors  # noqa: PLC0415  # as above
+    from tocsin.host.policy_files import default_policy  # noqa: PLC0415  # as above
     from tocsin.host.promises import HostParts  # noqa: PLC0415  # as above
     from tocsin.shell.choice import default_desktop  # noqa: PLC0415  # as above
 
@@ -143,7 +144,7 @@ async def _serve(state: Path, socket: Path, manager: ServiceManager, arguments: 
             inherited=inherited,
             desktop=desktop,
             pictures=arguments.pictures or (),
-            host=HostParts(default_sensors()),
+            host=HostParts(default_sensors(), default_policy()),
         ) as agent:
             where = {"socket": str(agent.socket), "state": str(state), "service": service}
             where["service"] = where["service"] or (agent.service.url if agent.service else None)

@@ -40,6 +40,9 @@ class Sensor(Protocol):
 class PolicySource(Protocol):
     """Tells the group policy."""
 
+    is_polled: bool
+    """Whether it looks only when it is asked: nothing tells it of a change; that may change while it runs."""
+
     @property
     def faults(self) -> tuple[str, ...]:
         """What of it cannot be read, a sentence each; that is passed over."""
