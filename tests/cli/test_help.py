@@ -76,6 +76,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "tiles",
             "dead-letters",
             "tail",
+            "policy",
         )
         for line in of(verb)
     ]
@@ -309,3 +310,14 @@ async def test_lines_about_activators(shell: Shell) -> None:
     async with anyio.create_task_group() as tasks:
         for line in of("activators"):
             tasks.start_soon(look, line)
+
+
+async def test_lines_about_the_policy(shell: Shell) -> None:
+    """Of the files alone; an exemption needs an agent that runs."""
+    await anyio.Path(shell.folder / "new-policy.toml").write_text("toasts = false\n", encoding="utf-8")
+    for line in of("policy"):
+        if "exempt" in line:
+            with pytest.raises(AssertionError, match="no agent runs on"):
+                await shell.run(line)
+        else:
+            assert "toasts" in await shell.run(line), line

@@ -13,6 +13,7 @@ from attrs import asdict
 from tocsin import __version__
 from tocsin.actors.topology import Platform
 from tocsin.agent.dead_letter_verbs import dead_letter_verbs
+from tocsin.agent.policy_verbs import policy_verbs
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.text import quoted
@@ -41,6 +42,7 @@ class AgentControl:
             "tail": self._tail,
             "replace": self._replace,
             **dead_letter_verbs(platform.operator_desk),
+            **policy_verbs(platform.host_owner),
             "forget": self._forget,
         }
 

@@ -14,7 +14,20 @@ from tocsin.cli.terminal import complain, discard_output, open_streams
 from tocsin.protocol.errors import PushError
 from tocsin.service.operations.configuration import check_environment
 
-VERBS = ("listen", "send", "serve", "agent", "app", "status", "channels", "activators", "tiles", "dead-letters", "tail")
+VERBS = (
+    "listen",
+    "send",
+    "serve",
+    "agent",
+    "app",
+    "status",
+    "channels",
+    "activators",
+    "tiles",
+    "dead-letters",
+    "tail",
+    "policy",
+)
 
 DESCRIPTION = """\
 Push notifications that wake async Python apps.
@@ -30,6 +43,7 @@ Push notifications that wake async Python apps.
   tocsin tiles         list what the tiles and badges of apps show
   tocsin dead-letters  list the payloads that ended without being handled, and why
   tocsin tail          follow what happens to payloads, stage by stage
+  tocsin policy show   say what the group policy says, where from, and what a payload would meet
 
 Try 'tocsin listen' in one terminal, and paste the lines that it prints into another.
 'tocsin VERB --help' says more about each.

@@ -140,6 +140,19 @@ class PolicyLook:
             told += (f"{harmless(file.path, MAX_SENTENCE)}: {fault}" for fault in of_file)
         return tuple(told)
 
+    @property
+    def standing(self) -> dict[str, str]:
+        """Whether each file is there and counts, in a few words, by its path."""
+        return {str(file.path): _standing(look) for file, look in self.found.items()}
+
+
+def _standing(look: FileLook) -> str:
+    if not look.is_there:
+        return "not there"
+    if look.fault is None:
+        return "counts"
+    return "cannot be read: what it said before counts" if look.written.rules else "does not count"
+
 
 class PolicyFiles:
     """Tells what the files say, and watches them; where the system tells of no changes, they are looked at when asked.
@@ -160,6 +173,11 @@ class PolicyFiles:
     def faults(self) -> tuple[str, ...]:
         """What of it cannot be read, a sentence each; that is passed over."""
         return self._look.faults
+
+    @property
+    def standing(self) -> dict[str, str]:
+        """Whether each file is there and counts, in a few words, by its path."""
+        return self._look.standing
 
     async def run(self, tell: Callable[[Policy], None]) -> None:
         """Tell the policy at once, and again whenever it has changed, until cancelled."""

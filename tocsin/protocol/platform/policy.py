@@ -1,6 +1,6 @@
 """What the administrator of a machine, or its user, has decided for all of it: the group policy.
 
-How it is written is in ``tocsin.protocol.platform.policy_text``. Sources: ``NoCloudApplicationNotification`` and its siblings.
+How it is written is in ``tocsin.protocol.platform.policy_text``, and ``tocsin.cli.policy`` shows it. Sources: ``NoCloudApplicationNotification`` and its siblings.
 """
 
 from __future__ import annotations
