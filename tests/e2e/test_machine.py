@@ -19,6 +19,7 @@ from tests.e2e.desktops.bus import session_bus
 from tests.e2e.desktops.processes import first_line, running
 from tests.e2e.machine import PROFILES_DAEMON, UPOWERD, Mocked, RealDaemon, lacking, mocked, real
 from tests.host.told import Told, telling
+from tocsin.host import bus_sensor
 from tocsin.host.daemons import daemon_sensors
 from tocsin.host.logind import LogindSensor
 from tocsin.host.promises import Sensor
@@ -49,6 +50,12 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
     need(mock=False)
     async with session_bus(tmp_path) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what has gone be unknown at once."""
+    monkeypatch.setattr(bus_sensor, "GRACE", 0.0)
 
 
 def path_of(name: str) -> str:

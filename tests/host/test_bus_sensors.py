@@ -63,6 +63,12 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what has gone be unknown at once."""
+    monkeypatch.setattr(bus_sensor, "GRACE", 0.0)
+
+
 def of_power(address: str | None) -> BusSensor:
     """Make the sensor of UPower."""
     return daemon_sensors(SystemBus(address))[0]
@@ -117,6 +123,22 @@ async def test_a_daemon_may_come_go_and_come_back(address: str) -> None:
                 assert not told.sensor.is_polled
             assert await told.until(lambda facts: facts.on_battery is None, 0.1) == HostFacts()
             assert told.sensor.standing == "org.freedesktop.UPower has gone from the system bus"
+
+
+async def test_a_daemon_that_is_restarted_is_not_unknown_meanwhile(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is when it stays away; what is held back on battery is not let run by an update of UPower."""
+    monkeypatch.setattr(bus_sensor, "GRACE", 0.3)
+    on_battery = PLUGGED | {MAIN: {"OnBattery": b(value=True)}}
+    async with telling(of_power(address)) as told:
+        await told.until_told(1)
+        async with fake_service(address, UPOWER, on_battery):
+            await told.until(lambda facts: facts.on_battery)
+        async with fake_service(address, UPOWER, on_battery | {DISPLAY: {"WarningLevel": u(3)}}):
+            await told.until(lambda facts: facts.battery_low)
+        assert all(facts.on_battery for facts in told.facts[1:])
+        assert await told.until(lambda facts: not facts.on_battery) == HostFacts()
 
 
 async def test_of_two_names_the_new_one_counts(address: str) -> None:

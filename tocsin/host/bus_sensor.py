@@ -27,6 +27,12 @@ TRIES: Final = 10
 """How often a bus that was lost is looked for, or a daemon asked again that does not answer, after a pause that doubles each time."""
 FIRST_PAUSE: Final = 0.1
 
+GRACE: Final = 3.0
+"""Seconds for which what a daemon has said counts when it has gone, or the bus: one that is only restarted, as at an update, must not
+let run for a moment what its machine holds back."""
+
+_UNKNOWN: Final = HostFacts()
+
 _ABSENT: Final = ("ServiceUnknown", "NameHasNoOwner", "Spawn.")
 """What the names of errors hold that mean that there is no such daemon."""
 
@@ -91,9 +97,16 @@ class BusSensor(ABC):
         with self._bus.heard_by(self):
             async with task_group() as tasks:
                 tasks.start_soon(self._bus.watch)
+                told, gone = _UNKNOWN, math.inf
                 while True:
                     facts, pause = await self._looked()
-                    tell(facts)
+                    gone = math.inf if facts is not None else min(gone, self._now())
+                    left = gone + GRACE - self._now()
+                    if facts is not None or told == _UNKNOWN or left <= 0:
+                        told = facts or _UNKNOWN
+                        tell(told)
+                    else:
+                        pause = min(pause, left)
                     with anyio.move_on_after(pause):
                         await self._stirred.wait()
 
@@ -136,8 +149,11 @@ class BusSensor(ABC):
 
     # What all share
 
-    async def _looked(self) -> tuple[HostFacts, float]:
-        """Look, and return what is known, and for how many seconds that may be left so, unless something stirs."""
+    async def _looked(self) -> tuple[HostFacts | None, float]:
+        """Look, and return what is known, and for how many seconds that may be left so, unless something stirs.
+
+        What is known is None where there is no daemon, or no answer of it.
+        """
         self._stirred = anyio.Event()
         try:
             await self._bus.connect()
@@ -147,10 +163,10 @@ class BusSensor(ABC):
             facts = await self._look()
         except DaemonAbsent as absent:
             self.standing = str(absent)
-            return HostFacts(), math.inf
+            return None, math.inf
         except (BusLost, CallRefused) as failure:
             self.standing = str(failure)
-            return HostFacts(), self._pause()
+            return None, self._pause()
         self._failures = 0
         return facts, math.inf
 
