@@ -240,6 +240,18 @@ async def test_one_that_is_polled_is_asked_while_it_holds_something_back() -> No
         assert polled.asked == asked + 10
 
 
+async def test_one_that_begins_to_be_polled_is_asked_from_then_on() -> None:
+    """As where a bus has gone that told of changes; and no more when there is a bus again."""
+    upower = Told("UPower", HostFacts(on_battery=False))
+    async with listening(upower) as w:
+        for asked in (0, 1, 1):
+            w.owner.ask()
+            assert upower.asked == asked
+            upower.is_polled = not upower.is_polled
+            upower.tell(HostFacts())
+            await wait_all_tasks_blocked()
+
+
 async def test_what_users_decide_outlives_the_process() -> None:
     """What policy says, what apps say of the machine, and budgets do not."""
     store = MemoryStore()

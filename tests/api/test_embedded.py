@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import trio
 import tocsin
 from tests.processes import sender
 from tests.world import Gathered
+from tocsin.host import HostFacts
+from tocsin.protocol.platform.conditions import HostState
 
 
 def credentials(manager: tocsin.PushNotificationManager, channel: tocsin.PushNotificationChannel) -> dict[str, Any]:
@@ -129,6 +132,40 @@ async def test_a_port_that_is_none_is_refused(tmp_path: Path, port: int) -> None
     """Ports go from 0 to 65535."""
     with pytest.raises(tocsin.InvalidArgument, match="port"):
         await tocsin.embedded("contoso.mail", tmp_path, port=port).__aenter__()
+
+
+class Saving:
+    """A sensor that knows that power is saved."""
+
+    name, is_polled, standing = "saving", False, "a test"
+
+    async def run(self, tell: Callable[[HostFacts], None]) -> None:
+        """Tell it."""
+        tell(HostFacts(power_saver=True))
+        await anyio.sleep_forever()
+
+    def ask(self) -> None:
+        """Know nothing more."""
+
+
+async def test_sensors_of_the_callers_own_tell_how_the_machine_stands(tmp_path: Path) -> None:
+    """From the start; without any it is as apps say."""
+    async with tocsin.embedded("contoso.mail", tmp_path, sensors=[Saving()]) as manager:
+        await anyio.wait_all_tasks_blocked()  # it was told before, and reads it now
+        assert manager.conditions.host == HostState(energy_saver=True, background_work_cost_high=True)
+        with pytest.raises(tocsin.IllegalCall, match=r"sensors=\(\)"):
+            await manager.conditions.set_host(energy_saver=False)
+    async with tocsin.embedded("contoso.mail", tmp_path, sensors=()) as manager:
+        assert manager.conditions.host == HostState()
+        await manager.conditions.set_host(energy_saver=True)
+
+
+@pytest.mark.parametrize("sensors", [Saving(), [Saving], [None], [Saving(), Saving()], "none", 0])
+async def test_sensors_that_are_none_are_refused(tmp_path: Path, sensors: Any) -> None:
+    """Those that keep no promise, or could not be told apart."""
+    with pytest.raises(tocsin.InvalidArgument, match="sensor"):
+        await tocsin.embedded("contoso.mail", tmp_path / "state", sensors=sensors).__aenter__()
+    assert not (tmp_path / "state").exists()
 
 
 async def test_a_state_folder_serves_one_at_a_time(tmp_path: Path) -> None:

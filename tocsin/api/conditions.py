@@ -1,4 +1,4 @@
-"""The machine and the user, as far as they decide about push: an app or a test says how they stand.
+"""The machine and the user, as far as they decide about push: sensors say how they stand, and apps what no sensor knows.
 
 The platform owns what was said; what follows from it is ruled in ``tocsin.protocol.platform.conditions``.
 """
@@ -22,7 +22,7 @@ class Conditions:
 
     @property
     def host(self) -> HostState:
-        """How the machine stands, whichever app has said so; all is well until one says otherwise."""
+        """How the machine stands: as its sensors tell, else as an app has said; else all is well."""
         return self._session.host
 
     @property
@@ -34,6 +34,7 @@ class Conditions:
         """Change fields of :class:`HostState`, such as ``energy_saver=True``; work is cancelled or begun accordingly.
 
         :raises InvalidArgument: there is no such field, or the value is neither True nor False.
+        :raises IllegalCall: a sensor of this machine knows one of them; nothing has changed.
         """
         number = self._session.questions.number()
         await self._session.questions.ask(m.ChangeHost(number, _fields(changes)), number)
