@@ -17,6 +17,7 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
+from tocsin.host.promises import HostParts
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
@@ -52,6 +53,7 @@ async def world(
     kernel: Kernel | None = None,
     dead_letters: DeadLetterPolicy | None = None,
     desktop: Desktop | None = None,
+    host: HostParts | None = None,
 ) -> AsyncIterator[World]:
     """Run a platform with one app, ``contoso.mail``, connected to a service that the test plays."""
     service = FakeService()
@@ -59,7 +61,13 @@ async def world(
     try:
         async with (
             open_platform(
-                state, service.dial, kernel=kernel, retries=retries, dead_letters=dead_letters, desktop=desktop
+                state,
+                service.dial,
+                kernel=kernel,
+                retries=retries,
+                dead_letters=dead_letters,
+                desktop=desktop,
+                host=host,
             ) as platform,
             local_session(platform, "contoso.mail") as session,
         ):

@@ -55,7 +55,7 @@ def off(settings: AppSettings, **changes: Any) -> AppSettings:
         (SAVER, ON, TOAST, "energy and priority", "waits", "in energy saver, priority 1 (high) waits at the push service until energy saver ends"),
         (HostState(screen_on_or_plugged=False), ON, RAW, "energy and priority", "waits", "on battery with the screen off, priority 3 (low) waits"),
         (HostState(screen_on_or_plugged=False), ON, TILE, "energy and priority", "waits", "priority 2 (medium) waits at the push service for others, 60 s at most"),
-        (HostState(), AppSettings(background=False), RAW, "background work", "dropped", "the user has forbidden background work"),
+        (HostState(), AppSettings(background=False), RAW, "background work", "waits", "the user has forbidden background work"),
         (HostState(), USED_UP, RAW, "data budget", "waits", "used up its data of today"),
         (HostState(quiet_hours=True), ON, TOAST, "quiet hours", "waits", "it is shown when they end"),
     ],

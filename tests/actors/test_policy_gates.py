@@ -1,0 +1,142 @@
+"""A platform under a policy: what each rule does to a payload, and which gate decides where several are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+from attrs import define, field
+
+from tests.helpers import payload
+from tests.world import Gathered, dead_rows, open_rows, world
+from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.host.promises import HostParts
+from tocsin.protocol.errors import IllegalCall
+from tocsin.protocol.platform.activation import Activators, CancellationReason, PushNotificationActivationInfo
+from tocsin.protocol.platform.effective_policy import effective_policy
+from tocsin.protocol.platform.host_facts import HostFacts
+from tocsin.protocol.platform.policy import Policy
+from tocsin.protocol.platform.policy_text import read_policy
+
+TRIGGER = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
+
+
+def policy(text: str) -> Policy:
+    """Read a policy of the system."""
+    written = read_policy(text)
+    assert written.faults == ()
+    return effective_policy([("/etc/policy.toml", written)])
+
+
+@define
+class Machine:
+    """A machine under a policy, which may be in energy saver."""
+
+    text: str
+    saving: bool = False
+    name: str = "machine"
+    is_polled: bool = False
+    standing: str = ""
+    faults: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> HostParts:
+        """Return what a platform is told by."""
+        return HostParts([self], _Source(self.text))
+
+    def ask(self) -> None:
+        """There is nothing to look at again."""
+
+    async def run(self, tell: Callable[[HostFacts], None]) -> None:
+        """Tell it."""
+        tell(HostFacts(power_saver=self.saving))
+        await anyio.sleep_forever()
+
+
+@define
+class _Source:
+    text: str
+    is_polled: bool = False
+    faults: tuple[str, ...] = ()
+    tell: Callable[[Policy], None] = field(init=False)
+
+    def ask(self) -> None:
+        """There is nothing to look at again."""
+
+    async def run(self, tell: Callable[[Policy], None]) -> None:
+        self.tell = tell
+        tell(policy(self.text))
+        await anyio.sleep_forever()
+
+
+CLOUD, APP = "cloud_notifications = false", '[apps."contoso.mail"]'
+OFF, DENIED, EXEMPT = "notifications = false", "background = false", "exempt_from_energy_saver = true"
+
+
+@pytest.mark.parametrize(
+    ("rules", "saving", "priority", "end"),
+    [
+        ("", False, 3, "done"),
+        ("", True, 1, "waits"),
+        # Each rule by itself, and as it is of another app.
+        (CLOUD, False, 3, "cloud_disabled"),
+        (f"{APP}\n{OFF}", False, 3, "notifications_disabled"),
+        (f"{APP}\n{DENIED}", False, 3, "waits"),
+        (f"[apps.other]\n{OFF}\n{DENIED}", False, 3, "done"),
+        (f"{APP}\n{EXEMPT}", True, 3, "done"),
+        (f"{APP}\n{EXEMPT}", True, 4, "waits"),
+        (f"[apps.other]\n{EXEMPT}", True, 3, "waits"),
+        ("toasts = false\ntiles = false\nbadges = false", False, 3, "done"),
+        # The order of the gates: what is closed behind the first that stops it does not matter.
+        (f"{CLOUD}\n{APP}\n{OFF}\n{DENIED}", True, 4, "cloud_disabled"),
+        (f"{APP}\n{OFF}\n{DENIED}", True, 4, "notifications_disabled"),
+        (f"{APP}\n{DENIED}", True, 4, "waits"),
+        (f"{APP}\n{DENIED}\n{EXEMPT}", True, 1, "waits"),
+    ],
+)
+async def test_each_rule_does_what_it_says(  # a table
+    tmp_path: Path, rules: str, saving: bool, priority: int, end: str
+) -> None:
+    """From the start on."""
+    seen = Gathered()
+    async with world(tmp_path, host=Machine(rules, saving).parts) as w:
+        await w.channel()
+        await w.manager.register_activator(TRIGGER, lambda args: seen.add(args.id))
+        await w.service.send(payload("A", priority=priority))
+        await w.service.expect_acknowledged("A")
+        await anyio.wait_all_tasks_blocked()
+        assert seen.items == (["A"] if end == "done" else [])
+    assert bool(await open_rows(tmp_path)) == (end == "waits")
+    assert [reason for _, reason, _ in await dead_rows(tmp_path)] == ([end] if "_" in end else [])
+
+
+async def test_a_policy_that_changes_counts_at_once(tmp_path: Path) -> None:
+    """For what comes, and for work that runs; an app that says otherwise changes nothing of it."""
+    cancelled, running = Gathered(), Gathered()
+    machine = Machine(f"{APP}\n{EXEMPT}", saving=True)
+    parts = machine.parts
+    source = parts.policy
+    assert isinstance(source, _Source)
+
+    async def work(args: PushNotificationReceivedEventArgs) -> None:
+        args.canceled(cancelled.add)
+        running.add(args)
+        await anyio.sleep_forever()
+
+    async with world(tmp_path, host=parts) as w:
+        await w.channel()
+        await w.manager.register_activator(TRIGGER, work)
+        await w.service.send(payload("A"))
+        await running.wait_for(1)
+        with pytest.raises(IllegalCall, match="energy_saver: this machine tells that itself"):
+            await w.manager.conditions.set_host(energy_saver=False)
+        await w.manager.conditions.set_host(cloud_notifications=True)
+        source.tell(policy(CLOUD))
+        await cancelled.wait_for(1)
+        assert not w.manager.conditions.host.cloud_notifications
+        await w.service.send(payload("C"))
+        await w.service.expect_acknowledged("A", "C")
+    assert cancelled.items == [CancellationReason.SYSTEM_POLICY]
+    assert ("C", "cloud_disabled", "") in await dead_rows(tmp_path)
