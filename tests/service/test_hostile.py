@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.service.world import World, connected, dial, ending, exchange, read_raw
 from tocsin.protocol.errors import FrameError
-from tocsin.protocol.messages import Acknowledge, Hello, PowerState, RequestChannel, RevokeChannels, Suspended, codec
+from tocsin.protocol.messages import (
+    Acknowledge,
+    Hello,
+    PowerState,
+    RequestChannel,
+    RevokeChannels,
+    Suspended,
+    UnwantedChanged,
+    codec,
+)
 from tocsin.protocol.service import wns
 from tocsin.service.devices.device_connection import PROTOCOL_ERROR
 
@@ -23,7 +32,7 @@ HARD = settings().max_examples
 TOO_BIG = 1009
 """WebSocket close code: the message is too long (RFC 6455 §7.4.1)."""
 
-ALLOWED = (Acknowledge, PowerState, RequestChannel, RevokeChannels, Suspended)
+ALLOWED = (Acknowledge, PowerState, RequestChannel, RevokeChannels, Suspended, UnwantedChanged)
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, blacklist_characters="\x7f"), max_size=40)
 NAMES = st.sampled_from(
     [*(name for name, _, _ in wns.RULES), "x-wns-match", "authorization", "content-type", "ms-cv", "cookie", "x-other"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.registry.channels import Channels
 from tocsin.tasks import task_group
@@ -21,21 +22,21 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def pruning(channels: Channels, offline: OfflineStore) -> AsyncIterator[None]:
+async def pruning(channels: Channels, offline: OfflineStore, devices: Devices) -> AsyncIterator[None]:
     """Prune regularly until the block is left."""
     async with task_group() as tasks:
-        tasks.start_soon(_prune, channels, offline, name="pruning")
+        tasks.start_soon(_prune, [channels.prune, offline.prune, devices.prune], name="pruning")
         try:
             yield
         finally:
             tasks.cancel_scope.cancel()
 
 
-async def _prune(channels: Channels, offline: OfflineStore) -> None:
+async def _prune(those: Sequence[Callable[[], Awaitable[None]]]) -> None:
     said: set[str] = set()  # what has gone wrong since all went well
     while True:
         await anyio.sleep(EVERY)
-        faults = {fault for prune in (channels.prune, offline.prune) if (fault := await _fault_of(prune))}
+        faults = {fault for prune in those if (fault := await _fault_of(prune))}
         for fault in sorted(faults - said):
             logger.warning("what has ended stays in the store for now, and is looked for again each hour: %s", fault)
         said = said | faults if faults else set()

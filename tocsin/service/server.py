@@ -19,6 +19,7 @@ from tocsin.protocol.service.offline_queue import STRICT, Depths
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.health import Health, Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
@@ -148,13 +149,17 @@ async def open_service(
             depths = STRICT if settings.strict_wns else Depths()
             recurring = RepeatLog()
             offline = await OfflineStore.load(store, depths, now, settings.max_stored, recurring)
-            parts = _assemble(settings, store, registrations, tokens, channels, offline, now, wall)
+            unwanted = await UnwantedPushes.load(store, recurring)
+            parts = _assemble(settings, store, registrations, tokens, channels, offline, unwanted, now, wall)
             app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
             lane = parts.router.answer_express if middleware is None else None  # who wants to see all requests sees all
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
             server = WebServer(app, settings, parts.connections, recurring, tls, lane, TORN_HEADERS)
-            async with pruning(channels, offline), _serving(server, listener, parts, settings.drain_timeout):
+            async with (
+                pruning(channels, offline, parts.devices),
+                _serving(server, listener, parts, settings.drain_timeout),
+            ):
                 yield PushService(
                     *(registrations, offline, parts.followers, parts.health, certificate, url, port),
                     remembered if changed else None,
@@ -180,6 +185,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     tokens: AccessTokens,
     channels: Channels,
     offline: OfflineStore,
+    unwanted: UnwantedPushes,
     now: Callable[[], float],
     wall: Callable[[], float],
 ) -> _Parts:
@@ -187,7 +193,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     loop = asyncio.get_running_loop()
     limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts)
     connections = Connections(settings, limits.is_proxy, loop.time)
-    devices = Devices(channels, offline, settings, limits, counters)
+    devices = Devices(channels, offline, unwanted, settings, limits, counters)
     registrations.on_removed = devices.end_channels
     bodies = Bodies(settings.body_timeout)
 

@@ -15,6 +15,7 @@ TAGS = {
     **dict(enumerate(["RevokeChannels", "ChannelsRevoked", "Payload", "Acknowledge", "Suspended", "PowerState"], 6)),
     12: "WithdrawToasts",
     13: "ToastsWithdrawn",
+    14: "UnwantedChanged",
     **dict(enumerate(["ConnectionUp", "ConnectionDown", "ActorRestarted", "AlarmRang", "Quiesce"], 20)),
     26: "Fence",
     27: "Arrivals",

@@ -19,6 +19,7 @@ from tocsin.service.devices import device_connection
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
@@ -74,6 +75,7 @@ async def _live() -> list[str]:
     around = ConnectionContext(
         ChannelAnswers(cast(Channels, _Channels()), offline, limits),
         offline,
+        UnwantedPushes(cast(ServiceStore, store), offline.recurring),
         settings,
         limits,
         lambda _: seen.append("admitted"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.service.registry.memory_service_store import MemoryServiceStore
 from tests.service.world import KEY, Answer, Device, World, dial, open_world
 from tocsin.protocol.messages import (
     Acknowledge,
@@ -24,6 +25,7 @@ from tocsin.service.devices import device_connection as module
 from tocsin.service.devices.device_connection import PROTOCOL_ERROR, _shorten
 from tocsin.service.devices.devices import GOING_AWAY, Devices
 from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
@@ -178,7 +180,8 @@ async def test_a_connection_that_is_cut_loses_what_was_not_acknowledged(world: W
 def devices_of(channels: Channels, offline: OfflineStore) -> Devices:
     """Make the devices of a service without its other parts."""
     settings = ServiceSettings()
-    return Devices(channels, offline, settings, Limits(settings, lambda: 0.0), Counters())
+    unwanted = UnwantedPushes(MemoryServiceStore(), offline.recurring)
+    return Devices(channels, offline, unwanted, settings, Limits(settings, lambda: 0.0), Counters())
 
 
 async def test_a_device_that_does_not_read_is_not_waited_for(

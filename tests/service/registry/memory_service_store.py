@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 from attrs import Factory, define, evolve
 
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow
 
@@ -21,6 +22,7 @@ class MemoryServiceStore:
     _apps: dict[str, AppRow] = Factory(dict)
     _secrets: dict[bytes, SecretRow] = Factory(dict)
     _channels: dict[bytes, ChannelRow] = Factory(dict)
+    _unwanted: dict[str, Unwanted] = Factory(dict)
     _stored: dict[int, tuple[str, Entry, bytes]] = Factory(dict)
 
     @property
@@ -119,6 +121,23 @@ class MemoryServiceStore:
         """Forget the channels that expired before that time."""
         await checkpoint()
         self._channels = {key: each for key, each in self._channels.items() if each.expires >= before}
+
+    async def unwanted(self) -> dict[str, Unwanted]:
+        """Return what devices do not want to be sent, by device."""
+        await checkpoint()
+        return dict(self._unwanted)
+
+    async def set_unwanted(self, device: str, unwanted: Unwanted | None) -> None:
+        """Keep what a device does not want to be sent, or replace it."""
+        await checkpoint()
+        self._unwanted.pop(device, None)
+        if unwanted is not None:
+            self._unwanted[device] = unwanted
+
+    async def unwanting_without_channels(self) -> set[str]:
+        """Return the devices that do not want something, and have no channel, not even one that has ended."""
+        await checkpoint()
+        return self._unwanted.keys() - {channel.device for channel in self._channels.values()}
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.service.registry.memory_service_store import MemoryServiceStore
 from tests.strategies import bodies
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
 from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore
@@ -31,6 +32,10 @@ SEQUENCES = st.integers(1, 8)
 TIMES = st.sampled_from([1.0, 2.0, 3.0])  # few, so that what happens at the same moment is tried
 CHANNEL_ROWS = st.builds(ChannelRow, HASHES, CHANNELS, CLIENTS, NAMES, DEVICES, TIMES, revoked=st.booleans())
 SECRETS = st.lists(st.tuples(HASHES, TIMES, st.none() | TIMES), max_size=3)
+_APPS = st.lists(st.text(max_size=3), max_size=2).map(tuple)
+UNWANTED = st.builds(
+    Unwanted, st.booleans(), st.lists(st.sampled_from(NotificationType)).map(tuple), _APPS, _APPS, _APPS, _APPS
+)
 Call = Callable[[ServiceStore], Coroutine[Any, Any, Any]]
 
 
@@ -135,6 +140,11 @@ class BothServiceStores(RuleBasedStateMachine):
         self.both(lambda store: store.set_meta(key, value))
         assert self.both(lambda store: store.meta(key)) == value
 
+    @rule(device=st.sampled_from(["d1", "d2", "d3"]), unwanted=st.none() | UNWANTED)
+    def a_device_does_not_want_something(self, device: str, unwanted: Unwanted | None) -> None:
+        """The last word counts, whatever it names."""
+        self.both(lambda store: store.set_unwanted(device, unwanted))
+
     @rule()
     def the_stores_are_closed_and_opened(self) -> None:
         """The file is opened anew; the store in memory just goes on."""
@@ -165,6 +175,8 @@ class BothServiceStores(RuleBasedStateMachine):
         self.both(lambda store: store.count_stored())
         self.both(lambda store: store.count_channels())
         self.both(lambda store: store.meta("other"))
+        self.both(lambda store: store.unwanted())
+        self.both(lambda store: store.unwanting_without_channels())
 
     def teardown(self) -> None:
         """Close everything."""

@@ -66,6 +66,7 @@ from tocsin.protocol.messages.device_protocol import (
     RevokeChannels,
     Suspended,
     ToastsWithdrawn,
+    UnwantedChanged,
     Welcome,
     WithdrawToasts,
 )
@@ -232,6 +233,7 @@ __all__ = [
     "ToastsWithdrawn",
     "UnregisterActivators",
     "Unsubscribe",
+    "UnwantedChanged",
     "UpdateToast",
     "Welcome",
     "WithdrawToasts",

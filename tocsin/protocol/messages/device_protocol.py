@@ -6,6 +6,7 @@ from attrs import frozen
 
 from tocsin.protocol.messages.base import Columns, Message, tagged
 from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.toast_label import NO_LABEL, LabelText
 from tocsin.protocol.values import NotificationType
 
@@ -168,6 +169,14 @@ class ToastsWithdrawn(Message):
     app: str
     tag: str | None
     group: str | None
+
+
+@tagged(14)
+@frozen
+class UnwantedChanged(Message):
+    """What the device does not want to be sent, whole; the service remembers it while the device is away."""
+
+    unwanted: Unwanted
 
 
 @tagged(20)

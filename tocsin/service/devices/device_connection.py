@@ -1,8 +1,8 @@
 """One device's connection: a WebSocket, over which channels are granted and payloads go out.
 
 The conversation: ``Hello`` from the device, ``Welcome`` from the service; then the device may send ``RequestChannel``,
-``RevokeChannels``, ``Acknowledge``, ``Suspended`` and ``PowerState``, the service their answers and ``Payload``. Anything
-else closes the connection. A binary WebSocket message carries one or more frames. What is legal when is the table of
+``RevokeChannels``, ``Acknowledge``, ``Suspended``, ``PowerState`` and ``UnwantedChanged``, the service their answers and
+``Payload``. Anything else closes the connection. A binary WebSocket message carries one or more frames. What is legal when is the table of
 ``tocsin.protocol.service.device_connection``.
 """
 
@@ -28,6 +28,7 @@ from tocsin.protocol.messages import (
     RequestChannel,
     RevokeChannels,
     Suspended,
+    UnwantedChanged,
     Welcome,
     WithdrawToasts,
     codec,
@@ -42,6 +43,7 @@ from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.devices.replay import Replay
+from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.web.side_tasks import SideTasks
@@ -73,6 +75,7 @@ class ConnectionContext:
 
     answers: ChannelAnswers
     offline: OfflineStore
+    unwanted: UnwantedPushes
     settings: ServiceSettings
     limits: Limits
     admit: Callable[[DeviceConnection], None]
@@ -215,6 +218,11 @@ class DeviceConnection:
                 power = Power(on, saver, exempt)
                 self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
                 self.replay.look()
+            case UnwantedChanged(unwanted=unwanted):
+                self._count()
+                if unwanted.fault:
+                    raise ProtocolViolation(unwanted.fault)
+                await self._around.unwanted.note(self.device, unwanted)
             case RequestChannel() | RevokeChannels():
                 self._count()
                 await self.outbox.room()

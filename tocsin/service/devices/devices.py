@@ -15,10 +15,12 @@ from tocsin.protocol.network.causes import REPLACED
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.toast_label import ToastMatch
+from tocsin.protocol.values import DropReason, NotificationType
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox, PushResult
+from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
@@ -29,6 +31,11 @@ GOING_AWAY = 1001
 """WebSocket close code: the service is stopping (RFC 6455 §7.4.1)."""
 
 _KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED_OUT, PushResult.SUSPENDED})
+_UNWANTED = {
+    DropReason.CLOUD_DISABLED: PushResult.CLOUD_DISABLED,
+    DropReason.NOTIFICATIONS_DISABLED: PushResult.NOTIFICATIONS_DISABLED,
+    DropReason.TYPE_DISABLED: PushResult.TYPE_DISABLED,
+}
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +43,20 @@ logger = logging.getLogger(__name__)
 class Devices:
     """All device connections; an ASGI application for WebSockets."""
 
-    def __init__(
-        self, channels: Channels, offline: OfflineStore, settings: ServiceSettings, limits: Limits, counters: Counters
+    def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
+        self,
+        channels: Channels,
+        offline: OfflineStore,
+        unwanted: UnwantedPushes,
+        settings: ServiceSettings,
+        limits: Limits,
+        counters: Counters,
     ) -> None:
         self.offline = offline
+        self._unwanted = unwanted
         self._channels = channels
         answers = ChannelAnswers(channels, offline, limits)
-        self._around = ConnectionContext(answers, offline, settings, limits, self._admit, self._dismiss)
+        self._around = ConnectionContext(answers, offline, unwanted, settings, limits, self._admit, self._dismiss)
         self._limits = limits
         self._counters = counters
         self._connections: dict[str, DeviceConnection] = {}
@@ -64,6 +78,9 @@ class Devices:
 
         Payloads of a channel go out in the order of the calls.
         """
+        unwanted = self._why_unwanted(channel, payload.type)
+        if unwanted is not None:
+            return unwanted
         connection = self._connections.get(channel.device)
         if connection is None:
             result = PushResult.OFFLINE
@@ -75,8 +92,10 @@ class Devices:
             result = await connection.outbox.push(payload.id, connection.outbox.encode(payload))
         return await self.conclude(channel, payload, notification, result)
 
-    def way_to(self, channel: ChannelRow, priority: int) -> Outbox | None:
-        """Return the way to the channel's device, if it is there and takes a payload with that priority now."""
+    def way_to(self, channel: ChannelRow, kind: NotificationType, priority: int) -> Outbox | None:
+        """Return the way to the channel's device, if it is there and takes a payload of that type and priority now."""
+        if self._unwanted.known and self._why_unwanted(channel, kind) is not None:
+            return None
         connection = self._connections.get(channel.device)
         if connection is None or connection.outbox.closed_for or connection.holds_back(channel.app, priority):
             return None
@@ -95,8 +114,13 @@ class Devices:
             self._counters.acknowledged += 1
             return result
         if result in _KEPT_INSTEAD and notification.storable:
-            return await self._keep(channel, payload)
+            # The device may have said so after it was pushed, and then it goes.
+            return self._why_unwanted(channel, payload.type) or await self._keep(channel, payload)
         return result
+
+    def _why_unwanted(self, channel: ChannelRow, kind: NotificationType) -> PushResult | None:
+        reason = self._unwanted.reason(channel, kind)
+        return None if reason is None else _UNWANTED[reason]
 
     async def _keep(self, channel: ChannelRow, payload: Payload) -> PushResult:
         """Put a payload into the offline store; its place is before whatever comes later."""
@@ -131,6 +155,13 @@ class Devices:
         connection = self._connections.get(channel.device)
         if connection is not None:
             connection.withdraw(channel.name, match)
+
+    async def prune(self) -> None:
+        """Forget what devices do not want that have no channels, and are not there.
+
+        :raises StateUnavailable: the store cannot be used.
+        """
+        await self._unwanted.prune(self.connected)
 
     def end_channels(self, devices: AbstractSet[str]) -> None:
         """Tell devices that an app of theirs was removed: those that are there now, the others when they come."""

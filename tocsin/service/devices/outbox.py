@@ -54,6 +54,12 @@ class PushResult(Enum):
     """It was for the offline store, which keeps no more."""
     HELD_BACK = auto()
     """The device's power state holds it back, and it may not wait."""
+    CLOUD_DISABLED = auto()
+    """The device does not want it: group policy forbids notifications from the network."""
+    NOTIFICATIONS_DISABLED = auto()
+    """The device does not want it: the app's notifications are off."""
+    TYPE_DISABLED = auto()
+    """The device does not want it: what is of its type is off."""
 
 
 _ACKNOWLEDGED = PushResult.ACKNOWLEDGED  # up to Python 3.11 looking it up in its class costs as much as settling

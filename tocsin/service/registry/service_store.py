@@ -8,6 +8,7 @@ from typing import Protocol
 from attrs import frozen
 
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 
 PATIENCE = 5.0
@@ -136,6 +137,18 @@ class ServiceStore(Protocol):
 
     async def prune_channels(self, before: float) -> None:
         """Forget the channels that expired before that time, in one transaction."""
+        ...
+
+    async def unwanted(self) -> dict[str, Unwanted]:
+        """Return what devices do not want to be sent, by device, of those that do not want something."""
+        ...
+
+    async def set_unwanted(self, device: str, unwanted: Unwanted | None) -> None:
+        """Keep what a device does not want to be sent, or replace it; None: it wants whatever comes."""
+        ...
+
+    async def unwanting_without_channels(self) -> set[str]:
+        """Return the devices that do not want something, and have no channel, not even one that has ended."""
         ...
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:

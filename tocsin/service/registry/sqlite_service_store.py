@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
-from attrs import astuple
+from attrs import asdict, astuple
 
 from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
+from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
 from tocsin.service.registry.service_store import PATIENCE, AppRow, ChannelRow, SecretRow
@@ -46,6 +48,7 @@ _MIGRATIONS = (
     ("ALTER TABLE apps ADD COLUMN family TEXT NOT NULL DEFAULT ''",),
     ("CREATE INDEX stored_until ON stored (min(coalesce(expires, ends), ends))",),
     ("ALTER TABLE stored ADD COLUMN suppress INTEGER NOT NULL DEFAULT 0",),
+    ("CREATE TABLE unwanted (device TEXT PRIMARY KEY, what TEXT NOT NULL) WITHOUT ROWID",),
 )
 
 _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
@@ -183,6 +186,28 @@ class SqliteServiceStore:
         """Forget the channels that expired before that time."""
         await self._database.write(("DELETE FROM channels WHERE expires < ?", [(before,)]))
 
+    async def unwanted(self) -> dict[str, Unwanted]:
+        """Return what devices do not want to be sent, by device."""
+        rows = await self._database.read("SELECT device, what FROM unwanted")
+        return {device: _unwanted(what) for device, what in rows}
+
+    async def set_unwanted(self, device: str, unwanted: Unwanted | None) -> None:
+        """Keep what a device does not want to be sent, or replace it."""
+        await self._database.write(
+            ("DELETE FROM unwanted WHERE device = ?", [(device,)]),
+            (
+                "INSERT INTO unwanted (device, what) VALUES (?, ?)",
+                [] if unwanted is None else [(device, json.dumps(asdict(unwanted)))],
+            ),
+        )
+
+    async def unwanting_without_channels(self) -> set[str]:
+        """Return the devices that do not want something, and have no channel, not even one that has ended."""
+        rows = await self._database.read(
+            "SELECT device FROM unwanted WHERE device NOT IN (SELECT device FROM channels)"
+        )
+        return {device for (device,) in rows}
+
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
         row = (
@@ -255,6 +280,13 @@ class SqliteServiceStore:
 def _channel(row: tuple[Any, ...]) -> ChannelRow:
     token_hash, name, client_id, app, device, expires, revoked = row
     return ChannelRow(token_hash, name, client_id, app, device, expires, revoked=bool(revoked))
+
+
+def _unwanted(text: str) -> Unwanted:
+    what = json.loads(text)
+    types = tuple(NotificationType(kind) for kind in what.pop("types"))
+    everything = what.pop("everything")
+    return Unwanted(everything, types, **{name: tuple(apps) for name, apps in what.items()})
 
 
 @asynccontextmanager

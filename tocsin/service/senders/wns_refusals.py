@@ -47,6 +47,9 @@ _DROPPED: Final = {
     PushResult.LOST: "The connection to the device was lost before it acknowledged the notification",
     PushResult.NO_ROOM: "The device cannot be sent it now, and the service keeps no more notifications for later",
     PushResult.HELD_BACK: "The device saves power, and X-WNS-TTL does not let the notification wait",
+    PushResult.CLOUD_DISABLED: "Group policy on the device forbids notifications from the network",
+    PushResult.NOTIFICATIONS_DISABLED: "Notifications of the app are switched off on the device",
+    PushResult.TYPE_DISABLED: "Notifications of this type are switched off on the device",
 }
 _OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"
 

@@ -122,7 +122,7 @@ class WnsRoute:
         if self._bodies.stopping or self._followers or logger.isEnabledFor(logging.DEBUG):  # what is told needs a task
             return False
         wanted = head.request
-        way = self._devices.way_to(channel, wanted.notification.priority)
+        way = self._devices.way_to(channel, wanted.notification.type, wanted.notification.priority)
         if way is None or (
             self._limits.limited and not self._limits.admit(post.scope, channel.client_id, channel.name)
         ):
