@@ -20,12 +20,16 @@ from tocsin.protocol.messages import (
     Payload,
     PowerState,
     RequestChannel,
+    UnwantedChanged,
     Welcome,
 )
 from tocsin.protocol.messages.codec import decode, encode, split
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
 from tocsin.transport.wire import Wire, WireBroken
+
+_TOLD = (PowerState, UnwantedChanged)
+"""What a device says of its machine, of its own accord."""
 
 M = TypeVar("M", bound=Message)
 PATIENCE = 10.0
@@ -97,12 +101,12 @@ class FakeService:
         return hello
 
     async def expect(self, kind: type[M]) -> M:
-        """Wait for the next message, which must be of that class; what is only told of the power is passed over."""
+        """Wait for the next message, which must be of that class; what is only told of the machine is passed over."""
         assert self._wire is not None
         with anyio.fail_after(PATIENCE):
             while not self._messages:
                 told = [decode(frame) for frame in split(await self._wire.receive())]
-                self._messages.extend(each for each in told if kind.TAG == PowerState.TAG or each.TAG != PowerState.TAG)
+                self._messages.extend(each for each in told if isinstance(each, kind) or not isinstance(each, _TOLD))
         message = self._messages.pop(0)
         assert isinstance(message, kind), message
         return message

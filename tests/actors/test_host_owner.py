@@ -12,7 +12,7 @@ from tests.helpers import waiting_messages
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.host_owner import Change, HostOwner
-from tocsin.actors.power_reports import PowerReports
+from tocsin.actors.host_reports import HostReports
 from tocsin.actors.sessions import Sessions, Stamp
 from tocsin.host.promises import HostParts
 from tocsin.mailbox import Mailbox
@@ -30,11 +30,13 @@ from tocsin.protocol.messages import (
     HostChanged,
     Message,
     PowerState,
+    UnwantedChanged,
 )
 from tocsin.protocol.messages.codec import decode_own
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.power import MAX_EXEMPT
+from tocsin.protocol.platform.unwanted import Unwanted
 
 
 class Watched:
@@ -46,9 +48,9 @@ class Watched:
         link.note(ConnectionUp(1, 0.0))
         self.sessions, self.session = Sessions(), Mailbox("s")
         self.sessions.add("a", self.session)
-        power = PowerReports(self.connection, link)
+        reports = HostReports(self.connection, link)
         store = cast(Store, MemoryStore())
-        self.owner = HostOwner(lambda _: [self.router], self.sessions, power, store, LoopClock(), HostParts())
+        self.owner = HostOwner(lambda _: [self.router], self.sessions, reports, store, LoopClock(), HostParts())
 
     async def change(self, change: Change, app: str = "a") -> None:
         """Make a change as the session, which an app may have under any name."""
@@ -96,7 +98,8 @@ async def test_a_change_is_told_with_the_whole_new_state() -> None:
         Done(1),
     ]
     assert [decode_own(frame) for frame in await w.connection.batch()] == [
-        PowerState(screen_on_or_plugged=True, battery_saver=True, exempt=())
+        PowerState(screen_on_or_plugged=True, battery_saver=True, exempt=()),
+        UnwantedChanged(Unwanted(tiles=("b",))),
     ]
 
 

@@ -16,7 +16,7 @@ import anyio
 from attrs import evolve
 
 from tocsin.actors.clock import LoopClock
-from tocsin.actors.power_reports import PowerReports
+from tocsin.actors.host_reports import HostReports
 from tocsin.actors.sessions import Sessions, Stamp
 from tocsin.host.promises import HostParts, PolicySource, Sensor
 from tocsin.mailbox import Mailbox
@@ -54,14 +54,14 @@ class HostOwner:
         self,
         route: Callable[[m.Message], Iterable[Mailbox]],
         sessions: Sessions,
-        power: PowerReports,
+        reports: HostReports,
         store: Store,
         clock: LoopClock,
         parts: HostParts,
     ) -> None:
         self.record = HostRecord()
         self.parts = parts
-        self._route, self._sessions, self._power = route, sessions, power
+        self._route, self._sessions, self._reports = route, sessions, reports
         self._store, self._clock = store, clock
         self._turn = anyio.Lock(fast_acquire=True)
         self._deciding = anyio.Lock(fast_acquire=True)
@@ -233,7 +233,7 @@ class HostOwner:
             for mailbox in self._route(statement):
                 await mailbox.send(statement)
         self.record = record
-        self._power.note(record.power)
+        self._reports.note(record)
         for statement in host:
             self._sessions.send_to_all(statement)
         for each in settings:

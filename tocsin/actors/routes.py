@@ -64,7 +64,7 @@ FROM_HOST_OWNER: dict[type[m.Message], tuple[str, ...]] = {
     m.HostChanged: ("payload_router", SHELL),
     m.AppSettingsChanged: ("payload_router", SHELL),
 }
-"""What the owner of the machine's state says, and who takes it; a ``PowerState`` goes to the connection."""
+"""What the owner of the machine's state says, and who takes it; ``HostReports`` tell the service."""
 
 FROM_OPERATOR: dict[type[m.Message], tuple[str, ...]] = {m.SettleDeadLetter: ("payload_router",)}
 """What the user of the machine asks for, and who takes it."""

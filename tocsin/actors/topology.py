@@ -30,11 +30,11 @@ from tocsin.actors.clock import ServiceClock
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.desktop_calls import DesktopCalls
 from tocsin.actors.host_owner import HostOwner
+from tocsin.actors.host_reports import HostReports
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.operator_desk import OperatorDesk
 from tocsin.actors.payload_router import PayloadRouter, RouterNeighbours
 from tocsin.actors.payload_watch import PayloadWatch
-from tocsin.actors.power_reports import PowerReports
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.actors.routes import (
     FROM_APPS,
@@ -94,11 +94,11 @@ class Platform:
         self.store_faults = StoreFaults(self.connection)
         self._stopping = False
         self._shell_is_open = False
-        self._power = PowerReports(self.connection, self._link)
+        self.host_reports = HostReports(self.connection, self._link)
         self.host_owner = HostOwner(
             partial(self._mailboxes, FROM_HOST_OWNER),
             self.sessions,
-            self._power,
+            self.host_reports,
             store,
             kernel.clock,
             host or HostParts(),
@@ -246,7 +246,7 @@ class Platform:
             self.sessions.send_state_to_all(self.standing())
         if isinstance(message, m.ConnectionUp):
             self.store_faults.greet()
-            self._power.greet()
+            self.host_reports.greet()
         for mailbox in self._mailboxes(FROM_CONNECTION, message):
             await mailbox.send(message)
 

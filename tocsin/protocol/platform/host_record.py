@@ -16,6 +16,7 @@ from tocsin.protocol.platform.conditions import OF_USER, AppSettings, HostState,
 from tocsin.protocol.platform.host_facts import HostFacts
 from tocsin.protocol.platform.policy import NO_POLICY, Policy
 from tocsin.protocol.platform.power import Power
+from tocsin.protocol.platform.unwanted import Unwanted, unwanted_of
 
 
 @frozen
@@ -60,6 +61,11 @@ class HostRecord:
         """The power state, as the service is told of it."""
         host = self.host
         return Power(host.screen_on_or_plugged, battery_saver=host.energy_saver, exempt=self.exempt)
+
+    @property
+    def unwanted(self) -> Unwanted:
+        """What is not to be sent to this machine, as the service is told of it."""
+        return unwanted_of(self.host, ((app, self.settings_of(app)) for app in sorted(self.apps)))
 
     def settings_of(self, app: str) -> AppSettings:
         """Return what is decided for an app."""
