@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from attrs import astuple
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
@@ -23,6 +24,7 @@ from tocsin.persistence.sqlite_store import SqliteStore, open_sqlite
 from tocsin.persistence.store import Changes, DeadPayload, Store, StoredActivator, StoredChannel, StoredRequest
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.platform.usage import MAX_BYTES, NetworkKind, UsageRow
 from tocsin.protocol.values import DropReason, NotificationType
 
 KEPT = 6
@@ -30,6 +32,9 @@ KEPT = 6
 
 APPS = st.sampled_from(["a", "b"])
 TIMES = st.floats(0, 1e10)
+FIRST_DAY, LAST_DAY = 739_888, 739_894
+DAYS = st.integers(FIRST_DAY, LAST_DAY)
+BYTES = st.integers(0, MAX_BYTES)
 
 
 class BothStores(RuleBasedStateMachine):
@@ -209,6 +214,28 @@ class BothStores(RuleBasedStateMachine):
         self.both(lambda store: store.keep_value(key, value))
         assert self.both(lambda store: store.value(key)) == value
 
+    @rule(
+        rows=st.lists(st.builds(UsageRow, DAYS, APPS | st.just(""), st.sampled_from(NetworkKind), BYTES, BYTES)),
+        oldest=st.just(FIRST_DAY) | DAYS,
+    )
+    def usage_is_kept(self, rows: list[UsageRow], oldest: int) -> None:
+        """New rows, or instead of others; days before the oldest go, also among the new ones."""
+        self.both(lambda store: store.keep_usage(rows, oldest))
+        days = self.both(lambda store: _sorted(_days(store)))
+        assert all(day >= oldest for day in days)
+
+    @rule(app=APPS)
+    def usage_is_dropped(self, app: str) -> None:
+        """Whether there is any or not."""
+        self.both(lambda store: store.drop_usage(app))
+        assert self.both(lambda store: store.usage(FIRST_DAY, LAST_DAY, app)) == []
+
+    @rule(first=DAYS, last=DAYS, app=APPS | st.none())
+    def usage_is_looked_at(self, first: int, last: int, app: str | None) -> None:
+        """Of some days, and of one app or all."""
+        rows = self.both(lambda store: _sorted(store.usage(first, last, app), key=astuple))
+        assert all(first <= row.day <= last and app in {None, row.app} for row in rows)
+
     @rule()
     def the_stores_are_closed_and_opened(self) -> None:
         """The file is opened anew; the store in memory just goes on."""
@@ -237,6 +264,7 @@ class BothStores(RuleBasedStateMachine):
         self.both(lambda store: _sorted(store.channels(), key=lambda each: each.channel))
         self.both(lambda store: _sorted(store.activators(), key=lambda each: (each.app, each.activator)))
         self.both(lambda store: _sorted(store.requests(), key=lambda each: (each.app, each.remote_id)))
+        self.both(lambda store: _sorted(store.usage(FIRST_DAY, LAST_DAY), key=astuple))
         self.both(lambda store: store.value("other"))
 
     def teardown(self) -> None:
@@ -253,6 +281,11 @@ async def _answer(call: Callable[[Store], Coroutine[Any, Any, Any]], store: Stor
         return await call(store)
     except StateUnavailable:
         return StateUnavailable
+
+
+async def _days(store: Store) -> list[int]:
+    """Return the days of which there is usage."""
+    return [row.day for row in await store.usage(FIRST_DAY, LAST_DAY)]
 
 
 async def _sorted(call: Coroutine[Any, Any, list[Any]], key: Callable[[Any], Any] | None = None) -> list[Any]:

@@ -27,6 +27,7 @@ from tocsin.protocol.delivery.batches import by_channel
 from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of, id_of, sequence_of, type_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.platform.usage import NetworkKind, UsageRow
 from tocsin.protocol.toast_label import LabelText
 
 _FORGET_EVERY = 4096
@@ -53,6 +54,7 @@ class MemoryStore:
     _dead: dict[int, DeadLetter] = Factory(dict)
     _let_go: Counter[str] = Factory(Counter)
     """How many dead letters of each reason are not kept any more."""
+    _usage: dict[tuple[int, str, NetworkKind], UsageRow] = Factory(dict)
     _unfiled: list[int] = Factory(list)
     """Those that are not among the numbers of their channel yet: most have ended before they are looked for there."""
     _ended: int = 0
@@ -216,6 +218,22 @@ class MemoryStore:
         """Return the sequence numbers of all open payloads of a channel."""
         await checkpoint()
         return [number for number, payload in self._open.items() if channel_of(payload) == channel]
+
+    async def usage(self, first: int, last: int, app: str | None = None) -> list[UsageRow]:
+        """Return what was sent and received from one day to another, both included; of one app where it is given."""
+        await checkpoint()
+        return [row for row in self._usage.values() if first <= row.day <= last and app in {None, row.app}]
+
+    async def keep_usage(self, rows: Sequence[UsageRow], oldest: int) -> None:
+        """Add rows, or replace those of the same day, app and network, and forget all days before the oldest."""
+        await checkpoint()
+        self._usage |= {(row.day, row.app, row.network): row for row in rows}
+        self._usage = {key: row for key, row in self._usage.items() if row.day >= oldest}
+
+    async def drop_usage(self, app: str) -> None:
+        """Forget what an app has sent and received."""
+        await checkpoint()
+        self._usage = {key: row for key, row in self._usage.items() if row.app != app}
 
     def _letters(self) -> list[DeadLetter]:
         """Return all dead letters with their apps, the newest first."""

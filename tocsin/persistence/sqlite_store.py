@@ -26,6 +26,7 @@ from tocsin.persistence.store import (
     StoredRequest,
 )
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.platform.usage import NetworkKind, UsageRow
 from tocsin.protocol.values import DropReason, NotificationType
 
 MIGRATIONS = (
@@ -84,6 +85,12 @@ MIGRATIONS = (
         "ALTER TABLE inbox ADD COLUMN label TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE dead_letter ADD COLUMN label TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        """CREATE TABLE usage (
+            day INTEGER NOT NULL, app TEXT NOT NULL, network TEXT NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL,
+            PRIMARY KEY (day, app, network)
+        ) WITHOUT ROWID""",
+    ),
 )
 
 _KEEP_REQUEST = (
@@ -141,6 +148,8 @@ _REMEMBER_CHANNEL = (
 )
 _FORGET_CHANNELS = "DELETE FROM former_channel WHERE number <= (SELECT max(number) FROM former_channel) - ?"
 _TAKEN = "UPDATE inbox SET attempt = attempt + 1 WHERE open = 1 AND channel = ? AND sequence BETWEEN ? AND ?{}"
+_USAGE = "SELECT day, app, network, sent, received FROM usage WHERE day BETWEEN ? AND ?"
+_KEEP_USAGE = "INSERT OR REPLACE INTO usage (day, app, network, sent, received) VALUES (?, ?, ?, ?, ?)"
 _LAST = (
     "SELECT max(coalesce((SELECT max(sequence) FROM inbox), 0), coalesce((SELECT max(sequence) FROM dead_letter), 0),"
     " coalesce((SELECT max(last) FROM remembered), 0))"
@@ -317,6 +326,21 @@ class SqliteStore:
         """Return the sequence numbers of all open payloads of a channel."""
         rows = await self._database.read(_OPEN_SEQUENCES, (channel, channel))
         return [sequence for (sequence,) in rows]
+
+    async def usage(self, first: int, last: int, app: str | None = None) -> list[UsageRow]:
+        """Return what was sent and received from one day to another, both included; of one app where it is given."""
+        sql, of_app = (_USAGE, ()) if app is None else (f"{_USAGE} AND app = ?", (app,))
+        rows = await self._database.read(sql, (first, last, *of_app))
+        return [UsageRow(day, of, NetworkKind(network), sent, received) for day, of, network, sent, received in rows]
+
+    async def keep_usage(self, rows: Sequence[UsageRow], oldest: int) -> None:
+        """Add rows, or replace those of the same day, app and network, and forget all days before the oldest."""
+        kept = [(row.day, row.app, row.network.value, row.sent, row.received) for row in rows]
+        await self._database.write((_KEEP_USAGE, kept), ("DELETE FROM usage WHERE day < ?", [(oldest,)]))
+
+    async def drop_usage(self, app: str) -> None:
+        """Forget what an app has sent and received."""
+        await self._database.write(("DELETE FROM usage WHERE app = ?", [(app,)]))
 
 
 @asynccontextmanager

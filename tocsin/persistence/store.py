@@ -9,6 +9,7 @@ from attrs import frozen
 
 from tocsin.protocol.delivery.plain_rows import PlainRow
 from tocsin.protocol.messages import PayloadRow
+from tocsin.protocol.platform.usage import UsageRow
 from tocsin.protocol.toast_label import NO_LABEL, LabelText
 from tocsin.protocol.values import DropReason
 
@@ -228,4 +229,16 @@ class Store(Protocol):
 
     async def dead_letter_counts(self) -> dict[str, int]:
         """Return how many payloads have died of each reason, those that are not kept any more included."""
+        ...
+
+    async def usage(self, first: int, last: int, app: str | None = None) -> list[UsageRow]:
+        """Return what was sent and received from one day to another, both included; of one app where it is given."""
+        ...
+
+    async def keep_usage(self, rows: Sequence[UsageRow], oldest: int) -> None:
+        """Add rows, or replace those of the same day, app and network, and forget all days before the oldest."""
+        ...
+
+    async def drop_usage(self, app: str) -> None:
+        """Forget what an app has sent and received."""
         ...
