@@ -77,6 +77,7 @@ GIVEN = {
     "LocalWns",
     "MadeArgs",
     "MadeChannel",
+    "NetworkUsage",
     "PushNotificationChannel",
     "PushNotificationManager",
     "ToastNotifier",

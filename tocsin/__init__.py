@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tocsin.api.embedded import embedded
     from tocsin.api.identity import Identity
     from tocsin.api.manager import ChannelRevoked, PushNotificationManager, Registration
+    from tocsin.api.network_usage import NetworkUsage
     from tocsin.api.operation import (
         CreateChannelOperation,
         PushNotificationCreateChannelResult,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     )
     from tocsin.protocol.platform.conditions import AppSettings, HostState
     from tocsin.protocol.platform.retry_schedule import RetryPolicy
+    from tocsin.protocol.platform.usage import AttributedNetworkUsage
     from tocsin.protocol.send_result import SendResult
     from tocsin.protocol.sending.attempts import SendPolicy
     from tocsin.protocol.toasts.notifier import HasXml, ShownToast, ToastData
@@ -113,6 +115,7 @@ __all__ = [
     "AppNotificationProgressResult",
     "AppNotificationSetting",
     "AppSettings",
+    "AttributedNetworkUsage",
     "BackgroundActivatedEventArgs",
     "BackgroundActivatedHandler",
     "BackgroundTaskInstance",
@@ -141,6 +144,7 @@ __all__ = [
     "KeptTile",
     "KeptToast",
     "MailboxStatistics",
+    "NetworkUsage",
     "NotFound",
     "NotShown",
     "NotSupported",
@@ -217,6 +221,7 @@ _HOMES = {
     "tocsin.api.embedded": ("embedded",),
     "tocsin.api.identity": ("Identity",),
     "tocsin.api.manager": ("ChannelRevoked", "PushNotificationManager", "Registration"),
+    "tocsin.api.network_usage": ("NetworkUsage",),
     "tocsin.api.operation": (
         "CreateChannelOperation",
         "PushNotificationCreateChannelResult",
@@ -263,6 +268,7 @@ _HOMES = {
     ),
     "tocsin.protocol.hresult": ("HResult",),
     "tocsin.protocol.platform.retry_schedule": ("RetryPolicy",),
+    "tocsin.protocol.platform.usage": ("AttributedNetworkUsage",),
     "tocsin.protocol.sending.attempts": ("SendPolicy",),
     "tocsin.protocol.values": (
         "DropReason",

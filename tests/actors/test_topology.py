@@ -25,6 +25,7 @@ from tocsin.actors.routes import (
     FROM_SERVICE,
     HOST_OWNER,
     LAUNCHER,
+    NO_ACTORS,
     PEERS_OF,
     SHELL,
 )
@@ -36,6 +37,7 @@ from tocsin.persistence.sqlite_store import SqliteStore
 from tocsin.protocol.errors import IllegalCall, PlatformUnavailable, ProtocolViolation, StateUnavailable
 from tocsin.protocol.messages import (
     Acknowledge,
+    AskUsage,
     ChangeAppSettings,
     ChangeHost,
     ClaimPayload,
@@ -44,6 +46,7 @@ from tocsin.protocol.messages import (
     HostChanged,
     Message,
     PowerState,
+    ReportUsage,
 )
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.platform.power import MAX_EXEMPT
@@ -54,16 +57,18 @@ STAMP = Stamp("s", "mail")
 
 
 def test_every_route_leads_to_an_actor_that_takes_the_message() -> None:
-    """No message of the tables goes to an actor without a method for it, and the owner takes changes only."""
+    """No message of the tables goes to an actor without a method for it; what is no actor takes what it says that it takes."""
     five = (PayloadRouter, Supervisor, ActivatorRegistry, ChannelRequester, RetryScheduler)
     actors = {a.name: a for a in (*five, Shell)}
     assert set(PEERS_OF) == set(actors)
     changes = {message for message, names in FROM_APPS.items() if HOST_OWNER in names}
     assert changes == set(get_args(Change))
+    others = {message for message, names in FROM_APPS.items() if not NO_ACTORS.isdisjoint(names)} - changes
+    assert others == {AskUsage, ReportUsage}
     claims = {message for message, names in FROM_APPS.items() if LAUNCHER in names}
     assert claims == {ClaimPayload}
     for table in (FROM_SERVICE, FROM_CONNECTION, FROM_APPS, FROM_DOOR, FROM_HOST_OWNER, FROM_OPERATOR):
-        for message in table.keys() - changes - claims:
+        for message in table.keys() - changes - others - claims:
             for name in table[message]:
                 methods = actors[name]._methods_for_apps if table is FROM_APPS else actors[name]._methods
                 assert message in methods, (message, name)

@@ -97,7 +97,7 @@ def test_every_message_of_an_app_is_on_record() -> None:
 
 NEWER = {
     *("ShowToast", "UpdateToast", "RemoveToasts", "ListToasts", "TakeActivations", "LeaveActivations"),
-    *("ActivationDone", "SetBadge", "SetTile", "AskTiles"),
+    *("ActivationDone", "SetBadge", "SetTile", "AskTiles", "ReportUsage", "AskUsage"),
 }
 """Messages of apps that version 2 did not have."""
 

@@ -68,6 +68,8 @@ class HostOwner:
         self._told: dict[str, HostFacts] = {}
         self._policy = self.record.policy
         self._over_budget = frozenset[str]()
+        self.on_policy: Callable[[Policy], None] | None = None
+        """Called with each policy before it counts: budgets are judged by it."""
         self._stirred = anyio.Event()
         self._told_by = [each for each in (*parts.sensors, parts.policy) if each is not None]
         self._polled = self._polled_now()
@@ -194,6 +196,8 @@ class HostOwner:
 
     def _take_policy(self, policy: Policy) -> None:
         self._policy = policy
+        if self.on_policy is not None:
+            self.on_policy(policy)
         self._told.setdefault("", HostFacts())  # it has told, too
         self._stirred.set()
 

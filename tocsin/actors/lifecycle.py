@@ -66,10 +66,10 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
         platform = Platform(store, kernel or Kernel(), policy, dead_letters, launches=launches, shell=shell, host=host)
         store.watch(platform.note_fault)
         await platform.host_owner.recall()
+        await platform.usage.recall()
         handlers = ArrivalHandlers(platform.deliver, platform.report)
-        connection = ServiceConnection(
-            dial, await _device_key(store), platform.connection, handlers, platform.kernel.clock.fraction
-        )
+        outbox = platform.usage.outbox(platform.connection)
+        connection = ServiceConnection(dial, await _device_key(store), outbox, handlers, platform.kernel.clock.fraction)
         async with task_group() as tasks:
             if platform.desktop_calls is not None:
                 tasks.start_soon(platform.desktop_calls.run, name="calls of the desktop")

@@ -7,6 +7,12 @@ from tocsin.protocol import messages as m
 HOST_OWNER = "host_owner"
 """The owner of the machine's state and of the user's settings, which is no actor."""
 
+USAGE_METER = "usage_meter"
+"""What counts the bytes that apps send and receive, which is no actor either."""
+
+NO_ACTORS = frozenset({HOST_OWNER, USAGE_METER})
+"""What takes messages of apps, has no mailbox, and answers them in its own time."""
+
 LAUNCHER = "launcher"
 """What starts the processes of apps that are not running; it is no actor, and only an agent has one."""
 
@@ -44,6 +50,8 @@ FROM_APPS: dict[type[m.Message], tuple[str, ...]] = {
     m.ClaimPayload: (LAUNCHER,),
     m.ChangeHost: (HOST_OWNER,),
     m.ChangeAppSettings: (HOST_OWNER,),
+    m.ReportUsage: (USAGE_METER,),
+    m.AskUsage: (USAGE_METER,),
     m.ShowToast: (SHELL,),
     m.UpdateToast: (SHELL,),
     m.RemoveToasts: (SHELL,),

@@ -44,22 +44,25 @@ from tocsin.actors.routes import (
     FROM_SERVICE,
     HOST_OWNER,
     LAUNCHER,
+    NO_ACTORS,
     PEERS_OF,
     SHELL,
     STOP_ORDER,
+    USAGE_METER,
 )
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions, Stamp
 from tocsin.actors.shell import Shell, ShellParts
 from tocsin.actors.store_faults import StoreFaults
 from tocsin.actors.supervisor import Supervisor
+from tocsin.actors.usage_meter import UsageMeter
 from tocsin.host.promises import HostParts
 from tocsin.mailbox import Mailbox, MailboxStatistics
 from tocsin.persistence.store import Store
 from tocsin.platform_status import PlatformStatus
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.dead_letter_policy import DeadLetterPolicy
-from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation
+from tocsin.protocol.errors import PlatformUnavailable, ProtocolViolation, StateUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
@@ -103,6 +106,7 @@ class Platform:
             kernel.clock,
             host or HostParts(),
         )
+        self.usage = UsageMeter(store, kernel.clock, self.host_owner, self.watch, self.sessions)
         self._removal = AppRemoval(
             store, self.sessions, self.host_owner, lambda name: self.actors[name].mailbox, self.shell
         )
@@ -197,6 +201,9 @@ class Platform:
         if isinstance(message, m.ChangeHost | m.ChangeAppSettings):
             await self.host_owner.change(stamp, message)
             return
+        if isinstance(message, m.ReportUsage | m.AskUsage):
+            await self.usage.answer(stamp, message)
+            return
         mailboxes = self._mailboxes(FROM_APPS, message)
         if not mailboxes and FROM_APPS[type(message)] == (SHELL,):
             self._refuse(stamp, message)
@@ -226,6 +233,7 @@ class Platform:
         self.host_owner.ask()
         for message, frame in messages:
             self.service_clock.hear(message)
+            self.usage.received(message, frame)
             if self.watch.active and isinstance(message, m.Arrivals):
                 self.watch.arrived(message)
             for mailbox in self._mailboxes(FROM_SERVICE, message):
@@ -268,7 +276,9 @@ class Platform:
         :raises NotFound: there is no such app.
         """
         try:
-            return await self._removal.remove(app)
+            removed = await self._removal.remove(app)
+            await self.usage.forget(app)
+            return removed
         finally:
             self.sessions.changed.set()  # it is to be looked again whether the agent is of use
 
@@ -300,6 +310,7 @@ class Platform:
         tasks.start_soon(self.host_owner.run, name=HOST_OWNER)
         await self.host_owner.looked()
         self.host_owner.repeat()  # before anything is judged
+        tasks.start_soon(self.usage.run, name=USAGE_METER)
         for name in reversed(self.actors):
             tasks.start_soon(self.actors[name].run, name=name)
             await self.actors[name].started.wait()
@@ -317,6 +328,8 @@ class Platform:
                 if name in self.actors:
                     self.actors[name].mailbox.close()
                     await self.actors[name].stopped.wait()
+            with suppress(StateUnavailable):
+                await self.usage.keep()
         self.connection.close()
         if self.launcher is not None:
             self.launcher.close()
@@ -329,7 +342,7 @@ class Platform:
 
     def _mailboxes(self, table: dict[type[m.Message], tuple[str, ...]], message: m.Message) -> list[Mailbox]:
         names = table.get(type(message))
-        if names is None or HOST_OWNER in names:  # a change waits for its turn, so it comes by `send` only
+        if names is None or not NO_ACTORS.isdisjoint(names):  # a change waits for its turn, so it comes by `send` only
             raise ProtocolViolation(f"{type(message).__name__} must not come from there")
         places = [self._beside[name] if name in self._beside else self.actors[name].mailbox for name in names]
         return [mailbox for mailbox in places if mailbox is not None]

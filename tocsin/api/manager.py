@@ -12,6 +12,7 @@ from tocsin.api.background_activated import BackgroundActivatedHandler, with_tas
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.conditions import Conditions
 from tocsin.api.identity import Identity, own_activators, words_for_clicks
+from tocsin.api.network_usage import NetworkUsage
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.session import Session
 from tocsin.api.subscription import PushHandler
@@ -73,6 +74,7 @@ class PushNotificationManager:
         self._toasts = ToastNotifier(session, self._command_for_clicks)
         self._badge = Badge(session)
         self._tiles = Tiles(session)
+        self._usage = NetworkUsage(session, app)
         self._granted: dict[str, tuple[str, str]] = {}
         self._revoked: list[Callable[[ChannelRevoked], Any]] = []
         self._renewed: list[Callable[[PushNotificationChannel], Any]] = []
@@ -116,6 +118,11 @@ class PushNotificationManager:
     def tiles(self) -> Tiles:
         """The app's tiles."""
         return self._tiles
+
+    @property
+    def usage(self) -> NetworkUsage:
+        """What the app sends and receives over the network."""
+        return self._usage
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands: whether it is connected, can store payloads, and what its mailboxes hold."""

@@ -20,10 +20,10 @@ MAX_LISTENERS = 1024
 """Operations that may be under way at once: each is owed answers, for which a mailbox has to have room."""
 
 
-Answer = m.Done | m.Failed | m.ToastShown | m.ToastUpdated | m.ToastList | m.TileList
+Answer = m.Done | m.Failed | m.ToastShown | m.ToastUpdated | m.ToastList | m.TileList | m.UsageFound
 """What ends a question."""
 
-A = TypeVar("A", m.ToastShown, m.ToastUpdated, m.ToastList, m.TileList)
+A = TypeVar("A", m.ToastShown, m.ToastUpdated, m.ToastList, m.TileList, m.UsageFound)
 
 
 class Listener(Protocol):

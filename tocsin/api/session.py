@@ -83,6 +83,7 @@ class Session:
             m.ToastUpdated: self.questions.answered,
             m.ToastList: self.questions.answered,
             m.TileList: self.questions.answered,
+            m.UsageFound: self.questions.answered,
             m.ToastDismissed: self._toast_dismissed,
             m.ToastActivated: self.toast_clicks.receive,
             m.CreateChannelProgress: self.questions.listened,

@@ -58,6 +58,8 @@ _QUESTIONS: Final = frozenset(
         m.SetBadge,
         m.SetTile,
         m.AskTiles,
+        m.ReportUsage,
+        m.AskUsage,
     }
 )
 """What has an answer: the next agent would give it to none, and is asked again for what is to be."""

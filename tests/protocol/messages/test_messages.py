@@ -40,7 +40,7 @@ TAGS = {
     78: "HandledLate",
     79: "Holding",
     **dict(enumerate(["HostChanged", "AppSettingsChanged", "CancelWork", "ChangeHost", "ChangeAppSettings"], 80)),
-    **dict(enumerate(["StopWork", "ForgetApp"], 85)),
+    **dict(enumerate(["StopWork", "ForgetApp", "ReportUsage", "AskUsage", "UsageFound"], 85)),
     **dict(enumerate(["Launch", "LaunchEnded", "StopLaunch", "ClaimPayload", "Claimed", "EndProcess"], 90)),
     **dict(enumerate(["Stamped", "SessionHello", "SessionWelcome", "SessionRefused", "OwnService"], 100)),
     **dict(enumerate(["PlatformStanding", "SessionRestored", "SessionEnded", "SessionLost", "SessionDismissed"], 105)),

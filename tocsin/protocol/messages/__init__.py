@@ -122,6 +122,7 @@ from tocsin.protocol.messages.toasts import (
     ToastUpdated,
     UpdateToast,
 )
+from tocsin.protocol.messages.usage_reports import AskUsage, ReportUsage, UsageFound
 
 __all__ = [
     "MESSAGES",
@@ -136,6 +137,7 @@ __all__ = [
     "AppSettingsChanged",
     "Arrivals",
     "AskTiles",
+    "AskUsage",
     "CancelCreateChannel",
     "CancelDelivery",
     "CancelWork",
@@ -191,6 +193,7 @@ __all__ = [
     "Quiesce",
     "RegisterActivator",
     "RemoveToasts",
+    "ReportUsage",
     "RequestChannel",
     "ResumeRetry",
     "RetryDenied",
@@ -235,6 +238,7 @@ __all__ = [
     "Unsubscribe",
     "UnwantedChanged",
     "UpdateToast",
+    "UsageFound",
     "Welcome",
     "WithdrawToasts",
 ]

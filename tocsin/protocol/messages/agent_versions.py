@@ -22,6 +22,7 @@ from tocsin.protocol.messages.toasts import (
     ToastShown,
     ToastUpdated,
 )
+from tocsin.protocol.messages.usage_reports import UsageFound
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
 
 ADDED: Final[dict[type[Message], tuple[tuple[int, Any], ...]]] = {
@@ -37,6 +38,7 @@ NEW: Final[dict[type[Message], int]] = {
     ToastActivated: 3,
     ToastDismissed: 3,
     TileList: 3,
+    UsageFound: 3,
 }
 """The messages to apps that version 1 did not have, each with the version that brought it."""
 

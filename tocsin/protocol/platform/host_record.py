@@ -41,6 +41,12 @@ class HostRecord:
         return self.policy.on(evolve(HostState(), **{**self.said, **known}), self.minute)
 
     @property
+    def metered(self) -> bool | None:
+        """Whether the network in use costs by what goes over it, as sensors or apps say; None where neither does."""
+        free = {**self.said, **self.facts.fields()}.get("free_network_available")
+        return None if free is None else not free
+
+    @property
     def apps(self) -> frozenset[str]:
         """The apps whose settings may differ from the default."""
         return self.over_budget | self.decided.keys() | self.policy.apps.keys()

@@ -26,6 +26,10 @@ MAX_BYTES: Final = 2**53
 """What a counter holds at most: all up to it are exact, also in JSON."""
 
 
+MAX_REPORT: Final = 2**40
+"""Bytes each way that an app may report at a time."""
+
+
 class NetworkKind(StrEnum):
     """What a network costs; it is unknown where nothing tells."""
 
@@ -137,7 +141,11 @@ class UsageOfDay:
     def complete(self, rows: Iterable[UsageRow]) -> None:
         """Add what an earlier run has stored of the day, once."""
         for row in () if self.is_whole else rows:
+            before = self._counts.get((row.app, row.network))
+            was_new = before is not None and before.is_new
             self.add(row.app, row.network, row.sent, row.received)
+            if (count := self._counts.get((row.app, row.network))) is not None:
+                count.is_new = was_new
         self.is_whole = True
 
     def forget(self, app: str) -> None:
