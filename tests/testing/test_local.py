@@ -138,6 +138,45 @@ class TestFaults:
         assert len(wns.pushes) == 1
 
 
+class TestHost:
+    """The machine of the device."""
+
+    def test_battery_saver_keeps_pushes_at_the_service(self, wns: LocalWns, token: object) -> None:
+        """They come when it ends; an app that is exempt gets them at once, but for the lowest priority."""
+        with wns.host.battery_saver():
+            assert push(wns, token, b"one")[1]["X-WNS-Status"] == "received"
+            assert wns.pushes == []
+            with wns.host.exempt("app"):
+                assert [got.text for got in wns.wait_for(1)] == ["one"]
+                push(wns, token, b"two", X_WNS_PRIORITY="4")
+                push(wns, token, b"three")
+                assert [got.text for got in wns.pushes] == ["one", "three"]
+        assert [got.text for got in wns.wait_for(3)] == ["one", "three", "two"]
+
+    def test_on_battery_with_the_screen_off_only_what_is_urgent_comes(self, wns: LocalWns, token: object) -> None:
+        """As WNS has it; the screen alone, or the battery alone, hold nothing back."""
+        with wns.host.on_battery():
+            push(wns, token, b"screen on", X_WNS_PRIORITY="4")
+            with wns.host.locked():
+                push(wns, token, b"low", X_WNS_PRIORITY="3")
+                push(wns, token, b"high", X_WNS_PRIORITY="1")
+                assert [got.text for got in wns.pushes] == ["screen on", "high"]
+        with wns.host.locked():
+            assert [got.text for got in wns.wait_for(3)] == ["screen on", "high", "low"]
+
+    def test_a_machine_without_network_has_no_device(self, wns: LocalWns, token: object) -> None:
+        """What it was before counts again when the network is back."""
+        wns.host.battery_saver()
+        with wns.host.offline():
+            assert push(wns, token, X_WNS_RequestForStatus="true")[1]["X-WNS-DeviceConnectionStatus"] == "disconnected"
+            with pytest.raises(tocsin.PlatformUnavailable):
+                wns.go_online()
+        assert push(wns, token, b"kept")[1]["X-WNS-Status"] == "received"
+        assert wns.pushes == []
+        wns.host.restore()
+        assert [got.text for got in wns.wait_for(1)] == ["kept"]
+
+
 class TestTime:
     """Time under control."""
 

@@ -75,3 +75,34 @@ async def test_an_app_may_use_it_as_its_service(wns: LocalWns, tmp_path_factory:
         wns.go_offline()  # the test's device is another than the app's
         assert (await client.send(result.channel.uri, b"still there")).received
     assert wns.pushes == []
+
+
+async def test_an_app_loses_its_service_with_the_network(
+    wns: LocalWns, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its connection is cut, and comes back by itself; what was sent meanwhile is there then."""
+    state, connected, changed = tmp_path_factory.mktemp("app"), list[bool](), anyio.Event()
+
+    def note(status: tocsin.ConnectionStatus) -> None:
+        nonlocal changed
+        connected.append(status.connected)
+        changed.set()
+        changed = anyio.Event()
+
+    async with (
+        tocsin.embedded("contoso.mail", state, wns.url) as manager,
+        tocsin.WnsClient(wns.client_id, wns.client_secret) as client,
+    ):
+        result = await manager.create_channel(wns.remote_id)
+        assert result.channel is not None
+        manager.add_connection_changed(note)
+        with wns.host.offline(), anyio.fail_after(10):
+            while connected[-1:] != [False]:
+                await changed.wait()
+            sent = await client.send(result.channel.uri, b"meanwhile", cache=True, request_status=True)
+            assert (sent.received, sent.device_connection_status) == (True, "disconnected")
+        with anyio.fail_after(10):
+            async for args in result.channel.payloads():
+                assert args.payload == b"meanwhile"
+                break
+        assert connected[-1:] == [True]

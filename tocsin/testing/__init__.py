@@ -11,18 +11,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin.protocol.platform.host_facts import HostFacts
     from tocsin.service.operations.settings import ServiceSettings
     from tocsin.testing.faults import SentRequest
     from tocsin.testing.local import LocalWns, local_wns
     from tocsin.testing.made import MadeArgs, MadeChannel, channel, clicked, received
     from tocsin.testing.manual_clock import Clock
+    from tocsin.testing.played_host import PlayedCondition, PlayedHost, PlayedSensor
     from tocsin.testing.pushes import Push
 
 __all__ = [
     "Clock",
+    "HostFacts",
     "LocalWns",
     "MadeArgs",
     "MadeChannel",
+    "PlayedCondition",
+    "PlayedHost",
+    "PlayedSensor",
     "Push",
     "SentRequest",
     "ServiceSettings",
@@ -34,9 +40,13 @@ __all__ = [
 
 _HOME_OF = {
     "Clock": "tocsin.testing.manual_clock",
+    "HostFacts": "tocsin.protocol.platform.host_facts",
     "LocalWns": "tocsin.testing.local",
     "MadeArgs": "tocsin.testing.made",
     "MadeChannel": "tocsin.testing.made",
+    "PlayedCondition": "tocsin.testing.played_host",
+    "PlayedHost": "tocsin.testing.played_host",
+    "PlayedSensor": "tocsin.testing.played_host",
     "Push": "tocsin.testing.pushes",
     "SentRequest": "tocsin.testing.faults",
     "ServiceSettings": "tocsin.service.operations.settings",

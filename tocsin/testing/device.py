@@ -19,17 +19,22 @@ from tocsin.protocol.messages import (
     Hello,
     Message,
     Payload,
+    PowerState,
     RequestChannel,
     RevokeChannels,
     Welcome,
     codec,
 )
+from tocsin.protocol.platform.power import PLUGGED_IN, Power
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Wire, WireBroken
 
 PATIENCE = 10.0
 """Seconds that the service may take to answer."""
+
+NO_APP = "no app of the device"
+"""One that has no channels."""
 
 
 @define
@@ -56,6 +61,7 @@ class Device:
         self._wire: Wire | None = None
         self._asked: dict[int, _Asked] = {}
         self._number = itertools.count(1)
+        self._power = PLUGGED_IN
 
     @property
     def connected(self) -> bool:
@@ -73,11 +79,20 @@ class Device:
             await tried.wait()
             if not self.connected:
                 raise PlatformUnavailable("the service has not welcomed the device")
+            if self._power != PLUGGED_IN:
+                await self._report()
 
     def disconnect(self) -> None:
         """Switch it off."""
         if self._scope is not None:
             self._scope.cancel()
+
+    async def report(self, power: Power) -> None:
+        """Tell the service of its power state, and wait until that counts; where it is off, once it is on."""
+        if power != self._power:
+            self._power = power
+            if self.connected:
+                await self._report()
 
     async def open_channel(self, app: str, remote_id: str) -> str:
         """Ask for another channel and return its URI.
@@ -95,6 +110,16 @@ class Device:
         """Give up all channels of an app."""
         request = next(self._number)
         await self._ask(request, RevokeChannels(request, app))
+
+    async def _report(self) -> None:
+        power = self._power
+        if self._wire is not None:
+            await self._wire.send(
+                codec.encode(PowerState(power.screen_on_or_plugged, power.battery_saver, power.exempt))
+            )
+            await self.revoke_channels(
+                NO_APP
+            )  # which changes nothing: once it is answered, what came before it was taken
 
     async def _ask(self, request: int, question: Message) -> Message | None:
         if self._wire is None:

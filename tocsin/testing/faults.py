@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, MutableMapping
+from functools import partial
 from typing import Any
 
 import anyio
@@ -46,6 +47,8 @@ class Faults:
         self._issued: set[str] = set()
         self._expired_tokens: set[str] = set()
         self._expired_channels: set[str] = set()
+        self._cuts: set[anyio.Event] = set()
+        self._is_away = False
         self.device_left = anyio.Event()
         """Is set when the service has seen the next device leave."""
 
@@ -69,6 +72,18 @@ class Faults:
         """Let a channel be expired."""
         self._expired_channels.add(_channel_token(uri.partition("?")[2].encode()))
 
+    async def cut_devices_off(self) -> None:
+        """Cut the connections of all devices, and let none in until :meth:`let_devices_in`; return when they have gone."""
+        self._is_away = True
+        for cut in self._cuts:
+            cut.set()
+        while self._cuts:
+            await self.device_left.wait()
+
+    def let_devices_in(self) -> None:
+        """Let devices connect again."""
+        self._is_away = False
+
     def heal(self) -> None:
         """Take all faults away; what has expired stays so."""
         self._post_faults.clear()
@@ -90,9 +105,15 @@ class Faults:
         return layer
 
     async def _device(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._is_away:
+            await send({"type": "websocket.close", "code": 1013})
+            return
+        cut = anyio.Event()
+        self._cuts.add(cut)
         try:
-            await app(scope, receive, send)
+            await app(scope, partial(_receive_until, cut, receive), send)
         finally:
+            self._cuts.discard(cut)
             self.device_left.set()
             self.device_left = anyio.Event()
 
@@ -133,6 +154,21 @@ class Faults:
 
         await app(scope, receive, noting)
         self._issued.add(json.loads(reply).get("access_token", ""))
+
+
+async def _receive_until(cut: anyio.Event, receive: Receive) -> MutableMapping[str, Any]:
+    """Receive what a device sends; once its connection was cut, that it is gone."""
+    received: MutableMapping[str, Any] = {"type": "websocket.disconnect", "code": 1006}
+    async with anyio.create_task_group() as either:
+
+        async def give_up() -> None:
+            await cut.wait()
+            either.cancel_scope.cancel()
+
+        either.start_soon(give_up)
+        received = await receive()
+        either.cancel_scope.cancel()
+    return received
 
 
 def _next(faults: list[Fault]) -> Fault | None:

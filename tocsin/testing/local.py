@@ -23,6 +23,7 @@ from tocsin.tasks import task_group
 from tocsin.testing.device import Device
 from tocsin.testing.faults import Faults, SentRequest
 from tocsin.testing.manual_clock import Clock
+from tocsin.testing.played_host import PlayedHost
 from tocsin.testing.pushes import Push, Pushes
 
 PATIENCE = 10.0
@@ -57,6 +58,9 @@ class LocalWns:
     def __init__(self, portal: BlockingPortal, parts: _Parts) -> None:
         self._portal = portal
         self._parts = parts
+        self._is_online = True
+        self.host = PlayedHost(lambda: portal.call(self._play))
+        """The machine of the device, and of apps that are told of it: ``with wns.host.battery_saver(): ...``."""
         self.channel_uri = parts.uri
         """Where to push; :meth:`new_channel` gives others."""
         self.clock = parts.clock
@@ -173,6 +177,20 @@ class LocalWns:
     def go_online(self) -> None:
         """Bring the device back; what was kept for it comes, and can be waited for."""
         self._portal.call(self._parts.device.connect)
+
+    async def _play(self) -> None:
+        """Let the service see the machine as it is played."""
+        faults, device, host = self._parts.faults, self._parts.device, self.host.record
+        online = host.host.internet_available
+        if online is not self._is_online:
+            self._is_online = online
+            if online:
+                faults.let_devices_in()
+                await device.connect()
+            else:
+                await faults.cut_devices_off()
+                device.disconnect()
+        await device.report(host.power)
 
     def heal(self) -> None:
         """Take back all faults that are still to come; what has expired or was revoked stays so."""
