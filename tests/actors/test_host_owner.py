@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import anyio
@@ -34,9 +35,11 @@ from tocsin.protocol.messages import (
 )
 from tocsin.protocol.messages.codec import decode_own
 from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.platform.host_facts import HostFacts
 from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.power import MAX_EXEMPT
 from tocsin.protocol.platform.unwanted import Unwanted
+from tocsin.testing import PlayedSensor
 
 
 class Watched:
@@ -48,9 +51,13 @@ class Watched:
         link.note(ConnectionUp(1, 0.0))
         self.sessions, self.session = Sessions(), Mailbox("s")
         self.sessions.add("a", self.session)
-        reports = HostReports(self.connection, link)
+        self.reports = HostReports(self.connection, link)
+        self.owner = self.owner_of(HostParts())
+
+    def owner_of(self, parts: HostParts) -> HostOwner:
+        """Return an owner that these parts tell."""
         store = cast(Store, MemoryStore())
-        self.owner = HostOwner(lambda _: [self.router], self.sessions, reports, store, LoopClock(), HostParts())
+        return HostOwner(lambda _: [self.router], self.sessions, self.reports, store, LoopClock(), parts)
 
     async def change(self, change: Change, app: str = "a") -> None:
         """Make a change as the session, which an app may have under any name."""
@@ -169,3 +176,31 @@ async def test_what_is_refused_changes_nothing(change: Change, error: type[Excep
     assert (answer.request, answer.error) == (1, error.__name__)
     assert w.owner.record == before
     assert (w.router.statistics().depth, w.connection.statistics().depth) == (0, 0)
+
+
+async def test_what_tells_of_the_machine_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """Each sensor with its words; one that fails is logged once, said to have failed, and knows nothing any more."""
+
+    class Failing(PlayedSensor):
+        name = "failing"
+
+        async def run(self, tell: Callable[[HostFacts], None]) -> None:
+            tell(HostFacts(metered=True, user_present=True))
+            await anyio.lowlevel.checkpoint()
+            raise RuntimeError("the bus")
+
+    w, played = Watched(), PlayedSensor(HostFacts(user_present=False))
+    w.owner = w.owner_of(HostParts([Failing(), played]))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(w.owner.run)
+        await wait_all_tasks_blocked()
+        report = w.owner.report()
+        assert report["sensors"] == [
+            {"name": "failing", "standing": "has failed, which the log tells", "tells": {}},
+            {"name": "played", "standing": "told by a test", "tells": {"user_present": False}},
+        ]
+        assert report["told"] == {"user_present": False}
+        assert [record.getMessage() for record in caplog.records] == [
+            "the sensor failing has failed: what it knew is unknown from now on"
+        ]
+        tasks.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""``tocsin status``: what it says of an agent's desktop."""
+"""``tocsin status``: what it says of an agent's desktop and machine."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from attrs import asdict
 
 from tests.processes import call
 from tocsin.cli import status
+from tocsin.cli.host_lines import host_lines
+from tocsin.protocol.platform.host_facts import HostFacts
+from tocsin.protocol.platform.host_record import HostRecord
+from tocsin.protocol.platform.host_standing import SensorStanding, host_report
 from tocsin.shell.desktop import DesktopStanding
 
 
@@ -41,3 +45,55 @@ def test_it_is_said_what_shows_toasts(
     assert told["desktop"]["fault"] == standing.fault
     del answer["desktop"]
     assert "desktop" not in call("status", "--state", str(tmp_path))[1]
+
+
+def test_it_is_said_what_is_known_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Which sensor tells what, what apps have said, what is assumed in place of what is unknown."""
+    facts = HostFacts(on_battery=False, metered=True)
+    sensors = [SensorStanding("upower", "the bus\x1b", facts), SensorStanding("logind", "no system bus", HostFacts())]
+    record = HostRecord(facts=facts, said={"energy_saver": True})
+    answer = {"status": "ok", "causes": {}, "host": host_report(sensors, record)}
+
+    async def ask(_folder: Path, _request: dict[str, str]) -> dict[str, Any]:
+        return answer
+
+    monkeypatch.setattr(status, "ask", ask)
+    code, output, errors = call("status", "--state", str(tmp_path))
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[1:] == [
+        "  sensor upower        the bus\\x1b; tells on battery: no, metered: yes",
+        "  sensor logind        no system bus; tells nothing",
+        "  told by sensors      free network available: no, screen on or plugged: yes",
+        "  said by apps         energy saver: yes",
+        (
+            "  assumed              user present: yes, internet available: yes, session connected: yes,"
+            " background work cost high: no"
+        ),
+        "  unknown              battery low, power saver, session connected, user present, internet",
+    ]
+    assert json.loads(call("status", "--json", "--state", str(tmp_path))[1])["host"] == answer["host"]
+    answer["host"] = host_report([], HostRecord())
+    lines = call("status", "--state", str(tmp_path))[1].splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["sensors", "assumed", "unknown"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        [],
+        {"sensors": 1},
+        {"sensors": [1]},
+        {"sensors": [{"name": "a", "standing": "", "tells": 1}]},
+        {"sensors": [], "told": "x", "said": {}, "assumed": {}, "unknown": []},
+        {"sensors": [], "told": {}, "said": {}, "assumed": {}, "unknown": 1},
+    ],
+)
+def test_an_answer_of_another_form_is_no_health_report(monkeypatch: pytest.MonkeyPatch, host: object) -> None:
+    """A server that makes it up is called what it is."""
+    with pytest.raises((LookupError, TypeError)):
+        host_lines(host)
+    answer = json.dumps({"status": "ok", "causes": {}, "host": host}).encode()
+    monkeypatch.setattr(status, "_fetch", lambda *_: answer)
+    code, _, errors = call("status", "--url", "http://127.0.0.1:1")
+    assert code != 0
+    assert errors.rstrip().endswith("is no push service of ours")

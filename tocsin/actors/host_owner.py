@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import anyio
 from attrs import evolve
@@ -26,6 +27,7 @@ from tocsin.protocol.errors import PushError
 from tocsin.protocol.platform.conditions import OF_USER, AppSettings
 from tocsin.protocol.platform.host_facts import HostFacts, merged
 from tocsin.protocol.platform.host_record import HostRecord
+from tocsin.protocol.platform.host_standing import SensorStanding, host_report
 from tocsin.protocol.platform.policy import Policy
 from tocsin.tasks import task_group
 
@@ -66,6 +68,7 @@ class HostOwner:
         self._turn = anyio.Lock(fast_acquire=True)
         self._deciding = anyio.Lock(fast_acquire=True)
         self._told: dict[str, HostFacts] = {}
+        self._failed: set[str] = set()
         self._policy = self.record.policy
         self._over_budget = frozenset[str]()
         self.on_policy: Callable[[Policy], None] | None = None
@@ -164,6 +167,18 @@ class HostOwner:
         async with self._turn:
             await self._publish(evolve(self.record, decided=record.decided))
 
+    def report(self) -> dict[str, Any]:
+        """Say how the machine stands, and which sensor tells what of it."""
+        sensors = [
+            SensorStanding(
+                each.name,
+                "has failed, which the log tells" if each.name in self._failed else each.standing,
+                self._told.get(each.name, HostFacts()),
+            )
+            for each in self.parts.sensors
+        ]
+        return host_report(sensors, self.record)
+
     def greet(self, stamp: Stamp) -> None:
         """Tell a session that was let in how the machine stands, and what the user has decided for its app."""
         self._sessions.send(stamp.session, m.HostChanged(self.record.host))
@@ -181,6 +196,7 @@ class HostOwner:
             await sensor.run(partial(self._take_facts, sensor.name))
         except Exception:  # what a sensor does not foresee must end no app
             logger.exception("the sensor %s has failed: what it knew is unknown from now on", sensor.name)
+            self._failed.add(sensor.name)
             self._take_facts(sensor.name, HostFacts())
 
     async def _listen_to_policy(self, policy: PolicySource) -> None:

@@ -82,7 +82,8 @@ class AgentControl:
         }
         of_apps = dict(Counter(app for name in sessions.names() if (app := sessions.app_of(name)) is not None))
         health = {"status": "unavailable" if causes else "ok", "causes": causes, "counters": counters, "now": now}
-        return self._identity() | self._where | health | {"sessions": of_apps} | self._desktop()
+        machine = {"host": self._platform.host_owner.report()}
+        return self._identity() | self._where | health | {"sessions": of_apps} | self._desktop() | machine
 
     def _desktop(self) -> Answer:
         """Say what shows toasts; nothing where nothing does."""

@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
+from tocsin.cli.host_lines import host_lines
 from tocsin.cli.state_choice import add_looked_at_option, candidates
 from tocsin.cli.terminal import complain, show
 from tocsin.network import check_authorities, proxy_of
@@ -29,6 +30,8 @@ from tocsin.transport.control_socket import ask
 
 DESCRIPTION = """\
 Say whether a running agent or push service is well, and what it has counted since its start.
+
+Of an agent it says, too, what its sensors tell of the machine, what none of them knows, and what is assumed instead.
 
 Exit code 0 means that it is well; 1, that it is not, for the reason that is printed.
 """
@@ -150,6 +153,7 @@ def _checked(answer: Any) -> dict[str, Any]:
     right = isinstance(answer["status"], str) and isinstance(answer["causes"], (dict, list))
     if not right or not all(isinstance(answer.get(group, {}), dict) for group in (*_GROUPS, "desktop")):
         raise TypeError
+    host_lines(answer.get("host", {}))
     checked: dict[str, Any] = answer
     return checked
 
@@ -165,6 +169,8 @@ def _print(answer: dict[str, Any]) -> None:
             show(f"  {harmless(name).replace('_', ' '):<20} {harmless(value)}")
     if desktop := answer.get("desktop"):
         show(f"  {'desktop':<20} {harmless(_desktop_of(desktop))}")
+    for name, words in host_lines(answer.get("host", {})):
+        show(f"  {harmless(name):<20} {harmless(words)}")
     for app, number in answer.get("sessions", {}).items():
         show(f"  {harmless(app):<20} {harmless(number)} connected")
 
