@@ -58,6 +58,55 @@ class TestBackground:
             h.tell(m.HostChanged(HostState()))
             assert at_work(await h.down()) == 1
 
+    @pytest.mark.parametrize(
+        ("closed", "opened", "reason"),
+        [
+            (m.HostChanged(HostState(energy_saver=True)), m.HostChanged(HostState()), CancellationReason.ENERGY_SAVER),
+            (
+                m.HostChanged(HostState(cloud_notifications=False)),
+                m.HostChanged(HostState()),
+                CancellationReason.SYSTEM_POLICY,
+            ),
+            (
+                m.AppSettingsChanged("mail", AppSettings(notifications=False)),
+                m.AppSettingsChanged("mail", AppSettings()),
+                CancellationReason.SYSTEM_POLICY,
+            ),
+            (
+                m.AppSettingsChanged("mail", AppSettings(within_budget=False)),
+                m.AppSettingsChanged("mail", AppSettings()),
+                None,
+            ),
+        ],
+    )
+    async def test_what_waits_does_not_begin_behind_a_closed_gate(
+        self, closed: m.Message, opened: m.Message, reason: CancellationReason | None
+    ) -> None:
+        """Though it has passed while that was open: it begins when it opens again, in order. Data that is used up cancels nothing."""
+        async with running(subscriber=False) as h:
+            h.tell(activator(), *map(delivery, (1, 2, 3)))
+            assert at_work(await h.down()) == 1
+            h.tell(closed)
+            if reason is not None:
+                assert await h.down() == m.CancelDelivery(1, reason)
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
+            await h.stay_silent(h.session)
+            h.tell(opened)
+            assert at_work(await h.down()) == 2
+            h.tell(m.OutcomeRow(2, Outcome.HANDLED, "", 1))
+            assert at_work(await h.down()) == 3
+
+    async def test_an_app_that_is_exempt_no_more_stops(self) -> None:
+        """While energy is saved; one that is begins."""
+        exempt = m.AppSettingsChanged("mail", AppSettings(exempt_from_energy_saver=True))
+        async with running(subscriber=False) as h:
+            h.tell(exempt, m.HostChanged(HostState(energy_saver=True)), activator(), delivery(1), delivery(2))
+            assert at_work(await h.down()) == 1
+            h.tell(m.AppSettingsChanged("mail", AppSettings()))
+            assert await h.down() == m.CancelDelivery(1, CancellationReason.ENERGY_SAVER)
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1), exempt)
+            assert at_work(await h.down()) == 2
+
     async def test_a_latched_payload_expires(self) -> None:
         """A payload whose time has passed while it waited ends as expired."""
         async with running(subscriber=False) as h:

@@ -82,9 +82,9 @@ class Supervisor(Actor):
     def settings_changed(self, message: m.AppSettingsChanged, _: bytes) -> None:
         """Note what the user has decided; work that is no longer allowed is interrupted."""
         background = self._apps[message.app]
-        background.settings = message.settings
-        if not background.settings.background and background.running is not None:
-            self._lives.cancel(background.running, CancellationReason.SYSTEM_POLICY)
+        interruption = background.decide(message.settings, self._lives.host)
+        if background.running is not None:
+            self._lives.cancel(background.running, interruption)
         self._subscribers.report_ready(message.app)
         self._lives.next_turn(message.app)
 

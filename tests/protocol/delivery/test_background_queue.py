@@ -12,7 +12,7 @@ from tests.persistence.payloads import payload
 from tocsin.protocol.delivery import background_queue
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
 from tocsin.protocol.delivery.payload_life import Phase, Tracked
-from tocsin.protocol.platform.activation import SystemConditionType
+from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason
 
@@ -60,6 +60,35 @@ def test_each_of_these_keeps_it_from_beginning(change: dict[str, Any], activatab
 def test_an_unmet_condition_keeps_it_waiting() -> None:
     """It begins when the condition holds."""
     assert not able().may_begin(HostState(user_present=False))
+
+
+@pytest.mark.parametrize(
+    ("host", "settings"),
+    [
+        ({"energy_saver": True}, {}),
+        ({"cloud_notifications": False}, {}),
+        ({}, {"notifications": False}),
+        ({}, {"within_budget": False}),
+    ],
+)
+def test_a_closed_gate_keeps_it_waiting(host: dict[str, bool], settings: dict[str, bool]) -> None:
+    """Though the payload has passed it before; in energy saver an app that is exempt goes on."""
+    work = evolve(able(), settings=AppSettings(**settings))
+    assert not work.may_begin(HostState(**host))
+    work.settings = evolve(work.settings, exempt_from_energy_saver=True)
+    assert work.may_begin(HostState(**host)) == ("energy_saver" in host)
+
+
+def test_a_decision_cancels_what_it_closes_a_gate_for() -> None:
+    """Once, and not where the gate was closed before."""
+    work = able()
+    assert work.decide(AppSettings(tiles=False, within_budget=False), HostState()) is None
+    assert work.decide(DENIED, HostState()) is CancellationReason.SYSTEM_POLICY
+    assert work.decide(AppSettings(notifications=False), HostState()) is None
+    saving = HostState(energy_saver=True)
+    assert work.decide(AppSettings(exempt_from_energy_saver=True), saving) is None
+    assert work.decide(AppSettings(), saving) is CancellationReason.ENERGY_SAVER
+    assert work.settings == AppSettings()
 
 
 def test_payloads_wait_in_the_order_in_which_they_arrived(monkeypatch: pytest.MonkeyPatch) -> None:

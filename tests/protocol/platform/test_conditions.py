@@ -13,7 +13,16 @@ from hypothesis.strategies import SearchStrategy
 
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
-from tocsin.protocol.platform.conditions import AppSettings, Gate, Gates, HostState, interruption, judge, with_exemption
+from tocsin.protocol.platform.conditions import (
+    AppSettings,
+    Gate,
+    Gates,
+    HostState,
+    interruption,
+    judge,
+    obstacle,
+    with_exemption,
+)
 from tocsin.protocol.platform.power import MAX_EXEMPT, MAX_EXEMPT_BYTES
 from tocsin.protocol.values import DropReason
 
@@ -158,6 +167,25 @@ class TestGates:
         """New gates know of no app and of a machine on which all is well."""
         Gates().settings["a"] = AppSettings(notifications=False)
         assert (Gates().host, Gates().settings) == (HostState(), {})
+
+
+class TestObstacle:
+    """What keeps the background work of an app from beginning and from going on."""
+
+    @given(hosts(), settings())
+    def test_it_is_there_where_work_is_not_allowed_or_nothing_passes(self, host: HostState, app: AppSettings) -> None:
+        """The gates for payloads, and the user's setting for background work: the same rules, so none contradicts another."""
+        passes = any(judge(host, app, priority)[0] is Gate.PASS for priority in (1, 2, 3, 4))
+        assert (obstacle(host, app) is None) == (passes and app.background)
+
+    @given(hosts(), hosts(), settings())
+    def test_what_comes_while_work_runs_interrupts_it_for_that_reason(
+        self, before: HostState, after: HostState, app: AppSettings
+    ) -> None:
+        """Unless the user logs off, which counts first where energy is to be saved at the same time."""
+        came = obstacle(before, app) is None and obstacle(after, app) is not None
+        if came and not (before.session_connected and not after.session_connected):
+            assert interruption(before, after, app) is obstacle(after, app)
 
 
 class TestInterruption:

@@ -9,7 +9,7 @@ from attrs import Factory, define
 from tocsin.protocol.delivery.payload_life import Phase, Tracked
 from tocsin.protocol.delivery.recipients import Recipient, goes_to
 from tocsin.protocol.platform.activation import CancellationReason
-from tocsin.protocol.platform.conditions import AppSettings, HostState, interruption
+from tocsin.protocol.platform.conditions import AppSettings, HostState, interruption, obstacle
 from tocsin.protocol.values import DropReason
 
 QUEUE_DEPTH = 1024
@@ -64,10 +64,18 @@ class BackgroundQueue:
         self.queue.clear()
 
     def may_begin(self, host: HostState) -> bool:
-        """Whether the first that waits may begin: the work is or can be done, nothing runs, the conditions hold, and there is data left."""
-        if not self.ready or self.running is not None or not self.queue:
+        """Whether the first that waits may begin: the work is or can be done, nothing runs or stands before it, and there is data left.
+
+        The gates count here once more: what waits has passed them, and they may have closed since.
+        """
+        if not self.ready or self.running is not None or not self.queue or obstacle(host, self.settings) is not None:
             return False
         return self.settings.within_budget and host.meets_all(self.conditions)
+
+    def decide(self, settings: AppSettings, host: HostState) -> CancellationReason | None:
+        """Take what was decided for the app; tell why that cancels the work that runs, or None where it goes on."""
+        before, self.settings = obstacle(host, self.settings), settings
+        return obstacle(host, settings) if before is None else None
 
     def interruption(self, before: HostState, after: HostState) -> CancellationReason | None:
         """Tell why a change of the machine's state cancels the work that runs, or None where it goes on."""

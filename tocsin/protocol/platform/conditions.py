@@ -140,6 +140,15 @@ class Gates:
         return self.host.energy_saver and not self.settings.get(app, _DEFAULT).exempt_from_energy_saver
 
 
+def obstacle(host: HostState, settings: AppSettings) -> CancellationReason | None:
+    """Tell which gate keeps all background work of an app from going on and from beginning; None where none does."""
+    if not host.cloud_notifications or not settings.notifications or not settings.background:
+        return CancellationReason.SYSTEM_POLICY
+    if host.energy_saver and not settings.exempt_from_energy_saver:
+        return CancellationReason.ENERGY_SAVER
+    return None
+
+
 def interruption(
     before: HostState, after: HostState, settings: AppSettings, conditions: Iterable[int] = ()
 ) -> CancellationReason | None:
