@@ -8,6 +8,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from attrs import evolve
+
 from tests.simulation.apps import Handlers
 from tests.simulation.faults import StoreFault
 from tests.simulation.runner import Life, Simulation
@@ -15,7 +17,7 @@ from tests.simulation.script import APPS, FLAGS
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.operation import CreateChannelOperation
-from tocsin.protocol.errors import ChannelClosed, PushError
+from tocsin.protocol.errors import ChannelClosed, IllegalCall, PushError
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.platform.activation import (
@@ -206,7 +208,30 @@ class Acts:
         """The machine changes in one respect; each app speaks of other respects."""
         conditions = self._manager(FLAGS.index(flag) % len(APPS)).conditions
         value = not getattr(conditions.host, flag)
-        await conditions.set_host(**{flag: value})
+        with suppress(IllegalCall):  # a sensor knows it
+            await conditions.set_host(**{flag: value})
+
+    def sense(self, fact: str, value: bool | None) -> None:
+        """A sensor tells something of the machine, or does not know it any more."""
+        sensor = self.sim.sensor
+        sensor.tell(evolve(sensor.facts, **{fact: value}))
+
+    def rule(self, what: str, allowed: bool) -> None:
+        """Policy changes for all apps."""
+        policy, rule = self.sim.policy.told, {what: allowed}
+        policy.set(evolve(policy.value, **rule))  # type: ignore[arg-type]  # one of RULES
+
+    def rule_app(self, app: int, what: str, value: bool | None) -> None:
+        """Policy changes for one."""
+        policy = self.sim.policy.told
+        rules = evolve(policy.value.rules_of(APPS[app]), **{what: value})
+        policy.set(evolve(policy.value, apps={**policy.value.apps, APPS[app]: rules}))
+
+    def run_out_of_data(self, app: int, left: bool) -> None:
+        """An app has used up its data of the day, or the next day begins."""
+        owner = self.life.platform.host_owner
+        over = owner.record.over_budget - {APPS[app]}
+        owner.set_over_budget(over if left else over | {APPS[app]})
 
     def decide(self, app: int, notifications: bool, background: bool, exempt: bool) -> None:
         """The user decides what an app may do, which is stored: it dies with the platform, or hears that it failed."""

@@ -102,6 +102,21 @@ def background_work_begins_in_time(world: World) -> None:
     _no_offence(world, "background_work_begins_in_time")
 
 
+def no_work_begins_while_a_gate_is_closed(world: World) -> None:
+    """No background work of an app begins while the machine, its policy, its user or a condition does not let it."""
+    _no_offence(world, "no_work_begins_while_a_gate_is_closed")
+
+
+def work_ends_when_a_gate_closes(world: World) -> None:
+    """Background work that runs is cancelled, and has ended when the time of grace has."""
+    world.record.look()
+    gates, awake = world.record.gates, world.record.awake()
+    for work in world.record.works:
+        of_platform = work.call.background and not work.call.process
+        late = of_platform and gates.are_long_closed(gates.closed, work.call.app, GRACE + TICK)
+        assert not late or awake < work.began + GRACE + TICK, f"{work.call} goes on behind a gate that has closed"
+
+
 def one_at_a_time(world: World) -> None:
     """One payload of a channel in the foreground, and one of an app in the background."""
     _no_offence(world, "one_at_a_time")
@@ -265,7 +280,7 @@ def _no_offence(world: World, invariant: str) -> None:
     assert not offences, offences[0]
 
 
-TIMED: tuple[Invariant, ...] = (work_ends_in_time, waits_end_in_time)
+TIMED: tuple[Invariant, ...] = (work_ends_in_time, work_ends_when_a_gate_closes, waits_end_in_time)
 """What must hold whenever time has passed."""
 
 ALWAYS: tuple[Invariant, ...] = (
@@ -279,6 +294,7 @@ ALWAYS: tuple[Invariant, ...] = (
     first_attempts_come_in_order,
     a_latched_payload_waits,
     background_work_begins_in_time,
+    no_work_begins_while_a_gate_is_closed,
     one_at_a_time,
     retries_follow_the_schedule,
     what_an_app_was_told_is_kept,

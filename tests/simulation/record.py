@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from attrs import Factory, define, frozen
 
+from tests.simulation.gates import RealGates
 from tocsin.actors.actor import Actor
 from tocsin.actors.channel_requester import ChannelRequester
 from tocsin.actors.payload_router import PayloadRouter
@@ -109,6 +110,7 @@ class Record:
     _asked: dict[int, tuple[m.PlanRetry, Wait]] = Factory(dict)
     _attempts: dict[tuple[str, bool], int] = Factory(dict)
     _newest: dict[tuple[str, bool, str], int] = Factory(dict)
+    gates: RealGates = Factory(lambda record: RealGates(record.now, record.awake), takes_self=True)
 
     def say(self, *words: object) -> None:
         """Write a line into the trace."""
@@ -137,8 +139,9 @@ class Record:
         self.longest_lag = self.lag
 
     def excuse(self, seconds: float) -> None:
-        """Do not count that time as one in which things could go on."""
+        """Do not count that time, from now on, as one in which things can go on."""
         self.excused += seconds
+        self.gates.news_wait(self.now() + seconds)
 
     def offend(self, invariant: str, text: str) -> None:
         """Note that an invariant does not hold."""
@@ -166,6 +169,8 @@ class Record:
                 self.offend("first_attempts_come_in_order", f"{call} after {newest}")
         if background and expires is not None and expires + TICK + self.longest_lag < self.at_service:
             self.offend("background_work_begins_in_time", f"{call} has expired at {expires}")
+        if background and not process and self.gates.are_long_closed(self.gates.latched, call.app):
+            self.offend("no_work_begins_while_a_gate_is_closed", f"{call}, and it has been closed for a while")
         self.look()
         if any(work.call.place == call.place for work in self.works):
             self.offend("one_at_a_time", f"{call} while another runs")
@@ -180,6 +185,7 @@ class Record:
         self.works.clear()
         self.latched.clear()
         self.waits.clear()
+        self.gates.life_ended()
 
     # Actors
 
@@ -196,6 +202,7 @@ class Record:
 
     def received(self, actor: Actor, message: m.Message) -> None:
         """Look at what an actor gets, before it does."""
+        self.gates.heard(actor, message)
         match actor, message:
             case PayloadRouter(), m.Parked(sequence) if actor._windows.on_its_way(sequence):  # else of before a restart
                 self.latched.add(sequence)

@@ -34,11 +34,16 @@ from tocsin.agent.session_door import SessionDoor
 from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.session import CLOSE_GRACE
+from tocsin.host.promises import HostParts
 from tocsin.persistence.store import Store
 from tocsin.protocol.errors import FrameError, StateUnavailable
 from tocsin.protocol.kernel.restart import RestartPolicy
 from tocsin.protocol.messages import Arrivals, ChannelGranted, ConnectionUp, Message
+from tocsin.protocol.platform.host_facts import HostFacts
+from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.testing import PlayedSensor
+from tocsin.testing.played_host import PlayedPolicy
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 
 RESTARTS = RestartPolicy(intensity=200)
@@ -109,6 +114,7 @@ class Simulation:
         self.record.granted = self.service.granted
         self.kernel = Kernel(clock=self.device, restarts=RESTARTS)
         self.processes = Processes(self)
+        self.sensor, self.policy = PlayedSensor(HostFacts()), PlayedPolicy()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -171,12 +177,15 @@ class Simulation:
 
     def _conceive(self) -> Life:
         store = FragileStore(self.store, self.disk, self.die)
-        life = Life(
-            Platform(cast(Store, store), self.kernel, RetryPolicy(), launches=self.agent), store
+        told_by = HostParts([self.sensor], self.policy)
+        platform = Platform(
+            cast(Store, store), self.kernel, RetryPolicy(), launches=self.agent, host=told_by
         )  # it has a store's methods
+        life = Life(platform, store)
         for runner in life.platform.actors.values():
             _watch(runner, life, self.record)
         self._watch_time(life)
+        _watch_machine(life, self.record)
         return life
 
     def _watch_time(self, life: Life) -> None:
@@ -258,6 +267,20 @@ class Simulation:
     def at_rest(self) -> None:
         """Note what time it is at the service while nothing can go on, and how late the device may be."""
         self.record.rested(self.machine.now())
+
+
+def _watch_machine(life: Life, record: Record) -> None:
+    """Note how the machine stands, and what is decided for apps, whenever the platform tells of it."""
+    owner = life.platform.host_owner
+    publish = owner._publish
+    record.gates.machine_is(owner.record)
+
+    async def publish_watched(host: HostRecord) -> None:
+        await publish(host)
+        if not life.killed:
+            record.gates.machine_is(host)
+
+    owner.__dict__["_publish"] = publish_watched
 
 
 def _time_of(message: Message) -> float | None:

@@ -16,12 +16,20 @@ from tests.simulation.liar import LIES
 from tests.simulation.processes import LAUNCHES
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.platform.conditions import HostState
+from tocsin.protocol.platform.host_facts import HostFacts
 
 APPS = ("contoso.mail", "contoso.news")
 ACTORS = ("payload_router", "supervisor", "activator_registry", "channel_requester", "retry_scheduler")
 FLAGS = tuple(sorted(each.name for each in fields(HostState)))
 OFTEN = ("energy_saver",) * 6 + ("user_present", "free_network_available")
 """The flags on which more depends than on the others."""
+FACTS = tuple(each.name for each in fields(HostFacts))
+RULES = ("cloud_notifications", "toasts", "tiles", "badges")
+"""What policy may allow or forbid all apps."""
+
+RULES_OF_APPS = ("notifications", "background", "exempt_from_energy_saver")
+"""What it may decide for one."""
+
 REFUSALS = ("WNP_E_RECONNECTING", "ERROR_TIMEOUT", "E_INVALIDARG")
 """Two that may pass, and one that is critical."""
 
@@ -151,6 +159,10 @@ EMBEDDED_KINDS: dict[str, Kind] = {
     "clocks_apart": Kind(1, lambda r: (_apart(r),)),
     "restart_service": Kind(1, _nothing),
     "flip": Kind(5, lambda r: (r.choice((*FLAGS, *OFTEN)),)),
+    "sense": Kind(5, lambda r: (r.choice((*FACTS, "power_saver", "power_saver")), r.choice((True, False, None)))),
+    "rule": Kind(2, lambda r: (r.choice(RULES), r.random() < 0.6)),
+    "rule_app": Kind(2, lambda r: (_app(r), r.choice(RULES_OF_APPS), r.choice((True, False, None)))),
+    "run_out_of_data": Kind(1, lambda r: (_app(r), r.random() < 0.6)),
     "decide": Kind(3, lambda r: (_app(r), r.random() < 0.8, r.random() < 0.7, r.random() < 0.7)),
     "cancel_work": Kind(2, lambda r: (_app(r), r.choice(list(CancellationReason)).name)),
     # Failures

@@ -141,7 +141,7 @@ def test_work_that_no_agent_knows_does_not_end_what_waits_behind_it(monkeypatch:
             Act("crash", ["supervisor", "flush"]),
             Act("decide", [0, True, False, True]),
             Act("restart"),
-            Act("flip", ["energy_saver"]),
+            Act("flip", ["quiet_hours"]),
             Act("pass_time", [310.0]),
         ],
     )

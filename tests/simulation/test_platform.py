@@ -9,7 +9,7 @@ from hypothesis.stateful import initialize, rule
 from tests.simulation.apps import BACKGROUND, FOREGROUND
 from tests.simulation.faults import StoreFault
 from tests.simulation.machine import TURNS, PlatformMachine
-from tests.simulation.script import ACTORS, APART, APPS, FLAGS, REFUSALS
+from tests.simulation.script import ACTORS, APART, APPS, FACTS, FLAGS, REFUSALS, RULES, RULES_OF_APPS
 from tocsin.protocol.platform.activation import CancellationReason
 
 apps = st.integers(0, len(APPS) - 1)
@@ -153,6 +153,26 @@ class PlatformUnderFaults(PlatformMachine):
     def a_condition_flips(self, flag: str, turns: int | None) -> None:
         """The machine changes."""
         self.do("flip", flag, turns=turns)
+
+    @rule(fact=st.sampled_from(FACTS), value=st.none() | st.booleans(), turns=TURNS)
+    def a_sensor_tells(self, fact: str, value: bool | None, turns: int | None) -> None:
+        """Of the machine, or that it does not know it any more."""
+        self.do("sense", fact, value, turns=turns)
+
+    @rule(what=st.sampled_from(RULES), allowed=st.booleans(), turns=TURNS)
+    def policy_changes(self, what: str, allowed: bool, turns: int | None) -> None:
+        """For all apps."""
+        self.do("rule", what, allowed, turns=turns)
+
+    @rule(app=apps, what=st.sampled_from(RULES_OF_APPS), value=st.none() | st.booleans(), turns=TURNS)
+    def policy_changes_for_an_app(self, app: int, what: str, value: bool | None, turns: int | None) -> None:
+        """For one."""
+        self.do("rule_app", app, what, value, turns=turns)
+
+    @rule(app=apps, left=st.booleans())
+    def data_runs_out(self, app: int, left: bool) -> None:
+        """For the day, or another day begins."""
+        self.do("run_out_of_data", app, left)
 
     @rule(app=apps, notifications=st.booleans(), background=st.booleans(), exempt=st.booleans())
     def the_user_decides(self, app: int, notifications: bool, background: bool, exempt: bool) -> None:

@@ -26,6 +26,8 @@ from tocsin.actors.device_channels import DeviceChannels
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.persistence.store import StoredChannel
+from tocsin.protocol.delivery import background_queue
+from tocsin.protocol.delivery.background_queue import BackgroundQueue
 from tocsin.protocol.messages import Acknowledge
 from tocsin.protocol.platform.service_time import ServiceTime, Verdict
 from tocsin.protocol.values import DropReason
@@ -169,6 +171,30 @@ def test_a_latch_that_is_not_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     assert found(*acts) == ""
     monkeypatch.setattr(InboxEffects, "park", lambda _self, _sequence: None)
     assert found(*acts) == "a_latched_payload_waits"
+
+
+BEHIND_A_GATE = (
+    Act("request", [0, 0]),
+    Act("register", [0, 0, False, "takes its time"]),
+    Act("push", [0, 2, None, 3]),
+    Act("sense", ["power_saver", True]),
+    Act("pass_time", [31.0]),
+)
+
+
+def test_work_that_begins_behind_a_closed_gate_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had passed the gate while that was open, and waited for its turn."""
+    assert found(*BEHIND_A_GATE) == ""
+    monkeypatch.setattr(background_queue, "obstacle", lambda _host, _settings: None)
+    assert found(*BEHIND_A_GATE) == "no_work_begins_while_a_gate_is_closed"
+
+
+def test_work_that_goes_on_behind_a_closed_gate_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would end by its budget, which is longer than the grace."""
+    acts = Act("request", [0, 0]), Act("register", [0, 0, False, "hangs"]), *BEHIND_A_GATE[2:]
+    assert found(*acts) == ""
+    monkeypatch.setattr(BackgroundQueue, "interruption", lambda _self, _before, _after: None)
+    assert found(*acts) == "work_ends_when_a_gate_closes"
 
 
 AHEAD = Act("clocks_apart", [31 * 86_400.0])

@@ -15,6 +15,8 @@ from tests.simulation.invariants import ALWAYS, AT_THE_END, TIMED, check
 from tests.simulation.script import Act
 from tests.simulation.service import FOREVER
 from tocsin.protocol.platform.conditions import AppSettings, HostState
+from tocsin.protocol.platform.host_facts import HostFacts
+from tocsin.protocol.platform.policy import NO_POLICY
 
 SETTLED = 900.0
 """Virtual seconds in which all must have ended once nothing fails any more."""
@@ -79,6 +81,10 @@ class World(AgentActs):
     async def mend(self) -> None:
         """Every app does its work, and the service sends again what it has not heard of."""
         await self.service.cut()
+        self.sim.sensor.tell(HostFacts())
+        self.sim.policy.told.set(NO_POLICY)
+        self.life.platform.host_owner.set_over_budget(frozenset())
+        await anyio.wait_all_tasks_blocked()
         for app, manager in enumerate(self.life.managers.values()):
             await manager.conditions.set_host(**{each.name: bool(each.default) for each in fields(HostState)})
             settings = AppSettings()
