@@ -71,7 +71,7 @@ class Harness:
         self.sessions = Sessions()
         self.sessions.add("mail", self.session)
         kernel = Kernel(LoopClock(seed=1))
-        at_service = ServiceClock(kernel.clock)
+        self.at_service = at_service = ServiceClock(kernel.clock)
         at_service.hear(m.ConnectionUp(1024, time.time()))
         self.runner = ActorRunner(
             self.mailbox,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import anyio
@@ -106,6 +107,21 @@ class TestBackground:
             assert await h.down() == m.CancelDelivery(1, CancellationReason.ENERGY_SAVER)
             h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1), exempt)
             assert at_work(await h.down()) == 2
+
+    async def test_what_is_latched_runs_in_order_but_for_what_expires(self) -> None:
+        """TTLs go on while a condition keeps payloads waiting; when it returns, the others begin one after the other."""
+        async with running(subscriber=False) as h:
+            h.tell(m.HostChanged(HostState(user_present=False)), activator(SystemConditionType.USER_PRESENT))
+            for sequence, lifetime in ((1, 4000), (2, 50), (3, None), (4, 50), (5, 4000)):
+                h.tell(delivery(sequence, expires=None if lifetime is None else time.time() + lifetime))
+            await h.stay_silent(h.session)
+            h.at_service.hear(m.ConnectionUp(1024, time.time() + 100))
+            h.tell(m.HostChanged(HostState()))
+            for sequence in (1, 3, 5):
+                assert at_work(await h.down()) == sequence
+                h.tell(m.OutcomeRow(sequence, Outcome.HANDLED, "", 1))
+            ends = [await h.settled() for _ in range(5)]
+            assert [end[0] for end in ends if end[2] == DropReason.EXPIRED] == [2, 4]
 
     async def test_a_latched_payload_expires(self) -> None:
         """A payload whose time has passed while it waited ends as expired."""
