@@ -17,7 +17,7 @@ from tests.helpers import waiting_messages
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.host_owner import ASK_AGAIN, FIRST_LOOK, HostOwner
-from tocsin.actors.power_reports import PowerReports
+from tocsin.actors.host_reports import HostReports
 from tocsin.actors.sessions import Sessions, Stamp
 from tocsin.host.promises import HostParts
 from tocsin.mailbox import Mailbox
@@ -102,7 +102,7 @@ async def listening(
     owner = HostOwner(
         lambda _: [router],
         sessions,
-        PowerReports(connection, link),
+        HostReports(connection, link),
         cast(Store, store or MemoryStore()),
         VirtualWall(),
         HostParts(sensors, policy),
