@@ -62,7 +62,7 @@ class BatterySensor:
 
     def ask(self) -> None:
         """Look, unless it was asked in the last ``ASK_AGAIN`` seconds."""
-        if self.is_polled and self._now() >= self._next:
+        if self._now() >= self._next and self.is_polled:
             self._next = self._now() + ASK_AGAIN
             self._stirred.set()
 

@@ -112,7 +112,7 @@ class BusSensor(ABC):
 
     def ask(self) -> None:
         """Look for the bus, where it is not there, and was not looked for in the last ``ASK_AGAIN`` seconds."""
-        if self.is_polled and self._now() >= self._next_ask:
+        if self._now() >= self._next_ask and self.is_polled:
             self._next_ask = self._now() + ASK_AGAIN
             self._stirred.set()
 
