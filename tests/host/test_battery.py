@@ -76,6 +76,8 @@ async def test_it_looks_when_asked_and_once_a_minute(found: Psutil) -> None:
             now[0] = moment
             told.sensor.ask()
             await told.until_told(looks)
+            await anyio.sleep(0.02)
+            assert found.looks == looks
         now[0] = 1000.0
         await anyio.sleep(0.02)
         assert found.looks == len(told.facts) == 3
@@ -85,8 +87,10 @@ async def test_it_knows_nothing_while_there_is_a_bus(found: Psutil, monkeypatch:
     """UPower knows better; when the bus goes it looks again."""
     bus, there = SystemBus(), [True]
     monkeypatch.setattr(SystemBus, "is_connected", property(lambda _: there[0]))
-    bus.tried.set()
     async with telling(BatterySensor(bus)) as told:
+        await anyio.wait_all_tasks_blocked()
+        assert told.facts == []  # it is not known yet whether there is one
+        bus.tried.set()
         assert await told.until_told(1) == HostFacts()
         told.sensor.ask()
         assert (found.looks, told.sensor.is_polled) == (0, False)

@@ -60,8 +60,8 @@ class BusObject:
         """Tell whether a signal tells of a change of what counts."""
         if (message.path, message.interface, message.signature) != (self.path, PROPERTIES, "sa{sv}as"):
             return False
-        interface, changed, invalidated = message.body
-        return interface == self.interface and not self.types.keys().isdisjoint([*changed, *invalidated])
+        _, changed, invalidated = message.body
+        return not self.types.keys().isdisjoint([*changed, *invalidated])
 
 
 class BusSensor(ABC):
