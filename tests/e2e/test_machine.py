@@ -12,13 +12,17 @@ from typing import Any, Final
 
 import anyio
 import pytest
+from attrs import asdict
 from dbus_fast import Variant
 
 import tocsin
+from tests.e2e.agents import running_agent
 from tests.e2e.desktops.bus import session_bus
 from tests.e2e.desktops.processes import first_line, running
 from tests.e2e.machine import PROFILES_DAEMON, UPOWERD, Mocked, RealDaemon, lacking, mocked, real
 from tests.host.told import Told, telling
+from tests.processes import sender
+from tests.world import Gathered
 from tocsin.host import bus_sensor
 from tocsin.host.daemons import daemon_sensors
 from tocsin.host.logind import LogindSensor
@@ -283,6 +287,36 @@ async def test_an_app_sees_the_machine(address: str, tmp_path: Path, monkeypatch
             await until_host(manager, user_present=False, screen_on_or_plugged=True)
         async with tocsin.embedded("contoso.mail", tmp_path / "state", sensors=()) as manager:
             assert not manager.conditions.host.energy_saver
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the agent runs on POSIX systems only")
+async def test_what_is_pushed_while_an_agent_saves_power_waits(address: str, tmp_path: Path) -> None:
+    """The agent's sensors hold it back, and it comes when the machine is plugged in."""
+    need(mock=True)
+    seen = Gathered()
+
+    def handle(args: tocsin.PushNotificationReceivedEventArgs) -> None:
+        args.handled = True
+        seen.add(args.payload)
+
+    async with mocked(address, "upower", UPOWER, tmp_path) as mock:
+        await mock.set(DISPLAY, f"{UPOWER}.Device", WarningLevel=Variant("u", 4))
+        with running_agent(tmp_path, environment={"DBUS_SYSTEM_BUS_ADDRESS": address}) as agent:
+            async with tocsin.connect("contoso.mail", agent.socket, command=("/bin/true",)) as manager:
+                assert manager.registration is not None
+                channel = (await manager.create_channel(manager.registration.remote_id)).channel
+                assert channel is not None
+                with channel.push_received(handle):
+                    await mock.set(path_of(UPOWER), UPOWER, OnBattery=Variant("b", value=True))
+                    await until_host(manager, energy_saver=True)
+                    async with sender({"uri": channel.uri} | asdict(manager.registration)) as server:
+                        status, headers = await server.push(b"low", X_WNS_Priority="3")
+                        assert (status, headers["x-wns-status"]) == (200, "received")
+                    await anyio.sleep(0.2)
+                    assert seen.items == []
+                    await mock.set(path_of(UPOWER), UPOWER, OnBattery=Variant("b", value=False))
+                    await seen.wait_for(1)
+    assert seen.items == [b"low"]
 
 
 _ASLEEP: Final = """
