@@ -326,8 +326,9 @@ class TestPresence:
 
     async def test_a_user_may_have_another_path(self, address: str) -> None:
         """After having logged off and on; what happens at the earlier one is not asked about."""
-        moved = ("/org/freedesktop/login1/user/_43", USER[1])
-        async with fake_service(address, LOGIN, LOGGED_ON | {moved: LOGGED_ON[USER]}) as logind:
+        moved: Place = ("/org/freedesktop/login1/user/_43", USER[1])
+        places: dict[Place, dict[str, Variant]] = {**LOGGED_ON, moved: LOGGED_ON[USER]}
+        async with fake_service(address, LOGIN, places) as logind:
             logged_on(logind)
             sensor = LogindSensor(SystemBus(address), UID)
             async with telling(sensor) as told:

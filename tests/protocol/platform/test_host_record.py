@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from attrs import evolve, fields
 from hypothesis import given
@@ -16,7 +18,7 @@ from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Power
 HOST_FIELDS, SETTINGS = [each.name for each in fields(HostState)], list(OF_USER)
 
 
-def changes_of(names: list[str]) -> st.SearchStrategy[list[dict[str, bool]]]:
+def changes_of(names: Sequence[str]) -> st.SearchStrategy[list[dict[str, bool]]]:
     """Changes of some of these fields each."""
     return st.lists(st.dictionaries(st.sampled_from(names), st.booleans()), max_size=5)
 
