@@ -99,7 +99,10 @@ class HostOwner:
                     await self._stirred.wait()
                 self._stirred = anyio.Event()
                 async with self._turn:
-                    await self._publish(self._observed())
+                    observed = self._observed()
+                    # With quiet hours it is looked each time that payloads come; equal policies may be from other files.
+                    if observed != self.record or observed.policy is not self.record.policy:
+                        await self._publish(observed)
                 self._note_first_look()
                 self._polled = self._polled_now()
                 if self._holds_back():

@@ -7,18 +7,18 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import anyio
 import anyio.to_thread
-from attrs import Factory, define, frozen
+from attrs import Factory, frozen
 
 from tocsin.host.file_watch import can_watch, watch_files
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.platform.effective_policy import effective_policy
-from tocsin.protocol.platform.policy import Policy
+from tocsin.protocol.platform.policy import NO_POLICY, Policy
 from tocsin.protocol.platform.policy_text import MAX_POLICY_SIZE, WrittenPolicy, read_policy
 from tocsin.protocol.text import MAX_SENTENCE, harmless
 
@@ -114,36 +114,35 @@ def _check(file: PolicyFile, found: os.stat_result) -> None:
         )
 
 
-@define
+@frozen
 class PolicyLook:
-    """What all files say, file by file."""
+    """What all files say."""
 
-    found: dict[PolicyFile, FileLook] = Factory(dict)
+    found: Mapping[PolicyFile, FileLook] = Factory(dict)
+    policy: Policy = NO_POLICY
+    """What counts of all of it."""
+    faults: tuple[str, ...] = ()
+    """What is wrong with them, a sentence each."""
 
     @classmethod
     def at(cls, files: Iterable[PolicyFile], before: PolicyLook | None = None) -> PolicyLook:
         """Read them; each goes on from what it said before."""
         known = {} if before is None else before.found
-        return cls({file: look_at(file, known.get(file)) for file in files})
-
-    @property
-    def policy(self) -> Policy:
-        """What counts of all of it."""
-        return effective_policy((str(file.path), look.written) for file, look in self.found.items())
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """What is wrong with them, a sentence each."""
-        told = list[str]()
-        for file, look in self.found.items():
-            of_file = look.written.faults if look.fault is None else (look.fault, *look.written.faults)
-            told += (f"{harmless(file.path, MAX_SENTENCE)}: {fault}" for fault in of_file)
-        return tuple(told)
+        found = {file: look_at(file, known.get(file)) for file in files}
+        policy = effective_policy((str(file.path), look.written) for file, look in found.items())
+        return cls(found, policy, tuple(_faults(found)))
 
     @property
     def standing(self) -> dict[str, str]:
         """Whether each file is there and counts, in a few words, by its path."""
         return {str(file.path): _standing(look) for file, look in self.found.items()}
+
+
+def _faults(found: Mapping[PolicyFile, FileLook]) -> Iterator[str]:
+    for file, look in found.items():
+        of_file = look.written.faults if look.fault is None else (look.fault, *look.written.faults)
+        for fault in of_file:
+            yield f"{harmless(file.path, MAX_SENTENCE)}: {fault}"
 
 
 def _standing(look: FileLook) -> str:

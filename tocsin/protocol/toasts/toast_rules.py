@@ -10,8 +10,9 @@ def refusal(kind: str, host: HostState, settings: AppSettings) -> tuple[DropReas
     """Return why what is of this type is not shown, and that in words; None where it may be."""
     if not host.notifications:
         return DropReason.NOTIFICATIONS_DISABLED, "the user has switched off notifications"
+    decider = "group policy has" if settings.by_policy else "the user has"
     if not settings.notifications:
-        return DropReason.NOTIFICATIONS_DISABLED, "the user has switched off the notifications of this app"
+        return DropReason.NOTIFICATIONS_DISABLED, f"{decider} switched off the notifications of this app"
     of_all, of_app = (
         {
             NotificationType.TOAST: each.toasts,
@@ -23,7 +24,9 @@ def refusal(kind: str, host: HostState, settings: AppSettings) -> tuple[DropReas
     if not of_all[NotificationType(kind)]:
         return DropReason.TYPE_DISABLED, f"group policy forbids {kind}s"
     if not of_app[NotificationType(kind)]:
-        return DropReason.TYPE_DISABLED, f"the user has switched off {kind}s of this app"
+        toasts = NotificationType(kind) is NotificationType.TOAST
+        words = f"{decider} switched off toasts of this app" if toasts else f"{kind}s of this app are switched off"
+        return DropReason.TYPE_DISABLED, words
     return None
 
 
