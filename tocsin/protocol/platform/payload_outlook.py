@@ -151,7 +151,7 @@ class _View:
                 return GateView("energy and priority", Passing.PASSES, "")
 
     def _background(self) -> GateView:
-        off = f"{self._said(self.app, 'background')} has forbidden background work of this app; it waits for a handler"
+        off = f"{self._said(self.app, 'background')} has forbidden background work of this app"
         return _view("background work", Passing.WAITS, off, passes=self.settings.background)
 
     def _budget(self) -> GateView:
