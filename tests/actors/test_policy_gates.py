@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -11,16 +12,28 @@ from attrs import define, field
 
 from tests.helpers import payload
 from tests.world import Gathered, dead_rows, open_rows, world
+from tocsin.actors.actor import Kernel
+from tocsin.actors.clock import LoopClock
+from tocsin.actors.host_owner import HostOwner
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.host.promises import HostParts
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.platform.activation import Activators, CancellationReason, PushNotificationActivationInfo
 from tocsin.protocol.platform.effective_policy import effective_policy
 from tocsin.protocol.platform.host_facts import HostFacts
+from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.policy import Policy
 from tocsin.protocol.platform.policy_text import read_policy
 
 TRIGGER = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
+
+
+class StillWall(LoopClock):
+    """A clock on whose wall it is noon."""
+
+    def wall(self) -> float:
+        """Return it, local time."""
+        return datetime(2026, 11, 29, 12).astimezone().timestamp()
 
 
 def policy(text: str) -> Policy:
@@ -140,3 +153,40 @@ async def test_a_policy_that_changes_counts_at_once(tmp_path: Path) -> None:
         await w.service.expect_acknowledged("A", "C")
     assert cancelled.items == [CancellationReason.SYSTEM_POLICY]
     assert ("C", "cloud_disabled", "") in await dead_rows(tmp_path)
+
+
+async def test_what_has_not_changed_is_not_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With quiet hours the time is looked at with each batch of payloads: that costs no more than the look."""
+    published = 0
+    original = HostOwner._publish
+
+    async def counting(owner: HostOwner, record: HostRecord) -> None:
+        nonlocal published
+        published += 1
+        await original(owner, record)
+
+    monkeypatch.setattr(HostOwner, "_publish", counting)
+    parts = Machine('quiet_hours = { begin = "00:00", end = "23:59" }').parts
+    async with world(tmp_path, host=parts, kernel=Kernel(StillWall())) as w:
+        await w.channel()
+        await anyio.wait_all_tasks_blocked()
+        before = published
+        for name in "ABC":
+            await w.service.send(payload(name))
+            await w.service.expect_acknowledged(name)
+            await anyio.wait_all_tasks_blocked()
+        assert published == before
+        assert w.platform.host_owner.record.host.quiet_hours
+
+
+async def test_an_equal_policy_of_another_file_is_that_files(tmp_path: Path) -> None:
+    """As it is shown to a person who asks where it is from."""
+    parts = Machine("toasts = false").parts
+    source = parts.policy
+    assert isinstance(source, _Source)
+    async with world(tmp_path, host=parts) as w:
+        owner = w.platform.host_owner
+        assert owner.record.policy.origins == {"toasts": "/etc/policy.toml"}
+        source.tell(effective_policy([("elsewhere", read_policy("toasts = false"))]))
+        await anyio.wait_all_tasks_blocked()
+        assert owner.record.policy.origins == {"toasts": "elsewhere"}

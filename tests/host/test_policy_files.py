@@ -266,16 +266,21 @@ def test_the_files_are_those_of_the_configuration_folders(tmp_path: Path, monkey
     ]
 
 
+async def refused(*_: object) -> None:
+    """Watch nothing, as a system with too many watches."""
+    raise OSError(24, "Too many open files")
+
+
 @linux
-async def test_where_the_system_gives_no_watches_it_is_looked_at_when_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("missing", ["watches", "library"])
+async def test_where_nothing_can_be_watched_it_is_looked_at_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missing: str
 ) -> None:
-    """Which is logged."""
-
-    async def refused(*_: object) -> None:
-        raise OSError(24, "Too many open files")
-
-    monkeypatch.setattr(policy_files, "watch_files", refused)
+    """For want of watches, or of what watches; it is logged why."""
+    if missing == "watches":
+        monkeypatch.setattr(policy_files, "watch_files", refused)
+    else:
+        monkeypatch.setitem(sys.modules, "asyncinotify", None)
     monkeypatch.setattr(policy_files, "LOOK_AGAIN", 0.01)
     file = own(tmp_path / "policy.toml")
     source = PolicyFiles([file])
@@ -285,6 +290,5 @@ async def test_where_the_system_gives_no_watches_it_is_looked_at_when_asked(
         source.ask()
         await told.until(NO_TOASTS)
     assert source.is_polled
-    assert (
-        "cannot be watched, and are looked at once a minute at most while payloads come: Too many open" in caplog.text
-    )
+    why = {"watches": "Too many open files", "library": "import of asyncinotify halted"}[missing]
+    assert f"cannot be watched, and are looked at once a minute at most while payloads come: {why}" in caplog.text

@@ -207,7 +207,8 @@ class PolicyFiles:
 
     async def _look_again(self, tell: Callable[[Policy], None]) -> None:
         before = self._look.faults
-        self._look = await anyio.to_thread.run_sync(PolicyLook.at, self.files, self._look)
+        # A folder on another machine may not answer: the platform stops all the same.
+        self._look = await anyio.to_thread.run_sync(PolicyLook.at, self.files, self._look, abandon_on_cancel=True)
         for fault in self._look.faults:
             if fault not in before:
                 logger.warning("policy: %s", fault)
