@@ -15,7 +15,7 @@ from tocsin.protocol.platform.conditions import OF_USER, AppSettings, HostState
 from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Power
 
-HOST_FIELDS, SETTINGS = [each.name for each in fields(HostState)], list(OF_USER)
+HOST_FIELDS, SETTINGS = [each.name for each in fields(HostState)], list[str](OF_USER)
 
 
 def changes_of(names: Sequence[str]) -> st.SearchStrategy[list[dict[str, bool]]]:
