@@ -18,6 +18,7 @@ from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel.machine import IllegalEvent
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.channel_request import TABLE, Effect
+from tocsin.protocol.platform.conditions import AppSettings
 
 NOW, MONTH = 1_000_000.0, 30 * 86_400.0
 
@@ -100,6 +101,12 @@ async def story() -> list[object]:
     await happens(m.RetryDue(first + 2))
     await happens(granted(first + 2))
     await happens(m.CancelCreateChannel(3), app="mail")
+    await happens(m.CreateChannel(5, "r5"), app="mail")
+    for notifications in (False, True):
+        await happens(m.AppSettingsChanged("mail", AppSettings(notifications=notifications)))
+    await happens(m.CreateChannel(6, "r6"), app="mail")
+    await happens(refused(first + 6))
+    await happens(m.RetryPlanned(first + 6, 1, 60.0))
     await ground.begin()  # with the one that is left
     return ground.seen
 

@@ -14,8 +14,18 @@ from tests.agent.world import world
 from tocsin.actors.routes import FROM_APPS
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError, NotSupported
-from tocsin.protocol.messages.agent_versions import ADDED, CARRIED, NEW, ROWS, as_of, check_version, from_version
+from tocsin.protocol.messages.agent_versions import (
+    ADDED,
+    CARRIED,
+    CAUSES,
+    NEW,
+    ROWS,
+    as_of,
+    check_version,
+    from_version,
+)
 from tocsin.protocol.messages.codec import decode, decode_own, encode, pack, unpack
+from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.toast_label import LabelText
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION, NotificationType
@@ -88,6 +98,19 @@ def test_an_older_app_does_not_get_what_it_does_not_know(kind: type[m.Message]) 
     assert {version for version, name in TO if name == kind.__name__} == set(range(since, AGENT_VERSION))
     assert as_of(since - 1, frame) is None
     assert as_of(since, frame) == frame
+
+
+@pytest.mark.parametrize("version", range(OLDEST_AGENT_VERSION, AGENT_VERSION))
+def test_an_older_app_hears_of_a_cause_that_it_knows(version: int) -> None:
+    """In place of one that is newer than it, whenever it is told how the platform stands; an older one stays."""
+
+    def standing(cause: ConnectionCause | None) -> m.PlatformStanding:
+        return m.PlatformStanding(None, connected=False, cause=cause, text="words", since=1.0, due=0.0)
+
+    for cause in (None, *ConnectionCause):
+        since, instead = CAUSES.get(cause, (0, cause)) if cause else (0, None)
+        right = encode(standing(instead if since > version else cause))
+        assert as_of(version, encode(standing(cause))) == right
 
 
 def test_every_message_of_an_app_is_on_record() -> None:

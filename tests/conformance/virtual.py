@@ -8,7 +8,7 @@ from typing import cast
 
 import anyio
 
-from tests.helpers import next_messages
+from tests.helpers import next_messages, waiting_messages
 from tocsin.actors.actor import Kernel
 from tocsin.actors.topology import Platform
 from tocsin.api.embedded import local_session
@@ -19,6 +19,8 @@ from tocsin.persistence.store import InboxSummary, Store, StoredActivator, Store
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
+from tocsin.protocol.platform.unwanted import NOTHING
+from tocsin.protocol.platform.usage import UsageRow
 
 VIRTUAL = 10_000.0
 """Seconds of virtual patience: longer than any wait of the schedule."""
@@ -68,6 +70,13 @@ class Channels:
     async def inbox(self) -> InboxSummary:
         """Find nothing."""
         return InboxSummary(0, (), ())
+
+    async def usage(self, _first: int, _last: int, _app: str | None = None) -> list[UsageRow]:
+        """Have counted nothing."""
+        return []
+
+    async def keep_usage(self, _rows: Sequence[UsageRow], _oldest: int) -> None:
+        """Count nothing."""
 
     async def activators(self) -> list[StoredActivator]:
         """Find none."""
@@ -134,8 +143,10 @@ async def open_requests() -> AsyncIterator[Requests]:
         async with anyio.create_task_group() as tasks:
             await platform.start(tasks)
             await platform.report(m.ConnectionUp(1024, 3e9))
+            assert waiting_messages(platform.connection) == [m.UnwantedChanged(NOTHING)]
             async with local_session(platform, "contoso.mail") as session:
                 yield Requests(platform, store, PushNotificationManager(session, "contoso.mail", None))
             await platform.stop()
+            tasks.cancel_scope.cancel()  # the owner of the machine's state goes on for as long as it is let
     finally:
         platform.abandon()

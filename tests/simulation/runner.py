@@ -219,6 +219,7 @@ class Simulation:
         platform = life.platform
         handlers = ArrivalHandlers(platform.deliver, platform.report)
         connection = ServiceConnection(self.service.dial, "key", platform.connection, handlers, self.device.fraction)
+        platform.host_reports.on_cloud = connection.allow
         try:
             async with anyio.create_task_group() as tasks:
                 await platform.start(tasks)

@@ -19,11 +19,13 @@ from tocsin.protocol.messages import (
     ConnectionUp,
     Hello,
     Message,
+    UnwantedChanged,
     Welcome,
 )
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.service_connection import Phase
+from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 
@@ -195,6 +197,28 @@ async def test_finished_it_says_what_is_left_to_say_and_takes_nothing_more() -> 
             await d.connection.ended.wait()
         d.connection.finish()  # nor does it after the end
         assert (d.service.dials, d.inbox.statistics().depth) == (1, 0)
+
+
+async def test_forbidden_it_tells_what_is_to_be_told_and_leaves() -> None:
+    """Nothing more is taken in; allowed again it comes back, and what was not told then is not told now."""
+    async with device() as d:
+        await d.service.accept()
+        await next_messages(d.inbox)
+        d.outbox.send_urgent(Acknowledge(("A",)))
+        d.outbox.send_state(UnwantedChanged(Unwanted(everything=True)))
+        d.connection.allow(False)  # noqa: FBT003
+        assert await d.service.expect(Message) == Acknowledge(("A",))
+        assert await d.service.expect(Message) == UnwantedChanged(Unwanted(everything=True))
+        (down,) = await next_messages(d.inbox)
+        assert isinstance(down, ConnectionDown)
+        assert (down.cause, down.wait) == (ConnectionCause.CLOUD_DISABLED, 0.0)
+        d.outbox.send_urgent(Acknowledge(("B",)))
+        assert d.service.dials == 1
+        d.connection.allow(True)  # noqa: FBT003
+        await d.service.accept()
+        assert await next_messages(d.inbox) == [ConnectionUp(1024, 5e8)]
+        d.outbox.send_urgent(Acknowledge(("C",)))
+        assert await d.service.expect(Acknowledge) == Acknowledge(("C",))
 
 
 async def test_finished_it_ends_although_the_service_has_gone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import count
 
@@ -29,6 +30,7 @@ from tocsin.protocol.platform.channel_request import (
     Phase,
     fault_of_grant,
 )
+from tocsin.protocol.platform.conditions import AppSettings, HostState, channel_refusal
 from tocsin.protocol.platform.retry_schedule import left
 
 _SERVICE_TIME = "service_time"  # the setting in which what is known of the service's time is kept for the next start
@@ -66,6 +68,8 @@ class ChannelRequester(Actor):
         self._to_revoke: set[str] = set()
         """Apps that were removed while there was no connection to the service."""
         self._forgotten: list[str] = []
+        self._host = HostState()
+        self._settings: defaultdict[str, AppSettings] = defaultdict(AppSettings)
         self._channels = DeviceChannels()
         self._perform: dict[Effect, Callable[[ChannelRequest], None]] = {
             Effect.REPORT_PROGRESS: self._effects.progress,
@@ -146,6 +150,7 @@ class ChannelRequester(Actor):
         if channels:
             self._to_revoke.add(message.app)
             self._revoke_forgotten()
+        self._settings.pop(message.app, None)
         self._forgotten.append(message.app)
 
     def _revoke_forgotten(self) -> None:
@@ -213,6 +218,25 @@ class ChannelRequester(Actor):
             session, number = self._closing.pop(message.request)
             self._effects.done(session, number)
 
+    # About the machine and the user
+
+    @receives(m.HostChanged)
+    def host_changed(self, message: m.HostChanged, _: bytes) -> None:
+        """Where channels are forbidden from now on, requests fail; else those that were not renewed are."""
+        self._host = message.state
+        self._look_again()
+
+    @receives(m.AppSettingsChanged)
+    def settings_changed(self, message: m.AppSettingsChanged, _: bytes) -> None:
+        """The same for one app."""
+        self._settings[message.app] = message.settings
+        self._look_again()
+
+    def _look_again(self) -> None:
+        for request in list(self._requests.values()):
+            self._fail_forbidden(request)
+        self._ask_for_newer()
+
     # From the retry scheduler and the kernel
 
     @receives(m.RetryPlanned)
@@ -270,14 +294,23 @@ class ChannelRequester(Actor):
     def _ask_for_newer(self) -> None:
         """Ask for the channels that are to take the places of those whose time has come."""
         for channel in self._channels.to_renew() if self._link.connected else ():
-            if (channel.app, channel.remote_id) not in self._open:
+            open_already = (channel.app, channel.remote_id) in self._open
+            if not open_already and channel_refusal(self._host, self._settings[channel.app]) is None:
                 self._begin(channel.app, channel.remote_id, [])
 
     def _begin(self, app: str, remote_id: str, askers: list[tuple[str, int]]) -> None:
         request = ChannelRequest(next(self._keys), app, remote_id, askers)
         self._enter(request)
-        self._step(request, Event.BEGIN_ONLINE if self._link.connected else Event.BEGIN_OFFLINE)
-        self._fail_without_prospect(request)
+        if not self._fail_forbidden(request):
+            self._step(request, Event.BEGIN_ONLINE if self._link.connected else Event.BEGIN_OFFLINE)
+            self._fail_without_prospect(request)
+
+    def _fail_forbidden(self, request: ChannelRequest) -> bool:
+        """Let a request fail whose app may have no channel, and tell whether it has."""
+        refusal = channel_refusal(self._host, self._settings[request.app])
+        if refusal is not None:
+            self._fail(request, Event.FORBIDDEN, *refusal)
+        return refusal is not None
 
     def _fail_without_prospect(self, request: ChannelRequest) -> None:
         """Let a request fail that would wait too long for a connection to be tried."""

@@ -70,6 +70,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
         handlers = ArrivalHandlers(platform.deliver, platform.report)
         outbox = platform.usage.outbox(platform.connection)
         connection = ServiceConnection(dial, await _device_key(store), outbox, handlers, platform.kernel.clock.fraction)
+        platform.host_reports.on_cloud = connection.allow
         async with task_group() as tasks:
             if platform.desktop_calls is not None:
                 tasks.start_soon(platform.desktop_calls.run, name="calls of the desktop")

@@ -69,8 +69,8 @@ FROM_DOOR: dict[type[m.Message], tuple[str, ...]] = {m.SessionEnded: ("superviso
 """What is said of a session that is gone, and who takes it."""
 
 FROM_HOST_OWNER: dict[type[m.Message], tuple[str, ...]] = {
-    m.HostChanged: ("payload_router", SHELL),
-    m.AppSettingsChanged: ("payload_router", SHELL),
+    m.HostChanged: ("payload_router", "channel_requester", SHELL),
+    m.AppSettingsChanged: ("payload_router", "channel_requester", SHELL),
 }
 """What the owner of the machine's state says, and who takes it; ``HostReports`` tell the service."""
 

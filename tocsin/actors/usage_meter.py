@@ -311,6 +311,11 @@ class CountedOutbox:
         self._meter.sent(frames)
         return frames
 
+    @property
+    def depth(self) -> int:
+        """How many frames wait in it."""
+        return self._connection.depth
+
     def purge(self) -> int:
         """Throw away what was meant for a connection that is gone."""
         return self._connection.purge()

@@ -127,7 +127,8 @@ class SessionDoor:
     async def _welcome(self, frames: FrameStream, stamp: Stamp, hello: m.SessionHello) -> None:
         registration = await self._own_service(stamp.app, hello.family)
         own_service = b"" if registration is None else encode(registration)
-        welcome = m.SessionWelcome(hello.version, stamp.session, own_service, encode(self._platform.standing()))
+        standing = as_of(hello.version, encode(self._platform.standing())) or b""
+        welcome = m.SessionWelcome(hello.version, stamp.session, own_service, standing)
         await frames.send(_as_of(hello.version, [encode(welcome)]))
 
     async def _read(

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 import anyio
 from anyio import EndOfStream
+from anyio.lowlevel import checkpoint_if_cancelled
 from attrs import frozen
 
 from tocsin.protocol.errors import ProtocolViolation
@@ -32,12 +33,20 @@ _E = TypeVar("_E", bound=Exception)
 GREETING_TIMEOUT = 10.0
 """Seconds within which the service must welcome the device."""
 
+FAREWELL_TIMEOUT = 5.0
+"""Seconds for what still goes out over a connection that group policy forbids."""
+
 
 class OutgoingFrames(Protocol):
     """Where the frames for the service wait."""
 
     async def batch(self) -> list[bytes]:
         """Wait for frames and take them; raises EndOfStream when there will be no more."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """How many wait."""
         ...
 
     def purge(self) -> int:
@@ -74,6 +83,10 @@ class ServiceConnection:
         self._course = Course()
         self._running = anyio.CancelScope()
         self._reading = anyio.CancelScope()
+        self._attempt = anyio.CancelScope()
+        """What is done without a connection: making one, or waiting for that."""
+        self._permission = anyio.Event()
+        self._permission.set()
         self._wire: Wire
         self._welcome: Welcome
         self._early = b""
@@ -91,11 +104,14 @@ class ServiceConnection:
             Effect.STAND_BACK: partial(self._choose_wait, Effect.STAND_BACK),
             Effect.REPORT_DOWN: self._report_down,
             Effect.WAIT: self._wait,
+            Effect.REPORT_FORBIDDEN: self._report_forbidden,
+            Effect.AWAIT_PERMISSION: self._await_permission,
         }
         self._perform_at_once: dict[Effect, Callable[[], None]] = {
             Effect.FORGET_FAILURES: self._forget_failures,
             Effect.STOP_READING: self._stop_reading,
             Effect.GIVE_UP: self._running.cancel,
+            Effect.BREAK_OFF: self._break_off,
         }
         self.phase = Phase.DOWN
         self.ended = anyio.Event()
@@ -104,7 +120,7 @@ class ServiceConnection:
         """Connect, and connect again whenever the connection is lost, until finished or cancelled."""
         try:
             with self._running:
-                await self._follow(Event.ATTEMPT)
+                await self._follow(self._onwards(Event.ATTEMPT))
         finally:
             self._happened(Event.CLOSE)
             self.ended.set()
@@ -114,9 +130,18 @@ class ServiceConnection:
         if self.phase is not Phase.CLOSED:
             self._happened(Event.FINISH)
 
+    def allow(self, allowed: bool) -> None:  # noqa: FBT001  # the only argument
+        """Let there be a connection or not, from now on; over one that is to end, what is in the outbox still goes out."""
+        if allowed:
+            self._permission.set()
+        elif self._permission.is_set() and self.phase is not Phase.CLOSED:
+            self._permission = anyio.Event()
+            self._happened(Event.FORBIDDEN)
+
     async def _follow(self, event: Event | None) -> None:
         """Perform what the table asks for, until nothing more happens."""
         while event is not None:
+            await checkpoint_if_cancelled()  # what was broken off meanwhile goes no further
             effects = self._step(event)
             event = None
             for effect in effects:
@@ -131,6 +156,12 @@ class ServiceConnection:
         self.phase, effects = step(TABLE, self.phase, event)
         return effects
 
+    def _onwards(self, event: Event) -> Event | None:
+        """Return what happens next, by itself or since it was interrupted; None where nothing does."""
+        if self.phase is Phase.LEAVING:
+            return Event.LEFT
+        return None if self.phase is Phase.FINISHING else event
+
     # Effects: each may tell what has happened
 
     async def _open_wire(self) -> Event | None:
@@ -138,8 +169,9 @@ class ServiceConnection:
         end = WireBroken("")
         self._reading = anyio.CancelScope()
         try:
-            async with self._dial() as self._wire:
-                await self._follow(Event.OPENED)
+            with anyio.CancelScope() as self._attempt:
+                async with self._dial() as self._wire:
+                    await self._follow(Event.OPENED)
         except* WireBroken as broken:
             end = _first(broken)
         except* ProtocolViolation as violation:
@@ -151,7 +183,7 @@ class ServiceConnection:
             first = _first(unknown)
             end = WireBroken(describe_error(first), ConnectionCause.UNEXPECTED)
         self._end = end
-        return None if self.phase is Phase.FINISHING else loss(end.cause)
+        return self._onwards(loss(end.cause))
 
     async def _send_hello(self) -> Event:
         """Say hello, wait for the welcome, and note what came right behind it."""
@@ -180,7 +212,7 @@ class ServiceConnection:
         await self._handlers.report(ConnectionUp(self._welcome.window, self._welcome.now))
 
     async def _carry_frames(self) -> None:
-        """Carry frames both ways; finished, only those that still go out."""
+        """Carry frames both ways; finished or forbidden, only those that still go out."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._write, self._wire)
             lasting = anyio.CancelScope()
@@ -192,6 +224,8 @@ class ServiceConnection:
                 while True:
                     await self._handlers.deliver(decode_chunk(await self._wire.receive()))
             lasting.cancel()
+            if self.phase is Phase.LEAVING:
+                tasks.cancel_scope.deadline = anyio.current_time() + FAREWELL_TIMEOUT
 
     async def _last(self, scope: anyio.CancelScope) -> None:
         """Wait until the connection has lasted long enough for the backoff to begin anew."""
@@ -201,7 +235,7 @@ class ServiceConnection:
 
     async def _write(self, wire: Wire) -> None:
         with suppress(EndOfStream):
-            while True:
+            while self.phase is not Phase.LEAVING or self._outbox.depth:
                 await wire.send(b"".join(await self._outbox.batch()))
 
     async def _choose_wait(self, way: Effect) -> None:
@@ -214,9 +248,26 @@ class ServiceConnection:
         logger.log(level, "no connection to the push service, next attempt in %s: %s", pause, self._end)
         await self._handlers.report(ConnectionDown(self._end.cause, str(self._end), self._pause))
 
-    async def _wait(self) -> Event:
-        await anyio.sleep(self._pause)
-        return Event.ATTEMPT
+    async def _wait(self) -> Event | None:
+        with anyio.CancelScope() as self._attempt:
+            if self.phase is Phase.DOWN:  # it may have been forbidden while that there is none was reported
+                await anyio.sleep(self._pause)
+        return self._onwards(Event.ATTEMPT)
+
+    async def _report_forbidden(self) -> None:
+        cause = ConnectionCause.CLOUD_DISABLED
+        text = explain(cause, "the push service")
+        logger.warning("no connection to the push service until that changes: %s", text)
+        await self._handlers.report(ConnectionDown(cause, text, 0.0))
+
+    async def _await_permission(self) -> Event:
+        while not self._permission.is_set():
+            await self._permission.wait()
+        logger.warning("group policy allows a connection to the push service again")
+        return Event.ALLOWED
+
+    def _break_off(self) -> None:
+        self._attempt.cancel()
 
     def _stop_reading(self) -> None:
         self._reading.cancel()

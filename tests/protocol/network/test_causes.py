@@ -31,8 +31,9 @@ NEEDS_A_PERSON = {
     ConnectionCause.PROXY_DENIED,
     ConnectionCause.OTHER_VERSION,
     ConnectionCause.REPLACED,
+    ConnectionCause.CLOUD_DISABLED,
 }
-"""What no wait mends: an address, a certificate, credentials or a folder are wrong."""
+"""What no wait mends: an address, a certificate, credentials, a folder or a policy is wrong."""
 
 
 class TestCauses:

@@ -72,6 +72,17 @@ class TestTable(Law):
     def test_the_scheduler_hears_of_a_cancelled_wait(self) -> None:
         """It forgets exactly those that it was asked about."""
         assert {before for (before, _), (_, effects) in TABLE.items() if Effect.FORGET_RETRY in effects} == ASKING
+        assert {event for (_, event), (_, effects) in TABLE.items() if Effect.FORGET_RETRY in effects} == {
+            Event.CANCEL,
+            Event.FORBIDDEN,
+        }
+
+    def test_what_is_forbidden_fails_at_any_time(self) -> None:
+        """At once, with its result, whatever it waits for."""
+        forbidden = {phase: TABLE[phase, event] for phase, event in TABLE if event is Event.FORBIDDEN}
+        assert forbidden.keys() == OPEN
+        for phase, effects in forbidden.values():
+            assert (phase, effects[-1]) == (Phase.FAILED, Effect.REPORT_FAILURE)
 
 
 class Request(AnyEvent):
@@ -84,7 +95,7 @@ class Request(AnyEvent):
         if event in {Event.REFUSED, Event.DISCONNECTED, Event.SCHEDULER_LOST}:
             assert effects == (Effect.PLAN_RETRY,)
         if Effect.FORGET_RETRY in effects:
-            assert self.phase is Phase.CANCELED
+            assert self.phase in {Phase.CANCELED, Phase.FAILED}
         if Effect.REPORT_SUCCESS in effects:
             assert effects.index(Effect.KEEP_CHANNEL) < effects.index(Effect.REPORT_SUCCESS)
 

@@ -64,14 +64,36 @@ class TestTable(Law):
     def test_finished_it_only_waits_for_its_end(self) -> None:
         """What is not up has nothing to say, and ends at once; what is up reads no more, and cannot come up again."""
         finished = {phase: TABLE[phase, event] for phase, event in TABLE if event is Event.FINISH}
-        assert {effects for phase, (_, effects) in finished.items() if phase not in {Phase.UP, Phase.FINISHING}} == {
-            (Effect.GIVE_UP,)
-        }
+        still = {Phase.UP, Phase.FINISHING, Phase.LEAVING}
+        assert {effects for phase, (_, effects) in finished.items() if phase not in still} == {(Effect.GIVE_UP,)}
+        assert finished[Phase.LEAVING] == (Phase.FINISHING, ())  # it is on its way out already
         assert finished[Phase.UP] == (Phase.FINISHING, (Effect.STOP_READING,))
         assert {TABLE[phase, event][0] for phase, event in TABLE if phase is Phase.FINISHING} == {
             Phase.FINISHING,
             Phase.CLOSED,
         }
+
+    def test_it_can_be_forbidden_at_any_time(self) -> None:
+        """Then it is left, if there is one, and only a permission leads on to another attempt."""
+        forbidden = {phase: TABLE[phase, event] for phase, event in TABLE if event is Event.FORBIDDEN}
+        assert forbidden.keys() == set(Phase) - self.ends
+        over = {phase for phase, (after, _) in forbidden.items() if after is phase}
+        assert over == {Phase.FINISHING, Phase.LEAVING, Phase.FORBIDDEN}
+        assert {after for phase, (after, _) in forbidden.items() if phase not in over} == {Phase.LEAVING}
+        ways_out = {event: after for (phase, event), (after, _) in TABLE.items() if phase is Phase.FORBIDDEN}
+        assert ways_out == {
+            Event.FORBIDDEN: Phase.FORBIDDEN,
+            Event.ALLOWED: Phase.CONNECTING,
+            Event.FINISH: Phase.FORBIDDEN,
+            Event.CLOSE: Phase.CLOSED,
+        }
+
+    def test_nothing_is_opened_on_the_way_out(self) -> None:
+        """What is being left opens no wire, says no hello and waits for no attempt."""
+        on_the_way = {
+            effect for (phase, _), (_, effects) in TABLE.items() if phase is Phase.LEAVING for effect in effects
+        }
+        assert on_the_way == {Effect.REPORT_FORBIDDEN, Effect.AWAIT_PERMISSION}
 
 
 class Connection(AnyEvent):
@@ -80,7 +102,7 @@ class Connection(AnyEvent):
     law = TestTable
 
     def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
-        """A loss is reported and waited after, a success is reported, and nothing else is."""
+        """A loss is reported and waited after, a ban too, a success is reported, and nothing else is."""
         chosen = bool({*effects} & {*POLICIES})
         assert (
             (Effect.REPORT_DOWN in effects)
@@ -88,22 +110,28 @@ class Connection(AnyEvent):
             == chosen
             == (event in {Event.LOST, Event.REPLACED})
         )
+        assert (Effect.REPORT_FORBIDDEN in effects) == (Effect.AWAIT_PERMISSION in effects) == (event is Event.LEFT)
         assert (Effect.REPORT_UP in effects) == (Effect.CARRY_FRAMES in effects) == (event is Event.WELCOMED)
 
     @invariant()
     def the_last_report_says_whether_it_is_up(self) -> None:
         """The last report says whether there is a connection, and REPORT_UP never comes twice in a row."""
-        reports = [effect for effect in self.journal if effect in {Effect.REPORT_UP, Effect.REPORT_DOWN}]
+        kinds = {Effect.REPORT_UP, Effect.REPORT_DOWN, Effect.REPORT_FORBIDDEN}
+        reports = [effect for effect in self.journal if effect in kinds]
         assert (Effect.REPORT_UP, Effect.REPORT_UP) not in pairwise(reports)
-        if self.phase is not Phase.CLOSED:
-            assert (reports[-1:] == [Effect.REPORT_UP]) == (self.phase in {Phase.UP, Phase.FINISHING})
+        if self.phase not in {Phase.CLOSED, Phase.FINISHING, Phase.LEAVING}:  # which say nothing of themselves
+            assert (reports[-1:] == [Effect.REPORT_UP]) == (self.phase is Phase.UP)
+            assert (reports[-1:] == [Effect.REPORT_FORBIDDEN]) >= (self.phase is Phase.FORBIDDEN)
 
     @invariant()
     def at_most_one_wire_is_open(self) -> None:
         """A new wire is opened only when the one before was lost, or failed to open."""
-        if self.phase is not Phase.CLOSED:
-            wires = self.count(Effect.OPEN_WIRE) - self.count(Effect.BACK_OFF, Effect.STAND_BACK)
-            assert wires == (self.phase in {Phase.CONNECTING, Phase.GREETING, Phase.UP, Phase.FINISHING})
+        opened = {Phase.CONNECTING, Phase.GREETING, Phase.UP}
+        over = Effect.BACK_OFF, Effect.STAND_BACK, Effect.REPORT_FORBIDDEN
+        ends = [each for each in self.journal if each is Effect.OPEN_WIRE or each in over]
+        assert (Effect.OPEN_WIRE, Effect.OPEN_WIRE) not in pairwise(ends)
+        if self.phase in opened | {Phase.DOWN, Phase.FORBIDDEN}:
+            assert (ends[-1:] == [Effect.OPEN_WIRE]) == (self.phase in opened)
 
     @invariant()
     def the_greeting_comes_first(self) -> None:

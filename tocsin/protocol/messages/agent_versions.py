@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tocsin.protocol.errors import NotSupported
-from tocsin.protocol.messages.agent_protocol import SessionDismissed, SessionWelcome
+from tocsin.protocol.messages.agent_protocol import PlatformStanding, SessionDismissed, SessionWelcome
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.codec import pack, unpack, unpack_own
 from tocsin.protocol.messages.deliveries import Activation, Deliveries
@@ -23,6 +23,7 @@ from tocsin.protocol.messages.toasts import (
     ToastUpdated,
 )
 from tocsin.protocol.messages.usage_reports import UsageFound
+from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import AGENT_VERSION, OLDEST_AGENT_VERSION
 
 ADDED: Final[dict[type[Message], tuple[tuple[int, Any], ...]]] = {
@@ -54,6 +55,11 @@ ROWS: Final[dict[type[Message], tuple[int, int]]] = {
     Deliveries: (3, 7),
 }
 """The messages to apps whose rows have grown: in which version they did, and how many fields they had before."""
+
+CAUSES: Final[dict[ConnectionCause, tuple[int, ConnectionCause]]] = {
+    ConnectionCause.CLOUD_DISABLED: (3, ConnectionCause.DENIED),
+}
+"""The causes that version 1 did not have: which version brought each, and what an older app is told; the text says the rest."""
 
 _SINCE: Final = {kind.TAG: version for kind, version in NEW.items()}
 _BY_TAG: Final = {kind.TAG: fields for kind, fields in ADDED.items()}
@@ -88,6 +94,9 @@ def as_of(version: int, frame: bytes) -> bytes | None:
     since, fields = _ROWS.get(tag, (0, 0))
     if since > version:
         values = (*values[:-1], tuple(row[:fields] for row in values[-1]))
+    if tag == PlatformStanding.TAG and values[3] is not None:
+        since, instead = CAUSES.get(ConnectionCause(values[3]), (0, values[3]))
+        values = (*values[:3], instead if since > version else values[3], *values[4:])
     if tag == Activation.TAG:
         values = (tag, as_of(version, values[1]), *values[2:])  # the frame in it
     return pack(values)

@@ -68,6 +68,8 @@ class ConnectionCause(StrEnum):
     """The connection was cut off."""
     NO_AGENT = "no_agent"
     """The app reaches its push service through an agent, which has gone."""
+    CLOUD_DISABLED = "cloud_disabled"
+    """Group policy forbids notifications from the network, so that none is tried."""
     UNEXPECTED = "unexpected"
 
 
@@ -126,6 +128,10 @@ CAUSES: Final[Mapping[ConnectionCause, tuple[HResult, str]]] = {
     ConnectionCause.SILENT: (HResult.WNP_E_RECONNECTING, "{place} has not answered pings"),
     ConnectionCause.LOST: (HResult.WNP_E_RECONNECTING, "{place} has cut the connection off"),
     ConnectionCause.NO_AGENT: (HResult.WNP_E_NOT_CONNECTED, "the agent that leads to {place} has gone"),
+    ConnectionCause.CLOUD_DISABLED: (
+        HResult.WPN_E_CLOUD_DISABLED,
+        "group policy forbids notifications from the network, and with them a connection to {place}",
+    ),
     ConnectionCause.UNEXPECTED: (HResult.WNP_E_NOT_CONNECTED, "the connection to {place} has failed"),
 }
 """By its cause: what it is for a channel request, and how it is said."""

@@ -50,6 +50,8 @@ class Event(Label):
     RETRY_DUE_ONLINE = auto()
     RETRY_DUE_OFFLINE = auto()
     SCHEDULER_LOST = auto()
+    FORBIDDEN = auto()
+    """Group policy forbids notifications from the network, or those of the app are off: there is nothing to be waited for."""
     CANCEL = auto()
 
 
@@ -93,6 +95,15 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.BACKING_OFF, Event.SCHEDULER_LOST): (Phase.BACKING_OFF, (Effect.PLAN_RETRY,)),
     (Phase.BACKING_OFF, Event.RETRY_PLANNED): (Phase.BACKING_OFF, ()),
     (Phase.BACKING_OFF, Event.CANCEL): (Phase.CANCELED, (Effect.FORGET_RETRY, Effect.DROP_REQUEST)),
+}
+
+_FORBIDDEN = (Effect.DROP_REQUEST, Effect.REPORT_FAILURE)
+TABLE |= {
+    (Phase.NEW, Event.FORBIDDEN): (Phase.FAILED, (Effect.REPORT_PROGRESS, *_FORBIDDEN)),
+    (Phase.QUEUED, Event.FORBIDDEN): (Phase.FAILED, _FORBIDDEN),
+    (Phase.REQUESTED, Event.FORBIDDEN): (Phase.FAILED, _FORBIDDEN),
+    (Phase.DECIDING, Event.FORBIDDEN): (Phase.FAILED, (Effect.FORGET_RETRY, *_FORBIDDEN)),
+    (Phase.BACKING_OFF, Event.FORBIDDEN): (Phase.FAILED, (Effect.FORGET_RETRY, *_FORBIDDEN)),
 }
 
 OPEN = frozenset(phase for phase, _ in TABLE)

@@ -13,6 +13,7 @@ from attrs import Factory, define, field, frozen
 
 from tocsin.protocol.arguments import truth
 from tocsin.protocol.errors import IllegalCall
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.activation import CancellationReason, SystemConditionType
 from tocsin.protocol.platform.power import MAX_EXEMPT, MAX_EXEMPT_BYTES
 from tocsin.protocol.values import DropReason
@@ -106,6 +107,15 @@ def judge(host: HostState, settings: AppSettings, priority: int) -> tuple[Gate, 
     if host.energy_saver and (not settings.exempt_from_energy_saver or priority >= VERY_LOW):
         return Gate.HOLD, None
     return Gate.PASS, None
+
+
+def channel_refusal(host: HostState, settings: AppSettings) -> tuple[HResult, str] | None:
+    """Return why an app gets no channel, with the code of that; None where it may have one."""
+    if not host.cloud_notifications:
+        return HResult.WPN_E_CLOUD_DISABLED, "group policy forbids notifications from the network"
+    if not settings.notifications:
+        return HResult.WPN_E_NOTIFICATION_DISABLED, "the notifications of this app are switched off"
+    return None
 
 
 @define

@@ -4,7 +4,7 @@ That a connection was made is no success yet: what went wrong before is forgotte
 longest wait. Else a service that cuts each connection, or a second device with the same identity, would be called
 without end as fast as after the first failure.
 
-Its driver is ``tocsin.transport.service_connection``.
+Where group policy forbids it, there is none, and no attempt at one. Its driver is ``tocsin.transport.service_connection``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class Phase(Label):
     UP = auto()
     FINISHING = auto()
     """Nothing more is taken in; what was taken in is still acknowledged."""
+    LEAVING = auto()
+    """Group policy has come to forbid it: what waits to go out still does, in which the service is told so."""
+    FORBIDDEN = auto()
+    """No attempt is made until it is allowed."""
     CLOSED = auto()
 
 
@@ -45,6 +49,11 @@ class Event(Label):
     """The service has another connection of the same device: another process has this one's identity."""
     FINISH = auto()
     """The device is about to end, in order."""
+    FORBIDDEN = auto()
+    """Group policy forbids notifications from the network, and with them this connection."""
+    LEFT = auto()
+    """It has been left, or the attempt to make it was broken off."""
+    ALLOWED = auto()
     CLOSE = auto()
 
 
@@ -67,6 +76,10 @@ class Effect(Label):
     STOP_READING = auto()
     GIVE_UP = auto()
     """End at once: there is nothing to be said."""
+    BREAK_OFF = auto()
+    """End the attempt, or the wait for it: there is nothing to be said."""
+    REPORT_FORBIDDEN = auto()
+    AWAIT_PERMISSION = auto()
 
 
 _LOST = (Effect.BACK_OFF, Effect.REPORT_DOWN, Effect.WAIT)
@@ -74,24 +87,38 @@ _REPLACED = (Effect.STAND_BACK, Effect.REPORT_DOWN, Effect.WAIT)
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.DOWN, Event.ATTEMPT): (Phase.CONNECTING, (Effect.OPEN_WIRE,)),
     (Phase.DOWN, Event.FINISH): (Phase.DOWN, (Effect.GIVE_UP,)),
+    (Phase.DOWN, Event.FORBIDDEN): (Phase.LEAVING, (Effect.BREAK_OFF,)),
     (Phase.DOWN, Event.CLOSE): (Phase.CLOSED, ()),
     (Phase.CONNECTING, Event.OPENED): (Phase.GREETING, (Effect.SEND_HELLO,)),
     (Phase.CONNECTING, Event.LOST): (Phase.DOWN, _LOST),
     (Phase.CONNECTING, Event.FINISH): (Phase.CONNECTING, (Effect.GIVE_UP,)),
+    (Phase.CONNECTING, Event.FORBIDDEN): (Phase.LEAVING, (Effect.BREAK_OFF,)),
     (Phase.CONNECTING, Event.CLOSE): (Phase.CLOSED, ()),
     (Phase.GREETING, Event.WELCOMED): (Phase.UP, (Effect.REPORT_UP, Effect.CARRY_FRAMES)),
     (Phase.GREETING, Event.LOST): (Phase.DOWN, _LOST),
     (Phase.GREETING, Event.REPLACED): (Phase.DOWN, _REPLACED),
     (Phase.GREETING, Event.FINISH): (Phase.GREETING, (Effect.GIVE_UP,)),
+    (Phase.GREETING, Event.FORBIDDEN): (Phase.LEAVING, (Effect.BREAK_OFF,)),
     (Phase.GREETING, Event.CLOSE): (Phase.CLOSED, ()),
     (Phase.UP, Event.LASTED): (Phase.UP, (Effect.FORGET_FAILURES,)),
     (Phase.UP, Event.LOST): (Phase.DOWN, _LOST),
     (Phase.UP, Event.REPLACED): (Phase.DOWN, _REPLACED),
     (Phase.UP, Event.FINISH): (Phase.FINISHING, (Effect.STOP_READING,)),
+    (Phase.UP, Event.FORBIDDEN): (Phase.LEAVING, (Effect.STOP_READING,)),
     (Phase.UP, Event.CLOSE): (Phase.CLOSED, ()),
     (Phase.FINISHING, Event.LASTED): (Phase.FINISHING, ()),
     (Phase.FINISHING, Event.FINISH): (Phase.FINISHING, ()),
+    (Phase.FINISHING, Event.FORBIDDEN): (Phase.FINISHING, ()),
     (Phase.FINISHING, Event.CLOSE): (Phase.CLOSED, ()),
+    (Phase.LEAVING, Event.LASTED): (Phase.LEAVING, ()),
+    (Phase.LEAVING, Event.FORBIDDEN): (Phase.LEAVING, ()),
+    (Phase.LEAVING, Event.LEFT): (Phase.FORBIDDEN, (Effect.REPORT_FORBIDDEN, Effect.AWAIT_PERMISSION)),
+    (Phase.LEAVING, Event.FINISH): (Phase.FINISHING, ()),
+    (Phase.LEAVING, Event.CLOSE): (Phase.CLOSED, ()),
+    (Phase.FORBIDDEN, Event.FORBIDDEN): (Phase.FORBIDDEN, ()),
+    (Phase.FORBIDDEN, Event.ALLOWED): (Phase.CONNECTING, (Effect.OPEN_WIRE,)),
+    (Phase.FORBIDDEN, Event.FINISH): (Phase.FORBIDDEN, (Effect.GIVE_UP,)),
+    (Phase.FORBIDDEN, Event.CLOSE): (Phase.CLOSED, ()),
 }
 
 
