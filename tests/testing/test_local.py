@@ -8,6 +8,7 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,6 +164,34 @@ class TestHost:
                 assert [got.text for got in wns.pushes] == ["screen on", "high"]
         with wns.host.locked():
             assert [got.text for got in wns.wait_for(3)] == ["screen on", "high", "low"]
+
+    @pytest.mark.parametrize(
+        ("policy", "reason", "device"),
+        [
+            (
+                {"cloud_notifications": False},
+                "Group policy on the device forbids notifications from the network",
+                "disconnected",
+            ),
+            (
+                {"apps": {"app": {"notifications": False}}},
+                "Notifications of the app are switched off on the device",
+                "connected",
+            ),
+        ],
+    )
+    def test_a_policy_that_says_no_is_told_to_senders(
+        self, wns: LocalWns, token: object, policy: dict[str, Any], reason: str, device: str
+    ) -> None:
+        """For as long as it does, over a time without network; then pushes come again."""
+        with wns.host.policy(**policy):
+            for _ in range(2):
+                _, answer = push(wns, token, b"no", X_WNS_RequestForStatus="true")
+                assert (answer["X-WNS-Status"], answer["X-WNS-Error-Description"]) == ("dropped", reason)
+                assert answer["X-WNS-DeviceConnectionStatus"] == device
+                wns.host.offline().end()
+        assert push(wns, token, b"yes")[1]["X-WNS-Status"] == "received"
+        assert [got.text for got in wns.wait_for(1)] == ["yes"]
 
     def test_a_machine_without_network_has_no_device(self, wns: LocalWns, token: object) -> None:
         """What it was before counts again when the network is back."""

@@ -22,10 +22,12 @@ from tocsin.protocol.messages import (
     PowerState,
     RequestChannel,
     RevokeChannels,
+    UnwantedChanged,
     Welcome,
     codec,
 )
 from tocsin.protocol.platform.power import PLUGGED_IN, Power
+from tocsin.protocol.platform.unwanted import NOTHING, Unwanted
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Wire, WireBroken
@@ -58,10 +60,12 @@ class Device:
         self._key = secrets.token_urlsafe(32)
         self._uris: dict[str, str] = {}  # by the channel's name
         self._scope: anyio.CancelScope | None = None
+        self._left = anyio.Event()
         self._wire: Wire | None = None
         self._asked: dict[int, _Asked] = {}
         self._number = itertools.count(1)
         self._power = PLUGGED_IN
+        self._unwanted = self._told = NOTHING
 
     @property
     def connected(self) -> bool:
@@ -73,13 +77,15 @@ class Device:
 
         :raises PlatformUnavailable: it has not.
         """
+        if self._scope is not None and self._scope.cancel_called:
+            await self._left.wait()  # it is being switched off
         if not self.connected:
             tried = anyio.Event()
             self._tasks.start_soon(self._run, tried)
             await tried.wait()
             if not self.connected:
                 raise PlatformUnavailable("the service has not welcomed the device")
-            if self._power != PLUGGED_IN:
+            if self._power != PLUGGED_IN or self._unwanted != self._told:
                 await self._report()
 
     def disconnect(self) -> None:
@@ -87,10 +93,13 @@ class Device:
         if self._scope is not None:
             self._scope.cancel()
 
-    async def report(self, power: Power) -> None:
-        """Tell the service of its power state, and wait until that counts; where it is off, once it is on."""
-        if power != self._power:
-            self._power = power
+    async def report(self, power: Power, unwanted: Unwanted) -> None:
+        """Tell the service of its power state and of what it does not want, and wait until that counts.
+
+        Where it is off, once it is on.
+        """
+        if (power, unwanted) != (self._power, self._unwanted):
+            self._power, self._unwanted = power, unwanted
             if self.connected:
                 await self._report()
 
@@ -114,9 +123,9 @@ class Device:
     async def _report(self) -> None:
         power = self._power
         if self._wire is not None:
-            await self._wire.send(
-                codec.encode(PowerState(power.screen_on_or_plugged, power.battery_saver, power.exempt))
-            )
+            self._told = self._unwanted
+            state = PowerState(power.screen_on_or_plugged, power.battery_saver, power.exempt)
+            await self._wire.send(codec.encode(state) + codec.encode(UnwantedChanged(self._told)))
             await self.revoke_channels(
                 NO_APP
             )  # which changes nothing: once it is answered, what came before it was taken
@@ -132,6 +141,7 @@ class Device:
 
     async def _run(self, tried: anyio.Event) -> None:
         """Hold one connection until it is switched off, or the service closes it."""
+        self._left = left = anyio.Event()
         with anyio.CancelScope() as self._scope:
             try:
                 async with dial_websocket(self._url) as wire:
@@ -142,6 +152,7 @@ class Device:
             finally:
                 self._wire = None
                 tried.set()
+                left.set()
 
     async def _read(self, wire: Wire, tried: anyio.Event) -> None:
         while True:
