@@ -12,6 +12,7 @@ import trio.testing
 from tests.actors.shelling import outcome, shelling, shown, toast_xml
 from tests.protocol.tables import erase
 from tocsin.protocol import messages as m
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.codec import decode
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.toasts.popup import Handle
@@ -337,6 +338,30 @@ class TestTiles:
             await anyio.sleep(4 * 24 * 3600)
             h.ask(m.AskTiles(8))
             assert await h.told() == m.TileList(8, b"", ())
+
+    async def test_what_policy_forbids_is_not_set(self) -> None:
+        """For any app, with the code of that; to clear is always allowed, and what the user does not want is no error."""
+        tile = b'<tile><visual><binding template="TileMedium"><text>hi</text></binding></visual></tile>'
+        badge, code = b'<badge value="7"/>', HResult.WPN_E_NOTIFICATION_TYPE_DISABLED
+        async with shelling() as h:
+            for number, (host, settings, words) in enumerate(
+                [
+                    (
+                        HostState(tiles=False, badges=False),
+                        AppSettings(),
+                        ["group policy forbids tiles", "group policy forbids badges"],
+                    ),
+                    (HostState(), AppSettings(tiles=False, badges=False), ["", ""]),
+                    (HostState(toasts=False, cloud_notifications=False), AppSettings(), ["", ""]),
+                ]
+            ):
+                h.tell(m.HostChanged(host), m.AppSettingsChanged("mail", settings))
+                for each, text in zip((m.SetTile(number, "", "", tile), m.SetBadge(number, badge)), words, strict=True):
+                    h.ask(each)
+                    assert await h.told() == (m.Failed(number, "NotShown", text, code) if text else m.Done(number))
+                for each in (m.SetTile(9, "", "", b""), m.SetBadge(9, b"")):
+                    h.ask(each)
+                    assert await h.told() == m.Done(9)
 
 
 async def test_an_app_that_was_removed_leaves_nothing() -> None:

@@ -31,7 +31,7 @@ from tocsin.protocol.toast_label import ToastLabel, ToastMatch
 from tocsin.protocol.toasts.read_toast import read_toast
 from tocsin.protocol.toasts.render_popup import is_urgent, no_picture
 from tocsin.protocol.toasts.shell_toast import Asker, PayloadAsker, SessionAsker, ShellToast, ToastWishes
-from tocsin.protocol.toasts.toast_rules import refusal
+from tocsin.protocol.toasts.toast_rules import check_allowed, refusal
 from tocsin.protocol.values import DropReason, NotificationType, Outcome
 from tocsin.shell.desktop import Desktop
 
@@ -208,6 +208,7 @@ class Shell(Actor):
 
         def change() -> None:
             if message.content:
+                check_allowed(NotificationType.BADGE, self._toasts.host)
                 self._tiles.set_badge(stamped.app, message.content)
             else:
                 self._tiles.clear_badge(stamped.app)
@@ -221,6 +222,7 @@ class Shell(Actor):
 
         def change() -> None:
             if message.content:
+                check_allowed(NotificationType.TILE, self._toasts.host)
                 self._tiles.set_tile(stamped.app, message.tile, message.tag, message.content)
             else:
                 self._tiles.clear_tile(stamped.app, message.tile)

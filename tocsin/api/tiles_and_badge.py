@@ -45,6 +45,7 @@ class Tiles:
         :param tile: names a secondary tile; by default it is the app's own; up to 64 printable characters.
         :param tag: names the notification; up to 64 printable characters.
         :raises InvalidArgument: an argument cannot be right, or the content is no tile (E_INVALIDARG).
+        :raises NotShown: group policy forbids tiles (WPN_E_NOTIFICATION_TYPE_DISABLED).
         :raises NotSupported: the platform shows nothing.
         """
         number = self._session.questions.number()
@@ -79,6 +80,7 @@ class Badge:
         """Have the badge show a number, where 0 clears it, or a glyph, such as ``newMessage``.
 
         :raises InvalidArgument: it is neither a number from 0 up nor the name of a glyph (E_INVALIDARG).
+        :raises NotShown: group policy forbids badges (WPN_E_NOTIFICATION_TYPE_DISABLED).
         :raises NotSupported: the platform shows nothing.
         """
         check_kind(value, "the value of a badge", int, str)

@@ -10,7 +10,7 @@
     ├── NotFound                    LookupError: what you named is not there
     ├── NotSupported                NotImplementedError: this installation or this kind of app cannot do that
     ├── Busy                        BlockingIOError: a queue is full; try again when it has drained
-    ├── NotShown                    RuntimeError: the desktop would not show a toast, or has no room for it
+    ├── NotShown                    RuntimeError: the desktop would not show a toast, or has no room for it, or policy forbids it
     ├── OperationCanceled           RuntimeError: the operation that you wait for was cancelled
     ├── TimedOut                    TimeoutError: no answer within the deadline
     ├── PlatformUnavailable         RuntimeError: the platform has stopped, or cannot start, and says why
@@ -89,7 +89,7 @@ class Busy(PushError, BlockingIOError):
 
 
 class NotShown(PushError, RuntimeError):
-    """The desktop would not show a toast, or has no room for it; the text says which."""
+    """The desktop would not show a toast, or has no room for it, or group policy forbids it; the text says which."""
 
 
 class OperationCanceled(PushError, RuntimeError):

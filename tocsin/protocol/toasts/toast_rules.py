@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tocsin.protocol.errors import NotShown
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason, NotificationType
 
@@ -13,21 +15,31 @@ def refusal(kind: str, host: HostState, settings: AppSettings) -> tuple[DropReas
     decider = "group policy has" if settings.by_policy else "the user has"
     if not settings.notifications:
         return DropReason.NOTIFICATIONS_DISABLED, f"{decider} switched off the notifications of this app"
-    of_all, of_app = (
-        {
-            NotificationType.TOAST: each.toasts,
-            NotificationType.TILE: each.tiles,
-            NotificationType.BADGE: each.badges,
-        }
-        for each in (host, settings)
-    )
-    if not of_all[NotificationType(kind)]:
+    if not _is_on(kind, host):
         return DropReason.TYPE_DISABLED, f"group policy forbids {kind}s"
-    if not of_app[NotificationType(kind)]:
+    if not _is_on(kind, settings):
         toasts = NotificationType(kind) is NotificationType.TOAST
         words = f"{decider} switched off toasts of this app" if toasts else f"{kind}s of this app are switched off"
         return DropReason.TYPE_DISABLED, words
     return None
+
+
+def check_allowed(kind: str, host: HostState) -> None:
+    """See that an app may set a tile or a badge itself; what only the user does not want is no error.
+
+    :raises NotShown: group policy forbids what is of this type (WPN_E_NOTIFICATION_TYPE_DISABLED).
+    """
+    if not _is_on(kind, host):
+        raise NotShown(f"group policy forbids {kind}s", HResult.WPN_E_NOTIFICATION_TYPE_DISABLED)
+
+
+def _is_on(kind: str, where: HostState | AppSettings) -> bool:
+    by_kind = {
+        NotificationType.TOAST: where.toasts,
+        NotificationType.TILE: where.tiles,
+        NotificationType.BADGE: where.badges,
+    }
+    return by_kind[NotificationType(kind)]
 
 
 def is_over(moment: float | None, now: float) -> bool:
