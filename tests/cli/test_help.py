@@ -77,6 +77,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "dead-letters",
             "tail",
             "policy",
+            "usage",
         )
         for line in of(verb)
     ]
@@ -250,6 +251,9 @@ async def test_lines_about_channels_and_tail(shell: Shell) -> None:
             pass
     for line in of("channels"):
         assert await shell.run(line.replace("/var/lib/tocsin", "./push-state")) == "No app has a channel.\n", line
+    for line in of("usage"):
+        expected = "" if "--json" in line else "Nothing was sent or received.\n"
+        assert await shell.run(line) == expected, line
     for line in of("tail"):
         _, _, *arguments = line.split()
         look = partial(call, "tail", *arguments, "--state", str(shell.folder))

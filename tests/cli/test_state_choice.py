@@ -28,6 +28,7 @@ READING = [
     ["dead-letters"],
     ["activators"],
     ["channels"],
+    ["usage"],
     ["tiles"],
     ["tail"],
 ]

@@ -14,6 +14,7 @@ from tocsin import __version__
 from tocsin.actors.topology import Platform
 from tocsin.agent.dead_letter_verbs import dead_letter_verbs
 from tocsin.agent.policy_verbs import policy_verbs
+from tocsin.agent.usage_verbs import usage_verbs
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.text import quoted
@@ -43,6 +44,7 @@ class AgentControl:
             "replace": self._replace,
             **dead_letter_verbs(platform.operator_desk),
             **policy_verbs(platform.host_owner),
+            **usage_verbs(platform.usage),
             "forget": self._forget,
         }
 
@@ -83,7 +85,20 @@ class AgentControl:
         of_apps = dict(Counter(app for name in sessions.names() if (app := sessions.app_of(name)) is not None))
         health = {"status": "unavailable" if causes else "ok", "causes": causes, "counters": counters, "now": now}
         machine = {"host": self._platform.host_owner.report()}
-        return self._identity() | self._where | health | {"sessions": of_apps} | self._desktop() | machine
+        return (
+            self._identity()
+            | self._where
+            | health
+            | {"sessions": of_apps}
+            | self._over_budget()
+            | self._desktop()
+            | machine
+        )
+
+    def _over_budget(self) -> Answer:
+        """Say which apps have used up their data of today; nothing where none has."""
+        over = sorted(self._platform.usage.over_budget)
+        return {"over_budget": over} if over else {}
 
     def _desktop(self) -> Answer:
         """Say what shows toasts; nothing where nothing does."""

@@ -27,6 +27,7 @@ VERBS = (
     "dead-letters",
     "tail",
     "policy",
+    "usage",
 )
 
 DESCRIPTION = """\
@@ -44,6 +45,7 @@ Push notifications that wake async Python apps.
   tocsin dead-letters  list the payloads that ended without being handled, and why
   tocsin tail          follow what happens to payloads, stage by stage
   tocsin policy show   say what the group policy says, where from, and what a payload would meet
+  tocsin usage         list what apps have sent and received over the network
 
 Try 'tocsin listen' in one terminal, and paste the lines that it prints into another.
 'tocsin VERB --help' says more about each.

@@ -151,6 +151,7 @@ def _checked(answer: Any) -> dict[str, Any]:
     :raises LookupError: it has another. ValueError and TypeError say so too.
     """
     right = isinstance(answer["status"], str) and isinstance(answer["causes"], (dict, list))
+    right = right and isinstance(answer.get("over_budget", []), list)
     if not right or not all(isinstance(answer.get(group, {}), dict) for group in (*_GROUPS, "desktop")):
         raise TypeError
     host_lines(answer.get("host", {}))
@@ -171,6 +172,8 @@ def _print(answer: dict[str, Any]) -> None:
         show(f"  {'desktop':<20} {harmless(_desktop_of(desktop))}")
     for name, words in host_lines(answer.get("host", {})):
         show(f"  {harmless(name):<20} {harmless(words)}")
+    for app in answer.get("over_budget", ()):
+        show(f"  {harmless(app):<20} has used up its data of today: its background work waits for the next day")
     for app, number in answer.get("sessions", {}).items():
         show(f"  {harmless(app):<20} {harmless(number)} connected")
 

@@ -16,6 +16,14 @@ def aligned(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     return [_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
+def amount(size: int) -> str:
+    """Return a number of bytes in the largest unit that fits, with a figure behind the point, such as ``1.5 MB``."""
+    for unit, length in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= length:
+            return f"{size / length:.1f} {unit}"
+    return f"{size} B"
+
+
 def ago(seconds: float) -> str:
     """Return a span of time in one unit, such as ``4 min``; less than a second is ``0 s``."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
