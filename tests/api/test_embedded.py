@@ -16,6 +16,7 @@ from tests.processes import sender
 from tests.world import Gathered
 from tocsin.host import HostFacts
 from tocsin.protocol.platform.conditions import HostState
+from tocsin.testing import PlayedHost, PlayedSensor
 
 
 def credentials(manager: tocsin.PushNotificationManager, channel: tocsin.PushNotificationChannel) -> dict[str, Any]:
@@ -215,3 +216,11 @@ async def test_handlers_may_finish_when_the_app_leaves(tmp_path: Path) -> None:
             await server.push(b"ding")
             await begun.wait()
     assert len(seen.items) == 1
+
+
+@pytest.mark.parametrize("policy", ["policy.toml", type(PlayedHost().policy_source), PlayedSensor(), 0])
+async def test_a_policy_that_is_none_is_refused(tmp_path: Path, policy: Any) -> None:
+    """Before anything is opened; the path of a policy file is none."""
+    with pytest.raises(tocsin.InvalidArgument, match=r"a policy keeps the promise tocsin\.host\.PolicySource"):
+        await tocsin.embedded("contoso.mail", tmp_path / "state", policy=policy).__aenter__()
+    assert not (tmp_path / "state").exists()

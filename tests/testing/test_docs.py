@@ -31,15 +31,15 @@ def run(folder: Path, *command: str, plugins: str = "tocsin.pytest_plugin,anyio.
 def test_the_page_runs(tmp_path: Path) -> None:
     """All of its programs: the sender, its test in ten lines, the async one, a handler's tests, and the one without pytest."""
     assert set(PROGRAMS) == {
-        "my_handler.py", "my_sender.py", "test_my_async_sender.py", "test_my_handler.py", "test_my_sender.py",
-        "without_pytest.py",
+        "my_handler.py", "my_sender.py", "test_my_async_sender.py", "test_my_app.py", "test_my_handler.py",
+        "test_my_sender.py", "without_pytest.py",
     }  # fmt: skip
     assert len(PROGRAMS["test_my_sender.py"].strip().splitlines()) - 3 <= 10
     for name, text in PROGRAMS.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     code, output = run(tmp_path, "-m", "pytest", "-q", "-W", "error::pytest.PytestUnraisableExceptionWarning")
     assert code == 0, output
-    assert "5 passed" in output
+    assert "6 passed" in output
     code, output = run(tmp_path, "-W", "error", "without_pytest.py")
     assert (code, output[:22]) == (0, "send to http://127.0.0")
 

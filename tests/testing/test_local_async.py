@@ -106,3 +106,41 @@ async def test_an_app_loses_its_service_with_the_network(
                 assert args.payload == b"meanwhile"
                 break
         assert connected[-1:] == [True]
+
+
+async def test_an_app_under_test_is_judged_by_the_machine_that_is_played(
+    wns: LocalWns, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its conditions, its settings and the order of its payloads; what a sensor tells no app overwrites."""
+    state, got = tmp_path_factory.mktemp("app"), list[bytes]()
+    all_there = anyio.Event()
+
+    def handle(args: tocsin.PushNotificationReceivedEventArgs) -> None:
+        got.append(args.payload)
+        if len(got) == 3:
+            all_there.set()
+
+    async with (
+        tocsin.embedded(
+            "contoso.mail", state, wns.url, sensors=[wns.host.sensor], policy=wns.host.policy_source
+        ) as manager,
+        tocsin.WnsClient(wns.client_id, wns.client_secret) as client,
+    ):
+        result = await manager.create_channel(wns.remote_id)
+        assert result.channel is not None
+        info = tocsin.PushNotificationActivationInfo(
+            tocsin.Activators.PROTOCOL_ACTIVATOR, None, [tocsin.SystemConditionType.USER_PRESENT]
+        )
+        await manager.register_activator(info, handle)
+        with pytest.raises(tocsin.IllegalCall, match="this machine tells that itself"):
+            await manager.conditions.set_host(user_present=False)
+        with wns.host.locked(), wns.host.quiet_hours(), wns.host.policy(apps={"contoso.mail": {"tiles": False}}):
+            for body in (b"1", b"2", b"3"):
+                await client.send(result.channel.uri, body)
+            assert got == []
+            assert manager.conditions.host == tocsin.HostState(user_present=False, quiet_hours=True)
+            assert manager.conditions.settings == tocsin.AppSettings(tiles=False)
+        with anyio.fail_after(10):
+            await all_there.wait()
+        assert got == [b"1", b"2", b"3"]
+        assert manager.conditions.host == tocsin.HostState()

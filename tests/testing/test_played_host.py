@@ -12,10 +12,11 @@ import pytest
 from anyio import to_thread
 
 from tocsin import InvalidArgument
+from tocsin.host import HostFacts
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.policy import NO_POLICY, AppRules, Policy, QuietHours
-from tocsin.testing import HostFacts, PlayedHost, PlayedSensor
+from tocsin.testing import PlayedHost, PlayedSensor
 from tocsin.testing.played_host import WELL
 
 Play = Callable[[PlayedHost], AbstractContextManager[object]]

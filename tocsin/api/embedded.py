@@ -20,7 +20,7 @@ from tocsin.api.session import Session
 from tocsin.api.session_lifetime import open_session
 from tocsin.host.default_sensors import default_sensors
 from tocsin.host.policy_files import default_policy
-from tocsin.host.promises import HostParts, Sensor
+from tocsin.host.promises import HostParts, PolicySource, Sensor
 from tocsin.persistence.paths import read_path
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.arguments import check_app_name, check_kind, check_within
@@ -49,6 +49,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     desktop: Desktop | None = None,
     pictures: Sequence[Path | str] = (),
     sensors: Sequence[Sensor] | None = None,
+    policy: PolicySource | None = None,
 ) -> AsyncIterator[PushNotificationManager]:
     """Run push inside this program: actors, inbox, and, unless ``service`` names one, a push service on loopback.
 
@@ -72,6 +73,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     :param sensors: what tells how the machine stands (battery, energy saver, presence, network), as ``manager.conditions.host`` shows it;
         by default the daemons of this system, which needs ``pip install 'tocsin[desktop]'``. With ``()`` only apps say it, and all is
         well until one does: for containers and tests.
+    :param policy: what tells the group policy; by default the policy files of this machine.
     :param manifest: the ``tocsin.toml`` of a packaged app; None for an unpackaged one.
     :raises InvalidArgument: an argument cannot be right.
     :raises NotSupported: the service that was to run here is not installed, or the event loop is not asyncio's.
@@ -88,7 +90,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     check_kind(pictures, "pictures", list, tuple)
     folders = [read_path(folder, "a folder of pictures") for folder in pictures]
     check_kind(sensors, "sensors", list, tuple, NoneType)
-    host = HostParts(default_sensors() if sensors is None else _checked_sensors(sensors), default_policy())
+    host = HostParts(default_sensors() if sensors is None else _checked_sensors(sensors), _checked_policy(policy))
     path = read_path(state, "a state folder")
     identity = Identity() if manifest is None else read_manifest(read_path(manifest, "a manifest"))
     foreign = None if service is None else device_url_of(service)
@@ -140,6 +142,14 @@ def _checked_sensors(sensors: Sequence[Sensor]) -> tuple[Sensor, ...]:
     if len({each.name for each in sensors}) < len(sensors):
         raise InvalidArgument("sensors are told apart by their names, and two of these have the same")
     return tuple(sensors)
+
+
+def _checked_policy(policy: PolicySource | None) -> PolicySource:
+    if policy is None:
+        return default_policy()
+    if isinstance(policy, type) or not isinstance(policy, PolicySource):
+        raise InvalidArgument(f"a policy keeps the promise tocsin.host.PolicySource, which {quoted(policy)} does not")
+    return policy
 
 
 def _check_event_loop() -> None:

@@ -37,6 +37,7 @@ class Sensor(Protocol):
         ...
 
 
+@runtime_checkable
 class PolicySource(Protocol):
     """Tells the group policy."""
 
@@ -49,7 +50,7 @@ class PolicySource(Protocol):
         ...
 
     async def run(self, tell: Callable[[Policy], None]) -> None:
-        """Tell it at once, and again whenever it has changed, until cancelled."""
+        """Tell it at once, and again whenever it has changed, until cancelled; not for apps."""
         ...
 
     def ask(self) -> None:

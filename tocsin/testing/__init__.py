@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tocsin.protocol.platform.host_facts import HostFacts
     from tocsin.service.operations.settings import ServiceSettings
     from tocsin.testing.faults import SentRequest
     from tocsin.testing.local import LocalWns, local_wns
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clock",
-    "HostFacts",
     "LocalWns",
     "MadeArgs",
     "MadeChannel",
@@ -40,7 +38,6 @@ __all__ = [
 
 _HOME_OF = {
     "Clock": "tocsin.testing.manual_clock",
-    "HostFacts": "tocsin.protocol.platform.host_facts",
     "LocalWns": "tocsin.testing.local",
     "MadeArgs": "tocsin.testing.made",
     "MadeChannel": "tocsin.testing.made",
