@@ -205,6 +205,40 @@ class TestHost:
         wns.host.restore()
         assert [got.text for got in wns.wait_for(1)] == ["kept"]
 
+    @pytest.mark.parametrize(
+        ("policy", "words"),
+        [
+            ({"cloud_notifications": False}, "Group policy on the device forbids"),
+            ({"apps": {"app": {"notifications": False}}}, "switched off on the device"),
+        ],
+    )
+    def test_what_policy_forbids_is_dropped(
+        self, wns: LocalWns, token: object, policy: dict[str, Any], words: str
+    ) -> None:
+        """With a description, also where the device has closed its connection for it; then pushes arrive again."""
+        with wns.host.policy(**policy):
+            _, answer = push(wns, token, X_WNS_RequestForStatus="true")
+            assert answer["X-WNS-Status"] == "dropped"
+            assert words in answer["X-WNS-Error-Description"]
+            gone = "disconnected" if "cloud_notifications" in policy else "connected"
+            assert answer["X-WNS-DeviceConnectionStatus"] == gone
+        assert push(wns, token)[1]["X-WNS-Status"] == "received"
+        assert len(wns.pushes) == 1
+
+    def test_types_are_forbidden_one_by_one(self, wns: LocalWns, token: object) -> None:
+        """For all apps or for one; the device hears of it in time though it was offline."""
+        with wns.host.offline():
+            wns.host.policy(toasts=False, apps={"app": {"tiles": False}})
+        for type_, status in (("toast", "dropped"), ("tile", "dropped"), ("badge", "received")):
+            body = f"<{type_}/>".encode()
+            answer = push(wns, token, body, X_WNS_Type=f"wns/{type_}", Content_Type="text/xml")[1]
+            assert answer["X-WNS-Status"] == status, type_
+        wns.host.restore()
+        assert (
+            push(wns, token, b"<toast/>", X_WNS_Type="wns/toast", Content_Type="text/xml")[1]["X-WNS-Status"]
+            == "received"
+        )
+
 
 class TestTime:
     """Time under control."""

@@ -60,12 +60,11 @@ class Device:
         self._key = secrets.token_urlsafe(32)
         self._uris: dict[str, str] = {}  # by the channel's name
         self._scope: anyio.CancelScope | None = None
-        self._left = anyio.Event()
         self._wire: Wire | None = None
         self._asked: dict[int, _Asked] = {}
         self._number = itertools.count(1)
         self._power = PLUGGED_IN
-        self._unwanted = self._told = NOTHING
+        self._unwanted = self._remembered = NOTHING  # by the service
 
     @property
     def connected(self) -> bool:
@@ -77,31 +76,25 @@ class Device:
 
         :raises PlatformUnavailable: it has not.
         """
-        if self._scope is not None and self._scope.cancel_called:
-            await self._left.wait()  # it is being switched off
         if not self.connected:
             tried = anyio.Event()
             self._tasks.start_soon(self._run, tried)
             await tried.wait()
             if not self.connected:
                 raise PlatformUnavailable("the service has not welcomed the device")
-            if self._power != PLUGGED_IN or self._unwanted != self._told:
-                await self._report()
+            await self._report(PLUGGED_IN)
 
     def disconnect(self) -> None:
         """Switch it off."""
+        self._wire = None
         if self._scope is not None:
             self._scope.cancel()
 
     async def report(self, power: Power, unwanted: Unwanted) -> None:
-        """Tell the service of its power state and of what it does not want, and wait until that counts.
-
-        Where it is off, once it is on.
-        """
-        if (power, unwanted) != (self._power, self._unwanted):
-            self._power, self._unwanted = power, unwanted
-            if self.connected:
-                await self._report()
+        """Tell the service how it stands, and wait until that counts; where it is off, once it is on."""
+        before, self._power, self._unwanted = self._power, power, unwanted
+        if self.connected:
+            await self._report(before)
 
     async def open_channel(self, app: str, remote_id: str) -> str:
         """Ask for another channel and return its URI.
@@ -120,12 +113,16 @@ class Device:
         request = next(self._number)
         await self._ask(request, RevokeChannels(request, app))
 
-    async def _report(self) -> None:
-        power = self._power
-        if self._wire is not None:
-            self._told = self._unwanted
-            state = PowerState(power.screen_on_or_plugged, power.battery_saver, power.exempt)
-            await self._wire.send(codec.encode(state) + codec.encode(UnwantedChanged(self._told)))
+    async def _report(self, known: Power) -> None:
+        """Tell the service what has changed; ``known`` is the power state that it takes to be the device's."""
+        power, news = self._power, list[Message]()
+        if power != known:
+            news.append(PowerState(power.screen_on_or_plugged, power.battery_saver, power.exempt))
+        if self._unwanted != self._remembered:
+            self._remembered = self._unwanted
+            news.append(UnwantedChanged(self._unwanted))
+        if news and self._wire is not None:
+            await self._wire.send(b"".join(map(codec.encode, news)))
             await self.revoke_channels(
                 NO_APP
             )  # which changes nothing: once it is answered, what came before it was taken
@@ -141,7 +138,6 @@ class Device:
 
     async def _run(self, tried: anyio.Event) -> None:
         """Hold one connection until it is switched off, or the service closes it."""
-        self._left = left = anyio.Event()
         with anyio.CancelScope() as self._scope:
             try:
                 async with dial_websocket(self._url) as wire:
@@ -152,7 +148,6 @@ class Device:
             finally:
                 self._wire = None
                 tried.set()
-                left.set()
 
     async def _read(self, wire: Wire, tried: anyio.Event) -> None:
         while True:

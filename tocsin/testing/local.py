@@ -58,7 +58,7 @@ class LocalWns:
     def __init__(self, portal: BlockingPortal, parts: _Parts) -> None:
         self._portal = portal
         self._parts = parts
-        self._is_online = self._may_connect = True
+        self._is_online = True
         self.host = PlayedHost(lambda: portal.call(self._play))
         """The machine of the device, and of apps that are told of it: ``with wns.host.battery_saver(): ...``."""
         self.channel_uri = parts.uri
@@ -181,23 +181,17 @@ class LocalWns:
     async def _play(self) -> None:
         """Let the service see the machine as it is played."""
         faults, device, host = self._parts.faults, self._parts.device, self.host.record
-        online, may_connect = host.host.internet_available, host.host.cloud_notifications
+        has_network, unwanted = host.host.internet_available, host.unwanted
+        if has_network:
+            faults.let_devices_in()
+        else:
+            await faults.cut_devices_off()
+            device.disconnect()
+        await device.report(host.power, unwanted)  # also that it is about to leave
+        online = has_network and not unwanted.everything
         if online is not self._is_online:
             self._is_online = online
-            if online:
-                faults.let_devices_in()
-                if may_connect:
-                    await device.connect()
-            else:
-                await faults.cut_devices_off()
-                device.disconnect()
-        await device.report(host.power, host.unwanted)
-        if may_connect is not self._may_connect:
-            self._may_connect = may_connect
-            if not may_connect:
-                await self._go_offline()
-            elif online:
-                await device.connect()
+            await (device.connect() if online else self._go_offline())
 
     def heal(self) -> None:
         """Take back all faults that are still to come; what has expired or was revoked stays so."""
