@@ -21,7 +21,7 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
-from tocsin.protocol.messages import Acknowledge, ChannelGranted, Payload, RequestChannel, Welcome
+from tocsin.protocol.messages import Acknowledge, ChannelGranted, Hello, Payload, RequestChannel, Welcome
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
 from tocsin.transport.wire import Wire, WireBroken
@@ -119,7 +119,7 @@ class ServiceEnd:
                 name = f"c{fields[0]}"
                 granted = ChannelGranted(fields[0], name, f"http://push.test/w/?token={name}", NEVER, time())
                 self._answers.append(encode(granted))
-            else:  # Hello
+            elif tag == Hello.TAG:  # what the machine is like changes nothing here
                 self._answers.append(encode(Welcome(PROTOCOL_VERSION, self._window, time())))
         if self._acknowledged == self._may_send:
             self._all_acknowledged.set()
