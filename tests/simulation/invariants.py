@@ -247,6 +247,17 @@ def channels_are_renewed_in_time(world: World) -> None:
             assert late < world.settled, f"{name} should have been renewed {late:.1f} s ago"
 
 
+def no_connection_is_tried_where_policy_forbids_it(world: World) -> None:
+    """Not even once."""
+    _no_offence(world, "no_connection_is_tried_where_policy_forbids_it")
+
+
+def the_service_knows_what_is_unwanted(world: World) -> None:
+    """It is told with each connection, and of each change."""
+    unwanted = world.life.platform.host_owner.record.unwanted
+    assert world.service.unwanted == unwanted, f"{unwanted} is unwanted, and the service knows {world.service.unwanted}"
+
+
 def _held(world: World) -> Iterator[tuple[str, Any]]:
     yield "on its way in windows", _inside(world, "payload_router", "_windows._in_flight")
     yield "outstanding", _inside(world, "supervisor", "_payloads")
@@ -301,6 +312,7 @@ ALWAYS: tuple[Invariant, ...] = (
     channels_are_held_by_whom_they_were_granted_to,
     nothing_expires_before_its_time,
     channels_are_asked_for_with_cause,
+    no_connection_is_tried_where_policy_forbids_it,
     actors_fail_only_when_made_to,
     mailboxes_are_bounded,
     *TIMED,
@@ -315,5 +327,6 @@ AT_THE_END: tuple[Invariant, ...] = (
     sessions_are_those_that_live,
     books_agree,
     channels_are_renewed_in_time,
+    the_service_knows_what_is_unwanted,
 )
 """What must hold when no fault is left and time has passed."""

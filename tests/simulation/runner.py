@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import cast
 from unittest.mock import patch
 
@@ -45,6 +45,7 @@ from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.testing import PlayedSensor
 from tocsin.testing.played_host import PlayedPolicy
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.wire import Wire
 
 RESTARTS = RestartPolicy(intensity=200)
 """Actors are made to fail far more often than the policy allows in life."""
@@ -218,7 +219,15 @@ class Simulation:
         """Run a platform with all apps, as ``open_platform`` does; one that is killed does not stop in order."""
         platform = life.platform
         handlers = ArrivalHandlers(platform.deliver, platform.report)
-        connection = ServiceConnection(self.service.dial, "key", platform.connection, handlers, self.device.fraction)
+
+        def dial() -> AbstractAsyncContextManager[Wire]:
+            if not platform.host_owner.record.host.cloud_notifications:
+                self.record.offend(
+                    "no_connection_is_tried_where_policy_forbids_it", "the device has called its service"
+                )
+            return self.service.dial()
+
+        connection = ServiceConnection(dial, "key", platform.connection, handlers, self.device.fraction)
         platform.host_reports.on_cloud = connection.allow
         try:
             async with anyio.create_task_group() as tasks:

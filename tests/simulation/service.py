@@ -17,6 +17,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import decode, encode, split
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.channel_request import renewal
+from tocsin.protocol.platform.unwanted import NOTHING
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.wire import Wire, WireBroken
 
@@ -41,6 +42,8 @@ class Service:
         self.expires: dict[str, float] = {}
         self.lives: dict[str, float] = {}
         """Seconds that channels live from their grants on, by their names."""
+        self.unwanted = NOTHING
+        """What the device has said last that it does not want."""
         self.waiting: dict[str, m.Payload] = {}
         self.acknowledged: dict[str, None] = {}
         self._record = record
@@ -120,6 +123,8 @@ class Service:
                 await self._send(m.ChannelGranted(request, name, name, self.expires[name], self.now()))
             case m.RevokeChannels(request, app):
                 await self.revoke(request, [name for name, (owner, _) in self.channels.items() if owner == app])
+            case m.UnwantedChanged(unwanted):
+                self.unwanted = unwanted
             case m.Acknowledge(ids):
                 for id_ in ids:
                     self.acknowledged[id_] = None
