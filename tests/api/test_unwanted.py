@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+import tocsin
 from tests.api.test_renewal import granted, later
 from tests.helpers import PATIENCE, payload
 from tests.world import REMOTE_ID, Gathered, World, world
@@ -137,3 +138,37 @@ async def test_a_channel_is_not_renewed_while_its_app_is_off(tmp_path: Path) -> 
         assert await w.service.expect(Message) == UnwantedChanged(Unwanted(apps=(w.manager.app,)))
         await allow(w)
         assert {type(await w.service.expect(Message)) for _ in range(2)} == {UnwantedChanged, RequestChannel}
+
+
+SWITCHES = [
+    ("set_host", "cloud_notifications", "raw", "Group policy on the device forbids notifications from the network"),
+    ("set_app", "notifications", "raw", "Notifications of the app are switched off on the device"),
+    ("set_app", "toasts", "toast", "Notifications of this type are switched off on the device"),
+]
+
+
+async def test_a_sender_reads_dropped_with_the_reason_until_it_is_allowed(tmp_path: Path) -> None:
+    """With a service of its own, over real sockets: while the device has no connection, and while an app or a type is off."""
+    seen = Gathered()
+    async with tocsin.embedded(app="contoso.mail", state=tmp_path, sensors=()) as manager:
+        own = manager.registration
+        assert own is not None
+        channel = (await manager.create_channel(own.remote_id)).channel
+        assert channel is not None
+        async with tocsin.WnsClient(own.client_id, own.client_secret, token_url=own.token_url) as client:
+
+            async def read(kind: str, words: str | None) -> None:
+                """Send until the answer has these words."""
+                with anyio.fail_after(PATIENCE):
+                    while (await client.send(channel.uri, "<toast/>", type=kind, cache=True)).description != words:
+                        pass
+
+            with channel.push_received(lambda args: seen.add(args.id)):
+                for number, (method, field, kind, words) in enumerate(SWITCHES, 1):
+                    change = getattr(manager.conditions, method)
+                    await change(**{field: False})
+                    await read(kind, words)
+                    await change(**{field: True})
+                    await read(kind, None)
+                    await seen.wait_for(number)
+                assert manager.status().connection.connected
