@@ -8,8 +8,18 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from tests.e2e.strangers import Target, several
-from tocsin.protocol.messages import Acknowledge, Hello, Message, PowerState, RequestChannel, RevokeChannels, Suspended
+from tocsin.protocol.messages import (
+    Acknowledge,
+    Hello,
+    Message,
+    PowerState,
+    RequestChannel,
+    RevokeChannels,
+    Suspended,
+    UnwantedChanged,
+)
 from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.platform.unwanted import Unwanted
 
 CONTINUE, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 AT_ONCE: Final = 100
@@ -186,6 +196,12 @@ async def power_states(target: Target) -> str:
     return await _hold(target, said(PowerState(screen_on_or_plugged=False, battery_saver=True, exempt=exempt)))
 
 
+async def unwanted_pushes(target: Target) -> str:
+    """Want nothing of as many apps as may be named, under ever new names, which the service would remember."""
+    apps = tuple(f"{number:0120}" for number in range(256))
+    return await _hold(target, said(UnwantedChanged(Unwanted(apps=apps))))
+
+
 async def changes_of_mind(target: Target) -> str:
     """Say by turns that nothing can be stored, and that it can."""
     turns = [Suspended(suspended=bool(number % 2)) for number in range(2_000)]
@@ -244,6 +260,6 @@ async def half_handshakes(target: Target) -> str:
 WEBSOCKET_ATTACKS: Final[tuple[Attack, ...]] = (
     empty_fragments, small_fragments, large_fragments, unread_pings, read_pings, pongs, empty_messages, empty_texts,
     small_messages, many_frames, unknown_ids, half_messages, half_fragments, promises, unread_answers, unread_revocations,
-    power_states, changes_of_mind, silence, greeted_silence, closed_and_on, rejected_and_on, comings_and_goings,
+    power_states, unwanted_pushes, changes_of_mind, silence, greeted_silence, closed_and_on, rejected_and_on, comings_and_goings,
     half_handshakes,
 )  # fmt: skip

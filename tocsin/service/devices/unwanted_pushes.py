@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from sys import getsizeof
 
 import anyio
 
@@ -14,7 +15,7 @@ from tocsin.repeat_log import RepeatLog
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore
 
 MAX_SIZE = 64 * 1024 * 1024
-"""Bytes of names that are remembered at most, of all devices together; what finds no room is dropped on the device."""
+"""Bytes of memory that it may take, of all devices together; what finds no room is not known here, and dropped on the device."""
 
 _OF_ONE = 256  # bytes that one device counts for, besides its names
 
@@ -92,4 +93,4 @@ class UnwantedPushes:
 
 
 def _size(unwanted: Unwanted) -> int:
-    return _OF_ONE + sum(map(len, unwanted.names))
+    return _OF_ONE + sum(map(getsizeof, unwanted.names))
