@@ -23,6 +23,7 @@ from tests.simulation.shrink import shrink
 from tests.simulation.world import World
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.device_channels import DeviceChannels
+from tocsin.actors.host_reports import HostReports
 from tocsin.actors.inbox_effects import InboxEffects
 from tocsin.actors.payload_router import PayloadRouter
 from tocsin.persistence.store import StoredChannel
@@ -30,8 +31,10 @@ from tocsin.protocol.delivery import background_queue
 from tocsin.protocol.delivery.background_queue import BackgroundQueue
 from tocsin.protocol.messages import Acknowledge
 from tocsin.protocol.platform.service_time import ServiceTime, Verdict
+from tocsin.protocol.platform.unwanted import NOTHING
 from tocsin.protocol.values import DropReason
 from tocsin.service.registry.steady_clock import SteadyClock
+from tocsin.transport.service_connection import ServiceConnection
 
 SEEDS = range(60)
 """As many as a test run can afford; ``python -m tests.simulation --seeds 0:200`` looks at more."""
@@ -195,6 +198,40 @@ def test_work_that_goes_on_behind_a_closed_gate_is_found(monkeypatch: pytest.Mon
     assert found(*acts) == ""
     monkeypatch.setattr(BackgroundQueue, "interruption", lambda _self, _before, _after: None)
     assert found(*acts) == "work_ends_when_a_gate_closes"
+
+
+FORBIDDEN = (
+    Act("request", [0, 0]),
+    Act("flip", ["cloud_notifications"]),
+    Act("pass_time", [60.0]),
+    Act("restart"),
+    Act("pass_time", [60.0]),
+    Act("rule", ["cloud_notifications", False]),
+    Act("pass_time", [60.0]),
+    Act("cut", [True]),
+    Act("pass_time", [60.0]),
+)
+
+
+def test_a_connection_that_is_tried_although_it_is_forbidden_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was not told, and goes on trying."""
+    assert found(*FORBIDDEN) == ""
+    monkeypatch.setattr(ServiceConnection, "allow", lambda _self, _allowed: None)
+    assert found(*FORBIDDEN) == "no_connection_is_tried_where_policy_forbids_it"
+
+
+def test_a_service_that_believes_what_is_over_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was told what is unwanted, and not that it is wanted again."""
+    acts = Act("request", [0, 0]), Act("rule", ["toasts", False]), Act("pass_time", [1.0])
+    assert found(*acts) == ""
+    tell = HostReports._tell_unwanted
+
+    def tell_half(self: HostReports) -> None:
+        if self._unwanted != NOTHING:
+            tell(self)
+
+    monkeypatch.setattr(HostReports, "_tell_unwanted", tell_half)
+    assert found(*acts) == "the_service_knows_what_is_unwanted"
 
 
 AHEAD = Act("clocks_apart", [31 * 86_400.0])

@@ -2,61 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain, repeat
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
 import trio.testing
 
 from tests.protocol.tables import erase
+from tests.transport.short_wires import ENDLESS, HOUR, MOMENTS, ShortWire, forbidden_life, said
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
-from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.network.causes import ConnectionCause
-from tocsin.protocol.platform.service_connection import TABLE, Effect, Phase
-from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.protocol.platform.service_connection import TABLE, Effect
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
 from tocsin.transport.wire import Wire, WireBroken
-
-HOUR = 3600.0
-ENDLESS = 1e9
 
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Run on trio with a clock that jumps to the next deadline."""
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
-
-
-class ShortWire:
-    """Welcomes at once, and is cut when it is told to be."""
-
-    def __init__(self) -> None:
-        self.welcomed = False
-        self.over = anyio.Event()
-        self.end = WireBroken("")
-
-    def cut(self, cause: ConnectionCause, retry_after: float | None = None) -> None:
-        """End."""
-        self.end = WireBroken(f"words for {cause}", cause, retry_after)
-        self.over.set()
-
-    async def receive(self) -> bytes:
-        """Return the welcome, then nothing until the end."""
-        if self.welcomed:
-            await self.over.wait()
-            raise self.end
-        self.welcomed = True
-        return encode(m.Welcome(PROTOCOL_VERSION, 100, 5e8))
-
-    async def send(self, chunk: bytes) -> None:
-        """Take anything."""
-        assert chunk
 
 
 class Service:
@@ -123,11 +92,6 @@ async def run(service: Service | Shared, seconds: float, devices: int = 1) -> li
         await anyio.sleep(seconds)
         tasks.cancel_scope.cancel()
     return reports
-
-
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what is in the log, for an operator."""
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
 
 
 @pytest.mark.parametrize("held", [0.0, 1.0, 29.0])
@@ -256,168 +220,6 @@ async def _finished(*fates: tuple[float | None, ConnectionCause]) -> bool:
     return not waiting.cancelled_caught
 
 
-class SlowWire(ShortWire):
-    """Welcomes after three seconds."""
-
-    async def receive(self) -> bytes:
-        """Return the welcome, then nothing until the end."""
-        if not self.welcomed:
-            await anyio.sleep(3)
-        return await super().receive()
-
-
-class SlowService:
-    """Lets a device wait for two seconds, then for its welcome; its first attempt is refused."""
-
-    def __init__(self) -> None:
-        self.attempts: list[float] = []
-        self.hellos: list[float] = []
-        self.open = 0
-
-    @asynccontextmanager
-    async def dial(self) -> AsyncIterator[Wire]:
-        """Connect, as a device does."""
-        self.attempts.append(anyio.current_time())
-        await anyio.sleep(2)
-        if len(self.attempts) == 1:
-            raise WireBroken("words", ConnectionCause.REFUSED)
-        self.open += 1
-        try:
-            yield SlowWire()
-        finally:
-            self.open -= 1
-
-
-MOMENTS = [
-    (-1.0, "before it runs"),
-    (1.0, "connecting"),
-    (2.1, "waiting"),
-    (3.0, "again"),
-    (5.0, "greeting"),
-    (9.0, "up"),
-]
-
-
-async def _forbidden(moment: float, _: str) -> object:
-    """Forbid a connection at a moment of its life, for half an hour; return what was seen of it."""
-    reports: list[tuple[float, m.Message]] = []
-    start = anyio.current_time()
-
-    async def report(message: m.Message) -> None:
-        reports.append((round(anyio.current_time() - start, 1), message))
-
-    async def deliver(messages: list[tuple[m.Message, bytes]]) -> None:
-        assert not messages
-
-    service, outbox = SlowService(), Mailbox("outbox")
-    connection = ServiceConnection(service.dial, "key", outbox, ArrivalHandlers(deliver, report), partial(float, 0))
-    seen = []
-    if moment < 0:
-        connection.allow(False)  # noqa: FBT003
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connection.run)
-        await anyio.sleep(max(0.0, moment))
-        outbox.send_urgent(m.Acknowledge(("A",)))
-        connection.allow(False)  # noqa: FBT003
-        connection.allow(False)  # noqa: FBT003  # once more changes nothing
-        await anyio.sleep(HOUR / 2)
-        seen += [connection.phase, service.open, [round(each - start, 1) for each in service.attempts]]
-        connection.allow(True)  # noqa: FBT003
-        await anyio.sleep(HOUR / 2)
-        seen += [connection.phase, service.open, [round(each - start, 1) for each in service.attempts]]
-        connection.allow(False)  # noqa: FBT003
-        await anyio.sleep(60)
-        connection.finish()
-        outbox.close()
-        with anyio.move_on_after(1) as waiting:
-            await connection.ended.wait()
-        seen += [connection.phase, waiting.cancelled_caught]
-        tasks.cancel_scope.cancel()
-    return seen, reports
-
-
-@pytest.mark.parametrize(("moment", "name"), MOMENTS)
-async def test_what_is_forbidden_ends_at_once_and_is_not_tried_until_it_is_allowed(
-    moment: float, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whatever it is at; then it is tried at once, and the log says both."""
-    seen, reports = cast(tuple[list[Any], list[Any]], await _forbidden(moment, name))
-    phase, open_, attempts = seen[:3]
-    assert (phase, open_) == (Phase.FORBIDDEN, 0)
-    assert len(attempts) == {"before it runs": 0, "connecting": 1, "waiting": 1}.get(name, 2)
-    now, down = next(each for each in reports if each[1].TAG == m.ConnectionDown.TAG and each[1].cause != "refused")
-    assert now == max(0.0, moment)
-    assert down == m.ConnectionDown(
-        ConnectionCause.CLOUD_DISABLED,
-        "group policy forbids notifications from the network, and with them a connection to the push service",
-        0.0,
-    )
-    up, open_, later = seen[3:6]
-    assert (up, open_) == (Phase.UP, 1)
-    assert later[len(attempts)] == max(0.0, moment) + HOUR / 2
-    assert seen[6:] == [Phase.CLOSED, False]
-    assert "group policy allows a connection to the push service again" in said(caplog)
-
-
-async def test_a_service_that_does_not_read_is_left_all_the_same() -> None:
-    """After five seconds: what was to be told is told at the next connection."""
-
-    class Deaf(ShortWire):
-        async def send(self, chunk: bytes) -> None:
-            assert chunk
-            if self.welcomed:
-                await anyio.sleep(ENDLESS)
-
-    @asynccontextmanager
-    async def dial() -> AsyncIterator[Wire]:
-        yield Deaf()
-
-    async def ignore(_: object) -> None:
-        pass
-
-    outbox = Mailbox("outbox")
-    connection = ServiceConnection(dial, "key", outbox, ArrivalHandlers(ignore, ignore), partial(float, 0))
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connection.run)
-        await anyio.sleep(1)
-        for word in "AB":
-            outbox.send_urgent(m.Acknowledge((word,)))
-            await anyio.wait_all_tasks_blocked()
-        connection.allow(False)  # noqa: FBT003
-        for seconds, phase in ((4.9, Phase.LEAVING), (0.2, Phase.FORBIDDEN)):
-            await anyio.sleep(seconds)
-            assert connection.phase is phase
-        tasks.cancel_scope.cancel()
-
-
-async def test_a_change_of_mind_is_the_last_word() -> None:
-    """Allowed before it was left, it is left all the same, and comes back; forbidden again before it came back, it does not."""
-    service, outbox = Service((ENDLESS, ConnectionCause.LOST)), Mailbox("outbox")
-
-    async def ignore(_: object) -> None:
-        pass
-
-    connection = ServiceConnection(service.dial, "key", outbox, ArrivalHandlers(ignore, ignore), partial(float, 0))
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connection.run)
-        await anyio.sleep(1)
-        outbox.send_urgent(m.Acknowledge(("A",)))
-        for allowed in (False, True):
-            connection.allow(allowed)
-        await anyio.sleep(1)
-        assert (connection.phase, len(service.attempts)) == (Phase.UP, 2)
-        outbox.send_urgent(m.Acknowledge(("A",)))
-        for allowed in (False, True, False):
-            connection.allow(allowed)
-        await anyio.sleep(1)
-        assert (connection.phase, len(service.attempts)) == (Phase.FORBIDDEN, 2)
-        for allowed in (True, False):
-            connection.allow(allowed)
-        await anyio.sleep(HOUR)
-        assert (connection.phase, len(service.attempts)) == (Phase.FORBIDDEN, 2)
-        tasks.cancel_scope.cancel()
-
-
 async def _seen(caplog: pytest.LogCaptureFixture) -> object:
     """Let connections meet all that may happen to them, and return all that was seen of it."""
     caplog.clear()
@@ -432,7 +234,7 @@ async def _seen(caplog: pytest.LogCaptureFixture) -> object:
     attempts = [round(each - start, 1) for each in service.attempts]
     up = await _finished((ENDLESS, ConnectionCause.LOST))
     down = await _finished((None, ConnectionCause.REFUSED), (ENDLESS, ConnectionCause.LOST))
-    forbidden = [await _forbidden(*each) for each in MOMENTS]
+    forbidden = [await forbidden_life(*each) for each in MOMENTS]
     return reports, attempts, said(caplog), up, down, forbidden
 
 
