@@ -156,6 +156,28 @@ async def test_an_app_of_a_version_before_works(tmp_path: Path, version: int) ->
         assert done.channel
 
 
+@pytest.mark.parametrize(
+    ("version", "cause"), [(2, ConnectionCause.DENIED), (AGENT_VERSION, ConnectionCause.CLOUD_DISABLED)]
+)
+async def test_an_older_app_is_welcomed_where_policy_forbids_a_connection(
+    tmp_path: Path, version: int, cause: ConnectionCause
+) -> None:
+    """With a cause that it knows."""
+    async with world(tmp_path) as w, w.connect("chat") as manager:
+        await manager.conditions.set_host(cloud_notifications=False)
+        with anyio.fail_after(5):
+            while manager.status().connection.cause is not ConnectionCause.CLOUD_DISABLED:  # noqa: ASYNC110  # it has no event
+                await anyio.sleep(0.001)
+        async with await anyio.connect_unix(w.socket) as socket:
+            frames = FrameStream(socket, 1024 * 1024)
+            await frames.send([encode(m.SessionHello(version, "mail"))])
+            welcome = await received(frames, version, m.SessionWelcome)
+            standing = decode_own(welcome.standing)
+            assert isinstance(standing, m.PlatformStanding)
+            assert (standing.cause, standing.connected) == (cause, False)
+            assert standing.text.startswith("group policy forbids notifications from the network")
+
+
 async def received(frames: FrameStream, version: int, kind: type[M]) -> M:
     """Return the first message of a kind."""
     with anyio.fail_after(5):
