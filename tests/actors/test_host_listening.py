@@ -147,6 +147,19 @@ async def test_the_first_sensor_that_knows_counts() -> None:
         assert await w.said() == [HostChanged(HostState())]
 
 
+async def test_what_is_told_while_the_platform_stops_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """No actor takes it any more; what sensors tell next changes nothing either, nor does a mailbox that was full then."""
+    sensor = Told("one", HostFacts())
+    async with listening(sensor) as w:
+        w.router.close()
+        for internet in (False, True, False):
+            sensor.tell(HostFacts(internet=internet))
+            await wait_all_tasks_blocked()
+        assert waiting_messages(w.session) == []
+        assert w.owner.record.host == HostState()
+    assert caplog.records == []
+
+
 async def test_no_app_overwrites_what_a_sensor_knows() -> None:
     """It is refused with a sentence; what no sensor knows an app may say, until one knows it."""
     logind = Told("logind", HostFacts(user_present=True))

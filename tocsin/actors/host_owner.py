@@ -9,6 +9,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from tocsin.host.promises import HostParts, PolicySource, Sensor
 from tocsin.mailbox import Mailbox
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
-from tocsin.protocol.errors import PushError
+from tocsin.protocol.errors import PlatformUnavailable, PushError
 from tocsin.protocol.platform.conditions import OF_USER, AppSettings
 from tocsin.protocol.platform.host_facts import HostFacts, merged
 from tocsin.protocol.platform.host_record import HostRecord
@@ -102,7 +103,8 @@ class HostOwner:
                     observed = self._observed()
                     # With quiet hours it is looked each time that payloads come; equal policies may be from other files.
                     if observed != self.record or observed.policy is not self.record.policy:
-                        await self._publish(observed)
+                        with suppress(PlatformUnavailable):  # it stops: no actor takes what changes now
+                            await self._publish(observed)
                 self._note_first_look()
                 self._polled = self._polled_now()
                 if self._holds_back():
