@@ -322,7 +322,10 @@ async def test_an_app_that_is_removed_has_no_account() -> None:
         await w.meter.keep()
         await w.report(1)
         assert len(await w.settings()) == 1
+        await w.send(m.RevokeChannels(1, "mail"))
         await w.meter.forget("mail")
         assert await w.settings() == [m.AppSettingsChanged("mail", AppSettings())]
         await w.meter.keep()
         assert (await w.meter.today()).rows == w.store.rows == []
+        late = w.answer(m.ChannelsRevoked(1, ("c1",)))
+        assert brief((await w.meter.today()).rows) == {(PLATFORM, UNKNOWN): (0, late)}

@@ -168,6 +168,8 @@ class UsageMeter:
         :raises StateUnavailable: the store cannot be written.
         """
         async with self._storing:
+            for request in [number for number, asker in self._asked.items() if asker == app]:
+                del self._asked[request]  # an answer that is still to come is no one's
             for day in self._days():
                 day.forget(app)
             self._judge_all()
