@@ -339,6 +339,25 @@ class TestTiles:
             h.ask(m.AskTiles(8))
             assert await h.told() == m.TileList(8, b"", ())
 
+    @pytest.mark.parametrize(
+        "off",
+        [
+            m.AppSettingsChanged("mail", AppSettings(tiles=False, badges=False)),
+            m.AppSettingsChanged("mail", AppSettings(notifications=False)),
+            m.HostChanged(HostState(notifications=False)),
+        ],
+    )
+    async def test_what_is_switched_off_is_not_set_which_is_no_error(self, off: m.Message) -> None:
+        """An app runs the same, whatever its user wants to see; what was set before stays."""
+        async with shelling() as h:
+            h.ask(m.SetBadge(1, b'<badge value="1"/>'))
+            h.tell(off)
+            h.ask(m.SetBadge(2, b'<badge value="2"/>'))
+            h.ask(m.SetTile(3, "", "", b"<tile><visual/></tile>"))
+            assert [await h.told() for _ in range(3)] == [m.Done(1), m.Done(2), m.Done(3)]
+            h.ask(m.AskTiles(4))
+            assert await h.told() == m.TileList(4, b'<badge value="1"/>', ())
+
     async def test_what_policy_forbids_is_not_set(self) -> None:
         """For any app, with the code of that; to clear is always allowed, and what the user does not want is no error."""
         tile = b'<tile><visual><binding template="TileMedium"><text>hi</text></binding></visual></tile>'

@@ -208,8 +208,8 @@ class Shell(Actor):
 
         def change() -> None:
             if message.content:
-                check_allowed(NotificationType.BADGE, self._toasts.host)
-                self._tiles.set_badge(stamped.app, message.content)
+                if self._may_set(NotificationType.BADGE, stamped.app):
+                    self._tiles.set_badge(stamped.app, message.content)
             else:
                 self._tiles.clear_badge(stamped.app)
             self._answers.reply(stamped.session, m.Done(message.request))
@@ -222,8 +222,8 @@ class Shell(Actor):
 
         def change() -> None:
             if message.content:
-                check_allowed(NotificationType.TILE, self._toasts.host)
-                self._tiles.set_tile(stamped.app, message.tile, message.tag, message.content)
+                if self._may_set(NotificationType.TILE, stamped.app):
+                    self._tiles.set_tile(stamped.app, message.tile, message.tag, message.content)
             else:
                 self._tiles.clear_tile(stamped.app, message.tile)
             self._answers.reply(stamped.session, m.Done(message.request))
@@ -234,6 +234,14 @@ class Shell(Actor):
     def ask_tiles(self, message: m.AskTiles, stamped: m.Stamped) -> None:
         """List what the badge and the tiles of the app show."""
         self._answers.reply(stamped.session, self._tiles.listed(stamped.app, message.request))
+
+    def _may_set(self, kind: NotificationType, app: str) -> bool:
+        """Tell whether an app may set a tile or a badge itself; what is switched off is not set, which is no error.
+
+        :raises NotShown: group policy forbids what is of this type.
+        """
+        check_allowed(kind, self._toasts.host)
+        return refusal(kind, self._toasts.host, self._settings[app]) is None
 
     def _perform_for(self, stamped: m.Stamped, request: int, change: Callable[[], None]) -> None:
         """Do what a session asks for, or tell it why not."""

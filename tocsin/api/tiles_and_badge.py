@@ -42,6 +42,8 @@ class Tiles:
     async def update(self, content: HasXml | str | bytes, tile: str = "", tag: str = "") -> None:
         """Have a tile show content: XML of at most 5,120 characters, or what can say itself in XML.
 
+        Where the user has switched tiles off, nothing is set, which is no error.
+
         :param tile: names a secondary tile; by default it is the app's own; up to 64 printable characters.
         :param tag: names the notification; up to 64 printable characters.
         :raises InvalidArgument: an argument cannot be right, or the content is no tile (E_INVALIDARG).
@@ -78,6 +80,8 @@ class Badge:
 
     async def set(self, value: int | str) -> None:
         """Have the badge show a number, where 0 clears it, or a glyph, such as ``newMessage``.
+
+        Where the user has switched badges off, nothing is set, which is no error.
 
         :raises InvalidArgument: it is neither a number from 0 up nor the name of a glyph (E_INVALIDARG).
         :raises NotShown: group policy forbids badges (WPN_E_NOTIFICATION_TYPE_DISABLED).
