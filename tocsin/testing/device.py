@@ -138,6 +138,7 @@ class Device:
 
     async def _run(self, tried: anyio.Event) -> None:
         """Hold one connection until it is switched off, or the service closes it."""
+        wire: Wire | None = None
         with anyio.CancelScope() as self._scope:
             try:
                 async with dial_websocket(self._url) as wire:
@@ -146,7 +147,8 @@ class Device:
             except WireBroken:
                 pass  # the service has closed it; the next use of the device finds it disconnected
             finally:
-                self._wire = None
+                if self._wire is wire:  # else it was switched off, and may be on again
+                    self._wire = None
                 tried.set()
 
     async def _read(self, wire: Wire, tried: anyio.Event) -> None:
