@@ -72,6 +72,9 @@ def test_it_is_said_what_is_known_of_the_machine(monkeypatch: pytest.MonkeyPatch
         "  unknown              battery low, power saver, session connected, user present, internet",
     ]
     assert json.loads(call("status", "--json", "--state", str(tmp_path))[1])["host"] == answer["host"]
+    answer["host"] = host_report([SensorStanding("power profiles", "a bus", HostFacts())], HostRecord())
+    lines = call("status", "--state", str(tmp_path))[1].splitlines()[1:]
+    assert [line[24:].split()[0] for line in lines] == ["a", "user", "on"]  # in one column, however long a name is
     answer["host"] = host_report([], HostRecord())
     lines = call("status", "--state", str(tmp_path))[1].splitlines()[1:]
     assert [line.split()[0] for line in lines] == ["sensors", "assumed", "unknown"]

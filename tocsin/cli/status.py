@@ -170,8 +170,10 @@ def _print(answer: dict[str, Any]) -> None:
             show(f"  {harmless(name).replace('_', ' '):<20} {harmless(value)}")
     if desktop := answer.get("desktop"):
         show(f"  {'desktop':<20} {harmless(_desktop_of(desktop))}")
-    for name, words in host_lines(answer.get("host", {})):
-        show(f"  {harmless(name):<20} {harmless(words)}")
+    machine = host_lines(answer.get("host", {}))
+    width = max((len(harmless(name)) for name, _ in machine), default=0)
+    for name, words in machine:
+        show(f"  {harmless(name):<{max(width, 20)}} {harmless(words)}")
     for app in answer.get("over_budget", ()):
         show(f"  {harmless(app):<20} has used up its data of today: its background work waits for the next day")
     for app, number in answer.get("sessions", {}).items():
