@@ -121,7 +121,7 @@ class Account:
             if number not in reasons
         ]
         self.lost += [
-            f"{number} was to end as {_DIES_OF[manner_of(number)]}, but is no such dead letter"
+            f"{number} was to end as {_DIES_OF[manner_of(number)]}, but as a dead letter it is {reasons.get(number)}"
             for number in sorted(self._to_die)
             if reasons.get(number) != _DIES_OF[manner_of(number)]
         ]

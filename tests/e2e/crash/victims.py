@@ -106,7 +106,7 @@ async def _receive(pipe: Pipe[Any, Any], state: Path, url: str, remote_id: str, 
         manner = manner_of(number)
         if args.payload.endswith(LAST):
             pipe.send(number)
-        elif manner is Manner.FAIL:
+        if manner is Manner.FAIL:
             raise RuntimeError(f"number {number} is one to fail on")
         elif manner is Manner.LATER:
             await anyio.sleep(WORK)
