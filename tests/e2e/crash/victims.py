@@ -108,7 +108,7 @@ async def _receive(pipe: Pipe[Any, Any], state: Path, url: str, remote_id: str, 
             pipe.send(number)
         if manner is Manner.FAIL:
             raise RuntimeError(f"number {number} is one to fail on")
-        elif manner is Manner.LATER:
+        if manner is Manner.LATER:
             await anyio.sleep(WORK)
         args.handled = manner is not Manner.REFUSE
 
