@@ -241,7 +241,11 @@ async def test_background_work_waits_for_the_next_day_when_the_budget_is_used_up
         assert "mail has used up its data of today" in caplog.text
         today = await w.meter.today()
         assert today == UsageToday(
-            today.day, today.rows, frozenset({"mail"}), {"mail": DataBudget(100), "chat": DataBudget(1_000)}
+            today.day,
+            today.rows,
+            frozenset({"mail"}),
+            DataBudget(100),
+            {"chat": DataBudget(1_000), PLATFORM: DataBudget()},
         )
         assert w.meter.over_budget == {"mail"}
         await anyio.sleep(w.midnight() - 1)
@@ -251,6 +255,19 @@ async def test_background_work_waits_for_the_next_day_when_the_budget_is_used_up
         assert (await w.meter.today()).rows == []
         assert await w.meter.rows(today.day, today.day, "mail") == [UsageRow(today.day, "mail", UNKNOWN, 149, 1)]
         assert w.meter._until_next_look() == float("inf")
+
+
+async def test_that_a_budget_is_used_up_is_stored_at_once() -> None:
+    """A process that is killed a moment later gives none of it back; what else is counted waits for its minute."""
+    async with metering() as w:
+        day = (await w.meter.today()).day
+        w.policy.tell(Policy(daily_data=100))
+        await w.report(99)
+        await wait_all_tasks_blocked()
+        assert await w.store.usage(day, day) == []
+        await w.report(5)
+        await wait_all_tasks_blocked()
+        assert await w.store.usage(day, day) == [UsageRow(day, "mail", UNKNOWN, 104, 0)]
 
 
 async def test_another_policy_counts_at_once() -> None:

@@ -119,6 +119,38 @@ async def test_a_link_that_leads_elsewhere_counts_at_once(tmp_path: Path) -> Non
 
 
 @linux
+@pytest.mark.parametrize("inner", ["tocsin", "above/tocsin", "above/between/tocsin"])
+async def test_a_folder_on_the_way_that_is_a_link_may_lead_elsewhere(tmp_path: Path, inner: str) -> None:
+    """The last folder or one above it, by links that lead to links; and a folder may take the link's place."""
+    for name, text in (("one", "toasts = false"), ("two", "tiles = false")):
+        replace(tmp_path / name / inner / "policy.toml", text)
+    (tmp_path / "chosen").symlink_to("one")
+    (tmp_path / "config").symlink_to(tmp_path / "chosen")
+    async with running(PolicyFiles([own(tmp_path / "config" / inner / "policy.toml")])) as told:
+        await told.until(NO_TOASTS)
+        (tmp_path / "new").symlink_to("two")
+        (tmp_path / "new").replace(tmp_path / "chosen")
+        await told.until(NO_TILES)
+        (tmp_path / "chosen").unlink()
+        await told.until(NO_POLICY)
+        replace(tmp_path / "chosen" / inner / "policy.toml", "badges = false")
+        await told.until(Policy(badges=False))
+
+
+@linux
+async def test_a_link_that_leads_nowhere_is_a_fault_until_it_leads_somewhere(tmp_path: Path) -> None:
+    """It is no missing file: its owner wants it to count."""
+    (tmp_path / "policy.toml").symlink_to(tmp_path / "later" / "policy.toml")
+    files = PolicyFiles([own(tmp_path / "policy.toml")])
+    async with running(files) as told:
+        await told.until(NO_POLICY)
+        assert "it is a link that leads nowhere" in files.faults[0]
+        replace(tmp_path / "later" / "policy.toml", "toasts = false")
+        await told.until(NO_TOASTS)
+        assert files.faults == ()
+
+
+@linux
 async def test_what_is_beside_the_path_wakes_nothing(tmp_path: Path) -> None:
     """Where the folder is not there yet, other files come and go in the one above it."""
     looks, looked = 0, anyio.Event()

@@ -59,8 +59,10 @@ class UsageToday:
     day: int
     rows: list[UsageRow]
     over_budget: frozenset[str]
+    budget: DataBudget
+    """That of an app of which the policy says nothing by its name."""
     budgets: dict[str, DataBudget]
-    """Those of the apps that have sent or received anything today."""
+    """Those of the apps of which it does; what Tocsin itself sends and receives has none."""
 
 
 class UsageMeter:
@@ -154,8 +156,8 @@ class UsageMeter:
         """
         day = self._look()
         rows = await self.rows(day.day, day.day)
-        budgets = {row.app: DataBudget.of(self._policy, row.app) for row in rows if row.app != PLATFORM}
-        return UsageToday(day.day, rows, self._over, budgets)
+        budgets = {app: DataBudget.of(self._policy, app) for app in self._policy.apps} | {PLATFORM: DataBudget()}
+        return UsageToday(day.day, rows, self._over, DataBudget.of(self._policy, PLATFORM), budgets)
 
     @property
     def over_budget(self) -> frozenset[str]:
@@ -265,6 +267,8 @@ class UsageMeter:
                 app,
             )
         if over != self._over:
+            if over - self._over:
+                self._due = self._clock.monotonic()  # at once: a process that is killed must not give a budget back
             self._over = over
             self._owner.set_over_budget(over)
             self._stirred.set()

@@ -24,5 +24,6 @@ async def _usage(meter: UsageMeter, _: Answer) -> Answer:
         "day": date.fromordinal(today.day).isoformat(),
         "today": rows,
         "over_budget": sorted(today.over_budget),
+        "budget": asdict(today.budget),
         "budgets": {app: asdict(budget) for app, budget in today.budgets.items()},
     }

@@ -67,7 +67,8 @@ class UsageFindings:
 
     def budget_of(self, app: str) -> DataBudget:
         """Return the budget of an app."""
-        return DataBudget(**self.agent.get("budgets", {}).get(app, {}))
+        of_all = self.agent.get("budget", {})
+        return DataBudget(**self.agent.get("budgets", {}).get(app, of_all))
 
     def is_over(self, app: str) -> bool:
         """Tell whether the background work of an app waits for the next day."""

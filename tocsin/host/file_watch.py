@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _ANY = ""
 """Stands for every name in a folder."""
 
+_MAX_LINKS = 40
+"""Links on the way to a file of which Linux follows as many at most."""
+
 
 def can_watch() -> bool:
     """Tell whether this system has what is watched with."""
@@ -64,9 +67,8 @@ class _Plan:
         plan = cls()
         for file in files:
             plan._add(file, _ANY)
-            target = _target(file)
-            if target is not None and target.parent != file.parent:
-                plan._add(target, target.name)
+            for step in _way_to(file):
+                plan._add(step, step.name)
         return plan
 
     def _add(self, file: Path, name: str) -> None:
@@ -104,12 +106,28 @@ def _concerns(event: FileEvent, watched: dict[int, set[str]]) -> bool:
     return _ANY in names or str(event.name) in names
 
 
-def _target(file: Path) -> Path | None:
-    """Return what a path leads to; None where it leads nowhere."""
-    try:
-        return file.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return None
+def _way_to(file: Path) -> list[Path]:
+    """Return the links on the way to a file, folders that are links among them, and what they lead to at the end.
+
+    Without links that is the file itself. The end may be missing, and with too many links there is none.
+    """
+    links, end, ahead = list[Path](), Path(file.anchor), list(reversed(file.parts[1:]))
+    while ahead:
+        name = ahead.pop()
+        if name == "..":
+            end = end.parent
+            continue
+        end /= name
+        try:
+            target = end.readlink()
+        except OSError:  # no link, or not there
+            continue
+        links.append(end)
+        if len(links) > _MAX_LINKS:
+            return links
+        end = Path(target.anchor) if target.is_absolute() else end.parent
+        ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+    return [*links, end]
 
 
 def _is_folder(path: Path) -> bool:

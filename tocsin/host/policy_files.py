@@ -89,6 +89,8 @@ def _text_of(file: PolicyFile) -> str | None:
         # A pipe that has no writer is not waited for.
         descriptor = os.open(file.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except (FileNotFoundError, NotADirectoryError):
+        if file.path.is_symlink():
+            raise UnusablePolicy("it is passed over: it is a link that leads nowhere") from None
         return None
     with open(descriptor, "rb") as opened:  # noqa: PTH123  # it is open
         _check(file, os.fstat(descriptor))

@@ -93,3 +93,14 @@ def test_what_does_not_count_is_told() -> None:
     """As the system's policy says otherwise."""
     (overruled,) = policy_report(record('daily_data = "9 MB"'), PolicyQuestion())["overruled"]
     assert overruled.startswith("~: daily_data = 9 MB does not count: /etc says 5 MB")
+
+
+def test_what_an_app_has_said_is_no_policy() -> None:
+    """It is told as the app's, also as the reason of a gate; where the policy forbids it, too, that is told."""
+    said = record("toasts = false").change_host({"cloud_notifications": False, "toasts": False, "badges": True})
+    report = policy_report(said, PolicyQuestion("a", NotificationType.RAW))
+    found = {row["setting"]: (row["value"], row["from"]) for row in report["settings"]}
+    assert found["cloud_notifications"] == (False, "an app (set_host)")
+    assert found["toasts"] == (False, "~")
+    assert found["badges"] == (True, "default")
+    assert report["payload"]["gates"][0]["why"] == "an app (set_host) has switched off notifications from the network"

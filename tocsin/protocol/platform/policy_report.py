@@ -22,6 +22,9 @@ DEFAULT: Final = "default"
 
 USER: Final = "the user"
 
+SAID: Final = "an app (set_host)"
+"""Where what an app says of the machine is from."""
+
 
 @frozen
 class PolicyQuestion:
@@ -57,11 +60,10 @@ def policy_report(record: HostRecord, question: PolicyQuestion) -> dict[str, Any
         "overruled": list(record.policy.overruled),
     }
     if question.app is not None:
+        origins = dict(record.policy.origins) | dict.fromkeys(_said_off(record), SAID)
         priority = question.priority or USUAL_PRIORITIES[question.kind]
         settings = record.settings_of(question.app)
-        outlook = payload_outlook(
-            record.host, settings, record.power, record.policy.origins, question.app, question.kind, priority
-        )
+        outlook = payload_outlook(record.host, settings, record.power, origins, question.app, question.kind, priority)
         report["payload"] = {
             "app": outlook.app,
             "type": str(outlook.kind),
@@ -75,7 +77,15 @@ def policy_report(record: HostRecord, question: PolicyQuestion) -> dict[str, Any
 def _of_all(record: HostRecord) -> Iterator[dict[str, Any]]:
     for name in OF_ALL:
         key = str(PolicyKey("", name))
-        yield _row(key, getattr(record.policy, name), record.policy.origins.get(key, DEFAULT))
+        if name in _said_off(record):
+            yield _row(key, value=False, source=SAID)
+        else:
+            yield _row(key, getattr(record.policy, name), record.policy.origins.get(key, DEFAULT))
+
+
+def _said_off(record: HostRecord) -> set[str]:
+    """Return what apps have switched off for the whole machine that the policy allows."""
+    return {name for name in OF_ALL if record.said.get(name) is False and getattr(record.policy, name) is True}
 
 
 def _of_apps(record: HostRecord, app: str | None) -> Iterator[dict[str, Any]]:
