@@ -117,13 +117,3 @@ async def test_what_cannot_be_set_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidArgument, match="colour"):
             await w.manager.conditions.set_app(colour=True)
         assert w.manager.conditions.host == before
-
-
-async def test_an_app_that_enters_knows_how_the_machine_stands(tmp_path: Path) -> None:
-    """What it decides by that at once, it decides by what is."""
-    async with world(tmp_path) as w:
-        await w.manager.conditions.set_host(energy_saver=True)
-        await w.manager.conditions.set_app(background=False)
-        async with local_session(w.platform, w.manager.app) as session:
-            assert Conditions(session).host == HostState(energy_saver=True)
-            assert Conditions(session).settings == AppSettings(background=False)

@@ -247,7 +247,7 @@ async def test_lines_about_apps_and_status(shell: Shell) -> None:
 async def test_lines_about_channels_and_tail(shell: Shell) -> None:
     """Of the agent's own state, and of a service's; where no agent runs there is nothing to follow."""
     for folder in (shell.folder / ".local" / "state" / "tocsin" / "agent", shell.folder / "push-state"):
-        async with embedded("a", folder):
+        async with embedded("a", folder, "http://127.0.0.1:9"):  # one that connects sends something, which counts
             pass
     for line in of("channels"):
         assert await shell.run(line.replace("/var/lib/tocsin", "./push-state")) == "No app has a channel.\n", line
@@ -265,7 +265,7 @@ async def test_lines_about_channels_and_tail(shell: Shell) -> None:
 async def test_lines_about_dead_letters(shell: Shell) -> None:
     """Of the command's own state and of a program's."""
     for folder in (shell.folder / ".local" / "state" / "tocsin" / "listen", shell.folder / "push-state"):
-        async with embedded("a", folder):
+        async with embedded("a", folder, "http://127.0.0.1:9"):  # one that connects sends something, which counts
             pass
 
     async def look(line: str) -> None:
@@ -289,7 +289,7 @@ async def test_lines_about_dead_letters(shell: Shell) -> None:
 async def test_lines_about_tiles(shell: Shell) -> None:
     """Of an agent's state and of a program's, which have none yet."""
     for folder in (shell.folder / ".local" / "state" / "tocsin" / "agent", shell.folder / "push-state"):
-        async with embedded("a", folder):
+        async with embedded("a", folder, "http://127.0.0.1:9"):  # one that connects sends something, which counts
             pass
 
     async def look(line: str) -> None:
@@ -304,7 +304,7 @@ async def test_lines_about_tiles(shell: Shell) -> None:
 async def test_lines_about_activators(shell: Shell) -> None:
     """Of an agent's state and of a program's."""
     for folder in (shell.folder / ".local" / "state" / "tocsin" / "agent", shell.folder / "push-state"):
-        async with embedded("a", folder):
+        async with embedded("a", folder, "http://127.0.0.1:9"):  # one that connects sends something, which counts
             pass
 
     async def look(line: str) -> None:

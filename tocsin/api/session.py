@@ -67,8 +67,6 @@ class Session:
         """How the machine stands."""
         self.settings = AppSettings()
         """What the user has decided for the app."""
-        self.greeted = anyio.Event()
-        """Set when both are known."""
         self._connection: tuple[bool, ConnectionCause | None] = (False, None)
         self.on_connection: Callable[[], None] | None = None
         """Called when there is a connection to the push service, when there is none, and when that has another cause."""
@@ -324,7 +322,6 @@ class Session:
 
     def _settings_changed(self, message: m.AppSettingsChanged) -> None:
         self.settings = message.settings
-        self.greeted.set()
 
     def _agent_gone(self, _message: m.SessionLost) -> None:
         self.questions.fail_asked("the agent has gone: whether it was done is not known")

@@ -15,9 +15,6 @@ from tocsin.api.toast_notifier import ToastNotifier
 from tocsin.protocol.toasts.notifier import notifying
 from tocsin.tasks import apart, task_group
 
-GREETING = 1.0
-"""Seconds for which an app waits at most to hear how its machine stands, which a platform says at once."""
-
 
 @apart
 @asynccontextmanager
@@ -39,8 +36,6 @@ async def open_session(port: Port, claim: str | None = None, click: str | None =
                 with notifying(ToastNotifier(session)):  # also for the handlers, which run in tasks of its own
                     session.start(tasks)
                 try:
-                    with anyio.move_on_after(GREETING):
-                        await session.greeted.wait()
                     yield session
                     failed = False
                 finally:
