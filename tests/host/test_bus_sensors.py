@@ -337,8 +337,8 @@ class TestPresence:
                 logind.say(*MANAGER, "UserNew", "uo", [UID, moved[0]])
                 await told.until_told(2)
                 logind.set(moved, State=s("closing"))
-                nobody = HostFacts(session_connected=False, user_present=False)
-                assert await told.until(lambda facts: facts.session_connected is False) == nobody
+                logged_off = HostFacts(session_connected=False, user_present=False)
+                assert await told.until(lambda facts: facts.session_connected is False) == logged_off
                 assert not any(USER[0] in rule for rule in sensor._rules)
 
     async def test_logging_off_and_on(self, address: str) -> None:
@@ -346,8 +346,8 @@ class TestPresence:
         async with fake_service(address, LOGIN, LOGGED_ON) as logind:
             logind.methods["GetUser"] = "org.freedesktop.login1.NoSuchUser"
             async with telling(LogindSensor(SystemBus(address), UID)) as told:
-                nobody = HostFacts(session_connected=False, user_present=False)
-                assert await told.until_told(1) == nobody
+                logged_off = HostFacts(session_connected=False, user_present=False)
+                assert await told.until_told(1) == logged_off
                 logged_on(logind)
                 logind.say(*MANAGER, "UserNew", "uo", [UID + 1, "/x"])
                 await anyio.sleep(0.03)
@@ -357,7 +357,7 @@ class TestPresence:
                 assert len(told.facts) == 2
                 lingering = {"State": s("lingering"), "Display": Variant("(so)", ["", "/"])}
                 logind.set(USER, **lingering)
-                assert await told.until(lambda facts: facts.user_present is False) == nobody
+                assert await told.until(lambda facts: facts.user_present is False) == logged_off
 
     async def test_signals_of_others_say_nothing(self, address: str) -> None:
         """One that is sent to this very connection comes without a rule; only logind locks a session."""

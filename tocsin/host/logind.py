@@ -9,7 +9,7 @@ from attrs import evolve
 
 from tocsin.bus_connection import CallRefused
 from tocsin.host.bus_sensor import BusObject, BusSensor
-from tocsin.host.readings import NOBODY, Presence, read_user
+from tocsin.host.readings import LOGGED_OFF, Presence, read_user
 from tocsin.host.system_bus import SystemBus
 from tocsin.protocol.platform.host_facts import HostFacts
 
@@ -48,7 +48,7 @@ class LogindSensor(BusSensor):
         self.standing = f"{SERVICE} on the system bus"
         if path is None:
             await self._settle(NONE)
-            return NOBODY
+            return LOGGED_OFF
         if not path:
             return HostFacts()
         if path != self._user.path:

@@ -54,7 +54,7 @@ def _reaches_internet(found: Properties) -> bool | None:
     return False if 0 < state <= LOCAL else None
 
 
-NOBODY: Final = HostFacts(session_connected=False, user_present=False)
+LOGGED_OFF: Final = HostFacts(session_connected=False, user_present=False)
 """The user is not logged on, so nor at the machine."""
 
 

@@ -242,7 +242,7 @@ class TestAlone:
         assert later.known == {"d1": OFF}
 
     async def test_beyond_the_limit_nothing_is_remembered(self, store: ServiceStore) -> None:
-        """Whoever makes up devices fills no memory; there is room again when another wants all."""
+        """A peer that makes up devices fills no memory; there is room again when another device wants all."""
         pushes = UnwantedPushes(store, RepeatLog(), max_size=300)
         await pushes.note("d1", OFF)
         await pushes.note("d2", OFF)

@@ -42,7 +42,7 @@ class HostFacts:
         return {name: value for name, value in found.items() if value is not None}
 
     def _screen_on_or_plugged(self) -> bool | None:
-        """No service tells whether the screen is on; one that is idle or locked goes off."""
+        """No service tells whether the screen is on: that of a session that is idle or locked goes off."""
         if self.on_battery is None:
             return None
         return self.user_present if self.on_battery else True

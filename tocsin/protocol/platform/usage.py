@@ -108,9 +108,9 @@ class DataBudget:
 
 def has_budgets(policy: Policy) -> bool:
     """Tell whether a policy limits what any app sends and receives."""
-    everyone = policy.daily_data, policy.daily_metered_data
+    of_all = policy.daily_data, policy.daily_metered_data
     own = (each for rules in policy.apps.values() for each in (rules.daily_data, rules.daily_metered_data))
-    return any(each is not None for each in (*everyone, *own))
+    return any(each is not None for each in (*of_all, *own))
 
 
 @define
