@@ -98,7 +98,6 @@ if TYPE_CHECKING:
         ToastProgress,
         ToastScenario,
     )
-    from tocsin.protocol.toasts.xml_tree import XmlElement
     from tocsin.protocol.values import (
         DropReason,
         NotificationStatus,
@@ -106,6 +105,7 @@ if TYPE_CHECKING:
         Outcome,
         PushNotificationChannelStatus,
     )
+    from tocsin.protocol.xml_tree import XmlElement
 
 __version__ = "0.1.0"
 
@@ -301,7 +301,7 @@ _HOMES = {
         "ToastProgress",
         "ToastScenario",
     ),
-    "tocsin.protocol.toasts.xml_tree": ("XmlElement",),
+    "tocsin.protocol.xml_tree": ("XmlElement",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

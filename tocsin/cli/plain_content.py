@@ -5,8 +5,8 @@ from __future__ import annotations
 from tocsin.protocol.errors import InvalidArgument, UnreadableContent
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.tile_content import GLYPHS, MOST_SHOWN, read_badge
-from tocsin.protocol.toasts.xml_tree import XmlElement, check_xml_text, write_xml
 from tocsin.protocol.values import NotificationType
+from tocsin.protocol.xml_tree import XmlElement, check_xml_text, write_xml
 
 _BINDINGS = {
     NotificationType.TOAST: ("ToastGeneric",),

@@ -19,7 +19,7 @@ from tocsin.protocol.toasts.toast_content import (
     ToastScenario,
 )
 from tocsin.protocol.toasts.visual_texts import bindings_of, check_root, chosen, images_of, texts_of
-from tocsin.protocol.toasts.xml_tree import XmlElement, parse_xml
+from tocsin.protocol.xml_tree import XmlElement, parse_xml
 
 E = TypeVar("E", bound=StrEnum)
 

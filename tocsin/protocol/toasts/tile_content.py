@@ -11,7 +11,7 @@ from tocsin.protocol.errors import UnreadableContent
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.toast_content import ToastImage
 from tocsin.protocol.toasts.visual_texts import bindings_of, check_root, images_of, texts_of
-from tocsin.protocol.toasts.xml_tree import XmlElement, parse_xml, write_xml
+from tocsin.protocol.xml_tree import XmlElement, parse_xml, write_xml
 
 GLYPHS: Final = (
     "none",

@@ -21,8 +21,8 @@ from tocsin.protocol.toasts.read_toast import toast_of
 from tocsin.protocol.toasts.toast_arguments import ArgumentValue, ToastArguments
 from tocsin.protocol.toasts.toast_button import ToastButton, activation_attributes
 from tocsin.protocol.toasts.toast_content import MAX_BUTTONS, ToastContent, ToastDuration, ToastScenario
-from tocsin.protocol.toasts.xml_tree import XmlElement, check_xml_text, write_xml
 from tocsin.protocol.values import MAX_TOAST_LENGTH
+from tocsin.protocol.xml_tree import XmlElement, check_xml_text, write_xml
 
 MAX_LINES: Final = 4
 """Lines of text at most: the first text counts two, unless it says otherwise, each other one."""

@@ -10,7 +10,7 @@ from tocsin.protocol.messages import ToastActivationType
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.toast_arguments import ArgumentValue, ToastArguments
 from tocsin.protocol.toasts.toast_content import SystemAction
-from tocsin.protocol.toasts.xml_tree import XmlElement, check_xml_text
+from tocsin.protocol.xml_tree import XmlElement, check_xml_text
 
 STYLES = ("Success", "Critical")
 

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from tocsin.protocol.messages import ToastActivationType
-from tocsin.protocol.toasts.xml_tree import XmlElement, write_xml
+from tocsin.protocol.xml_tree import XmlElement, write_xml
 
 MAX_BUTTONS: Final = 5
 """Buttons of a toast at most, those in its context menu included."""

@@ -9,7 +9,7 @@ from typing import Final
 from tocsin.protocol.errors import UnreadableContent
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.toast_content import ToastImage
-from tocsin.protocol.toasts.xml_tree import XmlElement
+from tocsin.protocol.xml_tree import XmlElement
 
 LEGACY_TOASTS: Final = {
     f"Toast{kind}{number:02}": number for kind in ("Text", "ImageAndText") for number in range(1, 5)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.protocol.errors import UnreadableContent
-from tocsin.protocol.toasts.xml_tree import (
+from tocsin.protocol.xml_tree import (
     MAX_ATTRIBUTES,
     MAX_BYTES,
     MAX_DEPTH,
