@@ -11,6 +11,9 @@ CHANNEL_PATH: Final = "/w/"
 DEVICE_PATH: Final = "/device"
 """Where devices connect."""
 
+RESERVED: Final = frozenset({"w", "device", "accesstoken.srf", "healthz", "metrics"})
+"""What a path of the service begins with: no hub is called so."""
+
 
 def token_of(query: bytes) -> str | None:
     """Take the token out of a channel URI's query, which may be percent-encoded; None if there is not exactly one."""

@@ -17,6 +17,7 @@ from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
 from tocsin.service.registry.service_store import PATIENCE, AppRow, ChannelRow, SecretRow
+from tocsin.service.registry.sqlite_hub_store import TABLES, SqliteHubStore
 
 _NAME = "service.db"
 
@@ -49,6 +50,7 @@ _MIGRATIONS = (
     ("CREATE INDEX stored_until ON stored (min(coalesce(expires, ends), ends))",),
     ("ALTER TABLE stored ADD COLUMN suppress INTEGER NOT NULL DEFAULT 0",),
     ("CREATE TABLE unwanted (device TEXT PRIMARY KEY, what TEXT NOT NULL) WITHOUT ROWID",),
+    TABLES,
 )
 
 _ENTRY = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
@@ -67,6 +69,8 @@ class SqliteServiceStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.hubs = SqliteHubStore(database)
+        """What is kept of notification hubs."""
 
     @property
     def fault(self) -> str | None:

@@ -1,0 +1,247 @@
+"""The promise of what is kept of notification hubs: hubs and their keys, registrations, installations, and messages on their way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from attrs import Factory, field, frozen
+
+from tocsin.protocol.hub.descriptions import RegistrationDescription
+from tocsin.protocol.hub.hub_outcomes import Tally
+from tocsin.protocol.hub.message_life import Phase
+from tocsin.protocol.hub.rights import Right
+from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.url_paths import token_of
+
+
+@frozen
+class HubRow:
+    """A hub; ``client_id`` is that of the app to whose channels it sends, None: to those of every app of the service."""
+
+    id: int
+    name: str
+    client_id: str | None
+    created: float
+
+
+@frozen
+class HubKeyRow:
+    """A shared access key: kept as it is, since a signature is checked by signing once more; ``expires`` None: the newest."""
+
+    hub: int
+    right: Right
+    key: str = field(repr=False)
+    created: float
+    expires: float | None
+
+
+@frozen
+class HubCounts:
+    """How much is kept of a hub."""
+
+    registrations: int
+    installations: int
+    waiting: int
+    """Messages that have not ended, those that are scheduled included."""
+
+
+@frozen
+class MessageRow:
+    """A message that a hub has accepted.
+
+    ``format`` is ``windows`` or ``template``. ``devices`` are the channel URIs that it is for; where there are none, it is for
+    the registrations that ``tags`` matches, all of them where that is empty. ``headers`` are lower-cased. ``due`` is None for
+    what is sent at once. Times are the service's.
+    """
+
+    id: str
+    hub: int
+    phase: Phase
+    format: str
+    tags: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    accepted: float
+    devices: tuple[str, ...] = field(default=(), repr=False)
+    due: float | None = None
+    began: float | None = None
+    ended: float | None = None
+    place: int = 0
+    """The last target that has an outcome, or waits to be tried again: its registration's sequence number, or its number in ``devices``."""
+    until: int | None = None
+    """The last place that there was when it was accepted; None until it is begun."""
+    tally: Tally = Factory(Tally)
+
+
+@frozen
+class Retry:
+    """A target of a message that is to be tried once more."""
+
+    message: str
+    place: int
+    attempts: int
+    due: float
+
+
+@frozen
+class TargetRow:
+    """A registration that a message may be for, with the channel that it names; None: no such channel is kept."""
+
+    sequence: int
+    registration: RegistrationDescription
+    channel: ChannelRow | None
+
+
+@frozen
+class DeadTarget:
+    """A registration whose channel leads nowhere any more; it is forgotten unless it has another one by now."""
+
+    sequence: int
+    channel: bytes
+    installation: str = ""
+
+
+def channel_of(uri: str) -> bytes | None:
+    """Return the SHA-256 of the token in a channel's URI, by which its channel is found; None where there is not exactly one."""
+    try:
+        token = token_of(urlsplit(uri).query.encode())
+    except ValueError:
+        return None
+    return hashlib.sha256(token.encode()).digest() if token else None
+
+
+class HubStore(Protocol):
+    """What hubs need of what outlives the service; each change is one transaction, and on disk when the call returns.
+
+    All methods raise ``StateUnavailable`` where the store cannot be read or written, or not within its patience.
+    """
+
+    async def hubs(self) -> list[HubRow]:
+        """Return all hubs, by name."""
+        ...
+
+    async def keys(self) -> list[HubKeyRow]:
+        """Return the keys of all hubs, the oldest first."""
+        ...
+
+    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow]) -> None:
+        """Keep a hub with these keys, and no others."""
+        ...
+
+    async def remove_hub(self, hub: int) -> None:
+        """Forget a hub with all that is kept for it."""
+        ...
+
+    async def counts(self, hub: int) -> HubCounts:
+        """Count what is kept of a hub."""
+        ...
+
+    async def registration(self, hub: int, id: str) -> RegistrationDescription | None:  # noqa: A002 - the field's name
+        """Return a registration, or None."""
+        ...
+
+    async def save_registration(self, hub: int, registration: RegistrationDescription) -> None:
+        """Keep a registration, in the place of the one with its id if there is one."""
+        ...
+
+    async def remove_registration(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
+        """Forget a registration, if it is there."""
+        ...
+
+    async def registrations(
+        self, hub: int, after: int, limit: int, *, tag: str | None = None, channel: bytes | None = None
+    ) -> list[tuple[int, RegistrationDescription]]:
+        """Return registrations with their sequence numbers, in order, behind one of these.
+
+        :param tag: those that have it; :param channel: those for the channel whose token has this SHA-256.
+        """
+        ...
+
+    async def installation(self, hub: int, id: str) -> tuple[str, int] | None:  # noqa: A002 - the field's name
+        """Return an installation's document and its ETag, or None."""
+        ...
+
+    async def save_installation(
+        self,
+        hub: int,
+        id: str,  # noqa: A002 - the field's name
+        document: str,
+        etag: int,
+        parts: Sequence[RegistrationDescription],
+    ) -> None:
+        """Keep an installation with its parts, and no others of it."""
+        ...
+
+    async def remove_installation(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
+        """Forget an installation with its parts, if it is there."""
+        ...
+
+    async def add_message(self, message: MessageRow) -> None:
+        """Keep a message that was accepted."""
+        ...
+
+    async def message(self, hub: int, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
+        """Return a message, or None."""
+        ...
+
+    async def open_messages(self, phase: Phase, after: float, limit: int) -> list[MessageRow]:
+        """Return messages of a phase that have not ended, accepted after that moment, the oldest first."""
+        ...
+
+    async def due_messages(self, now: float, limit: int) -> list[MessageRow]:
+        """Return messages that are scheduled for now or before, the first due first."""
+        ...
+
+    async def save_message(self, message: MessageRow) -> None:
+        """Keep where a message stands: its phase, times, place and tally."""
+        ...
+
+    async def save_progress(
+        self, message: MessageRow, retries: Sequence[Retry], done: Sequence[int], dead: Sequence[DeadTarget]
+    ) -> None:
+        """Keep where a message stands, what of it is to be tried again, and forget what leads nowhere, in one transaction.
+
+        :param done: places that are not tried again any more.
+        """
+        ...
+
+    async def due_retries(self, now: float, limit: int) -> list[Retry]:
+        """Return what is to be tried again now, the first due first."""
+        ...
+
+    async def has_retries(self, message: str) -> bool:
+        """Tell whether something of a message is to be tried again."""
+        ...
+
+    async def next_due(self) -> float | None:
+        """Return when the next message or retry is due, or None."""
+        ...
+
+    async def last_sequence(self, hub: int) -> int:
+        """Return the highest sequence number of a registration of a hub, or 0."""
+        ...
+
+    async def weights(self, hub: int, tags: Collection[str], limit: int) -> Mapping[str, int]:
+        """Return how many registrations have each of these tags, ``limit`` at most."""
+        ...
+
+    async def targets(
+        self, hub: int, tags: Collection[str] | None, after: int, until: int, limit: int
+    ) -> list[TargetRow]:
+        """Return registrations that have one of these tags (None: all), in order, from behind one place to another."""
+        ...
+
+    async def targets_at(self, hub: int, sequences: Sequence[int]) -> list[TargetRow]:
+        """Return the registrations with these sequence numbers that are there."""
+        ...
+
+    async def forget_channels(self, channels: Sequence[bytes]) -> None:
+        """Forget what names these channels, by the SHA-256 of their tokens: they have ended."""
+        ...
+
+    async def prune(self, now: float, before: float, keep: int) -> None:
+        """Forget registrations that have expired, and messages that ended before that moment or are beyond so many of a hub."""
+        ...

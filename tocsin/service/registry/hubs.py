@@ -1,0 +1,170 @@
+"""The notification hubs of a service, and the keys with which their clients sign."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from anyio import Lock
+from attrs import evolve, field, frozen
+
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
+from tocsin.protocol.hub.rights import Right
+from tocsin.protocol.text import quoted
+from tocsin.service.registry.apps import SECRET_OVERLAP, Apps
+from tocsin.service.registry.hub_store import HubKeyRow, HubRow, HubStore
+from tocsin.service.url_paths import RESERVED
+
+MAX_HUB_NAME: Final = 260
+"""Characters of a hub's name at most, as Notification Hubs has it."""
+
+MAX_HUBS: Final = 1_000
+"""Hubs of one service at most."""
+
+_NAME = re.compile("[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+@frozen
+class HubKeys:
+    """What the owner of a hub needs: the keys, which the command shows once, by what they are for."""
+
+    name: str
+    app: str | None
+    keys: dict[Right, str] = field(repr=False)
+
+
+class Hubs:
+    """All hubs, held in memory and kept in the store; made by :meth:`load`."""
+
+    def __init__(self, store: HubStore, apps: Apps, now: Callable[[], float]) -> None:
+        self._store = store
+        self._apps = apps
+        self._now = now
+        self._hubs: dict[str, HubRow] = {}  # by name in lower case
+        self._keys: dict[int, list[HubKeyRow]] = {}  # by hub, the oldest first
+        self._last = 0
+        self.on_removed: Callable[[int], None] = lambda _: None
+        """Called when a hub was removed, with its id."""
+        self._changing = Lock()
+
+    @classmethod
+    async def load(cls, store: HubStore, apps: Apps, now: Callable[[], float]) -> Hubs:
+        """Read what the store holds.
+
+        :raises StateUnavailable: the store cannot be read.
+        """
+        hubs = cls(store, apps, now)
+        keys = await store.keys()
+        for hub in await store.hubs():
+            hubs._hold(hub, [each for each in keys if each.hub == hub.id])
+        return hubs
+
+    def named(self, name: str) -> HubRow | None:
+        """Return the hub of that name, in whatever case; None where there is none."""
+        return self._hubs.get(name.lower())
+
+    def hubs(self) -> list[HubRow]:
+        """Return all hubs, by name."""
+        return [hub for _, hub in sorted(self._hubs.items())]
+
+    def keys_of(self, hub: HubRow) -> list[tuple[Right, str]]:
+        """Return the keys of a hub that are good now, with what they were given out for."""
+        now = self._now()
+        return [(row.right, row.key) for row in self._keys[hub.id] if row.expires is None or row.expires > now]
+
+    def app_of(self, hub: HubRow) -> str | None:
+        """Return the name of the app that a hub sends for; None: for every app, or for one that was removed."""
+        return next((app.name for app in self._apps.apps() if app.client_id == hub.client_id), None)
+
+    def may_send(self, hub: HubRow, client_id: str) -> bool:
+        """Tell whether a hub sends to the channels of an app."""
+        return self._apps.known(client_id) and hub.client_id in {None, client_id}
+
+    async def add(self, name: str, app: str = "") -> HubKeys:
+        """Make a hub.
+
+        :param name: 1 to ``MAX_HUB_NAME`` letters, digits, dots, dashes and underscores, which begins and ends with one of the first.
+        :param app: the app that it sends for; empty: every app of the service.
+        :raises InvalidArgument: the name cannot be a hub's, or is that of a path of the service.
+        :raises IllegalCall: there is a hub of that name.
+        :raises NotFound: no app has that name.
+        :raises StateUnavailable: it could not be stored.
+        """
+        _check_name(name)
+        async with self._changing:
+            if self.named(name) is not None:
+                raise IllegalCall(f"there is a hub {quoted(name)} already; 'rotate' gives it other keys")
+            if len(self._hubs) >= MAX_HUBS:
+                raise IllegalCall(f"a service has {MAX_HUBS} hubs at most; remove one first")
+            # Its number is never that of an earlier hub: what is left of one, such as a signature, is not of another.
+            hub = HubRow(max(self._last + 1, int(self._now() * 1_000)), name, self._client_of(app), self._now())
+            return await self._give_keys(hub, Right)
+
+    async def rotate(self, name: str, rights: Iterable[Right] = Right) -> HubKeys:
+        """Give a hub other keys for these rights; the ones that it has stay good for ``SECRET_OVERLAP`` seconds.
+
+        :raises NotFound: no hub has that name.
+        :raises StateUnavailable: it could not be stored.
+        """
+        async with self._changing:
+            return await self._give_keys(self._known(name), rights)
+
+    async def remove(self, name: str) -> None:
+        """Forget a hub with all that is kept for it; what it has still to send is not sent.
+
+        :raises NotFound: no hub has that name.
+        :raises StateUnavailable: it could not be stored.
+        """
+        async with self._changing:
+            hub = self._known(name)
+            await self._store.remove_hub(hub.id)
+            del self._hubs[name.lower()], self._keys[hub.id]
+            self.on_removed(hub.id)
+
+    async def _give_keys(self, hub: HubRow, rights: Iterable[Right]) -> HubKeys:
+        now = self._now()
+        keys = {right: b64encode(secrets.token_bytes(32)).decode() for right in rights}
+        rows = [
+            evolve(row, expires=now + SECRET_OVERLAP) if row.expires is None and row.right in keys else row
+            for row in self._keys.get(hub.id, ())
+            if row.expires is None or row.expires > now
+        ]
+        # The one before the last of a right is enough: who rotates twice in a day has lost the first.
+        older = {row.right: row for row in rows if row.expires is not None}
+        rows = [*older.values(), *(row for row in rows if row.expires is None)]
+        rows += [HubKeyRow(hub.id, right, key, now, expires=None) for right, key in keys.items()]
+        await self._store.save_hub(hub, rows)
+        self._hold(hub, rows)
+        return HubKeys(hub.name, self.app_of(hub), keys)
+
+    def _hold(self, hub: HubRow, keys: list[HubKeyRow]) -> None:
+        self._hubs[hub.name.lower()] = hub
+        self._keys[hub.id] = keys
+        self._last = max(self._last, hub.id)
+
+    def _known(self, name: str) -> HubRow:
+        hub = self.named(name)
+        if hub is None:
+            raise NotFound(f"there is no hub {quoted(name)}; 'tocsin hub list' names those that there are")
+        return hub
+
+    def _client_of(self, app: str) -> str | None:
+        if not app:
+            return None
+        for each in self._apps.apps():
+            if each.name == app:
+                return each.client_id
+        raise NotFound(f"no app is registered as {quoted(app)}; 'tocsin app add' registers one")
+
+
+def _check_name(name: str) -> None:
+    if len(name) > MAX_HUB_NAME or not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f"a hub's name has 1 to {MAX_HUB_NAME} letters, digits, dots, dashes and underscores, and begins and ends with"
+            f" a letter or digit, unlike {quoted(name)}"
+        )
+    if name.lower() in RESERVED:
+        raise InvalidArgument(f"{quoted(name)} is a path of the service itself; give the hub another name")

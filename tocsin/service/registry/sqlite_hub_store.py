@@ -1,0 +1,417 @@
+"""What is kept of notification hubs, in the service's SQLite database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import asdict, astuple
+
+from tocsin.persistence.database import Database
+from tocsin.persistence.sqlite_connection import Statement
+from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
+from tocsin.protocol.hub.hub_outcomes import Tally
+from tocsin.protocol.hub.message_life import Phase
+from tocsin.protocol.hub.rights import Right
+from tocsin.service.registry.hub_store import (
+    DeadTarget,
+    HubCounts,
+    HubKeyRow,
+    HubRow,
+    MessageRow,
+    Retry,
+    TargetRow,
+    channel_of,
+)
+from tocsin.service.registry.service_store import ChannelRow
+
+TABLES: Final = (
+    """CREATE TABLE hubs (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, client_id TEXT, created REAL NOT NULL
+    )""",
+    """CREATE TABLE hub_keys (
+        hub INTEGER NOT NULL, grants TEXT NOT NULL, key TEXT NOT NULL, created REAL NOT NULL, expires REAL
+    )""",
+    """CREATE TABLE hub_registrations (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, hub INTEGER NOT NULL, id TEXT NOT NULL, etag INTEGER NOT NULL,
+        channel BLOB NOT NULL, uri TEXT NOT NULL, tags TEXT NOT NULL, expires REAL, template TEXT, variables TEXT NOT NULL,
+        tile TEXT NOT NULL, installation TEXT NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX hub_registration_ids ON hub_registrations (hub, id)",
+    "CREATE INDEX hub_registrations_of ON hub_registrations (hub)",
+    "CREATE INDEX hub_registrations_for ON hub_registrations (channel)",
+    "CREATE INDEX hub_registrations_until ON hub_registrations (expires) WHERE expires IS NOT NULL",
+    "CREATE INDEX hub_parts ON hub_registrations (hub, installation) WHERE installation <> ''",
+    """CREATE TABLE hub_tags (
+        hub INTEGER NOT NULL, tag TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (hub, tag, sequence)
+    ) WITHOUT ROWID""",
+    # The tags of a row are a JSON array in it, and rows of their own that are looked up: no statement changes only one of both.
+    """CREATE TRIGGER hub_tags_come AFTER INSERT ON hub_registrations BEGIN
+        INSERT OR IGNORE INTO hub_tags SELECT new.hub, value, new.sequence FROM json_each(new.tags);
+    END""",
+    """CREATE TRIGGER hub_tags_go AFTER DELETE ON hub_registrations BEGIN
+        DELETE FROM hub_tags WHERE hub = old.hub AND sequence = old.sequence
+        AND tag IN (SELECT value FROM json_each(old.tags));
+    END""",
+    """CREATE TRIGGER hub_tags_change AFTER UPDATE OF tags ON hub_registrations WHEN new.tags <> old.tags BEGIN
+        DELETE FROM hub_tags WHERE hub = old.hub AND sequence = old.sequence
+        AND tag IN (SELECT value FROM json_each(old.tags));
+        INSERT OR IGNORE INTO hub_tags SELECT new.hub, value, new.sequence FROM json_each(new.tags);
+    END""",
+    """CREATE TABLE hub_installations (
+        hub INTEGER NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, etag INTEGER NOT NULL, PRIMARY KEY (hub, id)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE hub_messages (
+        id TEXT PRIMARY KEY, hub INTEGER NOT NULL, phase TEXT NOT NULL, format TEXT NOT NULL, tags TEXT NOT NULL,
+        headers TEXT NOT NULL, body BLOB NOT NULL, accepted REAL NOT NULL, devices TEXT NOT NULL, due REAL, began REAL,
+        ended REAL, place INTEGER NOT NULL, until INTEGER, tally TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX hub_messages_open ON hub_messages (phase, accepted) WHERE ended IS NULL",
+    "CREATE INDEX hub_messages_due ON hub_messages (due) WHERE phase = 'SCHEDULED'",
+    "CREATE INDEX hub_messages_ended ON hub_messages (hub, ended) WHERE ended IS NOT NULL",
+    """CREATE TABLE hub_retries (
+        message TEXT NOT NULL, place INTEGER NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL,
+        PRIMARY KEY (message, place)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX hub_retries_due ON hub_retries (due)",
+)
+
+_REGISTRATION: Final = (
+    "r.sequence, r.id, r.etag, r.uri, r.tags, r.expires, r.template, r.variables, r.tile, r.installation"
+)
+_CHANNEL: Final = "c.hash, c.name, c.client_id, c.app, c.device, c.expires, c.revoked"
+_TARGET: Final = (
+    f"SELECT {_REGISTRATION}, {_CHANNEL} FROM hub_registrations r LEFT JOIN channels c ON c.hash = r.channel"
+)
+_WITH_TAG: Final = (
+    "SELECT * FROM (SELECT sequence FROM hub_tags WHERE hub = ? AND tag = ? AND sequence > ? AND sequence <= ?"
+    " ORDER BY sequence LIMIT ?)"
+)
+_MESSAGE: Final = (
+    "id, hub, phase, format, tags, headers, body, accepted, devices, due, began, ended, place, until, tally"
+)
+_SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
+    (hub, id, etag, channel, uri, tags, expires, template, variables, tile, installation)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (hub, id) DO UPDATE SET etag = excluded.etag, channel = excluded.channel, uri = excluded.uri,
+    tags = excluded.tags, expires = excluded.expires, template = excluded.template, variables = excluded.variables,
+    tile = excluded.tile, installation = excluded.installation"""
+# The place and the tally of one that was ended meanwhile by a removal of its hub have no row, and are lost with it.
+_SAVE_MESSAGE: Final = (
+    "UPDATE hub_messages SET phase = ?, began = ?, ended = ?, place = ?, until = ?, tally = ? WHERE id = ?"
+)
+_END_CHANNEL: Final = "UPDATE hub_installations SET document = json_set(document, '$.pushChannelExpired', json('true'))"
+_ITS_OWN: Final = "json_extract(document, '$.pushChannel') IN (SELECT uri FROM hub_registrations WHERE channel = ?)"
+
+
+class SqliteHubStore:
+    """Keeps what :class:`tocsin.service.registry.hub_store.HubStore` promises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def hubs(self) -> list[HubRow]:
+        """Return all hubs, by name."""
+        return [HubRow(*row) for row in await self._read("SELECT id, name, client_id, created FROM hubs ORDER BY name")]
+
+    async def keys(self) -> list[HubKeyRow]:
+        """Return the keys of all hubs, the oldest first."""
+        rows = await self._read("SELECT hub, grants, key, created, expires FROM hub_keys ORDER BY created, rowid")
+        return [HubKeyRow(hub, Right(right), key, created, expires) for hub, right, key, created, expires in rows]
+
+    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow]) -> None:
+        """Keep a hub with these keys, and no others."""
+        await self._write(
+            ("INSERT OR REPLACE INTO hubs (id, name, client_id, created) VALUES (?, ?, ?, ?)", [astuple(hub)]),
+            ("DELETE FROM hub_keys WHERE hub = ?", [(hub.id,)]),
+            (
+                "INSERT INTO hub_keys (hub, grants, key, created, expires) VALUES (?, ?, ?, ?, ?)",
+                [(each.hub, each.right.value, each.key, each.created, each.expires) for each in keys],
+            ),
+        )
+
+    async def remove_hub(self, hub: int) -> None:
+        """Forget a hub with all that is kept for it."""
+        of_hub = "DELETE FROM hub_retries WHERE message IN (SELECT id FROM hub_messages WHERE hub = ?)"
+        tables = ("hub_messages", "hub_tags", "hub_registrations", "hub_installations", "hub_keys")
+        await self._write(
+            (of_hub, [(hub,)]),
+            *((f"DELETE FROM {table} WHERE hub = ?", [(hub,)]) for table in tables),
+            ("DELETE FROM hubs WHERE id = ?", [(hub,)]),
+        )
+
+    async def counts(self, hub: int) -> HubCounts:
+        """Count what is kept of a hub."""
+        rows = await self._read(
+            """SELECT (SELECT count(*) FROM hub_registrations WHERE hub = ? AND installation = ''),
+            (SELECT count(*) FROM hub_installations WHERE hub = ?),
+            (SELECT count(*) FROM hub_messages WHERE hub = ? AND ended IS NULL)""",
+            (hub, hub, hub),
+        )
+        return HubCounts(*rows[0])
+
+    async def registration(self, hub: int, id: str) -> RegistrationDescription | None:  # noqa: A002 - the field's name
+        """Return a registration, or None."""
+        sql = f"SELECT {_REGISTRATION} FROM hub_registrations r WHERE r.hub = ? AND r.id = ?"
+        rows = await self._read(sql, (hub, id))
+        return _registration(rows[0]) if rows else None
+
+    async def save_registration(self, hub: int, registration: RegistrationDescription) -> None:
+        """Keep a registration, in the place of the one with its id if there is one."""
+        await self._write((_SAVE_REGISTRATION, [_row(hub, registration)]))
+
+    async def remove_registration(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
+        """Forget a registration, if it is there."""
+        await self._write(("DELETE FROM hub_registrations WHERE hub = ? AND id = ?", [(hub, id)]))
+
+    async def registrations(
+        self, hub: int, after: int, limit: int, *, tag: str | None = None, channel: bytes | None = None
+    ) -> list[tuple[int, RegistrationDescription]]:
+        """Return registrations with their sequence numbers, in order, behind one of these."""
+        where, parameters = "r.hub = ? AND r.sequence > ?", [hub, after]
+        more: list[Any] = []
+        if tag is not None:
+            where += " AND r.sequence IN (SELECT sequence FROM hub_tags WHERE hub = ? AND tag = ? AND sequence > ?)"
+            more += [hub, tag, after]
+        if channel is not None:
+            where += " AND r.channel = ?"
+            more.append(channel)
+        sql = f"SELECT {_REGISTRATION} FROM hub_registrations r WHERE {where} ORDER BY r.sequence LIMIT ?"
+        rows = await self._read(sql, (*parameters, *more, limit))
+        return [(row[0], _registration(row)) for row in rows]
+
+    async def installation(self, hub: int, id: str) -> tuple[str, int] | None:  # noqa: A002 - the field's name
+        """Return an installation's document and its ETag, or None."""
+        rows = await self._read("SELECT document, etag FROM hub_installations WHERE hub = ? AND id = ?", (hub, id))
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def save_installation(
+        self,
+        hub: int,
+        id: str,  # noqa: A002 - the field's name
+        document: str,
+        etag: int,
+        parts: Sequence[RegistrationDescription],
+    ) -> None:
+        """Keep an installation with its parts, and no others of it."""
+        kept = json.dumps([part.id for part in parts])
+        await self._write(
+            ("INSERT OR REPLACE INTO hub_installations VALUES (?, ?, ?, ?)", [(hub, id, document, etag)]),
+            (
+                """DELETE FROM hub_registrations WHERE hub = ? AND installation = ?
+                AND id NOT IN (SELECT value FROM json_each(?))""",
+                [(hub, id, kept)],
+            ),
+            (_SAVE_REGISTRATION, [_row(hub, part) for part in parts]),
+        )
+
+    async def remove_installation(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
+        """Forget an installation with its parts, if it is there."""
+        await self._write(
+            ("DELETE FROM hub_registrations WHERE hub = ? AND installation = ?", [(hub, id)]),
+            ("DELETE FROM hub_installations WHERE hub = ? AND id = ?", [(hub, id)]),
+        )
+
+    async def add_message(self, message: MessageRow) -> None:
+        """Keep a message that was accepted."""
+        row = (
+            *(message.id, message.hub, message.phase.name, message.format, message.tags, json.dumps(message.headers)),
+            *(message.body, message.accepted, json.dumps(message.devices), message.due, message.began, message.ended),
+            *(message.place, message.until, _written(message.tally)),
+        )
+        marks = ", ".join("?" * len(row))
+        await self._write((f"INSERT INTO hub_messages ({_MESSAGE}) VALUES ({marks})", [row]))
+
+    async def message(self, hub: int, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
+        """Return a message, or None."""
+        rows = await self._messages("hub = ? AND id = ?", hub, id)
+        return rows[0] if rows else None
+
+    async def open_messages(self, phase: Phase, after: float, limit: int) -> list[MessageRow]:
+        """Return messages of a phase that have not ended, accepted after that moment, the oldest first."""
+        where = "phase = ? AND ended IS NULL AND accepted > ? ORDER BY accepted LIMIT ?"
+        return await self._messages(where, phase.name, after, limit)
+
+    async def due_messages(self, now: float, limit: int) -> list[MessageRow]:
+        """Return messages that are scheduled for now or before, the first due first."""
+        return await self._messages("phase = 'SCHEDULED' AND due <= ? ORDER BY due LIMIT ?", now, limit)
+
+    async def save_message(self, message: MessageRow) -> None:
+        """Keep where a message stands."""
+        await self._write(_saving(message))
+
+    async def save_progress(
+        self, message: MessageRow, retries: Sequence[Retry], done: Sequence[int], dead: Sequence[DeadTarget]
+    ) -> None:
+        """Keep where a message stands, what of it is to be tried again, and forget what leads nowhere."""
+        gone = [(each.sequence, each.channel) for each in dead]
+        await self._write(
+            _saving(message),
+            ("DELETE FROM hub_retries WHERE message = ? AND place = ?", [(message.id, place) for place in done]),
+            (
+                # A place is tried twice where the service was killed in between, and has its first retry already.
+                "INSERT OR REPLACE INTO hub_retries SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM hub_messages WHERE id = ?)",
+                [(each.message, each.place, each.attempts, each.due, each.message) for each in retries],
+            ),
+            (
+                f"{_END_CHANNEL} WHERE hub = ? AND id = ? AND {_ITS_OWN}",
+                [(message.hub, each.installation, each.channel) for each in dead if each.installation],
+            ),
+            ("DELETE FROM hub_registrations WHERE sequence = ? AND channel = ?", gone),
+        )
+
+    async def due_retries(self, now: float, limit: int) -> list[Retry]:
+        """Return what is to be tried again now, the first due first."""
+        sql = "SELECT message, place, attempts, due FROM hub_retries WHERE due <= ? ORDER BY due LIMIT ?"
+        return [Retry(*row) for row in await self._read(sql, (now, limit))]
+
+    async def has_retries(self, message: str) -> bool:
+        """Tell whether something of a message is to be tried again."""
+        return bool(await self._read("SELECT 1 FROM hub_retries WHERE message = ? LIMIT 1", (message,)))
+
+    async def next_due(self) -> float | None:
+        """Return when the next message or retry is due, or None."""
+        rows = await self._read(
+            """SELECT min(due) FROM (SELECT min(due) AS due FROM hub_messages WHERE phase = 'SCHEDULED'
+            UNION ALL SELECT min(due) FROM hub_retries)"""
+        )
+        due: float | None = rows[0][0]
+        return due
+
+    async def last_sequence(self, hub: int) -> int:
+        """Return the highest sequence number of a registration of a hub, or 0."""
+        return int(
+            (await self._read("SELECT coalesce(max(sequence), 0) FROM hub_registrations WHERE hub = ?", (hub,)))[0][0]
+        )
+
+    async def weights(self, hub: int, tags: Collection[str], limit: int) -> Mapping[str, int]:
+        """Return how many registrations have each of these tags, ``limit`` at most."""
+        sql = "SELECT count(*) FROM (SELECT 1 FROM hub_tags WHERE hub = ? AND tag = ? LIMIT ?)"
+        return {tag: int((await self._read(sql, (hub, tag, limit)))[0][0]) for tag in tags}
+
+    async def targets(
+        self, hub: int, tags: Collection[str] | None, after: int, until: int, limit: int
+    ) -> list[TargetRow]:
+        """Return registrations that have one of these tags, in order, from behind one place to another."""
+        if tags is None:
+            where = "r.hub = ? AND r.sequence > ? AND r.sequence <= ? ORDER BY r.sequence LIMIT ?"
+            return await self._targets(where, hub, after, until, limit)
+        # The first of all are among the first of each.
+        union = " UNION ".join([_WITH_TAG] * len(tags))
+        of_each: list[Any] = [value for tag in tags for value in (hub, tag, after, until, limit)]
+        where = f"r.sequence IN (SELECT sequence FROM ({union}) ORDER BY sequence LIMIT ?) ORDER BY r.sequence"
+        return await self._targets(where, *of_each, limit)
+
+    async def targets_at(self, hub: int, sequences: Sequence[int]) -> list[TargetRow]:
+        """Return the registrations with these sequence numbers that are there."""
+        where = "r.hub = ? AND r.sequence IN (SELECT value FROM json_each(?)) ORDER BY r.sequence"
+        return await self._targets(where, hub, json.dumps(list(sequences)))
+
+    async def forget_channels(self, channels: Sequence[bytes]) -> None:
+        """Forget what names these channels: they have ended."""
+        await self._write(
+            (
+                f"""{_END_CHANNEL} WHERE (hub, id) IN (
+                SELECT hub, installation FROM hub_registrations WHERE channel = ? AND installation <> '')
+                AND {_ITS_OWN}""",
+                [(channel, channel) for channel in channels],
+            ),
+            ("DELETE FROM hub_registrations WHERE channel = ?", [(channel,) for channel in channels]),
+        )
+
+    async def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return await self._database.read(sql, parameters)
+
+    async def _write(self, *statements: Statement) -> None:
+        await self._database.write(*(each for each in statements if each[1]))
+
+    async def _targets(self, where: str, *parameters: Any) -> list[TargetRow]:
+        rows = await self._read(f"{_TARGET} WHERE {where}", parameters)
+        return [TargetRow(row[0], _registration(row), _channel(row[10:])) for row in rows]
+
+    async def _messages(self, where: str, *parameters: Any) -> list[MessageRow]:
+        rows = await self._read(f"SELECT {_MESSAGE} FROM hub_messages WHERE {where}", parameters)
+        return [_message(row) for row in rows]
+
+    async def prune(self, now: float, before: float, keep: int) -> None:
+        """Forget registrations that have expired, and messages that ended before that moment or are beyond so many of a hub."""
+        expired = "hub_registrations WHERE expires IS NOT NULL AND expires <= ?"
+        await self._write(
+            (f"{_END_CHANNEL} WHERE (hub, id) IN (SELECT hub, installation FROM {expired})", [(now,)]),
+            (f"DELETE FROM {expired}", [(now,)]),
+            ("DELETE FROM hub_messages WHERE ended < ?", [(before,)]),
+            (
+                """DELETE FROM hub_messages WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (
+                PARTITION BY hub ORDER BY ended DESC) AS place FROM hub_messages WHERE ended IS NOT NULL) WHERE place > ?)""",
+                [(keep,)],
+            ),
+        )
+
+
+def _row(hub: int, registration: RegistrationDescription) -> tuple[Any, ...]:
+    template = registration.template
+    return (
+        *(
+            hub,
+            registration.id,
+            registration.etag,
+            channel_of(registration.channel_uri) or b"",
+            registration.channel_uri,
+        ),
+        *(json.dumps(registration.tags), registration.expires),
+        None if template is None else json.dumps(asdict(template)),
+        *(json.dumps(registration.variables), registration.secondary_tile, registration.installation),
+    )
+
+
+def _registration(row: tuple[Any, ...]) -> RegistrationDescription:
+    _, id_, etag, uri, tags, expires, template, variables, tile, installation = row[:10]
+    return RegistrationDescription(
+        *(
+            id_,
+            uri,
+            tuple(json.loads(tags)),
+            etag,
+            expires,
+            None if template is None else _template(json.loads(template)),
+        ),
+        *(tuple((name, value) for name, value in json.loads(variables)), tile, installation),
+    )
+
+
+def _template(fields: dict[str, Any]) -> BodyTemplate:
+    headers = tuple((name, value) for name, value in fields["headers"])
+    return BodyTemplate(fields["name"], fields["body"], headers, tuple(fields["tags"]))
+
+
+def _channel(row: tuple[Any, ...]) -> ChannelRow | None:
+    if row[0] is None:
+        return None
+    hash_, name, client_id, app, device, expires, revoked = row
+    return ChannelRow(hash_, name, client_id, app, device, expires, revoked=bool(revoked))
+
+
+def _written(tally: Tally) -> str:
+    return json.dumps([*tally.rows()])
+
+
+def _saving(message: MessageRow) -> Statement:
+    return (
+        _SAVE_MESSAGE,
+        [
+            (
+                *(message.phase.name, message.began, message.ended, message.place, message.until),
+                *(_written(message.tally), message.id),
+            )
+        ],
+    )
+
+
+def _message(row: tuple[Any, ...]) -> MessageRow:
+    id_, hub, phase, format_, tags, headers, body, accepted, devices, *times, place, until, tally = row
+    headers = tuple((name, value) for name, value in json.loads(headers))
+    given = *times, place, until, Tally.read(json.loads(tally))
+    return MessageRow(
+        id_, hub, Phase[phase], format_, tags, headers, body, accepted, tuple(json.loads(devices)), *given
+    )
