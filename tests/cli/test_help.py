@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -23,7 +22,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
-from tests.e2e.terminal import free_port
+from tests.e2e.terminal import free_port, ipv6
 from tests.processes import PATIENCE, call, sender
 from tocsin.api.embedded import embedded
 from tocsin.cli import _parser
@@ -146,15 +145,6 @@ def shell(tmp_path: Path) -> Shell:
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tocsin "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return Shell(tmp_path)
-
-
-def ipv6() -> bool:
-    """Tell whether this machine has addresses of that family."""
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
 
 
 async def test_lines_that_listen(shell: Shell) -> None:

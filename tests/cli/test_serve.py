@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import ssl
+import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -105,6 +106,48 @@ async def test_a_hangup_reads_the_certificate_anew(tmp_path: Path) -> None:
                 assert answer.status == 200
 
 
+async def test_a_certificate_for_development_is_made_and_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script reads the authority's file out of the first line; by it a device and a sender of ours reach the service."""
+    async with serving(tmp_path / "service", "--dev-tls") as server:
+        authority = server.first["ca"]
+        assert authority == str(tmp_path / "service" / "dev-tls" / "ca.pem")
+        app = await ok("app", "add", "contoso", "--state", str(tmp_path / "service"))
+        trusting = {"SSL_CERT_FILE": authority}
+        code, output, errors = await run("status", "--url", server.first["url"], "--json", env=trusting)
+        assert (code, json.loads(output)["status"]) == (0, "ok"), errors
+        code, _, errors = await run("status", "--url", server.first["url"], "--json")
+        assert (code, "certificate" in errors) == (1, True)
+        monkeypatch.setenv("SSL_CERT_FILE", authority)
+        async with embedded("contoso", tmp_path / "device", service=server.first["url"]) as manager:
+            channel = (await manager.create_channel(app["remote_id"])).channel
+            assert channel is not None
+            secrets = ("--client-id", app["client_id"], "--client-secret", app["client_secret"])
+            code, output, errors = await run("send", channel.uri, "ding", "--json", *secrets)
+            assert (code, json.loads(output)["status"]) == (0, "received"), errors
+            async for args in channel.payloads():
+                assert args.payload == b"ding"
+                break
+
+
+async def test_a_person_is_told_how_to_let_clients_trust_the_certificate(tmp_path: Path) -> None:
+    """A line a language, with the file as a shell takes it, on standard error: the output is where it listens, and no more."""
+    state = tmp_path / "a state"
+    command = [sys.executable, "-m", "tocsin", "serve", "--dev-tls", "--state", str(state)]
+    async with await anyio.open_process(command, stdin=None) as process:
+        assert process.stdout is not None
+        with anyio.fail_after(PATIENCE):
+            assert (await process.stdout.receive()).startswith(b"listening on https://127.0.0.1:")
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr is not None
+            told = b"".join([chunk async for chunk in process.stderr]).decode()
+    file = f"'{state / 'dev-tls' / 'ca.pem'}'"
+    for words in ("curl --cacert", "NODE_EXTRA_CA_CERTS=", "REQUESTS_CA_BUNDLE=", "SSL_CERT_FILE=", "keytool"):
+        (line,) = [line for line in told.splitlines() if words in line]
+        assert file in line
+
+
 async def test_with_few_descriptors_all_are_answered(tmp_path: Path) -> None:
     """There are as many places as descriptors; beyond, a sender is told 503, the command works, and the log has one line."""
     state = str(tmp_path)
@@ -133,6 +176,11 @@ async def test_with_few_descriptors_all_are_answered(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["serve", "--host", "0.0.0.0"], "others can reach 0.0.0.0, and would see tokens and channels"),  # noqa: S104
+        (
+            ["serve", "--dev-tls", "--tls-cert", "x.pem"],
+            "dev_tls makes a certificate, and tls_cert and tls_key name another",
+        ),
+        (["serve", "--dev-tls", "--host", "::"], "the certificate of dev_tls is for this machine only"),
         (["serve", "--port", "x"], "--port is a whole number from 0 to 65535, not 'x'"),
         (["serve", "--config", "missing.toml"], "missing.toml cannot be read"),
         (["app", "list"], "there is no push service's state in"),

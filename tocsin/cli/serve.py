@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -34,12 +35,14 @@ Run a WNS-compatible push service until SIGTERM or Ctrl-C, and print where it li
 
 It listens on 127.0.0.1 unless told otherwise, and on an address that others reach only with TLS. At the end it
 accepts no connections, answers what is under way, and exits with 0 within ten seconds; a second signal ends it at once.
-SIGHUP reads the certificate anew.
+SIGHUP reads the certificate anew. With --dev-tls it makes an authority and a certificate for this machine's own
+addresses, keeps them in its state folder, and says how to let clients trust them.
 """
 
 EPILOG = """\
 examples:
   tocsin serve                                   for tests on this machine; 'tocsin app add NAME' lets an app in
+  tocsin serve --dev-tls                         https for clients on this machine that want it
   tocsin serve --port 443 --host :: --tls-cert fullchain.pem --tls-key privkey.pem --public-url https://push.example
   tocsin serve --config /etc/tocsin.toml --log-json
   TOCSIN_CHANNEL_RATE=10 tocsin serve            each setting may come from the environment
@@ -131,10 +134,26 @@ def _announce(service: PushService, *, as_json: bool) -> None:
             "device_url": service.device_url,
             "token_url": service.token_url,
             "aad_token_url": service.aad_token_url,
+            "ca": None if service.authority is None else str(service.authority),
         }
         show(json.dumps(fields))
     else:
         show(harmless(f"listening on {service.url}, tokens at {service.token_url}"))
+        if service.authority is not None:
+            print(_trust(service.authority), file=sys.stderr)
+
+
+def _trust(authority: Path) -> str:
+    """Say how the clients of each language are told of the authority."""
+    file = harmless(shlex.quote(str(authority)))
+    return f"""\
+Clients have to trust its authority, which is good for this machine's own addresses only:
+  curl           curl --cacert {file} URL
+  Node           NODE_EXTRA_CA_CERTS={file}
+  requests       REQUESTS_CA_BUNDLE={file}
+  Tocsin, other Python, Go, Ruby, .NET on Linux    SSL_CERT_FILE={file}
+  Java           keytool -importcert -noprompt -alias tocsin -file {file} -keystore trust.p12 -storepass changeit
+                 java -Djavax.net.ssl.trustStore=trust.p12 -Djavax.net.ssl.trustStorePassword=changeit"""
 
 
 def _reload(service: PushService) -> None:

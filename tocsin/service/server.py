@@ -78,6 +78,11 @@ class PushService:
         """The port of the last time, if another program has it now: channel URIs from then lead nowhere. Else None."""
 
     @property
+    def authority(self) -> Path | None:
+        """The file with the authority of a certificate for development, which clients have to trust; None without one."""
+        return None if self._certificate is None else self._certificate.authority
+
+    @property
     def device_url(self) -> str:
         """Where devices connect."""
         return f"ws{self.url.removeprefix('http')}{DEVICE_PATH}"
@@ -132,7 +137,7 @@ async def open_service(
     :raises StateUnavailable: the service's store cannot be used.
     """
     settings = settings or ServiceSettings()
-    certificate = load_certificate(settings)
+    certificate = load_certificate(settings, state)
     wall = now or time.time
     async with open_store(state, settings.acknowledge_timeout) as store, AsyncExitStack() as stack:
         if now is None:

@@ -326,10 +326,10 @@ async def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path, text: s
             pass
 
 
-def test_a_key_alone_is_refused() -> None:
+def test_a_key_alone_is_refused(tmp_path: Path) -> None:
     """It would mean that TLS was wanted, and there would be none."""
     with pytest.raises(InvalidArgument, match="tls_key is for the certificate that tls_cert names"):
-        load_certificate(ServiceSettings(tls_key="key.pem"))
+        load_certificate(ServiceSettings(tls_key="key.pem"), tmp_path)
 
 
 def test_a_pipe_is_no_certificate_and_not_waited_for(tmp_path: Path, certificates: Certificates) -> None:

@@ -134,8 +134,26 @@ def check_exposure(settings: ServiceSettings) -> None:
 
     :raises InvalidArgument: it is not; the sentence says what to do.
     """
+    check_dev_tls(settings)
     if not settings.tls_cert and not settings.insecure and not is_loopback(settings.host):
         raise InvalidArgument(
             f"others can reach {settings.host}, and would see tokens and channels: give --tls-cert and --tls-key,"
             " or --insecure if something in front of it speaks TLS"
+        )
+
+
+def check_dev_tls(settings: ServiceSettings) -> None:
+    """Refuse a certificate for development where it is of no use.
+
+    :raises InvalidArgument: there is another, or other machines are to be reached; the sentence says what to do.
+    """
+    if settings.dev_tls and (settings.tls_cert or settings.tls_key):
+        raise InvalidArgument(
+            "dev_tls makes a certificate, and tls_cert and tls_key name another: give --dev-tls for tests on this"
+            " machine, or --tls-cert for what others reach"
+        )
+    if settings.dev_tls and not is_loopback(settings.host):
+        raise InvalidArgument(
+            f"the certificate of dev_tls is for this machine only, and others can reach {settings.host}: give --host"
+            " 127.0.0.1, ::1 or localhost, or a certificate of its own by --tls-cert"
         )

@@ -110,6 +110,9 @@ class ServiceSettings:
     tls_key: str = _setting(
         "", "the file with the certificate's private key (PEM); empty: it is in the other file", check=_check_file
     )
+    dev_tls: bool = _setting(
+        default=False, meaning="speak TLS with a certificate made for it, which clients on this machine are to trust"
+    )
     insecure: bool = _setting(default=False, meaning="allow a host that others reach without TLS")
     trusted_proxies: tuple[str, ...] = _setting(
         (), "proxies, by address or network, whose X-Forwarded-For is believed", check=_check_networks

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import ssl
+import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
 
-from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable
+from tocsin.protocol.errors import InvalidArgument, NotSupported, PlatformUnavailable
+from tocsin.protocol.network.addresses import read_address
+from tocsin.service.operations.configuration import check_dev_tls
 from tocsin.service.operations.settings import ServiceSettings
 
 _CERTIFICATE: Final = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -38,12 +41,18 @@ class _Loaded:
 class Certificate:
     """The certificate in use.
 
+    :param authority: the file with the authority that clients have to be told to trust; None where there is none.
+    :param prepare: called before its files are read anew.
     :raises PlatformUnavailable: it cannot be read, is not whole, or does not go with its key.
     """
 
-    def __init__(self, cert: str, key: str) -> None:
+    def __init__(
+        self, cert: str, key: str, authority: Path | None = None, prepare: Callable[[], object] = lambda: None
+    ) -> None:
+        self.authority = authority
         self._cert = cert
         self._key = key
+        self._prepare = prepare
         self._loaded = _load(cert, key)
         if self._loaded.doubt is not None:
             logger.warning("clients will refuse the certificate in %s: %s", cert, self._loaded.doubt)
@@ -58,6 +67,7 @@ class Certificate:
 
         :raises PlatformUnavailable: they cannot be used, or clients would refuse them; the earlier certificate stays in use.
         """
+        self._prepare()
         loaded = _load(self._cert, self._key)
         doubt = loaded.doubt
         if doubt is None and loaded.chain == 1 < self._loaded.chain and not _stands_alone(self._cert):
@@ -68,17 +78,35 @@ class Certificate:
         logger.info("the certificate in %s was read anew; it is valid until %s", self._cert, loaded.until)
 
 
-def load_certificate(settings: ServiceSettings) -> Certificate | None:
-    """Read the certificate that the settings name; None where no TLS is to be spoken.
+def load_certificate(settings: ServiceSettings, state: Path) -> Certificate | None:
+    """Read the certificate that the settings name, or make one for development; None where no TLS is to be spoken.
 
-    :raises InvalidArgument: they name a key only.
+    :param state: the folder in which one for development is kept.
+    :raises InvalidArgument: they name a key only, or want one for development where it is of no use.
     :raises PlatformUnavailable: as :class:`Certificate`.
     """
+    check_dev_tls(settings)
+    if settings.dev_tls:
+        return _dev_certificate(state / "dev-tls", settings.host)
     if settings.tls_key and not settings.tls_cert:
         raise InvalidArgument(
             "tls_key is for the certificate that tls_cert names, and there is none: without it there is no TLS"
         )
     return Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+
+
+def _dev_certificate(folder: Path, host: str) -> Certificate:
+    """Read the certificate for development, made or mended by the machine's clock, which clients judge it by."""
+    try:
+        from tocsin.service.web.dev_certificate import DevCertificate, ensure_dev_certificate  # noqa: PLC0415  # few pay
+    except ModuleNotFoundError as missing:
+        raise NotSupported(f"dev_tls needs the package {missing.name}: pip install 'tocsin[service]'") from missing
+
+    def prepare() -> DevCertificate:
+        return ensure_dev_certificate(folder, read_address(host), time.time())
+
+    files = prepare()
+    return Certificate(str(files.certificate), "", files.authority, prepare)
 
 
 def _load(cert: str, key: str) -> _Loaded:
