@@ -16,6 +16,8 @@ from tocsin.protocol.xml_tree import (
     MAX_DEPTH,
     MAX_ELEMENTS,
     XmlElement,
+    as_xml_attribute,
+    as_xml_text,
     check_xml_text,
     parse_xml,
     write_xml,
@@ -147,3 +149,15 @@ def test_a_text_that_xml_cannot_hold_is_refused() -> None:
     for text in ("\x00", "a\x1b[2J", "\ud800", "￿"):
         with pytest.raises(UnreadableContent, match="a toast cannot hold the character"):
             check_xml_text(text, "a toast")
+
+
+@given(st.text(max_size=20) | st.text("<>&\"'\r\n\t\0\x1f\ud800\uffff]", max_size=20))
+def test_any_text_can_stand_in_xml(text: str) -> None:
+    """It is read again as it was; what XML does not know has become U+FFFD."""
+    known = "".join(
+        each if each in "\t\n\r" or (each >= " " and not "\ud800" <= each <= "\udfff") else "\ufffd" for each in text
+    )
+    known = known.replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd")
+    assert parse_xml(f"<a>{as_xml_text(text)}</a>".encode()).text == known
+    for quote in "\"'":
+        assert parse_xml(f"<a b={quote}{as_xml_attribute(text)}{quote}/>".encode()).get("b") == known

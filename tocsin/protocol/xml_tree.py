@@ -164,6 +164,16 @@ def write_xml(element: XmlElement) -> str:
     return f"<{element.name}{attributes}>{inside}</{element.name}>"
 
 
+def as_xml_text(text: str) -> str:
+    """Return a text as it stands between tags, with U+FFFD for what XML does not know, such as control characters."""
+    return _NO_XML.sub("\ufffd", text).translate(_IN_TEXT)
+
+
+def as_xml_attribute(text: str) -> str:
+    """Return a text as it stands between the quotes of an attribute, of either kind; otherwise as :func:`as_xml_text`."""
+    return _NO_XML.sub("\ufffd", text).translate(_IN_ATTRIBUTE).replace("'", "&#39;")
+
+
 def check_xml_text(text: str, what: str) -> str:
     """Return a text that XML can hold.
 
