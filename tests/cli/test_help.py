@@ -69,6 +69,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "serve",
             "agent",
             "app",
+            "hub",
             "status",
             "channels",
             "activators",
@@ -231,6 +232,18 @@ async def test_lines_about_apps_and_status(shell: Shell) -> None:
         for line in of("status"):
             filled = line.replace("/var/lib/tocsin", str(state.parent)).replace("https://push.example", url)
             assert (await shell.run(filled)).startswith(("ok  http", '{"status": "ok"')), line
+        service.terminate()
+
+
+async def test_lines_about_hubs(shell: Shell) -> None:
+    """In their order, each does what it says, with a service that runs."""
+    async with shell.running("tocsin serve") as service:
+        assert service.stdout is not None
+        await BufferedByteReceiveStream(service.stdout).receive_until(b",", 1024)
+        await shell.run("tocsin app add contoso.mail")
+        for line in of("hub"):
+            assert await shell.run(line), line
+        assert (await shell.run("tocsin hub list")).startswith("mail-hub  contoso.mail  registrations 0")
         service.terminate()
 
 

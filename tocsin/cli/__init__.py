@@ -20,6 +20,7 @@ VERBS = (
     "serve",
     "agent",
     "app",
+    "hub",
     "status",
     "channels",
     "activators",
@@ -38,6 +39,7 @@ Push notifications that wake async Python apps.
   tocsin serve         run a push service for senders and devices elsewhere
   tocsin agent         hold the channels of this user's apps, and start those that are not running
   tocsin app add NAME  let an app use it, and print its credentials
+  tocsin hub add NAME  make a notification hub of it, and print its connection strings
   tocsin status        say how an agent or a service is, and what it has counted
   tocsin channels      list the channels that apps have
   tocsin activators    list what a push wakes apps by, and the commands that it starts

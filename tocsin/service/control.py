@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from tocsin.persistence.state_folder import state_folder
-from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable
+from tocsin.protocol.errors import NotFound, PlatformUnavailable
 from tocsin.protocol.text import quoted
+from tocsin.service.hub_control import HUB_VERBS, HubVerb, perform_on_hubs
 from tocsin.service.registry.apps import AppRegistration, Apps
+from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.sqlite_service_store import has_store, open_store
 from tocsin.service.registry.steady_clock import SteadyClock
-from tocsin.transport.control_socket import Answer, ask
+from tocsin.transport.control_socket import Answer, ask, text_of
 
 
 async def perform(registrations: Apps, request: Answer) -> Answer:
@@ -18,10 +20,10 @@ async def perform(registrations: Apps, request: Answer) -> Answer:
 
     :raises PushError: it cannot be done; the sentence says why.
     """
-    name = _text(request, "name")
-    match _text(request, "verb"):
+    name = text_of(request, "name")
+    match text_of(request, "verb"):
         case "add":
-            return _with_secret(await registrations.add(name, _text(request, "family")))
+            return _with_secret(await registrations.add(name, text_of(request, "family")))
         case "rotate":
             return _with_secret(await registrations.rotate(name))
         case "remove":
@@ -43,13 +45,6 @@ async def perform(registrations: Apps, request: Answer) -> Answer:
             raise PlatformUnavailable(f"this service does not know how to {quoted(other)}")
 
 
-def _text(request: Answer, field: str) -> str:
-    value = request.get(field, "")
-    if not isinstance(value, str):
-        raise InvalidArgument(f"{quoted(field)} is a text in JSON, not {type(value).__name__}")
-    return value
-
-
 def _with_secret(app: AppRegistration) -> Answer:
     return {
         "name": app.name,
@@ -69,8 +64,16 @@ async def ask_or_perform(state: Path, request: Answer) -> Answer:
     done = await ask(state, request)
     if done is not None:
         return done
-    if request.get("verb") != "add" and not await has_store(state):
+    verb = text_of(request, "verb")
+    makes_one = verb == "add" or (verb == HubVerb.ADD and bool(request.get("endpoint")))
+    if not makes_one and not await has_store(state):
         raise NotFound(f"there is no push service's state in {state}; name its folder with --state")
     with state_folder(state) as folder:
         async with open_store(folder) as store:
-            return await perform(await Apps.load(store, await SteadyClock.load(store)), request)
+            now = await SteadyClock.load(store)
+            registrations = await Apps.load(store, now)
+            if verb not in HUB_VERBS:
+                return await perform(registrations, request)
+            url = await store.meta("url")
+            hubs = await Hubs.load(store.hubs, registrations, now)
+            return await perform_on_hubs(hubs, None if url is None else url.decode(), request)

@@ -28,6 +28,7 @@ from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.service_store import ServiceStore
 from tocsin.service.registry.sqlite_service_store import open_store
 from tocsin.service.registry.steady_clock import steady_clock
@@ -54,6 +55,7 @@ class PushService:
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
         registrations: Apps,
+        hubs: Hubs,
         offline: OfflineStore,
         followers: Followers,
         health: Health,
@@ -64,6 +66,8 @@ class PushService:
     ) -> None:
         self.registrations = registrations
         """The apps that the service knows."""
+        self.hubs = hubs
+        """The notification hubs of the service."""
         self.offline = offline
         """What is stored for devices that are away, and the counts of what became of it."""
         self.followers = followers
@@ -149,12 +153,14 @@ async def open_service(
             port = listener.getsockname()[1]
             await store.set_meta("port", str(port).encode())
             url = settings.public_url.rstrip("/") or url_of(settings.host, port, secure=certificate is not None)
+            await store.set_meta("url", url.encode())
             channels = Channels(store, registrations, url, now, settings.max_channels)
             await channels.prune()
             depths = STRICT if settings.strict_wns else Depths()
             recurring = RepeatLog()
             offline = await OfflineStore.load(store, depths, now, settings.max_stored, recurring)
             unwanted = await UnwantedPushes.load(store, recurring)
+            hubs = await Hubs.load(store.hubs, registrations, now)
             parts = _assemble(settings, store, registrations, tokens, channels, offline, unwanted, now, wall)
             app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
@@ -166,7 +172,7 @@ async def open_service(
                 _serving(server, listener, parts, settings.drain_timeout),
             ):
                 yield PushService(
-                    *(registrations, offline, parts.followers, parts.health, certificate, url, port),
+                    *(registrations, hubs, offline, parts.followers, parts.health, certificate, url, port),
                     remembered if changed else None,
                 )
 

@@ -18,6 +18,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
 from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable, PushError
+from tocsin.protocol.text import quoted
 from tocsin.tasks import task_group
 from tocsin.transport.unix_server import serving_unix
 
@@ -29,6 +30,17 @@ class Stream:
     """An answer that goes on: lists of objects, until the command leaves or the program ends."""
 
     lists: AsyncGenerator[list[Answer]]
+
+
+def text_of(request: Answer, field: str) -> str:
+    """Return a field of a request; empty where there is none.
+
+    :raises InvalidArgument: it is no text.
+    """
+    value = request.get(field, "")
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{quoted(field)} is a text in JSON, not {type(value).__name__}")
+    return value
 
 
 Perform = Callable[[Answer], Awaitable[Answer | Stream]]

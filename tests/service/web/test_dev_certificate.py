@@ -128,7 +128,8 @@ def again(certificate: x509.Certificate, *instead: x509.ExtensionType) -> x509.C
     )
     kinds = {type(each): each for each in instead}
     for extension in certificate.extensions:
-        builder = builder.add_extension(kinds.get(type(extension.value), extension.value), extension.critical)
+        value: x509.ExtensionType = extension.value
+        builder = builder.add_extension(kinds.get(type(value)) or value, extension.critical)
     return builder
 
 

@@ -15,7 +15,7 @@ from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.text import quoted
 from tocsin.service.registry.apps import SECRET_OVERLAP, Apps
-from tocsin.service.registry.hub_store import HubKeyRow, HubRow, HubStore
+from tocsin.service.registry.hub_store import HubCounts, HubKeyRow, HubRow, HubStore
 from tocsin.service.url_paths import RESERVED
 
 MAX_HUB_NAME: Final = 260
@@ -78,6 +78,13 @@ class Hubs:
     def app_of(self, hub: HubRow) -> str | None:
         """Return the name of the app that a hub sends for; None: for every app, or for one that was removed."""
         return next((app.name for app in self._apps.apps() if app.client_id == hub.client_id), None)
+
+    async def counts(self, hub: HubRow) -> HubCounts:
+        """Count what is kept of a hub.
+
+        :raises StateUnavailable: the store cannot be read.
+        """
+        return await self._store.counts(hub.id)
 
     def may_send(self, hub: HubRow, client_id: str) -> bool:
         """Tell whether a hub sends to the channels of an app."""
