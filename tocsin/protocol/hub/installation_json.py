@@ -6,18 +6,13 @@ Names of members are read in any case, as the real hub's library does; members t
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import evolve
 
-from tocsin.protocol.hub.descriptions import (
-    MAX_CHANNEL_URI,
-    BodyTemplate,
-    Installation,
-    SecondaryTile,
-)
+from tocsin.protocol.hub.channel_uri import check_channel_uri
+from tocsin.protocol.hub.descriptions import BodyTemplate, Installation, SecondaryTile
 from tocsin.protocol.hub.hub_json import MAX_JSON, parse_json
 from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.tag_rules import check_tags, installation_tag, user_tag
@@ -35,8 +30,6 @@ MAX_ENTRIES: Final = 60
 
 MAX_TEMPLATES: Final = 100
 """Templates of an installation with those of its tiles at most, since each is a registration of its own."""
-
-_URI: Final = re.compile(r"https?://[\x21-\x7e]+", re.IGNORECASE)
 
 
 def read_installation(body: bytes | str, id: str) -> Installation:  # noqa: A002  # the field's name
@@ -216,14 +209,7 @@ def _tags(value: object, where: str) -> tuple[str, ...]:
 
 
 def _channel(value: object, where: str) -> str:
-    uri = _text(value, where)
-    if not _URI.fullmatch(uri) or len(uri) > MAX_CHANNEL_URI:  # its words are not shown: the URI is a secret
-        raise HubRefused(
-            400,
-            f"{_shown(where)} must be the URI of a channel: it begins with https:// and has no blanks and"
-            f" {MAX_CHANNEL_URI} characters at most.",
-        )
-    return uri
+    return check_channel_uri(_text(value, where), _shown(where))
 
 
 def _expires(value: object) -> float | None:
