@@ -112,15 +112,15 @@ def test_a_list_goes_on_where_the_header_says_if_the_query_does_not() -> None:
 
 
 REFUSED = {
-    ("GET", "/", ""): (404, "the path names no hub"),
+    ("GET", "/", ""): (404, "The path names no hub"),
     ("GET", "/h", ""): (501, "use the command tocsin hub"),
-    ("GET", "/h/FeedbackContainer", ""): (501, "there is no feedback container"),
-    ("POST", "/h/jobs", ""): (501, "there are no jobs"),
-    ("GET", "/h/jobs/4/", ""): (501, "there are no jobs"),
-    ("GET", "/h/nothing", ""): (404, "a hub has no 'nothing': it has registrations, registrationids"),
-    ("GET", "/h/registrations/1/2", ""): (404, "a hub has no 'registrations/1/2'"),
-    ("GET", "/h/tags/a", ""): (404, "a hub has no 'tags/a'"),
-    ("GET", "/h/installations", ""): (404, "a hub has no 'installations'"),
+    ("GET", "/h/FeedbackContainer", ""): (501, "There is no feedback container"),
+    ("POST", "/h/jobs", ""): (501, "There are no jobs"),
+    ("GET", "/h/jobs/4/", ""): (501, "There are no jobs"),
+    ("GET", "/h/nothing", ""): (404, "A hub has no 'nothing': it has registrations, registrationids"),
+    ("GET", "/h/registrations/1/2", ""): (404, "A hub has no 'registrations/1/2'"),
+    ("GET", "/h/tags/a", ""): (404, "A hub has no 'tags/a'"),
+    ("GET", "/h/installations", ""): (404, "A hub has no 'installations'"),
     ("PATCH", "/h/registrations", ""): (405, "registrations takes GET and POST, not 'PATCH'"),
     ("DELETE", "/h/registrations/", ""): (405, "registrations takes GET and POST, not 'DELETE'"),
     ("POST", "/h/registrations/1", ""): (405, "registrations/{id} takes DELETE and GET and PUT"),
@@ -138,13 +138,13 @@ REFUSED = {
     ("GET", "/h/registrations", "$skip=3"): (400, "$skip is not taken"),
     ("GET", "/h/registrations", "$filter=DeviceToken eq 'A'"): (400, "$filter is ChannelUri eq '...'"),
     ("GET", "/h/registrations", "$filter=ChannelUri eq https://a/"): (400, "$filter is ChannelUri eq '...'"),
-    ("GET", "/h/registrations", "$filter=ChannelUri eq ''"): (400, "the ChannelUri in $filter is the URI of a channel"),
-    ("GET", "/h/registrations", "$filter=ChannelUri eq 'ftp://a/'"): (400, "the ChannelUri in $filter is"),
-    ("GET", "/h/registrations", "$filter=ChannelUri eq 'https://[/'"): (400, "the ChannelUri in $filter is"),
+    ("GET", "/h/registrations", "$filter=ChannelUri eq ''"): (400, "The ChannelUri in $filter is the URI of a channel"),
+    ("GET", "/h/registrations", "$filter=ChannelUri eq 'ftp://a/'"): (400, "The ChannelUri in $filter is"),
+    ("GET", "/h/registrations", "$filter=ChannelUri eq 'https://[/'"): (400, "The ChannelUri in $filter is"),
     ("GET", "/h/registrations", f"$filter=ChannelUri eq 'https://a/{'x' * 3000}'"): (400, "3010 characters"),
     ("GET", "/h/registrations", "$filter=ChannelUri eq '%25FF'"): (400, "is UTF-8"),
     ("GET", "/h/tags/a/registrations", "$filter=ChannelUri eq 'https://a/'"): (400, "not taken together with a tag"),
-    ("GET", "/h/registrations", "a=%FF"): (400, "the query is not UTF-8"),
+    ("GET", "/h/registrations", "a=%FF"): (400, "The query is not UTF-8"),
     ("GET", "/h/registrations", "a&" * 40): (400, "more than 32 fields"),
     ("GET", "/h/registrations", "a" * MAX_TARGET): (400, f"more than {MAX_TARGET} characters"),
     ("GET", "/h/registrations/%FF", ""): (400, "is UTF-8"),
@@ -221,7 +221,7 @@ def test_each_operation_needs_its_right(right: Right, operation: HubOperation) -
         if key in {right, Right.MANAGE}:
             check_right(operation, key)
         else:
-            with pytest.raises(HubRefused, match=f"the key allows {key}, and this needs {right}") as refused:
+            with pytest.raises(HubRefused, match=f"The key allows {key}, and this needs {right}") as refused:
                 check_right(operation, key)
             assert refused.value.status == 403
 

@@ -63,7 +63,7 @@ def test_what_a_client_signed_is_good_until_its_end(client: str) -> None:
     header, path, end = RECORDED[client]
     for wall in (0.0, end, end + CLOCK_SKEW):
         assert verify_signature(header, KEYS, ["127.0.0.1:8443"], path, wall) == NAME
-    with pytest.raises(HubRefused, match="the signature has expired 121 s ago"):
+    with pytest.raises(HubRefused, match="The signature has expired 121 s ago"):
         verify_signature(header, KEYS, ["127.0.0.1"], path, end + CLOCK_SKEW + 1)
     with pytest.raises(HubRefused, match=f"not made with the hub's key {NAME}"):
         verify_signature(header, {NAME: ["another"]}, ["127.0.0.1"], path, 0.0)
@@ -134,7 +134,7 @@ def test_while_a_key_is_replaced_both_are_good() -> None:
 
 
 REFUSED = {
-    "": "the request has no Authorization: it is SharedAccessSignature sr=",
+    "": "The request has no Authorization: it is 'SharedAccessSignature sr=",
     "Bearer x": "Authorization is not of this kind",
     "SharedAccessSignature": "lacks sr and sig and se and skn",
     "SharedAccessSignature sr=a&sig=b&se=1": "lacks skn",
@@ -144,7 +144,7 @@ REFUSED = {
     "SharedAccessSignature sr=a&sig=b&se=1e9&skn=c": "se of Authorization is a time",
     "SharedAccessSignature sr=a&sig=b&se=٣&skn=c": "se of Authorization is a time",
     f"SharedAccessSignature sr=a&sig=b&se={'9' * 5_000}&skn=c": "se of Authorization is a time",
-    "SharedAccessSignature sr=a&sig=b&se=1&skn=c": f"the hub has no key named 'c': it has {NAME}",
+    "SharedAccessSignature sr=a&sig=b&se=1&skn=c": f"The hub has no key named 'c': it has {NAME}",
     f"SharedAccessSignature sr=a&sig=b&se=1&skn={NAME}": "not made with the hub's key",
     f"SharedAccessSignature sr=a&sig=%ff☃&se=1&skn={NAME}": "not made with the hub's key",
     f"SharedAccessSignature sr=\ud800&sig=\udcff&se=1&skn={NAME}": "not made with the hub's key",

@@ -31,7 +31,7 @@ CLOCK_SKEW: Final = 120
 A signature does not say when it was made, so it is never too early.
 """
 
-_FORM: Final = f"it is {SCHEME} sr=...&sig=...&se=...&skn=..."
+_FORM: Final = f"it is '{SCHEME} sr=...&sig=...&se=...&skn=...'."
 _FIELDS: Final = ("sr", "sig", "se", "skn")
 
 
@@ -52,9 +52,9 @@ def read_signature(header: str) -> SharedAccessSignature:
     :raises HubRefused: 401; it is no such signature.
     """
     if not header:
-        raise HubRefused(401, f"the request has no Authorization: {_FORM}")
+        raise HubRefused(401, f"The request has no Authorization: {_FORM}")
     if len(header) > MAX_HEADER:
-        raise HubRefused(401, f"Authorization has more than {MAX_HEADER} characters")
+        raise HubRefused(401, f"Authorization has more than {MAX_HEADER} characters.")
     scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() != SCHEME.lower():
         raise HubRefused(401, f"Authorization is not of this kind: {_FORM}")
@@ -69,7 +69,7 @@ def read_signature(header: str) -> SharedAccessSignature:
         raise HubRefused(401, f"Authorization lacks {' and '.join(missing)}: {_FORM}")
     expires = found["se"]
     if not (expires.isascii() and expires.isdecimal() and len(expires) <= 12):
-        raise HubRefused(401, "se of Authorization is a time in whole seconds since 1970")
+        raise HubRefused(401, "se of Authorization is a time in whole seconds since 1970.")
     return SharedAccessSignature(found["sr"], unquote(found["sig"]), expires, unquote(found["skn"]))
 
 
@@ -88,18 +88,18 @@ def verify_signature(
     signature = read_signature(header)
     name = signature.key_name
     if name not in keys:
-        raise HubRefused(401, f"the hub has no key named {quoted(name)}: it has {', '.join(keys)}")
+        raise HubRefused(401, f"The hub has no key named {quoted(name)}: it has {', '.join(keys)}.")
     sent = signature.signature.encode("utf-8", "backslashreplace")
     good = [compare_digest(sent, _sign(signature.resource, signature.expires, key)) for key in keys[name]]
     if not any(good):
         raise HubRefused(
-            401, f"the signature was not made with the hub's key {name}: take its present connection string"
+            401, f"The signature was not made with the hub's key {name}: take its present connection string."
         )
     late = wall - int(signature.expires)
     if late > CLOCK_SKEW:
-        raise HubRefused(401, f"the signature has expired {late:.0f} s ago: sign anew, and look at the client's clock")
+        raise HubRefused(401, f"The signature has expired {late:.0f} s ago: sign anew, and look at the client's clock.")
     if not _covers(signature.resource, hosts, path):
-        raise HubRefused(401, "the signature is for another host or path: its sr begins with the URL of this hub")
+        raise HubRefused(401, "The signature is for another host or path: its sr begins with the URL of this hub.")
     return name
 
 
