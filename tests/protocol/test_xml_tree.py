@@ -21,6 +21,7 @@ from tocsin.protocol.xml_tree import (
     check_xml_text,
     parse_xml,
     write_xml,
+    xml_text,
 )
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,8}", fullmatch=True)
@@ -161,3 +162,18 @@ def test_any_text_can_stand_in_xml(text: str) -> None:
     assert parse_xml(f"<a>{as_xml_text(text)}</a>".encode()).text == known
     for quote in "\"'":
         assert parse_xml(f"<a b={quote}{as_xml_attribute(text)}{quote}/>".encode()).get("b") == known
+
+
+def test_what_xml_cannot_hold_is_replaced() -> None:
+    """Character by character; all others stay."""
+    assert xml_text("a\tb\nc☃🔔") == "a\tb\nc☃🔔"
+    assert xml_text("\x00a\x1b[2J\ud800\uffff") == "\ufffda\ufffd[2J\ufffd\ufffd"
+
+
+def test_a_caller_may_set_bounds_of_its_own() -> None:
+    """Wider or narrower ones."""
+    body = b"<a>" + b"<b/>" * MAX_ELEMENTS + b"</a>"
+    assert len(parse_xml(body, max_elements=MAX_ELEMENTS + 1).children) == MAX_ELEMENTS
+    assert parse_xml(b"<a>" + b"x" * MAX_BYTES + b"</a>", max_bytes=2 * MAX_BYTES).text == "x" * MAX_BYTES
+    with pytest.raises(UnreadableContent, match="it has 4 bytes; 3 are read at most"):
+        parse_xml(b"<a/>", max_bytes=3)

@@ -80,8 +80,9 @@ class _Open:
 class _Reader:
     """Builds the tree, and refuses what goes beyond the bounds."""
 
-    def __init__(self, encoding: str | None) -> None:
+    def __init__(self, encoding: str | None, max_elements: int) -> None:
         self.root: XmlElement | None = None
+        self._max_elements = max_elements
         self._open: list[_Open] = []
         self._count = 0
         self.parser = parser = expat.ParserCreate(encoding)
@@ -99,8 +100,8 @@ class _Reader:
 
     def _start(self, name: str, flat: list[str]) -> None:
         self._count += 1
-        if self._count > MAX_ELEMENTS:
-            raise self.refuse(f"it has more than {MAX_ELEMENTS} elements")
+        if self._count > self._max_elements:
+            raise self.refuse(f"it has more than {self._max_elements} elements")
         if len(self._open) >= MAX_DEPTH:
             raise self.refuse(f"its elements are nested more than {MAX_DEPTH} deep")
         if len(flat) > 2 * MAX_ATTRIBUTES:
@@ -125,15 +126,15 @@ class _Reader:
         raise self.refuse("it has a document type, which is not read: leave out <!DOCTYPE ...>")
 
 
-def parse_xml(body: bytes) -> XmlElement:
+def parse_xml(body: bytes, *, max_bytes: int = MAX_BYTES, max_elements: int = MAX_ELEMENTS) -> XmlElement:
     """Read a document.
 
-    :param body: up to ``MAX_BYTES``. It is UTF-8, with or without a mark, whatever it declares, unless it is no UTF-8: many
+    :param body: up to ``max_bytes``. It is UTF-8, with or without a mark, whatever it declares, unless it is no UTF-8: many
         senders declare the encoding in which the text was in memory.
     :raises UnreadableContent: it is no document, or goes beyond the bounds; the sentence says what and where.
     """
-    if len(body) > MAX_BYTES:
-        raise UnreadableContent(f"it has {len(body)} bytes; {MAX_BYTES} are read at most")
+    if len(body) > max_bytes:
+        raise UnreadableContent(f"it has {len(body)} bytes; {max_bytes} are read at most")
     if not body.strip():
         raise UnreadableContent("it is empty")
     try:
@@ -141,7 +142,7 @@ def parse_xml(body: bytes) -> XmlElement:
         encoding = "utf-8"
     except UnicodeDecodeError:
         encoding = None
-    reader = _Reader(encoding)
+    reader = _Reader(encoding, max_elements)
     try:
         reader.parser.Parse(body.lstrip(), True)  # noqa: FBT003  # expat takes it by place only
     except expat.ExpatError as wrong:
@@ -183,3 +184,8 @@ def check_xml_text(text: str, what: str) -> str:
     if found is not None:
         raise UnreadableContent(f"{what} cannot hold the character {quoted(found[0])}")
     return text
+
+
+def xml_text(text: str) -> str:
+    """Return a text that XML can hold: each character that it does not know as the one that stands for such."""
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)

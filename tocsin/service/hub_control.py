@@ -87,7 +87,7 @@ def _strings(hub: HubKeys, endpoint: str) -> Answer:
 
 async def _described(hubs: Hubs, hub: HubRow) -> Answer:
     counts = await hubs.counts(hub)
-    valid = Counter(right for right, _ in hubs.keys_of(hub))
+    valid = Counter({right: len(keys) for right, keys in hubs.keys_of(hub).items()})
     return {
         "name": hub.name,
         "app": hubs.app_of(hub),

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tocsin.service.hub.hub_service import HubService
 from tocsin.service.senders.wns_route import WnsRoute
 from tocsin.service.url_paths import CHANNEL_PATH, DEVICE_PATH
 from tocsin.service.web.express import Post
@@ -17,9 +18,10 @@ from tocsin.service.web.express import Post
 class Router:
     """Routes connections and requests by their paths; an ASGI application."""
 
-    def __init__(self, devices: ASGIApp, notifications: WnsRoute, routes: list[Route]) -> None:
+    def __init__(self, devices: ASGIApp, notifications: WnsRoute, hub: HubService, routes: list[Route]) -> None:
         self._devices = devices
         self._notifications = notifications
+        self._hub = hub
         self._others = Starlette(routes=[*routes, Route(DEVICE_PATH, _upgrade)], exception_handlers={404: _not_found})
         self._busy = 0
         self._idle: anyio.Event | None = None
@@ -37,7 +39,8 @@ class Router:
         )
         self._busy += 1
         try:
-            await (self._notifications if hot else self._others)(scope, receive, send)
+            other = self._hub if self._hub.answers(path) else self._others
+            await (self._notifications if hot else other)(scope, receive, send)
         finally:
             self._done()
 

@@ -20,6 +20,7 @@ from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
+from tocsin.service.hub.hub_service import HubService
 from tocsin.service.operations.health import Health, Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
@@ -30,7 +31,7 @@ from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.service_store import ServiceStore
-from tocsin.service.registry.sqlite_service_store import open_store
+from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
 from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import Router
 from tocsin.service.senders.dispatch import Dispatcher
@@ -161,15 +162,16 @@ async def open_service(
             offline = await OfflineStore.load(store, depths, now, settings.max_stored, recurring)
             unwanted = await UnwantedPushes.load(store, recurring)
             hubs = await Hubs.load(store.hubs, registrations, now)
-            parts = _assemble(settings, store, registrations, tokens, channels, offline, unwanted, now, wall)
+            parts = _assemble(settings, store, registrations, hubs, tokens, channels, offline, unwanted, now, wall, url)
             app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
             lane = parts.router.answer_express if middleware is None else None  # who wants to see all requests sees all
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
             server = WebServer(app, settings, parts.connections, recurring, tls, lane, TORN_HEADERS)
             async with (
-                pruning(channels, offline, parts.devices),
+                pruning(channels, offline, parts.devices, parts.hub),
                 _serving(server, listener, parts, settings.drain_timeout),
+                parts.hub.running(),
             ):
                 yield PushService(
                     *(registrations, hubs, offline, parts.followers, parts.health, certificate, url, port),
@@ -186,19 +188,22 @@ class _Parts:
     bodies: Bodies
     followers: Followers
     health: Health
+    hub: HubService
     router: Router
 
 
 def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     settings: ServiceSettings,
-    store: ServiceStore,
+    store: SqliteServiceStore,
     registrations: Apps,
+    hubs: Hubs,
     tokens: AccessTokens,
     channels: Channels,
     offline: OfflineStore,
     unwanted: UnwantedPushes,
     now: Callable[[], float],
     wall: Callable[[], float],
+    url: str,
 ) -> _Parts:
     """Make the parts of the service, none of which waits for anything."""
     loop = asyncio.get_running_loop()
@@ -223,8 +228,12 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, now)
     notifications = WnsRoute(dispatcher, devices, bodies, limits, counters, followers)
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
-    router = Router(devices, notifications, [*endpoint.routes(), *health.routes()])
-    return _Parts(connections, devices, bodies, followers, health, router)
+    hub = HubService(
+        *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),
+        *(now, wall, url, settings.max_hub_registrations),
+    )
+    router = Router(devices, notifications, hub, [*endpoint.routes(), *health.routes()])
+    return _Parts(connections, devices, bodies, followers, health, hub, router)
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 CHANNEL_PATH: Final = "/w/"
 """Where channel URIs point; their query is ``token=`` and the token."""
@@ -25,3 +25,11 @@ def token_of(query: bytes) -> str | None:
     except ValueError:
         return None
     return values[0] if len(values) == 1 else None
+
+
+def token_of_uri(uri: str) -> str | None:
+    """Take the token out of a channel URI; None if there is not exactly one."""
+    try:
+        return token_of(urlsplit(uri).query.encode())
+    except ValueError:
+        return None

@@ -26,7 +26,7 @@ async def test_a_hub_has_a_key_for_each_right(hubs: Hubs) -> None:
     assert not any(key in repr(made) for key in made.keys.values())
     hub = hubs.named("ConTOSO")
     assert hub is not None
-    assert dict(hubs.keys_of(hub)) == made.keys
+    assert hubs.keys_of(hub) == {right: [key] for right, key in made.keys.items()}
 
 
 async def test_hubs_outlive_the_process(
@@ -38,7 +38,7 @@ async def test_hubs_outlive_the_process(
     await hubs.remove("OTHER")
     later = await Hubs.load(store.hubs, registrations, clock)
     assert [hub.name for hub in later.hubs()] == ["contoso"]
-    assert dict(later.keys_of(later.hubs()[0])) == made.keys
+    assert later.keys_of(later.hubs()[0]) == {right: [key] for right, key in made.keys.items()}
 
 
 async def test_a_key_outlives_its_rotation_by_a_day(hubs: Hubs, clock: Clock) -> None:
@@ -47,17 +47,16 @@ async def test_a_key_outlives_its_rotation_by_a_day(hubs: Hubs, clock: Clock) ->
     second = await hubs.rotate("contoso", [Right.SEND])
     hub = hubs.hubs()[0]
     assert set(second.keys) == {Right.SEND}
-    assert len(hubs.keys_of(hub)) == 4
+    assert hubs.keys_of(hub)[Right.SEND] == [first.keys[Right.SEND], second.keys[Right.SEND]]
     clock.time += SECRET_OVERLAP
-    assert dict(hubs.keys_of(hub)) == first.keys | second.keys
-    assert len(hubs.keys_of(hub)) == 3
+    assert hubs.keys_of(hub) == {right: [key] for right, key in (first.keys | second.keys).items()}
 
 
 async def test_rotating_again_and_again_keeps_two_keys_of_a_right(hubs: Hubs) -> None:
     """The newest, and the one before it."""
     await hubs.add("contoso")
     keys = [(await hubs.rotate("contoso", [Right.SEND])).keys[Right.SEND] for _ in range(5)]
-    assert [key for right, key in hubs.keys_of(hubs.hubs()[0]) if right is Right.SEND] == keys[-2:]
+    assert hubs.keys_of(hubs.hubs()[0])[Right.SEND] == keys[-2:]
 
 
 async def test_a_hub_sends_for_its_app_or_for_all(hubs: Hubs, registrations: Apps) -> None:

@@ -1,6 +1,6 @@
 """A message's life in a hub: scheduled or at once, then target by target to its end, over restarts.
 
-States are those of the telemetry of Notification Hubs (NotificationOutcomeState). Every target is tried under an id that
+States are those of the telemetry of Notification Hubs (``NotificationOutcomeState``), which their clients know by name. Every target is tried under an id that
 follows from the message and the channel, so that what is tried twice, as after a crash, is the same notification to a device.
 """
 
@@ -28,25 +28,23 @@ class Phase(Label):
     """It is on disk, and no target has been tried."""
     PROCESSING = auto()
     COMPLETED = auto()
-    """Each target has its outcome."""
-    PARTIALLY_COMPLETED = auto()
-    """Some targets were given up."""
+    """Each target has its outcome; some may have been given up."""
     ABANDONED = auto()
     """All targets were given up."""
     NO_TARGET_FOUND = auto()
-    CANCELED = auto()
+    CANCELLED = auto()
 
 
 class Event(Label):
     """What happens to it."""
 
     DUE = auto()
-    CANCELED = auto()
+    CANCELLED = auto()
+    """By its sender; or it is on disk, though its sender was told that it could not be written, and has sent it again."""
     BEGUN = auto()
     RESUMED = auto()
     """The service was started anew while it was under way."""
     CONCLUDED = auto()
-    SOME_GIVEN_UP = auto()
     ALL_GIVEN_UP = auto()
     FOUND_NONE = auto()
 
@@ -65,11 +63,11 @@ class Effect(Label):
 _END = (Effect.SAVE,)
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.SCHEDULED, Event.DUE): (Phase.ENQUEUED, ()),
-    (Phase.SCHEDULED, Event.CANCELED): (Phase.CANCELED, _END),
+    (Phase.SCHEDULED, Event.CANCELLED): (Phase.CANCELLED, _END),
+    (Phase.ENQUEUED, Event.CANCELLED): (Phase.CANCELLED, _END),
     (Phase.ENQUEUED, Event.BEGUN): (Phase.PROCESSING, (Effect.FIX_TARGETS, Effect.SAVE, Effect.DELIVER)),
     (Phase.PROCESSING, Event.RESUMED): (Phase.PROCESSING, (Effect.DELIVER,)),
     (Phase.PROCESSING, Event.CONCLUDED): (Phase.COMPLETED, _END),
-    (Phase.PROCESSING, Event.SOME_GIVEN_UP): (Phase.PARTIALLY_COMPLETED, _END),
     (Phase.PROCESSING, Event.ALL_GIVEN_UP): (Phase.ABANDONED, _END),
     (Phase.PROCESSING, Event.FOUND_NONE): (Phase.NO_TARGET_FOUND, _END),
 }
@@ -80,14 +78,16 @@ ENDED: Final = frozenset(Phase) - {phase for phase, _ in TABLE}
 
 def ending(tally: Tally) -> Event:
     """Return how a message ends all of whose targets have an outcome."""
-    given_up = tally.of(HubOutcome.ABANDONED)
     if not tally.total:
         return Event.FOUND_NONE
-    if not given_up:
-        return Event.CONCLUDED
-    return Event.ALL_GIVEN_UP if given_up == tally.total else Event.SOME_GIVEN_UP
+    return Event.ALL_GIVEN_UP if tally.of(HubOutcome.ABANDONED) == tally.total else Event.CONCLUDED
 
 
 def wait_before(attempt: int) -> float | None:
     """Return the seconds to wait after that many attempts, counted from 1; None: it is given up."""
     return None if attempt >= MAX_ATTEMPTS else FIRST_RETRY * 2.0 ** (attempt - 1)
+
+
+def state_of(phase: Phase) -> str:
+    """Return what a phase is called in telemetry, such as ``NoTargetFound``."""
+    return "".join(word.capitalize() for word in phase.name.split("_"))

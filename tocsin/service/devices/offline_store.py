@@ -126,6 +126,8 @@ class OfflineStore:
         device = channel.device
         queue = await self.attend(device)
         try:
+            if queue.held([payload.id]):  # a hub that was killed sends again what it had not written down
+                return True
             self._sequence += 1
             label = ToastLabel.read(payload.label)
             entry = Entry(

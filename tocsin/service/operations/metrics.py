@@ -41,6 +41,10 @@ class Counters:
     tokens_issued: int = 0
     tokens_refused: Counter[str] = Factory(Counter)
     """Token requests that were refused, by OAuth's name of the error."""
+    hub_messages: int = 0
+    """Messages that hubs have accepted."""
+    hub_targets: Counter[str] = Factory(Counter)
+    """What has become of their targets, by the name of the outcome."""
     latencies: list[int] = Factory(lambda: [0] * (len(BUCKETS) + 1))
     """Of the notifications that were received, how many took so long."""
     latency: float = 0.0
@@ -68,6 +72,7 @@ class Counters:
             "throttled": self.refused[406],
             "tokens_issued": self.tokens_issued,
             "tokens_refused": sum(self.tokens_refused.values()),
+            "hub_messages": self.hub_messages,
         }
 
 
@@ -106,6 +111,10 @@ class _Stages(Collector):
         yield _labelled("stored_ended", "Stored notifications that have ended, by what became of them", "as", ended)
         yield _counter("tokens_issued", "Access tokens issued", counters.tokens_issued)
         yield _labelled("tokens_refused", "Token requests refused", "error", counters.tokens_refused)
+        yield _counter("hub_messages", "Messages accepted by notification hubs", counters.hub_messages)
+        yield _labelled(
+            "hub_targets", "Targets of messages of hubs, by what became of them", "as", counters.hub_targets
+        )
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(f"tocsin_{name}", f"{name.replace('_', ' ').capitalize()} now", value)
         yield self._latency()

@@ -126,6 +126,7 @@ class ServiceSettings:
     max_connections_per_address: int = _setting(2_000, "connections from one address at a time", (1, 1_000_000))
     max_channels: int = _setting(1_000_000, "channels that are kept, ended ones included for 30 days", (1, 10**9))
     max_stored: int = _setting(1_000_000, "notifications that are kept for devices that are away", (1, 10**9))
+    max_hub_registrations: int = _setting(1_000_000, "registrations of one notification hub", (1, 10**9))
     max_head_bytes: int = _setting(32_768, "bytes of a request's line and headers", (1_024, 1_048_576))
     max_headers: int = _setting(100, "headers of a request", (16, 10_000))
 

@@ -6,7 +6,7 @@ The command that lists them is ``tocsin.cli.channels``.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from enum import Enum, auto, unique
 
@@ -82,6 +82,8 @@ class Channels:
         self._found: dict[bytes, ChannelRow] = {}
         self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has
         self._orphaned: set[str] = set()  # devices that may have channels of apps that were removed
+        self.on_revoked: Callable[[list[bytes]], Awaitable[None]] | None = None
+        """Called with the hashes of channels that were revoked; the channels are revoked whatever becomes of it."""
         self._changing = Lock(fast_acquire=True)  # what is read from the store is cached before it is changed
 
     async def prune(self) -> None:
@@ -183,6 +185,8 @@ class Channels:
                 raise
             for channel in channels:
                 self._cache(evolve(channel, revoked=True))
+        if channels and self.on_revoked is not None:
+            await self.on_revoked([channel.hash for channel in channels])
         return tuple(channel.name for channel in channels)
 
     def known(self, token: str) -> ChannelRow | None:
@@ -190,15 +194,28 @@ class Channels:
         channel = self._found.get(hash_of(token))
         return None if channel is None or channel.revoked or channel.expires <= self._now() else channel
 
-    async def find(self, token: str) -> ChannelRow | ChannelFault:
-        """Return the channel with that token, or why it leads nowhere."""
+    def newest(self, channel: ChannelRow) -> ChannelRow:
+        """Return what is known of a channel that was read from the store a while ago: it may have been revoked since."""
+        return self._found.get(channel.hash, channel)
+
+    async def kept(self, token: str) -> ChannelRow | None:
+        """Return the channel with that token, ended ones included; None where none is kept."""
         token_hash = hash_of(token)
-        channel = self._found.get(token_hash) or await self._load(token_hash)
+        return self._found.get(token_hash) or await self._load(token_hash)
+
+    def fault_of(self, channel: ChannelRow | None) -> ChannelFault | None:
+        """Return why a channel leads nowhere; None where it may be used."""
         if channel is None or not self._registrations.known(channel.client_id):
             return ChannelFault.UNKNOWN
         if channel.revoked:
             return ChannelFault.REVOKED
-        return channel if channel.expires > self._now() else ChannelFault.EXPIRED
+        return None if channel.expires > self._now() else ChannelFault.EXPIRED
+
+    async def find(self, token: str) -> ChannelRow | ChannelFault:
+        """Return the channel with that token, or why it leads nowhere."""
+        channel = await self.kept(token)
+        fault = self.fault_of(channel)
+        return fault or channel or ChannelFault.UNKNOWN
 
     async def _load(self, token_hash: bytes) -> ChannelRow | None:
         async with self._changing:

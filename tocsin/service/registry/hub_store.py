@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from attrs import Factory, field, frozen
 
@@ -14,7 +13,7 @@ from tocsin.protocol.hub.hub_outcomes import Tally
 from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.hub.rights import Right
 from tocsin.service.registry.service_store import ChannelRow
-from tocsin.service.url_paths import token_of
+from tocsin.service.url_paths import token_of_uri
 
 
 @frozen
@@ -50,13 +49,14 @@ class HubCounts:
 
 @frozen
 class MessageRow:
-    """A message that a hub has accepted.
+    """A message that a hub has accepted; its ``number`` tells which came first.
 
     ``format`` is ``windows`` or ``template``. ``devices`` are the channel URIs that it is for; where there are none, it is for
     the registrations that ``tags`` matches, all of them where that is empty. ``headers`` are lower-cased. ``due`` is None for
     what is sent at once. Times are the service's.
     """
 
+    number: int
     id: str
     hub: int
     phase: Phase
@@ -106,10 +106,7 @@ class DeadTarget:
 
 def channel_of(uri: str) -> bytes | None:
     """Return the SHA-256 of the token in a channel's URI, by which its channel is found; None where there is not exactly one."""
-    try:
-        token = token_of(urlsplit(uri).query.encode())
-    except ValueError:
-        return None
+    token = token_of_uri(uri)
     return hashlib.sha256(token.encode()).digest() if token else None
 
 
@@ -187,8 +184,20 @@ class HubStore(Protocol):
         """Return a message, or None."""
         ...
 
-    async def open_messages(self, phase: Phase, after: float, limit: int) -> list[MessageRow]:
-        """Return messages of a phase that have not ended, accepted after that moment, the oldest first."""
+    async def count_scheduled(self, hub: int, limit: int) -> int:
+        """Count the messages of a hub that are scheduled, ``limit`` at most."""
+        ...
+
+    async def message_of_any(self, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
+        """Return a message of whatever hub, or None."""
+        ...
+
+    async def last_number(self) -> int:
+        """Return the highest number of a message, or 0."""
+        ...
+
+    async def open_messages(self, phase: Phase, after: int, limit: int) -> list[MessageRow]:
+        """Return messages of a phase that have not ended, behind that number, the oldest first."""
         ...
 
     async def due_messages(self, now: float, limit: int) -> list[MessageRow]:

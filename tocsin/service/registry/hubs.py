@@ -44,10 +44,9 @@ class Hubs:
         self._apps = apps
         self._now = now
         self._hubs: dict[str, HubRow] = {}  # by name in lower case
+        self._by_id: dict[int, HubRow] = {}
         self._keys: dict[int, list[HubKeyRow]] = {}  # by hub, the oldest first
         self._last = 0
-        self.on_removed: Callable[[int], None] = lambda _: None
-        """Called when a hub was removed, with its id."""
         self._changing = Lock()
 
     @classmethod
@@ -66,14 +65,22 @@ class Hubs:
         """Return the hub of that name, in whatever case; None where there is none."""
         return self._hubs.get(name.lower())
 
+    def numbered(self, id: int) -> HubRow | None:  # noqa: A002 - the field's name
+        """Return the hub with that id; None where it was removed."""
+        return self._by_id.get(id)
+
     def hubs(self) -> list[HubRow]:
         """Return all hubs, by name."""
         return [hub for _, hub in sorted(self._hubs.items())]
 
-    def keys_of(self, hub: HubRow) -> list[tuple[Right, str]]:
-        """Return the keys of a hub that are good now, with what they were given out for."""
+    def keys_of(self, hub: HubRow) -> dict[Right, list[str]]:
+        """Return the keys of a hub that are good now, the oldest first, by what they were given out for."""
         now = self._now()
-        return [(row.right, row.key) for row in self._keys[hub.id] if row.expires is None or row.expires > now]
+        keys: dict[Right, list[str]] = {}
+        for row in self._keys[hub.id]:
+            if row.expires is None or row.expires > now:
+                keys.setdefault(row.right, []).append(row.key)
+        return keys
 
     def app_of(self, hub: HubRow) -> str | None:
         """Return the name of the app that a hub sends for; None: for every app, or for one that was removed."""
@@ -128,8 +135,7 @@ class Hubs:
         async with self._changing:
             hub = self._known(name)
             await self._store.remove_hub(hub.id)
-            del self._hubs[name.lower()], self._keys[hub.id]
-            self.on_removed(hub.id)
+            del self._hubs[name.lower()], self._by_id[hub.id], self._keys[hub.id]
 
     async def _give_keys(self, hub: HubRow, rights: Iterable[Right]) -> HubKeys:
         now = self._now()
@@ -148,7 +154,7 @@ class Hubs:
         return HubKeys(hub.name, self.app_of(hub), keys)
 
     def _hold(self, hub: HubRow, keys: list[HubKeyRow]) -> None:
-        self._hubs[hub.name.lower()] = hub
+        self._hubs[hub.name.lower()] = self._by_id[hub.id] = hub
         self._keys[hub.id] = keys
         self._last = max(self._last, hub.id)
 

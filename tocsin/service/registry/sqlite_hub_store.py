@@ -63,11 +63,11 @@ TABLES: Final = (
         hub INTEGER NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, etag INTEGER NOT NULL, PRIMARY KEY (hub, id)
     ) WITHOUT ROWID""",
     """CREATE TABLE hub_messages (
-        id TEXT PRIMARY KEY, hub INTEGER NOT NULL, phase TEXT NOT NULL, format TEXT NOT NULL, tags TEXT NOT NULL,
-        headers TEXT NOT NULL, body BLOB NOT NULL, accepted REAL NOT NULL, devices TEXT NOT NULL, due REAL, began REAL,
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hub INTEGER NOT NULL, phase TEXT NOT NULL,
+        format TEXT NOT NULL, tags TEXT NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL, accepted REAL NOT NULL, devices TEXT NOT NULL, due REAL, began REAL,
         ended REAL, place INTEGER NOT NULL, until INTEGER, tally TEXT NOT NULL
-    ) WITHOUT ROWID""",
-    "CREATE INDEX hub_messages_open ON hub_messages (phase, accepted) WHERE ended IS NULL",
+    )""",
+    "CREATE INDEX hub_messages_open ON hub_messages (phase, number) WHERE ended IS NULL",
     "CREATE INDEX hub_messages_due ON hub_messages (due) WHERE phase = 'SCHEDULED'",
     "CREATE INDEX hub_messages_ended ON hub_messages (hub, ended) WHERE ended IS NOT NULL",
     """CREATE TABLE hub_retries (
@@ -89,7 +89,7 @@ _WITH_TAG: Final = (
     " ORDER BY sequence LIMIT ?)"
 )
 _MESSAGE: Final = (
-    "id, hub, phase, format, tags, headers, body, accepted, devices, due, began, ended, place, until, tally"
+    "number, id, hub, phase, format, tags, headers, body, accepted, devices, due, began, ended, place, until, tally"
 )
 _SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
     (hub, id, etag, channel, uri, tags, expires, template, variables, tile, installation)
@@ -216,7 +216,8 @@ class SqliteHubStore:
     async def add_message(self, message: MessageRow) -> None:
         """Keep a message that was accepted."""
         row = (
-            *(message.id, message.hub, message.phase.name, message.format, message.tags, json.dumps(message.headers)),
+            *(message.number, message.id, message.hub, message.phase.name, message.format, message.tags),
+            json.dumps(message.headers),
             *(message.body, message.accepted, json.dumps(message.devices), message.due, message.began, message.ended),
             *(message.place, message.until, _written(message.tally)),
         )
@@ -228,9 +229,23 @@ class SqliteHubStore:
         rows = await self._messages("hub = ? AND id = ?", hub, id)
         return rows[0] if rows else None
 
-    async def open_messages(self, phase: Phase, after: float, limit: int) -> list[MessageRow]:
-        """Return messages of a phase that have not ended, accepted after that moment, the oldest first."""
-        where = "phase = ? AND ended IS NULL AND accepted > ? ORDER BY accepted LIMIT ?"
+    async def count_scheduled(self, hub: int, limit: int) -> int:
+        """Count the messages of a hub that are scheduled, ``limit`` at most."""
+        sql = "SELECT count(*) FROM (SELECT 1 FROM hub_messages WHERE hub = ? AND phase = 'SCHEDULED' LIMIT ?)"
+        return int((await self._read(sql, (hub, limit)))[0][0])
+
+    async def message_of_any(self, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
+        """Return a message of whatever hub, or None."""
+        rows = await self._messages("id = ?", id)
+        return rows[0] if rows else None
+
+    async def last_number(self) -> int:
+        """Return the highest number of a message, or 0."""
+        return int((await self._read("SELECT coalesce(max(number), 0) FROM hub_messages"))[0][0])
+
+    async def open_messages(self, phase: Phase, after: int, limit: int) -> list[MessageRow]:
+        """Return messages of a phase that have not ended, behind that number, the oldest first."""
+        where = "phase = ? AND ended IS NULL AND number > ? ORDER BY number LIMIT ?"
         return await self._messages(where, phase.name, after, limit)
 
     async def due_messages(self, now: float, limit: int) -> list[MessageRow]:
@@ -409,9 +424,9 @@ def _saving(message: MessageRow) -> Statement:
 
 
 def _message(row: tuple[Any, ...]) -> MessageRow:
-    id_, hub, phase, format_, tags, headers, body, accepted, devices, *times, place, until, tally = row
+    number, id_, hub, phase, format_, tags, headers, body, accepted, devices, *times, place, until, tally = row
     headers = tuple((name, value) for name, value in json.loads(headers))
     given = *times, place, until, Tally.read(json.loads(tally))
     return MessageRow(
-        id_, hub, Phase[phase], format_, tags, headers, body, accepted, tuple(json.loads(devices)), *given
+        number, id_, hub, Phase[phase], format_, tags, headers, body, accepted, tuple(json.loads(devices)), *given
     )

@@ -88,6 +88,11 @@ class Dispatcher:
             return Refusal(RefusalKind.NOT_AUTHORIZED)
         return self._limits.channel(channel.name) or channel
 
+    def usable(self, channel: ChannelRow | None) -> ChannelRow | Refusal:
+        """Return a channel that was read from the store, if it may be used; None: no such channel is kept."""
+        fault = self._channels.fault_of(channel)
+        return _CHANNEL_FAULTS[fault or ChannelFault.UNKNOWN] if fault or channel is None else channel
+
     def recall(self, access_token: str, channel_token: str) -> ChannelRow | None:
         """Return the channel, if it is in memory and the access token is of its app; else ask the longer way."""
         channel = self._channels.known(channel_token)

@@ -1,0 +1,1 @@
+"""Notification hubs: what their clients ask for over HTTP, and the sending of messages to many devices."""

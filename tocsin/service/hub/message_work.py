@@ -1,0 +1,111 @@
+"""One message while something is at work on it: what it has come to is written down in order, and by one at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+import anyio
+from attrs import evolve
+
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.hub.message_life import TABLE, Effect, Event, Phase, ending
+from tocsin.protocol.kernel.machine import step
+from tocsin.repeat_log import RepeatLog
+from tocsin.service.hub.page import Page
+from tocsin.service.registry.hub_store import HubStore, MessageRow
+
+T = TypeVar("T")
+
+_FIRST_WAIT: Final = 0.5  # seconds until the store is tried again
+_LAST_WAIT: Final = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+async def until_stored(call: Callable[[], Awaitable[T]], recurring: RepeatLog) -> T:
+    """Ask the store again and again until it answers: what is accepted is sent, however long the disk is full."""
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            return await call()
+        except StateUnavailable as failure:
+            recurring.log(logger, logging.WARNING, "store", "messages of hubs wait for the store: %s", failure)
+        await anyio.sleep(wait)
+        wait = min(wait * 2, _LAST_WAIT)
+
+
+class MessageWork:
+    """A message on its way; the driver of :mod:`tocsin.protocol.hub.message_life`.
+
+    :param fix_targets: returns the last place of its targets, as they are now.
+    :param now: the service's time.
+    """
+
+    def __init__(
+        self,
+        row: MessageRow,
+        store: HubStore,
+        recurring: RepeatLog,
+        fix_targets: Callable[[MessageRow], Awaitable[int]],
+        now: Callable[[], float],
+    ) -> None:
+        self.row = row
+        self.users = 0
+        """How many are at work on it."""
+        self._store = store
+        self._recurring = recurring
+        self._fix_targets = fix_targets
+        self._now = now
+        self._saving = anyio.Lock()
+        self._delivers = False
+
+    async def step(self, event: Event) -> bool:
+        """Take an event; tell whether its targets are to be gone through."""
+        phase, effects = step(TABLE, self.row.phase, event)
+        self.row = evolve(self.row, phase=phase)
+        self._delivers = False
+        for effect in effects:
+            await _PERFORM[effect](self)
+        return self._delivers
+
+    async def save(self, pages: Sequence[Page]) -> None:
+        """Write down what has become of pages that are finished, and the end of the message where nothing of it is left."""
+        async with self._saving:
+            tally = self.row.tally
+            for page in pages:
+                tally = tally.plus(page.counts)
+            place = max([self.row.place, *(page.place for page in pages)])
+            row = evolve(self.row, tally=tally, place=place)
+            retries = [retry for page in pages for retry in page.retries]
+            done = [place for page in pages for place in page.done]
+            dead = [target for page in pages for target in page.dead]
+            await until_stored(lambda: self._store.save_progress(row, retries, done, dead), self._recurring)
+            self.row = row
+            gone_through = row.until is not None and place >= row.until
+            if gone_through and row.phase is Phase.PROCESSING and not await self._has_retries():
+                await self.step(ending(row.tally))
+
+    async def _has_retries(self) -> bool:
+        return await until_stored(lambda: self._store.has_retries(self.row.id), self._recurring)
+
+    async def _perform_fix_targets(self) -> None:
+        until = await until_stored(lambda: self._fix_targets(self.row), self._recurring)
+        self.row = evolve(self.row, until=until, began=self._now())
+
+    async def _perform_save(self) -> None:
+        if self.row.phase is not Phase.PROCESSING:
+            self.row = evolve(self.row, ended=self._now())
+        row = self.row
+        await until_stored(lambda: self._store.save_message(row), self._recurring)
+
+    async def _perform_deliver(self) -> None:
+        self._delivers = True
+
+
+_PERFORM: dict[Effect, Callable[[MessageWork], Awaitable[None]]] = {
+    Effect.FIX_TARGETS: MessageWork._perform_fix_targets,  # noqa: SLF001  # one table for all messages
+    Effect.SAVE: MessageWork._perform_save,  # noqa: SLF001
+    Effect.DELIVER: MessageWork._perform_deliver,  # noqa: SLF001
+}

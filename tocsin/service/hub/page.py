@@ -1,0 +1,69 @@
+"""A page of a message's targets: they are tried side by side, and what became of them is written down together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from attrs import Factory, define, frozen
+
+from tocsin.protocol.hub.descriptions import RegistrationDescription
+from tocsin.protocol.hub.hub_outcomes import TargetOutcome
+from tocsin.service.registry.hub_store import DeadTarget, Retry
+from tocsin.service.registry.service_store import ChannelRow
+
+
+@frozen
+class Target:
+    """What a message is for: a registration with its channel, or a channel that was named itself; ``attempts`` were made before."""
+
+    place: int
+    channel_uri: str
+    channel: ChannelRow | None
+    registration: RegistrationDescription | None = None
+    attempts: int = 0
+
+
+@define(eq=False)
+class Page:
+    """Targets up to a place, some of which are still being tried.
+
+    ``on_finished`` is called when all have ended, or are to be tried again later.
+    """
+
+    place: int
+    open: int
+    on_finished: Callable[[], None]
+    counts: Counter[TargetOutcome] = Factory(Counter)
+    results: list[tuple[Target, TargetOutcome]] | None = None
+    """What became of each, where that is asked for."""
+    retries: list[Retry] = Factory(list)
+    done: list[int] = Factory(list)
+    """The places of those that were tried again, and are not to be once more."""
+    dead: list[DeadTarget] = Factory(list)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of it is being tried."""
+        return not self.open
+
+    def end(self, target: Target, outcome: TargetOutcome | None) -> None:
+        """Note what became of a target; None: it was none of the message's."""
+        if outcome is not None:
+            self.counts[outcome] += 1
+            if self.results is not None:
+                self.results.append((target, outcome))
+        if target.attempts:
+            self.done.append(target.place)
+        self.close_one()
+
+    def put_off(self, retry: Retry) -> None:
+        """Note that a target is to be tried again."""
+        self.retries.append(retry)
+        self.close_one()
+
+    def close_one(self) -> None:
+        """Note that one is not being tried any more."""
+        self.open -= 1
+        if not self.open:
+            self.on_finished()

@@ -1,0 +1,166 @@
+"""Registrations of a hub: made, replaced, read, listed and removed."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from anyio import Lock
+from attrs import evolve
+
+from tocsin.protocol.hub.descriptions import RegistrationDescription
+from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_request import CONTINUATION, ListRegistrations, etag_matches
+from tocsin.protocol.hub.registration_xml import read_registration, write_registration, write_registrations
+from tocsin.service.hub.composing import template_of
+from tocsin.service.hub.hub_answers import ATOM, ATOM_FEED, HubAnswer
+from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.hub_store import HubRow, HubStore, channel_of
+from tocsin.service.url_paths import token_of_uri
+
+ID_LIFETIME: Final = 24 * 3600
+"""Seconds that an id which was given out may be waited with before its registration is made."""
+
+_ID = re.compile("[0-9]{19}-[0-9]{19}-[0-9]{1,9}")
+_GONE: Final = "There is no registration with this id any more: get a new id by POST registrationids"
+
+
+class RegistrationsResource:
+    """Answers for the registrations of all hubs; its methods raise ``HubRefused`` and ``StateUnavailable``.
+
+    An id begins with when it was given out: a new one may be used for a day, and one that has neither a registration nor
+    that time is gone. So nothing is kept of ids, however many are asked for.
+
+    :param limit: registrations of one hub at most.
+    """
+
+    def __init__(
+        self, store: HubStore, channels: Channels, now: Callable[[], float], wall: Callable[[], float], limit: int
+    ) -> None:
+        self._store = store
+        self._channels = channels
+        self._now = now
+        self._wall = wall
+        self._limit = limit
+        self._counts: dict[int, int] = {}  # by hub, at least as many as there are
+        self._changing = Lock()
+
+    def new_id(self) -> str:
+        """Return an id that no other registration has, and that cannot be guessed."""
+        return f"{int(self._now() * 1e9):019}-{secrets.randbelow(10**19):019}-1"
+
+    def give_id(self, base: str) -> HubAnswer:
+        """Give out an id for a registration to come.
+
+        :param base: the URL of the hub, without a slash at its end.
+        """
+        return HubAnswer(201, headers=(("Location", f"{base}/registrationids/{self.new_id()}"),))
+
+    async def create(self, hub: HubRow, base: str, body: bytes) -> HubAnswer:
+        """Make a registration under an id of ours."""
+        async with self._changing:
+            made = await self._save(hub, await self._read(body, self.new_id()))
+        return self._entry(made, base)
+
+    async def put(self, hub: HubRow, base: str, id: str, body: bytes, if_match: str) -> HubAnswer:  # noqa: A002 - the request
+        """Make a registration under an id that was given out, or replace it."""
+        read = await self._read(body, id)
+        async with self._changing:
+            known = await self._store.registration(hub.id, id)
+            if known is None and not self._is_fresh(id):
+                raise HubRefused(410, _GONE)
+            if known is not None:
+                _check_changeable(known)
+                _check_etag(known, if_match)
+                read = evolve(read, etag=known.etag + 1)
+            made = await self._save(hub, read, is_new=known is None)
+        return self._entry(made, base)
+
+    async def get(self, hub: HubRow, base: str, id: str) -> HubAnswer:  # noqa: A002 - the field's name
+        """Return a registration."""
+        return self._entry(_there(await self._store.registration(hub.id, id)), base)
+
+    async def delete(self, hub: HubRow, id: str, if_match: str) -> HubAnswer:  # noqa: A002 - the field's name
+        """Remove a registration."""
+        async with self._changing:
+            known = _there(await self._store.registration(hub.id, id))
+            _check_changeable(known)
+            _check_etag(known, if_match)
+            await self._store.remove_registration(hub.id, id)
+        return HubAnswer(200)
+
+    async def list(self, hub: HubRow, base: str, wanted: ListRegistrations) -> HubAnswer:
+        """Return registrations, and where the list goes on."""
+        after = _after(wanted.after)
+        channel = (channel_of(wanted.channel_uri) or b"-") if wanted.channel_uri else None
+        rows = await self._store.registrations(hub.id, after, wanted.top + 1, tag=wanted.tag or None, channel=channel)
+        shown = rows[: wanted.top]
+        more = ((CONTINUATION, str(shown[-1][0])),) if len(rows) > len(shown) else ()
+        body = write_registrations([each for _, each in shown], base, self._wall())
+        return HubAnswer(200, body, ATOM_FEED, more)
+
+    async def _read(self, body: bytes, id: str) -> RegistrationDescription:  # noqa: A002 - the field's name
+        """Read the entry of a request; its end is that of its channel, where the service knows it."""
+        read = read_registration(body, id)
+        if read.template is not None:
+            template_of(read.template)
+        token = token_of_uri(read.channel_uri)
+        if token is None:
+            raise HubRefused(
+                400, "ChannelUri is the URI of a channel of this service, with its token: .../w/?token=..."
+            )
+        channel = await self._channels.kept(token)
+        return evolve(read, expires=None if channel is None else channel.expires)
+
+    async def _save(
+        self, hub: HubRow, registration: RegistrationDescription, *, is_new: bool = True
+    ) -> RegistrationDescription:
+        if is_new and self._counts.get(hub.id, self._limit) >= self._limit:  # those that ended were not subtracted
+            self._counts[hub.id] = (await self._store.counts(hub.id)).registrations
+            if self._counts[hub.id] >= self._limit:
+                raise HubRefused(403, f"The hub has {self._limit} registrations, and takes no more")
+        await self._store.save_registration(hub.id, registration)
+        if is_new:
+            self._counts[hub.id] += 1
+        return registration
+
+    def _entry(self, registration: RegistrationDescription, base: str) -> HubAnswer:
+        headers = (
+            ("ETag", f'W/"{registration.etag}"'),
+            ("Content-Location", f"{base}/registrations/{registration.id}"),
+        )
+        return HubAnswer(200, write_registration(registration, base, self._wall()), ATOM, headers)
+
+    def _is_fresh(self, id: str) -> bool:  # noqa: A002 - the field's name
+        if not _ID.fullmatch(id):
+            return False
+        age = self._now() - int(id.partition("-")[0]) / 1e9
+        return -1 < age < ID_LIFETIME
+
+
+def _after(token: str) -> int:
+    if not token:
+        return 0
+    if not (token.isascii() and token.isdecimal() and len(token) <= 18):
+        raise HubRefused(400, f"{CONTINUATION} is what the answer before has in this header")
+    return int(token)
+
+
+def _there(registration: RegistrationDescription | None) -> RegistrationDescription:
+    if registration is None:
+        raise HubRefused(404, "There is no registration with this id")
+    return registration
+
+
+def _check_changeable(registration: RegistrationDescription) -> None:
+    if registration.installation:
+        raise HubRefused(409, "The registration is a part of an installation: change that, at installations/{id}")
+
+
+def _check_etag(registration: RegistrationDescription, if_match: str) -> None:
+    if if_match and not etag_matches(if_match, registration.etag):
+        raise HubRefused(
+            412, f'If-Match is not the registration\'s ETag: it has been changed, and has W/"{registration.etag}" now'
+        )
