@@ -22,7 +22,9 @@ class Router:
         self._devices = devices
         self._notifications = notifications
         self._hub = hub
-        self._others = Starlette(routes=[*routes, Route(DEVICE_PATH, _upgrade)], exception_handlers={404: _not_found})
+        self.routes = [*routes, Route(DEVICE_PATH, _upgrade)]
+        """Those that are asked by their paths, channels and hubs aside."""
+        self._others = Starlette(routes=self.routes, exception_handlers={404: _not_found})
         self._busy = 0
         self._idle: anyio.Event | None = None
 
