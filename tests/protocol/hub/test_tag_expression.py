@@ -45,16 +45,10 @@ def larger(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.sampled_from(["&&", "||"]),
         texts,
     )
-    return (
-        joined
-        | bracketed(joined)
-        | bracketed(texts)
-        | texts.map("!({})".format)
-        | st.sampled_from(NAMES).map("!{}".format)
-    )
+    return joined | bracketed(joined) | bracketed(texts) | texts.map("!({})".format)
 
 
-EXPRESSIONS = st.recursive(st.sampled_from(NAMES), larger, max_leaves=MOST_MIXED)
+EXPRESSIONS = st.recursive(st.sampled_from([*NAMES, *map("!{}".format, NAMES)]), larger, max_leaves=MOST_MIXED)
 """Texts of expressions; ``max_leaves`` keeps them within the smallest bound."""
 
 
