@@ -104,9 +104,9 @@ def test_a_number_is_what_the_documents_say(value: str, made: str) -> None:
         ("<t>", "is no XML"),
         ("<b $(property)/>", "is no XML"),
         ("<!DOCTYPE t [<!ENTITY a 'b'>]><t>&a;</t>", "document type"),
-        ("{'a': 1}", "cannot be read as JSON"),
-        ('{"a": NaN}', "NaN is no value of JSON"),
-        ('{"a": 1,}', "cannot be read as JSON"),
+        ("{'a': 1}", "is no JSON"),
+        ('{"a": NaN}', "has NaN, which JSON has not"),
+        ('{"a": 1,}', "is no JSON"),
         (
             "<t>Hi $(name)</t>",
             r"'\$\(name\)' beside other text, in <t>\. Join them in braces, as in {'text ' \+ \$\(name\)}",

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsin.protocol.hub.hub_json import MAX_JSON
 from tocsin.protocol.hub.hub_refused import HubRefused
-from tocsin.protocol.hub.template_properties import MAX_PROPERTIES, MAX_PROPERTIES_BYTES, read_properties
+from tocsin.protocol.hub.template_properties import MAX_PROPERTIES, read_properties
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 
@@ -21,7 +22,6 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
         (b' {"title": "Hello", "Body": ""} ', {"title": "Hello", "Body": ""}),
         (b'{"n": 40, "f": 1.50, "e": -1e5, "big": 123456789012345678901234567890}', None),
         (b'{"t": true, "f": false, "z": null}', {"t": "true", "f": "false"}),
-        (b'{"a": 1, "a": "2", "b": "x", "b": null}', {"a": "2"}),
         (b'\xef\xbb\xbf{"a": "\xc3\xa9\\u00e9\\ud83d\\ude00"}', {"a": "éé😀"}),
     ],
 )
@@ -34,25 +34,26 @@ def test_a_flat_object_is_read_as_texts(body: bytes, properties: dict[str, str] 
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"", "cannot be read as JSON"),
-        (b"hello", "cannot be read as JSON"),
-        (b"{'a': 1}", "cannot be read as JSON"),
-        (b'{"a": 1} x', "cannot be read as JSON"),
-        (b'{"a": Infinity}', "Infinity is no value of JSON"),
+        (b"", "is no JSON"),
+        (b"hello", "is no JSON"),
+        (b"{'a': 1}", "is no JSON"),
+        (b'{"a": 1} x', "is no JSON"),
+        (b'{"a": Infinity}', "has Infinity, which JSON has not"),
         (b"[]", "is a JSON object of properties, such as"),
         (b'"a"', "is a JSON object of properties, such as"),
         (b"1", "is a JSON object of properties, such as"),
         (b"null", "is a JSON object of properties, such as"),
+        (b'{"a": 1, "a": "2"}', "has 'a' twice in one object"),
         (b'{"a": {"b": 1}}', "The property 'a' is an object; a text, a number, true or false is expected"),
         (b'{"a": [1]}', "The property 'a' is an array"),
         (b'{"": 1}', "'' is no name of a property"),
         (b'{"' + b"a" * 121 + b'": 1}', "is no name of a property: 1 to 120"),
-        (b'{"a": "\\ud800"}', "The property 'a' has half of a surrogate pair"),
-        (b'{"\\ud800": ""}', "has half of a surrogate pair"),
-        (b'{"a": "\xff"}', "is JSON in UTF-8, which this is not"),
-        ('{"a": 1}'.encode("utf-16"), "is JSON in UTF-8, which this is not"),
-        (b'{"a":' + b"[" * 60_000, "cannot be read as JSON"),
-        (b"[" * 30_000 + b"]" * 30_000, "cannot be read as JSON: it is nested too deep"),
+        (b'{"a": "\\ud800"}', "has half of a character"),
+        (b'{"\\ud800": ""}', "has half of a character"),
+        (b'{"a": "\xff"}', "is no UTF-8"),
+        ('{"a": 1}'.encode("utf-16"), "is no UTF-8"),
+        (b'{"a":' + b"[" * 60_000, "is no JSON"),
+        (b"[" * 30_000 + b"]" * 30_000, "brackets are nested too deep"),
     ],
 )
 def test_anything_else_is_refused_in_words(body: bytes, why: str) -> None:
@@ -65,8 +66,8 @@ def test_anything_else_is_refused_in_words(body: bytes, why: str) -> None:
 
 def test_it_is_bounded() -> None:
     """In bytes and in properties."""
-    with pytest.raises(HubRefused, match="has 65537 bytes; 65536 are allowed at most") as refused:
-        read_properties(b" " * (MAX_PROPERTIES_BYTES + 1))
+    with pytest.raises(HubRefused, match="has 65537 bytes; 65536 are read at most") as refused:
+        read_properties(b" " * (MAX_JSON + 1))
     assert refused.value.status == 413
     most = {f"p{number}": "" for number in range(MAX_PROPERTIES)}
     assert read_properties(json.dumps(most).encode()) == most

@@ -12,9 +12,10 @@ MAX_JSON: Final = 65_536
 """Bytes of a document at most."""
 
 
-def parse_json(body: bytes | str, what: str) -> Any:
+def parse_json(body: bytes | str, what: str, *, numbers_as_texts: bool = False) -> Any:
     """Read a JSON document of up to ``MAX_JSON`` bytes of UTF-8, with or without a mark.
 
+    :param numbers_as_texts: whether numbers are returned as they are written.
     :raises HubRefused: 400, where it is no JSON, or an object has a name twice, of which only one could count; 413, where it
         is too long.
     """
@@ -26,7 +27,13 @@ def parse_json(body: bytes | str, what: str) -> Any:
     except UnicodeDecodeError as wrong:
         raise HubRefused(400, f"{what} is no UTF-8 (at byte {wrong.start}).") from None
     try:
-        document = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        document = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_int=str if numbers_as_texts else None,
+            parse_float=str if numbers_as_texts else None,
+        )
         json.dumps(document, ensure_ascii=False).encode()
     except HubRefused as refused:
         raise HubRefused(400, f"{what} {refused.detail}") from None

@@ -10,8 +10,8 @@ from typing import Final
 from attrs import frozen
 
 from tocsin.protocol.errors import UnreadableContent
+from tocsin.protocol.hub.hub_json import parse_json
 from tocsin.protocol.hub.hub_refused import HubRefused
-from tocsin.protocol.hub.strict_json import read_json
 from tocsin.protocol.hub.template_text import TemplateExpression, read_template_text, stray_expression
 from tocsin.protocol.text import quoted
 from tocsin.protocol.xml_tree import as_xml_attribute, as_xml_text, parse_xml
@@ -70,7 +70,7 @@ def places_of_json(body: str) -> Iterator[TemplatePlace]:
 
     :raises HubRefused: 400: it is no JSON, or an expression cannot be read, or stands in a name.
     """
-    read_json(body, "The template")
+    parse_json(body, "The template", numbers_as_texts=True)
     depth = 0
     for token in _JSON_TOKEN.finditer(body):
         if token[1] is None:
