@@ -24,11 +24,8 @@ MAX_EXPRESSION_DEPTH: Final = 32
 MOST_ORED: Final = 20
 """Tags of an expression at most, each as often as it stands there, where nothing but ``||`` joins them."""
 
-MOST_ANDED: Final = 10
-"""Where ``&&`` joins them, with ``!`` or without, and ``||`` does not."""
-
 MOST_MIXED: Final = 6
-"""Where it is neither of these."""
+"""Where ``&&`` or ``!`` stands among them."""
 
 
 class _Expression:
@@ -92,8 +89,8 @@ TagExpression: TypeAlias = HasTag | HasNot | HasAll | HasAny
 def read_tag_expression(text: str) -> TagExpression:
     """Read an expression such as ``(news || sports) && !$UserId:{ann}``.
 
-    :param text: ``MAX_EXPRESSION`` characters, ``MAX_EXPRESSION_DEPTH`` brackets inside each other, and tags as ``MOST_ORED``,
-        ``MOST_ANDED`` and ``MOST_MIXED`` say, which are the numbers that Microsoft documents.
+    :param text: ``MAX_EXPRESSION`` characters, ``MAX_EXPRESSION_DEPTH`` brackets inside each other, and tags as ``MOST_ORED``
+        and ``MOST_MIXED`` say, which are numbers that Microsoft documents.
     :raises HubRefused: 400: it cannot be read; the sentence says where and why.
     """
     if len(text) > MAX_EXPRESSION:
@@ -184,12 +181,8 @@ class _Parser:
             self._refuse("no ( stands before this )")
         if self._next != _END:
             self._refuse("&& or || should stand before it")
-        if self._seen <= {"||"}:
-            most, where = MOST_ORED, "where only || joins them"
-        elif "||" not in self._seen:
-            most, where = MOST_ANDED, "where && joins them"
-        else:
-            most, where = MOST_MIXED, "where || stands beside && or !"
+        only_ored = self._seen <= {"||"}
+        most, where = (MOST_ORED, "where only || joins them") if only_ored else (MOST_MIXED, "with && or !")
         if self._count > most:
             raise HubRefused(400, f"The tag expression has {self._count} tags; {most} are allowed at most {where}.")
         return found
