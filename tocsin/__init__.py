@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ToastDismissedEventArgs,
         ToastNotifier,
     )
+    from tocsin.client.notification_hub import HubRegistration, NotificationHub
     from tocsin.client.wns_client import WnsClient
     from tocsin.mailbox import MailboxStatistics
     from tocsin.platform_status import ConnectionStatus, PlatformStatus
@@ -138,6 +139,7 @@ __all__ = [
     "HResult",
     "HasXml",
     "HostState",
+    "HubRegistration",
     "Identity",
     "IllegalCall",
     "InvalidArgument",
@@ -148,6 +150,7 @@ __all__ = [
     "NotFound",
     "NotShown",
     "NotSupported",
+    "NotificationHub",
     "NotificationRefused",
     "NotificationStatus",
     "NotificationType",
@@ -229,6 +232,7 @@ _HOMES = {
     ),
     "tocsin.api.subscription": ("PushHandler",),
     "tocsin.api.toast_activated": ("ToastActivatedHandler", "ToastNotificationActivatedEventArgs"),
+    "tocsin.client.notification_hub": ("HubRegistration", "NotificationHub"),
     "tocsin.client.wns_client": ("WnsClient",),
     "tocsin.mailbox": ("MailboxStatistics",),
     "tocsin.platform_status": ("ConnectionStatus", "PlatformStatus"),

@@ -226,7 +226,7 @@ async def test_any_error_is_no_answer(monkeypatch: pytest.MonkeyPatch, error: Ex
         raise error
 
     async with open_http() as http:
-        monkeypatch.setattr(http._session, "post", raising)
+        monkeypatch.setattr(http._session, "request", raising)
         with pytest.raises(Unreachable, match=re.escape(words)) as unreachable:
             await http.post(CAPABILITY, {}, b"body")
     assert "push.example:80" in str(unreachable.value)

@@ -23,13 +23,17 @@ MAX_REPLY = 64 * 1024
 
 
 class AioHttp:
-    """Posts; made by :func:`open_http`."""
+    """Asks, and mostly posts; made by :func:`open_http`."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Post and return the answer, whatever its status; redirections are not followed.
+        """Post; errors as of :meth:`request`."""
+        return await self.request("POST", url, headers, body)
+
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Ask and return the answer, whatever its status; redirections are not followed.
 
         :raises Unreachable: there was none within ``TIMEOUT``.
         :raises InvalidArgument: the environment names a proxy that cannot be used.
@@ -38,8 +42,8 @@ class AioHttp:
         as_given = URL(url, encoded=True)  # a channel's URI is not ours to respell
         through = None if proxy is None else URL(proxy.full_url)
         try:
-            async with self._session.post(
-                as_given, data=body, headers=headers, allow_redirects=False, proxy=through
+            async with self._session.request(
+                method, as_given, data=body or None, headers=headers, allow_redirects=False, proxy=through
             ) as answer:
                 whole = await _bounded(answer.content.iter_chunked(4096))
         except Exception as failure:  # noqa: BLE001  # whatever a library raises, there was no answer

@@ -1,4 +1,4 @@
-"""What sending needs of HTTP: one POST, and its status, headers and body."""
+"""What sending and registering need of HTTP: one request, and its status, headers and body."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ class Http(Protocol):
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Post and return the answer, whatever its status.
+
+        :raises Unreachable: there was none.
+        """
+        ...
+
+
+class AnyHttp(Protocol):
+    """A client that asks by any method, such as that of ``tocsin.client.aio``."""
+
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Ask and return the answer, whatever its status.
 
         :raises Unreachable: there was none.
         """

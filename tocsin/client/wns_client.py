@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -17,11 +16,11 @@ import anyio
 from attrs import Factory, define
 
 from tocsin.client.http import Http, Unreachable
+from tocsin.client.http_opening import http_client
 from tocsin.client.posted_notification import PostedNotification, build_post
 from tocsin.client.tokens import TokenCache
-from tocsin.network import check_authorities
 from tocsin.protocol.arguments import check_kind, check_text
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, ServiceUnavailable
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, ServiceUnavailable
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.sending.attempts import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
@@ -122,15 +121,7 @@ class WnsClient:
         :raises NotSupported: there is no HTTP client, and the text says what to install; or the event loop is trio's.
         :raises InvalidArgument: ``SSL_CERT_FILE`` names a pipe, which the HTTP client would wait for.
         """
-        _check_event_loop()
-        check_authorities()
-        try:
-            from tocsin.client.aio import open_http  # noqa: PLC0415  # the plain install has no HTTP client
-        except ModuleNotFoundError as missing:
-            raise NotSupported(
-                f"sending needs an HTTP client, the package {missing.name}: pip install 'tocsin[client]'"
-            ) from missing
-        self._http = await self._stack.enter_async_context(open_http())
+        self._http = await self._stack.enter_async_context(http_client())
         return self
 
     async def __aexit__(
@@ -255,14 +246,6 @@ class WnsClient:
         except Unreachable as unreachable:
             return Denied(None, str(unreachable))
         return read_token(reply.status, reply.headers, reply.body, self._now())
-
-
-def _check_event_loop() -> None:
-    """Say what is wrong before the HTTP library fails in words of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise NotSupported("the client runs on asyncio (or uvloop); its HTTP library cannot run on trio") from None
 
 
 # Effects: each may tell what has happened

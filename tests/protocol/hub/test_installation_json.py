@@ -16,7 +16,7 @@ from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.installation_json import read_installation, restore_installation, write_installation
 
 URI = "https://wns2-par02p.notify.windows.com/?token=AwYAAAD%2fQ"
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "installationId": "i1",
     "userId": "alice",
     "platform": "wns",
@@ -27,7 +27,13 @@ WHOLE = {
     "tags": ["a", "b", "a"],
     "pushVariables": {"city": "Paris"},
     "templates": {"t": {"body": "<toast/>", "headers": {"X-WNS-Type": "wns/toast"}, "tags": ["c"], "expiry": "x"}},
-    "secondaryTiles": {"tile": {"pushChannel": URI + "2", "tags": ["d"], "templates": {"u": {"body": "<tile/>"}}}},
+    "secondaryTiles": {
+        "tile": {
+            "pushChannel": URI + "2",
+            "tags": ["d"],
+            "templates": {"u": {"body": "<tile/>", "headers": {"X-WNS-Type": "wns/tile"}}},
+        }
+    },
 }
 READ = Installation(
     id="i1",
@@ -37,8 +43,9 @@ READ = Installation(
     expires=1_893_456_000.0,
     variables=(("city", "Paris"),),
     templates=(BodyTemplate("t", "<toast/>", (("X-WNS-Type", "wns/toast"),), ("c",)),),
-    tiles={"tile": SecondaryTile(URI + "2", ("d",), (BodyTemplate("u", "<tile/>", ()),))},
+    tiles={"tile": SecondaryTile(URI + "2", ("d",), (BodyTemplate("u", "<tile/>", (("X-WNS-Type", "wns/tile"),)),))},
 )
+TEMPLATE = WHOLE["templates"]["t"]
 LEAST = {"installationId": "i1", "platform": "wns", "pushChannel": URI}
 
 
@@ -78,7 +85,13 @@ TAGS = st.lists(st.from_regex(r"[-_@#.:a-z0-9]{1,120}", fullmatch=True), max_siz
 TEXTS = st.text(max_size=60)
 PAIRS = st.dictionaries(NAMES, TEXTS, max_size=3).map(lambda pairs: tuple(pairs.items()))
 URIS = st.from_regex(r"https?://h/[!-~]{0,60}", fullmatch=True)
-TEMPLATES = st.dictionaries(NAMES, st.tuples(TEXTS, PAIRS, TAGS), max_size=3).map(
+BODIES = st.sampled_from(["<toast/>", "<tile a='$(x)'>ä\n</tile>", '{"a": "$(b)", "c": [1]}'])
+HEADERS = st.dictionaries(
+    st.from_regex("[A-Z][a-z-]{1,20}", fullmatch=True),
+    st.from_regex("[ -~]?[a-z]{1,20}", fullmatch=True).filter(lambda text: text[0] not in "$.#%{"),
+    max_size=2,
+).map(lambda headers: (("X-WNS-Type", "wns/toast"), *headers.items()))
+TEMPLATES = st.dictionaries(NAMES, st.tuples(BODIES, HEADERS, TAGS), max_size=3).map(
     lambda each: tuple(BodyTemplate(name, *template) for name, template in each.items())
 )
 INSTALLATIONS = st.builds(
@@ -138,14 +151,16 @@ def test_what_is_written_is_read_as_the_same(installation: Installation) -> None
         (put(templates={"t": {}}), "templates/t/body must be a text, not null"),
         (put(templates={"t": "x"}), "templates/t must be a JSON object, not a text"),
         (put(templates={"t": {"body": "", "headers": ["x"]}}), "templates/t/headers must be a JSON object"),
-        (put(templates={"t": {"body": "", "tags": ["a,b"]}}), "no tag"),
+        (put(templates={"t": TEMPLATE | {"tags": ["a,b"]}}), "no tag"),
+        (put(templates={"t": {"body": "<toast/>"}}), "In templates/t: The template has no header X-WNS-Type"),
+        (put(templates={"t": TEMPLATE | {"body": "<toast>$(</toast>"}}), "In templates/t: "),
+        (put(templates={"t": TEMPLATE | {"headers": {"X-WNS-Type": "wns/raw\r\nA: b"}}}), "one line"),
         (put(secondaryTiles={"t": {}}), "secondaryTiles/t/pushChannel must be a text"),
         (put(secondaryTiles={"t": None}), "secondaryTiles/t must be a JSON object"),
         (
             put(
                 secondaryTiles={
-                    f"t{n}": {"pushChannel": URI, "templates": {str(m): {"body": ""} for m in range(51)}}
-                    for n in (1, 2)
+                    f"t{n}": {"pushChannel": URI, "templates": {str(m): TEMPLATE for m in range(51)}} for n in (1, 2)
                 }
             ),
             "100 templates at most",

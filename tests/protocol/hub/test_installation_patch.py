@@ -80,8 +80,8 @@ def patched(installation: Installation, *operations: Any) -> Installation:
         (add("/templates/t/body", "<b/>"), evolve(READ, templates=(evolve(T, body="<b/>"),))),
         (replace("/Templates/t/Body", "<b/>"), evolve(READ, templates=(evolve(T, body="<b/>"),))),
         (
-            add("/templates/t/headers", '{"X-WNS-Tag": "x"}'),
-            evolve(READ, templates=(evolve(T, headers=(("X-WNS-Tag", "x"),)),)),
+            add("/templates/t/headers", '{"X-WNS-Type": "x"}'),
+            evolve(READ, templates=(evolve(T, headers=(("X-WNS-Type", "x"),)),)),
         ),
         (
             add("/templates/t/headers/X-WNS-Type", "wns/raw"),
@@ -95,8 +95,8 @@ def patched(installation: Installation, *operations: Any) -> Installation:
         ),
         (add("/secondaryTiles/tile/tags", "x"), evolve(READ, tiles={"tile": evolve(TILE, tags=("d", "x"))})),
         (
-            add("/secondaryTiles/tile/templates/u/body", "x"),
-            evolve(READ, tiles={"tile": evolve(TILE, templates=(BodyTemplate("u", "x", ()),))}),
+            add("/secondaryTiles/tile/templates/u/body", "<x/>"),
+            evolve(READ, tiles={"tile": evolve(TILE, templates=(evolve(TILE.templates[0], body="<x/>"),))}),
         ),
         (remove("/secondaryTiles/tile/templates/u"), evolve(READ, tiles={"tile": evolve(TILE, templates=())})),
         (add("/secondaryTiles/n", {"pushChannel": URI}), evolve(READ, tiles={"tile": TILE, "n": SecondaryTile(URI)})),
@@ -135,9 +135,12 @@ def test_operations_build_on_each_other() -> None:
     """As those of a client that does not know what is there: the tags go, and come again one by one."""
     assert patched(READ, remove("/tags"), add("/tags", "x"), add("/tags", "y")).tags == ("x", "y")
     made = patched(
-        BARE, add("/templates/n", {"Body": "x"}), add("/templates/n/body", "y"), add("/templates/n/headers/A", "b")
+        BARE,
+        add("/templates/n", {"Body": "x"}),
+        add("/templates/n/body", "<y/>"),
+        add("/templates/n/headers/X-WNS-Type", "wns/b"),
     )
-    assert made.templates == (BodyTemplate("n", "y", (("A", "b"),)),)
+    assert made.templates == (BodyTemplate("n", "<y/>", (("X-WNS-Type", "wns/b"),)),)
 
 
 def test_a_new_channel_is_not_expired() -> None:

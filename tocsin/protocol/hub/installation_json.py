@@ -16,6 +16,7 @@ from tocsin.protocol.hub.descriptions import BodyTemplate, Installation, Seconda
 from tocsin.protocol.hub.hub_json import MAX_JSON, parse_json
 from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.tag_rules import check_tags, installation_tag, user_tag
+from tocsin.protocol.hub.template import read_template
 from tocsin.protocol.hub.w3c_time import NEVER, read_time, write_time
 from tocsin.protocol.text import quoted
 
@@ -164,6 +165,10 @@ def _template(name: str, value: object, where: str) -> BodyTemplate:
     members = _members(value, where)
     body = _text(members.get("body"), f"{where}/body")
     headers = _texts(members.get("headers"), f"{where}/headers")
+    try:
+        read_template(body, headers)
+    except HubRefused as refused:
+        raise HubRefused(refused.status, f"In {_shown(where)}: {refused.detail}") from None
     return BodyTemplate(name, body, headers, _tags(members.get("tags"), f"{where}/tags"))
 
 

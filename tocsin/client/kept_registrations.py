@@ -1,0 +1,79 @@
+"""The ids of an app's registrations in a hub, kept in a small private file so that a restart makes none of them twice.
+
+A file that is lost or cannot be understood is no error: what the hub has for the channel is found there and adopted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tocsin.protocol.errors import StateUnavailable
+
+logger = logging.getLogger(__name__)
+
+NATIVE: Final = "$Default"
+"""The name of the registration without a template, as ``Registration.NativeRegistrationName`` of the Windows library has it."""
+
+_MAX_FILE: Final = 65_536
+_PRIVATE: Final = 0o600
+_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+class KeptRegistrations:
+    """The file of one app's registrations in one hub; its name tells neither.
+
+    :param folder: where it is; made where it is missing, for its user alone.
+    :param owner: what tells it from the files of other apps and other hubs.
+    """
+
+    def __init__(self, folder: Path, owner: tuple[str, ...]) -> None:
+        name = hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:32]
+        self._path = folder / f"hub-{name}.json"
+
+    def load(self) -> dict[str, str]:
+        """Return the ids of registrations by their names; none where the file is missing or is no such file.
+
+        :raises StateUnavailable: it cannot be read.
+        """
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | _NO_LINKS)
+            with os.fdopen(descriptor, "rb") as file:
+                kept = file.read(_MAX_FILE + 1)
+        except FileNotFoundError:
+            return {}
+        except OSError as failure:
+            raise StateUnavailable(f"{self._path} cannot be read: {failure.strerror or failure}") from failure
+        try:
+            ids = json.loads(kept)["registrations"]
+            if len(kept) > _MAX_FILE or not all(isinstance(each, str) and each for each in ids.values()):
+                raise ValueError  # noqa: TRY301  # as what json finds
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            logger.warning("%s is not what was written; what the hub has for the channel is adopted", self._path)
+            return {}
+        return dict(ids)
+
+    def save(self, ids: dict[str, str]) -> None:
+        """Write the ids of registrations by their names: as a whole or not at all, and on disk when it returns.
+
+        :raises StateUnavailable: they cannot be written; what was there before still is.
+        """
+        beside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}")
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, _PRIVATE)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(json.dumps({"registrations": ids}).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+        except OSError as failure:
+            with suppress(OSError):
+                beside.unlink()
+            raise StateUnavailable(f"{self._path} cannot be written: {failure.strerror or failure}") from failure
