@@ -199,7 +199,7 @@ class TestTemplate:
         self, played: PlayedHub, tmp_path: Path, arguments: dict[str, Any], words: str
     ) -> None:
         """Before anything is asked."""
-        whole = {"body": TOAST, "name": "t"} | arguments
+        whole: dict[str, Any] = {"body": TOAST, "name": "t"} | arguments
         with pytest.raises(tocsin.InvalidArgument, match=words):
             await hub_of(played, tmp_path).register_template_native(URI, **whole)
         assert played.asked == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,7 @@ class NotificationHub:
         self._policy = policy or SendPolicy()
         self._kept = KeptRegistrations(_folder(state), (self._connection.url.lower(), name.lower(), app or _program()))
         self._lock = anyio.Lock()
+        self._now: Callable[[], float] = time.time
         self._open_http: Callable[[], AbstractAsyncContextManager[AnyHttp]] = http_client
 
     def __repr__(self) -> str:
@@ -176,7 +178,7 @@ class NotificationHub:
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[HubRequests]:
         async with self._open_http() as http:
-            yield HubRequests(http, quote(self._name, safe=""), self._connection, self._policy)
+            yield HubRequests(http, quote(self._name, safe=""), self._connection, self._policy, now=self._now)
 
 
 def _description(uri: str, tags: Iterable[str]) -> RegistrationDescription:
