@@ -123,7 +123,7 @@ class StateUnavailable(PlatformUnavailable):
 
 
 class SendFailed(PushError, RuntimeError):
-    """The push service did not take a notification; ``result`` is its last answer."""
+    """The push service did not take a notification, or a hub not a registration; ``result`` is its last answer."""
 
     def __init__(self, text: str, hresult: int | None = None, *, result: SendResult | None = None) -> None:
         super().__init__(text, hresult)
@@ -143,7 +143,7 @@ class NotificationRefused(SendFailed, ValueError):
 
 
 class SenderNotAllowed(SendFailed, PermissionError):
-    """The client id and secret get no token, or none that is good for this channel."""
+    """The client id and secret get no token, or none that is good for this channel; or a hub has no use for the key."""
 
     default_hresult = HResult.E_ACCESSDENIED
 

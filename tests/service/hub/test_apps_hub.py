@@ -58,7 +58,10 @@ async def test_a_registration_that_the_hub_has_lost_is_made_anew(tmp_path: Path)
     async with open_hub(tmp_path) as hub, connected(hub, KEY) as (_, uri):
         app = app_of(hub, tmp_path / "app")
         first = await app.register_native(uri)
-        assert (await hub.ask("DELETE", f"registrations/{first.registration_id}", **{"If-Match": "*"})).status == 200
+        answer = await hub.ask(
+            "DELETE", f"registrations/{first.registration_id}", right=Right.MANAGE, **{"If-Match": "*"}
+        )
+        assert answer.status == 200, answer.text
         await app.register_native(uri)
         assert await listed(hub) == 1
 
