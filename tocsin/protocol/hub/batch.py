@@ -20,9 +20,14 @@ MAX_BATCH: Final = 1024 * 1024
 """Bytes of a batch at most."""
 
 _BOUNDARY: Final = re.compile(
-    r"multipart/mixed\s*;.*?\bboundary\s*=\s*(?:\"([^\"\r\n]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE | re.DOTALL
+    r"multipart/mixed\s*;.*?\bboundary\s*=\s*(?:\"([^\"\r\n]{1,70})\"|([^\s;\"]{1,70}))\s*(?:;|$)",
+    re.IGNORECASE | re.DOTALL,
 )
-_NAME: Final = re.compile(rb"^content-disposition\s*:.*?\bname\s*=\s*\"?([a-z]+)\"?", re.IGNORECASE | re.MULTILINE)
+_NAME: Final = re.compile(
+    rb"^content-disposition[ \t]*:[^\r\n]*?;[ \t]*name[ \t]*=[ \t]*(?:\"([a-z]+)\"|([a-z]+))[ \t]*(?:;|\r?$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_EMPTY_LINE: Final = re.compile(rb"\r?\n\r?\n")
 _FORM: Final = "a batch is multipart/mixed with a boundary; its parts have Content-Disposition: inline; name=notification, and name=devices"
 
 
@@ -48,10 +53,11 @@ def read_batch(content_type: str, body: bytes) -> Batch:
         raise HubRefused(400, f"Content-Type names no boundary: {_FORM}.")
     parts: dict[bytes, bytes] = {}
     for head, content in _parts(body, (found[1] or found[2]).rstrip().encode("latin-1", "replace")):
-        name = _NAME.search(head)
-        if name is None or name[1].lower() not in {b"notification", b"devices"} or name[1].lower() in parts:
+        found_name = _NAME.search(head)
+        name = b"" if found_name is None else (found_name[1] or found_name[2]).lower()
+        if name not in {b"notification", b"devices"} or name in parts:
             raise HubRefused(400, f"A part of the batch has another name, none, or that of another part: {_FORM}.")
-        parts[name[1].lower()] = content
+        parts[name] = content
     if len(parts) != 2:
         raise HubRefused(400, f"The batch has {len(parts)} of its two parts: {_FORM}.")
     return Batch(parts[b"notification"], _devices(parts[b"devices"]))
@@ -65,10 +71,10 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise HubRefused(400, f"The batch does not end with its boundary, or has more than two parts: {_FORM}.")
     for mark, following in pairwise(marks):
         part = body[mark.end() : following.start()]
-        head, blank, content = _split(part)
-        if not blank:
+        empty = _EMPTY_LINE.search(part)  # the first, since there may be others in the content
+        if empty is None:
             raise HubRefused(400, f"A part of the batch has no empty line behind its headers: {_FORM}.")
-        yield head, content
+        yield part[: empty.start()], part[empty.end() :]
 
 
 def _first_of(delimiter: re.Pattern[bytes], body: bytes, most: int) -> Iterator[re.Match[bytes]]:
@@ -76,11 +82,6 @@ def _first_of(delimiter: re.Pattern[bytes], body: bytes, most: int) -> Iterator[
         yield mark
         if mark[1] is not None or number >= most:
             return
-
-
-def _split(part: bytes) -> tuple[bytes, bytes, bytes]:
-    whole = part.partition(b"\r\n\r\n")
-    return whole if whole[1] else part.partition(b"\n\n")
 
 
 def _devices(content: bytes) -> tuple[str, ...]:
@@ -93,4 +94,4 @@ def _devices(content: bytes) -> tuple[str, ...]:
         raise wrong
     if len(devices) > MAX_DEVICES:
         raise HubRefused(413, f"The batch names {len(devices)} channels; {MAX_DEVICES} are taken at most.")
-    return tuple(check_channel_uri(uri, "a channel of the batch") for uri in dict.fromkeys(devices))
+    return tuple(check_channel_uri(uri, "A channel of the batch") for uri in dict.fromkeys(devices))
