@@ -20,6 +20,7 @@ _NAMESPACE: Final = (
     ("xmlns:i", "http://www.w3.org/2001/XMLSchema-instance"),
 )
 _PLATFORM: Final = "windows"
+_MAX_REASONS: Final = 10  # of one outcome: each payload that is too long has words of its own
 
 
 @frozen
@@ -63,7 +64,7 @@ def write_details(  # noqa: PLR0913, PLR0917 - what it tells
     """
     times = (_element(name, write_time(moment)) for name, moment in moments.items() if moment is not None)
     others = (_element(name, text) for name, text in texts.items() if text)
-    counts = tuple(_count(name, words, count) for name, words, count in tally.rows())
+    counts = tuple(_count(name, tally) for name in HubOutcome if tally.of(name))
     children = (
         *(_element("NotificationId", id), _element("Location", location), _element("State", state)),
         *times,
@@ -85,11 +86,15 @@ def _result(result: TriedTarget) -> XmlElement:
     return XmlElement("RegistrationResult", (), children)
 
 
-def _count(name: str, words: str, count: int) -> XmlElement:
-    children = [_element("Name", name), _element("Count", str(count))]
-    if words:
-        children.append(_element("Detail", words))
-    return XmlElement("Outcome", (), tuple(children))
+def _count(name: HubOutcome, tally: Tally) -> XmlElement:
+    """Return the count of an outcome, and how often it had which reason.
+
+    There is one for each name: .NET reads them as a dictionary, and raises an error where a name is there twice.
+    """
+    counts = {outcome.words: count for outcome, count in tally.counts.items() if outcome.name is name and outcome.words}
+    reasons = sorted(counts, key=lambda words: (-counts[words], words))[:_MAX_REASONS]
+    details = (_element("Detail", f"{counts[words]} x {words}") for words in reasons)
+    return XmlElement("Outcome", (), (_element("Name", name), _element("Count", str(tally.of(name))), *details))
 
 
 def _element(name: str, text: str) -> XmlElement:
