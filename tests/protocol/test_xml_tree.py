@@ -15,6 +15,7 @@ from tocsin.protocol.xml_tree import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_ELEMENTS,
+    CDataText,
     XmlElement,
     as_xml_attribute,
     as_xml_text,
@@ -60,6 +61,14 @@ def test_what_is_written_is_read_as_the_same_tree(tree: XmlElement) -> None:
     assert parse_xml(b"\xef\xbb\xbf" + xml.encode()) == tree
     assert parse_xml(f'<?xml version="1.0" encoding="utf-16"?>{xml}'.encode("utf-16")) == tree
     assert write_xml(parse_xml(xml.encode())) == xml
+
+
+@given(st.lists(TEXTS | st.sampled_from(["]]>", "]]", ">", "<![CDATA[", "&", "\r"])).map("".join))
+def test_a_text_in_a_section_is_read_as_the_same(text: str) -> None:
+    """Whatever is in it, the section's own end included."""
+    xml = write_xml(XmlElement("a", (), (CDataText(text),) if text else ()))
+    assert parse_xml(xml.encode()).text == text
+    assert ("&lt;" in xml) == ("<" in text and "\r" in text)
 
 
 def test_what_says_nothing_is_left_out() -> None:

@@ -29,6 +29,12 @@ _IN_TEXT: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "
 _IN_ATTRIBUTE: Final = _IN_TEXT | str.maketrans({'"': "&quot;", "\n": "&#10;", "\t": "&#9;"})
 
 
+class CDataText(str):
+    """A text with many marks of XML in it, such as XML itself: it is written in a CDATA section, and read as any other text."""
+
+    __slots__ = ()
+
+
 @frozen
 class XmlElement:
     """An element: its name, its attributes in order, and what is in it: texts, of which no two follow each other, and elements."""
@@ -160,9 +166,15 @@ def write_xml(element: XmlElement) -> str:
     if not element.children:
         return f"<{element.name}{attributes}/>"
     inside = "".join(
-        write_xml(child) if isinstance(child, XmlElement) else child.translate(_IN_TEXT) for child in element.children
+        write_xml(child) if isinstance(child, XmlElement) else _written(child) for child in element.children
     )
     return f"<{element.name}{attributes}>{inside}</{element.name}>"
+
+
+def _written(text: str) -> str:
+    if isinstance(text, CDataText) and "\r" not in text:  # which a section cannot keep
+        return f"<![CDATA[{text.replace(']]>', ']]]]><![CDATA[>')}]]>"
+    return text.translate(_IN_TEXT)
 
 
 def as_xml_text(text: str) -> str:

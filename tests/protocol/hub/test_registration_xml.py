@@ -213,7 +213,7 @@ def test_an_entry_is_written_as_clients_read_it() -> None:
         ("a", "$InstallationId:{i}"),
         3,
         1_800_000_000.5,
-        BodyTemplate("t", "<toast>]]>\r</toast>", MADE_OF_HEADERS),
+        BodyTemplate("t", "<toast>]]>&</toast>", MADE_OF_HEADERS),
         (("n", "é"),),
         "tile",
     )
@@ -224,7 +224,7 @@ def test_an_entry_is_written_as_clients_read_it() -> None:
         f' {SCHEMA} xmlns="{CONNECT}"><ETag>3</ETag><ExpirationTime>2027-01-15T08:00:00.500Z</ExpirationTime>'
         "<RegistrationId>9</RegistrationId><Tags>a,$InstallationId:{i}</Tags>"
         f'<PushVariables>{{"n": "é"}}</PushVariables><ChannelUri>{XML_URI}</ChannelUri>'
-        "<SecondaryTileName>tile</SecondaryTileName><BodyTemplate>&lt;toast&gt;]]&gt;&#13;&lt;/toast&gt;</BodyTemplate>"
+        "<SecondaryTileName>tile</SecondaryTileName><BodyTemplate><![CDATA[<toast>]]]]><![CDATA[>&</toast>]]></BodyTemplate>"
         f"{HEADERS}<TemplateName>t</TemplateName></WindowsTemplateRegistrationDescription></content></entry>"
     )
     plain = write_registration(RegistrationDescription("9", URI), HUB, 0.0).decode()
@@ -252,7 +252,9 @@ def test_a_whole_page_of_long_registrations_is_read() -> None:
         template=BodyTemplate("t", "<" * 5_000, MADE_OF_HEADERS),
     )
     page = [evolve(long, id=str(number)) for number in range(100)]
-    assert read_registrations_answer(write_registrations(page, HUB, 0.0)) == page
+    written = write_registrations(page, HUB, 0.0)
+    assert read_registrations_answer(written) == page
+    assert written.count(b"&") < 1_000  # a client gives up at the thousandth
 
 
 def test_what_another_hub_answers_is_read_or_refused() -> None:

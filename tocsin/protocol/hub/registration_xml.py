@@ -21,7 +21,7 @@ from tocsin.protocol.hub.tag_rules import read_tags
 from tocsin.protocol.hub.w3c_time import NEVER, read_time, write_time
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import MAX_TOAST_LABEL
-from tocsin.protocol.xml_tree import XmlElement, parse_xml, write_xml, xml_text
+from tocsin.protocol.xml_tree import CDataText, XmlElement, parse_xml, write_xml, xml_text
 
 MAX_TEMPLATE_NAME: Final = 200
 """Characters of a template's name at most, as the .NET library has it."""
@@ -245,7 +245,9 @@ def _description(registration: RegistrationDescription, known: tuple[XmlElement,
             XmlElement("WnsHeader", (), (_element("Header", name), _element("Value", value)))
             for name, value in template.headers
         )
-        children += [_element("BodyTemplate", template.body), XmlElement("WnsHeaders", (), headers)]
+        # Some versions of fast-xml-parser, with which @azure/notification-hubs reads, give up at the thousandth "&lt;".
+        body = XmlElement("BodyTemplate", (), (CDataText(xml_text(template.body)),))
+        children += [body, XmlElement("WnsHeaders", (), headers)]
         if template.name:
             children.append(_element("TemplateName", template.name))
     name = NATIVE if template is None else TEMPLATE
