@@ -134,6 +134,21 @@ async def test_templates_make_what_each_device_gets(hub: HubWorld) -> None:
         assert two.waiting() == 0
 
 
+async def test_templates_without_a_name_are_told_apart(hub: HubWorld) -> None:
+    """An app that registers two for its channel gets what each of them makes."""
+    async with connected(hub, KEYS[0]) as (device, uri):
+        for body in ("<one>$(greeting)</one>", "<two>$(greeting)</two>"):
+            more = (
+                f"<BodyTemplate><![CDATA[{body}]]></BodyTemplate><WnsHeaders><WnsHeader><Header>X-WNS-Type</Header>"
+                "<Value>wns/raw</Value></WnsHeader></WnsHeaders>"
+            )
+            made = entry(uri, kind="WindowsTemplateRegistrationDescription", more=more)
+            assert (await hub.ask("POST", "registrations", made, right=Right.LISTEN)).status == 200
+        headers = {"ServiceBusNotification-Format": "template", "Content-Type": "application/json"}
+        id_of(await hub.ask("POST", "messages", '{"greeting": "Hi"}', right=Right.SEND, **headers))
+        assert {(await device.acknowledge()).body for _ in range(2)} == {b"<one>Hi</one>", b"<two>Hi</two>"}
+
+
 async def test_a_test_tells_the_outcome_in_its_answer(hub: HubWorld) -> None:
     """For each target, in the body of the 201."""
     async with connected(hub, KEYS[0]) as (_, uri):

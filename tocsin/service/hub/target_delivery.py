@@ -143,7 +143,7 @@ class TargetDelivery:
                 self._end(page, target, _TOO_LATE)
                 return
             notification = evolve(notification, ttl=left)
-        id_ = _id_of(order.message, channel, target)
+        id_ = _id_of(order.message, channel, target, body)
         await self._room.acquire()
         if id_ in self._under_way:  # the same device is named twice
             self._room.release()
@@ -248,11 +248,13 @@ class TargetDelivery:
             self._followers.tell(evolve(event, size=len(payload.body), reason=words, detail=detail))
 
 
-def _id_of(message: MessageRow, channel: ChannelRow, target: Target) -> str:
+def _id_of(message: MessageRow, channel: ChannelRow, target: Target, body: bytes) -> str:
     """Return the id of a notification: the same whenever this message goes to this channel by this template.
 
     So a device knows again what it has had, where the service was killed before it could write that down.
     """
+    id_ = hashlib.sha256(f"{message.id} {channel.hash.hex()} ".encode())
     template = target.registration.template if target.registration is not None else None
-    text = f"{message.id} {channel.hash.hex()} {'' if template is None else template.name}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16].upper()
+    if template is not None:  # a name alone tells no two apart: many have none
+        id_.update(repr((template.name, template.headers)).encode() + body)
+    return id_.hexdigest()[:16].upper()
