@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.protocol.tables import AnyEvent, Law
-from tocsin.protocol.hub.hub_outcomes import HubOutcome, Tally, TargetOutcome
+from tocsin.protocol.hub.hub_outcomes import MAX_REASONS, OTHER_REASONS, HubOutcome, Tally, TargetOutcome
 from tocsin.protocol.hub.message_life import ENDED, MAX_ATTEMPTS, TABLE, Effect, Event, Phase, ending, wait_before
 
 
@@ -69,3 +69,12 @@ def test_a_tally_adds_and_is_read_again() -> None:
     tally = Tally({SENT: 2, GONE: 1}).plus({SENT: 3, TargetOutcome(HubOutcome.DROPPED, "off"): 4})
     assert (tally.total, tally.of(HubOutcome.SUCCESS), tally.of(HubOutcome.DROPPED)) == (10, 5, 4)
     assert Tally.read([list(row) for row in tally.rows()]) == tally
+
+
+def test_a_tally_tells_so_many_reasons_apart() -> None:
+    """Of more only the name is known, and no target is missing in the sum."""
+    many = {TargetOutcome(HubOutcome.WRONG_PAYLOAD, str(number)): 2 for number in range(MAX_REASONS + 9)}
+    tally = Tally().plus(many).plus(many)
+    assert len(tally.counts) == MAX_REASONS + 1
+    assert tally.counts[TargetOutcome(HubOutcome.WRONG_PAYLOAD, OTHER_REASONS)] == 36
+    assert tally.total == 4 * (MAX_REASONS + 9)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum, unique
+from typing import Final
 
 from attrs import Factory, frozen
+
+MAX_REASONS: Final = 64
+"""Outcomes with reasons of their own that are told apart for one message; more are counted by their name alone."""
+
+OTHER_REASONS: Final = "for other reasons"
 
 
 @unique
@@ -48,6 +54,8 @@ class Tally:
         """Return the sum of both."""
         counts = dict(self.counts)
         for outcome, count in more.items():
+            if outcome not in counts and len(counts) >= MAX_REASONS:
+                outcome = TargetOutcome(outcome.name, OTHER_REASONS)  # noqa: PLW2901 - what it is counted as
             counts[outcome] = counts.get(outcome, 0) + count
         return Tally(counts)
 

@@ -28,6 +28,9 @@ Composed = tuple[Notification, bytes] | TargetOutcome
 Compose = Callable[[RegistrationDescription | None], Composed | None]
 """Makes the notification for a registration (None: for a channel that was named itself), or tells why there is none; None: it is none of the message's."""
 
+_TOO_LARGE: Final = TargetOutcome(
+    HubOutcome.TOO_LARGE, f"The template makes more of it than the {MAX_PAYLOAD} bytes that are allowed"
+)
 _TYPES: Final = ", ".join(f"wns/{kind}" for kind in NotificationType)
 
 
@@ -79,8 +82,7 @@ def composer(message: MessageRow) -> Compose:
         template, variables = template_of(registration.template), dict(registration.variables)
         body = template.render(properties, variables).encode()
         if len(body) > MAX_PAYLOAD:
-            words = f"The template makes {len(body)} bytes of it; at most {MAX_PAYLOAD} are allowed"
-            return TargetOutcome(HubOutcome.TOO_LARGE, words)
+            return _TOO_LARGE
         try:
             own = template.render_headers(properties, variables)
             return read_native({name.lower(): value for name, value in own}, body), body
