@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from tocsin.client import aio
-from tocsin.client.aio import MAX_REPLY, open_http
-from tocsin.client.http import Unreachable
+from tocsin.client.aio import open_http
+from tocsin.client.http import MAX_REPLY, Unreachable
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.errors import InvalidArgument
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from tocsin.client.http import Reply, Unreachable
+from tocsin.client.http import MAX_REPLY, Reply, Unreachable
 from tocsin.network import cause_of, place_of, proxy_of
 from tocsin.protocol.network.causes import ConnectionCause, cause_of_proxy_status, explain
 from tocsin.protocol.network.proxies import Proxy
@@ -18,15 +18,13 @@ from tocsin.protocol.text import MAX_SENTENCE, harmless
 TIMEOUT = 30.0
 """Seconds that one request may take."""
 
-MAX_REPLY = 64 * 1024
-"""Bytes of an answer at most; what is longer is no answer of a push service."""
-
 
 class AioHttp:
     """Asks, and mostly posts; made by :func:`open_http`."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, max_reply: int) -> None:
         self._session = session
+        self._max_reply = max_reply
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Post; errors as of :meth:`request`."""
@@ -45,7 +43,7 @@ class AioHttp:
             async with self._session.request(
                 method, as_given, data=body or None, headers=headers, allow_redirects=False, proxy=through
             ) as answer:
-                whole = await _bounded(answer.content.iter_chunked(4096))
+                whole = await _bounded(answer.content.iter_chunked(4096), self._max_reply)
         except Exception as failure:  # noqa: BLE001  # whatever a library raises, there was no answer
             raise Unreachable(_sentence(failure, url, proxy)) from None
         if (
@@ -56,17 +54,19 @@ class AioHttp:
 
 
 @asynccontextmanager
-async def open_http() -> AsyncIterator[AioHttp]:
+async def open_http(max_reply: int = MAX_REPLY) -> AsyncIterator[AioHttp]:
     """Open connections as they are needed, and keep them.
 
     Of the environment only the proxies are used, by :func:`tocsin.network.proxy_of`: what aiohttp would take besides,
     such as passwords out of a netrc file, is not for push services. Nor are cookies kept.
+
+    :param max_reply: bytes of an answer at most.
     """
     headers = {"User-Agent": "tocsin"}
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, cookie_jar=jar, trust_env=False) as session:
-        yield AioHttp(session)
+        yield AioHttp(session, max_reply)
 
 
 def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -77,12 +77,12 @@ def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: ", ".join(each) for name, each in values.items()}
 
 
-async def _bounded(chunks: AsyncIterator[bytes]) -> bytes:
+async def _bounded(chunks: AsyncIterator[bytes], most: int) -> bytes:
     reply = bytearray()
     async for chunk in chunks:
         reply += chunk
-        if len(reply) > MAX_REPLY:
-            raise aiohttp.ClientPayloadError(f"the answer is longer than {MAX_REPLY} bytes")
+        if len(reply) > most:
+            raise aiohttp.ClientPayloadError(f"the answer is longer than {most} bytes")
     return bytes(reply)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import field, frozen
+
+MAX_REPLY: Final = 64 * 1024
+"""Bytes of an answer to a push at most; what is longer is no answer of a push service."""
 
 
 class Unreachable(Exception):

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
+from tocsin.client.http import MAX_REPLY
 from tocsin.network import check_authorities
 from tocsin.protocol.errors import NotSupported
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from tocsin.client.aio import AioHttp
 
 
-def http_client() -> AbstractAsyncContextManager[AioHttp]:
+def http_client(max_reply: int = MAX_REPLY) -> AbstractAsyncContextManager[AioHttp]:
     """Return the HTTP client, to be entered.
 
+    :param max_reply: bytes of an answer at most.
     :raises NotSupported: there is none, and the text says what to install; or the event loop is trio's.
     :raises InvalidArgument: ``SSL_CERT_FILE`` names a pipe, which the HTTP client would wait for.
     """
@@ -27,7 +29,7 @@ def http_client() -> AbstractAsyncContextManager[AioHttp]:
         raise NotSupported(
             f"sending needs an HTTP client, the package {missing.name}: pip install 'tocsin[client]'"
         ) from missing
-    return open_http()
+    return open_http(max_reply)
 
 
 def _check_event_loop() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from types import NoneType
@@ -27,7 +28,11 @@ from tocsin.protocol.hub.channel_uri import check_channel_uri
 from tocsin.protocol.hub.connection_string import read_connection_string
 from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
 from tocsin.protocol.hub.hub_refused import HubRefused
-from tocsin.protocol.hub.registration_answer import read_registration_answer, read_registrations_answer
+from tocsin.protocol.hub.registration_answer import (
+    MAX_ANSWER,
+    read_registration_answer,
+    read_registrations_answer,
+)
 from tocsin.protocol.hub.registration_xml import CONTENT_TYPE, write_registration_request
 from tocsin.protocol.hub.tag_rules import check_tags
 from tocsin.protocol.sending.attempts import SendPolicy
@@ -90,7 +95,7 @@ class NotificationHub:
         self._kept = KeptRegistrations(_folder(state), (self._connection.url.lower(), name.lower(), app or _program()))
         self._lock = anyio.Lock()
         self._now: Callable[[], float] = time.time
-        self._open_http: Callable[[], AbstractAsyncContextManager[AnyHttp]] = http_client
+        self._open_http: Callable[[], AbstractAsyncContextManager[AnyHttp]] = partial(http_client, MAX_ANSWER)
 
     def __repr__(self) -> str:
         """Show which hub it is."""
