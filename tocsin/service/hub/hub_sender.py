@@ -133,10 +133,9 @@ class HubSender:
         message = await self._store.message(hub.id, id)
         if message is None:
             raise HubRefused(404, "The hub has no scheduled message with this id")
-        with self._at_work(message) as work:
-            if work.row.phase is not Phase.SCHEDULED:
+        with self._at_work(id) as work:
+            if await work.load() and not await work.cancel():
                 raise HubRefused(404, f"The message is not scheduled any more: it is {state_of(work.row.phase)}")
-            await work.step(Event.CANCELLED)
 
     async def test(self, hub: HubRow, message: MessageRow) -> list[tuple[Target, TargetOutcome]]:
         """Send a message to ``MOST_TESTED`` targets at most, each tried once, and return what became of each.
@@ -193,15 +192,12 @@ class HubSender:
                 continue
             for message in await until_stored(lambda: self._store.due_messages(now, _READ), self._recurring):  # noqa: B023 - awaited here
                 await self._slots.acquire()
-                with self._at_work(message) as work:
-                    if work.row.phase is Phase.SCHEDULED:
-                        await work.step(Event.DUE)
-                        await work.step(Event.CANCELLED if message.id in self._disowned else Event.BEGUN)
-                        self._disowned.discard(message.id)
-                if work.row.phase is Phase.PROCESSING:
-                    tasks.start_soon(self._send, work.row, Event.RESUMED)
-                else:
-                    self._slots.release()
+                with self._at_work(message.id) as work:
+                    begun = await work.load() and await work.start_when_due(disowned=message.id in self._disowned)
+                    if begun:
+                        tasks.start_soon(self._send, work.row, Event.RESUMED)
+                    else:
+                        self._slots.release()
             await self._try_again(await until_stored(lambda: self._store.due_retries(now, _RETRIED), self._recurring))  # noqa: B023 - as above
 
     async def _send(self, message: MessageRow, event: Event) -> None:
@@ -215,7 +211,8 @@ class HubSender:
             has_slot = False
 
         try:
-            with self._at_work(message) as work:
+            with self._at_work(message.id) as work:
+                work.know(message)
                 if message.id in self._disowned:
                     event = Event.CANCELLED
                     self._disowned.discard(message.id)
@@ -279,11 +276,10 @@ class HubSender:
                 tasks.start_soon(self._try_again_of, id_, some)
 
     async def _try_again_of(self, id_: str, retries: list[Retry]) -> None:
-        message = await until_stored(lambda: self._store.message_of_any(id_), self._recurring)
-        hub = None if message is None else self._hubs.numbered(message.hub)
-        if message is None or hub is None:
-            return
-        with self._at_work(message) as work:
+        with self._at_work(id_) as work:
+            hub = self._hubs.numbered(work.row.hub) if await work.load() else None
+            if hub is None:
+                return
             finished = anyio.Event()
             page = Page(0, 1, finished.set)
             attempts = {retry.place: retry.attempts for retry in retries}
@@ -299,16 +295,16 @@ class HubSender:
         return Order(message, hub, composer(message), begins, until if message.number <= last else 0.0)
 
     @contextmanager
-    def _at_work(self, message: MessageRow) -> Iterator[MessageWork]:
+    def _at_work(self, id_: str) -> Iterator[MessageWork]:
         """Hold a message: what is at work on it at the same time shares what is known of it."""
-        work = self._works.get(message.id)
+        work = self._works.get(id_)
         if work is None:
-            work = MessageWork(message, self._store, self._recurring, self._pages.last_place, self._now)
-            self._works[message.id] = work
+            work = MessageWork(id_, self._store, self._recurring, self._pages.last_place, self._now)
+            self._works[id_] = work
         work.users += 1
         try:
             yield work
         finally:
             work.users -= 1
             if not work.users:
-                del self._works[message.id]
+                del self._works[id_]

@@ -39,19 +39,24 @@ async def until_stored(call: Callable[[], Awaitable[T]], recurring: RepeatLog) -
 class MessageWork:
     """A message on its way; the driver of :mod:`tocsin.protocol.hub.message_life`.
 
+    Nothing is known of it before :meth:`know` or :meth:`load`.
+
     :param fix_targets: returns the last place of its targets, as they are now.
     :param now: the service's time.
     """
 
+    row: MessageRow
+
     def __init__(
         self,
-        row: MessageRow,
+        id: str,  # noqa: A002 - the field's name
         store: HubStore,
         recurring: RepeatLog,
         fix_targets: Callable[[MessageRow], Awaitable[int]],
         now: Callable[[], float],
     ) -> None:
-        self.row = row
+        self._id = id
+        self._known = False
         self.users = 0
         """How many are at work on it."""
         self._store = store
@@ -61,8 +66,46 @@ class MessageWork:
         self._saving = anyio.Lock()
         self._delivers = False
 
+    def know(self, row: MessageRow) -> None:
+        """Begin with what was read of it, where nothing can have changed that since."""
+        if not self._known:
+            self.row, self._known = row, True
+
+    async def load(self) -> bool:
+        """Read it, unless it is known; tell whether it is there.
+
+        What was read before it was held may have been changed, and let go, by others since.
+        """
+        async with self._saving:
+            if not self._known:
+                row = await until_stored(lambda: self._store.message_of_any(self._id), self._recurring)
+                if row is None:
+                    return False
+                self.know(row)
+        return True
+
     async def step(self, event: Event) -> bool:
         """Take an event; tell whether its targets are to be gone through."""
+        async with self._saving:
+            return await self._step(event)
+
+    async def start_when_due(self, *, disowned: bool) -> bool:
+        """Begin with it now that it is due; tell whether its targets are to be gone through: not where it was cancelled."""
+        async with self._saving:
+            if self.row.phase is not Phase.SCHEDULED:
+                return False
+            await self._step(Event.DUE)
+            return await self._step(Event.CANCELLED if disowned else Event.BEGUN)
+
+    async def cancel(self) -> bool:
+        """Cancel it, and tell whether that was done: it has to be scheduled still."""
+        async with self._saving:
+            if self.row.phase is not Phase.SCHEDULED:
+                return False
+            await self._step(Event.CANCELLED)
+        return True
+
+    async def _step(self, event: Event) -> bool:
         phase, effects = step(TABLE, self.row.phase, event)
         self.row = evolve(self.row, phase=phase)
         self._delivers = False
@@ -85,7 +128,7 @@ class MessageWork:
             self.row = row
             gone_through = row.until is not None and place >= row.until
             if gone_through and row.phase is Phase.PROCESSING and not await self._has_retries():
-                await self.step(ending(row.tally))
+                await self._step(ending(row.tally))
 
     async def _has_retries(self) -> bool:
         return await until_stored(lambda: self._store.has_retries(self.row.id), self._recurring)
