@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from attrs import define
+from yarl import URL
 
 from tests.service.world import Answer, Device, World, dial, open_world, read
 from tocsin.protocol.hub.rights import KEY_NAMES, Right
@@ -37,8 +38,14 @@ class HubWorld:
     ) -> Answer:
         """Ask the hub; ``path`` begins behind its name."""
         headers = {"Authorization": self.signature(right), **headers}
-        url = f"{self.world.service.url}/contoso/{path}"
-        async with self.world.http.request(method, url, data=body, headers=headers) as answer:
+        return await self.request(method, f"/contoso/{path}", body, headers)
+
+    async def request(self, method: str, path: str, body: bytes | str, headers: Mapping[str, str]) -> Answer:
+        """Ask the service; the path is sent as it is written, and so are the headers, without any of the library's own."""
+        url = URL(f"{self.world.service.url}{path}", encoded=True)
+        skipped = ["Content-Type", "Accept", "Accept-Encoding", "User-Agent"]
+        request = self.world.http.request(method, url, data=body or None, headers=headers, skip_auto_headers=skipped)
+        async with request as answer:
             return await read(answer)
 
     async def send(self, body: bytes | str, tags: str = "", **headers: str) -> Answer:

@@ -29,3 +29,17 @@ async def test_no_hub_is_called_as_a_path_of_the_service_begins(tmp_path: Path) 
         for name in RESERVED:
             with pytest.raises(InvalidArgument, match="path of the service"):
                 await world.service.hubs.add(name.upper())
+
+
+async def test_a_tenant_may_be_called_as_a_hub_is(tmp_path: Path) -> None:
+    """Senders go on getting their tokens, in whatever tenant they ask for them."""
+    async with open_world(tmp_path) as world:
+        await world.service.hubs.add("common")
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": world.app.client_id,
+            "client_secret": world.app.client_secret,
+            "scope": "https://wns.windows.com/.default",
+        }
+        async with world.http.post(world.service.aad_token_url, data=form) as answer:
+            assert (answer.status, "access_token" in await answer.json()) == (200, True)

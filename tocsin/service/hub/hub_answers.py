@@ -52,8 +52,10 @@ async def send_answer(send: Send, answer: HubAnswer, tracking_id: str, *, close:
     :param close: whether the rest of the request may never come, so that the connection is of no use any more.
     """
     body = answer.body
+    # An answer with 204 has no body, and no length of one either (RFC 9110 section 8.6).
+    length = [] if answer.status == 204 else [(FramingName(b"Content-Length"), str(len(body)).encode())]
     headers: RawHeaders = [
-        (FramingName(b"Content-Length"), str(len(body)).encode()),
+        *length,
         (HeaderName(b"TrackingId"), tracking_id.encode()),
         (HeaderName(b"x-ms-correlation-request-id"), tracking_id.encode()),
         *((HeaderName(name.encode()), value.encode()) for name, value in answer.headers),

@@ -29,7 +29,10 @@ from tocsin.service.web.bodies import Bodies, BodyFault
 MAX_BODY: Final = 64 * 1024
 """Bytes of a request's body at most, a batch aside."""
 
-_ROOMS: Final = frozenset({"registrations", "registrationids", "installations", "messages", "schedulednotifications"})
+_ROOMS: Final = frozenset(
+    {"registrations", "registrationids", "tags", "installations", "messages", "schedulednotifications"}
+    | {"feedbackcontainer", "jobs"}
+)
 _RIGHTS: Final = {name: right for right, name in KEY_NAMES.items()}
 _BODY_FAULTS: Final = {
     BodyFault.TOO_LONG: (413, "The body is longer than is read here"),
@@ -74,10 +77,10 @@ class HubRoute:
 
     def answers(self, path: str) -> bool:
         """Tell whether a path leads to a hub, or would if it were there."""
-        pieces = path.split("/", 3)
-        return len(pieces) > 1 and (
-            self._hubs.named(pieces[1]) is not None or (len(pieces) > 2 and pieces[2].lower() in _ROOMS)
-        )
+        _, hub, room, *_ = *path.lower().split("/", 3), "", ""
+        if room == "oauth2":  # the token endpoint of an Entra tenant, whose name may be that of a hub
+            return False
+        return self._hubs.named(hub) is not None or room in _ROOMS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
