@@ -185,3 +185,12 @@ def test_whatever_comes_is_read_or_refused(body: bytes, content_type: str) -> No
     ):
         with pytest.raises(HubRefused):
             read_batch(kind, sent)
+
+
+def test_a_content_keeps_the_line_end_that_is_not_the_batchs() -> None:
+    """In a batch whose lines end with a line feed, a carriage return before the boundary is the notification's."""
+    parts = (
+        b"--b\nContent-Disposition: inline; name=notification\n\nbody\r\n--b\nContent-Disposition: inline; name=devices"
+        b'\n\n["https://h/w/?token=t"]\n--b--\n'
+    )
+    assert read_batch("multipart/mixed; boundary=b", parts).notification == b"body\r"

@@ -65,7 +65,10 @@ def read_batch(content_type: str, body: bytes) -> Batch:
 
 def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Return the head and the content of each part; the content is as it came, without the line's end before the boundary."""
-    delimiter = re.compile(rb"(?:^|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|$)")
+    # Lines end as the first one does: another sort of line's end belongs to the content.
+    first = re.search(rb"(?:^|\n)--" + re.escape(boundary) + rb"[ \t]*(\r?\n)", body)
+    end = re.escape(first[1] if first is not None else b"\r\n")
+    delimiter = re.compile(rb"(?:^|" + end + rb")--" + re.escape(boundary) + rb"(--)?[ \t]*(?=" + end + rb"|$)")
     marks = list(_first_of(delimiter, body, 4))
     if not marks or marks[-1][1] is None:
         raise HubRefused(400, f"The batch does not end with its boundary, or has more than two parts: {_FORM}.")
