@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import statistics
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -165,6 +166,22 @@ def optional(module: str, package: str = "") -> Any:
     except ImportError as failure:
         name = package or module.partition(".")[0]
         raise Missing(f"{name} cannot be imported ({failure}): pip install '.[bench]'") from None
+
+
+@contextmanager
+def open_files(wanted: int) -> Iterator[None]:
+    """Let this process and its children open so many files.
+
+    :raises Missing: the system does not allow it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise Missing(f"the system allows {hard:,} descriptors, and it takes {wanted:,} (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted) if soft != resource.RLIM_INFINITY else soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -194,19 +194,22 @@ async def open_loop(targets: Sequence[Target], rate: float, seconds: float) -> l
     return waits
 
 
-async def closed_loop(target: Target, count: int) -> None:
-    """Post so many requests, one at a time on each of ``CONNECTIONS`` connections."""
-    request, left = target.head(BODY) + bytes(BODY), count
+async def closed_loop(targets: Sequence[Target], count: int) -> float:
+    """Post so many requests, to one target after the other, one at a time on each of ``CONNECTIONS`` connections; return when that began."""
+    numbers = iter(range(count))
+    heads = [target.head(BODY) for target in targets]
+    posters = [await Poster.connect(targets[0]) for _ in range(CONNECTIONS)]
 
-    async def post_in_turn() -> None:
-        nonlocal left
-        poster = await Poster.connect(target)
-        while left > 0:
-            left -= 1
-            status = await poster.post(request)
+    async def post_in_turn(poster: Poster) -> None:
+        for number in numbers:
+            turn = number % len(heads)
+            status = await poster.post(heads[turn] + targets[turn].body(perf_counter()))
             assert status == 200, status
-        await poster.aclose()
 
+    begin = perf_counter()
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(CONNECTIONS):
-            tasks.create_task(post_in_turn())
+        for poster in posters:
+            tasks.create_task(post_in_turn(poster))
+    for poster in posters:
+        await poster.aclose()
+    return begin

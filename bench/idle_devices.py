@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Iterable
+from typing import ClassVar
 
 from bench.receiving import say, until_input_ends
 from tocsin.protocol.messages import Hello
@@ -19,15 +21,22 @@ _HANDSHAKE = (
     b"GET /device HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-_BINARY, _PING, _PONG = 0x82, 0x89, 0x8A
+_PING, _PONG = 0x89, 0x8A
 _MASKED = 0x80
+_LONG = 126  # bytes of which a frame says the length in two more
 
 
 class IdleDevice(asyncio.Protocol):
-    """One device's connection."""
+    """One device's connection.
 
-    def __init__(self, number: int) -> None:
-        self._hello = encode(Hello(PROTOCOL_VERSION, f"idle device {number:032d}"))
+    :param key: the secret by which the service knows it.
+    """
+
+    BINARY: ClassVar = 0x82
+    """The first byte of a frame that carries a message whole."""
+
+    def __init__(self, key: str) -> None:
+        self._hello = encode(Hello(PROTOCOL_VERSION, key))
         self._transport: asyncio.Transport | None = None
         self._open = False
         self.welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -39,14 +48,24 @@ class IdleDevice(asyncio.Protocol):
         transport.write(_HANDSHAKE)
 
     def data_received(self, data: bytes) -> None:
-        """Say hello once the socket is open; take the welcome; answer pings. Nothing longer comes, or in pieces."""
-        if not self._open:
-            self._open = data.startswith(b"HTTP/1.1 101")
-            assert self._open, data
-            self._send(_BINARY, self._hello)
-        elif data[0] == _PING:
-            self._send(_PONG, data[2 : 2 + data[1]])
-        elif not self.welcomed.done():
+        """Say hello once the socket is open; then take what comes."""
+        if self._open:
+            self.take(data)
+            return
+        self._open = data.startswith(b"HTTP/1.1 101")
+        assert self._open, data
+        self.send(self.BINARY, self._hello)
+
+    def take(self, data: bytes) -> None:
+        """Take the welcome; answer pings. Nothing longer comes, or in pieces."""
+        if data[0] == _PING:
+            self.send(_PONG, data[2 : 2 + data[1]])
+        else:
+            self.greeted()
+
+    def greeted(self) -> None:
+        """Take the welcome."""
+        if not self.welcomed.done():
             self.welcomed.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -54,27 +73,35 @@ class IdleDevice(asyncio.Protocol):
         if not self.welcomed.done():
             self.welcomed.set_exception(exc or ConnectionError("the service hung up"))
 
-    def _send(self, kind: int, text: bytes) -> None:
-        """Send a frame; its mask is all zeros, which leaves the text as it is."""
+    def send(self, kind: int, body: bytes) -> None:
+        """Send a frame of 64 KiB at most."""
         assert self._transport is not None
-        self._transport.write(bytes([kind, _MASKED | len(text)]) + bytes(4) + text)
+        length = len(body)
+        size = bytes([_MASKED | length]) if length < _LONG else bytes([_MASKED | _LONG]) + length.to_bytes(2, "big")
+        self._transport.write(bytes([kind]) + size + bytes(4) + body)
 
 
-async def connect(port: int, count: int, steps: int) -> None:
-    """Connect so many devices, and keep them until the input ends."""
+async def connected_devices(port: int, numbers: Iterable[int], make: Callable[[int], IdleDevice]) -> None:
+    """Connect devices, so many at a time, and wait until all are welcomed."""
     turns = asyncio.Semaphore(_AT_ONCE)
     loop = asyncio.get_running_loop()
 
     async def one(number: int) -> None:
         async with turns:
-            _, device = await loop.create_connection(lambda: IdleDevice(number), "127.0.0.1", port)
+            _, device = await loop.create_connection(lambda: make(number), "127.0.0.1", port)
             await device.welcomed
 
+    async with asyncio.TaskGroup() as tasks:
+        for number in numbers:
+            tasks.create_task(one(number))
+
+
+async def connect(port: int, count: int, steps: int) -> None:
+    """Connect so many devices, and keep them until the input ends."""
     for step in range(steps):
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(step * count // steps, (step + 1) * count // steps):
-                tasks.create_task(one(number))
-        say((step + 1) * count // steps)
+        numbers = range(step * count // steps, (step + 1) * count // steps)
+        await connected_devices(port, numbers, lambda number: IdleDevice(f"idle device {number:032d}"))
+        say(numbers.stop)
     await until_input_ends()
 
 

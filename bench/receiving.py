@@ -68,9 +68,10 @@ class Tally:
         return {"ages": self._ages.tolist()}
 
     def found(self) -> dict[str, float]:
-        """Return the count, the rate from the first to the last, and p50 and p99 of their age in milliseconds."""
+        """Return the count, the rate from the first to the last, their moments, and p50 and p99 of their age in milliseconds."""
         seconds = max(self._last - self._first, 1e-9)
         found = {"count": float(self.count), "rate": (self.count - 1) / seconds}
+        found |= {"first": self._first, "last": self._last}
         if self._ages:
             found |= {"p50": percentile(self._ages, 50), "p99": percentile(self._ages, 99)}
         return found

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
-from bench.framework import Contestant, Missing, Options, Report, Sample, measure, slope
+from bench.framework import Contestant, Options, Report, Sample, measure, open_files, slope
 from bench.processes import cpu_seconds, resident, started
 from bench.scaled import prefill
 from bench.serving import SETTINGS
@@ -49,7 +47,7 @@ def idle(options: Options, devices: int, seconds: float) -> Sample:
     :param seconds: how long to let them idle, and then how long to look at it.
     """
     with (
-        _descriptors(devices + _SPARE),
+        open_files(devices + _SPARE),
         options.state() as state,
         started("bench.serving", "tocsin", str(state), options.loops[0]) as service,
     ):
@@ -66,19 +64,3 @@ def idle(options: Options, devices: int, seconds: float) -> Sample:
             sleep(seconds)
             share = (cpu_seconds(service.pid) - before) / seconds
     return {"KiB a device": slope(points), "idle CPU %": 100 * share, "connected/s": devices / connecting}
-
-
-@contextmanager
-def _descriptors(wanted: int) -> Iterator[None]:
-    """Let this process and its children open so many files.
-
-    :raises Missing: the system does not allow it.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise Missing(f"the system allows {hard:,} descriptors, and it takes {wanted:,} (ulimit -Hn)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted) if soft != resource.RLIM_INFINITY else soft, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -10,14 +10,18 @@ from typing import Any
 
 import pytest
 
-from bench import agent, peers, scale, toasts, wire
+from bench import agent, hub, peers, scale, toasts, wire
 from bench.__main__ import main
-from bench.framework import Options
+from bench.framework import Options, Row
 from bench.http_load import Target, closed_loop, moment_of, stamped
 from bench.load import BODY
+from bench.prompt_devices import PromptDevice
 from bench.receiving import Tally
 from bench.scaled import prefill, through
 from tocsin.api.activated import CLAIM_TIMEOUT
+from tocsin.protocol.messages import Acknowledge, Payload
+from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.values import NotificationType
 
 QUICK = Options(rounds=1, quick=True)
 
@@ -31,7 +35,7 @@ def found(capsys: pytest.CaptureFixture[str], name: str) -> list[dict[str, Any]]
 
 def post_some(target: Target, _seconds: int, _folder: Path) -> dict[str, Any]:
     """Do what wrk does, a few times."""
-    asyncio.run(closed_loop(target, 100))
+    asyncio.run(closed_loop([target], 100))
     return {"requests": 100, "seconds": 1.0, "errors": 0, "p50": 1.0, "p99": 2.0}
 
 
@@ -100,6 +104,56 @@ def test_idle_devices_are_welcomed() -> None:
     sample = scale.idle(QUICK, 10, 0.1)
     assert sample["connected/s"] > 0
     assert sample["idle CPU %"] < 100
+
+
+def test_a_send_of_a_hub_reaches_each_device(capsys: pytest.CaptureFixture[str]) -> None:
+    """By a tag, by an expression and by itself, as single posts do in the same run."""
+    rows = found(capsys, "hub")
+    assert [row["role"] for row in rows] == ["floor", "product", "product", "product"]
+    for medians in (row["medians"] for row in rows):
+        assert medians["targets/s"] > 0
+        assert medians["first ms"] > 0
+        assert medians["missed"] == 0
+    assert rows[1]["of_floor"] > 0
+    assert rows[2]["medians"]["ms a send"] > 0
+    assert 0 < rows[3]["medians"]["answer p50 ms"] <= rows[3]["medians"]["answer p99 ms"]
+
+
+def test_the_goals_of_a_send_are_told_with_what_was_found() -> None:
+    """Each in a sentence; the memory is the most of all rounds."""
+    samples = [{"targets/s": 8_000.0, "first ms": first, "MiB above idle": first / 2} for first in (10.0, 20.0, 60.0)]
+    words = hub.verdicts(Row(hub.TAGGED, "product", "", samples), 0.91)
+    assert words == [
+        "The first was delivered after 20 ms (goal: 100 at most).",
+        "Targets a second: 0.91 of as many single posts (goal: 0.5 at least; aim: 1).",
+        "Memory: 30.0 MiB above idle at most.",
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 125, 126, 65_535, 65_536])
+def test_a_device_takes_frames_in_pieces(size: int) -> None:
+    """Of every form of length, however they are cut, two of them in one piece too."""
+    payload = encode(Payload("1", "c", NotificationType.RAW, stamped(0.001) + bytes(size), None, 3))
+    length = len(payload)
+    prefix = (
+        bytes([length])
+        if length < 126
+        else (b"\x7e" + length.to_bytes(2, "big") if length < 65_536 else b"\x7f" + length.to_bytes(8, "big"))
+    )
+    frame = b"\x82" + prefix + payload
+
+    async def counts() -> list[int]:
+        tally, sent = Tally(), bytearray()
+        device = PromptDevice(0, tally)
+        device.send = lambda kind, body: sent.extend(body)  # type: ignore[method-assign] # noqa: ARG005 - without a socket
+        found = []
+        for piece in (frame[:1], frame[1:5], frame[5:-1], frame[-1:] + frame + frame[:3], frame[3:]):
+            device.take(piece)
+            found.append(tally.count)
+        assert bytes(sent) == encode(Acknowledge(("1",))) * 3
+        return found
+
+    assert asyncio.run(counts()) == [0, 0, 0, 2, 3]
 
 
 def test_a_tally_has_count_rate_and_age() -> None:

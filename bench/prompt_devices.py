@@ -1,0 +1,79 @@
+"""Devices that acknowledge at once: ``python -m bench.prompt_devices PORT COUNT``.
+
+Each is a bare socket like those of ``bench.idle_devices``. When all are connected, it answers lines as ``bench.receiving`` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from msgpack import Unpacker
+
+from bench.hub_state import device_key
+from bench.idle_devices import IdleDevice, connected_devices
+from bench.receiving import Tally, answer
+from tocsin.protocol.messages import Acknowledge, Payload
+from tocsin.protocol.messages.codec import encode
+
+_LONG = 126  # in the place of a length: it is in the next two bytes
+_LONGER = 127  # or in the next eight
+
+
+class PromptDevice(IdleDevice):
+    """One device's connection, which counts what comes."""
+
+    def __init__(self, number: int, tally: Tally) -> None:
+        super().__init__(device_key(number))
+        self._tally = tally
+        self._rest = b""
+
+    def take(self, data: bytes) -> None:
+        """Take whole frames, and keep what is left of one."""
+        data = self._rest + data if self._rest else data
+        begin = 0
+        while (found := _frame(data, begin)) is not None:
+            body, end = found
+            self._take_frame(data[begin], data[body:end])
+            begin = end
+        self._rest = data[begin:]
+
+    def _take_frame(self, kind: int, body: bytes) -> None:
+        if kind != self.BINARY:
+            super().take(bytes([kind, len(body)]) + body)
+            return
+        unpacker = Unpacker(use_list=False)
+        unpacker.feed(body)
+        ids = []
+        for tag, *fields in unpacker:
+            if tag == Payload.TAG:
+                ids.append(fields[0])
+                self._tally.add(fields[3])
+            else:
+                self.greeted()
+        if ids:
+            self.send(self.BINARY, encode(Acknowledge(tuple(ids))))
+
+
+def _frame(data: bytes, begin: int) -> tuple[int, int] | None:
+    """Return where the body of the frame that begins there begins and ends; None where not all of it has come."""
+    body = begin + 2
+    if len(data) < body:
+        return None
+    length = data[begin + 1]
+    if length >= _LONG:
+        more = 2 if length == _LONG else 8
+        length = int.from_bytes(data[body : body + more], "big")
+        body += more
+    return (body, body + length) if len(data) >= body + length else None
+
+
+async def serve(port: int, count: int) -> None:
+    """Connect so many devices, and count what comes for them until the input ends."""
+    tally = Tally()
+    await connected_devices(port, range(count), lambda number: PromptDevice(number, tally))
+    await answer(tally, {"connected": count})
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(*map(int, sys.argv[1:])))
