@@ -201,6 +201,8 @@ async def test_progress_is_one_transaction(hubs: HubStore) -> None:
     await hubs.save_progress(row, [Retry("m1", 3, 2, 30.0)], [4], [])
     assert await hubs.due_retries(99.0, 9) == [Retry("m1", 3, 2, 30.0)]
     assert await hubs.has_retries("m1")
+    assert await hubs.has_retries("m1", [4])
+    assert not await hubs.has_retries("m1", [4, 3])
     await hubs.save_progress(row, [], [3], [])
     assert not await hubs.has_retries("m1")
 
@@ -215,7 +217,7 @@ async def test_messages_are_found_by_phase_and_by_time(hubs: HubStore) -> None:
     assert await hubs.due_messages(45.0, 9) == [rows[3]]
     assert await hubs.due_messages(50.0, 9) == [rows[3], rows[2]]
     assert (await hubs.next_due(), await hubs.last_number(), await hubs.count_scheduled(HUB, 9)) == (40.0, 4, 2)
-    await hubs.save_message(evolve(rows[0], phase=Phase.COMPLETED, ended=6.0))
+    await hubs.save_progress(evolve(rows[0], phase=Phase.COMPLETED, ended=6.0), [], [], [])
     assert await hubs.open_messages(Phase.ENQUEUED, 0, 9) == rows[1:2]
     assert (await hubs.counts(HUB)).waiting == 3
 

@@ -248,7 +248,8 @@ class HubSender:
         while pages:
             await finished.wait()
             await self._save_finished(work, pages)
-        await work.save([])
+        if row.place >= plan.until:  # there was no page with which its end was written down
+            await work.save([])
 
     async def _save_finished(self, work: MessageWork, pages: list[Page]) -> None:
         """Write down the pages up to the first that is not finished."""

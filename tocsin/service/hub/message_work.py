@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import anyio
 from attrs import evolve
@@ -14,7 +14,7 @@ from tocsin.protocol.hub.message_life import TABLE, Effect, Event, Phase, ending
 from tocsin.protocol.kernel.machine import step
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.hub.page import Page
-from tocsin.service.registry.hub_store import HubStore, MessageRow
+from tocsin.service.registry.hub_store import DeadTarget, HubStore, MessageRow, Retry
 
 T = TypeVar("T")
 
@@ -34,6 +34,17 @@ async def until_stored(call: Callable[[], Awaitable[T]], recurring: RepeatLog) -
             recurring.log(logger, logging.WARNING, "store", "messages of hubs wait for the store: %s", failure)
         await anyio.sleep(wait)
         wait = min(wait * 2, _LAST_WAIT)
+
+
+class _Progress(NamedTuple):
+    """What has become of targets, beside the tally."""
+
+    retries: Sequence[Retry] = ()
+    done: Sequence[int] = ()
+    dead: Sequence[DeadTarget] = ()
+
+
+_NOTHING: Final = _Progress()
 
 
 class MessageWork:
@@ -65,6 +76,8 @@ class MessageWork:
         self._now = now
         self._saving = anyio.Lock()
         self._delivers = False
+        self._unsaved = _NOTHING
+        self._may_wait = True  # whether something of it may be to be tried again
 
     def know(self, row: MessageRow) -> None:
         """Begin with what was read of it, where nothing can have changed that since."""
@@ -120,28 +133,43 @@ class MessageWork:
             for page in pages:
                 tally = tally.plus(page.counts)
             place = max([self.row.place, *(page.place for page in pages)])
-            row = evolve(self.row, tally=tally, place=place)
-            retries = [retry for page in pages for retry in page.retries]
-            done = [place for page in pages for place in page.done]
-            dead = [target for page in pages for target in page.dead]
-            await until_stored(lambda: self._store.save_progress(row, retries, done, dead), self._recurring)
-            self.row = row
-            gone_through = row.until is not None and place >= row.until
-            if gone_through and row.phase is Phase.PROCESSING and not await self._has_retries():
-                await self._step(ending(row.tally))
+            self.row = evolve(self.row, tally=tally, place=place)
+            self._unsaved = _Progress(
+                [retry for page in pages for retry in page.retries],
+                [place for page in pages for place in page.done],
+                [target for page in pages for target in page.dead],
+            )
+            self._may_wait = self._may_wait or bool(self._unsaved.retries)
+            gone_through = self.row.until is not None and place >= self.row.until
+            if gone_through and self.row.phase is Phase.PROCESSING and not await self._waits():
+                await self._step(ending(tally))
+            else:
+                await self._write()
 
-    async def _has_retries(self) -> bool:
-        return await until_stored(lambda: self._store.has_retries(self.row.id), self._recurring)
+    async def _waits(self) -> bool:
+        """Tell whether something of it is to be tried again, when what is unsaved will have been written down."""
+        if self._unsaved.retries or not self._may_wait:
+            return self._may_wait
+        done = self._unsaved.done
+        return await until_stored(lambda: self._store.has_retries(self.row.id, done), self._recurring)
+
+    async def _write(self) -> None:
+        """Write down where it stands, with what is unsaved."""
+        row, (retries, done, dead) = self.row, self._unsaved
+        await until_stored(lambda: self._store.save_progress(row, retries, done, dead), self._recurring)
+        self._unsaved = _NOTHING
 
     async def _perform_fix_targets(self) -> None:
         until = await until_stored(lambda: self._fix_targets(self.row), self._recurring)
         self.row = evolve(self.row, until=until, began=self._now())
+        self._may_wait = False
 
     async def _perform_save(self) -> None:
         if self.row.phase is not Phase.PROCESSING:
             self.row = evolve(self.row, ended=self._now())
-        row = self.row
-        await until_stored(lambda: self._store.save_message(row), self._recurring)
+        elif self.row.devices and self.row.due is None:
+            return  # it names its targets itself: begun anew after a kill, it comes to the same
+        await self._write()
 
     async def _perform_deliver(self) -> None:
         self._delivers = True

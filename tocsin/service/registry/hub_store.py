@@ -204,14 +204,10 @@ class HubStore(Protocol):
         """Return messages that are scheduled for now or before, the first due first."""
         ...
 
-    async def save_message(self, message: MessageRow) -> None:
-        """Keep where a message stands: its phase, times, place and tally."""
-        ...
-
     async def save_progress(
         self, message: MessageRow, retries: Sequence[Retry], done: Sequence[int], dead: Sequence[DeadTarget]
     ) -> None:
-        """Keep where a message stands, what of it is to be tried again, and forget what leads nowhere, in one transaction.
+        """Keep where a message stands (its phase, times, place and tally), what of it is to be tried again, and forget what leads nowhere.
 
         :param done: places that are not tried again any more.
         """
@@ -221,8 +217,8 @@ class HubStore(Protocol):
         """Return what is to be tried again now, the first due first."""
         ...
 
-    async def has_retries(self, message: str) -> bool:
-        """Tell whether something of a message is to be tried again."""
+    async def has_retries(self, message: str, besides: Sequence[int] = ()) -> bool:
+        """Tell whether something of a message is to be tried again, at other places than these."""
         ...
 
     async def next_due(self) -> float | None:

@@ -252,10 +252,6 @@ class SqliteHubStore:
         """Return messages that are scheduled for now or before, the first due first."""
         return await self._messages("phase = 'SCHEDULED' AND due <= ? ORDER BY due LIMIT ?", now, limit)
 
-    async def save_message(self, message: MessageRow) -> None:
-        """Keep where a message stands."""
-        await self._write(_saving(message))
-
     async def save_progress(
         self, message: MessageRow, retries: Sequence[Retry], done: Sequence[int], dead: Sequence[DeadTarget]
     ) -> None:
@@ -281,9 +277,10 @@ class SqliteHubStore:
         sql = "SELECT message, place, attempts, due FROM hub_retries WHERE due <= ? ORDER BY due LIMIT ?"
         return [Retry(*row) for row in await self._read(sql, (now, limit))]
 
-    async def has_retries(self, message: str) -> bool:
-        """Tell whether something of a message is to be tried again."""
-        return bool(await self._read("SELECT 1 FROM hub_retries WHERE message = ? LIMIT 1", (message,)))
+    async def has_retries(self, message: str, besides: Sequence[int] = ()) -> bool:
+        """Tell whether something of a message is to be tried again, at other places than these."""
+        sql = "SELECT 1 FROM hub_retries WHERE message = ? AND place NOT IN (SELECT value FROM json_each(?)) LIMIT 1"
+        return bool(await self._read(sql, (message, json.dumps(list(besides)))))
 
     async def next_due(self) -> float | None:
         """Return when the next message or retry is due, or None."""
