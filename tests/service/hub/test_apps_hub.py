@@ -75,7 +75,7 @@ async def test_a_registration_that_is_gone_is_made_under_another_id(tmp_path: Pa
         app = app_of(hub, tmp_path / "app")
         first = await app.register_native(uri)
         gone = f"registrations/{first.registration_id}"
-        answer = await hub.ask("DELETE", gone, **{"If-Match": "*"})
+        answer = await hub.ask("DELETE", gone, right=Right.LISTEN, **{"If-Match": "*"})
         assert answer.status == 200, answer.text
         hub.world.clock.time += 25 * 3600
         assert (await hub.ask("PUT", gone, entry(uri), right=Right.LISTEN, **ENTRY)).status == 410
