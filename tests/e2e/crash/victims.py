@@ -41,7 +41,7 @@ SOON = RetryPolicy(first=0.05, increment=0.0, jitter=0.0)
 ALL = DeadLetterPolicy(keep=10**9)  # each of them is looked for in the end
 """When a channel request that a kill has cut off is made again."""
 
-PROGRAMS = ("tests.e2e.crash.victims", "tests.e2e.agent_kills.programs")
+PROGRAMS = ("tests.e2e.crash.victims", "tests.e2e.agent_kills.programs", "tests.e2e.hub_kills.hub_program")
 """The modules of what is killed; whichever run comes first starts the server for all."""
 
 Pipe = Connection  # the programs say a word when they are ready, and leave when it is closed or spoken into

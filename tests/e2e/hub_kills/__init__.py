@@ -1,0 +1,1 @@
+"""Kills the push service while a hub's messages are on their way."""
