@@ -20,7 +20,7 @@ from tests.e2e.crash.victims import PATIENCE, Stuck, Victim, within
 from tests.e2e.hub_kills.figures import KNOCK, HubFigures, wait_until
 from tests.e2e.hub_kills.hub_client import HubClient, HubReply
 from tests.e2e.hub_kills.hub_program import HubPlace, serve_hub
-from tests.e2e.hub_kills.recipients import Recipient, SocketRecipient, platform
+from tests.e2e.hub_kills.recipients import PlatformRecipient, Recipient, SocketRecipient
 from tests.e2e.hub_kills.traffic import Traffic
 from tests.e2e.hub_kills.verdict import Verdict
 from tocsin.tasks import task_group
@@ -77,7 +77,8 @@ class HubKills:
         self._sockets: list[SocketRecipient] = [
             SocketRecipient(name, frozenset(tags.split())) for name, tags in tagged.items()
         ]
-        self._recipients: list[Recipient] = [*self._sockets, Recipient("six", frozenset({"kept", "platform"}))]
+        self._platform = PlatformRecipient("six", frozenset({"kept"}))
+        self._recipients: list[Recipient] = [*self._sockets, self._platform]
         self._ids: dict[str, str] = {}  # of registrations, by recipient
         self._began = self._told = time.monotonic()
 
@@ -115,7 +116,7 @@ class HubKills:
             tasks = await stack.enter_async_context(task_group())
             for socket in self._sockets:
                 tasks.start_soon(socket.run, place)
-            await stack.enter_async_context(platform(self._recipients[-1], self._folder / "platform", place))
+            tasks.start_soon(self._platform.run, self._folder / "platform", place)
             client = HubClient(http, place)
             await self._all_up()
             async with task_group() as registering:
@@ -170,6 +171,7 @@ class HubKills:
     async def _start(self) -> None:
         self._service.start()
         await self._service.hear("was not ready")
+        self._platform.restart()
         await self._all_up()
 
     async def _all_up(self) -> None:

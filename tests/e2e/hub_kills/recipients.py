@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-from attrs import Factory, define
+from attrs import Factory, define, field
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
@@ -104,18 +103,29 @@ async def _messages(socket: ClientConnection) -> AsyncIterator[object]:
             yield codec.decode(frame)
 
 
-@asynccontextmanager
-async def platform(recipient: Recipient, state: Path, place: HubPlace) -> AsyncIterator[None]:
-    """Let a recipient be an app with a platform of its own, while the block runs."""
+@define(eq=False)
+class PlatformRecipient(Recipient):
+    """An app with a platform of its own, which is started anew with the service: a platform waits ever longer for one."""
 
-    async def handler(args: PushNotificationReceivedEventArgs) -> None:
-        recipient.handled[int(args.payload), args.id] += 1
-        args.handled = True
+    _again: anyio.Event = field(factory=anyio.Event, init=False)
 
-    async with embedded(APP, state, service=place.url, retries=SOON) as manager:
-        result = await manager.create_channel(place.remote_id)
-        assert result.channel is not None, result
-        with result.channel.push_received(handler):
-            recipient.uri = result.channel.uri
-            recipient.up = True
-            yield
+    def restart(self) -> None:
+        """Leave the platform, and start it anew on its state."""
+        self._again.set()
+
+    async def run(self, state: Path, place: HubPlace) -> None:
+        """Run until cancelled."""
+
+        async def handler(args: PushNotificationReceivedEventArgs) -> None:
+            self.handled[int(args.payload), args.id] += 1
+            args.handled = True
+
+        while True:
+            self._again = anyio.Event()
+            async with embedded(APP, state, service=place.url, retries=SOON) as manager:
+                result = await manager.create_channel(place.remote_id)
+                if result.channel is not None:  # else the service was killed meanwhile
+                    with result.channel.push_received(handler):
+                        self.uri, self.up = result.channel.uri, True
+                        await self._again.wait()
+                        self.up = False

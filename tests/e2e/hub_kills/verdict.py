@@ -57,9 +57,11 @@ class Verdict:
             if (state.state, state.counts) != ("Completed", {"Success": len(sent.targets)}):
                 self._complain(sent, f"is for {sorted(sent.targets)}, but is {state}")
             try:
-                await wait_until(lambda: self._came(sent).keys() >= sent.targets, "it did not come", PATIENCE / 10)
-            except Stuck:
-                self._complain(sent, f"is for {sorted(sent.targets)}, but came to {self._came(sent)}")
+                await wait_until(lambda: self._came(sent).keys() >= sent.targets, "it did not come")
+            except Stuck as stuck:
+                raise Stuck(
+                    f"message {sent.number} is for {sorted(sent.targets)}, but came to {self._came(sent)}"
+                ) from stuck
             if self._came(sent) != dict.fromkeys(sent.targets, 1):
                 self._complain(sent, f"is for {sorted(sent.targets)}, each once, but came to {self._came(sent)}")
 
