@@ -22,6 +22,7 @@ from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.message_life import Event, Phase, ending, state_of
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.hub.composing import composer
+from tocsin.service.hub.disowned import Disowned
 from tocsin.service.hub.message_work import MessageWork, until_stored
 from tocsin.service.hub.page import Page, Target
 from tocsin.service.hub.target_delivery import Order, TargetDelivery
@@ -77,13 +78,11 @@ class HubSender:
         self._number = 0
         self._waiting = 0  # messages that were accepted since the start and not taken up
         self._taken = 0  # the number of the last message that was taken up
-        self._disowned: set[str] = (
-            set()
-        )  # messages that may be on disk, though their senders were told that they are not
         self._accepted = Signal()
         self._to_come = Signal()  # set when the next that is due may be another
         self._slots = anyio.Semaphore(MAX_MESSAGES)
         self._works: dict[str, MessageWork] = {}  # what something is at work on
+        self._disowned = Disowned(store, self._works, recurring, now)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -97,6 +96,7 @@ class HubSender:
             self._delivery = self._make_delivery(tasks)
             tasks.start_soon(self._delivery.run, name="what devices did not acknowledge")
             tasks.start_soon(self._send_all, tasks, name="messages of hubs")
+            tasks.start_soon(self._disowned.run, name="messages of hubs that were refused")
             try:
                 yield
             finally:
@@ -113,8 +113,9 @@ class HubSender:
         try:
             await self._store.add_message(evolve(message, number=self._number))
         except BaseException as failure:
+            self._waiting -= message.phase is Phase.ENQUEUED
             if may_be_there(failure):  # its sender is told that it failed, and sends it again
-                self._disowned.add(message.id)
+                self._disowned.add(message)
             raise
         finally:
             (self._accepted if message.phase is Phase.ENQUEUED else self._to_come).set()
@@ -168,6 +169,7 @@ class HubSender:
         tasks.start_soon(self._send_due, tasks, name="messages of hubs that are due later")
         while True:
             await self._take_up(tasks, Phase.ENQUEUED)
+            self._disowned.forget_cancelled()  # what was read is taken up
             await self._accepted.wait()
 
     async def _take_up(self, tasks: TaskGroup, phase: Phase) -> None:
@@ -215,7 +217,6 @@ class HubSender:
                 work.know(message)
                 if message.id in self._disowned:
                     event = Event.CANCELLED
-                    self._disowned.discard(message.id)
                 if await work.step(event):
                     await self._go_through(work, free_slot)
         except Exception:  # noqa: BLE001  # the others go on, and this one at the next start
