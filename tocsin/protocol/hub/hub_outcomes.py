@@ -36,7 +36,7 @@ class HubOutcome(StrEnum):
     """It was tried again and again, for as long as it may be."""
 
 
-@frozen
+@frozen(cache_hash=True)  # it is counted for each target
 class TargetOutcome:
     """The outcome at one target, and the reason in words, empty where there is none."""
 

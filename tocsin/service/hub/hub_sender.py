@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final
@@ -261,11 +261,10 @@ class HubSender:
             if any(page.retries for page in saved):
                 self._to_come.set()
 
-    async def _try_all(self, order: Order, page: Page, targets: Iterable[Target]) -> None:
+    async def _try_all(self, order: Order, page: Page, targets: Sequence[Target]) -> None:
         """Begin with all targets of a page; it was open by one, for this."""
-        for target in targets:
-            page.open += 1
-            await self._delivery.begin(order, page, target)
+        page.open += len(targets)
+        await self._delivery.begin(order, page, targets)
         page.close_one()
 
     async def _try_again(self, retries: list[Retry]) -> None:

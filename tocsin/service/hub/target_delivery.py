@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import time
 from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from tocsin.followers import Followers
 from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
@@ -29,6 +28,7 @@ from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.hub.composing import Compose
 from tocsin.service.hub.page import Page, Target
+from tocsin.service.hub.target_room import TargetRoom
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.hub_store import DeadTarget, HubRow, MessageRow, Retry, channel_of
@@ -40,6 +40,9 @@ from tocsin.tasks import Signal
 
 AT_ONCE: Final = 1_024
 """Targets that are being tried at a time, of all messages together."""
+
+TOGETHER: Final = 64
+"""Targets of a message that get room at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ class Order:
     devices_return: float = 0.0
 
 
-@frozen(eq=False)
+@define(eq=False)  # freezing it would cost each target a microsecond
 class _Attempt:
     """One target that is being tried."""
 
@@ -78,7 +81,6 @@ class _Attempt:
     channel: ChannelRow
     notification: Notification
     payload: Payload
-    release: Callable[[], None]
 
 
 class TargetDelivery:
@@ -111,7 +113,7 @@ class TargetDelivery:
         self._recurring = recurring
         self._now = now
         self._tasks = tasks
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._room = TargetRoom(AT_ONCE)
         self._unsettled: deque[tuple[_Attempt, PushResult]] = deque()
         self._to_settle = Signal()
         self._under_way: set[str] = set()  # the ids of what is being tried
@@ -123,67 +125,86 @@ class TargetDelivery:
             while self._unsettled:
                 self._tasks.start_soon(self._store, *self._unsettled.popleft())
 
-    async def begin(self, order: Order, page: Page, target: Target) -> None:
-        """Begin to try a target, as soon as there is room; what becomes of it is told to the page."""
+    async def begin(self, order: Order, page: Page, targets: Sequence[Target]) -> None:
+        """Begin to try targets, as soon as there is room; what becomes of each is told to the page."""
+        for some in (targets[start : start + TOGETHER] for start in range(0, len(targets), TOGETHER)):
+            held = len(some)
+            await self._room.take(held)
+            try:
+                for target in some:
+                    attempt = self._prepare(order, page, target)
+                    while attempt is not None and (wait := self._wait_for_app(attempt)):
+                        others, held = held, 0  # who may send need not wait with those who may not
+                        self._room.give_back(others)
+                        await anyio.sleep(wait)
+                        await self._room.take(others)
+                        held = others
+                    if attempt is not None and self._try(attempt):
+                        held -= 1
+            finally:
+                self._room.give_back(held)
+
+    def _prepare(self, order: Order, page: Page, target: Target) -> _Attempt | None:
+        """Find out what is to go where; None where nothing is: that is told to the page."""
         composed = order.compose(target.registration)
         if composed is None or isinstance(composed, TargetOutcome):
             self._end(page, target, composed)
-            return
+            return None
         channel = self._dispatcher.usable(target.channel)
         if isinstance(channel, Refusal):
             self._end_dead(page, target, channel.kind)
-            return
+            return None
         if not self._hubs.may_send(order.hub, channel.client_id):
             self._end(page, target, _WRONG_APP)
-            return
+            return None
         notification, body = composed
         if notification.ttl:
             left = int(notification.ttl - (self._now() - order.begins))
             if left <= 0:
                 self._end(page, target, _TOO_LATE)
-                return
+                return None
             notification = evolve(notification, ttl=left)
         id_ = _id_of(order.message, channel, target, body)
-        await self._room.acquire()
-        if id_ in self._under_way:  # the same device is named twice
-            self._room.release()
-            self._end(page, target, None)
-            return
-        throttled = await self._wait_for_app(channel) if self._limits.limited else None
         payload = self._dispatcher.payload(id_, channel, notification, body)
-        self._under_way.add(id_)
-        self._try(_Attempt(order, page, target, channel, notification, payload, lambda: self._release(id_)), throttled)
+        return _Attempt(order, page, target, channel, notification, payload)
 
-    def _try(self, attempt: _Attempt, throttled: Refusal | None) -> None:
+    def _try(self, attempt: _Attempt) -> bool:
+        """Try a target, and tell whether it needs room for as long as that takes."""
+        channel, notification, id_ = attempt.channel, attempt.notification, attempt.payload.id
+        if id_ in self._under_way:  # the same device is named twice
+            self._end(attempt.page, attempt.target, None)
+            return False
+        throttled = self._limits.channel(channel.name) if self._limits.limited else None
         if throttled is not None:
             self._conclude(attempt, throttled)
-            return
-        channel, notification = attempt.channel, attempt.notification
+            return False
+        self._under_way.add(id_)
         way = self._devices.way_to(channel, notification.type, notification.priority)
         if way is None:
             self._tasks.start_soon(self._deliver, attempt)
-            return
+            return True
 
         def settled(result: PushResult) -> None:
             if result is PushResult.ACKNOWLEDGED:
                 self._counters.acknowledged += 1
-                self._conclude(attempt, result)
+                self._settle(attempt, result)
             else:
                 self._unsettled.append((attempt, result))  # a callback of the loop cannot start a task in the group
                 self._to_settle.set()
 
         self._devices.push_now(way, attempt.payload, settled)
+        return True
 
     async def _deliver(self, attempt: _Attempt) -> None:
         """Go the way of a device that is away, or takes nothing just now."""
         payload = attempt.payload
         call = partial(self._dispatcher.deliver, payload.id, attempt.channel, attempt.notification, payload.body)
-        self._conclude(attempt, await self._guarded(call))
+        self._settle(attempt, await self._guarded(call))
 
     async def _store(self, attempt: _Attempt, result: PushResult) -> None:
         """Store what a device has not acknowledged, if its sender allows that."""
         call = partial(self._dispatcher.conclude, attempt.channel, attempt.payload, attempt.notification, result)
-        self._conclude(attempt, await self._guarded(call))
+        self._settle(attempt, await self._guarded(call))
 
     async def _guarded(self, call: Callable[[], Awaitable[PushResult | Refusal]]) -> PushResult | Refusal:
         """Call, and take what fails unexpectedly for one try that came to nothing: a fault of ours ends nothing else."""
@@ -194,9 +215,14 @@ class TargetDelivery:
             self._recurring.log(logger, logging.ERROR, trace, "a message of a hub could not be delivered:\n%s", trace)
             return Refusal(RefusalKind.STORE_UNREADABLE)
 
+    def _settle(self, attempt: _Attempt, result: PushResult | Refusal) -> None:
+        """Conclude what had room, which is free again."""
+        self._under_way.discard(attempt.payload.id)
+        self._room.give_back()
+        self._conclude(attempt, result)
+
     def _conclude(self, attempt: _Attempt, result: PushResult | Refusal) -> None:
         """Tell the page what has become of a target, or when it is to be tried again."""
-        attempt.release()
         target, page = attempt.target, attempt.page
         waits = result is PushResult.OFFLINE and self._now() < attempt.order.devices_return
         if waits or result is PushResult.LOST:  # it is known by its id again, if the device has it
@@ -230,15 +256,10 @@ class TargetDelivery:
             self._counters.hub_targets[outcome.name.value] += 1
         page.end(target, outcome)
 
-    def _release(self, id_: str) -> None:
-        self._under_way.discard(id_)
-        self._room.release()
-
-    async def _wait_for_app(self, channel: ChannelRow) -> Refusal | None:
-        """Wait until the app may send; return a refusal where the channel has had too much."""
-        while (throttled := self._limits.app(channel.client_id)) is not None:  # noqa: ASYNC110 - its time is known
-            await anyio.sleep(throttled.retry_after or 1)
-        return self._limits.channel(channel.name)
+    def _wait_for_app(self, attempt: _Attempt) -> float:
+        """Return the seconds to wait until the app may send again; 0: it may, and this is counted."""
+        throttled = self._limits.app(attempt.channel.client_id) if self._limits.limited else None
+        return 0.0 if throttled is None else throttled.retry_after or 1.0
 
     def _tell_followers(self, attempt: _Attempt, stage: Stage, words: str) -> None:
         if self._followers:

@@ -388,7 +388,11 @@ def _registration(row: tuple[Any, ...]) -> RegistrationDescription:
             expires,
             None if template is None else _template(json.loads(template)),
         ),
-        *(tuple((name, value) for name, value in json.loads(variables)), tile, installation),
+        *(
+            () if variables == "[]" else tuple((name, value) for name, value in json.loads(variables)),
+            tile,
+            installation,
+        ),
     )
 
 
