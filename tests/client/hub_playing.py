@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 import anyio
+import anyio.lowlevel
 from attrs import Factory, define, field
 
 from tests.client.playing import Asked
@@ -59,6 +60,8 @@ class PlayedHub:
     expires: str = "9999-12-31T23:59:59.9999999Z"
     page: int = 2
     opened: int = field(default=0)
+    on_delete: Callable[[], object] = lambda: None
+    """What another does meanwhile."""
 
     def opening(self) -> AbstractAsyncContextManager[AnyHttp]:
         """Open a connection."""
@@ -76,6 +79,7 @@ class PlayedHub:
         assert self.opened > 0, "connections are closed"
         self.asked.append(Asked(anyio.current_time(), url, headers, body))
         self.methods.append(method)
+        await anyio.lowlevel.checkpoint()
         if self.answers:
             answer = self.answers.popleft()
             if isinstance(answer, Unreachable):
@@ -97,6 +101,7 @@ class PlayedHub:
                 return self.put(id_, headers, body)
             case "DELETE", ["registrations", id_]:
                 assert headers["If-Match"] == "*"
+                self.on_delete()
                 return Reply(200, {}, b"") if self.kept.pop(id_, None) else error(404, "there is no such registration")
             case "GET", ["registrations"]:
                 return self.list(query)

@@ -34,8 +34,8 @@ def played() -> PlayedHub:
 
 
 def only(folder: Path) -> Path:
-    """Return the only file in a folder."""
-    (file,) = folder.iterdir()
+    """Return the only file in a folder, its lock aside."""
+    (file,) = (each for each in folder.iterdir() if each.suffix != ".lock")
     return file
 
 
@@ -150,6 +150,36 @@ class TestRegister:
                 tasks.start_soon(hub.register_native, f"{URI}{number}")
         assert len(played.kept) == 1
         assert len(played.issued) == 1
+
+    async def test_two_processes_at_once_make_one(self, played: PlayedHub, tmp_path: Path) -> None:
+        """The app and its background work may both register when they start; ids that are given up cost nothing."""
+        for forgotten in (set[str](), {"1-17-1", "2-17-2", "3-17-3", "4-17-4", "5-17-5", "6-17-6"}):
+            played.issued -= forgotten
+            played.kept = {id_: kept for id_, kept in played.kept.items() if id_ not in forgotten}
+            played.issued |= {f"gone {number}" for number in range(len(forgotten))}  # so that no id is made again
+            one, other = hub_of(played, tmp_path), hub_of(played, tmp_path)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(one.register_native, URI)
+                tasks.start_soon(other.register_native, URI)
+                tasks.start_soon(one.register_template_native, URI, TOAST, "t1")
+                tasks.start_soon(other.register_template_native, URI, TOAST, "t2")
+            assert len(played.kept) == 3
+            played.methods.clear()
+            await hub_of(played, tmp_path).register_native(f"{URI}new")
+            for name in ("t1", "t2"):
+                await hub_of(played, tmp_path).register_template_native(f"{URI}new", TOAST, name)
+            assert played.methods == ["PUT"] * 3, "the file has all three"
+
+    async def test_what_another_process_has_registered_since_is_not_forgotten(
+        self, played: PlayedHub, tmp_path: Path
+    ) -> None:
+        """One removes the registration that it knows, while the other makes a new one."""
+        hub = hub_of(played, tmp_path)
+        await hub.register_native(URI)
+        file = only(tmp_path)
+        played.on_delete = lambda: file.write_text('{"registrations": {"$Default": "another"}}')
+        await hub.unregister_native()
+        assert json.loads(file.read_bytes()) == {"registrations": {"$Default": "another"}}
 
 
 class TestTemplate:

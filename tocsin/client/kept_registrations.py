@@ -10,7 +10,9 @@ import json
 import logging
 import os
 import secrets
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -59,21 +61,82 @@ class KeptRegistrations:
             return {}
         return dict(ids)
 
-    def save(self, ids: dict[str, str]) -> None:
-        """Write the ids of registrations by their names: as a whole or not at all, and on disk when it returns.
+    def settle(self, name: str, before: str | None, id: str) -> str:  # noqa: A002  # of a registration
+        """Note a registration's id, unless another process has noted one for it since; return the id that counts.
 
-        :raises StateUnavailable: they cannot be written; what was there before still is.
+        :param before: the one that was known, which this one replaces.
+        :raises StateUnavailable: it cannot be written; what was there before still is.
         """
-        beside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}")
+        with self._alone():
+            ids = self.load()
+            there = ids.get(name)
+            if there is not None and there != before:
+                return there
+            self._save({**ids, name: id})
+        return id
+
+    def forget(self, name: str, id: str) -> None:  # noqa: A002  # of a registration
+        """Forget a registration's id, if it has no other by now; errors as of :meth:`settle`."""
+        with self._alone():
+            ids = self.load()
+            if ids.get(name) == id:
+                del ids[name]
+                self._save(ids)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes off the file; it is for moments only, so a thread may wait for it."""
+        with ExitStack() as stack:
+            with self._failing():
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # The file itself is replaced, and the folder may be locked by a platform whose state folder it is.
+                stack.enter_context(_locked(self._path.with_suffix(".lock")))
+            yield
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, _PRIVATE)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(json.dumps({"registrations": ids}).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
+            yield
         except OSError as failure:
-            with suppress(OSError):
-                beside.unlink()
             raise StateUnavailable(f"{self._path} cannot be written: {failure.strerror or failure}") from failure
+
+    def _save(self, ids: dict[str, str]) -> None:
+        """Write the file as a whole or not at all; it is on disk when this returns."""
+        beside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}")
+        with self._failing():
+            try:
+                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, _PRIVATE)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(json.dumps({"registrations": ids}).encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                beside.replace(self._path)
+            except OSError:
+                with suppress(OSError):
+                    beside.unlink()
+                raise
+
+
+if sys.platform == "win32":
+    from filelock import FileLock
+
+    def _locked(path: Path) -> AbstractContextManager[object]:
+        """Lock a file while the block runs."""
+        return FileLock(path)
+
+else:
+    import fcntl
+
+    @contextmanager
+    def _locked(path: Path) -> Iterator[None]:
+        """Lock a file while the block runs."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, _PRIVATE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.flock(
+                    descriptor, fcntl.LOCK_UN
+                )  # closing alone leaves it with a process that was forked meanwhile
+            os.close(descriptor)

@@ -158,12 +158,12 @@ class NotificationHub:
         key = NATIVE if wanted.template is None else wanted.template.name
         async with self._lock, self._asking() as hub:
             ids = await anyio.to_thread.run_sync(self._kept.load)
-            known = ids.get(key) or await _find(hub, wanted)
+            kept = ids.get(key)
+            known = kept or await _find(hub, wanted)
             for _ in range(2):
                 known = known or await _new_id(hub)
-                if ids.get(key) != known:
-                    ids[key] = known
-                    await anyio.to_thread.run_sync(self._kept.save, ids)
+                if kept != known:
+                    kept = known = await anyio.to_thread.run_sync(self._kept.settle, key, kept, known)
                 made = await _put(hub, evolve(wanted, id=known))
                 if made is not None:
                     return made
@@ -173,12 +173,12 @@ class NotificationHub:
     async def _unregister(self, key: str) -> None:
         async with self._lock:
             ids = await anyio.to_thread.run_sync(self._kept.load)
-            known = ids.pop(key, None)
+            known = ids.get(key)
             if known is None:
                 return
             async with self._asking() as hub:
                 await hub.ask("DELETE", _path(known), headers={"If-Match": "*"}, expected={404, 410})
-            await anyio.to_thread.run_sync(self._kept.save, ids)
+            await anyio.to_thread.run_sync(self._kept.forget, key, known)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[HubRequests]:
