@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.actors.shelling import PlayedDesktop
 from tests.helpers import PATIENCE
@@ -43,11 +46,14 @@ LAUNCHED = {
 STARTED = {"two_processes/process_b.py"}
 """Those that are started by others."""
 
+HUB = {"hub/app.py", "hub/send.py"}
+"""An app and its server, between which a service stands."""
+
 
 def test_every_example_is_tried() -> None:
     """No example is left to rot."""
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.py")}
-    assert found == {*EXPECTED, *LAUNCHED, *STARTED}
+    assert found == {*EXPECTED, *LAUNCHED, *STARTED, *HUB}
 
 
 @pytest.mark.parametrize("name", LAUNCHED)
@@ -79,6 +85,48 @@ async def test_an_example_runs(tmp_path: Path, name: str) -> None:
     assert done.returncode == 0
     for line in EXPECTED[name]:
         assert line in output
+
+
+async def test_an_app_gets_what_its_server_sends_to_a_hub(tmp_path: Path) -> None:
+    """Over TLS, by the variables that the example names; started again, the app has the same registration."""
+    state = str(tmp_path / "push")
+
+    async def made(*words: str) -> dict[str, Any]:
+        code, output, errors = await run(*words, "--state", state, "--json")
+        assert code == 0, errors
+        answer: dict[str, Any] = json.loads(output)
+        return answer
+
+    async with running("serve", "--dev-tls", "--json", "--state", state) as serve:
+        app, hub = await made("app", "add", "contoso.mail"), await made("hub", "add", "contoso-hub")
+        env = os.environ | {
+            "SERVICE": serve.first["url"],
+            "REMOTE_ID": app["remote_id"],
+            "HUB_LISTEN": hub["connection_strings"]["listen"],
+            "HUB_SEND": hub["connection_strings"]["send"],
+            "SSL_CERT_FILE": serve.first["ca"],
+        }
+        python = [sys.executable, "-W", "error"]
+        registered = []
+        for text in ("hello", "hello again"):
+            with anyio.fail_after(30):
+                async with await anyio.open_process(
+                    [*python, EXAMPLES / "hub/app.py", tmp_path / "app"], env=env
+                ) as app_:
+                    assert app_.stdout is not None
+                    lines = BufferedByteReceiveStream(app_.stdout)
+                    registered.append(await lines.receive_until(b"\n", 4096))
+                    sent = await anyio.run_process(
+                        [*python, EXAMPLES / "hub/send.py", "news && !sports", text], env=env
+                    )
+                    assert sent.stdout.decode() == "the hub has taken it: 201\n"
+                    assert (await lines.receive_until(b"\n", 4096)).decode() == f"got {text.encode()!r}"
+                    assert await app_.wait() == 0
+        assert registered[0].startswith(b"registered as ")
+        assert registered[0].endswith(b" for news")
+        assert registered[1] == registered[0]
+        (listed,) = (await made("hub", "list"))["hubs"]
+        assert listed["registrations"] == 1
 
 
 class Declining(PlayedDesktop):
