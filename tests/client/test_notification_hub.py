@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import stat
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -223,6 +225,14 @@ class TestTemplate:
             ({"type": "toast", "headers": {"X-WNS-Type": "wns/raw"}}, "either"),
             ({"headers": {"X-WNS-TTL": 5}}, "must be text"),
             ({"headers": ["x"]}, "headers must be"),
+            ({"headers": {"X-WNS-TTL": "a\nb"}}, "a header that none can be"),
+            ({"headers": {"X-WNS-TTL": " 5"}}, "no space before or after"),
+            ({"headers": {"X-WNS-TTL": "5", "x-wns-ttl": "5"}}, "a header twice"),
+            ({"name": "a\0b"}, "name"),
+            ({"name": "x" * 201}, "TemplateName has up to 200"),
+            ({"type": "raw", "body": '{"a": "\x01"}'}, "a character that XML cannot hold"),
+            ({"type": "raw", "body": "x" * 200_000}, "are read at most"),
+            ({"tags": None}, "tags must be"),
         ],
     )
     async def test_what_cannot_be_right_is_refused(
@@ -373,6 +383,7 @@ async def test_a_list_without_end_is_not_read_to_it(played: PlayedHub, tmp_path:
         (("",), "URI must not be empty"),
         (("channel",), "https://"),
         ((URI, "news"), "several texts"),
+        ((URI, 5), "tags must be"),
         ((URI, [5]), "a tag must be text"),
         ((URI, ["a,b"]), "tag"),
         ((URI, ["$UserId:{x}"]), "begins with"),
@@ -393,12 +404,15 @@ async def test_arguments_that_cannot_be_right(
     [
         ("", STRING, {}),
         (5, STRING, {}),
+        ("a/b", STRING, {}),
+        ("..", STRING, {}),
         ("news", "", {}),
         ("news", f"SharedAccessKey={KEY}", {}),
         ("news", STRING, {"app": ""}),
         ("news", STRING, {"app": "\n"}),
         ("news", STRING, {"state": 5}),
         ("news", STRING, {"state": ""}),
+        ("news", STRING, {"state": "a\0b"}),
         ("news", STRING, {"state": "~nobody-has-this-name/x"}),
         ("news", STRING, {"policy": 5}),
     ],
@@ -471,3 +485,17 @@ async def test_on_trio_it_says_why_it_cannot(tmp_path: Path) -> None:
     """The HTTP library runs on asyncio only."""
     with pytest.raises(tocsin.NotSupported, match="trio"):
         await NotificationHub("news", STRING, state=tmp_path).register_native(URI)
+
+
+async def test_without_the_http_library_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain install has a hub's class and no HTTP."""
+    monkeypatch.delitem(sys.modules, "tocsin.client.aio", raising=False)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+
+    async def register() -> None:
+        with pytest.raises(tocsin.NotSupported, match=r"aiohttp: pip install 'tocsin\[client\]'"):
+            await NotificationHub("news", STRING, state=tmp_path).register_native(URI)
+
+    await anyio.to_thread.run_sync(asyncio.run, register())

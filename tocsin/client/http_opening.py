@@ -27,7 +27,7 @@ def http_client(max_reply: int = MAX_REPLY) -> AbstractAsyncContextManager[AioHt
         from tocsin.client.aio import open_http  # noqa: PLC0415  # the plain install has no HTTP client
     except ModuleNotFoundError as missing:
         raise NotSupported(
-            f"sending needs an HTTP client, the package {missing.name}: pip install 'tocsin[client]'"
+            f"this needs an HTTP client, the package {missing.name}: pip install 'tocsin[client]'"
         ) from missing
     return open_http(max_reply)
 

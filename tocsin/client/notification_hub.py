@@ -22,30 +22,26 @@ from tocsin.client.http import AnyHttp
 from tocsin.client.http_opening import http_client
 from tocsin.client.hub_requests import HubRequests, id_in
 from tocsin.client.kept_registrations import NATIVE, KeptRegistrations
+from tocsin.client.registration_request import native_registration, template_registration
 from tocsin.protocol.arguments import check_app_name, check_kind, check_text
 from tocsin.protocol.errors import InvalidArgument, ProtocolViolation, ServiceUnavailable
-from tocsin.protocol.hub.channel_uri import check_channel_uri
 from tocsin.protocol.hub.connection_string import read_connection_string
-from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.descriptions import RegistrationDescription
+from tocsin.protocol.hub.hub_name import check_hub_name
 from tocsin.protocol.hub.registration_answer import (
     MAX_ANSWER,
     read_registration_answer,
     read_registrations_answer,
 )
 from tocsin.protocol.hub.registration_xml import CONTENT_TYPE, write_registration_request
-from tocsin.protocol.hub.tag_rules import check_tags
 from tocsin.protocol.sending.attempts import SendPolicy
 from tocsin.protocol.text import quoted
-from tocsin.protocol.xml_tree import parse_xml
 
 _ENTRY: Final = {"Content-Type": CONTENT_TYPE}
 _CONTINUATION: Final = "x-ms-continuationtoken"
 _PAGE: Final = "20"
 _PAGES: Final = 20
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_KINDS: Final = frozenset({"toast", "tile", "badge"})
-"""Root elements that tell the type of a template by themselves."""
 
 
 @frozen
@@ -84,7 +80,7 @@ class NotificationHub:
         state: str | PathLike[str] | None = None,
         policy: SendPolicy | None = None,
     ) -> None:
-        check_text(name, "a hub's name")
+        check_hub_name(name)
         check_text(connection_string, "a connection string")
         check_kind(policy, "policy", SendPolicy, NoneType)
         if app is not None:
@@ -115,7 +111,7 @@ class NotificationHub:
             would not find.
         :raises NotSupported: there is no HTTP client, and the text says what to install.
         """
-        return await self._register(_description(uri, tags))
+        return await self._register(native_registration(uri, tags))
 
     async def register_template_native(  # noqa: PLR0913  # all but the template is optional
         self,
@@ -135,14 +131,10 @@ class NotificationHub:
         :param headers: further ones that it is sent with, such as ``X-WNS-TTL``.
         :param tags: those of this registration.
         """
-        check_text(body, "the body")
-        check_text(name, "a template's name")
+        wanted = template_registration(uri, body, name, type, headers, tags)
         if name == NATIVE:
             raise InvalidArgument(f"a template cannot have the name {NATIVE}, which what has no template has")
-        check_kind(type, "type", str, NoneType)
-        check_kind(headers, "headers", Mapping, NoneType)
-        template = BodyTemplate(name, body, _headers(body, type, headers or {}))
-        return await self._register(evolve(_description(uri, tags), template=template))
+        return await self._register(wanted)
 
     async def unregister_native(self) -> None:
         """Remove the registration without a template, if this app has one; errors as of :meth:`register_native`."""
@@ -184,38 +176,6 @@ class NotificationHub:
     async def _asking(self) -> AsyncIterator[HubRequests]:
         async with self._open_http() as http:
             yield HubRequests(http, quote(self._name, safe=""), self._connection, self._policy, now=self._now)
-
-
-def _description(uri: str, tags: Iterable[str]) -> RegistrationDescription:
-    check_text(uri, "a channel's URI")
-    if isinstance(tags, str):
-        raise InvalidArgument(f"tags are several texts, such as [{quoted(tags)}], not one")
-    each = list(tags)
-    for tag in each:
-        check_text(tag, "a tag")
-    try:
-        return RegistrationDescription("", check_channel_uri(uri), check_tags(each))
-    except HubRefused as refused:
-        raise InvalidArgument(refused.detail) from None
-
-
-def _headers(body: str, kind: str | None, headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a template, with its type.
-
-    :raises InvalidArgument: they are no texts, or the type is not to be known.
-    """
-    for header, value in headers.items():
-        check_text(header, "a header")
-        check_text(value, f"the header {quoted(header)}")
-    given = next((value for header, value in headers.items() if header.lower() == "x-wns-type"), None)
-    if kind is not None and given is not None:
-        raise InvalidArgument("the type is either an argument or the header X-WNS-Type")
-    if given is not None:
-        return tuple(headers.items())
-    kind = kind or parse_xml(body.encode()).name
-    if not kind or (kind not in _KINDS and kind != "raw"):
-        raise InvalidArgument(f"a type is toast, tile, badge or raw, not {quoted(kind)}")
-    return (("X-WNS-Type", f"wns/{kind}"), *headers.items())
 
 
 def _path(registration_id: str) -> str:
@@ -274,9 +234,12 @@ def _folder(state: str | PathLike[str] | None) -> Path:
     if state is None:
         return platformdirs.user_state_path("tocsin") / "hubs"
     check_kind(state, "a state folder", str, PathLike)
-    check_text(fspath(state), "a state folder")
+    text = fspath(state)
+    check_text(text, "a state folder")
+    if "\0" in text:
+        raise InvalidArgument(f"a state folder is named by a path, and {quoted(text)} cannot be one")
     try:
-        return Path(state).expanduser()
+        return Path(text).expanduser()
     except RuntimeError:
         raise InvalidArgument(f"there is no home folder for {quoted(state)}") from None
 

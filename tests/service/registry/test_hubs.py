@@ -6,9 +6,10 @@ import pytest
 
 from tests.service.world import Clock
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
+from tocsin.protocol.hub.hub_name import MAX_HUB_NAME
 from tocsin.protocol.hub.rights import Right
 from tocsin.service.registry.apps import SECRET_OVERLAP, Apps
-from tocsin.service.registry.hubs import MAX_HUB_NAME, Hubs
+from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.sqlite_service_store import SqliteServiceStore
 
 

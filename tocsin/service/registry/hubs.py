@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Iterable
@@ -12,19 +11,15 @@ from anyio import Lock
 from attrs import evolve, field, frozen
 
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
+from tocsin.protocol.hub.hub_name import check_hub_name
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.text import quoted
 from tocsin.service.registry.apps import SECRET_OVERLAP, Apps
 from tocsin.service.registry.hub_store import HubCounts, HubKeyRow, HubRow, HubStore
 from tocsin.service.url_paths import RESERVED
 
-MAX_HUB_NAME: Final = 260
-"""Characters of a hub's name at most, as Notification Hubs has it."""
-
 MAX_HUBS: Final = 1_000
 """Hubs of one service at most."""
-
-_NAME = re.compile("[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @frozen
@@ -174,10 +169,6 @@ class Hubs:
 
 
 def _check_name(name: str) -> None:
-    if len(name) > MAX_HUB_NAME or not _NAME.fullmatch(name):
-        raise InvalidArgument(
-            f"a hub's name has 1 to {MAX_HUB_NAME} letters, digits, dots, dashes and underscores, and begins and ends with"
-            f" a letter or digit, unlike {quoted(name)}"
-        )
+    check_hub_name(name)
     if name.lower() in RESERVED:
         raise InvalidArgument(f"{quoted(name)} is a path of the service itself; give the hub another name")
