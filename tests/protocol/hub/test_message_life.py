@@ -59,7 +59,7 @@ def test_how_it_ends(counts: dict[TargetOutcome, int], event: Event) -> None:
 
 
 def test_waits_double_until_it_is_given_up() -> None:
-    """The waits make some 17 minutes together."""
+    """The waits make 511 seconds together."""
     waits = [wait_before(attempt) for attempt in range(1, MAX_ATTEMPTS + 1)]
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, None]
 

@@ -16,7 +16,7 @@ FIRST_RETRY: Final = 1.0
 """Seconds until a target is tried for the second time; twice as many until each further one."""
 
 MAX_ATTEMPTS: Final = 10
-"""How often a target is tried at most: for some 17 minutes."""
+"""How often a target is tried at most: within some nine minutes, where each try ends at once."""
 
 
 class Phase(Label):
