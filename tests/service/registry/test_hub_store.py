@@ -146,19 +146,19 @@ async def test_an_installation_is_kept_with_its_parts_and_no_others(hubs: HubSto
     first = await hubs.registrations(HUB, 0, 9)
     await hubs.save_installation(HUB, "i", '{"a": 2}', 2, [*parts[1:], registration("r", installation="i")])
     again = await hubs.registrations(HUB, 0, 9)
-    assert await hubs.installation(HUB, "i") == ('{"a": 2}', 2)
+    assert await hubs.installation(HUB, "i", 0.0) == ('{"a": 2}', 2)
     assert again[0] == first[1]
     assert [each.id for _, each in again] == ["q", "r"]
     counts = await hubs.counts(HUB)
     assert (counts.registrations, counts.installations) == (0, 1)
     await hubs.remove_installation(HUB, "i")
-    assert await hubs.installation(HUB, "i") is None
+    assert await hubs.installation(HUB, "i", 0.0) is None
     assert await hubs.registrations(HUB, 0, 9) == []
 
 
 async def ended(hubs: HubStore) -> object:
     """Tell whether the installation's own channel has ended, as its document says."""
-    kept = await hubs.installation(HUB, "i")
+    kept = await hubs.installation(HUB, "i", 0.0)
     assert kept is not None
     return json.loads(kept[0])["pushChannelExpired"]
 
@@ -224,6 +224,7 @@ async def test_messages_are_found_by_phase_and_by_time(hubs: HubStore) -> None:
 
 async def test_pruning_keeps_what_is_new_and_open(hubs: HubStore) -> None:
     """Expired registrations go, and messages that ended long ago or are too many."""
+    await hubs.save_hub(HubRow(HUB, "one", None, 1.0), [])
     await hubs.save_registration(HUB, evolve(registration("1"), expires=10.0))
     await hubs.save_registration(HUB, evolve(registration("2"), expires=11.0))
     await hubs.save_registration(HUB, registration("3"))
@@ -238,6 +239,49 @@ async def test_pruning_keeps_what_is_new_and_open(hubs: HubStore) -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize(("gone", "left"), [("own", ["tile"]), ("tile", ["own"])])
+async def test_pruning_tells_an_installation_of_its_own_channel_only(
+    hubs: HubStore, gone: str, left: list[str]
+) -> None:
+    """That of a tile ends without it; its ETag tells of the change."""
+    await hubs.save_hub(HubRow(HUB, "one", None, 1.0), [])
+    document = json.dumps({"pushChannel": "https://h/w/?token=own", "pushChannelExpired": False})
+    parts = [
+        evolve(registration(name, installation="i"), expires=5.0 if name == gone else 9.0) for name in ("own", "tile")
+    ]
+    await hubs.save_installation(HUB, "i", document, 1, parts)
+    await hubs.prune(5.0, 0.0, 9)
+    assert [each.id for _, each in await hubs.registrations(HUB, 0, 9)] == left
+    assert await ended(hubs) is (gone == "own")
+    kept = await hubs.installation(HUB, "i", 5.0)
+    assert kept is not None
+    assert kept[1] == (2 if gone == "own" else 1)
+
+
+async def test_an_installation_goes_as_a_whole_when_it_expires(hubs: HubStore) -> None:
+    """Not found from then on, and forgotten with its parts, also with those whose channels have ended before."""
+    await hubs.save_hub(HubRow(HUB, "one", None, 1.0), [])
+    parts = [evolve(registration(name, installation="i"), expires=5.0) for name in "pq"]
+    await hubs.save_installation(HUB, "i", "{}", 1, parts, 5.0)
+    await hubs.save_installation(HUB, "j", "{}", 1, [registration("r", installation="j")], 6.0)
+    assert await hubs.installation(HUB, "i", 4.9) == ("{}", 1)
+    assert await hubs.installation(HUB, "i", 5.0) is None
+    await hubs.prune(5.0, 0.0, 9)
+    assert await hubs.installation(HUB, "i", 0.0) is None
+    assert [each.id for _, each in await hubs.registrations(HUB, 0, 9)] == ["r"]
+
+
+async def test_what_was_saved_for_a_hub_that_was_removed_goes(hubs: HubStore) -> None:
+    """A request may have been under way."""
+    await hubs.save_registration(HUB, registration("1", "a"))
+    await hubs.save_installation(HUB, "i", "{}", 1, [registration("p", installation="i")])
+    await hubs.add_message(message())
+    await hubs.prune(0.0, 0.0, 9)
+    counts = await hubs.counts(HUB)
+    assert counts == evolve(counts, registrations=0, parts=0, installations=0, waiting=0)
+    assert await hubs.weights(HUB, "a", 9) == {"a": 0}
 
 
 async def test_a_hub_goes_with_all_that_is_its_own(hubs: HubStore) -> None:

@@ -107,11 +107,13 @@ class HubRoute:
         request = ask.read_hub_request(scope["method"], path, query, headers.get(ask.CONTINUATION, ""))
         hub = self._hubs.named(request.hub)
         if hub is None:
-            raise HubRefused(404, f"There is no hub {quoted(request.hub)}: 'tocsin hub add' makes one")
+            raise _no_hub(request.hub)
         right = self._authorize(scope, hub, headers, path)
         ask.check_right(request.operation, right)
         limit = MAX_BATCH if isinstance(request.operation, ask.SendBatch) else MAX_BODY
         body = await self._read_body(receive, headers, limit)
+        if self._hubs.numbered(hub.id) is None:  # it was removed while the body came
+            raise _no_hub(request.hub)
         return await self._perform(hub, request.operation, headers, body)
 
     def _authorize(self, scope: Scope, hub: HubRow, headers: Mapping[str, str], path: str) -> Right:
@@ -156,13 +158,13 @@ class HubRoute:
             case ask.ListRegistrations():
                 return await self._registrations.list(hub, base, operation)
             case ask.PutInstallation(id=id_):
-                return await self._installations.put(hub, id_, body)
+                return await self._installations.put(hub, id_, body, if_match)
             case ask.PatchInstallation(id=id_):
-                return await self._installations.patch(hub, id_, body)
+                return await self._installations.patch(hub, id_, body, if_match)
             case ask.GetInstallation(id=id_):
                 return await self._installations.get(hub, id_)
             case ask.DeleteInstallation(id=id_):
-                return await self._installations.delete(hub, id_)
+                return await self._installations.delete(hub, id_, if_match)
             case ask.SendMessage(direct=direct, test=test):
                 return await self._messages.send(hub, base, headers, body, direct=direct, test=test)
             case ask.SendBatch():
@@ -173,6 +175,10 @@ class HubRoute:
                 return await self._messages.schedule(hub, base, headers, body)
             case ask.CancelScheduled(id=id_):
                 return await self._messages.cancel(hub, id_)
+
+
+def _no_hub(name: str) -> HubRefused:
+    return HubRefused(404, f"There is no hub {quoted(name)}: 'tocsin hub add' makes one")
 
 
 def _collect(scope: Scope) -> dict[str, str]:

@@ -18,6 +18,7 @@ from tocsin.service.hub.hub_route import HubRoute
 from tocsin.service.hub.hub_sender import HubSender
 from tocsin.service.hub.installations import InstallationsResource
 from tocsin.service.hub.messages import MessagesResource
+from tocsin.service.hub.registration_limit import RegistrationLimit
 from tocsin.service.hub.registrations import RegistrationsResource
 from tocsin.service.hub.target_delivery import TargetDelivery
 from tocsin.service.hub.target_pages import TargetPages
@@ -66,10 +67,11 @@ class HubService:
         self._now = now
         self._recurring = recurring
         self._sender = HubSender(store, hubs, TargetPages(store, channels), delivery, recurring, now)
+        limit = RegistrationLimit(store, max_registrations)
         self._route = HubRoute(
             hubs,
-            RegistrationsResource(store, channels, now, wall, max_registrations),
-            InstallationsResource(store, channels),
+            RegistrationsResource(store, channels, limit, now, wall),
+            InstallationsResource(store, channels, limit, now, wall),
             MessagesResource(store, self._sender, counters, now, wall),
             bodies,
             limits,
@@ -95,12 +97,11 @@ class HubService:
         return self._sender.running()
 
     async def prune(self) -> None:
-        """Forget registrations that have expired, and messages that ended long ago.
+        """Forget registrations and installations that have expired, and messages that ended long ago.
 
         :raises StateUnavailable: the store cannot be used.
         """
-        if self._hubs.hubs():
-            await self._store.prune(self._now(), self._now() - KEPT_FOR, MAX_KEPT)
+        await self._store.prune(self._now(), self._now() - KEPT_FOR, MAX_KEPT)
 
     async def _forget_channels(self, channels: list[bytes]) -> None:
         """Forget the registrations of channels that were revoked; where that fails, the next message finds them out."""

@@ -2,69 +2,102 @@
 
 from __future__ import annotations
 
-from anyio import Lock
+from collections.abc import Callable
+
 from attrs import evolve
 
 from tocsin.protocol.hub.descriptions import Installation, RegistrationDescription
 from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_request import etag_matches
 from tocsin.protocol.hub.installation_json import read_installation, restore_installation, write_installation
 from tocsin.protocol.hub.installation_parts import parts_of
 from tocsin.protocol.hub.installation_patch import patch_installation
 from tocsin.service.hub.composing import template_of
 from tocsin.service.hub.hub_answers import JSON, HubAnswer
+from tocsin.service.hub.id_locks import IdLocks
+from tocsin.service.hub.registration_limit import RegistrationLimit
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.hub_store import HubRow, HubStore
 from tocsin.service.url_paths import token_of_uri
 
 
 class InstallationsResource:
-    """Answers for the installations of all hubs; its methods raise ``HubRefused`` and ``StateUnavailable``."""
+    """Answers for the installations of all hubs; its methods raise ``HubRefused`` and ``StateUnavailable``.
 
-    def __init__(self, store: HubStore, channels: Channels) -> None:
+    :param now: the service's time; :param wall: the wall clock, by which apps say when an installation expires.
+    """
+
+    def __init__(
+        self,
+        store: HubStore,
+        channels: Channels,
+        limit: RegistrationLimit,
+        now: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
         self._store = store
         self._channels = channels
-        self._changing = Lock()
+        self._limit = limit
+        self._now = now
+        self._wall = wall
+        self._changing = IdLocks()
 
-    async def put(self, hub: HubRow, id: str, body: bytes) -> HubAnswer:  # noqa: A002 - the field's name
+    async def put(self, hub: HubRow, id: str, body: bytes, if_match: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Make an installation, or replace it."""
         installation = read_installation(body, id)
-        async with self._changing:
-            known = await self._store.installation(hub.id, id)
-            return await self._save(hub, installation, 1 if known is None else known[1] + 1)
+        async with self._changing.of(hub.id, id):
+            known = await self._store.installation(hub.id, id, self._now())
+            if known is None:
+                return await self._save(hub, installation, 1, 0)
+            _check_etag(if_match, known[1])
+            return await self._save(hub, installation, known[1] + 1, _count_parts(known[0]))
 
-    async def patch(self, hub: HubRow, id: str, body: bytes) -> HubAnswer:  # noqa: A002 - the field's name
+    async def patch(self, hub: HubRow, id: str, body: bytes, if_match: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Change an installation, by all operations in the body or by none of them."""
-        async with self._changing:
+        async with self._changing.of(hub.id, id):
             document, etag = await self._there(hub, id)
-            return await self._save(hub, patch_installation(restore_installation(document), body), etag + 1)
+            _check_etag(if_match, etag)
+            patched = patch_installation(restore_installation(document), body)
+            return await self._save(hub, patched, etag + 1, _count_parts(document))
 
     async def get(self, hub: HubRow, id: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Return an installation."""
         document, etag = await self._there(hub, id)
         return HubAnswer(200, document.encode(), JSON, (("ETag", f'W/"{etag}"'),))
 
-    async def delete(self, hub: HubRow, id: str) -> HubAnswer:  # noqa: A002 - the field's name
+    async def delete(self, hub: HubRow, id: str, if_match: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Remove an installation; one that is not there is as good as removed."""
-        async with self._changing:
+        async with self._changing.of(hub.id, id):
+            known = await self._store.installation(hub.id, id, self._now())
+            if known is not None:
+                _check_etag(if_match, known[1])
             await self._store.remove_installation(hub.id, id)
         return HubAnswer(204)
 
     async def _there(self, hub: HubRow, id: str) -> tuple[str, int]:  # noqa: A002 - the field's name
-        known = await self._store.installation(hub.id, id)
+        known = await self._store.installation(hub.id, id, self._now())
         if known is None:
             raise HubRefused(404, "There is no installation with this id")
         return known
 
-    async def _save(self, hub: HubRow, installation: Installation, etag: int) -> HubAnswer:
-        for part in parts_of(installation):
+    async def _save(self, hub: HubRow, installation: Installation, etag: int, parts_before: int) -> HubAnswer:
+        wanted = parts_of(installation)
+        for part in wanted:
             if part.template is not None:
                 template_of(part.template)
-        parts = [await self._with_end(part, installation) for part in parts_of(installation)]
+        expires = None
+        if installation.expires is not None:
+            left = installation.expires - self._wall()
+            if left <= 0:
+                raise HubRefused(400, "expirationTime is in the past: leave it out, or name a time to come")
+            expires = self._now() + left
+        parts = [await self._with_end(part, expires) for part in wanted]
+        await self._limit.add(hub, max(len(parts) - parts_before, 0))
         document = write_installation(installation)
-        await self._store.save_installation(hub.id, installation.id, document, etag, parts)
+        await self._store.save_installation(hub.id, installation.id, document, etag, parts, expires)
         return HubAnswer(200, headers=(("ETag", f'W/"{etag}"'),))
 
-    async def _with_end(self, part: RegistrationDescription, installation: Installation) -> RegistrationDescription:
+    async def _with_end(self, part: RegistrationDescription, expires: float | None) -> RegistrationDescription:
         """Return a part with its end: that of its channel, where the service knows it, or of the installation."""
         token = token_of_uri(part.channel_uri)
         if token is None:
@@ -72,5 +105,14 @@ class InstallationsResource:
                 400, "pushChannel is the URI of a channel of this service, with its token: .../w/?token=..."
             )
         channel = await self._channels.kept(token)
-        ends = [installation.expires, None if channel is None else channel.expires]
+        ends = [expires, None if channel is None else channel.expires]
         return evolve(part, expires=min((end for end in ends if end is not None), default=None))
+
+
+def _count_parts(document: str) -> int:
+    return len(parts_of(restore_installation(document)))
+
+
+def _check_etag(if_match: str, etag: int) -> None:
+    if if_match and not etag_matches(if_match, etag):
+        raise HubRefused(412, f'If-Match is not the installation\'s ETag: it has been changed, and has W/"{etag}" now')

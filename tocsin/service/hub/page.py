@@ -23,6 +23,11 @@ class Target:
     registration: RegistrationDescription | None = None
     attempts: int = 0
 
+    def expired(self, now: float) -> bool:
+        """Tell whether its registration is over."""
+        ends = None if self.registration is None else self.registration.expires
+        return ends is not None and ends <= now
+
 
 @define(eq=False)
 class Page:

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable
 from typing import Final
 
-from anyio import Lock
 from attrs import evolve
 
 from tocsin.protocol.hub.descriptions import RegistrationDescription
@@ -16,6 +15,8 @@ from tocsin.protocol.hub.hub_request import CONTINUATION, ListRegistrations, eta
 from tocsin.protocol.hub.registration_xml import read_registration, write_registration, write_registrations
 from tocsin.service.hub.composing import template_of
 from tocsin.service.hub.hub_answers import ATOM, ATOM_FEED, HubAnswer
+from tocsin.service.hub.id_locks import IdLocks
+from tocsin.service.hub.registration_limit import RegistrationLimit
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.hub_store import HubRow, HubStore, channel_of
 from tocsin.service.url_paths import token_of_uri
@@ -33,19 +34,23 @@ class RegistrationsResource:
     An id begins with when it was given out: a new one may be used for a day, and one that has neither a registration nor
     that time is gone. So nothing is kept of ids, however many are asked for.
 
-    :param limit: registrations of one hub at most.
+    :param now: the service's time; :param wall: the wall clock, which clients are told.
     """
 
     def __init__(
-        self, store: HubStore, channels: Channels, now: Callable[[], float], wall: Callable[[], float], limit: int
+        self,
+        store: HubStore,
+        channels: Channels,
+        limit: RegistrationLimit,
+        now: Callable[[], float],
+        wall: Callable[[], float],
     ) -> None:
         self._store = store
         self._channels = channels
         self._now = now
         self._wall = wall
         self._limit = limit
-        self._counts: dict[int, int] = {}  # by hub, at least as many as there are
-        self._changing = Lock()
+        self._changing = IdLocks()
 
     def new_id(self) -> str:
         """Return an id that no other registration has, and that cannot be guessed."""
@@ -60,16 +65,15 @@ class RegistrationsResource:
 
     async def create(self, hub: HubRow, base: str, body: bytes) -> HubAnswer:
         """Make a registration under an id of ours."""
-        async with self._changing:
-            made = await self._save(hub, await self._read(body, self.new_id()))
+        made = await self._save(hub, await self._read(body, self.new_id()))
         return self._entry(made, base)
 
     async def put(self, hub: HubRow, base: str, id: str, body: bytes, if_match: str) -> HubAnswer:  # noqa: A002 - the request
         """Make a registration under an id that was given out, or replace it."""
         read = await self._read(body, id)
-        async with self._changing:
+        async with self._changing.of(hub.id, id):
             known = await self._store.registration(hub.id, id)
-            if known is None and not self._is_fresh(id):
+            if known is None and (if_match or not self._is_fresh(id)):  # with If-Match, there has to be one to change
                 raise HubRefused(410, _GONE)
             if known is not None:
                 _check_changeable(known)
@@ -84,7 +88,7 @@ class RegistrationsResource:
 
     async def delete(self, hub: HubRow, id: str, if_match: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Remove a registration."""
-        async with self._changing:
+        async with self._changing.of(hub.id, id):
             known = _there(await self._store.registration(hub.id, id))
             _check_changeable(known)
             _check_etag(known, if_match)
@@ -117,13 +121,9 @@ class RegistrationsResource:
     async def _save(
         self, hub: HubRow, registration: RegistrationDescription, *, is_new: bool = True
     ) -> RegistrationDescription:
-        if is_new and self._counts.get(hub.id, self._limit) >= self._limit:  # those that ended were not subtracted
-            self._counts[hub.id] = (await self._store.counts(hub.id)).registrations
-            if self._counts[hub.id] >= self._limit:
-                raise HubRefused(403, f"The hub has {self._limit} registrations, and takes no more")
-        await self._store.save_registration(hub.id, registration)
         if is_new:
-            self._counts[hub.id] += 1
+            await self._limit.add(hub, 1)
+        await self._store.save_registration(hub.id, registration)
         return registration
 
     def _entry(self, registration: RegistrationDescription, base: str) -> HubAnswer:

@@ -154,6 +154,9 @@ class TargetDelivery:
         if isinstance(channel, Refusal):
             self._end_dead(page, target, channel.kind)
             return None
+        if target.expired(self._now()):  # with its installation, which is forgotten soon
+            self._end(page, target, None)
+            return None
         if not self._hubs.may_send(order.hub, channel.client_id):
             self._end(page, target, _WRONG_APP)
             return None

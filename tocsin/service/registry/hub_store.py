@@ -42,6 +42,9 @@ class HubCounts:
     """How much is kept of a hub."""
 
     registrations: int
+    """Those that stand for themselves."""
+    parts: int
+    """Those that are of installations."""
     installations: int
     waiting: int
     """Messages that have not ended, those that are scheduled included."""
@@ -157,19 +160,23 @@ class HubStore(Protocol):
         """
         ...
 
-    async def installation(self, hub: int, id: str) -> tuple[str, int] | None:  # noqa: A002 - the field's name
-        """Return an installation's document and its ETag, or None."""
+    async def installation(self, hub: int, id: str, now: float) -> tuple[str, int] | None:  # noqa: A002 - the field's name
+        """Return an installation's document and its ETag; None where there is none that has not expired."""
         ...
 
-    async def save_installation(
+    async def save_installation(  # noqa: PLR0913, PLR0917  # the columns
         self,
         hub: int,
         id: str,  # noqa: A002 - the field's name
         document: str,
         etag: int,
         parts: Sequence[RegistrationDescription],
+        expires: float | None = None,
     ) -> None:
-        """Keep an installation with its parts, and no others of it."""
+        """Keep an installation with its parts, and no others of it.
+
+        :param expires: when all of it ends, whatever becomes of its channels; None: it does not.
+        """
         ...
 
     async def remove_installation(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
@@ -248,5 +255,8 @@ class HubStore(Protocol):
         ...
 
     async def prune(self, now: float, before: float, keep: int) -> None:
-        """Forget registrations that have expired, and messages that ended before that moment or are beyond so many of a hub."""
+        """Forget registrations and installations that have expired, and messages that ended before that moment or are beyond so many of a hub.
+
+        So is forgotten what was saved for a hub while it was being removed.
+        """
         ...

@@ -60,8 +60,10 @@ TABLES: Final = (
         INSERT OR IGNORE INTO hub_tags SELECT new.hub, value, new.sequence FROM json_each(new.tags);
     END""",
     """CREATE TABLE hub_installations (
-        hub INTEGER NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, etag INTEGER NOT NULL, PRIMARY KEY (hub, id)
+        hub INTEGER NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, etag INTEGER NOT NULL, expires REAL,
+        PRIMARY KEY (hub, id)
     ) WITHOUT ROWID""",
+    "CREATE INDEX hub_installations_until ON hub_installations (expires) WHERE expires IS NOT NULL",
     """CREATE TABLE hub_messages (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hub INTEGER NOT NULL, phase TEXT NOT NULL,
         format TEXT NOT NULL, tags TEXT NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL, accepted REAL NOT NULL, devices TEXT NOT NULL, due REAL, began REAL,
@@ -101,7 +103,9 @@ _SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
 _SAVE_MESSAGE: Final = (
     "UPDATE hub_messages SET phase = ?, began = ?, ended = ?, place = ?, until = ?, tally = ? WHERE id = ?"
 )
-_END_CHANNEL: Final = "UPDATE hub_installations SET document = json_set(document, '$.pushChannelExpired', json('true'))"
+_END_CHANNEL: Final = (
+    "UPDATE hub_installations SET document = json_set(document, '$.pushChannelExpired', json('true')), etag = etag + 1"
+)
 _ITS_OWN: Final = "json_extract(document, '$.pushChannel') IN (SELECT uri FROM hub_registrations WHERE channel = ?)"
 
 
@@ -145,9 +149,10 @@ class SqliteHubStore:
         """Count what is kept of a hub."""
         rows = await self._read(
             """SELECT (SELECT count(*) FROM hub_registrations WHERE hub = ? AND installation = ''),
+            (SELECT count(*) FROM hub_registrations WHERE hub = ? AND installation <> ''),
             (SELECT count(*) FROM hub_installations WHERE hub = ?),
             (SELECT count(*) FROM hub_messages WHERE hub = ? AND ended IS NULL)""",
-            (hub, hub, hub),
+            (hub, hub, hub, hub),
         )
         return HubCounts(*rows[0])
 
@@ -181,23 +186,28 @@ class SqliteHubStore:
         rows = await self._read(sql, (*parameters, *more, limit))
         return [(row[0], _registration(row)) for row in rows]
 
-    async def installation(self, hub: int, id: str) -> tuple[str, int] | None:  # noqa: A002 - the field's name
-        """Return an installation's document and its ETag, or None."""
-        rows = await self._read("SELECT document, etag FROM hub_installations WHERE hub = ? AND id = ?", (hub, id))
+    async def installation(self, hub: int, id: str, now: float) -> tuple[str, int] | None:  # noqa: A002 - the field's name
+        """Return an installation's document and its ETag; None where there is none that has not expired."""
+        rows = await self._read(
+            """SELECT document, etag FROM hub_installations
+            WHERE hub = ? AND id = ? AND (expires IS NULL OR expires > ?)""",
+            (hub, id, now),
+        )
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def save_installation(
+    async def save_installation(  # noqa: PLR0913, PLR0917  # the columns
         self,
         hub: int,
         id: str,  # noqa: A002 - the field's name
         document: str,
         etag: int,
         parts: Sequence[RegistrationDescription],
+        expires: float | None = None,
     ) -> None:
         """Keep an installation with its parts, and no others of it."""
         kept = json.dumps([part.id for part in parts])
         await self._write(
-            ("INSERT OR REPLACE INTO hub_installations VALUES (?, ?, ?, ?)", [(hub, id, document, etag)]),
+            ("INSERT OR REPLACE INTO hub_installations VALUES (?, ?, ?, ?, ?)", [(hub, id, document, etag, expires)]),
             (
                 """DELETE FROM hub_registrations WHERE hub = ? AND installation = ?
                 AND id NOT IN (SELECT value FROM json_each(?))""",
@@ -347,10 +357,20 @@ class SqliteHubStore:
         return [_message(row) for row in rows]
 
     async def prune(self, now: float, before: float, keep: int) -> None:
-        """Forget registrations that have expired, and messages that ended before that moment or are beyond so many of a hub."""
+        """Forget what has expired, what ended before that moment or is beyond so many of a hub, and what no hub has."""
+        over = "hub_installations WHERE expires IS NOT NULL AND expires <= ?"
         expired = "hub_registrations WHERE expires IS NOT NULL AND expires <= ?"
+        tables = ("hub_registrations", "hub_installations", "hub_messages")
         await self._write(
-            (f"{_END_CHANNEL} WHERE (hub, id) IN (SELECT hub, installation FROM {expired})", [(now,)]),
+            *((f"DELETE FROM {table} WHERE hub NOT IN (SELECT id FROM hubs)", [()]) for table in tables),
+            (f"DELETE FROM hub_registrations WHERE (hub, installation) IN (SELECT hub, id FROM {over})", [(now,)]),
+            (f"DELETE FROM {over}", [(now,)]),
+            (
+                f"""{_END_CHANNEL} WHERE (hub, id) IN (SELECT hub, installation FROM {expired})
+                AND json_extract(document, '$.pushChannel') IN (
+                SELECT uri FROM {expired} AND hub = hub_installations.hub AND installation = hub_installations.id)""",
+                [(now, now)],
+            ),
             (f"DELETE FROM {expired}", [(now,)]),
             ("DELETE FROM hub_messages WHERE ended < ?", [(before,)]),
             (
