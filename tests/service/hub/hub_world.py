@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,10 @@ class HubWorld:
         """Ask the service; the path is sent as it is written, and so are the headers, without any of the library's own."""
         url = URL(f"{self.world.service.url}{path}", encoded=True)
         skipped = ["Content-Type", "Accept", "Accept-Encoding", "User-Agent"]
-        request = self.world.http.request(method, url, data=body or None, headers=headers, skip_auto_headers=skipped)
+        data = body.encode() if isinstance(body, str) else body
+        request = self.world.http.request(
+            method, url, data=BytesIO(data) if data else None, headers=headers, skip_auto_headers=skipped
+        )
         async with request as answer:
             return await read(answer)
 

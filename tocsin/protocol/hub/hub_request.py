@@ -7,7 +7,7 @@ end, any ``api-version`` or none, names of the query with ``$`` or ``%24``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -198,7 +198,7 @@ def _operation(method: str, pieces: list[str], query: Mapping[str, str], continu
         raise HubRefused(501, _NOT_HERE[room])
     if room == "tags" and len(pieces) == 3 and pieces[2].lower() == "registrations":
         if method != "GET":
-            raise HubRefused(405, f"tags/{{tag}}/registrations takes GET, not {quoted(method)}.")
+            raise _not_allowed("tags/{tag}/registrations", ["GET"], method)
         return _list(query, continuation, tag=pieces[1])
     place = "/".join(pieces).lower()
     if place in _COLLECTIONS:
@@ -214,8 +214,8 @@ def _operation(method: str, pieces: list[str], query: Mapping[str, str], continu
     raise HubRefused(404, f"A hub has no {quoted(place)}: it has {_KNOWN}.")
 
 
-def _not_allowed(place: str, methods: Mapping[str, object], method: str) -> HubRefused:
-    return HubRefused(405, f"{place} takes {' and '.join(methods)}, not {quoted(method)}.")
+def _not_allowed(place: str, methods: Collection[str], method: str) -> HubRefused:
+    return HubRefused(405, f"{place} takes {' and '.join(methods)}, not {quoted(method)}.", allowed=methods)
 
 
 def _list(query: Mapping[str, str], continuation: str, tag: str = "") -> ListRegistrations:

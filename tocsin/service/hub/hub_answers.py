@@ -38,6 +38,8 @@ def refusal(refused: HubRefused) -> HubAnswer:
     headers = () if wait is None else (("Retry-After", str(wait)),)
     if refused.status == 401:
         headers = (*headers, ("WWW-Authenticate", "SharedAccessSignature"))
+    if refused.allowed:
+        headers = (*headers, ("Allow", ", ".join(refused.allowed)))
     return HubAnswer(refused.status, write_error(refused.status, refused.detail), XML, headers)
 
 

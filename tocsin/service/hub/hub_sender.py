@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import evolve
 
+from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.hub.hub_outcomes import Tally, TargetOutcome
 from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.message_life import Event, Phase, ending, state_of
@@ -141,7 +142,7 @@ class HubSender:
     async def test(self, hub: HubRow, message: MessageRow) -> list[tuple[Target, TargetOutcome]]:
         """Send a message to ``MOST_TESTED`` targets at most, each tried once, and return what became of each.
 
-        :raises StateUnavailable: the store cannot be used.
+        :raises StateUnavailable: the store cannot be read; nothing was sent.
         """
         finished = anyio.Event()
         order = Order(message, hub, composer(message), message.accepted)
@@ -159,7 +160,10 @@ class HubSender:
         self._number += 1
         began, ended = message.accepted, self._now()
         row = evolve(message, number=self._number, phase=phase, tally=tally, began=began, ended=ended)
-        await self._store.add_message(row)
+        try:
+            await self._store.add_message(row)
+        except StateUnavailable as failure:  # what was sent is not to be sent again: its sender gets the outcome
+            self._recurring.log(logger, logging.WARNING, "test", "a test of a hub is not kept: %s", failure)
         return results
 
     async def _send_all(self, tasks: TaskGroup) -> None:

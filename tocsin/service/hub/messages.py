@@ -13,6 +13,7 @@ from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.message_life import Phase, state_of
 from tocsin.protocol.hub.outcome_xml import TriedTarget, write_details, write_test_outcome
 from tocsin.protocol.hub.schedule_time import read_schedule_time
+from tocsin.protocol.hub.signature import CLOCK_SKEW
 from tocsin.protocol.hub.tag_expression import read_tag_expression
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import MAX_PAYLOAD
@@ -86,12 +87,13 @@ class MessagesResource:
                 400, "The header ServiceBusNotification-ScheduleTime is missing: it says when, as 2026-12-31T08:00:00"
             )
         wait = read_schedule_time(headers[_TIME]) - self._wall()
-        if not 0 <= wait <= MAX_WAIT:
-            raise HubRefused(400, f"ServiceBusNotification-ScheduleTime is within {MAX_WAIT // 86_400} days from now")
+        if not -CLOCK_SKEW <= wait <= MAX_WAIT:
+            text = f"ServiceBusNotification-ScheduleTime is a time in UTC, within {MAX_WAIT // 86_400} days from now"
+            raise HubRefused(400, text)
         if await self._store.count_scheduled(hub.id, MAX_SCHEDULED) >= MAX_SCHEDULED:
             raise HubRefused(403, f"{MAX_SCHEDULED} messages of the hub are scheduled, and no more are taken")
         devices = (_device(headers[_DEVICE], "ServiceBusNotification-DeviceHandle"),) if _DEVICE in headers else ()
-        return await self._accept(self._message(hub, headers, body, devices, self._now() + wait), base)
+        return await self._accept(self._message(hub, headers, body, devices, self._now() + max(wait, 0)), base)
 
     async def cancel(self, hub: HubRow, id: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Cancel a message that is scheduled."""
@@ -129,7 +131,7 @@ class MessagesResource:
                 400,
                 "A template is a registration's, and a channel that is named itself has none: send the format windows",
             )
-        tags = "" if devices else headers.get(_TAGS, "").strip()
+        tags = "" if devices else _as_meant(headers.get(_TAGS, "")).strip()
         if tags:
             read_tag_expression(tags)
         if kind == NATIVE and len(body) > MAX_PAYLOAD:
@@ -156,6 +158,14 @@ def _accepted(message: MessageRow, base: str, body: bytes = b"") -> HubAnswer:
 def _result(result: tuple[Target, TargetOutcome]) -> TriedTarget:
     target, outcome = result
     return TriedTarget(target.channel_uri, "" if target.registration is None else target.registration.id, outcome)
+
+
+def _as_meant(text: str) -> str:
+    """Return a header that was read as ISO 8859-1: some clients write letters beyond ASCII in it, others in UTF-8."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
 
 
 def _device(uri: str, what: str) -> str:
