@@ -103,10 +103,32 @@ _SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
 _SAVE_MESSAGE: Final = (
     "UPDATE hub_messages SET phase = ?, began = ?, ended = ?, place = ?, until = ?, tally = ? WHERE id = ?"
 )
-_END_CHANNEL: Final = (
-    "UPDATE hub_installations SET document = json_set(document, '$.pushChannelExpired', json('true')), etag = etag + 1"
-)
-_ITS_OWN: Final = "json_extract(document, '$.pushChannel') IN (SELECT uri FROM hub_registrations WHERE channel = ?)"
+
+
+def _end_channels(ended: str, values: Sequence[Any]) -> tuple[Statement, Statement]:
+    """Return what tells installations that a channel of theirs has ended: their own, or those of tiles.
+
+    :param ended: which registrations ``d`` name such a channel, with one parameter; ``values`` are its values.
+    """
+    parts = "SELECT uri FROM hub_registrations d WHERE d.hub = hub_installations.hub AND d.installation = hub_installations.id"
+    gone = f"json_extract({{0}}, '$.pushChannel') IN ({parts} AND {ended}) AND NOT json_extract({{0}}, '$.pushChannelExpired')"
+    of_any = f"(hub, id) IN (SELECT hub, installation FROM hub_registrations d WHERE installation <> '' AND {ended})"
+    own, tile = gone.format("document"), gone.format("value")
+    return (
+        (
+            f"""UPDATE hub_installations SET etag = etag + 1,
+            document = json_set(document, '$.pushChannelExpired', json('true')) WHERE {of_any} AND {own}""",
+            [(value,) * 2 for value in values],
+        ),
+        (
+            f"""UPDATE hub_installations SET etag = etag + 1, document = json_set(document, '$.secondaryTiles', (
+                SELECT json_group_object(key, json(
+                    CASE WHEN {tile} THEN json_set(value, '$.pushChannelExpired', json('true')) ELSE value END
+                )) FROM json_each(document, '$.secondaryTiles')
+            )) WHERE {of_any} AND EXISTS (SELECT 1 FROM json_each(document, '$.secondaryTiles') WHERE {tile})""",
+            [(value,) * 3 for value in values],
+        ),
+    )
 
 
 class SqliteHubStore:
@@ -275,10 +297,7 @@ class SqliteHubStore:
                 "INSERT OR REPLACE INTO hub_retries SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM hub_messages WHERE id = ?)",
                 [(each.message, each.place, each.attempts, each.due, each.message) for each in retries],
             ),
-            (
-                f"{_END_CHANNEL} WHERE hub = ? AND id = ? AND {_ITS_OWN}",
-                [(message.hub, each.installation, each.channel) for each in dead if each.installation],
-            ),
+            *_end_channels("d.channel = ?", [each.channel for each in dead if each.installation]),
             ("DELETE FROM hub_registrations WHERE sequence = ? AND channel = ?", gone),
         )
 
@@ -333,12 +352,7 @@ class SqliteHubStore:
     async def forget_channels(self, channels: Sequence[bytes]) -> None:
         """Forget what names these channels: they have ended."""
         await self._write(
-            (
-                f"""{_END_CHANNEL} WHERE (hub, id) IN (
-                SELECT hub, installation FROM hub_registrations WHERE channel = ? AND installation <> '')
-                AND {_ITS_OWN}""",
-                [(channel, channel) for channel in channels],
-            ),
+            *_end_channels("d.channel = ?", channels),
             ("DELETE FROM hub_registrations WHERE channel = ?", [(channel,) for channel in channels]),
         )
 
@@ -365,12 +379,7 @@ class SqliteHubStore:
             *((f"DELETE FROM {table} WHERE hub NOT IN (SELECT id FROM hubs)", [()]) for table in tables),
             (f"DELETE FROM hub_registrations WHERE (hub, installation) IN (SELECT hub, id FROM {over})", [(now,)]),
             (f"DELETE FROM {over}", [(now,)]),
-            (
-                f"""{_END_CHANNEL} WHERE (hub, id) IN (SELECT hub, installation FROM {expired})
-                AND json_extract(document, '$.pushChannel') IN (
-                SELECT uri FROM {expired} AND hub = hub_installations.hub AND installation = hub_installations.id)""",
-                [(now, now)],
-            ),
+            *_end_channels("d.expires IS NOT NULL AND d.expires <= ?", [now]),
             (f"DELETE FROM {expired}", [(now,)]),
             ("DELETE FROM hub_messages WHERE ended < ?", [(before,)]),
             (
