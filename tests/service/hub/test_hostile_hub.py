@@ -21,6 +21,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.hub_request import read_hub_request
 from tocsin.protocol.hub.rights import Right
+from tocsin.service.hub import hub_sender, messages
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 
@@ -522,6 +523,19 @@ async def test_a_test_that_was_sent_is_answered_though_it_cannot_be_kept(
     assert (answer.status, "<RegistrationResult>" in answer.text) == (201, True)
     later = await hub.send(b"x", "a")
     assert (later.status, int(later.headers["Retry-After"]) >= 1) == (503, True)
+
+
+async def test_what_waits_is_bounded(hub: HubWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many messages are scheduled, and no more; where too many wait to be sent, the client is told when to come again."""
+    monkeypatch.setattr(messages, "MAX_SCHEDULED", 1)
+    at = RAW | {"ServiceBusNotification-ScheduleTime": "2027-01-15T09:00:00"}
+    first = await hub.ask("POST", "schedulednotifications", b"x", right=Right.SEND, **at)
+    assert (await refused(hub, "POST", "schedulednotifications", b"x", **at)).status == 403
+    assert (await hub.ask("DELETE", f"schedulednotifications/{last_piece(first.headers['Location'])}")).status == 200
+    assert (await hub.ask("POST", "schedulednotifications", b"x", right=Right.SEND, **at)).status == 201
+    monkeypatch.setattr(hub_sender, "MAX_WAITING", -1)
+    full = await refused(hub, "POST", "messages", b"x", **RAW)
+    assert (full.status, int(full.headers["Retry-After"]) >= 1) == (429, True)
 
 
 async def test_no_key_and_no_channel_is_told(hub: HubWorld, caplog: pytest.LogCaptureFixture) -> None:

@@ -27,7 +27,7 @@ ENTRY_TEXT = (
     "<ChannelUri><uri></ChannelUri>",
 )
 ERROR = re.escape("application/xml") + ".*"
-NOT_THERE = ("<Error[^>]*><Code>404</Code><Detail>There is no registration with this id</Detail></Error>",)
+NOT_THERE = ("<Error[^>]*><Code>404</Code><Detail>There is no registration with this id.</Detail></Error>",)
 BODY_ETAG = entry("<uri>", "news", "sport", more="").replace("<ChannelUri>", "<ETag>1</ETag><ChannelUri>")
 OTHER_ORDER = (
     '<a:entry xmlns:a="http://www.w3.org/2005/Atom"><a:id/><a:content><n:WindowsRegistrationDescription'

@@ -56,11 +56,11 @@ def _type_of(body: bytes) -> NotificationType:
         root = parse_xml(body).name
     except UnreadableContent as wrong:
         raise HubRefused(
-            400, f"X-WNS-Type is missing, and the body tells no type, since {wrong}: send {_TYPES}"
+            400, f"X-WNS-Type is missing, and the body tells no type, since {wrong}: send {_TYPES}."
         ) from None
     if root not in {NotificationType.TOAST, NotificationType.TILE, NotificationType.BADGE}:
         raise HubRefused(
-            400, f"X-WNS-Type is missing, and the root of the body is no toast, tile or badge: send {_TYPES}"
+            400, f"X-WNS-Type is missing, and the root of the body is no toast, tile or badge: send {_TYPES}."
         )
     return NotificationType(root)
 

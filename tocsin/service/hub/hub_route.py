@@ -94,14 +94,14 @@ class HubRoute:
             answer = refusal(refused)
         except StateUnavailable as failure:
             self._recurring.log(logger, logging.WARNING, "hub", "hubs cannot use the store: %s", failure)
-            text = "The service cannot use its store just now: send the request again"
+            text = "The service cannot use its store just now: send the request again."
             answer = refusal(HubRefused(503, text))
         await send_answer(send, answer, tracking_id, close=close)
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> HubAnswer:
         throttled = self._limits.address(scope)
         if throttled is not None:
-            raise HubRefused(429, "Too many requests from this address: send more slowly", throttled.retry_after)
+            raise HubRefused(429, "Too many requests from this address: send more slowly.", throttled.retry_after)
         path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
         request = ask.read_hub_request(scope["method"], path, query, headers.get(ask.CONTINUATION, ""))
@@ -120,7 +120,7 @@ class HubRoute:
         """Return the right of the key that has signed; an address that forges again and again has to wait."""
         wait = self._limits.secret(scope, hub.name)
         if wait:
-            raise HubRefused(429, "Too many wrong signatures came from this address", math.ceil(wait))
+            raise HubRefused(429, "Too many wrong signatures came from this address.", math.ceil(wait))
         keys = {KEY_NAMES[right]: keys for right, keys in self._hubs.keys_of(hub).items()}
         hosts = (headers.get("host", ""), self._host)
         try:
@@ -136,7 +136,7 @@ class HubRoute:
         body = await self._bodies.read(receive, limit, int(length) if length.isdecimal() else None)
         if isinstance(body, BodyFault):
             status, words = _BODY_FAULTS[body]
-            raise HubRefused(status, f"{words}: {limit} bytes at most" if body is BodyFault.TOO_LONG else words)
+            raise HubRefused(status, f"{words}: {limit} bytes at most." if body is BodyFault.TOO_LONG else f"{words}.")
         return body
 
     async def _perform(  # noqa: C901, PLR0911, PLR0912  # one line for each operation
@@ -178,7 +178,7 @@ class HubRoute:
 
 
 def _no_hub(name: str) -> HubRefused:
-    return HubRefused(404, f"There is no hub {quoted(name)}: 'tocsin hub add' makes one")
+    return HubRefused(404, f"There is no hub {quoted(name)}: 'tocsin hub add' makes one.")
 
 
 def _collect(scope: Scope) -> dict[str, str]:

@@ -134,10 +134,10 @@ class HubSender:
         """
         message = await self._store.message(hub.id, id)
         if message is None:
-            raise HubRefused(404, "The hub has no scheduled message with this id")
+            raise HubRefused(404, "The hub has no scheduled message with this id.")
         with self._at_work(id) as work:
             if await work.load() and not await work.cancel():
-                raise HubRefused(404, f"The message is not scheduled any more: it is {state_of(work.row.phase)}")
+                raise HubRefused(404, f"The message is not scheduled any more: it is {state_of(work.row.phase)}.")
 
     async def test(self, hub: HubRow, message: MessageRow) -> list[tuple[Target, TargetOutcome]]:
         """Send a message to ``MOST_TESTED`` targets at most, each tried once, and return what became of each.

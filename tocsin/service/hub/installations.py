@@ -77,7 +77,7 @@ class InstallationsResource:
     async def _there(self, hub: HubRow, id: str) -> tuple[str, int]:  # noqa: A002 - the field's name
         known = await self._store.installation(hub.id, id, self._now())
         if known is None:
-            raise HubRefused(404, "There is no installation with this id")
+            raise HubRefused(404, "There is no installation with this id.")
         return known
 
     async def _save(self, hub: HubRow, installation: Installation, etag: int, parts_before: int) -> HubAnswer:
@@ -89,7 +89,7 @@ class InstallationsResource:
         if installation.expires is not None:
             left = installation.expires - self._wall()
             if left <= 0:
-                raise HubRefused(400, "expirationTime is in the past: leave it out, or name a time to come")
+                raise HubRefused(400, "expirationTime is in the past: leave it out, or name a time to come.")
             expires = self._now() + left
         parts = [await self._with_end(part, expires) for part in wanted]
         await self._limit.add(hub, max(len(parts) - parts_before, 0))
@@ -115,4 +115,4 @@ def _count_parts(document: str) -> int:
 
 def _check_etag(if_match: str, etag: int) -> None:
     if if_match and not etag_matches(if_match, etag):
-        raise HubRefused(412, f'If-Match is not the installation\'s ETag: it has been changed, and has W/"{etag}" now')
+        raise HubRefused(412, f'If-Match is not the installation\'s ETag: it has been changed, and has W/"{etag}" now.')

@@ -65,7 +65,7 @@ class MessagesResource:
         if direct or _DEVICE in headers:
             if _DEVICE not in headers:
                 raise HubRefused(
-                    400, "A direct message names its channel in the header ServiceBusNotification-DeviceHandle"
+                    400, "A direct message names its channel in the header ServiceBusNotification-DeviceHandle."
                 )
             devices = (_device(headers[_DEVICE], "ServiceBusNotification-DeviceHandle"),)
         message = self._message(hub, headers, body, devices)
@@ -84,14 +84,14 @@ class MessagesResource:
         """Accept a message for later."""
         if _TIME not in headers:
             raise HubRefused(
-                400, "The header ServiceBusNotification-ScheduleTime is missing: it says when, as 2026-12-31T08:00:00"
+                400, "The header ServiceBusNotification-ScheduleTime is missing: it says when, as 2026-12-31T08:00:00."
             )
         wait = read_schedule_time(headers[_TIME]) - self._wall()
         if not -CLOCK_SKEW <= wait <= MAX_WAIT:
-            text = f"ServiceBusNotification-ScheduleTime is a time in UTC, within {MAX_WAIT // 86_400} days from now"
+            text = f"ServiceBusNotification-ScheduleTime is a time in UTC, within {MAX_WAIT // 86_400} days from now."
             raise HubRefused(400, text)
         if await self._store.count_scheduled(hub.id, MAX_SCHEDULED) >= MAX_SCHEDULED:
-            raise HubRefused(403, f"{MAX_SCHEDULED} messages of the hub are scheduled, and no more are taken")
+            raise HubRefused(403, f"{MAX_SCHEDULED} messages of the hub are scheduled, and no more are taken.")
         devices = (_device(headers[_DEVICE], "ServiceBusNotification-DeviceHandle"),) if _DEVICE in headers else ()
         return await self._accept(self._message(hub, headers, body, devices, self._now() + max(wait, 0)), base)
 
@@ -104,7 +104,7 @@ class MessagesResource:
         """Tell what has become of a message."""
         message = await self._store.message(hub.id, id)
         if message is None:
-            raise HubRefused(404, "The hub has no message with this id, or forgot it some days after its end")
+            raise HubRefused(404, "The hub has no message with this id, or forgot it some days after its end.")
         moments = {"EnqueueTime": message.accepted, "StartTime": message.began, "EndTime": message.ended}
         body = message.body.decode("utf-8", "replace")
         texts = {"NotificationBody": body, "Tags": message.tags}
@@ -124,18 +124,18 @@ class MessagesResource:
         if kind not in {NATIVE, TEMPLATE}:
             words = "missing" if not kind else f"not {quoted(kind)}"
             raise HubRefused(
-                400, f"ServiceBusNotification-Format is windows or template, {words}: devices here have WNS channels"
+                400, f"ServiceBusNotification-Format is windows or template, {words}: devices here have WNS channels."
             )
         if kind == TEMPLATE and devices:
             raise HubRefused(
                 400,
-                "A template is a registration's, and a channel that is named itself has none: send the format windows",
+                "A template is a registration's, and a channel that is named itself has none: send the format windows.",
             )
         tags = "" if devices else _as_meant(headers.get(_TAGS, "")).strip()
         if tags:
             read_tag_expression(tags)
         if kind == NATIVE and len(body) > MAX_PAYLOAD:
-            raise HubRefused(413, f"The payload has {len(body)} bytes; at most {MAX_PAYLOAD} are allowed")
+            raise HubRefused(413, f"The payload has {len(body)} bytes; at most {MAX_PAYLOAD} are allowed.")
         phase = Phase.ENQUEUED if due is None else Phase.SCHEDULED
         own = tuple((name, value) for name, value in headers.items() if name.startswith("x-wns-"))
         message = MessageRow(0, str(uuid4()), hub.id, phase, kind, tags, own, body, self._now(), devices, due)
@@ -144,7 +144,7 @@ class MessagesResource:
 
     async def _accept(self, message: MessageRow, base: str) -> HubAnswer:
         if self._sender.is_full:
-            raise HubRefused(429, "Too many messages of hubs wait to be sent: send more slowly")
+            raise HubRefused(429, "Too many messages of hubs wait to be sent: send more slowly.")
         await self._sender.accept(message)
         self._counters.hub_messages += 1
         return _accepted(message, base)

@@ -31,6 +31,6 @@ class RegistrationLimit:
                 counts = await self._store.counts(hub.id)
                 self._counts[hub.id] = there = counts.registrations + counts.parts
                 if there + more > self._limit:
-                    text = f"The hub has {there} of the {self._limit} registrations that it may have, and takes no {more} more"
+                    text = f"The hub has {there} of the {self._limit} registrations that it may have, and takes no {more} more."
                     raise HubRefused(403, text)
             self._counts[hub.id] += more

@@ -25,7 +25,7 @@ ID_LIFETIME: Final = 24 * 3600
 """Seconds that an id which was given out may be waited with before its registration is made."""
 
 _ID = re.compile("[0-9]{19}-[0-9]{19}-[0-9]{1,9}")
-_GONE: Final = "There is no registration with this id any more: get a new id by POST registrationids"
+_GONE: Final = "There is no registration with this id any more: get a new id by POST registrationids."
 
 
 class RegistrationsResource:
@@ -144,23 +144,23 @@ def _after(token: str) -> int:
     if not token:
         return 0
     if not (token.isascii() and token.isdecimal() and len(token) <= 18):
-        raise HubRefused(400, f"{CONTINUATION} is what the answer before has in this header")
+        raise HubRefused(400, f"{CONTINUATION} is what the answer before has in this header.")
     return int(token)
 
 
 def _there(registration: RegistrationDescription | None) -> RegistrationDescription:
     if registration is None:
-        raise HubRefused(404, "There is no registration with this id")
+        raise HubRefused(404, "There is no registration with this id.")
     return registration
 
 
 def _check_changeable(registration: RegistrationDescription) -> None:
     if registration.installation:
-        raise HubRefused(409, "The registration is a part of an installation: change that, at installations/{id}")
+        raise HubRefused(409, "The registration is a part of an installation: change that, at installations/{id}.")
 
 
 def _check_etag(registration: RegistrationDescription, if_match: str) -> None:
     if if_match and not etag_matches(if_match, registration.etag):
         raise HubRefused(
-            412, f'If-Match is not the registration\'s ETag: it has been changed, and has W/"{registration.etag}" now'
+            412, f'If-Match is not the registration\'s ETag: it has been changed, and has W/"{registration.etag}" now.'
         )
