@@ -39,10 +39,6 @@ class NotingStore:
         await anyio.lowlevel.checkpoint()
         return self.rows.get(id_)
 
-    async def save_message(self, message: MessageRow) -> None:
-        """Note where it stands."""
-        await self._write(f"saves {_words(message)}", message)
-
     async def save_progress(
         self, message: MessageRow, retries: Sequence[Retry], done: Sequence[int], dead: Sequence[DeadTarget]
     ) -> None:
@@ -54,11 +50,11 @@ class NotingStore:
             del self.retries[place]
         self.retries |= {retry.place: retry for retry in retries}
 
-    async def has_retries(self, message: str) -> bool:
-        """Tell whether there are retries."""
+    async def has_retries(self, message: str, done: Sequence[int]) -> bool:
+        """Tell whether there are retries besides these."""
         assert message == "m"
         await anyio.lowlevel.checkpoint()
-        return bool(self.retries)
+        return bool(self.retries.keys() - set(done))
 
     async def _write(self, words: str, message: MessageRow) -> None:
         await anyio.lowlevel.checkpoint()
@@ -133,32 +129,29 @@ async def story() -> list[str]:
 
 async def test_a_message_goes_its_way() -> None:
     """Written down when it begins, page by page, and when it ends; it ends when nothing of it is to be tried again."""
-    end = "100.0 to 100.0"
+    nothing = "0 again, [] done, 0 dead"
+    cancelled = f"progress CANCELLED at 0 of None, 0, None to 100.0, {nothing}"
+    begun = ["looks for the last target of m", f"progress PROCESSING at 0 of 2, 0, 100.0 to None, {nothing}"]
     assert await story() == [
-        "looks for the last target of m",
-        "saves PROCESSING at 0 of 2, 0, 100.0 to None",
+        *begun,
         "begun: True",
-        "progress PROCESSING at 1 of 2, 1, 100.0 to None, 0 again, [] done, 0 dead",
+        f"progress PROCESSING at 1 of 2, 1, 100.0 to None, {nothing}",
         "progress PROCESSING at 2 of 2, 1, 100.0 to None, 1 again, [] done, 0 dead",
         "PROCESSING",
-        "progress PROCESSING at 2 of 2, 2, 100.0 to None, 0 again, [2] done, 0 dead",
-        f"saves COMPLETED at 2 of 2, 2, {end}",
+        "progress COMPLETED at 2 of 2, 2, 100.0 to 100.0, 0 again, [2] done, 0 dead",
         "COMPLETED",
         "resumed: True",
-        "progress PROCESSING at 2 of 2, 1, 50.0 to None, 0 again, [] done, 0 dead",
-        "saves ABANDONED at 2 of 2, 1, 50.0 to 100.0",
-        "progress PROCESSING at 0 of 0, 0, 50.0 to None, 0 again, [] done, 0 dead",
-        "saves NO_TARGET_FOUND at 0 of 0, 0, 50.0 to 100.0",
-        "saves CANCELLED at 0 of None, 0, None to 100.0",
+        f"progress ABANDONED at 2 of 2, 1, 50.0 to 100.0, {nothing}",
+        f"progress NO_TARGET_FOUND at 0 of 0, 0, 50.0 to 100.0, {nothing}",
+        cancelled,
         "cancelled: False",
-        "looks for the last target of m",
-        "saves PROCESSING at 0 of 2, 0, 100.0 to None",
+        *begun,
         "due: True",
-        "saves CANCELLED at 0 of None, 0, None to 100.0",
+        cancelled,
         "due: False",
         "due: False",
         "due: False",
-        "saves CANCELLED at 0 of None, 0, None to 100.0",
+        cancelled,
         "cancelled: True",
         "cancelled: False",
     ]

@@ -54,5 +54,5 @@ class Disowned:
                 if message.id not in self._begun:
                     row = evolve(message, phase=Phase.CANCELLED, ended=self._now())
                     # Writes keep their order: it is there before this one, or never.
-                    await until_stored(partial(self._store.save_message, row), self._recurring)
+                    await until_stored(partial(self._store.save_progress, row, (), (), ()), self._recurring)
                 self._ids[message.id] = True
