@@ -41,7 +41,7 @@ def in_python(tmp_path_factory: pytest.TempPathFactory) -> Run:
     python = install_python(tmp_path_factory.mktemp("python"), PROGRAMS)
 
     def run_trusting(hub: ServedHub, program: str) -> Report:
-        trusting = dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), hub.authority)
+        trusting = {"REQUESTS_CA_BUNDLE": hub.authority, "SSL_CERT_FILE": hub.authority}
         return _report(run([python, str(PROGRAMS / program), _told(hub)], trusting))
 
     return run_trusting

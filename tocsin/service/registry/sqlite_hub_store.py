@@ -454,9 +454,12 @@ def _saving(message: MessageRow) -> Statement:
 
 
 def _message(row: tuple[Any, ...]) -> MessageRow:
-    number, id_, hub, phase, format_, tags, headers, body, accepted, devices, *times, place, until, tally = row
-    headers = tuple((name, value) for name, value in json.loads(headers))
-    given = *times, place, until, Tally.read(json.loads(tally))
+    number, id_, hub, phase, format_, tags, headers, body, accepted, devices, *further, tally = row
+    due, began, ended, place, until = further
     return MessageRow(
-        number, id_, hub, Phase[phase], format_, tags, headers, body, accepted, tuple(json.loads(devices)), *given
+        *(number, id_, hub, Phase[phase], format_, tags),
+        tuple((name, value) for name, value in json.loads(headers)),
+        *(body, accepted, tuple(json.loads(devices))),
+        *(due, began, ended, place, until),
+        Tally.read(json.loads(tally)),
     )
