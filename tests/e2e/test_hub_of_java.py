@@ -28,7 +28,8 @@ async def test_the_jdk_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             ("registration made", 200),
             ("toast sent", 201),
             ("raw sent", 201),
-            ("state got", 200),
+            ("toast concluded", 200),
+            ("raw concluded", 200),
             ("registration deleted", 200),
         ]
         toast = '<toast><visual><binding template="ToastText01"><text id="1">Grüße</text></binding></visual></toast>'

@@ -43,17 +43,28 @@ public class Hub {
         HttpResponse<String> made = call("POST", "registrations", entry, "Content-Type", "application/atom+xml;type=entry;charset=utf-8");
         String id = made.body().replaceAll("(?s).*<RegistrationId>([^<]*)</RegistrationId>.*", "$1");
         print("registration made", made);
-        print("toast sent", call("POST", "messages",
+        HttpResponse<String> toast = call("POST", "messages",
             "<toast><visual><binding template=\"ToastText01\"><text id=\"1\">Grüße</text></binding></visual></toast>",
             "Content-Type", "application/xml", "ServiceBusNotification-Format", "windows",
-            "ServiceBusNotification-Tags", "java && !python", "X-WNS-Type", "wns/toast"));
+            "ServiceBusNotification-Tags", "java && !python", "X-WNS-Type", "wns/toast");
+        print("toast sent", toast);
         HttpResponse<String> sent = call("POST", "messages", "from Java",
             "Content-Type", "application/octet-stream", "ServiceBusNotification-Format", "windows",
             "ServiceBusNotification-Tags", "java", "X-WNS-Type", "wns/raw");
         print("raw sent", sent);
-        String[] pieces = URI.create(sent.headers().firstValue("Location").orElse("none")).getPath().split("/");
-        print("state got", call("GET", "messages/" + pieces[pieces.length - 1], null));
+        print("toast concluded", conclusion(toast));
+        print("raw concluded", conclusion(sent));
         print("registration deleted", call("DELETE", "registrations/" + id, null, "If-Match", "*"));
+    }
+
+    /** Asks until all targets of a message have their outcomes. */
+    static HttpResponse<String> conclusion(HttpResponse<String> sent) throws Exception {
+        String[] pieces = URI.create(sent.headers().firstValue("Location").orElse("none")).getPath().split("/");
+        HttpResponse<String> state;
+        do {
+            state = call("GET", "messages/" + pieces[pieces.length - 1], null);
+        } while (state.statusCode() == 200 && !state.body().contains("<EndTime>"));
+        return state;
     }
 
     static void print(String step, HttpResponse<String> answer) {

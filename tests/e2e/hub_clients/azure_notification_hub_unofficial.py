@@ -77,7 +77,10 @@ step("scheduled soon", client.schedule_notification, soon, raw("sent on time"), 
 step("schedule cancelled without one", client.cancel_scheduled_notification, "none-such")
 step("state got without one", client.get_notification_outcome_details, "none-such")
 
-step("installation deleted", client.delete_installation, "i-2")  # the other is to get what is scheduled
-step("installation got without one", client.get_installation, "i-2")
+# What is deleted has no tag: what was sent may be on its way to the others still.
+another = {"installationId": "i-3", "platform": "wns", "pushChannel": told["uris"][1]}
+step("another installation put", client.create_or_update_installation, another)
+step("installation deleted", client.delete_installation, "i-3")
+step("installation got without one", client.get_installation, "i-3")
 step("registration deleted without one", client.delete_registration, "none-such")
 step("feedback container", client.get_feedback_container_url)

@@ -27,8 +27,11 @@ const pages = async (list) => {
   return { pages: lengths, found };
 };
 
-const sent = ({ notificationId, trackingId, correlationId, location, successCount, failureCount, results, state }) =>
-  ({ id: notificationId, tracking: trackingId, correlation: correlationId, location, success: successCount, failure: failureCount, results, state });
+const messages = [];
+const sent = ({ notificationId, trackingId, correlationId, location, successCount, failureCount, results, state }) => {
+  if (location && location.includes('/messages/')) messages.push(notificationId);
+  return { id: notificationId, tracking: trackingId, correlation: correlationId, location, success: successCount, failure: failureCount, results, state };
+};
 
 (async () => {
   const { id } = await step('registration id', async () => ({ id: await client.createRegistrationId() }));
@@ -90,6 +93,9 @@ const sent = ({ notificationId, trackingId, correlationId, location, successCoun
   await step('scheduled for all', async () => sent(await client.scheduleBroadcastNotification(
     new Date(Date.now() + 2e3), raw('sent to all on time'))));
 
+  for (const id of messages) {  // what is deleted below is a target of some
+    while (!(await client.getNotificationOutcomeDetails(id)).endTime);
+  }
   await step('installation deleted', async () => sent(await client.deleteInstallation('i-1')));
   await step('template deleted', async () => sent(await client.deleteRegistration(made.id, { etag: made.etag })));
   await step('registration got without one', () => client.getRegistration(made.id));

@@ -27,7 +27,7 @@ const sent = async (call) => {
   const { id } = await step('registration id', async () => ({ id: (await hubCall('createRegistrationId'))[0] }));
   await step('registration put', () => registration(wns('createOrUpdateNativeRegistration', id, first, ['news', 'first'])));
   const { id: made } = await step('registration made', () => registration(wns('createNativeRegistration', first, 'twice')));
-  const { id: template } = await step('template made', () => registration(wns(
+  await step('template made', () => registration(wns(
     'createToastText01Registration', second, ['news', 'second'], { text1: '$(message)' })));
   await step('raw template made', () => registration(wns(
     'createRawTemplateRegistration', second, 'forecasts', '{"text": "$(message)"}', { headers: { 'X-WNS-Type': 'wns/raw' } })));
@@ -55,9 +55,14 @@ const sent = async (call) => {
   await step('template sent', () => sent(hubCall('send', 'second || forecasts', { message: 'Tom & "Ann"' })));
   await step('sent with headers', () => sent(wns('sendRaw', 'sport', 'with a time to live', { headers: { 'X-WNS-TTL': 600 } })));
 
-  await step('installation deleted', () => sent(hubCall('deleteInstallation', 'i-2')));
+  // What is deleted has no tag: what was sent may be on its way to the others still.
+  await step('another installation put', () => sent(hubCall('createOrUpdateInstallation',
+    { installationId: 'i-3', platform: 'wns', pushChannel: second })));
+  const { id: template } = await step('another template made', () => registration(wns(
+    'createToastText01Registration', second, null, { text1: 'never' })));
+  await step('installation deleted', () => sent(hubCall('deleteInstallation', 'i-3')));
   await step('template deleted', () => sent(hubCall('deleteRegistration', template)));
   await step('registration deleted', () => sent(hubCall('deleteRegistration', made)));
   await step('registration got without one', () => registration(hubCall('getRegistration', made)));
-  await step('installation got without one', async () => (await hubCall('getInstallation', 'i-2'))[0]);
+  await step('installation got without one', async () => (await hubCall('getInstallation', 'i-3'))[0]);
 })();
