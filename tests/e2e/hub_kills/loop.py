@@ -175,9 +175,9 @@ class HubKills:
         await self._all_up()
 
     async def _all_up(self) -> None:
-        """Wait for the devices that stay: what may not be stored would be dropped else, as it should be."""
+        """Wait for the devices that stay, and the app: what may not be stored would be dropped else, and of more than 100 the oldest."""
         await wait_until(
-            lambda: all(each.uri and (each.up or "kept" in each.tags) for each in self._recipients),
+            lambda: all(each.uri and (each.up or "leaves" in each.tags) for each in self._recipients),
             "the devices did not come back",
         )
 

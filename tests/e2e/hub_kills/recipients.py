@@ -107,11 +107,12 @@ async def _messages(socket: ClientConnection) -> AsyncIterator[object]:
 class PlatformRecipient(Recipient):
     """An app with a platform of its own, which is started anew with the service: a platform waits ever longer for one."""
 
-    _again: anyio.Event = field(factory=anyio.Event, init=False)
+    _life: anyio.CancelScope = field(factory=anyio.CancelScope, init=False)
 
     def restart(self) -> None:
         """Leave the platform, and start it anew on its state."""
-        self._again.set()
+        self.up = False
+        self._life.cancel()
 
     async def run(self, state: Path, place: HubPlace) -> None:
         """Run until cancelled."""
@@ -121,11 +122,10 @@ class PlatformRecipient(Recipient):
             args.handled = True
 
         while True:
-            self._again = anyio.Event()
-            async with embedded(APP, state, service=place.url, retries=SOON) as manager:
-                result = await manager.create_channel(place.remote_id)
-                if result.channel is not None:  # else the service was killed meanwhile
-                    with result.channel.push_received(handler):
-                        self.uri, self.up = result.channel.uri, True
-                        await self._again.wait()
-                        self.up = False
+            with anyio.CancelScope() as self._life:
+                async with embedded(APP, state, service=place.url, retries=SOON) as manager:
+                    result = await manager.create_channel(place.remote_id)
+                    if result.channel is not None:  # else the service was killed meanwhile
+                        with result.channel.push_received(handler):
+                            self.uri, self.up = result.channel.uri, True
+                            await anyio.sleep_forever()
