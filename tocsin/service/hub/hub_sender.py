@@ -229,7 +229,7 @@ class HubSender:
             free_slot()
 
     async def _go_through(self, work: MessageWork, all_begun: Callable[[], None]) -> None:
-        hub = self._hubs.numbered(work.row.hub)
+        hub = await self._hub_of(work)
         if hub is None:
             return
         order = self._order(work.row, hub)
@@ -282,7 +282,7 @@ class HubSender:
 
     async def _try_again_of(self, id_: str, retries: list[Retry]) -> None:
         with self._at_work(id_) as work:
-            hub = self._hubs.numbered(work.row.hub) if await work.load() else None
+            hub = await self._hub_of(work) if await work.load() else None
             if hub is None:
                 return
             finished = anyio.Event()
@@ -293,6 +293,13 @@ class HubSender:
             await self._try_all(self._order(work.row, hub), page, targets)
             await finished.wait()
             await work.save([page])
+
+    async def _hub_of(self, work: MessageWork) -> HubRow | None:
+        """Return the hub of a message; what was accepted while it was removed goes with it."""
+        hub = self._hubs.numbered(work.row.hub)
+        if hub is None:
+            await until_stored(partial(self._store.remove_hub, work.row.hub), self._recurring)
+        return hub
 
     def _order(self, message: MessageRow, hub: HubRow) -> Order:
         last, until = self._devices_return
