@@ -27,6 +27,22 @@ async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         yield hub
 
 
+async def test_a_channel_that_a_batch_names_twice_is_one_target(hub: HubWorld) -> None:
+    """Also where it was done with when its name came again."""
+    async with connected(hub, KEYS[0]) as (one, uri_one), connected(hub, KEYS[1]) as (two, uri_two):
+        parts = (
+            b"--b0\r\nContent-Disposition: inline; name=notification\r\n\r\nx"
+            b"\r\n--b0\r\nContent-Disposition: inline; name=devices\r\n\r\n"
+            + f'["{uri_one}", "{uri_two}", "{uri_one}"]'.encode()
+            + b"\r\n--b0--\r\n"
+        )
+        headers = RAW | {"Content-Type": "multipart/mixed; boundary=b0"}
+        id_ = id_of(await hub.ask("POST", "messages/$batch?direct", parts, right=Right.SEND, **headers))
+        assert [(await device.acknowledge()).body for device in (one, two)] == [b"x"] * 2
+        assert "<Name>Success</Name><Count>2</Count>" in await details(hub, id_, "Completed")
+        assert one.waiting() == 0
+
+
 async def test_what_is_cancelled_while_it_waits_for_its_turn_is_not_sent(
     hub: HubWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
