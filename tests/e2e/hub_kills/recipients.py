@@ -107,12 +107,13 @@ async def _messages(socket: ClientConnection) -> AsyncIterator[object]:
 class PlatformRecipient(Recipient):
     """An app with a platform of its own, which is started anew with the service: a platform waits ever longer for one."""
 
-    _life: anyio.CancelScope = field(factory=anyio.CancelScope, init=False)
+    _life: anyio.CancelScope | None = field(default=None, init=False)
 
     def restart(self) -> None:
         """Leave the platform, and start it anew on its state."""
         self.up = False
-        self._life.cancel()
+        if self._life is not None:
+            self._life.cancel()
 
     async def run(self, state: Path, place: HubPlace) -> None:
         """Run until cancelled."""

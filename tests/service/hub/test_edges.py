@@ -230,6 +230,28 @@ def _place(state: Path) -> int:
         return int(database.execute("SELECT place FROM hub_messages").fetchone()[0])
 
 
+async def test_what_is_scheduled_does_not_wait_for_what_is_tried_again(tmp_path: Path) -> None:
+    """A limit that holds up a retry for minutes holds up no message that is due."""
+    settings = ServiceSettings.private(acknowledge_timeout=0.1, app_rate=0.01, app_burst=1)
+    async with open_hub(tmp_path, settings) as hub, connected(hub, KEYS[0]) as (device, uri):
+        await hub.register(uri)
+        id_of(await hub.send(b"x"))
+        assert (await device.receive(Payload)).body == b"x"
+        await _attempted(tmp_path, 1)
+        async with passing(hub):
+            with anyio.fail_after(5):
+                while hub.world.clock.time < 1_800_000_003:  # it is tried again, and waits for its app
+                    await anyio.lowlevel.checkpoint()
+            headers = {
+                "ServiceBusNotification-ScheduleTime": "2027-01-15T08:00:05",
+                "ServiceBusNotification-Tags": "none",
+            }
+            later = id_of(await hub.ask("POST", "schedulednotifications", b"y", right=Right.SEND, **(RAW | headers)))
+            with anyio.fail_after(10):
+                await details(hub, later, "NoTargetFound")
+        await _attempted(tmp_path, 1)
+
+
 async def test_followers_hear_of_it(tmp_path: Path) -> None:
     """Of each target: what was received, and what is tried again, with the hub and the message."""
     async with open_hub(tmp_path, DEAF) as hub, connected(hub, KEYS[0]) as (device, uri):

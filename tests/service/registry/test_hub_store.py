@@ -216,7 +216,7 @@ async def test_progress_is_one_transaction(hubs: HubStore) -> None:
     await hubs.save_progress(row, first, [], dead)
     assert await hubs.message(HUB, "m1") == row
     assert await hubs.due_retries(15.0, 9) == [first[1]]
-    assert await hubs.next_due() == 10.0
+    assert (await hubs.next_scheduled(), await hubs.next_retry()) == (None, 10.0)
     assert [each.id for _, each in await hubs.registrations(HUB, 0, 9)] == ["tile"]
     assert await ended(hubs) == {"own"}
     await hubs.save_progress(row, [Retry("m1", 3, 2, 30.0)], [4], [])
@@ -237,7 +237,7 @@ async def test_messages_are_found_by_phase_and_by_time(hubs: HubStore) -> None:
     assert await hubs.open_messages(Phase.ENQUEUED, 1, 9) == rows[1:2]
     assert await hubs.due_messages(45.0, 9) == [rows[3]]
     assert await hubs.due_messages(50.0, 9) == [rows[3], rows[2]]
-    assert (await hubs.next_due(), await hubs.last_number(), await hubs.count_scheduled(HUB, 9)) == (40.0, 4, 2)
+    assert (await hubs.next_scheduled(), await hubs.last_number(), await hubs.count_scheduled(HUB, 9)) == (40.0, 4, 2)
     await hubs.save_progress(evolve(rows[0], phase=Phase.COMPLETED, ended=6.0), [], [], [])
     assert await hubs.open_messages(Phase.ENQUEUED, 0, 9) == rows[1:2]
     assert (await hubs.counts(HUB)).waiting == 3
@@ -318,7 +318,7 @@ async def test_a_hub_goes_with_all_that_is_its_own(hubs: HubStore) -> None:
         evolve(await hubs.counts(HUB), registrations=0, installations=0, waiting=0),
         {"a": 0},
     )
-    assert await hubs.next_due() is None
+    assert (await hubs.next_scheduled(), await hubs.next_retry()) == (None, None)
     assert (await hubs.counts(8)).registrations == 1
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final
@@ -80,7 +80,8 @@ class HubSender:
         self._waiting = 0  # messages that were accepted since the start and not taken up
         self._taken = 0  # the number of the last message that was taken up
         self._accepted = Signal()
-        self._to_come = Signal()  # set when the next that is due may be another
+        self._to_come = Signal()  # set when the next message that is due may be another
+        self._to_retry = Signal()  # set when the next target that is to be tried again may be another
         self._slots = anyio.Semaphore(MAX_MESSAGES)
         self._works: dict[str, MessageWork] = {}  # what something is at work on
         self._disowned = Disowned(store, self._works, recurring, now)
@@ -171,6 +172,7 @@ class HubSender:
         await self._take_up(tasks, Phase.PROCESSING)
         self._taken = 0
         tasks.start_soon(self._send_due, tasks, name="messages of hubs that are due later")
+        tasks.start_soon(self._retry_due, name="targets of hubs that are tried again")
         while True:
             await self._take_up(tasks, Phase.ENQUEUED)
             self._disowned.forget_cancelled()  # what was read is taken up
@@ -188,15 +190,10 @@ class HubSender:
                 tasks.start_soon(self._send, message, event)
 
     async def _send_due(self, tasks: TaskGroup) -> None:
-        """Take up what is due: messages that were scheduled, and targets that are to be tried again."""
+        """Take up messages that were scheduled, when they are due."""
         while True:
-            due = await until_stored(self._store.next_due, self._recurring)
-            now = self._now()
-            if due is None or due > now:
-                with anyio.move_on_after(None if due is None else due - now):
-                    await self._to_come.wait()
-                continue
-            for message in await until_stored(lambda: self._store.due_messages(now, _READ), self._recurring):  # noqa: B023 - awaited here
+            now = await self._until_due(self._store.next_scheduled, self._to_come)
+            for message in await until_stored(partial(self._store.due_messages, now, _READ), self._recurring):
                 await self._slots.acquire()
                 with self._at_work(message.id) as work:
                     begun = await work.load() and await work.start_when_due(disowned=message.id in self._disowned)
@@ -204,7 +201,22 @@ class HubSender:
                         tasks.start_soon(self._send, work.row, Event.RESUMED)
                     else:
                         self._slots.release()
-            await self._try_again(await until_stored(lambda: self._store.due_retries(now, _RETRIED), self._recurring))  # noqa: B023 - as above
+
+    async def _retry_due(self) -> None:
+        """Try targets again, when that is due; what is scheduled does not wait for them."""
+        while True:
+            now = await self._until_due(self._store.next_retry, self._to_retry)
+            await self._try_again(await until_stored(partial(self._store.due_retries, now, _RETRIED), self._recurring))
+
+    async def _until_due(self, next_due: Callable[[], Awaitable[float | None]], sooner: Signal) -> float:
+        """Wait until something is due, and return the time; ``sooner`` tells that the next may be another."""
+        while True:
+            due = await until_stored(next_due, self._recurring)
+            now = self._now()
+            if due is not None and due <= now:
+                return now
+            with anyio.move_on_after(None if due is None else due - now):
+                await sooner.wait()
 
     async def _send(self, message: MessageRow, event: Event) -> None:
         """Go through the targets of a message; a slot was taken for it, which is free again when all have been begun."""
@@ -263,7 +275,7 @@ class HubSender:
             saved, pages[:count] = pages[:count], []
             await work.save(saved)
             if any(page.retries for page in saved):
-                self._to_come.set()
+                self._to_retry.set()
 
     async def _try_all(self, order: Order, page: Page, targets: Sequence[Target]) -> None:
         """Begin with all targets of a page; it was open by one, for this."""

@@ -228,8 +228,12 @@ class HubStore(Protocol):
         """Tell whether something of a message is to be tried again, at other places than these."""
         ...
 
-    async def next_due(self) -> float | None:
-        """Return when the next message or retry is due, or None."""
+    async def next_scheduled(self) -> float | None:
+        """Return when the next message is due that is scheduled, or None."""
+        ...
+
+    async def next_retry(self) -> float | None:
+        """Return when the next target is due that is to be tried again, or None."""
         ...
 
     async def last_sequence(self, hub: int) -> int:

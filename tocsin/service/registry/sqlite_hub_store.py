@@ -311,13 +311,14 @@ class SqliteHubStore:
         sql = "SELECT 1 FROM hub_retries WHERE message = ? AND place NOT IN (SELECT value FROM json_each(?)) LIMIT 1"
         return bool(await self._read(sql, (message, json.dumps(list(besides)))))
 
-    async def next_due(self) -> float | None:
-        """Return when the next message or retry is due, or None."""
-        rows = await self._read(
-            """SELECT min(due) FROM (SELECT min(due) AS due FROM hub_messages WHERE phase = 'SCHEDULED'
-            UNION ALL SELECT min(due) FROM hub_retries)"""
-        )
-        due: float | None = rows[0][0]
+    async def next_scheduled(self) -> float | None:
+        """Return when the next message is due that is scheduled, or None."""
+        due: float | None = (await self._read("SELECT min(due) FROM hub_messages WHERE phase = 'SCHEDULED'"))[0][0]
+        return due
+
+    async def next_retry(self) -> float | None:
+        """Return when the next target is due that is to be tried again, or None."""
+        due: float | None = (await self._read("SELECT min(due) FROM hub_retries"))[0][0]
         return due
 
     async def last_sequence(self, hub: int) -> int:
