@@ -17,8 +17,10 @@ from tests.service.world import dial
 from tocsin.protocol.delivery.payload_events import Stage, Wanted
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.messages import Acknowledge, Payload
-from tocsin.service.hub import hub_sender, target_delivery, target_pages
+from tocsin.service.hub import hub_sender, page, target_delivery, target_pages
+from tocsin.service.hub.composing import Compose
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.hub_store import MessageRow
 
 DEAF = ServiceSettings.private(acknowledge_timeout=0.1)
 """A service that soon takes a device for one that does not answer."""
@@ -228,6 +230,29 @@ async def test_a_stop_in_the_middle_loses_nothing(tmp_path: Path, monkeypatch: p
 def _place(state: Path) -> int:
     with closing(sqlite3.connect(f"{(state / 'service.db').as_uri()}?mode=ro", uri=True)) as database:
         return int(database.execute("SELECT place FROM hub_messages").fetchone()[0])
+
+
+async def test_a_fault_of_the_service_ends_in_that_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry that fails for whatever reason counts as an attempt; the others go on."""
+
+    def broken(_: MessageRow) -> Compose:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(page, "wait_before", lambda attempt: 0.0 if attempt < 4 else None)
+    async with open_hub(tmp_path, DEAF) as hub, connected(hub, KEYS[0]) as (device, uri):
+        await hub.register(uri)
+        id_ = id_of(await hub.send(b"x"))
+        await device.receive(Payload)
+        await _attempted(tmp_path, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(hub_sender, "composer", broken)
+            async with passing(hub):
+                told = await details(hub, id_, "Abandoned")
+        assert "1 x The service could not try it" in told
+        assert not rows(tmp_path, "hub_retries")
+        other = id_of(await hub.send(b"y"))
+        assert (await device.acknowledge()).body == b"y"
+        await details(hub, other, "Completed")
 
 
 async def test_what_is_scheduled_does_not_wait_for_what_is_tried_again(tmp_path: Path) -> None:

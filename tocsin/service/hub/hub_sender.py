@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -24,8 +24,8 @@ from tocsin.protocol.hub.message_life import Event, Phase, ending, state_of
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.hub.composing import composer
 from tocsin.service.hub.disowned import Disowned
-from tocsin.service.hub.message_work import MessageWork, until_stored
-from tocsin.service.hub.page import Page, Target
+from tocsin.service.hub.message_work import MessageWork, Works, until_stored
+from tocsin.service.hub.page import Page, Target, postponed
 from tocsin.service.hub.target_delivery import Order, TargetDelivery
 from tocsin.service.hub.target_pages import TargetPages
 from tocsin.service.registry.hub_store import HubRow, HubStore, MessageRow, Retry
@@ -83,7 +83,7 @@ class HubSender:
         self._to_come = Signal()  # set when the next message that is due may be another
         self._to_retry = Signal()  # set when the next target that is to be tried again may be another
         self._slots = anyio.Semaphore(MAX_MESSAGES)
-        self._works: dict[str, MessageWork] = {}  # what something is at work on
+        self._works = Works(store, recurring, pages.last_place, now)
         self._disowned = Disowned(store, self._works, recurring, now)
 
     @asynccontextmanager
@@ -136,7 +136,7 @@ class HubSender:
         message = await self._store.message(hub.id, id)
         if message is None:
             raise HubRefused(404, "The hub has no scheduled message with this id.")
-        with self._at_work(id) as work:
+        with self._works.hold(id) as work:
             if await work.load() and not await work.cancel():
                 raise HubRefused(404, f"The message is not scheduled any more: it is {state_of(work.row.phase)}.")
 
@@ -195,7 +195,7 @@ class HubSender:
             now = await self._until_due(self._store.next_scheduled, self._to_come)
             for message in await until_stored(partial(self._store.due_messages, now, _READ), self._recurring):
                 await self._slots.acquire()
-                with self._at_work(message.id) as work:
+                with self._works.hold(message.id) as work:
                     begun = await work.load() and await work.start_when_due(disowned=message.id in self._disowned)
                     if begun:
                         tasks.start_soon(self._send, work.row, Event.RESUMED)
@@ -229,16 +229,19 @@ class HubSender:
             has_slot = False
 
         try:
-            with self._at_work(message.id) as work:
+            with self._works.hold(message.id) as work:
                 work.know(message)
                 if message.id in self._disowned:
                     event = Event.CANCELLED
                 if await work.step(event):
                     await self._go_through(work, free_slot)
         except Exception:  # noqa: BLE001  # the others go on, and this one at the next start
-            self._recurring.log(logger, logging.ERROR, "send", "a message of a hub failed:\n%s", traceback.format_exc())
+            self._log_failure()
         finally:
             free_slot()
+
+    def _log_failure(self) -> None:
+        self._recurring.log(logger, logging.ERROR, "send", "a message of a hub failed:\n%s", traceback.format_exc())
 
     async def _go_through(self, work: MessageWork, all_begun: Callable[[], None]) -> None:
         hub = await self._hub_of(work)
@@ -293,17 +296,21 @@ class HubSender:
                 tasks.start_soon(self._try_again_of, id_, some)
 
     async def _try_again_of(self, id_: str, retries: list[Retry]) -> None:
-        with self._at_work(id_) as work:
+        with self._works.hold(id_) as work:
             hub = await self._hub_of(work) if await work.load() else None
             if hub is None:
                 return
             finished = anyio.Event()
             page = Page(0, 1, finished.set)
             attempts = {retry.place: retry.attempts for retry in retries}
-            targets = await until_stored(lambda: self._pages.at(work.row, attempts), self._recurring)
-            page.done += attempts.keys() - {target.place for target in targets}  # their registrations are gone
-            await self._try_all(self._order(work.row, hub), page, targets)
-            await finished.wait()
+            try:
+                targets = await until_stored(lambda: self._pages.at(work.row, attempts), self._recurring)
+                page.done += attempts.keys() - {target.place for target in targets}  # their registrations are gone
+                await self._try_all(self._order(work.row, hub), page, targets)
+                await finished.wait()
+            except Exception:  # noqa: BLE001  # the others go on, and these later
+                self._log_failure()
+                page = postponed(retries, self._now())
             await work.save([page])
 
     async def _hub_of(self, work: MessageWork) -> HubRow | None:
@@ -317,18 +324,3 @@ class HubSender:
         last, until = self._devices_return
         begins = message.accepted if message.due is None else message.due
         return Order(message, hub, composer(message), begins, until if message.number <= last else 0.0)
-
-    @contextmanager
-    def _at_work(self, id_: str) -> Iterator[MessageWork]:
-        """Hold a message: what is at work on it at the same time shares what is known of it."""
-        work = self._works.get(id_)
-        if work is None:
-            work = MessageWork(id_, self._store, self._recurring, self._pages.last_place, self._now)
-            self._works[id_] = work
-        work.users += 1
-        try:
-            yield work
-        finally:
-            work.users -= 1
-            if not work.users:
-                del self._works[id_]

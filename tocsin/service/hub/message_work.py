@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 import anyio
@@ -180,3 +182,35 @@ _PERFORM: dict[Effect, Callable[[MessageWork], Awaitable[None]]] = {
     Effect.SAVE: MessageWork._perform_save,  # noqa: SLF001
     Effect.DELIVER: MessageWork._perform_deliver,  # noqa: SLF001
 }
+
+
+class Works:
+    """All messages that something is at work on, by their ids; takes what each of them takes."""
+
+    def __init__(
+        self,
+        store: HubStore,
+        recurring: RepeatLog,
+        fix_targets: Callable[[MessageRow], Awaitable[int]],
+        now: Callable[[], float],
+    ) -> None:
+        self._make = partial(MessageWork, store=store, recurring=recurring, fix_targets=fix_targets, now=now)
+        self._works: dict[str, MessageWork] = {}
+
+    def __contains__(self, id_: object) -> bool:
+        """Tell whether something is at work on a message."""
+        return id_ in self._works
+
+    @contextmanager
+    def hold(self, id_: str) -> Iterator[MessageWork]:
+        """Hold a message: what is at work on it at the same time shares what is known of it."""
+        work = self._works.get(id_)
+        if work is None:
+            work = self._works[id_] = self._make(id_)
+        work.users += 1
+        try:
+            yield work
+        finally:
+            work.users -= 1
+            if not work.users:
+                del self._works[id_]

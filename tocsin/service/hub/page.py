@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Final
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from tocsin.protocol.hub.descriptions import RegistrationDescription
-from tocsin.protocol.hub.hub_outcomes import TargetOutcome
+from tocsin.protocol.hub.hub_outcomes import HubOutcome, TargetOutcome
+from tocsin.protocol.hub.message_life import wait_before
 from tocsin.service.registry.hub_store import DeadTarget, Retry
 from tocsin.service.registry.service_store import ChannelRow
+
+_FAULT: Final = TargetOutcome(HubOutcome.ABANDONED, "The service could not try it")
 
 
 @frozen
@@ -72,3 +76,17 @@ class Page:
         self.open -= 1
         if not self.open:
             self.on_finished()
+
+
+def postponed(retries: Iterable[Retry], now: float) -> Page:
+    """Return a page of targets that were to be tried again and could not, for a fault of the service's own: that was an attempt."""
+    page = Page(0, 0, lambda: None)
+    for retry in retries:
+        attempts = retry.attempts + 1
+        wait = wait_before(attempts)
+        if wait is None:
+            page.counts[_FAULT] += 1
+            page.done.append(retry.place)
+        else:
+            page.retries.append(evolve(retry, attempts=attempts, due=now + wait))
+    return page
