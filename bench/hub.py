@@ -9,7 +9,7 @@ from functools import partial
 from threading import Event, Thread
 from time import perf_counter
 
-from attrs import define
+from attrs import Factory, define
 
 from bench import hub_state, set_ups
 from bench.framework import Contestant, Options, Report, Row, Sample, measure, open_files, percentile
@@ -64,6 +64,8 @@ class _Stage:
     """Where the channel of each device is posted to."""
     idle: float = 0.0
     """What the service holds before the first turn, in MiB."""
+    sent: list[str] = Factory(list)
+    """Messages of which it is still to be waited for the end."""
 
     def single(self) -> Sample:
         """Post to each channel."""
@@ -95,11 +97,9 @@ class _Stage:
         return {f"answer p{each} ms": 1000 * percentile(waits, each) for each in (50, 99)} | found
 
     def _send_all(self, expressions: Sequence[str]) -> float:
-        """Send to one expression after the other, wait until what became of each is written down, and return when that began."""
+        """Send to one expression after the other, and return when that began."""
         begin = perf_counter()
-        for expression in expressions:
-            message = self.client.send(stamped(perf_counter()), expression)
-            self.client.wait_for_end(message)
+        self.sent += [self.client.send(stamped(perf_counter()), expression) for expression in expressions]
         return begin
 
     def _turn(self, expected: int, send: Callable[[], float]) -> Sample:
@@ -112,6 +112,8 @@ class _Stage:
         with _peak(self.service.pid) as peak:
             begin = send()
             found = set_ups.received(self.devices, expected)
+            while self.sent:  # what has become of each is written down behind the last
+                self.client.wait_for_end(self.sent.pop())
         seconds = found["last"] - begin
         return {
             "targets/s": found["count"] / seconds,

@@ -14,6 +14,7 @@ from bench.framework import run_on
 from bench.load import APP
 from bench.receiving import say, until_input_ends
 from tocsin.repeat_log import RepeatLog
+from tocsin.service.operations.collector import collect_rarely
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 from tocsin.service.web.connections import Connections
@@ -68,6 +69,7 @@ KINDS: dict[str, Callable[[Path], Awaitable[None]]] = {"tocsin": tocsin, "floor"
 
 def main(kind: str, state: str, loop: str) -> None:
     """Serve until told to end."""
+    collect_rarely()  # as tocsin serve does
 
     async def serve() -> None:
         await KINDS[kind](Path(state))

@@ -21,6 +21,7 @@ from tocsin.cli.terminal import complain, show
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import NotSupported, PushError
 from tocsin.protocol.text import harmless
+from tocsin.service.operations.collector import collect_rarely
 from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings, option
 from tocsin.service.operations.logs import LEVELS, set_up_logs
 from tocsin.tasks import task_group
@@ -96,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(options, os.environ, arguments.config)
     check_exposure(settings)
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
+    collect_rarely()
     anyio.run(_serve, fit_to_descriptors(settings), arguments.state, arguments.json)
     return 0
 

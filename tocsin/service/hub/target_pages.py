@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import frozen
 
-from tocsin.protocol.hub.tag_expression import TagExpression, read_tag_expression
+from tocsin.protocol.hub.tag_expression import HasAny, HasTag, TagExpression, read_tag_expression
 from tocsin.service.hub.page import Target
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.hub_store import HubStore, MessageRow, TargetRow
@@ -16,12 +17,12 @@ from tocsin.service.url_paths import token_of_uri
 PAGE: Final = 256
 """Targets that are read at a time."""
 
-_WEIGHED: Final = 10_000  # registrations of a tag that are counted: more are many
+_WEIGHED: Final = (100, 1_000, 10_000)  # registrations of a tag that are counted, as far as is needed: more are many
 
 
 @frozen
 class Plan:
-    """Which registrations are looked through for a message: those with one of ``tags`` (None: all) that match the expression."""
+    """Which registrations are looked through for a message: those with one of ``tags`` (None: all) that match the expression (None: all of these)."""
 
     message: MessageRow
     until: int
@@ -44,6 +45,8 @@ class TargetPages:
         """Find out which registrations are to be looked through for a message, up to a place."""
         expression = read_tag_expression(message.tags) if message.tags else None
         tags = None if expression is None else await self._drivers(message.hub, expression)
+        if isinstance(expression, HasTag) or (isinstance(expression, HasAny) and _are_tags(expression.parts)):
+            expression = None  # who has one of these tags matches
         return Plan(message, until, expression, tags)
 
     async def page(self, plan: Plan, after: int) -> tuple[int, list[Target]]:
@@ -74,8 +77,12 @@ class TargetPages:
         drivers = expression.drivers(note)
         if len(compared) < 2:
             return drivers
-        weights = await self._store.weights(hub, compared, _WEIGHED)
-        return expression.drivers(weights.__getitem__)
+        for limit in _WEIGHED:
+            weights = await self._store.weights(hub, compared, limit)
+            drivers = expression.drivers(weights.__getitem__)
+            if drivers is not None and sum(weights[tag] for tag in drivers) < limit:
+                break  # any other set has a tag of which no more were counted, and is no better
+        return drivers
 
     async def _named(self, message: MessageRow, place: int, attempts: int = 0) -> Target:
         """Return a channel that the message names itself."""
@@ -86,6 +93,10 @@ class TargetPages:
     def _target(self, row: TargetRow, attempts: int = 0) -> Target:
         channel: ChannelRow | None = row.channel and self._channels.newest(row.channel)
         return Target(row.sequence, row.registration.channel_uri, channel, row.registration, attempts)
+
+
+def _are_tags(parts: Iterable[TagExpression]) -> bool:
+    return all(isinstance(part, HasTag) for part in parts)
 
 
 def _matches(expression: TagExpression | None, row: TargetRow) -> bool:
