@@ -26,9 +26,8 @@ def test_what_is_under_way_is_not_taken_for_what_stays() -> None:
     under_way = [[number] for number in range(30_000)]
     assert len(under_way) == 30_000
     assert gc.get_stats()[0]["collections"] == before
-    cycles: list[list[object]] = []
     for _ in range(60_000):
-        cycles = [cycles[:0]]
-        cycles[0].append(cycles)
+        cycle: list[object] = []
+        cycle.append(cycle)
     assert gc.get_stats()[0]["collections"] > before
     assert gc.isenabled()
