@@ -295,7 +295,13 @@ async def test_what_was_saved_for_a_hub_that_was_removed_goes(hubs: HubStore) ->
     await hubs.save_registration(HUB, registration("1", "a"))
     await hubs.save_installation(HUB, "i", "{}", 1, [registration("p", installation="i")])
     await hubs.add_message(message())
+    for number in (HUB - 1, HUB + 1, HUB + 2):
+        await hubs.save_registration(number, registration("1"))
+    await hubs.save_hub(HubRow(HUB - 1, "before", None, 1.0), [])
+    await hubs.save_hub(HubRow(HUB + 1, "behind", None, 1.0), [])
     await hubs.prune(0.0, 0.0, 9)
+    left = [(await hubs.counts(number)).registrations for number in range(HUB - 1, HUB + 3)]
+    assert left == [1, 0, 1, 0]
     counts = await hubs.counts(HUB)
     assert counts == evolve(counts, registrations=0, parts=0, installations=0, waiting=0)
     assert await hubs.weights(HUB, "a", 9) == {"a": 0}

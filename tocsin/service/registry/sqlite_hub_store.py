@@ -105,6 +105,13 @@ _SAVE_MESSAGE: Final = (
 )
 
 
+def _forget_orphans(table: str) -> Statement:
+    """Return what forgets the rows of hubs that are not there; it goes from hub to hub in an index, however many rows there are."""
+    following = f"SELECT (SELECT min(hub) FROM {table} WHERE hub > had.hub) FROM had WHERE had.hub IS NOT NULL"
+    having = f"WITH RECURSIVE had(hub) AS (SELECT min(hub) FROM {table} UNION ALL {following}) SELECT hub FROM had"
+    return f"DELETE FROM {table} WHERE hub IN ({having} EXCEPT SELECT id FROM hubs)", [()]
+
+
 def _end_channels(ended: str, values: Sequence[Any]) -> tuple[Statement, Statement]:
     """Return what tells installations that a channel of theirs has ended: their own, or those of tiles.
 
@@ -375,9 +382,9 @@ class SqliteHubStore:
         """Forget what has expired, what ended before that moment or is beyond so many of a hub, and what no hub has."""
         over = "hub_installations WHERE expires IS NOT NULL AND expires <= ?"
         expired = "hub_registrations WHERE expires IS NOT NULL AND expires <= ?"
-        tables = ("hub_registrations", "hub_installations", "hub_messages")
         await self._write(
-            *((f"DELETE FROM {table} WHERE hub NOT IN (SELECT id FROM hubs)", [()]) for table in tables),
+            *(_forget_orphans(table) for table in ("hub_registrations", "hub_installations")),
+            ("DELETE FROM hub_messages WHERE ended IS NULL AND hub NOT IN (SELECT id FROM hubs)", [()]),
             (f"DELETE FROM hub_registrations WHERE (hub, installation) IN (SELECT hub, id FROM {over})", [(now,)]),
             (f"DELETE FROM {over}", [(now,)]),
             *_end_channels("d.expires IS NOT NULL AND d.expires <= ?", [now]),
