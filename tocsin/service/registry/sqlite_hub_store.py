@@ -6,14 +6,20 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import asdict, astuple
+from attrs import astuple
 
 from tocsin.persistence.database import Database
 from tocsin.persistence.sqlite_connection import Statement
-from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
-from tocsin.protocol.hub.hub_outcomes import Tally
+from tocsin.protocol.hub.descriptions import RegistrationDescription
 from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.hub.rights import Right
+from tocsin.service.registry.hub_rows import (
+    channel_from_row,
+    message_from_row,
+    registration_from_row,
+    registration_to_row,
+    tally_to_text,
+)
 from tocsin.service.registry.hub_store import (
     DeadTarget,
     HubCounts,
@@ -22,61 +28,6 @@ from tocsin.service.registry.hub_store import (
     MessageRow,
     Retry,
     TargetRow,
-    channel_of,
-)
-from tocsin.service.registry.service_store import ChannelRow
-
-TABLES: Final = (
-    """CREATE TABLE hubs (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, client_id TEXT, created REAL NOT NULL
-    )""",
-    """CREATE TABLE hub_keys (
-        hub INTEGER NOT NULL, grants TEXT NOT NULL, key TEXT NOT NULL, created REAL NOT NULL, expires REAL
-    )""",
-    """CREATE TABLE hub_registrations (
-        sequence INTEGER PRIMARY KEY AUTOINCREMENT, hub INTEGER NOT NULL, id TEXT NOT NULL, etag INTEGER NOT NULL,
-        channel BLOB NOT NULL, uri TEXT NOT NULL, tags TEXT NOT NULL, expires REAL, template TEXT, variables TEXT NOT NULL,
-        tile TEXT NOT NULL, installation TEXT NOT NULL
-    )""",
-    "CREATE UNIQUE INDEX hub_registration_ids ON hub_registrations (hub, id)",
-    "CREATE INDEX hub_registrations_of ON hub_registrations (hub)",
-    "CREATE INDEX hub_registrations_for ON hub_registrations (channel)",
-    "CREATE INDEX hub_registrations_until ON hub_registrations (expires) WHERE expires IS NOT NULL",
-    "CREATE INDEX hub_parts ON hub_registrations (hub, installation) WHERE installation <> ''",
-    """CREATE TABLE hub_tags (
-        hub INTEGER NOT NULL, tag TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (hub, tag, sequence)
-    ) WITHOUT ROWID""",
-    # The tags of a row are a JSON array in it, and rows of their own that are looked up: no statement changes only one of both.
-    """CREATE TRIGGER hub_tags_come AFTER INSERT ON hub_registrations BEGIN
-        INSERT OR IGNORE INTO hub_tags SELECT new.hub, value, new.sequence FROM json_each(new.tags);
-    END""",
-    """CREATE TRIGGER hub_tags_go AFTER DELETE ON hub_registrations BEGIN
-        DELETE FROM hub_tags WHERE hub = old.hub AND sequence = old.sequence
-        AND tag IN (SELECT value FROM json_each(old.tags));
-    END""",
-    """CREATE TRIGGER hub_tags_change AFTER UPDATE OF tags ON hub_registrations WHEN new.tags <> old.tags BEGIN
-        DELETE FROM hub_tags WHERE hub = old.hub AND sequence = old.sequence
-        AND tag IN (SELECT value FROM json_each(old.tags));
-        INSERT OR IGNORE INTO hub_tags SELECT new.hub, value, new.sequence FROM json_each(new.tags);
-    END""",
-    """CREATE TABLE hub_installations (
-        hub INTEGER NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, etag INTEGER NOT NULL, expires REAL,
-        PRIMARY KEY (hub, id)
-    ) WITHOUT ROWID""",
-    "CREATE INDEX hub_installations_until ON hub_installations (expires) WHERE expires IS NOT NULL",
-    """CREATE TABLE hub_messages (
-        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hub INTEGER NOT NULL, phase TEXT NOT NULL,
-        format TEXT NOT NULL, tags TEXT NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL, accepted REAL NOT NULL, devices TEXT NOT NULL, due REAL, began REAL,
-        ended REAL, place INTEGER NOT NULL, until INTEGER, tally TEXT NOT NULL
-    )""",
-    "CREATE INDEX hub_messages_open ON hub_messages (phase, number) WHERE ended IS NULL",
-    "CREATE INDEX hub_messages_due ON hub_messages (due) WHERE phase = 'SCHEDULED'",
-    "CREATE INDEX hub_messages_ended ON hub_messages (hub, ended) WHERE ended IS NOT NULL",
-    """CREATE TABLE hub_retries (
-        message TEXT NOT NULL, place INTEGER NOT NULL, attempts INTEGER NOT NULL, due REAL NOT NULL,
-        PRIMARY KEY (message, place)
-    ) WITHOUT ROWID""",
-    "CREATE INDEX hub_retries_due ON hub_retries (due)",
 )
 
 _REGISTRATION: Final = (
@@ -189,11 +140,11 @@ class SqliteHubStore:
         """Return a registration, or None."""
         sql = f"SELECT {_REGISTRATION} FROM hub_registrations r WHERE r.hub = ? AND r.id = ?"
         rows = await self._read(sql, (hub, id))
-        return _registration(rows[0]) if rows else None
+        return registration_from_row(rows[0]) if rows else None
 
     async def save_registration(self, hub: int, registration: RegistrationDescription) -> None:
         """Keep a registration, in the place of the one with its id if there is one."""
-        await self._write((_SAVE_REGISTRATION, [_row(hub, registration)]))
+        await self._write((_SAVE_REGISTRATION, [registration_to_row(hub, registration)]))
 
     async def remove_registration(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
         """Forget a registration, if it is there."""
@@ -213,7 +164,7 @@ class SqliteHubStore:
             more.append(channel)
         sql = f"SELECT {_REGISTRATION} FROM hub_registrations r WHERE {where} ORDER BY r.sequence LIMIT ?"
         rows = await self._read(sql, (*parameters, *more, limit))
-        return [(row[0], _registration(row)) for row in rows]
+        return [(row[0], registration_from_row(row)) for row in rows]
 
     async def installation(self, hub: int, id: str, now: float) -> tuple[str, int] | None:  # noqa: A002 - the field's name
         """Return an installation's document and its ETag; None where there is none that has not expired."""
@@ -242,7 +193,7 @@ class SqliteHubStore:
                 AND id NOT IN (SELECT value FROM json_each(?))""",
                 [(hub, id, kept)],
             ),
-            (_SAVE_REGISTRATION, [_row(hub, part) for part in parts]),
+            (_SAVE_REGISTRATION, [registration_to_row(hub, part) for part in parts]),
         )
 
     async def remove_installation(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
@@ -258,7 +209,7 @@ class SqliteHubStore:
             *(message.number, message.id, message.hub, message.phase.name, message.format, message.tags),
             json.dumps(message.headers),
             *(message.body, message.accepted, json.dumps(message.devices), message.due, message.began, message.ended),
-            *(message.place, message.until, _written(message.tally)),
+            *(message.place, message.until, tally_to_text(message.tally)),
         )
         marks = ", ".join("?" * len(row))
         await self._write((f"INSERT INTO hub_messages ({_MESSAGE}) VALUES ({marks})", [row]))
@@ -372,11 +323,11 @@ class SqliteHubStore:
 
     async def _targets(self, where: str, *parameters: Any) -> list[TargetRow]:
         rows = await self._read(f"{_TARGET} WHERE {where}", parameters)
-        return [TargetRow(row[0], _registration(row), _channel(row[10:])) for row in rows]
+        return [TargetRow(row[0], registration_from_row(row), channel_from_row(row[10:])) for row in rows]
 
     async def _messages(self, where: str, *parameters: Any) -> list[MessageRow]:
         rows = await self._read(f"SELECT {_MESSAGE} FROM hub_messages WHERE {where}", parameters)
-        return [_message(row) for row in rows]
+        return [message_from_row(row) for row in rows]
 
     async def prune(self, now: float, before: float, keep: int) -> None:
         """Forget what has expired, what ended before that moment or is beyond so many of a hub, and what no hub has."""
@@ -398,76 +349,13 @@ class SqliteHubStore:
         )
 
 
-def _row(hub: int, registration: RegistrationDescription) -> tuple[Any, ...]:
-    template = registration.template
-    return (
-        *(
-            hub,
-            registration.id,
-            registration.etag,
-            channel_of(registration.channel_uri) or b"",
-            registration.channel_uri,
-        ),
-        *(json.dumps(registration.tags), registration.expires),
-        None if template is None else json.dumps(asdict(template)),
-        *(json.dumps(registration.variables), registration.secondary_tile, registration.installation),
-    )
-
-
-def _registration(row: tuple[Any, ...]) -> RegistrationDescription:
-    _, id_, etag, uri, tags, expires, template, variables, tile, installation = row[:10]
-    return RegistrationDescription(
-        *(
-            id_,
-            uri,
-            tuple(json.loads(tags)),
-            etag,
-            expires,
-            None if template is None else _template(json.loads(template)),
-        ),
-        *(
-            () if variables == "[]" else tuple((name, value) for name, value in json.loads(variables)),
-            tile,
-            installation,
-        ),
-    )
-
-
-def _template(fields: dict[str, Any]) -> BodyTemplate:
-    headers = tuple((name, value) for name, value in fields["headers"])
-    return BodyTemplate(fields["name"], fields["body"], headers, tuple(fields["tags"]))
-
-
-def _channel(row: tuple[Any, ...]) -> ChannelRow | None:
-    if row[0] is None:
-        return None
-    hash_, name, client_id, app, device, expires, revoked = row
-    return ChannelRow(hash_, name, client_id, app, device, expires, revoked=bool(revoked))
-
-
-def _written(tally: Tally) -> str:
-    return json.dumps([*tally.rows()])
-
-
 def _saving(message: MessageRow) -> Statement:
     return (
         _SAVE_MESSAGE,
         [
             (
                 *(message.phase.name, message.began, message.ended, message.place, message.until),
-                *(_written(message.tally), message.id),
+                *(tally_to_text(message.tally), message.id),
             )
         ],
-    )
-
-
-def _message(row: tuple[Any, ...]) -> MessageRow:
-    number, id_, hub, phase, format_, tags, headers, body, accepted, devices, *further, tally = row
-    due, began, ended, place, until = further
-    return MessageRow(
-        *(number, id_, hub, Phase[phase], format_, tags),
-        tuple((name, value) for name, value in json.loads(headers)),
-        *(body, accepted, tuple(json.loads(devices))),
-        *(due, began, ended, place, until),
-        Tally.read(json.loads(tally)),
     )

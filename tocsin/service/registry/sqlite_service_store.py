@@ -16,8 +16,9 @@ from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
+from tocsin.service.registry.hub_tables import TABLES
 from tocsin.service.registry.service_store import PATIENCE, AppRow, ChannelRow, SecretRow
-from tocsin.service.registry.sqlite_hub_store import TABLES, SqliteHubStore
+from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 
 _NAME = "service.db"
 
