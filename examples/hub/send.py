@@ -10,6 +10,7 @@ import hmac
 import os
 import sys
 import time
+from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -27,5 +28,8 @@ headers = {
     "Content-Type": "application/octet-stream",
 }
 request = Request(f"{url}/messages?api-version=2020-06", sys.argv[2].encode(), headers)  # noqa: S310 - the hub's own URL
-with urlopen(request) as answer:  # noqa: S310 - as above
-    print("the hub has taken it:", answer.status)
+try:
+    with urlopen(request) as answer:  # noqa: S310 - as above
+        print("the hub has taken it:", answer.status)
+except HTTPError as refused:
+    sys.exit(f"the hub says {refused.code}: {refused.read().decode()}")

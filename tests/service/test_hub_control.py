@@ -138,12 +138,13 @@ async def test_hubs_are_made_while_no_service_runs_and_where_it_ran_last(tmp_pat
     added = await ask_or_perform(fresh, ADD | {"endpoint": "https://push.example"})
     assert added["endpoint"] == "https://push.example"
     with pytest.raises(InvalidArgument, match="no service has run"):
-        await ask_or_perform(fresh, {"verb": "hub-rotate", "name": "contoso"})
+        await ask_or_perform(fresh, ADD | {"name": "other"})
     async with open_service(fresh, ServiceSettings(dev_tls=True)) as service:
         assert [hub.name for hub in service.hubs.hubs()] == ["contoso"]
         url = service.url
-    rotated = await ask_or_perform(fresh, {"verb": "hub-rotate", "name": "contoso"})
-    assert rotated["endpoint"] == url
+    assert (await ask_or_perform(fresh, ADD | {"name": "other"}))["endpoint"] == url
+    assert (await ask_or_perform(fresh, {"verb": "hub-rotate", "name": "other"}))["endpoint"] == url
+    assert await ask_or_perform(fresh, {"verb": "hub-remove", "name": "other"}) == {"removed": "other"}
     assert await ask_or_perform(fresh, {"verb": "hub-remove", "name": "contoso"}) == {"removed": "contoso"}
     assert await ask_or_perform(fresh, {"verb": "hub-list"}) == {"hubs": []}
 
@@ -156,3 +157,20 @@ async def test_a_hub_is_made_once(hubs: Hubs) -> None:
     with pytest.raises(IllegalCall, match="there is a hub 'CONTOSO' already"):
         await perform_on_hubs(hubs, URL, ADD | {"name": "CONTOSO"})
     assert hubs.keys_of(hub) == keys
+
+
+async def test_a_rotation_names_the_endpoint_that_the_hub_was_added_with(hubs: Hubs) -> None:
+    """Unless it is given another; a hub without one is at the service's own URL."""
+    await perform_on_hubs(hubs, URL, ADD | {"endpoint": "sb://push.example"})
+    again = {"verb": "hub-rotate", "name": "contoso"}
+    assert (await perform_on_hubs(hubs, URL, again))["endpoint"] == "https://push.example"
+    assert (await perform_on_hubs(hubs, URL, again | {"endpoint": "https://other"}))["endpoint"] == "https://other"
+    listed = (await perform_on_hubs(hubs, URL, {"verb": "hub-list"}))["hubs"]
+    assert [hub["endpoint"] for hub in listed] == ["https://push.example"]
+
+
+async def test_an_empty_app_is_none(hubs: Hubs) -> None:
+    """Such as a variable of a shell that is not set: it would be a hub of every app."""
+    with pytest.raises(InvalidArgument, match="leave it out"):
+        await perform_on_hubs(hubs, URL, ADD | {"app": ""})
+    assert hubs.hubs() == []

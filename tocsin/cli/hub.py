@@ -59,12 +59,12 @@ def add_parser(verbs: Any) -> None:
             each.add_argument("name", metavar="NAME", help="the hub's name: letters, digits, dots, dashes, underscores")
         if action == "add":
             what = "the app to whose channels it sends (default: all registered apps)"
-            each.add_argument("--app", default="", metavar="APP", help=what)
+            each.add_argument("--app", default=None, metavar="APP", help=what)
         if action == "rotate":
             what = "listen, send or manage: only the key for this (default: all three)"
             each.add_argument("--right", choices=[right.value for right in Right], metavar="R", help=what)
         if action in {"add", "rotate"}:
-            what = "where clients reach the service (default: where it runs, or ran last)"
+            what = "where clients reach the service (default: as the hub was added with, or where it runs, or ran last)"
             each.add_argument("--endpoint", default="", metavar="URL", help=what)
         add_state_option(each, "serve")
         each.add_argument("--json", action="store_true", help="print one JSON object")
@@ -76,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         from tocsin.service.control import ask_or_perform  # noqa: PLC0415  # the plain install has no service
     except ModuleNotFoundError as missing:
         raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
-    given = {name: getattr(arguments, name, "") or "" for name in ("name", "app", "right", "endpoint")}
+    values = {name: getattr(arguments, name, None) for name in ("name", "app", "right", "endpoint")}
+    given = {name: value for name, value in values.items() if value is not None}
     answer = anyio.run(ask_or_perform, arguments.state, given | {"verb": f"hub-{arguments.action}"})
     if arguments.json:
         show(json.dumps(answer))

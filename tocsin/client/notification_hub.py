@@ -136,14 +136,17 @@ class NotificationHub:
             raise InvalidArgument(f"a template cannot have the name {NATIVE}, which what has no template has")
         return await self._register(wanted)
 
-    async def unregister_native(self) -> None:
-        """Remove the registration without a template, if this app has one; errors as of :meth:`register_native`."""
-        await self._unregister(NATIVE)
+    async def unregister_native(self) -> bool:
+        """Remove the registration without a template; errors as of :meth:`register_native`.
 
-    async def unregister_template(self, name: str) -> None:
-        """Remove the registration of a template, if this app has one; errors as of :meth:`register_native`."""
+        :return: whether the file knew one. Where it was lost, register first: that finds what the hub has for the channel.
+        """
+        return await self._unregister(NATIVE)
+
+    async def unregister_template(self, name: str) -> bool:
+        """Remove the registration of a template; returns as :meth:`unregister_native`, errors as of :meth:`register_native`."""
         check_text(name, "a template's name")
-        await self._unregister(name)
+        return await self._unregister(name)
 
     async def _register(self, wanted: RegistrationDescription) -> HubRegistration:
         """Make or change a registration; its id is written down first, so that an end at any moment leaves none behind that is lost."""
@@ -162,15 +165,16 @@ class NotificationHub:
                 known = None  # the hub has forgotten it, as it does when a channel ends
         raise ServiceUnavailable("the hub has made an id for a registration, and says that it is gone")
 
-    async def _unregister(self, key: str) -> None:
+    async def _unregister(self, key: str) -> bool:
         async with self._lock:
             ids = await anyio.to_thread.run_sync(self._kept.load)
             known = ids.get(key)
             if known is None:
-                return
+                return False
             async with self._asking() as hub:
                 await hub.ask("DELETE", _path(known), headers={"If-Match": "*"}, expected={404, 410})
             await anyio.to_thread.run_sync(self._kept.forget, key, known)
+        return True
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[HubRequests]:

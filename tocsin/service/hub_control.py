@@ -40,10 +40,15 @@ async def perform_on_hubs(hubs: Hubs, url: str | None, request: Answer) -> Answe
     name = text_of(request, "name")
     match HubVerb(text_of(request, "verb")):
         case HubVerb.ADD:
-            endpoint = _endpoint(request, url)
-            return _strings(await hubs.add(name, text_of(request, "app")), endpoint)
+            endpoint = _endpoint(text_of(request, "endpoint"), url)
+            app = text_of(request, "app")
+            if "app" in request and not app:
+                raise InvalidArgument("the app's name is empty: leave it out for a hub of every app")
+            kept = endpoint if request.get("endpoint") else ""
+            return _strings(await hubs.add(name, app, kept), endpoint)
         case HubVerb.ROTATE:
-            endpoint = _endpoint(request, url)
+            hub = hubs.named(name)
+            endpoint = _endpoint(text_of(request, "endpoint") or (hub.endpoint if hub is not None else ""), url)
             return _strings(await hubs.rotate(name, _rights(request)), endpoint)
         case HubVerb.REMOVE:
             await hubs.remove(name)
@@ -52,12 +57,11 @@ async def perform_on_hubs(hubs: Hubs, url: str | None, request: Answer) -> Answe
             return {"hubs": [await _described(hubs, hub) for hub in hubs.hubs()]}
 
 
-def _endpoint(request: Answer, url: str | None) -> str:
+def _endpoint(given: str, url: str | None) -> str:
     """Return the URL that the connection strings are to name, before anything is done.
 
     :raises InvalidArgument: it is not known, or is none.
     """
-    given = text_of(request, "endpoint")
     if given.lower().startswith(_CLIENTS_SCHEME):
         given = f"https://{given[len(_CLIENTS_SCHEME) :]}"
     endpoint = given or url
@@ -92,6 +96,7 @@ async def _described(hubs: Hubs, hub: HubRow) -> Answer:
         "name": hub.name,
         "app": hubs.app_of(hub),
         "every_app": hub.client_id is None,
+        "endpoint": hub.endpoint or None,
         "registrations": counts.registrations,
         "installations": counts.installations,
         "waiting": counts.waiting,

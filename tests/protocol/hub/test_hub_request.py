@@ -130,7 +130,7 @@ REFUSED = {
     ("GET", "/h/messages/$batch", ""): (405, "messages/$batch takes POST"),
     ("GET", "/h/registrationids", ""): (405, "registrationids takes POST"),
     ("GET", "/h/schedulednotifications/4", ""): (405, "schedulednotifications/{id} takes DELETE"),
-    ("GET", "/h/registrations", "$top=0"): (400, "$top is a whole number from 1, not '0'"),
+    ("GET", "/h/registrations", "$top=0"): (400, "$top is a whole number from 1 to 999999999, not '0'"),
     ("GET", "/h/registrations", "$top=-1"): (400, "$top is a whole number"),
     ("GET", "/h/registrations", "$top=٣"): (400, "$top is a whole number"),
     ("GET", "/h/registrations", "$top=" + "9" * 5000): (400, "$top is a whole number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tests.service.hub.hub_world import RAW, WINDOWS, HubWorld, connected, entry, open_hub
 from tests.service.world import Answer, dial
 from tocsin.protocol.hub.rights import Right
-from tocsin.protocol.messages import Acknowledge, Payload
+from tocsin.protocol.messages import Acknowledge, ChannelsRevoked, Payload, RevokeChannels
 from tocsin.protocol.toast_label import ToastLabel
 from tocsin.protocol.values import NotificationType
 from tocsin.service.operations.settings import ServiceSettings
@@ -231,3 +232,16 @@ async def test_a_message_for_next_year_is_refused(hub: HubWorld) -> None:
     at = {"ServiceBusNotification-ScheduleTime": "2028-01-15T08:00:05"}
     refused = await hub.ask("POST", "schedulednotifications", b"x", right=Right.SEND, **(RAW | at))
     assert (refused.status, "7 days" in refused.text) == (400, True)
+
+
+async def test_a_channel_that_has_ended_is_not_registered(hub: HubWorld) -> None:
+    """The refusal says what to do; one that the service does not know may be, and is found out by the next message."""
+    async with connected(hub, KEYS[0]) as (device, uri):
+        await device.send(RevokeChannels(2, "app"))
+        await device.receive(ChannelsRevoked)
+    refused = await hub.register(uri)
+    assert (refused.status, "request another" in refused.text) == (400, True)
+    installed = json.dumps({"installationId": "i", "platform": "wns", "pushChannel": uri})
+    refused = await hub.ask("PUT", "installations/i", installed)
+    assert (refused.status, "request another" in refused.text) == (400, True)
+    assert (await hub.register("https://h/w/?token=unknown")).status == 200

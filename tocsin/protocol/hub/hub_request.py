@@ -230,7 +230,7 @@ def _list(query: Mapping[str, str], continuation: str, tag: str = "") -> ListReg
 def _top(query: Mapping[str, str]) -> int:
     text = query.get("$top", str(MAX_TOP))
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
-        raise HubRefused(400, f"$top is a whole number from 1, not {quoted(text)}.")
+        raise HubRefused(400, f"$top is a whole number from 1 to 999999999, not {quoted(text)}.")
     return min(int(text), MAX_TOP)
 
 

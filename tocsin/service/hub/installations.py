@@ -15,10 +15,10 @@ from tocsin.protocol.hub.installation_patch import patch_installation
 from tocsin.service.hub.composing import template_of
 from tocsin.service.hub.hub_answers import JSON, HubAnswer
 from tocsin.service.hub.id_locks import IdLocks
+from tocsin.service.hub.registered_channel import end_of_channel
 from tocsin.service.hub.registration_limit import RegistrationLimit
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.hub_store import HubRow, HubStore
-from tocsin.service.url_paths import token_of_uri
 
 
 class InstallationsResource:
@@ -58,7 +58,8 @@ class InstallationsResource:
             document, etag = await self._there(hub, id)
             _check_etag(if_match, etag)
             patched = patch_installation(restore_installation(document), body)
-            return await self._save(hub, patched, etag + 1, _count_parts(document))
+            # What does not name another channel may be changed, though the channel has ended.
+            return await self._save(hub, patched, etag + 1, _count_parts(document), may_have_ended=True)
 
     async def get(self, hub: HubRow, id: str) -> HubAnswer:  # noqa: A002 - the field's name
         """Return an installation."""
@@ -80,7 +81,9 @@ class InstallationsResource:
             raise HubRefused(404, "There is no installation with this id.")
         return known
 
-    async def _save(self, hub: HubRow, installation: Installation, etag: int, parts_before: int) -> HubAnswer:
+    async def _save(
+        self, hub: HubRow, installation: Installation, etag: int, parts_before: int, *, may_have_ended: bool = False
+    ) -> HubAnswer:
         wanted = parts_of(installation)
         for part in wanted:
             if part.template is not None:
@@ -91,21 +94,18 @@ class InstallationsResource:
             if left <= 0:
                 raise HubRefused(400, "expirationTime is in the past: leave it out, or name a time to come.")
             expires = self._now() + left
-        parts = [await self._with_end(part, expires) for part in wanted]
+        parts = [await self._with_end(part, expires, may_have_ended=may_have_ended) for part in wanted]
         await self._limit.add(hub, max(len(parts) - parts_before, 0))
         document = write_installation(installation)
         await self._store.save_installation(hub.id, installation.id, document, etag, parts, expires)
         return HubAnswer(200, headers=(("ETag", f'W/"{etag}"'),))
 
-    async def _with_end(self, part: RegistrationDescription, expires: float | None) -> RegistrationDescription:
+    async def _with_end(
+        self, part: RegistrationDescription, expires: float | None, *, may_have_ended: bool
+    ) -> RegistrationDescription:
         """Return a part with its end: that of its channel, where the service knows it, or of the installation."""
-        token = token_of_uri(part.channel_uri)
-        if token is None:
-            raise HubRefused(
-                400, "pushChannel is the URI of a channel of this service, with its token: .../w/?token=..."
-            )
-        channel = await self._channels.kept(token)
-        ends = [expires, None if channel is None else channel.expires]
+        end = await end_of_channel(self._channels, part.channel_uri, "pushChannel", may_have_ended=may_have_ended)
+        ends = [expires, end]
         return evolve(part, expires=min((end for end in ends if end is not None), default=None))
 
 

@@ -16,10 +16,10 @@ from tocsin.protocol.hub.registration_xml import read_registration, write_regist
 from tocsin.service.hub.composing import template_of
 from tocsin.service.hub.hub_answers import ATOM, ATOM_FEED, HubAnswer
 from tocsin.service.hub.id_locks import IdLocks
+from tocsin.service.hub.registered_channel import end_of_channel
 from tocsin.service.hub.registration_limit import RegistrationLimit
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.hub_store import HubRow, HubStore, channel_of
-from tocsin.service.url_paths import token_of_uri
 
 ID_LIFETIME: Final = 24 * 3600
 """Seconds that an id which was given out may be waited with before its registration is made."""
@@ -110,13 +110,7 @@ class RegistrationsResource:
         read = read_registration(body, id)
         if read.template is not None:
             template_of(read.template)
-        token = token_of_uri(read.channel_uri)
-        if token is None:
-            raise HubRefused(
-                400, "ChannelUri is the URI of a channel of this service, with its token: .../w/?token=..."
-            )
-        channel = await self._channels.kept(token)
-        return evolve(read, expires=None if channel is None else channel.expires)
+        return evolve(read, expires=await end_of_channel(self._channels, read.channel_uri, "ChannelUri"))
 
     async def _save(
         self, hub: HubRow, registration: RegistrationDescription, *, is_new: bool = True

@@ -24,6 +24,8 @@ class HubRow:
     name: str
     client_id: str | None
     created: float
+    endpoint: str = ""
+    """Where clients reach the service, as its owner has said; empty: at the service's own URL."""
 
 
 @frozen

@@ -6,7 +6,8 @@ from typing import Final
 
 TABLES: Final = (
     """CREATE TABLE hubs (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, client_id TEXT, created REAL NOT NULL
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, client_id TEXT, created REAL NOT NULL,
+        endpoint TEXT NOT NULL
     )""",
     """CREATE TABLE hub_keys (
         hub INTEGER NOT NULL, grants TEXT NOT NULL, key TEXT NOT NULL, created REAL NOT NULL, expires REAL

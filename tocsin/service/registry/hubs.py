@@ -29,6 +29,7 @@ class HubKeys:
     name: str
     app: str | None
     keys: dict[Right, str] = field(repr=False)
+    endpoint: str = ""
 
 
 class Hubs:
@@ -92,11 +93,12 @@ class Hubs:
         """Tell whether a hub sends to the channels of an app."""
         return self._apps.known(client_id) and hub.client_id in {None, client_id}
 
-    async def add(self, name: str, app: str = "") -> HubKeys:
+    async def add(self, name: str, app: str = "", endpoint: str = "") -> HubKeys:
         """Make a hub.
 
         :param name: 1 to ``MAX_HUB_NAME`` letters, digits, dots, dashes and underscores, which begins and ends with one of the first.
         :param app: the app that it sends for; empty: every app of the service.
+        :param endpoint: where clients reach the service, for the connection strings of later keys; empty: at its own URL.
         :raises InvalidArgument: the name cannot be a hub's, or is that of a path of the service.
         :raises IllegalCall: there is a hub of that name.
         :raises NotFound: no app has that name.
@@ -109,7 +111,9 @@ class Hubs:
             if len(self._hubs) >= MAX_HUBS:
                 raise IllegalCall(f"a service has {MAX_HUBS} hubs at most; remove one first")
             # Its number is never that of an earlier hub: what is left of one, such as a signature, is not of another.
-            hub = HubRow(max(self._last + 1, int(self._now() * 1_000)), name, self._client_of(app), self._now())
+            hub = HubRow(
+                max(self._last + 1, int(self._now() * 1_000)), name, self._client_of(app), self._now(), endpoint
+            )
             return await self._give_keys(hub, Right)
 
     async def rotate(self, name: str, rights: Iterable[Right] = Right) -> HubKeys:
@@ -146,7 +150,7 @@ class Hubs:
         rows += [HubKeyRow(hub.id, right, key, now, expires=None) for right, key in keys.items()]
         await self._store.save_hub(hub, rows)
         self._hold(hub, rows)
-        return HubKeys(hub.name, self.app_of(hub), keys)
+        return HubKeys(hub.name, self.app_of(hub), keys, hub.endpoint)
 
     def _hold(self, hub: HubRow, keys: list[HubKeyRow]) -> None:
         self._hubs[hub.name.lower()] = self._by_id[hub.id] = hub

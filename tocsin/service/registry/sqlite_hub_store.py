@@ -97,7 +97,10 @@ class SqliteHubStore:
 
     async def hubs(self) -> list[HubRow]:
         """Return all hubs, by name."""
-        return [HubRow(*row) for row in await self._read("SELECT id, name, client_id, created FROM hubs ORDER BY name")]
+        return [
+            HubRow(*row)
+            for row in await self._read("SELECT id, name, client_id, created, endpoint FROM hubs ORDER BY name")
+        ]
 
     async def keys(self) -> list[HubKeyRow]:
         """Return the keys of all hubs, the oldest first."""
@@ -107,7 +110,10 @@ class SqliteHubStore:
     async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow]) -> None:
         """Keep a hub with these keys, and no others."""
         await self._write(
-            ("INSERT OR REPLACE INTO hubs (id, name, client_id, created) VALUES (?, ?, ?, ?)", [astuple(hub)]),
+            (
+                "INSERT OR REPLACE INTO hubs (id, name, client_id, created, endpoint) VALUES (?, ?, ?, ?, ?)",
+                [astuple(hub)],
+            ),
             ("DELETE FROM hub_keys WHERE hub = ?", [(hub.id,)]),
             (
                 "INSERT INTO hub_keys (hub, grants, key, created, expires) VALUES (?, ?, ?, ?, ?)",
