@@ -73,8 +73,8 @@ def test_where_no_tls_is_spoken_a_person_and_a_script_are_warned(state: Path, ac
         (["add", "w", *ENDPOINT], "'w' is a path of the service itself; give the hub another name"),
         (["add", "a b", *ENDPOINT], "a hub's name has 1 to 260 letters, digits"),
         (
-            ["add", "hub", "--app", "nobody", *ENDPOINT],
-            "no app is registered as 'nobody'; 'tocsin app add' registers one",
+            ["add", "hub", "--app", "absent", *ENDPOINT],
+            "no app is registered as 'absent'; 'tocsin app add' registers one",
         ),
         (["add", "hub", "--endpoint", "push.example"], "the endpoint is a URL such as https://push.example"),
         (["rotate", "hub", *ENDPOINT], "there is no push service's state in"),

@@ -413,7 +413,7 @@ async def test_arguments_that_cannot_be_right(
         ("news", STRING, {"state": 5}),
         ("news", STRING, {"state": ""}),
         ("news", STRING, {"state": "a\0b"}),
-        ("news", STRING, {"state": "~nobody-has-this-name/x"}),
+        ("news", STRING, {"state": "~no-such-user-here/x"}),
         ("news", STRING, {"policy": 5}),
     ],
 )

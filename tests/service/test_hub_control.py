@@ -74,7 +74,7 @@ async def test_the_connection_strings_name_where_clients_reach_the_service(
         ADD | {"name": ["contoso"]},
         ADD | {"name": ""},
         ADD | {"name": "w"},
-        ADD | {"app": "nobody"},
+        ADD | {"app": "absent"},
         {"verb": "hub-rotate", "name": "contoso", "right": "all"},
         {"verb": "hub-rotate", "name": "contoso"},
         {"verb": "hub-remove", "name": "contoso"},

@@ -62,7 +62,7 @@ for registration in found[:1]:
     step("registration got", client.get_registration, registration["RegistrationId"])
 
 step("raw sent", client.send_notification, raw("raw to the first"), "sport && !n2")
-step("toast sent", client.send_notification, toast, "(sport || nobody) && news")
+step("toast sent", client.send_notification, toast, "(sport || unused) && news")
 step("tile sent", client.send_notification, tile, "$InstallationId:{i-2}")
 step("badge sent", client.send_notification, badge, "news")
 step("sent to all", client.send_broadcast_notification, raw("raw to all"), ttl=600, urgency="high")

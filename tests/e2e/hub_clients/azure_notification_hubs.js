@@ -65,7 +65,7 @@ const sent = ({ notificationId, trackingId, correlationId, location, successCoun
 
   await step('raw sent', async () => sent(await client.sendNotification(raw('raw to the first'), { tagExpression: 'first && !second' })));
   await step('toast sent', async () => sent(await client.sendNotification(
-    hubs.createWindowsToastNotification({ body: TOAST, headers: { 'X-WNS-Tag': 'greeting' } }), { tagExpression: '(sport || nobody) && news' })));
+    hubs.createWindowsToastNotification({ body: TOAST, headers: { 'X-WNS-Tag': 'greeting' } }), { tagExpression: '(sport || unused) && news' })));
   await step('tile sent', async () => sent(await client.sendNotification(
     hubs.createWindowsTileNotification({ body: TILE }), { tagExpression: '$InstallationId:{i-1}' })));
   await step('badge sent', async () => sent(await client.sendNotification(

@@ -48,7 +48,7 @@ const sent = async (call) => {
   await step('installation got again', async () => (await hubCall('getInstallation', 'i-2'))[0]);
 
   await step('raw sent', () => sent(wns('sendRaw', 'first && !second', 'raw to the first')));
-  await step('toast sent', () => sent(wns('sendToastText01', ['sport', 'nobody'], { text1: 'Grüße' })));
+  await step('toast sent', () => sent(wns('sendToastText01', ['sport', 'unused'], { text1: 'Grüße' })));
   await step('tile sent', () => sent(wns('sendTileSquareText04', 'weather', { text1: 'two' })));
   await step('badge sent', () => sent(wns('sendBadge', 'sport', 7)));
   await step('sent to all', () => sent(wns('sendRaw', null, 'raw to all')));
