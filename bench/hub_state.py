@@ -16,9 +16,9 @@ from typing import TypeVar
 from bench.load import APP, NEVER
 from tocsin.protocol.hub.descriptions import RegistrationDescription
 from tocsin.protocol.hub.rights import Right
-from tocsin.service.registry.apps import Apps, hash_of
+from tocsin.service.registry.apps import Apps
 from tocsin.service.registry.hubs import Hubs
-from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.registry.service_store import ChannelRow, hash_of
 from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
 
 HUB = "bench"

@@ -12,7 +12,6 @@ from tocsin.protocol.hub.hub_request import etag_matches
 from tocsin.protocol.hub.installation_json import read_installation, restore_installation, write_installation
 from tocsin.protocol.hub.installation_parts import parts_of
 from tocsin.protocol.hub.installation_patch import patch_installation
-from tocsin.service.hub.composing import template_of
 from tocsin.service.hub.hub_answers import JSON, HubAnswer
 from tocsin.service.hub.id_locks import IdLocks
 from tocsin.service.hub.registered_channel import end_of_channel
@@ -85,9 +84,6 @@ class InstallationsResource:
         self, hub: HubRow, installation: Installation, etag: int, parts_before: int, *, may_have_ended: bool = False
     ) -> HubAnswer:
         wanted = parts_of(installation)
-        for part in wanted:
-            if part.template is not None:
-                template_of(part.template)
         expires = None
         if installation.expires is not None:
             left = installation.expires - self._wall()

@@ -21,15 +21,15 @@ from tocsin.service.hub.composing import NATIVE, TEMPLATE, composer
 from tocsin.service.hub.hub_answers import HubAnswer
 from tocsin.service.hub.hub_sender import HubSender
 from tocsin.service.hub.page import Target
+from tocsin.service.hub.registered_channel import token_in
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.hub_store import HubRow, HubStore, MessageRow
-from tocsin.service.url_paths import token_of_uri
 
 MAX_WAIT: Final = 7 * 24 * 3600
 """Seconds from now that a message is scheduled for at most."""
 
 MAX_SCHEDULED: Final = 100_000
-"""Messages of one hub that wait at most, scheduled ones included."""
+"""Messages of one hub that are scheduled at most."""
 
 _FORMAT: Final = "servicebusnotification-format"
 _TAGS: Final = "servicebusnotification-tags"
@@ -67,7 +67,7 @@ class MessagesResource:
                 raise HubRefused(
                     400, "A direct message names its channel in the header ServiceBusNotification-DeviceHandle."
                 )
-            devices = (_device(headers[_DEVICE], "ServiceBusNotification-DeviceHandle"),)
+            devices = (_device(headers[_DEVICE]),)
         message = self._message(hub, headers, body, devices)
         if test:
             results = await self._sender.test(hub, message)
@@ -77,8 +77,9 @@ class MessagesResource:
     async def send_batch(self, hub: HubRow, base: str, headers: Mapping[str, str], body: bytes) -> HubAnswer:
         """Accept a message to the channels that are in the body behind it."""
         batch = read_batch(headers.get("content-type", ""), body)
-        devices = tuple(_device(uri, "a channel of the batch") for uri in batch.devices)
-        return await self._accept(self._message(hub, headers, batch.notification, devices), base)
+        for uri in batch.devices:
+            token_in(uri, "A channel of the batch")
+        return await self._accept(self._message(hub, headers, batch.notification, batch.devices), base)
 
     async def schedule(self, hub: HubRow, base: str, headers: Mapping[str, str], body: bytes) -> HubAnswer:
         """Accept a message for later."""
@@ -92,7 +93,7 @@ class MessagesResource:
             raise HubRefused(400, text)
         if await self._store.count_scheduled(hub.id, MAX_SCHEDULED) >= MAX_SCHEDULED:
             raise HubRefused(403, f"{MAX_SCHEDULED} messages of the hub are scheduled, and no more are taken.")
-        devices = (_device(headers[_DEVICE], "ServiceBusNotification-DeviceHandle"),) if _DEVICE in headers else ()
+        devices = (_device(headers[_DEVICE]),) if _DEVICE in headers else ()
         return await self._accept(self._message(hub, headers, body, devices, self._now() + max(wait, 0)), base)
 
     async def cancel(self, hub: HubRow, id: str) -> HubAnswer:  # noqa: A002 - the field's name
@@ -168,8 +169,8 @@ def _as_meant(text: str) -> str:
         return text
 
 
-def _device(uri: str, what: str) -> str:
+def _device(uri: str) -> str:
+    what = "ServiceBusNotification-DeviceHandle"
     check_channel_uri(uri, what)
-    if token_of_uri(uri) is None:
-        raise HubRefused(400, f"{what} is the URI of a channel of this service, with its token: .../w/?token=...")
+    token_in(uri, what)
     return uri

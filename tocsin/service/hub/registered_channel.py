@@ -7,6 +7,18 @@ from tocsin.service.registry.channels import ChannelFault, Channels
 from tocsin.service.url_paths import token_of_uri
 
 
+def token_in(uri: str, what: str) -> str:
+    """Return the token in a channel's URI.
+
+    :param what: how the request calls it.
+    :raises HubRefused: 400; the URI has no token, or several.
+    """
+    token = token_of_uri(uri)
+    if token is None:
+        raise HubRefused(400, f"{what} is the URI of a channel of this service, with its token: .../w/?token=...")
+    return token
+
+
 async def end_of_channel(channels: Channels, uri: str, what: str, *, may_have_ended: bool = False) -> float | None:
     """Return when a channel ends; None for one that the service does not know, which the next message finds out.
 
@@ -15,10 +27,7 @@ async def end_of_channel(channels: Channels, uri: str, what: str, *, may_have_en
     :raises HubRefused: 400; the URI has no token, or the channel has ended.
     :raises StateUnavailable: the channel cannot be looked up.
     """
-    token = token_of_uri(uri)
-    if token is None:
-        raise HubRefused(400, f"{what} is the URI of a channel of this service, with its token: .../w/?token=...")
-    channel = await channels.kept(token)
+    channel = await channels.kept(token_in(uri, what))
     if channel is None:
         return None
     if not may_have_ended and channels.fault_of(channel) in {ChannelFault.REVOKED, ChannelFault.EXPIRED}:

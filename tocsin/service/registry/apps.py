@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from attrs import evolve, field, frozen
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import IllegalCall, NotFound
 from tocsin.protocol.text import quoted
-from tocsin.service.registry.service_store import AppRow, SecretRow, ServiceStore
+from tocsin.service.registry.service_store import AppRow, SecretRow, ServiceStore, hash_of
 
 SECRET_OVERLAP = 24 * 3600
 """Seconds that a client secret stays valid after a newer one was given out."""
@@ -229,8 +228,3 @@ class Apps:
 
 def _new_app(name: str, family: str) -> AppRow:
     return AppRow(client_id=str(uuid4()), name=name, remote_id=str(uuid4()), family=family)
-
-
-def hash_of(secret: str) -> bytes:
-    """Return all that the service keeps of a secret or a channel's token: its SHA-256."""
-    return hashlib.sha256(secret.encode()).digest()

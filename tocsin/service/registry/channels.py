@@ -17,8 +17,8 @@ from tocsin.protocol.hresult import HResult
 from tocsin.protocol.platform.channel_request import family_of
 from tocsin.protocol.text import quoted
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME, RENEW_BEFORE
-from tocsin.service.registry.apps import Apps, hash_of, parse_guid
-from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
+from tocsin.service.registry.apps import Apps, parse_guid
+from tocsin.service.registry.service_store import ChannelRow, ServiceStore, hash_of, may_be_there
 from tocsin.service.url_paths import CHANNEL_PATH, token_of
 
 MAX_LIVE = 64

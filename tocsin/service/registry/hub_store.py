@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -12,7 +11,7 @@ from tocsin.protocol.hub.descriptions import RegistrationDescription
 from tocsin.protocol.hub.hub_outcomes import Tally
 from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.hub.rights import Right
-from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.registry.service_store import ChannelRow, hash_of
 from tocsin.service.url_paths import token_of_uri
 
 
@@ -77,7 +76,7 @@ class MessageRow:
     place: int = 0
     """The last target that has an outcome, or waits to be tried again: its registration's sequence number, or its number in ``devices``."""
     until: int | None = None
-    """The last place that there was when it was accepted; None until it is begun."""
+    """The last place that there was when it was begun; None until then."""
     tally: Tally = Factory(Tally)
 
 
@@ -112,7 +111,7 @@ class DeadTarget:
 def channel_of(uri: str) -> bytes | None:
     """Return the SHA-256 of the token in a channel's URI, by which its channel is found; None where there is not exactly one."""
     token = token_of_uri(uri)
-    return hashlib.sha256(token.encode()).digest() if token else None
+    return hash_of(token) if token else None
 
 
 class HubStore(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -46,6 +47,11 @@ class ChannelRow:
     device: str
     expires: float
     revoked: bool
+
+
+def hash_of(secret: str) -> bytes:
+    """Return all that the service keeps of a secret or a channel's token: its SHA-256."""
+    return hashlib.sha256(secret.encode()).digest()
 
 
 def may_be_there(failure: BaseException) -> bool:
