@@ -245,3 +245,14 @@ async def test_a_channel_that_has_ended_is_not_registered(hub: HubWorld) -> None
     refused = await hub.ask("PUT", "installations/i", installed)
     assert (refused.status, "request another" in refused.text) == (400, True)
     assert (await hub.register("https://h/w/?token=unknown")).status == 200
+
+
+async def test_an_installation_is_changed_by_the_first_request_after_a_restart(tmp_path: Path) -> None:
+    """It has as many parts as before, so nothing has been counted yet."""
+    path = "installations/i"
+    async with open_hub(tmp_path) as hub, connected(hub, KEYS[0]) as (_, uri):
+        installed = json.dumps({"installationId": "i", "platform": "wns", "pushChannel": uri})
+        assert (await hub.ask("PUT", path, installed)).status == 200
+    async with open_hub(tmp_path) as hub:
+        assert (await hub.ask("PATCH", path, '[{"op": "add", "path": "/tags", "value": "a"}]')).status == 200
+        assert (await hub.ask("PUT", path, installed)).status == 200

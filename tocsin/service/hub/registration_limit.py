@@ -26,6 +26,8 @@ class RegistrationLimit:
         :raises HubRefused: 403: the hub has no room for so many more.
         :raises StateUnavailable: they cannot be counted.
         """
+        if not more:
+            return
         async with self._counting:
             if self._counts.get(hub.id, self._limit) + more > self._limit:
                 counts = await self._store.counts(hub.id)
