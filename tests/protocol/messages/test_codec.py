@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tocsin.protocol.messages.calling  # noqa: F401  # its messages are in no other module
 from tests import strategies
 from tests.protocol.frames import (
     frame_with,
