@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
+from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.hub.hub_refused import HubRefused
-from tocsin.protocol.text import quoted
+from tocsin.protocol.json_text import parse_json_text
 
 MAX_JSON: Final = 65_536
 """Bytes of a document at most."""
@@ -23,39 +23,6 @@ def parse_json(body: bytes | str, what: str, *, numbers_as_texts: bool = False) 
     if len(encoded) > MAX_JSON:
         raise HubRefused(413, f"{what} has {len(encoded)} bytes; {MAX_JSON} are read at most.")
     try:
-        text = encoded.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        raise HubRefused(400, f"{what} is no UTF-8 (at byte {wrong.start}).") from None
-    try:
-        document = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=str if numbers_as_texts else None,
-            parse_float=str if numbers_as_texts else None,
-        )
-        json.dumps(document, ensure_ascii=False).encode()
-    except HubRefused as refused:
-        raise HubRefused(400, f"{what} {refused.detail}") from None
-    except json.JSONDecodeError as wrong:
-        raise HubRefused(400, f"{what} is no JSON: {wrong.msg} (line {wrong.lineno}, column {wrong.colno}).") from None
-    except UnicodeEncodeError:
-        raise HubRefused(400, f"{what} has half of a character, such as \\ud800, in one of its texts.") from None
-    except RecursionError:
-        raise HubRefused(400, f"{what} is no JSON that is read: its brackets are nested too deep.") from None
-    except ValueError:  # a whole number with more digits than Python reads
-        raise HubRefused(400, f"{what} has a number with too many digits.") from None
-    return document
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise HubRefused(400, f"has {quoted(twice)} twice in one object.")
-    return found
-
-
-def _constant(name: str) -> None:
-    raise HubRefused(400, f"has {name}, which JSON has not.")
+        return parse_json_text(encoded, what, MAX_JSON, numbers_as_texts=numbers_as_texts)
+    except InvalidArgument as wrong:
+        raise HubRefused(400, f"{wrong}.") from None
