@@ -22,6 +22,7 @@ TREE: dict[str, tuple[type[PushError], type[Exception], HResult]] = {
     "UnreadableContent": (errors.InvalidArgument, ValueError, HResult.E_INVALIDARG),
     "IllegalCall": (PushError, RuntimeError, HResult.E_ILLEGAL_METHOD_CALL),
     "ChannelClosed": (errors.IllegalCall, RuntimeError, HResult.WPN_E_CHANNEL_CLOSED),
+    "CallEnded": (errors.IllegalCall, RuntimeError, HResult.E_ILLEGAL_METHOD_CALL),
     "NotFound": (PushError, LookupError, HResult.ERROR_NOT_FOUND),
     "NotSupported": (PushError, NotImplementedError, HResult.ERROR_NOT_SUPPORTED),
     "Busy": (PushError, BlockingIOError, HResult.WNP_E_BIND_USER_BUSY),

@@ -6,7 +6,8 @@
     ├── InvalidArgument             ValueError: you passed something that cannot be right
     │   └── UnreadableContent       it is no toast, tile or badge; the text says where and why
     ├── IllegalCall                 RuntimeError: the call is right, but not now or not here
-    │   └── ChannelClosed           the channel was closed or revoked before
+    │   ├── ChannelClosed           the channel was closed or revoked before
+    │   └── CallEnded               the call has ended; .reason says why
     ├── NotFound                    LookupError: what you named is not there
     ├── NotSupported                NotImplementedError: this installation or this kind of app cannot do that
     ├── Busy                        BlockingIOError: a queue is full; try again when it has drained
@@ -68,6 +69,14 @@ class ChannelClosed(IllegalCall):
     """The channel was closed by its app, or revoked by the service."""
 
     default_hresult = HResult.WPN_E_CHANNEL_CLOSED
+
+
+class CallEnded(IllegalCall):
+    """The call has ended; ``reason`` has the code and the subcode of why, None where that is not known."""
+
+    def __init__(self, text: str, hresult: int | None = None, *, reason: tuple[int, int] | None = None) -> None:
+        super().__init__(text, hresult)
+        self.reason = reason
 
 
 class NotFound(PushError, LookupError):

@@ -1,0 +1,82 @@
+"""One call that rings at an agent, and what follows from each event."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import Final
+
+from attrs import define
+
+from tocsin.protocol.calling.call_effects import Ask, CallEffect, Caller, Ring, Silence
+from tocsin.protocol.calling.ended_calls import Reason
+from tocsin.protocol.calling.incoming_call import TABLE, Effect, Event, Phase
+from tocsin.protocol.kernel.machine import step
+from tocsin.protocol.messages.calling import AcceptCall, CallReport, HangUpCall, RejectCall
+
+MAX_RING: Final = 3600.0
+"""Seconds that a call rings at most, whatever a service says."""
+
+SLACK: Final = 5.0
+"""Seconds beyond a ring's time that the word of the service is waited for, where the user has not accepted it."""
+
+ANSWER_WITHIN: Final = 30.0
+"""Seconds more that it is waited for, where the user has: the acceptance may be on its way."""
+
+_RANG_OUT: Final = {Phase.ACCEPTING: (408, 10057), Phase.REJECTING: (603, 0), Phase.LEAVING: (0, 0)}
+_FORGOTTEN: Final = {Phase.REJECTING: (603, 0), Phase.LEAVING: (0, 0)}
+
+
+@define(eq=False)
+class AgentRing:
+    """A call that rings here, or that is being accepted or declined."""
+
+    call: str
+    caller: Caller
+    video: bool
+    until: float
+    """When its time is over, on the agent's clock."""
+    phase: Phase = Phase.NEW
+    accepting: AcceptCall | None = None
+    """How it was accepted last."""
+
+    @property
+    def deadline(self) -> float:
+        """When it is given up, if the service tells nothing."""
+        later = ANSWER_WITHIN if self.phase in {Phase.ACCEPTING, Phase.LEAVING} else 0.0
+        return self.until + SLACK + later
+
+    def step(self, event: Event) -> tuple[list[CallEffect], bool]:
+        """Take a step; return what it makes, and whether a call begins. Its end is told by the book, which knows the reason."""
+        self.phase, effects = step(TABLE, self.phase, event)
+        done = [made for effect in effects if (made := self._make(effect)) is not None]
+        return done, Effect.BEGIN_CALL in effects
+
+    def _make(self, effect: Effect) -> CallEffect | None:
+        if effect is Effect.RING:
+            return Ring(self.call, self.caller, self.video, self.until)
+        if effect is Effect.SILENCE:
+            return Silence(self.call)
+        if effect is Effect.ASK_ACCEPT:
+            return None if self.accepting is None else Ask(self.accepting)
+        if effect is Effect.ASK_REJECT:
+            return Ask(RejectCall(0, self.call))
+        return Ask(HangUpCall(0, self.call)) if effect is Effect.ASK_HANG_UP else None
+
+    def reason_where_rung_out(self) -> Reason:
+        """Return the reason of an end that the service has not told."""
+        return _RANG_OUT.get(self.phase, (487, 10004))
+
+    def reason_where_forgotten(self) -> Reason:
+        """Return the reason of an end of which the service knows only that there is no such call."""
+        return _FORGOTTEN.get(self.phase, (404, 0))
+
+
+def caller_of(report: CallReport) -> Caller:
+    """Return the other side that a report names."""
+    return Caller(report.peer, report.peer_name)
+
+
+def rings_until(report: CallReport, now: float) -> float:
+    """Return when a ring is over by what a report says of it, within ``MAX_RING``."""
+    left = 0.0 if isnan(report.rings_for) else report.rings_for
+    return now + min(max(left, 0.0), MAX_RING)
