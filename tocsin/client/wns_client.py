@@ -131,6 +131,13 @@ class WnsClient:
         self._http = None
         await self._stack.__aexit__(kind, error, traceback)
 
+    def check_uri(self, uri: str) -> None:
+        """Refuse a channel's URI that :meth:`send` would refuse, such as one that a stranger has named.
+
+        :raises InvalidArgument: it is none, or its host is not trusted; the sentence does not show it.
+        """
+        check_channel(uri, self._hosts, plain=self._plain)
+
     async def send(  # noqa: PLR0913  # one for each header of WNS
         self,
         uri: str,
