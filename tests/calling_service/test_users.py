@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID
 
+import anyio
+import anyio.lowlevel
 import jwt
 import pytest
 
+from tests.helpers import PATIENCE
+from tests.persistence.faults import Fault, Faults
 from tests.service.world import Clock
 from tocsin.calling_service.calling_store import CallingStore, UserKind, UserRow
 from tocsin.calling_service.sqlite_calling_store import open_calling_store
 from tocsin.calling_service.users import LONGEST_LIFE, SHORTEST_LIFE, Users
+from tocsin.persistence import writer
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound, StateUnavailable
 from tocsin.protocol.hresult import HResult
+from tocsin.protocol.kernel.durability import RecoveryPolicy
 
 
 @pytest.fixture
@@ -124,6 +131,34 @@ class TestUsers:
         assert users.verify(token).user == ann
         await users.remove("ann")
         assert ended == [ann, ann]
+
+
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])
+async def test_what_is_in_doubt_can_be_asked_again(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """A user that was added or removed although the command was told that it failed is there once, or not at all."""
+    monkeypatch.setattr(writer, "RecoveryPolicy", lambda: RecoveryPolicy(first=0.001, longest=0.002))
+    faults = Faults(monkeypatch)
+    async with open_calling_store(tmp_path, patience=0.3) as store:
+        users = await Users.load(store, clock)
+
+        async def fails_once(change: Callable[[], Awaitable[UserRow]]) -> UserRow:
+            faults.coming.append(fault)
+            faults.gone = True
+            with pytest.raises(StateUnavailable) as failure:
+                await change()
+            assert failure.value.in_doubt
+            faults.gone = False
+            with anyio.fail_after(PATIENCE):
+                while store.fault:
+                    await anyio.lowlevel.checkpoint()
+            return await change()
+
+        ann = await fails_once(lambda: users.add("ann"))
+        assert users.users() == await store.users() == [ann]
+        await fails_once(lambda: users.remove("ann"))
+        assert users.users() == await store.users() == []
 
 
 class TestTokens:

@@ -95,19 +95,45 @@ async def test_wrong_credentials_are_told_in_words(
     assert wns.channel_uri.rpartition("=")[2] not in caplog.text
 
 
-async def test_a_service_that_cannot_be_reached_has_failed(
-    wns: LocalWns, pusher: Pusher, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_service_that_cannot_be_reached_has_failed(wns: LocalWns, caplog: pytest.LogCaptureFixture) -> None:
     """As a place where nothing listens."""
-    uri = "http://127.0.0.1:1/w/?token=secret-of-the-channel"
-    assert await pusher.push(wns.channel_uri, BODY, 30) is Pushed.ACCEPTED, "there is a token"
-    assert await pusher.push(uri, BODY, 30) is Pushed.FAILED
-    assert len(warnings(caplog)) == 1
-    assert "secret-of-the-channel" not in caplog.text
+    away = "http://127.0.0.1:1/accesstoken.srf"
+    async with open_wns_pusher(wns.client_id, wns.client_secret, token_url=away, recurring=RepeatLog()) as pusher:
+        assert await pusher.push("http://127.0.0.1:1/w/?token=secret", BODY, 30) is Pushed.FAILED
+    (line,) = warnings(caplog)
+    assert line.endswith("no program listens at 127.0.0.1:1: the connection was refused")
+    assert "secret" not in caplog.text
+
+
+async def test_channels_may_be_elsewhere_where_the_operator_says_so(
+    wns: LocalWns, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By name; and those of WNS where tokens are Microsoft's."""
+    log = RepeatLog()
+    async with open_wns_pusher(
+        "id", "secret", token_url=wns.token_url, hosts=["push.example"], recurring=log
+    ) as pusher:
+        pusher.check("http://push.example:8080/w/?token=x")
+        with pytest.raises(tocsin.InvalidArgument):
+            pusher.check(wns.channel_uri)
+    microsoft = "https://login.microsoftonline.com/tenant/oauth2/v2.0/token"
+    async with open_wns_pusher("id", "secret", token_url=microsoft, recurring=log) as pusher:
+        pusher.check("https://db5p.notify.windows.com/?token=x")
+        with pytest.raises(tocsin.InvalidArgument):
+            pusher.check(wns.channel_uri)
+    assert warnings(caplog) == []
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "nonsense", "http://elsewhere.example/w/?token=secret", "file:///etc/passwd", "http://127.0.0.1:1/ x"]
+    "uri",
+    [
+        "",
+        "nonsense",
+        "http://elsewhere.example/w/?token=secret",
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/ x",
+        "http://127.0.0.1:1/",
+    ],
 )
 async def test_a_channel_elsewhere_is_refused(
     wns: LocalWns, pusher: Pusher, uri: str, caplog: pytest.LogCaptureFixture

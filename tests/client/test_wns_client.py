@@ -94,6 +94,9 @@ class TestRequest:
         async with playing() as (client, service):
             with pytest.raises(tocsin.InvalidArgument, match=r"evil\.example"):
                 await client.send("https://evil.example/w/?token=x", b"x")
+            with pytest.raises(tocsin.InvalidArgument, match=r"evil\.example"):
+                client.check_uri("https://evil.example/w/?token=x")
+            client.check_uri(URI)
         assert service.posts == service.asked_tokens == []
 
     async def test_the_open_network_is_used_where_tokens_come_that_way(self) -> None:

@@ -34,7 +34,7 @@ _DEVICE: Final = "ServiceBusNotification-DeviceHandle"
 class HubPusher:
     """Pushes by direct messages of a hub, over connections that are kept; made by :func:`open_hub_pusher`.
 
-    A hub accepts a message before it sends it, and says later, to who asks, what has become of it. So a push is ``ACCEPTED``
+    A hub accepts a message before it sends it, and tells only a later request what has become of it. So a push is ``ACCEPTED``
     where the hub has taken it, also where the device does not get it, and never ``GONE``: a registration whose channel has
     ended stays until its own end, or until its app registers another channel.
     """
