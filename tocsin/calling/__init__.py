@@ -1,0 +1,90 @@
+"""Calls over push: what an app holds to be rung, to accept, and to call.
+
+:class:`CallClient` is the entrance. It needs a calling service, such as ``tocsin calling serve`` runs. Sound and pictures are not
+carried: this is about who rings where, and how that ends.
+
+A name is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tocsin.calling.call import Call, CallDirection
+    from tocsin.calling.call_agent import CallAgent, CommonCallAgent, TeamsCallAgent
+    from tocsin.calling.call_client import CallClient
+    from tocsin.calling.call_event import CallEvent
+    from tocsin.calling.call_token_credential import CallTokenCredential, TokenRefresher
+    from tocsin.calling.event_arguments import (
+        CallAgentChangedEventArgs,
+        CallEndedEventArgs,
+        CallerInfo,
+        CallerInfoChangedEventArgs,
+        CallInfo,
+        CallStateChangedEventArgs,
+        CallsUpdatedEventArgs,
+        ConnectionStateChangedEventArgs,
+        IncomingCallReceivedEventArgs,
+        ParticipantsUpdatedEventArgs,
+        PushNotificationHandledEventArgs,
+        RemoteParticipant,
+    )
+    from tocsin.calling.incoming_call import IncomingCall
+    from tocsin.calling.options import AcceptCallOptions, CallAgentOptions, CallClientOptions, StartCallOptions
+    from tocsin.calling.signalling import Signalling
+    from tocsin.protocol.calling.agent_calls import PushOutcome
+    from tocsin.protocol.calling.agent_connection import ConnectionReason, ConnectionState
+    from tocsin.protocol.calling.call_state import CallState, ParticipantState
+    from tocsin.protocol.calling.end_reason import Bell, CallEndReason, EndCategory
+    from tocsin.protocol.calling.push_notification import PushEventType, PushNotificationDetails
+    from tocsin.protocol.calling.raw_id import CommunicationIdentifier, IdentifierKind
+    from tocsin.protocol.errors import CallEnded
+
+_HOMES = {
+    "tocsin.calling.call": ("Call", "CallDirection"),
+    "tocsin.calling.call_agent": ("CallAgent", "CommonCallAgent", "TeamsCallAgent"),
+    "tocsin.calling.call_client": ("CallClient",),
+    "tocsin.calling.call_event": ("CallEvent",),
+    "tocsin.calling.call_token_credential": ("CallTokenCredential", "TokenRefresher"),
+    "tocsin.calling.event_arguments": (
+        "CallAgentChangedEventArgs",
+        "CallEndedEventArgs",
+        "CallInfo",
+        "CallStateChangedEventArgs",
+        "CallerInfo",
+        "CallerInfoChangedEventArgs",
+        "CallsUpdatedEventArgs",
+        "ConnectionStateChangedEventArgs",
+        "IncomingCallReceivedEventArgs",
+        "ParticipantsUpdatedEventArgs",
+        "PushNotificationHandledEventArgs",
+        "RemoteParticipant",
+    ),
+    "tocsin.calling.incoming_call": ("IncomingCall",),
+    "tocsin.calling.options": ("AcceptCallOptions", "CallAgentOptions", "CallClientOptions", "StartCallOptions"),
+    "tocsin.calling.signalling": ("Signalling",),
+    "tocsin.protocol.calling.agent_calls": ("PushOutcome",),
+    "tocsin.protocol.calling.agent_connection": ("ConnectionReason", "ConnectionState"),
+    "tocsin.protocol.calling.call_state": ("CallState", "ParticipantState"),
+    "tocsin.protocol.calling.end_reason": ("Bell", "CallEndReason", "EndCategory"),
+    "tocsin.protocol.calling.push_notification": ("PushEventType", "PushNotificationDetails"),
+    "tocsin.protocol.calling.raw_id": ("CommunicationIdentifier", "IdentifierKind"),
+    "tocsin.protocol.errors": ("CallEnded",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604, RUF022  # in the order of the table above, which is the only place to change
+    *_HOME_OF
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from the module that it is defined in (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
