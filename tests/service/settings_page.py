@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tocsin.service.operations.configuration import described, option, variable
+from tocsin.service.operations.configuration import described, variable
+from tocsin.service.operations.settings_reader import option
 
 
 def table() -> str:

@@ -22,8 +22,9 @@ from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import NotSupported, PushError
 from tocsin.protocol.text import harmless
 from tocsin.service.operations.collector import collect_rarely
-from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings, option
+from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings
 from tocsin.service.operations.logs import LEVELS, set_up_logs
+from tocsin.service.operations.settings_reader import option
 from tocsin.tasks import task_group
 from tocsin.transport.control_socket import Answer, Stream, serving_control, text_of
 

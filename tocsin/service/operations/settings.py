@@ -26,15 +26,20 @@ def kind_of(value: Any, default: Any) -> str | None:
     return {bool: "true or false", int: "a whole number", str: "a text"}[type(default)]
 
 
-def _setting(
+def setting(  # noqa: PLR0913  # what may be said of one
     default: Any,
     meaning: str,
     within: tuple[float, float] | None = None,
     *,
     check: Callable[[str, Any], None] | None = None,
     secret: bool = False,
+    option: bool = True,
 ) -> Any:
-    """Declare a setting; ``within`` are the least and the greatest value of a number, ``check`` knows what else is wrong."""
+    """Declare a setting; ``within`` are the least and the greatest value of a number, ``check`` knows what else is wrong.
+
+    :param secret: it is shown nowhere.
+    :param option: it may be given on the command line, which other users of the machine can read.
+    """
 
     def validate(_: Any, attribute: Attribute[Any], value: Any) -> None:
         kind = kind_of(value, default)
@@ -49,15 +54,17 @@ def _setting(
         if check is not None:
             check(attribute.name, value)
 
-    return field(default=default, validator=validate, repr=not secret, metadata={"meaning": meaning})
+    return field(default=default, validator=validate, repr=not secret, metadata={"meaning": meaning, "option": option})
 
 
-def _rate(default: float, meaning: str) -> Any:
-    return _setting(default, f"{meaning} a second, on average; 0: no limit", (0, 1_000_000))
+def rate(default: float, meaning: str) -> Any:
+    """Declare how often something may happen a second; ``meaning`` says what."""
+    return setting(default, f"{meaning} a second, on average; 0: no limit", (0, 1_000_000))
 
 
-def _seconds(default: float, meaning: str) -> Any:
-    return _setting(default, f"seconds {meaning}", (0.001, 3_600))
+def seconds(default: float, meaning: str) -> Any:
+    """Declare a span of time; ``meaning`` goes on behind "seconds"."""
+    return setting(default, f"seconds {meaning}", (0.001, 3_600))
 
 
 def _check_networks(name: str, value: tuple[str, ...]) -> None:
@@ -68,17 +75,20 @@ def _check_networks(name: str, value: tuple[str, ...]) -> None:
             raise InvalidArgument(f"{name} are addresses or networks, not {quoted(each)}") from None
 
 
-def _check_host(name: str, value: str) -> None:
+def check_host(name: str, value: str) -> None:
+    """Refuse what is no address and no name of a host."""
     if not value or not value.isprintable() or " " in value:
         raise InvalidArgument(f"{name} is an address or a name, not {quoted(value)}; 0.0.0.0 and :: are all addresses")
 
 
-def _check_public_url(name: str, value: str) -> None:
+def check_public_url(name: str, value: str) -> None:
+    """Refuse what is no URL of a service; an empty one is none yet."""
     if value:
         split_service_url(value, name)
 
 
-def _check_file(name: str, value: str) -> None:
+def check_file(name: str, value: str) -> None:
+    """Refuse what cannot be the name of a file."""
     if "\0" in value:
         raise InvalidArgument(f"{name} is the name of a file, and {quoted(value)} cannot be one")
 
@@ -95,67 +105,67 @@ class ServiceSettings:
     :raises InvalidArgument: a value is outside its limits.
     """
 
-    host: str = _setting(
+    host: str = setting(
         "127.0.0.1",
         "the address or name to listen on; the default is reached from this machine only",
-        check=_check_host,
+        check=check_host,
     )
-    port: int = _setting(0, "the TCP port; 0 takes the one of the last time, or a free one", (0, 65_535))
-    public_url: str = _setting(
-        "", "the URL by which senders and devices reach the service; empty: host and port", check=_check_public_url
+    port: int = setting(0, "the TCP port; 0 takes the one of the last time, or a free one", (0, 65_535))
+    public_url: str = setting(
+        "", "the URL by which senders and devices reach the service; empty: host and port", check=check_public_url
     )
-    tls_cert: str = _setting(
-        "", "the file with the certificate and its chain (PEM); with it the service speaks TLS", check=_check_file
+    tls_cert: str = setting(
+        "", "the file with the certificate and its chain (PEM); with it the service speaks TLS", check=check_file
     )
-    tls_key: str = _setting(
-        "", "the file with the certificate's private key (PEM); empty: it is in the other file", check=_check_file
+    tls_key: str = setting(
+        "", "the file with the certificate's private key (PEM); empty: it is in the other file", check=check_file
     )
-    dev_tls: bool = _setting(
+    dev_tls: bool = setting(
         default=False, meaning="speak TLS with a certificate made for it, which clients on this machine are to trust"
     )
-    insecure: bool = _setting(default=False, meaning="allow a host that others reach without TLS")
-    trusted_proxies: tuple[str, ...] = _setting(
+    insecure: bool = setting(default=False, meaning="allow a host that others reach without TLS")
+    trusted_proxies: tuple[str, ...] = setting(
         (), "proxies, by address or network, whose X-Forwarded-For is believed", check=_check_networks
     )
-    metrics_token: str = _setting(
+    metrics_token: str = setting(
         "", "the bearer token for /metrics; empty: it is for this machine only", check=_check_token, secret=True
     )
-    strict_wns: bool = _setting(default=False, meaning="keep no more for a device that is away than WNS does")
+    strict_wns: bool = setting(default=False, meaning="keep no more for a device that is away than WNS does")
 
-    max_connections: int = _setting(10_000, "connections at a time", (1, 1_000_000))
-    max_connections_per_address: int = _setting(2_000, "connections from one address at a time", (1, 1_000_000))
-    max_channels: int = _setting(1_000_000, "channels that are kept, ended ones included for 30 days", (1, 10**9))
-    max_stored: int = _setting(1_000_000, "notifications that are kept for devices that are away", (1, 10**9))
-    max_hub_registrations: int = _setting(1_000_000, "registrations of one notification hub", (1, 10**9))
-    max_head_bytes: int = _setting(32_768, "bytes of a request's line and headers", (1_024, 1_048_576))
-    max_headers: int = _setting(100, "headers of a request", (16, 10_000))
+    max_connections: int = setting(10_000, "connections at a time", (1, 1_000_000))
+    max_connections_per_address: int = setting(2_000, "connections from one address at a time", (1, 1_000_000))
+    max_channels: int = setting(1_000_000, "channels that are kept, ended ones included for 30 days", (1, 10**9))
+    max_stored: int = setting(1_000_000, "notifications that are kept for devices that are away", (1, 10**9))
+    max_hub_registrations: int = setting(1_000_000, "registrations of one notification hub", (1, 10**9))
+    max_head_bytes: int = setting(32_768, "bytes of a request's line and headers", (1_024, 1_048_576))
+    max_headers: int = setting(100, "headers of a request", (16, 10_000))
 
-    head_timeout: float = _seconds(10.0, "in which a request's headers have to arrive, a TLS handshake included")
-    body_timeout: float = _seconds(10.0, "in which a request's body has to arrive")
-    idle_timeout: float = _seconds(30.0, "that a sender's connection may stay open between requests")
-    write_timeout: float = _seconds(10.0, "in which a peer has to read what fills its buffer")
-    hello_timeout: float = _seconds(10.0, "in which a new device connection has to say hello")
-    ping_interval: float = _seconds(20.0, "between pings of a device, and in which it has to answer one")
-    acknowledge_timeout: float = _seconds(
+    head_timeout: float = seconds(10.0, "in which a request's headers have to arrive, a TLS handshake included")
+    body_timeout: float = seconds(10.0, "in which a request's body has to arrive")
+    idle_timeout: float = seconds(30.0, "that a sender's connection may stay open between requests")
+    write_timeout: float = seconds(10.0, "in which a peer has to read what fills its buffer")
+    hello_timeout: float = seconds(10.0, "in which a new device connection has to say hello")
+    ping_interval: float = seconds(20.0, "between pings of a device, and in which it has to answer one")
+    acknowledge_timeout: float = seconds(
         10.0, "in which a device has to acknowledge a payload, waiting included, and the store to be read or written"
     )
-    drain_timeout: float = _seconds(5.0, "that requests under way are waited for when the service stops")
+    drain_timeout: float = seconds(5.0, "that requests under way are waited for when the service stops")
 
-    device_window: int = _setting(1_024, "payloads on their way to one device, sent and not acknowledged", (1, 65_536))
-    device_backlog: int = _setting(
+    device_window: int = setting(1_024, "payloads on their way to one device, sent and not acknowledged", (1, 65_536))
+    device_backlog: int = setting(
         4_096, "payloads that may wait for a place in one device's window; above it senders get 503", (1, 1_048_576)
     )
 
-    channel_rate: float = _rate(100.0, "notifications to one channel")
-    channel_burst: int = _setting(1_000, "notifications to one channel at once", (1, 1_000_000))
-    app_rate: float = _rate(2_000.0, "notifications of one app")
-    app_burst: int = _setting(20_000, "notifications of one app at once", (1, 1_000_000))
-    address_rate: float = _rate(2_000.0, "requests from one address")
-    address_burst: int = _setting(20_000, "requests from one address at once", (1, 1_000_000))
-    secret_rate: float = _rate(0.2, "wrong secrets for one client id from one address")
-    secret_burst: int = _setting(20, "wrong secrets for one client id from one address at once", (1, 1_000_000))
-    grant_rate: float = _rate(20.0, "requests for a channel from one address")
-    grant_burst: int = _setting(1_000, "requests for a channel from one address at once", (1, 1_000_000))
+    channel_rate: float = rate(100.0, "notifications to one channel")
+    channel_burst: int = setting(1_000, "notifications to one channel at once", (1, 1_000_000))
+    app_rate: float = rate(2_000.0, "notifications of one app")
+    app_burst: int = setting(20_000, "notifications of one app at once", (1, 1_000_000))
+    address_rate: float = rate(2_000.0, "requests from one address")
+    address_burst: int = setting(20_000, "requests from one address at once", (1, 1_000_000))
+    secret_rate: float = rate(0.2, "wrong secrets for one client id from one address")
+    secret_burst: int = setting(20, "wrong secrets for one client id from one address at once", (1, 1_000_000))
+    grant_rate: float = rate(20.0, "requests for a channel from one address")
+    grant_burst: int = setting(1_000, "requests for a channel from one address at once", (1, 1_000_000))
 
     @classmethod
     def private(cls, **choices: Any) -> Self:

@@ -160,7 +160,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._offers = False
         parser: Any = self.parser
         offer = Offer(parser.get_method(), self.url, parser.get_http_version(), self.headers)
-        if not rest and self._is_answered() and offer.is_of_device():  # a client waits for the answer to its handshake
+        # A client waits for the answer to its handshake.
+        if not rest and self._is_answered() and offer.is_handshake(self._state.websocket_path):
             self._become_websocket(offer)
             return None
         head = offer.declined()

@@ -24,7 +24,7 @@ EXCESS: Final = parting(431, "The headers are too many, or too long.")
 INVALID: Final = parting(400, "This is no HTTP request.")
 NO_HOST: Final = parting(400, "A request has one Host header, with a host and perhaps a port (RFC 9112, section 3.2).")
 AHEAD: Final = parting(400, "Too many requests were sent ahead of their answers.")
-TUNNEL: Final = parting(400, "This is a push service, and no proxy.")
+TUNNEL: Final = parting(400, "Requests are answered here, and not passed on: this is no proxy.")
 HTTP2: Final = parting(505, "HTTP/1.1 is spoken here, not HTTP/2.")
 
 

@@ -22,6 +22,7 @@ class SharedState(ServerState):
     :param max_headers: headers of a request at most.
     :param max_head: bytes of a request's line and headers at most.
     :param torn: the last that a sender is told whose body ends before its time.
+    :param websocket_path: where WebSockets are taken.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what they share
@@ -32,6 +33,7 @@ class SharedState(ServerState):
         max_headers: int,
         max_head: int,
         torn: bytes,
+        websocket_path: bytes,
     ) -> None:
         super().__init__()
         self._beginning = b""
@@ -42,6 +44,7 @@ class SharedState(ServerState):
         self.max_headers = max_headers
         self.max_head = max_head
         self.torn = torn
+        self.websocket_path = websocket_path
         self.buffer = memoryview(bytearray(CHUNK))
         """What WebSockets are read into."""
 

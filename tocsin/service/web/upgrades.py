@@ -1,4 +1,4 @@
-"""Offers to speak another protocol on a connection (RFC 9110 §7.8): a device's WebSocket is taken, any other is passed over.
+"""Offers to speak another protocol on a connection (RFC 9110 §7.8): a WebSocket on the service's path is taken, any other is passed over.
 
 The parser stops where an offer ends, and would leave out the body of a request that has one. So what makes it an offer is
 taken out of its head, and the head is parsed once more.
@@ -12,10 +12,8 @@ from attrs import frozen
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.headers import RawHeaders, write
 
-_PATH: Final = DEVICE_PATH.encode()
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -28,13 +26,13 @@ class Offer:
     version: str
     headers: RawHeaders
 
-    def is_of_device(self) -> bool:
-        """Tell whether that is a device's handshake: a GET in HTTP/1.1 for the device path, without a body (RFC 6455 §4.1)."""
+    def is_handshake(self, path: bytes) -> bool:
+        """Tell whether that is a WebSocket's handshake: a GET in HTTP/1.1 for that path, without a body (RFC 6455 §4.1)."""
         offered = [value for name, value in self.headers if name == b"upgrade"]
         return (
             self.method == b"GET"
             and self.version == "1.1"
-            and self.url.partition(b"?")[0] == _PATH
+            and self.url.partition(b"?")[0] == path
             and any(each.strip().lower() == b"websocket" for value in offered for each in value.split(b","))
             and not any(name in _FRAMING and value != b"0" for name, value in self.headers)
         )

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.bounded_http import BoundedHttp
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.door import Door
@@ -40,6 +41,7 @@ class WebServer(uvicorn.Server):
     :param tls: gives what TLS is spoken with from now on; None for none.
     :param lane: the express lane of posts that come whole; None for none.
     :param torn_headers: what an answer has besides, if its request's body ends before its time.
+    :param websocket_path: where WebSockets are taken; offers of one elsewhere are passed over.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what it serves with
@@ -51,11 +53,12 @@ class WebServer(uvicorn.Server):
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         lane: Lane | None = None,
         torn_headers: Iterable[tuple[bytes, bytes]] = (),
+        websocket_path: str = DEVICE_PATH,
     ) -> None:
         config = uvicorn.Config(
             app,
             http=BoundedHttp,
-            ws="none",  # those of devices are served by BoundedHttp's successor
+            ws="none",  # WebSockets are served by BoundedHttp's successor
             lifespan="off",
             log_config=None,
             interface="asgi3",
@@ -70,7 +73,8 @@ class WebServer(uvicorn.Server):
         super().__init__(config)
         heart = Heart(settings.ping_interval)
         self.server_state: SharedState = SharedState(
-            connections, heart, recurring, settings.max_headers, settings.max_head_bytes, torn(*torn_headers)
+            *(connections, heart, recurring, settings.max_headers, settings.max_head_bytes),
+            *(torn(*torn_headers), websocket_path.encode()),
         )
         self._lane = lane
         self._heads = Heads()
