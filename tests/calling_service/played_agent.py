@@ -1,0 +1,163 @@
+"""An agent played by a test, at the WebSocket of a connection: and the exchange behind that."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import anyio
+from attrs import Factory, define
+
+from tocsin.calling_service.calling_connections import CallingConnections
+from tocsin.calling_service.calling_settings import CallingSettings
+from tocsin.calling_service.calling_store import UserKind, UserRow
+from tocsin.calling_service.exchange import Exchange, Line
+from tocsin.calling_service.users import VerifiedToken
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.messages import Message, codec
+from tocsin.protocol.messages.calling import CALLING_VERSION, CallDone, CallHello, CallRefused, CallWelcome
+from tocsin.repeat_log import RepeatLog
+
+M = TypeVar("M", bound=Message)
+
+ANN, BOB = "8:acs:contoso_ann", "8:acs:contoso_bob"
+EPOCH = 1_800_000_000.0
+
+
+class PlayedExchange(Exchange):
+    """Answers all questions with CallDone, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.hellos: list[CallHello] = []
+        self.asked: list[Any] = []
+        self.left: list[Line] = []
+        self.word: CallRefused | None = None
+        """What connections are parted with, if they are not let in."""
+
+    async def connect(self, line: Line, hello: CallHello) -> None:
+        """Let an endpoint in."""
+        self.hellos.append(hello)
+        self.lines.append(line)
+        if self.word is not None:
+            line.part(self.word)
+
+    async def ask(self, line: Line, question: Any) -> None:
+        """Take a question."""
+        self.asked.append(question)
+        line.tell(CallDone(question.request))
+
+    async def leave(self, line: Line) -> None:
+        """Note that a connection has ended."""
+        self.left.append(line)
+
+
+@define
+class PlayedAgent:
+    """The agent's side of one connection."""
+
+    incoming: Any
+    outgoing: Any
+    reads: bool = True
+    closed: tuple[int, str] | None = None
+    _frames: list[bytes] = Factory(list)
+    ended: anyio.Event = Factory(anyio.Event)
+
+    async def send(self, *messages: Message) -> None:
+        """Send messages in one WebSocket message."""
+        await self.say(b"".join(map(codec.encode, messages)))
+
+    async def say(self, data: bytes | None, text: str | None = None) -> None:
+        """Send bytes, or a text."""
+        await self.incoming.send({"type": "websocket.receive", "bytes": data, "text": text})
+
+    async def leave(self) -> None:
+        """End the connection."""
+        await self.incoming.send({"type": "websocket.disconnect", "code": 1005})
+
+    async def receive(self, kind: type[M]) -> M:
+        """Take the next message, which must be of that kind."""
+        while not self._frames:
+            event = await self.outgoing.receive()
+            assert event["type"] == "websocket.send", event
+            self._frames.extend(codec.split(event["bytes"]))
+        message = codec.decode(self._frames.pop(0))
+        assert isinstance(message, kind), message
+        return message
+
+    async def hello(self, whose: str = "ann", device: str = "phone", **fields: Any) -> CallWelcome:
+        """Say hello with a token, and be let in."""
+        await self.send(hello(whose, device, **fields))
+        return await self.receive(CallWelcome)
+
+    async def refused(self) -> CallRefused:
+        """Take the last word."""
+        return await self.receive(CallRefused)
+
+    async def end(self) -> tuple[int, str]:
+        """Wait for the close frame that comes next, and return its code and reason."""
+        assert not self._frames, codec.decode(self._frames[0])
+        event = await self.outgoing.receive()
+        assert event["type"] == "websocket.close", event
+        await self.ended.wait()
+        return event["code"], event["reason"]
+
+
+def hello(whose: str = "ann", device: str = "phone", **fields: Any) -> CallHello:
+    """Make a hello with a token."""
+    values = {"version": CALLING_VERSION, "name": "", "quiet": False, "open_calls": (), **fields}
+    return CallHello(token=whose, device=device, **values)
+
+
+@define
+class PlayedService:
+    """Connections, on an exchange that is played."""
+
+    exchange: PlayedExchange
+    connections: CallingConnections
+    began: float
+
+    def now(self) -> float:
+        """Tell the service's time."""
+        return EPOCH + anyio.current_time() - self.began
+
+    @asynccontextmanager
+    async def agent(self, room: float = 1_000) -> AsyncIterator[PlayedAgent]:
+        """Open a connection; ``room`` are the messages that fit into the peer's buffer."""
+        give, take = anyio.create_memory_object_stream[Any](100)
+        put, got = anyio.create_memory_object_stream[Any](room)
+        agent = PlayedAgent(give, got)
+        await give.send({"type": "websocket.connect"})
+
+        async def serve() -> None:
+            await self.connections({"type": "websocket"}, take.receive, put.send)
+            agent.ended.set()
+
+        with give, take, put, got:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(serve)
+                assert (await got.receive())["type"] == "websocket.accept"
+                yield agent
+                tasks.cancel_scope.cancel()
+
+
+def played_service(**settings: Any) -> PlayedService:
+    """Make connections; tokens are the name of a user, and perhaps the seconds for which they are good: ``ann 3600``."""
+
+    def verify(token: str) -> VerifiedToken:
+        name, _, left = token.partition(" ")
+        if name not in {"ann", "bob"}:
+            raise InvalidArgument("that is no token")
+        user = UserRow(f"8:acs:contoso_{name}", name, name.capitalize(), UserKind.ACS, EPOCH)
+        return VerifiedToken(user, EPOCH + anyio.current_time() - began + float(left or 3_600))
+
+    exchange, began = PlayedExchange(), anyio.current_time()
+    connections = CallingConnections(
+        exchange,
+        CallingSettings(**settings),
+        verify,
+        lambda: EPOCH + anyio.current_time() - began,
+        RepeatLog(anyio.current_time),
+    )
+    return PlayedService(exchange, connections, began)
