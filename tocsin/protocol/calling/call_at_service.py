@@ -6,6 +6,18 @@ from collections.abc import Mapping
 from enum import auto
 from typing import Final
 
+from tocsin.protocol.calling.end_reason import (
+    APP_CLOSED,
+    CANCELLED,
+    DECLINED,
+    HUNG_UP,
+    NO_ENDPOINT,
+    NOT_ANSWERED,
+    NOT_ONLINE,
+    REMOVED,
+    SETUP_FAILED,
+    CallEndReason,
+)
 from tocsin.protocol.kernel.machine import Label
 
 GRACE: Final = 30.0
@@ -85,22 +97,22 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.CONNECTED, Event.REMOVED): (Phase.ENDED, _TELL),
 }
 
-END_REASONS: Final[Mapping[tuple[Phase, Event], tuple[int, int]]] = {
-    (Phase.RINGING, Event.REJECTED): (603, 0),
-    (Phase.RINGING, Event.CANCELLED): (487, 0),
-    (Phase.RINGING, Event.TIMED_OUT): (487, 10004),
-    (Phase.RINGING, Event.NO_ENDPOINT): (480, 10037),
-    (Phase.RINGING, Event.NOT_ONLINE): (480, 10077),
-    (Phase.RINGING, Event.CALLER_LOST): (487, 0),
-    (Phase.RINGING, Event.REMOVED): (0, 5300),
-    (Phase.CONNECTING, Event.TIMED_OUT): (408, 10057),
-    (Phase.CONNECTING, Event.HUNG_UP): (0, 0),
-    (Phase.CONNECTING, Event.CALLER_LOST): (0, 4521),
-    (Phase.CONNECTING, Event.CALLEE_LOST): (408, 10057),
-    (Phase.CONNECTING, Event.REMOVED): (0, 5300),
-    (Phase.CONNECTED, Event.HUNG_UP): (0, 0),
-    (Phase.CONNECTED, Event.CALLER_LOST): (0, 4521),
-    (Phase.CONNECTED, Event.CALLEE_LOST): (0, 4521),
-    (Phase.CONNECTED, Event.REMOVED): (0, 5300),
+ENDINGS: Final[Mapping[tuple[Phase, Event], CallEndReason]] = {
+    (Phase.RINGING, Event.REJECTED): DECLINED,
+    (Phase.RINGING, Event.CANCELLED): CANCELLED,
+    (Phase.RINGING, Event.TIMED_OUT): NOT_ANSWERED,
+    (Phase.RINGING, Event.NO_ENDPOINT): NO_ENDPOINT,
+    (Phase.RINGING, Event.NOT_ONLINE): NOT_ONLINE,
+    (Phase.RINGING, Event.CALLER_LOST): CANCELLED,
+    (Phase.RINGING, Event.REMOVED): REMOVED,
+    (Phase.CONNECTING, Event.TIMED_OUT): SETUP_FAILED,
+    (Phase.CONNECTING, Event.HUNG_UP): HUNG_UP,
+    (Phase.CONNECTING, Event.CALLER_LOST): APP_CLOSED,
+    (Phase.CONNECTING, Event.CALLEE_LOST): SETUP_FAILED,
+    (Phase.CONNECTING, Event.REMOVED): REMOVED,
+    (Phase.CONNECTED, Event.HUNG_UP): HUNG_UP,
+    (Phase.CONNECTED, Event.CALLER_LOST): APP_CLOSED,
+    (Phase.CONNECTED, Event.CALLEE_LOST): APP_CLOSED,
+    (Phase.CONNECTED, Event.REMOVED): REMOVED,
 }
-"""Why a call has ended, by the step that has ended it: its code and subcode."""
+"""Why a call has ended, by the step that has ended it."""
