@@ -30,7 +30,7 @@ from tocsin.protocol.calling.switchboard_rows import (
     Standing,
     Turn,
 )
-from tocsin.protocol.errors import Busy, IllegalCall, InvalidArgument, ProtocolViolation, PushError
+from tocsin.protocol.errors import Busy, IllegalCall, InvalidArgument, ProtocolViolation, PushError, SenderNotAllowed
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.calling import (
     MAX_CALL_NAME,
@@ -79,7 +79,7 @@ def refusal(request: int, error: PushError) -> CallRefused:
 DISPLACED: Final = refusal(0, IllegalCall("another process of this device has connected in its place"))
 """The last word to a connection that another of the same endpoint displaces."""
 
-REMOVED: Final = refusal(0, InvalidArgument("the user of this token was removed"))
+REMOVED: Final = refusal(0, SenderNotAllowed("the user of this token was removed"))
 """The last word to the connections of a user that was removed."""
 
 
