@@ -8,7 +8,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from tocsin.protocol.calling import call_at_service
-from tocsin.protocol.calling.call_at_service import ENDINGS, TABLE, Event, Phase
+from tocsin.protocol.calling.call_at_service import ENDINGS, Event, Phase
 from tocsin.protocol.calling.call_reports import is_in, report, rings_at, unknown
 from tocsin.protocol.calling.switchboard_record import Record
 from tocsin.protocol.calling.switchboard_rows import (
@@ -142,7 +142,7 @@ class Draft:
 
     def step(self, row: CallRow, event: Event, **changes: Any) -> CallRow:
         """Something happens to a call: take it a step on, with what else changes of it."""
-        phase, effects = step(TABLE, row.phase, event)
+        phase, effects = step(call_at_service.TABLE, row.phase, event)
         if phase is Phase.ENDED:
             reason = ENDINGS[row.phase, event]
             changes |= {"ended": self.now, "code": reason.code, "subcode": reason.subcode}
