@@ -28,12 +28,14 @@ if TYPE_CHECKING:
         ParticipantsUpdatedEventArgs,
         PushNotificationHandledEventArgs,
         RemoteParticipant,
+        RingingStoppedEventArgs,
+        UnrungCallEndedEventArgs,
     )
     from tocsin.calling.incoming_call import IncomingCall
     from tocsin.calling.options import AcceptCallOptions, CallAgentOptions, CallClientOptions, StartCallOptions
     from tocsin.calling.signalling import Signalling
-    from tocsin.protocol.calling.agent_calls import PushOutcome
-    from tocsin.protocol.calling.agent_connection import ConnectionReason, ConnectionState
+    from tocsin.protocol.calling.push_outcome import PushOutcome
+    from tocsin.protocol.calling.agent_connection import ConnectionState, DisconnectedReason
     from tocsin.protocol.calling.call_state import CallState, ParticipantState
     from tocsin.protocol.calling.end_reason import Bell, CallEndReason, EndCategory
     from tocsin.protocol.calling.push_notification import PushEventType, PushNotificationDetails
@@ -59,12 +61,14 @@ _HOMES = {
         "ParticipantsUpdatedEventArgs",
         "PushNotificationHandledEventArgs",
         "RemoteParticipant",
+        "RingingStoppedEventArgs",
+        "UnrungCallEndedEventArgs",
     ),
     "tocsin.calling.incoming_call": ("IncomingCall",),
     "tocsin.calling.options": ("AcceptCallOptions", "CallAgentOptions", "CallClientOptions", "StartCallOptions"),
     "tocsin.calling.signalling": ("Signalling",),
-    "tocsin.protocol.calling.agent_calls": ("PushOutcome",),
-    "tocsin.protocol.calling.agent_connection": ("ConnectionReason", "ConnectionState"),
+    "tocsin.protocol.calling.push_outcome": ("PushOutcome",),
+    "tocsin.protocol.calling.agent_connection": ("ConnectionState", "DisconnectedReason"),
     "tocsin.protocol.calling.call_state": ("CallState", "ParticipantState"),
     "tocsin.protocol.calling.end_reason": ("Bell", "CallEndReason", "EndCategory"),
     "tocsin.protocol.calling.push_notification": ("PushEventType", "PushNotificationDetails"),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum, unique
+from typing import Protocol
+
+import anyio
 
 from tocsin.calling.call_event import CallEvent
 from tocsin.calling.event_arguments import CallStateChangedEventArgs, ParticipantsUpdatedEventArgs, RemoteParticipant
+from tocsin.calling.handler_calls import HandlerCalls
+from tocsin.protocol.calling.call_effects import CallBegan
 from tocsin.protocol.calling.call_state import CallState
 from tocsin.protocol.calling.end_reason import CallEndReason
 
@@ -18,46 +23,76 @@ class CallDirection(IntEnum):
     INCOMING = 2
 
 
+class CallCommands(Protocol):
+    """What a call asks of its agent."""
+
+    async def set_media(self, call: str, *, muted: bool | None = None, held: bool | None = None) -> None:
+        """Mute or hold this side, or the reverse; None: as it is."""
+        ...
+
+    async def hang_up(self, call: Call) -> None:
+        """End a call, and wait until it has ended."""
+        ...
+
+
 class Call:
     """A call, outgoing or accepted; agents make these. Sound and pictures are not carried."""
 
-    state_changed: CallEvent[CallStateChangedEventArgs]
-    remote_participants_updated: CallEvent[ParticipantsUpdatedEventArgs]
+    def __init__(self, commands: CallCommands, calls: HandlerCalls, began: CallBegan) -> None:
+        self._commands = commands
+        self._id = began.call
+        self._direction = CallDirection.INCOMING if began.incoming else CallDirection.OUTGOING
+        self._state = began.state
+        self._video = began.video
+        self._muted = began.muted
+        self._participant = RemoteParticipant.of(began.participant)
+        self._reason: CallEndReason | None = None
+        self._ended = anyio.Event()
+        name = f"call {began.call}"
+        self.state_changed: CallEvent[CallStateChangedEventArgs] = CallEvent(f"the state of {name}", calls)
+        """It has got another state; a handler hears of each, in order."""
+        self.remote_participants_updated: CallEvent[ParticipantsUpdatedEventArgs] = CallEvent(
+            f"the participants of {name}", calls
+        )
+
+    def __repr__(self) -> str:
+        """Show which call it is, and where it stands."""
+        return f"Call({self._id!r}, {self._direction.name}, {self._state.name})"
 
     @property
     def id(self) -> str:
         """The call's id, the same at both ends."""
-        raise NotImplementedError
+        return self._id
 
     @property
     def direction(self) -> CallDirection:
         """Who has called."""
-        raise NotImplementedError
+        return self._direction
 
     @property
     def state(self) -> CallState:
         """Where it stands."""
-        raise NotImplementedError
+        return self._state
 
     @property
     def remote_participants(self) -> tuple[RemoteParticipant, ...]:
-        """The other side."""
-        raise NotImplementedError
+        """The other side; none any more when the call is over."""
+        return () if self._ended.is_set() else (self._participant,)
 
     @property
     def is_video_enabled(self) -> bool:
         """Whether it was announced as a call with video."""
-        raise NotImplementedError
+        return self._video
 
     @property
     def is_muted(self) -> bool:
         """Whether this side's microphone is off."""
-        raise NotImplementedError
+        return self._muted
 
     @property
     def call_end_reason(self) -> CallEndReason | None:
         """Why it has ended; None while it has not."""
-        raise NotImplementedError
+        return self._reason
 
     async def mute(self) -> None:
         """Turn this side's microphone off, and tell the other side.
@@ -65,30 +100,60 @@ class Call:
         :raises CallEnded: the call is over; ``reason`` says why.
         :raises IllegalCall: the call is not in a state for it.
         :raises TimedOut: the service has not answered within 30 s.
-        :raises PlatformUnavailable: there is no connection to the service.
+        :raises PlatformUnavailable: there is no connection to the service, and nothing was done; or it was lost, and the
+            service is told when there is one.
         """
-        raise NotImplementedError
+        await self._commands.set_media(self._id, muted=True)
 
     async def unmute(self) -> None:
         """Turn this side's microphone on; errors as of :meth:`mute`."""
-        raise NotImplementedError
+        await self._commands.set_media(self._id, muted=False)
 
     async def hold(self) -> None:
         """Put the other side on hold: ``LOCAL_HOLD`` here, ``REMOTE_HOLD`` there; errors as of :meth:`mute`."""
-        raise NotImplementedError
+        await self._commands.set_media(self._id, held=True)
 
     async def resume(self) -> None:
         """Take the other side off hold; errors as of :meth:`mute`."""
-        raise NotImplementedError
+        await self._commands.set_media(self._id, held=False)
 
     async def hang_up(self) -> None:
-        """End the call for both sides, or withdraw it while it rings; nothing where it is over.
+        """End the call for both sides, or withdraw it while it rings; return when it has ended, and at once where it had.
 
-        :raises TimedOut: the service has not answered within 30 s; it is then told again when there is a connection.
-        :raises PlatformUnavailable: there is no connection; the call has ended here, and the service is told when there is one.
+        Where the service cannot be reached, it ends here after 30 s, and the service ends it by itself.
         """
-        raise NotImplementedError
+        await self._commands.hang_up(self)
 
     async def wait_until_ended(self) -> CallEndReason:
         """Wait until it has ended, and return why."""
-        raise NotImplementedError
+        await self._ended.wait()
+        assert self._reason is not None  # noqa: S101  # it is set before
+        return self._reason
+
+    # For the agent
+
+    @property
+    def peer(self) -> RemoteParticipant:
+        """The other side, also of a call that is over."""
+        return self._participant
+
+    def change_state(self, state: CallState) -> None:
+        """Take another state."""
+        self._state = state
+        self.state_changed.emit(CallStateChangedEventArgs(self, state))
+
+    def change_muted(self, muted: bool) -> None:  # noqa: FBT001  # the only argument
+        """Be muted, or not."""
+        self._muted = muted
+
+    def change_participant(self, participant: RemoteParticipant) -> None:
+        """Take the other side as it is now."""
+        before, self._participant = self._participant, participant
+        self.remote_participants_updated.emit(ParticipantsUpdatedEventArgs(self, (participant,), (before,)))
+
+    def end(self, reason: CallEndReason) -> None:
+        """Be over."""
+        self._reason = reason
+        self._ended.set()
+        self.change_state(CallState.DISCONNECTED)
+        self.remote_participants_updated.emit(ParticipantsUpdatedEventArgs(self, (), (self._participant,)))

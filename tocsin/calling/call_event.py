@@ -31,12 +31,20 @@ class CallEvent(Generic[T]):
     :param what: the event in words, for the log.
     :param calls: what calls the handlers.
     :param standing: what a handler that is added hears of at once.
+    :param also: an event that is told of everything as well.
     """
 
-    def __init__(self, what: str, calls: HandlerCalls, standing: Callable[[], Iterable[T]] = _nothing) -> None:
+    def __init__(
+        self,
+        what: str,
+        calls: HandlerCalls,
+        standing: Callable[[], Iterable[T]] = _nothing,
+        also: CallEvent[T] | None = None,
+    ) -> None:
         self._what = what
         self._calls = calls
         self._standing = standing
+        self._also = also
         self._handlers: tuple[tuple[int, Handler[T]], ...] = ()
         self._lanes: dict[int, Lane[T]] = {}
         self._last = 0
@@ -81,3 +89,5 @@ class CallEvent(Generic[T]):
         """Let all handlers be called that are added just now; for those who own the event."""
         for lane in tuple(self._lanes.values()):
             lane.call(args)
+        if self._also is not None:
+            self._also.emit(args)

@@ -61,7 +61,7 @@ class DeviceId:
         """
         try:
             found = self._read()
-            return self._make(over=found is not None) if not found else found
+            return found or self._make(over=found is not None)
         except OSError as failure:
             words = failure.strerror or failure
             raise StateUnavailable(f"{self._path} cannot be read or written: {words}") from failure

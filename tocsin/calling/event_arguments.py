@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
-from tocsin.protocol.calling.agent_calls import PushOutcome
-from tocsin.protocol.calling.agent_connection import ConnectionReason, ConnectionState
+from tocsin.protocol.calling.agent_connection import ConnectionState, DisconnectedReason
+from tocsin.protocol.calling.call_effects import Caller, Participant
 from tocsin.protocol.calling.call_state import CallState, ParticipantState
 from tocsin.protocol.calling.end_reason import CallEndReason
 from tocsin.protocol.calling.push_notification import PushNotificationDetails
-from tocsin.protocol.calling.raw_id import CommunicationIdentifier
+from tocsin.protocol.calling.push_outcome import PushOutcome
+from tocsin.protocol.calling.raw_id import CommunicationIdentifier, IdentifierKind, read_raw_id
+from tocsin.protocol.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from tocsin.calling.call import Call
     from tocsin.calling.call_agent import CommonCallAgent
     from tocsin.calling.incoming_call import IncomingCall
+
+
+def identifier_of(raw_id: str) -> CommunicationIdentifier:
+    """Return whom a service means: what is no raw id stays what it is, of an unknown kind."""
+    try:
+        return read_raw_id(raw_id)
+    except InvalidArgument:
+        return CommunicationIdentifier(raw_id, IdentifierKind.UNKNOWN)
 
 
 @frozen
@@ -26,6 +36,11 @@ class CallerInfo:
     display_name: str
     """As the caller or the service has it; may be empty."""
     identifier: CommunicationIdentifier
+
+    @classmethod
+    def of(cls, caller: Caller) -> Self:
+        """Return what a record has of a caller."""
+        return cls(caller.display_name, identifier_of(caller.raw_id))
 
     @property
     def shown(self) -> str:
@@ -53,10 +68,22 @@ class RemoteParticipant:
     state: ParticipantState
     is_muted: bool
 
+    @classmethod
+    def of(cls, participant: Participant) -> Self:
+        """Return what a record has of the other side."""
+        return cls(identifier_of(participant.raw_id), participant.display_name, participant.state, participant.is_muted)
+
 
 @frozen
 class IncomingCallReceivedEventArgs:
     """A call rings."""
+
+    incoming_call: IncomingCall
+
+
+@frozen
+class RingingStoppedEventArgs:
+    """The bell of a call stops: it was accepted or declined here, or has ended."""
 
     incoming_call: IncomingCall
 
@@ -75,6 +102,16 @@ class CallerInfoChangedEventArgs:
 
     incoming_call: IncomingCall
     caller_info: CallerInfo
+
+
+@frozen
+class UnrungCallEndedEventArgs:
+    """A call to the user has ended that did not ring in this process: an earlier one may have rung, and may have shown it."""
+
+    call_id: str
+    caller_info: CallerInfo
+    is_video_enabled: bool
+    reason: CallEndReason
 
 
 @frozen
@@ -109,7 +146,7 @@ class ConnectionStateChangedEventArgs:
 
     agent: CommonCallAgent
     state: ConnectionState
-    reason: ConnectionReason
+    reason: DisconnectedReason
 
 
 @frozen

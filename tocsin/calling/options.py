@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from tocsin.protocol.arguments import check_kind, truth
+from tocsin.protocol.calling.push_registration import check_ttl
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.messages.calling import MAX_CALL_NAME
 from tocsin.protocol.text import quoted
 
 if TYPE_CHECKING:
     from tocsin.calling.signalling import Signalling
-
-LEAST_TTL: Final = timedelta(minutes=5)
-MOST_TTL: Final = timedelta(days=180)
-MOST_TEAMS_TTL: Final = timedelta(days=1)
 
 
 def check_display_name(value: object, what: str) -> None:
@@ -36,8 +33,7 @@ def _name(_: Any, attribute: Any, value: Any) -> None:
 
 def _ttl(_: Any, attribute: Any, value: Any) -> None:
     check_kind(value, attribute.name, timedelta)
-    if not LEAST_TTL <= value <= MOST_TTL:
-        raise InvalidArgument(f"{attribute.name} is from 5 minutes to 180 days, not {quoted(value)}")
+    check_ttl(value.total_seconds())
 
 
 @frozen(kw_only=True)
