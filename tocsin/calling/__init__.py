@@ -14,7 +14,21 @@ if TYPE_CHECKING:
     from tocsin.calling.call_agent import CallAgent, CommonCallAgent, TeamsCallAgent
     from tocsin.calling.call_client import CallClient
     from tocsin.calling.call_event import CallEvent
+    from tocsin.calling.call_toast_content import CallAction
+    from tocsin.calling.call_toasts import (
+        AnswerFailedEventArgs,
+        CallAcceptedEventArgs,
+        CallDeclinedEventArgs,
+        CallOpenedEventArgs,
+        CallToasts,
+    )
     from tocsin.calling.call_token_credential import CallTokenCredential, TokenRefresher
+    from tocsin.calling.channel_registration import (
+        ChannelHub,
+        ChannelRegisteredEventArgs,
+        ChannelRegistration,
+        RegistrationFailedEventArgs,
+    )
     from tocsin.calling.event_arguments import (
         CallAgentChangedEventArgs,
         CallEndedEventArgs,
@@ -47,7 +61,21 @@ _HOMES = {
     "tocsin.calling.call_agent": ("CallAgent", "CommonCallAgent", "TeamsCallAgent"),
     "tocsin.calling.call_client": ("CallClient",),
     "tocsin.calling.call_event": ("CallEvent",),
+    "tocsin.calling.call_toast_content": ("CallAction",),
+    "tocsin.calling.call_toasts": (
+        "AnswerFailedEventArgs",
+        "CallAcceptedEventArgs",
+        "CallDeclinedEventArgs",
+        "CallOpenedEventArgs",
+        "CallToasts",
+    ),
     "tocsin.calling.call_token_credential": ("CallTokenCredential", "TokenRefresher"),
+    "tocsin.calling.channel_registration": (
+        "ChannelHub",
+        "ChannelRegisteredEventArgs",
+        "ChannelRegistration",
+        "RegistrationFailedEventArgs",
+    ),
     "tocsin.calling.event_arguments": (
         "CallAgentChangedEventArgs",
         "CallEndedEventArgs",
