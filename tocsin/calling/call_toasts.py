@@ -157,6 +157,11 @@ class CallToasts:
         assert self._block is not None  # noqa: S101  # it was entered
         return await self._block.__aexit__(kind, error, trace)
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer that the user has given by a toast is under way: a program that ends itself waits for that."""
+        return bool(self._answering)
+
     async def handle_click(self, args: ToastNotificationActivatedEventArgs) -> bool:
         """Do what a click asks for; for an app that has its clicks by :func:`tocsin.get_activated_event_args`.
 

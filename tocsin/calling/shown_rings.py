@@ -25,6 +25,7 @@ from tocsin.calling.missed_calls_file import MissedCallsFile
 from tocsin.protocol.calling.agent_connection import ConnectionState
 from tocsin.protocol.calling.end_reason import Bell, CallEndReason, end_reason
 from tocsin.protocol.calling.missed_calls import MissedCalls
+from tocsin.protocol.calling.push_outcome import PushOutcome
 from tocsin.protocol.errors import (
     CallEnded,
     NotFound,
@@ -115,7 +116,9 @@ class ShownRings:
     def _push_handled(self, args: PushNotificationHandledEventArgs) -> None:
         """Take the end of a call that another process may have shown."""
         details, reason = args.details, args.reason
-        if self._tasks is not None and details is not None and details.call_id and reason is not None:
+        if self._tasks is None or details is None or not details.call_id or reason is None:
+            return
+        if args.outcome is not PushOutcome.ALREADY_HANDLED:  # else the user has answered it in this process
             caller = details.display_name or (details.caller.raw_id if details.caller else "")
             call = ShownCall(details.call_id, caller, details.has_incoming_video)
             self._tasks.start_soon(self.close, call, reason, name="the end of a call")
