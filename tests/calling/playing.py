@@ -207,7 +207,9 @@ async def connected(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(make)
-        await service.accept(patience=inf)  # the file of the device is read in a thread, for which no virtual clock waits
+        await service.accept(
+            patience=inf
+        )  # the file of the device is read in a thread, for which no virtual clock waits
     return made[0]
 
 

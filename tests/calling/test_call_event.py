@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio.testing
 
@@ -134,7 +135,7 @@ async def test_a_handler_that_cancels_what_it_runs_in_is_called_again() -> None:
     async def leave_open(what: str) -> None:
         told.append(what)
         anyio.CancelScope().__enter__()
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
     async with calling() as calls:
         event = CallEvent[str]("a test", calls)

@@ -8,19 +8,15 @@ from typing import Any
 import anyio
 import pytest
 import trio.testing
-from attrs import evolve
 
 from tests.calling.playing import ANN, BOB, CALL, RINGS, PlayedService, agent_of, ended
 from tocsin.calling import (
     Call,
     CallDirection,
     CallState,
-    CallStateChangedEventArgs,
     IncomingCall,
-    IncomingCallReceivedEventArgs,
 )
-from tocsin.protocol.errors import CallEnded, IllegalCall
-from tocsin.protocol.messages.calling import AcceptCall, CallPhase, CallReady, HangUpCall, RejectCall
+from tocsin.protocol.messages.calling import AcceptCall, CallPhase, CallReady, HangUpCall
 
 
 @pytest.fixture

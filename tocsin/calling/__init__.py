@@ -10,9 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tocsin.calling.call import Call, CallDirection
+    from tocsin.calling.agent_events import (
+        CallsUpdatedEventArgs,
+        ConnectionStateChangedEventArgs,
+        IncomingCallReceivedEventArgs,
+        PushNotificationHandledEventArgs,
+        UnrungCallEndedEventArgs,
+    )
+    from tocsin.calling.call import Call, CallDirection, CallStateChangedEventArgs, ParticipantsUpdatedEventArgs
     from tocsin.calling.call_agent import CallAgent, CommonCallAgent, TeamsCallAgent
-    from tocsin.calling.call_client import CallClient
+    from tocsin.calling.call_client import CallAgentChangedEventArgs, CallClient
     from tocsin.calling.call_event import CallEvent
     from tocsin.calling.call_toast_content import CallAction
     from tocsin.calling.call_toasts import (
@@ -29,81 +36,22 @@ if TYPE_CHECKING:
         ChannelRegistration,
         RegistrationFailedEventArgs,
     )
-    from tocsin.calling.event_arguments import (
-        CallAgentChangedEventArgs,
+    from tocsin.calling.incoming_call import (
         CallEndedEventArgs,
-        CallerInfo,
         CallerInfoChangedEventArgs,
-        CallInfo,
-        CallStateChangedEventArgs,
-        CallsUpdatedEventArgs,
-        ConnectionStateChangedEventArgs,
-        IncomingCallReceivedEventArgs,
-        ParticipantsUpdatedEventArgs,
-        PushNotificationHandledEventArgs,
-        RemoteParticipant,
+        IncomingCall,
         RingingStoppedEventArgs,
-        UnrungCallEndedEventArgs,
     )
-    from tocsin.calling.incoming_call import IncomingCall
     from tocsin.calling.options import AcceptCallOptions, CallAgentOptions, CallClientOptions, StartCallOptions
+    from tocsin.calling.parties import CallerInfo, CallInfo, RemoteParticipant
     from tocsin.calling.signalling import Signalling
-    from tocsin.protocol.calling.push_outcome import PushOutcome
     from tocsin.protocol.calling.agent_connection import ConnectionState, DisconnectedReason
     from tocsin.protocol.calling.call_state import CallState, ParticipantState
     from tocsin.protocol.calling.end_reason import Bell, CallEndReason, EndCategory
     from tocsin.protocol.calling.push_notification import PushEventType, PushNotificationDetails
+    from tocsin.protocol.calling.push_outcome import PushOutcome
     from tocsin.protocol.calling.raw_id import CommunicationIdentifier, IdentifierKind
     from tocsin.protocol.errors import CallEnded
-
-_HOMES = {
-    "tocsin.calling.call": ("Call", "CallDirection"),
-    "tocsin.calling.call_agent": ("CallAgent", "CommonCallAgent", "TeamsCallAgent"),
-    "tocsin.calling.call_client": ("CallClient",),
-    "tocsin.calling.call_event": ("CallEvent",),
-    "tocsin.calling.call_toast_content": ("CallAction",),
-    "tocsin.calling.call_toasts": (
-        "AnswerFailedEventArgs",
-        "CallAcceptedEventArgs",
-        "CallDeclinedEventArgs",
-        "CallOpenedEventArgs",
-        "CallToasts",
-    ),
-    "tocsin.calling.call_token_credential": ("CallTokenCredential", "TokenRefresher"),
-    "tocsin.calling.channel_registration": (
-        "ChannelHub",
-        "ChannelRegisteredEventArgs",
-        "ChannelRegistration",
-        "RegistrationFailedEventArgs",
-    ),
-    "tocsin.calling.event_arguments": (
-        "CallAgentChangedEventArgs",
-        "CallEndedEventArgs",
-        "CallInfo",
-        "CallStateChangedEventArgs",
-        "CallerInfo",
-        "CallerInfoChangedEventArgs",
-        "CallsUpdatedEventArgs",
-        "ConnectionStateChangedEventArgs",
-        "IncomingCallReceivedEventArgs",
-        "ParticipantsUpdatedEventArgs",
-        "PushNotificationHandledEventArgs",
-        "RemoteParticipant",
-        "RingingStoppedEventArgs",
-        "UnrungCallEndedEventArgs",
-    ),
-    "tocsin.calling.incoming_call": ("IncomingCall",),
-    "tocsin.calling.options": ("AcceptCallOptions", "CallAgentOptions", "CallClientOptions", "StartCallOptions"),
-    "tocsin.calling.signalling": ("Signalling",),
-    "tocsin.protocol.calling.push_outcome": ("PushOutcome",),
-    "tocsin.protocol.calling.agent_connection": ("ConnectionState", "DisconnectedReason"),
-    "tocsin.protocol.calling.call_state": ("CallState", "ParticipantState"),
-    "tocsin.protocol.calling.end_reason": ("Bell", "CallEndReason", "EndCategory"),
-    "tocsin.protocol.calling.push_notification": ("PushEventType", "PushNotificationDetails"),
-    "tocsin.protocol.calling.raw_id": ("CommunicationIdentifier", "IdentifierKind"),
-    "tocsin.protocol.errors": ("CallEnded",),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AcceptCallOptions",
@@ -137,9 +85,9 @@ __all__ = [
     "ChannelRegistration",
     "CommonCallAgent",
     "CommunicationIdentifier",
-    "ConnectionReason",
     "ConnectionState",
     "ConnectionStateChangedEventArgs",
+    "DisconnectedReason",
     "EndCategory",
     "IdentifierKind",
     "IncomingCall",
@@ -152,11 +100,59 @@ __all__ = [
     "PushOutcome",
     "RegistrationFailedEventArgs",
     "RemoteParticipant",
+    "RingingStoppedEventArgs",
     "Signalling",
     "StartCallOptions",
     "TeamsCallAgent",
     "TokenRefresher",
+    "UnrungCallEndedEventArgs",
 ]
+
+_HOMES = {
+    "tocsin.calling.agent_events": (
+        "CallsUpdatedEventArgs",
+        "ConnectionStateChangedEventArgs",
+        "IncomingCallReceivedEventArgs",
+        "PushNotificationHandledEventArgs",
+        "UnrungCallEndedEventArgs",
+    ),
+    "tocsin.calling.call": ("Call", "CallDirection", "CallStateChangedEventArgs", "ParticipantsUpdatedEventArgs"),
+    "tocsin.calling.call_agent": ("CallAgent", "CommonCallAgent", "TeamsCallAgent"),
+    "tocsin.calling.call_client": ("CallAgentChangedEventArgs", "CallClient"),
+    "tocsin.calling.call_event": ("CallEvent",),
+    "tocsin.calling.call_toast_content": ("CallAction",),
+    "tocsin.calling.call_toasts": (
+        "AnswerFailedEventArgs",
+        "CallAcceptedEventArgs",
+        "CallDeclinedEventArgs",
+        "CallOpenedEventArgs",
+        "CallToasts",
+    ),
+    "tocsin.calling.call_token_credential": ("CallTokenCredential", "TokenRefresher"),
+    "tocsin.calling.channel_registration": (
+        "ChannelHub",
+        "ChannelRegisteredEventArgs",
+        "ChannelRegistration",
+        "RegistrationFailedEventArgs",
+    ),
+    "tocsin.calling.incoming_call": (
+        "CallEndedEventArgs",
+        "CallerInfoChangedEventArgs",
+        "IncomingCall",
+        "RingingStoppedEventArgs",
+    ),
+    "tocsin.calling.options": ("AcceptCallOptions", "CallAgentOptions", "CallClientOptions", "StartCallOptions"),
+    "tocsin.calling.parties": ("CallInfo", "CallerInfo", "RemoteParticipant"),
+    "tocsin.calling.signalling": ("Signalling",),
+    "tocsin.protocol.calling.agent_connection": ("ConnectionState", "DisconnectedReason"),
+    "tocsin.protocol.calling.call_state": ("CallState", "ParticipantState"),
+    "tocsin.protocol.calling.end_reason": ("Bell", "CallEndReason", "EndCategory"),
+    "tocsin.protocol.calling.push_notification": ("PushEventType", "PushNotificationDetails"),
+    "tocsin.protocol.calling.push_outcome": ("PushOutcome",),
+    "tocsin.protocol.calling.raw_id": ("CommunicationIdentifier", "IdentifierKind"),
+    "tocsin.protocol.errors": ("CallEnded",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

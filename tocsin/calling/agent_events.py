@@ -4,16 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from attrs import field, frozen
+
+from tocsin.calling.call import Call
 from tocsin.calling.call_event import CallEvent
-from tocsin.calling.event_arguments import (
-    CallsUpdatedEventArgs,
-    ConnectionStateChangedEventArgs,
-    IncomingCallReceivedEventArgs,
-    PushNotificationHandledEventArgs,
-    UnrungCallEndedEventArgs,
-)
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
+from tocsin.calling.parties import CallerInfo
+from tocsin.protocol.calling.agent_connection import ConnectionState, DisconnectedReason
+from tocsin.protocol.calling.end_reason import CallEndReason
+from tocsin.protocol.calling.push_notification import PushNotificationDetails
+from tocsin.protocol.calling.push_outcome import PushOutcome
+
+
+@frozen
+class IncomingCallReceivedEventArgs:
+    """A call rings."""
+
+    incoming_call: IncomingCall
+
+
+@frozen
+class UnrungCallEndedEventArgs:
+    """A call to the user has ended that did not ring in this process: an earlier one may have rung, and may have shown it."""
+
+    call_id: str
+    caller_info: CallerInfo
+    is_video_enabled: bool
+    reason: CallEndReason
+
+
+@frozen
+class CallsUpdatedEventArgs:
+    """The agent has other calls than before."""
+
+    added_calls: tuple[Call, ...]
+    removed_calls: tuple[Call, ...]
+
+
+@frozen
+class ConnectionStateChangedEventArgs:
+    """The agent's connection to the calling service has got another state."""
+
+    state: ConnectionState
+    reason: DisconnectedReason
+
+
+@frozen
+class PushNotificationHandledEventArgs:
+    """The agent has done with a push."""
+
+    outcome: PushOutcome
+    details: PushNotificationDetails | None = field(repr=False)
+    """What it said; None where it could not be read."""
+    incoming_call: IncomingCall | None
+    """The call that rings, or rang, in this process for it."""
+    reason: CallEndReason | None
+    """Why the call of the push rings no more, where that is known."""
 
 
 class AgentEvents:
@@ -38,7 +85,9 @@ class AgentEvents:
             f"the incoming calls of {what}", calls, received, None if client is None else client.incoming_call_received
         )
         self.unrung_call_ended: CallEvent[UnrungCallEndedEventArgs] = CallEvent(
-            f"the ends of calls that have not rung at {what}", calls, also=None if client is None else client.unrung_call_ended
+            f"the ends of calls that have not rung at {what}",
+            calls,
+            also=None if client is None else client.unrung_call_ended,
         )
         self.calls_updated: CallEvent[CallsUpdatedEventArgs] = CallEvent(
             f"the calls of {what}", calls, also=None if client is None else client.calls_updated

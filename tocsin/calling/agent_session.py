@@ -11,11 +11,12 @@ from attrs import frozen
 from tocsin.calling.agent_events import AgentEvents
 from tocsin.calling.alarms import Alarms
 from tocsin.calling.call_room import CallRoom
-from tocsin.calling.call_token_credential import CallTokenCredential
+from tocsin.calling.call_token_credential import SignIn
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.open_questions import ASK_TIMEOUT, AnyAnswer, OpenQuestions
 from tocsin.calling.options import CallAgentOptions
+from tocsin.calling.outbox import Outbox
 from tocsin.calling.push_desk import PushDesk, PushReader
 from tocsin.calling.push_registrar import PushRegistrar
 from tocsin.calling.service_link import LinkHandlers, ServiceLink
@@ -23,7 +24,6 @@ from tocsin.calling.signalling import Signalling
 from tocsin.protocol.calling.agent_calls import AgentCalls
 from tocsin.protocol.calling.agent_connection import FINAL, ConnectionState, DisconnectedReason
 from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, APP_CLOSED, HUNG_UP, TOKEN_INVALID, end_reason
-from tocsin.protocol.calling.raw_id import CommunicationIdentifier
 from tocsin.protocol.errors import CallEnded, IllegalCall, NotFound, PlatformUnavailable, ProtocolViolation, PushError
 from tocsin.protocol.messages.calling import CALLING_VERSION, AttendCall, CallHello, CallPhase, CallReport
 from tocsin.protocol.text import quoted
@@ -47,16 +47,13 @@ class SessionParts:
 class AgentSession:
     """One agent at work.
 
-    :param token: the one to sign in with, of ``user``.
     :param moved: called when the state of the connection, or its reason, is another one.
     """
 
-    def __init__(  # noqa: PLR0913  # what an agent consists of meets here
+    def __init__(
         self,
         parts: SessionParts,
-        credential: CallTokenCredential,
-        token: str,
-        user: CommunicationIdentifier,
+        sign_in: SignIn,
         options: CallAgentOptions,
         events: AgentEvents,
         moved: Callable[[], None],
@@ -65,15 +62,23 @@ class AgentSession:
         self._options = options
         self._tell_moved = moved
         self._alarms = Alarms()
-        self._record = AgentCalls(user.raw_id)
-        self._questions = OpenQuestions(lambda message: self.link.send(message))
-        handlers = LinkHandlers(
-            self._hello, self._welcomed, self._lost, lambda report: self.room.heard(report), self._answered, self._moved
+        self._record = AgentCalls(sign_in.user.raw_id)
+        outbox = Outbox()
+        self._questions = OpenQuestions(outbox.put)
+        self.room = CallRoom(
+            self._record, parts.handlers, events, self._questions, alarms=self._alarms, no_connection=self.no_connection
         )
         self.link = ServiceLink(
-            parts.signalling, credential, token, user.raw_id, self._questions, self._alarms, handlers, parts.fraction
+            parts.signalling,
+            sign_in,
+            outbox=outbox,
+            questions=self._questions,
+            alarms=self._alarms,
+            handlers=LinkHandlers(
+                self._hello, self._welcomed, self._lost, self.room.heard, self._answered, self._moved
+            ),
+            fraction=parts.fraction,
         )
-        self.room = CallRoom(self._record, parts.handlers, events, self._questions, self._alarms, self.no_connection)
         ttl = options.push_notification_ttl.total_seconds()
         self.registrar = PushRegistrar(self._questions, self._alarms, ttl, parts.fraction)
         self.desk = PushDesk(self._record, self.room, self._questions, parts.reader, events)

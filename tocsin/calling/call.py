@@ -6,10 +6,11 @@ from enum import IntEnum, unique
 from typing import Protocol
 
 import anyio
+from attrs import frozen
 
 from tocsin.calling.call_event import CallEvent
-from tocsin.calling.event_arguments import CallStateChangedEventArgs, ParticipantsUpdatedEventArgs, RemoteParticipant
 from tocsin.calling.handler_calls import HandlerCalls
+from tocsin.calling.parties import RemoteParticipant
 from tocsin.protocol.calling.call_effects import CallBegan
 from tocsin.protocol.calling.call_state import CallState
 from tocsin.protocol.calling.end_reason import CallEndReason
@@ -33,6 +34,24 @@ class CallCommands(Protocol):
     async def hang_up(self, call: Call) -> None:
         """End a call, and wait until it has ended."""
         ...
+
+
+@frozen
+class CallStateChangedEventArgs:
+    """A call has got another state."""
+
+    call: Call
+    state: CallState
+    """The state that this is about; ``call.state`` may be a later one."""
+
+
+@frozen
+class ParticipantsUpdatedEventArgs:
+    """Who else is in a call, or how they are, has changed: one that has changed is in both."""
+
+    call: Call
+    added_participants: tuple[RemoteParticipant, ...]
+    removed_participants: tuple[RemoteParticipant, ...]
 
 
 class Call:

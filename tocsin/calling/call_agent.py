@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from tocsin.calling.agent_events import AgentEvents
-from tocsin.calling.agent_session import AgentSession, SessionParts
-from tocsin.calling.call import Call
-from tocsin.calling.call_event import CallEvent
-from tocsin.calling.call_token_credential import CallTokenCredential
-from tocsin.calling.event_arguments import (
+from tocsin.calling.agent_events import (
+    AgentEvents,
     CallsUpdatedEventArgs,
     ConnectionStateChangedEventArgs,
     IncomingCallReceivedEventArgs,
     PushNotificationHandledEventArgs,
     UnrungCallEndedEventArgs,
 )
+from tocsin.calling.agent_session import AgentSession, SessionParts
+from tocsin.calling.call import Call
+from tocsin.calling.call_event import CallEvent
+from tocsin.calling.call_token_credential import SignIn
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.options import CallAgentOptions, StartCallOptions
 from tocsin.calling.push_desk import AnyPush
@@ -30,19 +30,11 @@ from tocsin.protocol.hub.hub_refused import HubRefused
 class CommonCallAgent:
     """What agents of all kinds of users do; ``CallClient`` makes them."""
 
-    def __init__(  # noqa: PLR0913  # its client makes it
-        self,
-        parts: SessionParts,
-        credential: CallTokenCredential,
-        token: str,
-        user: CommunicationIdentifier,
-        options: CallAgentOptions,
-        client: AgentEvents,
-    ) -> None:
-        self._user = user
+    def __init__(self, parts: SessionParts, sign_in: SignIn, options: CallAgentOptions, client: AgentEvents) -> None:
+        user = self._user = sign_in.user
         self._was = (ConnectionState.DISCONNECTED, DisconnectedReason.NONE)
         self._events = AgentEvents(f"the agent of {user.raw_id}", parts.handlers, lambda: self.incoming_calls, client)
-        self._session = AgentSession(parts, credential, token, user, options, self._events, self._moved)
+        self._session = AgentSession(parts, sign_in, options, self._events, self._moved)
 
     def __repr__(self) -> str:
         """Show whose agent it is, and whether it is connected."""
@@ -189,7 +181,7 @@ class CommonCallAgent:
         now = self.connection_state, self.connection_reason
         if now != self._was:
             self._was = now
-            self._events.connection_state_changed.emit(ConnectionStateChangedEventArgs(self, *now))
+            self._events.connection_state_changed.emit(ConnectionStateChangedEventArgs(*now))
 
     # For the client
 

@@ -11,19 +11,19 @@ from typing import Final, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
+from attrs import frozen
 
-from tocsin.calling.agent_events import AgentEvents
-from tocsin.calling.agent_session import SessionParts
-from tocsin.calling.call_agent import CallAgent, CommonCallAgent, TeamsCallAgent
-from tocsin.calling.call_event import CallEvent
-from tocsin.calling.call_token_credential import CallTokenCredential
-from tocsin.calling.device_id import DeviceId, state_folder_of
-from tocsin.calling.event_arguments import (
-    CallAgentChangedEventArgs,
+from tocsin.calling.agent_events import (
+    AgentEvents,
     IncomingCallReceivedEventArgs,
     PushNotificationHandledEventArgs,
     UnrungCallEndedEventArgs,
 )
+from tocsin.calling.agent_session import SessionParts
+from tocsin.calling.call_agent import CallAgent, CommonCallAgent, TeamsCallAgent
+from tocsin.calling.call_event import CallEvent
+from tocsin.calling.call_token_credential import CallTokenCredential, SignIn
+from tocsin.calling.device_id import DeviceId, state_folder_of
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.options import CallAgentOptions, CallClientOptions
@@ -43,6 +43,13 @@ CLOSE_GRACE: Final = 0.5
 """Seconds that handlers may go on when the block is left."""
 
 _WHOSE: Final = {CallTokenKind.ACS: "create_call_agent", CallTokenKind.TEAMS: "create_teams_call_agent"}
+
+
+@frozen
+class CallAgentChangedEventArgs:
+    """The client has got an agent, or its agent was disposed."""
+
+    agent: CommonCallAgent | None
 
 
 class CallClient:
@@ -187,7 +194,7 @@ class CallClient:
                 raise InvalidArgument(f"the call token is of kind {claims.kind}: use {_WHOSE[claims.kind]} for it")
             device = await anyio.to_thread.run_sync(self._device.read_or_make)
             parts = SessionParts(self._signalling, self._handlers, self._reader, device, self._fraction)
-            agent = cls(parts, credential, token, claims.user, options, self._events)
+            agent = cls(parts, SignIn(credential, token, claims.user), options, self._events)
             self._agent, self._is_made = agent, False
             self._tasks.start_soon(self._run, agent, name=f"the agent of {claims.user.raw_id}")
         finally:

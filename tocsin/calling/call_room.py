@@ -9,24 +9,21 @@ from typing import Any, Final
 from uuid import uuid4
 
 import anyio
-from attrs import define, field
 
-from tocsin.calling.agent_events import AgentEvents
-from tocsin.calling.alarms import Alarms
-from tocsin.calling.call import Call, CallDirection
-from tocsin.calling.event_arguments import (
-    CallerInfo,
-    CallInfo,
+from tocsin.calling.agent_events import (
+    AgentEvents,
     CallsUpdatedEventArgs,
     IncomingCallReceivedEventArgs,
-    RemoteParticipant,
     UnrungCallEndedEventArgs,
-    identifier_of,
 )
+from tocsin.calling.alarms import Alarms
+from tocsin.calling.call import Call, CallDirection
+from tocsin.calling.decisions import LATE, Decisions
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
-from tocsin.calling.open_questions import ASK_TIMEOUT, AnyAnswer, OpenQuestions, Question
+from tocsin.calling.open_questions import AnyAnswer, OpenQuestions, Question
 from tocsin.calling.options import AcceptCallOptions, StartCallOptions
+from tocsin.calling.parties import CallerInfo, CallInfo, RemoteParticipant, identifier_of
 from tocsin.protocol.calling import call_effects as e
 from tocsin.protocol.calling.agent_calls import AgentCalls
 from tocsin.protocol.calling.end_reason import CallEndReason, end_reason
@@ -44,19 +41,7 @@ from tocsin.protocol.messages.calling import (
 )
 from tocsin.protocol.text import quoted
 
-_LATE: Final = f"the calling service did not answer within {ASK_TIMEOUT:g} s"
-
-
 _UNHEARD: Final = (496, 7)
-
-
-@define(eq=False)
-class _Decision:
-    """What a task waits for that has decided something about a call."""
-
-    made: anyio.Event = field(factory=anyio.Event)
-    is_answered: bool = False
-    refusal: PushError | None = None
 
 
 class CallRoom:
@@ -67,12 +52,13 @@ class CallRoom:
     :param no_connection: what is raised where there is none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what calls have to do with meets here
         self,
         record: AgentCalls,
         handlers: HandlerCalls,
         events: AgentEvents,
         questions: OpenQuestions,
+        *,
         alarms: Alarms,
         no_connection: Callable[[], PushError],
     ) -> None:
@@ -85,7 +71,7 @@ class CallRoom:
         self._now: Callable[[], float] = anyio.current_time
         self._callee = identifier_of(record.user)
         self._push: PushNotificationDetails | None = None
-        self._decisions: dict[str, _Decision] = {}
+        self._decisions = Decisions()
         self._held: dict[str, CallReady] = {}
         """What the service is told as soon as those who have accepted hold the call."""
         self.incoming: dict[str, IncomingCall] = {}
@@ -117,12 +103,10 @@ class CallRoom:
         assert isinstance(answer, CallReport | CallRefused)  # noqa: S101  # OpenQuestions lets no other through
         refusal = error_of(answer.error, answer.text, answer.hresult) if isinstance(answer, CallRefused) else None
         self._carry_out(self._record.answered(asked, answer, self._now()))
-        decision = self._decisions.get(asked.call)
-        if decision is None or not isinstance(asked, AcceptCall | RejectCall | StartCall):
-            return
-        decision.is_answered, decision.refusal = True, refusal
-        if refusal is not None or isinstance(asked, StartCall):
-            decision.made.set()
+        if isinstance(asked, AcceptCall | RejectCall | StartCall):
+            self._decisions.answer(asked.call, refusal)
+        if isinstance(asked, StartCall):
+            self._decisions.make(asked.call)
 
     def reconnected(self) -> None:
         """Ask anew what may have had no answer."""
@@ -151,9 +135,9 @@ class CallRoom:
         with self._said_in_words(call):
             effects = self._record.accept(call, muted=options.muted, video=options.video)
         try:
-            with self._deciding(call) as decision:
+            with self._decisions.about(call) as decision:
                 self._carry_out(effects)
-                await self._wait_for(decision)
+                await decision.wait()
         except BaseException:  # also a cancellation: a call without an owner would go on
             self._held.pop(call, None)
             with suppress(IllegalCall):
@@ -174,9 +158,9 @@ class CallRoom:
         self._check_connected()
         with self._said_in_words(incoming.id):
             effects = self._record.reject(incoming.id)
-        with self._deciding(incoming.id) as decision:
+        with self._decisions.about(incoming.id) as decision:
             self._carry_out(effects)
-            await self._wait_for(decision)
+            await decision.wait()
 
     async def start(self, callee: str, options: StartCallOptions) -> Call:
         """Ring a user, and return the call when the service has said something of it."""
@@ -184,16 +168,16 @@ class CallRoom:
         name = str(uuid4())
         effects = self._record.start(name, callee, self._now(), video=options.video, muted=options.muted)
         try:
-            with self._deciding(name) as decision:
+            with self._decisions.about(name) as decision:
                 self._carry_out(effects)
                 call = self.calls[name]
-                await self._wait_for(decision)
+                await decision.wait()
         except BaseException:
             with suppress(IllegalCall):
                 self._carry_out(self._record.hang_up(name, self._now()))
             raise
         if not decision.is_answered and call.call_end_reason == end_reason(*_UNHEARD):
-            raise TimedOut(_LATE)
+            raise TimedOut(LATE)
         return call
 
     async def set_media(self, call: str, *, muted: bool | None = None, held: bool | None = None) -> None:
@@ -257,7 +241,7 @@ class CallRoom:
 
     def _end_incoming(self, ended: e.IncomingEnded) -> None:
         self.incoming.pop(ended.call).end(end_reason(ended.code, ended.subcode))
-        self._decided(ended.call)
+        self._decisions.make(ended.call)
 
     def _tell_unrung(self, ended: e.UnrungEnded) -> None:
         caller, reason = CallerInfo.of(ended.caller), end_reason(ended.code, ended.subcode)
@@ -267,37 +251,14 @@ class CallRoom:
         call = self.calls[began.call] = Call(self, self._handlers, began)
         if began.incoming:
             self.incoming.pop(began.call).go_on(call)
-            self._decided(began.call)
+            self._decisions.make(began.call)
         self._events.calls_updated.emit(CallsUpdatedEventArgs((call,), ()))
 
     def _disconnect(self, ended: e.CallDisconnected) -> None:
         call = self.calls.pop(ended.call)
         call.end(end_reason(ended.code, ended.subcode))
-        self._decided(ended.call)
+        self._decisions.make(ended.call)
         self._events.calls_updated.emit(CallsUpdatedEventArgs((), (call,)))
-
-    # Those who wait
-
-    def _decided(self, call: str) -> None:
-        if (decision := self._decisions.get(call)) is not None:
-            decision.made.set()
-
-    @contextmanager
-    def _deciding(self, call: str) -> Iterator[_Decision]:
-        decision = self._decisions[call] = _Decision()
-        try:
-            yield decision
-        finally:
-            del self._decisions[call]
-
-    async def _wait_for(self, decision: _Decision) -> None:
-        try:
-            with anyio.fail_after(ASK_TIMEOUT):
-                await decision.made.wait()
-        except TimeoutError:
-            raise TimedOut(_LATE) from None
-        if decision.refusal is not None:
-            raise decision.refusal
 
     def _check_connected(self) -> None:
         if not self._questions.is_connected:

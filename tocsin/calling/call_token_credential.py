@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import anyio
+from attrs import field, frozen
 
 from tocsin.api.callbacks import call, contain, is_awaitable
 from tocsin.protocol.arguments import check_callable, check_kind
 from tocsin.protocol.calling.call_token import CallTokenClaims, read_call_token
+from tocsin.protocol.calling.raw_id import CommunicationIdentifier
 from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable
 from tocsin.protocol.text import describe_error
 
@@ -125,3 +127,12 @@ async def _asked(refresher: TokenRefresher) -> Any:
     if not returned:
         raise PlatformUnavailable(f"{_WHAT} has failed: {failure}")
     return returned[0]
+
+
+@frozen
+class SignIn:
+    """What an agent begins with: a credential, its token of then, and whose that is."""
+
+    credential: CallTokenCredential
+    token: str = field(repr=False)
+    user: CommunicationIdentifier

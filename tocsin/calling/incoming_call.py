@@ -6,18 +6,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 import anyio
+from attrs import frozen
 
 from tocsin.calling.call import Call
 from tocsin.calling.call_event import CallEvent
-from tocsin.calling.event_arguments import (
-    CallEndedEventArgs,
-    CallerInfo,
-    CallerInfoChangedEventArgs,
-    CallInfo,
-    RingingStoppedEventArgs,
-)
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.options import AcceptCallOptions
+from tocsin.calling.parties import CallerInfo, CallInfo
 from tocsin.protocol.arguments import check_kind
 from tocsin.protocol.calling.call_effects import Ring
 from tocsin.protocol.calling.end_reason import CallEndReason
@@ -33,6 +28,29 @@ class IncomingCommands(Protocol):
     async def reject(self, incoming: IncomingCall) -> None:
         """Decline it, and wait until it has ended."""
         ...
+
+
+@frozen
+class RingingStoppedEventArgs:
+    """The bell of a call stops: it was accepted or declined here, or has ended."""
+
+    incoming_call: IncomingCall
+
+
+@frozen
+class CallEndedEventArgs:
+    """An incoming call rings no more: it has ended, or goes on where it was accepted."""
+
+    incoming_call: IncomingCall
+    reason: CallEndReason
+
+
+@frozen
+class CallerInfoChangedEventArgs:
+    """More became known of who calls."""
+
+    incoming_call: IncomingCall
+    caller_info: CallerInfo
 
 
 class IncomingCall:

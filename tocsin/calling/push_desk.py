@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import anyio
 
-from tocsin.calling.agent_events import AgentEvents
+from tocsin.calling.agent_events import AgentEvents, PushNotificationHandledEventArgs
 from tocsin.calling.call_room import CallRoom
-from tocsin.calling.event_arguments import PushNotificationHandledEventArgs
 from tocsin.calling.kept_pushes import MOST, KeptPushes
 from tocsin.calling.open_questions import ASK_TIMEOUT, AnyAnswer, OpenQuestions
 from tocsin.protocol.calling.agent_calls import AgentCalls

@@ -6,18 +6,18 @@ Its table is ``tocsin.protocol.calling.agent_connection``.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Final, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 from attrs import evolve, frozen
 
 from tocsin.calling.alarms import Alarms
-from tocsin.calling.call_token_credential import CallTokenCredential
+from tocsin.calling.call_token_credential import SignIn
 from tocsin.calling.open_questions import AnyAnswer, OpenQuestions
+from tocsin.calling.outbox import Outbox
+from tocsin.calling.service_wire import LastWord, first_of, greet, messages_in
 from tocsin.calling.signalling import Signalling
 from tocsin.protocol.calling.agent_connection import (
     LONGEST_WAIT,
@@ -35,31 +35,13 @@ from tocsin.protocol.calling.agent_connection import (
 )
 from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, ProtocolViolation, PushError, error_of
 from tocsin.protocol.kernel.machine import step
-from tocsin.protocol.messages.base import Message
-from tocsin.protocol.messages.calling import (
-    CALLING_VERSION,
-    CallDone,
-    CallHello,
-    CallPushRegistered,
-    CallRefused,
-    CallReport,
-    CallWelcome,
-    RenewCallToken,
-)
-from tocsin.protocol.messages.codec import decode, encode, split
-from tocsin.protocol.network.causes import ConnectionCause
+from tocsin.protocol.messages.calling import CallHello, CallRefused, CallReport, RenewCallToken
+from tocsin.protocol.messages.codec import split
 from tocsin.protocol.text import MAX_DETAIL, describe_error, harmless
-from tocsin.tasks import Signal, task_group
+from tocsin.tasks import task_group
 from tocsin.transport.wire import Wire, WireBroken
 
 logger = logging.getLogger(__name__)
-
-GREETING_TIMEOUT: Final = 10.0
-"""Seconds within which the service must welcome the agent."""
-
-_E = TypeVar("_E", bound=Exception)
-_AT_ONCE: Final = 64
-"""Frames that go out in one chunk at most."""
 
 _REFRESH, _RETRY, _LASTED = "refresh", "retry", "lasted"
 
@@ -82,25 +64,24 @@ class LinkHandlers:
 class ServiceLink:
     """Drives one connection through its state machine, for as long as its agent lives.
 
-    :param token: the one to sign in with, of ``user``, a raw id.
     :param fraction: random, from 0 to 1.
     """
 
     def __init__(  # noqa: PLR0913  # what an agent consists of meets here
         self,
         signalling: Signalling,
-        credential: CallTokenCredential,
-        token: str,
-        user: str,
+        sign_in: SignIn,
+        *,
+        outbox: Outbox,
         questions: OpenQuestions,
         alarms: Alarms,
         handlers: LinkHandlers,
         fraction: Callable[[], float],
     ) -> None:
         self._signalling = signalling
-        self._credential = credential
-        self._token = token
-        self._user = user
+        self._credential = sign_in.credential
+        self._token = sign_in.token
+        self._user = sign_in.user.raw_id
         self._questions = questions
         self._alarms = alarms
         self._handlers = handlers
@@ -109,8 +90,7 @@ class ServiceLink:
         self._tasks: TaskGroup
         self._scopes: set[anyio.CancelScope] = set()
         """Of what belongs to the connection, or to the attempt at one."""
-        self._outbox: deque[bytes] = deque()
-        self._to_send = Signal()
+        self._outbox = outbox
         self._token_ends = 0.0
         """On the event loop's clock."""
         self._fresh_for = 0.0
@@ -149,11 +129,6 @@ class ServiceLink:
         """Be connected no more."""
         if self.phase is not Phase.DISPOSED:
             self._happen(Event.DISPOSE)
-
-    def send(self, message: Message) -> None:
-        """Let a message go out over the connection that there is."""
-        self._outbox.append(encode(message))
-        self._to_send.set()
 
     def _happen(self, event: Event) -> None:
         before = self.state, self.reason
@@ -246,17 +221,17 @@ class ServiceLink:
         try:
             async with self._signalling.open() as wire:
                 await self._hold(scope, wire)
-        except* _LastWord as refused:
-            word = _first(refused).refused
+        except* LastWord as refused:
+            word = first_of(refused).refused
             event, cause, lost = refusal(word.error), word.error, f"{self._signalling.place} has said: {word.text}"
             self.trouble = error_of(word.error, word.text, word.hresult)
         except* WireBroken as broken:
-            first = _first(broken)
+            first = first_of(broken)
             lost, cause, wait = str(first), str(first.cause), first.retry_after or 0.0
         except* ProtocolViolation as violation:
-            lost = cause = f"{self._signalling.place} has broken the protocol: {_first(violation)}"
+            lost = cause = f"{self._signalling.place} has broken the protocol: {first_of(violation)}"
         except* Exception as unknown:  # no error of any kind may end the app
-            lost, cause = describe_error(_first(unknown)), "unexpected"
+            lost, cause = describe_error(first_of(unknown)), "unexpected"
             if not scope.cancel_called and cause not in self._said:
                 logger.exception("the connection to the calling service has failed")
         if scope.cancel_called:
@@ -273,20 +248,7 @@ class ServiceLink:
         self._said.add(thing)
 
     async def _hold(self, scope: anyio.CancelScope, wire: Wire) -> None:
-        await wire.send(encode(evolve(self._handlers.hello(), token=self._token)))
-        try:
-            with anyio.fail_after(GREETING_TIMEOUT):
-                first, *early = split(await wire.receive()) or [b""]
-        except TimeoutError:
-            place = self._signalling.place
-            raise WireBroken(
-                f"{place} did not greet within {GREETING_TIMEOUT:g} s", ConnectionCause.TIMED_OUT
-            ) from None
-        welcome = decode(first)
-        if isinstance(welcome, CallRefused):
-            raise _LastWord(welcome)
-        if not isinstance(welcome, CallWelcome) or welcome.version != CALLING_VERSION:
-            raise ProtocolViolation("its greeting is no welcome of this version of the protocol")
+        welcome, early = await greet(wire, evolve(self._handlers.hello(), token=self._token))
         if welcome.user != self._user:
             raise ProtocolViolation("it welcomes another user than that of the token")
         if scope.cancel_called:
@@ -305,35 +267,13 @@ class ServiceLink:
 
     async def _write(self, wire: Wire) -> None:
         while True:
-            await self._to_send.wait()
-            while self._outbox:
-                count = min(len(self._outbox), _AT_ONCE)
-                await wire.send(b"".join(self._outbox.popleft() for _ in range(count)))
+            await wire.send(await self._outbox.chunk())
 
     def _take(self, scope: anyio.CancelScope, frames: Iterable[bytes]) -> None:
-        for frame in frames:
-            message = decode(frame)
+        for message in messages_in(frames):
             if scope.cancel_called:
                 return
-            if isinstance(message, CallRefused) and not message.request:
-                raise _LastWord(message)
             if isinstance(message, CallReport) and not message.request:
                 self._handlers.reported(message)
-            elif isinstance(message, CallReport | CallPushRegistered | CallDone | CallRefused):
-                self._handlers.answered(message)
             else:
-                raise ProtocolViolation(f"a service does not send {type(message).__name__}")
-
-
-class _LastWord(Exception):
-    """The service ends the connection, and says why."""
-
-    def __init__(self, refused: CallRefused) -> None:
-        super().__init__(refused.error)
-        self.refused = refused
-
-
-def _first(group: ExceptionGroup[_E]) -> _E:
-    """Return the first error in a group."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
+                self._handlers.answered(message)
