@@ -117,6 +117,7 @@ class PlayedService:
         hello = await self.expect(CallHello)
         if welcome:
             await self.send(CallWelcome(CALLING_VERSION, self.user, self.token_left))
+            await anyio.wait_all_tasks_blocked()
         return hello
 
     async def expect(self, kind: type[M]) -> M:
