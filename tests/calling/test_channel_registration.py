@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,16 +11,16 @@ import anyio
 import pytest
 from attrs import Factory, define
 
-from tests.calling.standing_in import StandInAgent, standing_in
+from tests.calling.answering import AnsweringService, agent_of, client_of
 from tests.helpers import payload
 from tests.world import REMOTE_ID, Gathered, World, world
 from tocsin.api.args import PushNotificationReceivedEventArgs
-from tocsin.calling import channel_registration
-from tocsin.calling.channel_registration import ChannelRegistration, RegistrationFailedEventArgs
+from tocsin.calling import ChannelRegistration, RegistrationFailedEventArgs
 from tocsin.client.notification_hub import HubRegistration
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, PlatformUnavailable, PushError, ServiceUnavailable
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, PushError, ServiceUnavailable, StateUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages import ChannelRefused, ChannelsRevoked, RequestChannel
+from tocsin.protocol.messages.calling import CallRefused, RegisterForCallPush, UnregisterFromCallPush
 from tocsin.protocol.values import RENEW_BEFORE
 
 
@@ -57,23 +56,34 @@ class Told:
     """What a test sees."""
 
     world: World
-    agent: StandInAgent
+    service: AnsweringService
     registration: ChannelRegistration
     seen: Gathered
+    """What the app was told by the events of the registration."""
+
+    @property
+    def uris(self) -> list[str]:
+        """What the agent has registered, in its order; what was refused, too."""
+        return [each.uri for each in self.service.asked if isinstance(each, RegisterForCallPush)]
 
 
 @asynccontextmanager
-async def keeping(folder: Path, **options: Any) -> AsyncIterator[Told]:
-    """Keep a channel of an app registered; its service is played."""
-    seen = Gathered()
-    async with world(folder) as w, standing_in(folder) as client:
-        agent = client.make_agent()
-        agent.failures = options.pop("failures", [])
-        registration = ChannelRegistration(w.manager, agent, remote_id=REMOTE_ID, **options)
+async def keeping(folder: Path, *refusals: CallRefused, **options: Any) -> AsyncIterator[Told]:
+    """Keep a channel of an app registered; its services are played, and the first registrations are refused so."""
+    service, seen = AnsweringService(), Gathered()
+    service.refusals[RegisterForCallPush] = list(refusals)
+    async with world(folder) as w, client_of(service, folder) as client:
+        registration = ChannelRegistration(w.manager, await agent_of(client), remote_id=REMOTE_ID, **options)
         for event in (registration.registered, registration.failed):
             event.add(seen.add)
         async with registration:
-            yield Told(w, agent, registration, seen)
+            yield Told(w, service, registration, seen)
+
+
+@pytest.fixture
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what has failed be tried again soon."""
+    monkeypatch.setattr("tocsin.calling.channel_registration.FIRST_WAIT", 0.01)
 
 
 async def test_a_channel_is_registered_at_once(tmp_path: Path) -> None:
@@ -86,7 +96,7 @@ async def test_a_channel_is_registered_at_once(tmp_path: Path) -> None:
         assert channel is told.registration.channel
         await told.seen.wait_for(1)
         assert told.registration.last_error is None
-    assert told.agent.uris == [uri_of("c1")]
+    assert told.uris == [uri_of("c1")]
     assert hub.made == [(uri_of("c1"), "phone")]
 
 
@@ -98,13 +108,16 @@ async def test_a_channel_that_is_there_is_not_requested(tmp_path: Path) -> None:
         args.handled = True
         seen.add(args.payload)
 
-    async with world(tmp_path) as w, standing_in(tmp_path) as client:
-        channel, agent = await w.channel(), client.make_agent()
+    service = AnsweringService()
+    async with world(tmp_path) as w, client_of(service, tmp_path) as client:
+        channel, agent = await w.channel(), await agent_of(client)
         async with ChannelRegistration(w.manager, agent, channel=channel, push_received=on_push) as registration:
             assert await registration.wait_until_registered() is channel
             await w.service.send(payload("A"))
             await seen.wait_for(1)
-    assert agent.uris == [channel.uri]
+    (asked,) = service.about(RegisterForCallPush)
+    assert isinstance(asked, RegisterForCallPush)
+    assert asked.uri == channel.uri
 
 
 async def test_a_renewed_channel_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
@@ -117,7 +130,7 @@ async def test_a_renewed_channel_takes_the_place_of_the_one_before(tmp_path: Pat
         await told.seen.wait_for(2)
         await told.world.service.send(payload("A", channel="old"), payload("B", channel="new"))
         await seen.wait_for(2)
-    assert told.agent.uris == [uri_of("old"), uri_of("new")]
+    assert told.uris == [uri_of("old"), uri_of("new")]
     assert hub.made == [(uri_of("old"),), (uri_of("new"),)]
 
 
@@ -129,38 +142,37 @@ async def test_a_revoked_channel_is_replaced(tmp_path: Path) -> None:
         await told.world.service.send(ChannelsRevoked(0, ("c1",)))
         await told.world.service.grant("c2")
         await told.seen.wait_for(2)
-    assert told.agent.uris == [uri_of("c1"), uri_of("c2")]
+    assert told.uris == [uri_of("c1"), uri_of("c2")]
 
 
 async def test_a_failure_is_told_and_made_up_for_when_the_agent_is_connected(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """By an event, as the last error, and by the log once; what had not failed is not done again."""
-    hub, failure = PlayedHub(), PlatformUnavailable("there was no connection within 30 s")
-    async with keeping(tmp_path, hub=hub, failures=[failure, failure]) as told:
+    hub, refusal = PlayedHub(), CallRefused(0, "StateUnavailable", "the disk is full", 0)
+    async with keeping(tmp_path, refusal, refusal, hub=hub) as told:
         await told.world.service.grant("c1")
         await told.seen.wait_for(1)
         (args,) = told.seen.items
-        assert args == RegistrationFailedEventArgs(failure, 15.0)
-        assert told.registration.last_error is failure
-        told.agent.connect(connected=False)
-        told.agent.connect()
+        assert isinstance(args, RegistrationFailedEventArgs)
+        assert isinstance(args.error, StateUnavailable)
+        assert args.retry_in == 15.0
+        assert told.registration.last_error is args.error
+        await told.service.cut()
         await told.seen.wait_for(2)
-        told.agent.connect()
+        await told.service.cut()
         assert (await told.registration.wait_until_registered()).uri == uri_of("c1")
         assert told.registration.last_error is None
-    assert told.agent.uris == [uri_of("c1")]
+    assert told.uris == [uri_of("c1")] * 3
     assert hub.made == [(uri_of("c1"),)]
-    assert [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING] == [
-        "calls may not reach this device, as its channel is not registered: there was no connection within 30 s"
+    assert [each.getMessage() for each in caplog.records if "channel_registration" in each.name] == [
+        "calls may not reach this device, as its channel is not registered: the disk is full"
     ]
 
 
-async def test_a_hub_that_fails_does_not_keep_the_agent_from_ringing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("_quickly")
+async def test_a_hub_that_fails_does_not_keep_the_agent_from_ringing(tmp_path: Path) -> None:
     """It is tried again after a while."""
-    monkeypatch.setattr(channel_registration, "FIRST_WAIT", 0.01)
     hub = PlayedHub([ServiceUnavailable("the hub is away")])
     async with keeping(tmp_path, hub=hub) as told:
         await told.world.service.grant("c1")
@@ -170,13 +182,13 @@ async def test_a_hub_that_fails_does_not_keep_the_agent_from_ringing(
             "RegistrationFailedEventArgs",
             "ChannelRegisteredEventArgs",
         ]
-    assert told.agent.uris == [uri_of("c1")]
+    assert told.uris == [uri_of("c1")]
     assert hub.made == [(uri_of("c1"),)]
 
 
-async def test_a_channel_that_cannot_be_had_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("_quickly")
+async def test_a_channel_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     """With the code and the words of the request, which is made again."""
-    monkeypatch.setattr(channel_registration, "FIRST_WAIT", 0.01)
     async with keeping(tmp_path) as told:
         request = await told.world.service.expect(RequestChannel)
         await told.world.service.send(ChannelRefused(request.request, HResult.WPN_E_INVALID_APP, "no such app", None))
@@ -191,8 +203,8 @@ async def test_a_channel_that_cannot_be_had_is_told(tmp_path: Path, monkeypatch:
 
 async def test_what_cannot_be_right_is_an_error_at_once(tmp_path: Path) -> None:
     """And not a failure that is tried again."""
-    async with world(tmp_path) as w, standing_in(tmp_path) as client:
-        agent = client.make_agent()
+    async with world(tmp_path) as w, client_of(AnsweringService(), tmp_path) as client:
+        agent = await agent_of(client)
         for options in ({"channel": 7}, {"push_received": 7}):
             with pytest.raises(InvalidArgument):
                 ChannelRegistration(w.manager, agent, **options)  # type: ignore[arg-type]  # as it says
@@ -211,12 +223,13 @@ async def test_it_is_unregistered_on_request(tmp_path: Path) -> None:
     async with keeping(tmp_path, hub=hub) as told:
         await told.world.service.grant("c1")
         await told.registration.wait_until_registered()
-        told.agent.failures = [PlatformUnavailable("there was no connection within 30 s")]
-        with pytest.raises(PlatformUnavailable):
+        told.service.refusals[UnregisterFromCallPush] = [CallRefused(0, "StateUnavailable", "the disk is full", 0)]
+        with pytest.raises(StateUnavailable, match="the disk is full"):
             await told.registration.unregister()
         await told.registration.unregister()
         await told.world.service.send(ChannelsRevoked(0, ("c1",)))
         await told.world.service.grant("c2")
         await anyio.wait_all_tasks_blocked()
-    assert told.agent.uris == [uri_of("c1"), "unregistered False"]
+    assert told.uris == [uri_of("c1")]
+    assert [each.every_device for each in told.service.asked if isinstance(each, UnregisterFromCallPush)] == [False] * 2
     assert hub.made == [(uri_of("c1"),), ("unregistered",)]

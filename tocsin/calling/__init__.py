@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ChannelHub,
         ChannelRegisteredEventArgs,
         ChannelRegistration,
+        RegisteredAtHub,
         RegistrationFailedEventArgs,
     )
     from tocsin.calling.incoming_call import (
@@ -53,6 +54,59 @@ if TYPE_CHECKING:
     from tocsin.protocol.calling.raw_id import CommunicationIdentifier, IdentifierKind
     from tocsin.protocol.errors import CallEnded
 
+<<<<<<< HEAD
+=======
+_HOMES = {
+    "tocsin.calling.call": ("Call", "CallDirection"),
+    "tocsin.calling.call_agent": ("CallAgent", "CommonCallAgent", "TeamsCallAgent"),
+    "tocsin.calling.call_client": ("CallClient",),
+    "tocsin.calling.call_event": ("CallEvent",),
+    "tocsin.calling.call_toast_content": ("CallAction",),
+    "tocsin.calling.call_toasts": (
+        "AnswerFailedEventArgs",
+        "CallAcceptedEventArgs",
+        "CallDeclinedEventArgs",
+        "CallOpenedEventArgs",
+        "CallToasts",
+    ),
+    "tocsin.calling.call_token_credential": ("CallTokenCredential", "TokenRefresher"),
+    "tocsin.calling.channel_registration": (
+        "ChannelHub",
+        "ChannelRegisteredEventArgs",
+        "ChannelRegistration",
+        "RegisteredAtHub",
+        "RegistrationFailedEventArgs",
+    ),
+    "tocsin.calling.event_arguments": (
+        "CallAgentChangedEventArgs",
+        "CallEndedEventArgs",
+        "CallInfo",
+        "CallStateChangedEventArgs",
+        "CallerInfo",
+        "CallerInfoChangedEventArgs",
+        "CallsUpdatedEventArgs",
+        "ConnectionStateChangedEventArgs",
+        "IncomingCallReceivedEventArgs",
+        "ParticipantsUpdatedEventArgs",
+        "PushNotificationHandledEventArgs",
+        "RemoteParticipant",
+        "RingingStoppedEventArgs",
+        "UnrungCallEndedEventArgs",
+    ),
+    "tocsin.calling.incoming_call": ("IncomingCall",),
+    "tocsin.calling.options": ("AcceptCallOptions", "CallAgentOptions", "CallClientOptions", "StartCallOptions"),
+    "tocsin.calling.signalling": ("Signalling",),
+    "tocsin.protocol.calling.push_outcome": ("PushOutcome",),
+    "tocsin.protocol.calling.agent_connection": ("ConnectionState", "DisconnectedReason"),
+    "tocsin.protocol.calling.call_state": ("CallState", "ParticipantState"),
+    "tocsin.protocol.calling.end_reason": ("Bell", "CallEndReason", "EndCategory"),
+    "tocsin.protocol.calling.push_notification": ("PushEventType", "PushNotificationDetails"),
+    "tocsin.protocol.calling.raw_id": ("CommunicationIdentifier", "IdentifierKind"),
+    "tocsin.protocol.errors": ("CallEnded",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+>>>>>>> 965630c (Try the toasts of calls with the real client, and take the ends of calls that did not ring here from it)
 __all__ = [
     "AcceptCallOptions",
     "AnswerFailedEventArgs",
@@ -98,6 +152,7 @@ __all__ = [
     "PushNotificationDetails",
     "PushNotificationHandledEventArgs",
     "PushOutcome",
+    "RegisteredAtHub",
     "RegistrationFailedEventArgs",
     "RemoteParticipant",
     "RingingStoppedEventArgs",

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -79,7 +80,8 @@ class CallClient:
         given = None if options is None else options.signalling
         default = WebSocketSignalling(url)
         self._signalling = default if given is None else given
-        self._device = DeviceId(state_folder_of(state), app)
+        self._app, self._state = app, state_folder_of(state)
+        self._device = DeviceId(self._state, app)
         self._handlers = HandlerCalls()
         self._events = AgentEvents("a call client", self._handlers, self._ringing)
         self._repeats = RepeatLog()
@@ -112,6 +114,16 @@ class CallClient:
     ) -> None:
         assert self._life is not None  # noqa: S101  # Python enters first
         await self._life.__aexit__(kind, error, trace)
+
+    @property
+    def app(self) -> str:
+        """The name of the app."""
+        return self._app
+
+    @property
+    def state(self) -> Path:
+        """The folder for the id of this device, and for what else the client's room keeps; it may not be there yet."""
+        return self._state
 
     @property
     def call_agent_changed(self) -> CallEvent[CallAgentChangedEventArgs]:

@@ -56,10 +56,9 @@ class ShownCall:
     """A call, as a toast shows it."""
 
     call_id: str
-    caller: str = ""
-    """The caller's display name, or raw id; empty where neither is known."""
-    video: bool | None = None
-    """Whether it was announced as a call with video; None where that is not known."""
+    caller: str
+    """The caller's display name, or raw id."""
+    video: bool
 
     @property
     def tag(self) -> str:
@@ -78,7 +77,7 @@ class ShownCall:
             .set_toast_scenario(ToastScenario.INCOMING_CALL)
             .add_argument("action", CallAction.OPEN)
             .add_argument("callId", self.call_id)
-            .add_text(f"{self._caller or 'An unknown caller'}{_RINGS}", center_in_call=True)
+            .add_text(f"{self._caller}{_RINGS}", center_in_call=True)
             .add_text(_VIDEO if self.video else _AUDIO)
             .add_audio(_SOUND, loop=True)
             .add_button(self._button("Decline", CallAction.DECLINE, "Critical"))
@@ -87,10 +86,13 @@ class ShownCall:
 
     def missed(self) -> ToastContentBuilder:
         """Build the toast that tells that it was missed."""
-        caller = self._caller
-        builder = ToastContentBuilder().add_argument("action", "missed").add_argument("callId", self.call_id)
-        builder.add_text(f"You missed a call from {caller}." if caller else "You missed a call.")
-        return builder if self.video is None else builder.add_text(f"Missed {'Video' if self.video else 'Audio'} Call")
+        return (
+            ToastContentBuilder()
+            .add_argument("action", "missed")
+            .add_argument("callId", self.call_id)
+            .add_text(f"You missed a call from {self._caller}.")
+            .add_text("Missed Video Call" if self.video else "Missed Audio Call")
+        )
 
     @property
     def _caller(self) -> str:

@@ -19,13 +19,12 @@ from tocsin.api.toast_notifier import ToastNotifier
 from tocsin.calling.call import Call
 from tocsin.calling.call_client import CallClient
 from tocsin.calling.call_event import CallEvent
-from tocsin.calling.call_toast_content import CallAction, CallClick, ShownCall, click_on
+from tocsin.calling.call_toast_content import CallAction, CallClick, click_on
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.options import AcceptCallOptions
 from tocsin.calling.shown_rings import ShownRings
 from tocsin.protocol.arguments import check_callable, check_kind
-from tocsin.protocol.calling.end_reason import end_reason
 from tocsin.protocol.errors import (
     CallEnded,
     IllegalCall,
@@ -44,7 +43,7 @@ RING_TIME: Final = timedelta(minutes=2)
 """How long a click waits for its call by default: as long as services let a call ring."""
 
 PAUSE: Final = 1.0
-"""Seconds until the agent is asked again for a call whose toast was clicked."""
+"""Seconds until a click is tried again, where the calling service could not be reached."""
 
 LEAVING: Final = 2.0
 """Seconds that toasts of calls which have ended have for being removed when the block is left."""
@@ -217,13 +216,21 @@ class CallToasts:
             answered.set()
 
     async def _answer(self, click: CallClick) -> None:
+        until = anyio.current_time() + self._ring_time
         try:
-            await self._act(click.action, await self._find(click.call_id))
+            while True:
+                try:
+                    await self._act(click.action, await self._find(click.call_id, until))
+                except (TimedOut, PlatformUnavailable) as error:
+                    if anyio.current_time() >= until:
+                        raise
+                    logger.info("a click (%s) on the toast of a call is tried again: %s", click.action, error)
+                else:
+                    return
+                await anyio.sleep(PAUSE)
         except PushError as error:
             logger.warning("a click (%s) on the toast of a call came to nothing: %s", click.action, error)
             self.answer_failed.emit(AnswerFailedEventArgs(click.call_id, click.action, error))
-            if isinstance(error, CallEnded) and not self._shown.has(click.call_id):
-                await self._shown.close(ShownCall(click.call_id), error.reason and end_reason(*error.reason))
             self._shown.show_again(click.call_id)
 
     async def _act(self, action: CallAction, incoming: IncomingCall) -> None:
@@ -238,21 +245,15 @@ class CallToasts:
                 self.call_opened.emit(CallOpenedEventArgs(incoming))
                 self._shown.show_again(incoming.id)
 
-    async def _find(self, call_id: str) -> IncomingCall:
+    async def _find(self, call_id: str, until: float) -> IncomingCall:
         """Return a call that rings; in a process that the click has started, that waits for the agent and its connection.
 
-        :raises CallEnded: it rings no more.
-        :raises NotFound: the service knows no such call.
-        :raises TimedOut: the service could not be asked within the time that calls ring.
+        :raises PushError: as of ``agent.attend_call``.
+        :raises TimedOut: that moment has come.
         """
-        with anyio.move_on_after(self._ring_time):
-            while True:
-                agent = await self._client.wait_for_call_agent()
-                try:
-                    return await agent.attend_call(call_id)
-                except (TimedOut, PlatformUnavailable) as error:
-                    logger.info("a call whose toast was clicked is asked for again: %s", error)
-                await anyio.sleep(PAUSE)
+        with anyio.move_on_after(until - anyio.current_time()):
+            agent = await self._client.wait_for_call_agent()
+            return await agent.attend_call(call_id)
         raise TimedOut("the calling service could not be asked for the call within the time that it may ring")
 
 

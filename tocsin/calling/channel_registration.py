@@ -20,7 +20,6 @@ from tocsin.calling.call_agent import CommonCallAgent
 from tocsin.calling.call_event import CallEvent
 from tocsin.calling.event_arguments import ConnectionStateChangedEventArgs
 from tocsin.calling.handler_calls import HandlerCalls
-from tocsin.client.notification_hub import HubRegistration
 from tocsin.protocol.arguments import check_callable, check_kind
 from tocsin.protocol.calling.agent_connection import ConnectionState
 from tocsin.protocol.errors import Busy, ChannelClosed, IllegalCall, NotFound, PlatformUnavailable, PushError
@@ -37,10 +36,19 @@ LEAVING: Final = 2.0
 """Seconds that handlers have to end when the block is left."""
 
 
+class RegisteredAtHub(Protocol):
+    """What a hub has made of a channel, as ``tocsin.HubRegistration`` is."""
+
+    @property
+    def registration_id(self) -> str:
+        """What the hub calls it by."""
+        ...
+
+
 class ChannelHub(Protocol):
     """What a channel is registered with besides the agent, as ``tocsin.NotificationHub`` is."""
 
-    async def register_native(self, uri: str, tags: Iterable[str] = ()) -> HubRegistration:
+    async def register_native(self, uri: str, tags: Iterable[str] = ()) -> RegisteredAtHub:
         """Register a channel in place of the one of before."""
         ...
 
@@ -54,7 +62,7 @@ class ChannelRegisteredEventArgs:
     """A channel was registered."""
 
     channel: PushNotificationChannel
-    hub_registration: HubRegistration | None
+    hub_registration: RegisteredAtHub | None
     """What the hub has made of it; None where there is no hub."""
 
 
@@ -112,7 +120,7 @@ class ChannelRegistration:
         self._attached: list[tuple[PushNotificationChannel, int]] = []
         self._at_agent = self._at_hub = ""
         """The URI that is registered there."""
-        self._hub_registration: HubRegistration | None = None
+        self._hub_registration: RegisteredAtHub | None = None
         self._due = Signal()
         self._registering = anyio.Lock()
         self._settled = anyio.Event()

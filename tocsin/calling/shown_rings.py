@@ -18,16 +18,17 @@ from tocsin.calling.call_toast_content import CALLS, MISSED_CALLS, ShownCall, ca
 from tocsin.calling.event_arguments import (
     CallAgentChangedEventArgs,
     IncomingCallReceivedEventArgs,
-    PushNotificationHandledEventArgs,
+    UnrungCallEndedEventArgs,
 )
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.missed_calls_file import MissedCallsFile
 from tocsin.protocol.calling.agent_connection import ConnectionState
 from tocsin.protocol.calling.end_reason import Bell, CallEndReason, end_reason
 from tocsin.protocol.calling.missed_calls import MissedCalls
-from tocsin.protocol.calling.push_outcome import PushOutcome
 from tocsin.protocol.errors import (
     CallEnded,
+    IllegalCall,
+    InvalidArgument,
     NotFound,
     PlatformUnavailable,
     PushError,
@@ -77,17 +78,13 @@ class ShownRings:
             with (
                 self._client.call_agent_changed(self._agent_changed),
                 self._client.incoming_call_received(self._received),
-                self._client.push_notification_handled(self._push_handled),
+                self._client.unrung_call_ended(self._unrung_ended),
             ):
                 yield
             self._tasks = None
             self._left.set()
             tasks.cancel_scope.deadline = anyio.current_time() + LEAVING
         self._log.close()
-
-    def has(self, call_id: str) -> bool:
-        """Tell whether a call is shown here, so that its end is seen here, too."""
-        return call_id in self._rings
 
     def show_again(self, call_id: str) -> None:
         """Show the toast of a call once more, if it rings still."""
@@ -100,11 +97,8 @@ class ShownRings:
 
         :param reason: why it rings no more; None where that is not known, or where it was accepted here.
         """
-        missed = reason is not None and reason.bell is Bell.MISSED
-        if missed and not call.caller:
-            call = next((each for each in map(call_on, await self._kept()) if each and each.tag == call.tag), call)
         await self._remove(call)
-        if missed:
+        if reason is not None and reason.bell is Bell.MISSED:
             await self._tell_missed(call)
 
     def _received(self, args: IncomingCallReceivedEventArgs) -> None:
@@ -113,15 +107,11 @@ class ShownRings:
             self._rings[incoming.id] = Signal()
             self._tasks.start_soon(self._ring, incoming, name="the toast of a call")
 
-    def _push_handled(self, args: PushNotificationHandledEventArgs) -> None:
+    def _unrung_ended(self, args: UnrungCallEndedEventArgs) -> None:
         """Take the end of a call that another process may have shown."""
-        details, reason = args.details, args.reason
-        if self._tasks is None or details is None or not details.call_id or reason is None:
-            return
-        if args.outcome is not PushOutcome.ALREADY_HANDLED:  # else the user has answered it in this process
-            caller = details.display_name or (details.caller.raw_id if details.caller else "")
-            call = ShownCall(details.call_id, caller, details.has_incoming_video)
-            self._tasks.start_soon(self.close, call, reason, name="the end of a call")
+        if self._tasks is not None:
+            call = ShownCall(args.call_id, args.caller_info.shown, args.is_video_enabled)
+            self._tasks.start_soon(self.close, call, args.reason, name="the end of a call")
 
     def _agent_changed(self, args: CallAgentChangedEventArgs) -> None:
         if args.agent is not None:
@@ -142,8 +132,9 @@ class ShownRings:
             await self.close(_shown(incoming), incoming.call_end_reason)
 
     async def _keep_shown(self, incoming: IncomingCall, again: Signal) -> None:
-        while incoming.is_ringing:
-            await self._show(incoming)
+        while True:
+            if incoming.is_ringing:  # else it is being answered
+                await self._show(incoming)
             await again.wait()
 
     async def _cancel_when_left(self, scope: anyio.CancelScope) -> None:
@@ -231,12 +222,18 @@ class ShownRings:
         """Look at the toasts that an earlier process has left: those of calls which ring no more are removed."""
         for call in filter(None, map(call_on, await self._kept())):
             if call.call_id not in self._rings:
-                try:
-                    await agent.attend_call(call.call_id)  # where it rings, that is told as of any call
-                except CallEnded as over:
-                    await self.close(call, over.reason and end_reason(*over.reason))
-                except NotFound:
-                    await self.close(call, None)
+                await self._look_at(call, agent)
+
+    async def _look_at(self, call: ShownCall, agent: CommonCallAgent) -> None:
+        try:
+            await agent.attend_call(call.call_id)  # where it rings, that is told as of any call
+        except CallEnded as over:
+            await self.close(call, over.reason and end_reason(*over.reason))
+        except (NotFound, InvalidArgument):
+            await self.close(call, None)
+        except IllegalCall:
+            if any(each.id == call.call_id for each in agent.calls):  # it was accepted here, where this did not see it
+                await self.close(call, None)
 
 
 def _shown(incoming: IncomingCall) -> ShownCall:
