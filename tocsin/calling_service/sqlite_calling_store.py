@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import anyio
 from attrs import astuple
 
 from tocsin.calling_service.calling_rows import (
@@ -104,3 +105,8 @@ async def open_calling_store(state: Path, patience: float = PATIENCE) -> AsyncIt
     """
     async with open_database(state / _NAME, _MIGRATIONS, patience=patience) as database:
         yield SqliteCallingStore(database)
+
+
+async def has_calling_store(state: Path) -> bool:
+    """Tell whether there is a calling service's store in a state folder."""
+    return await anyio.Path(state / _NAME).exists()
