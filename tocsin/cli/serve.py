@@ -5,27 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
-import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.state_choice import add_state_option, path
+from tocsin.cli.service_options import add_service_options, settings_of, trust
+from tocsin.cli.signals import until_signalled
+from tocsin.cli.state_choice import add_state_option
 from tocsin.cli.terminal import complain, show
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import NotSupported, PushError
 from tocsin.protocol.text import harmless
 from tocsin.service.operations.collector import collect_rarely
 from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings
-from tocsin.service.operations.logs import LEVELS, set_up_logs
-from tocsin.service.operations.settings_reader import option
-from tocsin.tasks import task_group
+from tocsin.service.operations.logs import set_up_logs
 from tocsin.transport.control_socket import Answer, Stream, serving_control, text_of
 
 if TYPE_CHECKING:
@@ -59,26 +55,7 @@ def add_parser(verbs: Any) -> None:
     parser = add_verb(verbs, "serve", words, DESCRIPTION, EPILOG)
     add_state_option(parser, "serve")
     config = os.environ.get("TOCSIN_CONFIG") or None
-    words = "a TOML file with settings (or TOCSIN_CONFIG)"
-    parser.add_argument("--config", type=path("a file"), default=config, metavar="FILE", help=words)
-    parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
-    parser.add_argument("--log-json", action="store_true", help="log one JSON object a line, to standard error")
-    words = "debug, info (the default), warning or error"
-    parser.add_argument("--log-level", choices=LEVELS, default="info", metavar="L", help=words)
-    _add_settings(parser)
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each setting."""
-    group = parser.add_argument_group("settings")
-    for name, default, meaning in described():
-        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if isinstance(default, bool) else {}
-        words = f"{meaning} (default: {_show(default)})".replace("%", "%%")
-        group.add_argument(option(name), dest=f"setting_{name}", metavar="V", help=words, **switch)
-
-
-def _show(default: object) -> str:
-    return "none" if default in {"", ()} else str(default).lower() if isinstance(default, bool) else f"{default}"
+    add_service_options(parser, config, "TOCSIN_CONFIG", described())
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -87,15 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
         from tocsin.service.web.descriptors import fit_to_descriptors  # noqa: PLC0415  # only who serves pays
     except ModuleNotFoundError as missing:
         raise NotSupported(f"serving needs the package {missing.name}: pip install 'tocsin[service]'") from missing
-    options = {
-        name.removeprefix("setting_"): value
-        for name, value in vars(arguments).items()
-        if name.startswith("setting_") and value is not None
-    }
     strange = check_environment(os.environ)
     if strange:
         complain("tocsin serve", f"{', '.join(strange)}: there are no such settings; this has no effect")
-    settings = load_settings(options, os.environ, arguments.config)
+    settings = load_settings(settings_of(arguments), os.environ, arguments.config)
     check_exposure(settings)
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
     collect_rarely()
@@ -109,7 +81,7 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:
     from tocsin.service.server import open_service  # noqa: PLC0415
 
     with state_folder(state) as folder:
-        async with _until_signalled() as hung_up, open_service(folder, settings) as service:
+        async with until_signalled("tocsin serve") as hung_up, open_service(folder, settings) as service:
 
             async def answer(request: Answer) -> Answer | Stream:
                 if request.get("verb") == "status":
@@ -146,20 +118,7 @@ def _announce(service: PushService, *, as_json: bool) -> None:
     else:
         show(harmless(f"listening on {service.url}, tokens at {service.token_url}"))
         if service.authority is not None:
-            print(_trust(service.authority), file=sys.stderr)
-
-
-def _trust(authority: Path) -> str:
-    """Say how the clients of each language are told of the authority."""
-    file = harmless(shlex.quote(str(authority)))
-    return f"""\
-Clients have to trust its authority, which is good for this machine's own addresses only:
-  curl           curl --cacert {file} URL
-  Node           NODE_EXTRA_CA_CERTS={file}
-  requests       REQUESTS_CA_BUNDLE={file}
-  Tocsin, other Python, Go, Ruby, .NET on Linux    SSL_CERT_FILE={file}
-  Java           keytool -importcert -noprompt -alias tocsin -file {file} -keystore trust.p12 -storepass changeit
-                 java -Djavax.net.ssl.trustStore=trust.p12 -Djavax.net.ssl.trustStorePassword=changeit"""
+            print(trust(service.authority), file=sys.stderr)
 
 
 def _reload(service: PushService) -> None:
@@ -167,34 +126,3 @@ def _reload(service: PushService) -> None:
         service.renew_certificate()
     except PushError as failure:
         complain("tocsin serve", f"{failure}; what was in use stays so")
-
-
-@asynccontextmanager
-async def _until_signalled() -> AsyncIterator[Any]:
-    """Cancel the block on SIGINT or SIGTERM, once; the next one ends the process. Give what waits for SIGHUP."""
-    ending = [signal.SIGINT, signal.SIGTERM]
-    reloading = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
-    hung_up = anyio.Event()
-
-    async def wait() -> None:
-        nonlocal hung_up
-        await hung_up.wait()
-        hung_up = anyio.Event()
-
-    async with task_group() as tasks:
-
-        async def watch(*, task_status: anyio.abc.TaskStatus[None]) -> None:
-            with anyio.open_signal_receiver(*ending, *reloading) as signals:
-                task_status.started()
-                async for number in signals:
-                    if number in ending:
-                        break
-                    hung_up.set()
-            for number in ending:
-                signal.signal(number, signal.SIG_DFL)
-            complain("tocsin serve", "stopping; once more ends it at once")
-            tasks.cancel_scope.cancel()
-
-        await tasks.start(watch)
-        yield wait
-        tasks.cancel_scope.cancel()

@@ -1,0 +1,61 @@
+"""What the verbs that run a service have in common: an option for each setting, and words for those who connect."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tocsin.cli.state_choice import path
+from tocsin.protocol.text import harmless
+from tocsin.service.operations.logs import LEVELS
+from tocsin.service.operations.settings_reader import option
+
+
+def add_service_options(
+    parser: argparse.ArgumentParser, config: str | None, variable: str, described: Iterable[tuple[str, Any, str]]
+) -> None:
+    """Add the options of a service, with one for each setting.
+
+    :param config: the file with settings, by default.
+    :param variable: the environment variable that names it.
+    """
+    words = f"a TOML file with settings (or {variable})"
+    parser.add_argument("--config", type=path("a file"), default=config, metavar="FILE", help=words)
+    parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
+    parser.add_argument("--log-json", action="store_true", help="log one JSON object a line, to standard error")
+    words = "debug, info (the default), warning or error"
+    parser.add_argument("--log-level", choices=LEVELS, default="info", metavar="L", help=words)
+    group = parser.add_argument_group("settings")
+    for name, default, meaning in described:
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if isinstance(default, bool) else {}
+        words = f"{meaning} (default: {_show(default)})".replace("%", "%%")
+        group.add_argument(option(name), dest=f"setting_{name}", metavar="V", help=words, **switch)
+
+
+def _show(default: object) -> str:
+    return "none" if default in {"", ()} else str(default).lower() if isinstance(default, bool) else f"{default}"
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the settings that were given as options, as the texts that they are."""
+    return {
+        name.removeprefix("setting_"): value
+        for name, value in vars(arguments).items()
+        if name.startswith("setting_") and value is not None
+    }
+
+
+def trust(authority: Path) -> str:
+    """Say how the clients of each language are told of the authority."""
+    file = harmless(shlex.quote(str(authority)))
+    return f"""\
+Clients have to trust its authority, which is good for this machine's own addresses only:
+  curl           curl --cacert {file} URL
+  Node           NODE_EXTRA_CA_CERTS={file}
+  requests       REQUESTS_CA_BUNDLE={file}
+  Tocsin, other Python, Go, Ruby, .NET on Linux    SSL_CERT_FILE={file}
+  Java           keytool -importcert -noprompt -alias tocsin -file {file} -keystore trust.p12 -storepass changeit
+                 java -Djavax.net.ssl.trustStore=trust.p12 -Djavax.net.ssl.trustStorePassword=changeit"""
