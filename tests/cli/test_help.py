@@ -23,7 +23,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
 from tests.e2e.terminal import free_port, ipv6
-from tests.processes import PATIENCE, call, sender
+from tests.processes import PATIENCE, call, run, sender
 from tocsin.api.embedded import embedded
 from tocsin.cli import _parser
 from tocsin.persistence.sqlite_store import open_sqlite
@@ -70,6 +70,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "agent",
             "app",
             "hub",
+            "calling",
             "status",
             "channels",
             "activators",
@@ -244,6 +245,41 @@ async def test_lines_about_hubs(shell: Shell) -> None:
         for line in of("hub"):
             assert await shell.run(line), line
         assert (await shell.run("tocsin hub list")).startswith("mail-hub  contoso.mail  registrations 0")
+        service.terminate()
+
+
+async def test_lines_that_serve_calls(shell: Shell) -> None:
+    """Each listens, and ends by Ctrl-C."""
+    certificate = trustme.CA().issue_cert("calls.example")
+    certificate.private_key_and_cert_chain_pem.write_to_path(shell.folder / "fullchain.pem")
+    certificate.private_key_pem.write_to_path(shell.folder / "privkey.pem")
+    string = "Endpoint=sb://127.0.0.1:1/;SharedAccessKeyName=DefaultFullSharedAccessSignature;SharedAccessKey=eA=="
+    await anyio.Path(shell.folder / "send.txt").write_text(f"{string}\n")
+    await anyio.Path(shell.folder / "secret.txt").write_text("secret\n")
+    async with anyio.create_task_group() as tasks:
+        for number, line in enumerate(each for each in of("calling") if " serve" in each):
+            filled = line.replace("443", str(free_port())).replace("URL", "http://127.0.0.1:1/accesstoken.srf")
+            filled = filled if ipv6() else filled.replace("--host ::", "--host 0.0.0.0")
+            env = {"HOME": str(shell.folder / f"home{number}"), "TOCSIN_CALLING_PORT": "0"}
+            tasks.start_soon(partial(shell.start_and_stop, filled, b"listening on http", **env))
+
+
+async def test_lines_about_users_and_calls(shell: Shell) -> None:
+    """In their order, each does what it says, with a service that runs; a call to a user without an app rings no device."""
+    async with shell.running("tocsin calling serve", TOCSIN_CALLING_PORT="0") as service:
+        assert service.stdout is not None
+        await BufferedByteReceiveStream(service.stdout).receive_until(b",", 1024)
+        (state,) = [path async for path in anyio.Path(shell.folder).rglob("calling.db")]
+        where = ("--state", str(state.parent))
+        for line in [each for each in of("calling") if " serve" not in each]:
+            change = "remove" if "users add" in line else "add"
+            await anyio.to_thread.run_sync(call, "calling", "users", change, "ann", *where)  # it may be so already
+            filled = line.replace("NAME", "ann").replace("USER", "ann")
+            if " ring " in line:
+                code, output, _ = await run(*shlex.split(filled)[1:], *where)
+                assert (code, "480" in output) == (1, True), line
+            else:
+                assert await shell.run(filled), line
         service.terminate()
 
 

@@ -21,6 +21,7 @@ VERBS = (
     "agent",
     "app",
     "hub",
+    "calling",
     "status",
     "channels",
     "activators",
@@ -34,20 +35,21 @@ VERBS = (
 DESCRIPTION = """\
 Push notifications that wake async Python apps.
 
-  tocsin listen        run a push service and a device here, print the channel, then each payload as it comes
-  tocsin send URI ...  send a notification to a channel, as a server would
-  tocsin serve         run a push service for senders and devices elsewhere
-  tocsin agent         hold the channels of this user's apps, and start those that are not running
-  tocsin app add NAME  let an app use it, and print its credentials
-  tocsin hub add NAME  make a notification hub of it, and print its connection strings
-  tocsin status        say how an agent or a service is, and what it has counted
-  tocsin channels      list the channels that apps have
-  tocsin activators    list what a push wakes apps by, and the commands that it starts
-  tocsin tiles         list what the tiles and badges of apps show
-  tocsin dead-letters  list the payloads that ended without being handled, and why
-  tocsin tail          follow what happens to payloads, stage by stage
-  tocsin policy show   say what the group policy says, where from, and what a payload would meet
-  tocsin usage         list what apps have sent and received over the network
+  tocsin listen         run a push service and a device here, print the channel, then each payload as it comes
+  tocsin send URI ...   send a notification to a channel, as a server would
+  tocsin serve          run a push service for senders and devices elsewhere
+  tocsin agent          hold the channels of this user's apps, and start those that are not running
+  tocsin app add NAME   let an app use it, and print its credentials
+  tocsin hub add NAME   make a notification hub of it, and print its connection strings
+  tocsin calling serve  run a calling service, which rings the apps of its users
+  tocsin status         say how an agent or a service is, and what it has counted
+  tocsin channels       list the channels that apps have
+  tocsin activators     list what a push wakes apps by, and the commands that it starts
+  tocsin tiles          list what the tiles and badges of apps show
+  tocsin dead-letters   list the payloads that ended without being handled, and why
+  tocsin tail           follow what happens to payloads, stage by stage
+  tocsin policy show    say what the group policy says, where from, and what a payload would meet
+  tocsin usage          list what apps have sent and received over the network
 
 Try 'tocsin listen' in one terminal, and paste the lines that it prints into another.
 'tocsin VERB --help' says more about each.
