@@ -54,12 +54,17 @@ if TYPE_CHECKING:
     from tocsin.protocol.calling.raw_id import CommunicationIdentifier, IdentifierKind
     from tocsin.protocol.errors import CallEnded
 
-<<<<<<< HEAD
-=======
 _HOMES = {
-    "tocsin.calling.call": ("Call", "CallDirection"),
+    "tocsin.calling.agent_events": (
+        "CallsUpdatedEventArgs",
+        "ConnectionStateChangedEventArgs",
+        "IncomingCallReceivedEventArgs",
+        "PushNotificationHandledEventArgs",
+        "UnrungCallEndedEventArgs",
+    ),
+    "tocsin.calling.call": ("Call", "CallDirection", "CallStateChangedEventArgs", "ParticipantsUpdatedEventArgs"),
     "tocsin.calling.call_agent": ("CallAgent", "CommonCallAgent", "TeamsCallAgent"),
-    "tocsin.calling.call_client": ("CallClient",),
+    "tocsin.calling.call_client": ("CallAgentChangedEventArgs", "CallClient"),
     "tocsin.calling.call_event": ("CallEvent",),
     "tocsin.calling.call_toast_content": ("CallAction",),
     "tocsin.calling.call_toasts": (
@@ -77,36 +82,25 @@ _HOMES = {
         "RegisteredAtHub",
         "RegistrationFailedEventArgs",
     ),
-    "tocsin.calling.event_arguments": (
-        "CallAgentChangedEventArgs",
+    "tocsin.calling.incoming_call": (
         "CallEndedEventArgs",
-        "CallInfo",
-        "CallStateChangedEventArgs",
-        "CallerInfo",
         "CallerInfoChangedEventArgs",
-        "CallsUpdatedEventArgs",
-        "ConnectionStateChangedEventArgs",
-        "IncomingCallReceivedEventArgs",
-        "ParticipantsUpdatedEventArgs",
-        "PushNotificationHandledEventArgs",
-        "RemoteParticipant",
+        "IncomingCall",
         "RingingStoppedEventArgs",
-        "UnrungCallEndedEventArgs",
     ),
-    "tocsin.calling.incoming_call": ("IncomingCall",),
     "tocsin.calling.options": ("AcceptCallOptions", "CallAgentOptions", "CallClientOptions", "StartCallOptions"),
+    "tocsin.calling.parties": ("CallInfo", "CallerInfo", "RemoteParticipant"),
     "tocsin.calling.signalling": ("Signalling",),
-    "tocsin.protocol.calling.push_outcome": ("PushOutcome",),
     "tocsin.protocol.calling.agent_connection": ("ConnectionState", "DisconnectedReason"),
     "tocsin.protocol.calling.call_state": ("CallState", "ParticipantState"),
     "tocsin.protocol.calling.end_reason": ("Bell", "CallEndReason", "EndCategory"),
     "tocsin.protocol.calling.push_notification": ("PushEventType", "PushNotificationDetails"),
+    "tocsin.protocol.calling.push_outcome": ("PushOutcome",),
     "tocsin.protocol.calling.raw_id": ("CommunicationIdentifier", "IdentifierKind"),
     "tocsin.protocol.errors": ("CallEnded",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
->>>>>>> 965630c (Try the toasts of calls with the real client, and take the ends of calls that did not ring here from it)
 __all__ = [
     "AcceptCallOptions",
     "AnswerFailedEventArgs",
@@ -162,52 +156,6 @@ __all__ = [
     "TokenRefresher",
     "UnrungCallEndedEventArgs",
 ]
-
-_HOMES = {
-    "tocsin.calling.agent_events": (
-        "CallsUpdatedEventArgs",
-        "ConnectionStateChangedEventArgs",
-        "IncomingCallReceivedEventArgs",
-        "PushNotificationHandledEventArgs",
-        "UnrungCallEndedEventArgs",
-    ),
-    "tocsin.calling.call": ("Call", "CallDirection", "CallStateChangedEventArgs", "ParticipantsUpdatedEventArgs"),
-    "tocsin.calling.call_agent": ("CallAgent", "CommonCallAgent", "TeamsCallAgent"),
-    "tocsin.calling.call_client": ("CallAgentChangedEventArgs", "CallClient"),
-    "tocsin.calling.call_event": ("CallEvent",),
-    "tocsin.calling.call_toast_content": ("CallAction",),
-    "tocsin.calling.call_toasts": (
-        "AnswerFailedEventArgs",
-        "CallAcceptedEventArgs",
-        "CallDeclinedEventArgs",
-        "CallOpenedEventArgs",
-        "CallToasts",
-    ),
-    "tocsin.calling.call_token_credential": ("CallTokenCredential", "TokenRefresher"),
-    "tocsin.calling.channel_registration": (
-        "ChannelHub",
-        "ChannelRegisteredEventArgs",
-        "ChannelRegistration",
-        "RegistrationFailedEventArgs",
-    ),
-    "tocsin.calling.incoming_call": (
-        "CallEndedEventArgs",
-        "CallerInfoChangedEventArgs",
-        "IncomingCall",
-        "RingingStoppedEventArgs",
-    ),
-    "tocsin.calling.options": ("AcceptCallOptions", "CallAgentOptions", "CallClientOptions", "StartCallOptions"),
-    "tocsin.calling.parties": ("CallInfo", "CallerInfo", "RemoteParticipant"),
-    "tocsin.calling.signalling": ("Signalling",),
-    "tocsin.protocol.calling.agent_connection": ("ConnectionState", "DisconnectedReason"),
-    "tocsin.protocol.calling.call_state": ("CallState", "ParticipantState"),
-    "tocsin.protocol.calling.end_reason": ("Bell", "CallEndReason", "EndCategory"),
-    "tocsin.protocol.calling.push_notification": ("PushEventType", "PushNotificationDetails"),
-    "tocsin.protocol.calling.push_outcome": ("PushOutcome",),
-    "tocsin.protocol.calling.raw_id": ("CommunicationIdentifier", "IdentifierKind"),
-    "tocsin.protocol.errors": ("CallEnded",),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
