@@ -16,9 +16,9 @@ from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import ChannelRevoked, PushNotificationManager
 from tocsin.api.operation import CreateChannelOperation
 from tocsin.api.subscription import PushHandler
+from tocsin.calling.agent_events import ConnectionStateChangedEventArgs
 from tocsin.calling.call_agent import CommonCallAgent
 from tocsin.calling.call_event import CallEvent
-from tocsin.calling.event_arguments import ConnectionStateChangedEventArgs
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.protocol.arguments import check_callable, check_kind
 from tocsin.protocol.calling.agent_connection import ConnectionState

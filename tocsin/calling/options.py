@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import field, frozen
 
+from tocsin.calling.signalling import Signalling
 from tocsin.protocol.arguments import check_kind, truth
 from tocsin.protocol.calling.push_registration import check_ttl
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.messages.calling import MAX_CALL_NAME
 from tocsin.protocol.text import quoted
-
-if TYPE_CHECKING:
-    from tocsin.calling.signalling import Signalling
 
 
 def check_display_name(value: object, what: str) -> None:

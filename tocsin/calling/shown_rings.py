@@ -12,14 +12,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tocsin.api.toast_notifier import KeptToast, ToastNotifier
+from tocsin.calling.agent_events import IncomingCallReceivedEventArgs, UnrungCallEndedEventArgs
 from tocsin.calling.call_agent import CommonCallAgent
-from tocsin.calling.call_client import CallClient
+from tocsin.calling.call_client import CallAgentChangedEventArgs, CallClient
 from tocsin.calling.call_toast_content import CALLS, MISSED_CALLS, ShownCall, call_on
-from tocsin.calling.event_arguments import (
-    CallAgentChangedEventArgs,
-    IncomingCallReceivedEventArgs,
-    UnrungCallEndedEventArgs,
-)
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.missed_calls_file import MissedCallsFile
 from tocsin.protocol.calling.agent_connection import ConnectionState

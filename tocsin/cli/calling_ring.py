@@ -14,10 +14,9 @@ from typing import Any, Final
 
 import anyio
 
-from tocsin.calling.call import Call
+from tocsin.calling.call import Call, CallStateChangedEventArgs
 from tocsin.calling.call_client import CallClient
 from tocsin.calling.call_token_credential import CallTokenCredential
-from tocsin.calling.event_arguments import CallStateChangedEventArgs
 from tocsin.calling.options import StartCallOptions
 from tocsin.cli.terminal import show
 from tocsin.protocol.calling.agent_connection import ConnectionState

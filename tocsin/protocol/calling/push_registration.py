@@ -142,7 +142,9 @@ OFFLINE: Final[Mapping[Event, Event]] = {
 }
 """What the wishes of the app are while there is no connection."""
 
-_FOR_NOW: Final = frozenset({"Busy", "PlatformUnavailable", "StateUnavailable", "ServiceUnavailable", "Throttled", "TimedOut"})
+_FOR_NOW: Final = frozenset(
+    {"Busy", "PlatformUnavailable", "StateUnavailable", "ServiceUnavailable", "Throttled", "TimedOut"}
+)
 
 
 def check_ttl(ttl: float, *, is_teams: bool = False) -> None:
