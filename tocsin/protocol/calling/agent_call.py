@@ -29,13 +29,17 @@ from tocsin.protocol.calling.call_state import (
     participant_state_of,
     state_of,
 )
-from tocsin.protocol.calling.ended_calls import Reason
+from tocsin.protocol.calling.end_reason import CANCELLED, HUNG_UP, CallEndReason, end_reason
+from tocsin.protocol.calling.ended_calls import NO_SUCH_CALL
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.calling import CallPhase, CallReady, CallReport, HangUpCall, SetCallMedia, StartCall
 
 HEARD_WITHIN: Final = 30.0
 """Seconds that the service may take to answer a beginning or a hang-up, also over a lost connection: a call that is still to begin
 then is given up, so that it does not ring long after its caller has turned away."""
+
+NETWORK_LOST: Final = end_reason(496, 7)
+SERVICE_FAILED: Final = end_reason(503, 0)
 
 _EVENTS: Final = {
     CallPhase.RINGING: Event.RINGS,
@@ -50,7 +54,7 @@ _QUESTIONS: Final = frozenset({Effect.ASK_START, Effect.ASK_READY, Effect.ASK_HA
 
 @define(eq=False)
 class AgentCall:
-    """A call that has begun here; ``told`` is what the service knows of this side: whether it is muted, and held."""
+    """A call that has begun here."""
 
     call: str
     incoming: bool
@@ -58,10 +62,13 @@ class AgentCall:
     participant: Participant
     muted: bool = False
     told: tuple[bool, bool] = (False, False)
+    """What the service has taken in last of this side: whether it is muted, and held."""
+    is_in_doubt: bool = False
+    """Whether the service may have taken in another thing, of which it has said nothing."""
     phase: Phase = Phase.NEW
     deadline: float = inf
     """When it is given up, if the service does not answer until then."""
-    reason_here: Reason = (404, 0)
+    reason_here: CallEndReason = NO_SUCH_CALL
     """The reason of an end that the service does not name."""
 
     @property
@@ -71,7 +78,7 @@ class AgentCall:
 
     def start(self, now: float) -> list[CallEffect]:
         """Ring the callee, whom the participant names."""
-        self.deadline, self.reason_here = now + HEARD_WITHIN, (496, 7)
+        self.deadline, self.reason_here = now + HEARD_WITHIN, NETWORK_LOST
         return self._step(Event.START)
 
     def accepted(self) -> list[CallEffect]:
@@ -82,7 +89,7 @@ class AgentCall:
         """Take in what the service says of a call that goes on."""
         before = self.phase
         if before in UNANSWERED:
-            self.deadline, self.reason_here = inf, (404, 0)
+            self.deadline, self.reason_here = inf, NO_SUCH_CALL
         done = self._step(_EVENTS[report.phase])
         if report.phase is CallPhase.CONNECTED and self.phase in IN_CALL:
             if report.peer_held != (self.phase in HELD_THERE):
@@ -102,7 +109,7 @@ class AgentCall:
         if self.phase is Phase.DISCONNECTING:
             return []
         self.deadline = now + HEARD_WITHIN
-        self.reason_here = (487, 0) if self.phase in UNANSWERED else (0, 0)
+        self.reason_here = CANCELLED if self.phase in UNANSWERED else HUNG_UP
         return self._step(Event.HANG_UP)
 
     def set_media(self, muted: bool, held: bool) -> list[CallEffect]:  # noqa: FBT001  # as SetCallMedia has them
@@ -115,11 +122,12 @@ class AgentCall:
     def media_told(self, asked: SetCallMedia) -> None:
         """Note that the service has taken in what was set."""
         self.told = asked.muted, asked.held
+        self.is_in_doubt = self.told != self.media
 
     def reconnected(self) -> list[CallEffect]:
         """Ask again what may have had no answer."""
         done = self._step(Event.RECONNECTED)
-        if self.phase in IN_CALL and (self.media != self.told or any(self.media)):
+        if self.phase in IN_CALL and (self.is_in_doubt or any(self.media)):
             done.append(self._ask_media())
         return done
 
@@ -130,7 +138,7 @@ class AgentCall:
         if self.phase is not _ASKED_IN.get(type(asked)):
             return []
         if self.phase is Phase.STARTING:
-            self.reason_here = (503, 0)
+            self.reason_here = SERVICE_FAILED
         return self._step(Event.REFUSED)
 
     def overdue(self) -> list[CallEffect]:
@@ -178,4 +186,5 @@ class AgentCall:
         return CallReady(0, self.call) if effect is Effect.ASK_READY else HangUpCall(0, self.call)
 
     def _ask_media(self) -> Ask:
+        self.is_in_doubt = True
         return Ask(SetCallMedia(0, self.call, *self.media))

@@ -7,16 +7,18 @@ A push is a hint: nothing rings before the service has said that it does, and no
 from __future__ import annotations
 
 from math import inf
-from typing import Final, Protocol
+from typing import Final
 
-from tocsin.protocol.calling.agent_call import AgentCall
+from tocsin.protocol.calling.agent_call import SERVICE_FAILED, AgentCall
 from tocsin.protocol.calling.agent_ring import AgentRing
-from tocsin.protocol.calling.call_book import ELSEWHERE, CallBook
+from tocsin.protocol.calling.call_book import CallBook
 from tocsin.protocol.calling.call_effects import Asked, CallEffect, CallEffects, NotRung, Participant, Ring
 from tocsin.protocol.calling.call_state import IN_CALL, ParticipantState
 from tocsin.protocol.calling.call_state import Phase as CallStanding
-from tocsin.protocol.calling.ended_calls import End, EndedCalls
+from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, CallEndReason
+from tocsin.protocol.calling.ended_calls import NO_SUCH_CALL, End, EndedCalls
 from tocsin.protocol.calling.incoming_call import UNDECIDED, Event, Phase
+from tocsin.protocol.calling.push_notification import PushEventType, PushNotificationDetails
 from tocsin.protocol.calling.push_outcome import PushOutcome
 from tocsin.protocol.errors import Busy, CallEnded, IllegalCall
 from tocsin.protocol.messages.calling import (
@@ -42,42 +44,6 @@ _DECIDED: Final = {
     Phase.LEAVING: "is being hung up",
 }
 _ASKED_IN: Final = {AcceptCall: Phase.ACCEPTING, RejectCall: Phase.REJECTING, HangUpCall: Phase.LEAVING}
-
-
-_STOP_RINGING: Final = 110
-
-
-class Named(Protocol):
-    """A user, by raw id."""
-
-    @property
-    def raw_id(self) -> str:
-        """The raw id."""
-        ...
-
-
-class PushNotificationDetails(Protocol):
-    """What a push says, until ``protocol.calling.push_notification`` is here."""
-
-    @property
-    def event_type(self) -> int | None:
-        """Its kind."""
-        ...
-
-    @property
-    def call_id(self) -> str:
-        """The call, or empty."""
-        ...
-
-    @property
-    def context(self) -> str:
-        """The context, or empty."""
-        ...
-
-    @property
-    def recipient(self) -> Named | None:
-        """For which user it is."""
-        ...
 
 
 class AgentCalls:
@@ -108,7 +74,7 @@ class AgentCalls:
         if call is not None and isinstance(asked, SetCallMedia):
             call.media_told(asked)
         if call is not None and isinstance(asked, StartCall) and answer.phase is CallPhase.UNKNOWN:
-            return tuple(self._book.call_over(call, call.gone(), (404, 0)))
+            return tuple(self._book.call_over(call, call.gone(), NO_SUCH_CALL))
         if (
             call is None
             and isinstance(asked, HangUpCall)
@@ -122,7 +88,7 @@ class AgentCalls:
         ring, call = self._book.rings.get(asked.call), self._book.calls.get(asked.call)
         if ring is not None:
             return ring.step(Event.REFUSED)[0] if ring.phase is _ASKED_IN.get(type(asked)) else []
-        return [] if call is None else self._book.call_over(call, call.refused(asked), (503, 0))
+        return [] if call is None else self._book.call_over(call, call.refused(asked), SERVICE_FAILED)
 
     def reconnected(self) -> CallEffects:
         """Ask anew what may have had no answer on the connection before; for when the service has welcomed the agent."""
@@ -141,13 +107,13 @@ class AgentCalls:
 
     def before_asking(self, details: PushNotificationDetails) -> PushOutcome | None:
         """Return what has become of a push where that can be said without the service; None: ask it by ``question``."""
-        if not details.event_type:
+        if details.event_type in {None, PushEventType.NONE}:
             return PushOutcome.UNKNOWN_KIND
         if not details.call_id and not details.context:
             return PushOutcome.MALFORMED
         if details.recipient is not None and details.recipient.raw_id != self.user:
             return PushOutcome.NOT_OURS
-        if details.event_type == _STOP_RINGING:
+        if _is_stop(details):
             end = self._book.ends.get(details.call_id)
             return None if end is None else _outcome_of(end)
         return self._known(details.call_id)
@@ -168,13 +134,15 @@ class AgentCalls:
         if report.phase is CallPhase.UNKNOWN:
             return PushOutcome.UNKNOWN_CALL, ()
         before = self._known(report.call)
+        if before is None and not report.incoming:
+            return PushOutcome.NOT_OURS, tuple(self._book.heard(report, now))
         effects = tuple(self._book.heard(report, now))
         if report.phase is CallPhase.RINGING:
             return _ringing(effects, before), effects
-        if before is PushOutcome.DUPLICATE and (report.code, report.subcode) != ELSEWHERE:
-            is_stop = details.event_type == _STOP_RINGING
-            return PushOutcome.STOPPED_RINGING if is_stop else PushOutcome.ALREADY_ENDED, effects
-        return self._known(report.call) or PushOutcome.ALREADY_HANDLED, effects
+        outcome = self._known(report.call) or PushOutcome.ALREADY_HANDLED
+        if before is PushOutcome.DUPLICATE and outcome is PushOutcome.ALREADY_ENDED and _is_stop(details):
+            return PushOutcome.STOPPED_RINGING, effects
+        return outcome, effects
 
     def _known(self, call: str) -> PushOutcome | None:
         """Return what a push that wants to ring is, for a call that is known here; None for another."""
@@ -267,7 +235,10 @@ class AgentCalls:
 
     def _missing(self, call: str, otherwise: str) -> IllegalCall:
         if (end := self._book.ends.get(call)) is not None:
-            return CallEnded(f"the call {quoted(call)} has ended: {end.reason[0]}/{end.reason[1]}", reason=end.reason)
+            pair = end.reason.code, end.reason.subcode
+            return CallEnded(
+                f"the call {quoted(call)} has ended ({pair[0]}/{pair[1]}): {end.reason.meaning}", reason=pair
+            )
         if call in self._book.rings or call in self._book.calls:
             return IllegalCall(f"the call {quoted(call)} {otherwise}")
         return IllegalCall(f"this agent has no call {quoted(call)}")
@@ -284,6 +255,15 @@ class AgentCalls:
         first = min([first, *(call.deadline for call in self._book.calls.values())])
         return None if first == inf else first
 
+    def end_all(self, reason: CallEndReason) -> CallEffects:
+        """End all that is open here, and ask nothing: the agent is about to end, or will not be connected again."""
+        done: list[CallEffect] = []
+        for ring in list(self._book.rings.values()):
+            done += self._book.ring_over(ring, Event.GONE, reason)
+        for call in list(self._book.calls.values()):
+            done += self._book.call_over(call, call.gone(), reason)
+        return tuple(done)
+
     def due(self, now: float) -> CallEffects:
         """Give up what the service has told nothing of for too long: so a bell stops also without a connection."""
         done: list[CallEffect] = []
@@ -294,10 +274,14 @@ class AgentCalls:
         return tuple(done)
 
 
+def _is_stop(details: PushNotificationDetails) -> bool:
+    return details.event_type is PushEventType.STOP_RINGING
+
+
 def _outcome_of(end: End) -> PushOutcome:
     if end.is_ours:
         return PushOutcome.ALREADY_HANDLED
-    return PushOutcome.ANSWERED_ELSEWHERE if end.reason == ELSEWHERE else PushOutcome.ALREADY_ENDED
+    return PushOutcome.ANSWERED_ELSEWHERE if end.reason == ANSWERED_ELSEWHERE else PushOutcome.ALREADY_ENDED
 
 
 def _ringing(effects: CallEffects, before: PushOutcome | None) -> PushOutcome:

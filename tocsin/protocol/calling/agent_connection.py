@@ -196,4 +196,5 @@ def wait_after(failures: int, fraction: float) -> float:
 
 def refresh_after(token_left: float) -> float:
     """Return the seconds until a token is refreshed that is good for ``token_left`` seconds."""
-    return max(token_left - REFRESHED_BEFORE, token_left / 2, SOONEST_REFRESH)
+    # In this order, what is no number counts for nothing.
+    return max(SOONEST_REFRESH, token_left - REFRESHED_BEFORE, token_left / 2)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isnan
 from typing import Final
 
 from attrs import define
 
 from tocsin.protocol.calling.call_effects import Ask, CallEffect, Caller, Ring, Silence
-from tocsin.protocol.calling.ended_calls import Reason
+from tocsin.protocol.calling.end_reason import (
+    DECLINED,
+    HUNG_UP,
+    NOT_ANSWERED,
+    SETUP_FAILED,
+    CallEndReason,
+)
+from tocsin.protocol.calling.ended_calls import NO_SUCH_CALL
 from tocsin.protocol.calling.incoming_call import TABLE, Effect, Event, Phase
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.calling import AcceptCall, CallReport, HangUpCall, RejectCall
@@ -22,8 +30,7 @@ SLACK: Final = 5.0
 ANSWER_WITHIN: Final = 30.0
 """Seconds more that it is waited for, where the user has: the acceptance may be on its way."""
 
-_RANG_OUT: Final = {Phase.ACCEPTING: (408, 10057), Phase.REJECTING: (603, 0), Phase.LEAVING: (0, 0)}
-_FORGOTTEN: Final = {Phase.REJECTING: (603, 0), Phase.LEAVING: (0, 0)}
+_BY_US: Final[Mapping[Phase, CallEndReason]] = {Phase.REJECTING: DECLINED, Phase.LEAVING: HUNG_UP}
 
 
 @define(eq=False)
@@ -62,13 +69,13 @@ class AgentRing:
             return Ask(RejectCall(0, self.call))
         return Ask(HangUpCall(0, self.call)) if effect is Effect.ASK_HANG_UP else None
 
-    def reason_where_rung_out(self) -> Reason:
+    def reason_where_rung_out(self) -> CallEndReason:
         """Return the reason of an end that the service has not told."""
-        return _RANG_OUT.get(self.phase, (487, 10004))
+        return _BY_US.get(self.phase, SETUP_FAILED if self.phase is Phase.ACCEPTING else NOT_ANSWERED)
 
-    def reason_where_forgotten(self) -> Reason:
+    def reason_where_forgotten(self) -> CallEndReason:
         """Return the reason of an end of which the service knows only that there is no such call."""
-        return _FORGOTTEN.get(self.phase, (404, 0))
+        return _BY_US.get(self.phase, NO_SUCH_CALL)
 
 
 def caller_of(report: CallReport) -> Caller:

@@ -20,17 +20,14 @@ from tocsin.protocol.calling.call_effects import (
 )
 from tocsin.protocol.calling.call_state import ENDED, ParticipantState
 from tocsin.protocol.calling.call_state import Phase as CallStanding
-from tocsin.protocol.calling.ended_calls import End, EndedCalls, Reason
+from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, CallEndReason, end_reason
+from tocsin.protocol.calling.ended_calls import End, EndedCalls
 from tocsin.protocol.calling.incoming_call import Event, Phase
 from tocsin.protocol.messages.calling import CallPhase, CallReport, HangUpCall
 
 MAX_RINGS: Final = 32
 """Calls that ring at an agent at a time, at most: further ones do not."""
 
-ELSEWHERE: Final = (487, 10003)
-"""The reason of an end for an endpoint where another one of the user has accepted."""
-
-_UNKNOWN: Final = (404, 0)
 _TAKEN: Final = frozenset({CallPhase.CONNECTING, CallPhase.CONNECTED})
 _OURS: Final = frozenset({Phase.REJECTING, Phase.LEAVING})
 
@@ -57,9 +54,9 @@ class CallBook:
         if report.phase is CallPhase.UNKNOWN:
             return self.ring_over(ring, Event.GONE, ring.reason_where_forgotten())
         if report.phase is CallPhase.ENDED:
-            return self.ring_over(ring, Event.GONE, (report.code, report.subcode))
+            return self.ring_over(ring, Event.GONE, end_reason(report.code, report.subcode))
         if report.phase in _TAKEN:
-            return self._taken(ring, report) if report.here else self.ring_over(ring, Event.GONE, ELSEWHERE)
+            return self._taken(ring, report) if report.here else self.ring_over(ring, Event.GONE, ANSWERED_ELSEWHERE)
         ring.until = rings_until(report, now)
         caller = caller_of(report)
         done, _ = ring.step(Event.RANG)
@@ -89,7 +86,7 @@ class CallBook:
         if report.phase is CallPhase.UNKNOWN:
             return [] if call.phase is CallStanding.STARTING else self.call_over(call, call.gone(), call.reason_here)
         if report.phase is CallPhase.ENDED:
-            return self.call_over(call, call.gone(), (report.code, report.subcode))
+            return self.call_over(call, call.gone(), end_reason(report.code, report.subcode))
         return call.heard(report)
 
     def _other_heard(self, report: CallReport, now: float) -> list[CallEffect]:
@@ -104,22 +101,22 @@ class CallBook:
                 return [NotRung(call)]
             ring = self.rings[call] = AgentRing(call, caller_of(report), report.video, rings_until(report, now))
             return ring.step(Event.RANG)[0]
-        reason = (report.code, report.subcode) if is_over else ELSEWHERE
+        reason = end_reason(report.code, report.subcode) if is_over else ANSWERED_ELSEWHERE
         self.ends.add(call, End(reason, is_ours=report.here))
-        return [] if report.here else [UnrungEnded(call, caller_of(report), report.video, *reason)]
+        return [] if report.here else [UnrungEnded(call, caller_of(report), report.video, reason.code, reason.subcode)]
 
-    def ring_over(self, ring: AgentRing, event: Event, reason: Reason) -> list[CallEffect]:
+    def ring_over(self, ring: AgentRing, event: Event, reason: CallEndReason) -> list[CallEffect]:
         """End a ring, tell its end, and remember it."""
         is_ours = ring.phase in _OURS
         done, _ = ring.step(event)
         del self.rings[ring.call]
         self.ends.add(ring.call, End(reason, is_ours=is_ours))
-        return [*done, IncomingEnded(ring.call, *reason)]
+        return [*done, IncomingEnded(ring.call, reason.code, reason.subcode)]
 
-    def call_over(self, call: AgentCall, done: list[CallEffect], reason: Reason) -> list[CallEffect]:
+    def call_over(self, call: AgentCall, done: list[CallEffect], reason: CallEndReason) -> list[CallEffect]:
         """Tell the end of a call that has taken its last step, and remember it."""
         if call.phase not in ENDED:
             return done
         del self.calls[call.call]
         self.ends.add(call.call, End(reason, is_ours=True))
-        return [*done, CallDisconnected(call.call, *reason)]
+        return [*done, CallDisconnected(call.call, reason.code, reason.subcode)]

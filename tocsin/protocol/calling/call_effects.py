@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import frozen
 
 from tocsin.protocol.calling.call_state import CallState, ParticipantState
 from tocsin.protocol.messages.calling import (
@@ -146,7 +146,7 @@ class CallDisconnected:
 class Ask:
     """Ask the service; the answer goes to ``AgentCalls.answered`` with this message."""
 
-    message: Asked = field()
+    message: Asked
 
 
 CallEffect = (

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import Factory, define, frozen
 
-Reason = tuple[int, int]
-"""Code and subcode of an end."""
+from tocsin.protocol.calling.end_reason import CallEndReason, end_reason
+
+NO_SUCH_CALL: Final = end_reason(404, 0)
+"""The service knows no such call any more."""
 
 
 @frozen
 class End:
     """How a call has ended, and whether it was answered, declined or started here."""
 
-    reason: Reason
+    reason: CallEndReason
     is_ours: bool
 
 

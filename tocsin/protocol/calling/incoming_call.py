@@ -22,7 +22,7 @@ class Phase(Label):
     REJECTING = auto()
     """The service has been asked to decline it."""
     LEAVING = auto()
-    """The service has been asked to hang up what it was asked to accept before, or what was never accepted here."""
+    """The service has been asked to hang up what the user no longer wants, or has never accepted, and is accepted at the service."""
     QUIET = auto()
     """It rings on at the service, which would not do what it was asked; the bell here stays silent, and the user may decide again."""
     ACCEPTED = auto()
@@ -94,7 +94,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.QUIET, Event.RANG): (Phase.QUIET, ()),
     (Phase.QUIET, Event.ACCEPT): (Phase.ACCEPTING, (Effect.ASK_ACCEPT,)),
     (Phase.QUIET, Event.REJECT): (Phase.REJECTING, (Effect.ASK_REJECT,)),
-    (Phase.QUIET, Event.TAKEN): (Phase.ACCEPTED, (Effect.BEGIN_CALL,)),
+    (Phase.QUIET, Event.TAKEN): (Phase.LEAVING, (Effect.ASK_HANG_UP,)),
     (Phase.QUIET, Event.GONE): (Phase.ENDED, (Effect.END,)),
     (Phase.QUIET, Event.RANG_OUT): (Phase.ENDED, (Effect.END,)),
     (Phase.QUIET, Event.RECONNECTED): (Phase.QUIET, ()),
