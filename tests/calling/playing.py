@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from math import inf
@@ -15,7 +15,7 @@ import anyio
 from anyio.streams.stapled import StapledObjectStream
 from attrs import evolve
 
-from tests.helpers import PATIENCE, MemoryWire
+from tests.helpers import MemoryWire
 from tocsin.calling import CallAgent, CallAgentOptions, CallClient, CallClientOptions, CallTokenCredential
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.calling import (
@@ -36,6 +36,9 @@ ANN = "8:acs:contoso_ann"
 TEAMS = "8:orgid:00000000-0000-0000-0000-0000000000aa"
 CALL = "00000000-0000-0000-0000-000000000001"
 CHANNEL = "https://push.test/w/?token=c1"
+
+PATIENCE = 86_400.0
+"""Virtual seconds after which a test gives up waiting."""
 
 _numbers = count()
 
@@ -109,7 +112,7 @@ class PlayedService:
                 await theirs.aclose()
                 await ours.aclose()
 
-    async def accept(self, *, welcome: bool = True, patience: float = PATIENCE * 60) -> CallHello:
+    async def accept(self, *, welcome: bool = True, patience: float = PATIENCE) -> CallHello:
         """Wait for the next connection, and welcome its agent."""
         with anyio.fail_after(patience):
             self._wire = await self._connections.receive()
@@ -123,7 +126,7 @@ class PlayedService:
     async def expect(self, kind: type[M]) -> M:
         """Wait for the next message, which must be of that class."""
         assert self._wire is not None
-        with anyio.fail_after(PATIENCE * 60):
+        with anyio.fail_after(PATIENCE):
             while not self._messages:
                 self._messages += [decode(frame) for frame in split(await self._wire.receive())]
         message = self._messages.pop(0)
@@ -212,8 +215,3 @@ async def connected(
             patience=inf
         )  # the file of the device is read in a thread, for which no virtual clock waits
     return made[0]
-
-
-def letters(text: str) -> Iterator[str]:
-    """Go through a text."""
-    yield from text

@@ -23,7 +23,7 @@ from tocsin.calling.service_link import LinkHandlers, ServiceLink
 from tocsin.calling.signalling import Signalling
 from tocsin.protocol.calling.agent_calls import AgentCalls
 from tocsin.protocol.calling.agent_connection import FINAL, ConnectionState, DisconnectedReason
-from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, APP_CLOSED, HUNG_UP, TOKEN_INVALID, end_reason
+from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, APP_CLOSED, TOKEN_INVALID, end_reason
 from tocsin.protocol.errors import CallEnded, IllegalCall, NotFound, PlatformUnavailable, ProtocolViolation, PushError
 from tocsin.protocol.messages.calling import CALLING_VERSION, AttendCall, CallHello, CallPhase, CallReport
 from tocsin.protocol.text import quoted
@@ -103,7 +103,7 @@ class AgentSession:
                 tasks.cancel_scope.cancel()
         finally:
             self.link.dispose()
-            self.room.end_all(APP_CLOSED, HUNG_UP)
+            self.room.end_all(APP_CLOSED)
             self.registrar.give_up(self.no_connection())
             self._ended.set()
 
@@ -191,7 +191,7 @@ class AgentSession:
 
     def _moved(self) -> None:
         if self.link.reason is DisconnectedReason.INVALID_TOKEN:
-            self.room.end_all(TOKEN_INVALID, TOKEN_INVALID)
+            self.room.end_all(TOKEN_INVALID)
         if self.link.state is not ConnectionState.CONNECTING:
             self.settled.set()
         changed, self._changed = self._changed, anyio.Event()

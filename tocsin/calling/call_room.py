@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -17,7 +17,7 @@ from tocsin.calling.agent_events import (
     UnrungCallEndedEventArgs,
 )
 from tocsin.calling.alarms import Alarms
-from tocsin.calling.call import Call, CallDirection
+from tocsin.calling.call import Call
 from tocsin.calling.decisions import LATE, Decisions
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
@@ -32,7 +32,6 @@ from tocsin.protocol.calling.push_outcome import PushOutcome
 from tocsin.protocol.errors import CallEnded, IllegalCall, PushError, TimedOut, error_of
 from tocsin.protocol.messages.calling import (
     AcceptCall,
-    CallPhase,
     CallReady,
     CallRefused,
     CallReport,
@@ -132,8 +131,7 @@ class CallRoom:
         """Accept a call, and return it when the service has agreed; where that comes to nothing, it is hung up."""
         call = incoming.id
         self._check_connected()
-        with self._said_in_words(call):
-            effects = self._record.accept(call, muted=options.muted, video=options.video)
+        effects = self._record.accept(call, muted=options.muted, video=options.video)
         try:
             with self._decisions.about(call) as decision:
                 self._carry_out(effects)
@@ -146,7 +144,7 @@ class CallRoom:
         if incoming.call is None:
             assert incoming.call_end_reason is not None  # noqa: S101  # it was decided, and not refused
             reason = incoming.call_end_reason
-            raise CallEnded(_words(call, str(reason)), reason=(reason.code, reason.subcode))
+            raise CallEnded(f"the call {quoted(call)} has ended: {reason}", reason=(reason.code, reason.subcode))
         if (
             ready := self._held.pop(call, None)
         ) is not None:  # goes out when this task waits: it has added its handlers by then
@@ -156,8 +154,7 @@ class CallRoom:
     async def reject(self, incoming: IncomingCall) -> None:
         """Decline a call, and wait until it has ended."""
         self._check_connected()
-        with self._said_in_words(incoming.id):
-            effects = self._record.reject(incoming.id)
+        effects = self._record.reject(incoming.id)
         with self._decisions.about(incoming.id) as decision:
             self._carry_out(effects)
             await decision.wait()
@@ -183,8 +180,7 @@ class CallRoom:
     async def set_media(self, call: str, *, muted: bool | None = None, held: bool | None = None) -> None:
         """Mute or hold this side of a call, or the reverse, and wait until the service knows it."""
         self._check_connected()
-        with self._said_in_words(call):
-            effects = self._record.set_media(call, muted=muted, held=held)
+        effects = self._record.set_media(call, muted=muted, held=held)
         for question in self._carry_out(effects):
             await question.wait_for(CallReport)
 
@@ -209,12 +205,9 @@ class CallRoom:
         for call in list(self.calls.values()):
             await call.wait_until_ended()
 
-    def end_all(self, incoming: CallEndReason, calls: CallEndReason) -> None:
-        """End here what is open, those that ring and the others for a reason each, as if the service had told it."""
-        for ringing in list(self.incoming.values()):
-            self.heard(_ended(ringing.id, ringing.caller_info, incoming, is_incoming=True))
-        for call in list(self.calls.values()):
-            self.heard(_ended(call.id, call.peer, calls, is_incoming=call.direction is CallDirection.INCOMING))
+    def end_all(self, reason: CallEndReason) -> None:
+        """End here what is open, for a reason that the service has not told."""
+        self._carry_out(self._record.end_all(reason))
 
     # Effects
 
@@ -263,34 +256,3 @@ class CallRoom:
     def _check_connected(self) -> None:
         if not self._questions.is_connected:
             raise self._no_connection()
-
-    @contextmanager
-    def _said_in_words(self, call: str) -> Iterator[None]:
-        try:
-            yield
-        except CallEnded as ended:
-            if ended.reason is None:
-                raise
-            raise CallEnded(_words(call, str(end_reason(*ended.reason))), reason=ended.reason) from None
-
-
-def _words(call: str, reason: str) -> str:
-    return f"the call {quoted(call)} has ended: {reason}"
-
-
-def _ended(call: str, peer: CallerInfo | RemoteParticipant, reason: CallEndReason, *, is_incoming: bool) -> CallReport:
-    return CallReport(
-        request=0,
-        call=call,
-        phase=CallPhase.ENDED,
-        incoming=is_incoming,
-        peer=peer.identifier.raw_id,
-        peer_name=peer.display_name,
-        video=False,
-        rings_for=0.0,
-        here=True,
-        code=reason.code,
-        subcode=reason.subcode,
-        peer_muted=False,
-        peer_held=False,
-    )
