@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from anyio.streams.stapled import StapledObjectStream
 from attrs import evolve
 
 from tests.calling.playing import BOB, CALL, RINGS, ended, token
-from tests.helpers import MemoryWire
+from tests.helpers import PATIENCE, MemoryWire
 from tocsin.calling import (
     CallAgent,
     CallAgentOptions,
@@ -41,7 +41,10 @@ class AnsweringService:
         self.asked: list[Message] = []
         self.refusals: dict[type[Message], list[c.CallRefused]] = {}
         """What the next questions of a class are refused with."""
+        self.granted = 86_400.0
+        """Seconds that a registration is good for."""
         self._wire: MemoryWire | None = None
+        self._heard = anyio.Event()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Wire]:
@@ -77,8 +80,12 @@ class AnsweringService:
 
     async def end(self, reason: CallEndReason, call: str = CALL) -> None:
         """Let a call end; the agent is told if it is connected."""
-        self.calls[call] = ended(reason.code, reason.subcode, self.calls[call])
+        self.end_unheard(reason, call)
         await self._tell(self.calls[call])
+
+    def end_unheard(self, reason: CallEndReason, call: str = CALL) -> None:
+        """Let a call end of which no agent is told."""
+        self.calls[call] = ended(reason.code, reason.subcode, self.calls[call])
 
     async def cut(self) -> None:
         """Break the connection."""
@@ -88,6 +95,17 @@ class AnsweringService:
     def about(self, kind: type[Message]) -> list[Message]:
         """Return what was asked of a class."""
         return [each for each in self.asked if isinstance(each, kind)]
+
+    @property
+    def uris(self) -> list[str]:
+        """What was to be registered, in its order."""
+        return [each.uri for each in self.asked if isinstance(each, c.RegisterForCallPush)]
+
+    async def until(self, enough: Callable[[], bool]) -> None:
+        """Wait until enough was asked."""
+        with anyio.fail_after(PATIENCE):
+            while not enough():
+                await self._heard.wait()
 
     async def _tell(self, *messages: Message) -> None:
         if self._wire is not None:
@@ -102,6 +120,8 @@ class AnsweringService:
                 for frame in split(await wire.receive()):
                     message = decode(frame)
                     self.asked.append(message)
+                    self._heard.set()
+                    self._heard = anyio.Event()
                     await wire.send(b"".join(map(encode, self._answers(message))))
         except WireBroken:
             return
@@ -116,7 +136,7 @@ class AnsweringService:
                 known = [self.calls[each] for each in message.open_calls if each in self.calls]
                 return [c.CallWelcome(c.CALLING_VERSION, BOB, 86_400.0), *ringing, *known]
             case c.RegisterForCallPush():
-                return [c.CallPushRegistered(message.request, message.ttl)]
+                return [c.CallPushRegistered(message.request, self.granted)]
             case c.UnregisterFromCallPush():
                 return [c.CallDone(message.request)]
             case c.AcceptCall() if self.calls[message.call].phase is c.CallPhase.RINGING:
