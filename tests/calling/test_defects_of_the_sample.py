@@ -1,13 +1,16 @@
 """What is wrong with the sample of Azure's page on push notifications for calling on Windows, and cannot happen here: one test a number.
 
-The tenth is about the page's text (its steps are numbered twice), and so is its test about ours.
+The tenth is about the page's text, and so its test is about ours.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
 import runpy
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from tocsin.protocol.messages import ChannelRefused, ChannelsRevoked, RequestCha
 from tocsin.protocol.messages.calling import AcceptCall, RegisterForCallPush, RejectCall, UnregisterFromCallPush
 
 PHONE = Path(__file__).parents[2] / "examples" / "phone" / "phone.py"
+PAGES = Path(__file__).parents[2] / "docs"
 
 
 async def test_1_a_handler_that_waits_is_an_async_function(tmp_path: Path) -> None:
@@ -220,3 +224,32 @@ async def test_9_a_channel_that_cannot_be_had_is_an_error_that_the_app_sees(
             assert args.error is registration.last_error
             assert args.error.hresult == HResult.WPN_E_INVALID_APP
     assert caplog.text.count("the service knows no such app") == 1
+
+
+def steps_of(text: str) -> Iterator[list[int]]:
+    """Find the numbers of the steps of each section, in their order; code is passed over."""
+    for section in re.split(
+        r"^#+ .*$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), flags=re.MULTILINE
+    ):
+        numbers = [int(number) for number in re.findall(r"^(\d+)\. ", section, re.MULTILINE)]
+        if len(numbers) > 1:  # else a line of text begins with a number
+            yield numbers
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_10_the_steps_of_a_page_are_numbered_and_its_code_compiles(page: Path) -> None:
+    """The sample's page has a step 3 twice and no step 2, calls a hub PNH, and has code that no compiler takes."""
+    text = page.read_text(encoding="utf-8")
+    for numbers in steps_of(text):
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert not re.search(r"\bPNH\b", text)
+    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)):
+        compile(code, f"{page.name}, block {number + 1}", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_10_would_have_found_the_steps_of_the_sample() -> None:
+    """Where code stands between them, too."""
+    assert list(steps_of("# A\n1. a\n```\n7. no\n```\n3. b\n3. c\n## B\n64. is a number\n## C\n1. a\n2. b\n")) == [
+        [1, 3, 3],
+        [1, 2],
+    ]
