@@ -14,10 +14,7 @@ import pytest
 
 from tests.cli.test_serve import ok
 from tests.processes import PATIENCE, Listening, call, run, running
-from tocsin.calling.agent_events import IncomingCallReceivedEventArgs
-from tocsin.calling.call_client import CallClient
-from tocsin.calling.call_token_credential import CallTokenCredential
-from tocsin.protocol.calling.call_state import CallState
+from tocsin.calling import CallClient, CallState, CallTokenCredential, IncomingCallReceivedEventArgs
 from tocsin.protocol.calling.call_token import read_call_token
 
 

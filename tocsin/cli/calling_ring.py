@@ -14,14 +14,18 @@ from typing import Any, Final
 
 import anyio
 
-from tocsin.calling.call import Call, CallStateChangedEventArgs
-from tocsin.calling.call_client import CallClient
-from tocsin.calling.call_token_credential import CallTokenCredential
-from tocsin.calling.options import StartCallOptions
+from tocsin.calling import (
+    Call,
+    CallClient,
+    CallEndReason,
+    CallState,
+    CallStateChangedEventArgs,
+    CallTokenCredential,
+    ConnectionState,
+    StartCallOptions,
+)
 from tocsin.cli.terminal import show
-from tocsin.protocol.calling.agent_connection import ConnectionState
-from tocsin.protocol.calling.call_state import CallState
-from tocsin.protocol.calling.end_reason import DECLINED, CallEndReason
+from tocsin.protocol.calling.end_reason import DECLINED
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
 from tocsin.protocol.text import harmless
 from tocsin.tasks import task_group
