@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,16 @@ import anyio
 import pytest
 
 from tests.cli.test_serve import ok
+from tests.e2e.terminal import free_port
 from tests.processes import PATIENCE, Listening, call, run, running
-from tocsin.calling import CallClient, CallState, CallTokenCredential, IncomingCallReceivedEventArgs
+from tocsin.calling import (
+    CallClient,
+    CallState,
+    CallTokenCredential,
+    ConnectionState,
+    ConnectionStateChangedEventArgs,
+    IncomingCallReceivedEventArgs,
+)
 from tocsin.protocol.calling.call_token import read_call_token
 
 
@@ -137,6 +145,40 @@ async def test_a_call_goes_from_process_to_process(tmp_path: Path) -> None:
         assert await server.errors() == "tocsin calling serve: stopping; once more ends it at once\n"
     code, output, _ = await anyio.to_thread.run_sync(partial(call, "calling", "calls", "--state", state))
     assert (code, output.splitlines()[1].split()[:4]) == (0, ["ended,", "video", "tocsin", "ann"])
+
+
+async def test_a_call_that_rings_outlives_a_kill(tmp_path: Path) -> None:
+    """The service is killed and started again: both sides come back to it, and the callee accepts."""
+    state, port = str(tmp_path / "service"), str(free_port())
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(calling(tmp_path / "service", "--port", port))
+        ann = await ok("calling", "users", "add", "ann", "--state", state)
+        client = CallClient(first.first["url"], app="contoso.phone", state=tmp_path / "app")
+        agent = await (await stack.enter_async_context(client)).create_call_agent(CallTokenCredential(ann["token"]))
+        back, rings = anyio.Event(), anyio.Event()
+
+        def note(args: ConnectionStateChangedEventArgs) -> None:
+            if args.state is ConnectionState.CONNECTED:
+                back.set()
+
+        stack.enter_context(agent.incoming_call_received(lambda _: rings.set()))
+        ringing = await stack.enter_async_context(running("calling", "ring", "ann", "--json", "--state", state))
+        with anyio.fail_after(PATIENCE):
+            await rings.wait()
+        first.process.kill()
+        await first.wait()
+        stack.enter_context(agent.connection_state_changed(note))
+        await stack.enter_async_context(calling(tmp_path / "service", "--port", port))
+        with anyio.fail_after(PATIENCE):
+            await back.wait()
+        call = await agent.incoming_calls[0].accept()
+        states = [""]
+        while states[-1] != "connected":
+            states.append((await ringing.event())["state"])
+        await call.hang_up()
+        assert (await ringing.rest())[-1]["reason"] == "A participant hung up."
+        assert await ringing.wait() == 0
+    assert states[1] == "ringing"
 
 
 async def test_what_became_of_a_ring_is_in_the_exit_code(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 from attrs import evolve
 
-from tocsin.calling_service.calling_control import perform_calling
+from tocsin.calling_service.calling_control import CallingVerb, perform_calling
 from tocsin.calling_service.calling_server import CallingService, open_calling_service
 from tocsin.calling_service.calling_settings import READER, CallingSettings
 from tocsin.calling_service.pusher_choice import check_pusher_choice, way_to_ring
@@ -27,7 +27,7 @@ from tocsin.service.operations.collector import collect_rarely
 from tocsin.service.operations.configuration import check_exposure
 from tocsin.service.operations.logs import set_up_logs
 from tocsin.service.web.descriptors import fit_to_descriptors
-from tocsin.transport.control_socket import Answer, Stream, serving_control
+from tocsin.transport.control_socket import Answer, serving_control, text_of
 
 SPEAKER = "tocsin calling serve"
 
@@ -52,11 +52,13 @@ async def _serve(settings: CallingSettings, state: Path, as_json: bool) -> None:
     with state_folder(state) as folder:
         async with until_signalled(SPEAKER) as hung_up, open_calling_service(folder, settings) as service:
 
-            async def answer(request: Answer) -> Answer | Stream:
-                where: Answer = {"url": service.url, "ca": _authority(service)}
-                if request.get("verb") == "status":
-                    return service.report().fields(details=True) | {"kind": "calling service"} | where
-                return await perform_calling(service.users, service.calls, request) | where
+            async def answer(request: Answer) -> Answer:
+                verb = text_of(request, "verb")
+                if verb == "status":
+                    return service.report().fields(details=True) | {"kind": "calling service", "url": service.url}
+                done = await perform_calling(service.users, service.calls, request)
+                where = {"url": service.url, "ca": _authority(service)}
+                return done | where if verb == CallingVerb.CALLER else done
 
             async with serving_control(folder, answer, "calling service"):
                 _announce(service, settings, state, as_json=as_json)
