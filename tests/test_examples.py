@@ -6,7 +6,9 @@ import json
 import os
 import runpy
 import shlex
+import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +51,14 @@ STARTED = {"two_processes/process_b.py"}
 HUB = {"hub/app.py", "hub/send.py"}
 """An app and its server, between which a service stands."""
 
+PHONE = {"phone/phone.py"}
+"""One that is started by calls, and ends when none is left."""
+
 
 def test_every_example_is_tried() -> None:
     """No example is left to rot."""
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.py")}
-    assert found == {*EXPECTED, *LAUNCHED, *STARTED, *HUB}
+    assert found == {*EXPECTED, *LAUNCHED, *STARTED, *HUB, *PHONE}
 
 
 @pytest.mark.parametrize("name", LAUNCHED)
@@ -127,6 +132,59 @@ async def test_an_app_gets_what_its_server_sends_to_a_hub(tmp_path: Path) -> Non
         assert registered[1] == registered[0]
         (listed,) = (await made("hub", "list"))["hubs"]
         assert listed["registrations"] == 1
+
+
+async def test_a_phone_is_started_by_a_call(tmp_path: Path) -> None:
+    """It is set up and started as its docstring says; the agent's terminal shows what it says of a call that is withdrawn."""
+    home, secret, state = tmp_path / "home", tmp_path / "secret.txt", str(tmp_path / "push")
+    home.mkdir(mode=0o700)
+
+    async def made(*words: str, at: str) -> dict[str, Any]:
+        code, output, errors = await run(*words, "--state", at, "--json")
+        assert code == 0, errors
+        answer: dict[str, Any] = json.loads(output)
+        return answer
+
+    def write(path: Path, text: str) -> str:
+        path.touch(0o600)
+        path.write_text(text)
+        return str(path)
+
+    async with AsyncExitStack() as stack:
+        serve = await stack.enter_async_context(running("serve", "--json", "--state", state))
+        app = await made("app", "add", "contoso.phone", at=state)
+        sender = ["--client-id", app["client_id"], "--client-secret-file", write(secret, app["client_secret"])]
+        sender += ["--token-url", serve.first["token_url"]]
+        calls = str(tmp_path / "calls")
+        service = await stack.enter_async_context(
+            running("calling", "serve", "--json", "--port", "0", "--state", calls, *sender)
+        )
+        write(home / "token.txt", (await made("calling", "users", "add", "ann", at=calls))["token"])
+        setup = {"calling_service": service.first["url"], "token_file": "token.txt", "remote_id": app["remote_id"]}
+        write(home / "phone.toml", "".join(f"{name} = {json.dumps(value)}\n" for name, value in setup.items()))
+        socket = str(tmp_path / "s")
+        agent = await stack.enter_async_context(
+            running(
+                "agent", "--json", "--state", str(tmp_path / "a"), "--socket", socket, "--service", serve.first["url"]
+            )
+        )
+        env = os.environ | {"TOCSIN_SOCKET": socket, "PYTHONPATH": str(EXAMPLES.parent)}
+        with anyio.fail_after(60):
+            command = [sys.executable, "-W", "error", EXAMPLES / "phone/phone.py", home]
+            async with await anyio.open_process(command, env=env) as phone:
+                assert phone.stdout is not None
+                line = await BufferedByteReceiveStream(phone.stdout).receive_until(b"\n", 4096)
+                assert line.startswith(b"calls start this phone until ")
+                phone.send_signal(signal.SIGINT)
+                assert await phone.wait() == 0
+            ring = await stack.enter_async_context(running("calling", "ring", "ann", "--json", "--state", calls))
+            said = [(await agent.output.receive_until(b"\n", 4096)).decode()]
+            while "tocsin rings" not in said:
+                said.append((await agent.output.receive_until(b"\n", 4096)).decode())
+            ring.process.send_signal(signal.SIGINT)
+            while "no call is left" not in said:
+                said.append((await agent.output.receive_until(b"\n", 4096)).decode())
+        assert "tocsin does not ring any more: 487/0: The caller hung up before the call was answered." in said
 
 
 class Declining(PlayedDesktop):

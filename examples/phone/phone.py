@@ -123,15 +123,12 @@ def follow_registration(activity: Activity, registration: calling.ChannelRegistr
     registration.failed.add(lambda args: activity.tell("calls may not start this phone:", args.error))
 
 
-async def was_started_for_a_call(client: calling.CallClient) -> bool:
-    """Tell whether the agent has started this process, for a push or for a click on a toast."""
+async def was_started_for_a_call() -> bool:
+    """Tell whether the agent has started this process, for a push or for a click on a toast: handlers have these already."""
     try:
-        why = await tocsin.get_activated_event_args()
+        return (await tocsin.get_activated_event_args()).kind is not tocsin.ExtendedActivationKind.LAUNCH
     except tocsin.TimedOut:  # for one that another process has had since
         return True
-    if isinstance(why.data, tocsin.PushNotificationReceivedEventArgs):
-        await client.handle_push_notification(why.data.payload)  # where the handler has had it, this changes nothing
-    return why.kind is not tocsin.ExtendedActivationKind.LAUNCH
 
 
 async def main(setup: Setup) -> None:
@@ -166,8 +163,9 @@ async def main(setup: Setup) -> None:
             manager, agent, remote_id=remote_id, hub=setup.notification_hub(), push_received=on_push
         ) as kept:
             follow_registration(activity, kept)
-            if await was_started_for_a_call(client):
+            if await was_started_for_a_call():
                 await activity.wait_for_quiet(is_busy)
+                activity.tell("no call is left")
             else:
                 await asyncio.Event().wait()
 
