@@ -271,15 +271,27 @@ async def test_lines_about_users_and_calls(shell: Shell) -> None:
         await BufferedByteReceiveStream(service.stdout).receive_until(b",", 1024)
         (state,) = [path async for path in anyio.Path(shell.folder).rglob("calling.db")]
         where = ("--state", str(state.parent))
-        for line in [each for each in of("calling") if " serve" not in each]:
-            change = "remove" if "users add" in line else "add"
-            await anyio.to_thread.run_sync(call, "calling", "users", change, "ann", *where)  # it may be so already
-            filled = line.replace("NAME", "ann").replace("USER", "ann")
-            if " ring " in line:
-                code, output, _ = await run(*shlex.split(filled)[1:], *where)
-                assert (code, "480" in output) == (1, True), line
-            else:
-                assert await shell.run(filled), line
+
+        async def do(*words: str) -> tuple[int, str, str]:
+            return await anyio.to_thread.run_sync(partial(call, *words, *where))
+
+        async def ring(*words: str) -> None:
+            code, output, _ = await run(*words, *where)
+            assert (code, "480" in output) == (1, True), words
+
+        filled = [shlex.split(re.sub("NAME|USER", "ann", line))[1:] for line in of("calling") if " serve" not in line]
+        await do("calling", "users", "add", "ann")
+        async with anyio.create_task_group() as tasks:
+            for words in [words for words in filled if "ring" in words]:
+                tasks.start_soon(ring, *words)
+        there = True
+        for words in [words for words in filled if "ring" not in words]:
+            adds, removes = "add" in words and "ann" in words, "remove" in words
+            if there is adds:  # a line adds what is not there, and all others are about what is
+                await do("calling", "users", "remove" if adds else "add", "ann")
+            there = not removes
+            code, output, errors = await do(*words)
+            assert (code, bool(output)) == (0, True), errors
         service.terminate()
 
 
