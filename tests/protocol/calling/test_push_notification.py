@@ -330,7 +330,7 @@ def test_a_push_is_a_value() -> None:
     ("kind", "event_id"), [(PushEventType.INCOMING_CALL, 110), (None, 107), (PushEventType.NONE, 5)]
 )
 def test_a_kind_has_its_own_number_only(kind: PushEventType | None, event_id: int) -> None:
-    """Whoever builds a push by hand cannot say two things."""
+    """A push that is built by hand cannot say two things."""
     with pytest.raises(InvalidArgument, match=f"the event id {event_id} is not that of"):
         PushNotificationDetails(kind, event_id, "c")
 
