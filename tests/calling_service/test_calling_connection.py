@@ -257,7 +257,7 @@ class TestEnd:
 
     async def test_one_that_says_too_much_is_cut_off(self) -> None:
         """Also where it comes back at once: what it has said is not forgotten."""
-        world = played_service(message_rate=1.0, message_burst=3)
+        world = played_service(message_rate=1.0, message_burst=4)
         questions = [CallReady(number, "call") for number in range(1, 5)]
         async with world.agent() as agent:
             await agent.hello()
@@ -268,9 +268,8 @@ class TestEnd:
             assert (refused.request, refused.error) == (0, "Busy")
             assert (await agent.end())[0] == 1013
         async with world.agent() as agent, world.agent() as other:
-            await agent.hello()
-            await agent.send(questions[0])
-            await agent.refused()
+            await agent.send(hello())
+            assert (await agent.refused()).error == "Busy"
             await other.hello(device="tablet")
             await other.send(questions[0])
             await other.receive(CallDone)

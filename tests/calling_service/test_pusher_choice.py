@@ -71,7 +71,7 @@ async def test_without_a_choice_there_is_no_pusher() -> None:
         assert pusher is None
 
 
-async def chosen(service: PushService, way: str, secret: Path) -> CallingSettings:
+async def chosen(service: PushService, way: str, secret: Path, **more: Any) -> CallingSettings:
     """Choose a way to ring by a service of our own, with the secret in a file."""
     app = await service.register("contoso")
     if way == "hub":
@@ -82,7 +82,7 @@ async def chosen(service: PushService, way: str, secret: Path) -> CallingSetting
         text = app.client_secret
         choice = {"client_id": app.client_id, "client_secret_file": str(secret), "token_url": service.token_url}
     await anyio.Path(secret).write_text(f"  {text}\n", encoding="utf-8")
-    return CallingSettings(**choice)
+    return CallingSettings(**choice, **more)
 
 
 @pytest.mark.parametrize("way", ["hub", "pushes"])

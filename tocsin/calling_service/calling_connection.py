@@ -19,15 +19,14 @@ from starlette.types import Receive, Send
 from tocsin.calling_service.agent_frames import read_hello, read_question, refusal
 from tocsin.calling_service.agent_outbox import AgentOutbox
 from tocsin.calling_service.calling_settings import CallingSettings
+from tocsin.calling_service.close_codes import POLICY_VIOLATION, PROTOCOL_ERROR, code_of
 from tocsin.calling_service.exchange import Exchange
 from tocsin.calling_service.users import VerifiedToken
 from tocsin.protocol.calling.switchboard_rows import Endpoint
 from tocsin.protocol.errors import (
     Busy,
     FrameError,
-    IllegalCall,
     InvalidArgument,
-    NotSupported,
     ProtocolViolation,
     PushError,
     SenderNotAllowed,
@@ -42,32 +41,12 @@ from tocsin.protocol.messages.calling import (
     CallWelcome,
     RenewCallToken,
 )
-from tocsin.protocol.network.causes import OTHER_VERSION, REPLACED
 from tocsin.repeat_log import RepeatLog
 from tocsin.tasks import task_group
-
-PROTOCOL_ERROR: Final = 1002
-"""WebSocket close code: the agent sent what it must not (RFC 6455 §7.4.1)."""
-
-POLICY_VIOLATION: Final = 1008
-"""WebSocket close code: the agent is not let in, or not any more, or takes more than it may (RFC 6455 §7.4.1)."""
-
-GOING_AWAY: Final = 1001
-"""WebSocket close code: the service is stopping (RFC 6455 §7.4.1)."""
-
-TRY_AGAIN_LATER: Final = 1013
-"""WebSocket close code: the service cannot serve this agent just now (IANA registry)."""
 
 _PATIENCE: Final = 5.0  # seconds for an agent that does not read to take its last frames
 _LEAVE: Final = 10.0  # seconds in which the exchange has to take that a connection has ended
 _MAX_REASON: Final = 123  # bytes of a close frame's text (RFC 6455 §5.5)
-_CODES: Final[dict[str, int]] = {
-    IllegalCall.__name__: REPLACED,
-    NotSupported.__name__: OTHER_VERSION,
-    SenderNotAllowed.__name__: POLICY_VIOLATION,
-}
-"""With which code a connection is closed, by the error of the last word; with another, the agent may try again later."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -128,7 +107,7 @@ class CallingConnection:
         """Send a last message, and close."""
         if not self._is_over:
             self._last_word = last_word
-            self.close(_CODES.get(last_word.error, TRY_AGAIN_LATER), last_word.text)
+            self.close(code_of(last_word.error), last_word.text)
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""
@@ -187,6 +166,7 @@ class CallingConnection:
         user, self._expires = verified.user, verified.expires
         self.endpoint = Endpoint(user.raw_id, hello.device)
         self.shown = f"{user.raw_id} on {hashlib.sha256(hello.device.encode()).hexdigest()[:8]}"
+        self._count()  # one that comes again and again is one that says too much, too
         self._around.admit(self)
         return hello if hello.name else evolve(hello, name=user.display_name)
 
@@ -227,15 +207,21 @@ class CallingConnection:
         return SenderNotAllowed(f"the token of {user} has expired: connect with another one, or renew it in time")
 
     async def _take(self, question: Any) -> None:
-        now = self._around.now()
-        if self._expires <= now:
+        if self._expires <= self._around.now():
             raise self._expired()
-        if self._around.messages.spend(f"{self.endpoint.user} {self.endpoint.device}", now):
-            raise Busy("this agent has sent too many messages: wait a little, then connect again")
+        self._count()
         if isinstance(question, RenewCallToken):
             self.tell(self._renew(question))
         else:
             await self._around.exchange.ask(self, question)
+
+    def _count(self) -> None:
+        """Count a message of the agent.
+
+        :raises Busy: it is one too many.
+        """
+        if self._around.messages.spend(f"{self.endpoint.user} {self.endpoint.device}", self._around.now()):
+            raise Busy("this agent has sent too many messages: wait a little, then connect again")
 
     def _renew(self, asked: RenewCallToken) -> Message:
         """Take another token of the same user; one that is not good changes nothing."""

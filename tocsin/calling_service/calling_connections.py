@@ -10,11 +10,11 @@ import anyio
 from starlette.types import Receive, Scope, Send
 
 from tocsin.calling_service.calling_connection import (
-    GOING_AWAY,
     CallingConnection,
     CallingContext,
 )
 from tocsin.calling_service.calling_settings import CallingSettings
+from tocsin.calling_service.close_codes import GOING_AWAY
 from tocsin.calling_service.exchange import Exchange
 from tocsin.calling_service.users import VerifiedToken
 from tocsin.protocol.calling.switchboard_rows import Endpoint

@@ -1,4 +1,7 @@
-"""``tocsin calling``: a calling service, its users, and calls to them."""
+"""``tocsin calling``: a calling service, its users, and calls to them.
+
+What agents and the service say to each other is ``tocsin.protocol.messages.calling``.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ connection. Each question has a ``request`` above 0, which its answer repeats: :
 
 Users are named by raw ids, such as ``8:acs:contoso_ann``; calls by UUIDs, which the agent of the caller makes, so that what is asked twice is one call.
 
-Only who speaks of calls imports this: the other apps, which a push may start, do not wait for it.
+Only who speaks of calls imports this: the other apps, which a push may start, do not wait for it. The command is ``tocsin.cli.calling``.
 """
 
 from __future__ import annotations
