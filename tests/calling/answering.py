@@ -41,6 +41,8 @@ class AnsweringService:
         self.asked: list[Message] = []
         self.refusals: dict[type[Message], list[c.CallRefused]] = {}
         """What the next questions of a class are refused with."""
+        self.silent = False
+        """Whether no question is answered."""
         self.granted = 86_400.0
         """Seconds that a registration is good for."""
         self._wire: MemoryWire | None = None
@@ -127,6 +129,8 @@ class AnsweringService:
             return
 
     def _answers(self, message: Message) -> list[Message]:
+        if self.silent:
+            return []
         refusals = self.refusals.get(type(message))
         if refusals:
             return [evolve(refusals.pop(0), request=message.request)]  # type: ignore[attr-defined]  # of a question

@@ -29,9 +29,11 @@ class WatchedDesktop(PlayedDesktop):
 
     async def show(self, popup: Popup, replaces: Handle | None = None) -> Handle:
         """Show it."""
-        handle = await super().show(popup, replaces)
-        self.seen.add(popup.title)
-        return handle
+        self.seen.add(f"asked for {popup.title}")
+        try:
+            return await super().show(popup, replaces)
+        finally:
+            self.seen.add(popup.title)
 
     async def close(self, handle: Handle) -> None:
         """Close it."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,8 @@ import anyio
 import pytest
 
 import tocsin
-from tests.calling.answering import OTHER, AnsweringService, client_of
+from tests.api.shell_port import app_of
+from tests.calling.answering import OTHER, AnsweringService, agent_of, client_of
 from tests.calling.phones import MISSED, RINGS_ON, WatchedDesktop, phone
 from tests.calling.playing import ANN, CALL, push
 from tests.world import Gathered
@@ -27,9 +31,12 @@ from tocsin.calling import (
     PushOutcome,
 )
 from tocsin.calling.call_toast_content import ShownCall
+from tocsin.protocol import messages as m
 from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, CANCELLED, DECLINED, NOT_ANSWERED
 from tocsin.protocol.errors import Busy, CallEnded, IllegalCall, InvalidArgument, TimedOut
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.messages.calling import AcceptCall, CallRefused
+from tocsin.shell.desktop import DesktopError, DesktopFull, DesktopRefused
 
 BOB_RINGS = "Bob is calling you."
 
@@ -38,6 +45,18 @@ def click(action: str, group: str = "calls") -> tocsin.ToastNotificationActivate
     """Make a click on the toast of a call."""
     argument, kind = f"action={action};callId={CALL}", tocsin.ToastActivationType.FOREGROUND
     return tocsin.ToastNotificationActivatedEventArgs(argument, {}, kind, CALL, group, 1, 1)
+
+
+@contextmanager
+def logged(name: str) -> Iterator[Gathered]:
+    """Gather what is logged while the block runs."""
+    said, handler = Gathered(), logging.Handler()
+    handler.emit = lambda record: said.add(record.getMessage())  # type: ignore[method-assign]  # it is all that it does
+    logging.getLogger(name).addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger(name).removeHandler(handler)
 
 
 @pytest.mark.parametrize(("video", "kind"), [(True, "Video"), (False, "Audio")])
@@ -147,6 +166,7 @@ async def test_a_click_on_the_toast_itself_lets_it_ring_on(tmp_path: Path) -> No
         (args,) = p.told.items
         assert isinstance(args, CallOpenedEventArgs)
         await p.desktop.until_asked(2)
+        await p.desktop.until(RINGS_ON)
         assert args.incoming_call.is_ringing
         p.desktop.click("Accept")
         await p.told.wait_for(2)
@@ -353,6 +373,80 @@ async def test_where_toasts_cannot_be_shown_calls_ring_all_the_same(
     said = [each.getMessage() for each in caplog.records if each.name.startswith("tocsin.calling")]
     why = "the toast of a call is not shown, and it rings all the same: the user has switched off toasts of this app"
     assert [each for each in said if "more times" not in each] == [why]
+
+
+async def test_the_bell_stops_when_the_app_has_answered(tmp_path: Path) -> None:
+    """Not only when the service has agreed, which may take its time."""
+    async with phone(tmp_path) as p, anyio.create_task_group() as tasks:
+        agent = await p.agent()
+        await p.service.ring()
+        await p.desktop.until(RINGS_ON)
+        p.service.silent = True
+        tasks.start_soon(agent.incoming_calls[0].accept)
+        await p.desktop.until()
+        assert agent.incoming_calls
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("error", [DesktopRefused("no"), DesktopFull("no room")])
+async def test_a_desktop_that_does_not_show_a_call_keeps_it_from_nothing_else(
+    tmp_path: Path, error: DesktopError
+) -> None:
+    """It rings as an event, and can be answered by the app; the log says why it is not seen."""
+    async with phone(tmp_path) as p:
+        agent = await p.agent()
+        p.desktop.failures = [error] * 4
+        with logged("tocsin.calling") as said:
+            await p.service.ring()
+            await said.wait_for(1)
+            await agent.incoming_calls[0].accept()
+    (line,) = said.items
+    assert str(line).startswith("the toast of a call is not shown, and it rings all the same: ")
+
+
+async def test_a_platform_that_shows_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Calls ring as events."""
+
+    def refuse(message: m.Message) -> m.Failed:
+        return m.Failed(message.request, "NotSupported", "no toasts here", HResult.ERROR_NOT_SUPPORTED)  # type: ignore[attr-defined]  # of a question
+
+    rung, service = Gathered(), AnsweringService()
+    async with app_of(refuse) as (manager, _), client_of(service, tmp_path) as client:
+        client.incoming_call_received.add(rung.add)
+        async with CallToasts(manager.toasts, client):
+            await agent_of(client)
+            for call in (CALL, OTHER):
+                await service.ring(call)
+            await rung.wait_for(2)
+            await service.end(CANCELLED)
+            await anyio.wait_all_tasks_blocked()
+    said = [each.getMessage() for each in caplog.records if each.name.startswith("tocsin.calling")]
+    assert sorted(each.partition(":")[0] for each in said if "more times" not in each) == [
+        "calls cannot be answered by their toasts",
+        "no toast tells of a missed call",
+        "the toast of a call is not shown, and it rings all the same",
+        "the toast of a call that rings no more is not removed",
+        "what toasts there are is not known",
+    ]
+
+
+async def test_a_desktop_that_does_not_answer_holds_up_leaving_for_a_moment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then what is not shown, or not removed, is left as it is."""
+    monkeypatch.setattr("tocsin.calling.shown_rings.LEAVING", 0.05)
+    async with phone(tmp_path) as p:
+        agent = await p.agent()
+        p.desktop.delay = 3.0  # the shell waits for 5 s
+        await p.service.ring()
+        await p.desktop.seen.wait_until(lambda: p.desktop.asked != [])
+        ann = agent.incoming_calls[0]
+        await p.service.end(CANCELLED)
+        await ann.wait_until_ended()
+        began = anyio.current_time()
+        await p.bell.__aexit__(None, None, None)
+        assert anyio.current_time() - began < 2.0
+        p.desktop.delay = 0.0
 
 
 async def test_a_call_that_ends_as_the_block_is_left_is_removed_all_the_same(tmp_path: Path) -> None:

@@ -120,7 +120,11 @@ class ShownRings:
         async with task_group() as tasks:
             tasks.start_soon(self._keep_shown, incoming, self._rings[incoming.id])
             tasks.start_soon(self._cancel_when_left, tasks.cancel_scope)
-            with incoming.caller_info_changed(lambda _: self.show_again(incoming.id)):
+            look_again = self._rings[incoming.id].set
+            with (
+                incoming.caller_info_changed(lambda _: look_again()),
+                incoming.ringing_stopped(lambda _: look_again()),
+            ):
                 await incoming.wait_until_ended()
             tasks.cancel_scope.cancel()
         del self._rings[incoming.id]
@@ -129,8 +133,10 @@ class ShownRings:
 
     async def _keep_shown(self, incoming: IncomingCall, again: Signal) -> None:
         while True:
-            if incoming.is_ringing:  # else it is being answered
+            if incoming.is_ringing:
                 await self._show(incoming)
+            else:  # it is being answered, or its end comes
+                await self._remove(_shown(incoming))
             await again.wait()
 
     async def _cancel_when_left(self, scope: anyio.CancelScope) -> None:
