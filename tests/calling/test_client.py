@@ -21,7 +21,7 @@ from tocsin.calling import (
     DisconnectedReason,
     PushOutcome,
 )
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, PlatformUnavailable, StateUnavailable
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported, PlatformUnavailable, StateUnavailable
 from tocsin.protocol.messages.calling import AcceptCall, CallPhase, HangUpCall
 
 
@@ -149,8 +149,8 @@ async def test_a_handler_may_dispose_the_agent(tmp_path: Path) -> None:
         assert agent.is_disposed
 
 
-async def test_handlers_come_to_their_end_or_are_cut_off(tmp_path: Path) -> None:
-    """Half a second after all else."""
+async def test_handlers_come_to_their_end_or_are_cut_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a second after all else, which is said."""
     service = PlayedService()
     ends: list[str] = []
     async with agent_of(service, tmp_path) as agent:
@@ -166,6 +166,7 @@ async def test_handlers_come_to_their_end_or_are_cut_off(tmp_path: Path) -> None
         agent.connection_state_changed.add(quick)
         agent.connection_state_changed.add(slow)
     assert ends == ["quick"]
+    assert caplog.text.count("is cut off") == 1
     assert anyio.current_time() < 5
 
 
@@ -206,6 +207,13 @@ async def test_a_cancelled_creation_leaves_no_agent(tmp_path: Path) -> None:
             tasks.cancel_scope.cancel()
         assert client.call_agent is None
         await connected(service, client)
+
+
+async def test_websockets_need_asyncio(tmp_path: Path) -> None:
+    """Which is said when the block is entered, and not by attempts that fail."""
+    with pytest.raises(NotSupported, match="asyncio"):
+        async with CallClient("https://calling.test", app="a", state=tmp_path):
+            pass
 
 
 def test_arguments_that_cannot_be_right_are_refused(tmp_path: Path) -> None:

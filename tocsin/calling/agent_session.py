@@ -10,13 +10,13 @@ from attrs import frozen
 
 from tocsin.calling.agent_events import AgentEvents
 from tocsin.calling.alarms import Alarms
+from tocsin.calling.call_outbox import CallOutbox
 from tocsin.calling.call_room import CallRoom
 from tocsin.calling.call_token_credential import SignIn
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.open_questions import ASK_TIMEOUT, AnyAnswer, OpenQuestions
 from tocsin.calling.options import CallAgentOptions
-from tocsin.calling.outbox import Outbox
 from tocsin.calling.push_desk import PushDesk, PushReader
 from tocsin.calling.push_registrar import PushRegistrar
 from tocsin.calling.service_link import LinkHandlers, ServiceLink
@@ -63,7 +63,7 @@ class AgentSession:
         self._tell_moved = moved
         self._alarms = Alarms()
         self._record = AgentCalls(sign_in.user.raw_id)
-        outbox = Outbox()
+        outbox = CallOutbox()
         self._questions = OpenQuestions(outbox.put)
         self.room = CallRoom(
             self._record, parts.handlers, events, self._questions, alarms=self._alarms, no_connection=self.no_connection

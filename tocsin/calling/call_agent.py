@@ -141,10 +141,13 @@ class CommonCallAgent:
     async def register_for_push_notification(self, uri: str) -> None:
         """Have this device rung by pushes to a channel: renewed by itself, and to be called again when the channel has another URI.
 
+        A cancellation ends the wait alone.
+
         :param uri: the channel's URI, as ``PushNotificationChannel.uri`` has it.
         :raises InvalidArgument: it cannot be one, or the service refuses it.
         :raises OperationCanceled: another call has changed the registration before this one was done.
-        :raises TimedOut: the service has not answered within 30 s; it may have registered the channel.
+        :raises TimedOut: the service has not answered within 30 s: it may have registered the channel, and is asked again where the
+            connection was lost meanwhile.
         :raises PlatformUnavailable: there was no connection within 30 s; nothing is registered.
         """
         check_kind(uri, "a channel's URI", str)

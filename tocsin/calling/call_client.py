@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -34,9 +35,11 @@ from tocsin.protocol.arguments import check_app_name, check_kind
 from tocsin.protocol.calling.call_token import CallTokenKind
 from tocsin.protocol.calling.push_outcome import PushOutcome
 from tocsin.protocol.calling.push_registration import check_ttl
-from tocsin.protocol.errors import IllegalCall, InvalidArgument
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotSupported
 from tocsin.repeat_log import INTERVAL, RepeatLog
-from tocsin.tasks import apart, task_group
+from tocsin.tasks import apart, running_loop, task_group
+
+logger = logging.getLogger(__name__)
 
 A = TypeVar("A", CallAgent, TeamsCallAgent)
 
@@ -65,6 +68,7 @@ class CallClient:
         is missing.
     :param options: what else may be chosen.
     :raises InvalidArgument: an argument cannot be right.
+    :raises NotSupported: when the block is entered: the event loop is not asyncio's.
     """
 
     def __init__(
@@ -105,6 +109,8 @@ class CallClient:
     async def __aenter__(self) -> Self:
         if self._life is not None:
             raise IllegalCall("the block of a call client is entered once: make another client")
+        if running_loop() is None and isinstance(self._signalling, WebSocketSignalling):
+            raise NotSupported("WebSockets need asyncio's event loop: run the app with asyncio.run()")
         self._life = self._live()
         await self._life.__aenter__()
         return self
@@ -258,6 +264,8 @@ class CallClient:
                         await self._agent.dispose()
                     with anyio.move_on_after(CLOSE_GRACE):
                         await self._handlers.done()
+                for name in self._handlers.running:
+                    logger.warning("%s is cut off: the block of its call client was left", name)
                 self._handlers.end()
                 self._repeats.close()
                 tasks.cancel_scope.cancel()

@@ -25,7 +25,8 @@ class HandlerCalls:
 
     def __init__(self) -> None:
         self._tasks: TaskGroup | None = None
-        self._running = 0
+        self.running: list[str] = []
+        """The handlers that are being called, in words."""
         self._all_done: anyio.Event | None = None
 
     def start(self, tasks: TaskGroup) -> None:
@@ -38,7 +39,7 @@ class HandlerCalls:
 
     async def done(self) -> None:
         """Wait until no handler is being called or waits for that."""
-        while self._running:
+        while self.running:
             if self._all_done is None:
                 self._all_done = anyio.Event()
             await self._all_done.wait()
@@ -50,20 +51,20 @@ class HandlerCalls:
     def run(self, what: str, function: Callable[[], Awaitable[None]]) -> None:
         """Run a lane in a task."""
         if self._tasks is not None:
-            self._running += 1
-            self._tasks.start_soon(self._run, function, name=what)
+            self.running.append(what)
+            self._tasks.start_soon(self._run, what, function, name=what)
 
     @property
     def is_open(self) -> bool:
         """Whether handlers are called."""
         return self._tasks is not None
 
-    async def _run(self, function: Callable[[], Awaitable[None]]) -> None:
+    async def _run(self, what: str, function: Callable[[], Awaitable[None]]) -> None:
         try:
             await function()
         finally:
-            self._running -= 1
-            if not self._running and self._all_done is not None:
+            self.running.remove(what)
+            if not self.running and self._all_done is not None:
                 self._all_done.set()
                 self._all_done = None
 

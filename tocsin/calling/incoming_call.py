@@ -1,4 +1,4 @@
-"""A call that rings, until it is accepted or rings no more."""
+"""A call that rings, until it is accepted or rings no more, as its app holds it; ``tocsin.protocol.calling.incoming_call`` is its table."""
 
 from __future__ import annotations
 

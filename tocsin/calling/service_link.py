@@ -14,9 +14,9 @@ from anyio.abc import TaskGroup
 from attrs import evolve, frozen
 
 from tocsin.calling.alarms import Alarms
+from tocsin.calling.call_outbox import CallOutbox
 from tocsin.calling.call_token_credential import SignIn
 from tocsin.calling.open_questions import AnyAnswer, OpenQuestions
-from tocsin.calling.outbox import Outbox
 from tocsin.calling.service_wire import LastWord, first_of, greet, messages_in
 from tocsin.calling.signalling import Signalling
 from tocsin.protocol.calling.agent_connection import (
@@ -72,7 +72,7 @@ class ServiceLink:
         signalling: Signalling,
         sign_in: SignIn,
         *,
-        outbox: Outbox,
+        outbox: CallOutbox,
         questions: OpenQuestions,
         alarms: Alarms,
         handlers: LinkHandlers,

@@ -34,7 +34,7 @@ class WebSocketSignalling:
         return place_of(self._url)
 
     def open(self) -> AbstractAsyncContextManager[Wire]:
-        """Open a connection, closed when its block is left.
+        """Open a connection, closed when its block is left; it needs asyncio's event loop.
 
         :raises WireBroken: there is no connection to be had; the text says why.
         """

@@ -1,7 +1,8 @@
 """A call that rings here: from its first ring to its answer or its end, which is told once.
 
 The bell is silent from the moment at which the user has decided, whatever the service says later. What was asked and has no answer when
-the connection breaks is asked again on the next one: the service takes each question as often as it comes.
+the connection breaks is asked again on the next one: the service takes each question as often as it comes. ``tocsin.calling.incoming_call`` is what an app
+holds of it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ _AT_ONCE: Final = 64
 """Frames in one chunk at most."""
 
 
-class Outbox:
+class CallOutbox:
     """The frames that wait for the task that sends them."""
 
     def __init__(self) -> None:
