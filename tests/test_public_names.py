@@ -14,39 +14,44 @@ import anyio
 import pytest
 
 import tocsin
+import tocsin.calling
 import tocsin.host
 import tocsin.shell
 import tocsin.testing
 
 
-@pytest.mark.parametrize("name", tocsin.__all__)
-def test_a_public_name_is_there(name: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "name"), [(package, name) for package in (tocsin, tocsin.calling) for name in package.__all__]
+)
+def test_a_public_name_is_there(package: ModuleType, name: str) -> None:
     """Each can be had, and is listed."""
-    assert getattr(tocsin, name) is not None
-    assert name in dir(tocsin)
+    assert getattr(package, name) is not None
+    assert name in dir(package)
 
 
-def test_type_checkers_see_the_same_names() -> None:
+@pytest.mark.parametrize("package", [tocsin, tocsin.calling])
+def test_type_checkers_see_the_same_names(package: ModuleType) -> None:
     """What is imported for them alone is exactly what is public, from where it is loaded."""
-    tree = ast.parse(Path(tocsin.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(package.__file__ or "").read_text(encoding="utf-8"))
     (checked,) = [node for node in tree.body if isinstance(node, ast.If)]
     seen = {
         alias.name: node.module for node in checked.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    assert seen == tocsin._HOME_OF
-    assert sorted(seen) == sorted(tocsin.__all__)
+    assert seen == package._HOME_OF
+    assert sorted(seen) == sorted(package.__all__)
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+@pytest.mark.parametrize("package", [tocsin, tocsin.calling])
+def test_an_unknown_name_is_an_attribute_error(package: ModuleType) -> None:
     """As of any module."""
-    with pytest.raises(AttributeError, match="module 'tocsin' has no attribute 'nothing'"):
-        _ = tocsin.nothing
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
+        _ = package.nothing
 
 
 async def test_importing_loads_nothing_else() -> None:
     """A program that does not push pays nothing for the event loop, the database and the wire."""
     heavy = "('anyio', 'asyncio', 'attr', 'sqlite3')"
-    script = f"import sys, tocsin; print([each for each in {heavy} if each in sys.modules])"
+    script = f"import sys, tocsin, tocsin.calling; print([each for each in {heavy} if each in sys.modules])"
     done = await anyio.run_process([sys.executable, "-c", script])
     assert done.stdout.strip() == b"[]"
 
@@ -71,17 +76,38 @@ async def test_an_app_that_connects_loads_no_platform() -> None:
 
 GIVEN = {
     "Badge",
-    "Tiles",
+    "Call",
+    "CallAgent",
+    "CallAgentChangedEventArgs",
+    "CallEndReason",
+    "CallEndedEventArgs",
+    "CallEvent",
+    "CallInfo",
+    "CallStateChangedEventArgs",
+    "CallerInfo",
+    "CallerInfoChangedEventArgs",
+    "CallsUpdatedEventArgs",
+    "CommonCallAgent",
     "Conditions",
+    "ConnectionStateChangedEventArgs",
     "CreateChannelOperation",
+    "IncomingCall",
+    "IncomingCallReceivedEventArgs",
     "LocalWns",
     "MadeArgs",
     "MadeChannel",
     "NetworkUsage",
+    "ParticipantsUpdatedEventArgs",
     "PushNotificationChannel",
+    "PushNotificationHandledEventArgs",
     "PushNotificationManager",
-    "ToastNotifier",
+    "RemoteParticipant",
+    "RingingStoppedEventArgs",
+    "TeamsCallAgent",
+    "Tiles",
     "ToastNotificationActivatedEventArgs",
+    "ToastNotifier",
+    "UnrungCallEndedEventArgs",
     "XmlElement",
 }
 """Classes whose objects an app is given: what their constructors take is not for apps."""
@@ -111,7 +137,7 @@ def types_in(hint: Any) -> Iterator[type]:
         yield hint
 
 
-@pytest.mark.parametrize("module", [tocsin, tocsin.host, tocsin.shell, tocsin.testing])
+@pytest.mark.parametrize("module", [tocsin, tocsin.calling, tocsin.host, tocsin.shell, tocsin.testing])
 def test_every_type_in_a_public_signature_is_public(module: ModuleType) -> None:
     """A caller that is given something, or has to give it, can name it: in an annotation, and to make one."""
     public = {getattr(each, name) for each in (tocsin, tocsin.host, tocsin.shell, module) for name in each.__all__}

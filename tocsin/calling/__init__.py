@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from tocsin.protocol.calling.push_outcome import PushOutcome
     from tocsin.protocol.calling.raw_id import CommunicationIdentifier, IdentifierKind
     from tocsin.protocol.errors import CallEnded
+    from tocsin.transport.wire import Wire, WireBroken
 
 _HOMES = {
     "tocsin.calling.agent_events": (
@@ -98,6 +99,7 @@ _HOMES = {
     "tocsin.protocol.calling.push_outcome": ("PushOutcome",),
     "tocsin.protocol.calling.raw_id": ("CommunicationIdentifier", "IdentifierKind"),
     "tocsin.protocol.errors": ("CallEnded",),
+    "tocsin.transport.wire": ("Wire", "WireBroken"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -155,6 +157,8 @@ __all__ = [
     "TeamsCallAgent",
     "TokenRefresher",
     "UnrungCallEndedEventArgs",
+    "Wire",
+    "WireBroken",
 ]
 
 

@@ -151,28 +151,23 @@ class Call:
 
     # For the agent
 
-    @property
-    def peer(self) -> RemoteParticipant:
-        """The other side, also of a call that is over."""
-        return self._participant
-
-    def change_state(self, state: CallState) -> None:
+    def _change_state(self, state: CallState) -> None:
         """Take another state."""
         self._state = state
         self.state_changed.emit(CallStateChangedEventArgs(self, state))
 
-    def change_muted(self, muted: bool) -> None:  # noqa: FBT001  # the only argument
+    def _change_muted(self, muted: bool) -> None:  # noqa: FBT001  # the only argument
         """Be muted, or not."""
         self._muted = muted
 
-    def change_participant(self, participant: RemoteParticipant) -> None:
+    def _change_participant(self, participant: RemoteParticipant) -> None:
         """Take the other side as it is now."""
         before, self._participant = self._participant, participant
         self.remote_participants_updated.emit(ParticipantsUpdatedEventArgs(self, (participant,), (before,)))
 
-    def end(self, reason: CallEndReason) -> None:
+    def _end(self, reason: CallEndReason) -> None:
         """Be over."""
         self._reason = reason
         self._ended.set()
-        self.change_state(CallState.DISCONNECTED)
+        self._change_state(CallState.DISCONNECTED)
         self.remote_participants_updated.emit(ParticipantsUpdatedEventArgs(self, (), (self._participant,)))

@@ -188,20 +188,20 @@ class CommonCallAgent:
 
     # For the client
 
-    async def run(self) -> None:
+    async def _run(self) -> None:
         """Work until it is disposed."""
         await self._session.run()
 
     @property
-    def has_ended(self) -> bool:
+    def _has_ended(self) -> bool:
         """Whether nothing of it is left."""
         return self._session.has_ended
 
-    def begin_to_dispose(self) -> None:
+    def _begin_to_dispose(self) -> None:
         """Have it end."""
         self._session.begin_to_leave()
 
-    async def wait_until_settled(self) -> None:
+    async def _wait_until_settled(self) -> None:
         """Wait for the end of the first attempt to connect.
 
         :raises InvalidArgument: the service does not take the token.

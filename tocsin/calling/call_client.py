@@ -203,7 +203,7 @@ class CallClient:
             check_ttl(options.push_notification_ttl.total_seconds(), is_teams=True)
         if self._tasks is None:
             raise IllegalCall("a call client makes agents within its block: 'async with CallClient(...) as client'")
-        if self._is_creating or (self._agent is not None and not self._agent.has_ended):
+        if self._is_creating or (self._agent is not None and not self._agent._has_ended):
             raise IllegalCall("a call client has one agent: dispose it first, or make another client")
         self._is_creating = True
         try:
@@ -218,9 +218,9 @@ class CallClient:
         finally:
             self._is_creating = False
         try:
-            await agent.wait_until_settled()
+            await agent._wait_until_settled()
         except BaseException:
-            agent.begin_to_dispose()
+            agent._begin_to_dispose()
             with anyio.CancelScope(shield=True):  # there is nothing to hang up
                 await agent.dispose()
             raise
@@ -232,7 +232,7 @@ class CallClient:
 
     async def _run(self, agent: CommonCallAgent) -> None:
         try:
-            await agent.run()
+            await agent._run()
         finally:
             was_made = self._is_made and self._agent is agent
             if self._agent is agent:

@@ -86,7 +86,7 @@ class CallEvent(Generic[T]):
                 self.remove(token)
 
     def emit(self, args: T) -> None:
-        """Let all handlers be called that are added just now; for those who own the event."""
+        """Let all handlers be called that are added just now; not for apps."""
         for lane in tuple(self._lanes.values()):
             lane.call(args)
         if self._also is not None:

@@ -77,17 +77,17 @@ class CallRoom:
         self.calls: dict[str, Call] = {}
         self._perform: dict[type, Callable[[Any], None]] = {
             e.Ring: self._ring,
-            e.Silence: lambda effect: self.incoming[effect.call].stop_ringing(),
-            e.CallerInfoChanged: lambda effect: self.incoming[effect.call].change_caller(CallerInfo.of(effect.caller)),
+            e.Silence: lambda effect: self.incoming[effect.call]._stop_ringing(),
+            e.CallerInfoChanged: lambda effect: self.incoming[effect.call]._change_caller(CallerInfo.of(effect.caller)),
             e.IncomingEnded: self._end_incoming,
             e.UnrungEnded: self._tell_unrung,
             e.NotRung: lambda _: None,  # the push says so, and the connection need not
             e.CallBegan: self._begin,
-            e.CallStateChanged: lambda effect: self.calls[effect.call].change_state(effect.state),
-            e.ParticipantChanged: lambda effect: self.calls[effect.call].change_participant(
+            e.CallStateChanged: lambda effect: self.calls[effect.call]._change_state(effect.state),
+            e.ParticipantChanged: lambda effect: self.calls[effect.call]._change_participant(
                 RemoteParticipant.of(effect.participant)
             ),
-            e.MutedChanged: lambda effect: self.calls[effect.call].change_muted(effect.muted),
+            e.MutedChanged: lambda effect: self.calls[effect.call]._change_muted(effect.muted),
             e.CallDisconnected: self._disconnect,
         }
 
@@ -233,7 +233,7 @@ class CallRoom:
         self._events.incoming_call_received.emit(IncomingCallReceivedEventArgs(incoming))
 
     def _end_incoming(self, ended: e.IncomingEnded) -> None:
-        self.incoming.pop(ended.call).end(end_reason(ended.code, ended.subcode))
+        self.incoming.pop(ended.call)._end(end_reason(ended.code, ended.subcode))
         self._decisions.make(ended.call)
 
     def _tell_unrung(self, ended: e.UnrungEnded) -> None:
@@ -243,13 +243,13 @@ class CallRoom:
     def _begin(self, began: e.CallBegan) -> None:
         call = self.calls[began.call] = Call(self, self._handlers, began)
         if began.incoming:
-            self.incoming.pop(began.call).go_on(call)
+            self.incoming.pop(began.call)._go_on(call)
             self._decisions.make(began.call)
         self._events.calls_updated.emit(CallsUpdatedEventArgs((call,), ()))
 
     def _disconnect(self, ended: e.CallDisconnected) -> None:
         call = self.calls.pop(ended.call)
-        call.end(end_reason(ended.code, ended.subcode))
+        call._end(end_reason(ended.code, ended.subcode))
         self._decisions.make(ended.call)
         self._events.calls_updated.emit(CallsUpdatedEventArgs((), (call,)))
 

@@ -60,15 +60,17 @@ class CallTokenCredential:
 
     @property
     def has_refresher(self) -> bool:
-        """Whether another token can be got."""
+        """Whether another token can be got; not for apps."""
         return self._refresher is not None
 
     def seconds_left(self, claims: CallTokenClaims) -> float:
-        """Return how long a token is good by the clock of this machine."""
+        """Return how long a token is good by the clock of this machine; not for apps."""
         return claims.expires - self._now()
 
     async def sign_in(self) -> tuple[str, CallTokenClaims]:
-        """Return a token that has not expired by the clock of this machine, and what it says; the refresher is asked if need be.
+        """Return a token that has not expired by the clock of this machine, and what it says; not for apps.
+
+        The refresher is asked if need be.
 
         :raises InvalidArgument: it has expired and there is no refresher, or the refresher returns what is no such token.
         :raises PlatformUnavailable: the refresher has failed.
@@ -81,7 +83,7 @@ class CallTokenCredential:
             return await self._refresh(self._refresher)
 
     async def refresh(self, instead_of: str) -> tuple[str, CallTokenClaims]:
-        """Return another token than that one, and what it says; errors as of :meth:`sign_in`."""
+        """Return another token than that one, and what it says; not for apps; errors as of :meth:`sign_in`."""
         async with self._lock:
             if self._claims is not None and self._token != instead_of and self._claims.expires > self._now():
                 return self._token, self._claims  # another client has got it meanwhile

@@ -121,6 +121,11 @@ class IncomingCall:
         """Why it rings no more; None while it rings, and where it was accepted here."""
         return self._reason
 
+    @property
+    def call(self) -> Call | None:
+        """What it goes on as, once it was accepted here; None before, and where it was not."""
+        return self._call
+
     async def accept(self, options: AcceptCallOptions | None = None) -> Call:
         """Accept it, and return the call as soon as the service has agreed; it then is ``CONNECTING``, and is ``CONNECTED`` next.
 
@@ -146,27 +151,22 @@ class IncomingCall:
 
     # For the agent
 
-    @property
-    def call(self) -> Call | None:
-        """What it goes on as, once it was accepted here."""
-        return self._call
-
-    def stop_ringing(self) -> None:
+    def _stop_ringing(self) -> None:
         """Have the bell stop."""
         self._is_ringing = False
         self.ringing_stopped.emit(RingingStoppedEventArgs(self))
 
-    def change_caller(self, caller: CallerInfo) -> None:
+    def _change_caller(self, caller: CallerInfo) -> None:
         """Take what is known of the caller now."""
         self._caller = caller
         self.caller_info_changed.emit(CallerInfoChangedEventArgs(self, caller))
 
-    def go_on(self, call: Call) -> None:
+    def _go_on(self, call: Call) -> None:
         """Go on as a call."""
         self._call = call
         self._decided.set()
 
-    def end(self, reason: CallEndReason) -> None:
+    def _end(self, reason: CallEndReason) -> None:
         """Be over."""
         self._reason = reason
         self._decided.set()

@@ -31,7 +31,7 @@ class CallerInfo:
 
     @classmethod
     def of(cls, caller: Caller) -> Self:
-        """Return what a record has of a caller."""
+        """Return what a record has of a caller; not for apps."""
         return cls(caller.display_name, identifier_of(caller.raw_id))
 
     @property
@@ -62,5 +62,5 @@ class RemoteParticipant:
 
     @classmethod
     def of(cls, participant: Participant) -> Self:
-        """Return what a record has of the other side."""
+        """Return what a record has of the other side; not for apps."""
         return cls(identifier_of(participant.raw_id), participant.display_name, participant.state, participant.is_muted)
