@@ -226,6 +226,12 @@ def test_arguments_that_cannot_be_right_are_refused(tmp_path: Path) -> None:
             CallClient("https://calling.test", app=name, state=tmp_path)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument):
         CallClient("https://calling.test", app="a", options={})  # type: ignore[arg-type]
-    for options in ({"display_name": "a\nb"}, {"display_name": "a" * 257}, {"push_notification_ttl": 5}):
+    wrong_options: list[dict[str, Any]] = [
+        {"display_name": "a\nb"},
+        {"display_name": "a" * 257},
+        {"push_notification_ttl": 5},
+        {"disable_internal_push_for_incoming_call": 1},
+    ]
+    for options in wrong_options:
         with pytest.raises(InvalidArgument):
             CallAgentOptions(**options)

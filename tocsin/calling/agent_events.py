@@ -12,6 +12,7 @@ from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.parties import CallerInfo
 from tocsin.protocol.calling.agent_connection import ConnectionState, DisconnectedReason
+from tocsin.protocol.calling.call_book import MAX_RINGS
 from tocsin.protocol.calling.end_reason import CallEndReason
 from tocsin.protocol.calling.push_notification import PushNotificationDetails
 from tocsin.protocol.calling.push_outcome import PushOutcome
@@ -82,7 +83,11 @@ class AgentEvents:
             return [IncomingCallReceivedEventArgs(incoming) for incoming in ringing() if incoming.is_ringing]
 
         self.incoming_call_received: CallEvent[IncomingCallReceivedEventArgs] = CallEvent(
-            f"the incoming calls of {what}", calls, received, None if client is None else client.incoming_call_received
+            f"the incoming calls of {what}",
+            calls,
+            received,
+            None if client is None else client.incoming_call_received,
+            width=MAX_RINGS,
         )
         self.unrung_call_ended: CallEvent[UnrungCallEndedEventArgs] = CallEvent(
             f"the ends of calls that have not rung at {what}",

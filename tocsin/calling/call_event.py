@@ -25,13 +25,15 @@ class CallEvent(Generic[T]):
     """An event that handlers are added to.
 
     Each handler is called in a task of the client's: for one event after the other, in their order, and on its own: one that takes its
-    time keeps no other waiting. What it raises is logged and ends nothing. A handler hears of what happens after it was
-    added; those of calls that ring hear at once of the calls that ring already.
+    time keeps no other waiting. For calls that ring it is called side by side, as they have nothing to do with each other. What
+    it raises is logged and ends nothing. A handler hears of what happens after it was added; those of calls that ring hear at once
+    of the calls that ring already.
 
     :param what: the event in words, for the log.
     :param calls: what calls the handlers.
     :param standing: what a handler that is added hears of at once.
     :param also: an event that is told of everything as well.
+    :param width: for how many things at a time a handler is called, where they have nothing to do with each other.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class CallEvent(Generic[T]):
         calls: HandlerCalls,
         standing: Callable[[], Iterable[T]] = _nothing,
         also: CallEvent[T] | None = None,
+        width: int = 1,
     ) -> None:
         self._what = what
         self._calls = calls
         self._standing = standing
         self._also = also
+        self._width = width
         self._handlers: tuple[tuple[int, Handler[T]], ...] = ()
         self._lanes: dict[int, Lane[T]] = {}
         self._last = 0
@@ -60,7 +64,7 @@ class CallEvent(Generic[T]):
         check_callable(handler, f"a handler of {self._what}")
         self._last += 1
         self._handlers += ((self._last, handler),)
-        lane = self._lanes[self._last] = self._calls.lane(self._what, handler)
+        lane = self._lanes[self._last] = self._calls.lane(self._what, handler, self._width)
         for args in self._standing():
             lane.call(args)
         return self._last

@@ -44,9 +44,9 @@ class HandlerCalls:
                 self._all_done = anyio.Event()
             await self._all_done.wait()
 
-    def lane(self, what: str, handler: Callable[[T], Awaitable[Any] | Any]) -> Lane[T]:
-        """Return the lane in which a handler is called."""
-        return Lane(self, f"a handler of {what}", handler)
+    def lane(self, what: str, handler: Callable[[T], Awaitable[Any] | Any], width: int = 1) -> Lane[T]:
+        """Return the lane in which a handler is called, for so many things at a time."""
+        return Lane(self, f"a handler of {what}", handler, width)
 
     def run(self, what: str, function: Callable[[], Awaitable[None]]) -> None:
         """Run a lane in a task."""
@@ -72,12 +72,15 @@ class HandlerCalls:
 class Lane(Generic[T]):
     """What waits for one handler."""
 
-    def __init__(self, calls: HandlerCalls, what: str, handler: Callable[[T], Awaitable[Any] | Any]) -> None:
+    def __init__(
+        self, calls: HandlerCalls, what: str, handler: Callable[[T], Awaitable[Any] | Any], width: int
+    ) -> None:
         self._calls = calls
         self._what = what
         self._handler = handler
         self._waiting: deque[T] = deque()
-        self._is_running = False
+        self._width = width
+        self._running = 0
         self._overflowed = False
 
     def call(self, args: T) -> None:
@@ -90,8 +93,8 @@ class Lane(Generic[T]):
                 self._overflowed = True
                 logger.warning("%s has not returned, and misses what came since", self._what)
         self._waiting.append(args)
-        if not self._is_running:
-            self._is_running = True
+        if self._running < self._width:
+            self._running += 1
             self._calls.run(self._what, self._work_off)
 
     def close(self) -> None:
@@ -104,4 +107,4 @@ class Lane(Generic[T]):
                 # In a task and a group of its own each: what the handler does to the task ends with it.
                 await contain(self._what, call, self._what, self._handler, self._waiting.popleft())
         finally:
-            self._is_running = False
+            self._running -= 1
