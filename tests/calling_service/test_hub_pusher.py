@@ -41,6 +41,12 @@ async def pusher_of(hub: HubWorld, right: Right = Right.SEND, name: str = "conto
         yield HubPusher(HubRequests(http, name, key, ONE_ATTEMPT, now=hub.world.clock), RepeatLog())
 
 
+async def expect(pushed: Pushed, pusher: HubPusher, uri: str) -> None:
+    """Push what rings for 29.2 s, and see what it comes to."""
+    with anyio.fail_after(PATIENCE):
+        assert await pusher.push(uri, BODY, 29.2) is pushed
+
+
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[HubWorld]:
     """Run a service with a hub."""
@@ -52,8 +58,9 @@ async def test_a_push_reaches_the_channel_that_it_names(hub: HubWorld) -> None:
     """Which is not registered in the hub; raw, urgent, and kept while it rings."""
     async with connected(hub, KEY) as (device, uri), pusher_of(hub) as pusher:
         pusher.check(uri)
-        assert await pusher.push(uri, BODY, 29.2) is Pushed.ACCEPTED
-        payload = await device.acknowledge()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(expect, Pushed.ACCEPTED, pusher, uri)
+            payload = await device.acknowledge()
     assert (payload.type, payload.body, payload.priority) == ("raw", BODY, 1)
     assert payload.expires is not None
     assert payload.expires - hub.world.clock() == 30
@@ -71,13 +78,33 @@ async def test_a_device_that_is_back_in_time_gets_it(hub: HubWorld) -> None:
         assert (await device.receive(Payload)).body == BODY
 
 
-async def test_a_hub_takes_what_its_channel_does_not(hub: HubWorld) -> None:
-    """It finds that out later, so to the pusher the push is accepted."""
+async def test_a_channel_that_has_ended_is_gone(hub: HubWorld, caplog: pytest.LogCaptureFixture) -> None:
+    """The hub takes the message, and finds that out later; its registration is to be forgotten, and nothing logged."""
     async with connected(hub, OTHER_KEY) as (device, uri):
         await device.send(RevokeChannels(1, "app"))
         await device.receive(ChannelsRevoked)
     async with pusher_of(hub) as pusher:
-        assert await pusher.push(uri, BODY, 30) is Pushed.ACCEPTED
+        await expect(Pushed.GONE, pusher, uri)
+    assert warnings(caplog) == []
+
+
+async def test_a_channel_that_never_was_is_gone(hub: HubWorld) -> None:
+    """As after the service has lost its state."""
+    async with pusher_of(hub) as pusher:
+        await expect(Pushed.GONE, pusher, f"{hub.world.service.url}/w/?token={'x' * 43}")
+
+
+async def test_a_channel_of_another_app_than_the_hub_sends_for_is_dropped(
+    hub: HubWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each time it would be, until the operator mends it: so that is said, once."""
+    await hub.world.service.register("other")
+    hub.keys = await hub.world.service.hubs.add("fabrikam", app="other")
+    async with pusher_of(hub, name="fabrikam") as pusher:
+        for _ in range(2):
+            await expect(Pushed.DROPPED, pusher, hub.world.uri)
+    (line,) = warnings(caplog)
+    assert line == "a device could not be rung by a push through a hub: the hub says Completed, WrongChannel"
 
 
 @pytest.mark.parametrize("uri", ["", "nonsense", "https://push.example/w/?token=a b", "https://push.example/\r\nX: y"])
