@@ -13,10 +13,11 @@ import pytest
 
 from tests.calling.phones import WatchedDesktop
 from tests.helpers import PATIENCE
+from tests.service.settings_page import table
 from tests.world import Gathered
 from tocsin.calling import CallClient, CallState, CallTokenCredential, PushOutcome
 from tocsin.calling_service.calling_server import CallingService, open_calling_service
-from tocsin.calling_service.calling_settings import CallingSettings
+from tocsin.calling_service.calling_settings import READER, CallingSettings
 from tocsin.calling_service.hub_pusher import open_hub_pusher
 from tocsin.protocol.calling.end_reason import END_REASONS
 from tocsin.protocol.hub.connection_string import write_connection_string
@@ -103,3 +104,8 @@ def test_each_end_reason_is_told() -> None:
     rows = re.findall(r"^\| (\d+)/(\d+) \| (\w+) \| (.*) \| (\w+) \| (?:yes)? ?\|$", PAGE, re.MULTILINE)
     told = {(int(code), int(subcode)): tuple(rest) for code, subcode, *rest in rows}
     assert told == {pair: (each.category, each.meaning, each.bell) for pair, each in END_REASONS.items()}
+
+
+def test_the_table_of_the_settings_is_up_to_date() -> None:
+    """It lists all of them, as they are."""
+    assert table(READER) in PAGE
