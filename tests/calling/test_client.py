@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,23 @@ async def test_a_cancelled_creation_leaves_no_agent(tmp_path: Path) -> None:
             tasks.cancel_scope.cancel()
         assert client.call_agent is None
         await connected(service, client)
+
+
+async def test_who_waits_for_an_agent_is_told_that_the_block_is_left(tmp_path: Path) -> None:
+    """Also who has it made just then: by a refresher that takes its time, or a service that does not greet."""
+    failures: list[Exception] = []
+
+    async def late() -> str:
+        await anyio.sleep(5)
+        return token()
+
+    for credential in (CallTokenCredential("", late), CallTokenCredential(token())):
+        service = PlayedService()
+        async with anyio.create_task_group() as tasks, client_of(service, tmp_path) as client:
+            tasks.start_soon(failure_of, client.wait_for_call_agent, failures)
+            tasks.start_soon(failure_of, partial(client.create_call_agent, credential), failures)
+            await anyio.wait_all_tasks_blocked()
+    assert [type(failure) for failure in failures] == [IllegalCall] * 4
 
 
 async def test_websockets_need_asyncio(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ A = TypeVar("A", CallAgent, TeamsCallAgent)
 CLOSE_GRACE: Final = 0.5
 """Seconds that handlers may go on when the block is left."""
 
+_LEFT: Final = "the block of the call client was left, and there will be no agent"
 _WHOSE: Final = {CallTokenKind.ACS: "create_call_agent", CallTokenKind.TEAMS: "create_teams_call_agent"}
 
 
@@ -94,6 +95,8 @@ class CallClient:
         self._is_creating = False
         self._is_made = False
         """Whether the agent was handed out."""
+        self._is_over = False
+        """Whether the block was left."""
         self._made = anyio.Event()
         self._tasks: TaskGroup | None = None
         self._life: AbstractAsyncContextManager[None] | None = None
@@ -162,8 +165,13 @@ class CallClient:
         return self._agent if self._is_made and self._agent is not None and not self._agent.is_disposed else None
 
     async def wait_for_call_agent(self) -> CommonCallAgent:
-        """Return the agent, waiting until there is one."""
+        """Return the agent, waiting until there is one.
+
+        :raises IllegalCall: the block of the client was left.
+        """
         while (agent := self.call_agent) is None:
+            if self._is_over:
+                raise IllegalCall(_LEFT)
             await self._made.wait()
         return agent
 
@@ -212,6 +220,8 @@ class CallClient:
                 raise InvalidArgument(f"the call token is of kind {claims.kind}: use {_WHOSE[claims.kind]} for it")
             device = await anyio.to_thread.run_sync(self._device.read_or_make)
             parts = SessionParts(self._signalling, self._handlers, self._reader, device, self._fraction)
+            if self._tasks is None:
+                raise IllegalCall(_LEFT)
             agent = cls(parts, SignIn(credential, token, claims.user), options, self._events)
             self._agent, self._is_made = agent, False
             self._tasks.start_soon(self._run, agent, name=f"the agent of {claims.user.raw_id}")
@@ -224,6 +234,8 @@ class CallClient:
             with anyio.CancelScope(shield=True):  # there is nothing to hang up
                 await agent.dispose()
             raise
+        if agent.is_disposed:
+            raise IllegalCall(_LEFT)
         self._is_made = True
         made, self._made = self._made, anyio.Event()
         made.set()
@@ -258,7 +270,8 @@ class CallClient:
             try:
                 yield
             finally:
-                self._tasks = None
+                self._tasks, self._is_over = None, True
+                self._made.set()
                 with anyio.CancelScope(shield=True):  # bounded by LEAVING and CLOSE_GRACE
                     if self._agent is not None:
                         await self._agent.dispose()
