@@ -231,3 +231,20 @@ async def test_two_processes_of_one_device_do_not_take_turns(tmp_path: Path) -> 
             while first.connection_reason is not DisconnectedReason.REPLACED:
                 await reasons.get()
         assert second.connection_state is ConnectionState.CONNECTED
+
+
+async def test_an_app_that_ends_is_not_started_again_by_a_call_that_has_ended(tmp_path: Path) -> None:
+    """It closes its connection in order, so that the service knows that it has heard of the end: the next push is another call's."""
+    bell = Bell()
+    async with serving(tmp_path / "service", pusher=bell) as service, agent_of(service, "bob", tmp_path / "b") as bob:
+        async with agent_of(service, "ann", tmp_path / "a") as ann:
+            await ann.register_for_push_notification(CHANNEL)
+            call = await bob.start_call(ann.user)
+            incoming = await rung(ann)
+            await call.hang_up()
+            with anyio.fail_after(PATIENCE):
+                await incoming.wait_until_ended()
+        assert json.loads(await bell.next())["callId"] == call.id
+        again = await bob.start_call(ann.user)
+        push = json.loads(await bell.next())
+        assert (push["eventId"], push["callId"]) == (107, again.id)

@@ -253,3 +253,21 @@ async def test_half_a_way_to_ring_is_refused(tmp_path: Path) -> None:
         async with open_calling_service(tmp_path, CallingSettings.private(hub="contoso-hub")):
             pass
     assert not await anyio.Path(tmp_path / "calling.db").exists()
+
+
+async def test_an_app_that_is_killed_as_a_call_ends_hears_of_that_by_a_push(tmp_path: Path) -> None:
+    """Its connection breaks without a word, so that the service cannot know whether it was heard: its toast is to go."""
+    bell = Bell()
+    async with open_calling_service(tmp_path, HERE, pusher=bell) as service, agent_of(service, "ann") as ann:
+        callee, call = await service.users.add("bob", "Bob"), str(uuid4())
+        async with agent_of(service, "bob") as bob:
+            await bob.send(RegisterForCallPush(1, URI, 3_600))
+            await bob.receive(CallPushRegistered)
+            await ann.send(StartCall(1, call, callee.raw_id, video=False))
+            assert (await bell.next())["eventId"] == 107
+            await bob.report()
+            await ann.send(HangUpCall(2, call))
+            await bob.report()
+            bob.socket.transport.abort()
+            push = await bell.next()
+    assert (push["eventId"], push["callId"]) == (110, call)

@@ -122,9 +122,9 @@ class Exchange:
         """
         await self._events.post(partial(self._ask, line, question))
 
-    async def leave(self, line: Line) -> None:
-        """A connection has ended."""
-        await self._events.post(partial(self._leave, line))
+    async def leave(self, line: Line, *, said_goodbye: bool = False) -> None:
+        """A connection has ended; ``said_goodbye`` where its endpoint has closed it."""
+        await self._events.post(partial(self._leave, line, said_goodbye=said_goodbye))
 
     async def remove_user(self, user: str) -> None:
         """End a user's calls, registrations and connections.
@@ -199,10 +199,10 @@ class Exchange:
             raise NotSupported("this calling service makes no pushes: only devices that are connected ring")
         self._pusher.check(uri)
 
-    async def _leave(self, line: Line) -> None:
+    async def _leave(self, line: Line, *, said_goodbye: bool) -> None:
         if self._lines.get(line.endpoint) is line:
             del self._lines[line.endpoint]
-            await self._take(lambda now: self._board.left(line.endpoint, now))
+            await self._take(lambda now: self._board.left(line.endpoint, now, said_goodbye=said_goodbye))
 
     async def _take(self, decide: Callable[[float], Turn]) -> None:
         """Take an event that gets no answer."""

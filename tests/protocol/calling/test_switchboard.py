@@ -16,10 +16,11 @@ from tests.protocol.calling.board import (
     standing,
 )
 from tocsin.protocol.calling.call_at_service import GRACE, SETUP_TIME
+from tocsin.protocol.calling.switchboard import UNHEARD
 from tocsin.protocol.calling.switchboard_record import REMEMBERED
-from tocsin.protocol.calling.switchboard_rows import Endpoint
+from tocsin.protocol.calling.switchboard_rows import Endpoint, StopByPush
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, ProtocolViolation
-from tocsin.protocol.messages.calling import AttendCall, CallDone, CallPhase, SetCallMedia
+from tocsin.protocol.messages.calling import AttendCall, CallDone, CallPhase, HangUpCall, SetCallMedia
 
 RINGING = (CallPhase.RINGING, 0, 0)
 CONNECTING = (CallPhase.CONNECTING, 0, 0)
@@ -314,6 +315,30 @@ def test_a_device_that_rings_and_leaves_ends_nothing(ringing: Board) -> None:
     assert ringing.effects == []
     ringing.connect(BEN)
     assert ringing.stood() == {BEN: RINGING}
+
+
+@pytest.mark.parametrize(
+    ("after", "said_goodbye", "pushed"), [(UNHEARD - 1, False, True), (UNHEARD, False, False), (0, True, False)]
+)
+def test_a_connection_that_breaks_may_not_have_brought_an_end(
+    ringing: Board, after: float, said_goodbye: bool, pushed: bool
+) -> None:
+    """Its endpoint is told by a push, too, that the call rings no more; not where it was in order, or heard others since."""
+    ringing.register(BEN)
+    ringing.ask(ANN, HangUpCall(2, "c1"))
+    ringing.wait(after)
+    ringing.effects.clear()
+    ringing.take(ringing.switchboard.left(BEN, ringing.now, said_goodbye=said_goodbye))
+    assert [effect.row.code for effect in ringing.effects if isinstance(effect, StopByPush)] == [487] * pushed
+
+
+def test_an_endpoint_that_has_answered_is_not_told_to_stop(connected: Board) -> None:
+    """It was in the call."""
+    connected.register(BEN)
+    connected.ask(ANN, HangUpCall(2, "c1"))
+    connected.effects.clear()
+    connected.leave(BEN)
+    assert connected.effects == []
 
 
 def test_an_ended_call_is_remembered_for_a_day(ringing: Board) -> None:

@@ -59,6 +59,9 @@ MAX_DEVICE: Final = 128
 STOP_FOR: Final = 120.0
 """Seconds for which a push is tried again that tells that a call rings no more."""
 
+UNHEARD: Final = 60.0
+"""Seconds for which it is in doubt whether a connection that breaks has brought what it was told: until pings find that out."""
+
 _QUESTIONS: Mapping[type[Message], Callable[[Draft, Endpoint, Any], Turn]] = {
     RegisterForCallPush: questions_on_pushes.register,
     UnregisterFromCallPush: questions_on_pushes.unregister,
@@ -186,13 +189,19 @@ class Switchboard:
                 draft.tell(endpoint, row)
         return draft.turn()
 
-    def left(self, endpoint: Endpoint, now: float) -> Turn:
-        """An endpoint is connected no more; it may come back within the grace, if it is in a call."""
+    def left(self, endpoint: Endpoint, now: float, *, said_goodbye: bool = False) -> Turn:
+        """An endpoint is connected no more; it may come back within the grace, if it is in a call.
+
+        :param said_goodbye: whether it has closed the connection itself. Else it may have been gone when it was told last
+            that a call rings no more, and is told of that by pushes, too.
+        """
         draft = Draft(self._record, now)
         standing = draft.standing(endpoint)
         if standing is not None and standing.away_since is None:
             waits = bool(self._record.open_calls(endpoint))
             draft.stand(endpoint, evolve(standing, away_since=now) if waits else None)
+            if not said_goodbye:
+                _stop_lately(draft, endpoint)
         return draft.turn()
 
     def remove_user(self, user: str, now: float) -> Turn:
@@ -255,6 +264,15 @@ def _lose(draft: Draft, call: str, endpoint: Endpoint) -> None:
     row = draft.row(call)
     if row is not None and row.phase is not Phase.ENDED:
         draft.step(row, Event.CALLER_LOST if endpoint == row.caller.endpoint else Event.CALLEE_LOST)
+
+
+def _stop_lately(draft: Draft, endpoint: Endpoint) -> None:
+    """Tell an endpoint by pushes what it was told by its connection a short while ago, and may not have heard."""
+    for registration in draft.registered(endpoint.user):
+        if registration.endpoint == endpoint:
+            for row in draft.record.silent(endpoint.user):
+                if row.silent_since + UNHEARD > draft.now:
+                    draft.stop_push(row, registration)
 
 
 def _check_hello(endpoint: Endpoint, hello: CallHello) -> None:

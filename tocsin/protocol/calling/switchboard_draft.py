@@ -171,9 +171,13 @@ class Draft:
     def stop_pushes(self, row: CallRow) -> None:
         """Tell the endpoints by pushes that a call rings no more, except for those that are told by their connections."""
         for registration in self.registered(row.callee.user):
-            endpoint = registration.endpoint
-            if rings_at(row, endpoint) and not is_in(row, endpoint) and not self.is_connected(endpoint):
-                self._effects.append(StopByPush(registration, row))
+            self.stop_push(row, registration)
+
+    def stop_push(self, row: CallRow, registration: PushRegistration) -> None:
+        """Tell one of them."""
+        endpoint = registration.endpoint
+        if rings_at(row, endpoint) and not is_in(row, endpoint) and not self.is_connected(endpoint):
+            self._effects.append(StopByPush(registration, row))
 
     def ring(self, row: CallRow) -> None:
         """Ring wherever it can be."""

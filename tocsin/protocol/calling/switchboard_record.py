@@ -33,6 +33,7 @@ class Record:
         self._open: defaultdict[Endpoint, dict[str, None]] = defaultdict(dict)
         self._ringing: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._ended: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self._silent: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._registered: defaultdict[str, dict[Endpoint, None]] = defaultdict(dict)
         self._known: defaultdict[str, dict[Endpoint, None]] = defaultdict(dict)
         self._by_context: dict[bytes, str] = {}
@@ -47,6 +48,10 @@ class Record:
     def ringing(self, user: str) -> tuple[str, ...]:
         """Return the calls that ring for a user."""
         return tuple(self._ringing.get(user, _NONE))
+
+    def silent(self, callee: str) -> list[CallRow]:
+        """Return the calls that have rung for a user and do not any more."""
+        return [self.calls[call] for call in self._silent.get(callee, _NONE)]
 
     def ended(self, caller: str) -> Iterator[str]:
         """Return the ended calls that a user has started, the one that ended first first."""
@@ -105,6 +110,7 @@ class Record:
         if row.phase is Phase.RINGING:
             self._ringing[row.callee.user][row.call] = None
         else:
+            self._silent[row.callee.user][row.call] = None
             self.unreached.pop(row.call, None)
 
     def _forget_call(self, call: str) -> None:
@@ -122,6 +128,7 @@ class Record:
         _drop(self._open, row.callee.endpoint, call)
         _drop(self._ringing, row.callee.user, call)
         _drop(self._ended, row.caller.user, call)
+        _drop(self._silent, row.callee.user, call)
 
     def _keep_registration(self, registration: PushRegistration) -> None:
         endpoint = registration.endpoint
