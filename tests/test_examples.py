@@ -170,7 +170,7 @@ async def test_a_phone_is_started_by_a_call(tmp_path: Path) -> None:
         )
         env = os.environ | {"TOCSIN_SOCKET": socket, "PYTHONPATH": str(EXAMPLES.parent)}
         with anyio.fail_after(60):
-            command = [sys.executable, "-W", "error", EXAMPLES / "phone/phone.py", home]
+            command = [sys.executable, "-W", "error", str(EXAMPLES / "phone/phone.py"), str(home)]
             async with await anyio.open_process(command, env=env) as phone:
                 assert phone.stdout is not None
                 line = await BufferedByteReceiveStream(phone.stdout).receive_until(b"\n", 4096)

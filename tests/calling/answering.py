@@ -141,7 +141,7 @@ class AnsweringService:
                 return [c.CallWelcome(c.CALLING_VERSION, BOB, 86_400.0), *ringing, *known]
             case c.RegisterForCallPush():
                 return [c.CallPushRegistered(message.request, self.granted)]
-            case c.UnregisterFromCallPush():
+            case c.CallGoodbye() | c.UnregisterFromCallPush():
                 return [c.CallDone(message.request)]
             case c.AcceptCall() if self.calls[message.call].phase is c.CallPhase.RINGING:
                 self._become(message.call, c.CallPhase.CONNECTING)

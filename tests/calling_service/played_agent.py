@@ -33,6 +33,7 @@ class PlayedExchange(Exchange):
         self.hellos: list[CallHello] = []
         self.asked: list[Any] = []
         self.left: list[Line] = []
+        self.goodbyes = 0
         self.word: CallRefused | None = None
         """What connections are parted with, if they are not let in."""
 
@@ -48,9 +49,11 @@ class PlayedExchange(Exchange):
         self.asked.append(question)
         line.tell(CallDone(question.request))
 
-    async def leave(self, line: Line) -> None:
+    async def leave(self, line: Line, *, said_goodbye: bool = False) -> None:
         """Note that a connection has ended."""
-        self.left.append(line)
+        if line not in self.left:
+            self.left.append(line)
+        self.goodbyes += said_goodbye
 
 
 @define

@@ -72,7 +72,7 @@ class TestBegin:
             (hello(device="x" * 129), "a device's id has 1 to 128 printable characters"),
             (hello(device="a\nb"), "a device's id has 1 to 128 printable characters"),
             (hello(name="x" * 257), "a display name has up to 256 printable characters"),
-            (hello(open_calls=("call",) * 65), "a hello lists up to 64 calls, not 65"),
+            (hello(open_calls=("call",) * 257), "a hello lists up to 256 calls, not 257"),
         ],
     )
     async def test_a_first_frame_that_is_no_hello_ends_it(self, first: Message, words: str) -> None:

@@ -25,7 +25,7 @@ from tocsin.protocol.calling.agent_calls import AgentCalls
 from tocsin.protocol.calling.agent_connection import FINAL, ConnectionState, DisconnectedReason
 from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, APP_CLOSED, TOKEN_INVALID, end_reason
 from tocsin.protocol.errors import CallEnded, IllegalCall, NotFound, PlatformUnavailable, ProtocolViolation, PushError
-from tocsin.protocol.messages.calling import CALLING_VERSION, AttendCall, CallHello, CallPhase, CallReport
+from tocsin.protocol.messages.calling import CALLING_VERSION, AttendCall, CallGoodbye, CallHello, CallPhase, CallReport
 from tocsin.protocol.text import quoted
 from tocsin.tasks import task_group
 
@@ -100,6 +100,7 @@ class AgentSession:
                 with anyio.move_on_after(LEAVING):
                     if self._questions.is_connected:
                         await self.room.hang_up_all()
+                        await self._questions.ask(CallGoodbye(0)).settled.wait()
                 tasks.cancel_scope.cancel()
         finally:
             self.link.dispose()

@@ -15,6 +15,7 @@ from tocsin.protocol.messages.calling import (
     AcceptCall,
     AttendCall,
     CallDone,
+    CallGoodbye,
     CallPushRegistered,
     CallReady,
     CallRefused,
@@ -34,6 +35,7 @@ ASK_TIMEOUT: Final = 30.0
 AnyQuestion = (
     AcceptCall
     | AttendCall
+    | CallGoodbye
     | CallReady
     | HangUpCall
     | RegisterForCallPush
@@ -100,6 +102,7 @@ class Question:
 
 
 _ANSWERS: Final[dict[type[AnyQuestion], type[AnyAnswer]]] = {
+    CallGoodbye: CallDone,
     RenewCallToken: CallDone,
     RegisterForCallPush: CallPushRegistered,
     UnregisterFromCallPush: CallDone,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tocsin.protocol.calling.switchboard import MAX_DEVICE, MAX_LISTED
 from tocsin.protocol.errors import NotSupported, ProtocolViolation, PushError
 from tocsin.protocol.messages import codec
 from tocsin.protocol.messages.calling import (
@@ -11,6 +12,7 @@ from tocsin.protocol.messages.calling import (
     MAX_CALL_NAME,
     AcceptCall,
     AttendCall,
+    CallGoodbye,
     CallHello,
     CallReady,
     CallRefused,
@@ -23,15 +25,9 @@ from tocsin.protocol.messages.calling import (
     UnregisterFromCallPush,
 )
 
-MAX_DEVICE: Final = 128
-"""Characters of a device's id at most."""
-
-MAX_OPEN_CALLS: Final = 64
-"""Calls that a hello lists at most."""
-
 _QUESTIONS: Final = (
     *(RegisterForCallPush, UnregisterFromCallPush, StartCall, AttendCall, AcceptCall, CallReady, RejectCall),
-    *(HangUpCall, SetCallMedia, RenewCallToken),
+    *(HangUpCall, SetCallMedia, RenewCallToken, CallGoodbye),
 )
 
 
@@ -55,8 +51,8 @@ def read_hello(frame: bytes) -> CallHello:
         raise ProtocolViolation(f"a device's id has 1 to {MAX_DEVICE} printable characters")
     if len(hello.name) > MAX_CALL_NAME or not hello.name.isprintable():
         raise ProtocolViolation(f"a display name has up to {MAX_CALL_NAME} printable characters")
-    if len(hello.open_calls) > MAX_OPEN_CALLS:
-        raise ProtocolViolation(f"a hello lists up to {MAX_OPEN_CALLS} calls, not {len(hello.open_calls)}")
+    if len(hello.open_calls) > MAX_LISTED:
+        raise ProtocolViolation(f"a hello lists up to {MAX_LISTED} calls, not {len(hello.open_calls)}")
     return hello
 
 

@@ -36,6 +36,7 @@ from tocsin.protocol.messages import Message, codec
 from tocsin.protocol.messages.calling import (
     CALLING_VERSION,
     CallDone,
+    CallGoodbye,
     CallHello,
     CallRefused,
     CallWelcome,
@@ -44,7 +45,6 @@ from tocsin.protocol.messages.calling import (
 from tocsin.repeat_log import RepeatLog
 from tocsin.tasks import task_group
 
-_GOODBYES: Final = frozenset({1000, 1001})  # close codes of an agent that ends in order (RFC 6455 §7.4.1)
 _PATIENCE: Final = 5.0  # seconds for an agent that does not read to take its last frames
 _LEAVE: Final = 10.0  # seconds in which the exchange has to take that a connection has ended
 _MAX_REASON: Final = 123  # bytes of a close frame's text (RFC 6455 §5.5)
@@ -76,7 +76,7 @@ class CallingConnection:
     """
 
     __slots__ = (
-        "_around", "_expires", "_farewell", "_has_said_goodbye", "_is_over", "_last_word", "_outbox", "_receive", "_scope", "_send", "endpoint", "shown"
+        "_around", "_expires", "_farewell", "_is_over", "_last_word", "_outbox", "_receive", "_scope", "_send", "endpoint", "shown"
     )  # fmt: skip
 
     def __init__(self, around: CallingContext, receive: Receive, send: Send) -> None:
@@ -90,7 +90,6 @@ class CallingConnection:
         self._outbox = AgentOutbox(around.settings.agent_backlog)
         self._expires = 0.0
         self._is_over = False
-        self._has_said_goodbye = False
         self._farewell: tuple[int, str] | None = None
         self._last_word: CallRefused | None = None
 
@@ -186,7 +185,6 @@ class CallingConnection:
         """Return the frames of the next message, None at the connection's end."""
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
-            self._has_said_goodbye = event.get("code") in _GOODBYES
             return None
         data = event.get("bytes")
         if data is None:
@@ -215,6 +213,9 @@ class CallingConnection:
         self._count()
         if isinstance(question, RenewCallToken):
             self.tell(self._renew(question))
+        elif isinstance(question, CallGoodbye):
+            await self._around.exchange.leave(self, said_goodbye=True)
+            self.tell(CallDone(question.request))
         else:
             await self._around.exchange.ask(self, question)
 
@@ -251,7 +252,7 @@ class CallingConnection:
         """Tell the exchange that this line has ended, also while all is being cancelled."""
         try:
             with anyio.fail_after(_LEAVE, shield=True):
-                await self._around.exchange.leave(self, said_goodbye=self._has_said_goodbye)
+                await self._around.exchange.leave(self)
         except (PushError, TimeoutError) as failure:
             self.log(
                 ("leave", self.shown), f"has ended, which could not be noted: {str(failure) or 'it took too long'}"

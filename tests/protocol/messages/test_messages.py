@@ -90,6 +90,7 @@ TAGS = {
                 "CallDone",
                 "CallPushRegistered",
                 "CallReport",
+                "CallGoodbye",
             ],
             140,
         )

@@ -158,6 +158,14 @@ class SetCallMedia(Message):
     held: bool
 
 
+@tagged(156)
+@frozen
+class CallGoodbye(Message):
+    """The agent ends, in order: it has heard all that it was told so far. Answered by ``CallDone``, and by nothing after that."""
+
+    request: int
+
+
 # From the service
 
 
