@@ -387,6 +387,13 @@ class TestStarting:
             e.CallDisconnected("c", 404, 0)
         )
 
+    def test_nor_is_it_where_it_was_hung_up_meanwhile(self) -> None:
+        """The answer to that comes behind what the service says of the calls of a connection that has just begun."""
+        calls = calling()
+        calls.hang_up("c", 1)
+        assert calls.heard(forgotten(), 1) == ()
+        assert calls.answered(HangUpCall(0, "c"), forgotten(), 1)[-1] == e.CallDisconnected("c", 487, 0)
+
     def test_it_may_be_refused(self) -> None:
         """It is over then."""
         effects = calling().answered(StartCall(0, "c", ANN.raw_id, video=False), REFUSED, 1)
@@ -410,7 +417,7 @@ class TestStarting:
         assert calls.hang_up("c", 2) == ()
         assert states(calls.heard(taken(incoming=False), 3)) == []
         assert calls.reconnected() == (Ask(HangUpCall(0, "c")),)
-        assert calls.heard(forgotten(), 3)[-1] == e.CallDisconnected("c", *reason)
+        assert calls.answered(HangUpCall(0, "c"), forgotten(), 3)[-1] == e.CallDisconnected("c", *reason)
         with pytest.raises(CallEnded):
             calls.hang_up("c", 4)
 

@@ -66,6 +66,8 @@ class AgentCall:
     is_in_doubt: bool = False
     """Whether the service may have taken in another thing, of which it has said nothing."""
     phase: Phase = Phase.NEW
+    is_known: bool = False
+    """Whether the service has said that there is such a call."""
     deadline: float = inf
     """When it is given up, if the service does not answer until then."""
     reason_here: CallEndReason = NO_SUCH_CALL
@@ -87,7 +89,7 @@ class AgentCall:
 
     def heard(self, report: CallReport) -> list[CallEffect]:
         """Take in what the service says of a call that goes on."""
-        before = self.phase
+        before, self.is_known = self.phase, True
         if before in UNANSWERED:
             self.deadline, self.reason_here = inf, NO_SUCH_CALL
         done = self._step(_EVENTS[report.phase])

@@ -73,8 +73,9 @@ class AgentCalls:
             return tuple(self._refused(asked))
         if call is not None and isinstance(asked, SetCallMedia):
             call.media_told(asked)
-        if call is not None and isinstance(asked, StartCall) and answer.phase is CallPhase.UNKNOWN:
-            return tuple(self._book.call_over(call, call.gone(), NO_SUCH_CALL))
+        if call is not None and isinstance(asked, StartCall | HangUpCall) and answer.phase is CallPhase.UNKNOWN:
+            reason = NO_SUCH_CALL if call.phase is CallStanding.STARTING else call.reason_here
+            return tuple(self._book.call_over(call, call.gone(), reason))
         if (
             call is None
             and isinstance(asked, HangUpCall)

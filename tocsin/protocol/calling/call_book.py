@@ -19,7 +19,6 @@ from tocsin.protocol.calling.call_effects import (
     UnrungEnded,
 )
 from tocsin.protocol.calling.call_state import ENDED, ParticipantState
-from tocsin.protocol.calling.call_state import Phase as CallStanding
 from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, CallEndReason, end_reason
 from tocsin.protocol.calling.ended_calls import End, EndedCalls
 from tocsin.protocol.calling.incoming_call import Event, Phase
@@ -84,7 +83,8 @@ class CallBook:
 
     def _call_heard(self, call: AgentCall, report: CallReport) -> list[CallEffect]:
         if report.phase is CallPhase.UNKNOWN:
-            return [] if call.phase is CallStanding.STARTING else self.call_over(call, call.gone(), call.reason_here)
+            # Where the service has yet to hear of it, as on a connection after the one on which it was started, it has not ended.
+            return self.call_over(call, call.gone(), call.reason_here) if call.is_known else []
         if report.phase is CallPhase.ENDED:
             return self.call_over(call, call.gone(), end_reason(report.code, report.subcode))
         return call.heard(report)
