@@ -34,7 +34,7 @@ class BusLost(Exception):
     """There is no such bus, or it has gone, or what was called did not answer in time, or dbus-fast is not installed."""
 
 
-class CallRefused(Exception):
+class BusCallRefused(Exception):
     """A call was answered by an error."""
 
     def __init__(self, name: str, words: str) -> None:
@@ -144,7 +144,7 @@ class BusConnection:
         """Call a method, and return the answer.
 
         :raises BusLost: there is no bus, or no answer within ``PATIENCE``.
-        :raises CallRefused: the answer is an error.
+        :raises BusCallRefused: the answer is an error.
         """
         with in_time(f"{member} of {destination}"):
             bus = await self._connected()
@@ -208,7 +208,7 @@ class BusConnection:
             raise BusLost(f"the {self._kind.name} has gone")
         if answer.message_type is library.MessageType.ERROR:
             words = answer.body[0] if answer.signature.startswith("s") else ""
-            raise CallRefused(str(answer.error_name), str(words))
+            raise BusCallRefused(str(answer.error_name), str(words))
         return answer
 
     def _take(self, message: Any) -> None:

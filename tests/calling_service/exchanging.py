@@ -14,7 +14,7 @@ from tests.protocol.calling.board import hello
 from tocsin.calling_service.calling_store import CallingStore, Kept
 from tocsin.calling_service.exchange import Exchange
 from tocsin.calling_service.pusher import Pusher
-from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, Pushed, PushRegistration, Rows
+from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, Pushed, PushRegistration, TurnRows
 from tocsin.protocol.errors import InvalidArgument, StateUnavailable
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.calling import (
@@ -45,7 +45,7 @@ class MemoryCallingStore:
         """Return the calls and registrations."""
         return Kept(tuple(self.calls.values()), tuple(self.registrations.values()))
 
-    async def commit(self, rows: Rows) -> None:
+    async def commit(self, rows: TurnRows) -> None:
         """Write what a turn has to keep."""
         await anyio.sleep(self.delay)
         self.commits += 1

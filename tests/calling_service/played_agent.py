@@ -11,9 +11,10 @@ from attrs import Factory, define
 
 from tocsin.calling_service.calling_connections import CallingConnections
 from tocsin.calling_service.calling_settings import CallingSettings
-from tocsin.calling_service.calling_store import UserKind, UserRow
+from tocsin.calling_service.calling_store import UserRow
 from tocsin.calling_service.exchange import Exchange, Line
 from tocsin.calling_service.users import VerifiedToken
+from tocsin.protocol.calling.call_token import CallTokenKind
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.messages import Message, codec
 from tocsin.protocol.messages.calling import CALLING_VERSION, CallDone, CallHello, CallRefused, CallWelcome
@@ -152,7 +153,7 @@ def played_service(**settings: Any) -> PlayedService:
         name, _, left = token.partition(" ")
         if name not in {"ann", "bob"}:
             raise InvalidArgument("that is no token")
-        user = UserRow(f"8:acs:contoso_{name}", name, name.capitalize(), UserKind.ACS, EPOCH)
+        user = UserRow(f"8:acs:contoso_{name}", name, name.capitalize(), CallTokenKind.ACS, EPOCH)
         return VerifiedToken(user, EPOCH + anyio.current_time() - began + float(left or 3_600))
 
     exchange, began = PlayedExchange(), anyio.current_time()

@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 
 from tests.persistence.faults import Fault, Faults
 from tocsin.calling_service.calling_rows import call_from_row, call_to_row
-from tocsin.calling_service.calling_store import CallingStore, Kept, UserKind, UserRow
+from tocsin.calling_service.calling_store import CallingStore, Kept, UserRow
 from tocsin.calling_service.sqlite_calling_store import open_calling_store
 from tocsin.protocol.calling.call_at_service import Phase
-from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, PushRegistration, Rows, Side
+from tocsin.protocol.calling.call_token import CallTokenKind
+from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, PushRegistration, Side, TurnRows
 from tocsin.protocol.errors import StateUnavailable
 
 ANN, BOB = Side("8:acs:r_ann", "d1", "Ann", video=True), Side("8:acs:r_bob", "", "", video=False)
 CALL = CallRow("c1", Phase.RINGING, ANN, BOB, "context", 10.0, 130.0)
 REGISTRATION = PushRegistration(Endpoint("8:acs:r_bob", "d2"), "https://push.example/w/?token=t", 500.0)
-USER = UserRow("8:acs:r_ann", "ann", "Ann", UserKind.ACS, 1.0)
+USER = UserRow("8:acs:r_ann", "ann", "Ann", CallTokenKind.ACS, 1.0)
 
 _TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
 _TIMES = st.floats(0, 1e10)
@@ -50,7 +51,7 @@ async def test_everything_outlives_the_process(tmp_path: Path) -> None:
     later = evolve(CALL, call="c0", began=11.0, phase=Phase.ENDED, ended=12.0, code=487, subcode=10004)
     async with open_calling_store(tmp_path) as store:
         assert await store.load() == Kept()
-        await store.commit(Rows(calls=(later, CALL), registrations=(REGISTRATION,)))
+        await store.commit(TurnRows(calls=(later, CALL), registrations=(REGISTRATION,)))
         await store.save_user(USER)
         await store.set_meta("key", b"value")
     async with open_calling_store(tmp_path) as store:
@@ -63,10 +64,10 @@ async def test_everything_outlives_the_process(tmp_path: Path) -> None:
 
 async def test_a_row_takes_the_place_of_the_one_before(calling_store: CallingStore) -> None:
     """A call by its id, a registration by its endpoint."""
-    await calling_store.commit(Rows(calls=(CALL,), registrations=(REGISTRATION,)))
+    await calling_store.commit(TurnRows(calls=(CALL,), registrations=(REGISTRATION,)))
     answered = evolve(CALL, phase=Phase.CONNECTED, callee=evolve(BOB, device="d2", muted=True), answered=20.0)
     moved = evolve(REGISTRATION, uri="https://push.example/w/?token=u")
-    await calling_store.commit(Rows(calls=(answered,), registrations=(moved,)))
+    await calling_store.commit(TurnRows(calls=(answered,), registrations=(moved,)))
     assert await calling_store.load() == Kept((answered,), (moved,))
 
 
@@ -74,9 +75,9 @@ async def test_what_is_forgotten_goes_first(calling_store: CallingStore) -> None
     """So a channel may pass from one endpoint to another, and a row come anew, in one turn; what is not there is passed over."""
     other = evolve(REGISTRATION, endpoint=Endpoint("8:acs:r_bob", "d3"))
     second = evolve(CALL, call="c2")
-    await calling_store.commit(Rows(calls=(CALL, second), registrations=(REGISTRATION,)))
+    await calling_store.commit(TurnRows(calls=(CALL, second), registrations=(REGISTRATION,)))
     await calling_store.commit(
-        Rows(
+        TurnRows(
             calls=(CALL,),
             forgotten_calls=("c1", "c2", "c3"),
             registrations=(other,),
@@ -84,14 +85,14 @@ async def test_what_is_forgotten_goes_first(calling_store: CallingStore) -> None
         )
     )
     assert await calling_store.load() == Kept((CALL,), (other,))
-    await calling_store.commit(Rows())
+    await calling_store.commit(TurnRows())
 
 
 async def test_a_removed_user_leaves_no_registration(calling_store: CallingStore) -> None:
     """What is kept of calls, others have a part in."""
     await calling_store.save_user(USER)
     own = evolve(REGISTRATION, endpoint=Endpoint(USER.raw_id, "d1"))
-    await calling_store.commit(Rows(calls=(CALL,), registrations=(own, REGISTRATION)))
+    await calling_store.commit(TurnRows(calls=(CALL,), registrations=(own, REGISTRATION)))
     await calling_store.remove_user(USER.raw_id)
     assert await calling_store.users() == []
     assert await calling_store.load() == Kept((CALL,), (REGISTRATION,))
@@ -112,11 +113,11 @@ async def test_a_turn_is_written_whole_or_not_at_all(
     """Whichever way its commit fails, and the error says so in words."""
     faults = Faults(monkeypatch)
     async with open_calling_store(tmp_path, patience=0.3) as store:
-        await store.commit(Rows(calls=(CALL,), registrations=(REGISTRATION,)))
+        await store.commit(TurnRows(calls=(CALL,), registrations=(REGISTRATION,)))
         faults.coming.append(fault)
         faults.gone = True
         with pytest.raises(StateUnavailable):
-            await store.commit(Rows(forgotten_calls=("c1",), forgotten_registrations=(REGISTRATION.endpoint,)))
+            await store.commit(TurnRows(forgotten_calls=("c1",), forgotten_registrations=(REGISTRATION.endpoint,)))
         assert store.fault
         faults.gone = False
     async with open_calling_store(tmp_path) as store:
@@ -127,7 +128,7 @@ async def test_a_turn_is_written_whole_or_not_at_all(
 async def test_the_file_is_its_users(tmp_path: Path) -> None:
     """Channel URIs and the key of tokens are in it."""
     async with open_calling_store(tmp_path) as store:
-        await store.commit(Rows(calls=(CALL,)))
+        await store.commit(TurnRows(calls=(CALL,)))
         for file in tmp_path.iterdir():  # noqa: ASYNC240  # of a test
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 

@@ -16,10 +16,11 @@ import pytest
 from tests.helpers import PATIENCE
 from tests.persistence.faults import Fault, Faults
 from tests.service.world import Clock
-from tocsin.calling_service.calling_store import CallingStore, UserKind, UserRow
+from tocsin.calling_service.calling_store import CallingStore, UserRow
 from tocsin.calling_service.sqlite_calling_store import open_calling_store
 from tocsin.calling_service.users import LONGEST_LIFE, SHORTEST_LIFE, Users
 from tocsin.persistence import writer
+from tocsin.protocol.calling.call_token import CallTokenKind
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound, StateUnavailable
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.kernel.durability import RecoveryPolicy
@@ -50,7 +51,7 @@ class TestUsers:
         """So that what an app does with such ids can be tried."""
         user = await users.add("ann", kind="teams")
         assert re.fullmatch("8:orgid:[0-9a-f-]{36}", user.raw_id)
-        assert user.kind is UserKind.TEAMS
+        assert user.kind is CallTokenKind.TEAMS
 
     async def test_users_ids_and_tokens_outlive_the_service(self, tmp_path: Path, clock: Clock) -> None:
         """What was issued before a restart is good after it."""

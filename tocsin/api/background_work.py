@@ -15,7 +15,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.platform.activator_registration import EACH
 
 
-class Ask(Protocol):
+class AskPlatform(Protocol):
     """Asks the platform; ``then`` is called in the moment in which it answers that it is done."""
 
     async def __call__(self, question: m.Message, number: int, then: Callable[[], None] | None = None) -> object:
@@ -26,7 +26,7 @@ class Ask(Protocol):
 class BackgroundWork:
     """The activators of one session, and the subscription of its background work."""
 
-    def __init__(self, ask: Ask, start: Callable[[], Subscription]) -> None:
+    def __init__(self, ask: AskPlatform, start: Callable[[], Subscription]) -> None:
         self._ask = ask
         self._start = start
         self._registered: list[m.RegisterActivator] = []

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum, unique
 from typing import Final, Protocol
 
 from attrs import frozen
 
-from tocsin.protocol.calling.switchboard_rows import CallRow, PushRegistration, Rows
+from tocsin.protocol.calling.call_token import CallTokenKind
+from tocsin.protocol.calling.switchboard_rows import CallRow, PushRegistration, TurnRows
 
 PATIENCE: Final = 5.0
 """Seconds that a caller waits for the store, where it says nothing else."""
-
-
-@unique
-class UserKind(StrEnum):
-    """Whose directory a user is in, as tokens say it."""
-
-    ACS = "acs"
-    TEAMS = "teams"
 
 
 @frozen
@@ -28,7 +20,7 @@ class UserRow:
     raw_id: str
     name: str
     display_name: str
-    kind: UserKind
+    kind: CallTokenKind
     created: float
 
 
@@ -60,7 +52,7 @@ class CallingStore(Protocol):
         """Return the calls, the earliest first, and the registrations."""
         ...
 
-    async def commit(self, rows: Rows) -> None:
+    async def commit(self, rows: TurnRows) -> None:
         """Write what a turn has to keep, in one transaction: what is forgotten first, then each row in place of the one that is there."""
         ...
 

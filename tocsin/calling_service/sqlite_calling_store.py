@@ -18,10 +18,11 @@ from tocsin.calling_service.calling_rows import (
     registration_from_row,
     registration_to_row,
 )
-from tocsin.calling_service.calling_store import PATIENCE, Kept, UserKind, UserRow
+from tocsin.calling_service.calling_store import PATIENCE, Kept, UserRow
 from tocsin.persistence.database import Database, open_database
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
-from tocsin.protocol.calling.switchboard_rows import Rows
+from tocsin.protocol.calling.call_token import CallTokenKind
+from tocsin.protocol.calling.switchboard_rows import TurnRows
 
 _NAME: Final = "calling.db"
 _MIGRATIONS: Final = (TABLES, COMMIT_COUNTER)
@@ -48,7 +49,7 @@ class SqliteCallingStore:
         registrations = await self._database.read("SELECT user, device, uri, expires FROM registrations")
         return Kept(tuple(map(call_from_row, calls)), tuple(map(registration_from_row, registrations)))
 
-    async def commit(self, rows: Rows) -> None:
+    async def commit(self, rows: TurnRows) -> None:
         """Write what a turn has to keep."""
         statements = (
             ("DELETE FROM calls WHERE call = ?", [(call,) for call in rows.forgotten_calls]),
@@ -77,7 +78,9 @@ class SqliteCallingStore:
     async def users(self) -> list[UserRow]:
         """Return all users, by name."""
         rows = await self._database.read("SELECT raw_id, name, display_name, kind, created FROM users ORDER BY name")
-        return [UserRow(raw_id, name, shown, UserKind(kind), created) for raw_id, name, shown, kind, created in rows]
+        return [
+            UserRow(raw_id, name, shown, CallTokenKind(kind), created) for raw_id, name, shown, kind, created in rows
+        ]
 
     async def save_user(self, user: UserRow) -> None:
         """Keep a user; REPLACE removes what has the same raw id, and what has the same name."""

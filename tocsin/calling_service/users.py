@@ -11,8 +11,9 @@ import jwt
 from anyio import Lock
 from attrs import frozen
 
-from tocsin.calling_service.calling_store import CallingStore, UserKind, UserRow
+from tocsin.calling_service.calling_store import CallingStore, UserRow
 from tocsin.protocol.arguments import check_app_name, check_kind, check_within
+from tocsin.protocol.calling.call_token import MAX_CALL_TOKEN, CallTokenKind
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
 from tocsin.protocol.messages.calling import MAX_CALL_NAME
 from tocsin.protocol.text import quoted
@@ -28,7 +29,6 @@ LONGEST_LIFE: Final = 24 * 3_600
 
 _ALGORITHM: Final = "HS256"
 _KEY_BYTES: Final = 32
-_MAX_TOKEN: Final = 8_192  # characters, as agents read them; ours have some 350
 _KEY: Final = "token_key"
 _RESOURCE: Final = "resource"
 
@@ -74,7 +74,7 @@ class Users:
             users._hold(user)
         return users
 
-    async def add(self, name: str, display_name: str = "", kind: UserKind | str = UserKind.ACS) -> UserRow:
+    async def add(self, name: str, display_name: str = "", kind: CallTokenKind | str = CallTokenKind.ACS) -> UserRow:
         """Add a user, whose raw id is made here.
 
         :param name: what commands call the user: 1 to 128 printable characters.
@@ -160,7 +160,7 @@ class Users:
     def _decode(self, token: str) -> dict[str, Any]:
         """Return what this service has signed."""
         try:
-            if len(token) > _MAX_TOKEN:
+            if len(token) > MAX_CALL_TOKEN:
                 raise jwt.InvalidTokenError  # noqa: TRY301  # it is said once what is wrong
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -181,8 +181,8 @@ class Users:
             raise NotFound(f"there is no user {quoted(name)}")
         return user
 
-    def _new_id(self, kind: UserKind) -> str:
-        return f"8:orgid:{uuid4()}" if kind is UserKind.TEAMS else f"8:acs:{self.resource}_{uuid4()}"
+    def _new_id(self, kind: CallTokenKind) -> str:
+        return f"8:orgid:{uuid4()}" if kind is CallTokenKind.TEAMS else f"8:acs:{self.resource}_{uuid4()}"
 
     def _hold(self, user: UserRow) -> None:
         self._by_id[user.raw_id] = user
@@ -196,15 +196,15 @@ async def _nothing_to_end(_: UserRow) -> None:
     """Stand in where nothing of users is open."""
 
 
-def read_kind(kind: str) -> UserKind:
+def read_kind(kind: str) -> CallTokenKind:
     """Return the kind of a user by its word.
 
     :raises InvalidArgument: it is none.
     """
     try:
-        return UserKind(kind)
+        return CallTokenKind(kind)
     except ValueError:
-        raise InvalidArgument(f"a user's kind is {' or '.join(UserKind)}, not {quoted(kind)}") from None
+        raise InvalidArgument(f"a user's kind is {' or '.join(CallTokenKind)}, not {quoted(kind)}") from None
 
 
 def _check_display_name(name: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio
 from attrs import frozen
 
-from tocsin.bus_connection import BUS, BusLost, CallRefused
+from tocsin.bus_connection import BUS, BusCallRefused, BusLost
 from tocsin.host.readings import Properties
 from tocsin.host.system_bus import SystemBus
 from tocsin.protocol.platform.host_facts import HostFacts
@@ -139,7 +139,7 @@ class BusSensor(ABC):
         """Ask what is to be known, and set what it stands on.
 
         :raises DaemonAbsent: there is no such daemon.
-        :raises CallRefused: a daemon answers with another error.
+        :raises BusCallRefused: a daemon answers with another error.
         :raises BusLost: there is no bus, or no answer.
         """
 
@@ -164,7 +164,7 @@ class BusSensor(ABC):
         except DaemonAbsent as absent:
             self.standing = str(absent)
             return None, math.inf
-        except (BusLost, CallRefused) as failure:
+        except (BusLost, BusCallRefused) as failure:
             self.standing = str(failure)
             return None, self._pause()
         self._failures = 0
@@ -202,7 +202,7 @@ class BusSensor(ABC):
         """Return the properties of an object that have the types that they should have, and the daemon that has answered.
 
         :raises DaemonAbsent: there is no such daemon.
-        :raises CallRefused: it answers with another error.
+        :raises BusCallRefused: it answers with another error.
         :raises BusLost: there is no bus, or no answer.
         """
         await self._match(f"type='signal',sender='{service}',{place.rule}")
@@ -229,7 +229,7 @@ class BusSensor(ABC):
             raise DaemonAbsent(f"{service} has gone from the system bus")
         try:
             return await self._bus.call(service, interface, path, member, signature, body)
-        except CallRefused as refused:
+        except BusCallRefused as refused:
             if any(word in refused.name for word in _ABSENT):
                 raise DaemonAbsent(f"{service} is not on the system bus") from None
             raise

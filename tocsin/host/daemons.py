@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from tocsin.bus_connection import CallRefused
+from tocsin.bus_connection import BusCallRefused
 from tocsin.host.bus_sensor import BusObject, BusSensor, DaemonAbsent
 from tocsin.host.readings import Properties, read_network, read_power, read_profile
 from tocsin.host.system_bus import SystemBus
@@ -80,7 +80,7 @@ class DaemonSensor(BusSensor):
         for each in others:
             try:
                 found |= (await self._properties(service.name, each))[0]
-            except CallRefused as refused:
+            except BusCallRefused as refused:
                 self._complain(each.path, str(refused))
         self.standing = f"{service.name} on the system bus"
         return self._read(found)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from tocsin.bus_connection import CallRefused
+from tocsin.bus_connection import BusCallRefused
 from tocsin.host.bus_sensor import BusObject, BusSensor
 from tocsin.host.readings import LOGGED_OFF, Presence, read_user
 from tocsin.host.system_bus import SystemBus
@@ -69,7 +69,7 @@ class LogindSensor(BusSensor):
         """Return the path of the user; None for one who is not logged on, and an empty one where that is not said."""
         try:
             answer = await self._call(SERVICE, MANAGER, MANAGER_PATH, "GetUser", "u", [self._uid])
-        except CallRefused as refused:
+        except BusCallRefused as refused:
             if refused.name.endswith(".NoSuchUser"):
                 return None
             raise

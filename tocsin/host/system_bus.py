@@ -84,7 +84,7 @@ class SystemBus:
         """Call a method, and return the answer.
 
         :raises BusLost: there is no bus, or no answer in time.
-        :raises CallRefused: the answer is an error.
+        :raises BusCallRefused: the answer is an error.
         """
         return await self._connection.call(destination, interface, path, member, signature, body)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import anyio
 from attrs import define, frozen
 
-from tocsin.bus_connection import BUS, SESSION, BusConnection, BusLost, CallRefused, in_time
+from tocsin.bus_connection import BUS, SESSION, BusCallRefused, BusConnection, BusLost, in_time
 from tocsin.protocol.text import MAX_SENTENCE, harmless
 from tocsin.protocol.toasts.popup import Handle, Popup
 from tocsin.shell.daemon_traits import DaemonTraits, says_absent, says_full, traits_of
@@ -215,7 +215,7 @@ class FreedesktopDesktop:
         try:
             with _absent_if_lost():
                 return await self._bus.call(destination, NAME, PATH, member, signature, body or [])
-        except CallRefused as refused:
+        except BusCallRefused as refused:
             if says_absent(refused.name):
                 if self._daemon is not None and destination == self._daemon.owner:
                     self._forget_daemon()

@@ -20,7 +20,7 @@ _WHAT: Final = "the token"
 
 @unique
 class CallTokenKind(StrEnum):
-    """Whose token it is."""
+    """Whose token it is, and in which directory its user."""
 
     ACS = "acs"
     """A user of Communication Services'."""

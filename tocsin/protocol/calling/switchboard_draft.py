@@ -17,11 +17,11 @@ from tocsin.protocol.calling.switchboard_rows import (
     Endpoint,
     PushRegistration,
     RingByPush,
-    Rows,
     Standing,
     StopByPush,
     Tell,
     Turn,
+    TurnRows,
 )
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.base import Message
@@ -50,7 +50,7 @@ class Draft:
 
     def turn(self, answer: Message | None = None) -> Turn:
         """Return what it has come to."""
-        rows = Rows(
+        rows = TurnRows(
             tuple(self._calls.values()),
             tuple(self._forgotten_calls),
             tuple(self._registrations.values()),

@@ -126,7 +126,7 @@ class Pushed(Enum):
 
 
 @frozen
-class Rows:
+class TurnRows:
     """What is to be written in one transaction, each row in place of the one that is there; the forgotten ones first."""
 
     calls: tuple[CallRow, ...] = ()
@@ -153,7 +153,7 @@ class Turn:
     """What an event comes to: nothing of it is so before it was written and installed, and it is not told before that either."""
 
     answer: Message | None = None
-    rows: Rows = Rows()
+    rows: TurnRows = TurnRows()
     effects: tuple[Effect, ...] = ()
     standings: Mapping[Endpoint, Standing | None] = field(factory=dict)
     """How endpoints are connected from then on; None: not at all, and nothing waits for them. Not written."""
