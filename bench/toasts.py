@@ -78,7 +78,7 @@ class _Desk:
 @contextmanager
 def _desk(options: Options, loop: str, way: str) -> Iterator[_Desk]:
     with ExitStack() as stack:
-        address = stack.enter_context(_bus())
+        address = stack.enter_context(bus())
         daemon = stack.enter_context(started("bench.fake_daemon", address, way))
         daemon.line()
         environment = os.environ | {"DBUS_SESSION_BUS_ADDRESS": address}
@@ -97,7 +97,7 @@ def _desk(options: Options, loop: str, way: str) -> Iterator[_Desk]:
 
 
 @contextmanager
-def _bus() -> Iterator[str]:
+def bus() -> Iterator[str]:
     """Run a session bus, and give its address."""
     command = [program("dbus-daemon", "dbus-daemon"), "--session", "--address=unix:tmpdir=/tmp", "--nofork"]
     with subprocess.Popen([*command, "--print-address=1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as bus:  # noqa: S603  # as found by program()

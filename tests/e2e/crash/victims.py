@@ -41,7 +41,10 @@ SOON = RetryPolicy(first=0.05, increment=0.0, jitter=0.0)
 ALL = DeadLetterPolicy(keep=10**9)  # each of them is looked for in the end
 """When a channel request that a kill has cut off is made again."""
 
-PROGRAMS = ("tests.e2e.crash.victims", "tests.e2e.agent_kills.programs", "tests.e2e.hub_kills.hub_program")
+PROGRAMS = (
+    *("tests.e2e.crash.victims", "tests.e2e.agent_kills.programs", "tests.e2e.hub_kills.hub_program"),
+    "tests.e2e.calling_kills.programs",
+)
 """The modules of what is killed; whichever run comes first starts the server for all."""
 
 Pipe = Connection  # the programs say a word when they are ready, and leave when it is closed or spoken into
@@ -169,6 +172,11 @@ class Victim:
         except (EOFError, ConnectionResetError):
             raise Stuck(f"the {self.name} ended by itself") from None
 
+    def say(self, word: object) -> None:
+        """Say a word to it; None tells it to leave."""
+        assert self._pipe is not None
+        self._pipe.send(word)
+
     def kill(self) -> None:
         """Send SIGKILL.
 
@@ -201,8 +209,7 @@ class Victim:
 
         :raises Stuck: it did not, or not in order.
         """
-        assert self._pipe is not None
-        self._pipe.send(None)
+        self.say(None)
         code = await self.reap()
         if code != 0:
             raise Stuck(f"the {self.name} did not stop in order, but with code {code}")

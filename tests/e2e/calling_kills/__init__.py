@@ -1,0 +1,1 @@
+"""Kills the calling service at random moments of calls."""
