@@ -13,8 +13,6 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from tocsin.calling.call_toasts import CallToasts  # noqa: E402
-
 from tocsin import (  # noqa: E402
     Activators,
     PushNotificationActivationInfo,
@@ -23,6 +21,7 @@ from tocsin import (  # noqa: E402
     get_activated_event_args,
 )
 from tocsin.calling import CallClient, CallTokenCredential  # noqa: E402
+from tocsin.calling.call_toasts import CallToasts  # noqa: E402
 
 _APP = "contoso.mail"  # bench.load has it, too, but what that loads is not to be measured
 

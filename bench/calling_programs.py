@@ -34,7 +34,6 @@ from tocsin.calling import (
 async def serve(state: str) -> None:
     """Run a calling service with two users."""
     from tocsin.calling_service.calling_server import open_calling_service  # noqa: PLC0415  # the others do not wait for it
-
     from tocsin.calling_service.calling_settings import CallingSettings  # noqa: PLC0415
 
     lines = await _lines()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import Factory, define
 
@@ -29,6 +29,8 @@ class CallFigures:
     killed_while: Counter[str] = Factory(Counter)
     """How far the calls had come that were open at a kill."""
     calls: int = 0
+    withdrawn: int = 0
+    """Those that the service was killed before it had begun them."""
     rang: int = 0
     """How often an endpoint rang."""
     ends: Counter[str] = Factory(Counter)
@@ -45,8 +47,8 @@ class _Seen:
     ends: list[Reason | None] = Factory(list)
 
 
-def judge(records: Iterable[Record], caller: str, figures: CallFigures) -> None:
-    """Compare what all programs have seen of each call, and note what does not fit."""
+def judge(records: Iterable[Record], kept: Mapping[str, Reason | None], caller: str, figures: CallFigures) -> None:
+    """Compare what all programs have seen of each call, and what the service has ``kept`` of it, and note what does not fit."""
     seen: dict[str, dict[str, _Seen]] = defaultdict(lambda: defaultdict(_Seen))
     for record in records:
         of = seen[record.call][record.program]
@@ -54,9 +56,15 @@ def judge(records: Iterable[Record], caller: str, figures: CallFigures) -> None:
         if record.what == ENDED:
             of.ends.append(record.reason)
     figures.calls = len(seen)
+    figures.violations += [f"call {call}: the service alone knows of it" for call in kept.keys() - seen.keys()]
     for call, sides in seen.items():
         figures.rang += sum(of.began for name, of in sides.items() if name != caller)
         found = list(_faults(sides, caller))
+        if not found and call not in kept:
+            figures.withdrawn += 1
+            found += [] if set(sides) == {caller} else ["the service knows nothing of it, but it rang"]
+        elif not found and kept[call] != sides[caller].ends[0]:
+            found = [f"the service has kept its end as {kept[call]}"]
         figures.violations += [f"call {call}: {fault}; {sides}" for fault in found]
         if not found:
             (reason,) = sides[caller].ends

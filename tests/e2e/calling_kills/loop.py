@@ -13,7 +13,7 @@ import anyio
 from attrs import frozen
 
 from tests.e2e.calling_kills.account import CallFigures, judge
-from tests.e2e.calling_kills.journal import BEGAN, Journal, open_calls
+from tests.e2e.calling_kills.journal import ACCEPTING, BEGAN, CONNECTED, ENDED, LEAVING, RANG, Journal, open_calls
 from tests.e2e.calling_kills.programs import CallPlace, attend, attend_quietly, call_often, serve_calls
 from tests.e2e.crash.loop import free_port
 from tests.e2e.crash.victims import PATIENCE, Stuck, Victim, within
@@ -25,8 +25,14 @@ CALLER, ONLINE, QUIET = "caller", "online", "quiet"
 FEW = 2
 """Calls that begin in a cycle before it kills."""
 
-SPREAD = 0.6
+SPREAD = 0.5
 """Seconds after those within which the kill falls: calls ring, are answered, are talked in and end."""
+
+AIMED = 0.7
+"""In how many of the cycles the kill falls just behind something that happens to a call."""
+
+JUST = 0.02
+"""Seconds after that within which it falls."""
 
 AT_THE_START = 0.3
 """In how many of the cycles what was started is killed once more, whether it is ready or not."""
@@ -74,7 +80,9 @@ class CallKills:
                 await self._cycle(number)
                 self._tell(number)
             await self._settle()
-            judge(self._journal.records(), CALLER, self._figures)
+            self._service.say("how all calls have ended")
+            kept = await self._service.hear("did not say how its calls have ended")
+            judge(self._journal.records(), kept, CALLER, self._figures)
             for victim in (*self._programs.values(), self._service, self._push):
                 await victim.stop()
         finally:
@@ -105,7 +113,15 @@ class CallKills:
         began = self._count()
         few = f"before kill {number}, only {began} calls had begun"
         await wait_until(lambda: self._count() >= began + FEW, few)
-        await self._kill(SPREAD)
+        if self._random.random() < AIMED:
+            aim = self._random.choice([RANG, ACCEPTING, CONNECTED, LEAVING, ENDED])
+            before = self._count("*", aim)
+            await wait_until(
+                lambda: self._count("*", aim) > before, f"before kill {number}, nothing was noted as {aim}"
+            )
+            await self._kill(JUST)
+        else:
+            await self._kill(SPREAD)
         self._figures.killed_while += Counter(open_calls(self._journal.records()).values())
         if self._random.random() < AT_THE_START:
             self._figures.killed_at_the_start += 1
@@ -114,8 +130,8 @@ class CallKills:
         self._service.start()
         await self._service.hear("was not ready")
 
-    def _count(self) -> int:
-        return sum(record.what == BEGAN for record in self._journal.records(CALLER))
+    def _count(self, program: str = CALLER, what: str = BEGAN) -> int:
+        return sum(record.what == what for record in self._journal.records(program))
 
     async def _kill(self, spread: float) -> None:
         await anyio.sleep(self._random.uniform(0, spread))  # the moment that chance has chosen

@@ -16,7 +16,6 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 from attrs import field, frozen
-from tocsin.calling_service.calling_server import open_calling_service
 
 from tests.e2e.calling_kills.journal import ACCEPTING, BEGAN, CONNECTED, ENDED, LEAVING, RANG, Journal
 from tests.e2e.crash.victims import APP, SOON, Pipe
@@ -35,6 +34,7 @@ from tocsin.calling import (
     IncomingCall,
     IncomingCallReceivedEventArgs,
 )
+from tocsin.calling_service.calling_server import open_calling_service
 from tocsin.calling_service.calling_settings import CallingSettings
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.calling import agent_connection
@@ -42,7 +42,7 @@ from tocsin.protocol.errors import CallEnded, PushError
 from tocsin.protocol.hub.connection_string import write_connection_string
 from tocsin.protocol.hub.rights import KEY_NAMES, Right
 
-RING = 1.5
+RING = 1.0
 """Seconds that a call rings."""
 
 KNOCK = 0.02
@@ -54,7 +54,7 @@ SOME = 0.3
 RECONNECTION = 0.2
 """Seconds until an agent connects again at most: with the usual wait, which grows with each kill, a run would take minutes."""
 
-CALLS = 2
+CALLS = 3
 """Calls that the caller has at a time."""
 
 
@@ -69,7 +69,10 @@ class CallPlace:
 
 
 def serve_calls(pipe: Pipe[Any, Any], state: Path, port: int, push: HubPlace) -> None:
-    """Run the calling service until told to leave; at its first start it makes the users, and says how they sign in."""
+    """Run the calling service until told to leave; at its first start it makes the users, and says how they sign in.
+
+    When asked, it says how all its calls have ended; None where they have not.
+    """
     anyio.run(_serve, pipe, state, port, push, not state.exists())
 
 
@@ -86,6 +89,10 @@ async def _serve(pipe: Pipe[Any, Any], state: Path, port: int, push: HubPlace, f
                 place = CallPlace(service.url, callee.raw_id, *tokens)
             pipe.send(place)
             await anyio.wait_readable(pipe)
+            while pipe.recv() is not None:
+                calls = await service.calls()
+                pipe.send({call.call: (call.code, call.subcode) if call.ended else None for call in calls})
+                await anyio.wait_readable(pipe)
 
 
 @frozen
@@ -153,7 +160,7 @@ class _Endpoint(_Program):
         if call is None:
             await self._let_ring(incoming)
         else:
-            await self.talk(call, 0.5)
+            await self.talk(call, 0.3)
 
     async def _reject(self, incoming: IncomingCall) -> None:
         await self.some_time()
@@ -181,7 +188,7 @@ class _Caller(_Program):
     def updated(self, args: CallsUpdatedEventArgs) -> None:
         for call in args.added_calls:  # also those whose start the service was not there for
             self.note(call.id, BEGAN)
-            self.tasks.start_soon(self.talk, call, 0.7)
+            self.tasks.start_soon(self.talk, call, 1.0)  # sooner or later
 
 
 def attend(pipe: Pipe[Any, Any], folder: Path, name: str, push: HubPlace, calls: CallPlace) -> None:
