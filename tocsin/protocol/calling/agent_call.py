@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import define, evolve
 
+from tocsin.protocol.calling import call_state
 from tocsin.protocol.calling.call_effects import (
     Ask,
     Asked,
@@ -21,7 +22,6 @@ from tocsin.protocol.calling.call_state import (
     HELD_HERE,
     HELD_THERE,
     IN_CALL,
-    TABLE,
     UNANSWERED,
     Effect,
     Event,
@@ -163,7 +163,7 @@ class AgentCall:
     def _step(self, event: Event) -> list[CallEffect]:
         """Take a step, and return what it makes; the end itself is told by the record, which knows its reason."""
         before = self.phase
-        self.phase, effects = step(TABLE, before, event)
+        self.phase, effects = step(call_state.TABLE, before, event)
         state = participant_state_of(self.phase, self.participant.state)
         done: list[CallEffect] = []
         if Effect.BEGIN in effects:

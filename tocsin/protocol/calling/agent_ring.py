@@ -8,6 +8,7 @@ from typing import Final
 
 from attrs import define
 
+from tocsin.protocol.calling import incoming_call
 from tocsin.protocol.calling.call_effects import Ask, CallEffect, Caller, Ring, Silence
 from tocsin.protocol.calling.end_reason import (
     DECLINED,
@@ -17,7 +18,7 @@ from tocsin.protocol.calling.end_reason import (
     CallEndReason,
 )
 from tocsin.protocol.calling.ended_calls import NO_SUCH_CALL
-from tocsin.protocol.calling.incoming_call import TABLE, Effect, Event, Phase
+from tocsin.protocol.calling.incoming_call import Effect, Event, Phase
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages.calling import AcceptCall, CallReport, HangUpCall, RejectCall
 
@@ -54,7 +55,7 @@ class AgentRing:
 
     def step(self, event: Event) -> tuple[list[CallEffect], bool]:
         """Take a step; return what it makes, and whether a call begins. Its end is told by the book, which knows the reason."""
-        self.phase, effects = step(TABLE, self.phase, event)
+        self.phase, effects = step(incoming_call.TABLE, self.phase, event)
         done = [made for effect in effects if (made := self._make(effect)) is not None]
         return done, Effect.BEGIN_CALL in effects
 
