@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TypeVar
 
 from tocsin.protocol.calling.switchboard import Switchboard
@@ -183,8 +182,3 @@ class Board:
 def standing(report: CallReport) -> tuple[CallPhase, int, int]:
     """Return where a call stands and why it has ended."""
     return report.phase, report.code, report.subcode
-
-
-def ids(calls: Iterable[CallRow]) -> set[str]:
-    """Return the ids of calls."""
-    return {row.call for row in calls}
