@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
 from attrs import define
 
+import tocsin
 from tests.cli.test_serve import ok
 from tests.e2e.calling.spoken import Spoken, spoken, tocsin_words
 from tests.e2e.desktops.desktop import Desktop, desktop
+from tests.processes import PATIENCE
 
 APP = "contoso.phone"
 HUB = "contoso"
@@ -72,3 +79,140 @@ async def device(daemon: str, folder: Path, service: str) -> AsyncIterator[Devic
     ):
         await agent.first()
         yield Device(shown, agent, folder)
+
+
+@define
+class Calls:
+    """A calling service that rings through a hub, and its users: Ann, who has the phone, and Tom."""
+
+    program: Spoken
+    state: Path
+    url: str
+    ann: dict[str, Any]
+    tom: dict[str, Any]
+    """As ``tocsin calling users add`` prints them: the raw id, and a token."""
+
+
+@asynccontextmanager
+async def calling_service(folder: Path, push: Push, *, ring_time: float) -> AsyncIterator[Calls]:
+    """Run ``tocsin calling serve``."""
+    state = str(folder / "calls")
+    words = tocsin_words("calling", "serve", "--json", "--port", "0", "--state", state)
+    words += [
+        "--hub",
+        HUB,
+        "--hub-connection-file",
+        private(folder / "send.txt", push.sends),
+        "--ring-time",
+        str(ring_time),
+    ]
+    async with spoken(*words, log=folder / "calls.log") as program:
+        url = str((await program.first())["url"])
+        users = [
+            await ok("calling", "users", "add", name.lower(), "--display-name", name, "--state", state)
+            for name in ("Ann", "Tom")
+        ]
+        yield Calls(program, Path(state), url, *users)
+
+
+def private(path: Path, text: str) -> str:
+    """Write a file that its user alone can read; return its name."""
+    path.touch(0o600)
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@define
+class World:
+    """All of it, and Ann's phone, which is set up and does not run."""
+
+    push: Push
+    calls: Calls
+    device: Device
+    home: Path
+    """The phone's folder."""
+    _begun: int = 0
+
+    def begin(self) -> None:
+        """Pass over what the phone has said so far."""
+        self._begun = len(self.device.agent.lines)
+
+    async def phone_says(self, words: str) -> None:
+        """Wait until the phone has said something that begins so, in the agent's terminal."""
+        await self.device.agent.wait_for(lambda line: line.get("text", "").startswith(words), self._begun)
+
+    def shown(self) -> tuple[str, str]:
+        """Return title and text of the toast that the desktop was given last."""
+        last = self.device.shown.watcher.notified()[-1]
+        return last.title, last.body.splitlines()[0]
+
+    async def until_shown(self, title: str, text: str) -> None:
+        """Wait until there is one toast, and it says that."""
+        await self.device.shown.watcher.until(
+            lambda notified: (notified.title, notified.body.splitlines()[0]) == (title, text)
+        )
+        await self.device.shown.until_shown()
+
+    @property
+    def phone_words(self) -> list[str]:
+        """The command of the phone."""
+        return [sys.executable, "-W", "error", str(ROOT / "examples" / "phone" / "phone.py"), str(self.home)]
+
+    async def set_up_phone(self) -> None:
+        """Let the phone register itself, and end it."""
+        self.home.mkdir(mode=0o700)
+        private(self.home / "token.txt", self.calls.ann["token"])
+        told = {"calling_service": self.calls.url, "token_file": "token.txt", "remote_id": self.push.app["remote_id"]}
+        private(self.home / "phone.toml", "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items()))
+        log = self.device.folder / "phone.log"
+        async with spoken(*self.phone_words, log=log, environment=self.device.environment) as phone:
+            await phone.wait_for(lambda line: line["text"].startswith("calls start this phone until "))
+            phone.process.send_signal(signal.SIGINT)
+            with anyio.fail_after(PATIENCE):
+                assert await phone.process.wait() == 0, phone.said
+
+    def phones(self) -> list[int]:
+        """Return the processes of the phone that run."""
+        return [
+            int(each.parent.name)
+            for each in Path("/proc").glob("[0-9]*/cmdline")
+            if _words(each)[-1:] == [os.fsencode(self.home)]
+        ]
+
+    async def end_phone(self) -> None:
+        """Let the phone leave as by Ctrl-C, and wait until it has: the next call starts it anew."""
+        for pid in self.phones():
+            with suppress(ProcessLookupError):  # it has left by itself
+                os.kill(pid, signal.SIGINT)
+        with anyio.fail_after(PATIENCE):
+            while self.phones():  # noqa: ASYNC110  # another process has started it
+                await anyio.sleep(0.01)
+
+    async def clear(self) -> None:
+        """Take down all toasts of the phone."""
+        async with tocsin.connect(APP, self.device.socket, command=self.phone_words) as manager:
+            await manager.toasts.remove_all()
+        await self.device.shown.until_shown(0)
+
+
+def _words(command_line: Path) -> list[bytes]:
+    try:
+        return command_line.read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:  # it has ended meanwhile
+        return []
+
+
+@asynccontextmanager
+async def world(daemon: str, folder: Path, *, ring_time: float) -> AsyncIterator[World]:
+    """Run all of it."""
+    async with (
+        push_service(folder) as push,
+        calling_service(folder, push, ring_time=ring_time) as calls,
+        device(daemon, folder, push.url) as on,
+    ):
+        found = World(push, calls, on, folder / "phone")
+        await found.set_up_phone()
+        try:
+            yield found
+        finally:
+            await found.end_phone()

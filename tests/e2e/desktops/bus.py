@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,12 @@ class Watcher:
     def said(self, member: str) -> list[tuple[Any, ...]]:
         """Return the arguments of the signals, or other calls, of a name so far: ``ActionInvoked``, ``CloseNotification``."""
         return [tuple(message.body) for message in self.messages if message.member == member]
+
+    async def until(self, holds: Callable[[Notified], bool]) -> None:
+        """Wait for a call of ``Notify`` of which something holds."""
+        with anyio.fail_after(PATIENCE):
+            while not any(map(holds, self.notified())):  # noqa: ASYNC110  # another process calls
+                await anyio.sleep(0.005)
 
     def errors(self) -> list[str]:
         """Return the names of the errors so far."""
