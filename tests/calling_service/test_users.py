@@ -47,6 +47,18 @@ class TestUsers:
         assert users.with_id(ann.raw_id) is users.named("ann") is ann
         assert users.with_id("8:acs:else") is users.named("eve") is None
 
+    async def test_a_user_that_two_want_at_once_is_added_once(self, users: Users) -> None:
+        """Each gets the same user: two calls from terminals have the same caller."""
+        found: list[UserRow] = []
+
+        async def want() -> None:
+            found.append(await users.named_or_added("tocsin"))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(want)
+        assert found == users.users() * 3
+
     async def test_a_user_of_teams_has_an_id_as_there(self, users: Users) -> None:
         """So that what an app does with such ids can be tried."""
         user = await users.add("ann", kind="teams")

@@ -60,7 +60,7 @@ async def perform_calling(users: Users, load: Load, request: Answer) -> Answer:
             return _described(_known(users, name)) | _token(users, _known(users, name), _lifetime(request))
         case CallingVerb.CALLER:
             callee = _callee(users, text_of(request, "callee"))
-            caller = users.named(name) or await users.add(name, name)
+            caller = await users.named_or_added(name)
             return {"caller": _described(caller) | _token(users, caller, LONGEST_LIFE), "callee": callee}
         case CallingVerb.CALLS:
             return _calls(users, await load())

@@ -123,6 +123,16 @@ class Users:
         """Return the user that commands call so, or None."""
         return self._by_name.get(name)
 
+    async def named_or_added(self, name: str) -> UserRow:
+        """Return the user that commands call so, added under that name where there is none; errors as of :meth:`add`."""
+        try:
+            return self.named(name) or await self.add(name, name)
+        except IllegalCall:
+            user = self.named(name)
+            if user is None:
+                raise
+            return user  # it was added meanwhile
+
     def with_id(self, raw_id: str) -> UserRow | None:
         """Return the user with that raw id, or None."""
         return self._by_id.get(raw_id)
