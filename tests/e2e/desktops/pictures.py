@@ -1,4 +1,4 @@
-"""Makes the pictures of ``docs/toasts.md``: ``python -m tests.e2e.desktops.pictures``, with two daemons that draw buttons."""
+"""Makes the pictures of ``docs/toasts.md`` and ``docs/calling.md``: ``python -m tests.e2e.desktops.pictures``, with two daemons that draw buttons."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import anyio
 
 from tests.e2e.desktops.desktop import desktop
 from tests.e2e.desktops.tried import CHAT, RunningApp, Tried, toast, tried
+from tocsin.calling.call_toast_content import ShownCall
 
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 
@@ -35,6 +36,9 @@ async def draw(on: Tried, app: RunningApp, name: str) -> None:
     )
     await app.post(call, X_WNS_Tag="call")
     await _save(on, app, f"call-{name}", "call")
+    rings = ShownCall("incoming", "Ann Smith", video=True)
+    await app.manager.toasts.show(rings.ring(), tag=rings.tag)
+    await _save(on, app, f"incoming-call-{name}", rings.tag)
 
 
 async def _save(on: Tried, app: RunningApp, picture: str, tag: str) -> None:
