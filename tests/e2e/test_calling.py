@@ -93,6 +93,8 @@ async def test_a_call_is_declined_by_a_click(on: World) -> None:
         assert await end(caller) == (603, 0)
         await on.phone_says("declined the call of Tom")
         await on.device.shown.until_shown(0)
+    await on.end_phone()
+    assert on.shown() == RINGS
 
 
 async def test_a_caller_who_gives_up_is_missed(on: World) -> None:
@@ -130,4 +132,5 @@ async def test_a_call_that_another_device_answers_is_not_missed(on: World, tmp_p
                 await on.device.shown.until_shown(0)
                 await call.hang_up()
                 assert await end(caller) == (0, 0)
+    await on.end_phone()
     assert on.shown() == RINGS

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +30,40 @@ class Push:
     """A push service with an app and a hub."""
 
     program: Spoken
-    state: Path
     url: str
     app: dict[str, Any]
     sends: str
     """The connection string that may send."""
 
 
-@asynccontextmanager
-async def push_service(folder: Path) -> AsyncIterator[Push]:
-    """Run ``tocsin serve`` with an app and a hub."""
-    state = folder / "push"
-    words = tocsin_words("serve", "--json", "--state", str(state))
-    async with spoken(*words, log=folder / "push.log") as program:
-        url = str((await program.first())["url"])
-        app = await ok("app", "add", APP, "--state", str(state))
-        hub = await ok("hub", "add", HUB, "--state", str(state))
-        yield Push(program, state, url, app, hub["connection_strings"]["send"])
+async def set_up_push(program: Spoken, state: Path) -> Push:
+    """Wait for a ``tocsin serve``, and make an app and a hub."""
+    url = str((await program.first())["url"])
+    app = await ok("app", "add", APP, "--state", str(state))
+    hub = await ok("hub", "add", HUB, "--state", str(state))
+    return Push(program, url, app, hub["connection_strings"]["send"])
+
+
+@define
+class Calls:
+    """A calling service that rings through a hub, and its users: Ann, who has the phone, and Tom."""
+
+    program: Spoken
+    state: Path
+    url: str
+    ann: dict[str, Any]
+    tom: dict[str, Any]
+    """As ``tocsin calling users add`` prints them: the raw id, and a token."""
+
+
+async def set_up_calls(program: Spoken, state: Path) -> Calls:
+    """Wait for a ``tocsin calling serve``, and add the users."""
+    url = str((await program.first())["url"])
+    users = [
+        await ok("calling", "users", "add", name.lower(), "--display-name", name, "--state", str(state))
+        for name in ("Ann", "Tom")
+    ]
+    return Calls(program, state, url, *users)
 
 
 @define
@@ -66,53 +83,6 @@ class Device:
     def environment(self) -> dict[str, str]:
         """What an app needs to be on this device."""
         return {"TOCSIN_SOCKET": str(self.socket), "PYTHONPATH": str(ROOT)} | self.shown.environment
-
-
-@asynccontextmanager
-async def device(daemon: str, folder: Path, service: str) -> AsyncIterator[Device]:
-    """Run a desktop with a notification daemon, and an agent whose push service runs elsewhere."""
-    words = tocsin_words("agent", "--json", "--service", service)
-    words += ["--state", str(folder / "agent"), "--socket", str(folder / "agent.sock")]
-    async with (
-        desktop(daemon, folder) as shown,
-        spoken(*words, log=folder / "agent.log", environment=shown.environment) as agent,
-    ):
-        await agent.first()
-        yield Device(shown, agent, folder)
-
-
-@define
-class Calls:
-    """A calling service that rings through a hub, and its users: Ann, who has the phone, and Tom."""
-
-    program: Spoken
-    state: Path
-    url: str
-    ann: dict[str, Any]
-    tom: dict[str, Any]
-    """As ``tocsin calling users add`` prints them: the raw id, and a token."""
-
-
-@asynccontextmanager
-async def calling_service(folder: Path, push: Push, *, ring_time: float) -> AsyncIterator[Calls]:
-    """Run ``tocsin calling serve``."""
-    state = str(folder / "calls")
-    words = tocsin_words("calling", "serve", "--json", "--port", "0", "--state", state)
-    words += [
-        "--hub",
-        HUB,
-        "--hub-connection-file",
-        private(folder / "send.txt", push.sends),
-        "--ring-time",
-        str(ring_time),
-    ]
-    async with spoken(*words, log=folder / "calls.log") as program:
-        url = str((await program.first())["url"])
-        users = [
-            await ok("calling", "users", "add", name.lower(), "--display-name", name, "--state", state)
-            for name in ("Ann", "Tom")
-        ]
-        yield Calls(program, Path(state), url, *users)
 
 
 def private(path: Path, text: str) -> str:
@@ -204,13 +174,26 @@ def _words(command_line: Path) -> list[bytes]:
 
 @asynccontextmanager
 async def world(daemon: str, folder: Path, *, ring_time: float) -> AsyncIterator[World]:
-    """Run all of it."""
-    async with (
-        push_service(folder) as push,
-        calling_service(folder, push, ring_time=ring_time) as calls,
-        device(daemon, folder, push.url) as on,
-    ):
-        found = World(push, calls, on, folder / "phone")
+    """Run all of it: what does not wait for each other starts at a time."""
+    push_state, calls_state = folder / "push", folder / "calls"
+    async with AsyncExitStack() as stack:
+
+        async def start(*verb: str, **environment: str) -> Spoken:
+            words = tocsin_words(*verb, "--json")
+            return await stack.enter_async_context(
+                spoken(*words, log=folder / f"{verb[0]}.log", environment=environment)
+            )
+
+        serve = await start("serve", "--state", str(push_state))
+        shown = await stack.enter_async_context(desktop(daemon, folder))
+        push = await set_up_push(serve, push_state)
+        where = ["--state", str(folder / "agent"), "--socket", str(folder / "agent.sock")]
+        agent = await start("agent", *where, "--service", push.url, **shown.environment)
+        hub = ["--hub", HUB, "--hub-connection-file", private(folder / "send.txt", push.sends)]
+        rings = ["--ring-time", str(ring_time), "--port", "0", "--state", str(calls_state)]
+        calls = await set_up_calls(await start("calling", "serve", *rings, *hub), calls_state)
+        await agent.first()
+        found = World(push, calls, Device(shown, agent, folder), folder / "phone")
         await found.set_up_phone()
         try:
             yield found
