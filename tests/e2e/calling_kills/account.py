@@ -31,8 +31,8 @@ class CallFigures:
     calls: int = 0
     withdrawn: int = 0
     """Those that the service was killed before it had begun them."""
-    rang: int = 0
-    """How often an endpoint rang."""
+    rang: Counter[str] = Factory(Counter)
+    """How often each endpoint rang."""
     ends: Counter[str] = Factory(Counter)
     """Why calls ended, as their caller saw it."""
     violations: list[str] = Factory(list)
@@ -58,7 +58,7 @@ def judge(records: Iterable[Record], kept: Mapping[str, Reason | None], caller: 
     figures.calls = len(seen)
     figures.violations += [f"call {call}: the service alone knows of it" for call in kept.keys() - seen.keys()]
     for call, sides in seen.items():
-        figures.rang += sum(of.began for name, of in sides.items() if name != caller)
+        figures.rang += Counter({name: of.began for name, of in sides.items() if name != caller})
         found = list(_faults(sides, caller))
         if not found and call not in kept:
             figures.withdrawn += 1

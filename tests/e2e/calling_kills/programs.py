@@ -42,14 +42,17 @@ from tocsin.protocol.errors import CallEnded, PushError
 from tocsin.protocol.hub.connection_string import write_connection_string
 from tocsin.protocol.hub.rights import KEY_NAMES, Right
 
-RING = 1.0
-"""Seconds that a call rings."""
+RING = 2.0
+"""Seconds that a call rings; pushes that are good for less than two are dropped."""
 
 KNOCK = 0.02
 """Seconds between two tries of what the service was not there for, and between two calls."""
 
 SOME = 0.3
 """Seconds within which a program makes up its mind."""
+
+TALK = 2.6
+"""Seconds within which a call is hung up, also while it rings: some end before, as none answers."""
 
 RECONNECTION = 0.2
 """Seconds until an agent connects again at most: with the usual wait, which grows with each kill, a run would take minutes."""
@@ -136,7 +139,7 @@ class _Program:
             self.note(call.id, CONNECTED)
 
     async def _hang_up(self, call: Call) -> None:
-        await self.some_time(2 * RING)
+        await self.some_time(TALK)
         self.note(call.id, LEAVING)
         await self.until_done(call.hang_up)
 
