@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.calling.playing import ANN, CALL, RINGS, PlayedService, agent_of, client_of, connected, ended, push
 from tests.calling.test_incoming import accepted, ring
+from tests.protocol.calling.test_push_notification import NOISE
 from tocsin.calling import (
     CommonCallAgent,
     IncomingCall,
@@ -22,8 +24,12 @@ from tocsin.calling import (
     PushNotificationHandledEventArgs,
     PushOutcome,
 )
+from tocsin.calling.agent_events import AgentEvents
+from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.kept_pushes import MOST, KeptPushes
+from tocsin.calling.push_desk import PushReader
 from tocsin.protocol.messages.calling import AttendCall, CallPhase, CallRefused, CallReport
+from tocsin.repeat_log import RepeatLog
 
 
 @pytest.fixture
@@ -203,6 +209,38 @@ async def test_a_push_about_which_the_service_is_silent_is_kept(tmp_path: Path) 
         await service.answer(await service.expect(AttendCall), RINGS)
         await anyio.sleep(0.1)
         assert len(agent.incoming_calls) == 1
+
+
+class Lines(logging.Handler):
+    """Takes what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one."""
+        self.lines.append(record.getMessage())
+
+
+@given(
+    st.lists(st.sampled_from([push(), push(110)]) | NOISE.map(json.dumps) | NOISE | st.binary(max_size=9), max_size=20)
+)
+def test_of_whatever_comes_what_is_no_push_is_counted_and_logged_once(notifications: list[Any]) -> None:
+    """And what is one is given on; nothing is raised."""
+    reader = PushReader(AgentEvents("a test", HandlerCalls(), tuple), RepeatLog())
+    log, logged = logging.getLogger("tocsin.calling.push_desk"), Lines()
+    log.addHandler(logged)
+    try:
+        read = [reader.read(each) for each in notifications]
+    finally:
+        log.removeHandler(logged)
+    assert reader.malformed == read.count(None)
+    assert len(logged.lines) == (None in read)
+    for given_in, details in zip(notifications, read, strict=True):
+        if given_in == push() or given_in == push(110):
+            assert details is not None
+            assert details.call_id == CALL
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.sampled_from([107, 110]))))
