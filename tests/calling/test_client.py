@@ -17,8 +17,10 @@ from tocsin.calling import (
     CallClient,
     CallClientOptions,
     CallState,
+    CallsUpdatedEventArgs,
     CallTokenCredential,
     CommonCallAgent,
+    ConnectionState,
     DisconnectedReason,
     PushOutcome,
 )
@@ -56,6 +58,24 @@ async def test_a_client_has_one_agent_at_a_time(tmp_path: Path) -> None:
         assert first.connection_reason is DisconnectedReason.DISPOSED
         with pytest.raises(PlatformUnavailable, match="disposed"):
             await first.start_call("8:acs:a_b")
+
+
+async def test_the_client_tells_what_its_agents_tell(tmp_path: Path) -> None:
+    """Also to handlers that are there before the agent: that it is connected and disconnected, and has one call more or less."""
+    service = PlayedService()
+    states: list[ConnectionState] = []
+    updates: list[CallsUpdatedEventArgs] = []
+    async with client_of(service, tmp_path) as client:
+        client.connection_state_changed.add(lambda args: states.append(args.state))
+        client.calls_updated.add(updates.append)
+        agent = await connected(service, client)
+        await accepted(service, await ring(service, agent))
+        await service.send(ended(0, 0))
+        await anyio.sleep(0.1)
+        await agent.dispose()
+        await anyio.sleep(0.1)
+    assert states == [ConnectionState.CONNECTING, ConnectionState.CONNECTED, ConnectionState.DISCONNECTED]
+    assert [(len(update.added_calls), len(update.removed_calls)) for update in updates] == [(1, 0), (0, 1)]
 
 
 async def test_an_agent_is_waited_for(tmp_path: Path) -> None:

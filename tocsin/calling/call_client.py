@@ -17,6 +17,8 @@ from attrs import frozen
 
 from tocsin.calling.agent_events import (
     AgentEvents,
+    CallsUpdatedEventArgs,
+    ConnectionStateChangedEventArgs,
     IncomingCallReceivedEventArgs,
     PushNotificationHandledEventArgs,
     UnrungCallEndedEventArgs,
@@ -82,9 +84,8 @@ class CallClient:
     ) -> None:
         check_app_name(app)
         check_kind(options, "options", CallClientOptions, type(None))
-        given = None if options is None else options.signalling
         default = WebSocketSignalling(url)
-        self._signalling = default if given is None else given
+        self._signalling = (options and options.signalling) or default
         self._app, self._state = app, state_folder_of(state)
         self._device = DeviceId(self._state, app)
         self._handlers = HandlerCalls()
@@ -101,9 +102,7 @@ class CallClient:
         self._tasks: TaskGroup | None = None
         self._life: AbstractAsyncContextManager[None] | None = None
         self._fraction: Callable[[], float] = random.random
-        self._changed: CallEvent[CallAgentChangedEventArgs] = CallEvent(
-            "the agent of a call client", self._handlers, self._standing
-        )
+        self._changed = CallEvent[CallAgentChangedEventArgs]("the agent of a client", self._handlers, self._standing)
 
     def __repr__(self) -> str:
         """Show where its service is."""
@@ -153,6 +152,16 @@ class CallClient:
     def push_notification_handled(self) -> CallEvent[PushNotificationHandledEventArgs]:
         """A push was looked at, as the agent's event; before there is an agent, too: then it is ``KEPT``."""
         return self._events.push_notification_handled
+
+    @property
+    def calls_updated(self) -> CallEvent[CallsUpdatedEventArgs]:
+        """The agent has a call more, or one less, as the agent's event."""
+        return self._events.calls_updated
+
+    @property
+    def connection_state_changed(self) -> CallEvent[ConnectionStateChangedEventArgs]:
+        """The agent is connected or disconnected, as the agent's event: from its first connection on."""
+        return self._events.connection_state_changed
 
     @property
     def malformed_pushes(self) -> int:
