@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.cli.test_serve import ok
 from tests.e2e.terminal import free_port
@@ -101,6 +104,22 @@ def test_a_slip_in_a_variable_is_told(state: Path, monkeypatch: pytest.MonkeyPat
     code, _, errors = call("calling", "users")
     assert (code, "TOCSIN_CALLING_RINGTIME has no meaning" in errors) == (1, True)
     assert not state.exists()
+
+
+async def test_what_a_person_is_told_to_do_next_can_be_done(tmp_path: Path) -> None:
+    """Each command that is named works on the state folder of the service that names it."""
+    command = [sys.executable, "-m", "tocsin", "calling", "serve", "--port", "0", "--state", str(tmp_path)]
+    async with await anyio.open_process(command) as process:
+        try:
+            assert process.stderr is not None
+            errors = BufferedByteReceiveStream(process.stderr)
+            with anyio.fail_after(PATIENCE):
+                told = [(await errors.receive_until(b"\n", 4096)).decode() for _ in range(2)]
+        finally:
+            process.kill()
+    named = re.findall("'tocsin (.*?)'", " ".join(told))
+    state = f" --state {tmp_path}"
+    assert named == [f"calling users add ann{state}", f"calling ring ann{state}", f"calling calls{state}"]
 
 
 async def test_a_call_goes_from_process_to_process(tmp_path: Path) -> None:

@@ -82,8 +82,11 @@ def _announce(service: CallingService, settings: CallingSettings, state: Path, *
         print(trust(service.authority), file=sys.stderr)
     option = "" if str(state) == default_state("calling-service") else f" --state {shlex.quote(str(state))}"
     print(
-        harmless(f"Next: 'tocsin calling users add ann{option}' adds a user and prints a token for her app;") + "\n"
-        "'tocsin calling ring ann' rings her; 'tocsin calling calls' says what became of it.",
+        harmless(f"Next: 'tocsin calling users add ann{option}' adds a user and prints a token for her app;")
+        + "\n"
+        + harmless(
+            f"'tocsin calling ring ann{option}' rings her; 'tocsin calling calls{option}' says what became of it."
+        ),
         file=sys.stderr,
     )
 
