@@ -57,13 +57,13 @@ async def test_users_are_kept_without_a_service(tmp_path: Path) -> None:
         ({"verb": "calling-user-add", "name": "bob"}, IllegalCall, "there is a user 'bob' already"),
         ({"verb": "calling-user-add", "name": "kim", "kind": "x"}, InvalidArgument, "a user's kind is acs or teams"),
         ({"verb": "calling-user-add", "name": "kim", "display_name": "a\n"}, InvalidArgument, "a display name has"),
-        ({"verb": "calling-user-remove", "name": "kim"}, NotFound, "there is no user 'kim'"),
+        ({"verb": "calling-user-remove", "name": "kim"}, NotFound, "'kim'; 'tocsin calling users' lists them"),
         ({"verb": "calling-token", "name": "kim"}, NotFound, "'tocsin calling users' lists them"),
         ({"verb": "calling-token", "name": "bob", "lifetime": 1}, InvalidArgument, "a token's lifetime in seconds"),
         ({"verb": "calling-token", "name": "bob", "lifetime": "1"}, InvalidArgument, "is a whole number of seconds"),
         ({"verb": "calling-caller", "name": "bob", "callee": "kim"}, NotFound, "there is no user 'kim'"),
         ({"verb": "calling-caller", "name": "bob"}, NotFound, "there is no user ''"),
-        ({"verb": "add", "name": "contoso"}, PlatformUnavailable, "does not know how to 'add'"),
+        ({"verb": "add", "name": "contoso"}, PlatformUnavailable, "does not know how to 'add': name the folder"),
     ],
 )
 async def test_what_cannot_be_done_is_told(

@@ -238,7 +238,10 @@ async def test_apps_come_and_go(registrations: Apps) -> None:
         ({"verb": "add", "name": "x", "family": "\n"}, "1 to 128 printable characters"),
         ({"verb": "rotate", "name": "nobody"}, "no app is registered as 'nobody'"),
         ({"verb": "remove", "name": "nobody"}, "no app is registered as 'nobody'"),
-        ({"verb": "explode"}, "does not know how to 'explode'"),
+        (
+            {"verb": "explode"},
+            "the push service that runs on this folder does not know how to 'explode': name the folder",
+        ),
         ({}, "does not know how to ''"),
     ],
 )

@@ -55,7 +55,7 @@ async def perform_calling(users: Users, load: Load, request: Answer) -> Answer:
         case CallingVerb.LIST:
             return {"users": [_described(user) for user in users.users()]}
         case CallingVerb.REMOVE:
-            return {"removed": name, "raw_id": (await users.remove(name)).raw_id}
+            return {"removed": name, "raw_id": (await users.remove(_known(users, name).name)).raw_id}
         case CallingVerb.TOKEN:
             return _described(_known(users, name)) | _token(users, _known(users, name), _lifetime(request))
         case CallingVerb.CALLER:
@@ -65,7 +65,10 @@ async def perform_calling(users: Users, load: Load, request: Answer) -> Answer:
         case CallingVerb.CALLS:
             return _calls(users, await load())
         case other:
-            raise PlatformUnavailable(f"this calling service does not know how to {quoted(other)}")
+            raise PlatformUnavailable(
+                f"the calling service that runs on this folder does not know how to {quoted(other)}: name the folder of one that does"
+                " with --state"
+            )
 
 
 async def ask_or_perform_calling(state: Path, request: Answer) -> Answer:

@@ -42,7 +42,10 @@ async def perform(registrations: Apps, request: Answer) -> Answer:
             ]
             return {"apps": apps}
         case other:
-            raise PlatformUnavailable(f"this service does not know how to {quoted(other)}")
+            raise PlatformUnavailable(
+                f"the push service that runs on this folder does not know how to {quoted(other)}: name the folder of one that does"
+                " with --state"
+            )
 
 
 def _with_secret(app: AppRegistration) -> Answer:
