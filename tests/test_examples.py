@@ -187,6 +187,26 @@ async def test_a_phone_is_started_by_a_call(tmp_path: Path) -> None:
         assert "tocsin does not ring any more: 487/0: The caller hung up before the call was answered." in said
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = = 1", "phone.toml is no TOML: "),
+        (
+            'calling_service = "http://a"\ntoken_file = "t"\ntokenfile = "t"',
+            "phone.toml has tokenfile, which means nothing",
+        ),
+        ('token_file = "t"', "phone.toml lacks calling_service"),
+    ],
+)
+def test_a_phone_that_is_set_up_wrong_says_so(tmp_path: Path, text: str, words: str) -> None:
+    """In one sentence, which ends it."""
+    (tmp_path / "phone.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "phone.toml").chmod(0o600)
+    phone = runpy.run_path(str(EXAMPLES / "phone/phone.py"))
+    with pytest.raises(SystemExit, match=words):
+        phone["Setup"].read(tmp_path)
+
+
 class Declining(PlayedDesktop):
     """A desktop whose user presses the second button of everything."""
 

@@ -23,7 +23,7 @@ import asyncio
 import sys
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from stat import S_IMODE
 
@@ -46,6 +46,22 @@ class Setup:
     video: bool = False
     hub: str = ""
     hub_connection_file: str = ""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Setup":
+        """Read what is in a folder."""
+        path = folder / "phone.toml"
+        try:
+            values = tomllib.loads(cls(folder, "", "").private(path.name))
+        except tomllib.TOMLDecodeError as error:
+            sys.exit(f"{path} is no TOML: {error}")
+        known = {field.name for field in fields(cls)} - {"folder"}
+        strange, missing = sorted(values.keys() - known), sorted({"calling_service", "token_file"} - values.keys())
+        if strange:
+            sys.exit(f"{path} has {', '.join(strange)}, which means nothing: it may have {', '.join(sorted(known))}")
+        if missing:
+            sys.exit(f"{path} lacks {' and '.join(missing)}")
+        return cls(folder, **values)
 
     def private(self, name: str) -> str:
         """Return what is in a file that its user alone can read."""
@@ -173,8 +189,7 @@ async def main(setup: Setup) -> None:
 if __name__ == "__main__":
     home = Path(sys.argv[1] if len(sys.argv) > 1 else "~/.tocsin-phone").expanduser().absolute()
     try:
-        values = tomllib.loads(Setup(home, "", "").private("phone.toml"))
-        asyncio.run(main(Setup(home, **values)))
+        asyncio.run(main(Setup.read(home)))
     except (tocsin.PushError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
