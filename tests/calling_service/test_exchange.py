@@ -12,6 +12,7 @@ import trio.testing
 
 from tests.calling_service.exchanging import ExchangeWorld, MemoryLine
 from tests.protocol.calling.board import ANN, BEN, BEN_PHONE, CARA
+from tocsin.calling_service.event_queue import ROOM
 from tocsin.calling_service.exchange import Exchange
 from tocsin.protocol.calling.call_at_service import GRACE, Phase
 from tocsin.protocol.errors import PlatformUnavailable, StateUnavailable
@@ -21,6 +22,7 @@ from tocsin.protocol.messages.calling import (
     CallDone,
     CallPhase,
     CallPushRegistered,
+    CallReady,
     CallRefused,
     CallReport,
 )
@@ -185,6 +187,24 @@ async def test_an_endpoint_that_leaves_is_lost_after_the_grace(world: ExchangeWo
     await ben.leave()
     await anyio.sleep(GRACE + 1)
     assert ann.last(CallReport).subcode == 10057
+
+
+async def test_an_endpoint_that_leaves_while_the_store_is_slow_is_lost_all_the_same(world: ExchangeWorld) -> None:
+    """However much waits before that, and however short its connection waits for it."""
+    ann, ben, cara = await world.line(ANN), await world.line(BEN), await world.line(CARA)
+    await ann.start(BEN)
+    await ben.accept()
+    await ben.ask(CallReady(5, "c1"))
+    world.store.delay = 1.0
+    async with anyio.create_task_group() as tasks:
+        for number in range(ROOM + 10):
+            tasks.start_soon(cara.start, CARA, f"c{number + 2}")
+        await settle()
+        with anyio.move_on_after(0.5):
+            await ben.leave()
+        tasks.cancel_scope.cancel()
+    await anyio.sleep(2 * ROOM + GRACE)
+    assert (ann.last(CallReport).phase, ann.last(CallReport).subcode) == (CallPhase.ENDED, 4521)
 
 
 async def test_a_defect_ends_no_service(
