@@ -7,12 +7,12 @@ import math
 import pytest
 
 from tests.protocol.calling.board import ANN, ANN_PHONE, BEN, BEN_PHONE, BEN_WATCH, CARA, DAY, Board, hello, standing
-from tocsin.protocol.calling.call_at_service import GRACE
+from tocsin.protocol.calling.call_at_service import GRACE, SETUP_TIME
 from tocsin.protocol.calling.questions_on_calls import MAX_OPEN, MAX_RINGING
 from tocsin.protocol.calling.questions_on_pushes import LEAST_TTL, MAX_REGISTRATIONS, MOST_TTL, MOST_TTL_OF_TEAMS
 from tocsin.protocol.calling.switchboard import MAX_CONNECTED, MAX_LISTED, STOP_FOR
 from tocsin.protocol.calling.switchboard_draft import MAX_REMEMBERED
-from tocsin.protocol.calling.switchboard_rows import Endpoint, Pushed, RingByPush, StopByPush
+from tocsin.protocol.calling.switchboard_rows import Endpoint, Pushed, RingByPush, StopByPush, Tell
 from tocsin.protocol.errors import Busy, InvalidArgument
 from tocsin.protocol.messages.calling import CallDone, CallHello, CallPhase, CallPushRegistered, UnregisterFromCallPush
 
@@ -342,6 +342,34 @@ def test_what_ended_while_the_service_was_off_ends_at_its_start(board: Board) ->
     assert (board.stopped(), [row.subcode for row in board.calls.values()]) == ([], [10004])
     assert board.registrations == {}
     assert board.switchboard.next_due() == board.now + GRACE
+
+
+def test_a_call_rings_no_longer_where_the_clock_was_set_back_meanwhile(board: Board) -> None:
+    """As long as calls ring, from the new start on, also if the caller is there; what has ended is forgotten a day later."""
+    board.start()
+    board.start(ANN, CARA.user, "c2")
+    board.now -= 10 * DAY
+    board.restart()
+    board.hello(ANN, hello("c1"))
+    board.taken(Tell)
+    board.wait(120.0)
+    assert board.stood() == {ANN: (CallPhase.ENDED, 487, 10004)}
+    board.wait(DAY)
+    assert board.calls == {}
+
+
+def test_an_endpoint_gets_ready_in_time_where_the_clock_was_set_back_meanwhile(board: Board) -> None:
+    """From the new start on, it has as long as ever."""
+    board.connect(BEN)
+    board.start()
+    board.accept(BEN)
+    board.now -= 10 * DAY
+    board.restart()
+    board.hello(ANN, hello("c1"))
+    board.hello(BEN, hello("c1"))
+    board.taken(Tell)
+    board.wait(SETUP_TIME)
+    assert board.stood() == dict.fromkeys((ANN, BEN), (CallPhase.ENDED, 408, 10057))
 
 
 def test_other_devices_of_a_caller_may_be_called_by_them(board: Board) -> None:
