@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.calling_service.played_agent import hello
-from tocsin.calling_service.calling_connections import CALLING_PATH
 from tocsin.calling_service.calling_server import CallingService
 from tocsin.protocol.messages import Message, codec
-from tocsin.protocol.messages.calling import CallReport, CallWelcome
+from tocsin.protocol.messages.calling import CALLING_PATH, CallReport, CallWelcome
 
 M = TypeVar("M", bound=Message)
 

@@ -18,7 +18,6 @@ from websockets.frames import Frame, Opcode
 from tests.calling_service.dialling import agent_of, dial
 from tests.calling_service.played_agent import EPOCH, hello
 from tests.service.world import connected, ending
-from tocsin.calling_service.calling_connections import CALLING_PATH
 from tocsin.calling_service.calling_server import open_calling_service
 from tocsin.calling_service.calling_settings import CallingSettings
 from tocsin.persistence.state_folder import state_folder
@@ -27,6 +26,7 @@ from tocsin.protocol.calling.switchboard_rows import Pushed
 from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable
 from tocsin.protocol.messages import codec
 from tocsin.protocol.messages.calling import (
+    CALLING_PATH,
     AcceptCall,
     CallDone,
     CallPhase,

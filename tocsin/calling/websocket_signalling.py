@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
 
 from tocsin.network import place_of
+from tocsin.protocol.messages.calling import CALLING_PATH
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import Wire, WireBroken
-
-PATH: Final = "/calling/v1"
-"""Where a calling service takes agents, below its URL."""
 
 
 class WebSocketSignalling:
@@ -26,7 +23,7 @@ class WebSocketSignalling:
     def __init__(self, url: str) -> None:
         parts = split_service_url(url, "a calling service")
         scheme = "wss" if parts.scheme == "https" else "ws"
-        self._url = f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{PATH}"
+        self._url = f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{CALLING_PATH}"
 
     @property
     def place(self) -> str:

@@ -22,9 +22,6 @@ from tocsin.protocol.errors import Busy
 from tocsin.protocol.kernel.throttle import Throttle
 from tocsin.repeat_log import RepeatLog
 
-CALLING_PATH: Final = "/calling/v1"
-"""Where agents connect."""
-
 _STOPPING: Final = GOING_AWAY, "the calling service is stopping"
 
 

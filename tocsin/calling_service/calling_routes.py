@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.calling_service.calling_connections import CALLING_PATH
+from tocsin.protocol.messages.calling import CALLING_PATH
 from tocsin.service.operations.health import Report
 
 HEALTH_PATH: Final = "/healthz"

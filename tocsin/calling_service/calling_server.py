@@ -13,7 +13,7 @@ import anyio
 from attrs import frozen
 
 from tocsin.calling_service.calling_clock import steadily
-from tocsin.calling_service.calling_connections import CALLING_PATH, CallingConnections
+from tocsin.calling_service.calling_connections import CallingConnections
 from tocsin.calling_service.calling_routes import CallingRoutes
 from tocsin.calling_service.calling_settings import CallingSettings
 from tocsin.calling_service.calling_store import CallingStore
@@ -24,6 +24,7 @@ from tocsin.calling_service.sqlite_calling_store import SqliteCallingStore, open
 from tocsin.calling_service.users import Users
 from tocsin.protocol.calling.switchboard_rows import CallRow
 from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.messages.calling import CALLING_PATH
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.health import Report
 from tocsin.service.operations.limits import Limits

@@ -21,6 +21,9 @@ from tocsin.protocol.messages.base import Message, tagged
 CALLING_VERSION: Final = 1
 """The version of the protocol."""
 
+CALLING_PATH: Final = f"/calling/v{CALLING_VERSION}"
+"""Where a calling service takes agents, below its URL."""
+
 MAX_CALL_NAME: Final = 256
 """Characters of a display name at most."""
 
