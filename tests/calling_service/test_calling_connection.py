@@ -72,7 +72,7 @@ class TestBegin:
             (hello(device="x" * 129), "a device's id has 1 to 128 printable characters"),
             (hello(device="a\nb"), "a device's id has 1 to 128 printable characters"),
             (hello(name="x" * 257), "a display name has up to 256 printable characters"),
-            (hello(open_calls=("call",) * 257), "a hello lists up to 256 calls, not 257"),
+            (hello(open_calls=("call",) * 257), "a hello lists up to 96 calls, not 257"),
         ],
     )
     async def test_a_first_frame_that_is_no_hello_ends_it(self, first: Message, words: str) -> None:
@@ -239,16 +239,16 @@ class TestEnd:
 
     async def test_one_that_does_not_read_is_cut_off(self) -> None:
         """Once its backlog is full: nothing waits for it, and the exchange is told at once."""
-        world = played_service(agent_backlog=16)
+        world = played_service(agent_backlog=193)
         async with world.agent(room=1) as agent:
             await agent.send(hello())
             await anyio.wait_all_tasks_blocked()
             await anyio.sleep(1)
             (line,) = world.exchange.lines
-            for number in range(17):
+            for number in range(194):
                 line.tell(CallDone(number + 1))
                 await trio.testing.wait_all_tasks_blocked()
-            for number in range(17):
+            for number in range(194):
                 line.tell(CallDone(number + 1))
             began = world.now()
             await agent.ended.wait()

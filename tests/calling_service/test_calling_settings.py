@@ -9,8 +9,11 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.protocol.calling.board import ANN, BEN, CARA, Board, hello
 from tocsin.calling_service.calling_settings import READER, CallingSettings
+from tocsin.protocol.calling.switchboard_rows import Tell
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.messages.calling import MAX_LISTED_CALLS, MAX_OPEN_CALLS, MAX_RINGING_CALLS
 from tocsin.service.operations.configuration import check_environment
 from tocsin.service.operations.settings import ServiceSettings
 
@@ -26,8 +29,8 @@ def test_the_service_listens_on_this_machine_only_unless_told() -> None:
     [
         ({"port": 65_536}, "port is a whole number from 0 to 65535, not 65536"),
         ({"ring_time": 0.0}, "ring_time is a number from 0.001 to 3600, not 0.0"),
-        ({"max_connections_per_user": 0}, "max_connections_per_user is a whole number from 1 to 4096, not 0"),
-        ({"agent_backlog": 1}, "agent_backlog is a whole number from 16 to 65536, not 1"),
+        ({"max_connections_per_user": 0}, "max_connections_per_user is a whole number from 1 to 64, not 0"),
+        ({"agent_backlog": 1}, "agent_backlog is a whole number from 193 to 65536, not 1"),
         ({"max_connections": 0}, "max_connections is a whole number from 1 to 1000000, not 0"),
         ({"token_url": "push.example"}, "token_url is a URL such as"),
         ({"hub_connection": 7}, "hub_connection is a text, not int"),
@@ -86,3 +89,22 @@ def test_every_setting_says_what_it_is() -> None:
     for name, _, meaning in READER.described():
         assert 10 < len(meaning) < 110, name
     assert len(READER.described()) == len(attrs.fields(CallingSettings))
+
+
+def test_what_an_agent_is_told_on_its_hello_has_room_in_every_backlog() -> None:
+    """The service would cut it off else, each time that it comes: calls that it has lost, that it lists, and that ring."""
+    board = Board()
+    board.connect(ANN, CARA)
+    for number in range(MAX_OPEN_CALLS):
+        board.start(ANN, CARA.user, f"open {number}")
+        board.accept(CARA, f"open {number}")
+    board.connect(BEN)
+    for number in range(MAX_RINGING_CALLS):
+        board.start(BEN, ANN.user, f"ringing {number}")
+    board.taken(Tell)
+    board.hello(ANN, hello(*(f"listed {number}" for number in range(MAX_LISTED_CALLS))))
+    told = [each for each in board.taken(Tell) if each.endpoint == ANN]
+    assert len(told) == MAX_OPEN_CALLS + MAX_LISTED_CALLS + MAX_RINGING_CALLS
+    CallingSettings(agent_backlog=len(told) + 1)  # the welcome is before them
+    with pytest.raises(InvalidArgument, match="agent_backlog"):
+        CallingSettings(agent_backlog=len(told))

@@ -12,10 +12,10 @@ from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.parties import CallerInfo
 from tocsin.protocol.calling.agent_connection import ConnectionState, DisconnectedReason
-from tocsin.protocol.calling.call_book import MAX_RINGS
 from tocsin.protocol.calling.end_reason import CallEndReason
 from tocsin.protocol.calling.push_notification import PushNotificationDetails
 from tocsin.protocol.calling.push_outcome import PushOutcome
+from tocsin.protocol.messages.calling import MAX_RINGING_CALLS
 
 
 @frozen
@@ -87,7 +87,7 @@ class AgentEvents:
             calls,
             received,
             None if client is None else client.incoming_call_received,
-            width=MAX_RINGS,
+            width=MAX_RINGING_CALLS,
         )
         self.unrung_call_ended: CallEvent[UnrungCallEndedEventArgs] = CallEvent(
             f"the ends of calls that have not rung at {what}",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tocsin.protocol.calling.switchboard import MAX_DEVICE, MAX_LISTED
+from tocsin.protocol.calling.switchboard import MAX_DEVICE
 from tocsin.protocol.errors import NotSupported, ProtocolViolation, PushError
 from tocsin.protocol.messages import codec
 from tocsin.protocol.messages.calling import (
     CALLING_VERSION,
     MAX_CALL_NAME,
+    MAX_LISTED_CALLS,
     AcceptCall,
     AttendCall,
     CallGoodbye,
@@ -51,8 +52,8 @@ def read_hello(frame: bytes) -> CallHello:
         raise ProtocolViolation(f"a device's id has 1 to {MAX_DEVICE} printable characters")
     if len(hello.name) > MAX_CALL_NAME or not hello.name.isprintable():
         raise ProtocolViolation(f"a display name has up to {MAX_CALL_NAME} printable characters")
-    if len(hello.open_calls) > MAX_LISTED:
-        raise ProtocolViolation(f"a hello lists up to {MAX_LISTED} calls, not {len(hello.open_calls)}")
+    if len(hello.open_calls) > MAX_LISTED_CALLS:
+        raise ProtocolViolation(f"a hello lists up to {MAX_LISTED_CALLS} calls, not {len(hello.open_calls)}")
     return hello
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final, Self
 import attrs
 from attrs import field, frozen
 
+from tocsin.protocol.calling.switchboard import MAX_CONNECTED
+from tocsin.protocol.messages.calling import MAX_LISTED_CALLS, MAX_OPEN_CALLS, MAX_RINGING_CALLS
 from tocsin.service.operations.configuration import CALLING, OTHERS
 from tocsin.service.operations.configuration import READER as PUSH_SERVICE
 from tocsin.service.operations.settings import (
@@ -18,6 +20,9 @@ from tocsin.service.operations.settings import (
     setting,
 )
 from tocsin.service.operations.settings_reader import SettingsReader
+
+_AT_ONCE: Final = 1 + MAX_LISTED_CALLS + MAX_RINGING_CALLS + MAX_OPEN_CALLS
+"""Messages that an agent is told on its hello: with fewer that may wait, it would be cut off each time that it comes."""
 
 _PUSH: Final = attrs.fields_dict(ServiceSettings)
 
@@ -61,7 +66,7 @@ class CallingSettings:
     ring_time: float = seconds(120.0, "that a call rings before it ends as not answered")
     max_connections: int = _as_push("max_connections")
     max_connections_per_address: int = _as_push("max_connections_per_address")
-    max_connections_per_user: int = setting(32, "agents of one user that are connected at a time", (1, 4_096))
+    max_connections_per_user: int = setting(32, "agents of one user that are connected at a time", (1, MAX_CONNECTED))
     max_head_bytes: int = _as_push("max_head_bytes")
     max_headers: int = _as_push("max_headers")
 
@@ -71,7 +76,7 @@ class CallingSettings:
     hello_timeout: float = seconds(10.0, "in which a new connection has to say whose it is")
     ping_interval: float = seconds(20.0, "between pings of an agent, and in which it has to answer one")
     agent_backlog: int = setting(
-        256, "messages that may wait for one agent to read them; above it the agent is cut off", (16, 65_536)
+        256, "messages that may wait for one agent to read them; above it the agent is cut off", (_AT_ONCE, 65_536)
     )
 
     message_rate: float = rate(50.0, "messages of one agent")

@@ -10,14 +10,16 @@ from tests.protocol.calling.call_witness import USER
 from tests.protocol.calling.calls_at_service import report_of
 from tocsin.protocol.calling import call_effects as e
 from tocsin.protocol.calling.agent_call import HEARD_WITHIN
-from tocsin.protocol.calling.agent_calls import MAX_CALLS, AgentCalls
+from tocsin.protocol.calling.agent_calls import AgentCalls
 from tocsin.protocol.calling.agent_ring import ANSWER_WITHIN, MAX_RING, SLACK
-from tocsin.protocol.calling.call_book import MAX_RINGS
 from tocsin.protocol.calling.call_effects import Ask, CallEffects
 from tocsin.protocol.calling.call_state import CallState, ParticipantState
 from tocsin.protocol.calling.end_reason import APP_CLOSED
 from tocsin.protocol.errors import Busy, CallEnded, IllegalCall
 from tocsin.protocol.messages.calling import (
+    MAX_LISTED_CALLS,
+    MAX_OPEN_CALLS,
+    MAX_RINGING_CALLS,
     AcceptCall,
     CallPhase,
     CallReady,
@@ -164,7 +166,7 @@ class TestRinging:
     def test_only_so_many_ring_at_a_time(self) -> None:
         """Others do not until there is room; none of them is declined, as it may ring elsewhere."""
         calls = AgentCalls(USER)
-        for number in range(MAX_RINGS):
+        for number in range(MAX_RINGING_CALLS):
             calls.heard(report_of(f"{number}", CallPhase.RINGING), 0)
         assert calls.heard(report_of("c", CallPhase.RINGING), 0) == (e.NotRung("c"),)
         calls.heard(ended(487, 0, "0"), 1)
@@ -316,7 +318,7 @@ class TestAccepting:
     def test_an_agent_is_in_so_many_calls(self) -> None:
         """Those that it is about to accept count as well."""
         calls = AgentCalls(USER)
-        for number in range(MAX_CALLS):
+        for number in range(MAX_OPEN_CALLS):
             calls.start(f"{number}", ANN.raw_id, 0)
         with pytest.raises(Busy, match="64 calls are open here"):
             calls.start("64", ANN.raw_id, 0)
@@ -328,6 +330,9 @@ class TestAccepting:
         calls.heard(report_of("d", CallPhase.RINGING), 0)
         with pytest.raises(Busy, match="64 calls are open here"):
             calls.accept("d")
+        with pytest.raises(Busy, match="64 calls are open here"):
+            calls.start("64", ANN.raw_id, 0)
+        assert len(calls.open_calls()) <= MAX_LISTED_CALLS
 
 
 class TestDeclining:

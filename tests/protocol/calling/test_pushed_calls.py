@@ -7,12 +7,11 @@ import pytest
 from tests.protocol.calling.call_witness import USER
 from tests.protocol.calling.calls_at_service import report_of
 from tocsin.protocol.calling.agent_calls import AgentCalls
-from tocsin.protocol.calling.call_book import MAX_RINGS
 from tocsin.protocol.calling.call_effects import Ask, IncomingEnded, NotRung, Ring, Silence, UnrungEnded
 from tocsin.protocol.calling.push_notification import PushEventType, PushNotificationDetails
 from tocsin.protocol.calling.push_outcome import PushOutcome
 from tocsin.protocol.calling.raw_id import read_raw_id
-from tocsin.protocol.messages.calling import AttendCall, CallPhase, CallReport, HangUpCall
+from tocsin.protocol.messages.calling import MAX_RINGING_CALLS, AttendCall, CallPhase, CallReport, HangUpCall
 
 INCOMING, STOP = PushEventType.INCOMING_CALL, PushEventType.STOP_RINGING
 RINGING = report_of("c", CallPhase.RINGING)
@@ -159,5 +158,5 @@ class TestPushed:
 
     def test_one_too_many(self) -> None:
         """It is said, and does not ring."""
-        calls = after(*(report_of(f"{number}", CallPhase.RINGING) for number in range(MAX_RINGS)))
+        calls = after(*(report_of(f"{number}", CallPhase.RINGING) for number in range(MAX_RINGING_CALLS)))
         assert calls.pushed(push(), RINGING, 0) == (PushOutcome.TOO_MANY, (NotRung("c"),))

@@ -8,13 +8,21 @@ import pytest
 
 from tests.protocol.calling.board import ANN, ANN_PHONE, BEN, BEN_PHONE, BEN_WATCH, CARA, DAY, Board, hello, standing
 from tocsin.protocol.calling.call_at_service import GRACE, SETUP_TIME
-from tocsin.protocol.calling.questions_on_calls import MAX_OPEN, MAX_RINGING
 from tocsin.protocol.calling.questions_on_pushes import LEAST_TTL, MAX_REGISTRATIONS, MOST_TTL, MOST_TTL_OF_TEAMS
-from tocsin.protocol.calling.switchboard import MAX_CONNECTED, MAX_LISTED, STOP_FOR
+from tocsin.protocol.calling.switchboard import MAX_CONNECTED, STOP_FOR
 from tocsin.protocol.calling.switchboard_draft import MAX_REMEMBERED
 from tocsin.protocol.calling.switchboard_rows import Endpoint, Pushed, RingByPush, StopByPush, Tell
 from tocsin.protocol.errors import Busy, InvalidArgument
-from tocsin.protocol.messages.calling import CallDone, CallHello, CallPhase, CallPushRegistered, UnregisterFromCallPush
+from tocsin.protocol.messages.calling import (
+    MAX_LISTED_CALLS,
+    MAX_OPEN_CALLS,
+    MAX_RINGING_CALLS,
+    CallDone,
+    CallHello,
+    CallPhase,
+    CallPushRegistered,
+    UnregisterFromCallPush,
+)
 
 NOT_ONLINE = (CallPhase.ENDED, 480, 10077)
 NO_ENDPOINT = (CallPhase.ENDED, 480, 10037)
@@ -70,7 +78,7 @@ def test_a_connection_that_displaces_another_goes_on_with_its_calls_or_has_lost_
         (ANN, hello(name="n" * 257)),
         (ANN, hello("no\nid")),
         (ANN, hello("c" * 65)),
-        (ANN, hello(*map(str, range(MAX_LISTED + 1)))),
+        (ANN, hello(*map(str, range(MAX_LISTED_CALLS + 1)))),
     ],
 )
 def test_a_hello_that_cannot_be_right_is_refused(board: Board, endpoint: Endpoint, frame: CallHello) -> None:
@@ -230,12 +238,12 @@ def test_a_user_is_removed_with_all_that_is_theirs(board: Board) -> None:
 
 def test_so_many_calls_ring_for_a_user_and_so_many_are_open_at_an_endpoint(board: Board) -> None:
     """One more is refused, and once one has ended there is room."""
-    for number in range(MAX_RINGING):
+    for number in range(MAX_RINGING_CALLS):
         board.start(call=f"c{number}")
     with pytest.raises(Busy):
         board.start(call="more")
     board.connect(CARA)
-    for number in range(MAX_OPEN - MAX_RINGING):
+    for number in range(MAX_OPEN_CALLS - MAX_RINGING_CALLS):
         board.start(callee=CARA.user, call=f"d{number}")
     with pytest.raises(Busy):
         board.start(callee=TEAMS.user, call="more")
@@ -246,7 +254,7 @@ def test_so_many_calls_ring_for_a_user_and_so_many_are_open_at_an_endpoint(board
 def test_an_endpoint_accepts_no_more_calls_than_it_may_be_in(board: Board) -> None:
     """The next one rings on."""
     board.connect(BEN)
-    for number in range(MAX_OPEN):
+    for number in range(MAX_OPEN_CALLS):
         caller = Endpoint(ANN.user, str(number))
         board.connect(caller)
         board.start(caller, BEN.user, f"c{number}")

@@ -22,6 +22,7 @@ from tocsin.protocol.calling.push_notification import PushEventType, PushNotific
 from tocsin.protocol.calling.push_outcome import PushOutcome
 from tocsin.protocol.errors import Busy, CallEnded, IllegalCall
 from tocsin.protocol.messages.calling import (
+    MAX_OPEN_CALLS,
     AcceptCall,
     AttendCall,
     CallPhase,
@@ -33,9 +34,6 @@ from tocsin.protocol.messages.calling import (
     StartCall,
 )
 from tocsin.protocol.text import quoted
-
-MAX_CALLS: Final = 64
-"""Calls that an agent is in at a time, at most."""
 
 _OVER: Final = frozenset({CallPhase.UNKNOWN, CallPhase.ENDED})
 _DECIDED: Final = {
@@ -164,8 +162,7 @@ class AgentCalls:
         :raises Busy: the agent is in as many calls as it may be.
         """
         ring = self._undecided(call)
-        accepting = sum(each.phase is Phase.ACCEPTING for each in self._book.rings.values())
-        self._check_room(len(self._book.calls) + accepting)
+        self._check_room()
         ring.accepting = AcceptCall(0, call, muted, video)
         return tuple(ring.step(Event.ACCEPT)[0])
 
@@ -185,7 +182,7 @@ class AgentCalls:
         """
         if self._known(call) is not None:
             raise IllegalCall(f"there is or was a call {quoted(call)}: each has an id of its own")
-        self._check_room(len(self._book.calls))
+        self._check_room()
         participant = Participant(callee, "", ParticipantState.IDLE, is_muted=False)
         begun = self._book.calls[call] = AgentCall(
             call, incoming=False, video=video, participant=participant, muted=muted
@@ -244,9 +241,10 @@ class AgentCalls:
             return IllegalCall(f"the call {quoted(call)} {otherwise}")
         return IllegalCall(f"this agent has no call {quoted(call)}")
 
-    def _check_room(self, count: int) -> None:
-        if count >= MAX_CALLS:
-            raise Busy(f"{MAX_CALLS} calls are open here, the most there may be: hang one up first")
+    def _check_room(self) -> None:
+        accepting = sum(each.phase is Phase.ACCEPTING for each in self._book.rings.values())
+        if len(self._book.calls) + accepting >= MAX_OPEN_CALLS:
+            raise Busy(f"{MAX_OPEN_CALLS} calls are open here, the most there may be: hang one up first")
 
     # What the clock says
 

@@ -22,10 +22,7 @@ from tocsin.protocol.calling.call_state import ENDED, ParticipantState
 from tocsin.protocol.calling.end_reason import ANSWERED_ELSEWHERE, CallEndReason, end_reason
 from tocsin.protocol.calling.ended_calls import End, EndedCalls
 from tocsin.protocol.calling.incoming_call import Event, Phase
-from tocsin.protocol.messages.calling import CallPhase, CallReport, HangUpCall
-
-MAX_RINGS: Final = 32
-"""Calls that ring at an agent at a time, at most: further ones do not."""
+from tocsin.protocol.messages.calling import MAX_RINGING_CALLS, CallPhase, CallReport, HangUpCall
 
 _TAKEN: Final = frozenset({CallPhase.CONNECTING, CallPhase.CONNECTED})
 _OURS: Final = frozenset({Phase.REJECTING, Phase.LEAVING})
@@ -97,7 +94,7 @@ class CallBook:
         if not report.incoming or self.ends.get(call) is not None:
             return []
         if report.phase is CallPhase.RINGING:
-            if len(self.rings) >= MAX_RINGS:
+            if len(self.rings) >= MAX_RINGING_CALLS:
                 return [NotRung(call)]
             ring = self.rings[call] = AgentRing(call, caller_of(report), report.video, rings_until(report, now))
             return ring.step(Event.RANG)[0]

@@ -6,7 +6,7 @@ Of what has happened already, each just tells how the call stands: an agent that
 from __future__ import annotations
 
 from hmac import compare_digest
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from attrs import evolve
 
@@ -18,6 +18,8 @@ from tocsin.protocol.calling.switchboard_draft import Draft
 from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, Side, Turn
 from tocsin.protocol.errors import Busy, IllegalCall, InvalidArgument
 from tocsin.protocol.messages.calling import (
+    MAX_OPEN_CALLS,
+    MAX_RINGING_CALLS,
     AcceptCall,
     AttendCall,
     CallReady,
@@ -26,12 +28,6 @@ from tocsin.protocol.messages.calling import (
     SetCallMedia,
     StartCall,
 )
-
-MAX_RINGING: Final = 32
-"""Calls that ring for a user at a time."""
-
-MAX_OPEN: Final = 64
-"""Open calls that an endpoint is in."""
 
 _Command: TypeAlias = AcceptCall | CallReady | HangUpCall | RejectCall | SetCallMedia
 
@@ -52,8 +48,8 @@ def start(draft: Draft, endpoint: Endpoint, asked: StartCall, context: str, ring
             raise InvalidArgument(f"the id {asked.call} is that of another call: make a new UUID for each")
         return _report(draft, former, endpoint, asked.request)
     _check_room(draft, endpoint)
-    if len(draft.record.ringing(callee)) >= MAX_RINGING:
-        raise Busy(f"{MAX_RINGING} calls ring for {callee}, which is as many as may be")
+    if len(draft.record.ringing(callee)) >= MAX_RINGING_CALLS:
+        raise Busy(f"{MAX_RINGING_CALLS} calls ring for {callee}, which is as many as may be")
     standing = draft.standing(endpoint)
     caller = Side(endpoint.user, endpoint.device, standing.name if standing else "", asked.video)
     row = CallRow(asked.call, Phase.RINGING, caller, Side(callee, "", "", asked.video), context, draft.now, rings_until)
@@ -185,8 +181,8 @@ def _check_party(row: CallRow, endpoint: Endpoint) -> None:
 
 
 def _check_room(draft: Draft, endpoint: Endpoint) -> None:
-    if len(draft.record.open_calls(endpoint)) >= MAX_OPEN:
-        raise Busy(f"this device is in {MAX_OPEN} calls, which is as many as may be: hang up one")
+    if len(draft.record.open_calls(endpoint)) >= MAX_OPEN_CALLS:
+        raise Busy(f"this device is in {MAX_OPEN_CALLS} calls, which is as many as may be: hang up one")
 
 
 def _same(one: str, other: str) -> bool:

@@ -34,6 +34,7 @@ from tocsin.protocol.errors import Busy, IllegalCall, InvalidArgument, ProtocolV
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.calling import (
     MAX_CALL_NAME,
+    MAX_LISTED_CALLS,
     AcceptCall,
     AttendCall,
     CallHello,
@@ -49,9 +50,6 @@ from tocsin.protocol.messages.calling import (
 
 MAX_CONNECTED: Final = 64
 """Endpoints of a user that are connected at a time."""
-
-MAX_LISTED: Final = 256
-"""Open calls that the first frame of an agent may list."""
 
 MAX_DEVICE: Final = 128
 """Characters of a device's id."""
@@ -292,7 +290,7 @@ def _check_hello(endpoint: Endpoint, hello: CallHello) -> None:
         raise InvalidArgument(f"the id of a device has 1 to {MAX_DEVICE} characters that can be printed")
     if len(hello.name) > MAX_CALL_NAME:
         raise InvalidArgument(f"a display name has at most {MAX_CALL_NAME} characters, not {len(hello.name)}")
-    if len(hello.open_calls) > MAX_LISTED:
-        raise InvalidArgument(f"an agent is in {MAX_LISTED} calls at most, not in {len(hello.open_calls)}")
+    if len(hello.open_calls) > MAX_LISTED_CALLS:
+        raise InvalidArgument(f"a hello lists up to {MAX_LISTED_CALLS} calls, not {len(hello.open_calls)}")
     for call in hello.open_calls:
         read_call_id(call)

@@ -27,6 +27,15 @@ CALLING_PATH: Final = f"/calling/v{CALLING_VERSION}"
 MAX_CALL_NAME: Final = 256
 """Characters of a display name at most."""
 
+MAX_RINGING_CALLS: Final = 32
+"""Calls that ring for a user at a time, and so at an agent."""
+
+MAX_OPEN_CALLS: Final = 64
+"""Calls that an agent is in at a time, those included that it begins or is accepting."""
+
+MAX_LISTED_CALLS: Final = MAX_RINGING_CALLS + MAX_OPEN_CALLS
+"""Calls that a hello lists at most."""
+
 
 @unique
 class CallPhase(IntEnum):
