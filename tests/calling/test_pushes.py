@@ -195,6 +195,20 @@ async def test_pushes_without_a_connection_are_kept(tmp_path: Path) -> None:
         assert [incoming.id for incoming in agent.incoming_calls] == [CALL]
 
 
+async def test_a_push_that_is_looked_at_while_its_agent_ends_is_kept_for_the_next(tmp_path: Path) -> None:
+    """The service had not answered yet."""
+    service = PlayedService()
+    async with client_of(service, tmp_path) as client:
+        assert await client.handle_push_notification(push()) is PushOutcome.KEPT
+        first = await connected(service, client)
+        await service.expect(AttendCall)
+        await first.dispose()
+        second = await connected(service, client)
+        await service.answer(await service.expect(AttendCall), RINGS)
+        await anyio.sleep(0.1)
+        assert [incoming.id for incoming in second.incoming_calls] == [CALL]
+
+
 async def test_a_push_about_which_the_service_is_silent_is_kept(tmp_path: Path) -> None:
     """After 30 seconds; what it answers later is not taken twice."""
     service = PlayedService()

@@ -123,7 +123,8 @@ class PushDesk:
         waiting = self._reader.take()
         try:
             while waiting and self._questions.is_connected:
-                await self.handle(waiting.pop(0))
+                await self.handle(waiting[0])
+                del waiting[0]  # not before: the agent may end meanwhile, and the next one looks at it
         finally:
             self._reader.keep_again(waiting)
 
