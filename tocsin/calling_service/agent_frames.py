@@ -1,11 +1,11 @@
-"""What an agent may send: how it begins, what it may ask, and how it is told that something cannot be done."""
+"""What an agent may send: how it begins, and what it may ask."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from tocsin.protocol.calling.switchboard import MAX_DEVICE
-from tocsin.protocol.errors import NotSupported, ProtocolViolation, PushError
+from tocsin.protocol.errors import NotSupported, ProtocolViolation
 from tocsin.protocol.messages import codec
 from tocsin.protocol.messages.calling import (
     CALLING_VERSION,
@@ -16,7 +16,6 @@ from tocsin.protocol.messages.calling import (
     CallGoodbye,
     CallHello,
     CallReady,
-    CallRefused,
     HangUpCall,
     RegisterForCallPush,
     RejectCall,
@@ -68,8 +67,3 @@ def read_question(frame: bytes) -> Any:
     if message.request <= 0:
         raise ProtocolViolation(f"{type(message).__name__} has a request above 0, not {message.request}")
     return message
-
-
-def refusal(request: int, error: PushError) -> CallRefused:
-    """Say that something cannot be done; with the request 0, that the connection ends."""
-    return CallRefused(request, type(error).__name__, str(error), error.hresult)

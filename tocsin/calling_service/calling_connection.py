@@ -16,12 +16,13 @@ import anyio
 from attrs import evolve, frozen
 from starlette.types import Receive, Send
 
-from tocsin.calling_service.agent_frames import read_hello, read_question, refusal
+from tocsin.calling_service.agent_frames import read_hello, read_question
 from tocsin.calling_service.agent_outbox import AgentOutbox
 from tocsin.calling_service.calling_settings import CallingSettings
 from tocsin.calling_service.close_codes import POLICY_VIOLATION, PROTOCOL_ERROR, code_of
 from tocsin.calling_service.exchange import Exchange
 from tocsin.calling_service.users import VerifiedToken
+from tocsin.protocol.calling.switchboard import refusal
 from tocsin.protocol.calling.switchboard_rows import Endpoint
 from tocsin.protocol.errors import (
     Busy,

@@ -8,7 +8,8 @@ import pytest
 
 from tests.protocol.calling.board import ANN, ANN_PHONE, BEN, BEN_PHONE, BEN_WATCH, CARA, DAY, Board, hello, standing
 from tocsin.protocol.calling.call_at_service import GRACE, SETUP_TIME
-from tocsin.protocol.calling.questions_on_pushes import LEAST_TTL, MAX_REGISTRATIONS, MOST_TTL, MOST_TTL_OF_TEAMS
+from tocsin.protocol.calling.push_registration import MAX_TEAMS_TTL, MAX_TTL, MIN_TTL
+from tocsin.protocol.calling.questions_on_pushes import MAX_REGISTRATIONS
 from tocsin.protocol.calling.switchboard import MAX_CONNECTED, STOP_FOR
 from tocsin.protocol.calling.switchboard_draft import MAX_REMEMBERED
 from tocsin.protocol.calling.switchboard_rows import Endpoint, Pushed, RingByPush, StopByPush, Tell
@@ -108,9 +109,9 @@ def test_a_registration_is_renewed_and_expires(board: Board) -> None:
     ("endpoint", "asked", "granted"),
     [
         (BEN, DAY, DAY),
-        (BEN, 1.0, LEAST_TTL),
-        (BEN, 1e12, MOST_TTL),
-        (TEAMS, 1e12, MOST_TTL_OF_TEAMS),
+        (BEN, 1.0, MIN_TTL),
+        (BEN, 1e12, MAX_TTL),
+        (TEAMS, 1e12, MAX_TEAMS_TTL),
     ],
 )
 def test_a_registration_is_granted_for_so_long(board: Board, endpoint: Endpoint, asked: float, granted: float) -> None:

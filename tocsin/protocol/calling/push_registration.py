@@ -23,7 +23,7 @@ DEFAULT_TTL: Final = 86_400.0
 
 MIN_TTL: Final = 300.0
 MAX_TTL: Final = 15_552_000.0
-"""Seconds that it may be asked for: 5 minutes to 180 days."""
+"""Seconds that it may be asked for, and is granted: 5 minutes to 180 days."""
 
 MAX_TEAMS_TTL: Final = 86_400.0
 """Seconds for a Teams user at most."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from tocsin.protocol.arguments import check_finite
 from tocsin.protocol.calling.call_reports import rings_at
+from tocsin.protocol.calling.push_registration import MAX_TEAMS_TTL, MAX_TTL, MIN_TTL
 from tocsin.protocol.calling.switchboard_draft import Draft
 from tocsin.protocol.calling.switchboard_rows import Endpoint, PushRegistration, RingByPush, Turn
 from tocsin.protocol.errors import Busy, InvalidArgument
@@ -16,15 +17,6 @@ MAX_REGISTRATIONS: Final = 32
 
 MAX_URI: Final = 2_048
 """Characters of a channel's URI."""
-
-LEAST_TTL: Final = 300.0
-"""Seconds for which a registration is granted at least."""
-
-MOST_TTL: Final = 15_552_000.0
-"""Seconds for which a registration is granted at most: 180 days."""
-
-MOST_TTL_OF_TEAMS: Final = 86_400.0
-"""The same for a user of Teams: 24 hours."""
 
 _TEAMS: Final = "8:orgid:"
 
@@ -84,4 +76,4 @@ def granted(user: str, ttl: float) -> float:
     check_finite(ttl, "the time for which to ring by pushes")
     if ttl <= 0:
         raise InvalidArgument(f"the time for which to ring by pushes is above 0 s, not {ttl:g}")
-    return min(max(ttl, LEAST_TTL), MOST_TTL_OF_TEAMS if user.startswith(_TEAMS) else MOST_TTL)
+    return min(max(ttl, MIN_TTL), MAX_TEAMS_TTL if user.startswith(_TEAMS) else MAX_TTL)
