@@ -160,7 +160,12 @@ async def test_a_phone_is_started_by_a_call(tmp_path: Path) -> None:
             running("calling", "serve", "--json", "--port", "0", "--state", calls, *sender)
         )
         write(home / "token.txt", (await made("calling", "users", "add", "ann", at=calls))["token"])
-        setup = {"calling_service": service.first["url"], "token_file": "token.txt", "remote_id": app["remote_id"]}
+        setup = {
+            "calling_service": service.first["url"],
+            "token_file": "token.txt",
+            "remote_id": app["remote_id"],
+            "quiet": 0.5,
+        }
         write(home / "phone.toml", "".join(f"{name} = {json.dumps(value)}\n" for name, value in setup.items()))
         socket = str(tmp_path / "s")
         agent = await stack.enter_async_context(

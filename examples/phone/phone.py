@@ -31,8 +31,6 @@ import tocsin
 from tocsin import calling
 
 APP = "contoso.phone"
-QUIET = 5.0
-"""Seconds without a call after which a phone ends that was started for one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class Setup:
     video: bool = False
     hub: str = ""
     hub_connection_file: str = ""
+    quiet: float = 5.0
+    """Seconds without a call after which a phone ends that was started for one."""
 
     @classmethod
     def read(cls, folder: Path) -> "Setup":
@@ -92,12 +92,12 @@ class Activity:
         print(*words, flush=True)
         self._stirred.set()
 
-    async def wait_for_quiet(self, is_busy: Callable[[], bool]) -> None:
+    async def wait_for_quiet(self, seconds: float, is_busy: Callable[[], bool]) -> None:
         """Wait until nothing has happened for a while, and nothing is under way."""
         while True:
             self._stirred.clear()
             try:
-                await asyncio.wait_for(self._stirred.wait(), QUIET)
+                await asyncio.wait_for(self._stirred.wait(), seconds)
             except TimeoutError:
                 if not is_busy():
                     return
@@ -180,7 +180,7 @@ async def main(setup: Setup) -> None:
         ) as kept:
             follow_registration(activity, kept)
             if await was_started_for_a_call():
-                await activity.wait_for_quiet(is_busy)
+                await activity.wait_for_quiet(setup.quiet, is_busy)
                 activity.tell("no call is left")
             else:
                 await asyncio.Event().wait()
