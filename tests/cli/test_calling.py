@@ -245,6 +245,25 @@ async def test_what_became_of_a_ring_is_in_the_exit_code(tmp_path: Path) -> None
                 assert await ringing.wait() == 130
 
 
+async def test_a_user_without_a_display_name_rings_by_its_name(tmp_path: Path) -> None:
+    """Where it calls from a terminal: a person would not know the raw id."""
+    state = str(tmp_path / "service")
+    shown: list[str] = []
+    async with calling(tmp_path / "service") as server:
+        ann = await ok("calling", "users", "add", "ann", "--state", state)
+        await ok("calling", "users", "add", "bob", "--state", state)
+        async with CallClient(server.first["url"], app="contoso.phone", state=tmp_path / "app") as client:
+            agent = await client.create_call_agent(CallTokenCredential(ann["token"]))
+
+            async def decline(args: IncomingCallReceivedEventArgs) -> None:
+                shown.append(args.incoming_call.caller_info.shown)
+                await args.incoming_call.reject()
+
+            with agent.incoming_call_received(decline):
+                assert (await run("calling", "ring", "ann", "--from", "bob", "--state", state))[0] == 0
+    assert shown == ["bob"]
+
+
 async def test_a_service_with_tls_is_rung_as_well(tmp_path: Path) -> None:
     """The command trusts the certificate that the service on this machine has made; a hangup reads it anew."""
     state = str(tmp_path)

@@ -16,6 +16,7 @@ import anyio
 
 from tocsin.calling import (
     Call,
+    CallAgentOptions,
     CallClient,
     CallEndReason,
     CallState,
@@ -58,7 +59,8 @@ async def _ring(answer: Answer, folder: Path, video: bool, as_json: bool) -> int
     caller, callee = answer["caller"], answer["callee"]
     output = _Output(as_json=as_json)
     async with CallClient(answer["url"], app=APP, state=folder) as client:
-        agent = await client.create_call_agent(CallTokenCredential(caller["token"]))
+        shown = CallAgentOptions(caller["display_name"] or caller["name"])  # or the raw id would be what rings
+        agent = await client.create_call_agent(CallTokenCredential(caller["token"]), shown)
         if agent.connection_state is not ConnectionState.CONNECTED:
             trouble = agent.connection_trouble
             raise PlatformUnavailable(f"the calling service at {answer['url']} cannot be reached: {trouble}")
