@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import agent, hub, peers, scale, toasts, wire
+from bench import agent, calling, hub, peers, scale, toasts, wire
 from bench.__main__ import main
 from bench.framework import Options, Row
 from bench.http_load import Target, closed_loop, moment_of, stamped
@@ -66,6 +66,17 @@ def test_toasts_are_taken_at_the_daemon(capsys: pytest.CaptureFixture[str]) -> N
     assert 0 < soon["toast p50 ms"] <= soon["toast p99 ms"]
     assert soon["missed"] == flooded["lost"] == 0
     assert flooded["shown"] + flooded["dead"] == toasts.FEW
+
+
+def test_calls_are_taken_at_the_daemon_and_in_the_app(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each has rung, in an app that it has launched and in one that runs, beside plain pushes."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs dbus-daemon")
+    rows = {row["name"]: row["medians"] for row in found(capsys, "calling")}
+    launched = rows[calling.LAUNCHED]
+    assert 0 < launched["first line ms"] < launched["imported ms"] < launched["signed in ms"] < launched["p50 ms"]
+    assert 0 < rows[calling.PUSHED]["p50 ms"] <= rows[calling.PUSHED]["p99 ms"]
+    assert rows[calling.PUSHED]["plain push p50 ms"] > 0
 
 
 def test_an_agent_carries_launches_and_keeps_apps_apart(
