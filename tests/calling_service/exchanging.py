@@ -37,6 +37,8 @@ class MemoryCallingStore:
         self.fault: str | None = None
         self.delay = 0.0
         """Seconds that a commit takes."""
+        self.is_in_doubt = False
+        """Whether the next thing that fails is written all the same."""
         self.commits = 0
         self.calls: dict[str, CallRow] = {}
         self.registrations: dict[Endpoint, PushRegistration] = {}
@@ -49,7 +51,7 @@ class MemoryCallingStore:
         """Write what a turn has to keep."""
         await anyio.sleep(self.delay)
         self.commits += 1
-        if self.fault is not None:
+        if self.fault is not None and not self.is_in_doubt:
             raise StateUnavailable(self.fault)
         for call in rows.forgotten_calls:
             self.calls.pop(call, None)
@@ -57,6 +59,9 @@ class MemoryCallingStore:
             self.registrations.pop(endpoint, None)
         self.calls |= {row.call: row for row in rows.calls}
         self.registrations |= {each.endpoint: each for each in rows.registrations}
+        if self.fault is not None:
+            self.is_in_doubt = False
+            raise StateUnavailable(self.fault, in_doubt=True)
 
 
 @define

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -122,6 +122,34 @@ async def test_what_cannot_be_written_has_not_happened(world: ExchangeWorld) -> 
     world.store.fault = None
     await ben.accept()
     assert ann.phases == [CallPhase.RINGING, CallPhase.CONNECTING]
+
+
+@pytest.mark.parametrize("what", ["begun", "accepted", "registered"])
+async def test_what_may_have_been_written_all_the_same_is_undone(world: ExchangeWorld, what: str) -> None:
+    """It was refused, so no new start takes it for so: as soon as the store can be written, and without another event."""
+    ann, ben, phone = await world.line(ANN), await world.line(BEN), await world.line(BEN_PHONE)
+    await ben.register(BEN_URI)
+    await ann.start(BEN)
+    await settle()
+    before = world.store.calls.copy(), world.store.registrations.copy()
+    world.store.fault, world.store.is_in_doubt = "the disk is slow", True
+    ask: dict[str, Callable[[], Awaitable[Message]]] = {
+        "begun": lambda: ann.start(CARA, "c2"),
+        "accepted": ben.accept,
+        "registered": lambda: phone.register(BEN_URI),
+    }
+    refused = await ask[what]()
+    assert isinstance(refused, CallRefused)
+    assert refused.error == "StateUnavailable"
+    assert (world.store.calls, world.store.registrations) != before
+    assert isinstance(await ann.ask(AttendCall(5, "c1", "")), CallReport)
+    await anyio.sleep(5)
+    world.store.fault = None
+    await anyio.sleep(31)
+    assert (world.store.calls, world.store.registrations) == before
+    commits = world.store.commits
+    await anyio.sleep(5)
+    assert world.store.commits == commits
 
 
 async def test_what_time_has_brought_about_is_tried_again(

@@ -1,7 +1,7 @@
 """The actor that all calls of a service go through, one event after the other: decide, write down, install, and then tell and push.
 
 What is decided is the :class:`Switchboard`'s; nothing here knows a rule of calls. What cannot be written down has not happened: it is
-refused, and what time has brought about is tried again.
+refused, and undone as soon as possible where it may have been written all the same; what time has brought about is tried again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tocsin.calling_service.calling_store import CallingStore
 from tocsin.calling_service.event_queue import EventQueue
 from tocsin.calling_service.pusher import Pusher
 from tocsin.protocol.calling.switchboard import DISPLACED, Switchboard, refusal
-from tocsin.protocol.calling.switchboard_rows import Effect, Endpoint, Part, Push, Pushed, Tell, Turn
+from tocsin.protocol.calling.switchboard_rows import Effect, Endpoint, Part, Push, Pushed, Tell, Turn, TurnRows
 from tocsin.protocol.errors import NotSupported, PushError, StateUnavailable
 from tocsin.protocol.kernel.backoff import backoff
 from tocsin.protocol.messages.base import Message
@@ -90,6 +90,8 @@ class Exchange:
         self._events = EventQueue()
         self._failures = 0
         self._not_before = -math.inf
+        self._in_doubt: TurnRows | None = None
+        """What was refused, but may have been written all the same."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -151,11 +153,12 @@ class Exchange:
 
     def _wait(self) -> float:
         """Return the seconds until time brings something about."""
-        due = self._board.next_due()
+        due = -math.inf if self._in_doubt is not None else self._board.next_due()
         return math.inf if due is None else max(due, self._not_before) - self._now()
 
     async def _take_due(self) -> None:
         try:
+            await self._undo_doubtful()
             await self._take(self._board.due)
         except PushError as failure:
             self._failures += 1
@@ -222,9 +225,25 @@ class Exchange:
             logger.exception("an event of a call was not understood, and has changed nothing")
             raise PushError("the calling service has failed at this, and says why in its log") from None
         if turn.rows:
-            await self._store.commit(turn.rows)
+            await self._write(turn.rows)
         self._board.install(turn)
         return turn
+
+    async def _write(self, rows: TurnRows) -> None:
+        """Write down what a turn has to keep."""
+        await self._undo_doubtful()
+        try:
+            await self._store.commit(rows)
+        except StateUnavailable as failure:
+            if failure.in_doubt:
+                self._in_doubt = rows
+            raise
+
+    async def _undo_doubtful(self) -> None:
+        """Write anew how all stands of which something else may have been written: a new start would take that for so."""
+        if self._in_doubt is not None:
+            await self._store.commit(self._board.as_installed(self._in_doubt))
+            self._in_doubt = None
 
     # Effects
 

@@ -29,6 +29,7 @@ from tocsin.protocol.calling.switchboard_rows import (
     PushRegistration,
     Standing,
     Turn,
+    TurnRows,
 )
 from tocsin.protocol.errors import Busy, IllegalCall, InvalidArgument, ProtocolViolation, PushError, SenderNotAllowed
 from tocsin.protocol.messages.base import Message
@@ -106,7 +107,7 @@ class Switchboard:
         self._record = Record()
         self._ring_time = ring_time
         draft = Draft(self._record, now)
-        for row in sorted((_not_ahead(row, now) for row in calls), key=lambda row: row.ended):
+        for row in sorted((row.not_ahead_of(now) for row in calls), key=lambda row: row.ended):
             draft.put(row)
             if row.phase is not Phase.ENDED:
                 for side in (row.caller, row.callee) if row.answered else (row.caller,):
@@ -118,6 +119,10 @@ class Switchboard:
     def install(self, turn: Turn) -> None:
         """Take over what was written."""
         self._record.install(turn)
+
+    def as_installed(self, rows: TurnRows) -> TurnRows:
+        """Return how all stands here that other rows are about, which may have been written and were not taken over."""
+        return self._record.as_installed(rows)
 
     @property
     def open_calls(self) -> list[CallRow]:
@@ -255,18 +260,6 @@ class Switchboard:
                 left = [each for each in draft.registered(row.callee.user) if rings_at(row, each.endpoint)]
                 draft.step(row, Event.NOT_ONLINE if left else Event.NO_ENDPOINT)
         return draft.turn()
-
-
-def _not_ahead(row: CallRow, now: float) -> CallRow:
-    """Return a call that was kept, as it is where the clock was set back meanwhile: what lies ahead would hold for as long again."""
-    began = min(row.began, now)
-    return evolve(
-        row,
-        began=began,
-        rings_until=min(row.rings_until, began + (row.rings_until - row.began)),
-        answered=min(row.answered, now),
-        ended=min(row.ended, now),
-    )
 
 
 def _lose(draft: Draft, call: str, endpoint: Endpoint) -> None:

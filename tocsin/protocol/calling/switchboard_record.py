@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from tocsin.protocol.calling.call_at_service import GRACE, SETUP_TIME, Phase
 from tocsin.protocol.calling.moments import Moments
-from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, PushRegistration, Standing, Turn
+from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, PushRegistration, Standing, Turn, TurnRows
 
 REMEMBERED: Final = 86_400.0
 """Seconds for which an ended call is remembered."""
@@ -95,6 +95,18 @@ class Record:
         for call, unreached in turn.unreached.items():
             if self.calls[call].phase is Phase.RINGING:
                 self.unreached[call] = unreached
+
+    def as_installed(self, rows: TurnRows) -> TurnRows:
+        """Return how all stands here that these rows are about."""
+        calls = (*(row.call for row in rows.calls), *rows.forgotten_calls)
+        endpoints = (*(each.endpoint for each in rows.registrations), *rows.forgotten_registrations)
+        known, registered = self.calls, self.registrations
+        return TurnRows(
+            tuple(known[call] for call in calls if call in known),
+            tuple(call for call in calls if call not in known),
+            tuple(registered[endpoint] for endpoint in endpoints if endpoint in registered),
+            tuple(endpoint for endpoint in endpoints if endpoint not in registered),
+        )
 
     def _keep_call(self, row: CallRow) -> None:
         self._drop_indexes(row.call)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum, unique
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tocsin.protocol.calling.call_at_service import Phase
 from tocsin.protocol.messages.base import Message
@@ -71,6 +71,17 @@ class CallRow:
     def silent_since(self) -> float:
         """The moment from which it has not rung any more; 0 while it rings."""
         return self.answered or self.ended
+
+    def not_ahead_of(self, now: float) -> CallRow:
+        """Return it as it is where the clock was set back since it was kept: what lies ahead would hold for as long again."""
+        began = min(self.began, now)
+        return evolve(
+            self,
+            began=began,
+            rings_until=min(self.rings_until, began + (self.rings_until - self.began)),
+            answered=min(self.answered, now),
+            ended=min(self.ended, now),
+        )
 
 
 # Effects
