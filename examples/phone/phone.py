@@ -158,9 +158,8 @@ async def main(setup: Setup) -> None:
 
         async def on_push(args: tocsin.PushNotificationReceivedEventArgs) -> None:
             if args.type is tocsin.NotificationType.RAW:
-                outcome = await client.handle_push_notification(args.payload)
-                no_call = {calling.PushOutcome.MALFORMED, calling.PushOutcome.UNKNOWN_KIND}
-                args.handled = outcome not in no_call  # or background work would get it once more
+                await client.handle_push_notification(args.payload)
+                args.handled = True  # or background work would get it once more
 
         async def on_background(args: tocsin.BackgroundActivatedEventArgs) -> None:
             await client.handle_push_notification(args.task_instance.trigger_details.payload)

@@ -75,7 +75,7 @@ class HubPusher:
         :raises InvalidArgument: as the promise says.
         """
         try:
-            check_channel_uri(uri, "A channel's URI")
+            check_channel_uri(uri, "What is to be registered")
         except HubRefused as refused:
             raise InvalidArgument(refused.detail) from None
 

@@ -78,7 +78,7 @@ class Users:
         """Add a user, whose raw id is made here.
 
         :param name: what commands call the user: 1 to 128 printable characters.
-        :param display_name: what others see where an agent says nothing else; up to 256 printable characters.
+        :param display_name: what others see where an agent says nothing else, up to 256 printable characters; by default the name.
         :param kind: ``acs``, or ``teams`` for a raw id such as those of Microsoft Teams.
         :raises InvalidArgument: an argument cannot be right.
         :raises IllegalCall: there is a user of that name, or there are as many as there may be.
@@ -86,7 +86,7 @@ class Users:
         """
         check_app_name(name, "a user's name")
         _check_display_name(display_name)
-        user = UserRow(self._new_id(read_kind(kind)), name, display_name, read_kind(kind), self._now())
+        user = UserRow(self._new_id(read_kind(kind)), name, display_name or name, read_kind(kind), self._now())
         async with self._changing:
             if name in self._by_name:
                 raise IllegalCall(f"there is a user {quoted(name)} already")
@@ -126,7 +126,7 @@ class Users:
     async def named_or_added(self, name: str) -> UserRow:
         """Return the user that commands call so, added under that name where there is none; errors as of :meth:`add`."""
         try:
-            return self.named(name) or await self.add(name, name)
+            return self.named(name) or await self.add(name)
         except IllegalCall:
             user = self.named(name)
             if user is None:

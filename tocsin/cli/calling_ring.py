@@ -16,7 +16,6 @@ import anyio
 
 from tocsin.calling import (
     Call,
-    CallAgentOptions,
     CallClient,
     CallEndReason,
     CallState,
@@ -26,6 +25,7 @@ from tocsin.calling import (
     StartCallOptions,
 )
 from tocsin.cli.terminal import show
+from tocsin.protocol.calling.call_token import CallTokenKind
 from tocsin.protocol.calling.end_reason import DECLINED
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
 from tocsin.protocol.text import harmless
@@ -59,8 +59,9 @@ async def _ring(answer: Answer, folder: Path, video: bool, as_json: bool) -> int
     caller, callee = answer["caller"], answer["callee"]
     output = _Output(as_json=as_json)
     async with CallClient(answer["url"], app=APP, state=folder) as client:
-        shown = CallAgentOptions(caller["display_name"] or caller["name"])  # or the raw id would be what rings
-        agent = await client.create_call_agent(CallTokenCredential(caller["token"]), shown)
+        is_teams = caller["kind"] == CallTokenKind.TEAMS
+        create = client.create_teams_call_agent if is_teams else client.create_call_agent
+        agent = await create(CallTokenCredential(caller["token"]))
         if agent.connection_state is not ConnectionState.CONNECTED:
             trouble = agent.connection_trouble
             raise PlatformUnavailable(f"the calling service at {answer['url']} cannot be reached: {trouble}")
