@@ -147,6 +147,8 @@ class TestTimes:
             ("IllegalCall", Event.REFUSED),
             ("Busy", Event.TRY_LATER),
             ("StateUnavailable", Event.TRY_LATER),
+            ("PushError", Event.TRY_LATER),
+            ("NotSupported", Event.TRY_LATER),
             ("AnErrorToCome", Event.REFUSED),
         ],
     )

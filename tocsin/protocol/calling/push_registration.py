@@ -143,7 +143,11 @@ OFFLINE: Final[Mapping[Event, Event]] = {
 """What the wishes of the app are while there is no connection."""
 
 _FOR_NOW: Final = frozenset(
-    {"Busy", "PlatformUnavailable", "StateUnavailable", "ServiceUnavailable", "Throttled", "TimedOut"}
+    {
+        *("Busy", "PlatformUnavailable", "StateUnavailable", "ServiceUnavailable", "Throttled", "TimedOut"),
+        "PushError",  # the service has failed at it
+        "NotSupported",  # it makes no pushes, until it is started with a way to make them
+    }
 )
 
 
