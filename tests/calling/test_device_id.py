@@ -31,7 +31,7 @@ def test_each_app_is_an_endpoint_of_its_own(tmp_path: Path) -> None:
 
 
 def test_processes_that_make_it_at_once_agree(tmp_path: Path) -> None:
-    """Whoever comes second finds what the first has made."""
+    """The process that comes second finds what the first has made."""
     found: list[str] = []
     threads = [Thread(target=lambda: found.append(DeviceId(tmp_path, "app").read_or_make())) for _ in range(8)]
     for thread in threads:

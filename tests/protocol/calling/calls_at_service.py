@@ -121,7 +121,7 @@ def report_of(  # as many as a report has fields
     peer_muted: bool = False,
     peer_held: bool = False,
 ) -> CallReport:
-    """Make a report that nobody has asked for."""
+    """Make a report that was not asked for."""
     return CallReport(
         request=0,
         call=call,
