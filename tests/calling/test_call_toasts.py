@@ -205,6 +205,30 @@ async def test_a_program_may_have_its_clicks_itself(tmp_path: Path) -> None:
     assert p.service.about(AcceptCall) == []
 
 
+async def test_of_two_answers_in_the_same_moment_the_first_counts(tmp_path: Path) -> None:
+    """Before anything of it was done."""
+    async with phone(tmp_path) as p:
+        await p.agent()
+        p.service.know()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(p.bell.handle_click, click("accept"))
+            tasks.start_soon(p.bell.handle_click, click("decline"))
+        await p.told.wait_for(1)
+    assert [type(each) for each in p.told.items] == [CallAcceptedEventArgs]
+
+
+async def test_a_call_can_be_answered_while_a_click_on_its_toast_waits(tmp_path: Path) -> None:
+    """The click has started the app, which is not connected yet, when the user presses a button."""
+    async with phone(tmp_path) as p, anyio.create_task_group() as tasks:
+        p.service.know()
+        tasks.start_soon(p.bell.handle_click, click("open"))
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(p.bell.handle_click, click("accept"))
+        await anyio.wait_all_tasks_blocked()
+        await p.agent()
+        await p.told.wait_until(lambda: any(isinstance(each, CallAcceptedEventArgs) for each in p.told.items))
+
+
 async def test_a_click_waits_for_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The call rings here, but the service cannot be asked just now: it is as soon as it can."""
     monkeypatch.setattr("tocsin.calling.call_toasts.PAUSE", 0.01)

@@ -48,6 +48,9 @@ PAUSE: Final = 1.0
 LEAVING: Final = 2.0
 """Seconds that toasts of calls which have ended have for being removed when the block is left."""
 
+_ANSWERS: Final = (CallAction.ACCEPT, CallAction.DECLINE)
+"""The clicks of which the first counts, while what it asks for is under way."""
+
 
 @frozen
 class CallAcceptedEventArgs:
@@ -139,7 +142,7 @@ class CallToasts:
         self.call_declined = CallEvent("a call that was declined by its toast", self._calls)
         self.call_opened = CallEvent("a call whose toast was clicked", self._calls)
         self.answer_failed = CallEvent("a call that could not be answered", self._calls)
-        self._answering: set[str] = set()
+        self._under_way: set[CallClick] = set()
         self._tasks: TaskGroup | None = None
         self._block: AbstractAsyncContextManager[None] | None = None
 
@@ -159,7 +162,7 @@ class CallToasts:
     @property
     def is_answering(self) -> bool:
         """Whether an answer that the user has given by a toast is under way: a program that ends itself waits for that."""
-        return bool(self._answering)
+        return bool(self._under_way)
 
     async def handle_click(self, args: ToastNotificationActivatedEventArgs) -> bool:
         """Do what a click asks for; for an app that has its clicks by :func:`tocsin.get_activated_event_args`.
@@ -174,7 +177,8 @@ class CallToasts:
         click = click_on(args)
         if click is None:
             return False
-        if click.call_id not in self._answering:  # else the user has answered it before, and that is under way
+        if not self._under_way & {click, *(CallClick(click.call_id, action) for action in _ANSWERS)}:
+            self._under_way.add(click)
             answered = anyio.Event()
             self._tasks.start_soon(self._answer_then, click, answered, name="an answer to a call")
             await answered.wait()
@@ -208,11 +212,10 @@ class CallToasts:
                 await result
 
     async def _answer_then(self, click: CallClick, answered: anyio.Event) -> None:
-        self._answering.add(click.call_id)
         try:
             await self._answer(click)
         finally:
-            self._answering.discard(click.call_id)
+            self._under_way.discard(click)
             answered.set()
 
     async def _answer(self, click: CallClick) -> None:
