@@ -96,15 +96,16 @@ class _World:
 @contextmanager
 def _world(options: Options, environment: Mapping[str, str] | None = None) -> Iterator[_World]:
     with ExitStack() as stack:
-        at = stack.enter_context(set_ups.agent(options, options.loops[0], environment))
         state = stack.enter_context(options.state())
-        (state / "service").mkdir()
-        service = stack.enter_context(started("bench.calling_programs", "serve", str(state / "service")))
+        (state / "serve").mkdir()
+        service, caller = (  # these load what they need while the others start
+            stack.enter_context(started("bench.calling_programs", kind, str(state / kind)))
+            for kind in ("serve", "caller")
+        )
+        at = stack.enter_context(set_ups.agent(options, options.loops[0], environment))
         service.tell({name: at.found[name] for name in ("client_id", "client_secret", "token_url")})
         calls = service.line()
-        where = {"state": str(state / "caller"), "token": calls["tokens"]["caller"]}
-        words = json.dumps(where | {name: calls[name] for name in ("url", "callee")})
-        caller = stack.enter_context(started("bench.calling_programs", "caller", words))
+        caller.tell({"token": calls["tokens"]["caller"], "url": calls["url"], "callee": calls["callee"]})
         caller.line()
         yield _World(at, calls, caller)
 

@@ -2,8 +2,9 @@
 
 ``serve STATE``
     A calling service; its standard input begins with a line that says how it rings by pushes.
-``caller WHERE``
-    Answers ``"ring"`` with the moment at which it began to call, and ``"hang up"`` when the call has ended.
+``caller STATE``
+    Its standard input begins with a line that says whom it calls. It answers ``"ring"`` with the moment at which it began to call,
+    and ``"hang up"`` when the call has ended.
 ``called WHERE``
     An app at an agent, which counts plain pushes and calls that ring. Where it is ``quiet``, it learns of calls by pushes only.
 
@@ -45,11 +46,11 @@ async def serve(state: str) -> None:
         await lines.read()
 
 
-async def caller(words: str) -> None:
+async def caller(state: str) -> None:
     """Call when told to."""
-    where = json.loads(words)
     lines = await _lines()
-    async with CallClient(where["url"], app=APP, state=where["state"]) as client:
+    where = json.loads(await lines.readline())
+    async with CallClient(where["url"], app=APP, state=state) as client:
         agent = await client.create_call_agent(CallTokenCredential(where["token"]), CallAgentOptions("Ann"))
         say({})
         call: Call | None = None
