@@ -83,6 +83,8 @@ class CallKills:
             self._service.say("how all calls have ended")
             kept = await self._service.hear("did not say how its calls have ended")
             judge(self._journal.records(), kept, CALLER, self._figures)
+            silent = {ONLINE, QUIET} - self._figures.rang.keys()
+            self._figures.violations += [f"the endpoint {name} has never rung" for name in sorted(silent)]
             for victim in (*self._programs.values(), self._service, self._push):
                 await victim.stop()
         finally:
