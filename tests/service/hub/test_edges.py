@@ -122,6 +122,16 @@ async def test_what_is_late_is_dropped_for_that_reason(tmp_path: Path) -> None:
         assert device.waiting() == 0
 
 
+async def test_a_ttl_of_a_second_is_good_for_it(tmp_path: Path) -> None:
+    """What is sent half a second after it was due is not late."""
+    async with open_hub(tmp_path) as hub, connected(hub, KEYS[0]) as (device, uri):
+        await hub.register(uri)
+        headers = RAW | SOON | {"X-WNS-TTL": "1"}
+        await hub.ask("POST", "schedulednotifications", b"in time", right=Right.SEND, **headers)
+        hub.world.clock.time = 1_800_000_000 + 5.5
+        assert (await device.acknowledge()).body == b"in time"
+
+
 async def test_one_slow_device_holds_up_so_many_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those behind them come when it has acknowledged; a message that came later does not wait for it."""
     monkeypatch.setattr(target_pages, "PAGE", 1)

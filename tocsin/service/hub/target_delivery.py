@@ -8,6 +8,7 @@ import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from math import ceil
 from time import time
 from typing import Final
 
@@ -162,7 +163,7 @@ class TargetDelivery:
             return None
         notification, body = composed
         if notification.ttl:
-            left = int(notification.ttl - (self._now() - order.begins))
+            left = ceil(notification.ttl - (self._now() - order.begins))  # a TTL of 1 is good for its second
             if left <= 0:
                 self._end(page, target, _TOO_LATE)
                 return None
