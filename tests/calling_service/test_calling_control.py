@@ -35,7 +35,7 @@ async def test_users_are_kept_without_a_service(tmp_path: Path) -> None:
     assert teams["raw_id"].startswith("8:orgid:")
     listed = (await ask(state, "calling-user-list"))["users"]
     assert [(each["name"], each["display_name"], each["kind"]) for each in listed] == [
-        ("ann", "", "teams"),
+        ("ann", "ann", "teams"),
         ("bob", "Bob Lee", "acs"),
     ]
     assert "token" not in listed[0]

@@ -111,7 +111,7 @@ async def test_a_channel_of_another_app_than_the_hub_sends_for_is_dropped(
 async def test_what_is_no_channel_is_refused(hub: HubWorld, uri: str, caplog: pytest.LogCaptureFixture) -> None:
     """When it is registered, in words; and nothing is asked of the hub for it."""
     async with pusher_of(hub) as pusher:
-        with pytest.raises(tocsin.InvalidArgument, match="A channel's URI is the URI of a channel"):
+        with pytest.raises(tocsin.InvalidArgument, match="What is to be registered is the URI of a channel"):
             pusher.check(uri)
         assert await pusher.push(uri, BODY, 30) is Pushed.DROPPED
     assert len(warnings(caplog)) == 1

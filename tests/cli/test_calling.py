@@ -228,10 +228,10 @@ async def test_what_became_of_a_ring_is_in_the_exit_code(tmp_path: Path) -> None
                 await args.incoming_call.reject()
 
             with agent.incoming_call_received(decline):
-                assert await ring("ann") == (
-                    0,
-                    ["calling ann as Bob; Ctrl-C hangs up", "ringing", "ended, 603/0: The callee declined."],
-                )
+                code, (first, *rings, last) = await ring("ann")
+                assert (code, first) == (0, "calling ann as Bob; Ctrl-C hangs up")
+                assert last == "ended, 603/0: The callee declined."
+                assert rings in (["ringing"], [])  # it may be declined before this end has heard that it rings
             assert await ring("ann") == (
                 1,
                 [

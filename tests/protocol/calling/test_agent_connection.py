@@ -28,6 +28,7 @@ from tocsin.protocol.calling.agent_connection import (
     state_of,
     wait_after,
 )
+from tocsin.protocol.calling.call_at_service import GRACE
 
 OPEN = {Phase.CONNECTING, Phase.CONNECTING_AFRESH, Phase.CONNECTED}
 """The phases in which there is a wire, or one is being opened."""
@@ -121,8 +122,8 @@ def test_what_a_last_frame_means(error: str, event: Event) -> None:
 
 
 def test_the_wait_doubles_up_to_the_longest() -> None:
-    """Half a second, twice as long each time, half a minute at most."""
-    assert [wait_after(failures, 1.0) for failures in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    """Half a second, twice as long each time, ten seconds at most."""
+    assert [wait_after(failures, 1.0) for failures in range(1, 9)] == [0.5, 1, 2, 4, 8, 10, 10, 10]
 
 
 @given(st.integers(1, 10**9), fractions())
@@ -142,3 +143,8 @@ def test_when_a_token_is_refreshed(left: float, after: float) -> None:
 def test_a_wrong_time_makes_no_storm() -> None:
     """As a service may send it."""
     assert refresh_after(float("nan")) == 10
+
+
+def test_an_agent_tries_often_enough_to_be_back_in_its_calls() -> None:
+    """However often it has failed, an attempt and the next come within the time that the service waits for it."""
+    assert 2 * wait_after(1_000, 1.0) < GRACE

@@ -15,8 +15,8 @@ from tocsin.protocol.kernel.backoff import backoff
 from tocsin.protocol.kernel.machine import Label
 
 FIRST_WAIT: Final = 0.5
-LONGEST_WAIT: Final = 30.0
-"""Seconds until the next attempt: doubled each time, up to the longest."""
+LONGEST_WAIT: Final = 10.0
+"""Seconds until the next attempt: doubled each time, up to the longest, which leaves time within the 30 s that a call waits for its agent."""
 
 REFRESHED_BEFORE: Final = 600.0
 """Seconds before a token expires at which it is refreshed; where it is good for less than twice that, half of what is left."""
