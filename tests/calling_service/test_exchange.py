@@ -13,7 +13,7 @@ import trio.testing
 from tests.calling_service.exchanging import ExchangeWorld, MemoryLine
 from tests.protocol.calling.board import ANN, BEN, BEN_PHONE, CARA
 from tocsin.calling_service.event_queue import ROOM
-from tocsin.calling_service.exchange import Exchange
+from tocsin.calling_service.exchange import LOOKS_EVERY, Exchange
 from tocsin.protocol.calling.call_at_service import GRACE, Phase
 from tocsin.protocol.errors import PlatformUnavailable, StateUnavailable
 from tocsin.protocol.messages.base import Message
@@ -178,6 +178,16 @@ async def test_a_call_that_is_not_answered_ends_in_time(world: ExchangeWorld) ->
     await anyio.sleep(10)
     await settle()
     assert (ann.last(CallReport).subcode, ben.last(CallReport).subcode) == (10004, 10004)
+
+
+async def test_a_call_that_is_not_answered_while_the_machine_sleeps_ends_soon_after(world: ExchangeWorld) -> None:
+    """The loop's clock has stood still meanwhile, so the wait for it goes on as if nothing were."""
+    ann, _ = await world.line(ANN), await world.line(BEN)
+    await ann.start(BEN)
+    await settle()
+    world.ahead += 3_600
+    await anyio.sleep(LOOKS_EVERY + 1)
+    assert (ann.last(CallReport).phase, ann.last(CallReport).subcode) == (CallPhase.ENDED, 10004)
 
 
 async def test_a_second_connection_displaces_the_first(world: ExchangeWorld) -> None:

@@ -34,6 +34,9 @@ FIRST_WAIT: Final = 0.5
 LAST_WAIT: Final = 30.0
 """Seconds of the longest wait."""
 
+LOOKS_EVERY: Final = 10.0
+"""Seconds after which it looks at the time at least: the loop's clock stands still while the machine sleeps, and the service's goes on."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -147,7 +150,7 @@ class Exchange:
 
     async def _serve(self) -> None:
         while True:
-            await self._events.take_next(self._wait())
+            await self._events.take_next(min(self._wait(), LOOKS_EVERY))
             if self._wait() <= 0:
                 await self._take_due()
 
