@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,18 @@ async def test_a_token_is_renewed_before_it_expires(tmp_path: Path) -> None:
         await service.send(CallDone(renewal.request))
         await service.cut()
         assert (await service.accept()).token == fresh
+
+
+async def test_a_token_may_come_as_it_is_in_a_file(tmp_path: Path) -> None:
+    """The blanks around it are no part of it, and no service takes them for one."""
+    service = PlayedService()
+    first, second = token(), token()
+    async with client_of(service, tmp_path) as client, anyio.create_task_group() as tasks:
+        credential = CallTokenCredential(f" {first}\n", Refresher(f"{second}\n"))
+        tasks.start_soon(client.create_call_agent, credential)
+        assert (await service.accept(patience=inf)).token == first
+        await service.send(CallRefused(0, "SenderNotAllowed", "the token has expired", 0x80070005))
+        assert (await service.accept()).token == second
 
 
 async def test_without_a_refresher_or_the_wish_nothing_is_renewed(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class CallTokenCredential:
         if not token and refresher is None:
             raise InvalidArgument("a call token must not be empty where there is no refresher to get one")
         self._claims = read_call_token(token) if token else None
-        self._token = token
+        self._token = token.strip()  # as it is read; a service takes a signature without what is around it
         self._refresher = refresher
         self._lock = anyio.Lock()
         self._now: Callable[[], float] = time.time
@@ -102,8 +102,8 @@ class CallTokenCredential:
             raise InvalidArgument(
                 f"{_WHAT} has returned one of {claims.user.raw_id}, and must return one of {self._claims.user.raw_id}"
             )
-        self._token, self._claims = token, claims
-        return token, claims
+        self._token, self._claims = token.strip(), claims
+        return self._token, claims
 
 
 async def _asked(refresher: TokenRefresher) -> Any:
