@@ -25,6 +25,7 @@ from tocsin.calling import (
 )
 from tocsin.protocol.errors import Busy, CallEnded, IllegalCall, PlatformUnavailable, PushError, TimedOut
 from tocsin.protocol.messages.calling import (
+    MAX_RINGING_CALLS,
     AcceptCall,
     AttendCall,
     CallPhase,
@@ -402,3 +403,17 @@ async def test_a_call_that_is_gone_cannot_be_attended(tmp_path: Path, answer: An
             await service.answer(await service.expect(AttendCall), answer)
         (failure,) = failures
         assert re.match(words, f"{type(failure).__name__}: {failure}")
+
+
+async def test_a_call_too_many_does_not_ring_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another device may ring; here as many do as may at a time."""
+    service = PlayedService()
+    async with agent_of(service, tmp_path) as agent:
+        await service.send(*(evolve(RINGS, call=f"call-{number}") for number in range(MAX_RINGING_CALLS + 1)))
+        await anyio.sleep(0.1)
+        assert [incoming.id for incoming in agent.incoming_calls] == [f"call-{n}" for n in range(MAX_RINGING_CALLS)]
+    assert caplog.messages == [
+        f"the call call-{MAX_RINGING_CALLS} does not ring on this device, where as many ring as may at a time"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -43,6 +44,9 @@ from tocsin.protocol.text import quoted
 _UNHEARD: Final = (496, 7)
 
 
+logger = logging.getLogger(__name__)
+
+
 class CallRoom:
     """Carries out what the record of an agent's calls says, and waits for those who have asked for it.
 
@@ -81,7 +85,7 @@ class CallRoom:
             e.CallerInfoChanged: lambda effect: self.incoming[effect.call]._change_caller(CallerInfo.of(effect.caller)),
             e.IncomingEnded: self._end_incoming,
             e.UnrungEnded: self._tell_unrung,
-            e.NotRung: lambda _: None,  # the push says so, and the connection need not
+            e.NotRung: self._not_rung,
             e.CallBegan: self._begin,
             e.CallStateChanged: lambda effect: self.calls[effect.call]._change_state(effect.state),
             e.ParticipantChanged: lambda effect: self.calls[effect.call]._change_participant(
@@ -235,6 +239,9 @@ class CallRoom:
     def _end_incoming(self, ended: e.IncomingEnded) -> None:
         self.incoming.pop(ended.call)._end(end_reason(ended.code, ended.subcode))
         self._decisions.make(ended.call)
+
+    def _not_rung(self, effect: e.NotRung) -> None:
+        logger.warning("the call %s does not ring on this device, where as many ring as may at a time", effect.call)
 
     def _tell_unrung(self, ended: e.UnrungEnded) -> None:
         caller, reason = CallerInfo.of(ended.caller), end_reason(ended.code, ended.subcode)
