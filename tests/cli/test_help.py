@@ -276,8 +276,8 @@ async def test_lines_about_users_and_calls(shell: Shell) -> None:
             return await anyio.to_thread.run_sync(partial(call, *words, *where))
 
         async def ring(*words: str) -> None:
-            code, output, _ = await run(*words, *where)
-            assert (code, "480" in output) == (1, True), words
+            code, output, errors = await run(*words, *where)
+            assert (code, "480" in output) == (1, True), (words, output, errors)
 
         filled = [shlex.split(re.sub("NAME|USER", "ann", line))[1:] for line in of("calling") if " serve" not in line]
         await do("calling", "users", "add", "ann")
