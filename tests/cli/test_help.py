@@ -264,7 +264,7 @@ async def test_lines_that_serve_calls(shell: Shell) -> None:
             tasks.start_soon(partial(shell.start_and_stop, filled, b"listening on http", **env))
 
 
-async def test_lines_about_users_and_calls(shell: Shell) -> None:
+async def test_lines_about_calls(shell: Shell) -> None:
     """In their order, each does what it says, with a service that runs; a call to a user without an app rings no device."""
     async with shell.running("tocsin calling serve", TOCSIN_CALLING_PORT="0") as service:
         assert service.stdout is not None
