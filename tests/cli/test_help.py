@@ -266,11 +266,11 @@ async def test_lines_that_serve_calls(shell: Shell) -> None:
 
 async def test_lines_about_calls(shell: Shell) -> None:
     """In their order, each does what it says, with a service that runs; a call to a user without an app rings no device."""
-    async with shell.running("tocsin calling serve", TOCSIN_CALLING_PORT="0") as service:
+    state = str(shell.folder / "s")  # the path of a socket in it is to be short
+    where = ("--state", state)
+    async with shell.running("tocsin calling serve", TOCSIN_CALLING_PORT="0", TOCSIN_STATE=state) as service:
         assert service.stdout is not None
         await BufferedByteReceiveStream(service.stdout).receive_until(b",", 1024)
-        (state,) = [path async for path in anyio.Path(shell.folder).rglob("calling.db")]
-        where = ("--state", str(state.parent))
 
         async def do(*words: str) -> tuple[int, str, str]:
             return await anyio.to_thread.run_sync(partial(call, *words, *where))
