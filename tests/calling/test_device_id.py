@@ -9,8 +9,8 @@ from threading import Thread
 
 import pytest
 
-from tocsin.calling.device_id import DeviceId, state_folder_of
-from tocsin.protocol.errors import InvalidArgument, StateUnavailable
+from tocsin.calling.device_id import DeviceId
+from tocsin.protocol.errors import StateUnavailable
 
 
 def test_it_is_made_once_and_for_its_user_alone(tmp_path: Path) -> None:
@@ -68,13 +68,3 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     file.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StateUnavailable):
         DeviceId(tmp_path / "state", "app").read_or_make()
-
-
-def test_the_folder_is_the_users_unless_another_is_named(tmp_path: Path) -> None:
-    """What cannot be a path is an argument that cannot be right."""
-    assert state_folder_of(None).parts[-2:] == ("tocsin", "calling")
-    assert state_folder_of(tmp_path) == tmp_path
-    assert state_folder_of("~/calls") == Path.home() / "calls"
-    for wrong in ("", "a\0b", 5, "~nobody-of-that-name/calls"):
-        with pytest.raises(InvalidArgument):
-            state_folder_of(wrong)  # type: ignore[arg-type]

@@ -215,7 +215,7 @@ async def test_what_became_of_a_ring_is_in_the_exit_code(tmp_path: Path) -> None
             1,
             ["calling ann as Bob; Ctrl-C hangs up", "ended, 480/10037: The callee has no device that could ring."],
         )
-        assert (await ring("8:acs:nobody"))[1][0] == "calling 8:acs:nobody as Bob; Ctrl-C hangs up"
+        assert (await ring("8:acs:absent"))[1][0] == "calling 8:acs:absent as Bob; Ctrl-C hangs up"
         await ok("calling", "users", "add", "tom", "--teams", "--state", state)
         code, output, errors = await run("calling", "ring", "ann", "--from", "tom", "--state", state)
         assert (code, output.splitlines()[0], errors) == (1, "calling ann as tom; Ctrl-C hangs up", "")

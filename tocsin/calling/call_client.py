@@ -27,12 +27,13 @@ from tocsin.calling.agent_session import SessionParts
 from tocsin.calling.call_agent import CallAgent, CommonCallAgent, TeamsCallAgent
 from tocsin.calling.call_event import CallEvent
 from tocsin.calling.call_token_credential import CallTokenCredential, SignIn
-from tocsin.calling.device_id import DeviceId, state_folder_of
+from tocsin.calling.device_id import DeviceId
 from tocsin.calling.handler_calls import HandlerCalls
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.options import CallAgentOptions, CallClientOptions
 from tocsin.calling.push_desk import AnyPush, PushReader
 from tocsin.calling.websocket_signalling import WebSocketSignalling
+from tocsin.private_file import folder_of
 from tocsin.protocol.arguments import check_app_name, check_kind
 from tocsin.protocol.calling.call_token import CallTokenKind
 from tocsin.protocol.calling.push_outcome import PushOutcome
@@ -86,7 +87,7 @@ class CallClient:
         check_kind(options, "options", CallClientOptions, type(None))
         default = WebSocketSignalling(url)
         self._signalling = (options and options.signalling) or default
-        self._app, self._state = app, state_folder_of(state)
+        self._app, self._state = app, folder_of(state, "calling")
         self._device = DeviceId(self._state, app)
         self._handlers = HandlerCalls()
         self._events = AgentEvents("a call client", self._handlers, self._ringing)

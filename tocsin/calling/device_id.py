@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 import secrets
-from contextlib import suppress
-from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
-from tocsin.protocol.arguments import check_kind, check_text
-from tocsin.protocol.errors import InvalidArgument, StateUnavailable
-from tocsin.protocol.text import quoted
+from tocsin.private_file import read_private, write_private
+from tocsin.protocol.errors import StateUnavailable
 
 logger = logging.getLogger(__name__)
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _BYTES: Final = 16
-_PRIVATE: Final = 0o600
-_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-
-
-def state_folder_of(state: str | PathLike[str] | None) -> Path:
-    """Return the folder for the file; by default the user's.
-
-    :raises InvalidArgument: it is no path.
-    """
-    if state is None:
-        return platformdirs.user_state_path("tocsin") / "calling"
-    check_kind(state, "a state folder", str, PathLike)
-    text = fspath(state)
-    check_text(text, "a state folder")
-    if "\0" in text:
-        raise InvalidArgument(f"a state folder is named by a path, and {quoted(text)} cannot be one")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise InvalidArgument(f"there is no home folder for {quoted(state)}") from None
 
 
 class DeviceId:
@@ -68,12 +42,10 @@ class DeviceId:
 
     def _read(self) -> str | None:
         """Return what the file has, ``""`` where that is no id; None where there is no file."""
-        try:
-            descriptor = os.open(self._path, os.O_RDONLY | _NO_LINKS)
-        except FileNotFoundError:
+        content = read_private(self._path, 2 * _BYTES + 1)
+        if content is None:
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            text = file.read(2 * _BYTES + 1).decode("ascii", "replace")
+        text = content.decode("ascii", "replace")
         return text if _ID.fullmatch(text) else ""
 
     def _make(self, *, over: bool) -> str:
@@ -83,23 +55,7 @@ class DeviceId:
         """
         if over:
             logger.warning("%s is not what was written: this device gets another id", self._path)
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = secrets.token_hex(_BYTES)
-        beside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}")
-        try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, _PRIVATE)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(made.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            if over:
-                beside.replace(self._path)
-            else:
-                with suppress(FileExistsError):
-                    os.link(beside, self._path)
-        finally:
-            with suppress(OSError):
-                beside.unlink()
+        write_private(self._path, secrets.token_hex(_BYTES).encode(), over=over)
         found = self._read()
         if not found:
             raise StateUnavailable(f"{self._path} is changed by another program while it is made")

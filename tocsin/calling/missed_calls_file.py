@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
+from tocsin.private_file import read_private, write_private
 from tocsin.protocol.calling.missed_calls import MAX_TEXT, MissedCalls
 from tocsin.protocol.errors import StateUnavailable
 
 logger = logging.getLogger(__name__)
-
-_PRIVATE: Final = 0o600
-_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class MissedCallsFile:
@@ -35,13 +29,11 @@ class MissedCallsFile:
         :raises StateUnavailable: it cannot be read.
         """
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | _NO_LINKS)
-            with os.fdopen(descriptor, "rb") as file:
-                text = file.read(MAX_TEXT + 1)
-        except FileNotFoundError:
-            return MissedCalls()
+            text = read_private(self._path, MAX_TEXT + 1)
         except OSError as failure:
             raise StateUnavailable(f"{self._path} cannot be read: {failure.strerror or failure}") from failure
+        if text is None:
+            return MissedCalls()
         found = MissedCalls.read(text)
         if found is None:
             logger.warning("%s is not what was written: a call may be told of as missed once more", self._path)
@@ -54,18 +46,7 @@ class MissedCallsFile:
         """
         calls = self.load()
         calls.add(call_id)
-        beside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}")
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, _PRIVATE)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(calls.text())
-                    file.flush()
-                    os.fsync(file.fileno())
-                beside.replace(self._path)
-            finally:
-                with suppress(OSError):
-                    beside.unlink()
+            write_private(self._path, calls.text())
         except OSError as failure:
             raise StateUnavailable(f"{self._path} cannot be written: {failure.strerror or failure}") from failure

@@ -9,13 +9,13 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from tocsin.private_file import NO_LINKS, PRIVATE, read_private, write_private
 from tocsin.protocol.errors import StateUnavailable
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,6 @@ NATIVE: Final = "$Default"
 """The name of the registration without a template, as ``Registration.NativeRegistrationName`` of the Windows library has it."""
 
 _MAX_FILE: Final = 65_536
-_PRIVATE: Final = 0o600
-_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class KeptRegistrations:
@@ -45,13 +43,11 @@ class KeptRegistrations:
         :raises StateUnavailable: it cannot be read.
         """
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | _NO_LINKS)
-            with os.fdopen(descriptor, "rb") as file:
-                kept = file.read(_MAX_FILE + 1)
-        except FileNotFoundError:
-            return {}
+            kept = read_private(self._path, _MAX_FILE + 1)
         except OSError as failure:
             raise StateUnavailable(f"{self._path} cannot be read: {failure.strerror or failure}") from failure
+        if kept is None:
+            return {}
         try:
             ids = json.loads(kept)["registrations"]
             if len(kept) > _MAX_FILE or not all(isinstance(each, str) and each for each in ids.values()):
@@ -102,19 +98,8 @@ class KeptRegistrations:
 
     def _save(self, ids: dict[str, str]) -> None:
         """Write the file as a whole or not at all; it is on disk when this returns."""
-        beside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}")
         with self._failing():
-            try:
-                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, _PRIVATE)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(json.dumps({"registrations": ids}).encode())
-                    file.flush()
-                    os.fsync(file.fileno())
-                beside.replace(self._path)
-            except OSError:
-                with suppress(OSError):
-                    beside.unlink()
-                raise
+            write_private(self._path, json.dumps({"registrations": ids}).encode())
 
 
 if sys.platform == "win32":
@@ -130,7 +115,7 @@ else:
     @contextmanager
     def _locked(path: Path) -> Iterator[None]:
         """Lock a file while the block runs."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, _PRIVATE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, PRIVATE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

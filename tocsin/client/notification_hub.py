@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from types import NoneType
 from typing import Final
 from urllib.parse import quote
 
 import anyio
-import platformdirs
 from attrs import evolve, field, frozen
 
 from tocsin.client.http import AnyHttp
@@ -23,6 +22,7 @@ from tocsin.client.http_opening import http_client
 from tocsin.client.hub_requests import HubRequests, id_in
 from tocsin.client.kept_registrations import NATIVE, KeptRegistrations
 from tocsin.client.registration_request import native_registration, template_registration
+from tocsin.private_file import folder_of
 from tocsin.protocol.arguments import check_app_name, check_kind, check_text
 from tocsin.protocol.errors import InvalidArgument, ProtocolViolation, ServiceUnavailable
 from tocsin.protocol.hub.connection_string import read_connection_string
@@ -35,7 +35,6 @@ from tocsin.protocol.hub.registration_answer import (
 )
 from tocsin.protocol.hub.registration_xml import CONTENT_TYPE, write_registration_request
 from tocsin.protocol.sending.attempts import SendPolicy
-from tocsin.protocol.text import quoted
 
 _ENTRY: Final = {"Content-Type": CONTENT_TYPE}
 _CONTINUATION: Final = "x-ms-continuationtoken"
@@ -88,7 +87,9 @@ class NotificationHub:
         self._name = name
         self._connection = read_connection_string(connection_string)
         self._policy = policy or SendPolicy()
-        self._kept = KeptRegistrations(_folder(state), (self._connection.url.lower(), name.lower(), app or _program()))
+        self._kept = KeptRegistrations(
+            folder_of(state, "hubs"), (self._connection.url.lower(), name.lower(), app or _program())
+        )
         self._lock = anyio.Lock()
         self._now: Callable[[], float] = time.time
         self._open_http: Callable[[], AbstractAsyncContextManager[AnyHttp]] = partial(http_client, MAX_ANSWER)
@@ -232,20 +233,6 @@ def _is_such(each: RegistrationDescription, wanted: RegistrationDescription) -> 
     names = [template and template.name for template in (each.template, wanted.template)]
     apart = each.secondary_tile or any(tag.startswith("$InstallationId:") for tag in each.tags)
     return each.channel_uri == wanted.channel_uri and names[0] == names[1] and not apart
-
-
-def _folder(state: str | PathLike[str] | None) -> Path:
-    if state is None:
-        return platformdirs.user_state_path("tocsin") / "hubs"
-    check_kind(state, "a state folder", str, PathLike)
-    text = fspath(state)
-    check_text(text, "a state folder")
-    if "\0" in text:
-        raise InvalidArgument(f"a state folder is named by a path, and {quoted(text)} cannot be one")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise InvalidArgument(f"there is no home folder for {quoted(state)}") from None
 
 
 def _program() -> str:
