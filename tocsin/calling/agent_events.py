@@ -103,3 +103,34 @@ class AgentEvents:
         self.push_notification_handled: CallEvent[PushNotificationHandledEventArgs] = CallEvent(
             f"the pushes of {what}", calls, also=None if client is None else client.push_notification_handled
         )
+
+
+class HasAgentEvents:
+    """What shows the events of agents: an agent its own, a client those of the agent that it has at the time."""
+
+    _events: AgentEvents
+
+    @property
+    def incoming_call_received(self) -> CallEvent[IncomingCallReceivedEventArgs]:
+        """A call rings. A handler that is added hears at once of those that ring already."""
+        return self._events.incoming_call_received
+
+    @property
+    def unrung_call_ended(self) -> CallEvent[UnrungCallEndedEventArgs]:
+        """A call has ended for which this process did not ring: an earlier one may have, and its toast may still be there."""
+        return self._events.unrung_call_ended
+
+    @property
+    def calls_updated(self) -> CallEvent[CallsUpdatedEventArgs]:
+        """A call was started or accepted, or has ended."""
+        return self._events.calls_updated
+
+    @property
+    def connection_state_changed(self) -> CallEvent[ConnectionStateChangedEventArgs]:
+        """The connection to the calling service has got another state, or another reason for it."""
+        return self._events.connection_state_changed
+
+    @property
+    def push_notification_handled(self) -> CallEvent[PushNotificationHandledEventArgs]:
+        """A push was looked at; before there is an agent, its client tells that it is ``KEPT``."""
+        return self._events.push_notification_handled

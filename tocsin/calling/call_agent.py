@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from tocsin.calling.agent_events import (
-    AgentEvents,
-    CallsUpdatedEventArgs,
-    ConnectionStateChangedEventArgs,
-    IncomingCallReceivedEventArgs,
-    PushNotificationHandledEventArgs,
-    UnrungCallEndedEventArgs,
-)
+from tocsin.calling.agent_events import AgentEvents, ConnectionStateChangedEventArgs, HasAgentEvents
 from tocsin.calling.agent_session import AgentSession, SessionParts
 from tocsin.calling.call import Call
-from tocsin.calling.call_event import CallEvent
 from tocsin.calling.call_token_credential import SignIn
 from tocsin.calling.incoming_call import IncomingCall
 from tocsin.calling.options import CallAgentOptions, StartCallOptions
@@ -27,7 +19,7 @@ from tocsin.protocol.hub.channel_uri import check_channel_uri
 from tocsin.protocol.hub.hub_refused import HubRefused
 
 
-class CommonCallAgent:
+class CommonCallAgent(HasAgentEvents):
     """What agents of all kinds of users do; ``CallClient`` makes them."""
 
     def __init__(self, parts: SessionParts, sign_in: SignIn, options: CallAgentOptions, client: AgentEvents) -> None:
@@ -39,31 +31,6 @@ class CommonCallAgent:
     def __repr__(self) -> str:
         """Show whose agent it is, and whether it is connected."""
         return f"{type(self).__name__}({self._user.raw_id!r}, {self.connection_state.name})"
-
-    @property
-    def incoming_call_received(self) -> CallEvent[IncomingCallReceivedEventArgs]:
-        """A call rings. A handler that is added hears at once of those that ring already."""
-        return self._events.incoming_call_received
-
-    @property
-    def unrung_call_ended(self) -> CallEvent[UnrungCallEndedEventArgs]:
-        """A call has ended for which this process did not ring: an earlier one may have, and its toast may still be there."""
-        return self._events.unrung_call_ended
-
-    @property
-    def calls_updated(self) -> CallEvent[CallsUpdatedEventArgs]:
-        """A call was started or accepted, or has ended."""
-        return self._events.calls_updated
-
-    @property
-    def connection_state_changed(self) -> CallEvent[ConnectionStateChangedEventArgs]:
-        """The connection to the calling service has got another state, or another reason for it."""
-        return self._events.connection_state_changed
-
-    @property
-    def push_notification_handled(self) -> CallEvent[PushNotificationHandledEventArgs]:
-        """A push was looked at."""
-        return self._events.push_notification_handled
 
     @property
     def user(self) -> CommunicationIdentifier:

@@ -15,14 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import frozen
 
-from tocsin.calling.agent_events import (
-    AgentEvents,
-    CallsUpdatedEventArgs,
-    ConnectionStateChangedEventArgs,
-    IncomingCallReceivedEventArgs,
-    PushNotificationHandledEventArgs,
-    UnrungCallEndedEventArgs,
-)
+from tocsin.calling.agent_events import AgentEvents, HasAgentEvents
 from tocsin.calling.agent_session import SessionParts
 from tocsin.calling.call_agent import CallAgent, CommonCallAgent, TeamsCallAgent
 from tocsin.calling.call_event import CallEvent
@@ -60,7 +53,7 @@ class CallAgentChangedEventArgs:
     agent: CommonCallAgent | None
 
 
-class CallClient:
+class CallClient(HasAgentEvents):
     """A calling service as an app uses it: ``async with CallClient(url, app="contoso.phone") as client``.
 
     When the block is left, open calls are hung up (within 1 s), the agent is disposed, and handlers come to their end
@@ -138,31 +131,6 @@ class CallClient:
     def call_agent_changed(self) -> CallEvent[CallAgentChangedEventArgs]:
         """There is an agent, or none any more. A handler that is added hears at once of the one that there is."""
         return self._changed
-
-    @property
-    def incoming_call_received(self) -> CallEvent[IncomingCallReceivedEventArgs]:
-        """A call rings for the agent that there is then. A handler that is added hears at once of those that ring already."""
-        return self._events.incoming_call_received
-
-    @property
-    def unrung_call_ended(self) -> CallEvent[UnrungCallEndedEventArgs]:
-        """A call has ended for which this process did not ring, as the agent's event."""
-        return self._events.unrung_call_ended
-
-    @property
-    def push_notification_handled(self) -> CallEvent[PushNotificationHandledEventArgs]:
-        """A push was looked at, as the agent's event; before there is an agent, too: then it is ``KEPT``."""
-        return self._events.push_notification_handled
-
-    @property
-    def calls_updated(self) -> CallEvent[CallsUpdatedEventArgs]:
-        """The agent has a call more, or one less, as the agent's event."""
-        return self._events.calls_updated
-
-    @property
-    def connection_state_changed(self) -> CallEvent[ConnectionStateChangedEventArgs]:
-        """The agent is connected or disconnected, as the agent's event: from its first connection on."""
-        return self._events.connection_state_changed
 
     @property
     def malformed_pushes(self) -> int:

@@ -21,7 +21,7 @@ from tocsin.protocol.calling.push_registration import (
     Effect,
     Event,
     Phase,
-    refusal,
+    event_of_refusal,
     renewal_after,
     retry_after,
 )
@@ -146,7 +146,7 @@ class PushRegistrar:
     def _answered(self, answer: AnyAnswer) -> None:
         if isinstance(answer, CallRefused):
             self._failure = error_of(answer.error, answer.text, answer.hresult)
-            self._happen(refusal(answer.error))
+            self._happen(event_of_refusal(answer.error))
             return
         if isinstance(answer, CallPushRegistered):
             self._granted = answer.ttl

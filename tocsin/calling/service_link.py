@@ -27,9 +27,9 @@ from tocsin.protocol.calling.agent_connection import (
     Effect,
     Event,
     Phase,
+    event_of_refusal,
     reason_of,
     refresh_after,
-    refusal,
     state_of,
     wait_after,
 )
@@ -223,7 +223,11 @@ class ServiceLink:
                 await self._hold(scope, wire)
         except* LastWord as refused:
             word = first_of(refused).refused
-            event, cause, lost = refusal(word.error), word.error, f"{self._signalling.place} has said: {word.text}"
+            event, cause, lost = (
+                event_of_refusal(word.error),
+                word.error,
+                f"{self._signalling.place} has said: {word.text}",
+            )
             self.trouble = error_of(word.error, word.text, word.hresult)
         except* WireBroken as broken:
             first = first_of(broken)

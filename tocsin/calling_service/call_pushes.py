@@ -12,7 +12,6 @@ from anyio.abc import TaskGroup
 from tocsin.calling_service.pusher import Pusher
 from tocsin.protocol.calling.push_notification import PushEventType, PushNotificationDetails, write_push
 from tocsin.protocol.calling.raw_id import read_raw_id
-from tocsin.protocol.calling.switchboard import STOP_FOR
 from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, Push, Pushed, RingByPush
 from tocsin.protocol.kernel.backoff import backoff
 from tocsin.repeat_log import RepeatLog
@@ -99,12 +98,11 @@ class CallPushes:
         """Push again and again until it has come to something; None: until it is of no use any more."""
         row = push.row
         is_ring = isinstance(push, RingByPush)
-        until = row.rings_until if is_ring else row.silent_since + STOP_FOR
         body = body_of(row, PushEventType.INCOMING_CALL if is_ring else PushEventType.STOP_RINGING)
         failures = 0
         while True:
             async with self._room:
-                left = until - self._now()
+                left = push.until - self._now()
                 if left <= 0:
                     return None
                 outcome = await self._attempt(push.registration.uri, body, left)

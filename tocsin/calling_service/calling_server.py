@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,19 +23,17 @@ from tocsin.calling_service.pusher_choice import check_pusher_choice, open_chose
 from tocsin.calling_service.sqlite_calling_store import SqliteCallingStore, open_calling_store
 from tocsin.calling_service.users import Users
 from tocsin.protocol.calling.switchboard_rows import CallRow
-from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages.calling import CALLING_PATH
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.health import Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.listener import listen, url_of
-from tocsin.service.web.tls import Certificate, load_certificate
-from tocsin.service.web.web_server import WebServer
-from tocsin.tasks import apart, task_group
+from tocsin.service.web.tls import Certificate, load_certificate, renew
+from tocsin.service.web.web_server import WebServer, serving
+from tocsin.tasks import apart
 
 _FAREWELL: Final = 2.0  # seconds for the connections of agents to end
-_LEAVE: Final = 2.0  # seconds for the web server to leave, after which it is cancelled
 
 
 @frozen
@@ -73,9 +71,7 @@ class CallingService:
 
         :raises PlatformUnavailable: it cannot be used, or there is none; what was in use stays so.
         """
-        if self._certificate is None:
-            raise PlatformUnavailable("there is no certificate to be read anew: the service speaks no TLS")
-        self._certificate.renew()
+        renew(self._certificate)
 
 
 @apart
@@ -118,7 +114,7 @@ async def open_calling_service(
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
             routes = CallingRoutes(agents, report)
             server = WebServer(routes, doors, book, recurring, tls, websocket_path=CALLING_PATH)
-            async with exchange.running(), _serving(server, listener, agents):
+            async with exchange.running(), serving(server, listener, partial(_say_goodbye, server, agents)):
                 yield CallingService(users, url, port, store, report, certificate)
 
 
@@ -139,25 +135,8 @@ def _reporter(
     return report
 
 
-@asynccontextmanager
-async def _serving(server: WebServer, listener: socket.socket, agents: CallingConnections) -> AsyncIterator[None]:
-    """Run the web server; at the end refuse connections, then give agents and server their times."""
-    shield = anyio.CancelScope(shield=True)  # a cancellation from outside reaches the server as a request to leave
-
-    async def serve() -> None:
-        with shield:
-            await server.serve(sockets=[listener])
-
-    async with task_group() as group:
-        group.start_soon(serve)
-        try:
-            await server.ready.wait()
-            yield
-        finally:
-            try:
-                server.accept_no_more()
-                with anyio.move_on_after(_FAREWELL, shield=True):
-                    await agents.aclose()
-            finally:  # whatever went wrong before: the group waits for the server's end
-                server.leave()
-                shield.deadline = anyio.current_time() + _LEAVE
+async def _say_goodbye(server: WebServer, agents: CallingConnections) -> None:
+    """Let in no more connections, and give agents the time that they have."""
+    server.accept_no_more()
+    with anyio.move_on_after(_FAREWELL, shield=True):
+        await agents.aclose()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -14,7 +14,6 @@ from attrs import frozen
 from starlette.types import ASGIApp
 
 from tocsin.followers import Followers
-from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.service.offline_queue import STRICT, Depths
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
@@ -42,12 +41,11 @@ from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.listener import listen, url_of
-from tocsin.service.web.tls import Certificate, load_certificate
-from tocsin.service.web.web_server import WebServer
-from tocsin.tasks import apart, task_group
+from tocsin.service.web.tls import Certificate, load_certificate, renew
+from tocsin.service.web.web_server import WebServer, serving
+from tocsin.tasks import apart
 
 _FAREWELL = 0.5  # seconds for the device connections to end
-_LEAVE = 2.0  # seconds for the web server to leave, after which it is cancelled
 
 
 class PushService:
@@ -119,9 +117,7 @@ class PushService:
 
         :raises PlatformUnavailable: it cannot be used, or there is none; what was in use stays so.
         """
-        if self._certificate is None:
-            raise PlatformUnavailable("there is no certificate to be read anew: the service speaks no TLS")
-        self._certificate.renew()
+        renew(self._certificate)
 
 
 @apart
@@ -170,7 +166,7 @@ async def open_service(
             server = WebServer(app, settings, parts.connections, recurring, tls, lane, TORN_HEADERS)
             async with (
                 pruning(channels, offline, parts.devices, parts.hub),
-                _serving(server, listener, parts, settings.drain_timeout),
+                serving(server, listener, partial(_say_goodbye, server, parts, settings.drain_timeout)),
                 parts.hub.running(),
             ):
                 yield PushService(
@@ -239,30 +235,6 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
 async def _remembered_port(store: ServiceStore) -> int | None:
     value = await store.meta("port")
     return None if value is None else int(value)
-
-
-@asynccontextmanager
-async def _serving(
-    server: WebServer, listener: socket.socket, parts: _Parts, drain_timeout: float
-) -> AsyncIterator[None]:
-    """Run the web server; at the end refuse connections, then give senders, devices and server their times."""
-    shield = anyio.CancelScope(shield=True)  # a cancellation from outside reaches the server as a request to leave
-
-    async def serve() -> None:
-        with shield:
-            await server.serve(sockets=[listener])
-
-    async with task_group() as group:
-        group.start_soon(serve)
-        try:
-            await server.ready.wait()
-            yield
-        finally:
-            try:
-                await _say_goodbye(server, parts, drain_timeout)
-            finally:  # whatever went wrong before: the group waits for the server's end
-                server.leave()
-                shield.deadline = anyio.current_time() + _LEAVE
 
 
 async def _say_goodbye(server: WebServer, parts: _Parts, drain_timeout: float) -> None:

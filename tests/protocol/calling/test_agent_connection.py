@@ -22,9 +22,9 @@ from tocsin.protocol.calling.agent_connection import (
     Effect,
     Event,
     Phase,
+    event_of_refusal,
     reason_of,
     refresh_after,
-    refusal,
     state_of,
     wait_after,
 )
@@ -118,7 +118,7 @@ def test_why_it_is_not_connected(phase: Phase, reason: DisconnectedReason) -> No
 )
 def test_what_a_last_frame_means(error: str, event: Event) -> None:
     """Another agent, a bad token, or a trouble that may pass."""
-    assert refusal(error) is event
+    assert event_of_refusal(error) is event
 
 
 def test_the_wait_doubles_up_to_the_longest() -> None:

@@ -23,7 +23,7 @@ from tocsin.protocol.calling.push_registration import (
     Event,
     Phase,
     check_ttl,
-    refusal,
+    event_of_refusal,
     renewal_after,
     retry_after,
 )
@@ -154,4 +154,4 @@ class TestTimes:
     )
     def test_which_refusals_may_pass(self, error: str, event: Event) -> None:
         """Those that say that the service is not able to, just now."""
-        assert refusal(error) is event
+        assert event_of_refusal(error) is event

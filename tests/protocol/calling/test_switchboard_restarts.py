@@ -6,8 +6,7 @@ import pytest
 
 from tests.protocol.calling.board import ANN, ANN_PHONE, BEN, BEN_PHONE, BEN_WATCH, CARA, DAY, Board, hello, standing
 from tocsin.protocol.calling.call_at_service import GRACE, SETUP_TIME
-from tocsin.protocol.calling.switchboard import STOP_FOR
-from tocsin.protocol.calling.switchboard_rows import StopByPush, Tell
+from tocsin.protocol.calling.switchboard_rows import STOP_FOR, StopByPush, Tell
 from tocsin.protocol.messages.calling import CallPhase
 
 RINGING = (CallPhase.RINGING, 0, 0)

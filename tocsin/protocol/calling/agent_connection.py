@@ -184,7 +184,7 @@ def reason_of(phase: Phase) -> DisconnectedReason:
     return _REASONS.get(phase, DisconnectedReason.NONE)
 
 
-def refusal(error: str) -> Event:
+def event_of_refusal(error: str) -> Event:
     """Decide which event the last frame of a service is, a ``CallRefused`` with the request 0, by the class of its error."""
     return _REFUSALS.get(error, Event.LOST)
 

@@ -176,6 +176,6 @@ def retry_after(failures: int, fraction: float) -> float:
     return backoff(FIRST_RETRY, LONGEST_RETRY, failures, fraction)
 
 
-def refusal(error: str) -> Event:
+def event_of_refusal(error: str) -> Event:
     """Decide which event a refusal of the service is, by the class of its error."""
     return Event.TRY_LATER if error in _FOR_NOW else Event.REFUSED

@@ -21,6 +21,7 @@ from tocsin.protocol.calling.call_reports import concerns, rings_at
 from tocsin.protocol.calling.switchboard_draft import Draft
 from tocsin.protocol.calling.switchboard_record import Record
 from tocsin.protocol.calling.switchboard_rows import (
+    STOP_FOR,
     CallRow,
     Endpoint,
     Part,
@@ -54,9 +55,6 @@ MAX_CONNECTED: Final = 64
 
 MAX_DEVICE: Final = 128
 """Characters of a device's id."""
-
-STOP_FOR: Final = 120.0
-"""Seconds for which a push is tried again that tells that a call rings no more."""
 
 UNHEARD: Final = 60.0
 """Seconds for which it is in doubt whether a connection that breaks has brought what it was told: until pings find that out."""

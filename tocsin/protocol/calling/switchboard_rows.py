@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, unique
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import evolve, field, frozen
 
@@ -86,6 +86,9 @@ class CallRow:
 
 # Effects
 
+STOP_FOR: Final = 120.0
+"""Seconds for which a push is tried again that tells that a call rings no more."""
+
 
 @frozen
 class Tell:
@@ -110,6 +113,11 @@ class RingByPush:
     registration: PushRegistration
     row: CallRow
 
+    @property
+    def until(self) -> float:
+        """Until when it is of use."""
+        return self.row.rings_until
+
 
 @frozen
 class StopByPush:
@@ -117,6 +125,11 @@ class StopByPush:
 
     registration: PushRegistration
     row: CallRow
+
+    @property
+    def until(self) -> float:
+        """Until when it is of use."""
+        return self.row.silent_since + STOP_FOR
 
 
 Push: TypeAlias = RingByPush | StopByPush

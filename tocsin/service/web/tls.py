@@ -78,6 +78,16 @@ class Certificate:
         logger.info("the certificate in %s was read anew; it is valid until %s", self._cert, loaded.until)
 
 
+def renew(certificate: Certificate | None) -> None:
+    """Read a service's certificate anew, as :meth:`Certificate.renew`.
+
+    :raises PlatformUnavailable: it cannot be used, or there is none; what was in use stays so.
+    """
+    if certificate is None:
+        raise PlatformUnavailable("there is no certificate to be read anew: the service speaks no TLS")
+    certificate.renew()
+
+
 def load_certificate(settings: ServiceSettings, state: Path) -> Certificate | None:
     """Read the certificate that the settings name, or make one for development; None where no TLS is to be spoken.
 

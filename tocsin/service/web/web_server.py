@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 
 import anyio
 import uvicorn
@@ -28,6 +28,9 @@ from tocsin.service.web.shared_state import SharedState
 from tocsin.tasks import task_group
 
 logger = logging.getLogger(__name__)
+
+LEAVE = 2.0
+"""Seconds for a server to leave, after which it is cancelled."""
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
 _LOOK = 0.005  # seconds between two looks whether all have gone
@@ -166,3 +169,30 @@ class WebServer(uvicorn.Server):
                 await asyncio.sleep(_LOOK)
         for task in self.server_state.tasks:
             task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    server: WebServer, listener: socket.socket, say_goodbye: Callable[[], Awaitable[None]]
+) -> AsyncGenerator[None]:
+    """Run a server while the block runs; at the end it leaves when the goodbye is said, and is cancelled ``LEAVE`` seconds after it.
+
+    :param say_goodbye: lets no more connections in, and gives those that there are their time.
+    """
+    shield = anyio.CancelScope(shield=True)  # a cancellation from outside reaches the server as a request to leave
+
+    async def serve() -> None:
+        with shield:
+            await server.serve(sockets=[listener])
+
+    async with task_group() as group:
+        group.start_soon(serve)
+        try:
+            await server.ready.wait()
+            yield
+        finally:
+            try:
+                await say_goodbye()
+            finally:  # whatever went wrong before: the group waits for the server's end
+                server.leave()
+                shield.deadline = anyio.current_time() + LEAVE
