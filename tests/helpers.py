@@ -61,6 +61,20 @@ class MemoryWire:
         await self._stream.aclose()
 
 
+@asynccontextmanager
+async def memory_wires() -> AsyncIterator[tuple[MemoryWire, MemoryWire]]:
+    """Give the two ends of a wire, the service's and its peer's; both are closed at the end."""
+    up, down = (anyio.create_memory_object_stream[bytes](64) for _ in range(2))
+    ours = MemoryWire(StapledObjectStream(down[0], up[1]))
+    theirs = MemoryWire(StapledObjectStream(up[0], down[1]))
+    try:
+        yield ours, theirs
+    finally:
+        with anyio.CancelScope(shield=True):
+            await theirs.aclose()
+            await ours.aclose()
+
+
 class FakeService:
     """The service's end of every connection that a device makes; refuses them while ``reachable`` is false."""
 
@@ -79,16 +93,9 @@ class FakeService:
         self.dials += 1
         if not self.reachable:
             raise WireBroken("the service is away", ConnectionCause.REFUSED)
-        up, down = (anyio.create_memory_object_stream[bytes](64) for _ in range(2))
-        ours = MemoryWire(StapledObjectStream(down[0], up[1]))
-        theirs = MemoryWire(StapledObjectStream(up[0], down[1]))
-        self._send.send_nowait(ours)
-        try:
+        async with memory_wires() as (ours, theirs):
+            self._send.send_nowait(ours)
             yield theirs
-        finally:
-            with anyio.CancelScope(shield=True):
-                await theirs.aclose()
-                await ours.aclose()
 
     async def accept(self, *, welcome: bool = True) -> Hello:
         """Wait for the next device, and welcome it."""

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-from anyio.streams.stapled import StapledObjectStream
 from attrs import evolve
 
 from tests.calling.playing import BOB, CALL, RINGS, ended, token
-from tests.helpers import PATIENCE, MemoryWire
+from tests.helpers import PATIENCE, MemoryWire, memory_wires
 from tocsin.calling import (
     CallAgent,
     CallAgentOptions,
@@ -53,18 +52,11 @@ class AnsweringService:
         """Connect, as an agent does."""
         if not self.reachable:
             raise WireBroken("the service is away", ConnectionCause.REFUSED)
-        up, down = (anyio.create_memory_object_stream[bytes](64) for _ in range(2))
-        self._wire = ours = MemoryWire(StapledObjectStream(down[0], up[1]))
-        theirs = MemoryWire(StapledObjectStream(up[0], down[1]))
-        try:
-            async with task_group() as tasks:
-                tasks.start_soon(self._serve, ours)
-                yield theirs
-                tasks.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await theirs.aclose()
-                await ours.aclose()
+        async with memory_wires() as (ours, theirs), task_group() as tasks:
+            self._wire = ours
+            tasks.start_soon(self._serve, ours)
+            yield theirs
+            tasks.cancel_scope.cancel()
 
     async def ring(self, call: str = CALL, name: str = "Ann", *, video: bool = False) -> None:
         """Let a call ring."""

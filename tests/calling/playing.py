@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from anyio.streams.stapled import StapledObjectStream
 from attrs import evolve
 
-from tests.helpers import MemoryWire
+from tests.helpers import MemoryWire, memory_wires
 from tocsin.calling import CallAgent, CallAgentOptions, CallClient, CallClientOptions, CallTokenCredential
 from tocsin.protocol.messages.base import Message
 from tocsin.protocol.messages.calling import (
@@ -101,16 +100,9 @@ class PlayedService:
         self.dials += 1
         if not self.reachable:
             raise WireBroken("the service is away", ConnectionCause.REFUSED)
-        up, down = (anyio.create_memory_object_stream[bytes](64) for _ in range(2))
-        ours = MemoryWire(StapledObjectStream(down[0], up[1]))
-        theirs = MemoryWire(StapledObjectStream(up[0], down[1]))
-        self._send.send_nowait(ours)
-        try:
+        async with memory_wires() as (ours, theirs):
+            self._send.send_nowait(ours)
             yield theirs
-        finally:
-            with anyio.CancelScope(shield=True):
-                await theirs.aclose()
-                await ours.aclose()
 
     async def accept(self, *, welcome: bool = True, patience: float = PATIENCE) -> CallHello:
         """Wait for the next connection, and welcome its agent."""

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from tocsin.calling.signalling import Signalling
 from tocsin.protocol.arguments import check_kind, truth
-from tocsin.protocol.calling.push_registration import check_ttl
+from tocsin.protocol.calling.push_registration import DEFAULT_TTL, check_ttl
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.messages.calling import MAX_CALL_NAME
 from tocsin.protocol.text import quoted
@@ -48,7 +48,7 @@ class CallAgentOptions:
 
     display_name: str = field(default="", validator=_name)
     """What the users that it calls are shown, up to 256 printable characters; where it is empty, the name that the service has."""
-    push_notification_ttl: timedelta = field(default=timedelta(hours=24), validator=_ttl, kw_only=True)
+    push_notification_ttl: timedelta = field(default=timedelta(seconds=DEFAULT_TTL), validator=_ttl, kw_only=True)
     """How long a registration for pushes lasts without the agent, from 5 minutes to 180 days (Teams: 24 hours); renewed before."""
     disable_internal_push_for_incoming_call: bool = field(default=False, validator=truth, kw_only=True)
     """Whether the agent learns of calls by pushes only, and not over its connection as well."""
