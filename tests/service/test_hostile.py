@@ -9,6 +9,7 @@ import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.frames import CloseCode
 
 from tests import strategies
 from tests.service.world import World, connected, dial, ending, exchange, read_raw
@@ -24,7 +25,6 @@ from tocsin.protocol.messages import (
     codec,
 )
 from tocsin.protocol.service import wns
-from tocsin.service.devices.device_connection import PROTOCOL_ERROR
 
 HARD = settings().max_examples
 """How hard this run looks: 100 in CI."""
@@ -150,7 +150,7 @@ async def test_no_frames_make_the_device_connections_fail(standing: World, greet
             await device.send(RevokeChannels(1, "nobody"))
             await device.socket.recv()
         elif not greets(chunks):
-            assert (await device.closed())[0] == PROTOCOL_ERROR
+            assert (await device.closed())[0] == CloseCode.PROTOCOL_ERROR
     async with dial(standing.service) as another:
         await another.greet("a device that behaves as it should")
 
@@ -184,7 +184,7 @@ async def test_a_msgpack_bomb_is_refused(standing: World, greeted: bool, bomb: b
         if greeted:
             await device.greet("a device that sends whatever it likes")
         await device.socket.send(bomb)
-        assert (await device.closed())[0] == PROTOCOL_ERROR
+        assert (await device.closed())[0] == CloseCode.PROTOCOL_ERROR
     assert (await standing.post()).status == 200
 
 

@@ -14,10 +14,10 @@ from aiohttp import ClientSession
 from anyio.lowlevel import checkpoint
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.frames import CloseCode
 
 from tests.service.world import KEY, dial, on_disk, open_world
 from tocsin.protocol.errors import PlatformUnavailable, StateUnavailable
-from tocsin.service.devices.devices import GOING_AWAY
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 
@@ -118,7 +118,7 @@ async def test_a_cancelled_service_closes_in_order(tmp_path: Path) -> None:
                 await devices[0].greet()
                 scope.cancel()
                 await anyio.sleep_forever()
-        assert await devices[0].closed() == (GOING_AWAY, "the service is stopping")
+        assert await devices[0].closed() == (CloseCode.GOING_AWAY, "the service is stopping")
     async with open_service(tmp_path) as service:
         assert [service.port] == ports
 

@@ -15,11 +15,12 @@ from typing import Any, Final
 import anyio
 from attrs import evolve, frozen
 from starlette.types import Receive, Send
+from websockets.frames import CloseCode
 
 from tocsin.calling_service.agent_frames import read_hello, read_question
 from tocsin.calling_service.agent_outbox import AgentOutbox
 from tocsin.calling_service.calling_settings import CallingSettings
-from tocsin.calling_service.close_codes import POLICY_VIOLATION, PROTOCOL_ERROR, code_of
+from tocsin.calling_service.close_codes import code_of
 from tocsin.calling_service.exchange import Exchange
 from tocsin.calling_service.users import VerifiedToken
 from tocsin.protocol.calling.switchboard import refusal
@@ -48,7 +49,6 @@ from tocsin.tasks import task_group
 
 _PATIENCE: Final = 5.0  # seconds for an agent that does not read to take its last frames
 _LEAVE: Final = 10.0  # seconds in which the exchange has to take that a connection has ended
-_MAX_REASON: Final = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 logger = logging.getLogger(__name__)
 
 
@@ -101,7 +101,7 @@ class CallingConnection:
         if self._is_over:
             return
         if self._outbox.is_full:
-            self.close(POLICY_VIOLATION, "it does not read what it is sent")
+            self.close(CloseCode.POLICY_VIOLATION, "it does not read what it is sent")
         else:
             self._outbox.put(codec.encode(message))
 
@@ -126,7 +126,7 @@ class CallingConnection:
             try:
                 await self._converse()
             except ProtocolViolation as violation:
-                self.close(PROTOCOL_ERROR, str(violation))
+                self.close(CloseCode.PROTOCOL_ERROR, str(violation))
             except PushError as failure:
                 self.part(refusal(0, failure))
         await self._say_goodbye()
@@ -271,7 +271,7 @@ class CallingConnection:
             rest += codec.encode(self._last_word)
         with anyio.move_on_after(_PATIENCE):
             if not rest or await self._transmit({"type": "websocket.send", "bytes": rest}):
-                await self._transmit({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
+                await self._transmit({"type": "websocket.close", "code": code, "reason": reason})
 
     async def _transmit(self, event: dict[str, object]) -> bool:
         """Send; False where the connection has ended, which the server tells by either error."""
@@ -285,7 +285,3 @@ class CallingConnection:
     def log(self, kind: Hashable, words: str) -> None:
         """Log what became of the connection; an agent that comes again and again does not fill the log."""
         self._around.recurring.log(logger, logging.INFO, kind, "agent connection of %s %s", self.shown, words)
-
-
-def _shorten(reason: str) -> str:
-    return reason.encode()[:_MAX_REASON].decode(errors="ignore")

@@ -8,13 +8,13 @@ from typing import Final
 
 import anyio
 from starlette.types import Receive, Scope, Send
+from websockets.frames import CloseCode
 
 from tocsin.calling_service.calling_connection import (
     CallingConnection,
     CallingContext,
 )
 from tocsin.calling_service.calling_settings import CallingSettings
-from tocsin.calling_service.close_codes import GOING_AWAY
 from tocsin.calling_service.exchange import Exchange
 from tocsin.calling_service.users import VerifiedToken
 from tocsin.protocol.calling.switchboard_rows import Endpoint
@@ -22,7 +22,7 @@ from tocsin.protocol.errors import Busy
 from tocsin.protocol.kernel.throttle import Throttle
 from tocsin.repeat_log import RepeatLog
 
-_STOPPING: Final = GOING_AWAY, "the calling service is stopping"
+_STOPPING: Final = CloseCode.GOING_AWAY, "the calling service is stopping"
 
 
 class CallingConnections:

@@ -128,7 +128,7 @@ class Exchange:
         await self._events.post(partial(self._ask, line, question))
 
     async def leave(self, line: Line, *, said_goodbye: bool = False) -> None:
-        """A connection has ended; ``said_goodbye`` where its endpoint has closed it. That comes to pass also where the wait for it is cancelled."""
+        """A connection has ended; ``said_goodbye`` where its agent has. That comes to pass also where the wait for it is cancelled."""
         # Else the endpoint would count as connected for good.
         await self._events.post(partial(self._leave, line, said_goodbye=said_goodbye), waits_for_room=False)
 

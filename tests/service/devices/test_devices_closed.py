@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from websockets.frames import CloseCode
 
 from tests.service.registry.memory_service_store import MemoryServiceStore
 from tests.service.world import KEY, Answer, Device, World, dial, open_world
@@ -22,14 +23,14 @@ from tocsin.protocol.messages import (
 from tocsin.protocol.network.causes import OTHER_VERSION, REPLACED
 from tocsin.protocol.values import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 from tocsin.service.devices import device_connection as module
-from tocsin.service.devices.device_connection import PROTOCOL_ERROR, _shorten
-from tocsin.service.devices.devices import GOING_AWAY, Devices
+from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
+from tocsin.service.web.bounded_websocket import cut_reason
 
 DROPPED_LOST = "The connection to the device was lost before it acknowledged the notification"
 
@@ -102,20 +103,20 @@ async def test_a_device_that_breaks_the_protocol_is_told_so(
     async with dial(world.service) as device:
         await misbehave(device)
         code, words = await device.closed()
-        assert code == PROTOCOL_ERROR
+        assert code == CloseCode.PROTOCOL_ERROR
         assert words.startswith(reason)
 
 
 def test_a_long_reason_is_cut_to_fit() -> None:
     """A close frame has room for 123 bytes, and a character is never cut in two."""
-    assert _shorten("ab" * 100) == "ab" * 61 + "a"
-    assert _shorten("é" * 100) == "é" * 61
+    assert cut_reason("ab" * 100) == "ab" * 61 + "a"
+    assert cut_reason("é" * 100) == "é" * 61
 
 
 async def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
     """Who does not say hello in time is told so."""
     async with open_world(tmp_path, ServiceSettings(hello_timeout=0.5)) as world, dial(world.service) as device:
-        assert await device.closed() == (PROTOCOL_ERROR, "no Hello within 0.5 s")
+        assert await device.closed() == (CloseCode.PROTOCOL_ERROR, "no Hello within 0.5 s")
 
 
 async def test_a_device_that_leaves_before_hello_is_forgotten(world: World) -> None:
@@ -226,7 +227,7 @@ async def test_a_device_that_comes_too_late_is_sent_away(channels: Channels, off
         sent.append((event["type"], event.get("code")))
 
     await devices({}, receive, send)
-    assert sent == [("websocket.accept", None), ("websocket.close", GOING_AWAY)]
+    assert sent == [("websocket.accept", None), ("websocket.close", CloseCode.GOING_AWAY)]
 
 
 async def test_stopping_closes_devices_as_going_away(tmp_path: Path) -> None:
@@ -236,8 +237,8 @@ async def test_stopping_closes_devices_as_going_away(tmp_path: Path) -> None:
         one, two = dial(service), dial(service)
         greeted, silent = await one.__aenter__(), await two.__aenter__()
         await greeted.greet()
-    assert await greeted.closed() == (GOING_AWAY, "the service is stopping")
-    assert (await silent.closed())[0] == GOING_AWAY
+    assert await greeted.closed() == (CloseCode.GOING_AWAY, "the service is stopping")
+    assert (await silent.closed())[0] == CloseCode.GOING_AWAY
     await one.__aexit__(None, None, None)
     await two.__aexit__(None, None, None)
 

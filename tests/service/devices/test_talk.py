@@ -8,11 +8,11 @@ from typing import NoReturn
 
 import anyio
 import pytest
+from websockets.frames import CloseCode
 
 from tests.service.world import KEY, OTHER_KEY, Device, World, dial, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Acknowledge, Message, PowerState, RevokeChannels, Suspended
-from tocsin.service.devices.device_connection import POLICY_VIOLATION, PROTOCOL_ERROR
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.operations import limits
 from tocsin.service.registry.channels import Channels
@@ -34,11 +34,11 @@ async def test_messages_that_bring_nothing_new_are_counted(
         async with dial(world.service) as device:
             await device.greet(OTHER_KEY)
             await device.send(*[message] * 6)
-            assert await device.closed() == (POLICY_VIOLATION, "too many messages that bring nothing new")
+            assert await device.closed() == (CloseCode.POLICY_VIOLATION, "too many messages that bring nothing new")
         async with dial(world.service) as device:
             await device.greet(OTHER_KEY)
             await device.send(message)
-            assert (await device.closed())[0] == POLICY_VIOLATION
+            assert (await device.closed())[0] == CloseCode.POLICY_VIOLATION
         async with dial(world.service) as device:
             await _take(world, device, 20)
 
@@ -57,7 +57,7 @@ async def test_a_message_of_very_many_frames_holds_up_no_one(world: World) -> No
     async with dial(world.service) as device:
         await device.greet()
         await device.send(*[Acknowledge(())] * 50_000)
-        assert (await device.closed())[0] == POLICY_VIOLATION
+        assert (await device.closed())[0] == CloseCode.POLICY_VIOLATION
 
 
 async def test_only_so_many_apps_can_be_exempt(world: World) -> None:
@@ -67,7 +67,10 @@ async def test_only_so_many_apps_can_be_exempt(world: World) -> None:
         for count in (256, 257):
             exempt = tuple(map(str, range(count)))
             await device.send(PowerState(screen_on_or_plugged=True, battery_saver=True, exempt=exempt))
-        assert await device.closed() == (PROTOCOL_ERROR, "257 apps are exempt from battery saver, more than 256")
+        assert await device.closed() == (
+            CloseCode.PROTOCOL_ERROR,
+            "257 apps are exempt from battery saver, more than 256",
+        )
 
 
 async def test_a_device_that_is_thrown_out_again_and_again_is_told_once(

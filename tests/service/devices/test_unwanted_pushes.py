@@ -8,6 +8,7 @@ from typing import NoReturn
 import anyio
 import pytest
 from attrs import evolve
+from websockets.frames import CloseCode
 
 from tests.processes import PATIENCE
 from tests.service.away import CACHE, TOAST, back, drain, heard, post, store
@@ -22,7 +23,6 @@ from tocsin.protocol.platform.unwanted import MAX_NAMES, NOTHING, Unwanted
 from tocsin.protocol.values import DropReason, NotificationType
 from tocsin.repeat_log import RepeatLog
 from tocsin.service import pruning
-from tocsin.service.devices.device_connection import PROTOCOL_ERROR
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.registry.service_store import ServiceStore
 from tocsin.service.registry.sqlite_service_store import SqliteServiceStore
@@ -147,7 +147,7 @@ async def test_only_so_much_can_be_unwanted(world: World) -> None:
         await device.greet()
         await device.send(UnwantedChanged(Unwanted(apps=tuple(map(str, range(MAX_NAMES + 1))))))
         code, reason = await device.closed()
-        assert code == PROTOCOL_ERROR
+        assert code == CloseCode.PROTOCOL_ERROR
         assert reason.startswith(f"{MAX_NAMES + 1} names of apps with 661 bytes are unwanted")
 
 

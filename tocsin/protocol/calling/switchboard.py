@@ -193,7 +193,7 @@ class Switchboard:
     def left(self, endpoint: Endpoint, now: float, *, said_goodbye: bool = False) -> Turn:
         """An endpoint is connected no more; it may come back within the grace, if it is in a call.
 
-        :param said_goodbye: whether it has closed the connection itself. Else it may have been gone when it was told last
+        :param said_goodbye: whether its agent has, by ``CallGoodbye``. Else it may have been gone when it was told last
             that a call rings no more, and is told of that by pushes, too.
         """
         draft = Draft(self._record, now)

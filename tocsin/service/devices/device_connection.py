@@ -17,6 +17,7 @@ from typing import ClassVar
 import anyio
 from attrs import frozen
 from starlette.types import Receive, Send
+from websockets.frames import CloseCode
 
 from tocsin.protocol.errors import FrameError, ProtocolViolation
 from tocsin.protocol.kernel.machine import step
@@ -48,17 +49,10 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.web.side_tasks import SideTasks
 
-PROTOCOL_ERROR = 1002
-"""WebSocket close code: the device sent what it must not (RFC 6455 §7.4.1)."""
-
-POLICY_VIOLATION = 1008
-"""WebSocket close code: the device sent more than it may (RFC 6455 §7.4.1)."""
-
 MIN_KEY = 32
 """Characters of a device's key at least."""
 
 _PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
-_MAX_REASON = 123  # bytes of a close frame's text (RFC 6455 §5.5)
 
 _AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
 _SHOWN = 8  # characters of a device's identity that the log shows
@@ -140,7 +134,7 @@ class DeviceConnection:
             code, reason = self._farewell
             self._log(code, f"closed with {code}: {reason}")
             with anyio.move_on_after(_PATIENCE):
-                await self._transmit({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
+                await self._transmit({"type": "websocket.close", "code": code, "reason": reason})
         self._step(Event.ENDED)
 
     async def _converse(self) -> None:
@@ -151,9 +145,9 @@ class DeviceConnection:
             self._step(Event.GREETED)
             await self._read(frames)
         except ProtocolViolation as violation:
-            self.close(PROTOCOL_ERROR, str(violation))
+            self.close(CloseCode.PROTOCOL_ERROR, str(violation))
         except _Talkative:
-            self.close(POLICY_VIOLATION, "too many messages that bring nothing new")
+            self.close(CloseCode.POLICY_VIOLATION, "too many messages that bring nothing new")
 
     async def _greet(self) -> Iterator[bytes] | None:
         """Take the device's hello and return the frames that came with it; None where there will be no conversation."""
@@ -315,7 +309,3 @@ class DeviceConnection:
         self._around.offline.recurring.log(
             logger, logging.INFO, (self.device, kind), text, self.device[:_SHOWN] or "(unnamed)", words
         )
-
-
-def _shorten(reason: str) -> str:
-    return reason.encode()[:_MAX_REASON].decode(errors="ignore")

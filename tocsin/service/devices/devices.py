@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 
 import anyio
 from starlette.types import Receive, Scope, Send
+from websockets.frames import CloseCode
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
@@ -26,9 +27,6 @@ from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import ChannelRow
-
-GOING_AWAY = 1001
-"""WebSocket close code: the service is stopping (RFC 6455 §7.4.1)."""
 
 _KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED_OUT, PushResult.SUSPENDED})
 _UNWANTED = {
@@ -170,10 +168,10 @@ class Devices:
             self._connections[device].tell_what_ended()
 
     async def aclose(self) -> None:
-        """Close all connections with :data:`GOING_AWAY`, let no other begin, and wait until they have ended."""
+        """Close all connections with ``GOING_AWAY`` (1001), let no other begin, and wait until they have ended."""
         self._stopping = True
         for connection in self._running:
-            connection.close(GOING_AWAY, "the service is stopping")
+            connection.close(CloseCode.GOING_AWAY, "the service is stopping")
         if self._running:
             await self._idle.wait()
 
@@ -185,7 +183,7 @@ class Devices:
         scope.clear()  # else the headers would be held for as long as the connection lasts
         self._running.add(connection)
         if self._stopping:
-            connection.close(GOING_AWAY, "the service is stopping")
+            connection.close(CloseCode.GOING_AWAY, "the service is stopping")
         try:
             await connection.serve()
         finally:

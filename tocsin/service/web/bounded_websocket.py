@@ -33,6 +33,7 @@ SMALL: Final = 8 * 1024
 AHEAD: Final = 4
 """Messages that may wait for the application while more is read: to pause and to resume costs a system call each."""
 
+_MAX_REASON = 123  # bytes of the text of a close frame
 _FLUSH = 5.0  # seconds for what was sent last to leave
 _CLOSING = 10.0  # seconds for the peer to answer a close frame
 _CONNECT: Final[Message] = {"type": "websocket.connect"}
@@ -276,7 +277,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         """Send a close frame, and wait for the answer for a while."""
         if not self.transport.is_closing():
             self._incoming.put_disconnect(code)
-            self._conn.send_close(code, reason)
+            self._conn.send_close(code, cut_reason(reason))
             self._flush()
             self._close_sent = True
             self._resume()
@@ -314,3 +315,8 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         # asyncio ends a TLS connection by itself 30 seconds after it was closed, and cannot be asked once it was.
         if not self._is_secure and self.transport.get_write_buffer_size():
             asyncio.get_running_loop().call_later(patience, self.transport.abort)
+
+
+def cut_reason(reason: str) -> str:
+    """Cut the text of a close frame so that it fits (RFC 6455 §5.5), between two characters."""
+    return reason.encode()[:_MAX_REASON].decode(errors="ignore")
