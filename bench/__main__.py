@@ -14,7 +14,7 @@ from bench.framework import Missing, Options, Report, optional
 
 NAMES = (
     *("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "looking_in", "agent", "idle", "soak"),
-    *("mixed", "toasts", "hub", "calling"),
+    *("mixed", "toasts", "hub", "calling", "spread", "alone"),
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -56,9 +56,9 @@ def run(options: Options) -> Report:
 
 def _cost(options: Options, set_up: set_ups.SetUp) -> Sample:
     """Throughput under wrk, and latency at a rate that all can keep."""
-    under_load = wire.delivered(options, set_up, options.sized(5, 1))
+    under_load = wire.delivered(options, set_up, partial(wire.plain, options.sized(5, 1)))
     paced = latency.waits(set_up, 0.2 if options.quick else 5.0)
-    columns = ("handler p50 ms", "handler p99 ms")
+    columns = ("delivery p50 ms", "delivery p99 ms")
     missed = under_load["missed"] + paced["missed"]
     return {"payloads/s": under_load["payloads/s"], **{name: paced[name] for name in columns}, "missed": missed}
 
@@ -155,7 +155,7 @@ def _verdicts(rows: dict[str, Row]) -> list[str]:
     embedded, connected = rows[EMBEDDED].samples, rows[CONNECTED].samples
     crowds, woken = rows[CROWD].samples, rows[LAUNCHED].samples
     rate = _median(b["payloads/s"] / a["payloads/s"] for a, b in zip(embedded, connected, strict=True))
-    p50 = _median(b["handler p50 ms"] / a["handler p50 ms"] for a, b in zip(embedded, connected, strict=True))
+    p50 = _median(b["delivery p50 ms"] / a["delivery p50 ms"] for a, b in zip(embedded, connected, strict=True))
     p99 = _median(each["others p99 ms"] / each["all well p99 ms"] for each in crowds)
     first = _median(each["first line ms"] - 1.3 * each["pass ms"] for each in woken)
     claimed = _median(each["claimed ms"] - each["import asyncio ms"] for each in woken)

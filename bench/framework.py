@@ -10,7 +10,7 @@ import asyncio
 import gc
 import resource
 import statistics
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -120,8 +120,7 @@ class Report:
         if self.floor is None or not row.columns or row.columns[0] not in self.floor.columns:
             return None
         column = row.columns[0]
-        pairs = zip(row.figures(column), self.floor.figures(column), strict=True)
-        return statistics.median(ours / floor for ours, floor in pairs)
+        return ratio(row, self.floor, column)
 
 
 def measure(report: Report, contestants: Sequence[Contestant], rounds: int) -> Report:
@@ -141,6 +140,12 @@ def measure(report: Report, contestants: Sequence[Contestant], rounds: int) -> R
                     report.skipped.append(f"{contestant.name}: {missing}")
     report.rows.extend(rows.values())
     return report
+
+
+def ratio(row: Row, other: Row, column: str) -> float:
+    """Return one row's figure over that of another: the median of the ratios within each round."""
+    pairs = zip(row.figures(column), other.figures(column), strict=True)
+    return statistics.median(ours / theirs for ours, theirs in pairs)
 
 
 def run_on(loop: str, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -194,6 +199,20 @@ def percentile(values: Sequence[float], percent: float) -> float:
     ordered = sorted(values)
     rank = max(1, -(-len(ordered) * percent // 100))
     return ordered[int(rank) - 1]
+
+
+def tail(values: Sequence[float]) -> dict[str, float]:
+    """Return what half, 99 and 99.9 percent of the values do not exceed, as ``p50``, ``p99`` and ``p99.9``."""
+    ordered = sorted(values)  # once: sorting them again takes next to nothing
+    return {f"p{percent:g}": percentile(ordered, percent) for percent in (50, 99, 99.9)}
+
+
+def in_ms(name: str, found: Mapping[str, float], factor: float = 1.0) -> Sample:
+    """Return the columns for a tail, or for what else has its figures.
+
+    :param factor: what makes milliseconds of the figures.
+    """
+    return {f"{name} {each} ms": found[each] * factor for each in ("p50", "p99", "p99.9") if each in found}
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

@@ -1,33 +1,24 @@
-"""Loads over HTTP: ``wrk`` for throughput, and a paced sender of our own for latency."""
+"""Loads over HTTP by a sender of our own; ``bench.wrk`` has those of ``wrk``."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
+import selectors
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
 
 from bench.load import BODY
-from bench.servers import program
+
+T = TypeVar("T")
 
 CONNECTIONS = 64
 """Connections of a load, and so requests in flight at most."""
-
-_DONE = """
-done = function(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format('\\nfound {"requests": %d, "seconds": %f, "errors": %d, "p50": %f, "p99": %f}\\n',
-    summary.requests, summary.duration / 1e6, errors.status + errors.connect + errors.read + errors.write + errors.timeout,
-    latency:percentile(50) / 1000, latency:percentile(99) / 1000))
-end
-"""
 
 
 def stamped(moment: float) -> bytes:
@@ -63,15 +54,15 @@ class Target:
         return "\r\n".join([*lines, "", ""]).encode()
 
 
-def wns_target(uri: str, token_url: str, client_id: str, client_secret: str) -> Target:
-    """Sign in as a sender, and return where and how it pushes."""
+def wns_target(uri: str, service: Mapping[str, Any]) -> Target:
+    """Sign in as a sender, and return where and how it pushes; ``service`` is what ``bench.serving`` has told."""
     form = {
         "grant_type": "client_credentials",
-        "client_id": client_id,
-        "client_secret": client_secret,
+        "client_id": service["client_id"],
+        "client_secret": service["client_secret"],
         "scope": "notify.windows.com",
     }
-    request = urllib.request.Request(token_url, urllib.parse.urlencode(form).encode())  # noqa: S310  # our own server
+    request = urllib.request.Request(service["token_url"], urllib.parse.urlencode(form).encode())  # noqa: S310  # our own server
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
         token = json.load(answer)["access_token"]
     headers = {
@@ -80,23 +71,6 @@ def wns_target(uri: str, token_url: str, client_id: str, client_secret: str) -> 
         "Content-Type": "application/octet-stream",
     }
     return Target(uri, headers)
-
-
-def wrk(target: Target, seconds: int, folder: Path) -> dict[str, Any]:
-    """Post 256-byte bodies with ``CONNECTIONS`` connections, and return requests, seconds, errors, p50 and p99 in ms.
-
-    :raises Missing: wrk is not installed.
-    """
-    script = folder / "post.lua"
-    headers = "".join(
-        f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in target.headers.items()
-    )
-    script.write_text(f'wrk.method = "POST"\nwrk.body = string.rep("x", {BODY})\n{headers}{_DONE}', encoding="utf-8")
-    command = [program("wrk", "wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), target.url]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # as found by program()
-    line = next(line for line in done.stdout.splitlines() if line.startswith("found "))
-    found: dict[str, Any] = json.loads(line.removeprefix("found "))
-    return found
 
 
 class Poster(asyncio.Protocol):
@@ -163,8 +137,34 @@ def moment_of(body: bytes | str) -> float:
         return 0.0
 
 
+async def at_rate(send: Callable[[int, float], Awaitable[object]], rate: float, seconds: float) -> list[float]:
+    """Send that often, whatever the answers do; return the seconds from when each was due to its answer.
+
+    :param send: takes its number, and the moment at which it was due.
+    """
+    waits: list[float] = []
+
+    async def one(number: int, due: float) -> None:
+        await send(number, due)
+        waits.append(perf_counter() - due)
+
+    async with asyncio.TaskGroup() as tasks:
+        start = perf_counter()
+        for number in range(int(rate * seconds)):
+            due = start + number / rate
+            await asyncio.sleep(max(0.0, due - perf_counter()))
+            tasks.create_task(one(number, due))
+    return waits
+
+
+def run_paced(main: Coroutine[Any, Any, T]) -> T:
+    """Run on a loop that wakes at the microsecond; asyncio's own has its sockets and timers wait in whole milliseconds."""
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        return runner.run(main)
+
+
 async def open_loop(targets: Sequence[Target], rate: float, seconds: float) -> list[float]:
-    """Post to one target after the other at that rate, whatever the answers do; return the seconds from when each was due to its answer.
+    """Post to one target after the other at that rate, as :func:`at_rate` does.
 
     A request that finds no free connection waits, and its wait counts.
     """
@@ -172,23 +172,16 @@ async def open_loop(targets: Sequence[Target], rate: float, seconds: float) -> l
     posters = [await Poster.connect(targets[0]) for _ in range(CONNECTIONS)]
     for poster in posters:
         idle.put_nowait(poster)
-    waits: list[float] = []
-
     heads = [target.head(BODY) for target in targets]
 
     async def post(number: int, due: float) -> None:
+        turn = number % len(heads)
         poster = await idle.get()
-        status = await poster.post(heads[number] + targets[number].body(due))
+        status = await poster.post(heads[turn] + targets[turn].body(due))
         assert 200 <= status < 300, status
-        waits.append(perf_counter() - due)
         idle.put_nowait(poster)
 
-    async with asyncio.TaskGroup() as tasks:
-        start = perf_counter()
-        for number in range(int(rate * seconds)):
-            due = start + number / rate
-            await asyncio.sleep(max(0.0, due - perf_counter()))
-            tasks.create_task(post(number % len(heads), due))
+    waits = await at_rate(post, rate, seconds)
     for poster in posters:
         await poster.aclose()
     return waits
@@ -204,7 +197,7 @@ async def closed_loop(targets: Sequence[Target], count: int) -> float:
         for number in numbers:
             turn = number % len(heads)
             status = await poster.post(heads[turn] + targets[turn].body(perf_counter()))
-            assert status == 200, status
+            assert 200 <= status < 300, status
 
     begin = perf_counter()
     async with asyncio.TaskGroup() as tasks:

@@ -11,9 +11,9 @@ from time import perf_counter
 
 from attrs import Factory, define
 
-from bench import hub_state, set_ups
+from bench import device_channels, hub_state, set_ups
 from bench.framework import Contestant, Options, Report, Row, Sample, measure, open_files, percentile
-from bench.http_load import Target, closed_loop, open_loop, stamped, wns_target
+from bench.http_load import Target, closed_loop, open_loop, stamped
 from bench.hub_client import HubClient
 from bench.load import BODY
 from bench.processes import Process, cpu_seconds, resident, started
@@ -156,13 +156,10 @@ def _stage(options: Options, registrations: int, devices: int) -> Iterator[_Stag
         key = asyncio.run(hub_state.prefill(state, registrations))
         service = stack.enter_context(started("bench.serving", "tocsin", str(state), options.loops[0]))
         at = service.line()
-        prompt = stack.enter_context(started("bench.prompt_devices", str(at["port"]), str(devices)))
+        prompt = stack.enter_context(started("bench.prompt_devices", "tocsin", str(at["port"]), str(devices)))
         prompt.line()
-        base = f"{at['url']}/w/?token="
-        sender = wns_target(base, at["token_url"], at["client_id"], at["client_secret"])
-        targets = [Target(f"{base}{hub_state.token(number)}", sender.headers) for number in range(devices)]
         client = stack.enter_context(HubClient.connected(at["url"], key))
-        stage = _Stage(service, prompt, client, targets)
+        stage = _Stage(service, prompt, client, device_channels.targets(at, devices))
         stage.single()  # the service has all channels in memory from now on
         stage.idle = resident(service.pid)
         yield stage

@@ -5,21 +5,16 @@ It is put into the store before the service starts: so many requests over HTTP w
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-from bench.load import APP, NEVER
+from bench.device_channels import add_channels, token, write_each
+from bench.load import APP
 from tocsin.protocol.hub.descriptions import RegistrationDescription
 from tocsin.protocol.hub.rights import Right
 from tocsin.service.registry.apps import Apps
 from tocsin.service.registry.hubs import Hubs
-from tocsin.service.registry.service_store import ChannelRow, hash_of
-from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
+from tocsin.service.registry.sqlite_service_store import open_store
 
 HUB = "bench"
 
@@ -31,19 +26,6 @@ EVERYONE = "news"
 
 TEAM = 100
 """Registrations of a team, which is a tag."""
-
-_AT_ONCE = 1_000  # rows that are written in one transaction
-T = TypeVar("T")
-
-
-def device_key(number: int) -> str:
-    """Return the secret by which the service knows a device."""
-    return f"device of the bench {number:012d}"
-
-
-def token(number: int) -> str:
-    """Return the token of a device's only channel."""
-    return f"channel-of-the-bench-{number:012d}"
 
 
 def team(number: int) -> str:
@@ -61,22 +43,10 @@ async def prefill(state: Path, registrations: int) -> str:
         keys = await hubs.add(HUB)
         hub = hubs.named(HUB)
         assert hub is not None
-        await _each(range(registrations // EVERY), lambda number: _add_channel(store, number, client_id))
+        await add_channels(store, registrations // EVERY, client_id)
         rows = (_registration(number, now) for number in range(registrations))
-        await _each(rows, lambda row: store.hubs.save_registration(hub.id, row))
+        await write_each(rows, lambda row: store.hubs.save_registration(hub.id, row))
     return keys.keys[Right.SEND]
-
-
-async def _each(rows: Iterable[T], write: Callable[[T], Awaitable[None]]) -> None:
-    left = iter(rows)
-    while some := list(islice(left, _AT_ONCE)):
-        await asyncio.gather(*map(write, some))
-
-
-async def _add_channel(store: SqliteServiceStore, number: int, client_id: str) -> None:
-    hashed = hash_of(token(number))
-    device = hashlib.sha256(device_key(number).encode()).hexdigest()
-    await store.add_channel(ChannelRow(hashed, hashed.hex()[:16], client_id, APP, device, NEVER, revoked=False))
 
 
 def _registration(number: int, now: float) -> RegistrationDescription:

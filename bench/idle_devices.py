@@ -18,8 +18,8 @@ from tocsin.protocol.values import PROTOCOL_VERSION
 
 _AT_ONCE = 100  # connections that are being made at a time
 _HANDSHAKE = (
-    b"GET /device HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 _PING, _PONG = 0x89, 0x8A
 _MASKED = 0x80
@@ -34,6 +34,7 @@ class IdleDevice(asyncio.Protocol):
 
     BINARY: ClassVar = 0x82
     """The first byte of a frame that carries a message whole."""
+    PATH = "/device"
 
     def __init__(self, key: str) -> None:
         self._hello = encode(Hello(PROTOCOL_VERSION, key))
@@ -45,15 +46,19 @@ class IdleDevice(asyncio.Protocol):
         """Ask for a WebSocket."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.write(_HANDSHAKE)
+        transport.write(_HANDSHAKE.format(self.PATH).encode())
 
     def data_received(self, data: bytes) -> None:
-        """Say hello once the socket is open; then take what comes."""
+        """Begin once the socket is open; then take what comes."""
         if self._open:
             self.take(data)
             return
         self._open = data.startswith(b"HTTP/1.1 101")
         assert self._open, data
+        self.begin()
+
+    def begin(self) -> None:
+        """Say hello."""
         self.send(self.BINARY, self._hello)
 
     def take(self, data: bytes) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 from bench import set_ups
-from bench.framework import Contestant, Options, Report, Sample, measure, percentile
-from bench.http_load import open_loop
+from bench.framework import Contestant, Options, Report, Sample, in_ms, measure, tail
+from bench.http_load import open_loop, run_paced
 from bench.load import BODY
+from bench.meter import Meter
 
 RATE = 500
 """Payloads a second."""
@@ -26,16 +26,18 @@ def run(options: Options) -> Report:
 
 def waits(set_up: set_ups.SetUp, seconds: float) -> Sample:
     """Measure one set-up."""
-    with set_up() as (target, receiver):
-        warm = asyncio.run(open_loop([target], RATE, seconds / 5))
+    with set_up() as running:
+        targets, receiver = running.targets, running.receiver
+        warm = run_paced(open_loop(targets, RATE, seconds / 5))
         set_ups.received(receiver, len(warm))  # none of them is counted with the others
         set_ups.begin(receiver)
-        answers = asyncio.run(open_loop([target], RATE, seconds))
+        meter = Meter(running.server)
+        answers = run_paced(open_loop(targets, RATE, seconds))
         found = set_ups.received(receiver, len(answers))
+        costs = meter.found(len(answers), found)
     return {
-        "handler p50 ms": found["p50"],
-        "handler p99 ms": found["p99"],
-        "answer p50 ms": percentile(answers, 50) * 1000,
-        "answer p99 ms": percentile(answers, 99) * 1000,
+        **in_ms("delivery", found),
+        **in_ms("answer", tail(answers), 1000),
+        **costs,
         "missed": len(answers) - found["count"],
     }

@@ -7,41 +7,54 @@ Each has the machine to itself: its server and client run only while it is its t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
 from attrs import frozen
 
 from bench import servers, set_ups
-from bench.framework import Contestant, Options, Report, Sample, measure, optional
-from bench.http_load import CONNECTIONS, Poster, Target, stamped
+from bench.exchange import Publish, Way, exchange
+from bench.framework import Contestant, Options, Report, measure, optional
+from bench.http_load import CONNECTIONS, Poster, Target
 from bench.load import BODY
-from bench.processes import Process, started
-
-Publish = Callable[[bytes], Awaitable[object]]
-Publisher = Callable[[], AbstractAsyncContextManager[Publish]]
-"""Connects, and yields what publishes a body and returns once it is acknowledged."""
+from bench.processes import started
+from tocsin.client.wns_client import WnsClient
 
 _ALL = "no budget, no cancellation, no conditions;"
 
 
 @asynccontextmanager
-async def post(target: Target) -> AsyncIterator[Publish]:
-    """Post over HTTP, with a connection for each request in flight."""
-    idle = [await Poster.connect(target) for _ in range(CONNECTIONS)]
+async def wns_client(uri: str, service: Mapping[str, Any]) -> AsyncIterator[Publish]:
+    """Send to a channel as a server that uses Tocsin does."""
+    async with WnsClient(service["client_id"], service["client_secret"], token_url=service["token_url"]) as client:
+
+        async def publish(body: bytes) -> None:
+            result = await client.send(uri, body)
+            assert result.received, result
+
+        yield publish
+
+
+@asynccontextmanager
+async def post(target: Target, in_flight: int) -> AsyncIterator[Publish]:
+    """Post over HTTP, with a connection for each request in flight, doing no more than that for it."""
+    posters = [await Poster.connect(target) for _ in range(in_flight)]
+    idle = asyncio.LifoQueue[Poster]()
+    for poster in posters:
+        idle.put_nowait(poster)
     head = target.head(BODY)
 
     async def publish(body: bytes) -> None:
-        poster = idle.pop()
+        poster = await idle.get()
         status = await poster.post(head + body)
-        assert status == 200, status
-        idle.append(poster)
+        assert 200 <= status < 300, status
+        idle.put_nowait(poster)
 
     yield publish
-    for poster in idle:
+    for poster in posters:
         await poster.aclose()
 
 
@@ -93,19 +106,19 @@ class Peer:
     module: str
     """What its Python library is imported as."""
     scheme: str
-    server: Callable[[Path], AbstractContextManager[int]]
+    server: Callable[[Path], AbstractContextManager[servers.Server]]
     publisher: Callable[[str], AbstractAsyncContextManager[Publish]]
     note: str
 
     @contextmanager
-    def running(self, options: Options) -> Iterator[tuple[Publisher, Process]]:
+    def running(self, options: Options) -> Iterator[Way]:
         """Run its server, and its client in a process."""
         optional(self.module)
-        with options.state() as state, self.server(state) as port:
-            url = f"{self.scheme}://{servers.HOST}:{port}#{'durable' if 'durable' in self.name else 'usual'}"
+        with options.state() as state, self.server(state) as server:
+            url = f"{self.scheme}://{servers.HOST}:{server.port}#{'durable' if 'durable' in self.name else 'usual'}"
             with started("bench.receiving", self.publisher.__name__, url, str(state), "asyncio") as client:
                 client.line()
-                yield partial(self.publisher, url), client
+                yield Way(partial(self.publisher, url), client, server.pid)
 
 
 PEERS = (
@@ -183,10 +196,10 @@ def run(options: Options) -> Report:
         f"{BODY}-byte payloads published by a Python client, {CONNECTIONS} in flight, acknowledged and delivered to another",
     )
     payloads = options.sized(5_000, 100)
-    contestants = [
-        Contestant(name, partial(exchange, partial(_tocsin, set_up), payloads))
-        for name, set_up in set_ups.each(options)
-    ]
+    contestants = []
+    for name, set_up in set_ups.each(options):
+        both = ((f"{name}, WnsClient", through_client), (f"{name}, a hand-made sender", by_hand))
+        contestants += [Contestant(each, partial(exchange, partial(way, set_up), payloads)) for each, way in both]
     for peer in PEERS:
         running = partial(peer.running, options)
         contestants.append(Contestant(peer.name, partial(exchange, running, payloads), "peer", peer.note))
@@ -194,41 +207,14 @@ def run(options: Options) -> Report:
 
 
 @contextmanager
-def _tocsin(set_up: set_ups.SetUp) -> Iterator[tuple[Publisher, Process]]:
-    with set_up() as (target, receiver):
-        yield partial(post, target), receiver
+def through_client(set_up: set_ups.SetUp) -> Iterator[Way]:
+    """Run a set-up of Tocsin's that is sent to with its own client."""
+    with set_up() as at:
+        yield Way(partial(wns_client, at.targets[0].url, at.service), at.receiver, at.server)
 
 
-def exchange(running: Callable[[], AbstractContextManager[tuple[Publisher, Process]]], payloads: int) -> Sample:
-    """Publish so many payloads, and measure both ends."""
-    with running() as (publisher, receiver):
-        asyncio.run(publish_all(publisher, payloads // 5))  # warms up
-        set_ups.received(receiver, payloads // 5)
-        set_ups.begin(receiver)
-        rate = asyncio.run(publish_all(publisher, payloads))
-        found = set_ups.received(receiver, payloads)
-    return {
-        "payloads/s": found["rate"],
-        "published/s": rate,
-        "delivery p50 ms": found["p50"],
-        "delivery p99 ms": found["p99"],
-        "missed": payloads - found["count"],
-    }
-
-
-async def publish_all(publisher: Publisher, payloads: int) -> float:
-    """Publish so many bodies, ``CONNECTIONS`` at a time, and return how many a second were acknowledged."""
-    left = payloads
-    async with publisher() as publish:
-
-        async def publish_in_turn() -> None:
-            nonlocal left
-            while left > 0:
-                left -= 1
-                await publish(stamped(perf_counter()))
-
-        start = perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(CONNECTIONS):
-                tasks.create_task(publish_in_turn())
-        return payloads / (perf_counter() - start)
+@contextmanager
+def by_hand(set_up: set_ups.SetUp, in_flight: int = CONNECTIONS) -> Iterator[Way]:
+    """Run a set-up that is posted to by the least that can do it, so many requests at a time at most."""
+    with set_up() as at:
+        yield Way(partial(post, at.targets[0], in_flight), at.receiver, at.server)

@@ -1,4 +1,4 @@
-"""Devices that acknowledge at once: ``python -m bench.prompt_devices PORT COUNT``.
+"""Devices that acknowledge at once, and subscribers beside them: ``python -m bench.prompt_devices KIND PORT COUNT``.
 
 Each is a bare socket like those of ``bench.idle_devices``. When all are connected, it answers lines as ``bench.receiving`` does.
 """
@@ -6,11 +6,13 @@ Each is a bare socket like those of ``bench.idle_devices``. When all are connect
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+from collections.abc import Callable
 
 from msgpack import Unpacker
 
-from bench.hub_state import device_key
+from bench.device_channels import device_key
 from bench.idle_devices import IdleDevice, connected_devices
 from bench.receiving import Tally, answer
 from tocsin.protocol.messages import Acknowledge, Payload
@@ -34,11 +36,12 @@ class PromptDevice(IdleDevice):
         begin = 0
         while (found := _frame(data, begin)) is not None:
             body, end = found
-            self._take_frame(data[begin], data[body:end])
+            self.take_frame(data[begin], data[body:end])
             begin = end
         self._rest = data[begin:]
 
-    def _take_frame(self, kind: int, body: bytes) -> None:
+    def take_frame(self, kind: int, body: bytes) -> None:
+        """Take the messages of a frame, and acknowledge all of its payloads at once."""
         if kind != self.BINARY:
             super().take(bytes([kind, len(body)]) + body)
             return
@@ -55,6 +58,28 @@ class PromptDevice(IdleDevice):
             self.send(self.BINARY, encode(Acknowledge(tuple(ids))))
 
 
+class Subscriber(PromptDevice):
+    """One connection to nchan, which counts what comes; there is nothing to acknowledge."""
+
+    TEXT = 0x81
+
+    def __init__(self, number: int, tally: Tally) -> None:
+        super().__init__(number, tally)
+        self.PATH = f"/sub?id={number}"
+
+    def begin(self) -> None:
+        """Be content: there is no hello, and no welcome."""
+        self.greeted()
+
+    def take_frame(self, kind: int, body: bytes) -> None:
+        """Take the message of a frame."""
+        if kind in {self.TEXT, self.BINARY}:
+            self._tally.add(body)
+
+
+KINDS: dict[str, Callable[[int, Tally], IdleDevice]] = {"tocsin": PromptDevice, "nchan": Subscriber}
+
+
 def _frame(data: bytes, begin: int) -> tuple[int, int] | None:
     """Return where the body of the frame that begins there begins and ends; None where not all of it has come."""
     body = begin + 2
@@ -68,12 +93,20 @@ def _frame(data: bytes, begin: int) -> tuple[int, int] | None:
     return (body, body + length) if len(data) >= body + length else None
 
 
-async def serve(port: int, count: int) -> None:
-    """Connect so many devices, and count what comes for them until the input ends."""
+def spare_the_collector() -> None:
+    """Keep Python from looking for garbage among very many devices again and again: they are to be no part of a tail."""
+    gc.freeze()
+    gc.disable()
+
+
+async def serve(kind: str, port: int, count: int) -> None:
+    """Connect so many, and count what comes for them until the input ends."""
     tally = Tally()
-    await connected_devices(port, range(count), lambda number: PromptDevice(number, tally))
+    await connected_devices(port, range(count), lambda number: KINDS[kind](number, tally))
+    spare_the_collector()
     await answer(tally, {"connected": count})
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(*map(int, sys.argv[1:])))
+    kind, *numbers = sys.argv[1:]
+    asyncio.run(serve(kind, *map(int, numbers)))

@@ -40,7 +40,7 @@ def to_text(report: Report, machine: dict[str, Any]) -> str:
     for cells in table:
         first, *others = zip(cells, widths, strict=True)
         lines.append("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]).rstrip())
-    lines += ["", *(f"{row.name}: {row.note}" for row in report.rows if row.note)]
+    lines += ["", *_notes(report)]
     return "\n".join([*lines, *report.remarks, *_skipped(report)]).rstrip() + "\n"
 
 
@@ -49,8 +49,7 @@ def to_markdown(report: Report, machine: dict[str, Any], plot: str = "") -> str:
     head, *body = _table(report)
     lines = [f"## {report.name}", "", f"{report.claim}", "", f"On {machines.sentence(machine)}.", ""]
     lines += [_cells(head), _cells(["---", *("---:" for _ in head[1:])]), *(_cells(cells) for cells in body), ""]
-    lines += [f"- {row.name}: {row.note}" for row in report.rows if row.note]
-    lines += [f"- {text}" for text in (*report.remarks, *_skipped(report))]
+    lines += [f"- {text}" for text in (*_notes(report), *report.remarks, *_skipped(report))]
     lines += ["", f"![{report.name}]({plot})"] if plot else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -62,6 +61,15 @@ def number(value: float | None) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def _notes(report: Report) -> list[str]:
+    """Return what rows do not promise, once for all rows that it is said of."""
+    names: dict[str, list[str]] = {}
+    for row in report.rows:
+        if row.note:
+            names.setdefault(row.note, []).append(row.name)
+    return [f"{'; '.join(rows)}: {note}" for note, rows in names.items()]
 
 
 def _skipped(report: Report) -> list[str]:

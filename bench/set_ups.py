@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 
-from bench import servers
-from bench.framework import Options
+from bench import device_channels, servers
+from bench.framework import Options, open_files
 from bench.http_load import Target, wns_target
 from bench.load import APP
 from bench.processes import Process, started
 
-SetUp = Callable[[], AbstractContextManager[tuple[Target, Process]]]
+
+@frozen
+class Running:
+    """What can be posted to, and who takes part."""
+
+    targets: Sequence[Target]
+    receiver: Process
+    server: int
+    """The process id of what is posted to."""
+    service: Mapping[str, Any] = Factory(dict)
+    """What the push service has told of itself; nothing of other servers."""
+
+
+SetUp = Callable[[], AbstractContextManager[Running]]
+
+_SPARE = 500  # descriptors besides those of devices
 
 NCHAN_NOTE = (
     "kept in memory only; the answer comes before any subscriber has the message, there is no acknowledgement, no "
@@ -25,7 +41,7 @@ NCHAN_NOTE = (
 
 
 @contextmanager
-def tocsin(options: Options, loop: str) -> Iterator[tuple[Target, Process]]:
+def tocsin(options: Options, loop: str) -> Iterator[Running]:
     """Run a push service and an app on it, in a process each."""
     with options.state() as state:
         (state / "service").mkdir()
@@ -34,7 +50,7 @@ def tocsin(options: Options, loop: str) -> Iterator[tuple[Target, Process]]:
             url = f"{found['url']}#{found['remote_id']}"
             with started("bench.receiving", "tocsin", url, str(state / "app"), loop) as app:
                 uri = app.line()["uri"]
-                yield wns_target(uri, found["token_url"], found["client_id"], found["client_secret"]), app
+                yield Running([wns_target(uri, found)], app, service.pid, found)
 
 
 @frozen
@@ -45,6 +61,8 @@ class AgentAt:
     found: dict[str, Any]
     loop: str
     state: Path
+    service: int
+    """The process id of the push service."""
 
     @contextmanager
     def app(self, name: str) -> Iterator[tuple[str, Process]]:
@@ -55,7 +73,7 @@ class AgentAt:
 
     def target(self, uri: str) -> Target:
         """Sign in as a sender to a channel."""
-        return wns_target(uri, self.found["token_url"], self.found["client_id"], self.found["client_secret"])
+        return wns_target(uri, self.found)
 
 
 @contextmanager
@@ -72,24 +90,54 @@ def agent(options: Options, loop: str, environment: Mapping[str, str] | None = N
             where = ("--state", str(state / "agent"), "--socket", str(socket), "--service", found["url"])
             with started("tocsin", "agent", "--json", *where, environment=environment) as running:
                 running.line()
-                yield AgentAt(socket, found, loop, state / "agent")
+                yield AgentAt(socket, found, loop, state / "agent", service.pid)
 
 
 @contextmanager
-def connected(options: Options, loop: str) -> Iterator[tuple[Target, Process]]:
+def connected(options: Options, loop: str) -> Iterator[Running]:
     """Run a push service, an agent, and an app that is connected to it, in a process each."""
     with agent(options, loop) as at, at.app(APP) as (uri, app):
-        yield at.target(uri), app
+        yield Running([at.target(uri)], app, at.service, at.found)
 
 
 @contextmanager
-def nchan(options: Options) -> Iterator[tuple[Target, Process]]:
+def nchan(options: Options) -> Iterator[Running]:
     """Run nginx with nchan, and a WebSocket client in a process."""
-    with options.state() as state, servers.nginx(state) as port:
-        url = f"ws://{servers.HOST}:{port}/sub"
+    with options.state() as state, servers.nginx(state) as server:
+        url = f"ws://{servers.HOST}:{server.port}/sub?id=0"
         with started("bench.receiving", "websocket", url, str(state), "asyncio") as client:
             client.line()
-            yield Target(f"http://{servers.HOST}:{port}/pub", {"Content-Type": "text/plain"}), client
+            yield Running(_published(server, 1), client, server.pid)
+
+
+@contextmanager
+def tocsin_crowd(options: Options, devices: int) -> Iterator[Running]:
+    """Run a push service, and so many devices in another process, each with a channel; they acknowledge at once."""
+    with open_files(devices + _SPARE), options.state() as state:
+        asyncio.run(device_channels.prefill(state, devices))
+        with started("bench.serving", "tocsin", str(state), options.loops[0]) as service:
+            found = service.line()
+            with started("bench.prompt_devices", "tocsin", str(found["port"]), str(devices)) as crowd:
+                crowd.line()
+                yield Running(device_channels.targets(found, devices), crowd, service.pid, found)
+
+
+@contextmanager
+def nchan_crowd(options: Options, subscribers: int) -> Iterator[Running]:
+    """Run nginx with nchan, and so many subscribers in a process, each to a channel of its own."""
+    with (
+        open_files(subscribers + _SPARE),
+        options.state() as state,
+        servers.nginx(state) as server,
+        started("bench.prompt_devices", "nchan", str(server.port), str(subscribers)) as crowd,
+    ):
+        crowd.line()
+        yield Running(_published(server, subscribers), crowd, server.pid)
+
+
+def _published(server: servers.Server, channels: int) -> list[Target]:
+    base = f"http://{servers.HOST}:{server.port}/pub?id="
+    return [Target(f"{base}{number}", {"Content-Type": "text/plain"}) for number in range(channels)]
 
 
 def each(options: Options) -> list[tuple[str, SetUp]]:

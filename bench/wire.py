@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from bench import peers, set_ups
-from bench.framework import Contestant, Options, Report, Sample, measure
-from bench.http_load import CONNECTIONS, Target, wrk
+from bench.exchange import exchange
+from bench.framework import Contestant, Options, Report, Sample, in_ms, measure
+from bench.http_load import CONNECTIONS, Target
 from bench.load import BODY
+from bench.meter import Meter
 from bench.processes import started
+from bench.wrk import wrk
 
 PEERS = (("nginx with nchan", set_ups.nchan, set_ups.NCHAN_NOTE),)
 
 BROKERS = tuple(peer for peer in peers.PEERS if peer.module == "nats")
 """Who acknowledges from end to end, on files; wrk does not speak to them, so their own library publishes."""
+
+Load = Callable[[Sequence[Target], Path], dict[str, Any]]
+"""Posts by wrk, with a folder for its script."""
 
 
 def run(options: Options) -> Report:
@@ -24,44 +33,50 @@ def run(options: Options) -> Report:
     seconds = options.sized(5, 1)
     contestants = [Contestant("floor: uvicorn answers, nothing else", partial(_floor, options, seconds), "floor")]
     for name, set_up in set_ups.each(options):
-        contestants.append(Contestant(name, partial(delivered, options, set_up, seconds)))
+        contestants.append(Contestant(name, partial(delivered, options, set_up, partial(plain, seconds))))
     for name, peer, note in PEERS:
-        run_it = partial(delivered, options, partial(peer, options), seconds)
+        run_it = partial(delivered, options, partial(peer, options), partial(plain, seconds))
         contestants.append(Contestant(name, run_it, "peer", note))
     for broker in BROKERS:
-        run_it = partial(_brokered, options, broker, options.sized(20_000, 100))
+        run_it = partial(exchange, partial(broker.running, options), options.sized(20_000, 100))
         contestants.append(Contestant(broker.name, run_it, "peer", broker.note))
     return measure(report, contestants, options.rounds)
 
 
-def _brokered(options: Options, broker: peers.Peer, payloads: int) -> Sample:
-    found = peers.exchange(partial(broker.running, options), payloads)
-    return {
-        "payloads/s": found["payloads/s"],
-        "answers/s": found["published/s"],
-        "missed": found["missed"],
-    }
+def plain(seconds: int, targets: Sequence[Target], folder: Path) -> dict[str, Any]:
+    """Post the same again and again, which costs wrk the least."""
+    return wrk(targets[0], seconds, folder)
 
 
 def _floor(options: Options, seconds: int) -> Sample:
     with options.state() as state, started("bench.serving", "floor", str(state), options.loops[0]) as server:
-        found = wrk(Target(server.line()["url"], {"X-WNS-Type": "wns/raw"}), seconds, state)
+        target = Target(server.line()["url"], {"X-WNS-Type": "wns/raw"})
+        meter = Meter(server.pid)
+        found = wrk(target, seconds, state)
+        costs = meter.found(found["requests"], None, found["cpu"])
     assert not found["errors"], found
     rate = found["requests"] / found["seconds"]
-    return {"payloads/s": rate, "answers/s": rate, "answer p50 ms": found["p50"], "answer p99 ms": found["p99"]}
+    return {"payloads/s": rate, "answers/s": rate, **in_ms("answer", found), **costs}
 
 
-def delivered(options: Options, set_up: set_ups.SetUp, seconds: int) -> Sample:
-    """Measure one set-up under the load of ``wrk``."""
-    with options.state() as folder, set_up() as (target, receiver):
-        set_ups.begin(receiver)
-        found = wrk(target, seconds, folder)
+def delivered(
+    options: Options, set_up: set_ups.SetUp, load: Load, warm_up: Callable[[set_ups.Running], None] | None = None
+) -> Sample:
+    """Measure one set-up under a load of ``wrk``."""
+    with options.state() as folder, set_up() as running:
+        if warm_up is not None:
+            warm_up(running)
+        set_ups.begin(running.receiver)
+        meter = Meter(running.server)
+        found = load(running.targets, folder)
         assert not found["errors"], found
-        arrived = set_ups.received(receiver, found["requests"])
+        arrived = set_ups.received(running.receiver, found["requests"])
+        costs = meter.found(found["requests"], arrived, found["cpu"])
     return {
         "payloads/s": arrived["rate"],
         "answers/s": found["requests"] / found["seconds"],
-        "answer p50 ms": found["p50"],
-        "answer p99 ms": found["p99"],
+        **in_ms("answer", found),
+        **in_ms("delivery", arrived),
+        **costs,
         "missed": max(0.0, found["requests"] - arrived["count"]),
     }
