@@ -14,14 +14,14 @@ from bench.framework import Missing, Options, Report, optional
 
 NAMES = (
     *("inprocess", "durable", "wire", "latency", "scale", "peers", "startup", "looking_in", "agent", "idle", "soak"),
-    *("mixed", "toasts", "hub", "calling", "spread", "alone"),
+    *("mixed", "toasts", "hub", "calling", "spread", "alone", "million", "headers", "client"),
 )
 RESULTS = Path(__file__).parent / "results"
 
 _DESCRIPTION = """\
 Measure Tocsin beside its floor and its peers, and print medians of several rounds.
 
-'all' runs everything, which takes three quarters of an hour, and writes bench/results/report.md with a picture of each bench.
+'all' runs everything, which takes an hour and a quarter, and writes bench/results/report.md with a picture of each bench.
 """
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from time import perf_counter
-from typing import Any
 
 from attrs import frozen
 
@@ -36,31 +35,34 @@ Running = Callable[[], AbstractContextManager[Way]]
 
 def exchange(running: Running, payloads: int, in_flight: int = CONNECTIONS) -> Sample:
     """Publish so many payloads, so many at a time, and measure both ends."""
-    return _measured(running, lambda publisher, share: _publish_all(publisher, int(payloads * share), in_flight))
+    with running() as at:
+        return asyncio.run(
+            _measured(at, lambda publish, share: _publish_all(publish, int(payloads * share), in_flight))
+        )
 
 
 def paced(running: Running, rate: float, seconds: float) -> Sample:
     """Publish that often, and measure both ends from when each was due."""
-    return _measured(running, lambda publisher, share: _publish_paced(publisher, rate, seconds * share))
+    with running() as at:
+        return run_paced(_measured(at, lambda publish, share: _publish_paced(publish, rate, seconds * share)))
 
 
-def _measured(running: Running, send: Callable[[Publisher, float], Coroutine[Any, Any, list[float]]]) -> Sample:
-    """Measure both ends.
+async def _measured(at: Way, send: Callable[[Publish, float], Awaitable[list[float]]]) -> Sample:
+    """Measure both ends once all connections are made.
 
     :param send: sends that share of all, and returns the seconds to each answer.
     """
-    with running() as at:
-        warm = run_paced(send(at.publisher, 0.2))
+    async with at.publisher() as publish:
+        warm = await send(publish, 0.2)
         set_ups.received(at.receiver, len(warm))  # none of them is counted with the others
         set_ups.begin(at.receiver)
-        meter = Meter(at.server)
-        begin = perf_counter()
-        answers = run_paced(send(at.publisher, 1))
+        meter, begin = Meter(at.server), perf_counter()
+        answers = await send(publish, 1)
         seconds = perf_counter() - begin
-        found = set_ups.received(at.receiver, len(answers))
+        found = set_ups.received(at.receiver, len(answers))  # nothing else is to run on this loop meanwhile
         costs = meter.found(len(answers), found)
     return {
-        "payloads/s": found["rate"],
+        "payloads/s": found["count"] / (found["last"] - begin),
         "answers/s": len(answers) / seconds,
         **in_ms("answer", tail(answers), 1000),
         **in_ms("delivery", found),
@@ -69,25 +71,23 @@ def _measured(running: Running, send: Callable[[Publisher, float], Coroutine[Any
     }
 
 
-async def _publish_all(publisher: Publisher, payloads: int, in_flight: int) -> list[float]:
+async def _publish_all(publish: Publish, payloads: int, in_flight: int) -> list[float]:
     left = payloads
     waits: list[float] = []
-    async with publisher() as publish:
 
-        async def publish_in_turn() -> None:
-            nonlocal left
-            while left > 0:
-                left -= 1
-                begin = perf_counter()
-                await publish(stamped(begin))
-                waits.append(perf_counter() - begin)
+    async def publish_in_turn() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            begin = perf_counter()
+            await publish(stamped(begin))
+            waits.append(perf_counter() - begin)
 
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(in_flight):
-                tasks.create_task(publish_in_turn())
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(in_flight):
+            tasks.create_task(publish_in_turn())
     return waits
 
 
-async def _publish_paced(publisher: Publisher, rate: float, seconds: float) -> list[float]:
-    async with publisher() as publish:
-        return await at_rate(lambda _, due: publish(stamped(due)), rate, seconds)
+async def _publish_paced(publish: Publish, rate: float, seconds: float) -> list[float]:
+    return await at_rate(lambda _, due: publish(stamped(due)), rate, seconds)

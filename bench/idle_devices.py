@@ -78,6 +78,11 @@ class IdleDevice(asyncio.Protocol):
         if not self.welcomed.done():
             self.welcomed.set_exception(exc or ConnectionError("the service hung up"))
 
+    def leave(self) -> None:
+        """Hang up."""
+        assert self._transport is not None
+        self._transport.close()
+
     def send(self, kind: int, body: bytes) -> None:
         """Send a frame of 64 KiB at most."""
         assert self._transport is not None

@@ -53,9 +53,13 @@ class PromptDevice(IdleDevice):
                 ids.append(fields[0])
                 self._tally.add(fields[3])
             else:
-                self.greeted()
+                self.take_other(tag)
         if ids:
             self.send(self.BINARY, encode(Acknowledge(tuple(ids))))
+
+    def take_other(self, tag: int) -> None:  # noqa: ARG002  # all that comes is a welcome
+        """Take a message that carries no payload."""
+        self.greeted()
 
 
 class Subscriber(PromptDevice):

@@ -111,15 +111,22 @@ def nchan(options: Options) -> Iterator[Running]:
 
 
 @contextmanager
-def tocsin_crowd(options: Options, devices: int) -> Iterator[Running]:
-    """Run a push service, and so many devices in another process, each with a channel; they acknowledge at once."""
+def tocsin_crowd(options: Options, devices: int, going: tuple[str, str] | None = None) -> Iterator[Running]:
+    """Run a push service, and so many devices in another process, each with a channel; they acknowledge at once.
+
+    :param going: how many of them a second leave and come back, and how many ask for another channel; None: they stay.
+    """
     with open_files(devices + _SPARE), options.state() as state:
         asyncio.run(device_channels.prefill(state, devices))
         with started("bench.serving", "tocsin", str(state), options.loops[0]) as service:
             found = service.line()
-            with started("bench.prompt_devices", "tocsin", str(found["port"]), str(devices)) as crowd:
-                crowd.line()
-                yield Running(device_channels.targets(found, devices), crowd, service.pid, found)
+            at = (str(found["port"]), str(devices))
+            crowd = (
+                ("bench.crowd", *at, found["remote_id"], *going) if going else ("bench.prompt_devices", "tocsin", *at)
+            )
+            with started(*crowd) as receiver:
+                receiver.line()
+                yield Running(device_channels.targets(found, devices), receiver, service.pid, found)
 
 
 @contextmanager

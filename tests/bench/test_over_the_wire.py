@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench import agent, alone, calling, hub, peers, scale, spread, toasts, wire
-from bench.__main__ import main
+from bench import agent, calling, hub, peers, scale, toasts, wire
 from bench.framework import Options, Row
-from bench.http_load import Target, closed_loop, moment_of, stamped
+from bench.http_load import Target, moment_of, stamped
 from bench.load import BODY
 from bench.prompt_devices import PromptDevice
 from bench.receiving import Tally
 from bench.scaled import prefill, through
+from tests.bench.small import found, post_some, told
 from tocsin.api.activated import CLAIM_TIMEOUT
 from tocsin.protocol.messages import Acknowledge, Payload
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.values import NotificationType
 
 QUICK = Options(rounds=1, quick=True)
-
-
-def found(capsys: pytest.CaptureFixture[str], name: str) -> list[dict[str, Any]]:
-    """Run a bench with tiny rounds and return its rows."""
-    assert main([name, "--quick", "--json", "--loop", "asyncio"]) == 0
-    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["rows"]
-    return rows
-
-
-TAIL = ("p50", "p99", "p99.9")
-COSTS = ("server CPU µs", "receiver CPU µs", "sender CPU µs")
-
-
-def post_some(targets: Target | Sequence[Target], _seconds: int, _folder: Path) -> dict[str, Any]:
-    """Do what wrk does, a few times."""
-    asyncio.run(closed_loop([targets] if isinstance(targets, Target) else targets, 100))
-    return {"requests": 100, "seconds": 1.0, "errors": 0, "p50": 1.0, "p99": 2.0, "p99.9": 3.0, "cpu": 0.001}
-
-
-def told(medians: dict[str, float], *waits: str) -> None:
-    """Demand the tails of these waits, what each process has used, and the load of the machine."""
-    for wait in waits:
-        p50, p99, p999 = (medians[f"{wait} {each} ms"] for each in TAIL)
-        assert 0 < p50 <= p99 <= p999
-    assert all(medians[cost] > 0 for cost in COSTS)
-    assert medians["load at begin"] >= 0
-    assert medians["load at end"] >= 0
-    assert medians["missed"] == 0
 
 
 def test_posts_are_counted_where_they_are_handled(
@@ -65,42 +34,6 @@ def test_posts_are_counted_where_they_are_handled(
     assert rows["floor"]["payloads/s"] == rows["product"]["answers/s"] == 100
     assert rows["product"]["payloads/s"] > 0
     told(rows["product"], "answer")
-
-
-def test_a_load_spread_over_devices_reaches_each(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each POST that was answered has reached its device."""
-    monkeypatch.setattr(spread, "wrk_anew", post_some)
-    monkeypatch.setattr(spread, "PEERS", ())
-    (row,) = found(capsys, "spread")
-    assert row["medians"]["payloads/s"] > 0
-    told(row["medians"], "answer", "delivery")
-
-
-def test_what_comes_alone_reaches_the_handler(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In flight alone, and paced."""
-    for peers_of_it in ("NCHAN", "BROKERS"):
-        monkeypatch.setattr(alone, peers_of_it, ())
-    monkeypatch.setattr(alone, "IN_FLIGHT", (1,))
-    rows = found(capsys, "alone")
-    assert len(rows) == 2
-    for row in rows:
-        told(row["medians"], "answer", "delivery")
-
-
-def test_what_is_beside_a_peer_is_told_of_each_load() -> None:
-    """Where the peer is not there, nothing is said of it."""
-    ours, theirs = ({"payloads/s": 5.0, "delivery p50 ms": 3.0, "delivery p99 ms": 4.0}, {"payloads/s": 10.0})
-    rows = [Row(f"tocsin, {load}", "product", "", [ours]) for load in ("1 in flight", "16 in flight", "500 a second")]
-    rows += [Row(f"nchan, {each} in flight", "peer", "", [theirs]) for each in (1, 16)]
-    rows.append(Row("nchan, 500 a second", "peer", "", [{"delivery p50 ms": 2.0, "delivery p99 ms": 1.0}]))
-    (sentence,) = alone.beside_peers({row.name: row for row in rows})
-    flying, paced = sentence.split(", 500 a second ", 1)
-    assert flying == "Beside nchan: 1 in flight 0.50 of its payloads/s, 16 in flight 0.50 of its payloads/s"
-    assert paced == "1.50 of its delivery p50, 500 a second 4.00 of its delivery p99."
 
 
 def test_latency_is_taken_at_the_handler(capsys: pytest.CaptureFixture[str]) -> None:
