@@ -20,6 +20,7 @@ from tocsin.protocol.messages.codec import encode
 
 _LONG = 126  # in the place of a length: it is in the next two bytes
 _LONGER = 127  # or in the next eight
+_UNPACKER = Unpacker(use_list=False)  # of all devices: each frame is whole, and making one costs more than its use
 
 
 class PromptDevice(IdleDevice):
@@ -45,10 +46,9 @@ class PromptDevice(IdleDevice):
         if kind != self.BINARY:
             super().take(bytes([kind, len(body)]) + body)
             return
-        unpacker = Unpacker(use_list=False)
-        unpacker.feed(body)
+        _UNPACKER.feed(body)
         ids = []
-        for tag, *fields in unpacker:
+        for tag, *fields in _UNPACKER:
             if tag == Payload.TAG:
                 ids.append(fields[0])
                 self._tally.add(fields[3])
