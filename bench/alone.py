@@ -43,6 +43,7 @@ def run(options: Options) -> Report:
         contestants.append(Contestant(_name(who, _PACED), run_it, "peer" if note else "product", note))
     measure(report, contestants, options.rounds)
     report.remarks += beside_peers({row.name: row for row in report.rows})
+    report.remarks.append("JetStream is sent to by nats-py, the others by the least that Python takes for a POST.")
     return report
 
 

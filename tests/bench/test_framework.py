@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import math
+import os
+from time import process_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.framework import Contestant, Missing, Report, Sample, measure, optional, percentile, slope
+from bench.framework import (
+    Contestant,
+    Missing,
+    Report,
+    Sample,
+    in_ms,
+    measure,
+    optional,
+    percentile,
+    slope,
+    tail,
+)
+from bench.meter import Meter
+from bench.processes import cpu_seconds
 
 FIGURES = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=50)
 
@@ -88,6 +103,12 @@ class TestFigures:
         assert sum(value <= found for value in values) >= enough
         assert sum(value < found for value in values) < enough
 
+    def test_a_tail_has_three_percentiles(self) -> None:
+        """Of the values in any order; as columns they have the name of what was waited for, and its unit."""
+        found = tail([number / 1000 for number in range(1000, 0, -1)])
+        assert found == {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+        assert in_ms("answer", found, 1000) == {"answer p50 ms": 500, "answer p99 ms": 990, "answer p99.9 ms": 999}
+
     def test_no_values_have_no_percentile(self) -> None:
         """It is refused, not guessed."""
         with pytest.raises(ValueError, match="no values"):
@@ -102,3 +123,23 @@ class TestFigures:
     def test_one_moment_has_no_slope(self) -> None:
         """Nothing has grown."""
         assert slope([(1.0, 5.0)]) == slope([(1.0, 5.0), (1.0, 9.0)]) == 0.0
+
+
+class TestCosts:
+    """What a message costs each process."""
+
+    def test_the_time_of_a_process_is_that_of_its_clock(self) -> None:
+        """It is exact, and counts what the process has started as long as that runs."""
+        begin = cpu_seconds(os.getpid())
+        own = process_time()
+        while process_time() < own + 0.01:
+            pass
+        assert cpu_seconds(os.getpid()) - begin >= 0.01
+
+    def test_a_meter_divides_by_messages(self) -> None:
+        """The receiver tells its own time and count, and a sender that is another process its time."""
+        found = Meter(os.getpid()).found(10, {"cpu": 0.5, "count": 100.0}, 0.2)
+        assert found["receiver CPU µs"] == 5_000
+        assert found["sender CPU µs"] == 20_000
+        assert found["server CPU µs"] > 0
+        assert "receiver CPU µs" not in Meter(os.getpid()).found(1, None)
