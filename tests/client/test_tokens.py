@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio.testing
 
 import tocsin
 from tests.client.playing import TOKEN_URL, URI, playing, refusal
 from tocsin.client.http import Reply, Unreachable
+from tocsin.client.tokens import TokenCache
+from tocsin.protocol.sending.sign_in import Denied, Token
 
 
 @pytest.fixture
@@ -118,3 +122,62 @@ class TestToken:
             result = await client.send(URI, b"x")
         assert (result.received, result.attempts) == (True, 3)
         assert [asked.time - service.asked_tokens[0].time for asked in service.asked_tokens] == [0, 1, 3]
+
+
+class TestWaiting:
+    """Callers that come while a token is being fetched."""
+
+    async def test_all_go_on_at_once(self) -> None:
+        """Not one at each turn of the loop, which with hundreds would take the last ones seconds."""
+        may_answer = anyio.Event()
+        got: list[Token | Denied] = []
+
+        async def fetch() -> Token:
+            await may_answer.wait()
+            return Token("t1", 60.0)
+
+        async def get() -> None:
+            got.append(await cache.get())
+
+        cache = TokenCache(fetch)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(100):
+                tasks.start_soon(get)
+            await anyio.wait_all_tasks_blocked()
+            may_answer.set()
+            for _ in range(3):  # the caller that fetches, those that wait for it, and this test behind them
+                await anyio.lowlevel.checkpoint()
+            assert len(got) == 100
+
+    @pytest.mark.parametrize("cancelled", [True, False])
+    async def test_another_fetches_where_the_first_was_cut_off(self, cancelled: bool) -> None:
+        """A caller that was cancelled, or whose fetch raised, leaves none waiting for ever."""
+        asked = 0
+        may_answer = anyio.Event()
+
+        async def fetch() -> Token:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                await may_answer.wait()
+                raise tocsin.InvalidArgument("the proxy is none")
+            return Token(f"t{asked}", 60.0)
+
+        async def first() -> None:
+            with anyio.CancelScope() as scope, suppress(tocsin.InvalidArgument):
+                scopes.append(scope)
+                await cache.get()
+
+        async def another() -> None:
+            assert await cache.get() == Token("t2", 60.0)
+
+        scopes: list[anyio.CancelScope] = []
+        cache = TokenCache(fetch)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(another)
+            tasks.start_soon(another)
+            await anyio.wait_all_tasks_blocked()
+            scopes[0].cancel() if cancelled else may_answer.set()
+        assert asked == 2
