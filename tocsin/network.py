@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from tocsin.protocol.network.proxies import Proxy, find_proxy, place
 from tocsin.protocol.text import describe_error
 
 _SECURE: Final = frozenset({"https", "wss"})
+_ORIGIN: Final = re.compile("[^/?#]*//[^/?#]*")
 _AUTHORITIES: Final = "SSL_CERT_FILE"
 _NO_WAY: Final = frozenset(
     {
@@ -52,8 +54,20 @@ def host_and_port(url: str) -> tuple[str, int]:
 
     :raises ValueError: its port is none.
     """
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme in _SECURE else 80)
+    return _way(url)[:2]
+
+
+def _way(url: str) -> tuple[str, int, bool]:
+    origin = _ORIGIN.match(url)
+    return _way_of_origin(url if origin is None else origin[0])
+
+
+@lru_cache(1_024)  # a sender has many URLs of few hosts; what is secret in one stands behind
+def _way_of_origin(origin: str) -> tuple[str, int, bool]:
+    """Return host, port, and whether TLS is spoken there."""
+    parts = urlsplit(origin)
+    secure = parts.scheme in _SECURE
+    return parts.hostname or "", parts.port or (443 if secure else 80), secure
 
 
 def place_of(url: str) -> str:
@@ -66,7 +80,8 @@ def proxy_of(url: str) -> Proxy | None:
 
     :raises InvalidArgument: the environment names one that cannot be used.
     """
-    return find_proxy(*host_and_port(url), os.environ, secure=urlsplit(url).scheme in _SECURE)
+    host, port, secure = _way(url)
+    return find_proxy(host, port, os.environ, secure=secure)
 
 
 def tls_context() -> ssl.SSLContext:

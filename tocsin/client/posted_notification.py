@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from attrs import field, frozen
 
@@ -35,11 +36,18 @@ def build_post(
         "Content-Type": "application/octet-stream" if kind == NotificationType.RAW else "text/xml",
         **{name: str(value) for name, value in optional.items() if value is not None},
     }
-    judged = {name.lower(): value for name, value in headers.items()} | {"content-length": str(len(content))}
-    verdict = read_notification(judged)
-    if isinstance(verdict, WnsRefusal):
-        raise InvalidArgument(verdict.description)
+    refused = _refusal(tuple(headers.items()), len(content))
+    if refused is not None:
+        raise InvalidArgument(refused)
     return PostedNotification(uri, headers, content)
+
+
+@lru_cache(4_096)  # senders say the same again and again
+def _refusal(headers: tuple[tuple[str, str], ...], length: int) -> str | None:
+    """Say why WNS would refuse these headers and a body of so many bytes; None where it would not."""
+    judged = {name.lower(): value for name, value in headers} | {"content-length": str(length)}
+    verdict = read_notification(judged)
+    return verdict.description if isinstance(verdict, WnsRefusal) else None
 
 
 def _bytes_of(body: bytes | bytearray | memoryview | str) -> bytes:

@@ -61,8 +61,8 @@ class TestHosts:
         ],
     )
     def test_a_trusted_host_is_accepted(self, uri: str, hosts: tuple[str, ...]) -> None:
-        """By its name, by its domain, or as the own machine."""
-        assert check_channel(uri, hosts).geturl().lower() == uri.lower()
+        """By its name, by its domain, or as the own machine; what comes back shows nothing secret."""
+        assert check_channel(uri, hosts).geturl() == "/".join(uri.split("/")[:3])
 
     @pytest.mark.parametrize(
         "uri",

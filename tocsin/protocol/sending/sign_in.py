@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from math import isfinite
 from typing import Any, Final
@@ -48,6 +49,7 @@ TENANT: Final = re.compile("[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 _MICROSOFT: Final = frozenset({"login.live.com", "login.microsoftonline.com"})
 _HOST = re.compile(r"\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _PLAIN = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+_ORIGIN = re.compile("[^/?]*//[^/?]*")  # scheme, host and port, of a URL without a fragment
 _LIFE = re.compile(r"[0-9]{1,300}(?:\.[0-9]{0,9})?")
 _MARGIN = 300.0  # seconds before its end that a token is renewed; never more than a tenth of its life
 _SCOPES: Final = {
@@ -108,13 +110,23 @@ def read_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
     return read
 
 
-def check_channel(uri: str, hosts: Sequence[str], *, plain: bool = False) -> SplitResult:
-    """Take a channel's URI apart, if it leads to one of the hosts; a host with a dot in front covers what ends so.
+def check_channel(uri: str, hosts: tuple[str, ...], *, plain: bool = False) -> SplitResult:
+    """Take the origin of a channel's URI apart, if it leads to one of the hosts; one with a dot in front covers what ends so.
 
     :param plain: whether http:// will do for other machines too: the token can then be read on the way.
+    :return: scheme, host and port of the URI, without what is secret in it.
     :raises InvalidArgument: it does not, or is no such URI; the sentence does not show it.
     """
-    parts = split_url(uri, "a channel's URI")
+    try:
+        begin = _ORIGIN.match(uri) if _is_written_well(uri) else None
+    except TypeError:  # it is no text at all
+        begin = None
+    return _check_origin("" if begin is None else begin[0], hosts, plain=plain)
+
+
+@lru_cache(1_024)  # a sender has many channels of few hosts
+def _check_origin(url: str, hosts: tuple[str, ...], *, plain: bool) -> SplitResult:
+    parts = split_url(url, "a channel's URI")
     host = parts.hostname or ""
     if not any(_covers(pattern.lower(), host) for pattern in hosts):
         raise InvalidArgument(f"the channel's host {host} is not one that is trusted here: {', '.join(hosts)}")
@@ -123,6 +135,7 @@ def check_channel(uri: str, hosts: Sequence[str], *, plain: bool = False) -> Spl
     return parts
 
 
+@lru_cache(1_024)
 def token_url_of(channel: SplitResult, tenant: str | None) -> str:
     """Return where the tokens for a channel come from: in Entra's form for a tenant, else in the Live form."""
     is_wns = _covers(WNS_DOMAIN, channel.hostname or "")
@@ -147,9 +160,13 @@ def split_url(url: str, what: str) -> SplitResult:
     except (ValueError, AttributeError, TypeError):  # the latter two where it is no text at all
         whole = False
     # Parsers disagree on the rest: what one takes for the host must not be another's password.
-    if not whole or not _PLAIN.fullmatch(url) or "@" in parts.netloc or "#" in url:
+    if not whole or not _is_written_well(url) or "@" in parts.netloc:
         raise InvalidArgument(f"{what} begins with http:// or https:// and a host")
     return parts
+
+
+def _is_written_well(url: str) -> bool:
+    return "#" not in url and _PLAIN.fullmatch(url) is not None
 
 
 def split_service_url(url: str, what: str) -> SplitResult:
