@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+import sys
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
+from weakref import WeakValueDictionary
 
 import aiohttp
+from multidict import MultiMapping
 from yarl import URL
 
 from tocsin.client.http import MAX_REPLY, Reply, Unreachable
-from tocsin.network import cause_of, place_of, proxy_of
+from tocsin.network import cause_of, host_and_port, place_of, proxy_of
 from tocsin.protocol.network.causes import ConnectionCause, cause_of_proxy_status, explain
 from tocsin.protocol.network.proxies import Proxy
 from tocsin.protocol.text import MAX_SENTENCE, harmless
 
 TIMEOUT = 30.0
-"""Seconds that one request may take."""
+"""Seconds that one request may take, from when it has a connection to itself or begins to make one."""
+
+CONNECTIONS: Final = 400
+"""Connections to one host and port at most, and so requests that are on their way there at a time.
+
+What one core can send is on its way at once as long as answers come within an eighth of a second, and five such senders behind one
+address stay within what a service allows that by default.
+"""
 
 
 class AioHttp:
-    """Asks, and mostly posts; made by :func:`open_http`."""
+    """Asks, and mostly posts; made by :func:`open_http`.
 
-    def __init__(self, session: aiohttp.ClientSession, max_reply: int) -> None:
+    A request that finds as many on their way to its host and port as may be waits in line: the first come is the first served.
+    (The pool of aiohttp would let a request that comes when a connection is given back pass all that wait for one.)
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, max_reply: int, connections: int = CONNECTIONS) -> None:
         self._session = session
         self._max_reply = max_reply
+        self._connections = connections
+        self._lines: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Post; errors as of :meth:`request`."""
@@ -36,21 +54,32 @@ class AioHttp:
         :raises Unreachable: there was none within ``TIMEOUT``.
         :raises InvalidArgument: the environment names a proxy that cannot be used.
         """
+        place = host_and_port(url)
+        line = self._lines.get(place)
+        if line is None:
+            line = self._lines[place] = asyncio.Semaphore(self._connections)
+        async with line:  # the wait in it is not the service's
+            return await self._ask(method, url, headers, body)
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         proxy = proxy_of(url)
         as_given = URL(url, encoded=True)  # a channel's URI is not ours to respell
         through = None if proxy is None else URL(proxy.full_url)
         try:
-            async with self._session.request(
-                method, as_given, data=body or None, headers=headers, allow_redirects=False, proxy=through
-            ) as answer:
-                whole = await _bounded(answer.content.iter_chunked(4096), self._max_reply)
+            async with (
+                asyncio.timeout(TIMEOUT),
+                self._session.request(
+                    method, as_given, data=body or None, headers=headers, allow_redirects=False, proxy=through
+                ) as answer,
+            ):
+                whole = await _bounded(answer.content, self._max_reply)
         except Exception as failure:  # noqa: BLE001  # whatever a library raises, there was no answer
             raise Unreachable(_sentence(failure, url, proxy)) from None
         if (
             answer.status == 407 and proxy is not None
         ):  # where no TLS is spoken, the proxy answers in place of the service
             raise Unreachable(_refused(407, url, proxy))
-        return Reply(answer.status, _joined(answer.headers.items()), whole)
+        return Reply(answer.status, _joined(answer.headers), whole)
 
 
 @asynccontextmanager
@@ -63,24 +92,37 @@ async def open_http(max_reply: int = MAX_REPLY) -> AsyncIterator[AioHttp]:
     :param max_reply: bytes of an answer at most.
     """
     headers = {"User-Agent": "tocsin"}
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     jar = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout, cookie_jar=jar, trust_env=False) as session:
-        yield AioHttp(session, max_reply)
+    connector = aiohttp.TCPConnector(limit=0)  # the lines bound it, and the time of a request is bounded there too
+    timeout = aiohttp.ClientTimeout()
+    async with aiohttp.ClientSession(
+        headers=headers, timeout=timeout, cookie_jar=jar, connector=connector, trust_env=False
+    ) as session:
+        yield AioHttp(session, max_reply, _affordable())
 
 
-def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _affordable() -> int:
+    """Return ``CONNECTIONS``, or half of the files that this process may open where that is less."""
+    if sys.platform == "win32":
+        return CONNECTIONS
+    import resource  # noqa: PLC0415  # not everywhere
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, soft // 2))
+
+
+def _joined(headers: MultiMapping[str]) -> dict[str, str]:
     """Put repeated headers together with commas (RFC 9110 §5.3), so that none of them counts as not said."""
-    values: dict[str, dict[str, None]] = {}
-    for name, value in headers:
-        values.setdefault(name.lower(), {})[value] = None
-    return {name: ", ".join(each) for name, each in values.items()}
+    once = {name.lower(): value for name, value in headers.items()}
+    if len(once) == len(headers):
+        return once
+    return {name: ", ".join(dict.fromkeys(headers.getall(name))) for name in once}
 
 
-async def _bounded(chunks: AsyncIterator[bytes], most: int) -> bytes:
+async def _bounded(content: aiohttp.StreamReader, most: int) -> bytes:
     reply = bytearray()
-    async for chunk in chunks:
-        reply += chunk
+    while not content.at_eof():
+        reply += await content.readany()
         if len(reply) > most:
             raise aiohttp.ClientPayloadError(f"the answer is longer than {most} bytes")
     return bytes(reply)
