@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import NoneType
+from typing import Final
 
 from attrs import field, frozen
 
@@ -11,6 +13,8 @@ from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.service.wns import WnsRefusal, read_notification
 from tocsin.protocol.values import NotificationType
+
+_POLICIES: Final = {None: None, True: "cache", False: "no-cache"}
 
 
 @frozen
@@ -20,6 +24,39 @@ class PostedNotification:
     uri: str = field(repr=False)
     headers: dict[str, str]
     body: bytes = field(repr=False)
+
+
+def read_options(  # noqa: PLR0913  # one for each header of WNS
+    type: str,  # noqa: A002  # the header's name
+    *,
+    ttl: int | None,
+    cache: bool | None,
+    tag: str | None,
+    group: str | None,
+    priority: int | None,
+    request_status: bool,
+    suppress_popup: bool,
+) -> dict[str, object]:
+    """Return the optional headers by name, None for one that was not chosen; the arguments are those of ``WnsClient.send``.
+
+    :raises InvalidArgument: an argument is of another kind.
+    """
+    check_kind(type, "type", str)
+    for value, name, kind in ((ttl, "ttl", int), (priority, "priority", int), (tag, "tag", str), (group, "group", str)):
+        if value is not None:
+            check_kind(value, name, kind, NoneType)
+    check_kind(cache, "cache", bool, NoneType)
+    check_kind(request_status, "request_status", bool)
+    check_kind(suppress_popup, "suppress_popup", bool)
+    return {
+        "X-WNS-TTL": ttl,
+        "X-WNS-Cache-Policy": _POLICIES[cache],
+        "X-WNS-Tag": tag,
+        "X-WNS-Group": group,
+        "X-WNS-PRIORITY": priority,
+        "X-WNS-RequestForStatus": "true" if request_status else None,
+        "X-WNS-SuppressPopup": "true" if suppress_popup else None,
+    }
 
 
 def build_post(

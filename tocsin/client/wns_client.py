@@ -17,7 +17,7 @@ from attrs import Factory, define
 
 from tocsin.client.http import Http, Unreachable
 from tocsin.client.http_opening import http_client
-from tocsin.client.posted_notification import PostedNotification, build_post
+from tocsin.client.posted_notification import PostedNotification, build_post, read_options
 from tocsin.client.tokens import TokenCache
 from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, ServiceUnavailable
@@ -70,6 +70,10 @@ class WnsClient:
     A notification whose answer was lost, or was 503, is sent again, so it may arrive twice, under two ids; and it may arrive
     although the last answer was 503. A policy without retries leaves the choice to the caller.
 
+    Up to 400 notifications are on their way to one host and port at a time, each on a connection of its own, or half as many as the
+    process may open files if that is less. More wait in line and go in the order in which they came. The 30 seconds of an attempt
+    begin behind the line; the ``total`` of the policy includes it.
+
     :param token_url: where tokens come from, in either form; by default Microsoft's for channels of WNS, and the
         channel's own host for a service on this machine.
     :param tenant: for the default token URL: the Entra tenant of the app; None for the Live form.
@@ -107,6 +111,7 @@ class WnsClient:
         self._tokens: dict[str, TokenCache] = {}
         self._stack = AsyncExitStack()
         self._http: Http | None = None
+        self._under_way: set[anyio.CancelScope] = set()
         self._perform: dict[Effect, Callable[[_Sending], Awaitable[Event | None]]] = {
             Effect.POST: self._post,
             Effect.RENEW_TOKEN: _renew_token,
@@ -127,8 +132,10 @@ class WnsClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close its connections."""
+        """Close its connections; what is being sent ends with an error."""
         self._http = None
+        for scope in self._under_way:
+            scope.cancel()
         await self._stack.__aexit__(kind, error, traceback)
 
     def check_uri(self, uri: str) -> None:
@@ -162,47 +169,32 @@ class WnsClient:
         :param suppress_popup: have a toast kept in the list without a popup; Microsoft's service refuses that.
         :raises InvalidArgument: WNS would refuse it, or the channel's host is not trusted; nothing was sent.
         :raises SendFailed: the service did not take it; which of its cases says what to do.
+        :raises IllegalCall: the client is not open, or was closed before an answer had come: it may have arrived.
         """
         if self._http is None:
             raise IllegalCall("the client is not open: async with WnsClient(...) as client")
-        check_kind(type, "type", str)
-        for value, name, kind in (
-            (ttl, "ttl", int),
-            (priority, "priority", int),
-            (tag, "tag", str),
-            (group, "group", str),
-        ):
-            check_kind(value, name, kind, NoneType)
-        check_kind(cache, "cache", bool, NoneType)
-        check_kind(request_status, "request_status", bool)
-        check_kind(suppress_popup, "suppress_popup", bool)
+        options = read_options(
+            type, ttl=ttl, cache=cache, tag=tag, group=group, priority=priority,
+            request_status=request_status, suppress_popup=suppress_popup,
+        )  # fmt: skip
         channel = check_channel(uri, self._hosts, plain=self._plain)
-        policy = {None: None, True: "cache", False: "no-cache"}[cache]
-        request = build_post(
-            uri,
-            body,
-            type,
-            {
-                "X-WNS-TTL": ttl,
-                "X-WNS-Cache-Policy": policy,
-                "X-WNS-Tag": tag,
-                "X-WNS-Group": group,
-                "X-WNS-PRIORITY": priority,
-                "X-WNS-RequestForStatus": "true" if request_status else None,
-                "X-WNS-SuppressPopup": "true" if suppress_popup else None,
-            },
-        )
+        request = build_post(uri, body, type, options)
         return await self._send(_Sending(request, self._cache(channel), anyio.current_time()))
 
     async def _send(self, sending: _Sending) -> SendResult:
-        """Drive one notification through its machine, for as long as the policy allows."""
-        with anyio.move_on_after(self._policy.total):
-            event = Event.BEGIN
-            while sending.returned is None:
-                sending.phase, effects = step(TABLE, sending.phase, event)
-                for effect in effects:
-                    event = await self._perform[effect](sending) or event
+        """Drive one notification through its machine, for as long as the policy allows and the client is open."""
+        with anyio.move_on_after(self._policy.total) as scope:
+            self._under_way.add(scope)
+            try:
+                event = Event.BEGIN
+                while sending.returned is None:
+                    sending.phase, effects = step(TABLE, sending.phase, event)
+                    for effect in effects:
+                        event = await self._perform[effect](sending) or event
+            finally:
+                self._under_way.remove(scope)
             return sending.returned
+        self._still_open()
         raise ServiceUnavailable(
             f"it was not taken within {self._policy.total:g} s: {sending.result.explanation}", result=sending.result
         )
@@ -211,15 +203,22 @@ class WnsClient:
         """Make one attempt, and judge its answer."""
         sending.attempts += 1
         sending.result = await self._attempt(sending)
-        elapsed = anyio.current_time() - sending.began
-        told = self._policy.told(sending.result)
-        sending.wait = self._policy.wait(sending.failures + 1, told, elapsed, self._fraction())
+        sending.wait = None if sending.result.http_status == 200 else self._wait(sending)
         event = classify(sending.result, sending.wait, renewed=sending.renewed, denied=sending.denied)
         sending.failures += event is Event.TRY_LATER
         return event
 
+    def _wait(self, sending: _Sending) -> float | None:
+        """Return the seconds until another attempt; None where it is not worth it."""
+        elapsed = anyio.current_time() - sending.began
+        return self._policy.wait(sending.failures + 1, self._policy.told(sending.result), elapsed, self._fraction())
+
+    def _still_open(self) -> Http:
+        if self._http is None:
+            raise IllegalCall("the client was closed while it was sending this; whether it has arrived is not known")
+        return self._http
+
     async def _attempt(self, sending: _Sending) -> SendResult:
-        assert self._http is not None  # noqa: S101  # send has looked
         token = await sending.tokens.get()
         if isinstance(token, Denied):
             sending.denied = token.final
@@ -232,7 +231,7 @@ class WnsClient:
         sending.token = token
         headers = sending.request.headers | {"Authorization": f"Bearer {token.value}"}
         try:
-            reply = await self._http.post(sending.request.uri, headers, sending.request.body)
+            reply = await self._still_open().post(sending.request.uri, headers, sending.request.body)
         except Unreachable as unreachable:
             return SendResult(description=str(unreachable), attempts=sending.attempts)
         return read_answer(reply.status, reply.headers, sending.attempts, self._now())
@@ -245,11 +244,10 @@ class WnsClient:
         return self._tokens[url]
 
     async def _fetch(self, url: str) -> Token | Denied:
-        assert self._http is not None  # noqa: S101  # send has looked
         form = urlencode(token_form(url, self._client_id, self._client_secret)).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         try:
-            reply = await self._http.post(url, headers, form)
+            reply = await self._still_open().post(url, headers, form)
         except Unreachable as unreachable:
             return Denied(None, str(unreachable))
         return read_token(reply.status, reply.headers, reply.body, self._now())
