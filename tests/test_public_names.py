@@ -62,7 +62,6 @@ async def test_an_app_that_connects_loads_no_platform() -> None:
         "tocsin.actors",
         "tocsin.agent",
         "sqlite3",
-        "aiosqlite",
         "websockets",
         "aiohttp",
         "uvicorn",

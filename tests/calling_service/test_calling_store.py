@@ -136,8 +136,8 @@ async def test_the_file_is_its_users(tmp_path: Path) -> None:
 async def test_each_commit_is_synced(tmp_path: Path) -> None:
     """What was told to have been kept survives a loss of power."""
     async with open_calling_store(tmp_path) as store:
-        assert store._database._writer is not None
-        driver = store._database._writer._connection._driver
-        assert driver is not None
-        ((synchronous,),) = await driver.execute_fetchall("PRAGMA synchronous")
+        writer = store._database._writer
+        assert writer is not None
+        ask = "PRAGMA synchronous"
+        ((synchronous,),) = await writer._thread.run(lambda: writer._connections.writer._opened().execute(ask).fetchall())
         assert synchronous == 2

@@ -211,9 +211,7 @@ def _listening(faults: list[str], how: How) -> Iterator[None]:
             faults.append(said)
 
     def thread_ended(ended: threading.ExceptHookArgs) -> None:
-        # aiosqlite's, whose connection was being made: it finds no loop to say so to.
-        if not (how is How.LOOP and "Event loop is closed" in repr(ended.exc_value)):
-            faults.append(f"a thread ended with {ended.exc_value!r}")
+        faults.append(f"a thread ended with {ended.exc_value!r}")
 
     handler, hook, thread_hook = Handler(logging.WARNING), sys.unraisablehook, threading.excepthook
     logging.getLogger().addHandler(handler)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Any
 
 import pytest
 
-from tocsin.persistence import sqlite_connection as connection
+from tocsin.persistence import database
+from tocsin.persistence.sqlite_connection import Statement, WriterConnection
 
 
 class Fault(Enum):
@@ -40,33 +41,33 @@ class Faults:
         self.coming: deque[Fault] = deque()
         self.gone = False
         self.held = threading.Event()
-        """Cleared, it holds up the next commit, in the driver's thread."""
+        """Cleared, it holds up the next commit, in its thread."""
         self.held.set()
         self.commits = 0
         self.groups: list[int] = []
         """How many statements each transaction had."""
-        patch.setattr(connection, "_Transaction", self._build(connection._Transaction))
+        patch.setattr(database, "WriterConnection", self._build())
 
-    def _build(self, sound: type[connection._Transaction]) -> type[connection._Transaction]:
+    def _build(self) -> type[WriterConnection]:
         faults = self
 
-        class FaultyTransaction(sound):  # type: ignore[valid-type, misc]  # a class that the test is given
-            def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        class FaultyConnection(WriterConnection):
+            def open(self) -> int:
                 if faults.gone:
                     raise _failure(Fault.BEFORE)
-                super().__init__(*arguments, **keywords)
+                return super().open()
 
-            def commit(self) -> None:
+            def transact(self, statements: Sequence[Statement], number: int) -> None:
                 faults.held.wait()
                 faults.commits += 1
-                faults.groups.append(len(self.statements) - 1)
+                faults.groups.append(len(statements))
                 fault = faults.coming.popleft() if faults.coming else Fault.NONE
                 if fault in {Fault.NONE, Fault.AFTER}:
-                    super().commit()
+                    super().transact(statements, number)
                 if fault is not Fault.NONE:
                     raise _failure(fault)
 
-        return FaultyTransaction
+        return FaultyConnection
 
 
 def _failure(fault: Fault) -> sqlite3.Error:

@@ -87,25 +87,6 @@ class TestSlow:
                     await anyio.lowlevel.checkpoint()
             assert await numbers(opened) == [1, 2]
 
-    async def test_a_loop_that_was_held_up_does_not_leave_the_store_at_fault(
-        self, path: Path, faults: Faults, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """Where a write gives up before the writer has seen it, the writer finds out by itself that all is well."""
-        async with open_database(path, [FIRST], patience=SHORT) as opened:
-            assert opened._writer is not None
-            late = writer._Write([(INSERT, [(2,)])], withdrawn=True)
-            opened._writer._send.send_nowait(late)
-            with pytest.raises(StateUnavailable) as refusal:
-                await opened._writer._leave(late)
-            assert not refusal.value.in_doubt
-            assert opened.fault is not None
-            with anyio.fail_after(PATIENCE):
-                while opened.fault is not None:
-                    await anyio.lowlevel.checkpoint()
-            assert await numbers(opened) == [1]
-        assert faults.groups == [0]
-        assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
-
     @pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])
     async def test_what_was_given_up_in_doubt_is_there_or_not_but_is_not_begun_again(
         self, path: Path, faults: Faults, fault: Fault

@@ -227,7 +227,7 @@ class TestDisplaced:
                 monkeypatch.setattr(time, "time_ns", lambda: 2**63)
                 await opened.write((INSERT, [(2,)]))
                 assert opened._writer is not None
-                assert opened._writer._place._settled is not None
+                assert opened._writer._connections.place._settled is not None
                 probe, folder = path.parent.parent / "probe", path.parent.stat()
                 probe.touch()
                 while probe.stat().st_ctime_ns <= folder.st_ctime_ns:  # another change now has another time

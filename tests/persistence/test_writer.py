@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import logging
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import Mock
 
 import anyio
 import pytest
@@ -20,7 +25,7 @@ from tests.persistence.faults import Fault, Faults
 from tocsin.persistence import sqlite_connection as connection
 from tocsin.persistence import writer
 from tocsin.persistence.database import Database, open_database
-from tocsin.persistence.place import Place
+from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import RecoveryPolicy
@@ -37,6 +42,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def log(path: Path) -> Path:
+    """Name its write-ahead log."""
+    return path.with_name(f"{path.name}-wal")
+
+
+@pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     """Let commits fail, and recoveries be tried at once."""
     monkeypatch.setattr(writer, "RecoveryPolicy", lambda: QUICK)
@@ -49,6 +60,16 @@ async def opened(path: Path, faults: Faults) -> AsyncIterator[Database]:
     assert not faults.gone
     async with open_database(path, [SCHEMA]) as opened:
         yield opened
+
+
+def length(log: Path) -> int:
+    """Return the bytes that a file has."""
+    return log.stat().st_size
+
+
+def content(log: Path) -> bytes:
+    """Return what a file holds."""
+    return log.read_bytes()
 
 
 async def numbers(opened: Database) -> list[int]:
@@ -78,23 +99,6 @@ class TestGroups:
         await write_all(opened, 100)
         assert await numbers(opened) == list(range(100))
         assert max(faults.groups) == 16
-
-    async def test_a_full_queue_lets_writers_wait(
-        self, path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """While the writer is held up, only so many writes are in its queue."""
-        monkeypatch.setattr(writer, "QUEUE", 4)
-        async with open_database(path, [SCHEMA]) as opened:
-            faults.held.clear()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(write_all, opened, 50)
-                await anyio.wait_all_tasks_blocked()
-                assert opened._writer is not None
-                queue = opened._writer._queue.statistics()
-                faults.held.set()
-            assert queue.current_buffer_used == 4
-            assert queue.tasks_waiting_send >= 50 - 4 - 4 - 1
-            assert await numbers(opened) == list(range(50))
 
     async def test_a_wrong_write_takes_no_other_with_it(self, opened: Database) -> None:
         """It is refused by itself; the rest of its group is there."""
@@ -258,50 +262,106 @@ def test_whatever_fails_everything_is_there_once(coming: list[Fault]) -> None:
 
 
 class TestLog:
-    """The write-ahead log stays short."""
+    """The write-ahead log keeps its length, and is written over from its beginning."""
 
-    async def test_the_log_is_folded_beside_the_writer(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """When it is longer than its limit, it is begun anew while others go on writing."""
-        monkeypatch.setattr(writer, "CHECKPOINT_AFTER", 64)
-        monkeypatch.setattr(connection, "LOG_LIMIT", 16)
-
-        def salts() -> bytes:
-            return path.with_name("app.db-wal").read_bytes()[16:24]  # a log that is begun anew has others
-
-        async with open_database(path, [("CREATE TABLE text (t TEXT)", *COMMIT_COUNTER)]) as opened:
-            await opened.write(("INSERT INTO text VALUES (?)", [("x",)]))
-            before = salts()
-            with anyio.fail_after(PATIENCE):
-                while salts() == before:
-                    await opened.write(("INSERT INTO text VALUES (?)", [("x" * 200,)] * 64))
-
-    async def test_a_log_that_cannot_be_folded_is_told(
-        self, opened: Database, path: Path, caplog: pytest.LogCaptureFixture
+    async def test_a_writer_that_goes_on_has_a_log_that_no_commit_makes_longer(
+        self, opened: Database, log: Path
     ) -> None:
-        """The log counts as short, so that no write waits for it, and the fault is logged."""
-        await opened.write((INSERT, [(1,)]))
+        """It becomes as long as it will be after some transactions, in the order of jobs, so before the next is told."""
+        for number in range(writer.LENGTHEN_AFTER):
+            assert length(log) < connection.LOG_SIZE
+            await opened.write((INSERT, [(number,)]))
+        await opened.write((INSERT, [(number + 1,)]))
+        held = content(log)
+        assert len(held) == connection.LOG_SIZE
+        assert held.endswith(bytes(4096))
+
+    async def test_a_log_that_is_nearly_full_is_begun_anew(self, path: Path, log: Path) -> None:
+        """Its first commit then has another salt, and its length is what it was."""
+        async with open_database(path, [("CREATE TABLE text (t TEXT)", *COMMIT_COUNTER)]) as opened:
+            for _ in range(writer.LENGTHEN_AFTER + 1):
+                await opened.write(("INSERT INTO text VALUES (?)", [("x",)]))
+            before = content(log)[16:24]
+            with anyio.fail_after(PATIENCE):
+                while content(log)[16:24] == before:
+                    await opened.write(("INSERT INTO text VALUES (?)", [("x" * 20_000,)] * 8))
+                    assert length(log) == connection.LOG_SIZE
+
+    async def test_a_log_for_which_there_is_no_room_stays_as_it_is(
+        self, opened: Database, log: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What was added is taken back, and the log says so; commits go on."""
+        caplog.set_level(logging.INFO)
+        written: list[int] = []
+
+        def fill(descriptor: int, zeros: bytes) -> int:
+            if len(written) == 3:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written.append(length(log))
+            return os.pwrite(descriptor, zeros, written[-1])
+
+        monkeypatch.setattr(os, "write", fill)
+        for number in range(writer.LENGTHEN_AFTER + 1):
+            await opened.write((INSERT, [(number,)]))
+        assert len(set(written)) == 3
+        assert length(log) < written[1]
+        assert [record.message for record in caplog.records] == [
+            f"the log was not lengthened: {opened._path} cannot be opened: No space left on device"
+        ]
+
+    async def test_a_log_that_another_program_writes_is_left_to_it(
+        self, opened: Database, path: Path, log: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It may be about to make the log longer itself."""
         assert opened._writer is not None
-        await anyio.Path(path).unlink()
-        assert not connection.log_is_long(path, opened._writer._place)
-        assert "the log was not folded" in caplog.text
+        tested = opened._writer._connections.writer
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await opened._writer._thread.run(lambda: tested._opened().execute("PRAGMA busy_timeout = 0"))
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                await opened._writer._thread.run(tested.lengthen_log)
+        assert length(log) == 0
+        assert not caplog.records
 
 
-async def test_a_writer_that_never_began_refuses_what_waits(path: Path) -> None:
-    """Its task may be cancelled before its first turn; a caller that waits for a write must not wait for ever."""
-    waiting = anyio.Event()
+class TestEnd:
+    """What becomes of writes when a writer ends."""
 
-    async def write() -> None:
-        waiting.set()
-        with pytest.raises(StateUnavailable, match="is closed"):
-            await idle.write([(INSERT, [(1,)])])
+    async def test_what_waits_is_refused_where_the_end_is_not_waited_for(self, path: Path) -> None:
+        """A caller must not wait for ever; of what had its turn it is told that it may be there."""
+        refused: list[tuple[int, bool]] = []
+        thread = Mock(spec=DiskThread)
+        idle = writer.Writer(thread, Mock(place=Mock(path=path)), 0, None)
 
-    with anyio.fail_after(PATIENCE):
-        async with anyio.create_task_group() as tasks:
-            place = Place(path)
-            reader = connection.ReaderConnection(path)
-            with writer.Writer(path, place, connection.WriterConnection(path, place), reader, None) as idle:
-                tasks.start_soon(write)
-                await waiting.wait()
+        async def write(number: int) -> None:
+            with pytest.raises(StateUnavailable, match=f"{path} is closed") as refusal:
+                await idle.write([(INSERT, [(number,)])])
+            refused.append((number, refusal.value.in_doubt))
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(write, 1)
+                tasks.start_soon(write, 2)
+                await anyio.wait_all_tasks_blocked()
+                idle.abandon()
+            await write(3)
+        assert refused == [(1, True), (2, False), (3, False)]
+        ((_, ended), _) = thread.submit.call_args
+        ended(None, None)  # the thread comes back when all is over
+        assert thread.submit.call_count == 1
+
+    async def test_a_defect_lets_no_caller_wait_for_ever(self, opened: Database, faults: Faults) -> None:
+        """Who hears of faults fails itself: the event loop is told, and the writer is at its end."""
+        told: list[dict[str, Any]] = []
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        opened.watch(Mock(side_effect=ZeroDivisionError))
+        faults.coming.append(Fault.FULL)
+        with anyio.fail_after(PATIENCE), pytest.raises(StateUnavailable, match="is closed"):
+            await opened.write((INSERT, [(1,)]))
+        loop.set_exception_handler(before)
+        assert isinstance(told[0]["exception"], ZeroDivisionError)
 
 
 @pytest.mark.parametrize("value", ["half a \ud83d", 2**70, object()])

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
 import pytest
-import trio.testing
 from attrs import Factory, define
 
+from tests.persistence.virtual_loop import VirtualLoop
 from tests.protocol.tables import erase
-from tocsin.persistence import writer
-from tocsin.persistence.place import Place
-from tocsin.persistence.sqlite_connection import ReaderConnection, Statement, WriterConnection
+from tocsin.persistence.disk_thread import DiskThread, Ended
+from tocsin.persistence.sqlite_connection import Connections, Statement
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import TABLE, Effect
-from tocsin.protocol.kernel.machine import IllegalEvent
 
 WRONG = "wrong"
 TAKES = 1.0
@@ -36,13 +36,13 @@ def failure(code: int) -> sqlite3.Error:
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Run on trio with a clock that jumps to the next deadline."""
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    """Run on a loop whose clock jumps to the next timer."""
+    return "asyncio", {"loop_factory": VirtualLoop}
 
 
 @define
 class PlayedDisk:
-    """A database that holds words, and refuses what a test says; all that comes after that is well."""
+    """A database that holds words, and refuses what a test says; all that comes after that is well. It is its thread, too."""
 
     journal: list[str] = Factory(list)
     faults: deque[int | None] = Factory(deque)
@@ -50,46 +50,53 @@ class PlayedDisk:
     lost: deque[int | None] = Factory(deque)
     """How the next openings end."""
     words: list[str] = Factory(list)
-    number: int = 0
     there: int = 0
+    began: float = Factory(anyio.current_time)
+    takes: float = 0.0
+    """Seconds that the job takes which is being run."""
 
     def note(self, words: str) -> None:
         """Write down what was seen, and when."""
         self.journal.append(f"{anyio.current_time() - self.began:.1f} {words}")
 
-    began: float = Factory(anyio.current_time)
+    def submit(self, job: Callable[[], object], ended: Ended) -> None:
+        """Run a job, and tell of it when the time has gone by that it takes."""
+        result, failed = None, None
+        try:
+            result = job()
+        except sqlite3.Error as failure:
+            failed = failure
+        asyncio.get_running_loop().call_later(self.takes, ended, result, failed)
 
-    async def transact(self, statements: list[Statement]) -> None:
+    def transact(self, statements: list[Statement], number: int) -> None:
         """Run a transaction."""
+        self.takes = TAKES
         words = sorted(sql for sql, _ in statements)
         self.note(f"runs {' '.join(words)}")
-        await anyio.sleep(TAKES)
         if WRONG in words:
             raise failure(sqlite3.SQLITE_CONSTRAINT)
         code = self.faults.popleft() if self.faults else None
         if code is not None:
             raise failure(code)
         self.words += words
-        self.there = self.number
+        self.there = number
 
-    async def renew(self, *_: object) -> None:
-        """Open it anew, and learn what it holds."""
+    def renew(self) -> int:
+        """Open it anew, and return what it holds."""
+        self.takes = 0.0
         self.note("opens")
         code = self.lost.popleft() if self.lost else None
         if code is not None:
             raise failure(code)
-        self.number = self.there
-
-    async def close(self) -> None:
-        """Close it."""
+        return self.there
 
 
-async def story(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+async def story() -> list[str]:
     """Let groups come to each of their ends, and return all that was seen of it: on disk, by the writers, and as a fault."""
     disk = PlayedDisk()
-    monkeypatch.setattr(writer, "renew", disk.renew)
-    place = cast("Place", None)
-    tested = Writer(Path("/d"), place, cast("WriterConnection", disk), cast("ReaderConnection", None), 10.0)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: disk.note("a step was left out"))
+    connections = SimpleNamespace(place=SimpleNamespace(path=Path("/d")), writer=disk, renew=disk.renew)
+    tested = Writer(cast("DiskThread", disk), cast("Connections", connections), 0, 10.0)
     tested.on_fault = lambda fault: disk.note(f"told {fault}")
 
     async def write(word: str) -> None:
@@ -107,25 +114,21 @@ async def story(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 tasks.start_soon(write, word)
                 await anyio.sleep(TAKES / 4)
 
-    try:
-        with tested:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(tested.run)
-                await write_all("first", "a", WRONG)
-                disk.faults.append(sqlite3.SQLITE_FULL)
-                disk.lost.append(sqlite3.SQLITE_IOERR)
-                await write_all("b", "waiting")
-                disk.faults.append(sqlite3.SQLITE_CORRUPT)
-                await write_all("c")
-                tested.close()
-    except* IllegalEvent:
-        disk.note("a step was left out")
-    return [line for line in disk.journal if line] + disk.words
+    await write_all("first", "a", WRONG)
+    disk.faults.append(sqlite3.SQLITE_FULL)
+    disk.lost.append(sqlite3.SQLITE_IOERR)
+    await write_all("b", "waiting")
+    disk.faults.append(sqlite3.SQLITE_CORRUPT)
+    await write_all("c")
+    with anyio.move_on_after(10.0):
+        await tested.close()
+    tested.abandon()
+    return disk.journal + disk.words
 
 
-async def test_each_end_is_as_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_end_is_as_it_should_be() -> None:
     """A wrong write is refused alone, a group that is missing is run again after a wait, a damaged file ends it."""
-    assert sorted(await story(monkeypatch)) == sorted(
+    assert sorted(await story()) == sorted(
         [
             "0.0 runs first",
             "1.0 first done",
@@ -157,6 +160,6 @@ async def test_the_writer_does_nothing_that_its_table_does_not_name(
     monkeypatch: pytest.MonkeyPatch, effect: Effect
 ) -> None:
     """Without any one of its effects the table makes another writer, and its callers or its disk see that."""
-    right = sorted(await story(monkeypatch))
+    right = sorted(await story())
     erase(monkeypatch, TABLE, effect)
-    assert sorted(await story(monkeypatch)) != right
+    assert sorted(await story()) != right

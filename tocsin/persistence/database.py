@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 import anyio
 
+from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import in_words
 from tocsin.persistence.place import Place
-from tocsin.persistence.sqlite_connection import ReaderConnection, Statement, WriterConnection, connect
+from tocsin.persistence.sqlite_connection import (
+    Connections,
+    ReaderConnection,
+    Statement,
+    WriterConnection,
+    connect,
+)
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.tasks import task_group
-
-# At its most talkative the driver logs the parameters of every statement: channel URIs, keys and payloads.
-logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
 APPLICATION_ID = 0x544F4353  # "TOCS"; SQLite keeps it in the header of the file
 _QUICK_CHECK_PAGES = 8192  # checking a larger file would delay the start
@@ -29,9 +32,15 @@ class Database:
     """An open database; made by :func:`open_database` or :func:`read_database`."""
 
     def __init__(
-        self, path: Path, reader: ReaderConnection, writer: Writer | None, patience: float | None = None
+        self,
+        path: Path,
+        reading: DiskThread,
+        reader: ReaderConnection,
+        writer: Writer | None,
+        patience: float | None = None,
     ) -> None:
         self._path = path
+        self._reading = reading
         self._reader = reader
         self._writer = writer
         self._patience = patience
@@ -52,7 +61,7 @@ class Database:
         :raises StateUnavailable: the database cannot be read, or not within its patience.
         """
         with in_words(self._path), anyio.move_on_after(self._patience):
-            return await self._reader.read(sql, parameters)
+            return await self._reading.run(partial(self._reader.read, sql, parameters))
         raise StateUnavailable(f"{self._path} could not be read within {self._patience:g} s")
 
     async def write(self, *statements: Statement) -> None:
@@ -88,30 +97,29 @@ async def open_database(
     with in_words(path):
         place = Place(path)
     path = place.path  # absolute: the program may change its working directory
-    writer, reader = WriterConnection(path, place), ReaderConnection(path)
+    reader = ReaderConnection(path)
+    connections = Connections(place, WriterConnection(path, place), reader)
+    writing, reading = DiskThread(f"writer of {path.name}"), DiskThread(f"reader of {path.name}")
     try:
-        # Shielded, and bounded by SQLite's own patience: the driver's thread goes on whatever becomes of who waits.
+        # Shielded, and bounded by SQLite's own patience: the thread goes on whatever becomes of who waits.
         with in_words(path), anyio.CancelScope(shield=True):
-            await _prepare(path, migrations)
-            await writer.open()
-            await writer.fold_log()  # what a failed fsync left readable is not on disk yet
-            await reader.open()
-        with Writer(path, place, writer, reader, patience) as groups:
-            async with task_group() as tasks:
-                tasks.start_soon(groups.run, name=f"writer of {path.name}")
-                try:
-                    yield Database(path, reader, groups, patience)
-                finally:
-                    groups.close()
-    finally:
-        with anyio.CancelScope(shield=True):  # a connection that is left open keeps its thread
+            last = await writing.run(partial(_open, path, migrations, connections))
+        groups = Writer(writing, connections, last, patience)
+        try:
+            yield Database(path, reading, reader, groups, patience)
+        finally:
             try:
-                await reader.close()
+                with anyio.CancelScope(shield=True):
+                    await groups.close()
             finally:  # asyncio's own cancellation goes through the shield
-                try:
-                    await writer.close()
-                finally:
-                    place.close()
+                groups.abandon()
+    finally:
+        try:
+            with anyio.CancelScope(shield=True):
+                await writing.run(connections.close)
+        finally:
+            writing.stop()
+            reading.stop()
 
 
 @asynccontextmanager
@@ -121,71 +129,73 @@ async def read_database(path: Path, newest: int) -> AsyncIterator[Database]:
     :param newest: the newest version of its schema that is understood.
     :raises StateUnavailable: the file is unreadable, corrupt, not ours, or of a newer version.
     """
-    reader = ReaderConnection(path)
+    reader, reading = ReaderConnection(path), DiskThread(f"reader of {path.name}")
     try:
-        with in_words(path):
-            with anyio.CancelScope(shield=True):
-                await reader.open()
-            await _inspect(path, reader.read, newest)
-        yield Database(path, reader, None)
+        with in_words(path), anyio.CancelScope(shield=True):
+            await reading.run(reader.open)
+            await reading.run(partial(_inspect, path, reader.read, newest))
+        yield Database(path, reading, reader, None)
     finally:
-        with anyio.CancelScope(shield=True):  # as above
-            await reader.close()
+        try:
+            with anyio.CancelScope(shield=True):  # as above
+                await reading.run(reader.close)
+        finally:
+            reading.stop()
 
 
-async def _prepare(path: Path, migrations: Sequence[Sequence[str]]) -> None:
+def _open(path: Path, migrations: Sequence[Sequence[str]], connections: Connections) -> int:
+    _prepare(path, migrations)
+    return connections.open()
+
+
+def _prepare(path: Path, migrations: Sequence[Sequence[str]]) -> None:
     """Look at the file before anything is changed in it, bring it to the newest version, and see that it can be written."""
-    connection = await connect(path)
-    try:
+    with closing(connect(path)) as connection:
 
-        async def ask(sql: str) -> list[tuple[Any, ...]]:
-            return [tuple(row) for row in await connection.execute_fetchall(sql)]
+        def ask(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
 
-        version = await _inspect(path, ask, len(migrations))
-        await connection.execute("PRAGMA journal_mode = WAL")
-        await connection.execute("PRAGMA synchronous = FULL")
+        version = _inspect(path, ask, len(migrations))
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
         for number, statements in enumerate(migrations[version:], version + 1):
-            await _migrate(connection, number, statements)
-        await connection.execute(
-            "BEGIN IMMEDIATE"
-        )  # who has the lock is to be found out now, not by the first to write
-        await connection.rollback()
-    finally:
-        await connection.close()
+            _migrate(connection, number, statements)
+        connection.execute("BEGIN IMMEDIATE")  # who has the lock is to be found out now, not by the first to write
+        connection.rollback()
 
 
-async def _inspect(path: Path, ask: Callable[[str], Awaitable[list[tuple[Any, ...]]]], newest: int) -> int:
+def _inspect(path: Path, ask: Callable[[str], list[tuple[Any, ...]]], newest: int) -> int:
     """Return the version of the schema, 0 for a new file, having changed nothing."""
 
-    async def pragma(name: str) -> Any:
-        rows = await ask(f"PRAGMA {name}")
+    def pragma(name: str) -> Any:
+        rows = ask(f"PRAGMA {name}")
         return rows[0][0] if rows else None
 
-    application = await pragma("application_id")
-    tables = await pragma("schema_version")
+    application = pragma("application_id")
+    tables = pragma("schema_version")
     if tables and application != APPLICATION_ID:
         raise StateUnavailable(f"{path} is a database of another program; move it away or give another --state")
-    version = int(await pragma("user_version"))
+    version = int(pragma("user_version"))
     if version > newest:
         raise StateUnavailable(
             f"{path} was written by a newer Tocsin (schema {version}, this one knows {newest}); upgrade Tocsin"
         )
-    pages = int(await pragma("page_count"))
+    pages = int(pragma("page_count"))
     if pages <= _QUICK_CHECK_PAGES:
-        verdict = await pragma("quick_check(1)")
+        verdict = pragma("quick_check(1)")
         if verdict != "ok":
             raise StateUnavailable(f"{path} is corrupt ({' '.join(verdict.split())}); move it away to begin anew")
     return version
 
 
-async def _migrate(connection: aiosqlite.Connection, number: int, statements: Iterable[str]) -> None:
-    await connection.execute("BEGIN IMMEDIATE")
+def _migrate(connection: sqlite3.Connection, number: int, statements: Iterable[str]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
     try:
         for statement in statements:
-            await connection.execute(statement)
-        await connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        await connection.execute(f"PRAGMA user_version = {number}")
-        await connection.commit()
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.commit()
     except BaseException:
-        await connection.rollback()
+        connection.rollback()
         raise

@@ -22,6 +22,9 @@ LOGS = ("-wal", "-shm")
 _SETTLING = 2_500_000_000
 """Nanoseconds that lie between two changes of a folder with different times: no file system counts in longer steps than two seconds."""
 
+_PIECE = 65_536
+"""Bytes of zeros that are written at a time."""
+
 _ADVICE = "; put back what was there, or start anew with what is there now"
 
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -103,6 +106,29 @@ class Place:
         """
         for log in self._known_logs:
             _look(log)
+
+    def lengthen_log(self, size: int) -> None:
+        """Fill the write-ahead log with zeros up to a size in bytes, behind all that it holds; it must not be written meanwhile.
+
+        SQLite takes zeros for the end of a log, and writes over them.
+
+        :raises Displaced: its name leads elsewhere.
+        :raises OSError: there is no room for all of it; then it is as long as it was.
+        """
+        log = self._known_logs[0]
+        _look(log)
+        descriptor = os.open(log[0], os.O_WRONLY | NO_LINKS)
+        try:
+            length = os.fstat(descriptor).st_size
+            try:
+                while (end := os.lseek(descriptor, 0, os.SEEK_END)) < size:
+                    os.write(descriptor, bytes(min(_PIECE, size - end)))
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, length)
+                raise
+        finally:
+            os.close(descriptor)
 
     def remove_logs(self) -> None:
         """Remove the log files, if their names lead to what is open; what they hold must be in the file."""

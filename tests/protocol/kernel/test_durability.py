@@ -42,7 +42,7 @@ class AnyWriter(AnyEvent):
         """Only a commit that is known to be there is settled; only one that is known not to be is run again."""
         assert (Effect.SETTLE in effects) == (event in {Event.COMMITTED, Event.FOUND})
         assert (Effect.RUN_AGAIN in effects) == (event is Event.MISSING)
-        assert (Effect.ASK in effects) == (event is Event.FAILED)
+        assert (Effect.ASK in effects or Effect.BACK_OFF in effects) == (event in {Event.FAILED, Event.WAITED})
 
     @invariant()
     def faults_and_recoveries_alternate(self) -> None:

@@ -42,6 +42,8 @@ class Event(Label):
     MISSING = auto()
     """The database was asked, and does not hold it."""
     CORRUPT = auto()
+    WAITED = auto()
+    """It is time to ask again."""
     CLOSE = auto()
 
 
@@ -74,13 +76,14 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.OVERDUE, Event.OVERDUE): (Phase.OVERDUE, ()),
     (Phase.IN_DOUBT, Event.FOUND): (Phase.SOUND, (Effect.TELL_RECOVERY, Effect.SETTLE)),
     (Phase.IN_DOUBT, Event.MISSING): (Phase.RERUNNING, (Effect.RUN_AGAIN,)),
-    (Phase.IN_DOUBT, Event.FAILED): (Phase.IN_DOUBT, (Effect.BACK_OFF, Effect.ASK)),
+    (Phase.IN_DOUBT, Event.FAILED): (Phase.IN_DOUBT, (Effect.BACK_OFF,)),
+    (Phase.IN_DOUBT, Event.WAITED): (Phase.IN_DOUBT, (Effect.ASK,)),
     (Phase.IN_DOUBT, Event.CORRUPT): (Phase.BROKEN, (Effect.GIVE_UP,)),
     (Phase.IN_DOUBT, Event.CLOSE): (Phase.BROKEN, (Effect.GIVE_UP,)),
     (Phase.IN_DOUBT, Event.OVERDUE): (Phase.IN_DOUBT, ()),
     (Phase.RERUNNING, Event.COMMITTED): (Phase.SOUND, (Effect.TELL_RECOVERY, Effect.SETTLE)),
     (Phase.RERUNNING, Event.REFUSED): (Phase.SOUND, (Effect.TELL_RECOVERY, Effect.RUN_EACH)),
-    (Phase.RERUNNING, Event.FAILED): (Phase.IN_DOUBT, (Effect.BACK_OFF, Effect.ASK)),
+    (Phase.RERUNNING, Event.FAILED): (Phase.IN_DOUBT, (Effect.BACK_OFF,)),
     (Phase.RERUNNING, Event.CORRUPT): (Phase.BROKEN, (Effect.GIVE_UP,)),
     (Phase.RERUNNING, Event.OVERDUE): (Phase.RERUNNING, ()),
 }
