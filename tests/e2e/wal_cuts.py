@@ -1,7 +1,8 @@
 """``python -m tests.e2e.wal_cuts``: cut and damage the write-ahead log of a store, and see what opens.
 
-A kill of the machine can leave any beginning of the log on the disk. The store must open as it was after
-some commit, and not before one that was acknowledged while the log was no longer than what is left of it.
+The log keeps its length and is written over, so behind what was written last there is what an earlier lap has left. A kill
+of the machine can leave any beginning of the new lap on the disk, and of what was not synced yet any sectors. The store
+must open as it was after some commit, and not before one that was acknowledged while the log had no more than what is left.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
+from tocsin.persistence.sqlite_connection import LOG_SIZE
 from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Changes, DeadPayload, Store
 from tocsin.protocol.errors import StateUnavailable
@@ -32,8 +34,11 @@ HEADER = 32
 FRAME_HEADER = 24
 """Bytes of a frame before its page."""
 
-CHECKPOINT = 1000
-"""Frames at which SQLite folds the log into the database, after which it would begin anew."""
+SECTOR = 512
+"""Bytes that a disk writes as a whole."""
+
+STALE = 65_536
+"""Bytes of the earlier lap that are kept behind what was recorded."""
 
 ROUNDS = 40
 CHANNEL = "c1"
@@ -93,38 +98,58 @@ class Model:
 
 @define
 class Recording:
-    """A store whose log was never folded, and what it held after each commit, from none on."""
+    """A store in the second lap of its log, which was not folded since, and what it held after each commit of that lap."""
 
     database: bytes = b""
     log: bytes = b""
-    states: list[State] = field(factory=lambda: [EMPTY])
+    before: bytes = b""
+    """The log when the first lap was at its end."""
+    states: list[State] = field(factory=list)
+    """The first is that of the database without the log."""
     lengths: list[int] = field(factory=lambda: [0])
-    """Bytes of the log when that commit was acknowledged."""
+    """Bytes of the lap when that commit was acknowledged."""
 
     @property
     def page(self) -> int:
         """Bytes of a page, as the log says."""
         return int.from_bytes(self.log[8:12], "big")
 
-    def take_files(self, database: Path, log: Path) -> None:
-        """Keep the files as they are now."""
-        self.database, self.log = database.read_bytes(), log.read_bytes()
+    @property
+    def size(self) -> int:
+        """Bytes of the lap."""
+        return self.lengths[-1]
 
     def boundaries(self) -> range:
-        """Return all lengths at which the log ends with a whole frame."""
-        return range(HEADER, len(self.log) + 1, FRAME_HEADER + self.page)
+        """Return all lengths at which the lap ends with a whole frame."""
+        return range(HEADER, self.size + 1, FRAME_HEADER + self.page)
+
+
+def content(file: Path) -> bytes:
+    """Return what a file holds now."""
+    return file.read_bytes()
+
+
+def lap(log: bytes) -> int:
+    """Return the bytes of the current lap of a log: frames of an earlier one have another salt than its header."""
+    frame = FRAME_HEADER + int.from_bytes(log[8:12], "big")
+    end = HEADER
+    while log[end + 8 : end + 16] == log[16:24]:
+        end += frame
+    return end
 
 
 async def record(path: Path, chance: random.Random) -> Recording:
     """Make a store and commit to it, alone and several at once, without a checkpoint."""
-    recording, model = Recording(), Model()
+    model = Model()
     log = path.with_name(f"{path.name}-wal")
-
-    async def commit(store: Store, number: int, changes: Changes) -> None:
-        await store.commit(changes)
-        recording.lengths[number] = log.stat().st_size
-
     async with opened(path) as store:
+        recording = await _first_lap(store, model, log, chance)
+        salt = content(log)[16:24]
+
+        async def commit(number: int, changes: Changes) -> None:
+            await store.commit(changes)
+            recording.lengths[number] = lap(content(log))
+
         for _ in range(ROUNDS):
             async with anyio.create_task_group() as tasks:
                 for _ in range(chance.choice((1, 1, 1, 2, 4))):
@@ -132,17 +157,30 @@ async def record(path: Path, chance: random.Random) -> Recording:
                     model.commit(changes)
                     recording.states.append(model.state())
                     recording.lengths.append(0)
-                    tasks.start_soon(commit, store, len(recording.lengths) - 1, changes)
+                    tasks.start_soon(commit, len(recording.lengths) - 1, changes)
             if chance.random() < 0.2 and model.open():
                 limit = chance.randint(1, 20)
                 await store.fetch(CHANNEL, 0, limit)
                 model.take(limit)
                 recording.states.append(model.state())
-                recording.lengths.append(log.stat().st_size)
-        recording.take_files(path, log)
-    assert len(recording.boundaries()) <= CHECKPOINT, "the log was folded: commit less"
+                recording.lengths.append(lap(content(log)))
+        recording.database, recording.log = content(path), content(log)
+    assert recording.log[16:24] == salt, "the log was folded: commit less"
+    assert len(recording.log) == len(recording.before) == LOG_SIZE, "a commit has made the log longer"
     assert len(set(recording.states)) == len(recording.states), "two commits cannot be told apart"
     return recording
+
+
+async def _first_lap(store: Store, model: Model, log: Path, chance: random.Random) -> Recording:
+    """Commit until the log is written over from its beginning."""
+    before = now = b""
+    while len(before) < LOG_SIZE or now[16:24] == before[16:24]:
+        before, state = content(log), model.state()
+        changes = evolve(_changes(model, chance), handled=model.open(), dead=())
+        await store.commit(changes)
+        model.commit(changes)
+        now = content(log)
+    return Recording(before=before, states=[state, model.state()], lengths=[0, lap(now)])
 
 
 def _changes(model: Model, chance: random.Random) -> Changes:
@@ -186,9 +224,24 @@ class Cutter:
         init=False,
     )
 
-    async def cut(self, length: int, *, reopen: bool) -> None:
-        """Leave so many bytes of the log, and demand all that was acknowledged by then."""
-        copy = self._copy(self.recording.log[:length])
+    async def cut(self, length: int, *, reopen: bool, chance: random.Random) -> None:
+        """Leave so many bytes of the lap, and demand all that was acknowledged by then, whatever is behind them.
+
+        That is nothing, or what was there before, or, by the sector, that or what was written. The header of a lap is synced
+        before its frames are written: without it, there is all of the earlier lap.
+        """
+        log, before = self.recording.log, self.recording.before
+        await self._try(log[:length], length, reopen=reopen)
+        if length < HEADER:
+            await self._try(log[:length] + before[length:], length, reopen=reopen)
+            return
+        sectors = range(length, self.recording.size + STALE, SECTOR)
+        for both in ((before,), (before, log)):
+            rest = b"".join(chance.choice(both)[start : start + SECTOR] for start in sectors)
+            await self._try(log[:length] + rest, length, reopen=reopen)
+
+    async def _try(self, log: bytes, length: int, *, reopen: bool) -> None:
+        copy = self._copy(log)
         if reopen:
             self.verdict.reopened += 1
             async with opened(copy):
@@ -203,7 +256,7 @@ class Cutter:
 
     async def flip(self, offset: int, mask: int) -> None:
         """Change one byte of the log: the opening tells, or the store holds what some commit left."""
-        log = bytearray(self.recording.log)
+        log = bytearray(self.recording.log[: self.recording.size + STALE])
         log[offset] ^= mask
         copy = self._copy(log)
         self.verdict.flips += 1
@@ -233,11 +286,11 @@ async def run(folder: Path, seed: int, offsets: int, *, every: int = 1) -> tuple
     """
     chance = random.Random(seed)  # noqa: S311  # the same run again, not a secret
     recording = await record(folder / "recorded.db", chance)
-    size = len(recording.log)
+    size = recording.size
     cutter = Cutter(recording, folder)
     where: Iterable[int] = [0, *recording.boundaries()[::every], *(chance.randint(0, size) for _ in range(offsets))]
     for number, length in enumerate(where):
-        await cutter.cut(length, reopen=number % 10 == 0)  # which takes ten times as long
+        await cutter.cut(length, reopen=number % 10 == 0, chance=chance)  # which takes ten times as long
     for offset in (*range(HEADER + FRAME_HEADER), *(chance.randrange(size) for _ in range(offsets // 5))):
         await cutter.flip(offset, chance.randint(1, 255))
     return recording, cutter.verdict
@@ -253,7 +306,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         recording, verdict = anyio.run(run, Path(folder), arguments.seed, arguments.random)
     sys.stdout.write(
-        f"{len(recording.states) - 1} commits, {len(recording.boundaries()) - 1} frames, {len(recording.log)} bytes\n"
+        f"{len(recording.states) - 1} commits, {len(recording.boundaries()) - 1} frames, {recording.size} bytes\n"
         f"{verdict.cuts} cuts, {verdict.reopened} of them opened by the platform too\n"
         f"{verdict.flips} bytes changed: {verdict.detected} told, {verdict.flips - verdict.detected} cut off\n"
         f"{len(verdict.failures)} failures, {time.monotonic() - began:.1f} s\n"
