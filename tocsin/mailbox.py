@@ -10,6 +10,7 @@ change at any time, is put as a state: it takes the place of what was said befor
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Self
 
 from anyio import EndOfStream, Event
@@ -48,6 +49,8 @@ class Mailbox:
         self._states: dict[type[Message], bytes] = {}
         self._writers: OrderedDict[Event, bytes] = OrderedDict()  # who waits for room, and with what
         self._filled = Signal()
+        self.on_filled: Callable[[], None] = self._filled.set
+        """Called when something was put, or it was closed; what has its turn by that needs no :meth:`batch`."""
         self._closed = False
         self._high_water = 0
         self._handled = 0
@@ -64,7 +67,7 @@ class Mailbox:
         if len(self._frames) >= self._capacity:
             raise Busy(f"the mailbox {self.name} is full ({self._capacity} frames)")
         self._frames.append(frame)
-        self._filled.set()
+        self.on_filled()
 
     async def send_frame(self, frame: bytes) -> None:
         """Put a frame, waiting for room.
@@ -95,7 +98,7 @@ class Mailbox:
             self.dead += 1
             return
         self._replies.append(frame)
-        self._filled.set()
+        self.on_filled()
 
     def send_urgent(self, message: Message) -> None:
         """Put a message as an answer, as :meth:`reply`."""
@@ -107,26 +110,32 @@ class Mailbox:
             self.dead += 1
             return
         self._states[type(message)] = encode(message)
-        self._filled.set()
+        self.on_filled()
 
     async def batch(self) -> list[bytes]:
         """Wait until there is something, and take what is there: all replies, then states, then frames up to ``BATCH``.
 
         :raises EndOfStream: the mailbox is closed and empty, or abandoned.
         """
-        if self._frames or self._replies or self._states:
+        if self.depth:
             await checkpoint()  # a reader that always finds something lets others run
-        while not (self._frames or self._replies or self._states):
+        while not self.depth:
             if self._closed:
                 raise EndOfStream
             await self._filled.wait()
-        self._high_water = max(self._high_water, self.depth)
+        return self.take()
+
+    def take(self) -> list[bytes]:
+        """Take what is there, as :meth:`batch`."""
+        depth = len(self._frames) + len(self._replies) + len(self._states)
+        self._high_water = max(self._high_water, depth)
         frames = list(self._replies)
         self._replies.clear()
         if self._states:
             frames += self._states.values()
             self._states.clear()
-        self._drain(frames)
+        if self._frames:
+            self._drain(frames)
         self._handled += len(frames)
         return frames
 
@@ -170,7 +179,7 @@ class Mailbox:
     def close(self) -> None:
         """Take nothing more; what is there, or waits for room, can still be read."""
         self._closed = True
-        self._filled.set()
+        self.on_filled()
 
     def abandon(self) -> None:
         """Close it, and throw away what waits: it has no reader any more."""

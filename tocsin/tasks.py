@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from asyncio import AbstractEventLoop, Task, current_task, get_running_loop
+from asyncio import AbstractEventLoop, Future, Task, current_task, get_running_loop
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import anyio
@@ -128,24 +128,38 @@ class Signal:
     An event serves once, and finding out for which event loop to make it takes longer than all else about it.
     """
 
+    __slots__ = ("_is_set", "_wake")
+
     def __init__(self) -> None:
         self._is_set = False
-        self._make: Callable[[], anyio.Event] = anyio.Event
-        self._waited_for: anyio.Event | None = None
+        self._wake: Callable[[], object] | None = None
 
     def set(self) -> None:
         """Wake who waits, or who will wait next."""
         self._is_set = True
-        if self._waited_for is not None:
-            self._waited_for.set()
+        if self._wake is not None:
+            wake, self._wake = self._wake, None
+            wake()
 
     async def wait(self) -> None:
         """Wait until it is set, unless it was set since the last time."""
         if not self._is_set:
-            self._waited_for = self._make()
-            self._make = type(self._waited_for)
+            loop = running_loop()
             try:
-                await self._waited_for.wait()
+                if loop is None:
+                    event = anyio.Event()
+                    self._wake = event.set
+                    await event.wait()
+                else:
+                    future = loop.create_future()
+                    self._wake = partial(_wake, future)
+                    await future
             finally:
-                self._waited_for = None
+                self._wake = None
         self._is_set = False
+
+
+def _wake(future: Future[None]) -> None:
+    """Let a future be done, unless who waits for it was cancelled."""
+    if not future.done():
+        future.set_result(None)

@@ -7,6 +7,7 @@ import pytest
 from tests.helpers import waiting_messages
 from tests.protocol.tables import erase
 from tocsin.actors.activator_registry import ActivatorRegistry
+from tocsin.actors.actor import perform
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
 from tocsin.persistence.memory_store import MemoryStore
@@ -33,7 +34,7 @@ async def story() -> Seen:
         registry = ActivatorRegistry(store, sessions, supervisor)
 
         async def look() -> None:
-            await registry.flush()
+            await perform(registry.flush())
             told = [each for each in waiting_messages(supervisor) if isinstance(each, m.ActivatorChanged)]
             kept = [stored.activator for stored in await store.activators()]
             seen.append((kept, [(each.triggered, each.session, each.aborted) for each in told]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from tests.protocol.tables import erase
-from tocsin.actors.actor import Actor, ActorRunner, Kernel, receives
+from tocsin.actors.actor import Actor, ActorRunner, Kernel, Wait, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import LoopClock
@@ -65,8 +66,9 @@ class Recorder(Actor):
         """Note an alarm."""
         self._pending.append(0)
 
-    async def flush(self) -> None:
+    def flush(self) -> Iterator[Wait]:
         """Write the journal, all or nothing."""
+        yield checkpoint
         if any(number < 0 for number in self._pending):
             raise OSError("the journal is full")
         self._journal.extend(self._pending)

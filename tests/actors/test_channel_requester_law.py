@@ -6,6 +6,7 @@ import pytest
 
 from tests.helpers import waiting_messages
 from tests.protocol.tables import erase
+from tocsin.actors.actor import perform
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.channel_requester import _KEYS, ChannelRequester, Neighbours
 from tocsin.actors.clock import LoopClock, ServiceClock
@@ -80,7 +81,7 @@ async def story() -> list[object]:
                 requester.receive(stamped, frame)
             except (IllegalEvent, KeyError):  # it would begin anew, and know nothing
                 ground.seen.append("failed")
-        await requester.flush()
+        await perform(requester.flush())
         await ground.look()
 
     def refused(key: int) -> m.ChannelRefused:

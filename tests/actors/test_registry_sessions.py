@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers import waiting_messages
 from tocsin.actors.activator_registry import ActivatorRegistry
+from tocsin.actors.actor import perform
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
 from tocsin.persistence.memory_store import MemoryStore
@@ -42,14 +43,14 @@ class RegistryHarness:
     async def hears(self, session: str, message: m.Message, app: str = "mail") -> m.ActivatorChanged | None:
         """Let a session say something, and return what the supervisor is told of its app; None where it is told nothing."""
         self._registry.receive(m.Stamped(session, app, encode(message)), b"")
-        await self._registry.flush()
+        await perform(self._registry.flush())
         return next(iter(self._told()), None)
 
     async def ends(self, session: str) -> m.ActivatorChanged | None:
         """Let a session end, and return what the supervisor is told."""
         self.sessions.remove(session)
         self._registry.receive(m.SessionEnded(session), b"")
-        await self._registry.flush()
+        await perform(self._registry.flush())
         return next(iter(self._told()), None)
 
     async def registers(

@@ -8,6 +8,7 @@ import pytest
 
 from tests.helpers import waiting_messages
 from tests.protocol.tables import erase
+from tocsin.actors.actor import perform
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.retry_scheduler import RetryScheduler
@@ -54,7 +55,7 @@ async def story() -> Seen:
             except IllegalEvent:
                 seen.append(([], None))  # an actor would begin anew, and know nothing
                 return
-            await scheduler.flush()
+            await perform(scheduler.flush())
             seen.append((waiting_messages(requester), None if alarm._at == math.inf else alarm._at))
 
         await happens(0, PlanRetry(1, 1, HResult.ERROR_TIMEOUT, None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.helpers import next_messages, payload
 from tests.protocol.frames import arrivals
+from tocsin.actors.actor import perform
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import LoopClock, ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
@@ -28,12 +29,12 @@ async def test_it_follows_the_payloads_that_came_before_it() -> None:
     router = PayloadRouter(store, at_service, effects, beside)
     await router.start()
     router.channel_subscribed(m.ChannelSubscribed("mail", "c1"), b"")
-    await router.flush()
+    await perform(router.flush())
     router.accept(arrivals(payload("A")), b"")
     router.withdraw_toasts(m.WithdrawToasts("c1", "t", None), b"")
     router.withdraw_toasts(m.WithdrawToasts("unknown", "t", None), b"")
     router.accept(arrivals(payload("B")), b"")
-    await router.flush()
+    await perform(router.flush())
     fence, first, withdrawn, second = await next_messages(supervisor)
     assert isinstance(fence, m.Fence)
     assert [row[1] for each in (first, second) if isinstance(each, m.Deliveries) for row in each.rows] == ["A", "B"]

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from functools import partial
 from typing import cast
 from unittest.mock import patch
 
@@ -24,7 +31,7 @@ from tests.simulation.record import TICK, Record
 from tests.simulation.reports import judged
 from tests.simulation.service import Service
 from tests.simulation.store import WatchedStore
-from tocsin.actors.actor import Actor, ActorRunner, Kernel
+from tocsin.actors.actor import Actor, ActorRunner, Kernel, Wait
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.lifecycle import STOP_TIMEOUT, stop_in_order
 from tocsin.actors.supervisor import Supervisor
@@ -333,11 +340,20 @@ def _watch(runner: ActorRunner, life: Life, record: Record) -> None:
                 else:
                     receive(message, frame)
 
-        async def flush_watched() -> None:
-            with watched("flush"):
-                await flush()
-
-        actor.__dict__.update({"receive": receive_watched, "flush": flush_watched})
+        actor.__dict__.update({"receive": receive_watched, "flush": partial(_flush_within, watched, flush)})
         return actor
 
     runner._build = build_watched
+
+
+def _flush_within(
+    watched: Callable[[str], AbstractContextManager[None]], flush: Callable[[], Iterable[Wait]]
+) -> Iterator[Wait]:
+    with watched("flush"):
+        for wait in flush():
+            yield partial(_await_within, watched("flush"), wait)
+
+
+async def _await_within(context: AbstractContextManager[None], wait: Wait) -> None:
+    with context:
+        await wait()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.simulation.script import KINDS, Act, Script, draw, parse
 from tests.simulation.seeds import run
 from tests.simulation.shrink import shrink
 from tests.simulation.world import World
+from tocsin.actors.actor import Wait
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.device_channels import DeviceChannels
 from tocsin.actors.host_reports import HostReports
@@ -152,11 +154,11 @@ def test_an_acknowledgement_before_the_commit_is_found(monkeypatch: pytest.Monke
     assert found(*acts) == ""
     flush = PayloadRouter.flush
 
-    async def acknowledge_first(self: PayloadRouter) -> None:
+    def acknowledge_first(self: PayloadRouter) -> Iterator[Wait]:
         acknowledged, self._acknowledged = self._acknowledged, []
         if acknowledged:
             self._connection.send_urgent(Acknowledge(tuple(acknowledged)))
-        await flush(self)
+        yield from flush(self)
 
     monkeypatch.setattr(PayloadRouter, "flush", acknowledge_first)
     assert found(*acts) == "what_was_acknowledged_is_in_exactly_one_place"

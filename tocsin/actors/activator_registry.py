@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from tocsin.actors.actor import Actor, receives, receives_from_apps
+from tocsin.actors.actor import Actor, Wait, receives, receives_from_apps
 from tocsin.actors.sessions import Sessions
 from tocsin.mailbox import Mailbox
 from tocsin.persistence.store import Store, StoredActivator
@@ -65,7 +65,7 @@ class ActivatorRegistry(Actor):
             cancel = stored.cancel_on_condition_loss
             registered = Registered(activator, UUID(stored.clsid), conditions, cancel, stored.command)
             self._step(stored.app, registered, Event.RESTORED)
-        await self.flush()  # the supervisor has to know, also if no app ever asks this actor anything
+        await self._perform_all()  # the supervisor has to know, also if no app ever asks this actor anything
 
     @receives_from_apps(m.LeaveSession)
     def leave(self, _message: m.LeaveSession, stamped: m.Stamped) -> None:
@@ -140,7 +140,11 @@ class ActivatorRegistry(Actor):
             for app in self._apps:
                 self._changed.setdefault(app, False)
 
-    async def flush(self) -> None:
+    def flush(self) -> Iterable[Wait]:
+        """Perform the effects of the batch, which begin with what is to be written."""
+        return (self._perform_all,)
+
+    async def _perform_all(self) -> None:
         """Write first; what is not kept is not agreed to."""
         for (app, activator), kept in self._keep.items():
             if kept is None:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import anyio
 from anyio import EndOfStream
+from anyio.lowlevel import checkpoint
 from attrs import Factory, evolve, frozen
 
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import LoopClock
+from tocsin.actors.line import Line
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
 from tocsin.protocol.kernel import restart
@@ -27,12 +30,15 @@ from tocsin.protocol.kernel.liveness import Progress
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import Message, Stamped
 from tocsin.protocol.messages.codec import decode_own, encode, rows_apart
-from tocsin.tasks import task_group
+from tocsin.tasks import Signal, task_group
 from tocsin.traces import trace
 
 logger = logging.getLogger(__name__)
 Handler = TypeVar("Handler", bound=Callable[..., None])
 FromApp = TypeVar("FromApp", bound=Callable[..., None])
+
+Wait = Callable[[], Awaitable[object]]
+"""What an actor has to wait for on the way, such as a commit."""
 
 
 def receives(*kinds: type[Message]) -> Callable[[Handler], Handler]:
@@ -97,12 +103,19 @@ class Actor:
             raise FrameError(f"{self.name} does not take {type(message).__name__} from apps")
         receiver(message, stamped)
 
-    async def flush(self) -> None:
-        """Perform the effects that this batch has noted."""
+    def flush(self) -> Iterable[Wait]:
+        """Perform the effects that this batch has noted; what has to be waited for on the way is yielded, and awaited before it goes on."""
+        return ()
 
 
 def _marked(cls: type, mark: str) -> dict[type[Message], str]:
     return {kind: name for name, method in vars(cls).items() for kind in getattr(method, mark, ())}
+
+
+async def perform(effects: Iterable[Wait]) -> None:
+    """Perform what :meth:`Actor.flush` returns to its end, outside of any turn."""
+    for wait in effects:
+        await wait()
 
 
 @frozen
@@ -112,6 +125,7 @@ class Kernel:
     clock: LoopClock = Factory(LoopClock)
     dead_letters: BadFrames = Factory(BadFrames)
     restarts: restart.RestartPolicy = Factory(restart.RestartPolicy)
+    line: Line = Factory(Line)
 
 
 class ActorRunner:
@@ -131,6 +145,7 @@ class ActorRunner:
         self._build = build
         self._dead_letters = kernel.dead_letters
         self._clock = kernel.clock
+        self._line = kernel.line
         self._policy = kernel.restarts
         self._announce = announce
         self._phase = restart.Phase.STARTING
@@ -141,7 +156,14 @@ class ActorRunner:
         self._actor: Actor
         self._failure: Exception | None = None
         self._turns = 0
-        self._waits = False
+        self._sleeps = False
+        """Whether its task waits for the mailbox, and no turn goes on in the line."""
+        self._filled = Signal()
+        self._effects: Iterator[Wait] = iter(())
+        """What is left of the turn that goes on."""
+        self._due: Wait | None = None
+        """What a turn in the line has left to the task."""
+        mailbox.on_filled = self._have_turn
         self._perform: dict[restart.Effect, Callable[[], Awaitable[restart.Event | None]]] = {
             restart.Effect.SERVE: self._live,
             restart.Effect.BEGIN_ANEW: self._begin_anew,
@@ -168,7 +190,7 @@ class ActorRunner:
 
     def progress(self) -> Progress:
         """Return how far it has come."""
-        return Progress(self._turns, not self._waits or self.mailbox.depth > 0)
+        return Progress(self._turns, not self._sleeps or self.mailbox.depth > 0)
 
     async def _begin(self) -> restart.Event:
         """Build an instance of the actor from what outlives it."""
@@ -188,7 +210,7 @@ class ActorRunner:
         if self.restarts:
             self._announce(self.mailbox.name)
         try:
-            await self._serve(self._actor)
+            await self._serve()
         except EndOfStream:
             return restart.Event.DRAINED
         except Exception as failure:  # noqa: BLE001  # as above
@@ -202,24 +224,83 @@ class ActorRunner:
     async def _escalate(self) -> None:
         raise PlatformUnavailable(f"{self.mailbox.name} keeps failing: {self._failure}") from self._failure
 
-    async def _serve(self, actor: Actor) -> NoReturn:
+    async def _serve(self) -> NoReturn:
         while True:
-            if not self._backlog:
+            if self._due is None and not self._backlog:
                 self._careful = False
-                self._waits = True
-                self._backlog.extend(await self.mailbox.batch())
-                self._waits = False
-            taken = 1 if self._careful else len(self._backlog)
-            for frame in list(self._backlog) if taken > 1 else (self._backlog[0],):
-                self._receive(actor, frame)
-            await actor.flush()
-            for _ in range(taken):
-                self._backlog.popleft()
-            self._turns += 1
+                await self._until_filled()
+            wait = self._due or self._line.lead(self._begin_turn)
+            while wait is not None:
+                self._due = None
+                await wait()
+                wait = self._line.lead(self._go_on)
 
-    def _receive(self, actor: Actor, frame: bytes) -> None:
+    async def _until_filled(self) -> None:
+        """Wait for frames, or for what a turn in the line has left to do.
+
+        :raises EndOfStream: the mailbox is closed and empty.
+        """
+        if self.mailbox.depth:
+            await checkpoint()  # an actor that always finds something lets others run
+        while not self.mailbox.depth and self._due is None:
+            if self.mailbox.is_drained:
+                raise EndOfStream
+            self._sleeps = True
+            try:
+                await self._filled.wait()
+            finally:
+                self._sleeps = False
+
+    def _have_turn(self) -> None:
+        """See to it that what the mailbox holds is taken; a task that is awake will look by itself."""
+        if self._sleeps:
+            if self._line.join(self):
+                self._sleeps = False
+            else:
+                self._filled.set()
+
+    def take_turn(self) -> None:
+        """Have a turn in the line, in the task of another; what has to be waited for, and a failure, are left to the own task."""
+        if self.mailbox.depth:
+            try:
+                self._due = self._begin_turn()
+            except Exception as failure:  # noqa: BLE001  # it is raised where the policy decides
+                self._due = partial(_raise, failure)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the task go on, where there is something for it."""
+        if self._due is not None or self.mailbox.depth or self.mailbox.is_drained:
+            self._filled.set()
+        else:
+            self._sleeps = True
+
+    def _begin_turn(self) -> Wait | None:
+        """Take frames, and begin to perform what they ask for; return what has to be waited for, None at the turn's end."""
+        if not self._backlog:
+            self._backlog.extend(self.mailbox.take())
+        if self._careful:
+            self._receive(self._backlog[0])
+        else:
+            for frame in self._backlog:
+                self._receive(frame)
+        self._effects = iter(self._actor.flush())
+        return self._go_on()
+
+    def _go_on(self) -> Wait | None:
+        """Go on with what the frames ask for; return as :meth:`_begin_turn`."""
+        wait = next(self._effects, None)
+        if wait is None:
+            if self._careful:
+                self._backlog.popleft()
+            else:
+                self._backlog.clear()
+            self._turns += 1
+        return wait
+
+    def _receive(self, frame: bytes) -> None:
         try:
-            actor.receive(decode_own(frame), frame)
+            self._actor.receive(decode_own(frame), frame)
         except FrameError as broken:
             self.mailbox.dead += 1
             self._dead_letters.add(self.mailbox.name, frame, str(broken))
@@ -243,6 +324,10 @@ class ActorRunner:
         self._failure = failure
         logger.error("%s failed: %s", self.mailbox.name, trace(failure))
         return self._policy.classify(self._failures, now)
+
+
+async def _raise(failure: Exception) -> None:
+    raise failure
 
 
 def _rows_of(frame: bytes) -> list[bytes]:

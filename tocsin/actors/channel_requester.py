@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from attrs import frozen
 
-from tocsin.actors.actor import Actor, receives, receives_from_apps
+from tocsin.actors.actor import Actor, Wait, receives, receives_from_apps
 from tocsin.actors.channel_effects import ChannelEffects
 from tocsin.actors.connection_status import ConnectionRecord
 from tocsin.actors.device_channels import DeviceChannels
@@ -98,7 +98,7 @@ class ChannelRequester(Actor):
             request.delay = left(stored.due, stored.planned, self._clock.wall())
             self._enter(request)
             self._step(request, Event.RESUME)
-        await self.flush()
+        await self._perform_all()
 
     # From apps
 
@@ -282,7 +282,11 @@ class ChannelRequester(Actor):
             self._effects.drop_channel(channel)
         self._ask_for_newer()
 
-    async def flush(self) -> None:
+    def flush(self) -> Iterable[Wait]:
+        """Perform the effects of the batch, which begin with what is to be written."""
+        return (self._perform_all,)
+
+    async def _perform_all(self) -> None:
         """Write first, then tell; ring when the next channel is to be renewed or forgotten, and now and then."""
         await self._effects.perform()
         for app in self._forgotten:

@@ -82,20 +82,17 @@ class InboxEffects:
         """Let nothing wait any more: the end is near."""
         self._delay.hurry()
 
-    async def perform_when_due(self) -> None:
-        """Commit, unless all that waits is the end of payloads, which shares the commit of the next ones.
+    def are_due(self) -> bool:
+        """Tell whether there is something to commit, unless all that waits is the end of payloads, which shares the commit of the next ones.
 
         The alarm rings where none come in time.
-
-        :raises StateUnavailable: there is nothing to wait for; a full disk or a failed fsync is waited out in here.
         """
         urgent = self.accepted or self._gated or self._parked or self._released or self._release_gated or self._dropped
         ended = self.handled or self._dead
         until = self._delay.until(self._clock.monotonic(), urgent=bool(urgent), ended=bool(ended))
-        if until is None:
-            await self.perform()
-        else:
+        if until is not None:
             self._alarm.set(until)
+        return until is None and bool(urgent or ended)
 
     async def perform(self) -> None:
         """Write all of it in one transaction.
@@ -113,13 +110,16 @@ class InboxEffects:
             for done in (*inbox, self._retried, self._dropped, self._shown):
                 done.clear()
 
+    def are_to_prune(self) -> bool:
+        """Tell whether many dead letters have come since it was looked last whether there are too many."""
+        return self._buried >= PRUNE_AFTER
+
     async def prune(self) -> None:
-        """Let go of dead letters, where many have come since it was looked last.
+        """Let go of dead letters that are too many, or too old.
 
         :raises StateUnavailable: there is nothing to wait for; a full disk or a failed fsync is waited out in here.
         """
-        if self._buried >= PRUNE_AFTER:
-            # A wall clock that was set ahead would make all of them old: the service has to agree.
-            now = min(self._clock.wall(), self._at_service.least())
-            await self._store.prune_dead_letters(self._policy.keep, self._policy.oldest(now))
-            self._buried = 0
+        # A wall clock that was set ahead would make all of them old: the service has to agree.
+        now = min(self._clock.wall(), self._at_service.least())
+        await self._store.prune_dead_letters(self._policy.keep, self._policy.oldest(now))
+        self._buried = 0

@@ -6,12 +6,13 @@ A payload is acknowledged only after its row has committed; one commit serves a 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from attrs import frozen
 
-from tocsin.actors.actor import Actor, receives, receives_from_apps
+from tocsin.actors.actor import Actor, Wait, receives, receives_from_apps
 from tocsin.actors.admission import Admission
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.inbox_effects import InboxEffects
@@ -23,7 +24,7 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.channel_window import ChannelWindow
 from tocsin.protocol.delivery.channel_windows import ChannelWindows
 from tocsin.protocol.delivery.plain_rows import PlainRow, channel_of
-from tocsin.protocol.errors import NotFound, PlatformUnavailable
+from tocsin.protocol.errors import Busy, NotFound, PlatformUnavailable
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.service_time import Verdict
 from tocsin.protocol.values import DropReason, Outcome
@@ -84,7 +85,8 @@ class PayloadRouter(Actor):
         self._effects.watch.channels = self._windows.channels
         self._windows.note_stored(inbox.open_channels)
         self._lost = [name for name in inbox.open_channels if name not in self._windows.channels]
-        await self._bury_lost()
+        if self._lost:
+            await self._bury_lost()
         await self._effects.prune()
 
     # From the service
@@ -245,35 +247,49 @@ class PayloadRouter(Actor):
     def ring(self, _message: m.AlarmRang, _: bytes) -> None:
         """Write what has waited for a commit to share, when this batch ends."""
 
-    async def flush(self) -> None:
+    def flush(self) -> Iterator[Wait]:
         """Commit, then acknowledge, then hand on; then fetch for the windows that have room."""
-        await self._judge_late()
-        await self._settle_dead_letters()
-        await self._effects.perform_when_due()
+        if self._late:
+            yield self._judge_late
+        if self._asked:
+            yield self._settle_dead_letters
+        if self._effects.are_due():
+            yield self._effects.perform
         if self._release_parked:
-            await self._store.release(parked=True)
-            self._release_parked = False
-        await self._bury_lost()
+            yield self._release_all
+        if self._lost:
+            yield self._bury_lost
+        self._acknowledge()
+        if self._batches or self._forward:
+            yield from self._send_on()
+        while (turn := self._windows.next_fetch()) is not None:
+            yield partial(self._fetch, *turn)
+            yield from self._send_on()
+        if self._effects.are_to_prune():
+            yield self._effects.prune
+
+    def _acknowledge(self) -> None:
         for start in range(0, len(self._acknowledged), ACKNOWLEDGE_AT_ONCE):
             ids = tuple(self._acknowledged[start : start + ACKNOWLEDGE_AT_ONCE])
             self._connection.send_urgent(m.Acknowledge(ids))
         self._acknowledged.clear()
-        await self._send_on()
-        while (turn := self._windows.next_fetch()) is not None:
-            await self._effects.perform()  # or what was handled would be found once more
-            await self._fetch(*turn)
-            await self._effects.perform()
-            await self._send_on()
-        await self._effects.prune()
 
-    async def _send_on(self) -> None:
+    def _send_on(self) -> Iterator[Wait]:
         self._close_batches()
         with suppress(PlatformUnavailable):  # the platform stops: what is not on its way stays in the inbox
             for frame in self._forward:
-                await self._supervisor.send_frame(frame)
+                try:
+                    self._supervisor.send_frame_nowait(frame)
+                except Busy:
+                    yield partial(self._supervisor.send_frame, frame)
         self._forward.clear()
 
+    async def _release_all(self) -> None:
+        await self._store.release(parked=True)
+        self._release_parked = False
+
     async def _fetch(self, window: ChannelWindow, wanted: int) -> None:
+        await self._effects.perform()  # or what was handled would be found once more
         types = None if window.is_whole else window.types
         page = await self._store.fetch(window.channel, window.cursor, wanted, types)
         self._windows.fetched(window, [payload.sequence for payload in page], wanted)
@@ -288,6 +304,7 @@ class PayloadRouter(Actor):
                     self._windows.settle(payload.sequence, given_back=False)
                     self._windows.set_aside(payload.channel)
                     self._in_doubt.add(payload.channel)
+        await self._effects.perform()
 
     async def _judge_late(self) -> None:
         """Look in the store whose payloads they are that were handled late."""
@@ -317,8 +334,6 @@ class PayloadRouter(Actor):
             self._desk.answer(message.request, refused)
 
     async def _bury_lost(self) -> None:
-        if not self._lost:
-            return
         await self._effects.perform()  # as above
         for channel in self._lost:
             for sequence in await self._store.open_sequences(channel):

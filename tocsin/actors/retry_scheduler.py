@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from attrs import define
 
-from tocsin.actors.actor import Actor, receives
+from tocsin.actors.actor import Actor, Wait, receives
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.clock import LoopClock
 from tocsin.mailbox import Mailbox
@@ -87,12 +87,13 @@ class RetryScheduler(Actor):
         for schedule in [waiting for waiting in self._waiting.values() if waiting.due <= now]:
             self._step(schedule, Event.DUE)
 
-    async def flush(self) -> None:
+    def flush(self) -> Iterable[Wait]:
         """Answer, and set the alarm for the earliest wait."""
         for answer in self._answers:
             self._requester.send_urgent(answer)
         self._answers.clear()
         self._alarm.set(min((schedule.due for schedule in self._waiting.values()), default=None))
+        return ()
 
     def _step(self, schedule: _Schedule, event: Event) -> None:
         schedule.phase, effects = step(retry.TABLE, schedule.phase, event)

@@ -13,7 +13,7 @@ from itertools import islice
 from attrs import frozen
 
 from tocsin.actors.activations import Activations
-from tocsin.actors.actor import Actor, receives, receives_from_apps
+from tocsin.actors.actor import Actor, Wait, receives, receives_from_apps
 from tocsin.actors.click_effects import OpenLink
 from tocsin.actors.desktop_calls import CallEnd, DesktopCalls
 from tocsin.actors.senses import Senses
@@ -92,7 +92,7 @@ class Shell(Actor):
         self._calls.begin_anew()
         self._toasts.restore(state.toasts)
         self._activations.restore(state.activations, state.commands)
-        await self.flush()
+        await self._perform_all()
 
     # From the supervisor
 
@@ -339,7 +339,11 @@ class Shell(Actor):
         for payload in list(islice(self._known, max(0, len(self._known) - REMEMBERED_SHOWN))):
             del self._known[payload]
 
-    async def flush(self) -> None:
+    def flush(self) -> Iterable[Wait]:
+        """Perform the effects of the batch, which begin with what is to be written."""
+        return (self._perform_all,)
+
+    async def _perform_all(self) -> None:
         """Write, then answer; ask the desktop for what has its turn, and hand out clicks that are stored."""
         self._toasts.give_turns()
         self._note_shown(self._answers.shown)

@@ -8,8 +8,9 @@ whether a payload goes to a session or starts a process, what comes back when a 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
-from tocsin.actors.actor import Actor, receives, receives_from_apps
+from tocsin.actors.actor import Actor, Wait, receives, receives_from_apps
 from tocsin.actors.payload_lives import PayloadLives
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
@@ -289,7 +290,7 @@ class Supervisor(Actor):
         self._open = True
         self._down.send_to_all(message)
 
-    async def flush(self) -> None:
+    def flush(self) -> Iterable[Wait]:
         """Outcomes go up before payloads go down: room is made before it is taken."""
         self._reports.perform(self._router)
         while missed := self._down.perform():
@@ -299,3 +300,4 @@ class Supervisor(Actor):
         self._reports.perform(self._router)
         self._launches.perform()
         self._alarm.set(self._lives.next_deadline())
+        return ()
