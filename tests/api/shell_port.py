@@ -46,6 +46,13 @@ class ShellPort:
         """Take what is owed."""
         self.asked.append(message)
 
+    def follow(self, take: Callable[[list[bytes]], None] | None) -> None:
+        """Leave it to :meth:`receive`."""
+
+    def at_once(self, say: Callable[[], None]) -> None:
+        """Call what sends messages."""
+        say()
+
     def status(self) -> PlatformStatus:
         """Return that of a platform that has said nothing."""
         return StandingRecord().status(())

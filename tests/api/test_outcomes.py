@@ -66,6 +66,7 @@ async def test_those_of_one_moment_are_told_together(reports: OutcomeReports, to
         await anyio.wait_all_tasks_blocked()
         reports.handled(1, 1)
         reports.handled(2, 1)
+        reports.tell_soon()
         await anyio.wait_all_tasks_blocked()
         reports.note(m.OutcomeRow(3, Outcome.GIVEN_BACK, "", 1))
         await anyio.wait_all_tasks_blocked()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -91,6 +91,13 @@ class FakeShell:
         found = [each for each in self.heard if isinstance(each, m.ActivationDone)]
         self.heard = [each for each in self.heard if not isinstance(each, m.ActivationDone)]
         return found
+
+    def follow(self, take: Callable[[list[bytes]], None] | None) -> None:
+        """Leave it to :meth:`receive`."""
+
+    def at_once(self, say: Callable[[], None]) -> None:
+        """Call what sends messages."""
+        say()
 
     def status(self) -> PlatformStatus:
         """Return that of a platform of which nothing is known."""

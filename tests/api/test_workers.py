@@ -46,7 +46,7 @@ async def test_work_that_does_not_wait_is_done_by_one_task_in_order() -> None:
     log: list[str] = []
     jobs = [Job(log, str(number), nothing) for number in range(50)]
     async with anyio.create_task_group() as tasks:
-        workers = Workers(tasks)
+        workers = Workers(tasks, lambda _: None)
         for job in jobs:
             workers.enqueue(job)
         await anyio.wait_all_tasks_blocked()
@@ -60,7 +60,7 @@ async def test_work_that_waits_keeps_nobody_waiting() -> None:
     log: list[str] = []
     event = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        workers = Workers(tasks)
+        workers = Workers(tasks, lambda _: None)
         for name in ("first", "second"):
             workers.enqueue(Job(log, f"{name}, which waits", lambda _: event.wait()))
             workers.enqueue(Job(log, f"behind the {name}", nothing))
@@ -86,7 +86,7 @@ async def test_work_that_is_cut_off_takes_nothing_with_it() -> None:
         scope.cancel()
 
     async with anyio.create_task_group() as tasks:
-        workers = Workers(tasks)
+        workers = Workers(tasks, lambda _: None)
         workers.enqueue(Job(log, "cut off", cut_off))
         workers.enqueue(Job(log, "too late", cut_off_too_late))
         workers.enqueue(Job(log, "next", lambda _: checkpoint()))
@@ -102,7 +102,7 @@ async def test_workers_do_not_pile_up() -> None:
     """After a time in which many handlers waited at once, few tasks stay."""
     event = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        workers = Workers(tasks)
+        workers = Workers(tasks, lambda _: None)
         for _ in range(200):
             workers.enqueue(Job([], "waits", lambda _: event.wait()))
         await anyio.wait_all_tasks_blocked()

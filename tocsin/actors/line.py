@@ -43,6 +43,8 @@ class Line:
 
     def lead(self, turn: Callable[[], T]) -> T:
         """Run a turn, or a part of one, then the turns that came due in it."""
+        if self._is_open:
+            return turn()
         self._is_open = True
         try:
             done = turn()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from tocsin.actors.sessions import Stamp
 from tocsin.actors.topology import Platform
@@ -26,6 +27,12 @@ class LocalPort:
         self._platform = platform
         self._stamp = stamp
         self._mailbox = mailbox
+        self._line = platform.kernel.line
+        self._take: Callable[[list[bytes]], None] | None = None
+        self._context = copy_context()
+        """That of the session: what it starts has it too, in the turn of any actor."""
+        self._is_due = False
+        self._wake, mailbox.on_filled = mailbox.on_filled, self._filled
 
     async def receive(self) -> list[bytes]:
         """Wait for frames from the platform, and return those that are there.
@@ -48,6 +55,33 @@ class LocalPort:
     def send_urgent(self, message: Message) -> None:
         """Send what is owed, and so never waits."""
         self._platform.send_urgent(self._stamp, message)
+
+    def follow(self, take: Callable[[list[bytes]], None] | None) -> None:
+        """Have frames taken by this right behind the turn of the actor that sends them; others, or all, are to be received."""
+        self._take, self._context = take, copy_context()
+
+    def _filled(self) -> None:
+        if not self._is_due:
+            self._is_due = self._take is not None and self._line.join(self)
+            if not self._is_due:
+                self._wake()
+
+    def take_turn(self) -> None:
+        """Let the session take what has come."""
+        self._is_due = False
+        if self._take is not None:
+            self._context.run(self._take, self._mailbox.take())
+        if self._mailbox.is_drained:
+            self._wake()
+
+    def wake(self) -> None:
+        """Leave it to :meth:`receive`."""
+        self._is_due = False
+        self._wake()
+
+    def at_once(self, say: Callable[[], None]) -> None:
+        """Call what sends messages, and let the actors have their turns by that at once."""
+        self._line.lead(say)
 
     def status(self) -> PlatformStatus:
         """Return how the platform stands."""

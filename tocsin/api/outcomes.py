@@ -31,13 +31,20 @@ class OutcomeReports:
         self._doubts: list[tuple[str, m.OutcomeRow]] = []
         self._over = False
         self._noted = Signal()
+        self.is_untold = False
+        """Whether payloads were handled, and nothing will tell the platform of it yet."""
 
     def handled(self, sequence: int, attempt: int) -> None:
-        """Note that a payload was handled."""
+        """Note that a payload was handled; it is told with :meth:`tell_soon`, or with any other outcome."""
         if not self._sequences:
-            self._noted.set()
+            self.is_untold = True
         self._sequences.append(sequence)
         self._attempts.append(attempt)
+
+    def tell_soon(self) -> None:
+        """Tell the platform of what was handled, at the end of the moment."""
+        self.is_untold = False
+        self._noted.set()
 
     def note(self, outcome: m.OutcomeRow) -> None:
         """Note another outcome."""
@@ -70,6 +77,7 @@ class OutcomeReports:
         self._sequences.clear()
         self._attempts.clear()
         self._rows.clear()
+        self.is_untold = False
         for start in range(0, len(sequences), MAX_OUTCOMES):
             end = start + MAX_OUTCOMES
             self._answer(m.Handled(sequences[start:end], attempts[start:end]))

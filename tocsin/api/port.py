@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from tocsin.platform_status import PlatformStatus
@@ -39,6 +40,17 @@ class Port(Protocol):
 
     def send_urgent(self, message: Message) -> None:
         """Send what is owed for a payload, a question or a channel, and so never waits."""
+        ...
+
+    def follow(self, take: Callable[[list[bytes]], None] | None) -> None:
+        """Have frames taken by this right behind the turn of the actor that sends them, where that is in this process.
+
+        Others, and with None all, are to be received.
+        """
+        ...
+
+    def at_once(self, say: Callable[[], None]) -> None:
+        """Call what sends messages, and let the actors have their turns by that at once, where they are in this process."""
         ...
 
     def status(self) -> PlatformStatus:

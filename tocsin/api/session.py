@@ -103,7 +103,7 @@ class Session:
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to take what comes, and to run handlers, in these tasks."""
-        self._workers = Workers(tasks)
+        self._workers = Workers(tasks, self._at_rest)
         tasks.start_soon(self._run, name=f"session {self.name}")
 
     def subscribe(self, channel: str, handler: PushHandler) -> int:
@@ -201,12 +201,26 @@ class Session:
             tasks.cancel_scope.cancel()
 
     async def _take_in(self) -> None:
+        self.port.follow(self._take)
         try:
             while True:
-                for frame in await self.port.receive():
-                    self._receive(frame)
+                self._take(await self.port.receive())
         except EndOfStream:
             return
+        finally:
+            self.port.follow(None)
+
+    def _take(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            self._receive(frame)
+
+    def _at_rest(self, others_work: bool) -> None:  # noqa: FBT001  # the only argument
+        """Tell the platform of what handlers have done; where others are at work, with what these do in the same moment."""
+        if self.outcomes.is_untold:
+            if others_work:
+                self.outcomes.tell_soon()
+            else:
+                self.port.at_once(self.outcomes.report)
 
     def _receive(self, frame: bytes) -> None:
         """Take a message; one that cannot be taken costs what it was about, and not the app."""

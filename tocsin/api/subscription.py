@@ -128,6 +128,7 @@ class Subscription:
         sequence, running = sequence_of(row), self._running
         if sequence == -self._kept:
             self._outcomes.handled(sequence, attempt_of(row))
+            self._outcomes.tell_soon()
         elif running is not None and sequence == self._kept == running._sequence:
             running._delivery = row
         else:
@@ -230,7 +231,7 @@ class Subscription:
             self._busy = True
             self._workers.enqueue(self)
 
-    async def _handle_what_waits(  # noqa: C901  # every payload comes through here, and a call more costs as much as a step
+    async def _handle_what_waits(  # noqa: C901, PLR0912  # every payload comes through here, and a call more costs as much as a step
         self, requests: Callable[[], int]
     ) -> None:
         """Handle one payload after the other, and report each; ``handled`` is read when its deferrals are completed.
@@ -239,6 +240,8 @@ class Subscription:
         """
         while self._waiting and not self._answered:
             delivery = self._waiting.pop(0)
+            if self._outcomes.is_untold:  # this handler may have to wait
+                self._outcomes.tell_soon()
             args = self._running = PushNotificationReceivedEventArgs()
             args._delivery = delivery
             args._background = self._background

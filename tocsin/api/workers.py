@@ -34,10 +34,12 @@ class Workers:
     So handlers that do not wait cost no switch of tasks, and none ever keeps another channel waiting.
 
     :param tasks: where the workers run.
+    :param at_rest: called when a worker has no more to do; it is told whether others have.
     """
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    def __init__(self, tasks: TaskGroup, at_rest: Callable[[bool], None]) -> None:
         self._tasks = tasks
+        self._at_rest = at_rest
         self._thread = get_ident()
         self._loop = running_loop()
         self._ended = False
@@ -160,3 +162,4 @@ class Workers:
                 self._busy -= 1
                 if self._all_done is not None:
                     self._tell_when_done()
+        self._at_rest(self._busy > 0)

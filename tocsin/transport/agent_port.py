@@ -137,6 +137,13 @@ class AgentPort:
         """Send what is owed."""
         self._out.send_urgent(message)
 
+    def follow(self, take: Callable[[list[bytes]], None] | None) -> None:
+        """Leave it to :meth:`receive`: no actor is in this process."""
+
+    def at_once(self, say: Callable[[], None]) -> None:
+        """Call what sends messages."""
+        say()
+
     def _check(self) -> None:
         if self._dismissed is not None:
             raise self._dismissed
