@@ -16,15 +16,16 @@ import pytest
 import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.typing import BytesLike
 
 from tocsin.protocol.messages import ConnectionDown
 from tocsin.protocol.messages.codec import decode, decode_own, encode
 from tocsin.protocol.network.causes import ConnectionCause
-from tocsin.transport import opening
+from tocsin.transport import service_socket
 from tocsin.transport import websocket_wire as websocket
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import WireBroken
@@ -279,7 +280,7 @@ async def test_a_service_says_by_a_code_why_it_closes(code: int, reason: str, ca
 
 async def test_a_service_that_does_not_answer_pings_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have been stopped, or the network swallows everything."""
-    monkeypatch.setattr(opening, "PING_INTERVAL", 0.01)
+    monkeypatch.setattr(service_socket, "PING_INTERVAL", 0.01)
 
     async def deaf(connection: ServerConnection) -> None:
         connection.transport.pause_reading()
@@ -296,14 +297,14 @@ async def test_a_service_that_does_not_answer_pings_is_silent(monkeypatch: pytes
 
 async def test_a_service_that_is_heard_is_not_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own pings are enough, and each of ours would wake the machine twice more."""
-    monkeypatch.setattr(opening, "PING_INTERVAL", 0.05)
-    sent, ping = [], ClientConnection.ping
+    monkeypatch.setattr(service_socket, "PING_INTERVAL", 0.05)
+    sent, ping = [], ClientProtocol.send_ping
 
-    async def note(connection: ClientConnection, data: bytes | None = None) -> Awaitable[float]:
+    def note(protocol: ClientProtocol, data: BytesLike) -> None:
         sent.append(data)
-        return await ping(connection, data)
+        ping(protocol, data)
 
-    monkeypatch.setattr(ClientConnection, "ping", note)
+    monkeypatch.setattr(ClientProtocol, "send_ping", note)
 
     async def stay(connection: ServerConnection) -> None:
         await connection.wait_closed()

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
-from collections.abc import Awaitable
 from typing import Any, Final
 
 from attrs import Factory, define
-from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
@@ -21,14 +19,7 @@ from tocsin.network import host_and_port, tls_context
 from tocsin.protocol.messages.codec import MAX_CHUNK
 from tocsin.protocol.network.answer_head import MAX_HEAD, read_head
 from tocsin.protocol.network.proxies import Proxy, place
-
-CLOSE_TIMEOUT = 0.5
-"""Seconds that the closing handshake may take; leaving must not wait for a peer."""
-
-PING_INTERVAL = 20.0
-"""Seconds in which a ping has to be answered; one is sent when nothing has been heard for a quarter more than that."""
-
-_SILENCE: Final = 1.25  # intervals: the pings of a service, which come as often as that, are life enough
+from tocsin.transport.service_socket import ServiceSocket
 
 _END: Final = b"\r\n\r\n"
 
@@ -49,7 +40,7 @@ class TunnelRefused(Exception):
         self.status = status
 
 
-async def open_websocket(url: str, proxy: Proxy | None, attempt: Attempt) -> ClientConnection:
+async def open_websocket(url: str, proxy: Proxy | None, attempt: Attempt) -> ServiceSocket:
     """Connect and shake hands; no redirection is followed: it would lead the device's key to a host that its app has not named.
 
     :raises TunnelRefused: the proxy makes no connection.
@@ -58,7 +49,7 @@ async def open_websocket(url: str, proxy: Proxy | None, attempt: Attempt) -> Cli
     protocol = ClientProtocol(parse_uri(url), max_size=MAX_CHUNK)
     host, port = host_and_port(url)
     tls = tls_context() if url.startswith("wss:") else None
-    connection = _Listening(protocol, attempt.heard)
+    connection = ServiceSocket(protocol, attempt.heard)
     if proxy is None:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: connection, host, port, ssl=tls)
@@ -70,37 +61,11 @@ async def open_websocket(url: str, proxy: Proxy | None, attempt: Attempt) -> Cli
     except BaseException:
         connection.transport.abort()
         raise
-    connection.start_keepalive()
     return connection
 
 
-class _Listening(ClientConnection):
-    """Keeps the beginning of what it hears until there is an answer, and pings a service that is silent only.
-
-    Each ping wakes this machine twice, and a service pings by itself.
-    """
-
-    def __init__(self, protocol: ClientProtocol, heard: bytearray) -> None:
-        super().__init__(protocol, ping_interval=PING_INTERVAL, ping_timeout=PING_INTERVAL, close_timeout=CLOSE_TIMEOUT)
-        self._heard = heard
-        self._heard_at = self.loop.time()
-
-    async def ping(self, data: Any = None) -> Awaitable[float]:
-        """Ping the service once it has been silent for a while."""
-        while (left := self._heard_at + PING_INTERVAL * _SILENCE - self.loop.time()) > 0:  # noqa: ASYNC110  # an event would cost each chunk more
-            await asyncio.sleep(left)
-        return await super().ping(data)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came."""
-        self._heard_at = self.loop.time()
-        if self.response is None:
-            self._heard.extend(data[: MAX_HEAD - len(self._heard)])
-        super().data_received(data)
-
-
 async def _tunnel(
-    connection: ClientConnection, proxy: Proxy, target: tuple[str, int], tls: ssl.SSLContext | None, attempt: Attempt
+    connection: ServiceSocket, proxy: Proxy, target: tuple[str, int], tls: ssl.SSLContext | None, attempt: Attempt
 ) -> None:
     """Ask a proxy for a connection to a host and port (RFC 9110 §9.3.6), and put ours onto it."""
     loop = asyncio.get_running_loop()

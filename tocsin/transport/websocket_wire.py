@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-import anyio
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.client import ClientProtocol
+from websockets.frames import CloseCode
 
 from tocsin.network import host_and_port, place_of, proxy_of
 from tocsin.protocol.errors import InvalidArgument
@@ -19,6 +18,7 @@ from tocsin.protocol.network.causes import CLOSE_CODES, ConnectionCause, explain
 from tocsin.protocol.network.proxies import Proxy
 from tocsin.transport.connection_failures import Failure, diagnose
 from tocsin.transport.opening import Attempt, open_websocket
+from tocsin.transport.service_socket import ServiceSocket, SocketClosed
 from tocsin.transport.wire import WireBroken
 
 OPEN_TIMEOUT = 10.0
@@ -34,20 +34,19 @@ _OUR_OWN: Final = {_NO_PONG: ConnectionCause.SILENT, 1009: ConnectionCause.PROTO
 class WebSocketWire:
     """A wire over an open WebSocket; ``place`` is where it leads, for people."""
 
-    def __init__(self, connection: ClientConnection, place: str) -> None:
-        self._connection = connection
+    def __init__(self, socket: ServiceSocket, place: str) -> None:
+        self._socket = socket
         self._place = place
 
     async def receive(self) -> bytes:
         """Return the next chunk.
 
-        :raises WireBroken: the connection ended, or brought text.
+        :raises WireBroken: the connection ended.
         """
         try:
-            chunk = await self._connection.recv(decode=False)
-        except ConnectionClosed as closed:
-            raise _ended(closed, self._place) from closed
-        return bytes(chunk)
+            return await self._socket.receive()
+        except SocketClosed:
+            raise _ended(self._socket.protocol, self._place) from None
 
     async def send(self, chunk: bytes) -> None:
         """Send a chunk.
@@ -55,9 +54,9 @@ class WebSocketWire:
         :raises WireBroken: the connection ended.
         """
         try:
-            await self._connection.send(chunk)
-        except ConnectionClosed as closed:
-            raise _ended(closed, self._place) from closed
+            await self._socket.send(chunk)
+        except SocketClosed:
+            raise _ended(self._socket.protocol, self._place) from None
 
 
 @asynccontextmanager
@@ -77,17 +76,18 @@ async def dial_websocket(url: str) -> AsyncIterator[WebSocketWire]:
     attempt = Attempt()
     try:
         async with asyncio.timeout(OPEN_TIMEOUT):
-            connection = await open_websocket(url, proxy, attempt)
+            socket = await open_websocket(url, proxy, attempt)
     except Exception as error:  # whatever a library raises is a failed attempt, and no more
         raise await _failed(url, place, proxy, diagnose(error, proxy, attempt)) from error
+    code = CloseCode.INTERNAL_ERROR
     try:
-        async with connection:
-            yield WebSocketWire(connection, place)
+        try:
+            yield WebSocketWire(socket, place)
+            code = CloseCode.NORMAL_CLOSURE
+        finally:
+            await socket.aclose(code)
     finally:
-        # A cancellation cuts the closing handshake off, and the library would leave the rest to the peer.
-        connection.transport.abort()
-        with anyio.CancelScope(shield=True):  # bounded: it is the loop's next turn
-            await connection.wait_closed()
+        await socket.abort()  # a cancellation cuts the closing handshake off, and would leave the rest to the peer
 
 
 async def _failed(url: str, place: str, proxy: Proxy | None, failure: Failure) -> WireBroken:
@@ -122,10 +122,10 @@ async def _speaks_tls(host: str, port: int) -> bool:
     return True
 
 
-def _ended(closed: ConnectionClosed, place: str) -> WireBroken:
+def _ended(protocol: ClientProtocol, place: str) -> WireBroken:
     """Say by the close frame, ours or the service's, why a connection has ended."""
-    theirs, ours = closed.rcvd, closed.sent
-    if theirs is not None and (ours is None or closed.rcvd_then_sent):
+    theirs, ours = protocol.close_rcvd, protocol.close_sent
+    if theirs is not None and (ours is None or protocol.close_rcvd_then_sent):
         cause = CLOSE_CODES.get(theirs.code, ConnectionCause.LOST)
         detail = f"it closed with {theirs.code}" + (f": {theirs.reason}" if theirs.reason else "")
     elif ours is not None:
