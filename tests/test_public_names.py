@@ -64,7 +64,7 @@ async def test_an_app_that_connects_loads_no_platform() -> None:
         "sqlite3",
         "websockets",
         "aiohttp",
-        "uvicorn",
+        "httptools",
         "tomllib",
         "platformdirs",
     )

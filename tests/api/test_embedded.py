@@ -180,10 +180,10 @@ async def test_a_state_folder_serves_one_at_a_time(tmp_path: Path) -> None:
 
 async def test_without_the_web_server_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plain install runs no service of its own, and says which extra does."""
-    for name in [name for name in sys.modules if name.startswith(("tocsin.service", "uvicorn"))]:
+    for name in [name for name in sys.modules if name.startswith(("tocsin.service", "httptools"))]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(tocsin.NotSupported, match=r"uvicorn: pip install 'tocsin\[service\]'"):
+    monkeypatch.setitem(sys.modules, "httptools", None)
+    with pytest.raises(tocsin.NotSupported, match=r"httptools: pip install 'tocsin\[service\]'"):
         await tocsin.embedded("contoso.mail", tmp_path).__aenter__()
 
 

@@ -18,7 +18,7 @@ from tocsin.service.registry.sqlite_service_store import open_store
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Name the only loop that uvicorn and SQLite's threads know."""
+    """Name the only loop that the web server and SQLite's threads know."""
     return "asyncio"
 
 

@@ -19,7 +19,7 @@ from tocsin.protocol.service.wns import WnsRefusal, throttled
 from tocsin.protocol.values import CHANNEL_LIFETIME, TOKEN_LIFETIME
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
-from tocsin.service.senders.wns_route import WnsRoute
+from tocsin.service.senders.wns_exchange import WnsExchange
 
 XML = {"Content-Type": "text/xml"}
 TOAST, TILE, BADGE = ({"X-WNS-Type": f"wns/{kind}", **XML} for kind in ("toast", "tile", "badge"))
@@ -186,11 +186,7 @@ async def test_a_situation_has_its_answer(  # noqa: PLR0917  # the row, and wher
 ) -> None:
     """Each code has its headers; those that this service never gives are given by a stand-in for the channel."""
     if isinstance(prepare, WnsRefusal):
-
-        async def refuse(*_: object) -> WnsRefusal:
-            return prepare
-
-        monkeypatch.setattr(WnsRoute, "_channel", refuse)
+        monkeypatch.setattr(WnsExchange, "_admit", lambda *_: prepare)
     else:
         await prepare(world)
     answer = await world.post(headers={"X-WNS-RequestForStatus": "true"})
@@ -206,6 +202,7 @@ async def test_1_4_503_a_broken_store(world: World, monkeypatch: pytest.MonkeyPa
     async def fail(*_: object) -> None:
         raise StateUnavailable("the disk is gone")
 
+    monkeypatch.setattr(Channels, "known", lambda *_: None)
     monkeypatch.setattr(Channels, "find", fail)
     answer = await world.post()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

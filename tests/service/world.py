@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import ClientResponse, ClientSession
 from attrs import define, frozen
-from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
 from tocsin.protocol.messages import (
@@ -27,6 +26,7 @@ from tocsin.protocol.messages import (
 )
 from tocsin.protocol.service.offline_queue import Phase
 from tocsin.protocol.values import PROTOCOL_VERSION
+from tocsin.service.layer import Layer
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.apps import AppRegistration
 from tocsin.service.server import PushService, open_service
@@ -209,12 +209,12 @@ async def open_world(
     *,
     later: float = 0.0,
     key: str = KEY,
-    middleware: Callable[[ASGIApp], ASGIApp] | None = None,
+    layer: Layer | None = None,
 ) -> AsyncIterator[World]:
     """Run a service with an app, a token and a channel of a device, so many seconds later than usual."""
     clock = Clock()
     clock.time += later
-    async with open_service(state, settings, now=clock, middleware=middleware) as service, ClientSession() as http:
+    async with open_service(state, settings, now=clock, layer=layer) as service, ClientSession() as http:
         world = World(service, await service.register("contoso"), clock, http)
         await world.authorize()
         await world.open_channel(key)

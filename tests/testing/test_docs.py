@@ -82,9 +82,9 @@ def test_without_the_service_the_fixture_says_what_to_install(
     """In a sentence, not with a traceback of imports."""
     from tocsin import pytest_plugin  # noqa: PLC0415
 
-    for name in [name for name in sys.modules if name.startswith(("tocsin.testing", "tocsin.service", "uvicorn"))]:
+    for name in [name for name in sys.modules if name.startswith(("tocsin.testing", "tocsin.service", "httptools"))]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.setitem(sys.modules, "httptools", None)
     fixture = pytest_plugin.wns.__wrapped__  # type: ignore[attr-defined]  # the function behind the fixture
-    with pytest.raises(pytest.UsageError, match=r"uvicorn: pip install 'tocsin\[service\]'"):
+    with pytest.raises(pytest.UsageError, match=r"httptools: pip install 'tocsin\[service\]'"):
         next(fixture(tmp_path_factory))

@@ -255,6 +255,6 @@ async def test_a_loop_over_payloads_gets_what_is_pushed() -> None:
 
 async def test_a_handlers_test_needs_no_service() -> None:
     """No web server is loaded for it, so ``tocsin[service]`` need not be installed."""
-    script = "import sys, tocsin.testing as t; t.received(); t.channel(); print('uvicorn' in sys.modules, 'starlette' in sys.modules)"
+    script = "import sys, tocsin.testing as t; t.received(); t.channel(); print('httptools' in sys.modules, 'starlette' in sys.modules)"
     done = await anyio.run_process([sys.executable, "-c", script])
     assert done.stdout.split() == [b"False", b"False"]

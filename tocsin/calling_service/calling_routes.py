@@ -1,4 +1,4 @@
-"""What the calling service answers by its paths: agents by WebSocket, and whether it is well."""
+"""What the calling service answers by its paths: whether it is well, and that agents come by WebSocket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from tocsin.protocol.messages.calling import CALLING_PATH
 from tocsin.service.operations.health import Report
@@ -19,21 +19,19 @@ HEALTH_PATH: Final = "/healthz"
 
 
 class CallingRoutes:
-    """Routes connections and requests by their paths; an ASGI application.
+    """Routes requests by their paths; an ASGI application.
 
-    :param agents: takes WebSockets.
     :param report: how the service is; what is behind it in detail, the command is told only.
     """
 
-    def __init__(self, agents: ASGIApp, report: Callable[[], Report]) -> None:
-        self._agents = agents
+    def __init__(self, report: Callable[[], Report]) -> None:
         self._report = report
         routes = [Route(HEALTH_PATH, self._answer_health), Route(CALLING_PATH, _upgrade)]
         self._others = Starlette(routes=routes, exception_handlers={404: _not_found})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, or answer one request."""
-        await (self._agents if scope["type"] == "websocket" else self._others)(scope, receive, send)
+        """Answer one request."""
+        await self._others(scope, receive, send)
 
     async def _answer_health(self, _: Request) -> Response:
         report = self._report()

@@ -27,6 +27,7 @@ from tocsin.protocol.messages.calling import CALLING_PATH
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.health import Report
 from tocsin.service.operations.limits import Limits
+from tocsin.service.web.asgi_exchange import AsgiExchange
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.listener import listen, url_of
 from tocsin.service.web.tls import Certificate, load_certificate, renew
@@ -112,8 +113,9 @@ async def open_calling_service(
             book = Connections(doors, Limits(doors, steady_time).is_proxy, steady_time)
             report = _reporter(store, users, agents, book)
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
-            routes = CallingRoutes(agents, report)
-            server = WebServer(routes, doors, book, recurring, tls, websocket_path=CALLING_PATH)
+            routes = CallingRoutes(report)
+            answer = partial(AsgiExchange, routes)
+            server = WebServer(answer, agents, doors, book, recurring, tls, websocket_path=CALLING_PATH)
             async with exchange.running(), serving(server, listener, partial(_say_goodbye, server, agents)):
                 yield CallingService(users, url, port, store, report, certificate)
 

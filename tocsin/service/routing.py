@@ -1,74 +1,62 @@
-"""Routes each request to the part of the service that answers it, and counts those being answered."""
+"""Routes each request to the part of the service that answers it: channels directly, all others as ASGI."""
 
 from __future__ import annotations
 
-import anyio
+from typing import Final
+
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import Request as AsgiRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.service.hub.hub_service import HubService
-from tocsin.service.senders.wns_route import WnsRoute
 from tocsin.service.url_paths import CHANNEL_PATH, DEVICE_PATH
-from tocsin.service.web.express import Post
+from tocsin.service.web.asgi_exchange import AsgiExchange
+from tocsin.service.web.exchanges import Exchange, OpenExchange, Request
+
+_CHANNEL: Final = CHANNEL_PATH.encode()
+
+
+class OtherRoutes:
+    """All that is not for a channel, as an ASGI application: hubs, and what is asked by its path."""
+
+    def __init__(self, hub: HubService, routes: list[Route]) -> None:
+        self._hub = hub
+        self.routes = [*routes, Route(DEVICE_PATH, _upgrade)]
+        """Those that are asked by their paths."""
+        self._others = Starlette(routes=self.routes, exception_handlers={404: _not_found})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await (self._hub if self._hub.answers(scope["path"]) else self._others)(scope, receive, send)
 
 
 class Router:
-    """Routes connections and requests by their paths; an ASGI application."""
+    """Routes requests.
 
-    def __init__(self, devices: ASGIApp, notifications: WnsRoute, hub: HubService, routes: list[Route]) -> None:
-        self._devices = devices
-        self._notifications = notifications
-        self._hub = hub
-        self.routes = [*routes, Route(DEVICE_PATH, _upgrade)]
-        """Those that are asked by their paths, channels and hubs aside."""
-        self._others = Starlette(routes=self.routes, exception_handlers={404: _not_found})
-        self._busy = 0
-        self._idle: anyio.Event | None = None
+    :param channels: answers those to channels.
+    :param others: answers all others.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, or answer one request."""
-        if scope["type"] == "websocket":
-            await self._devices(scope, receive, send)
-            return
-        path = scope["path"]
-        hot = (
-            path.startswith(CHANNEL_PATH)
-            or path == CHANNEL_PATH[:-1]
-            or (path == "/" and b"token=" in scope["query_string"])
-        )
-        self._busy += 1
-        try:
-            other = self._hub if self._hub.answers(path) else self._others
-            await (self._notifications if hot else other)(scope, receive, send)
-        finally:
-            self._done()
+    def __init__(self, channels: OpenExchange, others: ASGIApp) -> None:
+        self._channels = channels
+        self._others = others
 
-    def answer_express(self, post: Post) -> bool:
-        """Take a post by the express lane, or tell that nothing was done with it."""
-        taken = self._notifications.answer_express(post, self._done)
-        self._busy += taken
-        return taken
-
-    def _done(self) -> None:
-        self._busy -= 1
-        if self._idle is not None and not self._busy:
-            self._idle.set()
-
-    async def idle(self) -> None:
-        """Wait until no request is being answered."""
-        if self._busy:
-            self._idle = anyio.Event()
-            await self._idle.wait()
+    def open_exchange(self, request: Request) -> Exchange:
+        """Begin to answer a request."""
+        if request.target.startswith(_CHANNEL):
+            return self._channels(request)
+        path, _, query = request.location()
+        is_channel = path.startswith(CHANNEL_PATH) or path == CHANNEL_PATH[:-1] or (path == "/" and b"token=" in query)
+        return self._channels(request) if is_channel else AsgiExchange(self._others, request)
 
 
-async def _not_found(_: Request, __: Exception) -> Response:
+async def _not_found(_: AsgiRequest, __: Exception) -> Response:
     return PlainTextResponse("Nothing is here: this is a push service, see its channel and token URLs\n", 404)
 
 
-async def _upgrade(_: Request) -> Response:
+async def _upgrade(_: AsgiRequest) -> Response:
     """Answer 426 to a device whose proxy does not pass WebSockets on."""
     headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
     return PlainTextResponse("Devices connect here by WebSocket\n", 426, headers)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import anyio
 from attrs import frozen
-from starlette.types import ASGIApp
 
 from tocsin.followers import Followers
 from tocsin.protocol.service.offline_queue import STRICT, Depths
@@ -20,6 +19,7 @@ from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.hub.hub_service import HubService
+from tocsin.service.layer import Layer
 from tocsin.service.operations.health import Health, Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
@@ -32,7 +32,7 @@ from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.service_store import ServiceStore
 from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
 from tocsin.service.registry.steady_clock import steady_clock
-from tocsin.service.routing import Router
+from tocsin.service.routing import OtherRoutes, Router
 from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.senders.oauth import TokenEndpoint
 from tocsin.service.senders.wns_answers import TORN_HEADERS
@@ -127,13 +127,13 @@ async def open_service(
     settings: ServiceSettings | None = None,
     *,
     now: Callable[[], float] | None = None,
-    middleware: Callable[[ASGIApp], ASGIApp] | None = None,
+    layer: Layer | None = None,
 ) -> AsyncIterator[PushService]:
     """Run the push service on a state folder that the caller holds.
 
     :param now: the service's time, in seconds since the epoch, by which notifications, channels, tokens and secrets
         expire; by default a clock that goes on steadily, whatever the machine's is set to. A test hands in another.
-    :param middleware: wraps the whole application, to see or to answer requests before it does.
+    :param layer: stands around the service, to see or to answer what it is asked before it does.
     :raises PlatformUnavailable: the port is in use, the host is not ours, or the certificate cannot be used.
     :raises StateUnavailable: the service's store cannot be used.
     """
@@ -159,11 +159,12 @@ async def open_service(
             unwanted = await UnwantedPushes.load(store, recurring)
             hubs = await Hubs.load(store.hubs, registrations, now)
             parts = _assemble(settings, store, registrations, hubs, tokens, channels, offline, unwanted, now, wall, url)
-            app = parts.router if middleware is None else middleware(parts.router)
             changed = settings.port == 0 and remembered not in {None, port}
-            lane = parts.router.answer_express if middleware is None else None  # who wants to see all requests sees all
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
-            server = WebServer(app, settings, parts.connections, recurring, tls, lane, TORN_HEADERS)
+            layer = layer or Layer()
+            router = Router(layer.around_channels(parts.notifications.open_exchange), layer.around_others(parts.others))
+            devices = layer.around_devices(parts.devices)
+            server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
             async with (
                 pruning(channels, offline, parts.devices, parts.hub),
                 serving(server, listener, partial(_say_goodbye, server, parts, settings.drain_timeout)),
@@ -185,7 +186,8 @@ class _Parts:
     followers: Followers
     health: Health
     hub: HubService
-    router: Router
+    notifications: WnsRoute
+    others: OtherRoutes
 
 
 def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
@@ -228,8 +230,8 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),
         *(now, wall, url, settings.max_hub_registrations),
     )
-    router = Router(devices, notifications, hub, [*endpoint.routes(), *health.routes()])
-    return _Parts(connections, devices, bodies, followers, health, hub, router)
+    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes()])
+    return _Parts(connections, devices, bodies, followers, health, hub, notifications, others)
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:
@@ -243,6 +245,6 @@ async def _say_goodbye(server: WebServer, parts: _Parts, drain_timeout: float) -
     server.accept_no_more()
     parts.bodies.stop()
     with anyio.move_on_after(drain_timeout, shield=True):
-        await parts.router.idle()
+        await server.idle()
     with anyio.move_on_after(_FAREWELL, shield=True):
         await parts.devices.aclose()

@@ -1,17 +1,20 @@
-"""Faults on demand: an ASGI layer that answers in the service's place, and notes what senders have asked."""
+"""Faults on demand: a layer that answers in the service's place, and notes what senders have asked."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from attrs import define, field, frozen
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.service.url_paths import CHANNEL_PATH, token_of
+from tocsin.service.layer import Layer
+from tocsin.service.url_paths import token_of
+from tocsin.service.web.exchanges import Exchange, OpenExchange, Request, Sender
+from tocsin.service.web.headers import write
 
 _SIGN_IN = ("/accesstoken.srf", "/oauth2/v2.0/token", "/oauth2/token")
 _TRACE = "fault-on-demand"
@@ -35,7 +38,7 @@ class Fault:
     body: bytes = b""
 
 
-class Faults:
+class Faults(Layer):
     """The layer; all that changes it runs in the service's event loop."""
 
     def __init__(self) -> None:
@@ -89,20 +92,32 @@ class Faults:
         self._post_faults.clear()
         self._sign_in_faults.clear()
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Wrap the service."""
+    def around_channels(self, open_exchange: OpenExchange) -> OpenExchange:
+        """Answer notifications where a fault is due, and note how they are answered."""
+
+        def opened(request: Request) -> Exchange:
+            headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
+            fault = self._judge(headers, request.location()[2]) or _next(self._post_faults)
+            request.sender = cast(Sender, _Noting(request.sender, partial(self._note, headers)))
+            return open_exchange(request) if fault is None else _Faulty(request, fault)
+
+        return opened
+
+    def around_others(self, app: ASGIApp) -> ASGIApp:
+        """Answer token requests where a fault is due."""
 
         async def layer(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "websocket":
-                await self._device(app, scope, receive, send)
-            elif scope["path"].rstrip("/").endswith(_SIGN_IN):
-                await self._sign_in(app, scope, receive, send)
-            elif scope["path"].startswith(CHANNEL_PATH) or b"token=" in scope["query_string"]:
-                await self._post(app, scope, receive, send)
-            else:
-                await app(scope, receive, send)
+            sign_in = scope["path"].rstrip("/").endswith(_SIGN_IN)
+            await (self._sign_in(app, scope, receive, send) if sign_in else app(scope, receive, send))
 
         return layer
+
+    def around_devices(self, app: ASGIApp) -> ASGIApp:
+        """Let devices in and cut them off."""
+        return partial(self._device, app)
+
+    def _note(self, headers: Mapping[str, str], status: int) -> None:
+        self.requests.append(SentRequest(headers, status))
 
     async def _device(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_away:
@@ -117,25 +132,11 @@ class Faults:
             self.device_left.set()
             self.device_left = anyio.Event()
 
-    async def _post(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        fault = self._judge(headers, scope) or _next(self._post_faults)
-
-        async def noting(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                self.requests.append(SentRequest(headers, message["status"]))
-            await send(message)
-
-        if fault is None:
-            await app(scope, receive, noting)
-        else:
-            await _answer(noting, fault.status, fault.headers)
-
-    def _judge(self, headers: Mapping[str, str], scope: Scope) -> Fault | None:
+    def _judge(self, headers: Mapping[str, str], query: bytes) -> Fault | None:
         """Find what has expired on demand, in the service's own order."""
         if headers.get("authorization", "").partition(" ")[2].strip() in self._expired_tokens:
             return Fault(401, {"x-wns-error-description": "The access token has expired: get a new one"}, None)
-        if _channel_token(scope["query_string"]) in self._expired_channels:
+        if _channel_token(query) in self._expired_channels:
             return Fault(410, {"x-wns-error-description": "Expired channel URL"}, None)
         return None
 
@@ -154,6 +155,42 @@ class Faults:
 
         await app(scope, receive, noting)
         self._issued.add(json.loads(reply).get("access_token", ""))
+
+
+class _Noting:
+    """A connection, for a request whose answer is noted."""
+
+    def __init__(self, sender: Sender, note: Callable[[int], None]) -> None:
+        self._sender = sender
+        self._note = note
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sender, name)
+
+    def answer(self, request: Request, data: bytes) -> None:
+        """Note the status, and send the answer."""
+        self._note(int(data[9:12]))
+        self._sender.answer(request, data)
+
+
+class _Faulty:
+    """A request that is answered in the service's place."""
+
+    def __init__(self, request: Request, fault: Fault) -> None:
+        headers = [(name.encode(), value.encode()) for name, value in fault.headers.items() if value]
+        length = (b"content-length", b"%d" % len(fault.body))
+        request.answer(fault.status, write([*headers, length]), fault.body)
+
+    def take(self, part: bytes) -> None:
+        """Do nothing, as all that follows: it is answered."""
+
+    def complete(self) -> None: ...
+
+    def linger(self) -> None: ...
+
+    def flowing(self) -> None: ...
+
+    def dismiss(self) -> None: ...
 
 
 async def _receive_until(cut: anyio.Event, receive: Receive) -> MutableMapping[str, Any]:

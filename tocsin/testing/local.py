@@ -230,7 +230,7 @@ def local_wns(state: Path | str | None = None, settings: ServiceSettings | None 
 @asynccontextmanager
 async def _open(state: Path, settings: ServiceSettings | None) -> AsyncIterator[_Parts]:
     clock, faults, pushes = Clock(), Faults(), Pushes()
-    async with open_service(state, settings, now=clock, middleware=faults.around) as service, task_group() as tasks:
+    async with open_service(state, settings, now=clock, layer=faults) as service, task_group() as tasks:
         app = await service.register("app under test")
         device = Device(service.device_url, tasks, pushes.add)
         await device.connect()

@@ -9,21 +9,23 @@ from starlette.types import ASGIApp
 
 from tests.service.world import open_world
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.service.routing import Router
+from tocsin.service.layer import Layer
+from tocsin.service.routing import OtherRoutes
 from tocsin.service.url_paths import CHANNEL_PATH, RESERVED
 
 
 async def test_no_hub_is_called_as_a_path_of_the_service_begins(tmp_path: Path) -> None:
     """Whichever route is added: its first piece is one of the names that are refused."""
-    routers: list[Router] = []
+    found: list[OtherRoutes] = []
 
-    def keep(app: ASGIApp) -> ASGIApp:
-        assert isinstance(app, Router)
-        routers.append(app)
-        return app
+    class Keeping(Layer):
+        def around_others(self, app: ASGIApp) -> ASGIApp:
+            assert isinstance(app, OtherRoutes)
+            found.append(app)
+            return app
 
-    async with open_world(tmp_path, middleware=keep) as world:
-        first = {route.path.split("/")[1] for route in routers[0].routes}
+    async with open_world(tmp_path, layer=Keeping()) as world:
+        first = {route.path.split("/")[1] for route in found[0].routes}
         first = {piece for piece in first if not piece.startswith("{")} | {CHANNEL_PATH.strip("/")}
         assert first == RESERVED
         for name in RESERVED:

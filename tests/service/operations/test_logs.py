@@ -17,10 +17,10 @@ from tocsin.service.operations.logs import JsonLogFormatter, TextLines, message_
 def untouched() -> Iterator[None]:
     """Leave the process's logging as it was."""
     root = logging.getLogger()
-    uvicorn = logging.getLogger("uvicorn")
-    before = root.level, root.handlers[:], uvicorn.level
+    frames = logging.getLogger("tocsin.frames")
+    before = root.level, root.handlers[:], frames.level
     yield
-    root.level, root.handlers[:], uvicorn.level = before
+    root.level, root.handlers[:], frames.level = before
     logging.captureWarnings(capture=False)
 
 
@@ -74,7 +74,7 @@ async def test_answers_are_logged_where_everything_is(world: World) -> None:
     set_up_logs(stream, "debug", as_json=True)
     answer = await world.post(headers={"X-WNS-Type": None})
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    (ours,) = [line for line in lines if line["logger"] == "tocsin.service.senders.wns_route"]
+    (ours,) = [line for line in lines if line["logger"] == "tocsin.service.senders.wns_exchange"]
     assert ours["message"].startswith("answered with 400 X-WNS-Type is missing")
     assert ours["msg_id"] == answer.headers["X-WNS-Msg-ID"]
     assert ours["trace"] == answer.headers["X-WNS-Debug-Trace"]

@@ -53,7 +53,7 @@ async def test_a_notification_is_delivered_to_a_device(tmp_path: Path, dispatche
         assert client_id == world.app.client_id
         channel = await dispatcher.admit(client_id, channel_token(world))
         assert not isinstance(channel, Refusal)
-        assert dispatcher.recall(world.token, channel_token(world)) == channel
+        assert dispatcher.admit_known(client_id, channel_token(world)) == channel
         bodies: list[bytes] = []
 
         async def acknowledge() -> None:
@@ -87,7 +87,7 @@ async def test_what_stands_against_a_notification_is_of_a_kind(
         (dispatcher,) = dispatchers
         client_id, token = world.app.client_id, channel_token(world)
         assert dispatcher.identify("forged") == Refusal(RefusalKind.TOKEN_FORGED)
-        assert await dispatcher.admit(client_id, None) == Refusal(RefusalKind.UNKNOWN_CHANNEL)
+        assert dispatcher.admit_known(client_id, None) == Refusal(RefusalKind.UNKNOWN_CHANNEL)
         assert await dispatcher.admit("another", token) == Refusal(RefusalKind.NOT_AUTHORIZED)
         assert not isinstance(await dispatcher.admit(client_id, token), Refusal)
         assert await dispatcher.admit(client_id, token) == Refusal(RefusalKind.CHANNEL_THROTTLED, 10)

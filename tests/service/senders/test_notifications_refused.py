@@ -127,6 +127,7 @@ async def test_a_broken_store_is_503(world: World, monkeypatch: pytest.MonkeyPat
     async def fail(*_: object) -> None:
         raise StateUnavailable("/secret/path cannot be used")
 
+    monkeypatch.setattr(Channels, "known", lambda *_: None)
     monkeypatch.setattr(Channels, "find", fail)
     answer = await world.post()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

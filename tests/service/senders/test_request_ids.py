@@ -29,7 +29,7 @@ def test_a_trace_names_the_start_and_the_request() -> None:
 
 
 def test_the_senders_vector_goes_on() -> None:
-    """It is extended by one operation, and stands in the headers of every answer beside the id and the trace."""
+    """It is extended by one operation, and stands in every answer beside the id and the trace."""
     request = RequestIds(lambda: 0.0).next("A" * 22 + ".7")
     assert request.vector == "A" * 22 + ".7.0"
-    assert [value.decode() for _, value in request.common] == [request.id, request.trace, request.vector]
+    assert request.identity == (request.id, request.trace, request.vector)

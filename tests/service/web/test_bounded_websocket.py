@@ -189,7 +189,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 def _of(server: WebServer) -> BoundedWebSocket:
     """Return the server's side of the one connection."""
-    [connection] = server.server_state.connections
+    [connection] = server.shared.connections
     assert isinstance(connection, BoundedWebSocket)
     return connection
 
@@ -207,7 +207,7 @@ async def test_frames_that_bring_no_message_are_counted(hollow: bytes) -> None:
             writer.write(hollow)
         await _until(lambda: _of(server)._incoming.hollow == 1 + MAX_HOLLOW // 2)
         assert _of(server)._incoming.size <= MAX_HOLLOW
-        assert not server.server_state.book._held
+        assert not server.shared.book._held
         for _ in range(MAX_HOLLOW - MAX_HOLLOW // 2):
             writer.write(hollow)
         assert b"\x03\xf0too many frames that bring no message" in await ending(reader)
@@ -274,10 +274,10 @@ async def test_what_waits_for_the_application_is_little() -> None:
         taking.set()
         long = frame(BINARY, bytes(100_000))
         writer.write(long[:-1])
-        await _until(lambda: sum(server.server_state.book._held.values()) > 99_000)
+        await _until(lambda: sum(server.shared.book._held.values()) > 99_000)
         taking.clear()
         writer.write(long[-1:])
-        await _until(lambda: not server.server_state.book._held)
+        await _until(lambda: not server.shared.book._held)
 
 
 @pytest.mark.parametrize(("size", "waiting"), [(1, AHEAD), (SMALL - 100, 2), (SMALL + 1, 1)])
@@ -313,7 +313,7 @@ async def test_who_goes_on_after_it_was_told_why_is_cut_off() -> None:
     async with _raw(close) as (server, _, writer):
         for _ in range(MAX_HOLLOW + 2):
             writer.write(frame(BINARY, b"x"))
-        await _until(lambda: not server.server_state.connections)
+        await _until(lambda: not server.shared.connections)
 
 
 async def test_a_connection_that_has_ended_is_not_kept_for_its_ping() -> None:
@@ -322,6 +322,6 @@ async def test_a_connection_that_has_ended_is_not_kept_for_its_ping() -> None:
         for _ in range(3):
             async with connect(f"ws://127.0.0.1:{port}/device") as client:
                 await client.send(b"hello")
-        await _until(lambda: not server.server_state.connections)
-        assert not server.server_state.heart._line
-        assert server.server_state.book.count == 0
+        await _until(lambda: not server.shared.connections)
+        assert not server.shared.heart._line
+        assert server.shared.book.count == 0

@@ -21,8 +21,8 @@ from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 from tocsin.service.web import door, web_server
-from tocsin.service.web.bounded_http import MAX_PIPELINED, MAX_REST
 from tocsin.service.web.connections import Connections
+from tocsin.service.web.http_connection import MAX_PIPELINED, MAX_REST
 
 HOSTS = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.service.web.test_web_server import greet
+from tests.service.web.test_web_server import serve
 from tests.service.world import Clock, connected, ending
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.repeat_log import INTERVAL, RepeatLog
@@ -100,13 +100,11 @@ async def test_without_descriptors_connections_are_turned_away(
 @asynccontextmanager
 async def full(**settings_: float) -> AsyncIterator[tuple[WebServer, int]]:
     """Run a server with few places."""
-    settings = ServiceSettings(**settings_)  # type: ignore[arg-type]  # they are numbers
-    connections = Connections(settings, lambda _: False, asyncio.get_running_loop().time)
-    server = WebServer(greet, settings, connections, RepeatLog())
+    server = serve(settings=ServiceSettings(**settings_))  # type: ignore[arg-type]  # they are numbers
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
+            group.start_soon(server.serve, listener)
             await server.ready.wait()
             yield server, port
             server.leave()
@@ -118,7 +116,7 @@ async def test_only_so_many_are_told_at_a_time() -> None:
         streams = [await stack.enter_async_context(connected(port)) for _ in range(1 + TOLD_AT_ONCE + 5)]
         for reader, _ in streams[1:]:
             assert (await ending(reader)).startswith(b"HTTP/1.1 503")
-        assert server.server_state.book.count == 1
+        assert server.shared.book.count == 1
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -139,7 +137,7 @@ async def test_the_silent_that_give_way_are_told(*, together: bool) -> None:
                 assert (await loop.sock_recv(client, 12)) == b"HTTP/1.1 503"
         for client in clients[-3:]:
             assert await ask(client) == b"HTTP/1.1 200"
-        assert (server.server_state.book.count, server.server_state.book.dropped) == (3, 37)
+        assert (server.shared.book.count, server.shared.book.dropped) == (3, 37)
 
 
 async def test_one_that_gives_way_in_the_midst_of_a_request_is_told() -> None:
@@ -169,7 +167,7 @@ async def test_those_that_come_together_all_lose_their_places() -> None:
                 while got := await asyncio.get_running_loop().sock_recv(client, 65_536):
                     told += got.startswith(b"HTTP/1.1 503")
         assert told >= 20
-        assert server.server_state.book.count == 0
+        assert server.shared.book.count == 0
 
 
 async def test_a_connection_that_leaves_at_once_is_forgotten() -> None:
@@ -180,7 +178,7 @@ async def test_a_connection_that_leaves_at_once_is_forgotten() -> None:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
             await asyncio.sleep(0)
         with anyio.fail_after(10):
-            while server.server_state.book.count:
+            while server.shared.book.count:
                 await anyio.wait_all_tasks_blocked()
 
 

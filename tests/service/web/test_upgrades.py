@@ -13,6 +13,7 @@ from attrs import define
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.service.world import Device, World, connected, dial, ending, open_world, read_raw
+from tocsin.service.layer import Layer
 from tocsin.service.server import open_service
 
 H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
@@ -76,9 +77,9 @@ async def _peek(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def _sending(tmp_path: Path, middleware: type[Layer] | None = None) -> AsyncIterator[Sender]:
+async def _sending(tmp_path: Path) -> AsyncIterator[Sender]:
     async with (
-        open_world(tmp_path, middleware=middleware) as world,
+        open_world(tmp_path) as world,
         dial(world.service) as device,
         connected(world.service.port) as (reader, writer),
     ):
@@ -86,31 +87,10 @@ async def _sending(tmp_path: Path, middleware: type[Layer] | None = None) -> Asy
         yield Sender(world, device, reader, writer)
 
 
-class Layer:
-    """A layer around the service, which has no express lane then; it may tear bodies."""
-
-    cut = 0
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take some bytes off the end of each body."""
-
-        async def torn() -> dict[str, object]:
-            event = dict(await receive())
-            if event["type"] == "http.request" and self.cut:
-                event["body"] = event["body"][: -self.cut]
-            return event
-
-        await self._app(scope, torn if scope["type"] == "http" else receive, send)
-
-
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
-@pytest.mark.parametrize("lane", [True, False], ids=["express", "asgi"])
-async def test_a_post_that_makes_an_offer_is_a_post(tmp_path: Path, offer: str, lane: bool) -> None:
+async def test_a_post_that_makes_an_offer_is_a_post(tmp_path: Path, offer: str) -> None:
     """The offer is passed over (RFC 9110 §7.8), however the bytes come, and the next request is in step."""
-    async with _sending(tmp_path, None if lane else Layer) as sender:
+    async with _sending(tmp_path) as sender:
         for body in (b"body", b"GET /healthz HTTP/1.1\r\nHost: smuggled\r\n\r\n"):
             whole = sender.post(offer, body)
             for pieces in ([whole], [whole[:40], whole[40:]], [whole[: -len(body)], body], [whole[:-2], whole[-2:]]):
@@ -120,10 +100,9 @@ async def test_a_post_that_makes_an_offer_is_a_post(tmp_path: Path, offer: str, 
                 assert await sender.got() == (body, "received")
 
 
-@pytest.mark.parametrize("lane", [True, False], ids=["express", "asgi"])
-async def test_offers_may_be_sent_ahead(tmp_path: Path, lane: bool) -> None:
+async def test_offers_may_be_sent_ahead(tmp_path: Path) -> None:
     """Before, between and behind other posts, each has its own body and its own answer."""
-    async with _sending(tmp_path, None if lane else Layer) as sender:
+    async with _sending(tmp_path) as sender:
         bodies = [b"one", b"two", b"three", b"four", b"five"]
         offers = ["", H2C, WEBSOCKET, "", H2C]
         sender.writer.write(b"".join(map(sender.post, offers, bodies)))
@@ -180,10 +159,9 @@ async def test_a_handshake_behind_another_request_waits_for_no_stream(standing: 
         assert [(await read_raw(reader))[0] for _ in range(2)] == [200, 426]
 
 
-@pytest.mark.parametrize("lane", [True, False], ids=["express", "asgi"])
-async def test_a_body_that_does_not_come_whole_is_not_delivered(tmp_path: Path, lane: bool) -> None:
+async def test_a_body_that_does_not_come_whole_is_not_delivered(tmp_path: Path) -> None:
     """A sender that leaves in the middle gets no answer, and the device nothing."""
-    async with _sending(tmp_path, None if lane else Layer) as sender:
+    async with _sending(tmp_path) as sender:
         sender.writer.write(sender.post("", b"bo", length=4))
         sender.writer.write_eof()
         assert b" 200 " not in await ending(sender.reader)
@@ -193,39 +171,52 @@ async def test_a_body_that_does_not_come_whole_is_not_delivered(tmp_path: Path, 
             assert (await read_raw(reader))[0] == 200
 
 
-async def test_a_body_of_another_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever has torn it: 400, for a notification and for a token, and nothing is delivered."""
-    async with _sending(tmp_path, Layer) as sender:
-        monkeypatch.setattr(Layer, "cut", 1)
-        for path in ("channel", "token"):
-            post = sender.post("", b"body")
-            if path == "token":
-                post = b"POST /accesstoken.srf HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
-            sender.writer.write(post)
-            status, _, text = await read_raw(sender.reader)
-            assert status == 400
-            assert b"as long as" in text
+class Reading(Layer):
+    """Takes some bytes off the end of the bodies that no channel gets, and notes the names of their requests' headers."""
+
+    def __init__(self, cut: int) -> None:
+        self._cut = cut
+        self.names: list[list[bytes]] = []
+
+    def around_others(self, app: ASGIApp) -> ASGIApp:
+        """Read each body before the application does."""
+
+        async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+            event = dict(await receive())
+            while event["more_body"]:
+                later = await receive()
+                event |= {"body": event["body"] + later["body"], "more_body": later["more_body"]}
+            event["body"] = event["body"][: len(event["body"]) - self._cut]
+            self.names.append([name for name, _ in scope["headers"]])
+
+            async def torn() -> dict[str, object]:
+                return event
+
+            await app(scope, torn, send)
+
+        return reading
+
+
+async def test_a_body_of_another_length_is_refused(tmp_path: Path) -> None:
+    """Whatever has torn it: 400, and no token is given."""
+    async with open_service(tmp_path, layer=Reading(1)) as service, connected(service.port) as (reader, writer):
+        writer.write(b"POST /accesstoken.srf HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+        status, _, text = await read_raw(reader)
+        assert status == 400
+        assert b"as long as" in text
 
 
 async def test_a_trailer_is_no_header(tmp_path: Path) -> None:
-    """What comes behind a body cannot say whom the request is from."""
-    told: list[list[bytes]] = []
-
-    class Listening(Layer):
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
-                while (await receive()).get("more_body"):
-                    pass
-                told.append([name for name, _ in scope["headers"]])
-            await self._app(scope, receive, send)
-
-    async with open_service(tmp_path, middleware=Listening) as service, connected(service.port) as (reader, writer):
+    """What comes behind a body cannot say whom the request is from, nor be taken for a header of the next."""
+    layer = Reading(0)
+    async with open_service(tmp_path, layer=layer) as service, connected(service.port) as (reader, writer):
         writer.write(
             b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"1\r\nx\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+            b"1\r\nx\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
         )
-        assert (await read_raw(reader))[0] == 200
-    assert told == [[b"host", b"transfer-encoding"]]
+        for _ in range(2):
+            assert (await read_raw(reader))[0] == 200
+    assert layer.names == [[b"host", b"transfer-encoding"], [b"host"]]
 
 
 async def test_nonsense_behind_a_post_is_answered_behind_it(tmp_path: Path) -> None:
@@ -245,4 +236,4 @@ async def test_offers_and_nonsense_are_not_logged(world: World, caplog: pytest.L
         async with connected(world.service.port) as (reader, writer):
             writer.write(said.encode())
             await reader.readline()
-    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+    assert not [record for record in caplog.records if record.name.startswith("tocsin.service.web")]

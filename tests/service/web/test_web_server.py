@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import pytest
@@ -18,6 +19,8 @@ from websockets.exceptions import ConnectionClosedError
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.web import web_server
+from tocsin.service.web.asgi_exchange import AsgiExchange
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.web_server import WebServer
 
@@ -30,30 +33,37 @@ async def flood(_: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.send", "bytes": bytes(100_000)})
 
 
-async def greet(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer HTTP with a greeting, and a WebSocket with what it sends."""
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
-        await send({"type": "http.response.body", "body": b"hello"})
-        return
+async def hello(_: Scope, __: Receive, send: Send) -> None:
+    """Answer HTTP with a greeting."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def greet(_: Scope, receive: Receive, send: Send) -> None:
+    """Answer a WebSocket with what it sends."""
     await receive()
     await send({"type": "websocket.accept"})
     await send({"type": "websocket.send", "bytes": (await receive())["bytes"]})
     await receive()
 
 
+def serve(websockets: ASGIApp = greet, settings: ServiceSettings | None = None, requests: ASGIApp = hello) -> WebServer:
+    """Make a server of these applications."""
+    settings = settings or ServiceSettings()
+    book = Connections(settings, lambda _: False, asyncio.get_running_loop().time)
+    return WebServer(partial(AsgiExchange, requests), websockets, settings, book, RepeatLog())
+
+
 @asynccontextmanager
 async def running(
-    app: ASGIApp = greet, settings: ServiceSettings | None = None
+    websockets: ASGIApp = greet, settings: ServiceSettings | None = None, requests: ASGIApp = hello
 ) -> AsyncIterator[tuple[WebServer, int]]:
     """Run the server on a free port."""
-    settings = settings or ServiceSettings()
-    clock = asyncio.get_running_loop().time
-    server = WebServer(app, settings, Connections(settings, lambda _: False, clock), RepeatLog())
+    server = serve(websockets, settings, requests)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
+            group.start_soon(server.serve, listener)
             await server.ready.wait()
             yield server, port
             server.leave()
@@ -86,12 +96,11 @@ async def test_leaving_takes_less_than_a_second() -> None:
 
 async def test_cut_off_it_leaves_nothing_open() -> None:
     """A server that is cancelled, whenever, closes what it has accepted, and what it listens on."""
-    settings = ServiceSettings()
-    server = WebServer(flood, settings, Connections(settings, lambda _: False, anyio.current_time), RepeatLog())
+    server = serve(flood)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
+            group.start_soon(server.serve, listener)
             client = await connect(f"ws://127.0.0.1:{port}/device", max_queue=1)
             await client.recv()
             group.cancel_scope.cancel()
@@ -105,18 +114,20 @@ async def test_one_that_cannot_be_dropped_does_not_end_the_server(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fault of ours in looking for those who let us wait is logged."""
-    settings = ServiceSettings()
-    book = Connections(settings, lambda _: False, asyncio.get_running_loop().time)
-    server = WebServer(greet, settings, book, RepeatLog())
+    monkeypatch.setattr(web_server, "_TICK", 0.001)
+    server, looked = serve(), anyio.Event()
 
     def fail() -> None:
-        server.should_exit = True
+        looked.set()
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(server.server_state.book, "sweep", fail)
-    server._leaving.set()
-    await server.main_loop()
-    assert caplog.text.count("RuntimeError: planted") == 1
+    monkeypatch.setattr(server.shared.book, "sweep", fail)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, listener)
+            await looked.wait()
+            server.leave()
+    assert "RuntimeError: planted" in caplog.text
 
 
 async def test_a_peer_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
@@ -143,6 +154,5 @@ async def test_what_is_sent_and_asked_for_is_not_logged(caplog: pytest.LogCaptur
         async with connect(f"ws://127.0.0.1:{port}/device") as client:
             await client.send(b"my secret")
             assert await client.recv() == b"my secret"
-    told = [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")]
-    assert told
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("tocsin")]
     assert not any("secret" in message or "6d 79 20 73" in message for message in told)

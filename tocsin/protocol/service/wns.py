@@ -45,14 +45,10 @@ def throttled(description: str, retry_after: int) -> WnsRefusal:
 
 @frozen
 class NotificationRequest:
-    """What the headers of an acceptable request say.
-
-    ``wants_status`` asks for the state of the device, ``length`` is what ``Content-Length`` promises, in bytes.
-    """
+    """What the headers of an acceptable request say; ``wants_status`` asks for the state of the device."""
 
     notification: Notification
     wants_status: bool
-    length: int
 
 
 MAX_TTL: Final = 9_999_999_999
@@ -84,10 +80,8 @@ _DEFAULTS: Final = {  # content type, cache policy, priority
 }
 _TYPES: Final = {f"wns/{kind}": kind for kind in NotificationType}
 
-# Every header that any rule looks at; the rest of a request is not even decoded.
-_READ: Final = {
-    name.encode("ascii"): name
-    for name in (
+READ: Final = frozenset(
+    {
         "authorization",
         "content-length",
         "content-type",
@@ -96,10 +90,13 @@ _READ: Final = {
         "transfer-encoding",
         "x-wns-match",
         *(name for name, _, _ in RULES),
-    )
-}
+    }
+)
+"""Every header that any rule looks at, in lower case; the rest of a request is not even decoded."""
 
-_JUDGED: Final = ("content-length", "content-type", "transfer-encoding", "x-wns-match", *(name for name, _, _ in RULES))
+_READ: Final = {name.encode("ascii"): name for name in READ}
+
+_JUDGED: Final = ("content-type", "transfer-encoding", "x-wns-match", *(name for name, _, _ in RULES))
 
 _BEARER = re.compile("(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
 _MATCH = re.compile("type:wns/toast;(?:all|group=(N);tag=(N)|group=(N)|tag=(N))".replace("N", _NAME.pattern))
@@ -154,6 +151,15 @@ def read_match(headers: Mapping[str, str]) -> ToastMatch | WnsRefusal:
 
 def read_notification(headers: Mapping[str, str]) -> NotificationRequest | WnsRefusal:
     """Judge the headers of a POST to a channel, names lower-cased: 400 for a wrong one, 413 for too long a body."""
+    request = read_all_but_length(headers)
+    if isinstance(request, WnsRefusal):
+        return request
+    length = read_length(headers.get("content-length"), request.notification.type)
+    return length if isinstance(length, WnsRefusal) else request
+
+
+def read_all_but_length(headers: Mapping[str, str]) -> NotificationRequest | WnsRefusal:
+    """Judge the headers of a POST that may be the same in the next one; :func:`read_length` is to judge the last."""
     return _judge(*map(headers.get, _JUDGED))
 
 
@@ -173,9 +179,10 @@ def _judge(*values: str | None) -> NotificationRequest | WnsRefusal:
     ttl = headers.get("x-wns-ttl")
     policy = headers.get("x-wns-cache-policy")
     refusal = _check_content_type(headers.get("content-type"), media_type, kind) or _check_ttl(ttl, policy)
-    length = _length(headers, kind)
-    if refusal or isinstance(length, WnsRefusal):
-        return refusal or length  # type: ignore[return-value]  # the first of the two that there is
+    if refusal is not None:
+        return refusal
+    if "transfer-encoding" in headers:
+        return _wrong("Transfer-Encoding is not supported: send the body whole, with its Content-Length")
     notification = Notification(
         type=kind,
         cache=cached if policy is None else policy == "cache",
@@ -185,7 +192,7 @@ def _judge(*values: str | None) -> NotificationRequest | WnsRefusal:
         priority=int(headers.get("x-wns-priority", priority)),
         suppress_popup=headers.get("x-wns-suppresspopup") == "true",
     )
-    return NotificationRequest(notification, headers.get("x-wns-requestforstatus") == "true", length)
+    return NotificationRequest(notification, headers.get("x-wns-requestforstatus") == "true")
 
 
 def _check_content_type(value: str | None, expected: str, kind: NotificationType) -> WnsRefusal | None:
@@ -202,10 +209,9 @@ def _check_ttl(ttl: str | None, policy: str | None) -> WnsRefusal | None:
     return _wrong(TTL_CONFLICT)
 
 
-def _length(headers: Mapping[str, str], kind: NotificationType) -> int | WnsRefusal:
-    if "transfer-encoding" in headers:
-        return _wrong("Transfer-Encoding is not supported: send the body whole, with its Content-Length")
-    value = headers.get("content-length")
+@lru_cache(4_096)
+def read_length(value: str | None, kind: NotificationType) -> int | WnsRefusal:
+    """Return the bytes that ``Content-Length`` promises; 400 for none or a wrong one, 413 for too many."""
     if value is None:
         return _wrong("Content-Length is missing: send the number of bytes of the body")
     if not _DIGITS.fullmatch(value):

@@ -11,7 +11,7 @@ from starlette.types import Send
 
 from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.outcome_xml import write_error
-from tocsin.service.web.headers import FramingName, HeaderName, RawHeaders
+from tocsin.service.web.headers import RawHeaders
 
 XML: Final = "application/xml; charset=utf-8"
 ATOM: Final = "application/atom+xml;type=entry;charset=utf-8"
@@ -55,17 +55,17 @@ async def send_answer(send: Send, answer: HubAnswer, tracking_id: str, *, close:
     """
     body = answer.body
     # An answer with 204 has no body, and no length of one either (RFC 9110 section 8.6).
-    length = [] if answer.status == 204 else [(FramingName(b"Content-Length"), str(len(body)).encode())]
+    length = [] if answer.status == 204 else [(b"Content-Length", str(len(body)).encode())]
     headers: RawHeaders = [
         *length,
-        (HeaderName(b"TrackingId"), tracking_id.encode()),
-        (HeaderName(b"x-ms-correlation-request-id"), tracking_id.encode()),
-        *((HeaderName(name.encode()), value.encode()) for name, value in answer.headers),
+        (b"TrackingId", tracking_id.encode()),
+        (b"x-ms-correlation-request-id", tracking_id.encode()),
+        *((name.encode(), value.encode()) for name, value in answer.headers),
     ]
     if body:
-        headers.append((HeaderName(b"Content-Type"), answer.media_type.encode()))
+        headers.append((b"Content-Type", answer.media_type.encode()))
     if close:
-        headers.append((FramingName(b"Connection"), b"close"))
+        headers.append((b"Connection", b"close"))
     status = {"type": "http.response.start", "status": answer.status, "headers": headers}
     await send(status)
     await send({"type": "http.response.body", "body": body})

@@ -68,21 +68,6 @@ class Limits:
         """Count a notification for the channel that it is for."""
         return _refuse(RefusalKind.CHANNEL_THROTTLED, self._channels.spend(name, self._now()))
 
-    def admit(self, scope: Scope, client_id: str, channel: str) -> bool:
-        """Count a notification as :meth:`address`, :meth:`app` and :meth:`channel` do, if all three let it come now."""
-        now, address = self._now(), self.address_of(scope)
-        if (
-            (address and self._addresses.peek(address, now))
-            or self._apps.peek(client_id, now)
-            or self._channels.peek(channel, now)
-        ):
-            return False
-        if address:
-            self._addresses.spend(address, now)
-        self._apps.spend(client_id, now)
-        self._channels.spend(channel, now)
-        return True
-
     def secret(self, scope: Scope, client_id: str) -> float:
         """Return the seconds until that address may try a secret for that client id; 0 if it may now."""
         return self._secrets.peek(self._secret_key(scope, client_id), self._now())

@@ -60,10 +60,10 @@ class JsonLogFormatter(logging.Formatter):
 def set_up_logs(stream: TextIO, level: str, *, as_json: bool) -> None:
     """Log everything of ours from that level on to the stream.
 
-    The web server would tell of each stranger that sends nonsense; counters do that.
+    The library of WebSockets would tell of each stranger that sends nonsense; counters do that.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLogFormatter() if as_json else TextLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("tocsin.frames").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)

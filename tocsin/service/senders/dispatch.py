@@ -73,10 +73,20 @@ class Dispatcher:
             return _TOKEN_FAULTS[client_id]
         return self._limits.app(client_id) or client_id
 
-    async def admit(self, client_id: str, channel_token: str | None) -> ChannelRow | Refusal:
-        """Return the channel of that token, if the app may use it and use it now; the token is None where there is none."""
+    def admit_known(self, client_id: str, channel_token: str | None) -> ChannelRow | Refusal | None:
+        """Return the channel of that token if it is in memory and the app's, or why the app may not use it now; None: ask :meth:`admit`.
+
+        :param channel_token: None where there is none.
+        """
         if channel_token is None:
             return _CHANNEL_FAULTS[ChannelFault.UNKNOWN]
+        channel = self._channels.known(channel_token)
+        if channel is None or channel.client_id != client_id:
+            return None
+        return self._limits.channel(channel.name) or channel
+
+    async def admit(self, client_id: str, channel_token: str) -> ChannelRow | Refusal:
+        """Return the channel of that token, if the app may use it and use it now, or why not; it may have to be read from the store."""
         try:
             channel = await self._channels.find(channel_token)
         except StateUnavailable as failure:
@@ -92,13 +102,6 @@ class Dispatcher:
         """Return a channel that was read from the store, if it may be used; None: no such channel is kept."""
         fault = self._channels.fault_of(channel)
         return _CHANNEL_FAULTS[fault or ChannelFault.UNKNOWN] if fault or channel is None else channel
-
-    def recall(self, access_token: str, channel_token: str) -> ChannelRow | None:
-        """Return the channel, if it is in memory and the access token is of its app; else ask the longer way."""
-        channel = self._channels.known(channel_token)
-        if channel is None or self._tokens.verify(access_token) != channel.client_id:
-            return None
-        return channel
 
     async def deliver(
         self,

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from tocsin.protocol.service.wns import correlation_vector
-from tocsin.service.senders.wns_answers import identify
-from tocsin.service.web.headers import RawHeaders
+from tocsin.service.senders.wns_answers import Identity
 
 _AT_ONCE: Final = 64  # requests whose randomness the system is asked for at a time
 
@@ -22,9 +21,9 @@ class RequestId(NamedTuple):
     began: float
 
     @property
-    def common(self) -> RawHeaders:
-        """The headers that every answer has."""
-        return identify(self.id, self.trace, self.vector)
+    def identity(self) -> Identity:
+        """What every answer says of it."""
+        return self[:3]
 
 
 class RequestIds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum, auto, unique
 
 from starlette.types import Receive
@@ -29,6 +30,7 @@ class Bodies:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._reading: set[asyncio.Timeout] = set()
+        self._awaited: set[AwaitedBody] = set()
         self._stopping = False
 
     @property
@@ -41,6 +43,12 @@ class Bodies:
         self._stopping = True
         for timeout in self._reading:
             timeout.reschedule(0)
+        for awaited in tuple(self._awaited):
+            awaited.give_up(BodyFault.STOPPING)
+
+    def wait(self, give_up: Callable[[BodyFault], None]) -> AwaitedBody:
+        """Call back once a body is not waited for any more, unless it is there before."""
+        return AwaitedBody(self._awaited, self._timeout, give_up)
 
     async def read(self, receive: Receive, limit: int, length: int | None) -> bytes | BodyFault:
         """Return a body, or why there is none.
@@ -64,6 +72,28 @@ class Bodies:
 
     def _reason(self) -> BodyFault:
         return BodyFault.STOPPING if self._stopping else BodyFault.LATE
+
+
+class AwaitedBody:
+    """A body that comes to another part of the service, which gives it up when it is told so."""
+
+    __slots__ = ("_all", "_give_up", "_timer")
+
+    def __init__(self, all_: set[AwaitedBody], timeout: float, give_up: Callable[[BodyFault], None]) -> None:
+        self._all = all_
+        self._give_up = give_up
+        self._timer = asyncio.get_running_loop().call_later(timeout, self.give_up, BodyFault.LATE)
+        all_.add(self)
+
+    def arrived(self) -> None:
+        """Wait no more: it is there, or is not needed."""
+        self._timer.cancel()
+        self._all.discard(self)
+
+    def give_up(self, fault: BodyFault) -> None:
+        """Wait no more, and say why."""
+        self.arrived()
+        self._give_up(fault)
 
 
 async def _read(receive: Receive, limit: int) -> bytes | BodyFault:

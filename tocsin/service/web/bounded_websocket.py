@@ -1,7 +1,6 @@
 """WebSockets (RFC 6455) that hold little while they are idle, as an ASGI server's side of them.
 
-Uvicorn's own keep the handshake's headers, queues and a timer for each connection; a service has many connections that
-say nothing for hours. Frames and handshakes are those of ``websockets``.
+A service has many connections that say nothing for hours. Frames and handshakes are those of ``websockets``.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ import traceback
 from http import HTTPStatus
 from typing import Final, cast
 
-from starlette.types import ASGIApp, Message, Scope
-from uvicorn.config import Config
-from uvicorn.protocols.utils import ClientDisconnected, get_remote_addr, is_ssl
+from starlette.types import Message, Scope
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN, SERVER, Protocol
 
+from tocsin.service.web.addresses import is_secure, remote_address
 from tocsin.service.web.flags import Flag
 from tocsin.service.web.handshake import FRAME_LOG, WebSocketHandshake, refusal, scope_of
 from tocsin.service.web.message_assembly import MAX_HOLLOW, MAX_MESSAGE, Incoming
@@ -42,20 +40,23 @@ _PING: Final = Frame(Opcode.PING, b"").serialize(mask=False, extensions=[])
 logger = logging.getLogger(__name__)
 
 
+class ClientDisconnected(OSError):
+    """The peer is gone."""
+
+
 class BoundedWebSocket(asyncio.BufferedProtocol):
     """One WebSocket, taken over from HTTP: bounded in memory, and in the time that a slow peer has."""
 
     __slots__ = (
-        "_awaits_pong", "_close_sent", "_closing", "_config", "_conn", "_handshake", "_holds", "_incoming",
+        "_awaits_pong", "_close_sent", "_closing", "_conn", "_handshake", "_holds", "_incoming",
         "_is_secure", "_lost", "_reads", "_shared", "_writable", "client", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
     client: tuple[str, int] | None
 
-    def __init__(self, config: Config, server_state: SharedState) -> None:
-        self._config = config
-        self._shared = server_state
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
         self._handshake: WebSocketHandshake | None = WebSocketHandshake()  # until it is accepted
         self._conn: Protocol = self._handshake.protocol
         self._incoming = Incoming()
@@ -72,9 +73,9 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         """Take over a connection that began as HTTP."""
         self.transport = cast(asyncio.Transport, transport)  # that of HTTP
         self.transport.set_write_buffer_limits(high=MAX_UNREAD)
-        self.client = get_remote_addr(self.transport)
-        self._is_secure = is_ssl(self.transport)
-        self._shared.connections.add(self)  # type: ignore[arg-type]  # uvicorn asks for ``shutdown`` only
+        self.client = remote_address(self.transport)
+        self._is_secure = is_secure(self.transport)
+        self._shared.connections.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer to read into; all connections share one, since its bytes are parsed at once."""
@@ -174,9 +175,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             return
         self._pause()  # nothing may come before it is accepted
         self._incoming.put(_CONNECT)
-        task = asyncio.get_running_loop().create_task(self._run(scope_of(request, self.transport, self.client)))
-        self._shared.tasks.add(task)
-        task.add_done_callback(self._shared.tasks.discard)
+        self._shared.start(self._run(scope_of(request, self.transport, self.client)))
 
     def _take(self, frame: Frame) -> None:
         self._incoming.count(frame, unwanted=self._close_sent)
@@ -208,7 +207,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     async def _run(self, scope: Scope) -> None:
         """Serve, and leave a peer that does not read some time to take the end."""
         try:
-            await cast("ASGIApp", self._config.loaded_app)(scope, self.receive, self.send)
+            await self._shared.open_websocket(scope, self.receive, self.send)
         except ClientDisconnected:
             pass  # the application need not look whether the peer is there still
         except Exception:  # noqa: BLE001  # one connection's fault, which is logged

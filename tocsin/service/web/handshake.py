@@ -11,12 +11,13 @@ from typing import Final
 from urllib.parse import unquote
 
 from starlette.types import Scope
-from uvicorn.protocols.utils import get_local_addr, is_ssl
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-FRAME_LOG: Final = logging.getLogger("uvicorn.error")
+from tocsin.service.web.addresses import is_secure, local_address
+
+FRAME_LOG: Final = logging.getLogger("tocsin.frames")
 """The log of websockets; never at its loudest, since frames hold device keys and channel URIs."""
 
 
@@ -65,8 +66,8 @@ def scope_of(request: Request, transport: asyncio.Transport, client: tuple[str, 
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
-        "scheme": "wss" if is_ssl(transport) else "ws",
-        "server": get_local_addr(transport),
+        "scheme": "wss" if is_secure(transport) else "ws",
+        "server": local_address(transport),
         "client": client,
         "root_path": "",
         "path": unquote(raw_path),

@@ -1,34 +1,24 @@
-"""Headers as they go out: in the spelling that they have here, where the server would lower it."""
+"""Status lines and headers as they go out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
 RawHeaders = list[tuple[bytes, bytes]]
 
+CLOSE: Final = b"connection: close\r\n"
+"""What an answer says that is the last one of its connection."""
 
-class HeaderName(bytes):
-    """A header's name that goes out as it is spelled, where the server would lower it."""
-
-    __slots__ = ()
-
-    def lower(self) -> HeaderName:
-        """Return the name as it is."""
-        return self
+_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
-class FramingName(HeaderName):
-    """The name of a header that the server looks at: it is the same in whatever spelling."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, bytes) and bytes.lower(self) == other.lower()
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = bytes.__hash__
+def status_line(status: int) -> bytes:
+    """Return the line that an answer with that status begins with."""
+    return _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def write(headers: RawHeaders) -> bytes:
-    """Write headers as they go out."""
+def write(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Write headers as they go out, in the spelling that they have."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
-from tocsin.service.web.headers import write
+from tocsin.service.web.headers import status_line, write
 
 
 def parting(status: int, words: str, *headers: tuple[bytes, bytes]) -> bytes:
@@ -14,7 +12,7 @@ def parting(status: int, words: str, *headers: tuple[bytes, bytes]) -> bytes:
     body = f"{words}\n".encode()
     framing = ((b"content-length", str(len(body)).encode()), (b"connection", b"close"))
     text = (b"content-type", b"text/plain; charset=utf-8")
-    return STATUS_LINE[status] + write([text, *framing, *headers]) + b"\r\n" + body
+    return status_line(status) + write([text, *framing, *headers]) + b"\r\n" + body
 
 
 BUSY: Final = parting(503, "Too many connections", (b"retry-after", b"5"))

@@ -2,55 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from collections.abc import Coroutine
+from email.utils import formatdate
+from typing import Any, Final, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-from uvicorn.server import ServerState
+from attrs import define, field
+from starlette.types import ASGIApp
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.web.connections import Connections
-from tocsin.service.web.headers import write
+from tocsin.service.web.headers import RawHeaders, status_line, write
 from tocsin.service.web.heart import Heart
 
 CHUNK: Final = 4 * 1024
-"""Bytes that are read at a time: so many frames may come before other connections have a turn."""
+"""Bytes that are read of a WebSocket at a time: so many frames may come before other connections have a turn."""
 
 
-class SharedState(ServerState):
-    """The state of one web server that all its connections share.
+class Connection(Protocol):
+    """A connection, as the server that leaves sees it."""
 
-    :param max_headers: headers of a request at most.
-    :param max_head: bytes of a request's line and headers at most.
-    :param torn: the last that a sender is told whose body ends before its time.
-    :param websocket_path: where WebSockets are taken.
-    """
+    transport: asyncio.Transport
 
-    def __init__(  # noqa: PLR0913, PLR0917  # what they share
-        self,
-        connections: Connections,
-        heart: Heart,
-        recurring: RepeatLog,
-        max_headers: int,
-        max_head: int,
-        torn: bytes,
-        websocket_path: bytes,
-    ) -> None:
-        super().__init__()
-        self._beginning = b""
-        self._default_headers: list[tuple[bytes, bytes]] | None = None
-        self.book = connections
-        self.heart = heart
-        self.recurring = recurring
-        self.max_headers = max_headers
-        self.max_head = max_head
-        self.torn = torn
-        self.websocket_path = websocket_path
-        self.buffer = memoryview(bytearray(CHUNK))
-        """What WebSockets are read into."""
+    def shutdown(self) -> None:
+        """End, or end behind what is being answered."""
+        ...
 
-    def beginning(self) -> bytes:
-        """Return how every answer with 200 begins: the status line, and headers that uvicorn renews each second."""
-        if self._default_headers is not self.default_headers:
-            self._default_headers = self.default_headers
-            self._beginning = STATUS_LINE[200] + write(self.default_headers)
-        return self._beginning
+
+@define(eq=False)
+class SharedState:
+    """The state of one web server that all its connections share."""
+
+    open_websocket: ASGIApp
+    """Serves a WebSocket; an ASGI application."""
+    book: Connections
+    heart: Heart
+    recurring: RepeatLog
+    max_headers: int
+    """Headers of a request at most."""
+    max_head: int
+    """Bytes of a request's line and headers at most."""
+    idle_timeout: float
+    """Seconds that a connection may be quiet between two requests."""
+    torn: bytes
+    """The last that a sender is told whose body ends before its time."""
+    websocket_path: bytes
+    """Where WebSockets are taken."""
+    connections: set[Connection] = field(factory=set)
+    """All that there are; each ends by itself when the server leaves, or is cut off."""
+    tasks: set[asyncio.Task[None]] = field(factory=set)
+    """What answers, and is waited for when the server leaves."""
+    busy: int = 0
+    """Requests that are being answered to peers that are there."""
+    default_headers: RawHeaders = field(factory=list)
+    """The headers that every answer has; renewed each second."""
+    ok: bytes = b""
+    """How every answer with 200 begins, with these headers."""
+    buffer: memoryview = field(factory=lambda: memoryview(bytearray(CHUNK)))
+    """What WebSockets are read into."""
+
+    def renew_date(self) -> None:
+        """Let answers say that it is now."""
+        self.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        self.ok = status_line(200) + write(self.default_headers)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a task that is waited for, and then cancelled, when the server leaves."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)

@@ -1,4 +1,4 @@
-"""The web server, uvicorn, as an embedded app needs it: no signals, no secrets in logs, told when it is ready."""
+"""The web server, inside another program: no signals, no secrets in logs, told when it is ready, gone when it is asked to leave."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 import anyio
-import uvicorn
 from starlette.types import ASGIApp
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.url_paths import DEVICE_PATH
-from tocsin.service.web.bounded_http import BoundedHttp
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.door import Door
-from tocsin.service.web.express import Lane
-from tocsin.service.web.express_http import ExpressHttp
-from tocsin.service.web.heads import Heads
+from tocsin.service.web.exchanges import OpenExchange
 from tocsin.service.web.heart import Heart
+from tocsin.service.web.http_connection import HttpConnection
 from tocsin.service.web.partings import BUSY, torn
 from tocsin.service.web.shared_state import SharedState
 from tocsin.tasks import task_group
@@ -34,54 +31,46 @@ LEAVE = 2.0
 
 _GRACE = 0.5  # seconds for requests that are still being answered when the server leaves
 _LOOK = 0.005  # seconds between two looks whether all have gone
-_TICK = 1.0  # seconds between two looks for connections that are too slow; uvicorn's, too
+_TICK = 1.0  # seconds between two looks for connections that are too slow, and between two dates
 
 
-class WebServer(uvicorn.Server):
-    """A uvicorn that runs inside another program.
+class WebServer:
+    """Serves HTTP, and WebSockets on one path.
 
+    :param open_exchange: begins to answer a request.
+    :param open_websocket: serves a WebSocket.
     :param recurring: logs what strangers can cause again and again.
     :param tls: gives what TLS is spoken with from now on; None for none.
-    :param lane: the express lane of posts that come whole; None for none.
     :param torn_headers: what an answer has besides, if its request's body ends before its time.
     :param websocket_path: where WebSockets are taken; offers of one elsewhere are passed over.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what it serves with
         self,
-        app: ASGIApp,
+        open_exchange: OpenExchange,
+        open_websocket: ASGIApp,
         settings: ServiceSettings,
         connections: Connections,
         recurring: RepeatLog,
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
-        lane: Lane | None = None,
         torn_headers: Iterable[tuple[bytes, bytes]] = (),
         websocket_path: str = DEVICE_PATH,
     ) -> None:
-        config = uvicorn.Config(
-            app,
-            http=BoundedHttp,
-            ws="none",  # WebSockets are served by BoundedHttp's successor
-            lifespan="off",
-            log_config=None,
-            interface="asgi3",
-            proxy_headers=False,
-            workers=1,  # else uvicorn looks for a number in WEB_CONCURRENCY, and fails where there is another word
-            server_header=False,
-            timeout_keep_alive=settings.idle_timeout,  # type: ignore[arg-type]  # asyncio takes fractions
-            timeout_graceful_shutdown=_GRACE,  # type: ignore[arg-type]  # as above
+        self.shared = SharedState(
+            open_websocket=open_websocket,
+            book=connections,
+            heart=Heart(settings.ping_interval),
+            recurring=recurring,
+            max_headers=settings.max_headers,
+            max_head=settings.max_head_bytes,
+            idle_timeout=settings.idle_timeout,
+            torn=torn(*torn_headers),
+            websocket_path=websocket_path.encode(),
         )
-        config.load()
-        config.loaded_app = app  # where logging is at its loudest, uvicorn would wrap it to log requests with headers
-        super().__init__(config)
-        heart = Heart(settings.ping_interval)
-        self.server_state: SharedState = SharedState(
-            *(connections, heart, recurring, settings.max_headers, settings.max_head_bytes),
-            *(torn(*torn_headers), websocket_path.encode()),
-        )
-        self._lane = lane
-        self._heads = Heads()
+        """What its connections share."""
         self.ready = anyio.Event()
+        """Is set once it serves; connections that came before are served too."""
+        self._open_exchange = open_exchange
         self._tls = tls
         self._handshake_timeout = settings.head_timeout
         self._doors: list[Door] = []
@@ -94,80 +83,63 @@ class WebServer(uvicorn.Server):
 
     def leave(self) -> None:
         """Ask the server to close its connections and return from ``serve``."""
-        self.should_exit = True
         self._leaving.set()
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave signals to the program around us."""
-        yield
+    async def idle(self) -> None:
+        """Wait until no request is being answered."""
+        while self.shared.busy:  # noqa: ASYNC110  # counted for each request, looked at once
+            await asyncio.sleep(_LOOK)
 
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until asked to leave; cut off, leave nothing open."""
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve the connections of a listening socket until asked to leave; cut off, leave nothing open."""
+        door = Door(
+            listener,
+            lambda: HttpConnection(self.shared, self._open_exchange),
+            self.shared.book,
+            tls=self._tls,
+            handshake_timeout=self._handshake_timeout,
+            busy=BUSY,
+            recurring=self.shared.recurring,
+        )
+        self._doors.append(door)
         try:
-            await super().serve(sockets)
+            await self._run(door)
+            await self._part()
         finally:
             self.accept_no_more()
-            for connection in list(self.server_state.connections):
-                if connection.transport is not None:
-                    connection.transport.abort()
+            for connection in list(self.shared.connections):
+                connection.transport.abort()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the server's parts; connections that come before wait in the backlog."""
-        book, recurring = self.server_state.book, self.server_state.recurring
-        loop = asyncio.get_running_loop()
-        self._doors = [
-            Door(
-                listener,
-                lambda: self._connection(loop),
-                book,
-                tls=self._tls,
-                handshake_timeout=self._handshake_timeout,
-                busy=BUSY,
-                recurring=recurring,
-            )
-            for listener in sockets or ()
-        ]
-        self.started = True
+    async def _run(self, door: Door) -> None:
+        """Serve; once a second renew the date, and drop connections that are too slow."""
+        self.shared.renew_date()
         self.ready.set()
-
-    def _connection(self, loop: asyncio.AbstractEventLoop) -> BoundedHttp:
-        if self._lane is None:
-            return BoundedHttp(self.config, self.server_state, {}, loop)
-        return ExpressHttp(self.config, self.server_state, {}, loop, self._lane, self._heads)
-
-    async def main_loop(self) -> None:
-        """Serve; once a second renew the date header, as uvicorn does, and drop connections that are too slow."""
-        async with task_group() as doors:
-            for door in self._doors:
-                doors.start_soon(door.run)
-            seconds = 0
-            while not await self.on_tick(seconds * 10):
+        async with task_group() as tasks:
+            tasks.start_soon(door.run)
+            while not self._leaving.is_set():
                 with anyio.move_on_after(_TICK):
                     await self._leaving.wait()
-                self._sweep()
-                seconds += 1
-            doors.cancel_scope.cancel()
-        self.server_state.recurring.close()
+                self._tick()
+            tasks.cancel_scope.cancel()
+        self.shared.recurring.close()
 
-    def _sweep(self) -> None:
-        """Drop connections that are too slow, and log what recurred; an error in that is logged and ends nothing."""
+    def _tick(self) -> None:
+        """Do what is done once a second; an error in that is logged and ends nothing."""
         try:
-            self.server_state.book.sweep()
-            self.server_state.recurring.sweep()
+            self.shared.renew_date()
+            self.shared.book.sweep()
+            self.shared.recurring.sweep()
         except Exception:
             logger.exception("a connection that lets us wait could not be dropped")
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything, and wait a little for what is being answered: uvicorn, which does the same, always waits."""
-        for listening in sockets or ():
-            listening.close()
-        for connection in list(self.server_state.connections):
+    async def _part(self) -> None:
+        """Close everything, and wait a little for what is being answered."""
+        for connection in list(self.shared.connections):
             connection.shutdown()
         with anyio.move_on_after(_GRACE):
-            while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110  # no signal
+            while self.shared.connections or self.shared.tasks:  # noqa: ASYNC110  # no signal
                 await asyncio.sleep(_LOOK)
-        for task in self.server_state.tasks:
+        for task in self.shared.tasks:
             task.cancel()
 
 
@@ -183,7 +155,7 @@ async def serving(
 
     async def serve() -> None:
         with shield:
-            await server.serve(sockets=[listener])
+            await server.serve(listener)
 
     async with task_group() as group:
         group.start_soon(serve)

@@ -1,0 +1,304 @@
+"""One request to a channel, from its head to its answer, checked in the order in which WNS reports what is wrong.
+
+Nothing here waits but for what has to be looked up or stored, and for a DELETE: then there is a task. A refusal leaves the rest of the
+body to the connection, which reads past it.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from functools import partial
+from time import time
+from typing import Any, Final, cast
+
+from attrs import frozen
+
+from tocsin.followers import Followers
+from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
+from tocsin.protocol.messages import Payload
+from tocsin.protocol.service import wns
+from tocsin.protocol.service.refusal import Refusal
+from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
+from tocsin.protocol.values import NotificationStatus
+from tocsin.service.devices.devices import Devices
+from tocsin.service.devices.outbox import PushResult
+from tocsin.service.operations.limits import Limits
+from tocsin.service.operations.logs import message_id, trace
+from tocsin.service.operations.metrics import Counters
+from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.senders.dispatch import Dispatcher, outcome
+from tocsin.service.senders.judged_heads import JudgedHeads
+from tocsin.service.senders.request_ids import RequestIds
+from tocsin.service.senders.wns_answers import Accepted, accepted, refused_with
+from tocsin.service.senders.wns_refusals import NOT_WITHDRAWN, refused, status_and_words
+from tocsin.service.url_paths import CHANNEL_PATH, token_of
+from tocsin.service.web.bodies import AwaitedBody, Bodies, BodyFault
+from tocsin.service.web.exchanges import Request, answer_failure
+
+_NOT_HERE: Final = WnsRefusal(404, "Nothing is here: channel URIs look like /w/?token=...")
+_BODY_FAULTS: Final = {
+    BodyFault.LATE: WnsRefusal(408, "The body did not arrive in time"),
+    BodyFault.STOPPING: WnsRefusal(503, "The service is stopping"),
+}
+
+_PATHS: Final = frozenset({CHANNEL_PATH, CHANNEL_PATH.rstrip("/"), "/"})
+
+# Members that every post meets: up to Python 3.11 looking one up in its class costs as much as a table step.
+_ACKNOWLEDGED: Final = PushResult.ACKNOWLEDGED
+_RECEIVED: Final = NotificationStatus.RECEIVED
+_TAKEN: Final = Accepted(_RECEIVED, "", None)
+
+logger = logging.getLogger(__name__)
+
+
+@frozen
+class WnsContext:
+    """What all requests to channels share."""
+
+    dispatcher: Dispatcher
+    devices: Devices
+    bodies: Bodies
+    limits: Limits
+    counters: Counters
+    followers: Followers
+    heads: JudgedHeads
+    request_ids: RequestIds
+    clock: Callable[[], float]
+    """The loop's."""
+
+
+class WnsExchange:
+    """One request; it is begun by :meth:`begin`, which may answer it at once."""
+
+    __slots__ = (
+        "_around", "_awaited", "_body", "_channel", "_head", "_id", "_is_answered", "_is_whole", "_length", "_request",
+        "_wanted"
+    )  # fmt: skip
+
+    def __init__(self, around: WnsContext, request: Request) -> None:
+        self._around = around
+        self._request = request
+        self._head, self._length, vector = around.heads.judge(request.headers)
+        self._id = around.request_ids.next(vector)
+        self._channel: ChannelRow | None = None  # until it is found, and may be used
+        self._wanted: NotificationRequest | None = None  # once nothing speaks against a post but its body
+        self._body = b""
+        self._is_whole = False
+        self._is_answered = False
+        self._awaited: AwaitedBody | None = None
+
+    # From the connection
+
+    def begin(self, path: str, query: bytes) -> None:
+        """Judge the head."""
+        refusal = self._judge(path, query)
+        if refusal is not None:
+            self._answer(refusal)
+
+    def take(self, part: bytes) -> None:
+        """Take a part of the body, which has no more bytes than its head has said."""
+        self._body = self._body + part if self._body else part
+
+    def complete(self) -> None:
+        """Note that the body is there."""
+        self._is_whole = True
+        if self._awaited is not None:
+            self._awaited.arrived()
+            self._awaited = None
+        if self._wanted is not None:
+            self._push(self._wanted)
+
+    def linger(self) -> None:
+        """Wait for the body, for so long."""
+        if self._awaited is None and not self._is_answered:
+            self._awaited = self._around.bodies.wait(self._give_up)
+
+    def flowing(self) -> None:
+        """Do nothing: an answer is short."""
+
+    def dismiss(self) -> None:
+        """Do nothing more for a sender that left before it had sent all; what was sent goes on its way."""
+        if not self._is_whole:
+            self._give_up(BodyFault.LATE)
+
+    def _give_up(self, fault: BodyFault) -> None:
+        if not self._is_answered:
+            self._answer(_BODY_FAULTS[fault])
+
+    # The head
+
+    def _judge(self, path: str, query: bytes) -> WnsRefusal | None:  # noqa: PLR0911  # one for each rule
+        """Return what is wrong with the request, as far as that is known at once."""
+        around, request = self._around, self._request
+        refusal = wns.check_method(request.method)
+        if refusal is not None:
+            return refusal
+        if around.limits.limited:
+            throttled = around.limits.address({"client": request.sender.client, "headers": request.headers})
+            if throttled is not None:
+                return refused(throttled)
+        access_token = self._head.bearer
+        if isinstance(access_token, WnsRefusal):
+            return access_token
+        client_id = around.dispatcher.identify(access_token)
+        if isinstance(client_id, Refusal):
+            return refused(client_id)
+        if path not in _PATHS:
+            return _NOT_HERE
+        token = token_of(query)
+        channel = around.dispatcher.admit_known(client_id, token)
+        if channel is None:
+            self._start(partial(self._look_up, client_id, token or ""))
+            return None
+        return self._admit(channel)
+
+    async def _look_up(self, client_id: str, token: str) -> None:
+        refusal = self._admit(await self._around.dispatcher.admit(client_id, token))
+        if refusal is not None:
+            self._answer(refusal)
+
+    def _admit(self, channel: ChannelRow | Refusal) -> WnsRefusal | None:
+        """Go on with the channel, once it is found."""
+        if isinstance(channel, Refusal):
+            return refused(channel)
+        self._channel = channel
+        if self._request.method == "DELETE":
+            self._start(partial(self._withdraw, channel))
+            return None
+        wanted = self._head.request
+        if isinstance(wanted, WnsRefusal):
+            return wanted
+        length = wns.read_length(self._length, wanted.notification.type)
+        if isinstance(length, WnsRefusal):
+            return length
+        if self._around.bodies.stopping:
+            return _BODY_FAULTS[BodyFault.STOPPING]
+        self._request.welcome_body()
+        self._wanted = wanted
+        if self._is_whole:
+            self._push(wanted)
+        return None
+
+    async def _withdraw(self, channel: ChannelRow) -> None:
+        """Delete toasts; the body says nothing."""
+        match = wns.read_match(wns.collect(self._request.headers))
+        if isinstance(match, WnsRefusal):
+            self._answer(match)
+        elif await self._around.dispatcher.withdraw(channel, match) is None:
+            self._answer(_TAKEN)
+        else:
+            self._answer(NOT_WITHDRAWN)
+
+    # The way to the device
+
+    def _push(self, wanted: NotificationRequest) -> None:
+        around, channel, notification = self._around, cast(ChannelRow, self._channel), wanted.notification
+        payload = around.dispatcher.payload(self._id.id, channel, notification, self._body)
+        way = around.devices.way_to(channel, notification.type, notification.priority)
+        if way is None:
+            self._start(partial(self._deliver, payload))
+        else:
+            around.devices.push_now(way, payload, partial(self._settle, payload))
+
+    async def _deliver(self, payload: Payload) -> None:
+        around, channel, wanted = self._around, cast(ChannelRow, self._channel), cast(NotificationRequest, self._wanted)
+        result = await around.devices.push(channel, payload, wanted.notification)
+        self._tell(outcome(result))
+
+    def _settle(self, payload: Payload, result: PushResult) -> None:
+        """Answer what the device has acknowledged; see to what it has not."""
+        if result is _ACKNOWLEDGED:
+            self._around.counters.acknowledged += 1
+            self._tell(result)
+        else:
+            self._start(partial(self._conclude, payload, result))
+
+    async def _conclude(self, payload: Payload, result: PushResult) -> None:
+        channel, wanted = cast(ChannelRow, self._channel), cast(NotificationRequest, self._wanted)
+        self._tell(await self._around.dispatcher.conclude(channel, payload, wanted.notification, result))
+
+    def _tell(self, result: PushResult | Refusal) -> None:
+        """Say what has become of the notification."""
+        if isinstance(result, Refusal):
+            self._answer(refused(result))
+            return
+        channel, wanted = cast(ChannelRow, self._channel), cast(NotificationRequest, self._wanted)
+        connected = self._around.devices.connected(channel.device) if wanted.wants_status else None
+        if result is _ACKNOWLEDGED and connected is None:
+            self._answer(_TAKEN)
+        else:
+            self._answer(Accepted(*status_and_words(result, cache=wanted.notification.cache), connected))
+
+    # The answer
+
+    def _answer(self, answer: Accepted | WnsRefusal) -> None:
+        """Answer, count it, and tell those who follow, once; nothing was waited for that is answered already."""
+        if self._is_answered:
+            return
+        self._is_answered = True
+        around, request = self._around, self._request
+        if around.followers:
+            self._tell_followers(answer)
+        if logger.isEnabledFor(logging.DEBUG):
+            copy_context().run(self._log, answer)
+        if isinstance(answer, Accepted):
+            if answer.status is _RECEIVED:
+                around.counters.accepted(around.clock() - self._id.began)
+            else:
+                around.counters.drop(answer.description)
+            request.answer(200, accepted(answer, self._id.identity))
+            return
+        around.counters.refused[answer.status] += 1
+        # A sender that was told to wait before its body (RFC 9110 section 10.1.1) may never send it, nor one that was late the rest.
+        request.keep_alive = request.keep_alive and not self._head.expects and answer.status != 408
+        request.answer(answer.status, *refused_with(answer, self._id.identity))
+
+    def _tell_followers(self, answer: Accepted | WnsRefusal) -> None:
+        stage, detail = (
+            (Stage.REFUSED, f"HTTP {answer.status}")
+            if isinstance(answer, WnsRefusal)
+            else (Stage(answer.status.value), "")
+        )
+        channel, wanted = self._channel, self._wanted
+        self._around.followers.tell(
+            PayloadEvent(
+                time(),
+                stage,
+                id=self._id.id,
+                app=channel.app if channel else "",
+                channel=channel.name if channel else "",
+                type=str(wanted.notification.type) if wanted else "",
+                size=len(self._body) if wanted else 0,
+                reason=answer.description,
+                detail=detail,
+            )
+        )
+
+    def _log(self, answer: Accepted | WnsRefusal) -> None:
+        self._mark()
+        logger.debug("answered with %s %s", answer.status, answer.description)
+
+    # Tasks
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._request.sender.start(self._run(work))
+
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do what has to wait; a fault of ours is answered for, and logged."""
+        self._mark()
+        try:
+            await work()
+        except Exception:  # noqa: BLE001  # one request's fault, which is logged
+            found = traceback.format_exc()
+            recurring = self._request.sender.shared.recurring
+            recurring.log(logger, logging.ERROR, found, "answering a request failed: %s", found)
+            self._is_answered = True
+            answer_failure(self._request)
+
+    def _mark(self) -> None:
+        """Let what is logged from here bear the id and the trace."""
+        message_id.set(self._id.id)
+        trace.set(self._id.trace)

@@ -1,0 +1,216 @@
+"""Reads requests off a connection's bytes: httptools' parser, with bounds, and with the rules of HTTP that it leaves to others."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
+from websockets.http11 import Request as Handshake
+
+from tocsin.service.web import partings
+from tocsin.service.web.exchanges import Request, Sender, split_target
+from tocsin.service.web.headers import RawHeaders
+from tocsin.service.web.shared_state import SharedState
+from tocsin.service.web.upgrades import Offer
+
+_HTTP2_BEGINS: Final = b"PRI * HTTP/2"
+_HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
+_NOTICED: Final = frozenset({b"expect", b"host", b"transfer-encoding"})
+_CODING: Final = partings.parting(400, "This is no HTTP request: Request has invalid `Transfer-Encoding`.")
+
+logger = logging.getLogger(__name__)
+
+
+class Unreadable(Exception):
+    """What came is no request that is served here; ``words`` is the last that its sender is told."""
+
+    def __init__(self, words: bytes) -> None:
+        super().__init__()
+        self.words = words
+
+
+class Taker(Sender, Protocol):
+    """The connection that requests are read for."""
+
+    def take_head(self, request: Request) -> None:
+        """Take the head of a request.
+
+        :raises Unreadable: it is one too many.
+        """
+        ...
+
+    def take_part(self, part: bytes) -> None:
+        """Take a part of the body of the request whose head came last."""
+        ...
+
+    def take_end(self) -> None:
+        """Note that this request is there to its end."""
+        ...
+
+    def may_upgrade(self) -> bool:
+        """Tell whether everything is answered that was asked."""
+        ...
+
+    def upgrade(self, handshake: Handshake) -> None:
+        """Become a WebSocket."""
+        ...
+
+
+class RequestReader:
+    """Reads one connection.
+
+    :param taker: is given what is read.
+    :param shared: has the bounds.
+    """
+
+    __slots__ = (
+        "_complaint", "_expects", "_fields", "_has_end", "_hosts", "_last_host", "_max_headers", "_offer", "_parser", "_shared",
+        "_taker", "_target", "on_body"
+    )  # fmt: skip
+
+    def __init__(self, taker: Taker, shared: SharedState) -> None:
+        self._taker = taker
+        self._shared = shared
+        self._max_headers = shared.max_headers
+        self._fields: RawHeaders | None = None  # none between a head's end and the next request: a trailer is no header
+        self._target = b""
+        self._expects = False
+        self._has_end = True  # unless the last coding of the body is not chunked
+        self._hosts = 0  # Host headers of the head; one that is invalid counts twice
+        self._last_host = b""  # the last one, which was valid where the connection goes on
+        self._offer: Offer | None = None  # of another protocol: the parser is about to stop there
+        self._complaint: bytes | None = None  # what we have against what came, where it is not the parser
+        self.on_body: Callable[[bytes], None] = taker.take_part
+        self._parser = self._new_parser()
+
+    def _new_parser(self) -> HttpRequestParser:
+        parser = HttpRequestParser(self)
+        # An answer may say that the connection ends, when what was sent ahead has been read.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def feed(self, data: bytes) -> None:
+        """Read what came, and give the taker what it finds.
+
+        :raises Unreadable: it is nothing that is served here.
+        """
+        rest: bytes | None = data
+        while rest:
+            try:
+                self._parser.feed_data(rest)
+            except HttpParserUpgrade as stopped:
+                rest = rest[stopped.args[0] :]
+            except HttpParserError as wrong:
+                raise Unreadable(self._words_for(wrong, rest)) from None
+            else:
+                return
+            rest = self._judge_offer(rest)
+
+    def _words_for(self, wrong: HttpParserError, data: bytes) -> bytes:
+        """Say why the parser gave up: we know it, or it does; its words are constants, in which nothing is of the peer."""
+        if data.startswith(_HTTP2_BEGINS):
+            return partings.HTTP2
+        if self._complaint is not None:
+            return self._complaint
+        if isinstance(wrong, HttpParserCallbackError):  # no complaint: a defect of ours
+            trace = "".join(traceback.format_exception(wrong))
+            self._shared.recurring.log(logger, logging.ERROR, trace, "reading a request failed: %s", trace)
+            return partings.INVALID
+        return partings.parting(400, f"This is no HTTP request: {wrong.args[0]}.") if wrong.args else partings.INVALID
+
+    def _judge_offer(self, rest: bytes) -> bytes | None:
+        """Take an offer of another protocol, or return what is to be read instead: its request without it."""
+        offer, self._offer = self._offer, None
+        assert offer is not None  # noqa: S101  # else the parser had not stopped
+        # A client waits for the answer to its handshake.
+        if not rest and self._taker.may_upgrade() and offer.is_handshake(self._shared.websocket_path):
+            self._taker.upgrade(offer.handshake())
+            return None
+        head = offer.declined()
+        if head is None:
+            raise Unreadable(partings.TUNNEL)
+        self._parser = self._new_parser()
+        return head + rest
+
+    # From the parser
+
+    def on_url(self, part: bytes) -> None:
+        """Take a part of the target, the first of which begins a request."""
+        if self._fields is None:
+            self._fields = []
+            self._target = part
+            self._expects = False
+            self._has_end = True
+            self._hosts = 0
+        else:
+            self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, unless there are too many."""
+        fields = self._fields
+        if fields is None:  # what comes behind a body (a trailer) is no header of its request
+            return
+        if len(fields) >= self._max_headers:
+            self._refuse(partings.EXCESS)
+        name = name.lower()
+        if name in _NOTICED:
+            self._notice(name, value)
+        fields.append((name, value))
+
+    def _notice(self, name: bytes, value: bytes) -> None:
+        """Take a header that says how the request is to be taken itself."""
+        if name == b"host":
+            self._hosts += 1 if value == self._last_host or _HOST.fullmatch(value) else 2
+            self._last_host = value
+        elif name == b"transfer-encoding":
+            self._has_end = value.rpartition(b",")[2].strip().lower() == b"chunked"
+        elif value.lower() == b"100-continue":
+            self._expects = True
+
+    def on_headers_complete(self) -> None:
+        """Give on what the peer wants, unless that must be read once more."""
+        parser, fields = self._parser, self._fields
+        assert fields is not None  # noqa: S101  # a head has a target
+        self._fields = None
+        version = parser.get_http_version()
+        if version > "1.1":
+            self._refuse(partings.HTTP2)
+        if self._hosts != 1 and (self._hosts or version == "1.1"):
+            self._refuse(partings.NO_HOST)
+        if not self._has_end:  # the parser finds that out too, and only when the answer may have begun
+            self._refuse(_CODING)
+        if parser.should_upgrade():
+            self._offer = Offer(parser.get_method(), self._target, version, fields)
+            return
+        self._check_target()
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        method = parser.get_method().decode()
+        request = Request(self._taker, method, self._target, fields, version, keep_alive, self._expects)
+        try:
+            self._taker.take_head(request)
+        except Unreadable as excess:
+            self._refuse(excess.words)
+
+    def _check_target(self) -> None:
+        if not self._target.startswith(b"/") or not self._target.isascii():
+            try:
+                split_target(self._target)
+            except ValueError:
+                self._refuse(partings.INVALID)
+
+    def on_message_complete(self) -> None:
+        """Note the end of a request."""
+        if self._offer is None:
+            self._taker.take_end()
+
+    def _refuse(self, words: bytes) -> None:
+        """Have the parser give up.
+
+        :raises Unreadable: always.
+        """
+        self._complaint = words
+        raise Unreadable(words)
