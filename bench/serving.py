@@ -18,13 +18,14 @@ from tocsin.service.operations.collector import collect_rarely
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 from tocsin.service.web.connections import Connections
+from tocsin.service.web.exchanges import Request
 from tocsin.service.web.listener import listen
 from tocsin.service.web.web_server import WebServer
 
 SETTINGS = ServiceSettings.private(max_connections=20_000, max_connections_per_address=20_000)
 """All that a bench sends comes from one machine, as fast as it can."""
 
-_HEADERS = [(b"x-wns-status", b"received"), (b"content-length", b"0")]
+_HEADERS = b"x-wns-status: received\r\ncontent-length: 0\r\n"
 
 
 async def tocsin(state: Path) -> None:
@@ -48,20 +49,35 @@ async def floor(_: Path) -> None:
     """Answer every post, having done nothing but read it, on the server that the push service uses."""
     with await listen("127.0.0.1", 0, None) as listener:
         connections = Connections(SETTINGS, lambda _: True, asyncio.get_running_loop().time)
-        server = WebServer(_answer, SETTINGS, connections, RepeatLog())
+        server = WebServer(_Answered, _no_websocket, SETTINGS, connections, RepeatLog())
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve, [listener])
+            tasks.start_soon(server.serve, listener)
             await server.ready.wait()
             say({"url": f"http://127.0.0.1:{listener.getsockname()[1]}/w/?token=none"})
             await until_input_ends()
             tasks.cancel_scope.cancel()
 
 
-async def _answer(_: Scope, receive: Receive, send: Send) -> None:
-    while (await receive()).get("more_body"):
-        pass
-    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-    await send({"type": "http.response.body", "body": b""})
+class _Answered:
+    """A request that is answered once it is there."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def take(self, part: bytes) -> None: ...
+
+    def complete(self) -> None:
+        """Answer."""
+        self._request.answer(200, _HEADERS)
+
+    def linger(self) -> None: ...
+
+    def flowing(self) -> None: ...
+
+    def dismiss(self) -> None: ...
+
+
+async def _no_websocket(_: Scope, __: Receive, ___: Send) -> None: ...
 
 
 KINDS: dict[str, Callable[[Path], Awaitable[None]]] = {"tocsin": tocsin, "floor": floor}

@@ -51,10 +51,11 @@ class Followers:
     """All who follow."""
 
     def __init__(self) -> None:
-        self._followers: list[Follower] = []
+        self.all: list[Follower] = []
+        """Those that there are; changed here only."""
 
     def __len__(self) -> int:
-        return len(self._followers)
+        return len(self.all)
 
     @contextmanager
     def follow(self, wanted: Wanted) -> Iterator[Follower]:
@@ -64,11 +65,11 @@ class Followers:
         """
         self._check_room()
         follower = Follower(wanted)
-        self._followers.append(follower)
+        self.all.append(follower)
         try:
             yield follower
         finally:
-            self._followers.remove(follower)
+            self.all.remove(follower)
 
     def events(self, request: dict[str, Any]) -> AsyncGenerator[list[dict[str, Any]]]:
         """Return what happens from now on, as objects for JSON: events, and how many were lost between them.
@@ -88,10 +89,10 @@ class Followers:
                 yield [event.fields() for event in events] + ([{"lost": lost}] if lost else [])
 
     def _check_room(self) -> None:
-        if len(self._followers) >= MAX_FOLLOWERS:
+        if len(self.all) >= MAX_FOLLOWERS:
             raise Busy(f"{MAX_FOLLOWERS} commands follow payloads already; end one of them")
 
     def tell(self, event: PayloadEvent) -> None:
         """Tell all of them."""
-        for follower in self._followers:
+        for follower in self.all:
             follower.tell(event)

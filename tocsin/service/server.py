@@ -36,7 +36,7 @@ from tocsin.service.routing import OtherRoutes, Router
 from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.senders.oauth import TokenEndpoint
 from tocsin.service.senders.wns_answers import TORN_HEADERS
-from tocsin.service.senders.wns_route import WnsRoute
+from tocsin.service.senders.wns_exchange import WnsContext, WnsExchange
 from tocsin.service.url_paths import DEVICE_PATH
 from tocsin.service.web.bodies import Bodies
 from tocsin.service.web.connections import Connections
@@ -162,7 +162,9 @@ async def open_service(
             changed = settings.port == 0 and remembered not in {None, port}
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
             layer = layer or Layer()
-            router = Router(layer.around_channels(parts.notifications.open_exchange), layer.around_others(parts.others))
+            router = Router(
+                layer.around_channels(partial(WnsExchange, parts.notifications)), layer.around_others(parts.others)
+            )
             devices = layer.around_devices(parts.devices)
             server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
             async with (
@@ -186,7 +188,7 @@ class _Parts:
     followers: Followers
     health: Health
     hub: HubService
-    notifications: WnsRoute
+    notifications: WnsContext
     others: OtherRoutes
 
 
@@ -224,7 +226,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
 
     health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
     followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, now)
-    notifications = WnsRoute(dispatcher, devices, bodies, limits, counters, followers)
+    notifications = WnsContext(dispatcher, devices, bodies, limits, counters, followers)
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     hub = HubService(
         *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),

@@ -105,7 +105,7 @@ def test_defaults_go_by_type(kind: NotificationType, cache: bool, priority: int)
     media_type = RAW["content-type"] if kind is NotificationType.RAW else TOAST["content-type"]
     request = wns.read_notification({**RAW, "x-wns-type": f"wns/{kind}", "content-type": media_type})
     notification = Notification(kind, cache, tag=None, group=None, ttl=None, priority=priority)
-    assert request == NotificationRequest(notification, wants_status=False, length=4)
+    assert request == NotificationRequest(notification, wants_status=False)
 
 
 def test_all_headers_are_read() -> None:
@@ -124,7 +124,7 @@ def test_all_headers_are_read() -> None:
         NotificationType.TOAST, cache=True, tag="tag1", group="group1", ttl=60, priority=4, suppress_popup=True
     )
     assert notification.label == "tag1/group1!"
-    assert wns.read_notification(headers) == NotificationRequest(notification, wants_status=True, length=4)
+    assert wns.read_notification(headers) == NotificationRequest(notification, wants_status=True)
 
 
 def test_only_post_and_delete_are_methods() -> None:

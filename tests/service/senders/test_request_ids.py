@@ -32,4 +32,4 @@ def test_the_senders_vector_goes_on() -> None:
     """It is extended by one operation, and stands in every answer beside the id and the trace."""
     request = RequestIds(lambda: 0.0).next("A" * 22 + ".7")
     assert request.vector == "A" * 22 + ".7.0"
-    assert request.identity == (request.id, request.trace, request.vector)
+    assert request[:3] == (request.id, request.trace, request.vector)

@@ -112,6 +112,9 @@ QUIET: Final = (Phase.QUIET, Phase.PASSING)
 READING: Final = frozenset({Phase.AWAITED, Phase.QUIET, Phase.TAKING, Phase.ANSWERING, Phase.BEHIND, Phase.PASSING})
 """The phases in which what comes is read."""
 
+COMING: Final = frozenset({Phase.TAKING, Phase.BEHIND, Phase.PASSING})
+"""The phases in which the end of a request is to come."""
+
 _ANSWERED: Final = (Phase.AWAITED, *QUIET)
 _BUSY: Final = (Phase.TAKING, Phase.ANSWERING, Phase.BEHIND)
 _PART: Final = (Phase.PARTING, (Effect.PART,))

@@ -7,7 +7,7 @@ Sources: "Push notification service request and response headers", RFC 6750 §2.
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
@@ -103,6 +103,7 @@ _MATCH = re.compile("type:wns/toast;(?:all|group=(N);tag=(N)|group=(N)|tag=(N))"
 _MATCH_RULE: Final = "X-WNS-Match must be type:wns/toast; and then all, group=..., tag=... or group=...;tag=..."
 _DIGITS = re.compile("[0-9]{1,19}")
 _VECTOR = re.compile(r"[A-Za-z0-9+/]{21}[AQgw](?:\.[0-9]{1,10})+!?")
+_BASE: Final = 22  # characters of 16 bytes
 _VECTOR_LENGTH: Final = 127  # bytes; the 128th is a terminator on the wire of others
 
 
@@ -235,7 +236,7 @@ def correlation_vector(given: str | None, entropy: bytes) -> str:
     :param entropy: 16 random bytes, the base of a new vector.
     """
     if given is None or len(given) > _VECTOR_LENGTH or not _VECTOR.fullmatch(given):
-        return b64encode(entropy).decode("ascii").rstrip("=") + ".0"
+        return f"{b2a_base64(entropy, newline=False)[:_BASE].decode('ascii')}.0"
     if given.endswith("!"):
         return given
     extended = f"{given}.0"

@@ -71,7 +71,7 @@ class Dispatcher:
         client_id = self._tokens.verify(access_token)
         if isinstance(client_id, TokenFault):
             return _TOKEN_FAULTS[client_id]
-        return self._limits.app(client_id) or client_id
+        return (self._limits.limited and self._limits.app(client_id)) or client_id
 
     def admit_known(self, client_id: str, channel_token: str | None) -> ChannelRow | Refusal | None:
         """Return the channel of that token if it is in memory and the app's, or why the app may not use it now; None: ask :meth:`admit`.
@@ -83,7 +83,7 @@ class Dispatcher:
         channel = self._channels.known(channel_token)
         if channel is None or channel.client_id != client_id:
             return None
-        return self._limits.channel(channel.name) or channel
+        return (self._limits.limited and self._limits.channel(channel.name)) or channel
 
     async def admit(self, client_id: str, channel_token: str) -> ChannelRow | Refusal:
         """Return the channel of that token, if the app may use it and use it now, or why not; it may have to be read from the store."""

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Final, NamedTuple
 
 from tocsin.protocol.service.wns import correlation_vector
-from tocsin.service.senders.wns_answers import Identity
 
 _AT_ONCE: Final = 64  # requests whose randomness the system is asked for at a time
 
 
 class RequestId(NamedTuple):
-    """A request that is being answered: its id, trace and correlation vector, and when it came on the loop's clock."""
+    """A request that is being answered: its id, trace and correlation vector, and when it came on the clock."""
 
     id: str
     trace: str
     vector: str
     began: float
 
-    @property
-    def identity(self) -> Identity:
-        """What every answer says of it."""
-        return self[:3]
+
+_make: Final = tuple.__new__  # what a named tuple does, at a third of the cost
 
 
 class RequestIds:
     """Gives each request its own.
 
-    :param clock: the loop's.
+    :param clock: seconds on a clock that never goes back.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._entropy = _entropy(24)
         self._start = os.urandom(4).hex()  # tells the service's starts apart in what senders report
@@ -41,7 +39,8 @@ class RequestIds:
         """Give a request an id, and extend the correlation vector that its sender has sent."""
         entropy = next(self._entropy)
         id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
-        return RequestId(id, f"{self._start}-{id}", correlation_vector(vector, entropy[8:]), self._clock())
+        told = id, f"{self._start}-{id}", correlation_vector(vector, entropy[8:]), self._clock()
+        return _make(RequestId, told)
 
 
 def _entropy(count: int) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ class Accepted:
     description: str
     connected: bool | None
     lines: str = field(init=False)
-    """The headers of the answer, with places for what tells a request from others."""
+    """The headers of the answer, with places for an :data:`Identity`."""
 
     @lines.default
     def _write(self) -> str:
@@ -53,11 +53,6 @@ class Accepted:
 
 Identity = tuple[str, str, str]
 """What every answer has: the id, the trace and the correlation vector of its request."""
-
-
-def accepted(answer: Accepted, identity: Identity) -> bytes:
-    """Write the headers of an answer with 200."""
-    return (answer.lines % identity).encode()
 
 
 def refused_with(refusal: WnsRefusal, identity: Identity) -> tuple[bytes, bytes]:

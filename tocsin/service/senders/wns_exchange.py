@@ -1,20 +1,21 @@
 """One request to a channel, from its head to its answer, checked in the order in which WNS reports what is wrong.
 
-Nothing here waits but for what has to be looked up or stored, and for a DELETE: then there is a task. A refusal leaves the rest of the
+It is the hot path, hence directly on the connection, without ASGI. Nothing here waits but for what has to be looked up or stored, and for a DELETE: then there is a task. A refusal leaves the rest of the
 body to the connection, which reads past it.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import Any, Final, cast
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tocsin.followers import Followers
 from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
@@ -32,7 +33,7 @@ from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.senders.dispatch import Dispatcher, outcome
 from tocsin.service.senders.judged_heads import JudgedHeads
 from tocsin.service.senders.request_ids import RequestIds
-from tocsin.service.senders.wns_answers import Accepted, accepted, refused_with
+from tocsin.service.senders.wns_answers import Accepted, refused_with
 from tocsin.service.senders.wns_refusals import NOT_WITHDRAWN, refused, status_and_words
 from tocsin.service.url_paths import CHANNEL_PATH, token_of
 from tocsin.service.web.bodies import AwaitedBody, Bodies, BodyFault
@@ -44,6 +45,7 @@ _BODY_FAULTS: Final = {
     BodyFault.STOPPING: WnsRefusal(503, "The service is stopping"),
 }
 
+_AS_WRITTEN: Final = re.compile(re.escape(CHANNEL_PATH.encode()) + rb"\?token=([A-Za-z0-9_-]+)").fullmatch  # by us
 _PATHS: Final = frozenset({CHANNEL_PATH, CHANNEL_PATH.rstrip("/"), "/"})
 
 # Members that every post meets: up to Python 3.11 looking one up in its class costs as much as a table step.
@@ -64,18 +66,16 @@ class WnsContext:
     limits: Limits
     counters: Counters
     followers: Followers
-    heads: JudgedHeads
-    request_ids: RequestIds
-    clock: Callable[[], float]
-    """The loop's."""
+    heads: JudgedHeads = field(factory=JudgedHeads)
+    request_ids: RequestIds = field(factory=RequestIds)
 
 
 class WnsExchange:
-    """One request; it is begun by :meth:`begin`, which may answer it at once."""
+    """One request; made at its head, which may be answered at once."""
 
     __slots__ = (
-        "_around", "_awaited", "_body", "_channel", "_head", "_id", "_is_answered", "_is_whole", "_length", "_request",
-        "_wanted"
+        "_around", "_awaited", "_body", "_channel", "_head", "_id", "_is_answered", "_is_whole", "_length", "_payload",
+        "_request", "_wanted"
     )  # fmt: skip
 
     def __init__(self, around: WnsContext, request: Request) -> None:
@@ -85,18 +85,16 @@ class WnsExchange:
         self._id = around.request_ids.next(vector)
         self._channel: ChannelRow | None = None  # until it is found, and may be used
         self._wanted: NotificationRequest | None = None  # once nothing speaks against a post but its body
+        self._payload: Payload | None = None  # once it is on its way
         self._body = b""
         self._is_whole = False
         self._is_answered = False
         self._awaited: AwaitedBody | None = None
-
-    # From the connection
-
-    def begin(self, path: str, query: bytes) -> None:
-        """Judge the head."""
-        refusal = self._judge(path, query)
+        refusal = self._judge()
         if refusal is not None:
             self._answer(refusal)
+
+    # From the connection
 
     def take(self, part: bytes) -> None:
         """Take a part of the body, which has no more bytes than its head has said."""
@@ -130,11 +128,10 @@ class WnsExchange:
 
     # The head
 
-    def _judge(self, path: str, query: bytes) -> WnsRefusal | None:  # noqa: PLR0911  # one for each rule
+    def _judge(self) -> WnsRefusal | None:  # noqa: PLR0911  # one for each rule
         """Return what is wrong with the request, as far as that is known at once."""
         around, request = self._around, self._request
-        refusal = wns.check_method(request.method)
-        if refusal is not None:
+        if request.method != "POST" and (refusal := wns.check_method(request.method)) is not None:
             return refusal
         if around.limits.limited:
             throttled = around.limits.address({"client": request.sender.client, "headers": request.headers})
@@ -146,9 +143,14 @@ class WnsExchange:
         client_id = around.dispatcher.identify(access_token)
         if isinstance(client_id, Refusal):
             return refused(client_id)
-        if path not in _PATHS:
-            return _NOT_HERE
-        token = token_of(query)
+        plain = _AS_WRITTEN(request.target)
+        if plain is not None:
+            token: str | None = plain[1].decode()
+        else:
+            path, _, query = request.location()
+            if path not in _PATHS:
+                return _NOT_HERE
+            token = token_of(query)
         channel = around.dispatcher.admit_known(client_id, token)
         if channel is None:
             self._start(partial(self._look_up, client_id, token or ""))
@@ -176,7 +178,8 @@ class WnsExchange:
             return length
         if self._around.bodies.stopping:
             return _BODY_FAULTS[BodyFault.STOPPING]
-        self._request.welcome_body()
+        if self._request.expects:
+            self._request.welcome_body()
         self._wanted = wanted
         if self._is_whole:
             self._push(wanted)
@@ -195,26 +198,27 @@ class WnsExchange:
     # The way to the device
 
     def _push(self, wanted: NotificationRequest) -> None:
-        around, channel, notification = self._around, cast(ChannelRow, self._channel), wanted.notification
-        payload = around.dispatcher.payload(self._id.id, channel, notification, self._body)
+        around, channel, notification = self._around, self._channel, wanted.notification
+        assert channel is not None  # noqa: S101  # what is wanted is wanted of a channel
+        self._payload = payload = around.dispatcher.payload(self._id.id, channel, notification, self._body)
         way = around.devices.way_to(channel, notification.type, notification.priority)
         if way is None:
             self._start(partial(self._deliver, payload))
         else:
-            around.devices.push_now(way, payload, partial(self._settle, payload))
+            around.devices.push_now(way, payload, self._settle)
 
     async def _deliver(self, payload: Payload) -> None:
         around, channel, wanted = self._around, cast(ChannelRow, self._channel), cast(NotificationRequest, self._wanted)
         result = await around.devices.push(channel, payload, wanted.notification)
         self._tell(outcome(result))
 
-    def _settle(self, payload: Payload, result: PushResult) -> None:
+    def _settle(self, result: PushResult) -> None:
         """Answer what the device has acknowledged; see to what it has not."""
         if result is _ACKNOWLEDGED:
             self._around.counters.acknowledged += 1
             self._tell(result)
         else:
-            self._start(partial(self._conclude, payload, result))
+            self._start(partial(self._conclude, cast(Payload, self._payload), result))
 
     async def _conclude(self, payload: Payload, result: PushResult) -> None:
         channel, wanted = cast(ChannelRow, self._channel), cast(NotificationRequest, self._wanted)
@@ -222,14 +226,14 @@ class WnsExchange:
 
     def _tell(self, result: PushResult | Refusal) -> None:
         """Say what has become of the notification."""
-        if isinstance(result, Refusal):
-            self._answer(refused(result))
-            return
-        channel, wanted = cast(ChannelRow, self._channel), cast(NotificationRequest, self._wanted)
-        connected = self._around.devices.connected(channel.device) if wanted.wants_status else None
-        if result is _ACKNOWLEDGED and connected is None:
+        channel, wanted = self._channel, self._wanted
+        assert channel is not None and wanted is not None  # noqa: S101, PT018  # else nothing has become of it
+        if result is _ACKNOWLEDGED and not wanted.wants_status:
             self._answer(_TAKEN)
+        elif isinstance(result, Refusal):
+            self._answer(refused(result))
         else:
+            connected = self._around.devices.connected(channel.device) if wanted.wants_status else None
             self._answer(Accepted(*status_and_words(result, cache=wanted.notification.cache), connected))
 
     # The answer
@@ -240,21 +244,21 @@ class WnsExchange:
             return
         self._is_answered = True
         around, request = self._around, self._request
-        if around.followers:
+        if around.followers.all:
             self._tell_followers(answer)
         if logger.isEnabledFor(logging.DEBUG):
             copy_context().run(self._log, answer)
         if isinstance(answer, Accepted):
             if answer.status is _RECEIVED:
-                around.counters.accepted(around.clock() - self._id.began)
+                around.counters.accepted(monotonic() - self._id.began)
             else:
                 around.counters.drop(answer.description)
-            request.answer(200, accepted(answer, self._id.identity))
+            request.answer(200, (answer.lines % self._id[:3]).encode())
             return
         around.counters.refused[answer.status] += 1
         # A sender that was told to wait before its body (RFC 9110 section 10.1.1) may never send it, nor one that was late the rest.
         request.keep_alive = request.keep_alive and not self._head.expects and answer.status != 408
-        request.answer(answer.status, *refused_with(answer, self._id.identity))
+        request.answer(answer.status, *refused_with(answer, self._id[:3]))
 
     def _tell_followers(self, answer: Accepted | WnsRefusal) -> None:
         stage, detail = (

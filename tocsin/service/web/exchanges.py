@@ -18,14 +18,11 @@ class Sender(Protocol):
     shared: SharedState
     client: tuple[str, int] | None
     """Address and port of the peer, where it has such."""
-    server: tuple[str, int | None] | None
+    server: tuple[str, int] | None
     is_secure: bool
     """Whether it speaks TLS."""
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether the peer reads what it is sent."""
-        ...
+    is_writable: bool
+    """Whether the peer reads what it is sent."""
 
     def write(self, request: Request, data: bytes) -> None:
         """Send a part of the answer."""

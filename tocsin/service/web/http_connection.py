@@ -6,21 +6,23 @@ Its rules are the table of ``tocsin.protocol.service.http_connection``. Here are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Final, cast
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, cast
 
+from httptools import HttpParserError, HttpParserUpgrade
 from websockets.http11 import Request as Handshake
 
-from tocsin.protocol.kernel.machine import step
-from tocsin.protocol.service.http_connection import QUIET, READING, TABLE, Effect, Event, Phase
+from tocsin.protocol.kernel.machine import IllegalEvent
+from tocsin.protocol.service.http_connection import COMING, QUIET, READING, TABLE, Event, Phase
 from tocsin.service.web import partings
 from tocsin.service.web.addresses import is_secure, local_address, remote_address
+from tocsin.service.web.answering_side import AnsweringSide
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
 from tocsin.service.web.door import Handshake as Making
 from tocsin.service.web.exchanges import OpenExchange, Request
 from tocsin.service.web.request_reader import RequestReader, Unreadable
 from tocsin.service.web.shared_state import SharedState
-from tocsin.service.web.turns import Turns
 
 MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers that are read past at most; a sender of more is cut off."""
@@ -29,38 +31,25 @@ MAX_PIPELINED: Final = 8
 """Requests that a sender may have sent before the first is answered; one that waits for its answer sends none."""
 
 # Members that every request meets: up to Python 3.11 looking one up in its class costs as much as a step.
-_ANSWERED, _HEAD, _WHOLE = Event.ANSWERED, Event.HEAD, Event.WHOLE
+_HEAD, _WHOLE = Event.HEAD, Event.WHOLE
 _TAKING = Phase.TAKING
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(AnsweringSide, asyncio.Protocol):
     """One connection.
 
     :param open_exchange: begins to answer a request.
     """
 
-    __slots__ = (
-        "_bytes", "_farewell", "_idle_since", "_loop", "_phase", "_reader", "_reads", "_timer", "_turns", "_writable",
-        "client", "handshake", "is_secure", "server", "shared", "transport"
-    )  # fmt: skip
-
-    transport: asyncio.Transport
+    __slots__ = ("_bytes", "_farewell", "_idle_since", "_loop", "_reader", "_timer", "handshake")
 
     def __init__(self, shared: SharedState, open_exchange: OpenExchange) -> None:
-        self.shared = shared
-        self.transport = None  # type: ignore[assignment]  # until it is made
+        super().__init__(shared, open_exchange)
         self.handshake: Making | None = None
         """Where the connection is made."""
-        self.client: tuple[str, int] | None = None
-        self.server: tuple[str, int | None] | None = None
-        self.is_secure = False
-        self._writable = True
-        self._turns = Turns(open_exchange, shared)
         self._loop = asyncio.get_running_loop()
-        self._phase = Phase.AWAITED
         self._reader: RequestReader | None = RequestReader(self, shared)
         self._bytes = 0  # since the last head or request that ended
-        self._reads = True
         self._farewell = b""  # what is said last
         self._idle_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -92,22 +81,25 @@ class HttpConnection(asyncio.Protocol):
         before = self._bytes
         self._bytes = before + len(data)
         try:
-            reader.feed(data)
-        except Unreadable as wrong:
-            self._complain(wrong.words)
-            return
+            reader.parser.feed_data(data)
+        except (HttpParserUpgrade, HttpParserError) as stopped:
+            try:
+                reader.read_on(data, stopped)
+            except Unreadable as wrong:
+                self._complain(wrong.words)
+                return
         if self._bytes:
             self._note_unfinished()
         elif before:
             self.shared.book.hold(self, 0)
-        if self._phase is _TAKING:
-            self._turns.linger()
+        if self._phase is _TAKING and self._exchange is not None:
+            self._exchange.linger()
 
     def _note_unfinished(self) -> None:
         """See what has come since the last head or request that ended."""
         match self._phase:
             case Phase.PASSING:
-                self._idle_since = self._loop.time()
+                self._idle_since = monotonic()
                 if self._bytes > MAX_REST:
                     self._step(Event.FLOOD)
             case Phase.TAKING if self._bytes > MAX_REST:
@@ -136,16 +128,17 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Note that the peer does not read; until it does, nothing that would be answered is read from it."""
-        self._writable = False
+        self.is_writable = False
         self.shared.book.stalled(self)
         self._read_or_not()
 
     def resume_writing(self) -> None:
         """Note that the peer reads again."""
-        self._writable = True
+        self.is_writable = True
         self.shared.book.flowing(self)
         self._read_or_not()
-        self._turns.flowing()
+        if self._exchange is not None:
+            self._exchange.flowing()
 
     # From the server
 
@@ -177,26 +170,26 @@ class HttpConnection(asyncio.Protocol):
         """
         if self._phase not in READING:  # the answer to one before it was the last
             raise Unreadable(b"")
-        if self._turns.waiting >= MAX_PIPELINED:
-            raise Unreadable(partings.AHEAD)
         self._bytes = 0
-        self._turns.add(request)
+        if self._request is None:
+            self._request = request
+        elif self._waiting and len(self._waiting) >= MAX_PIPELINED:
+            raise Unreadable(partings.AHEAD)
+        else:
+            self._wait(request)
         self._step(_HEAD)
-
-    def take_part(self, part: bytes) -> None:
-        """Take a part of a body."""
-        self._turns.take(part)
 
     def take_end(self) -> None:
         """Note that a request is there to its end."""
         self._bytes = 0
-        self._turns.note_end()
-        if self._phase in READING:  # else its answer was the last
+        if self._waiting:
+            self._waiting[-1].is_whole = True
+        if self._phase in COMING:  # else its answer was the last
             self._step(_WHOLE)
 
     def may_upgrade(self) -> bool:
         """Tell whether everything is answered that was asked."""
-        return self._turns.request is None
+        return self._request is None
 
     def upgrade(self, handshake: Handshake) -> None:
         """Hand the connection over, and be forgotten at once."""
@@ -204,66 +197,19 @@ class HttpConnection(asyncio.Protocol):
         self._step(Event.UPGRADED)
         cast(BoundedWebSocket, self.transport.get_protocol()).begin(handshake)
 
-    # From what answers
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether the peer reads what it is sent."""
-        return self._writable
-
-    def write(self, request: Request, data: bytes) -> None:
-        """Send a part of an answer."""
-        if request is self._turns.request:
-            self.transport.write(data)
-
-    def answer(self, request: Request, data: bytes) -> None:
-        """Send the whole answer."""
-        if request is self._turns.request:
-            self.transport.write(data)
-            self.finish(request)
-
-    def finish(self, request: Request) -> None:
-        """Note that a request is answered."""
-        turns = self._turns
-        if request is not turns.request:
-            return
-        turns.finish()
-        if not request.keep_alive:
-            self._step(Event.ANSWERED_LAST)
-        elif turns.waiting:
-            self._step(Event.TURN_OF_WHOLE if turns.next_is_whole else Event.TURN_OF_COMING)
-        else:
-            self._step(_ANSWERED)
-
-    def hold_back(self, request: Request) -> None:
-        """Read no more for now."""
-        if request is self._turns.request:
-            self._pause()
-
-    def go_on(self, request: Request) -> None:
-        """Read on."""
-        if request is self._turns.request:
-            self._read_or_not()
-
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a task, which the server waits for, and cancels, when it leaves."""
-        self.shared.start(work)
-
     # From the table
 
     def _step(self, event: Event) -> None:
-        self._phase, effects = step(TABLE, self._phase, event)
-        for effect in effects:
-            self._PERFORM[effect](self)
-
-    def _next(self) -> None:
-        if not self.transport.is_closing():
-            self._turns.go_on()
-            self._read_or_not()
+        try:
+            self._phase, actions = _STEPS[self._phase, event]
+        except KeyError:
+            raise IllegalEvent(self._phase, event) from None
+        for act in actions:
+            act(self)
 
     def _rest(self) -> None:
         """Begin to be idle."""
-        self._idle_since = self._loop.time()
+        self._idle_since = monotonic()
         if self._timer is None:
             self._timer = self._loop.call_later(self.shared.idle_timeout, self._look_if_idle)
         if not self._reads:
@@ -274,26 +220,14 @@ class HttpConnection(asyncio.Protocol):
         self._timer = None
         if self._phase not in QUIET:  # the end of what it is busy with will set the timer
             return
-        left = self._idle_since + self.shared.idle_timeout - self._loop.time()
+        left = self._idle_since + self.shared.idle_timeout - monotonic()
         if left > 0:
             self._timer = self._loop.call_later(left, self._look_if_idle)
         else:
             self._step(Event.EXPIRED)
 
-    def _pause(self) -> None:
-        if self._reads:
-            self._reads = False
-            self.transport.pause_reading()
-
-    def _read_or_not(self) -> None:
-        """Read where the peer reads too, and no request waits."""
-        reads = self._writable and not self._turns.waiting
-        if reads is not self._reads and self._phase in READING and not self.transport.is_closing():
-            if reads:
-                self._reads = True
-                self.transport.resume_reading()
-            else:
-                self._pause()
+    def _tear(self) -> None:
+        self._farewell = self.shared.torn
 
     def _part(self) -> None:
         if self._farewell:
@@ -310,20 +244,18 @@ class HttpConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
 
-    _PERFORM: ClassVar[dict[Effect, Callable[[HttpConnection], object]]] = {
-        Effect.WATCH: lambda self: self.shared.book.silent(self),
-        Effect.HEARD: lambda self: self.shared.book.heard(self),
-        Effect.BEGIN: lambda self: self._turns.begin(),
-        Effect.QUEUE: _read_or_not,
-        Effect.PAUSE: _pause,
-        Effect.COMPLETE: lambda self: self._turns.complete(),
-        Effect.NEXT: _next,
-        Effect.REST: _rest,
-        Effect.MARK_LAST: lambda self: self._turns.mark_last(),
-        Effect.TEAR: lambda self: setattr(self, "_farewell", self.shared.torn),
-        Effect.DROP_TORN: lambda self: self._turns.drop_torn(),
-        Effect.DISMISS: lambda self: self._turns.dismiss(),
-        Effect.PART: _part,
-        Effect.ABORT: lambda self: self.transport.abort(),
-        Effect.HAND_OVER: _hand_over,
-    }
+    def _watch(self) -> None:
+        self.shared.book.silent(self)
+
+    def _heard(self) -> None:
+        self.shared.book.heard(self)
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+
+# The table, each effect replaced by the method of its name, which performs it: looking that up would cost every request.
+_STEPS: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Callable[[HttpConnection], None], ...]]]] = {
+    pair: (after, tuple(getattr(HttpConnection, f"_{effect.name.lower()}") for effect in effects))
+    for pair, (after, effects) in TABLE.items()
+}

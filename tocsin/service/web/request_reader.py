@@ -19,7 +19,7 @@ from tocsin.service.web.upgrades import Offer
 
 _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 _HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
-_NOTICED: Final = frozenset({b"expect", b"host", b"transfer-encoding"})
+_NOTICED: Final = frozenset({b"connection", b"expect", b"host", b"transfer-encoding"})
 _CODING: Final = partings.parting(400, "This is no HTTP request: Request has invalid `Transfer-Encoding`.")
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Taker(Sender, Protocol):
         ...
 
     def take_end(self) -> None:
-        """Note that this request is there to its end."""
+        """Note that this request is there to its end; said also of a head that is read once more, without its offer."""
         ...
 
     def may_upgrade(self) -> bool:
@@ -68,8 +68,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_complaint", "_expects", "_fields", "_has_end", "_hosts", "_last_host", "_max_headers", "_offer", "_parser", "_shared",
-        "_taker", "_target", "on_body"
+        "_complaint", "_expects", "_fields", "_has_end", "_hosts", "_last_host", "_max_headers", "_offer", "_says_how",
+        "_shared", "_taker", "_target", "on_body", "on_message_complete", "parser"
     )  # fmt: skip
 
     def __init__(self, taker: Taker, shared: SharedState) -> None:
@@ -79,13 +79,17 @@ class RequestReader:
         self._fields: RawHeaders | None = None  # none between a head's end and the next request: a trailer is no header
         self._target = b""
         self._expects = False
+        self._says_how = False  # whether the head has a header Connection
         self._has_end = True  # unless the last coding of the body is not chunked
         self._hosts = 0  # Host headers of the head; one that is invalid counts twice
         self._last_host = b""  # the last one, which was valid where the connection goes on
         self._offer: Offer | None = None  # of another protocol: the parser is about to stop there
         self._complaint: bytes | None = None  # what we have against what came, where it is not the parser
+        # The parser calls these.
         self.on_body: Callable[[bytes], None] = taker.take_part
-        self._parser = self._new_parser()
+        self.on_message_complete: Callable[[], None] = taker.take_end
+        self.parser = self._new_parser()
+        """What bytes are fed to; where it stops, :meth:`read_on` goes on."""
 
     def _new_parser(self) -> HttpRequestParser:
         parser = HttpRequestParser(self)
@@ -93,22 +97,22 @@ class RequestReader:
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
-    def feed(self, data: bytes) -> None:
-        """Read what came, and give the taker what it finds.
+    def read_on(self, data: bytes, stopped: HttpParserUpgrade | HttpParserError) -> None:
+        """Go on where the parser has stopped in what came.
 
         :raises Unreadable: it is nothing that is served here.
         """
         rest: bytes | None = data
         while rest:
+            if isinstance(stopped, HttpParserError):
+                raise Unreadable(self._words_for(stopped, rest)) from None
+            rest = self._judge_offer(rest[stopped.args[0] :])
             try:
-                self._parser.feed_data(rest)
-            except HttpParserUpgrade as stopped:
-                rest = rest[stopped.args[0] :]
-            except HttpParserError as wrong:
-                raise Unreadable(self._words_for(wrong, rest)) from None
-            else:
+                if rest:
+                    self.parser.feed_data(rest)
                 return
-            rest = self._judge_offer(rest)
+            except (HttpParserUpgrade, HttpParserError) as again:
+                stopped = again
 
     def _words_for(self, wrong: HttpParserError, data: bytes) -> bytes:
         """Say why the parser gave up: we know it, or it does; its words are constants, in which nothing is of the peer."""
@@ -133,7 +137,7 @@ class RequestReader:
         head = offer.declined()
         if head is None:
             raise Unreadable(partings.TUNNEL)
-        self._parser = self._new_parser()
+        self.parser = self._new_parser()
         return head + rest
 
     # From the parser
@@ -145,6 +149,7 @@ class RequestReader:
             self._target = part
             self._expects = False
             self._has_end = True
+            self._says_how = False
             self._hosts = 0
         else:
             self._target += part
@@ -168,15 +173,19 @@ class RequestReader:
             self._last_host = value
         elif name == b"transfer-encoding":
             self._has_end = value.rpartition(b",")[2].strip().lower() == b"chunked"
+        elif name == b"connection":
+            self._says_how = True
         elif value.lower() == b"100-continue":
             self._expects = True
 
     def on_headers_complete(self) -> None:
         """Give on what the peer wants, unless that must be read once more."""
-        parser, fields = self._parser, self._fields
+        parser, fields = self.parser, self._fields
         assert fields is not None  # noqa: S101  # a head has a target
         self._fields = None
-        version = parser.get_http_version()
+        keep_alive = parser.should_keep_alive()
+        # Unless the head says so itself, only HTTP/1.1 goes on (RFC 9112 section 9.3); to ask the parser costs more than all else here.
+        version = "1.1" if keep_alive and not self._says_how else parser.get_http_version()
         if version > "1.1":
             self._refuse(partings.HTTP2)
         if self._hosts != 1 and (self._hosts or version == "1.1"):
@@ -186,26 +195,22 @@ class RequestReader:
         if parser.should_upgrade():
             self._offer = Offer(parser.get_method(), self._target, version, fields)
             return
-        self._check_target()
-        keep_alive = version != "1.0" and parser.should_keep_alive()
+        target = self._target
+        if not target.startswith(b"/") or not target.isascii():
+            self._check_target()
+        keep_alive = keep_alive and version == "1.1"
         method = parser.get_method().decode()
-        request = Request(self._taker, method, self._target, fields, version, keep_alive, self._expects)
+        request = Request(self._taker, method, target, fields, version, keep_alive, self._expects)
         try:
             self._taker.take_head(request)
         except Unreadable as excess:
             self._refuse(excess.words)
 
     def _check_target(self) -> None:
-        if not self._target.startswith(b"/") or not self._target.isascii():
-            try:
-                split_target(self._target)
-            except ValueError:
-                self._refuse(partings.INVALID)
-
-    def on_message_complete(self) -> None:
-        """Note the end of a request."""
-        if self._offer is None:
-            self._taker.take_end()
+        try:
+            split_target(self._target)
+        except ValueError:
+            self._refuse(partings.INVALID)
 
     def _refuse(self, words: bytes) -> None:
         """Have the parser give up.
