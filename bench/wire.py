@@ -31,7 +31,9 @@ def run(options: Options) -> Report:
         "wire", f"{BODY}-byte POSTs of wrk with {CONNECTIONS} connections, delivered to a handler in another process"
     )
     seconds = options.sized(5, 1)
-    contestants = [Contestant("floor: the web server answers, nothing else", partial(_floor, options, seconds), "floor")]
+    contestants = [
+        Contestant("floor: the web server answers, nothing else", partial(_floor, options, seconds), "floor")
+    ]
     for name, set_up in set_ups.each(options):
         contestants.append(Contestant(name, partial(delivered, options, set_up, partial(plain, seconds))))
     for name, peer, note in PEERS:

@@ -51,7 +51,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Run async tests on asyncio, the loop of SQLite's threads and of uvicorn; a test of pure waiting may choose trio."""
+    """Run async tests on asyncio, the loop of SQLite's threads and of the web server; a test of pure waiting may choose trio."""
     return "asyncio"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 from attrs import Factory, define
@@ -19,6 +19,7 @@ from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.messages import Message, codec
 from tocsin.protocol.messages.calling import CALLING_VERSION, CallDone, CallHello, CallRefused, CallWelcome
 from tocsin.repeat_log import RepeatLog
+from tocsin.service.web.queued_websocket import QueuedWebSocket
 
 M = TypeVar("M", bound=Message)
 
@@ -74,18 +75,18 @@ class PlayedAgent:
 
     async def say(self, data: bytes | None, text: str | None = None) -> None:
         """Send bytes, or a text."""
-        await self.incoming.send({"type": "websocket.receive", "bytes": data, "text": text})
+        await self.incoming.send(text if data is None else data)
 
     async def leave(self) -> None:
         """End the connection."""
-        await self.incoming.send({"type": "websocket.disconnect", "code": 1005})
+        await self.incoming.send(None)
 
     async def receive(self, kind: type[M]) -> M:
         """Take the next message, which must be of that kind."""
         while not self._frames:
-            event = await self.outgoing.receive()
-            assert event["type"] == "websocket.send", event
-            self._frames.extend(codec.split(event["bytes"]))
+            sent = await self.outgoing.receive()
+            assert isinstance(sent, bytes), sent
+            self._frames.extend(codec.split(sent))
         message = codec.decode(self._frames.pop(0))
         assert isinstance(message, kind), message
         return message
@@ -102,10 +103,21 @@ class PlayedAgent:
     async def end(self) -> tuple[int, str]:
         """Wait for the close frame that comes next, and return its code and reason."""
         assert not self._frames, codec.decode(self._frames[0])
-        event = await self.outgoing.receive()
-        assert event["type"] == "websocket.close", event
+        code, reason = await self.outgoing.receive()
         await self.ended.wait()
-        return event["code"], event["reason"]
+        return code, reason
+
+
+@define
+class PlayedWire:
+    """The service's side of it."""
+
+    receive: Callable[[], Awaitable[Any]]
+    send: Callable[[Any], Awaitable[None]]
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send a close frame."""
+        await self.send((code, reason))
 
 
 def hello(whose: str = "ann", device: str = "phone", **fields: Any) -> CallHello:
@@ -132,16 +144,14 @@ class PlayedService:
         give, take = anyio.create_memory_object_stream[Any](100)
         put, got = anyio.create_memory_object_stream[Any](room)
         agent = PlayedAgent(give, got)
-        await give.send({"type": "websocket.connect"})
 
         async def serve() -> None:
-            await self.connections({"type": "websocket"}, take.receive, put.send)
+            await self.connections.serve(cast(QueuedWebSocket, PlayedWire(take.receive, put.send)))
             agent.ended.set()
 
         with give, take, put, got:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(serve)
-                assert (await got.receive())["type"] == "websocket.accept"
                 yield agent
                 tasks.cancel_scope.cancel()
 

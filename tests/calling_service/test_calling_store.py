@@ -139,5 +139,7 @@ async def test_each_commit_is_synced(tmp_path: Path) -> None:
         writer = store._database._writer
         assert writer is not None
         ask = "PRAGMA synchronous"
-        ((synchronous,),) = await writer._thread.run(lambda: writer._connections.writer._opened().execute(ask).fetchall())
+        ((synchronous,),) = await writer._thread.run(
+            lambda: writer._connections.writer._opened().execute(ask).fetchall()
+        )
         assert synchronous == 2

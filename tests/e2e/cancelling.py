@@ -200,8 +200,7 @@ def _listening(faults: list[str], how: How) -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if not (how is How.LOOP and record.name == "uvicorn.error"):  # it tells of each request's end
-                faults.append(f"it was logged: {self.format(record)}")
+            faults.append(f"it was logged: {self.format(record)}")
 
     def complained(complaint: sys.UnraisableHookArgs) -> None:
         said = f"{complaint.exc_value!r} of {complaint.object!r}"

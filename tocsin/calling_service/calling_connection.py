@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Any, Final
 
 import anyio
 from attrs import evolve, frozen
-from starlette.types import Receive, Send
 from websockets.frames import CloseCode
 
 from tocsin.calling_service.agent_frames import read_hello, read_question
@@ -45,6 +44,7 @@ from tocsin.protocol.messages.calling import (
     RenewCallToken,
 )
 from tocsin.repeat_log import RepeatLog
+from tocsin.service.web.queued_websocket import QueuedWebSocket
 from tocsin.tasks import task_group
 
 _PATIENCE: Final = 5.0  # seconds for an agent that does not read to take its last frames
@@ -77,16 +77,15 @@ class CallingConnection:
     """
 
     __slots__ = (
-        "_around", "_expires", "_farewell", "_is_over", "_last_word", "_outbox", "_receive", "_scope", "_send", "endpoint", "shown"
+        "_around", "_expires", "_farewell", "_is_over", "_last_word", "_outbox", "_scope", "_wire", "endpoint", "shown"
     )  # fmt: skip
 
-    def __init__(self, around: CallingContext, receive: Receive, send: Send) -> None:
+    def __init__(self, around: CallingContext, wire: QueuedWebSocket) -> None:
         self.endpoint = Endpoint("", "")
         self.shown = "(unnamed)"
         """What the log calls it: the user, and what tells the user's devices apart."""
         self._around = around
-        self._receive = receive
-        self._send = send
+        self._wire = wire
         self._scope = anyio.CancelScope()
         self._outbox = AgentOutbox(around.settings.agent_backlog)
         self._expires = 0.0
@@ -184,13 +183,10 @@ class CallingConnection:
 
     async def _frames(self) -> Iterator[bytes] | None:
         """Return the frames of the next message, None at the connection's end."""
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            return None
-        data = event.get("bytes")
-        if data is None:
+        message = await self._wire.receive()
+        if isinstance(message, str):
             raise FrameError("messages are binary, not text")
-        return codec.frames(data)
+        return None if message is None else codec.frames(message)
 
     async def _read(self, frames: Iterator[bytes] | None) -> None:
         while frames is not None:
@@ -244,7 +240,7 @@ class CallingConnection:
 
     async def _write(self) -> None:
         """Send what there is, until the connection ends."""
-        while await self._transmit({"type": "websocket.send", "bytes": await self._outbox.chunk()}):
+        while await self._transmit(self._wire.send(await self._outbox.chunk())):
             self._outbox.sent()
         self._is_over = True
         self._scope.cancel()
@@ -270,14 +266,14 @@ class CallingConnection:
         if self._last_word is not None:
             rest += codec.encode(self._last_word)
         with anyio.move_on_after(_PATIENCE):
-            if not rest or await self._transmit({"type": "websocket.send", "bytes": rest}):
-                await self._transmit({"type": "websocket.close", "code": code, "reason": reason})
+            if not rest or await self._transmit(self._wire.send(rest)):
+                await self._transmit(self._wire.close(code, reason))
 
-    async def _transmit(self, event: dict[str, object]) -> bool:
-        """Send; False where the connection has ended, which the server tells by either error."""
+    async def _transmit(self, sending: Awaitable[None]) -> bool:
+        """Send; False where the connection has ended."""
         try:
-            await self._send(event)
-        except (OSError, RuntimeError) as gone:
+            await sending
+        except OSError as gone:
             self.log(("gone", self.shown), f"is gone: {type(gone).__name__}")
             return False
         return True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import anyio
-from starlette.types import Receive, Scope, Send
 from websockets.frames import CloseCode
 
 from tocsin.calling_service.calling_connection import (
@@ -21,12 +21,14 @@ from tocsin.protocol.calling.switchboard_rows import Endpoint
 from tocsin.protocol.errors import Busy
 from tocsin.protocol.kernel.throttle import Throttle
 from tocsin.repeat_log import RepeatLog
+from tocsin.service.web.queued_websocket import QueuedWebSocket
+from tocsin.service.web.websocket import WebSocket
 
 _STOPPING: Final = CloseCode.GOING_AWAY, "the calling service is stopping"
 
 
 class CallingConnections:
-    """All agent connections; an ASGI application for WebSockets.
+    """All agent connections.
 
     :param verify: looks at a token, and raises InvalidArgument where it is not good.
     :param now: the service's time, in seconds since the epoch.
@@ -63,12 +65,15 @@ class CallingConnections:
         if self._running:
             await self._idle.wait()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection from its handshake to its end."""
-        await receive()  # websocket.connect
-        await send({"type": "websocket.accept"})
-        scope.clear()  # else the headers would be held for as long as the connection lasts
-        connection = CallingConnection(self._around, receive, send)
+    def open(self, socket: WebSocket) -> QueuedWebSocket:
+        """Take a connection whose handshake is right."""
+        wire = QueuedWebSocket(socket)
+        wire.serve(partial(self.serve, wire))
+        return wire
+
+    async def serve(self, wire: QueuedWebSocket) -> None:
+        """Serve one connection to its end."""
+        connection = CallingConnection(self._around, wire)
         self._running.add(connection)
         if self._stopping:
             connection.close(*_STOPPING)

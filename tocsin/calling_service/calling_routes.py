@@ -1,4 +1,4 @@
-"""What the calling service answers by its paths: whether it is well, and that agents come by WebSocket."""
+"""What the calling service answers by its paths, but for agents, which come by WebSocket: whether it is well."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp
 
 from tocsin.service.web.exchanges import OpenExchange
+from tocsin.service.web.websocket import OpenWebSocket
 
 
 class Layer:
@@ -18,6 +19,6 @@ class Layer:
         """Stand before what answers all other requests."""
         return app
 
-    def around_devices(self, app: ASGIApp) -> ASGIApp:
-        """Stand before what serves the devices' WebSockets."""
-        return app
+    def around_devices(self, opening: OpenWebSocket) -> OpenWebSocket:
+        """Stand before what takes the devices' WebSockets."""
+        return opening

@@ -165,7 +165,7 @@ async def open_service(
             router = Router(
                 layer.around_channels(partial(WnsExchange, parts.notifications)), layer.around_others(parts.others)
             )
-            devices = layer.around_devices(parts.devices)
+            devices = layer.around_devices(parts.devices.open)
             server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
             async with (
                 pruning(channels, offline, parts.devices, parts.hub),

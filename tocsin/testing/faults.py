@@ -15,6 +15,7 @@ from tocsin.service.layer import Layer
 from tocsin.service.url_paths import token_of
 from tocsin.service.web.exchanges import Exchange, OpenExchange, Request, Sender
 from tocsin.service.web.headers import write
+from tocsin.service.web.websocket import OpenWebSocket, Receiver, WebSocket
 
 _SIGN_IN = ("/accesstoken.srf", "/oauth2/v2.0/token", "/oauth2/token")
 _TRACE = "fault-on-demand"
@@ -50,7 +51,7 @@ class Faults(Layer):
         self._issued: set[str] = set()
         self._expired_tokens: set[str] = set()
         self._expired_channels: set[str] = set()
-        self._cuts: set[anyio.Event] = set()
+        self._connected: set[WebSocket] = set()
         self._is_away = False
         self.device_left = anyio.Event()
         """Is set when the service has seen the next device leave."""
@@ -78,9 +79,9 @@ class Faults(Layer):
     async def cut_devices_off(self) -> None:
         """Cut the connections of all devices, and let none in until :meth:`let_devices_in`; return when they have gone."""
         self._is_away = True
-        for cut in self._cuts:
-            cut.set()
-        while self._cuts:
+        for socket in self._connected:
+            socket.drop()
+        while self._connected:
             await self.device_left.wait()
 
     def let_devices_in(self) -> None:
@@ -112,25 +113,25 @@ class Faults(Layer):
 
         return layer
 
-    def around_devices(self, app: ASGIApp) -> ASGIApp:
-        """Let devices in and cut them off."""
-        return partial(self._device, app)
+    def around_devices(self, opening: OpenWebSocket) -> OpenWebSocket:
+        """Let devices in, and know them, so that they can be cut off."""
+
+        def open_or_not(socket: WebSocket) -> Receiver | None:
+            receiver = None if self._is_away else opening(socket)
+            if receiver is None:
+                return None
+            self._connected.add(socket)
+            return _Watched(receiver, partial(self._leave, socket))
+
+        return open_or_not
+
+    def _leave(self, socket: WebSocket) -> None:
+        self._connected.discard(socket)
+        self.device_left.set()
+        self.device_left = anyio.Event()
 
     def _note(self, headers: Mapping[str, str], status: int) -> None:
         self.requests.append(SentRequest(headers, status))
-
-    async def _device(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._is_away:
-            await send({"type": "websocket.close", "code": 1013})
-            return
-        cut = anyio.Event()
-        self._cuts.add(cut)
-        try:
-            await app(scope, partial(_receive_until, cut, receive), send)
-        finally:
-            self._cuts.discard(cut)
-            self.device_left.set()
-            self.device_left = anyio.Event()
 
     def _judge(self, headers: Mapping[str, str], query: bytes) -> Fault | None:
         """Find what has expired on demand, in the service's own order."""
@@ -193,19 +194,25 @@ class _Faulty:
     def dismiss(self) -> None: ...
 
 
-async def _receive_until(cut: anyio.Event, receive: Receive) -> MutableMapping[str, Any]:
-    """Receive what a device sends; once its connection was cut, that it is gone."""
-    received: MutableMapping[str, Any] = {"type": "websocket.disconnect", "code": 1006}
-    async with anyio.create_task_group() as either:
+@frozen
+class _Watched:
+    """Takes what comes from a device for another, and tells of the end."""
 
-        async def give_up() -> None:
-            await cut.wait()
-            either.cancel_scope.cancel()
+    _receiver: Receiver
+    _on_end: Callable[[], None]
 
-        either.start_soon(give_up)
-        received = await receive()
-        either.cancel_scope.cancel()
-    return received
+    def take(self, message: bytes | str) -> None:
+        """Pass on a message."""
+        self._receiver.take(message)
+
+    def flowing(self) -> None:
+        """Pass on that the device reads."""
+        self._receiver.flowing()
+
+    def ended(self, code: int) -> None:
+        """Pass on the end."""
+        self._receiver.ended(code)
+        self._on_end()
 
 
 def _next(faults: list[Fault]) -> Fault | None:

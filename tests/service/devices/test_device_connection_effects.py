@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from tests.service.played_socket import PlayedSocket
 from tests.service.world import KEY
 from tocsin.protocol.messages import Hello, Message, Payload, Suspended, codec
 from tocsin.protocol.service.device_connection import TABLE, Effect
@@ -19,6 +20,7 @@ from tocsin.service.devices import device_connection
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.turn import Turn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
@@ -29,7 +31,7 @@ DEVICE = hashlib.sha256(KEY.encode()).hexdigest()
 WHOLE = [
     "admitted", "Welcome", "stored", "waited",  # greeted, and caught up
     "waited: SUSPENDED", "stored later", "live",  # suspended, and back
-    "dismissed", "live: LOST", "ended",  # closed by the service
+    "dismissed", "live: LOST", "forgotten",  # by the service
 ]  # fmt: skip
 
 
@@ -57,6 +59,20 @@ class _Channels:
         return not device
 
 
+class _Seen(PlayedSocket):
+    """Notes what is sent by its name."""
+
+    def __init__(self, seen: list[str]) -> None:
+        super().__init__()
+        self._seen = seen
+
+    def send(self, message: bytes) -> None:
+        """Note each message."""
+        for frame in codec.frames(message):
+            sent = codec.decode(frame)
+            self._seen.append(sent.id if isinstance(sent, Payload) else type(sent).__name__)
+
+
 def _put(queue: OfflineQueue, number: int, name: str) -> None:
     """Have a notification on disk."""
     entry = Entry(number, name, "channel", "app", NotificationType.RAW, "", "", 2, 0.0, None, 1e9)
@@ -78,46 +94,39 @@ async def _live() -> list[str]:
         UnwantedPushes(cast(ServiceStore, store), offline.recurring),
         settings,
         limits,
+        Turn(),
         lambda _: seen.append("admitted"),
         lambda _: seen.append("dismissed"),
+        lambda _: seen.append("forgotten"),
     )
-    arrive, incoming = anyio.create_memory_object_stream[Any](8)
-
-    async def send(event: Any) -> None:
-        for frame in codec.frames(event["bytes"]) if "bytes" in event else ():
-            message = codec.decode(frame)
-            seen.append(message.id if isinstance(message, Payload) else type(message).__name__)
+    socket = _Seen(seen)
+    connection = DeviceConnection(around, "here", socket)
+    socket.receiver = connection
 
     async def say(message: Message) -> None:
-        await arrive.send({"type": "websocket.receive", "bytes": codec.encode(message)})
+        socket.say(codec.encode(message))
         await _settle()
 
     def push(name: str) -> None:
         frame = codec.encode(Payload(name, "channel", NotificationType.RAW, b"", None, 2, None))
         connection.outbox.push_nowait(name, frame, lambda result: seen.append(f"{name}: {result.name}"))
 
-    async def serve() -> None:
-        await connection.serve()
-        seen.append("ended")
-
-    with arrive, incoming:
-        connection = DeviceConnection(around, "here", incoming.receive, send)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve)
-            await say(Hello(PROTOCOL_VERSION, KEY))
-            push("waited")
-            await _settle()
-            store.readable.set()
-            await _settle()
-            await say(Suspended(suspended=True))
-            _put(queue, 2, "stored later")
-            await say(Suspended(suspended=False))
-            push("live")
-            await _settle()
-            connection.close(1001, "the service is stopping")
-            await _settle()
-            ending = list(seen)
-            tasks.cancel_scope.cancel()
+    await say(Hello(PROTOCOL_VERSION, KEY))
+    push("waited")
+    await _settle()
+    store.readable.set()
+    await _settle()
+    await say(Suspended(suspended=True))
+    _put(queue, 2, "stored later")
+    await say(Suspended(suspended=False))
+    push("live")
+    await _settle()
+    connection.close(1001, "the service is stopping")
+    await _settle()
+    ending = list(seen)
+    for task in socket.tasks:  # where nothing has stopped them
+        task.cancel()
+    await _settle()
     return ending
 
 

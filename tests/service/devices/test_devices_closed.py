@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NoReturn
 
 import anyio
 import pytest
 from websockets.frames import CloseCode
 
+from tests.service.played_socket import PlayedSocket
 from tests.service.registry.memory_service_store import MemoryServiceStore
-from tests.service.world import KEY, Answer, Device, World, dial, open_world
+from tests.service.world import KEY, OTHER_KEY, Answer, Device, World, dial, open_world
 from tocsin.protocol.messages import (
     Acknowledge,
     Done,
     Hello,
     Payload,
+    RevokeChannels,
+    Welcome,
     codec,
 )
 from tocsin.protocol.network.causes import OTHER_VERSION, REPLACED
 from tocsin.protocol.values import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
-from tocsin.service.devices import device_connection as module
+from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
@@ -30,7 +35,6 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
-from tocsin.service.web.bounded_websocket import cut_reason
 
 DROPPED_LOST = "The connection to the device was lost before it acknowledged the notification"
 
@@ -107,12 +111,6 @@ async def test_a_device_that_breaks_the_protocol_is_told_so(
         assert words.startswith(reason)
 
 
-def test_a_long_reason_is_cut_to_fit() -> None:
-    """A close frame has room for 123 bytes, and a character is never cut in two."""
-    assert cut_reason("ab" * 100) == "ab" * 61 + "a"
-    assert cut_reason("é" * 100) == "é" * 61
-
-
 async def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
     """Who does not say hello in time is told so."""
     async with open_world(tmp_path, ServiceSettings(hello_timeout=0.5)) as world, dial(world.service) as device:
@@ -185,49 +183,90 @@ def devices_of(channels: Channels, offline: OfflineStore) -> Devices:
     return Devices(channels, offline, unwanted, settings, Limits(settings, lambda: 0.0), Counters())
 
 
-async def test_a_device_that_does_not_read_is_not_waited_for(
-    channels: Channels, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A writer that is stuck ends with its connection, and its close frame is given a short time only."""
-    monkeypatch.setattr(module, "_PATIENCE", 0.01)
+def opened(devices: Devices) -> PlayedSocket:
+    """Let a device connect."""
+    socket = PlayedSocket()
+    socket.receiver = devices.open(socket)
+    return socket
+
+
+async def test_a_device_that_does_not_read_is_not_sent_more(channels: Channels, offline: OfflineStore) -> None:
+    """What is for it waits until it reads, or until the connection ends."""
     devices = devices_of(channels, offline)
-    events: list[dict[str, object]] = [
-        {"type": "websocket.connect"},
-        {"type": "websocket.receive", "bytes": codec.encode(Hello(PROTOCOL_VERSION, KEY))},
-    ]
-    stuck = anyio.Event()
+    socket = opened(devices)
+    socket.is_writable = False
+    socket.say(codec.encode(Hello(PROTOCOL_VERSION, KEY)))
+    await asyncio.sleep(0)
+    assert socket.sent == []
+    socket.read_on()
+    await asyncio.sleep(0)
+    assert [type(codec.decode(each)) for each in socket.sent] == [Welcome]
 
-    async def receive() -> dict[str, object]:
-        if not events:
-            await anyio.sleep_forever()
-        return events.pop(0)
 
-    async def send(event: MutableMapping[str, object]) -> None:
-        if event["type"] != "websocket.accept":
-            stuck.set()
-            await anyio.sleep_forever()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(devices, {}, receive, send)
-        await stuck.wait()
-        await devices.aclose()
+async def test_a_device_that_does_not_read_is_waited_for_until_it_has_its_close_frame(
+    channels: Channels, offline: OfflineStore
+) -> None:
+    """A service that stops gives it the time that it has; its senders are told at once."""
+    devices = devices_of(channels, offline)
+    socket = opened(devices)
+    socket.is_writable = False
+    socket.say(codec.encode(Hello(PROTOCOL_VERSION, KEY)))
+    closing = asyncio.create_task(devices.aclose())
+    await asyncio.sleep(0)
+    assert socket.closed == (CloseCode.GOING_AWAY, "the service is stopping")
     assert not devices.connected(hashlib.sha256(KEY.encode()).hexdigest())
+    assert not closing.done()
+    socket.read_on()
+    await closing
+    assert socket.sent == []
 
 
 async def test_a_device_that_comes_too_late_is_sent_away(channels: Channels, offline: OfflineStore) -> None:
     """Once the service stops, a new connection is closed as going away."""
     devices = devices_of(channels, offline)
     await devices.aclose()
-    sent = []
+    socket = opened(devices)
+    await asyncio.sleep(0)
+    assert socket.closed == (CloseCode.GOING_AWAY, "the service is stopping")
 
-    async def receive() -> dict[str, object]:
-        return {"type": "websocket.connect"}
 
-    async def send(event: MutableMapping[str, object]) -> None:
-        sent.append((event["type"], event.get("code")))
+async def test_what_cannot_be_sent_ends_that_connection_alone(
+    channels: Channels, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that write in the same turn do."""
+    devices = devices_of(channels, offline)
+    sockets = [opened(devices) for _ in range(2)]
 
-    await devices({}, receive, send)
-    assert sent == [("websocket.accept", None), ("websocket.close", CloseCode.GOING_AWAY)]
+    def fail(_: bytes) -> NoReturn:
+        raise ValueError("planted")
+
+    monkeypatch.setattr(sockets[0], "send", fail)
+    for socket, key in zip(sockets, (KEY, OTHER_KEY), strict=True):
+        socket.say(codec.encode(Hello(PROTOCOL_VERSION, key)))
+    await asyncio.sleep(0)
+    assert [str(failure) for failure in sockets[0].failures] == ["planted"]
+    assert len(sockets[1].sent) == 1
+    assert devices.gauges()["devices"] == 1
+
+
+async def test_a_task_that_fails_ends_its_connection(
+    channels: Channels, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes behind is not handled, and nothing of the connection is left."""
+    devices = devices_of(channels, offline)
+
+    async def fail(*_: object) -> NoReturn:
+        raise ValueError("planted")
+
+    monkeypatch.setattr(ChannelAnswers, "answer", fail)
+    socket = opened(devices)
+    revoke = codec.encode(RevokeChannels(1, "app"))
+    socket.say(codec.encode(Hello(PROTOCOL_VERSION, KEY)) + revoke + b"nonsense")
+    assert socket.is_paused
+    await asyncio.wait(socket.tasks)
+    assert [str(failure) for failure in socket.failures] == ["planted"]
+    assert socket.closed is None
+    assert not devices._running
 
 
 async def test_stopping_closes_devices_as_going_away(tmp_path: Path) -> None:

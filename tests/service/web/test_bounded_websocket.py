@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
+from typing import NoReturn
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import CloseCode
 
-from tests.e2e.websocket_attacks import BINARY, CONTINUE, PING, PONG, frame
-from tests.service.web.test_web_server import greet, running
+from tests.e2e.websocket_attacks import BINARY, CLOSE, CONTINUE, PING, PONG, TEXT, frame
+from tests.service.web.test_web_server import Echo, Flood, running
 from tests.service.world import ending
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.web.bounded_websocket import AHEAD, MAX_UNREAD, SMALL, BoundedWebSocket
-from tocsin.service.web.message_assembly import MAX_HOLLOW
+from tocsin.service.web.bounded_websocket import MAX_HOLLOW, MAX_UNREAD, SMALL, BoundedWebSocket
 from tocsin.service.web.shared_state import CHUNK
 from tocsin.service.web.web_server import WebServer
+from tocsin.service.web.websocket import OpenWebSocket, WebSocket
 
 _HANDSHAKE = (
     b"GET /device HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -28,10 +27,37 @@ _HANDSHAKE = (
 )
 
 
+class Listener(Echo):
+    """Keeps what it is sent, and reads no more after each message where it is told so."""
+
+    pauses = False
+
+    def take(self, message: bytes | str) -> None:
+        """Keep it."""
+        self.said.append(message)
+        if self.pauses:
+            self.socket.pause()
+
+
+class Opening:
+    """Opens WebSockets, and remembers the receiver of the last."""
+
+    def __init__(self, make: Callable[[WebSocket], Echo] = Listener) -> None:
+        self._make = make
+
+    def __call__(self, socket: WebSocket) -> Echo:
+        """Open one."""
+        self.last = self._make(socket)
+        return self.last
+
+
 @asynccontextmanager
-async def connected(app: ASGIApp) -> AsyncIterator[ClientConnection]:
-    """Connect to a server that runs that application."""
-    async with running(app) as (_, port), connect(f"ws://127.0.0.1:{port}/device", compression=None) as client:
+async def connected(opening: OpenWebSocket) -> AsyncIterator[ClientConnection]:
+    """Connect to a server that opens WebSockets so."""
+    async with (
+        running(opening=opening) as (_, port),
+        connect(f"ws://127.0.0.1:{port}/device", compression=None) as client,
+    ):
         yield client
 
 
@@ -51,7 +77,7 @@ async def test_a_message_in_pieces_arrives_as_one() -> None:
         yield b"three "
         yield b"pieces"
 
-    async with connected(greet) as client:
+    async with connected(Echo) as client:
         await client.send(pieces())
         assert await client.recv() == b"in three pieces"
         await (await client.ping())
@@ -59,72 +85,109 @@ async def test_a_message_in_pieces_arrives_as_one() -> None:
 
 async def test_a_message_that_is_too_big_ends_the_connection() -> None:
     """The server says so as soon as it knows."""
-
-    async def listen(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await receive()
-
-    async with connected(listen) as client:
+    async with connected(Listener) as client:
         client.transport.write(b"\x82\xff" + (2**30).to_bytes(8, "big") + bytes(4))
-        assert (await closed(client))[0] == CloseCode.MESSAGE_TOO_BIG
+        code, words = await closed(client)
+    assert code == CloseCode.MESSAGE_TOO_BIG
+    assert words == "frame with 1073741824 bytes exceeds limit of 262144 bytes"
 
 
-async def test_an_application_that_closes_has_the_last_word() -> None:
+async def test_text_is_handed_over_as_text() -> None:
+    """What is no UTF-8 in it is replaced."""
+    opening = Opening()
+    async with connected(opening) as client:
+        await client.send("text")
+        client.transport.write(frame(TEXT, b"te\xfft"))
+        await _until(lambda: len(opening.last.said) == 2)
+    assert opening.last.said == ["text", "te\ufffdt"]
+
+
+async def test_a_receiver_that_closes_has_the_last_word() -> None:
     """What the peer sends afterwards is dropped, and the peer's answer ends the connection."""
-
-    async def close(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close", "code": 4000, "reason": "enough"})
-        assert (await receive())["type"] == "websocket.disconnect"
-
-    async with connected(close) as client:
+    opening = Opening()
+    async with connected(opening) as client:
+        opening.last.socket.close(4000, "enough")
+        opening.last.socket.close(4001, "twice")
+        opening.last.socket.send(b"too late")
+        await client.send(b"too late too")
         assert await closed(client) == (4000, "enough")
+        await _until(lambda: opening.last.end is not None)
+    assert (opening.last.end, opening.last.said) == (4000, [])
 
 
 async def test_a_peer_that_closes_is_answered() -> None:
-    """The application hears the peer's code, and may send nothing more."""
-    told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-
-    async def listen(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        told.set_result(await receive())
-        await send({"type": "websocket.send", "bytes": b"too late"})
-
-    async with connected(listen) as client:
+    """The receiver hears the peer's code, and what it sends goes nowhere."""
+    opening = Opening()
+    async with connected(opening) as client:
         await client.close(4001)
         assert client.close_code == 4001
-        assert await told == {"type": "websocket.disconnect", "code": 4001}
+        assert opening.last.end == 4001
+        opening.last.socket.send(b"too late")
 
 
-@pytest.mark.parametrize("event", ["websocket.send", "websocket.close", "websocket.http.response.body", "http.other"])
-async def test_what_may_not_be_sent_yet_is_refused(event: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An application that fails before it accepts is answered for with 500."""
+async def test_a_peer_that_vanishes_is_noticed() -> None:
+    """Its receiver hears of it once."""
+    opening = Opening()
+    async with connected(opening) as client:
+        client.transport.abort()
+        await _until(lambda: opening.last.end is not None)
+    assert opening.last.end == CloseCode.ABNORMAL_CLOSURE
 
-    async def confused(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": event, "bytes": b"", "body": b""})
 
-    async with running(confused) as (_, port):
+async def test_what_is_not_wanted_is_refused() -> None:
+    """With 403, if the handshake is right."""
+    async with running(opening=lambda _: None) as (_, port):
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(f"ws://127.0.0.1:{port}/device")
+    assert caught.value.response.status_code == 403
+
+
+async def test_who_is_behind_a_connection_is_known_while_it_opens() -> None:
+    """By address and headers, which are let go of then."""
+    seen: list[object] = []
+
+    def look(socket: WebSocket) -> Listener:
+        seen.extend((socket.client, dict(socket.headers)[b"x-forwarded-for"]))
+        return Listener(socket)
+
+    opening = Opening(look)
+    async with running(opening=opening) as (_, port):
+        headers = {"X-Forwarded-For": "192.0.2.1"}
+        async with connect(f"ws://127.0.0.1:{port}/device", additional_headers=headers) as client:
+            assert seen == [client.local_address, b"192.0.2.1"]
+            assert opening.last.socket.headers == []
+
+
+async def test_one_that_cannot_be_opened_is_answered_for(caplog: pytest.LogCaptureFixture) -> None:
+    """With 500, and a line in the log."""
+
+    def fail(_: WebSocket) -> NoReturn:
+        raise ValueError("it is broken")
+
+    async with running(opening=fail) as (_, port):
         with pytest.raises(InvalidStatus) as caught:
             await connect(f"ws://127.0.0.1:{port}/device")
     assert caught.value.response.status_code == 500
-    assert f"{event} may not be sent now" in caplog.text
-
-
-async def test_an_application_that_fails_ends_its_connection(caplog: pytest.LogCaptureFixture) -> None:
-    """Once it has accepted there is no answer to give."""
-
-    async def fail(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        raise ValueError("it is broken")
-
-    async with connected(fail) as client:
-        with pytest.raises(ConnectionClosed):
-            await client.recv()
     assert "it is broken" in caplog.text
+
+
+async def test_a_receiver_that_fails_ends_its_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a close frame: the fault is ours."""
+
+    class Broken(Listener):
+        def take(self, message: bytes | str) -> None:
+            raise ValueError(f"it is broken by {message!r}")
+
+        def ended(self, code: int) -> None:
+            raise ValueError(f"it has ended with {code}")
+
+    async with connected(Broken) as client:
+        await client.send(b"x")
+        with pytest.raises(ConnectionClosed) as caught:
+            await client.recv()
+    assert caught.value.rcvd is None
+    assert "it is broken by b'x'" in caplog.text
+    assert "it has ended with 1006" in caplog.text
 
 
 async def test_a_handshake_without_a_key_is_refused() -> None:
@@ -161,18 +224,12 @@ async def test_a_peer_that_does_not_answer_pings_is_left() -> None:
         assert await alive.recv() == b"still here"
 
 
-async def _listen(_: Scope, receive: Receive, send: Send) -> None:
-    """Accept, and take what comes."""
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (await receive())["type"] != "websocket.disconnect":
-        pass
-
-
 @asynccontextmanager
-async def _raw(app: ASGIApp = _listen) -> AsyncIterator[tuple[WebServer, asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _raw(
+    opening: OpenWebSocket = Listener,
+) -> AsyncIterator[tuple[WebServer, asyncio.StreamReader, asyncio.StreamWriter]]:
     """Open a WebSocket by hand."""
-    async with running(app) as (server, port):
+    async with running(opening=opening) as (server, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(_HANDSHAKE)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
@@ -205,8 +262,8 @@ async def test_frames_that_bring_no_message_are_counted(hollow: bytes) -> None:
         writer.write(frame(BINARY, fin=False))
         for _ in range(MAX_HOLLOW // 2):
             writer.write(hollow)
-        await _until(lambda: _of(server)._incoming.hollow == 1 + MAX_HOLLOW // 2)
-        assert _of(server)._incoming.size <= MAX_HOLLOW
+        await _until(lambda: _of(server)._reader.hollow == 1 + MAX_HOLLOW // 2)
+        assert _of(server)._reader.size <= MAX_HOLLOW
         assert not server.shared.book._held
         for _ in range(MAX_HOLLOW - MAX_HOLLOW // 2):
             writer.write(hollow)
@@ -225,7 +282,7 @@ async def test_the_count_begins_anew_with_each_ping() -> None:
     async with _raw() as (server, reader, writer):
         for number in range(3):
             writer.write(frame(PONG) * MAX_HOLLOW)
-            await _until(lambda: _of(server)._incoming.hollow == MAX_HOLLOW)
+            await _until(lambda: _of(server)._reader.hollow == MAX_HOLLOW)
             assert _of(server).ping()
             assert await reader.readexactly(2) == b"\x89\x00", number
 
@@ -237,7 +294,7 @@ async def test_pings_whose_pongs_are_not_read_are_not_read_either() -> None:
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
         server_side = _of(server)
-        server_side._incoming.hollow = -1_000_000  # the bound on their number is not what is tried here
+        server_side._reader.hollow = -1_000_000  # the bound on their number is not what is tried here
         most = 0
         for _ in range(400):
             for _ in range(200):
@@ -253,67 +310,101 @@ async def test_pings_whose_pongs_are_not_read_are_not_read_either() -> None:
                 assert await reader.read(65_536)
 
 
-async def test_what_waits_for_the_application_is_little() -> None:
-    """Messages that it does not take stay with the system, but for one chunk; the connection is known to keep a long one."""
-    taking = asyncio.Event()
-
-    async def slow(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await taking.wait()
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
-
-    async with _raw(slow) as (server, _, writer):
-        writer.write(frame(BINARY, b"x") * 100_000)
-        server_side = _of(server)
+async def test_what_waits_for_the_receiver_is_little() -> None:
+    """What it does not want yet stays with the system, but for one chunk; what it works on is known to be kept."""
+    opening = Opening()
+    async with _raw(opening) as (server, _, writer):
+        server_side, receiver = _of(server), opening.last
+        assert isinstance(receiver, Listener)
+        receiver.pauses = True
+        writer.write(frame(BINARY, b"x") * 10_000)
         for _ in range(50):
             await asyncio.sleep(0)
+        assert receiver.said == [b"x"]
         assert not server_side._reads
-        assert AHEAD <= len(server_side._incoming.events) <= CHUNK // 7
-        taking.set()
+        assert server_side._reader.size <= CHUNK
+        for number in range(2, 5):
+            receiver.socket.resume()
+            assert receiver.said == [b"x"] * number
+        receiver.pauses = False
+        receiver.socket.resume()
+        await _until(lambda: len(receiver.said) == 10_000)
         long = frame(BINARY, bytes(100_000))
         writer.write(long[:-1])
         await _until(lambda: sum(server.shared.book._held.values()) > 99_000)
-        taking.clear()
+        receiver.pauses = True
         writer.write(long[-1:])
-        await _until(lambda: not server.shared.book._held)
+        await _until(lambda: len(receiver.said) == 10_001)
+        assert server.shared.book._held == {server_side: 100_000}
+        receiver.socket.resume()
+        assert not server.shared.book._held
 
 
-@pytest.mark.parametrize(("size", "waiting"), [(1, AHEAD), (SMALL - 100, 2), (SMALL + 1, 1)])
-async def test_few_small_messages_are_read_ahead(size: int, waiting: int) -> None:
-    """Reading stops once four messages wait for the application, or more than a connection may keep uncounted."""
-
-    async def idle(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await asyncio.Event().wait()
-
-    async with _raw(idle) as (server, _, writer):
+async def test_a_message_is_handed_over_in_the_turn_in_which_it_came() -> None:
+    """All that came with it, too; small ones are not counted as kept."""
+    opening = Opening()
+    async with _raw(opening) as (server, _, __):
         server_side = _of(server)
+        chunk = frame(BINARY, b"x") * 3 + frame(BINARY, bytes(SMALL // 2))[:-1]
+        server.shared.buffer[: len(chunk)] = chunk[:CHUNK]
+        server_side.buffer_updated(min(len(chunk), CHUNK))
+        assert opening.last.said == [b"x"] * 3
+        assert not server.shared.book._held
 
-        def wait(number: int) -> bool:
-            return len(server_side._incoming.events) == number
 
-        for number in range(1, waiting + 1):
-            assert server_side._reads
-            writer.write(frame(BINARY, bytes(size)))
-            await _until(partial(wait, number))
-        assert not server_side._reads
+async def test_a_receiver_hears_when_the_peer_reads_again() -> None:
+    """It may send then; before, it was told that it had better not."""
+    opening = Opening(Flood)
+    async with _raw(opening) as (server, reader, writer):
+        transport = writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        await _until(lambda: not opening.last.socket.is_writable)
+        assert server.shared.book._stalled
+        sent = _of(server).transport.get_write_buffer_size()
+        assert sent > MAX_UNREAD
+        transport.resume_reading()
+        async with asyncio.timeout(10):
+            assert len(await reader.readexactly(sent + 1_000_000))
 
 
 async def test_who_goes_on_after_it_was_told_why_is_cut_off() -> None:
     """A peer that does not read the close frame cannot keep the service reading."""
-
-    async def close(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close", "code": 1008})
-
-    async with _raw(close) as (server, _, writer):
+    opening = Opening()
+    async with _raw(opening) as (server, _, writer):
+        opening.last.socket.close(1008, "")
         for _ in range(MAX_HOLLOW + 2):
             writer.write(frame(BINARY, b"x"))
         await _until(lambda: not server.shared.connections)
+
+
+async def test_a_receiver_that_is_busy_hears_of_a_close_when_it_goes_on() -> None:
+    """In its order, behind what was sent before."""
+    opening = Opening()
+    async with _raw(opening) as (_, reader, writer):
+        receiver = opening.last
+        assert isinstance(receiver, Listener)
+        receiver.pauses = True
+        writer.write(frame(BINARY, b"1") + frame(BINARY, b"2") + frame(CLOSE, b"\x0f\xa1"))
+        await _until(lambda: receiver.said == [b"1"])
+        receiver.socket.resume()
+        assert (receiver.said, receiver.end) == ([b"1", b"2"], None)
+        receiver.socket.resume()
+        assert receiver.end == 4001
+        assert await reader.read() == b"\x88\x02\x0f\xa1"
+
+
+async def test_a_busy_receiver_that_closes_hears_the_answer() -> None:
+    """What was read before is passed over, and the connection ends with the peer's close frame."""
+    opening = Opening()
+    async with _raw(opening) as (_, __, writer):
+        receiver = opening.last
+        assert isinstance(receiver, Listener)
+        receiver.pauses = True
+        writer.write(frame(BINARY, b"1") + frame(BINARY, b"2") + frame(CLOSE, b"\x0f\xa1"))
+        await _until(lambda: receiver.said == [b"1"])
+        receiver.socket.close(4000, "")
+        assert (receiver.said, receiver.end) == ([b"1"], 4001)
 
 
 async def test_a_connection_that_has_ended_is_not_kept_for_its_ping() -> None:

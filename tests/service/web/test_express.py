@@ -10,12 +10,12 @@ from pathlib import Path
 import anyio
 import pytest
 from attrs import frozen
+from tocsin.service.senders.wns_route import WnsRoute
 from tocsin.service.web.express import Post
 
 from tests.service.world import Device, World, connected, dial, open_world, read_raw
 from tocsin.protocol.messages import Acknowledge, ChannelsRevoked, Payload, RevokeChannels, Suspended
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.senders.wns_route import WnsRoute
 
 DEFAULTS = {"content-type": "application/octet-stream", "x-wns-type": "wns/raw"}
 TOAST = {"content-type": "text/xml", "x-wns-type": "wns/toast"}

@@ -1,9 +1,10 @@
-"""The tasks beside the one that serves a connection, and what else weighs little while it is idle."""
+"""The tasks of a connection, and what else weighs little while it is idle."""
 
 from __future__ import annotations
 
 import asyncio
 
+import anyio
 import pytest
 
 from tocsin.service.web.flags import Flag
@@ -11,10 +12,28 @@ from tocsin.service.web.heart import Heart
 from tocsin.service.web.side_tasks import SideTasks
 
 
-async def test_all_have_ended_when_their_owner_closes_them() -> None:
-    """Those that still run are cancelled, also when they begin another task then."""
+class Owner:
+    """What tasks belong to."""
+
+    def __init__(self) -> None:
+        self.among: set[asyncio.Task[None]] = set()
+        self.failures: list[BaseException] = []
+        self.ended = asyncio.Event()
+        self.tasks = SideTasks(self, self.among)
+
+    def tasks_ended(self) -> None:
+        """Note it."""
+        self.ended.set()
+
+    def task_failed(self, failure: BaseException) -> None:
+        """Keep it."""
+        self.failures.append(failure)
+
+
+async def test_all_end_when_they_are_cancelled() -> None:
+    """Those that still run, and those that they begin then; their owner is told when none is left, and none is kept."""
+    owner = Owner()
     ended: list[str] = []
-    tasks = SideTasks(lambda: None)
 
     async def wait(name: str) -> None:
         try:
@@ -22,28 +41,54 @@ async def test_all_have_ended_when_their_owner_closes_them() -> None:
         finally:
             ended.append(name)
             if name == "first":
-                tasks.start_soon(lambda: wait("second"))
-                await asyncio.sleep(0)
+                owner.tasks.start_soon(lambda: wait("second"))
 
-    tasks.start_soon(lambda: wait("first"))
+    owner.tasks.start_soon(lambda: wait("first"))
     await asyncio.sleep(0)
-    await tasks.aclose()
-    assert ended[0] == "first"
-    assert tasks._tasks is None
+    assert owner.tasks.are_running
+    assert len(owner.among) == 1
+    owner.tasks.cancel()
+    await owner.ended.wait()
+    assert ended == ["first", "second"]
+    assert not owner.tasks.are_running
+    assert not owner.among
 
 
-async def test_a_failure_is_told_at_once_and_raised_at_the_end() -> None:
-    """The owner is not left to serve without its task."""
-    told = asyncio.Event()
-    tasks = SideTasks(told.set)
+async def test_what_a_task_shields_is_done_first() -> None:
+    """As long as no one cancels the task itself, as a server does in the end."""
+    owner = Owner()
+    log: list[str] = []
+
+    async def work() -> None:
+        with anyio.CancelScope(shield=True):
+            await asyncio.sleep(0)
+            log.append("done")
+        await asyncio.sleep(0)
+        log.append("never")
+
+    owner.tasks.start_soon(work)
+    await asyncio.sleep(0)
+    owner.tasks.cancel()
+    await owner.ended.wait()
+    assert log == ["done"]
+    owner.ended.clear()
+    owner.tasks.start_soon(lambda: asyncio.sleep(3_600))
+    for task in owner.among:
+        task.cancel()
+    await owner.ended.wait()
+    assert not owner.failures
+
+
+async def test_a_failure_is_told() -> None:
+    """The owner is not left to serve without its task; it is told before it hears that none is left."""
+    owner = Owner()
 
     async def fail() -> None:
         raise ValueError("it is broken")
 
-    tasks.start_soon(fail)
-    await told.wait()
-    with pytest.raises(ValueError, match="it is broken"):
-        await tasks.aclose()
+    owner.tasks.start_soon(fail)
+    await owner.ended.wait()
+    assert [str(failure) for failure in owner.failures] == ["it is broken"]
 
 
 async def test_a_flag_wakes_all_who_wait() -> None:

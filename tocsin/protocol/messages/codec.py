@@ -215,6 +215,14 @@ def split(chunk: bytes) -> list[bytes]:
     return list(frames(chunk))
 
 
+def messages(chunk: bytes) -> Iterator[Message]:
+    """Decode the frames of a transport message, one after the other as they are asked for.
+
+    :raises FrameError: as :func:`decode` and :func:`split`, when what is wrong comes to light.
+    """
+    return (_build(_shape_of(values), values) for _, _, values in _frames(chunk))
+
+
 def frames(chunk: bytes) -> Iterator[bytes]:
     """Cut a transport message into its frames, one after the other as they are asked for.
 

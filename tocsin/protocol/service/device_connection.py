@@ -1,7 +1,7 @@
 """The service's end of a device's connection: the greeting, what is stored before what comes now, suspension, the end.
 
-Its inputs are the events: the device's hello, its ``Suspended``, what the offline queue has for it, a close by the service,
-and the end of either side. Payloads and acknowledgements step nothing: they look at the phase. Its driver is
+Its inputs are the events: the device's hello, its ``Suspended``, what the offline queue has for it, and the end
+by either side. Payloads and acknowledgements step nothing: they look at the phase. Its driver is
 ``tocsin.service.devices.device_connection``.
 """
 
@@ -39,10 +39,8 @@ class Event(Label):
     """Nothing stored has to go first, or it cannot be read."""
     SUSPENDED = auto()
     RESUMED = auto()
-    CLOSE = auto()
-    """The service ends it."""
     LEFT = auto()
-    """Nothing more is read: either side has ended it."""
+    """Either side ends it: nothing more is read."""
     ENDED = auto()
     """All its tasks have ended."""
 
@@ -59,14 +57,20 @@ class Effect(Label):
     """Send what waited."""
     GIVE_BACK = auto()
     """Settle what waits, and give back to the queue what was not sent of it."""
-    STOP_READING = auto()
+    STOP = auto()
+    """Cancel its tasks."""
     DISMISS = auto()
     FAIL = auto()
     """Tell all who wait that the connection is lost."""
+    FORGET = auto()
+    """Nothing of it runs any more."""
 
 
 SERVING: Final = (Phase.UP, Phase.REPLAYING, Phase.SUSPENDED)
 """The phases in which a device may be sent what is stored for it, as soon as it can store that."""
+
+ENDING: Final = (Phase.CLOSING, Phase.CLOSED)
+"""The phases in which nothing that a device says counts."""
 
 TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.GREETING, Event.GREETED): (Phase.UP, (Effect.ADMIT, Effect.WELCOME, Effect.LOOK)),
@@ -80,15 +84,10 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.UP, Event.RESUMED): (Phase.UP, (Effect.LOOK,)),
     (Phase.REPLAYING, Event.RESUMED): (Phase.REPLAYING, (Effect.LOOK,)),
     (Phase.SUSPENDED, Event.RESUMED): (Phase.UP, (Effect.LOOK,)),
-    **{(phase, Event.CLOSE): (Phase.CLOSING, (Effect.STOP_READING,)) for phase in (Phase.GREETING, *SERVING)},
-    **{(phase, Event.LEFT): (Phase.CLOSING, (Effect.DISMISS, Effect.FAIL)) for phase in (*SERVING, Phase.CLOSING)},
-    (Phase.GREETING, Event.LEFT): (Phase.CLOSING, ()),
-    # A device and the tasks of its connection may still be at work until they learn of the close.
-    (Phase.CLOSING, Event.GREETED): (Phase.CLOSING, ()),
+    (Phase.GREETING, Event.LEFT): (Phase.CLOSING, (Effect.STOP,)),
+    **{(phase, Event.LEFT): (Phase.CLOSING, (Effect.STOP, Effect.DISMISS, Effect.FAIL)) for phase in SERVING},
+    # What is stored was being sent, until that learns of the end.
     (Phase.CLOSING, Event.BEHIND): (Phase.CLOSING, ()),
     (Phase.CLOSING, Event.CAUGHT_UP): (Phase.CLOSING, ()),
-    (Phase.CLOSING, Event.SUSPENDED): (Phase.CLOSING, ()),
-    (Phase.CLOSING, Event.RESUMED): (Phase.CLOSING, ()),
-    (Phase.CLOSING, Event.CLOSE): (Phase.CLOSING, ()),
-    (Phase.CLOSING, Event.ENDED): (Phase.CLOSED, ()),
+    (Phase.CLOSING, Event.ENDED): (Phase.CLOSED, (Effect.FORGET,)),
 }

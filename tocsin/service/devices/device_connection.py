@@ -4,6 +4,9 @@ The conversation: ``Hello`` from the device, ``Welcome`` from the service; then 
 ``RevokeChannels``, ``Acknowledge``, ``Suspended``, ``PowerState`` and ``UnwantedChanged``, the service their answers and
 ``Payload``. Anything else closes the connection. A binary WebSocket message carries one or more frames. What is legal when is the table of
 ``tocsin.protocol.service.device_connection``.
+
+No task belongs to a connection: its socket calls it with what comes. What has to wait does so in a task of its own, for which reading is
+paused, so that what comes is dealt with in its order.
 """
 
 from __future__ import annotations
@@ -11,19 +14,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from functools import partial
 from typing import ClassVar
 
-import anyio
 from attrs import frozen
-from starlette.types import Receive, Send
 from websockets.frames import CloseCode
 
-from tocsin.protocol.errors import FrameError, ProtocolViolation
+from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import (
     Acknowledge,
-    Hello,
     Message,
     PowerState,
     RequestChannel,
@@ -35,36 +36,38 @@ from tocsin.protocol.messages import (
     codec,
 )
 from tocsin.protocol.messages.device_versions import LABELS_SINCE, without_label
-from tocsin.protocol.network.causes import OTHER_VERSION
-from tocsin.protocol.platform.power import MAX_EXEMPT, PLUGGED_IN, Passage, Power, passage
-from tocsin.protocol.service.device_connection import SERVING, TABLE, Effect, Event, Phase
+from tocsin.protocol.platform.power import PLUGGED_IN, Passage, passage
+from tocsin.protocol.service.device_connection import ENDING, SERVING, TABLE, Effect, Event, Phase
 from tocsin.protocol.toast_label import ToastMatch
-from tocsin.protocol.values import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
+from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.devices.channel_answers import ChannelAnswers
+from tocsin.service.devices.device_words import Unwelcome, read_hello, read_power, read_unwanted
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.devices.replay import Replay
+from tocsin.service.devices.turn import Turn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.web.side_tasks import SideTasks
-
-MIN_KEY = 32
-"""Characters of a device's key at least."""
-
-_PATIENCE = 5.0  # seconds for a device that does not read to take its close frame
+from tocsin.service.web.websocket import WebSocket
 
 _AT_ONCE = 256  # frames of a message that are handled before other connections have a turn
 _SHOWN = 8  # characters of a device's identity that the log shows
+_GREETING = Phase.GREETING  # up to Python 3.11 looking it up in its class costs as much as looking at it
 
 logger = logging.getLogger(__name__)
+
+Wait = Callable[[], Awaitable[None]]
+"""What has to be waited for before the next frame is handled."""
 
 
 @frozen
 class ConnectionContext:
     """What the connections of all devices share.
 
-    ``admit`` is told of a connection whose device has said hello, ``dismiss`` of one that has ended.
+    ``admit`` is told of a connection whose device has said hello, ``dismiss`` of one of these that ends, and ``forget`` of any of
+    which nothing runs any more.
     """
 
     answers: ChannelAnswers
@@ -72,40 +75,38 @@ class ConnectionContext:
     unwanted: UnwantedPushes
     settings: ServiceSettings
     limits: Limits
+    turn: Turn
     admit: Callable[[DeviceConnection], None]
     dismiss: Callable[[DeviceConnection], None]
-
-
-class _Talkative(Exception):
-    """The device sends more messages than the limits allow."""
+    forget: Callable[[DeviceConnection], None]
 
 
 class DeviceConnection:
     """One device's connection; ``device`` is its identity once it has said hello, or empty.
 
-    One task reads; a second one writes for as long as there is something to send.
-
     :param address: where the device is, as the limits count.
     """
 
     __slots__ = (
-        "_address", "_around", "_farewell", "_receive", "_scope", "_send", "_tasks", "_version", "_writes", "device", "outbox", "replay"
+        "_address", "_around", "_has_joined", "_hello_due", "_socket", "_tasks", "_version", "device", "outbox", "replay"
     )  # fmt: skip
 
-    def __init__(self, around: ConnectionContext, address: str, receive: Receive, send: Send) -> None:
+    def __init__(self, around: ConnectionContext, address: str, socket: WebSocket) -> None:
         settings, offline = around.settings, around.offline
         self.device = ""
         self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
         self._around = around
         self._address = address
-        self._receive = receive
-        self._send = send
-        self._scope = anyio.CancelScope()
-        self._tasks = SideTasks(self._scope.cancel)
+        self._socket = socket
+        self._tasks = SideTasks(self, socket.tasks)
         self.replay = Replay(offline, self.outbox, offline.now, self._tasks, self._step)
-        self._writes = False  # whether there is a task that writes, which there may be in any phase
-        self._farewell: tuple[int, str] | None = None
+        self._hello_due: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
+            settings.hello_timeout, self._miss_hello
+        )
+        self._has_joined = False  # the turn in which it writes
         self._version = PROTOCOL_VERSION
+
+    # What the service does with it
 
     def holds_back(self, app: str, priority: int) -> bool:
         """Tell whether the device's power state holds back what comes for that app with that priority."""
@@ -116,115 +117,149 @@ class DeviceConnection:
         if self._version >= LABELS_SINCE and self.outbox.phase in SERVING:
             self.outbox.send_behind_stored(codec.encode(WithdrawToasts(channel, match.tag, match.group)))
 
+    def tell_what_ended(self) -> None:
+        """Tell the device which of its channels ended because their apps were removed, if there may be any."""
+        if self._around.answers.may_have_ended(self.device):
+            self._tasks.start_soon(self._tell_what_ended)
+
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""
-        if self.outbox.phase not in {Phase.CLOSING, Phase.CLOSED}:
-            self._farewell = (code, reason)
-        self._step(Event.CLOSE)
-
-    async def serve(self) -> None:
-        """Greet the device, serve it until either side ends the connection, and say why if it was this side."""
-        try:
-            with self._scope:
-                await self._converse()
-        finally:
-            self._step(Event.LEFT)
-            await self._tasks.aclose()
-        if self._farewell is not None:
-            code, reason = self._farewell
+        if self.outbox.phase not in ENDING:
             self._log(code, f"closed with {code}: {reason}")
-            with anyio.move_on_after(_PATIENCE):
-                await self._transmit({"type": "websocket.close", "code": code, "reason": reason})
-        self._step(Event.ENDED)
+            self._step(Event.LEFT)
+            self._socket.close(code, reason)
+            self._look_if_over()
 
-    async def _converse(self) -> None:
+    def write(self) -> None:
+        """Send what the outbox has, a turn's frames in one message, for as long as the device reads."""
+        self._has_joined = False
         try:
-            frames = await self._greet()
-            if frames is None:
-                return
-            self._step(Event.GREETED)
-            await self._read(frames)
+            while self._socket.is_writable and (chunk := self.outbox.take_chunk()):
+                self._socket.send(chunk)
+        except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
+            self._socket.fail(failure)
+
+    # What the socket says
+
+    def take(self, message: bytes | str) -> None:
+        """Handle a message, or begin to."""
+        if self._hello_due is not None:
+            self._hello_due.cancel()
+            self._hello_due = None
+        if isinstance(message, str):
+            self.close(CloseCode.PROTOCOL_ERROR, "messages are binary, not text")
+            return
+        if not message and self.outbox.phase is _GREETING:
+            self.close(CloseCode.PROTOCOL_ERROR, "a device begins with Hello, not with an empty message")
+            return
+        messages = codec.messages(message)
+        wait = self._handle_all(messages)
+        if wait is not None:
+            self._socket.pause()
+            self._tasks.start_soon(partial(self._work, wait, messages))
+
+    def flowing(self) -> None:
+        """Go on to write."""
+        self._join()
+        self._look_if_over()
+
+    def ended(self, code: int) -> None:
+        """End with the socket."""
+        del code
+        if self.outbox.phase not in ENDING:
+            self._step(Event.LEFT)
+        self._look_if_over()
+
+    # What its tasks say
+
+    def tasks_ended(self) -> None:
+        """Look whether this was all."""
+        self._look_if_over()
+
+    def task_failed(self, failure: BaseException) -> None:
+        """Let the connection end with it."""
+        self._socket.fail(failure)
+
+    # The conversation
+
+    def _handle_all(self, messages: Iterator[Message]) -> Wait | None:
+        """Handle messages until one has to wait, or others have their turn; return what to wait for before the next."""
+        try:
+            for number, message in enumerate(messages, 1):
+                wait = self._handle(message)
+                if wait is not None:
+                    return wait
+                if number == _AT_ONCE:  # a message may have many thousands
+                    return partial(asyncio.sleep, 0)
         except ProtocolViolation as violation:
             self.close(CloseCode.PROTOCOL_ERROR, str(violation))
-        except _Talkative:
-            self.close(CloseCode.POLICY_VIOLATION, "too many messages that bring nothing new")
+        except Unwelcome as unwelcome:
+            self.close(unwelcome.code, str(unwelcome))
+        return None
 
-    async def _greet(self) -> Iterator[bytes] | None:
-        """Take the device's hello and return the frames that came with it; None where there will be no conversation."""
-        try:
-            with anyio.fail_after(self._around.settings.hello_timeout):
-                frames = await self._frames()
-        except TimeoutError:
-            raise ProtocolViolation(f"no Hello within {self._around.settings.hello_timeout:g} s") from None
-        if frames is None:
+    async def _work(self, wait: Wait | None, messages: Iterator[Message]) -> None:
+        """Wait and go on with what came behind it, as often as it takes; then read again."""
+        while wait is not None:
+            await wait()
+            wait = None if self.outbox.phase in ENDING else self._handle_all(messages)
+        self._socket.resume()
+
+    def _handle(self, message: Message) -> Wait | None:
+        if self.outbox.phase is _GREETING:
+            self._greet(message)
             return None
-        first = next(frames, None)
-        if first is None:
-            raise ProtocolViolation("a device begins with Hello, not with an empty message")
-        hello = codec.decode(first)
-        if not isinstance(hello, Hello):
-            raise ProtocolViolation(f"a device begins with Hello, not with {type(hello).__name__}")
-        if not OLDEST_PROTOCOL_VERSION <= hello.version <= PROTOCOL_VERSION:
-            versions = f"{OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}"
-            self.close(OTHER_VERSION, f"this service speaks the versions {versions}, not {hello.version}")
-            return None
-        self._version = hello.version
-        if hello.version < LABELS_SINCE:
-            self.outbox.encode = without_label
-        if len(hello.device_key) < MIN_KEY:
-            raise ProtocolViolation(f"a device key has at least {MIN_KEY} characters, not {len(hello.device_key)}")
-        self.device = self.replay.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
-        return frames
-
-    async def _frames(self) -> Iterator[bytes] | None:
-        """Return the frames of the next message, None at the connection's end."""
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            return None
-        data = event.get("bytes")
-        if data is None:
-            raise FrameError("messages are binary, not text")
-        return codec.frames(data)
-
-    async def _read(self, frames: Iterator[bytes] | None) -> None:
-        while frames is not None:
-            for number, frame in enumerate(frames, 1):
-                await self._handle(codec.decode(frame))
-                if number % _AT_ONCE == 0:
-                    await asyncio.sleep(0)  # a message may have many thousands
-            frames = await self._frames()
-
-    async def _handle(self, message: Message) -> None:
         match message:
             case Acknowledge(ids=ids):
                 others = self.outbox.acknowledge(ids)
                 if len(others) == len(ids):
                     self._count()
                 if others and self._around.offline.has(self.device):
-                    await self._around.offline.acknowledge(self.device, others)
+                    return partial(self._around.offline.acknowledge, self.device, others)
             case Suspended(suspended=suspended):
                 self._count()
                 self._step(Event.SUSPENDED if suspended else Event.RESUMED)
-            case PowerState(screen_on_or_plugged=on, battery_saver=saver, exempt=exempt):
+            case PowerState():
                 self._count()
-                if len(exempt) > MAX_EXEMPT:
-                    raise ProtocolViolation(f"{len(exempt)} apps are exempt from battery saver, more than {MAX_EXEMPT}")
-                power = Power(on, saver, exempt)
-                self.replay.power = PLUGGED_IN if power == PLUGGED_IN else power
+                self.replay.power = read_power(message)
                 self.replay.look()
-            case UnwantedChanged(unwanted=unwanted):
+            case UnwantedChanged():
                 self._count()
-                if unwanted.fault:
-                    raise ProtocolViolation(unwanted.fault)
-                await self._around.unwanted.note(self.device, unwanted)
+                return partial(self._around.unwanted.note, self.device, read_unwanted(message))
             case RequestChannel() | RevokeChannels():
                 self._count()
-                await self.outbox.room()
-                self.outbox.send_answer(
-                    codec.encode(await self._around.answers.answer(self.device, self._address, message))
-                )
+                return partial(self._answer, message)
             case _:
                 raise ProtocolViolation(f"a device does not send {type(message).__name__} here")
+        return None
+
+    def _greet(self, message: Message) -> None:
+        """Take the first message, and learn which device this is."""
+        hello = read_hello(message)
+        self._version = hello.version
+        if hello.version < LABELS_SINCE:
+            self.outbox.encode = without_label
+        self.device = self.replay.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
+        self._step(Event.GREETED)
+
+    def _miss_hello(self) -> None:
+        self.close(CloseCode.PROTOCOL_ERROR, f"no Hello within {self._around.settings.hello_timeout:g} s")
+
+    async def _answer(self, question: RequestChannel | RevokeChannels) -> None:
+        await self.outbox.room()
+        answer = await self._around.answers.answer(self.device, self._address, question)
+        self.outbox.send_answer(codec.encode(answer))
+
+    async def _tell_what_ended(self) -> None:
+        for message in await self._around.answers.ended(self.device):
+            await self.outbox.room()
+            self.outbox.send_answer(codec.encode(message))
+
+    def _count(self) -> None:
+        """Count a frame that acknowledges no payload that is on its way: a device may send only so many."""
+        if not self._around.limits.may_talk(self.device):
+            raise Unwelcome(CloseCode.POLICY_VIOLATION, "too many messages that bring nothing new")
+
+    # The table
 
     def _step(self, event: Event) -> None:
         self.outbox.phase, effects = step(TABLE, self.outbox.phase, event)
@@ -232,7 +267,7 @@ class DeviceConnection:
             self._PERFORM[effect](self)
 
     def _welcome(self) -> None:
-        self.outbox.on_filled = self._start_to_write
+        self.outbox.on_filled = self._join
         self.outbox.send_answer(
             codec.encode(Welcome(self._version, self._around.settings.device_window, self._around.offline.now()))
         )
@@ -242,66 +277,35 @@ class DeviceConnection:
         self.outbox.give_up()
         self._around.offline.take_back(self.device, self.outbox.take_back())
 
-    def _admit(self) -> None:
-        self._around.admit(self)
-
-    def _dismiss(self) -> None:
-        self._around.dismiss(self)
-
-    def _stop_reading(self) -> None:
-        self._scope.cancel()
+    def _stop(self) -> None:
+        if self._hello_due is not None:
+            self._hello_due.cancel()
+        self._tasks.cancel()
 
     _PERFORM: ClassVar[
         dict[Effect, Callable[[DeviceConnection], None]]
     ] = {  # one for all: thousands of devices are connected
-        Effect.ADMIT: _admit,
+        Effect.ADMIT: lambda self: self._around.admit(self),
         Effect.WELCOME: _welcome,
         Effect.LOOK: lambda self: self.replay.look(),
         Effect.SEND: lambda self: self.outbox.release(),
         Effect.GIVE_BACK: _give_back,
-        Effect.STOP_READING: _stop_reading,
-        Effect.DISMISS: _dismiss,
+        Effect.STOP: _stop,
+        Effect.DISMISS: lambda self: self._around.dismiss(self),
         Effect.FAIL: lambda self: self.outbox.fail(),
+        Effect.FORGET: lambda self: self._around.forget(self),
     }
 
-    def _count(self) -> None:
-        """Count a frame that acknowledges no payload that is on its way: a device may send only so many."""
-        if not self._around.limits.may_talk(self.device):
-            raise _Talkative
+    def _look_if_over(self) -> None:
+        """Note the end once no task runs, and the close frame does not wait for the device to read."""
+        if self.outbox.phase is Phase.CLOSING and not self._tasks.are_running and self._socket.is_writable:
+            self._step(Event.ENDED)
 
-    def tell_what_ended(self) -> None:
-        """Tell the device which of its channels ended because their apps were removed, if there may be any."""
-        if self._around.answers.may_have_ended(self.device):
-            self._tasks.start_soon(self._tell_what_ended)
-
-    async def _tell_what_ended(self) -> None:
-        for message in await self._around.answers.ended(self.device):
-            await self.outbox.room()
-            self.outbox.send_answer(codec.encode(message))
-
-    def _start_to_write(self) -> None:
-        if not self._writes:
-            self._writes = True
-            self._tasks.start_soon(self._write)
-
-    async def _write(self) -> None:
-        """Send what the outbox has, a tick's frames in one message, until there is no more."""
-        try:
-            while chunk := self.outbox.take_chunk():
-                if not await self._transmit({"type": "websocket.send", "bytes": chunk}):
-                    self._scope.cancel()
-                    return
-        finally:
-            self._writes = False
-
-    async def _transmit(self, event: dict[str, object]) -> bool:
-        """Send; False where the connection has ended, which the server tells by either error."""
-        try:
-            await self._send(event)
-        except (OSError, RuntimeError) as gone:
-            self._log("gone", f"is gone: {type(gone).__name__}")
-            return False
-        return True
+    def _join(self) -> None:
+        """Write in this turn, if the device reads."""
+        if not self._has_joined and self._socket.is_writable:
+            self._has_joined = True
+            self._around.turn.join(self)
 
     def _log(self, kind: Hashable, words: str) -> None:
         """Log what became of the connection; a device that comes again and again does not fill the log."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 import anyio
-from starlette.types import Receive, Scope, Send
 from websockets.frames import CloseCode
 
 from tocsin.protocol.errors import StateUnavailable
@@ -21,12 +22,14 @@ from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox, PushResult
+from tocsin.service.devices.turn import Turn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.web.websocket import WebSocket
 
 _KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED_OUT, PushResult.SUSPENDED})
 _UNWANTED = {
@@ -34,12 +37,13 @@ _UNWANTED = {
     DropReason.NOTIFICATIONS_DISABLED: PushResult.NOTIFICATIONS_DISABLED,
     DropReason.TYPE_DISABLED: PushResult.TYPE_DISABLED,
 }
+_STOPPING: Final = CloseCode.GOING_AWAY, "the service is stopping"
 
 logger = logging.getLogger(__name__)
 
 
 class Devices:
-    """All device connections; an ASGI application for WebSockets."""
+    """All device connections."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
@@ -54,7 +58,10 @@ class Devices:
         self._unwanted = unwanted
         self._channels = channels
         answers = ChannelAnswers(channels, offline, limits)
-        self._around = ConnectionContext(answers, offline, unwanted, settings, limits, self._admit, self._dismiss)
+        self._around = ConnectionContext(
+            *(answers, offline, unwanted, settings, limits, Turn()),
+            *(self._admit, self._dismiss, self._forget),
+        )
         self._limits = limits
         self._counters = counters
         self._connections: dict[str, DeviceConnection] = {}
@@ -170,26 +177,19 @@ class Devices:
     async def aclose(self) -> None:
         """Close all connections with ``GOING_AWAY`` (1001), let no other begin, and wait until they have ended."""
         self._stopping = True
-        for connection in self._running:
-            connection.close(CloseCode.GOING_AWAY, "the service is stopping")
+        for connection in list(self._running):
+            connection.close(*_STOPPING)
         if self._running:
             await self._idle.wait()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection from its handshake to its end."""
-        await receive()  # websocket.connect
-        await send({"type": "websocket.accept"})
-        connection = DeviceConnection(self._around, self._limits.address_of(scope), receive, send)
-        scope.clear()  # else the headers would be held for as long as the connection lasts
+    def open(self, socket: WebSocket) -> DeviceConnection:
+        """Take a connection whose handshake is right."""
+        address = self._limits.address_of({"client": socket.client, "headers": socket.headers})
+        connection = DeviceConnection(self._around, address, socket)
         self._running.add(connection)
         if self._stopping:
-            connection.close(CloseCode.GOING_AWAY, "the service is stopping")
-        try:
-            await connection.serve()
-        finally:
-            self._running.discard(connection)
-            if self._stopping and not self._running:
-                self._idle.set()
+            asyncio.get_running_loop().call_soon(connection.close, *_STOPPING)
+        return connection
 
     def _admit(self, connection: DeviceConnection) -> None:
         """Make this the connection of its device; one that the device had before is closed."""
@@ -204,3 +204,9 @@ class Devices:
         if self._connections.get(connection.device) is connection:
             del self._connections[connection.device]
             self.offline.connection_lost(connection.device)
+
+    def _forget(self, connection: DeviceConnection) -> None:
+        """Count a connection no more of which nothing runs."""
+        self._running.discard(connection)
+        if self._stopping and not self._running:
+            self._idle.set()

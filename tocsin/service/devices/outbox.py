@@ -214,7 +214,8 @@ class Outbox:
         self._settle_all(PushResult.SUSPENDED)
 
     def fail(self) -> None:
-        """Tell all waiting senders that the connection has ended."""
+        """Tell all waiting senders that the connection has ended; nothing more is to be sent."""
+        self.on_filled = _ignore
         if self._alarm is not None:
             self._alarm.cancel()
         self._settle_all(PushResult.LOST)
@@ -273,7 +274,7 @@ class Outbox:
 
 
 def _ignore() -> None:
-    """Stand in for the task that writes, before the device has said hello."""
+    """Stand in for what writes, before the device has said hello and when it has left."""
 
 
 def _wake(waiting: asyncio.Future[PushResult], result: PushResult) -> None:

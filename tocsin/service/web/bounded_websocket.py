@@ -1,6 +1,6 @@
-"""WebSockets (RFC 6455) that hold little while they are idle, as an ASGI server's side of them.
+"""WebSockets (RFC 6455) that hold little while they are idle, and hand over each message in the turn in which it came.
 
-A service has many connections that say nothing for hours. Frames and handshakes are those of ``websockets``.
+A service has many connections that say nothing for hours: each is an object with few fields, without a task, a queue or a timer.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import traceback
 from http import HTTPStatus
 from typing import Final, cast
 
-from starlette.types import Message, Scope
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request, Response
-from websockets.protocol import OPEN, SERVER, Protocol
+from websockets.frames import CloseCode
+from websockets.http11 import Request
 
-from tocsin.service.web.addresses import is_secure, remote_address
-from tocsin.service.web.flags import Flag
-from tocsin.service.web.handshake import FRAME_LOG, WebSocketHandshake, refusal, scope_of
-from tocsin.service.web.message_assembly import MAX_HOLLOW, MAX_MESSAGE, Incoming
+from tocsin.service.web import websocket_frames as frames
+from tocsin.service.web.handshake import WebSocketHandshake
+from tocsin.service.web.headers import RawHeaders
 from tocsin.service.web.shared_state import SharedState
+from tocsin.service.web.websocket import Receiver
+from tocsin.service.web.websocket_frames import BrokenFrames, FrameReader
+
+MAX_HOLLOW: Final = 1_000
+"""Frames in a ping interval that bring no message: control frames, parts of messages, and messages without content."""
 
 MAX_UNREAD: Final = 16 * 1024
 """Bytes that may wait for the peer to read before it counts as one that does not."""
@@ -28,44 +30,46 @@ MAX_UNREAD: Final = 16 * 1024
 SMALL: Final = 8 * 1024
 """Bytes that a connection may keep without being counted."""
 
-AHEAD: Final = 4
-"""Messages that may wait for the application while more is read: to pause and to resume costs a system call each."""
-
-_MAX_REASON = 123  # bytes of the text of a close frame
-_FLUSH = 5.0  # seconds for what was sent last to leave
-_CLOSING = 10.0  # seconds for the peer to answer a close frame
-_CONNECT: Final[Message] = {"type": "websocket.connect"}
-_PING: Final = Frame(Opcode.PING, b"").serialize(mask=False, extensions=[])
+_FLUSH: Final = 5.0  # seconds for what was sent last to leave
+_CLOSING: Final = 10.0  # seconds for the peer to answer a close frame
+_PING: Final = frames.frame(frames.PING, b"")
 
 logger = logging.getLogger(__name__)
-
-
-class ClientDisconnected(OSError):
-    """The peer is gone."""
 
 
 class BoundedWebSocket(asyncio.BufferedProtocol):
     """One WebSocket, taken over from HTTP: bounded in memory, and in the time that a slow peer has."""
 
     __slots__ = (
-        "_awaits_pong", "_close_sent", "_closing", "_conn", "_handshake", "_holds", "_incoming",
-        "_is_secure", "_lost", "_reads", "_shared", "_writable", "client", "transport",
+        "_awaits_pong", "_close_sent", "_closing", "_given", "_holds", "_is_paused", "_reader", "_reads", "_receiver", "_shared",
+        "headers", "is_writable", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
-    client: tuple[str, int] | None
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
-        self._handshake: WebSocketHandshake | None = WebSocketHandshake()  # until it is accepted
-        self._conn: Protocol = self._handshake.protocol
-        self._incoming = Incoming()
-        self._holds = False
+        self._reader = FrameReader()
+        self._receiver: Receiver | None = None  # until it is open, and once it has ended
         self._closing: asyncio.TimerHandle | None = None
-        self._writable = Flag()
-        self._writable.set()
-        self._close_sent = self._lost = self._awaits_pong = False
+        self._close_sent = self._awaits_pong = self._holds = self._is_paused = False
         self._reads = True
+        self._given = 0  # bytes of the message that the receiver works on
+        self.headers: RawHeaders = []
+        """Those of the handshake, their names in lower case; none are kept once it is open."""
+        self.is_writable = True
+        """Whether the peer reads what it is sent, as far as is known."""
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The peer's address and port, if it has any."""
+        peer = self.transport.get_extra_info("peername")
+        return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The tasks that the server waits for when it leaves, and then cancels."""
+        return self._shared.tasks
 
     # From the transport
 
@@ -73,8 +77,6 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         """Take over a connection that began as HTTP."""
         self.transport = cast(asyncio.Transport, transport)  # that of HTTP
         self.transport.set_write_buffer_limits(high=MAX_UNREAD)
-        self.client = remote_address(self.transport)
-        self._is_secure = is_secure(self.transport)
         self._shared.connections.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -84,238 +86,210 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse the bytes that were read into the buffer."""
-        conn = self._conn
-        conn.receive_data(bytes(self._shared.buffer[:nbytes]))
-        for event in conn.events_received():
-            if isinstance(event, Frame):
-                self._take(event)
-        if conn.parser_exc is not None:
-            closed = conn.close_sent
-            self._incoming.put_disconnect(closed.code if closed else CloseCode.ABNORMAL_CLOSURE)
-            self._end()
-        elif self._incoming.hollow > MAX_HOLLOW and self._close_sent:
-            self.drop()  # it was told why it ends
-        elif self._incoming.hollow > MAX_HOLLOW:
-            self._incoming.put_disconnect(CloseCode.POLICY_VIOLATION)
-            conn.fail(CloseCode.POLICY_VIOLATION, "too many frames that bring no message")
-            self._end()
-        self._note_what_it_holds()
-
-    def _note_what_it_holds(self) -> None:
-        """Count what is kept of messages that have not ended, or that the application has not done with."""
-        size = len(self._conn.reader.buffer) + self._incoming.size
-        if (size > SMALL or self._holds) and not self._lost:
-            self._holds = size > SMALL
-            self._shared.book.hold(self, size if self._holds else 0)
+        if self._receiver is not None:
+            self._reader.feed(bytes(self._shared.buffer[:nbytes]))
+            self._read()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the application that the connection has ended."""
+        """Tell the receiver that the connection has ended."""
         del exc
         self._shared.book.left(self)
         self._shared.heart.forget(self)
         self._shared.connections.discard(self)
-        self._lost = True
         if self._closing is not None:
             self._closing.cancel()
-        self._incoming.put_disconnect(
-            CloseCode.NO_STATUS_RCVD if self._handshake is None else CloseCode.ABNORMAL_CLOSURE
-        )
-        self._writable.set()
+        self.is_writable = self._close_sent = True
+        self._tell_end(CloseCode.ABNORMAL_CLOSURE)
 
     def pause_writing(self) -> None:
         """Note that the peer does not read; until it does, nothing that would be answered is read from it."""
-        self._writable.clear()
+        self.is_writable = False
         self._shared.book.stalled(self)
-        self._pause()
+        self._read_or_not()
 
     def resume_writing(self) -> None:
         """Note that the peer reads again."""
-        self._writable.set()
+        self.is_writable = True
         self._shared.book.flowing(self)
-        self._resume()
+        self._read_or_not()
+        if self._receiver is not None:
+            self._receiver.flowing()
 
     # From the server
 
-    def drop(self) -> None:
-        """End the connection at once."""
-        self.transport.abort()
-
-    def shutdown(self) -> None:
-        """Close it; a peer that does not read would never be done with what it was sent."""
-        if not self._close_sent:
-            if self._handshake is None:
-                self._close(CloseCode.SERVICE_RESTART, "")
-            else:
-                self._refuse(self._handshake, refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
-        self.transport.close()
-        self._cut(0)
+    def begin(self, request: Request) -> None:
+        """Open the WebSocket, or refuse the request if it is not a handshake as RFC 6455 has it, or not wanted."""
+        handshake = WebSocketHandshake(request)
+        if handshake.is_right:
+            raw = request.headers.raw_items()
+            self.headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in raw]
+            try:
+                self._receiver = self._shared.open_websocket(self)
+                if self._receiver is None:
+                    handshake.refuse(HTTPStatus.FORBIDDEN)
+            except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
+                self._log(failure)
+                handshake.refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
+            self.headers = []
+        self.transport.write(handshake.answer(self._shared.default_headers))
+        if self._receiver is None:
+            self._close_sent = True
+            self.transport.close()
+        else:
+            self._shared.heart.watch(self)
 
     def ping(self) -> bool:
         """Send a ping, or end the connection if the one before was not answered; tell whether it goes on."""
         if self._close_sent or self.transport.is_closing():
             return False
         if self._awaits_pong:
-            self._conn.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
-            self._end()
+            self._break_off(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
             self._cut(0)
             return False
         self._awaits_pong = True
-        self._incoming.hollow = 0
+        self._reader.hollow = 0
         self.transport.write(_PING)
         return True
 
-    # What the peer sends
+    def shutdown(self) -> None:
+        """Close it; a peer that does not read would never be done with what it was sent."""
+        self._send_close(CloseCode.SERVICE_RESTART, "")
+        self.transport.close()
+        self._cut(0)
 
-    def begin(self, request: Request) -> None:
-        """Run the application, or refuse the request if it is not a handshake as RFC 6455 has it."""
-        assert self._handshake is not None  # noqa: S101  # it has only come
-        response = self._handshake.begin(request)
-        if response is not None:
-            self._refuse(self._handshake, response)
-            return
-        self._pause()  # nothing may come before it is accepted
-        self._incoming.put(_CONNECT)
-        self._shared.start(self._run(scope_of(request, self.transport, self.client)))
+    def drop(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
 
-    def _take(self, frame: Frame) -> None:
-        self._incoming.count(frame, unwanted=self._close_sent)
-        match frame.opcode:
-            case Opcode.PONG:
-                self._awaits_pong = False
-            case Opcode.PING:
-                self._flush()  # the answer
-            case Opcode.CLOSE:
-                self._take_close()
-            case _ if self._close_sent:  # the application wants nothing more
-                self._incoming.forget()
-            case _:
-                incoming = self._incoming
-                if incoming.assemble(frame) and (len(incoming.events) >= AHEAD or incoming.size > SMALL):
-                    self._pause()
+    # From the receiver
 
-    def _take_close(self) -> None:
-        """Answer a close frame, or take the answer to ours."""
+    def send(self, message: bytes) -> None:
+        """Send a message, unless the end is near; what the peer does not read waits here, so it is sent while :attr:`is_writable` only."""
+        if not self._close_sent:
+            self.transport.write(frames.frame(frames.BINARY, message))
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame, and wait for the answer for a while; messages that come meanwhile are dropped."""
         if self._close_sent:
+            return
+        self._send_close(code, reason)
+        self._closing = asyncio.get_running_loop().call_later(_CLOSING, self.transport.close)
+        self._cut(_FLUSH)
+        self.resume()
+
+    def hang_up(self) -> None:
+        """End the connection without a close frame, once what was sent has gone or some time has passed; one that is being closed is left."""
+        if not self._close_sent:
+            self._close_sent = True
             self.transport.close()
-        elif not self.transport.is_closing():
-            closed = self._conn.close_rcvd
-            self._incoming.put_disconnect(closed.code if closed else CloseCode.NO_STATUS_RCVD)
-            self._end()
-
-    # The application
-
-    async def _run(self, scope: Scope) -> None:
-        """Serve, and leave a peer that does not read some time to take the end."""
-        try:
-            await self._shared.open_websocket(scope, self.receive, self.send)
-        except ClientDisconnected:
-            pass  # the application need not look whether the peer is there still
-        except Exception:  # noqa: BLE001  # one connection's fault, which is logged
-            trace = traceback.format_exc()
-            self._shared.recurring.log(logger, logging.ERROR, trace, "serving a WebSocket failed: %s", trace)
-        finally:
-            if not self._close_sent:
-                if self._handshake is not None:
-                    self._refuse(self._handshake, refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
-                self.transport.close()
             self._cut(_FLUSH)
 
-    async def receive(self) -> Message:
-        """Return the next event, as ASGI says."""
-        incoming = self._incoming
-        incoming.release()
-        if self._holds:
-            self._note_what_it_holds()
-        while not incoming.events:
-            await incoming.arrival()
-        event = incoming.take()
-        if not incoming.events and self._handshake is None:
-            self._resume()
-        return event
+    def fail(self, failure: BaseException) -> None:
+        """Log an error, and end the connection that it is a fault of."""
+        self._log(failure)
+        self.hang_up()
 
-    async def send(self, message: Message) -> None:
-        """Take an event from the application, as ASGI says.
+    def pause(self) -> None:
+        """Read no more, and hand over nothing, until :meth:`resume`: the receiver works on what it has got."""
+        self._is_paused = True
+        self._read_or_not()
 
-        :raises ClientDisconnected: the peer is gone.
-        :raises RuntimeError: that may not be sent now.
-        """
-        await self._writable.wait()
-        handshake = self._handshake
-        if self._lost or (handshake is None and self._close_sent):
-            raise ClientDisconnected
-        kind = message["type"]
-        if kind == "websocket.send" and handshake is None:
-            self._conn.send_binary(message["bytes"])
-            self._flush()
-        elif kind == "websocket.close" and handshake is None:
-            self._close(message.get("code", CloseCode.NORMAL_CLOSURE), message.get("reason", ""))
-        elif handshake is None:
-            raise RuntimeError(f"{kind} may not be sent now")
-        elif kind == "websocket.accept" and handshake.may_be_accepted:
-            self._accept(handshake)
-        elif kind == "websocket.http.response.start":
-            handshake.refusal_status = HTTPStatus(message["status"])
-        elif kind == "websocket.http.response.body" and handshake.refusal_status is not None:
-            self._refuse(handshake, refusal(handshake.refusal_status, message["body"]))
+    def resume(self) -> None:
+        """Hand over what has come, and read on; not while a message is being handed over."""
+        self._is_paused = False
+        self._given = 0
+        self._read()
+        self._read_or_not()
+
+    # What the peer sends
+
+    def _read(self) -> None:
+        """Take what there is, for as long as the receiver wants it."""
+        reader = self._reader
+        try:
+            while not self._is_paused and self._receiver is not None and (found := reader.next()) is not None:
+                self._take(*found)
+        except BrokenFrames as broken:
+            self._break_off(broken.code, broken.words)
+        if reader.hollow > MAX_HOLLOW:
+            if self._close_sent:
+                self.drop()  # it was told why it ends
+            else:
+                self._break_off(CloseCode.POLICY_VIOLATION, "too many frames that bring no message")
+        size = reader.size + self._given
+        if size > SMALL or self._holds:
+            self._note_what_it_holds(size)
+
+    def _note_what_it_holds(self, size: int) -> None:
+        """Count what is kept of messages that have not ended, or that the receiver has not done with."""
+        self._holds = size > SMALL and self._receiver is not None
+        self._shared.book.hold(self, size if self._holds else 0)
+
+    def _take(self, opcode: int, content: bytes) -> None:
+        if opcode <= frames.BINARY:
+            if self._close_sent:  # nothing more is wanted
+                self._reader.hollow += 1
+            else:
+                self._hand_over(content if opcode == frames.BINARY else content.decode(errors="replace"))
+        elif opcode == frames.PONG:
+            self._awaits_pong = False
+        elif opcode == frames.PING:
+            self.transport.write(frames.frame(frames.PONG, content))
         else:
-            raise RuntimeError(f"{kind} may not be sent now")
+            if not self._close_sent:
+                self.transport.write(frames.frame(frames.CLOSE, content))
+            self._end(frames.close_code(content))
 
-    def _accept(self, handshake: WebSocketHandshake) -> None:
-        """Open the WebSocket, and forget its handshake."""
-        if self.transport.is_closing():
-            return
-        handshake.accept(self._shared.default_headers)
-        self._flush()
-        self._conn = Protocol(SERVER, state=OPEN, max_size=MAX_MESSAGE, logger=FRAME_LOG)
-        self._conn.debug = False
-        self._handshake = None
-        self._shared.heart.watch(self)
-        self._resume()
+    def _hand_over(self, message: bytes | str) -> None:
+        assert self._receiver is not None  # noqa: S101  # as its caller has seen
+        try:
+            self._receiver.take(message)
+        except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
+            self.fail(failure)
+        if self._is_paused:
+            self._given = len(message)
 
-    def _close(self, code: int, reason: str) -> None:
-        """Send a close frame, and wait for the answer for a while."""
-        if not self.transport.is_closing():
-            self._incoming.put_disconnect(code)
-            self._conn.send_close(code, cut_reason(reason))
-            self._flush()
+    # The end
+
+    def _break_off(self, code: int, reason: str) -> None:
+        """End the connection for a fault of the peer, which is told unless it is being closed."""
+        self._send_close(code, reason)
+        self._end(code)
+
+    def _send_close(self, code: int, reason: str) -> None:
+        if not self._close_sent:
             self._close_sent = True
-            self._resume()
-            self._closing = asyncio.get_running_loop().call_later(_CLOSING, self.transport.close)
+            self.transport.write(frames.close_frame(code, reason))
 
-    def _refuse(self, handshake: WebSocketHandshake, response: Response) -> None:
-        """Answer the handshake with something else than a WebSocket, and end the connection."""
-        self._incoming.put_disconnect(CloseCode.ABNORMAL_CLOSURE)
-        handshake.refuse(response)
-        self._end()
-
-    # Both ways
-
-    def _pause(self) -> None:
-        if self._reads:
-            self._reads = False
-            self.transport.pause_reading()
-
-    def _resume(self) -> None:
-        """Read again, if the peer reads too and the application has taken what came."""
-        if not self._reads and self._writable.is_set() and (not self._incoming.events or self._close_sent):
-            self._reads = True
-            self.transport.resume_reading()
-
-    def _end(self) -> None:
-        """Send what is left to send, such as a close frame, and close the connection."""
+    def _end(self, code: int) -> None:
+        """Let what is left to send go, and close the connection."""
         self._close_sent = True
-        self._flush()
         self.transport.close()
+        self._tell_end(code)
 
-    def _flush(self) -> None:
-        self.transport.write(b"".join(self._conn.data_to_send()))
+    def _tell_end(self, code: int) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            try:
+                receiver.ended(code)
+            except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
+                self._log(failure)
+
+    def _read_or_not(self) -> None:
+        """Read from the peer while it reads too, and the receiver wants what it sends."""
+        wanted = self.is_writable and not self._is_paused
+        if wanted is not self._reads and not self.transport.is_closing():
+            self._reads = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
 
     def _cut(self, patience: float) -> None:
         # asyncio ends a TLS connection by itself 30 seconds after it was closed, and cannot be asked once it was.
-        if not self._is_secure and self.transport.get_write_buffer_size():
+        if self.transport.get_extra_info("sslcontext") is None and self.transport.get_write_buffer_size():
             asyncio.get_running_loop().call_later(patience, self.transport.abort)
 
-
-def cut_reason(reason: str) -> str:
-    """Cut the text of a close frame so that it fits (RFC 6455 §5.5), between two characters."""
-    return reason.encode()[:_MAX_REASON].decode(errors="ignore")
+    def _log(self, failure: BaseException) -> None:
+        trace = "".join(traceback.format_exception(failure))
+        self._shared.recurring.log(logger, logging.ERROR, trace, "serving a WebSocket failed: %s", trace)

@@ -8,12 +8,12 @@ from email.utils import formatdate
 from typing import Any, Final, Protocol
 
 from attrs import define, field
-from starlette.types import ASGIApp
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.headers import RawHeaders, status_line, write
 from tocsin.service.web.heart import Heart
+from tocsin.service.web.websocket import OpenWebSocket
 
 CHUNK: Final = 4 * 1024
 """Bytes that are read of a WebSocket at a time: so many frames may come before other connections have a turn."""
@@ -33,8 +33,8 @@ class Connection(Protocol):
 class SharedState:
     """The state of one web server that all its connections share."""
 
-    open_websocket: ASGIApp
-    """Serves a WebSocket; an ASGI application."""
+    open_websocket: OpenWebSocket
+    """Takes a WebSocket, or refuses it."""
     book: Connections
     heart: Heart
     recurring: RepeatLog

@@ -1,47 +1,74 @@
-"""The tasks beside the one that serves a connection: none while it is idle."""
+"""The tasks of a connection: none while nothing of it waits."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
+
+import anyio
+
+
+class Owner(Protocol):
+    """The connection that tasks belong to."""
+
+    def tasks_ended(self) -> None:
+        """Learn that none runs any more."""
+        ...
+
+    def task_failed(self, failure: BaseException) -> None:
+        """Learn that one has failed."""
+        ...
 
 
 class SideTasks:
-    """A task group that weighs nothing while it is empty; its owner closes it before it ends.
+    """Tasks that are cancelled together; it weighs nothing while there are none.
 
-    :param on_failure: called when a task has failed; :meth:`aclose` raises what failed.
+    :param among: where each is noted while it runs.
     """
 
-    __slots__ = ("_failure", "_on_failure", "_tasks")
+    __slots__ = ("_among", "_are_cancelled", "_owner", "_scopes")
 
-    def __init__(self, on_failure: Callable[[], object]) -> None:
-        self._on_failure = on_failure
-        self._tasks: set[asyncio.Task[None]] | None = None
-        self._failure: BaseException | None = None
+    def __init__(self, owner: Owner, among: set[asyncio.Task[None]]) -> None:
+        self._owner = owner
+        self._among = among
+        self._scopes: dict[asyncio.Task[None], anyio.CancelScope] | None = None
+        self._are_cancelled = False
+
+    @property
+    def are_running(self) -> bool:
+        """Whether there are any."""
+        return self._scopes is not None
 
     def start_soon(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start a task."""
-        task = asyncio.get_running_loop().create_task(run())
-        if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
+        scope = anyio.CancelScope()
+        task = asyncio.get_running_loop().create_task(_run(run, scope))
+        if self._scopes is None:
+            self._scopes = {}
+        self._scopes[task] = scope
+        self._among.add(task)
         task.add_done_callback(self._ended)
+        if self._are_cancelled:
+            scope.cancel()
 
-    async def aclose(self) -> None:
-        """Cancel all tasks, and wait for their end."""
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks)
-        if self._failure is not None:
-            raise self._failure
+    def cancel(self) -> None:
+        """Cancel all tasks, and those that they start yet, but for what they shield."""
+        self._are_cancelled = True
+        for scope in (self._scopes or {}).values():
+            scope.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if self._tasks is not None:
-            self._tasks.discard(task)
-            if not self._tasks:
-                self._tasks = None
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = task.exception()
-            self._on_failure()
+        self._among.discard(task)
+        assert self._scopes is not None  # noqa: S101  # the task was there
+        del self._scopes[task]
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._owner.task_failed(failure)
+        if not self._scopes:
+            self._scopes = None
+            self._owner.tasks_ended()
+
+
+async def _run(run: Callable[[], Coroutine[Any, Any, None]], scope: anyio.CancelScope) -> None:
+    with scope:
+        await run()

@@ -10,7 +10,6 @@ import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 import anyio
-from starlette.types import ASGIApp
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
@@ -22,6 +21,7 @@ from tocsin.service.web.heart import Heart
 from tocsin.service.web.http_connection import HttpConnection
 from tocsin.service.web.partings import BUSY, torn
 from tocsin.service.web.shared_state import SharedState
+from tocsin.service.web.websocket import OpenWebSocket
 from tocsin.tasks import task_group
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class WebServer:
     """Serves HTTP, and WebSockets on one path.
 
     :param open_exchange: begins to answer a request.
-    :param open_websocket: serves a WebSocket.
+    :param open_websocket: takes WebSockets.
     :param recurring: logs what strangers can cause again and again.
     :param tls: gives what TLS is spoken with from now on; None for none.
     :param torn_headers: what an answer has besides, if its request's body ends before its time.
@@ -48,7 +48,7 @@ class WebServer:
     def __init__(  # noqa: PLR0913, PLR0917  # what it serves with
         self,
         open_exchange: OpenExchange,
-        open_websocket: ASGIApp,
+        open_websocket: OpenWebSocket,
         settings: ServiceSettings,
         connections: Connections,
         recurring: RepeatLog,

@@ -1,0 +1,33 @@
+"""What is written in one turn of the event loop: to all devices that have something to be sent, by one callback."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+
+class Writer(Protocol):
+    """A connection that may have something to send."""
+
+    def write(self) -> None:
+        """Send what there is, and what the peer can take; an error of it concerns that connection alone."""
+        ...
+
+
+class Turn:
+    """Lets connections write, each once in a turn, however much has come for it meanwhile."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._writers: list[Writer] = []
+
+    def join(self, writer: Writer) -> None:
+        """Let a connection write, which has not joined since it did last."""
+        if not self._writers:
+            self._loop.call_soon(self._write)
+        self._writers.append(writer)
+
+    def _write(self) -> None:
+        writers, self._writers = self._writers, []
+        for writer in writers:
+            writer.write()
