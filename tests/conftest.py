@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio.pytest_plugin
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -29,6 +30,10 @@ os.environ["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent/bus"
 
 # Nor does it depend on how the machine stands that it runs on.
 os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/nonexistent/bus"
+
+# Tests run as apps under asyncio.run do: anyio's own runner would note the loop's name, and without the note what makes events
+# and scopes of anyio in a callback of the loop fails.
+anyio.pytest_plugin.set_current_async_library = lambda _: None  # type: ignore[assignment]
 
 # A deadline measures the other load of the machine, and so does the check for slow data.
 settings.register_profile(

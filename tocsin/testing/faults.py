@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any, cast
 
-import anyio
 from attrs import define, field, frozen
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -53,7 +53,7 @@ class Faults(Layer):
         self._expired_channels: set[str] = set()
         self._connected: set[WebSocket] = set()
         self._is_away = False
-        self.device_left = anyio.Event()
+        self.device_left = asyncio.Event()
         """Is set when the service has seen the next device leave."""
 
     def fail(self, status: int, times: int | None, description: str, **headers: str) -> None:
@@ -128,7 +128,7 @@ class Faults(Layer):
     def _leave(self, socket: WebSocket) -> None:
         self._connected.discard(socket)
         self.device_left.set()
-        self.device_left = anyio.Event()
+        self.device_left = asyncio.Event()
 
     def _note(self, headers: Mapping[str, str], status: int) -> None:
         self.requests.append(SentRequest(headers, status))

@@ -32,7 +32,7 @@ class SideTasks:
     def __init__(self, owner: Owner, among: set[asyncio.Task[None]]) -> None:
         self._owner = owner
         self._among = among
-        self._scopes: dict[asyncio.Task[None], anyio.CancelScope] | None = None
+        self._scopes: dict[asyncio.Task[None], anyio.CancelScope | None] | None = None
         self._are_cancelled = False
 
     @property
@@ -42,21 +42,19 @@ class SideTasks:
 
     def start_soon(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start a task."""
-        scope = anyio.CancelScope()
-        task = asyncio.get_running_loop().create_task(_run(run, scope))
+        task = asyncio.get_running_loop().create_task(self._run(run))
         if self._scopes is None:
             self._scopes = {}
-        self._scopes[task] = scope
+        self._scopes[task] = None
         self._among.add(task)
         task.add_done_callback(self._ended)
-        if self._are_cancelled:
-            scope.cancel()
 
     def cancel(self) -> None:
         """Cancel all tasks, and those that they start yet, but for what they shield."""
         self._are_cancelled = True
         for scope in (self._scopes or {}).values():
-            scope.cancel()
+            if scope is not None:  # else it looks when it begins
+                scope.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._among.discard(task)
@@ -68,7 +66,13 @@ class SideTasks:
             self._scopes = None
             self._owner.tasks_ended()
 
-
-async def _run(run: Callable[[], Coroutine[Any, Any, None]], scope: anyio.CancelScope) -> None:
-    with scope:
-        await run()
+    async def _run(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # it runs in one
+        assert self._scopes is not None  # noqa: S101  # the task is among them
+        # A callback of the loop, which starts tasks, is none: anyio would not know by what to make a scope there.
+        with anyio.CancelScope() as scope:
+            self._scopes[task] = scope
+            if self._are_cancelled:
+                scope.cancel()
+            await run()
