@@ -22,7 +22,7 @@ from attrs import Factory, evolve, frozen
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import LoopClock
-from tocsin.actors.line import Line
+from tocsin.actors.turn_line import TurnLine
 from tocsin.mailbox import Mailbox
 from tocsin.protocol.errors import FrameError, PlatformUnavailable
 from tocsin.protocol.kernel import restart
@@ -125,7 +125,7 @@ class Kernel:
     clock: LoopClock = Factory(LoopClock)
     dead_letters: BadFrames = Factory(BadFrames)
     restarts: restart.RestartPolicy = Factory(restart.RestartPolicy)
-    line: Line = Factory(Line)
+    line: TurnLine = Factory(TurnLine)
 
 
 class ActorRunner:

@@ -11,6 +11,7 @@ from tocsin.protocol.delivery.batches import latest
 from tocsin.protocol.messages import Arrivals, ChannelGranted, ConnectionUp, Message
 from tocsin.protocol.platform.service_time import Mark, ServiceTime, Verdict
 from tocsin.steady import steady
+from tocsin.tasks import running_loop
 
 
 class LoopClock:
@@ -21,7 +22,8 @@ class LoopClock:
 
     def monotonic(self) -> float:
         """Return the event loop's time in seconds: for budgets, waits and alarms."""
-        return anyio.current_time()
+        loop = running_loop()
+        return anyio.current_time() if loop is None else loop.time()  # every batch asks: a tenth of the time
 
     def steady(self) -> float:
         """Return seconds that go by whatever the wall clock is set to, also while the machine sleeps: for moments of the service."""

@@ -51,7 +51,9 @@ class ServiceSocket(asyncio.Protocol):
         self._heard = heard
         self._heard_at = self._loop.time()
         self._asked_at = -1.0  # when it was pinged
+        self._is_answered = False
         self._answered = anyio.Event()
+        self._is_lost = False
         self._lost = anyio.Event()
         self._chunks: deque[bytes] = deque()
         self._part = bytearray()
@@ -83,7 +85,7 @@ class ServiceSocket(asyncio.Protocol):
         :raises SocketClosed: there will be no more.
         """
         while not self._chunks:
-            if self._lost.is_set():
+            if self._is_lost:
                 raise SocketClosed
             await self._came.wait()
         chunk = self._chunks.popleft()
@@ -103,7 +105,7 @@ class ServiceSocket(asyncio.Protocol):
             if self._room is None:
                 return
             await self._room.wait()
-            if not self._lost.is_set():
+            if not self._is_lost:
                 return
         await self._lost.wait()
         raise SocketClosed
@@ -130,7 +132,7 @@ class ServiceSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came."""
         self._heard_at = self._loop.time()
-        if not self._answered.is_set():
+        if not self._is_answered:
             self._heard.extend(data[: MAX_HEAD - len(self._heard)])
         self.protocol.receive_data(data)
         self._take_events()
@@ -147,6 +149,7 @@ class ServiceSocket(asyncio.Protocol):
         self.protocol.receive_eof()  # it may have been heard before, and the connection aborted
         if self._timer is not None:
             self._timer.cancel()
+        self._is_lost = True
         self._lost.set()
         self._answered.set()
         self._came.set()
@@ -167,6 +170,7 @@ class ServiceSocket(asyncio.Protocol):
     def _take_events(self) -> None:
         for event in self.protocol.events_received():
             if not isinstance(event, Frame):
+                self._is_answered = True
                 self._answered.set()
             elif event.opcode in _DATA:
                 self._take_frame(event)

@@ -28,7 +28,7 @@ class InLine(Protocol):
         ...
 
 
-class Line:
+class TurnLine:
     """All actors of a platform share one; it runs within the task of the actor whose turn it is."""
 
     def __init__(self) -> None:
