@@ -15,7 +15,7 @@ from bench import actor_libraries
 from bench.durable import WINDOW
 from bench.framework import Contestant, Options, Report, Sample, measure, run_on
 from bench.load import BODY, ServiceEnd, attached, frame
-from tocsin.actors.actor import Kernel
+from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.topology import Platform
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.persistence.memory_store import MemoryStore

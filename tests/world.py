@@ -10,7 +10,7 @@ import anyio
 from attrs import define
 
 from tests.helpers import PATIENCE, FakeService
-from tocsin.actors.actor import Kernel
+from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.lifecycle import open_platform
 from tocsin.actors.topology import Platform
 from tocsin.api.args import PushNotificationReceivedEventArgs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop, Future, Task, current_task, get_running_loop
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
@@ -157,6 +157,56 @@ class Signal:
             finally:
                 self._wake = None
         self._is_set = False
+
+
+class Completion:
+    """The end of what has begun, such as a commit: awaited, or heard of by one callback in the very turn in which it comes.
+
+    Awaiting it and being cancelled withdraws it.
+    """
+
+    __slots__ = ("_failure", "_hear", "is_over")
+
+    def __init__(self) -> None:
+        self.is_over = False
+        """Whether it has come, or was withdrawn: then it is not waited for any more."""
+        self._failure: Exception | None = None
+        self._hear: Callable[[], object] | None = None
+
+    def complete(self, failure: Exception | None = None) -> None:
+        """Let it come, as a failure where that is given, unless it is over."""
+        if not self.is_over:
+            self._failure, self.is_over = failure, True
+            if self._hear is not None:
+                self._hear()
+
+    def withdraw(self) -> None:
+        """Wait for it no more."""
+        self.is_over = True
+        self._hear = None
+
+    def then(self, hear: Callable[[], object]) -> None:
+        """Call this when it comes, or now where it is there."""
+        if self.is_over:
+            hear()
+        else:
+            self._hear = hear
+
+    def check(self) -> None:
+        """Raise what it has failed with, where it has."""
+        if self._failure is not None:
+            raise self._failure
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if not self.is_over:
+            came = Signal()
+            self._hear = came.set
+            try:
+                yield from came.wait().__await__()
+            finally:
+                if not self.is_over:
+                    self.withdraw()
+        self.check()
 
 
 def _wake(future: Future[None]) -> None:

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from tests.actors.clicking import WallClock
 from tests.helpers import next_messages
-from tocsin.actors.actor import ActorRunner, Kernel
+from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.clock import ServiceClock
 from tocsin.actors.desktop_calls import DesktopCalls
 from tocsin.actors.senses import Senses

@@ -10,7 +10,7 @@ import anyio
 from attrs import evolve
 
 from tests.helpers import next_messages
-from tocsin.actors.actor import ActorRunner, Kernel
+from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.clock import LoopClock, ServiceClock
 from tocsin.actors.routes import FROM_APPS
 from tocsin.actors.senses import Senses

@@ -9,7 +9,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.protocol.tables import erase
-from tocsin.actors.actor import Actor, ActorRunner, Kernel, Wait, receives
+from tocsin.actors.actor import Actor, Wait, receives
+from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.bad_frames import BadFrames
 from tocsin.actors.clock import LoopClock

@@ -13,7 +13,7 @@ from attrs import define, field
 from tests.helpers import payload
 from tests.protocol.frames import arrivals
 from tests.world import Gathered, World, dead_rows, open_rows, world
-from tocsin.actors.actor import Kernel
+from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.host_owner import HostOwner
 from tocsin.api.args import PushNotificationReceivedEventArgs

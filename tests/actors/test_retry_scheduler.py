@@ -11,7 +11,7 @@ import pytest
 import trio.testing
 
 from tests.helpers import next_messages
-from tocsin.actors.actor import ActorRunner, Kernel
+from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.retry_scheduler import RetryScheduler
 from tocsin.mailbox import Mailbox

@@ -11,7 +11,7 @@ import pytest
 import trio.testing
 
 from tests.actors.shelling import PlayedDesktop
-from tocsin.actors.actor import Kernel
+from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.shell import ShellParts
 from tocsin.actors.topology import Platform

@@ -12,7 +12,7 @@ import anyio
 import pytest
 import trio.testing
 
-from tocsin.actors.actor import Kernel
+from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.topology import Platform
 from tocsin.agent.watchdog import watch

@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers import PATIENCE, payload
 from tests.world import Gathered, World, dead_rows, handling, open_rows, world
-from tocsin.actors.actor import Kernel
+from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.clock import LoopClock
 from tocsin.actors.lifecycle import open_platform
 from tocsin.api.channel import PushNotificationChannel

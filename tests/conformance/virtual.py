@@ -9,7 +9,7 @@ from typing import cast
 import anyio
 
 from tests.helpers import next_messages, waiting_messages
-from tocsin.actors.actor import Kernel
+from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.topology import Platform
 from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager

@@ -31,7 +31,8 @@ from tests.simulation.record import TICK, Record
 from tests.simulation.reports import judged
 from tests.simulation.service import Service
 from tests.simulation.store import WatchedStore
-from tocsin.actors.actor import Actor, ActorRunner, Kernel, Wait
+from tocsin.actors.actor import Actor, Wait
+from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.lifecycle import STOP_TIMEOUT, stop_in_order
 from tocsin.actors.supervisor import Supervisor

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
+from tocsin.actors.actor import Wait, perform
 from tocsin.actors.payload_watch import PayloadWatch, ShownPayload
 from tocsin.actors.senses import Senses
 from tocsin.persistence.store import Changes, DeadPayload, Store
@@ -94,21 +98,25 @@ class InboxEffects:
             self._alarm.set(until)
         return until is None and bool(urgent or ended)
 
-    async def perform(self) -> None:
-        """Write all of it in one transaction.
+    def commit(self) -> Iterator[Wait]:
+        """Write all of it in one transaction; what is yielded is to be waited for.
 
         :raises StateUnavailable: there is nothing to wait for; a full disk or a failed fsync is waited out in here.
         """
         if self._release_gated:
-            await self._store.release(parked=False)
+            yield partial(self._store.release, parked=False)
             self._release_gated = False
         inbox = self.accepted, self._gated, self._parked, self._released, self.handled, self._dead
         changes = Changes(*inbox, self._retried, self._dropped)
         if changes:
-            await self._store.commit(changes)
+            yield partial(self._store.commit, changes)
             self.watch.committed(changes, self._shown)
             for done in (*inbox, self._retried, self._dropped, self._shown):
                 done.clear()
+
+    async def perform(self) -> None:
+        """Write all of it, as :meth:`commit`."""
+        await perform(self.commit())
 
     def are_to_prune(self) -> bool:
         """Tell whether many dead letters have come since it was looked last whether there are too many."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 from anyio.lowlevel import checkpoint
 
-from tocsin.actors.actor import Kernel
+from tocsin.actors.actor_runner import Kernel
 from tocsin.actors.shell import ShellParts
 from tocsin.actors.topology import Platform
 from tocsin.host.promises import HostParts

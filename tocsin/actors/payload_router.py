@@ -254,7 +254,7 @@ class PayloadRouter(Actor):
         if self._asked:
             yield self._settle_dead_letters
         if self._effects.are_due():
-            yield self._effects.perform
+            yield from self._effects.commit()
         if self._release_parked:
             yield self._release_all
         if self._lost:

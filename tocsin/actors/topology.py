@@ -22,7 +22,8 @@ from functools import partial
 from anyio.abc import TaskGroup
 
 from tocsin.actors.activator_registry import ActivatorRegistry
-from tocsin.actors.actor import Actor, ActorRunner, Kernel
+from tocsin.actors.actor import Actor
+from tocsin.actors.actor_runner import ActorRunner, Kernel
 from tocsin.actors.alarm import Alarm
 from tocsin.actors.app_removal import AppRemoval, Removed
 from tocsin.actors.channel_requester import ChannelRequester, Neighbours
