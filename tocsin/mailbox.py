@@ -140,6 +140,11 @@ class Mailbox:
         return frames
 
     @property
+    def is_full(self) -> bool:
+        """Whether a frame would have to wait for room."""
+        return len(self._frames) >= self._capacity
+
+    @property
     def is_drained(self) -> bool:
         """Whether it is closed and empty."""
         return self._closed and not self.depth

@@ -67,7 +67,7 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
         store.watch(platform.note_fault)
         await platform.host_owner.recall()
         await platform.usage.recall()
-        handlers = ArrivalHandlers(platform.deliver, platform.report)
+        handlers = ArrivalHandlers(platform.deliver, platform.report, platform.deliver_now)
         outbox = platform.usage.outbox(platform.connection)
         connection = ServiceConnection(dial, await _device_key(store), outbox, handlers, platform.kernel.clock.fraction)
         platform.host_reports.on_cloud = connection.allow

@@ -233,14 +233,33 @@ class Platform:
         """
         self.host_owner.ask()
         for message, frame in messages:
-            self.service_clock.hear(message)
-            self.usage.received(message, frame)
-            if self.watch.active and isinstance(message, m.Arrivals):
-                self.watch.arrived(message)
+            self._note_arrival(message, frame)
             for mailbox in self._mailboxes(FROM_SERVICE, message):
                 if self._stopping:
                     return
                 await mailbox.send_frame(frame)
+
+    def deliver_now(self, messages: list[tuple[m.Message, bytes]]) -> bool:
+        """Take payloads in the turn in which they come, and let the actors have theirs; False where they are to be delivered.
+
+        That is where they would have to wait, and where there is more to be seen to.
+        """
+        router = self.actors["payload_router"].mailbox
+        if len(messages) != 1 or self._stopping or router.is_full:
+            return False
+        message, frame = messages[0]
+        if not isinstance(message, m.Arrivals):
+            return False
+        self.host_owner.ask()
+        self._note_arrival(message, frame)
+        self.kernel.line.lead(partial(router.send_frame_nowait, frame))
+        return True
+
+    def _note_arrival(self, message: m.Message, frame: bytes) -> None:
+        self.service_clock.hear(message)
+        self.usage.received(message, frame)
+        if self.watch.active and isinstance(message, m.Arrivals):
+            self.watch.arrived(message)
 
     async def report(self, message: m.ConnectionUp | m.ConnectionDown) -> None:
         """Take what the connection says of itself to the actor that it is for, and keep it for one that begins anew.

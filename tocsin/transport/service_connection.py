@@ -16,7 +16,7 @@ from anyio import EndOfStream
 from anyio.lowlevel import checkpoint_if_cancelled
 from attrs import frozen
 
-from tocsin.protocol.errors import ProtocolViolation
+from tocsin.protocol.errors import FrameError, ProtocolViolation
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import ConnectionDown, ConnectionUp, Hello, Message, Welcome
 from tocsin.protocol.messages.codec import decode, decode_chunk, encode, split
@@ -24,7 +24,7 @@ from tocsin.protocol.network.causes import ConnectionCause, explain
 from tocsin.protocol.platform.service_connection import TABLE, Course, Effect, Event, Phase, loss
 from tocsin.protocol.text import describe_error
 from tocsin.protocol.values import PROTOCOL_VERSION
-from tocsin.transport.wire import Dial, Wire, WireBroken
+from tocsin.transport.wire import Dial, PromptWire, Wire, WireBroken
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,11 @@ class OutgoingFrames(Protocol):
         ...
 
 
+def _never(_: list[tuple[Message, bytes]]) -> bool:
+    """Take nothing."""
+    return False
+
+
 @frozen
 class ArrivalHandlers:
     """What is called with what arrives: payloads, answers, and the state of the connection."""
@@ -62,6 +67,8 @@ class ArrivalHandlers:
     """Takes messages with their frames; raises ProtocolViolation for one that is not for devices."""
     report: Callable[[ConnectionUp | ConnectionDown], Awaitable[None]]
     """Takes what the connection says of itself."""
+    deliver_now: Callable[[list[tuple[Message, bytes]]], bool] = _never
+    """Takes messages as ``deliver``, in this very turn; tells whether it has: else it has done nothing."""
 
 
 class ServiceConnection:
@@ -88,6 +95,8 @@ class ServiceConnection:
         self._permission = anyio.Event()
         self._permission.set()
         self._wire: Wire
+        self._is_delivering = False
+        """Whether the task that reads has a chunk in its hands."""
         self._welcome: Welcome
         self._early = b""
         """What came right behind the welcome."""
@@ -221,11 +230,25 @@ class ServiceConnection:
             with self._reading:
                 early, self._early = self._early, b""
                 await self._handlers.deliver(decode_chunk(early))
+                if isinstance(self._wire, PromptWire):
+                    self._wire.follow(self._take)
                 while True:
-                    await self._handlers.deliver(decode_chunk(await self._wire.receive()))
+                    self._is_delivering = False
+                    chunk = await self._wire.receive()
+                    self._is_delivering = True
+                    await self._handlers.deliver(decode_chunk(chunk))
             lasting.cancel()
             if self.phase is Phase.LEAVING:
                 tasks.cancel_scope.deadline = anyio.current_time() + FAREWELL_TIMEOUT
+
+    def _take(self, chunk: bytes) -> bool:
+        """Deliver a chunk in the turn in which it comes; one that is wrong is left to the task that reads, and so is what has to wait."""
+        if self._is_delivering or self._reading.cancel_called:
+            return False
+        try:
+            return self._handlers.deliver_now(decode_chunk(chunk))
+        except FrameError:
+            return False
 
     async def _last(self, scope: anyio.CancelScope) -> None:
         """Wait until the connection has lasted long enough for the backoff to begin anew."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, cast
 
@@ -47,6 +48,8 @@ class ServiceSocket(asyncio.Protocol):
 
     def __init__(self, protocol: ClientProtocol, heard: bytearray) -> None:
         self.protocol = protocol
+        self.take: Callable[[bytes], bool] | None = None
+        """Called with each chunk that comes while none waits; it tells whether it has taken it."""
         self._loop = asyncio.get_running_loop()
         self._heard = heard
         self._heard_at = self._loop.time()
@@ -177,14 +180,16 @@ class ServiceSocket(asyncio.Protocol):
 
     def _take_frame(self, frame: Frame) -> None:
         """Take a message, or a part of one; the library bounds how long it is."""
-        if frame.fin and not self._part:
-            self._chunks.append(bytes(frame.data))
-        else:
-            self._part += frame.data
+        chunk = bytes(frame.data)
+        if self._part or not frame.fin:
+            self._part += chunk
             if not frame.fin:
                 return
-            self._chunks.append(bytes(self._part))
+            chunk = bytes(self._part)
             self._part.clear()
+        if self.take is not None and not self._chunks and self.take(chunk):
+            return
+        self._chunks.append(chunk)
         self._came.set()
         if len(self._chunks) >= _MOST and not self._is_paused:
             self._is_paused = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
@@ -47,6 +47,10 @@ class WebSocketWire:
             return await self._socket.receive()
         except SocketClosed:
             raise _ended(self._socket.protocol, self._place) from None
+
+    def follow(self, take: Callable[[bytes], bool] | None) -> None:
+        """Call this with each chunk that comes; it tells whether it has taken it. Others, and with None all, are to be received."""
+        self._socket.take = take
 
     async def send(self, chunk: bytes) -> None:
         """Send a chunk.

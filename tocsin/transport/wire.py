@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.text import MAX_SENTENCE, harmless
@@ -39,6 +39,15 @@ class Wire(Protocol):
 
         :raises WireBroken: the wire broke or was closed.
         """
+        ...
+
+
+@runtime_checkable
+class PromptWire(Wire, Protocol):
+    """A wire that can hand chunks on in the very turn of the event loop in which they come."""
+
+    def follow(self, take: Callable[[bytes], bool] | None) -> None:
+        """Call this with each chunk that comes; it tells whether it has taken it. Others, and with None all, are to be received."""
         ...
 
 
