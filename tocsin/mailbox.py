@@ -139,6 +139,11 @@ class Mailbox:
         self._handled += len(frames)
         return frames
 
+    def has_only(self, kind: type[Message]) -> bool:
+        """Tell whether nothing waits in it but messages of one class, and no answers."""
+        tag = kind.TAG
+        return not self._replies and not self._states and all(frame[1] == tag for frame in self._frames)
+
     @property
     def is_full(self) -> bool:
         """Whether a frame would have to wait for room."""

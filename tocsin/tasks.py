@@ -31,6 +31,12 @@ def running_task() -> Task[Any] | None:
     return current_task() if running_loop() else None
 
 
+def is_in_callback() -> bool:
+    """Tell whether no task runs just now, but a callback of asyncio's event loop: only a task may start others."""
+    loop = running_loop()
+    return loop is not None and current_task(loop) is None
+
+
 @asynccontextmanager
 async def task_group() -> AsyncIterator[TaskGroup]:
     """Open a task group; if exactly one error leaves it, that error is raised as it is, even if it is a group."""

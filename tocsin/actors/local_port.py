@@ -11,8 +11,9 @@ from tocsin.actors.topology import Platform
 from tocsin.mailbox import Mailbox
 from tocsin.platform_status import PlatformStatus
 from tocsin.protocol.delivery.channel_windows import MAX_IN_FLIGHT
-from tocsin.protocol.messages import Message
+from tocsin.protocol.messages import Deliveries, Message
 from tocsin.protocol.messages.codec import encode
+from tocsin.tasks import is_in_callback
 
 SESSION_ROOM = 2 * MAX_IN_FLIGHT
 """Frames that may wait for a session: more than the payloads that it can have out, and what is said of them."""
@@ -69,7 +70,9 @@ class LocalPort:
     def take_turn(self) -> None:
         """Let the session take what has come."""
         self._is_due = False
-        if self._take is not None:
+        if is_in_callback() and not self._mailbox.has_only(Deliveries):  # which the session takes without a task
+            self._wake()
+        elif self._take is not None:
             self._context.run(self._take, self._mailbox.take())
         if self._mailbox.is_drained:
             self._wake()

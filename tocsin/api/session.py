@@ -196,7 +196,7 @@ class Session:
         """Take what comes, until the mailbox is closed."""
         async with task_group() as tasks:
             tasks.start_soon(self.outcomes.report_each_moment)
-            tasks.start_soon(self._workers.call_for_threads)
+            tasks.start_soon(self._workers.start_for_others)
             await self._take_in()
             tasks.cancel_scope.cancel()
 

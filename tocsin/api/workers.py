@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tocsin.api.callbacks import InDoubt, call, cancel_requests, contain, let_go
-from tocsin.tasks import Signal, running_loop
+from tocsin.tasks import Signal, is_in_callback, running_loop
 
 _SPARE = 32  # tasks that stay when there is nothing to do
 
@@ -44,7 +44,9 @@ class Workers:
         self._loop = running_loop()
         self._ended = False
         self._from_threads: deque[tuple[str, Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._from_thread = Signal()
+        self._from_elsewhere = Signal()
+        self._is_wanted = False
+        """Whether a callback has called a worker that is yet to be started."""
         self.calls: list[str] = []
         """What is being called in tasks of its own."""
         self._line: deque[Work] = deque()
@@ -67,14 +69,17 @@ class Workers:
         if self._loop is not None and self._thread != get_ident():
             self._from_threads.append((what, function, arguments))
             with suppress(RuntimeError):  # the event loop has ended
-                self._loop.call_soon_threadsafe(self._from_thread.set)
+                self._loop.call_soon_threadsafe(self._from_elsewhere.set)
         else:
             self._call_soon(what, function, *arguments)
 
-    async def call_for_threads(self) -> None:
-        """Call what other threads have asked for: only a task may start others."""
+    async def start_for_others(self) -> None:
+        """Call what other threads have asked for, and start a worker for a callback: only a task may start others."""
         while True:
-            await self._from_thread.wait()
+            await self._from_elsewhere.wait()
+            if self._is_wanted:
+                self._is_wanted = False
+                self._start_worker()
             while self._from_threads:
                 what, function, arguments = self._from_threads.popleft()
                 self._call_soon(what, function, *arguments)
@@ -113,8 +118,14 @@ class Workers:
             self._called = True
             if self._spare:
                 self._spare.pop().set()
+            elif is_in_callback():
+                self._is_wanted = True
+                self._from_elsewhere.set()
             else:
-                self._tasks.start_soon(contain, "a task that runs handlers", self._run, name="handlers")
+                self._start_worker()
+
+    def _start_worker(self) -> None:
+        self._tasks.start_soon(contain, "a task that runs handlers", self._run, name="handlers")
 
     async def _run(self) -> None:
         """Take from the queue until there is too little to do, or the task is cancelled: then another goes on.
