@@ -51,13 +51,13 @@ class PlayedDisk:
     """How the next openings end."""
     words: list[str] = Factory(list)
     there: int = 0
-    began: float = Factory(anyio.current_time)
+    began: float = Factory(lambda: asyncio.get_running_loop().time())
     takes: float = 0.0
     """Seconds that the job takes which is being run."""
 
     def note(self, words: str) -> None:
         """Write down what was seen, and when."""
-        self.journal.append(f"{anyio.current_time() - self.began:.1f} {words}")
+        self.journal.append(f"{asyncio.get_running_loop().time() - self.began:.1f} {words}")
 
     def submit(self, job: Callable[[], object], ended: Ended) -> None:
         """Run a job, and tell of it when the time has gone by that it takes."""
