@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from types import NoneType
-from typing import Final
 
 from attrs import field, frozen
 
@@ -13,8 +12,6 @@ from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.service.wns import WnsRefusal, read_notification
 from tocsin.protocol.values import NotificationType
-
-_POLICIES: Final = {None: None, True: "cache", False: "no-cache"}
 
 
 @frozen
@@ -36,42 +33,47 @@ def read_options(  # noqa: PLR0913  # one for each header of WNS
     priority: int | None,
     request_status: bool,
     suppress_popup: bool,
-) -> dict[str, object]:
-    """Return the optional headers by name, None for one that was not chosen; the arguments are those of ``WnsClient.send``.
+) -> dict[str, str]:
+    """Return the headers that were chosen, by name; the arguments are those of ``WnsClient.send``.
 
     :raises InvalidArgument: an argument is of another kind.
     """
     check_kind(type, "type", str)
-    for value, name, kind in ((ttl, "ttl", int), (priority, "priority", int), (tag, "tag", str), (group, "group", str)):
+    chosen: dict[str, str] = {}
+    for value, name, header, kind in (
+        (ttl, "ttl", "X-WNS-TTL", int),
+        (priority, "priority", "X-WNS-PRIORITY", int),
+        (tag, "tag", "X-WNS-Tag", str),
+        (group, "group", "X-WNS-Group", str),
+    ):
         if value is not None:
             check_kind(value, name, kind, NoneType)
+            chosen[header] = str(value)
     check_kind(cache, "cache", bool, NoneType)
     check_kind(request_status, "request_status", bool)
     check_kind(suppress_popup, "suppress_popup", bool)
-    return {
-        "X-WNS-TTL": ttl,
-        "X-WNS-Cache-Policy": _POLICIES[cache],
-        "X-WNS-Tag": tag,
-        "X-WNS-Group": group,
-        "X-WNS-PRIORITY": priority,
-        "X-WNS-RequestForStatus": "true" if request_status else None,
-        "X-WNS-SuppressPopup": "true" if suppress_popup else None,
-    }
+    if cache is not None:
+        chosen["X-WNS-Cache-Policy"] = "cache" if cache else "no-cache"
+    if request_status:
+        chosen["X-WNS-RequestForStatus"] = "true"
+    if suppress_popup:
+        chosen["X-WNS-SuppressPopup"] = "true"
+    return chosen
 
 
 def build_post(
-    uri: str, body: bytes | bytearray | memoryview | str, kind: str, optional: Mapping[str, object]
+    uri: str, body: bytes | bytearray | memoryview | str, kind: str, options: Mapping[str, str]
 ) -> PostedNotification:
     """Build the POST of a notification; text is sent as UTF-8.
 
-    :param optional: headers by name; those that are None are left out.
+    :param options: further headers, as of :func:`read_options`.
     :raises InvalidArgument: WNS would refuse it, and the sentence says why; or the body is none.
     """
     content = _bytes_of(body)
     headers = {
         "X-WNS-Type": f"wns/{kind}",
         "Content-Type": "application/octet-stream" if kind == NotificationType.RAW else "text/xml",
-        **{name: str(value) for name, value in optional.items() if value is not None},
+        **options,
     }
     refused = _refusal(tuple(headers.items()), len(content))
     if refused is not None:

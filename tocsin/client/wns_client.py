@@ -183,7 +183,7 @@ class WnsClient:
 
     async def _send(self, sending: _Sending) -> SendResult:
         """Drive one notification through its machine, for as long as the policy allows and the client is open."""
-        with anyio.move_on_after(self._policy.total) as scope:
+        with anyio.CancelScope(deadline=sending.began + self._policy.total) as scope:
             self._under_way.add(scope)
             try:
                 event = Event.BEGIN

@@ -42,9 +42,10 @@ def read_wait(headers: Mapping[str, str], now: float) -> tuple[float | None, str
 
     A header that is there asks for a wait, whatever it holds, also nothing. Header names are lower-cased; what was not said is None.
     """
-    waits = {
-        text: parse_retry_after(text, headers.get("date"), now) for text in map(headers.get, _WAITS) if text is not None
-    }
+    texts = [text for text in map(headers.get, _WAITS) if text is not None]
+    if not texts:
+        return None, None
+    waits = {text: parse_retry_after(text, headers.get("date"), now) for text in texts}
     seconds = [wait for wait in waits.values() if wait is not None]
     unclear = [text for text, wait in waits.items() if wait is None]
     return max(seconds, default=None), unclear[0][:_SHOWN] if unclear else None
