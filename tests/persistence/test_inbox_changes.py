@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 from hypothesis import given
@@ -35,6 +36,17 @@ def test_runs_hold_each_number_and_no_other(numbers: list[int]) -> None:
     found = list(runs(numbers))
     assert [number for first, last in found for number in range(first, last + 1)] == sorted(set(numbers))
     assert all(later[0] > earlier[1] + 1 for earlier, later in pairwise(found))
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5))
+def test_what_is_remembered_is_json(ids: list[str]) -> None:
+    """Numbers with their ids, whatever characters an id has."""
+    accepted = [each._replace(id=id_) for each, id_ in zip(payloads(len(ids)), ids, strict=True)]
+    ((last, text),) = dict(statements_of(Changes(accepted=accepted)))[
+        "INSERT INTO remembered (last, ids) VALUES (?, ?)"
+    ]
+    assert json.loads(text) == [[number, id_] for number, id_ in enumerate(ids, 1)]
+    assert last == len(ids)
 
 
 def test_nothing_changes_nothing() -> None:

