@@ -13,8 +13,8 @@ from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
 from tocsin.service.web.headers import RawHeaders
 
 _REMEMBERED: Final = 1_024
-_SAME: Final = frozenset(name.encode() for name in wns.READ - {"content-length", "ms-cv"})
-_OTHERS: Final = frozenset({b"content-length", b"ms-cv"})
+_VARIES: Final = {name.encode(): name in {"content-length", "ms-cv"} for name in wns.READ}
+"""What says something, and whether that is another each time."""
 
 
 class JudgedHead(NamedTuple):
@@ -39,9 +39,10 @@ class JudgedHeads:
         same, length, vector = [], None, None
         for header in headers:
             name = header[0]
-            if name in _SAME:
+            varies = _VARIES.get(name)
+            if varies is False:
                 same.append(header)
-            elif name in _OTHERS:
+            elif varies:
                 text = header[1].decode("latin-1")
                 if name == b"ms-cv":
                     vector = text if vector is None else f"{vector}, {text}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ class RequestId(NamedTuple):
     began: float
 
 
-_make: Final = tuple.__new__  # what a named tuple does, at a third of the cost
+_new: Final = tuple.__new__  # what a named tuple does, at a third of the cost
 
 
 class RequestIds:
@@ -32,20 +32,21 @@ class RequestIds:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._entropy = _entropy(24)
         self._start = os.urandom(4).hex()  # tells the service's starts apart in what senders report
+        self._made: list[tuple[str, str, bytes]] = []
 
     def next(self, vector: str | None) -> RequestId:
         """Give a request an id, and extend the correlation vector that its sender has sent."""
-        entropy = next(self._entropy)
-        id = entropy[:8].hex().upper()  # noqa: A001 - the field's name
-        told = id, f"{self._start}-{id}", correlation_vector(vector, entropy[8:]), self._clock()
-        return _make(RequestId, told)
+        if not self._made:
+            self._made = self._make()
+        id, trace, entropy = self._made.pop()  # noqa: A001 - the field's name
+        return _new(RequestId, (id, trace, correlation_vector(vector, entropy), self._clock()))
 
-
-def _entropy(count: int) -> Iterator[bytes]:
-    """Make that many random bytes each time, of which the system gives many at once."""
-    while True:
-        block = os.urandom(count * _AT_ONCE)
-        for start in range(0, len(block), count):
-            yield block[start : start + count]
+    def _make(self) -> list[tuple[str, str, bytes]]:
+        """Make ids and traces for some requests, with the randomness of a vector each."""
+        start, entropy = self._start, os.urandom(_AT_ONCE * 16)
+        digits = os.urandom(_AT_ONCE * 8).hex().upper()
+        return [
+            (digits[at : at + 16], f"{start}-{digits[at : at + 16]}", entropy[at : at + 16])
+            for at in range(0, _AT_ONCE * 16, 16)
+        ]

@@ -78,15 +78,10 @@ class AnsweringSide:
             self.transport.write(data)
 
     def answer(self, request: Request, data: bytes) -> None:
-        """Send the whole answer."""
-        if request is self._request:
-            self.transport.write(data)
-            self.finish(request)
-
-    def finish(self, request: Request) -> None:
-        """Note that a request is answered."""
+        """Send the rest of the answer, or the whole, and note that the request is answered."""
         if request is not self._request:
             return
+        self.transport.write(data)
         self._request = self._exchange = None
         self.shared.busy -= 1
         if not request.keep_alive:

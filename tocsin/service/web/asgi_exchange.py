@@ -96,7 +96,7 @@ class AsgiExchange:
             answer_failure(request)
         else:
             request.keep_alive = False
-            request.sender.finish(request)
+            request.sender.answer(request, b"")
 
     def _scope(self) -> Scope:
         request, sender = self._request, self._request.sender

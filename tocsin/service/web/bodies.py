@@ -31,16 +31,12 @@ class Bodies:
         self._timeout = timeout
         self._reading: set[asyncio.Timeout] = set()
         self._awaited: set[AwaitedBody] = set()
-        self._stopping = False
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no body is read any more."""
-        return self._stopping
+        self.stopping = False
+        """Whether no body is read any more; set by :meth:`stop`."""
 
     def stop(self) -> None:
         """Read nothing more, and give up what is being read."""
-        self._stopping = True
+        self.stopping = True
         for timeout in self._reading:
             timeout.reschedule(0)
         for awaited in tuple(self._awaited):
@@ -56,7 +52,7 @@ class Bodies:
         :param limit: bytes that it has at most.
         :param length: bytes that it has as its headers say; None where they do not say it.
         """
-        if self._stopping:
+        if self.stopping:
             return BodyFault.STOPPING
         try:
             async with asyncio.timeout(self._timeout) as timeout:
@@ -71,7 +67,7 @@ class Bodies:
         return BodyFault.TORN if torn else body
 
     def _reason(self) -> BodyFault:
-        return BodyFault.STOPPING if self._stopping else BodyFault.LATE
+        return BodyFault.STOPPING if self.stopping else BodyFault.LATE
 
 
 class AwaitedBody:

@@ -28,12 +28,8 @@ class Sender(Protocol):
         """Send a part of the answer."""
         ...
 
-    def finish(self, request: Request) -> None:
-        """Note that the answer has been sent; where ``keep_alive`` is false, it was the connection's last."""
-        ...
-
     def answer(self, request: Request, data: bytes) -> None:
-        """Send the whole answer, with :meth:`write` and :meth:`finish` in one."""
+        """Send the rest of the answer, or the whole; where ``keep_alive`` is false, it is the connection's last."""
         ...
 
     def hold_back(self, request: Request) -> None:

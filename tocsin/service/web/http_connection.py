@@ -35,7 +35,7 @@ _HEAD, _WHOLE = Event.HEAD, Event.WHOLE
 _TAKING = Phase.TAKING
 
 
-class HttpConnection(AnsweringSide, asyncio.Protocol):
+class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
     """One connection.
 
     :param open_exchange: begins to answer a request.
@@ -73,18 +73,24 @@ class HttpConnection(AnsweringSide, asyncio.Protocol):
         self._step(Event.LOST)
         self._reader = None  # it knows us, and we know it
 
-    def data_received(self, data: bytes) -> None:
-        """Read a chunk, and see that it does not become too much."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer to read into; all connections share one, since its bytes are parsed at once."""
+        del sizehint
+        return self.shared.heads
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Read what came, and see that it does not become too much."""
         reader = self._reader
         if self._phase not in READING or reader is None:
             return
         before = self._bytes
-        self._bytes = before + len(data)
+        self._bytes = before + nbytes
+        came = self.shared.heads[:nbytes]
         try:
-            reader.parser.feed_data(data)
+            reader.parser.feed_data(came)
         except (HttpParserUpgrade, HttpParserError) as stopped:
             try:
-                reader.read_on(data, stopped)
+                reader.read_on(bytes(came), stopped)
             except Unreadable as wrong:
                 self._complain(wrong.words)
                 return

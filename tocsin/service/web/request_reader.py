@@ -108,11 +108,11 @@ class RequestReader:
                 raise Unreadable(self._words_for(stopped, rest)) from None
             rest = self._judge_offer(rest[stopped.args[0] :])
             try:
-                if rest:
-                    self.parser.feed_data(rest)
-                return
+                self.parser.feed_data(rest or b"")
             except (HttpParserUpgrade, HttpParserError) as again:
                 stopped = again
+            else:
+                return
 
     def _words_for(self, wrong: HttpParserError, data: bytes) -> bytes:
         """Say why the parser gave up: we know it, or it does; its words are constants, in which nothing is of the peer."""

@@ -15,6 +15,9 @@ from tocsin.service.web.headers import RawHeaders, status_line, write
 from tocsin.service.web.heart import Heart
 from tocsin.service.web.websocket import OpenWebSocket
 
+MOST: Final = 64 * 1024
+"""Bytes that are read of HTTP at a time. Into bytes of its own, as asyncio would, each read costs more than to answer: 256 KiB are mapped."""
+
 CHUNK: Final = 4 * 1024
 """Bytes that are read of a WebSocket at a time: so many frames may come before other connections have a turn."""
 
@@ -58,6 +61,8 @@ class SharedState:
     """The headers that every answer has; renewed each second."""
     ok: bytes = b""
     """How every answer with 200 begins, with these headers."""
+    heads: memoryview = field(factory=lambda: memoryview(bytearray(MOST)))
+    """What HTTP is read into."""
     buffer: memoryview = field(factory=lambda: memoryview(bytearray(CHUNK)))
     """What WebSockets are read into."""
 
