@@ -8,16 +8,17 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from tocsin.protocol.service.wns import correlation_vector
+from tocsin.service.senders.wns_answers import identify
 
-_AT_ONCE: Final = 64  # requests whose randomness the system is asked for at a time
+_AT_ONCE: Final = 64  # requests that are given their ids at a time, which costs each a third
 
 
 class RequestId(NamedTuple):
-    """A request that is being answered: its id, trace and correlation vector, and when it came on the clock."""
+    """A request that is being answered: its id and trace, the headers of every answer that say who it is, and when it came on the clock."""
 
     id: str
     trace: str
-    vector: str
+    headers: bytes
     began: float
 
 
@@ -39,14 +40,17 @@ class RequestIds:
         """Give a request an id, and extend the correlation vector that its sender has sent."""
         if not self._made:
             self._made = self._make()
-        id, trace, entropy = self._made.pop()  # noqa: A001 - the field's name
-        return _new(RequestId, (id, trace, correlation_vector(vector, entropy), self._clock()))
+        id, trace, headers = self._made.pop()  # noqa: A001 - the field's name
+        if vector is not None:
+            headers = identify(id, trace, correlation_vector(vector, os.urandom(16)))
+        return _new(RequestId, (id, trace, headers, self._clock()))
 
     def _make(self) -> list[tuple[str, str, bytes]]:
-        """Make ids and traces for some requests, with the randomness of a vector each."""
-        start, entropy = self._start, os.urandom(_AT_ONCE * 16)
-        digits = os.urandom(_AT_ONCE * 8).hex().upper()
-        return [
-            (digits[at : at + 16], f"{start}-{digits[at : at + 16]}", entropy[at : at + 16])
-            for at in range(0, _AT_ONCE * 16, 16)
-        ]
+        """Make what some requests are told who send no vector."""
+        digits, entropy = os.urandom(_AT_ONCE * 8).hex().upper(), os.urandom(_AT_ONCE * 16)
+        made = []
+        for at in range(0, _AT_ONCE * 16, 16):
+            id = digits[at : at + 16]  # noqa: A001 - the field's name
+            trace = f"{self._start}-{id}"
+            made.append((id, trace, identify(id, trace, correlation_vector(None, entropy[at : at + 16]))))
+        return made

@@ -15,7 +15,6 @@ from tocsin.protocol.values import NotificationStatus
 from tocsin.service.web.headers import write
 
 _DESCRIPTION: Final = b"X-WNS-Error-Description"
-_IDENTITY: Final = "X-WNS-Msg-ID: %s\r\nX-WNS-Debug-Trace: %s\r\nMS-CV: %s\r\n"
 _EMPTY: Final = "Content-Length: 0\r\n"
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _STATUS: Final = {
@@ -41,27 +40,27 @@ class Accepted:
     status: NotificationStatus
     description: str
     connected: bool | None
-    lines: str = field(init=False)
-    """The headers of the answer, with places for an :data:`Identity`."""
+    headers: bytes = field(init=False)
+    """Those of the answer, but for what says whose it is."""
 
-    @lines.default
-    def _write(self) -> str:
+    @headers.default
+    def _write(self) -> bytes:
         described = f"X-WNS-Error-Description: {self.description}\r\n" if self.description else ""
-        lines = _STATUS[self.status] + _EMPTY + described + _CONNECTED[self.connected]
-        return _IDENTITY + lines.replace("%", "%%")
+        return (_STATUS[self.status] + _EMPTY + described + _CONNECTED[self.connected]).encode()
 
 
-Identity = tuple[str, str, str]
-"""What every answer has: the id, the trace and the correlation vector of its request."""
+def identify(id: str, trace: str, vector: str) -> bytes:  # noqa: A002 - the field's name
+    """Write the headers that every answer has."""
+    return f"X-WNS-Msg-ID: {id}\r\nX-WNS-Debug-Trace: {trace}\r\nMS-CV: {vector}\r\n".encode()
 
 
-def refused_with(refusal: WnsRefusal, identity: Identity) -> tuple[bytes, bytes]:
-    """Write the headers and the body of a refusal."""
+def write_refusal(refusal: WnsRefusal) -> tuple[bytes, bytes]:
+    """Write the headers of a refusal, but for what says whose it is, and its body."""
     body = f"{refusal.description}\n".encode()
     described = write([(_DESCRIPTION, refusal.description.encode()), (b"Content-Length", b"%d" % len(body)), _TEXT])
     outcome = "" if refusal.outcome is None else _STATUS[refusal.outcome]
     rest = outcome + _FOR_STATUS.get(refusal.status, "") + _wait(refusal)
-    return (_IDENTITY % identity).encode() + described + rest.encode(), body
+    return described + rest.encode(), body
 
 
 def _wait(refusal: WnsRefusal) -> str:

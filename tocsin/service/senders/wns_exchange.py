@@ -33,7 +33,7 @@ from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.senders.dispatch import Dispatcher, outcome
 from tocsin.service.senders.judged_heads import JudgedHeads
 from tocsin.service.senders.request_ids import RequestIds
-from tocsin.service.senders.wns_answers import Accepted, refused_with
+from tocsin.service.senders.wns_answers import Accepted, write_refusal
 from tocsin.service.senders.wns_refusals import NOT_WITHDRAWN, refused, status_and_words
 from tocsin.service.url_paths import CHANNEL_PATH, token_of
 from tocsin.service.web.bodies import AwaitedBody, Bodies, BodyFault
@@ -253,12 +253,13 @@ class WnsExchange:
                 around.counters.accepted(monotonic() - self._id.began)
             else:
                 around.counters.drop(answer.description)
-            request.answer(200, (answer.lines % self._id[:3]).encode())
+            request.answer(200, self._id.headers + answer.headers)
             return
         around.counters.refused[answer.status] += 1
         # A sender that was told to wait before its body (RFC 9110 section 10.1.1) may never send it, nor one that was late the rest.
         request.keep_alive = request.keep_alive and not self._head.expects and answer.status != 408
-        request.answer(answer.status, *refused_with(answer, self._id[:3]))
+        headers, body = write_refusal(answer)
+        request.answer(answer.status, self._id.headers + headers, body)
 
     def _tell_followers(self, answer: Accepted | WnsRefusal) -> None:
         stage, detail = (

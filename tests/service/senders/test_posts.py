@@ -1,21 +1,22 @@
-"""The express lane: what comes whole is answered as everything else is, and in its turn."""
+"""Posts to a channel over real sockets: in pieces or whole, in their turn, and without a task where nothing has to wait."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from attrs import frozen
-from tocsin.service.senders.wns_route import WnsRoute
-from tocsin.service.web.express import Post
 
 from tests.service.world import Device, World, connected, dial, open_world, read_raw
 from tocsin.protocol.messages import Acknowledge, ChannelsRevoked, Payload, RevokeChannels, Suspended
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.senders.wns_exchange import WnsExchange
+from tocsin.service.web.answering_side import AnsweringSide
 
 DEFAULTS = {"content-type": "application/octet-stream", "x-wns-type": "wns/raw"}
 TOAST = {"content-type": "text/xml", "x-wns-type": "wns/toast"}
@@ -23,13 +24,13 @@ TOAST = {"content-type": "text/xml", "x-wns-type": "wns/toast"}
 
 @frozen
 class Sender:
-    """A sender's connection, with a device at the other end; ``taken`` tells of each post offered whether it was taken."""
+    """A sender's connection, with a device at the other end; ``tasks`` are those that requests have made."""
 
     world: World
     device: Device
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    taken: list[bool]
+    tasks: list[str]
 
     def post(self, body: bytes, headers: dict[str, str] = DEFAULTS) -> None:
         """Send a post in one piece."""
@@ -49,32 +50,31 @@ class Sender:
         return await read_raw(self.reader)
 
 
-def watch(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Note of each post that is offered to the lane whether it was taken."""
-    taken: list[bool] = []
-    take = WnsRoute.answer_express
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the name of each task that answering a request makes."""
+    tasks: list[str] = []
+    start = AnsweringSide.start
 
-    def watched(self: WnsRoute, post: Post, done: Callable[[], None]) -> bool:
-        taken.append(take(self, post, done))
-        return taken[-1]
+    def watched(self: AnsweringSide, work: Coroutine[Any, Any, None]) -> None:
+        tasks.append(work.__qualname__)
+        start(self, work)
 
-    monkeypatch.setattr(WnsRoute, "answer_express", watched)
-    return taken
+    monkeypatch.setattr(AnsweringSide, "start", watched)
+    return tasks
 
 
 @asynccontextmanager
 async def sending(
     state: Path, monkeypatch: pytest.MonkeyPatch, settings: ServiceSettings | None = None
 ) -> AsyncIterator[Sender]:
-    """Run a service with a device that is there, and watch what the lane takes."""
-    taken = watch(monkeypatch)
+    """Run a service with a device that is there, and note the tasks that requests make."""
     async with (
         open_world(state, settings) as world,
         dial(world.service) as device,
         connected(world.service.port) as (reader, writer),
     ):
         await device.greet()
-        yield Sender(world, device, reader, writer, taken)
+        yield Sender(world, device, reader, writer, watch(monkeypatch))
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ async def test_a_post_that_comes_whole_is_answered_as_any_other(sender: Sender) 
             sender.writer.write(b"body")
         assert (await sender.device.acknowledge()).body == b"body"
         answers.append(await sender.answer())
-    assert sender.taken[0]
+    assert sender.tasks == []
     (status, headers, text), (other_status, others, other_text) = answers
     assert (status, text) == (other_status, other_text) == (200, b"")
     own = {"x-wns-msg-id", "x-wns-debug-trace", "date"}
@@ -108,14 +108,14 @@ async def test_a_post_that_comes_whole_is_answered_as_any_other(sender: Sender) 
 
 
 async def test_posts_sent_ahead_are_answered_in_order(sender: Sender) -> None:
-    """The first goes by the lane; those behind it wait for their turn."""
+    """Each has its turn when the one before it is answered."""
     sender.writer.write(b"".join(sender.request(b"%d" % number) for number in range(3)))
     for number in range(3):
         payload = await sender.device.acknowledge()
         assert payload.body == b"%d" % number
         status, headers, _ = await sender.answer()
         assert (status, headers["x-wns-msg-id"]) == (200, payload.id)
-    assert sender.taken == [True]
+    assert sender.tasks == []
 
 
 @pytest.mark.parametrize(
@@ -132,15 +132,14 @@ async def test_what_the_device_left_behind_is_stored_or_dropped(
     await sender.device.socket.close()
     status, told, _ = await sender.answer()
     assert (status, told["x-wns-status"]) == (200, outcome)
-    assert sender.taken == [True]
     sender.post(b"body", headers)
     status, told, _ = await sender.answer()
     assert (status, told["x-wns-status"]) == (200, outcome)
-    assert sender.taken == [True, False]
+    assert len(sender.tasks) == 2  # it has to wait, as far as it is known, for the store
 
 
-async def test_what_speaks_against_a_post_is_found_out_on_the_whole_way(sender: Sender) -> None:
-    """A wrong header, a wrong token and a device that can store nothing are refused as ever, with the body's reason."""
+async def test_what_speaks_against_a_post_is_said(sender: Sender) -> None:
+    """A wrong header, a wrong token and a device that can store nothing: each leaves the connection in step."""
     sender.post(b"body", {**DEFAULTS, "x-wns-ttl": "soon"})
     assert (await sender.answer())[0] == 400
     sender.post(b"body", {**DEFAULTS, "Authorization": "Bearer no"})
@@ -149,11 +148,10 @@ async def test_what_speaks_against_a_post_is_found_out_on_the_whole_way(sender: 
     await sender.device.channel(sender.world.app.remote_id)  # whose answer shows that the service has heard it
     sender.post(b"body")
     assert (await sender.answer())[0] == 503
-    assert sender.taken == [False, False, False]
 
 
-async def test_the_lane_is_throttled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It counts for channel, app and address, and a refused post counts for none of them twice."""
+async def test_posts_are_throttled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has come is counted for the channel and the app."""
     settings = ServiceSettings(channel_rate=0.001, channel_burst=1, app_rate=0.001, app_burst=2)
     async with sending(tmp_path, monkeypatch, settings) as sender:
         sender.post(b"1")
@@ -162,23 +160,20 @@ async def test_the_lane_is_throttled(tmp_path: Path, monkeypatch: pytest.MonkeyP
         sender.post(b"2")
         status, headers, _ = await sender.answer()
         assert (status, headers["x-wns-status"]) == (406, "channelthrottled")
-        assert sender.taken == [True, False]
 
 
-async def test_a_stopping_service_waits_for_the_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stopping_service_waits_for_posts(tmp_path: Path) -> None:
     """A post that is with the device when the service stops is answered still, and is the connection's last."""
     async with AsyncExitStack() as peers:
         async with open_world(tmp_path) as world:
             device = await peers.enter_async_context(dial(world.service))
             reader, writer = await peers.enter_async_context(connected(world.service.port))
-            taken = watch(monkeypatch)
             await device.greet()
-            writer.write(Sender(world, device, reader, writer, taken).request(b"body"))
+            writer.write(Sender(world, device, reader, writer, []).request(b"body"))
             payload = await device.receive(Payload)
             await device.send(Acknowledge((payload.id,)))
         assert (await read_raw(reader))[0] == 200
         assert await reader.read() == b""
-    assert taken == [True]
 
 
 async def test_a_sender_that_leaves_takes_nothing_back(sender: Sender) -> None:
@@ -194,17 +189,30 @@ async def test_a_sender_that_leaves_takes_nothing_back(sender: Sender) -> None:
         assert (await read_raw(reader))[0] == 200
 
 
-async def test_a_lane_that_fails_holds_nobody_up(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes wrong there is logged, and the post goes the whole way."""
+@pytest.mark.parametrize("where", ["__init__", "complete", "_look_up"])
+async def test_a_defect_of_ours_is_answered_for(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    """With 500, at whatever point it is; it is logged once, and the next connection is served."""
 
     def fail(*_: object) -> bool:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(WnsRoute, "answer_express", fail)
-    async with connected(sender.world.service.port) as (reader, writer):
-        writer.write(sender.request(b"body"))
-        await sender.device.acknowledge()
-        assert (await read_raw(reader))[0] == 200
+    request = sender.request(b"body")
+    if where == "_look_up":
+        request = request.replace(b"/w/?token=", b"/w/?token=x")
+    with monkeypatch.context() as patch:
+        patch.setattr(WnsExchange, where, fail)
+        for _ in range(2):
+            async with connected(sender.world.service.port) as (reader, writer):
+                writer.write(request)
+                status, headers, body = await read_raw(reader)
+                assert (status, headers["connection"], body) == (500, "close", b"Internal Server Error")
+                assert await reader.read() == b""
+    assert caplog.text.count("RuntimeError: a defect") == 1
+    sender.post(b"body")
+    await sender.device.acknowledge()
+    assert (await sender.answer())[0] == 200
 
 
 async def test_posts_with_the_same_headers_go_on_as_the_first(sender: Sender) -> None:
@@ -216,7 +224,7 @@ async def test_posts_with_the_same_headers_go_on_as_the_first(sender: Sender) ->
         status, headers, _ = await sender.answer()
         assert (payload.body, status, headers["x-wns-msg-id"]) == (body, 200, payload.id)
         ids.add(payload.id)
-    assert (len(ids), sender.taken) == (4, [True] * 4)
+    assert (len(ids), sender.tasks) == (4, [])
     assert sender.world.service.report().counters["received"] == 4
 
 
@@ -231,7 +239,16 @@ async def test_what_stands_where_a_header_is_due_is_no_post(sender: Sender) -> N
         writer.write(sender.request(b"body"))
         status, headers, _ = await read_raw(reader)
         assert (status, headers.get("x-wns-msg-id")) == (200, None)
-    assert sender.taken == [True]
+
+
+async def test_what_says_nothing_changes_nothing(sender: Sender) -> None:
+    """A header that no rule knows may be another in each request, and come in any order and number."""
+    for number in range(3):
+        sender.post(b"body", {"traceparent": f"00-{number:032x}-1", "x-other": "y" * number, **DEFAULTS})
+        payload = await sender.device.acknowledge()
+        status, headers, _ = await sender.answer()
+        assert (status, headers["x-wns-msg-id"]) == (200, payload.id)
+    assert sender.tasks == []
 
 
 async def test_known_headers_give_no_right_that_has_ended(sender: Sender) -> None:
@@ -243,4 +260,3 @@ async def test_known_headers_give_no_right_that_has_ended(sender: Sender) -> Non
     await sender.device.receive(ChannelsRevoked)
     sender.post(b"body")
     assert (await sender.answer())[0] == 410
-    assert sender.taken == [True, False]
