@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio.pytest_plugin
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -33,7 +32,7 @@ os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/nonexistent/bus"
 
 # Tests run as apps under asyncio.run do: anyio's own runner would note the loop's name, and without the note what makes events
 # and scopes of anyio in a callback of the loop fails.
-anyio.pytest_plugin.set_current_async_library = lambda _: None  # type: ignore[assignment]
+pytest.MonkeyPatch().setattr("anyio.pytest_plugin.set_current_async_library", lambda _: None)
 
 # A deadline measures the other load of the machine, and so does the check for slow data.
 settings.register_profile(
