@@ -2,7 +2,7 @@
 
 No header and no status is known here. A way in asks in this order: :meth:`Dispatcher.identify`, :meth:`Dispatcher.admit`,
 :meth:`Dispatcher.deliver` or :meth:`Dispatcher.withdraw`. One that knows its app by other means counts it
-(:meth:`Limits.app`) instead of the first. A new way in is a module beside ``wns_route``, made in
+(:meth:`Limits.app`) instead of the first. A new way in is a module beside ``wns_exchange``, made in
 ``tocsin.service.server``, with its path in ``tocsin.service.url_paths`` and its branch in ``tocsin.service.routing``.
 """
 

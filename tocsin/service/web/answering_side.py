@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
-from tocsin.protocol.service.http_connection import READING, Event, Phase
+from tocsin.protocol.network.http_connection import READING, Event, Phase
 from tocsin.service.web.exchanges import Exchange, OpenExchange, Request, answer_failure
 from tocsin.service.web.shared_state import SharedState
 

@@ -1,6 +1,6 @@
 """A connection that speaks HTTP: bounded, never waited for for long, and without an access log: the target of a post is a secret.
 
-Its rules are the table of ``tocsin.protocol.service.http_connection``. Here are the bytes, the timers, and the requests that wait.
+Its rules are the table of ``tocsin.protocol.network.http_connection``. Here are the bytes, the timers, and the requests that wait.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from httptools import HttpParserError, HttpParserUpgrade
 from websockets.http11 import Request as Handshake
 
 from tocsin.protocol.kernel.machine import IllegalEvent
-from tocsin.protocol.service.http_connection import COMING, QUIET, READING, TABLE, Event, Phase
+from tocsin.protocol.network.http_connection import COMING, QUIET, READING, TABLE, Event, Phase
 from tocsin.service.web import partings
 from tocsin.service.web.addresses import is_secure, local_address, remote_address
 from tocsin.service.web.answering_side import AnsweringSide

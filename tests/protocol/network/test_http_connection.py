@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis.stateful import invariant
 
 from tests.protocol.tables import AnyEvent, Law
-from tocsin.protocol.service.http_connection import READING, TABLE, Effect, Event, Phase
+from tocsin.protocol.network.http_connection import READING, TABLE, Effect, Event, Phase
 
 BUSY = {Phase.TAKING, Phase.ANSWERING, Phase.BEHIND, Phase.LAST}
 """The phases in which a request is being answered."""
