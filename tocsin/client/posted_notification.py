@@ -49,15 +49,16 @@ def read_options(  # noqa: PLR0913  # one for each header of WNS
         if value is not None:
             check_kind(value, name, kind, NoneType)
             chosen[header] = str(value)
-    check_kind(cache, "cache", bool, NoneType)
-    check_kind(request_status, "request_status", bool)
-    check_kind(suppress_popup, "suppress_popup", bool)
     if cache is not None:
+        check_kind(cache, "cache", bool, NoneType)
         chosen["X-WNS-Cache-Policy"] = "cache" if cache else "no-cache"
-    if request_status:
-        chosen["X-WNS-RequestForStatus"] = "true"
-    if suppress_popup:
-        chosen["X-WNS-SuppressPopup"] = "true"
+    for asked, name, header in (
+        (request_status, "request_status", "X-WNS-RequestForStatus"),
+        (suppress_popup, "suppress_popup", "X-WNS-SuppressPopup"),
+    ):
+        if asked is not False:
+            check_kind(asked, name, bool)
+            chosen[header] = "true"
     return chosen
 
 
