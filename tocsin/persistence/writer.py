@@ -82,7 +82,7 @@ class Writer:
         self._is_closed = False
         self._is_abandoned = False
         self._idle: Future[None] | None = None
-        """Waited for by who closes."""
+        """What :meth:`close` waits for."""
         self._perform: dict[Effect, Callable[[], None]] = {
             Effect.SETTLE: self._settle,
             Effect.RUN_EACH: self._run_each,
@@ -184,7 +184,7 @@ class Writer:
             write.settle(failure)
         self._group, self._is_busy = [], False
 
-    # Events: from the thread, from timers, and from who closes
+    # Events: from the thread, from timers, and at the close
 
     def _happened(self, event: Event) -> None:
         if self._is_abandoned:
@@ -194,7 +194,7 @@ class Writer:
             for effect in effects:
                 self._perform[effect]()
             self._go_on()
-        except BaseException:  # a defect: who waits must not do so for ever
+        except BaseException:  # a defect: no caller may wait for ever
             self.abandon()
             raise
 
