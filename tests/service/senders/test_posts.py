@@ -56,7 +56,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     start = AnsweringSide.start
 
     def watched(self: AnsweringSide, work: Coroutine[Any, Any, None]) -> None:
-        tasks.append(work.__qualname__)
+        tasks.append(repr(work))
         start(self, work)
 
     monkeypatch.setattr(AnsweringSide, "start", watched)

@@ -96,7 +96,7 @@ READ: Final = frozenset(
 
 _READ: Final = {name.encode("ascii"): name for name in READ}
 
-_JUDGED: Final = ("content-type", "transfer-encoding", "x-wns-match", *(name for name, _, _ in RULES))
+_JUDGED: Final = ("content-length", "content-type", "transfer-encoding", "x-wns-match", *(name for name, _, _ in RULES))
 
 _BEARER = re.compile("(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
 _MATCH = re.compile("type:wns/toast;(?:all|group=(N);tag=(N)|group=(N)|tag=(N))".replace("N", _NAME.pattern))
@@ -152,15 +152,6 @@ def read_match(headers: Mapping[str, str]) -> ToastMatch | WnsRefusal:
 
 def read_notification(headers: Mapping[str, str]) -> NotificationRequest | WnsRefusal:
     """Judge the headers of a POST to a channel, names lower-cased: 400 for a wrong one, 413 for too long a body."""
-    request = read_all_but_length(headers)
-    if isinstance(request, WnsRefusal):
-        return request
-    length = read_length(headers.get("content-length"), request.notification.type)
-    return length if isinstance(length, WnsRefusal) else request
-
-
-def read_all_but_length(headers: Mapping[str, str]) -> NotificationRequest | WnsRefusal:
-    """Judge the headers of a POST that may be the same in the next one; :func:`read_length` is to judge the last."""
     return _judge(*map(headers.get, _JUDGED))
 
 
@@ -179,11 +170,13 @@ def _judge(*values: str | None) -> NotificationRequest | WnsRefusal:
     media_type, cached, priority = _DEFAULTS[kind]
     ttl = headers.get("x-wns-ttl")
     policy = headers.get("x-wns-cache-policy")
-    refusal = _check_content_type(headers.get("content-type"), media_type, kind) or _check_ttl(ttl, policy)
+    refusal = (
+        _check_content_type(headers.get("content-type"), media_type, kind)
+        or _check_ttl(ttl, policy)
+        or _check_length(headers, kind)
+    )
     if refusal is not None:
         return refusal
-    if "transfer-encoding" in headers:
-        return _wrong("Transfer-Encoding is not supported: send the body whole, with its Content-Length")
     notification = Notification(
         type=kind,
         cache=cached if policy is None else policy == "cache",
@@ -210,9 +203,10 @@ def _check_ttl(ttl: str | None, policy: str | None) -> WnsRefusal | None:
     return _wrong(TTL_CONFLICT)
 
 
-@lru_cache(4_096)
-def read_length(value: str | None, kind: NotificationType) -> int | WnsRefusal:
-    """Return the bytes that ``Content-Length`` promises; 400 for none or a wrong one, 413 for too many."""
+def _check_length(headers: Mapping[str, str], kind: NotificationType) -> WnsRefusal | None:
+    if "transfer-encoding" in headers:
+        return _wrong("Transfer-Encoding is not supported: send the body whole, with its Content-Length")
+    value = headers.get("content-length")
     if value is None:
         return _wrong("Content-Length is missing: send the number of bytes of the body")
     if not _DIGITS.fullmatch(value):
@@ -220,7 +214,7 @@ def read_length(value: str | None, kind: NotificationType) -> int | WnsRefusal:
     length = int(value)
     if length == 0 and kind is NotificationType.RAW:
         return _wrong("A raw notification must not be empty")
-    return length if length <= MAX_PAYLOAD else too_large(length)
+    return None if length <= MAX_PAYLOAD else too_large(length)
 
 
 def too_large(length: int) -> WnsRefusal:

@@ -1,7 +1,6 @@
 """What the channel route reads in the headers of a request, once for all requests that say the same.
 
-Senders say the same again and again. What says nothing to the route, such as the header of a trace, is not looked at, and what is
-another each time is no part of what is remembered.
+Senders say the same again and again. What says nothing to the route, such as the header of a trace, is not looked at.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from tocsin.protocol.service import wns
 from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
 from tocsin.service.web.headers import RawHeaders
 
-_REMEMBERED: Final = 1_024
-_VARIES: Final = {name.encode(): name in {"content-length", "ms-cv"} for name in wns.READ}
-"""What says something, and whether that is another each time."""
+_REMEMBERED: Final = 4_096  # a sender has as many as its bodies have lengths
+_READ: Final = frozenset(name.encode() for name in wns.READ)
+_VECTOR: Final = b"ms-cv"
 
 
 class JudgedHead(NamedTuple):
@@ -34,28 +33,23 @@ class JudgedHeads:
     def __init__(self) -> None:
         self._known: dict[tuple[tuple[bytes, bytes], ...], JudgedHead] = {}
 
-    def judge(self, headers: RawHeaders) -> tuple[JudgedHead, str | None, str | None]:
-        """Return what the headers say, and what is said of the length and the correlation vector, or None where nothing is."""
-        same, length, vector = [], None, None
-        for header in headers:
-            name = header[0]
-            varies = _VARIES.get(name)
-            if varies is False:
-                same.append(header)
-            elif varies:
-                text = header[1].decode("latin-1")
-                if name == b"ms-cv":
-                    vector = text if vector is None else f"{vector}, {text}"
-                else:
-                    length = text if length is None else f"{length}, {text}"
-        key = tuple(same)
-        return self._known.get(key) or self._judge(key), length, vector
+    def judge(self, headers: RawHeaders) -> tuple[JudgedHead, str | None]:
+        """Return what the headers say, and the correlation vector; None where there is none."""
+        said = tuple([header for header in headers if header[0] in _READ])
+        known = self._known.get(said)
+        return (known, None) if known is not None else self._look(said)
 
-    def _judge(self, headers: tuple[tuple[bytes, bytes], ...]) -> JudgedHead:
-        said = wns.collect(headers)
-        head = JudgedHead(wns.bearer_token(said), wns.read_all_but_length(said), "expect" in said)
+    def _look(self, said: tuple[tuple[bytes, bytes], ...]) -> tuple[JudgedHead, str | None]:
+        """Look closer: the vector is another each time, and no part of what is remembered."""
+        vectors = [value.decode("latin-1") for name, value in said if name == _VECTOR]
+        same = tuple([header for header in said if header[0] != _VECTOR]) if vectors else said
+        return self._known.get(same) or self._judge(same), ", ".join(vectors) if vectors else None
+
+    def _judge(self, said: tuple[tuple[bytes, bytes], ...]) -> JudgedHead:
+        found = wns.collect(said)
+        head = JudgedHead(wns.bearer_token(found), wns.read_notification(found), "expect" in found)
         if not isinstance(head.bearer, WnsRefusal) and not isinstance(head.request, WnsRefusal):
             if len(self._known) >= _REMEMBERED:
                 del self._known[next(iter(self._known))]
-            self._known[headers] = head
+            self._known[said] = head
         return head

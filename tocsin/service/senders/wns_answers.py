@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from tocsin.protocol.service.wns import WnsRefusal
 from tocsin.protocol.values import NotificationStatus
@@ -33,6 +33,11 @@ _CONNECTED: Final = {
 }
 
 
+def _write(answer: Accepted) -> bytes:
+    described = f"X-WNS-Error-Description: {answer.description}\r\n" if answer.description else ""
+    return (_STATUS[answer.status] + _EMPTY + described + _CONNECTED[answer.connected]).encode()
+
+
 @frozen
 class Accepted:
     """A notification that was accepted, and what became of it; ``connected`` is None where the sender did not ask."""
@@ -40,13 +45,8 @@ class Accepted:
     status: NotificationStatus
     description: str
     connected: bool | None
-    headers: bytes = field(init=False)
+    headers: bytes = field(init=False, default=Factory(_write, takes_self=True))
     """Those of the answer, but for what says whose it is."""
-
-    @headers.default
-    def _write(self) -> bytes:
-        described = f"X-WNS-Error-Description: {self.description}\r\n" if self.description else ""
-        return (_STATUS[self.status] + _EMPTY + described + _CONNECTED[self.connected]).encode()
 
 
 def identify(id: str, trace: str, vector: str) -> bytes:  # noqa: A002 - the field's name

@@ -74,14 +74,14 @@ class WnsExchange:
     """One request; made at its head, which may be answered at once."""
 
     __slots__ = (
-        "_around", "_awaited", "_body", "_channel", "_head", "_id", "_is_answered", "_is_whole", "_length", "_payload",
+        "_around", "_awaited", "_body", "_channel", "_head", "_id", "_is_answered", "_is_whole", "_payload",
         "_request", "_wanted"
     )  # fmt: skip
 
     def __init__(self, around: WnsContext, request: Request) -> None:
         self._around = around
         self._request = request
-        self._head, self._length, vector = around.heads.judge(request.headers)
+        self._head, vector = around.heads.judge(request.headers)
         self._id = around.request_ids.next(vector)
         self._channel: ChannelRow | None = None  # until it is found, and may be used
         self._wanted: NotificationRequest | None = None  # once nothing speaks against a post but its body
@@ -158,7 +158,8 @@ class WnsExchange:
         return self._admit(channel)
 
     async def _look_up(self, client_id: str, token: str) -> None:
-        refusal = self._admit(await self._around.dispatcher.admit(client_id, token))
+        channel = await self._around.dispatcher.admit(client_id, token)
+        refusal = None if self._is_answered else self._admit(channel)  # it may have been given up
         if refusal is not None:
             self._answer(refusal)
 
@@ -173,9 +174,6 @@ class WnsExchange:
         wanted = self._head.request
         if isinstance(wanted, WnsRefusal):
             return wanted
-        length = wns.read_length(self._length, wanted.notification.type)
-        if isinstance(length, WnsRefusal):
-            return length
         if self._around.bodies.stopping:
             return _BODY_FAULTS[BodyFault.STOPPING]
         if self._request.expects:
@@ -216,7 +214,10 @@ class WnsExchange:
         """Answer what the device has acknowledged; see to what it has not."""
         if result is _ACKNOWLEDGED:
             self._around.counters.acknowledged += 1
-            self._tell(result)
+            if self._wanted is not None and self._wanted.wants_status:
+                self._tell(result)
+            else:
+                self._answer(_TAKEN)
         else:
             self._start(partial(self._conclude, cast(Payload, self._payload), result))
 
@@ -228,9 +229,7 @@ class WnsExchange:
         """Say what has become of the notification."""
         channel, wanted = self._channel, self._wanted
         assert channel is not None and wanted is not None  # noqa: S101, PT018  # else nothing has become of it
-        if result is _ACKNOWLEDGED and not wanted.wants_status:
-            self._answer(_TAKEN)
-        elif isinstance(result, Refusal):
+        if isinstance(result, Refusal):
             self._answer(refused(result))
         else:
             connected = self._around.devices.connected(channel.device) if wanted.wants_status else None
