@@ -68,7 +68,7 @@ class CallingConnections:
     def open(self, socket: WebSocket) -> QueuedWebSocket:
         """Take a connection whose handshake is right."""
         wire = QueuedWebSocket(socket)
-        wire.serve(partial(self.serve, wire))
+        wire.start_soon(partial(self.serve, wire))
         return wire
 
     async def serve(self, wire: QueuedWebSocket) -> None:

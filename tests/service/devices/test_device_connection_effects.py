@@ -26,6 +26,7 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import ServiceStore
+from tocsin.service.web.heart import Rounds
 
 DEVICE = hashlib.sha256(KEY.encode()).hexdigest()
 WHOLE = [
@@ -95,6 +96,7 @@ async def _live() -> list[str]:
         settings,
         limits,
         Turn(),
+        Rounds(settings.hello_timeout, DeviceConnection.miss_hello),
         lambda _: seen.append("admitted"),
         lambda _: seen.append("dismissed"),
         lambda _: seen.append("forgotten"),

@@ -17,7 +17,7 @@ def served(run: Callable[[QueuedWebSocket], Coroutine[Any, Any, None]]) -> Playe
     socket = PlayedSocket()
     queued = QueuedWebSocket(socket)
     socket.receiver = queued
-    queued.serve(lambda: run(queued))
+    queued.start_soon(lambda: run(queued))
     return socket
 
 

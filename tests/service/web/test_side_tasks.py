@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 
 import anyio
 import pytest
@@ -12,14 +13,14 @@ from tocsin.service.web.heart import Heart
 from tocsin.service.web.side_tasks import SideTasks
 
 
-class Owner:
+class Owner(SideTasks):
     """What tasks belong to."""
 
     def __init__(self) -> None:
         self.among: set[asyncio.Task[None]] = set()
+        super().__init__(self.among)
         self.failures: list[BaseException] = []
         self.ended = asyncio.Event()
-        self.tasks = SideTasks(self, self.among)
 
     def tasks_ended(self) -> None:
         """Note it."""
@@ -41,17 +42,39 @@ async def test_all_end_when_they_are_cancelled() -> None:
         finally:
             ended.append(name)
             if name == "first":
-                owner.tasks.start_soon(lambda: wait("second"))
+                owner.start_soon(lambda: wait("second"))
 
-    owner.tasks.start_soon(lambda: wait("first"))
+    owner.start_soon(lambda: wait("first"))
     await asyncio.sleep(0)
-    assert owner.tasks.are_running
+    assert owner.has_tasks
     assert len(owner.among) == 1
-    owner.tasks.cancel()
+    owner.cancel_tasks()
     await owner.ended.wait()
     assert ended == ["first", "second"]
-    assert not owner.tasks.are_running
+    assert not owner.has_tasks
     assert not owner.among
+
+
+async def test_one_is_started_from_a_callback() -> None:
+    """In whose context anyio does not know where it runs, as in a program that runs on asyncio by itself."""
+    owner = Owner()
+    log: list[str] = []
+
+    async def work() -> None:
+        log.append("done")
+
+    asyncio.get_running_loop().call_soon(owner.start_soon, work, context=Context())
+    await owner.ended.wait()
+    assert log == ["done"]
+
+
+async def test_one_that_has_not_begun_is_cancelled_too() -> None:
+    """It goes as far as its first wait."""
+    owner = Owner()
+    owner.start_soon(lambda: asyncio.sleep(3_600))
+    owner.cancel_tasks()
+    await owner.ended.wait()
+    assert not owner.failures
 
 
 async def test_what_a_task_shields_is_done_first() -> None:
@@ -66,13 +89,13 @@ async def test_what_a_task_shields_is_done_first() -> None:
         await asyncio.sleep(0)
         log.append("never")
 
-    owner.tasks.start_soon(work)
+    owner.start_soon(work)
     await asyncio.sleep(0)
-    owner.tasks.cancel()
+    owner.cancel_tasks()
     await owner.ended.wait()
     assert log == ["done"]
     owner.ended.clear()
-    owner.tasks.start_soon(lambda: asyncio.sleep(3_600))
+    owner.start_soon(lambda: asyncio.sleep(3_600))
     for task in owner.among:
         task.cancel()
     await owner.ended.wait()
@@ -86,7 +109,7 @@ async def test_a_failure_is_told() -> None:
     async def fail() -> None:
         raise ValueError("it is broken")
 
-    owner.tasks.start_soon(fail)
+    owner.start_soon(fail)
     await owner.ended.wait()
     assert [str(failure) for failure in owner.failures] == ["it is broken"]
 
@@ -130,9 +153,9 @@ async def test_a_heart_stops_when_nobody_is_left() -> None:
         heart.watch(peer)
     await ended.wait()
     assert not heart._line
-    assert not heart._beats
+    assert not heart._goes_on
     heart.watch(Peer(1))
-    assert heart._beats
+    assert heart._goes_on
 
 
 async def test_a_heart_outlives_a_peer_that_fails(caplog: pytest.LogCaptureFixture) -> None:

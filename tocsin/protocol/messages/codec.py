@@ -235,6 +235,14 @@ def _frames(chunk: bytes) -> Iterator[tuple[int, int, Any]]:
     """Unpack what a transport message holds, each value with its begin and end."""
     if len(chunk) > MAX_CHUNK:
         raise FrameError(f"a message of {len(chunk)} bytes is longer than {MAX_CHUNK}")
+    if len(chunk) <= MAX_FRAME:
+        try:
+            values = unpackb(chunk, **_LIMITS)
+        except _BROKEN:  # it holds more than one, as few do, or is wrong in a way that comes to light below
+            pass
+        else:
+            yield 0, len(chunk), values
+            return
     unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
     unpacker.feed(chunk)
     start = 0

@@ -49,6 +49,7 @@ from tocsin.service.devices.turn import Turn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.web.heart import Rounds
 from tocsin.service.web.side_tasks import SideTasks
 from tocsin.service.web.websocket import WebSocket
 
@@ -66,7 +67,7 @@ Wait = Callable[[], Awaitable[None]]
 class ConnectionContext:
     """What the connections of all devices share.
 
-    ``admit`` is told of a connection whose device has said hello, ``dismiss`` of one of these that ends, and ``forget`` of any of
+    ``unheard`` are those that have yet to say hello. ``admit`` is told of a connection whose device has said hello, ``dismiss`` of one of these that ends, and ``forget`` of any of
     which nothing runs any more.
     """
 
@@ -76,41 +77,42 @@ class ConnectionContext:
     settings: ServiceSettings
     limits: Limits
     turn: Turn
+    unheard: Rounds[DeviceConnection]
     admit: Callable[[DeviceConnection], None]
     dismiss: Callable[[DeviceConnection], None]
     forget: Callable[[DeviceConnection], None]
 
 
-class DeviceConnection:
+class DeviceConnection(SideTasks):
     """One device's connection; ``device`` is its identity once it has said hello, or empty.
 
     :param address: where the device is, as the limits count.
     """
 
     __slots__ = (
-        "_address", "_around", "_has_joined", "_hello_due", "_socket", "_tasks", "_version", "device", "outbox", "replay"
+        "_address", "_around", "_has_joined", "_replay", "_socket", "_version", "device", "outbox", "power"
     )  # fmt: skip
 
     def __init__(self, around: ConnectionContext, address: str, socket: WebSocket) -> None:
-        settings, offline = around.settings, around.offline
+        super().__init__(socket.tasks)
+        settings = around.settings
         self.device = ""
         self.outbox = Outbox(settings.device_window, settings.device_backlog, settings.acknowledge_timeout)
+        self.power = PLUGGED_IN
+        """What the device has said of its power state."""
         self._around = around
         self._address = address
         self._socket = socket
-        self._tasks = SideTasks(self, socket.tasks)
-        self.replay = Replay(offline, self.outbox, offline.now, self._tasks, self._step)
-        self._hello_due: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
-            settings.hello_timeout, self._miss_hello
-        )
+        self._replay: Replay | None = None  # while it runs
         self._has_joined = False  # the turn in which it writes
         self._version = PROTOCOL_VERSION
+        around.unheard.watch(self)
 
     # What the service does with it
 
     def holds_back(self, app: str, priority: int) -> bool:
         """Tell whether the device's power state holds back what comes for that app with that priority."""
-        return self.replay.power is not PLUGGED_IN and passage(self.replay.power, app, priority) is not Passage.DELIVER
+        return self.power is not PLUGGED_IN and passage(self.power, app, priority) is not Passage.DELIVER
 
     def withdraw(self, channel: str, match: ToastMatch) -> None:
         """Tell the device that toasts of a channel were deleted, if it knows such a word."""
@@ -120,13 +122,28 @@ class DeviceConnection:
     def tell_what_ended(self) -> None:
         """Tell the device which of its channels ended because their apps were removed, if there may be any."""
         if self._around.answers.may_have_ended(self.device):
-            self._tasks.start_soon(self._tell_what_ended)
+            self.start_soon(self._tell_what_ended)
+
+    def look(self) -> None:
+        """Note that what is stored for the device has changed, or its state has."""
+        if self.outbox.phase in SERVING and self._around.offline.has(self.device):
+            if self._replay is None:
+                self._replay = Replay(self, self._around.offline)
+                self.start_soon(partial(self._send_stored, self._replay))
+            self._replay.look()
+
+    async def _send_stored(self, replay: Replay) -> None:
+        try:
+            await replay.run()
+        finally:
+            self._replay = None
+            self.step(Event.CAUGHT_UP)
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""
         if self.outbox.phase not in ENDING:
             self._log(code, f"closed with {code}: {reason}")
-            self._step(Event.LEFT)
+            self.step(Event.LEFT)
             self._socket.close(code, reason)
             self._look_if_over()
 
@@ -134,7 +151,7 @@ class DeviceConnection:
         """Send what the outbox has, a turn's frames in one message, for as long as the device reads."""
         self._has_joined = False
         try:
-            while self._socket.is_writable and (chunk := self.outbox.take_chunk()):
+            while self._socket.is_writable and self.outbox.is_filled and (chunk := self.outbox.take_chunk()):
                 self._socket.send(chunk)
         except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
             self._socket.fail(failure)
@@ -143,9 +160,6 @@ class DeviceConnection:
 
     def take(self, message: bytes | str) -> None:
         """Handle a message, or begin to."""
-        if self._hello_due is not None:
-            self._hello_due.cancel()
-            self._hello_due = None
         if isinstance(message, str):
             self.close(CloseCode.PROTOCOL_ERROR, "messages are binary, not text")
             return
@@ -156,7 +170,7 @@ class DeviceConnection:
         wait = self._handle_all(messages)
         if wait is not None:
             self._socket.pause()
-            self._tasks.start_soon(partial(self._work, wait, messages))
+            self.start_soon(partial(self._work, wait, messages))
 
     def flowing(self) -> None:
         """Go on to write."""
@@ -167,7 +181,7 @@ class DeviceConnection:
         """End with the socket."""
         del code
         if self.outbox.phase not in ENDING:
-            self._step(Event.LEFT)
+            self.step(Event.LEFT)
         self._look_if_over()
 
     # What its tasks say
@@ -217,11 +231,11 @@ class DeviceConnection:
                     return partial(self._around.offline.acknowledge, self.device, others)
             case Suspended(suspended=suspended):
                 self._count()
-                self._step(Event.SUSPENDED if suspended else Event.RESUMED)
+                self.step(Event.SUSPENDED if suspended else Event.RESUMED)
             case PowerState():
                 self._count()
-                self.replay.power = read_power(message)
-                self.replay.look()
+                self.power = read_power(message)
+                self.look()
             case UnwantedChanged():
                 self._count()
                 return partial(self._around.unwanted.note, self.device, read_unwanted(message))
@@ -235,14 +249,17 @@ class DeviceConnection:
     def _greet(self, message: Message) -> None:
         """Take the first message, and learn which device this is."""
         hello = read_hello(message)
+        self._around.unheard.forget(self)
         self._version = hello.version
         if hello.version < LABELS_SINCE:
             self.outbox.encode = without_label
-        self.device = self.replay.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
-        self._step(Event.GREETED)
+        self.device = hashlib.sha256(hello.device_key.encode()).hexdigest()
+        self.step(Event.GREETED)
 
-    def _miss_hello(self) -> None:
+    def miss_hello(self) -> bool:
+        """End the connection, since it was silent for too long; tell that it is waited for no more."""
         self.close(CloseCode.PROTOCOL_ERROR, f"no Hello within {self._around.settings.hello_timeout:g} s")
+        return False
 
     async def _answer(self, question: RequestChannel | RevokeChannels) -> None:
         await self.outbox.room()
@@ -261,7 +278,8 @@ class DeviceConnection:
 
     # The table
 
-    def _step(self, event: Event) -> None:
+    def step(self, event: Event) -> None:
+        """Go by the table."""
         self.outbox.phase, effects = step(TABLE, self.outbox.phase, event)
         for effect in effects:
             self._PERFORM[effect](self)
@@ -278,16 +296,15 @@ class DeviceConnection:
         self._around.offline.take_back(self.device, self.outbox.take_back())
 
     def _stop(self) -> None:
-        if self._hello_due is not None:
-            self._hello_due.cancel()
-        self._tasks.cancel()
+        self._around.unheard.forget(self)
+        self.cancel_tasks()
 
     _PERFORM: ClassVar[
         dict[Effect, Callable[[DeviceConnection], None]]
     ] = {  # one for all: thousands of devices are connected
         Effect.ADMIT: lambda self: self._around.admit(self),
         Effect.WELCOME: _welcome,
-        Effect.LOOK: lambda self: self.replay.look(),
+        Effect.LOOK: lambda self: self.look(),
         Effect.SEND: lambda self: self.outbox.release(),
         Effect.GIVE_BACK: _give_back,
         Effect.STOP: _stop,
@@ -298,8 +315,8 @@ class DeviceConnection:
 
     def _look_if_over(self) -> None:
         """Note the end once no task runs, and the close frame does not wait for the device to read."""
-        if self.outbox.phase is Phase.CLOSING and not self._tasks.are_running and self._socket.is_writable:
-            self._step(Event.ENDED)
+        if self.outbox.phase is Phase.CLOSING and not self.has_tasks and self._socket.is_writable:
+            self.step(Event.ENDED)
 
     def _join(self) -> None:
         """Write in this turn, if the device reads."""

@@ -29,6 +29,7 @@ from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import ChannelRow
+from tocsin.service.web.heart import Rounds
 from tocsin.service.web.websocket import WebSocket
 
 _KEPT_INSTEAD = frozenset({PushResult.OFFLINE, PushResult.LOST, PushResult.TIMED_OUT, PushResult.SUSPENDED})
@@ -60,6 +61,7 @@ class Devices:
         answers = ChannelAnswers(channels, offline, limits)
         self._around = ConnectionContext(
             *(answers, offline, unwanted, settings, limits, Turn()),
+            Rounds(settings.hello_timeout, DeviceConnection.miss_hello),
             *(self._admit, self._dismiss, self._forget),
         )
         self._limits = limits
@@ -134,7 +136,7 @@ class Devices:
             connection = self._connections.get(channel.device)
             if connection is not None:
                 entry.sent = connection.outbox.may_acknowledge(entry.id)
-                connection.replay.look()
+                connection.look()
 
         try:
             if not await self.offline.keep(channel, payload, admitted):
@@ -147,7 +149,7 @@ class Devices:
         finally:
             connection = self._connections.get(channel.device)
             if connection is not None:
-                connection.replay.look()
+                connection.look()
         self._counters.stored += 1
         return PushResult.STORED
 

@@ -227,6 +227,11 @@ class Outbox:
         for each in pending:
             each.settle(result)
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether anything waits, be it for room in the window."""
+        return bool(self._answers or self._stored or self._backlog)
+
     def take_chunk(self) -> bytes:
         """Return all that may go out now, up to the limits of one chunk."""
         frames: list[bytes] = []

@@ -207,8 +207,8 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         """Take what there is, for as long as the receiver wants it."""
         reader = self._reader
         try:
-            while not self._is_paused and self._receiver is not None and (found := reader.next()) is not None:
-                self._take(*found)
+            while not self._is_paused and (receiver := self._receiver) is not None and (found := reader.next()):
+                self._take(receiver, *found)
         except BrokenFrames as broken:
             self._break_off(broken.code, broken.words)
         if reader.hollow > MAX_HOLLOW:
@@ -225,12 +225,16 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         self._holds = size > SMALL and self._receiver is not None
         self._shared.book.hold(self, size if self._holds else 0)
 
-    def _take(self, opcode: int, content: bytes) -> None:
-        if opcode <= frames.BINARY:
-            if self._close_sent:  # nothing more is wanted
-                self._reader.hollow += 1
-            else:
-                self._hand_over(content if opcode == frames.BINARY else content.decode(errors="replace"))
+    def _take(self, receiver: Receiver, opcode: int, content: bytes) -> None:
+        if opcode <= frames.BINARY and not self._close_sent:
+            try:
+                receiver.take(content if opcode == frames.BINARY else content.decode(errors="replace"))
+            except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
+                self.fail(failure)
+            if self._is_paused:
+                self._given = len(content)
+        elif opcode <= frames.BINARY:  # nothing more is wanted
+            self._reader.hollow += 1
         elif opcode == frames.PONG:
             self._awaits_pong = False
         elif opcode == frames.PING:
@@ -239,15 +243,6 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             if not self._close_sent:
                 self.transport.write(frames.frame(frames.CLOSE, content))
             self._end(frames.close_code(content))
-
-    def _hand_over(self, message: bytes | str) -> None:
-        assert self._receiver is not None  # noqa: S101  # as its caller has seen
-        try:
-            self._receiver.take(message)
-        except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
-            self.fail(failure)
-        if self._is_paused:
-            self._given = len(message)
 
     # The end
 

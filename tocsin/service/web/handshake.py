@@ -21,6 +21,7 @@ class WebSocketHandshake:
         protocol = ServerProtocol()
         protocol.debug = False  # headers, which it would log, may hold secrets
         self._response = protocol.accept(request)
+        del protocol.parser  # which knows it: neither is to wait for the garbage collector
 
     @property
     def is_right(self) -> bool:

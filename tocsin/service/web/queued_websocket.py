@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 from tocsin.service.web.flags import Flag
 from tocsin.service.web.side_tasks import SideTasks
 from tocsin.service.web.websocket import WebSocket
 
 
-class QueuedWebSocket:
-    """Keeps a message until the task that :meth:`serve` starts has taken it, and reads no more meanwhile; the receiver of its socket."""
+class QueuedWebSocket(SideTasks):
+    """Keeps a message until the task that belongs to it has taken it, and reads no more meanwhile; the receiver of its socket."""
 
     def __init__(self, socket: WebSocket) -> None:
+        super().__init__(socket.tasks)
         self._socket = socket
-        self._tasks = SideTasks(self, socket.tasks)
         self._message: bytes | str | None = None
         self._has_ended = False
         self._changed = Flag()
-
-    def serve(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Start the task; when it returns, the connection ends."""
-        self._tasks.start_soon(run)
 
     async def receive(self) -> bytes | str | None:
         """Wait for the next message; None once the connection has ended."""
