@@ -45,7 +45,7 @@ class Mailbox:
         self.name = name
         self._capacity = capacity
         self._frames: deque[bytes] = deque()
-        self._replies: deque[bytes] = deque()
+        self._replies: list[bytes] = []
         self._states: dict[type[Message], bytes] = {}
         self._writers: OrderedDict[Event, bytes] = OrderedDict()  # who waits for room, and with what
         self._filled = Signal()
@@ -117,9 +117,9 @@ class Mailbox:
 
         :raises EndOfStream: the mailbox is closed and empty, or abandoned.
         """
-        if self.depth:
+        if self.has_any:
             await checkpoint()  # a reader that always finds something lets others run
-        while not self.depth:
+        while not self.has_any:
             if self._closed:
                 raise EndOfStream
             await self._filled.wait()
@@ -127,17 +127,27 @@ class Mailbox:
 
     def take(self) -> list[bytes]:
         """Take what is there, as :meth:`batch`."""
-        depth = len(self._frames) + len(self._replies) + len(self._states)
-        self._high_water = max(self._high_water, depth)
-        frames = list(self._replies)
-        self._replies.clear()
+        frames, self._replies = self._replies, []
         if self._states:
             frames += self._states.values()
             self._states.clear()
+        depth = len(frames) + len(self._frames)
+        if depth > self._high_water:  # noqa: PLR1730  # a call of max costs as much as all else here
+            self._high_water = depth
         if self._frames:
             self._drain(frames)
         self._handled += len(frames)
         return frames
+
+    @property
+    def has_any(self) -> bool:
+        """Whether a frame waits in it."""
+        return bool(self._frames or self._replies or self._states)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more can be put."""
+        return self._closed
 
     def has_only(self, kind: type[Message]) -> bool:
         """Tell whether nothing waits in it but messages of one class, and no answers."""
@@ -152,7 +162,7 @@ class Mailbox:
     @property
     def is_drained(self) -> bool:
         """Whether it is closed and empty."""
-        return self._closed and not self.depth
+        return self._closed and not self.has_any
 
     @property
     def depth(self) -> int:
@@ -182,7 +192,7 @@ class Mailbox:
 
     def drop_frames(self) -> None:
         """Throw away what waits for its turn, and let in those who wait for the room: replies and states stay."""
-        replies, states, self._replies, self._states = self._replies, self._states, deque(), {}
+        replies, states, self._replies, self._states = self._replies, self._states, [], {}
         self.purge()
         self._replies, self._states = replies, states
 

@@ -112,7 +112,7 @@ class ActorRunner:
 
     def progress(self) -> Progress:
         """Return how far it has come."""
-        return Progress(self._turns, not self._sleeps or self._is_elsewhere or self.mailbox.depth > 0)
+        return Progress(self._turns, not self._sleeps or self._is_elsewhere or self.mailbox.has_any)
 
     async def _begin(self) -> restart.Event:
         """Build an instance of the actor from what outlives it."""
@@ -163,11 +163,11 @@ class ActorRunner:
 
         :raises EndOfStream: the mailbox is closed and empty.
         """
-        if self.mailbox.depth:
+        if self.mailbox.has_any:
             await checkpoint()  # an actor that always finds something lets others run
         try:
-            while self._left is None and (self._is_elsewhere or not self.mailbox.depth):
-                if self.mailbox.is_drained and not self._is_elsewhere:
+            while self._left is None and (self._is_elsewhere or not self.mailbox.has_any):
+                if self.mailbox.is_closed and not self._is_elsewhere:
                     raise EndOfStream
                 self._sleeps = True
                 await self._filled.wait()
@@ -204,7 +204,7 @@ class ActorRunner:
             return
         self._left = wait
         self._is_elsewhere = False
-        if wait is not None or self.mailbox.depth or self.mailbox.is_drained:
+        if wait is not None or self.mailbox.has_any or self.mailbox.is_closed:
             self._filled.set()
 
     def _resume(self) -> None:

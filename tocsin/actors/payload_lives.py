@@ -97,7 +97,9 @@ class PayloadLives:
 
     def show_all(self) -> None:
         """Give the shell what is to be shown; what it has no room for ends."""
-        for row, outcome in () if self.showing is None else self.showing.perform():
+        if self.showing is None or not self.showing.has_any:
+            return
+        for row, outcome in self.showing.perform():
             tracked = self.payloads.get(sequence_of(row))
             if tracked is not None:
                 full = DropReason.SHELL_FULL, "the shell has no room for more"
@@ -197,10 +199,16 @@ class PayloadLives:
 
     def next_deadline(self) -> float | None:
         """Begin the budgets of payloads that have become the first of their queues; return when the next one is used up."""
-        self._foreground_budgets.start_all(self.payloads.new_heads(), self._clock.monotonic())
-        deadlines = (self._foreground_budgets, self._background_budgets, self._graces, self._last_words)
-        moments = [each.next() for each in deadlines]
-        return min((moment for moment in moments if moment is not None), default=None)
+        heads = self.payloads.new_heads()
+        if heads:
+            self._foreground_budgets.start_all(heads, self._clock.monotonic())
+        first = None
+        for deadlines in (self._foreground_budgets, self._background_budgets, self._graces, self._last_words):
+            if deadlines.entries:
+                moment = deadlines.next()
+                if moment is not None and (first is None or moment < first):
+                    first = moment
+        return first
 
     def clear(self) -> None:
         """Forget all payloads: the router begins anew with what it hands on."""

@@ -259,7 +259,8 @@ class PayloadRouter(Actor):
             yield self._release_all
         if self._lost:
             yield self._bury_lost
-        self._acknowledge()
+        if self._acknowledged:
+            self._acknowledge()
         if self._batches or self._forward:
             yield from self._send_on()
         while (turn := self._windows.next_fetch()) is not None:

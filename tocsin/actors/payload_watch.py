@@ -47,18 +47,18 @@ class PayloadWatch:
     @property
     def active(self) -> bool:
         """Whether there is one who follows."""
-        return bool(self.followers)
+        return bool(self.followers.all)
 
     def arrived(self, arrivals: m.Arrivals) -> None:
         """Payloads have come from the service; they have no number yet."""
-        if self.followers:
+        if self.followers.all:
             columns = zip(arrivals.ids, arrivals.channels, arrivals.types, arrivals.bodies, strict=True)
             for id_, channel, type_, body in columns:
                 self._tell(self._event(Stage.ACCEPTED, channel, id=id_, type=type_, size=len(body)))
 
     def committed(self, changes: Changes, shown: Mapping[int, ShownPayload] = _NONE_SHOWN) -> None:
         """Changes of the inbox are on disk; ``shown`` says what became of those among the handled that the shell had."""
-        if self.followers:
+        if self.followers.all:
             for row in changes.accepted:
                 self._tell(evolve(self._note(row), stage=Stage.STORED))
             self._tell_each(Stage.GATED, changes.gated)
@@ -72,7 +72,7 @@ class PayloadWatch:
 
     def handed_over(self, session: str, frame: bytes) -> None:
         """A session has got a frame, which may hold payloads, or tell it to stop work on one."""
-        if self.followers:
+        if self.followers.all:
             message = decode_own(frame)
             if isinstance(message, m.Activation):
                 message = decode_own(message.delivery)
@@ -86,7 +86,7 @@ class PayloadWatch:
 
     def launching(self, app: str, sequence: int) -> None:
         """A process is to be started for a payload."""
-        if self.followers:
+        if self.followers.all:
             self._tell(evolve(self._of(sequence), app=app, stage=Stage.LAUNCHED))
 
     def _tell_each(self, stage: Stage, sequences: Iterable[int]) -> None:

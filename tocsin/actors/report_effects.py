@@ -18,15 +18,18 @@ class ReportEffects:
 
     def report(self, frame: bytes) -> None:
         """Let a frame follow the outcomes so far."""
-        self._gather()
+        if self.settled:
+            self._gather()
         self._frames.append(frame)
 
     def perform(self, router: Mailbox) -> None:
         """Tell all of it."""
-        self._gather()
-        for frame in self._frames:
-            router.send_frame_urgent(frame)
-        self._frames.clear()
+        if self.settled:
+            self._gather()
+        if self._frames:
+            for frame in self._frames:
+                router.send_frame_urgent(frame)
+            self._frames.clear()
 
     def _gather(self) -> None:
         """Make frames of the outcomes so far."""

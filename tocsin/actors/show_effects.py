@@ -38,6 +38,11 @@ class ShowEffects:
         self._batches.clear()
         self._frames.clear()
 
+    @property
+    def has_any(self) -> bool:
+        """Whether something waits."""
+        return bool(self._batches or self._frames)
+
     def perform(self) -> list[tuple[PlainRow, Outcome]]:
         """Send all of it, and return what the shell could not take, with what becomes of that: this never waits."""
         self._close_batches()

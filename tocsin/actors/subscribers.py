@@ -23,12 +23,13 @@ class Subscribers:
         self._sessions = sessions
         self._reports = reports
         self._apps = apps
+        self._withheld = withheld_from(Recipient.FOREGROUND)
         self._foreground: dict[tuple[str, str], dict[str, None]] = {}
         """The sessions of an app that take the payloads of a channel; the last one has them."""
 
     def split_by_session(self, message: m.Deliveries, frame: bytes) -> Iterable[tuple[str, bytes, Sequence[PlainRow]]]:
         """Take payloads apart by the session that takes them; the empty string where none does, or none may."""
-        withheld = withheld_from(Recipient.FOREGROUND)
+        withheld = self._withheld
         channels = {channel: self._session_for(message.app, channel) for channel in set(map(channel_of, message.rows))}
         subscribers = set(channels.values())
         if len(subscribers) == 1 and withheld.isdisjoint(map(type_of, message.rows)):

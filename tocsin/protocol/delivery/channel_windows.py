@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import compress, product, repeat
 
 from attrs import Factory, define
@@ -172,9 +172,10 @@ class ChannelWindows:
             self._feed(window)
         return True
 
-    def settle_handled(self, sequences: Iterable[int]) -> None:
+    def settle_handled(self, sequences: Sequence[int]) -> None:
         """Note that payloads are no longer on their way, because they were handled; any of them may have been no more."""
-        for window, count in Counter(map(self._in_flight.pop, sequences, repeat(None))).items():
+        windows = list(map(self._in_flight.pop, sequences, repeat(None)))
+        for window, count in Counter(windows).items() if len(windows) > 1 else ((windows[0], 1),):
             if window is not None:
                 window.settle(count, given_back=False)
                 if window.is_behind:
@@ -205,6 +206,8 @@ class ChannelWindows:
 
     def next_fetch(self) -> tuple[ChannelWindow, int] | None:
         """Return the window whose turn it is to fetch, and how many payloads it wants; None where none does."""
+        if not self._hungry:  # as after most batches
+            return None
         free = MAX_IN_FLIGHT - len(self._in_flight)
         turn, skipped = None, list[ChannelWindow]()
         while self._hungry and turn is None:

@@ -27,11 +27,12 @@ class Deadlines(Generic[T]):
 
     def __init__(self, length: float) -> None:
         self._length = length
-        self._fifo: deque[tuple[float, T]] = deque()
+        self.entries: deque[tuple[float, T]] = deque()
+        """What was started, with what may have been stopped since; whether there is any is looked at after each batch."""
         self._limit = _COMPACT_FROM
 
     def __len__(self) -> int:
-        return len(self._fifo)
+        return len(self.entries)
 
     def start(self, timed: T, now: float) -> None:
         """Begin a deadline."""
@@ -42,22 +43,22 @@ class Deadlines(Generic[T]):
         deadline = now + self._length
         for timed in several:
             timed.deadline = deadline
-            self._fifo.append((deadline, timed))
-        if len(self._fifo) > self._limit:
-            self._fifo = deque(entry for entry in self._fifo if entry[1].deadline == entry[0])
-            self._limit = max(_COMPACT_FROM, 2 * len(self._fifo))
+            self.entries.append((deadline, timed))
+        if len(self.entries) > self._limit:
+            self.entries = deque(entry for entry in self.entries if entry[1].deadline == entry[0])
+            self._limit = max(_COMPACT_FROM, 2 * len(self.entries))
 
     def next(self) -> float | None:
         """Return the earliest deadline in force, or None."""
-        while self._fifo and self._fifo[0][1].deadline != self._fifo[0][0]:
-            self._fifo.popleft()
-        return self._fifo[0][0] if self._fifo else None
+        while self.entries and self.entries[0][1].deadline != self.entries[0][0]:
+            self.entries.popleft()
+        return self.entries[0][0] if self.entries else None
 
     def take_due(self, now: float) -> list[T]:
         """Return those whose deadline has come; they have none any more."""
         due: list[T] = []
         while (first := self.next()) is not None and first <= now:
-            _, timed = self._fifo.popleft()
+            _, timed = self.entries.popleft()
             timed.deadline = 0.0
             due.append(timed)
         return due
