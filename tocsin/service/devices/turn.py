@@ -20,6 +20,7 @@ class Turn:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._writers: list[Writer] = []
+        self._written: list[Writer] = []  # empty but for while they write; two lists, rather than one for each turn
 
     def join(self, writer: Writer) -> None:
         """Let a connection write, which has not joined since it did last."""
@@ -28,6 +29,8 @@ class Turn:
         self._writers.append(writer)
 
     def _write(self) -> None:
-        writers, self._writers = self._writers, []
+        writers = self._writers
+        self._writers, self._written = self._written, writers
         for writer in writers:
             writer.write()
+        writers.clear()

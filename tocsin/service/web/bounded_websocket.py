@@ -6,10 +6,11 @@ A service has many connections that say nothing for hours: each is an object wit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import traceback
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from websockets.frames import CloseCode
 from websockets.http11 import Request
@@ -99,6 +100,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         if self._closing is not None:
             self._closing.cancel()
         self.is_writable = self._close_sent = True
+        _release(self.transport)
         self._tell_end(CloseCode.ABNORMAL_CLOSURE)
 
     def pause_writing(self) -> None:
@@ -288,3 +290,9 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     def _log(self, failure: BaseException) -> None:
         trace = "".join(traceback.format_exception(failure))
         self._shared.recurring.log(logger, logging.ERROR, trace, "serving a WebSocket failed: %s", trace)
+
+
+def _release(transport: Any) -> None:
+    """Let a transport that has been closed be freed at once: asyncio's own has its reader, a method of itself, in a field."""
+    with contextlib.suppress(AttributeError):
+        transport._read_ready_cb = None  # noqa: SLF001  # else it is there until garbage is looked for, which is rare
