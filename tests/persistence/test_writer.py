@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -11,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from unittest.mock import Mock
 
 import anyio
@@ -28,7 +26,8 @@ from tocsin.persistence.database import Database, open_database
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.kernel.durability import RecoveryPolicy
+from tocsin.protocol.kernel.durability import TABLE, Event, Phase, RecoveryPolicy
+from tocsin.protocol.kernel.machine import IllegalEvent
 
 SCHEMA = ("CREATE TABLE number (n INTEGER PRIMARY KEY)", *COMMIT_COUNTER)
 INSERT = "INSERT INTO number VALUES (?)"
@@ -350,18 +349,30 @@ class TestEnd:
         ended(None, None)  # the thread comes back when all is over
         assert thread.submit.call_count == 1
 
-    async def test_a_defect_lets_no_caller_wait_for_ever(self, opened: Database, faults: Faults) -> None:
-        """Who hears of faults fails itself: the event loop is told, and the writer is at its end."""
-        told: list[dict[str, Any]] = []
-        loop = asyncio.get_running_loop()
-        before = loop.get_exception_handler()
-        loop.set_exception_handler(lambda _, context: told.append(context))
-        opened.watch(Mock(side_effect=ZeroDivisionError))
+    async def test_a_defect_ends_the_block_and_lets_no_caller_wait(
+        self, path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is raised where the database was opened."""
+        monkeypatch.delitem(TABLE, (Phase.IN_DOUBT, Event.FAILED))
         faults.coming.append(Fault.FULL)
-        with anyio.fail_after(PATIENCE), pytest.raises(StateUnavailable, match="is closed"):
-            await opened.write((INSERT, [(1,)]))
-        loop.set_exception_handler(before)
-        assert isinstance(told[0]["exception"], ZeroDivisionError)
+
+        async def use() -> None:
+            async with open_database(path, [SCHEMA]) as opened:
+                faults.gone = True
+                with pytest.raises(StateUnavailable, match="is closed"):
+                    await opened.write((INSERT, [(1,)]))
+
+        with anyio.fail_after(PATIENCE), pytest.raises(IllegalEvent):
+            await use()
+
+    async def test_a_fault_is_told_from_a_task(self, opened: Database, faults: Faults) -> None:
+        """What hears of it may use what needs one."""
+        told: list[float] = []
+        opened.watch(lambda _: told.append(anyio.current_time()))
+        faults.coming.append(Fault.FULL)
+        await opened.write((INSERT, [(1,)]))
+        await anyio.wait_all_tasks_blocked()
+        assert len(told) == 2
 
 
 @pytest.mark.parametrize("value", ["half a \ud83d", 2**70, object()])

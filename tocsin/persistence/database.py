@@ -23,6 +23,7 @@ from tocsin.persistence.sqlite_connection import (
 )
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.tasks import task_group
 
 APPLICATION_ID = 0x544F4353  # "TOCS"; SQLite keeps it in the header of the file
 _QUICK_CHECK_PAGES = 8192  # checking a larger file would delay the start
@@ -105,14 +106,16 @@ async def open_database(
         with in_words(path), anyio.CancelScope(shield=True):
             last = await writing.run(partial(_open, path, migrations, connections))
         groups = Writer(writing, connections, last, patience)
-        try:
-            yield Database(path, reading, reader, groups, patience)
-        finally:
+        async with task_group() as tasks:
+            tasks.start_soon(groups.tell_faults, name=f"faults of {path.name}")
             try:
-                with anyio.CancelScope(shield=True):
-                    await groups.close()
-            finally:  # asyncio's own cancellation goes through the shield
-                groups.abandon()
+                yield Database(path, reading, reader, groups, patience)
+            finally:
+                try:
+                    with anyio.CancelScope(shield=True):
+                        await groups.close()
+                finally:  # asyncio's own cancellation goes through the shield
+                    groups.abandon()
     finally:
         try:
             with anyio.CancelScope(shield=True):

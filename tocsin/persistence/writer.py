@@ -22,6 +22,7 @@ from tocsin.persistence.sqlite_connection import Connections, Statement
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import TABLE, Effect, Event, Phase, RecoveryPolicy, classify
 from tocsin.protocol.kernel.machine import step
+from tocsin.tasks import Signal
 
 GROUP = 512
 """Writes that one transaction holds at most."""
@@ -60,7 +61,7 @@ class Writer:
         self.fault: str | None = None
         """Why nothing can be written just now; None while all is well."""
         self.on_fault: Callable[[str | None], None] | None = None
-        """Called whenever ``fault`` changes."""
+        """Called with each ``fault`` and, when it has passed, with None."""
         self._loop = get_running_loop()
         self._path = connections.place.path
         self._thread = thread
@@ -79,8 +80,11 @@ class Writer:
         self._backing_off: TimerHandle | None = None
         self._is_busy = False
         """Whether a group is on its way to its end."""
-        self._is_closed = False
-        self._is_abandoned = False
+        self._is_closed = self._is_abandoned = False
+        self._defect: Exception | None = None
+        self._news: deque[str | None] = deque()
+        """What ``fault`` has been, and was not told yet."""
+        self._noted = Signal()
         self._idle: Future[None] | None = None
         """What :meth:`close` waits for."""
         self._perform: dict[Effect, Callable[[], None]] = {
@@ -121,6 +125,20 @@ class Writer:
         if failure is not None:
             raise failure
 
+    async def tell_faults(self) -> None:
+        """Tell of each fault and of its end, until the writer is abandoned: it is told from a task, which may use anyio.
+
+        A defect, of the writer or of what is told, is raised here.
+        """
+        while not self._is_abandoned:
+            await self._noted.wait()
+            while self._news:
+                fault = self._news.popleft()
+                if self.on_fault is not None:
+                    self.on_fault(fault)
+        if self._defect is not None:
+            raise self._defect
+
     async def close(self) -> None:
         """Take nothing more, and wait until what waits is committed, but not for the end of a fault."""
         self._is_closed = True
@@ -141,6 +159,7 @@ class Writer:
         self._group, self._is_busy = [], False
         self._waiting.clear()
         self._go_on()
+        self._noted.set()
 
     def _closed(self, *, in_doubt: bool = False) -> StateUnavailable:
         return StateUnavailable(f"{self._path} is closed", in_doubt=in_doubt)
@@ -194,9 +213,9 @@ class Writer:
             for effect in effects:
                 self._perform[effect]()
             self._go_on()
-        except BaseException:  # a defect: no caller may wait for ever
+        except Exception as defect:  # noqa: BLE001  # raised in the writer's task; no caller may wait for ever
+            self._defect = defect
             self.abandon()
-            raise
 
     def _transacted(self, _: None, failure: BaseException | None) -> None:
         self._happened(Event.COMMITTED if failure is None else self._failed(failure))
@@ -276,5 +295,5 @@ class Writer:
 
     def _tell(self, fault: str | None) -> None:
         self.fault = fault
-        if self.on_fault is not None:
-            self.on_fault(fault)
+        self._news.append(fault)
+        self._noted.set()
