@@ -47,8 +47,8 @@ async def test_a_payload_is_acknowledged_and_handled_once_the_fault_has_passed(
         assert await opened.service.expect(Suspended) == Suspended(suspended=True)
         assert "platform.db cannot be used: " in str(opened.manager.status().store_fault)
         faults.gone = False
-        assert await opened.service.expect(Suspended) == Suspended(suspended=False)
         await opened.service.expect_acknowledged("A", "B")
+        assert await opened.service.expect(Suspended) == Suspended(suspended=False)
         await seen.wait_for(2)
         assert seen.items == [("A", 1), ("B", 1)]
         assert opened.manager.status().store_fault is None
@@ -66,6 +66,7 @@ async def test_a_service_that_comes_back_during_a_fault_is_told_too(opened: Worl
     assert await opened.service.expect(Suspended) == Suspended(suspended=True)
     assert opened.manager.status().connected
     faults.gone = False
+    await opened.service.expect_acknowledged("A")
     assert await opened.service.expect(Suspended) == Suspended(suspended=False)
 
 

@@ -15,7 +15,7 @@ from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import in_words
 from tocsin.persistence.place import Place
 from tocsin.persistence.sqlite_connection import (
-    Connections,
+    ConnectionPair,
     ReaderConnection,
     Statement,
     WriterConnection,
@@ -99,7 +99,7 @@ async def open_database(
         place = Place(path)
     path = place.path  # absolute: the program may change its working directory
     reader = ReaderConnection(path)
-    connections = Connections(place, WriterConnection(path, place), reader)
+    connections = ConnectionPair(place, WriterConnection(path, place), reader)
     writing, reading = DiskThread(f"writer of {path.name}"), DiskThread(f"reader of {path.name}")
     try:
         # Shielded, and bounded by SQLite's own patience: the thread goes on whatever becomes of who waits.
@@ -146,7 +146,7 @@ async def read_database(path: Path, newest: int) -> AsyncIterator[Database]:
             reading.stop()
 
 
-def _open(path: Path, migrations: Sequence[Sequence[str]], connections: Connections) -> int:
+def _open(path: Path, migrations: Sequence[Sequence[str]], connections: ConnectionPair) -> int:
     _prepare(path, migrations)
     return connections.open()
 

@@ -172,7 +172,7 @@ class ReaderConnection:
 
 
 @frozen
-class Connections:
+class ConnectionPair:
     """The two connections to a file, and its place; each method is for the writer's thread."""
 
     place: Place

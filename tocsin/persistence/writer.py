@@ -18,7 +18,7 @@ from attrs import define
 
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import sentence
-from tocsin.persistence.sqlite_connection import Connections, Statement
+from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import TABLE, Effect, Event, Phase, RecoveryPolicy, classify
 from tocsin.protocol.kernel.machine import step
@@ -57,7 +57,7 @@ class Writer:
         for its end.
     """
 
-    def __init__(self, thread: DiskThread, connections: Connections, number: int, patience: float | None) -> None:
+    def __init__(self, thread: DiskThread, connections: ConnectionPair, number: int, patience: float | None) -> None:
         self.fault: str | None = None
         """Why nothing can be written just now; None while all is well."""
         self.on_fault: Callable[[str | None], None] | None = None

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tocsin.service.hub.hub_service import HubService
 from tocsin.service.url_paths import CHANNEL_PATH, DEVICE_PATH
 from tocsin.service.web.asgi_exchange import AsgiExchange
-from tocsin.service.web.exchanges import Exchange, OpenExchange, Request
+from tocsin.service.web.exchanges import OpenExchange, Request, RequestExchange
 
 _CHANNEL: Final = CHANNEL_PATH.encode()
 
@@ -43,7 +43,7 @@ class Router:
         self._channels = channels
         self._others = others
 
-    def open_exchange(self, request: Request) -> Exchange:
+    def open_exchange(self, request: Request) -> RequestExchange:
         """Begin to answer a request."""
         if request.target.startswith(_CHANNEL):
             return self._channels(request)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.service.layer import Layer
 from tocsin.service.url_paths import token_of
-from tocsin.service.web.exchanges import Exchange, OpenExchange, Request, Sender
+from tocsin.service.web.exchanges import OpenExchange, Request, RequestExchange, Sender
 from tocsin.service.web.headers import write
 from tocsin.service.web.websocket import OpenWebSocket, Receiver, WebSocket
 
@@ -96,7 +96,7 @@ class Faults(Layer):
     def around_channels(self, open_exchange: OpenExchange) -> OpenExchange:
         """Answer notifications where a fault is due, and note how they are answered."""
 
-        def opened(request: Request) -> Exchange:
+        def opened(request: Request) -> RequestExchange:
             headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
             fault = self._judge(headers, request.location()[2]) or _next(self._post_faults)
             request.sender = cast(Sender, _Noting(request.sender, partial(self._note, headers)))

@@ -20,7 +20,7 @@ from tocsin.service.devices import device_connection
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
-from tocsin.service.devices.turn import Turn
+from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
@@ -95,7 +95,7 @@ async def _live() -> list[str]:
         UnwantedPushes(cast(ServiceStore, store), offline.recurring),
         settings,
         limits,
-        Turn(),
+        WritingTurn(),
         Rounds(settings.hello_timeout, DeviceConnection.miss_hello),
         lambda _: seen.append("admitted"),
         lambda _: seen.append("dismissed"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from tocsin.service.devices.turn import Turn
+from tocsin.service.devices.turn import WritingTurn
 
 
-class Writer:
+class WritesInTurn:
     """Counts its writes, and joins again while it writes if it is to."""
 
-    def __init__(self, turn: Turn, *, again: int = 0) -> None:
+    def __init__(self, turn: WritingTurn, *, again: int = 0) -> None:
         self._turn = turn
         self.again = again
         self.writes = 0
@@ -25,8 +25,8 @@ class Writer:
 
 async def test_all_write_in_one_turn() -> None:
     """One that has more to write then does so in the next, after the others."""
-    turn = Turn()
-    writers = [Writer(turn, again=number) for number in range(3)]
+    turn = WritingTurn()
+    writers = [WritesInTurn(turn, again=number) for number in range(3)]
     for writer in writers:
         turn.join(writer)
     assert [writer.writes for writer in writers] == [0, 0, 0]

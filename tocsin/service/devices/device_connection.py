@@ -45,7 +45,7 @@ from tocsin.service.devices.device_words import Unwelcome, read_hello, read_powe
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.devices.replay import Replay
-from tocsin.service.devices.turn import Turn
+from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.settings import ServiceSettings
@@ -76,7 +76,7 @@ class ConnectionContext:
     unwanted: UnwantedPushes
     settings: ServiceSettings
     limits: Limits
-    turn: Turn
+    turn: WritingTurn
     unheard: Rounds[DeviceConnection]
     admit: Callable[[DeviceConnection], None]
     dismiss: Callable[[DeviceConnection], None]

@@ -22,7 +22,7 @@ from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.outbox import Outbox, PushResult
-from tocsin.service.devices.turn import Turn
+from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
@@ -60,7 +60,7 @@ class Devices:
         self._channels = channels
         answers = ChannelAnswers(channels, offline, limits)
         self._around = ConnectionContext(
-            *(answers, offline, unwanted, settings, limits, Turn()),
+            *(answers, offline, unwanted, settings, limits, WritingTurn()),
             Rounds(settings.hello_timeout, DeviceConnection.miss_hello),
             *(self._admit, self._dismiss, self._forget),
         )

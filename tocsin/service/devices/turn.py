@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 
-class Writer(Protocol):
+class WritesInTurn(Protocol):
     """A connection that may have something to send."""
 
     def write(self) -> None:
@@ -14,15 +14,17 @@ class Writer(Protocol):
         ...
 
 
-class Turn:
+class WritingTurn:
     """Lets connections write, each once in a turn, however much has come for it meanwhile."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._writers: list[Writer] = []
-        self._written: list[Writer] = []  # empty but for while they write; two lists, rather than one for each turn
+        self._writers: list[WritesInTurn] = []
+        self._written: list[
+            WritesInTurn
+        ] = []  # empty but for while they write; two lists, rather than one for each turn
 
-    def join(self, writer: Writer) -> None:
+    def join(self, writer: WritesInTurn) -> None:
         """Let a connection write, which has not joined since it did last."""
         if not self._writers:
             self._loop.call_soon(self._write)

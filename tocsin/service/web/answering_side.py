@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from tocsin.protocol.network.http_connection import READING, Event, Phase
-from tocsin.service.web.exchanges import Exchange, OpenExchange, Request, answer_failure
+from tocsin.service.web.exchanges import OpenExchange, Request, RequestExchange, answer_failure
 from tocsin.service.web.shared_state import SharedState
 
 _ANSWERED = Event.ANSWERED  # up to Python 3.11 looking it up in its class costs as much as a step
@@ -53,7 +53,7 @@ class AnsweringSide:
         self._open_exchange = open_exchange
         self._phase = Phase.AWAITED
         self._request: Request | None = None  # the one whose turn it is; none where all is answered
-        self._exchange: Exchange | None = None  # what answers it
+        self._exchange: RequestExchange | None = None  # what answers it
         self._waiting: deque[WaitingRequest] | None = None  # most senders wait for each answer: then there is none
         self._reads = True
 

@@ -98,7 +98,7 @@ class Request:
         self.sender.answer(self, b"".join((beginning, headers, end, body if self.method != "HEAD" else b"")))
 
 
-class Exchange(Protocol):
+class RequestExchange(Protocol):
     """What answers one request; its body comes in parts, as it comes."""
 
     def take(self, part: bytes) -> None:
@@ -122,7 +122,7 @@ class Exchange(Protocol):
         ...
 
 
-OpenExchange = Callable[[Request], Exchange]
+OpenExchange = Callable[[Request], RequestExchange]
 """Begins to answer a request."""
 
 

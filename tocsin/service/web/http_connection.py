@@ -16,13 +16,13 @@ from websockets.http11 import Request as Handshake
 from tocsin.protocol.kernel.machine import IllegalEvent
 from tocsin.protocol.network.http_connection import COMING, QUIET, READING, TABLE, Event, Phase
 from tocsin.service.web import partings
-from tocsin.service.web.addresses import is_secure, local_address, remote_address
 from tocsin.service.web.answering_side import AnsweringSide
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
 from tocsin.service.web.door import Handshake as Making
 from tocsin.service.web.exchanges import OpenExchange, Request
 from tocsin.service.web.request_reader import RequestReader, Unreadable
 from tocsin.service.web.shared_state import SharedState
+from tocsin.service.web.transport_ends import is_secure, local_address, remote_address
 
 MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers that are read past at most; a sender of more is cut off."""
@@ -71,7 +71,13 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._step(Event.LOST)
-        self._reader = None  # it knows us, and we know it
+        self._let_go_of_reader()
+
+    def _let_go_of_reader(self) -> None:
+        """Know it no more, as it knows this connection: neither is to wait for the garbage collector."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer to read into; all connections share one, since its bytes are parsed at once."""
@@ -246,7 +252,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         self.shared.book.hand_over(self, successor)
         successor.connection_made(self.transport)
         self.transport.set_protocol(successor)
-        self._reader = None  # it knows us, and we know it
+        self._let_go_of_reader()
         if self._timer is not None:
             self._timer.cancel()
 

@@ -97,6 +97,10 @@ class RequestReader:
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
+    def close(self) -> None:
+        """Let go of the parser, which knows this: neither is to wait for the garbage collector."""
+        del self.parser
+
     def read_on(self, data: bytes, stopped: HttpParserUpgrade | HttpParserError) -> None:
         """Go on where the parser has stopped in what came.
 
@@ -107,8 +111,10 @@ class RequestReader:
             if isinstance(stopped, HttpParserError):
                 raise Unreadable(self._words_for(stopped, rest)) from None
             rest = self._judge_offer(rest[stopped.args[0] :])
+            if rest is None:
+                return
             try:
-                self.parser.feed_data(rest or b"")
+                self.parser.feed_data(rest)
             except (HttpParserUpgrade, HttpParserError) as again:
                 stopped = again
             else:
@@ -127,7 +133,7 @@ class RequestReader:
         return partings.parting(400, f"This is no HTTP request: {wrong.args[0]}.") if wrong.args else partings.INVALID
 
     def _judge_offer(self, rest: bytes) -> bytes | None:
-        """Take an offer of another protocol, or return what is to be read instead: its request without it."""
+        """Take an offer of another protocol, or return what is to be read instead: its request without it; None: nothing is read any more."""
         offer, self._offer = self._offer, None
         assert offer is not None  # noqa: S101  # else the parser had not stopped
         # A client waits for the answer to its handshake.
