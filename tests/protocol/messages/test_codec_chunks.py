@@ -29,6 +29,7 @@ from tocsin.protocol.messages.codec import (
     decode_chunk,
     decode_own,
     encode,
+    messages,
     rows_apart,
     split,
 )
@@ -57,6 +58,22 @@ class TestSplit:
         """Every byte of a chunk is in one of its frames."""
         with suppress(FrameError):
             assert b"".join(split(chunk)) == chunk
+
+    @given(st.lists(strategies.messages(), max_size=8))
+    def test_its_messages_are_those_of_its_frames(self, several: list[Message]) -> None:
+        """Decoded as they are asked for, whether there is one or are many."""
+        chunk = b"".join(map(encode, several))
+        assert list(messages(chunk)) == [decode(frame) for frame in split(chunk)]
+
+    @given(st.lists(strategies.messages(), max_size=2), st.binary(max_size=60))
+    def test_what_is_wrong_comes_to_light_behind_what_is_right(self, several: list[Message], nonsense: bytes) -> None:
+        """As with its frames, one by one."""
+        chunk = b"".join(map(encode, several)) + nonsense
+        found: list[Message] = []
+        with suppress(FrameError):
+            for message in messages(chunk):
+                found.append(message)  # noqa: PERF402  # what comes before the error counts
+        assert found[: len(several)] == [decode(encode(message)) for message in several]
 
     def test_a_chunk_longer_than_the_limit_is_refused(self) -> None:
         """The longest is cut, one byte more is not looked at."""
