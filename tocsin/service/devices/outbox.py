@@ -106,7 +106,9 @@ class Outbox:
         self.phase = Phase.GREETING
         """Where the connection stands; written by its owner alone, and kept here, where each payload looks at it."""
         self._stored: list[tuple[str, bytes]] = []
-        self._late: set[str] = set()  # sent, and their senders wait no more: they keep their places
+        self._late: dict[
+            str, None
+        ] = {}  # sent, and their senders wait no more: they keep their places; a set would weigh more
         self._alarm: asyncio.TimerHandle | None = None
         self._emptied = Flag()
         self.encode: Callable[[Payload], bytes] = codec.encode
@@ -200,7 +202,7 @@ class Outbox:
         for id in ids:  # noqa: A001 - the field's name
             pending = self._sent.pop(id, None)
             if pending is None:
-                self._late.discard(id)
+                self._late.pop(id, None)
                 others.append(id)
             else:
                 pending.settle(_ACKNOWLEDGED)
@@ -210,7 +212,7 @@ class Outbox:
 
     def give_up(self) -> None:
         """Settle what waits for a device that can store nothing; what was sent keeps its place in the window."""
-        self._late.update(self._sent)
+        self._late.update(dict.fromkeys(self._sent))
         self._settle_all(PushResult.SUSPENDED)
 
     def fail(self) -> None:
@@ -260,7 +262,7 @@ class Outbox:
     def _take_stored(self) -> bytes:
         id, frame = self._stored.pop(0)  # noqa: A001 - the field's name
         if id:  # else it is no payload
-            self._late.add(id)
+            self._late[id] = None
         if not self._stored:
             self._emptied.set()
         return frame
@@ -270,7 +272,7 @@ class Outbox:
         now = self._loop.time()
         while (oldest := next(iter(self._sent.values()), None)) and oldest.deadline <= now:
             del self._sent[oldest.id]
-            self._late.add(oldest.id)
+            self._late[oldest.id] = None
             oldest.settle(PushResult.TIMED_OUT)
         while self._backlog and self._backlog[0].deadline <= now:
             self._backlog.popleft().settle(PushResult.TIMED_OUT)

@@ -33,6 +33,7 @@ SMALL: Final = 8 * 1024
 
 _FLUSH: Final = 5.0  # seconds for what was sent last to leave
 _CLOSING: Final = 10.0  # seconds for the peer to answer a close frame
+_NO_HEADERS: Final[RawHeaders] = []
 _PING: Final = frames.frame(frames.PING, b"")
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     )  # fmt: skip
 
     transport: asyncio.Transport
+    headers: RawHeaders
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
@@ -56,7 +58,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         self._close_sent = self._awaits_pong = self._holds = self._is_paused = False
         self._reads = True
         self._given = 0  # bytes of the message that the receiver works on
-        self.headers: RawHeaders = []
+        self.headers = _NO_HEADERS
         """Those of the handshake, their names in lower case; none are kept once it is open."""
         self.is_writable = True
         """Whether the peer reads what it is sent, as far as is known."""
@@ -132,7 +134,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
                 self._log(failure)
                 handshake.refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
-            self.headers = []
+            self.headers = _NO_HEADERS
         self.transport.write(handshake.answer(self._shared.default_headers))
         if self._receiver is None:
             self._close_sent = True
