@@ -12,8 +12,8 @@ import anyio
 from bench.framework import run_on
 from bench.load import APP
 from bench.receiving import say, until_input_ends
+from tocsin.collector import collect_rarely
 from tocsin.repeat_log import RepeatLog
-from tocsin.service.operations.collector import collect_rarely
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 from tocsin.service.web.connections import Connections

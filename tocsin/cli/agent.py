@@ -19,6 +19,7 @@ from tocsin.cli import agent_forget
 from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.state_choice import add_state_option, path
 from tocsin.cli.terminal import complain, show
+from tocsin.collector import collect_rarely
 from tocsin.protocol.errors import InvalidArgument, NotSupported
 from tocsin.protocol.platform.idleness import ON_DEMAND
 from tocsin.tasks import task_group
@@ -109,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with ServiceManager.take(os.environ) as manager:
         socket = _socket(arguments.socket, manager.inherited)
+        collect_rarely()
         return anyio.run(_serve, Path(arguments.state).absolute(), socket, manager, arguments)
 
 

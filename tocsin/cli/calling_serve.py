@@ -20,10 +20,10 @@ from tocsin.cli.service_options import settings_of, trust
 from tocsin.cli.signals import until_signalled
 from tocsin.cli.state_choice import default_state
 from tocsin.cli.terminal import complain, show
+from tocsin.collector import collect_rarely
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PushError
 from tocsin.protocol.text import harmless
-from tocsin.service.operations.collector import collect_rarely
 from tocsin.service.operations.configuration import check_exposure
 from tocsin.service.operations.logs import set_up_logs
 from tocsin.service.web.descriptors import fit_to_descriptors

@@ -19,6 +19,7 @@ from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.render import JsonLines, Readable, show_click
 from tocsin.cli.state_choice import add_state_option
 from tocsin.cli.terminal import show
+from tocsin.collector import collect_rarely
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.values import NotificationType
 from tocsin.shell.console import ConsoleDesktop
@@ -59,6 +60,7 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Listen until interrupted, or until the wanted number of payloads has come."""
     output = JsonLines() if arguments.json else Readable()
+    collect_rarely()
     return anyio.run(_listen, arguments, output)
 
 

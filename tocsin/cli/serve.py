@@ -16,10 +16,10 @@ from tocsin.cli.service_options import add_service_options, settings_of, trust
 from tocsin.cli.signals import until_signalled
 from tocsin.cli.state_choice import add_state_option
 from tocsin.cli.terminal import complain, show
+from tocsin.collector import collect_rarely
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import NotSupported, PushError
 from tocsin.protocol.text import harmless
-from tocsin.service.operations.collector import collect_rarely
 from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings
 from tocsin.service.operations.logs import set_up_logs
 from tocsin.transport.control_socket import Answer, Stream, serving_control, text_of
