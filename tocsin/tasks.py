@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from asyncio import AbstractEventLoop, Future, Task, current_task, get_running_loop
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -163,6 +164,19 @@ class Signal:
             finally:
                 self._wake = None
         self._is_set = False
+
+    async def wait_until(self, moment: float) -> None:
+        """Wait as :meth:`wait`, until a moment of the loop's time at most."""
+        loop = running_loop()
+        if loop is None or moment == math.inf:
+            with anyio.CancelScope(deadline=moment):
+                await self.wait()
+        else:  # a scope takes several times as long to enter, and a cancellation to end it
+            timer = loop.call_at(moment, self.set)
+            try:
+                await self.wait()
+            finally:
+                timer.cancel()
 
 
 class Completion:

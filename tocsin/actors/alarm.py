@@ -31,8 +31,7 @@ class Alarm:
         """Wait and ring, until cancelled; a moment that was put off is looked at again when it comes."""
         while True:
             self._wakes_at = self._at
-            with anyio.CancelScope(deadline=self._at):
-                await self._earlier.wait()
+            await self._earlier.wait_until(self._at)
             if anyio.current_time() >= self._at:
                 self._at = math.inf
                 self._mailbox.send_urgent(AlarmRang())
