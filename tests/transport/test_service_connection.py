@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -19,6 +19,7 @@ from tocsin.protocol.messages import (
     ConnectionUp,
     Hello,
     Message,
+    Payload,
     UnwantedChanged,
     Welcome,
 )
@@ -28,6 +29,7 @@ from tocsin.protocol.platform.service_connection import Phase
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.wire import Wire
 
 
 class Device:
@@ -246,3 +248,113 @@ async def test_finished_while_there_is_no_connection_it_ends_at_once(*, reachabl
         d.connection.finish()
         with anyio.fail_after(PATIENCE):
             await d.connection.ended.wait()
+
+
+class PlayedPromptWire:
+    """Welcomes at once; then the test lets chunks come."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = anyio.create_memory_object_stream[bytes](8)
+        self._send.send_nowait(encode(Welcome(PROTOCOL_VERSION, 8, 0.0)))
+        self._take: Callable[[bytes], bool] | None = None
+
+    def follow(self, take: Callable[[bytes], bool] | None) -> None:
+        """Let chunks be taken as they come."""
+        self._take = take
+
+    def come(self, *payloads: Payload) -> bool:
+        """Let a chunk come; tell whether it was taken at once."""
+        chunk = b"".join(map(encode, payloads))
+        if self._take is not None and self._take(chunk):
+            return True
+        self._send.send_nowait(chunk)
+        return False
+
+    async def receive(self) -> bytes:
+        """Return what was not taken."""
+        return await self._receive.receive()
+
+    async def send(self, chunk: bytes) -> None:
+        """Take anything."""
+
+    def close(self) -> None:
+        """Close both ends."""
+        self._send.close()
+        self._receive.close()
+
+
+async def test_what_a_wire_brings_is_taken_in_the_turn_in_which_it_comes() -> None:
+    """As far as the platform takes it; what it does not, and what comes while that is being delivered, waits its turn."""
+    wire, outbox = PlayedPromptWire(), Mailbox("outbox")
+    taken, delivered = list[str](), list[str]()
+    room, takes = anyio.Event(), True
+
+    def ids(messages: list[tuple[Message, bytes]]) -> list[str]:
+        return [id_ for message, _ in messages if isinstance(message, Arrivals) for id_ in message.ids]
+
+    def deliver_now(messages: list[tuple[Message, bytes]]) -> bool:
+        if takes:
+            taken.extend(ids(messages))
+        return takes
+
+    async def deliver(messages: list[tuple[Message, bytes]]) -> None:
+        if ids(messages):
+            await room.wait()
+        delivered.extend(ids(messages))
+
+    @asynccontextmanager
+    async def dial() -> AsyncIterator[Wire]:
+        yield wire
+
+    async def report(_: ConnectionUp | ConnectionDown) -> None:
+        pass
+
+    handlers = ArrivalHandlers(deliver, report, deliver_now)
+    connection = ServiceConnection(dial, "key", outbox, handlers, lambda: 0.0)
+    with outbox:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection.run)
+            await anyio.wait_all_tasks_blocked()
+            assert wire.come(payload("A"), payload("B"))
+            takes = False
+            assert not wire.come(payload("C"))
+            await anyio.wait_all_tasks_blocked()
+            takes = True
+            assert not wire.come(payload("D"))  # C is waiting for room
+            room.set()
+            await anyio.wait_all_tasks_blocked()
+            assert wire.come(payload("E"))
+            connection.finish()
+            assert not wire.come(payload("F"))
+            outbox.close()
+    wire.close()
+    assert (taken, delivered) == (["A", "B", "E"], ["C", "D"])
+
+
+async def test_a_chunk_that_is_no_frame_is_left_to_the_task_that_says_so() -> None:
+    """The connection ends by it, and is made again."""
+    wire, outbox = PlayedPromptWire(), Mailbox("outbox")
+    downs = list[ConnectionDown]()
+
+    async def deliver(_: list[tuple[Message, bytes]]) -> None:
+        pass
+
+    @asynccontextmanager
+    async def dial() -> AsyncIterator[Wire]:
+        yield wire
+
+    async def report(message: ConnectionUp | ConnectionDown) -> None:
+        if isinstance(message, ConnectionDown):
+            downs.append(message)
+            tasks.cancel_scope.cancel()
+
+    with outbox:
+        async with anyio.create_task_group() as tasks:
+            connection = ServiceConnection(dial, "key", outbox, ArrivalHandlers(deliver, report, bool), lambda: 0.0)
+            tasks.start_soon(connection.run)
+            await anyio.wait_all_tasks_blocked()
+            assert wire._take is not None
+            assert not wire._take(b"\xc1")
+            wire._send.send_nowait(b"\xc1")
+    wire.close()
+    assert [down.cause for down in downs] == [ConnectionCause.PROTOCOL]

@@ -80,7 +80,8 @@ class ServiceSocket(asyncio.Protocol):
         await self._answered.wait()
         if self.protocol.handshake_exc is not None:
             raise self.protocol.handshake_exc
-        self._wake_at(self._heard_at + PING_INTERVAL * _SILENCE)
+        if not self._is_ending:  # a service may close right behind its answer
+            self._wake_at(self._heard_at + PING_INTERVAL * _SILENCE)
 
     async def receive(self) -> bytes:
         """Return the next chunk.
