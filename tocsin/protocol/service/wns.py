@@ -237,6 +237,22 @@ def correlation_vector(given: str | None, entropy: bytes) -> str:
     return extended if len(extended) <= _VECTOR_LENGTH else f"{given}!"
 
 
+VECTOR_ENTROPY: Final = 18
+"""Random bytes that :func:`new_vectors` takes for each vector."""
+
+
+def new_vectors(entropy: bytes) -> list[str]:
+    """Begin many correlation vectors at once, which costs each a fifth.
+
+    :param entropy: ``VECTOR_ENTROPY`` random bytes for each.
+    """
+    bases = bytearray(entropy)
+    for unused in (16, 17):  # so each base is whole characters of base 64, and ends as one of 16 bytes
+        bases[unused::VECTOR_ENTROPY] = bytes(len(entropy) // VECTOR_ENTROPY)
+    text = b2a_base64(bases, newline=False).decode("ascii")
+    return [text[at : at + _BASE] + ".0" for at in range(0, len(text), VECTOR_ENTROPY * 4 // 3)]
+
+
 def _wrong(description: str) -> WnsRefusal:
     """Refuse wrong or conflicting headers with 400; WNS says beside it that the notification was dropped."""
     return WnsRefusal(400, description, NotificationStatus.DROPPED)

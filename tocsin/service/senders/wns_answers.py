@@ -49,11 +49,6 @@ class Accepted:
     """Those of the answer, but for what says whose it is."""
 
 
-def identify(id: str, trace: str, vector: str) -> bytes:  # noqa: A002 - the field's name
-    """Write the headers that every answer has."""
-    return f"X-WNS-Msg-ID: {id}\r\nX-WNS-Debug-Trace: {trace}\r\nMS-CV: {vector}\r\n".encode()
-
-
 def write_refusal(refusal: WnsRefusal) -> tuple[bytes, bytes]:
     """Write the headers of a refusal, but for what says whose it is, and its body."""
     body = f"{refusal.description}\n".encode()

@@ -7,7 +7,6 @@ body to the connection, which reads past it.
 from __future__ import annotations
 
 import logging
-import re
 import traceback
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
@@ -45,7 +44,7 @@ _BODY_FAULTS: Final = {
     BodyFault.STOPPING: WnsRefusal(503, "The service is stopping"),
 }
 
-_AS_WRITTEN: Final = re.compile(re.escape(CHANNEL_PATH.encode()) + rb"\?token=([A-Za-z0-9_-]+)").fullmatch  # by us
+_AS_WRITTEN: Final = CHANNEL_PATH.encode() + b"?"  # by us
 _PATHS: Final = frozenset({CHANNEL_PATH, CHANNEL_PATH.rstrip("/"), "/"})
 
 # Members that every post meets: up to Python 3.11 looking one up in its class costs as much as a table step.
@@ -74,15 +73,16 @@ class WnsExchange:
     """One request; made at its head, which may be answered at once."""
 
     __slots__ = (
-        "_around", "_awaited", "_body", "_channel", "_head", "_id", "_is_answered", "_is_whole", "_payload",
-        "_request", "_wanted"
+        "_around", "_awaited", "_began", "_body", "_channel", "_head", "_id", "_identity", "_is_answered", "_is_whole",
+        "_payload", "_request", "_wanted"
     )  # fmt: skip
 
     def __init__(self, around: WnsContext, request: Request) -> None:
         self._around = around
         self._request = request
         self._head, vector = around.heads.judge(request.headers)
-        self._id = around.request_ids.next(vector)
+        self._id, self._identity = around.request_ids.next(vector)
+        self._began = monotonic()
         self._channel: ChannelRow | None = None  # until it is found, and may be used
         self._wanted: NotificationRequest | None = None  # once nothing speaks against a post but its body
         self._payload: Payload | None = None  # once it is on its way
@@ -143,9 +143,9 @@ class WnsExchange:
         client_id = around.dispatcher.identify(access_token)
         if isinstance(client_id, Refusal):
             return refused(client_id)
-        plain = _AS_WRITTEN(request.target)
-        if plain is not None:
-            token: str | None = plain[1].decode()
+        target = request.target
+        if target.startswith(_AS_WRITTEN) and b"#" not in target:
+            token = token_of(target[len(_AS_WRITTEN) :])
         else:
             path, _, query = request.location()
             if path not in _PATHS:
@@ -198,7 +198,7 @@ class WnsExchange:
     def _push(self, wanted: NotificationRequest) -> None:
         around, channel, notification = self._around, self._channel, wanted.notification
         assert channel is not None  # noqa: S101  # what is wanted is wanted of a channel
-        self._payload = payload = around.dispatcher.payload(self._id.id, channel, notification, self._body)
+        self._payload = payload = around.dispatcher.payload(self._id, channel, notification, self._body)
         way = around.devices.way_to(channel, notification.type, notification.priority)
         if way is None:
             self._start(partial(self._deliver, payload))
@@ -249,16 +249,16 @@ class WnsExchange:
             copy_context().run(self._log, answer)
         if isinstance(answer, Accepted):
             if answer.status is _RECEIVED:
-                around.counters.accepted(monotonic() - self._id.began)
+                around.counters.accepted(monotonic() - self._began)
             else:
                 around.counters.drop(answer.description)
-            request.answer(200, self._id.headers + answer.headers)
+            request.answer(200, self._identity + answer.headers)
             return
         around.counters.refused[answer.status] += 1
         # A sender that was told to wait before its body (RFC 9110 section 10.1.1) may never send it, nor one that was late the rest.
         request.keep_alive = request.keep_alive and not self._head.expects and answer.status != 408
         headers, body = write_refusal(answer)
-        request.answer(answer.status, self._id.headers + headers, body)
+        request.answer(answer.status, self._identity + headers, body)
 
     def _tell_followers(self, answer: Accepted | WnsRefusal) -> None:
         stage, detail = (
@@ -271,7 +271,7 @@ class WnsExchange:
             PayloadEvent(
                 time(),
                 stage,
-                id=self._id.id,
+                id=self._id,
                 app=channel.app if channel else "",
                 channel=channel.name if channel else "",
                 type=str(wanted.notification.type) if wanted else "",
@@ -304,5 +304,5 @@ class WnsExchange:
 
     def _mark(self) -> None:
         """Let what is logged from here bear the id and the trace."""
-        message_id.set(self._id.id)
-        trace.set(self._id.trace)
+        message_id.set(self._id)
+        trace.set(self._around.request_ids.trace_of(self._id))
