@@ -105,6 +105,14 @@ class TestResultCode:
         assert error_class(name)("odd", 0).hresult == 0
 
     @each_error
+    def test_it_can_be_made_empty(self, name: str) -> None:
+        """What rebuilds errors without a call of theirs (unpicklers that keep tracebacks do) can, and can fill them."""
+        kind = error_class(name)
+        error = kind.__new__(kind)
+        error.__init__("it failed", 0x803E0999)  # type: ignore[misc]  # as those do
+        assert (error.args, str(error), error.hresult) == (("it failed",), "it failed", 0x803E0999)
+
+    @each_error
     def test_a_copy_keeps_its_code(self, name: str) -> None:
         """Copying and pickling lose neither the sentence nor the code."""
         error = error_class(name)("it failed", 0x803E0999)

@@ -29,7 +29,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.send_result import SendResult
@@ -156,11 +156,19 @@ class SenderNotAllowed(SendFailed, PermissionError):
 
     default_hresult = HResult.E_ACCESSDENIED
 
+    def __new__(cls, *_: object, **__: object) -> Self:
+        """Make it by the base that has the fields of an error of the system: RuntimeError's own way, first in line, refuses."""
+        return OSError.__new__(cls)
+
 
 class ServiceUnavailable(SendFailed, ConnectionError):
     """The push service or its token endpoint cannot be reached, or cannot work just now."""
 
     default_hresult = HResult.RPC_S_SERVER_UNAVAILABLE
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        """Make it by the base that has the fields of an error of the system: RuntimeError's own way, first in line, refuses."""
+        return OSError.__new__(cls)
 
 
 class Throttled(SendFailed):
