@@ -31,13 +31,15 @@ _SILENCE: Final = 1.25  # intervals: the pings of a service, which come as often
 _DATA: Final = {Opcode.BINARY, Opcode.TEXT, Opcode.CONT}
 _MOST: Final = 16  # chunks that wait; with so many the socket is read no more,
 _FEW: Final = 4  # until no more than these wait
+_BUFFER: Final = 64 * 1024
+"""Bytes that are read at a time. asyncio's own buffer, new for each chunk, is so large that glibc maps and unmaps memory for it."""
 
 
 class SocketClosed(Exception):
     """There is no connection any more, or it is closing; the library's protocol knows why."""
 
 
-class ServiceSocket(asyncio.Protocol):
+class ServiceSocket(asyncio.BufferedProtocol):
     """One connection, from the handshake to its end.
 
     It keeps the beginning of what it hears, for as long as there is no answer, in ``heard``. It pings a service that is
@@ -52,6 +54,7 @@ class ServiceSocket(asyncio.Protocol):
         """Called with each chunk that comes while none waits; it tells whether it has taken it."""
         self._loop = asyncio.get_running_loop()
         self._heard = heard
+        self._buffer = memoryview(bytearray(_BUFFER))
         self._heard_at = self._loop.time()
         self._asked_at = -1.0  # when it was pinged
         self._is_answered = False
@@ -133,8 +136,14 @@ class ServiceSocket(asyncio.Protocol):
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer to read into; what came is copied out of it at once."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what came."""
+        data = bytes(self._buffer[:nbytes])
         self._heard_at = self._loop.time()
         if not self._is_answered:
             self._heard.extend(data[: MAX_HEAD - len(self._heard)])
