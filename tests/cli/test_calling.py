@@ -134,16 +134,22 @@ async def test_a_call_goes_from_process_to_process(tmp_path: Path) -> None:
             async def answer(args: IncomingCallReceivedEventArgs) -> None:
                 assert args.incoming_call.caller_info.display_name == "tocsin"
                 assert args.incoming_call.is_video_enabled
-                await args.incoming_call.accept()
+                taken = await args.incoming_call.accept()
+                taken.state_changed.add(lambda args: connected.set() if args.state is CallState.CONNECTED else None)
+                if taken.state is CallState.CONNECTED:
+                    connected.set()
 
+            connected = anyio.Event()  # here: the caller may hear of it first
             with agent.incoming_call_received(answer):
                 async with running("calling", "ring", "ann", "--video", "--json", "--state", state) as ringing:
                     states = [ringing.first]
                     while states[-1].get("state") != "connected":
                         states.append(await ringing.event())
                     assert [each["state"] for each in states[1:]] == ["ringing", "connecting", "connected"]
+                    with anyio.fail_after(PATIENCE):
+                        await connected.wait()
                     (taken,) = agent.calls
-                    assert (taken.id, taken.state) == (states[0]["call"], CallState.CONNECTED)
+                    assert taken.id == states[0]["call"]
                     ringing.process.send_signal(signal.SIGINT)
                     assert (await ringing.rest())[-1] == {
                         "event": "ended",
