@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from bench import machine, plot, render
 from bench.framework import Missing, Options, Report, optional
@@ -21,7 +23,8 @@ RESULTS = Path(__file__).parent / "results"
 _DESCRIPTION = """\
 Measure Tocsin beside its floor and its peers, and print medians of several rounds.
 
-'all' runs everything, which takes an hour and a quarter, and writes bench/results/report.md with a picture of each bench.
+--keep writes bench/results/NAME.md with a picture, beside those of the other benches. 'all' runs and keeps everything,
+which takes two hours.
 """
 
 
@@ -32,10 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
         options = _options(given)
         if given.name == "all":
             return _all(options)
+        if given.keep:
+            optional("matplotlib")
         described = machine.describe(options.folder, options.sized(200, 5))
         report = run(given.name, options)
         if given.plot is not None:
             plot.draw(report, given.plot)
+        if given.keep:
+            _keep(report, described, arguments or sys.argv[1:])
     except Missing as missing:
         print(f"bench: {missing}", file=sys.stderr)
         return 2
@@ -52,19 +59,23 @@ def run(name: str, options: Options) -> Report:
 
 
 def _all(options: Options) -> int:
-    """Run everything into one report with pictures."""
+    """Run and keep everything."""
     optional("matplotlib")
-    RESULTS.mkdir(exist_ok=True)
-    text = "# What was measured\n\nMade by `python -m bench all`.\n"
     for name in NAMES:
         print(f"{name} ...", file=sys.stderr)
         described = machine.describe(options.folder, options.sized(200, 5))
-        report = run(name, options)
-        plot.draw(report, RESULTS / f"{name}.png")
-        text += "\n" + render.to_markdown(report, described, f"{name}.png")
-        (RESULTS / "report.md").write_text(text, encoding="utf-8")  # at once: the next one may fail
-    print(RESULTS / "report.md")
+        print(_keep(run(name, options), described, [name, "--keep", "--rounds", str(options.rounds)]))
     return 0
+
+
+def _keep(report: Report, described: dict[str, Any], arguments: list[str]) -> Path:
+    """Write a report as a page with a picture, which say by what command and on what day they were made."""
+    RESULTS.mkdir(exist_ok=True)
+    plot.draw(report, RESULTS / f"{report.name}.png")
+    page = RESULTS / f"{report.name}.md"
+    made = f"`python -m bench {' '.join(arguments)}`, {datetime.now(UTC).date()}"
+    page.write_text(render.to_markdown(report, described, made, f"{report.name}.png"), encoding="utf-8")
+    return page
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", choices=[*NAMES, "all"], metavar="NAME", help=f"{', '.join(NAMES)}, or all")
     parser.add_argument("--json", action="store_true", help="print one JSON object, with the figures of every round")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it, too (needs matplotlib)")
+    parser.add_argument("--keep", action="store_true", help="write it to bench/results, too (needs matplotlib)")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds to take the median of (default: 5)")
     parser.add_argument(
         "--quick", action="store_true", help="only prove that it runs; so it is where CI is in the environment"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.framework import Report, optional
+from bench.framework import Report, Row, optional
 
+_BESIDE = (" p99 ms", "server CPU µs")
+"""Of the columns that end like this, the first is drawn beside the main figure."""
 _COLOURS = {"product": "#2a6f97", "floor": "#9aa5b1", "peer": "#d98e04"}
 
 
@@ -25,18 +27,27 @@ def draw(report: Report, path: Path) -> None:
 
 
 def _bars(pyplot: Any, report: Report) -> Any:
-    """Draw the main figure of every row, with the range of its rounds."""
-    column = report.columns[0]
-    rows = [row for row in report.rows if row.figures(column)]
-    figure, axes = pyplot.subplots(figsize=(9, 0.9 + 0.45 * len(rows)), layout="constrained")
-    for place, row in enumerate(reversed(rows)):
-        figures = row.figures(column)
+    """Draw the main figure of every row, and beside it the tail and the cost, where there are such."""
+    main, *others = report.columns
+    columns = [main, *(found[0] for end in _BESIDE if (found := [each for each in others if each.endswith(end)]))]
+    rows = report.rows[::-1]
+    size = (5 + 3.5 * len(columns), 0.9 + 0.4 * len(rows))
+    figure, panels = pyplot.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axes, column in zip(panels[0], columns, strict=True):
+        for place, row in enumerate(rows):
+            _bar(axes, place, row, column)
+        axes.set_xlabel(column)
+    panels[0][0].set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
+    return figure
+
+
+def _bar(axes: Any, place: int, row: Row, column: str) -> None:
+    """Draw a figure of a row, with the range of its rounds."""
+    figures = row.figures(column)
+    if figures:
         median = row.median(column) or 0.0
         error = [[median - min(figures)], [max(figures) - median]]
         axes.barh(place, median, xerr=error, color=_COLOURS[row.role], capsize=3)
-    axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)], fontsize=8)
-    axes.set_xlabel(column)
-    return figure
 
 
 def _lines(pyplot: Any, report: Report) -> Any:

@@ -44,13 +44,17 @@ def to_text(report: Report, machine: dict[str, Any]) -> str:
     return "\n".join([*lines, *report.remarks, *_skipped(report)]).rstrip() + "\n"
 
 
-def to_markdown(report: Report, machine: dict[str, Any], plot: str = "") -> str:
-    """Return the report as a section of a Markdown page."""
+def to_markdown(report: Report, machine: dict[str, Any], made: str, plot: str) -> str:
+    """Return the report as a Markdown page.
+
+    :param made: by what, and when.
+    :param plot: the picture's file.
+    """
     head, *body = _table(report)
-    lines = [f"## {report.name}", "", f"{report.claim}", "", f"On {machines.sentence(machine)}.", ""]
+    lines = [f"# {report.name}", "", f"{report.claim}", "", f"Made by {made}, on {machines.sentence(machine)}.", ""]
     lines += [_cells(head), _cells(["---", *("---:" for _ in head[1:])]), *(_cells(cells) for cells in body), ""]
     lines += [f"- {text}" for text in (*_notes(report), *report.remarks, *_skipped(report))]
-    lines += ["", f"![{report.name}]({plot})"] if plot else []
+    lines += ["", f"![{report.name}]({plot})"]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -67,7 +67,7 @@ def test_an_unknown_bench_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     assert NAMES[0] in capsys.readouterr().err
 
 
-def test_all_makes_one_page_with_pictures(
+def test_all_makes_pages_with_pictures(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where matplotlib is not installed, a sentence says so before anything is measured."""
@@ -79,7 +79,8 @@ def test_all_makes_one_page_with_pictures(
         assert code == 2
         assert printed.err.startswith("bench: matplotlib cannot be imported")
     else:
-        text = (tmp_path / "results" / "report.md").read_text(encoding="utf-8")
         for name in ("inprocess", "soak"):
-            assert f"## {name}\n" in text
+            text = (tmp_path / "results" / f"{name}.md").read_text(encoding="utf-8")
+            assert text.startswith(f"# {name}\n")
+            assert f"Made by `python -m bench {name} --keep --rounds 1`" in text
             assert (tmp_path / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")

@@ -55,10 +55,11 @@ def test_the_object_has_every_round() -> None:
 
 def test_the_page_has_a_table_and_its_picture() -> None:
     """Markdown rows have as many cells as their head."""
-    text = render.to_markdown(example(), MACHINE, "example.png")
+    text = render.to_markdown(example(), MACHINE, "`python -m bench example`", "example.png")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({row.count("|") for row in rows}) == 1
-    assert text.startswith("## example\n")
+    assert text.startswith("# example\n")
+    assert "Made by `python -m bench example`, on " in text
     assert text.endswith("![example](example.png)\n")
 
 
