@@ -13,6 +13,7 @@ from bench.scaled import prefill
 from bench.serving import SETTINGS
 
 _STEPS = 5
+_LEAVE = 5.0  # seconds in which a service has forgotten devices that have left
 _SPARE = 500  # descriptors that a process needs besides those of devices
 
 
@@ -33,7 +34,10 @@ def run(options: Options) -> Report:
     devices = options.sized(10_000, 20)
     # From when each has had its first ping, for as long as it takes to ping them all once more.
     watched = partial(idle, options, devices, 0.2 if options.quick else SETTINGS.ping_interval)
-    return measure(report, [Contestant(f"{devices:,} idle devices", watched)], min(options.rounds, 3))
+    idlers = [Contestant(f"{devices:,} idle devices", watched)]
+    fewer = options.sized(2_000, 10)
+    idlers.append(Contestant(f"{fewer:,} idle devices", partial(idle, options, fewer, options.sized(5, 1) / 5)))
+    return measure(report, idlers, min(options.rounds, 3))
 
 
 def _through(state: Path, loop: str, payloads: int, channels: int) -> Sample:
@@ -42,7 +46,7 @@ def _through(state: Path, loop: str, payloads: int, channels: int) -> Sample:
 
 
 def idle(options: Options, devices: int, seconds: float) -> Sample:
-    """Connect idle devices to a push service; return its memory for each, and its share of a core while they idle.
+    """Connect idle devices to a push service; return its memory for each, its share of a core while they idle, and what it gives back.
 
     :param seconds: how long to let them idle, and then how long to look at it.
     """
@@ -52,7 +56,7 @@ def idle(options: Options, devices: int, seconds: float) -> Sample:
         started("bench.serving", "tocsin", str(state), options.loops[0]) as service,
     ):
         port = service.line()["port"]
-        begin = monotonic()
+        begin, alone = monotonic(), resident(service.pid)
         with started("bench.idle_devices", str(port), str(devices), str(_STEPS)) as client:
             points = []
             for _ in range(_STEPS):
@@ -63,4 +67,12 @@ def idle(options: Options, devices: int, seconds: float) -> Sample:
             before = cpu_seconds(service.pid)
             sleep(seconds)
             share = (cpu_seconds(service.pid) - before) / seconds
-    return {"KiB a device": slope(points), "idle CPU %": 100 * share, "connected/s": devices / connecting}
+            held = resident(service.pid)
+        sleep(min(seconds, _LEAVE))
+        given_back = (held - resident(service.pid)) / max(held - alone, 1)
+    return {
+        "KiB a device": slope(points),
+        "idle CPU %": 100 * share,
+        "connected/s": devices / connecting,
+        "given back %": 100 * given_back,
+    }
