@@ -67,8 +67,8 @@ Wait = Callable[[], Awaitable[None]]
 class ConnectionContext:
     """What the connections of all devices share.
 
-    ``unheard`` are those that have yet to say hello. ``admit`` is told of a connection whose device has said hello, ``dismiss`` of one of these that ends, and ``forget`` of any of
-    which nothing runs any more.
+    ``unheard`` are those that have yet to say hello. ``admit`` is told of a connection whose device has said hello, ``dismiss`` of
+    one of these that ends, and ``forget`` of any of which nothing runs any more.
     """
 
     answers: ChannelAnswers
@@ -299,9 +299,8 @@ class DeviceConnection(SideTasks):
         self._around.unheard.forget(self)
         self.cancel_tasks()
 
-    _PERFORM: ClassVar[
-        dict[Effect, Callable[[DeviceConnection], None]]
-    ] = {  # one for all: thousands of devices are connected
+    # One for all: thousands of devices are connected.
+    _PERFORM: ClassVar[dict[Effect, Callable[[DeviceConnection], None]]] = {
         Effect.ADMIT: lambda self: self._around.admit(self),
         Effect.WELCOME: _welcome,
         Effect.LOOK: lambda self: self.look(),

@@ -25,9 +25,8 @@ MAX_BYTES = 64 * 1024
 """Bytes that a chunk has before its last frame at most."""
 
 _MAX_ANSWERS = 64
-_NOTHING: Final[deque[_Pending]] = deque(
-    maxlen=0
-)  # a backlog while nothing waits: one of its own would weigh 760 bytes
+_NOTHING: Final[deque[_Pending]] = deque(maxlen=0)
+"""A backlog while nothing waits: one of its own would weigh 760 bytes."""
 
 
 @unique
@@ -106,9 +105,8 @@ class Outbox:
         self.phase = Phase.GREETING
         """Where the connection stands; written by its owner alone, and kept here, where each payload looks at it."""
         self._stored: list[tuple[str, bytes]] = []
-        self._late: dict[
-            str, None
-        ] = {}  # sent, and their senders wait no more: they keep their places; a set would weigh more
+        # Sent, and their senders wait no more: they keep their places. A set would weigh more.
+        self._late: dict[str, None] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._emptied = Flag()
         self.encode: Callable[[Payload], bytes] = codec.encode

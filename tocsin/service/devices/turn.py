@@ -20,9 +20,8 @@ class WritingTurn:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._writers: list[WritesInTurn] = []
-        self._written: list[
-            WritesInTurn
-        ] = []  # empty but for while they write; two lists, rather than one for each turn
+        self._written: list[WritesInTurn] = []
+        """Empty but for while they write; two lists, rather than one for each turn."""
 
     def join(self, writer: WritesInTurn) -> None:
         """Let a connection write, which has not joined since it did last."""

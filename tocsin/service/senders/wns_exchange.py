@@ -1,7 +1,7 @@
 """One request to a channel, from its head to its answer, checked in the order in which WNS reports what is wrong.
 
-It is the hot path, hence directly on the connection, without ASGI. Nothing here waits but for what has to be looked up or stored, and for a DELETE: then there is a task. A refusal leaves the rest of the
-body to the connection, which reads past it.
+It is the hot path, hence directly on the connection, without ASGI. Nothing here waits but for what has to be looked up or stored,
+and for a DELETE: then there is a task. A refusal leaves the rest of the body to the connection, which reads past it.
 """
 
 from __future__ import annotations
