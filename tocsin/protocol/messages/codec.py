@@ -8,7 +8,8 @@ may pass a frame on without decoding it. What comes from outside is checked fiel
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from operator import call
+from typing import Any, Final, cast
 
 from attrs import astuple, evolve
 from msgpack import Packer, Unpacker, unpackb
@@ -27,15 +28,17 @@ MAX_CHUNK = 1024 * 1024
 MAX_OWN_FRAME = 16 * 1024 * 1024
 """Bytes of one text or body, and members of one array, in a frame of this process's own making at most: all that it can make."""
 
-_LIMITS: dict[str, Any] = {
+_MAX_TEXT: Final = 16 * 1024
+_MAX_ARRAY: Final = 4096
+_LIMITS: Final[dict[str, Any]] = {
     "use_list": False,
-    "max_str_len": 16 * 1024,
+    "max_str_len": _MAX_TEXT,
     "max_bin_len": MAX_FRAME,
-    "max_array_len": 4096,
+    "max_array_len": _MAX_ARRAY,
     "max_map_len": 0,
     "max_ext_len": 0,
 }
-_BROKEN = (UnpackException, ExtraData, ValueError, TypeError, OverflowError)
+_BROKEN: Final = (UnpackException, ExtraData, ValueError, TypeError, OverflowError)
 
 
 _PACKER = Packer(autoreset=True, default=astuple)  # holds no state between calls, and a call never yields
@@ -45,7 +48,7 @@ _ESCAPING = Packer(autoreset=True, default=astuple, unicode_errors="backslashrep
 def encode(message: Message) -> bytes:
     r"""Encode a message as one frame; a lone surrogate, which UTF-8 cannot hold, goes as its escape, such as ``\udc80``."""
     shape = SHAPES[message.TAG]
-    values = (shape.tag, *shape.pick(message))
+    values = shape.pick(message)
     frame: bytes
     try:
         frame = _PACKER.pack(values)
@@ -140,7 +143,7 @@ def _only_payloads(chunk: bytes) -> tuple[tuple[Any, ...], ...] | None:
 def _unpack_all(chunk: bytes) -> list[Any]:
     """Unpack what a chunk holds; one frame most often, for which an unpacker would take ten times as long to make as to use."""
     try:
-        return [unpackb(chunk, **_LIMITS)]
+        return [_unpack(chunk)]
     except ExtraData:
         unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
         unpacker.feed(chunk)
@@ -161,21 +164,34 @@ def rows_apart(message: Message) -> list[Message]:
     """Take a batch apart into batches of one row; anything else is returned as it is."""
     shape, batch = SHAPES[message.TAG], cast(Any, message)
     if shape.is_columns:
-        return [shape.cls(*((value,) for value in row)) for row in zip(*shape.pick(message), strict=True)]
+        _, *columns = shape.pick(message)
+        return [shape.cls(*((value,) for value in row)) for row in zip(*columns, strict=True)]
     return [evolve(batch, rows=(row,)) for row in batch.rows] if shape.has_rows else [message]
+
+
+def _unpack(frame: bytes) -> Any:
+    # Not by _LIMITS: passing them as a dict would cost as much as unpacking.
+    return unpackb(
+        frame,
+        use_list=False,
+        max_str_len=_MAX_TEXT,
+        max_bin_len=MAX_FRAME,
+        max_array_len=_MAX_ARRAY,
+        max_map_len=0,
+        max_ext_len=0,
+    )
 
 
 def _unpack_checked(frame: bytes) -> Any:
     try:
-        return unpackb(frame, **_LIMITS)
+        return _unpack(frame)
     except _BROKEN as broken:
         raise _not_an_array(broken) from None
 
 
 def _unpack_own(frame: bytes) -> Any:
     try:
-        # Here is no dict of the limits: passing it would cost as much as unpacking.
-        return unpackb(
+        return unpackb(  # as above
             frame,
             use_list=False,
             max_str_len=MAX_OWN_FRAME,
@@ -210,7 +226,7 @@ def _build(shape: Shape, values: tuple[Any, ...]) -> Message:
     if len(values) != len(shape.hooks) + 1:
         raise FrameError(f"{shape.cls.__name__} has {len(shape.hooks)} fields, got {len(values) - 1}")
     try:
-        found = [hook(value, kind) for (hook, kind), value in zip(shape.hooks, values[1:], strict=True)]
+        found = list(map(call, shape.hooks, values[1:], shape.kinds))
     except Exception as wrong:  # noqa: BLE001  # cattrs raises whatever a hook met: ValueError, KeyError, ...
         raise FrameError(f"a field of {shape.cls.__name__} is of the wrong kind: {wrong}") from None
     if shape.is_columns and len(set(map(len, found))) > 1:
@@ -231,7 +247,12 @@ def messages(chunk: bytes) -> Iterator[Message]:
 
     :raises FrameError: as :func:`decode` and :func:`split`, when what is wrong comes to light.
     """
-    return (_build(_shape_of(values), values) for _, _, values in _frames(chunk))
+    return map(_message_of, _frames(chunk))
+
+
+def _message_of(found: tuple[int, int, Any]) -> Message:
+    values = found[2]
+    return _build(_shape_of(values), values)
 
 
 def frames(chunk: bytes) -> Iterator[bytes]:
@@ -242,18 +263,19 @@ def frames(chunk: bytes) -> Iterator[bytes]:
     return (chunk[start:end] for start, end, _ in _frames(chunk))
 
 
-def _frames(chunk: bytes) -> Iterator[tuple[int, int, Any]]:
-    """Unpack what a transport message holds, each value with its begin and end."""
-    if len(chunk) > MAX_CHUNK:
-        raise FrameError(f"a message of {len(chunk)} bytes is longer than {MAX_CHUNK}")
+def _frames(chunk: bytes) -> Iterable[tuple[int, int, Any]]:
+    """Unpack what a transport message holds, each value with its begin and end; most hold one."""
     if len(chunk) <= MAX_FRAME:
         try:
-            values = unpackb(chunk, **_LIMITS)
-        except _BROKEN:  # it holds more than one, as few do, or is wrong in a way that comes to light below
+            return ((0, len(chunk), _unpack(chunk)),)
+        except _BROKEN:  # it holds more than one, or is wrong in a way that comes to light there
             pass
-        else:
-            yield 0, len(chunk), values
-            return
+    return _many_frames(chunk)
+
+
+def _many_frames(chunk: bytes) -> Iterator[tuple[int, int, Any]]:
+    if len(chunk) > MAX_CHUNK:
+        raise FrameError(f"a message of {len(chunk)} bytes is longer than {MAX_CHUNK}")
     unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
     unpacker.feed(chunk)
     start = 0

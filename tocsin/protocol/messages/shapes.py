@@ -17,6 +17,9 @@ from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload
 from tocsin.protocol.toast_label import LabelText, ToastLabel, is_label
 
 
+_PLAIN = (str, bytes, int, bool, NoneType)
+
+
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
     """Build the hook that takes a value of one kind and nothing that merely resembles it."""
 
@@ -53,7 +56,7 @@ def _label(value: Any, _: Any) -> LabelText:
 def _converter() -> Converter:
     """Build what checks fields: cattrs converts where it can, but a frame holds what the field says or is refused."""
     converter = Converter(detailed_validation=False)
-    for kind in (str, bytes, int, bool, NoneType):
+    for kind in _PLAIN:
         converter.register_structure_hook(kind, _exactly(kind))
     for mixed in (IntEnum, StrEnum):  # they come before int and str for their members' classes
         converter.register_structure_hook(mixed, _member)
@@ -74,10 +77,13 @@ def _tuple_of(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     """Build the hook for ``tuple[X, ...]``: anything else that can be iterated, such as text, is none."""
     member = get_args(kind)[0]
     hook = converter.get_structure_hook(member)
+    as_they_are = {member} if member in _PLAIN else None  # all at once: that costs what one does
 
     def check(value: Any, _: Any) -> Any:
         if type(value) is not tuple:
             raise TypeError(f"array expected, got {type(value).__name__}")
+        if set(map(type, value)) == as_they_are:
+            return value
         return tuple([hook(each, member) for each in value])
 
     return check
@@ -191,20 +197,22 @@ class Shape:
     """How one class of message is taken apart and put together."""
 
     cls: type[Message]
-    tag: int
     pick: Callable[[Any], tuple[Any, ...]]
-    hooks: tuple[tuple[Callable[[Any, Any], Any], Any], ...]
+    """Returns the values of a message, its tag first."""
+    hooks: tuple[Callable[[Any, Any], Any], ...]
+    """What takes the value of each field, and the kind of the field, and returns what the message has there, or raises."""
+    kinds: tuple[Any, ...]
     has_rows: bool
     """Whether its last field is rows."""
     is_columns: bool
     """Whether all of its fields are columns."""
 
 
-def _shape(converter: Converter, tag: int, cls: type[Message]) -> Shape:
+def _shape(converter: Converter, cls: type[Message]) -> Shape:
     kinds = _fields(cls)
     names = tuple(kinds)
-    hooks = tuple((converter.get_structure_hook(kind), kind) for kind in kinds.values())
-    return Shape(cls, tag, _picker(names), hooks, names[-1:] == ("rows",), issubclass(cls, Columns))
+    hooks = tuple(map(converter.get_structure_hook, kinds.values()))
+    return Shape(cls, _picker(names), hooks, tuple(kinds.values()), names[-1:] == ("rows",), issubclass(cls, Columns))
 
 
 def _fields(cls: type) -> dict[str, Any]:
@@ -214,11 +222,8 @@ def _fields(cls: type) -> dict[str, Any]:
 
 
 def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """Build what takes a message's fields out of it; ``attrgetter`` does so in C, but makes a tuple of two or more."""
-    if not names:
-        return lambda _: ()
-    pick = operator.attrgetter(*names)
-    return pick if len(names) > 1 else lambda message: (pick(message),)
+    """Build what takes a message's tag and fields out of it; ``attrgetter`` does so in C, but makes a tuple of two or more."""
+    return operator.attrgetter("TAG", *names) if names else lambda message: (message.TAG,)
 
 
 _CONVERTER = _converter()
@@ -231,7 +236,7 @@ class _Shapes(dict[int, Shape]):
     """The shapes by tag, each built when it is first asked for: an app that a push starts needs a few of them, at once."""
 
     def __missing__(self, tag: int) -> Shape:
-        shape = self[tag] = _shape(_CONVERTER, tag, MESSAGES[tag])
+        shape = self[tag] = _shape(_CONVERTER, MESSAGES[tag])
         return shape
 
 

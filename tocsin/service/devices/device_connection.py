@@ -151,7 +151,7 @@ class DeviceConnection(SideTasks):
         """Send what the outbox has, a turn's frames in one message, for as long as the device reads."""
         self._has_joined = False
         try:
-            while self._socket.is_writable and self.outbox.is_filled and (chunk := self.outbox.take_chunk()):
+            while self._socket.is_writable and (chunk := self.outbox.take_chunk()):
                 self._socket.send(chunk)
         except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
             self._socket.fail(failure)
@@ -223,7 +223,8 @@ class DeviceConnection(SideTasks):
             self._greet(message)
             return None
         match message:
-            case Acknowledge(ids=ids):
+            case Acknowledge():
+                ids = message.ids
                 others = self.outbox.acknowledge(ids)
                 if len(others) == len(ids):
                     self._count()
