@@ -148,9 +148,9 @@ class AnyClient(RuleBasedStateMachine):
     @invariant()
     def between_messages_it_keeps_nothing(self) -> None:
         """Then it is as it began, but for its count."""
-        if not self.broken and self.reader._begun is None:
+        if not self.broken and self.reader.begun is None:
             assert self.reader.size == 0
-            assert self.reader._data == b""
+            assert self.reader.unread == b""
 
 
 TestAnyClient = AnyClient.TestCase

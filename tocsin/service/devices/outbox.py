@@ -227,21 +227,20 @@ class Outbox:
         for each in pending:
             each.settle(result)
 
-    @property
-    def is_filled(self) -> bool:
-        """Whether anything waits, be it for room in the window."""
-        return bool(self._answers or self._stored or self._backlog)
-
     def take_chunk(self) -> bytes:
-        """Return all that may go out now, up to the limits of one chunk."""
+        """Return all that may go out now, up to the limits of one chunk; nothing where nothing may."""
         frames: list[bytes] = []
         size = 0
-        while len(frames) < MAX_FRAMES and size < MAX_BYTES and (frame := self._take()):
+        while (self._answers or self._stored or self._backlog) and len(frames) < MAX_FRAMES and size < MAX_BYTES:
+            frame = self._take()
+            if frame is None:
+                break
             frames.append(frame)
             size += len(frame)
         return b"".join(frames)
 
     def _take(self) -> bytes | None:
+        """Take one of the frames that wait, unless it is for room in the window."""
         if self._answers:
             self._emptied.set()
             return self._answers.pop(0)
@@ -249,7 +248,7 @@ class Outbox:
             return None
         if self._stored:
             return self._take_stored()
-        if not self._backlog or self.phase is not _UP:
+        if self.phase is not _UP:
             return None
         pending = self._backlog.popleft()
         if not self._backlog:

@@ -90,7 +90,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Parse the bytes that were read into the buffer."""
         if self._receiver is not None:
-            self._reader.feed(bytes(self._shared.buffer[:nbytes]))
+            self._reader.feed(self._shared.buffer[:nbytes].tobytes())
             self._read()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -211,8 +211,9 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         """Take what there is, for as long as the receiver wants it."""
         reader = self._reader
         try:
-            while not self._is_paused and (receiver := self._receiver) is not None and (found := reader.next()):
-                self._take(receiver, *found)
+            while reader.unread and not self._is_paused and self._receiver is not None and (found := reader.next()):
+                opcode, content = found
+                self._take(self._receiver, opcode, content)
         except BrokenFrames as broken:
             self._break_off(broken.code, broken.words)
         if reader.hollow > MAX_HOLLOW:
@@ -220,14 +221,15 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
                 self.drop()  # it was told why it ends
             else:
                 self._break_off(CloseCode.POLICY_VIOLATION, "too many frames that bring no message")
-        size = reader.size + self._given
-        if size > SMALL or self._holds:
-            self._note_what_it_holds(size)
+        if reader.unread or reader.begun or self._given or self._holds:
+            self._note_what_it_holds()
 
-    def _note_what_it_holds(self, size: int) -> None:
+    def _note_what_it_holds(self) -> None:
         """Count what is kept of messages that have not ended, or that the receiver has not done with."""
-        self._holds = size > SMALL and self._receiver is not None
-        self._shared.book.hold(self, size if self._holds else 0)
+        size = self._reader.size + self._given
+        if size > SMALL or self._holds:
+            self._holds = size > SMALL and self._receiver is not None
+            self._shared.book.hold(self, size if self._holds else 0)
 
     def _take(self, receiver: Receiver, opcode: int, content: bytes) -> None:
         if opcode <= frames.BINARY and not self._close_sent:

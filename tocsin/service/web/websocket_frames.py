@@ -6,6 +6,7 @@ little at a time, spent more on it than on all else that a message took.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 from websockets.exceptions import ProtocolError
@@ -33,6 +34,9 @@ _WHOLE: Final = _FIN | BINARY
 _MASKED: Final = 0x80
 _LONG: Final = 126  # in the place of a length: it is in the next two bytes
 _LONGER: Final = 127  # or in the next eight
+_SHORT_HEAD: Final = Struct(">BB").pack
+_LONG_HEAD: Final = Struct(">BBH").pack
+_LONGER_HEAD: Final = Struct(">BBQ").pack
 _MAX_CONTROL: Final = 125  # bytes of a control frame
 _MAX_REASON: Final = _MAX_CONTROL - 2  # bytes of the text of a close frame
 
@@ -49,12 +53,14 @@ class BrokenFrames(Exception):
 class FrameReader:
     """Makes messages of a client's bytes, one after the other as they are asked for; it keeps what is not whole, and what was not asked for."""
 
-    __slots__ = ("_at", "_begun", "_data", "_opcode", "hollow")
+    __slots__ = ("_at", "_opcode", "begun", "hollow", "unread")
 
     def __init__(self) -> None:
-        self._data: bytes | bytearray = b""
+        self.unread: bytes | bytearray = b""
+        """What came and has not been read to its end."""
         self._at = 0  # how much of it was read
-        self._begun: bytearray | None = None  # what has come of a message that has not ended
+        self.begun: bytearray | None = None
+        """What has come of a message that has not ended."""
         self._opcode = CONTINUATION  # of that message
         self.hollow = 0
         """Frames that have brought no message: control frames, parts of messages, and messages without content; its owner sets it back."""
@@ -62,33 +68,33 @@ class FrameReader:
     @property
     def size(self) -> int:
         """Bytes that are kept."""
-        return len(self._data) - self._at + len(self._begun or b"")
+        return len(self.unread) - self._at + len(self.begun or b"")
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they came."""
-        if not self._data:
-            self._data = data
+        if not self.unread:
+            self.unread = data
             return
-        if not isinstance(self._data, bytearray):
-            self._data = bytearray(self._data)
-        del self._data[: self._at]
+        if not isinstance(self.unread, bytearray):
+            self.unread = bytearray(self.unread)
+        del self.unread[: self._at]
         self._at = 0
-        self._data += data
+        self.unread += data
 
     def next(self) -> tuple[int, bytes] | None:
         """Return the opcode and the content of the next message or control frame; None until more has come.
 
         :raises BrokenFrames: what came is against the protocol, or too much; there is nothing to be read any more.
         """
-        while len(self._data) >= self._at + 2:
-            data, at = self._data, self._at
+        while len(self.unread) >= self._at + 2:
+            data, at = self.unread, self._at
             head, length, key = data[at], data[at + 1] - _MASKED, at + 2
             if length >= _LONG:
                 key += 2 if length == _LONG else 8
                 if len(data) < key:
                     return None
                 length = int.from_bytes(data[at + 2 : key], "big")
-            if head != _WHOLE or self._begun is not None or not 0 <= length <= MAX_MESSAGE:
+            if head != _WHOLE or self.begun is not None or not 0 <= length <= MAX_MESSAGE:
                 self._check(head, length)
             end = key + 4 + length
             if len(data) < end:
@@ -96,7 +102,7 @@ class FrameReader:
             content = apply_mask(data[key + 4 : end], data[key : key + 4])
             self._at = end
             if end == len(data):
-                self._data, self._at = b"", 0
+                self.unread, self._at = b"", 0
             if head == _WHOLE and content:
                 return BINARY, content
             found = self._take(head, content)
@@ -106,7 +112,7 @@ class FrameReader:
 
     def _check(self, head: int, length: int) -> None:
         """Refuse a frame by its head, before its content has come; its length is negative where it is not masked."""
-        begun, opcode = self._begun, head & ~(_FIN | _RESERVED)
+        begun, opcode = self.begun, head & ~(_FIN | _RESERVED)
         if opcode not in _OPCODES:
             raise _wrong("invalid opcode")
         if length < 0:
@@ -137,12 +143,12 @@ class FrameReader:
         if opcode > BINARY:
             return opcode, content
         if opcode != CONTINUATION:
-            self._opcode, self._begun = opcode, bytearray()
-        assert self._begun is not None  # noqa: S101  # else its continuation was refused
-        self._begun += content
+            self._opcode, self.begun = opcode, bytearray()
+        assert self.begun is not None  # noqa: S101  # else its continuation was refused
+        self.begun += content
         if not head & _FIN:
             return None
-        whole, self._begun = bytes(self._begun), None
+        whole, self.begun = bytes(self.begun), None
         return self._opcode, whole
 
     def _check_close(self, content: bytes) -> None:
@@ -153,7 +159,7 @@ class FrameReader:
             raise _wrong(str(wrong)) from None
         except UnicodeDecodeError as wrong:
             raise BrokenFrames(CloseCode.INVALID_DATA, f"{wrong.reason} at position {wrong.start}") from None
-        if self._begun is not None:
+        if self.begun is not None:
             raise _wrong("incomplete fragmented message")
 
 
@@ -165,9 +171,10 @@ def frame(opcode: int, content: bytes) -> bytes:
     """Make a frame that is a message, or a control frame."""
     length = len(content)
     if length < _LONG:
-        return b"%c%c%b" % (_FIN | opcode, length, content)
-    size = _LONG if length < 1 << 16 else _LONGER
-    return b"%c%c%b%b" % (_FIN | opcode, size, length.to_bytes(2 if size == _LONG else 8, "big"), content)
+        return _SHORT_HEAD(_FIN | opcode, length) + content
+    if length < 1 << 16:
+        return _LONG_HEAD(_FIN | opcode, _LONG, length) + content
+    return _LONGER_HEAD(_FIN | opcode, _LONGER, length) + content
 
 
 def close_frame(code: int, reason: str) -> bytes:
