@@ -21,7 +21,7 @@ from tocsin.protocol.values import DropReason, NotificationType
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
-from tocsin.service.devices.outbox import Outbox, PushResult
+from tocsin.service.devices.outbox import PushResult
 from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
@@ -99,19 +99,22 @@ class Devices:
             result = await connection.outbox.push(payload.id, connection.outbox.encode(payload))
         return await self.conclude(channel, payload, notification, result)
 
-    def way_to(self, channel: ChannelRow, kind: NotificationType, priority: int) -> Outbox | None:
-        """Return the way to the channel's device, if it is there and takes a payload of that type and priority now."""
-        if self._unwanted.known and self._why_unwanted(channel, kind) is not None:
-            return None
-        connection = self._connections.get(channel.device)
-        if connection is None or connection.outbox.closed_for or connection.holds_back(channel.app, priority):
-            return None
-        return connection.outbox
+    def push_now(self, channel: ChannelRow, payload: Payload, settled: Callable[[PushResult], None]) -> bool:
+        """Push a payload to the channel's device, if it is there and takes that now, and call back with the result.
 
-    def push_now(self, way: Outbox, payload: Payload, settled: Callable[[PushResult], None]) -> None:
-        """Push a payload to a device that takes it now, and call back with the result."""
+        :return: whether it was pushed; if not, it may go by :meth:`push`.
+        """
+        if self._unwanted.known and self._why_unwanted(channel, payload.type) is not None:
+            return False
+        connection = self._connections.get(channel.device)
+        if connection is None or connection.holds_back(channel.app, payload.priority):
+            return False
+        outbox = connection.outbox
+        if outbox.closed_for is not None:
+            return False
         self._counters.pushed += 1
-        way.push_nowait(payload.id, way.encode(payload), settled)
+        outbox.push_nowait(payload.id, outbox.encode(payload), settled)
+        return True
 
     async def conclude(
         self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult

@@ -174,7 +174,7 @@ class TargetDelivery:
 
     def _try(self, attempt: _Attempt) -> bool:
         """Try a target, and tell whether it needs room for as long as that takes."""
-        channel, notification, id_ = attempt.channel, attempt.notification, attempt.payload.id
+        channel, id_ = attempt.channel, attempt.payload.id
         if id_ in self._under_way:  # the same device is named twice
             self._end(attempt.page, attempt.target, None)
             return False
@@ -183,10 +183,6 @@ class TargetDelivery:
             self._conclude(attempt, throttled)
             return False
         self._under_way.add(id_)
-        way = self._devices.way_to(channel, notification.type, notification.priority)
-        if way is None:
-            self._tasks.start_soon(self._deliver, attempt)
-            return True
 
         def settled(result: PushResult) -> None:
             if result is PushResult.ACKNOWLEDGED:
@@ -196,7 +192,8 @@ class TargetDelivery:
                 self._unsettled.append((attempt, result))  # a callback of the loop cannot start a task in the group
                 self._to_settle.set()
 
-        self._devices.push_now(way, attempt.payload, settled)
+        if not self._devices.push_now(channel, attempt.payload, settled):
+            self._tasks.start_soon(self._deliver, attempt)
         return True
 
     async def _deliver(self, attempt: _Attempt) -> None:

@@ -69,7 +69,7 @@ class Dispatcher:
     def identify(self, access_token: str) -> str | Refusal:
         """Return the client id of the app that an access token was issued to, if the app may send now."""
         client_id = self._tokens.verify(access_token)
-        if isinstance(client_id, TokenFault):
+        if not isinstance(client_id, str):
             return _TOKEN_FAULTS[client_id]
         return (self._limits.limited and self._limits.app(client_id)) or client_id
 

@@ -138,13 +138,13 @@ class WnsExchange:
             if throttled is not None:
                 return refused(throttled)
         access_token = self._head.bearer
-        if isinstance(access_token, WnsRefusal):
+        if not isinstance(access_token, str):
             return access_token
         client_id = around.dispatcher.identify(access_token)
-        if isinstance(client_id, Refusal):
+        if not isinstance(client_id, str):
             return refused(client_id)
         target = request.target
-        if target.startswith(_AS_WRITTEN) and b"#" not in target:
+        if target.startswith(_AS_WRITTEN) and target.find(b"#") < 0:  # to ask by ``in`` costs ten times as much
             token = token_of(target[len(_AS_WRITTEN) :])
         else:
             path, _, query = request.location()
@@ -165,14 +165,14 @@ class WnsExchange:
 
     def _admit(self, channel: ChannelRow | Refusal) -> WnsRefusal | None:
         """Go on with the channel, once it is found."""
-        if isinstance(channel, Refusal):
+        if not isinstance(channel, ChannelRow):
             return refused(channel)
         self._channel = channel
         if self._request.method == "DELETE":
             self._start(partial(self._withdraw, channel))
             return None
         wanted = self._head.request
-        if isinstance(wanted, WnsRefusal):
+        if not isinstance(wanted, NotificationRequest):
             return wanted
         if self._around.bodies.stopping:
             return _BODY_FAULTS[BodyFault.STOPPING]
@@ -199,11 +199,8 @@ class WnsExchange:
         around, channel, notification = self._around, self._channel, wanted.notification
         assert channel is not None  # noqa: S101  # what is wanted is wanted of a channel
         self._payload = payload = around.dispatcher.payload(self._id, channel, notification, self._body)
-        way = around.devices.way_to(channel, notification.type, notification.priority)
-        if way is None:
+        if not around.devices.push_now(channel, payload, self._settle):
             self._start(partial(self._deliver, payload))
-        else:
-            around.devices.push_now(way, payload, self._settle)
 
     async def _deliver(self, payload: Payload) -> None:
         around, channel, wanted = self._around, cast(ChannelRow, self._channel), cast(NotificationRequest, self._wanted)
