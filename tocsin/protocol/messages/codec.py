@@ -66,8 +66,7 @@ def decode(frame: bytes) -> Message:
     """
     if len(frame) > MAX_FRAME:
         raise FrameError(f"a frame of {len(frame)} bytes is longer than {MAX_FRAME}")
-    values = _unpack_checked(frame)
-    return _build(_shape_of(values), values)
+    return _build(_unpack_checked(frame))
 
 
 def unpack(frame: bytes) -> tuple[Any, ...]:
@@ -101,7 +100,7 @@ def decode_own(frame: bytes) -> Message:
     """
     values = _unpack_own(frame)
     shape = _shape_of(values)
-    return shape.cls(*values[1:]) if shape.has_rows or shape.is_columns else _build(shape, values)
+    return shape.cls(*values[1:]) if shape.has_rows or shape.is_columns else _build(values)
 
 
 def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
@@ -115,7 +114,7 @@ def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
     found: list[tuple[Message, bytes]] = []
     payloads: list[Any] = []
     for start, end, values in _frames(chunk):
-        message = _build(_shape_of(values), values)
+        message = _build(values)
         if isinstance(message, Payload):
             payloads.append(values)
             continue
@@ -222,7 +221,9 @@ def _reason(broken: BaseException) -> str:
     return str(broken) or type(broken).__name__
 
 
-def _build(shape: Shape, values: tuple[Any, ...]) -> Message:
+def _build(values: Any) -> Message:
+    """Make the message that these are the values of, its tag first."""
+    shape = _shape_of(values)
     if len(values) != len(shape.hooks) + 1:
         raise FrameError(f"{shape.cls.__name__} has {len(shape.hooks)} fields, got {len(values) - 1}")
     try:
@@ -251,8 +252,7 @@ def messages(chunk: bytes) -> Iterator[Message]:
 
 
 def _message_of(found: tuple[int, int, Any]) -> Message:
-    values = found[2]
-    return _build(_shape_of(values), values)
+    return _build(found[2])
 
 
 def frames(chunk: bytes) -> Iterator[bytes]:

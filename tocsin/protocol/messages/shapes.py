@@ -16,7 +16,6 @@ from cattrs import Converter
 from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload
 from tocsin.protocol.toast_label import LabelText, ToastLabel, is_label
 
-
 _PLAIN = (str, bytes, int, bool, NoneType)
 
 

@@ -191,9 +191,11 @@ class RequestReader:
         self._fields = None
         keep_alive = parser.should_keep_alive()
         # Unless the head says so itself, only HTTP/1.1 goes on (RFC 9112 section 9.3); to ask the parser costs more than all else here.
-        version = "1.1" if keep_alive and not self._says_how else parser.get_http_version()
-        if version > "1.1":
-            self._refuse(partings.HTTP2)
+        version = "1.1"
+        if not keep_alive or self._says_how:
+            version = parser.get_http_version()
+            if version > "1.1":
+                self._refuse(partings.HTTP2)
         if self._hosts != 1 and (self._hosts or version == "1.1"):
             self._refuse(partings.NO_HOST)
         if not self._has_end:  # the parser finds that out too, and only when the answer may have begun

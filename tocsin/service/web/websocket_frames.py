@@ -86,8 +86,7 @@ class FrameReader:
 
         :raises BrokenFrames: what came is against the protocol, or too much; there is nothing to be read any more.
         """
-        while len(self.unread) >= self._at + 2:
-            data, at = self.unread, self._at
+        while len(data := self.unread) >= (at := self._at) + 2:
             head, length, key = data[at], data[at + 1] - _MASKED, at + 2
             if length >= _LONG:
                 key += 2 if length == _LONG else 8
@@ -96,12 +95,14 @@ class FrameReader:
                 length = int.from_bytes(data[at + 2 : key], "big")
             if head != _WHOLE or self.begun is not None or not 0 <= length <= MAX_MESSAGE:
                 self._check(head, length)
-            end = key + 4 + length
+            begin = key + 4
+            end = begin + length
             if len(data) < end:
                 return None
-            content = apply_mask(data[key + 4 : end], data[key : key + 4])
-            self._at = end
-            if end == len(data):
+            content = apply_mask(data[begin:end], data[key:begin])
+            if end < len(data):
+                self._at = end
+            else:
                 self.unread, self._at = b"", 0
             if head == _WHOLE and content:
                 return BINARY, content
