@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from attrs import define
+
+__all__ = ["MESSAGES", "Columns", "Message", "light", "tagged"]
 
 M = TypeVar("M", bound="type[Message]")
 
 MESSAGES: dict[int, type[Message]] = {}
 """All messages by tag; filled once, while their modules are imported."""
+
+
+if TYPE_CHECKING:
+    from attrs import frozen as light
+else:
+    light = partial(define, unsafe_hash=True)
+"""As ``attrs.frozen``, for messages of which each push has one: that nothing changes them is left to the checkers of types, since
+it costs more than all else of making one to let the interpreter see to it."""
 
 
 class Message:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from tocsin.protocol.messages.base import Columns, Message, tagged
+from tocsin.protocol.messages.base import Columns, Message, light, tagged
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.toast_label import NO_LABEL, LabelText
@@ -92,7 +92,7 @@ class ChannelsRevoked(Message):
 
 
 @tagged(8)
-@frozen
+@light
 class Payload(Message):
     """A notification on its way to the device; ``expires`` is None for one that does not expire.
 
@@ -126,7 +126,7 @@ class Arrivals(Columns):
 
 
 @tagged(9)
-@frozen
+@light
 class Acknowledge(Message):
     """The device has committed these payloads."""
 
