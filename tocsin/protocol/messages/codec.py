@@ -7,7 +7,7 @@ may pass a frame on without decoding it. What comes from outside is checked fiel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import call
 from typing import Any, Final, cast
 
@@ -38,6 +38,7 @@ _LIMITS: Final[dict[str, Any]] = {
     "max_map_len": 0,
     "max_ext_len": 0,
 }
+_check: Final = cast("Callable[[Callable[[Any, Any], Any], Any, Any], Any]", call)  # of a hook, a value and its kind
 _BROKEN: Final = (UnpackException, ExtraData, ValueError, TypeError, OverflowError)
 
 
@@ -227,7 +228,7 @@ def _build(values: Any) -> Message:
     if len(values) != len(shape.hooks) + 1:
         raise FrameError(f"{shape.cls.__name__} has {len(shape.hooks)} fields, got {len(values) - 1}")
     try:
-        found = list(map(call, shape.hooks, values[1:], shape.kinds))
+        found = list(map(_check, shape.hooks, values[1:], shape.kinds))
     except Exception as wrong:  # noqa: BLE001  # cattrs raises whatever a hook met: ValueError, KeyError, ...
         raise FrameError(f"a field of {shape.cls.__name__} is of the wrong kind: {wrong}") from None
     if shape.is_columns and len(set(map(len, found))) > 1:
