@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from attrs import frozen as light
 else:
     light = partial(define, unsafe_hash=True)
-"""As ``attrs.frozen``, for messages of which each push has one: that nothing changes them is left to the checkers of types, since
-it costs more than all else of making one to let the interpreter see to it."""
+"""As ``attrs.frozen``, for messages of which each push has one: the type checkers alone see to it that nothing changes them. To
+have the interpreter see to it costs more than all else of making one."""
 
 
 class Message:
