@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,7 +61,7 @@ class BothStores(RuleBasedStateMachine):
         self.life: AbstractContextManager[SqliteStore] = self.portal.wrap_async_context_manager(open_sqlite(self.path))
         self.sqlite = self.life.__enter__()
 
-    def both(self, call: Callable[[Store], Coroutine[Any, Any, Any]]) -> Any:
+    def both(self, call: Callable[[Store], Awaitable[Any]]) -> Any:
         """Call both, and demand that they answer, or fail, alike."""
         answers = [self.portal.call(_answer, call, store) for store in (self.memory, self.sqlite)]
         assert answers[0] == answers[1]
@@ -275,7 +275,7 @@ class BothStores(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-async def _answer(call: Callable[[Store], Coroutine[Any, Any, Any]], store: Store) -> Any:
+async def _answer(call: Callable[[Store], Awaitable[Any]], store: Store) -> Any:
     """Return what a call answered, or that the store failed."""
     try:
         return await call(store)

@@ -23,7 +23,7 @@ from tocsin.persistence.sqlite_connection import (
 )
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.tasks import task_group
+from tocsin.tasks import Completion, task_group
 
 APPLICATION_ID = 0x544F4353  # "TOCS"; SQLite keeps it in the header of the file
 _QUICK_CHECK_PAGES = 8192  # checking a larger file would delay the start
@@ -75,9 +75,16 @@ class Database:
         :raises StateUnavailable: a statement is wrong, the file is corrupt, it was closed during a failure, or it took
             longer than its patience; ``in_doubt`` tells whether the statements may be there all the same.
         """
+        await self.begin_write(*statements)
+
+    def begin_write(self, *statements: Statement) -> Completion:
+        """Begin to run statements as :meth:`write` does, and return the end of that.
+
+        :raises StateUnavailable: as :meth:`write`, where that is known at once.
+        """
         if self._writer is None:
             raise StateUnavailable(f"{self._path} was opened for reading only")
-        await self._writer.write(statements)
+        return self._writer.write(statements)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -254,9 +254,9 @@ class SqliteStore:
         """Forget an activator of an app."""
         await self._database.write(("DELETE FROM activator WHERE app = ? AND activator = ?", [(app, activator)]))
 
-    async def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Changes) -> Awaitable[None]:
         """Change the inbox in one transaction."""
-        await self._database.write(*statements_of(changes))
+        return self._database.begin_write(*statements_of(changes))
 
     async def release(self, *, parked: bool) -> None:
         """Let all payloads that are held, or also those that are parked, be taken again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from attrs import frozen
@@ -186,8 +186,11 @@ class Store(Protocol):
         """Forget an activator of an app."""
         ...
 
-    async def commit(self, changes: Changes) -> None:
-        """Change the inbox in one transaction; a sequence number that is open is not accepted again."""
+    def commit(self, changes: Changes) -> Awaitable[None]:
+        """Change the inbox in one transaction; a sequence number that is open is not accepted again.
+
+        Where a :class:`tocsin.tasks.Completion` is returned, it is heard of in the turn in which it is on disk.
+        """
         ...
 
     async def release(self, *, parked: bool) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from attrs import define
+from attrs import Factory, define
 
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import sentence
@@ -22,7 +22,7 @@ from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import TABLE, Effect, Event, Phase, RecoveryPolicy, classify
 from tocsin.protocol.kernel.machine import step
-from tocsin.tasks import Signal
+from tocsin.tasks import Completion, Signal
 
 GROUP = 512
 """Writes that one transaction holds at most."""
@@ -38,14 +38,17 @@ class _Write:
     """Statements that a caller waits for; those whose caller has gone, or has been told of a failure, are not run any more."""
 
     statements: Sequence[Statement]
-    settled: Future[StateUnavailable | None]
+    settled: Completion = Factory(Completion)
     begun: bool = False
     """Whether they had their turn, so that they may be on disk."""
+    timer: TimerHandle | None = None
+    """What ends the patience of its caller; None where that has no end."""
 
     def settle(self, failure: StateUnavailable | None = None) -> None:
         """Let the caller go on."""
-        if not self.settled.done():
-            self.settled.set_result(failure)
+        if self.timer is not None:
+            self.timer.cancel()
+        self.settled.complete(failure)
 
 
 class Writer:
@@ -99,31 +102,25 @@ class Writer:
             Effect.GIVE_UP: self._give_up,
         }
 
-    async def write(self, statements: Sequence[Statement]) -> None:
-        """Wait until the statements are on disk, all of them in one transaction.
+    def write(self, statements: Sequence[Statement]) -> Completion:
+        """Return what comes when the statements are on disk, all of them in one transaction.
 
-        A caller that is cancelled before the statements had their turn has written nothing.
+        A caller that withdraws before the statements had their turn has written nothing.
 
-        :raises StateUnavailable: a statement is wrong, the file is corrupt, the writer was closed before it was known
-            what became of them, or, where its patience is limited, it came to its end or there is a fault.
+        :raises StateUnavailable: here or where it is waited for: a statement is wrong, the file is corrupt, the writer was
+            closed before it was known what became of them, or, where its patience is limited, it came to its end or there is
+            a fault.
         """
         if self.fault is not None and (self._patience is not None or self._phase is Phase.BROKEN):
             raise StateUnavailable(self.fault)
         if self._is_closed:
             raise self._closed()
-        write = _Write(statements, self._loop.create_future())
+        write = _Write(statements)
+        if self._patience is not None:
+            write.timer = self._loop.call_later(self._patience, self._lose_patience, write)
         self._waiting.append(write)
         self._go_on()
-        if self._patience is None:
-            failure = await write.settled
-        else:
-            timer = self._loop.call_later(self._patience, self._lose_patience, write)
-            try:
-                failure = await write.settled
-            finally:
-                timer.cancel()
-        if failure is not None:
-            raise failure
+        return write.settled
 
     async def tell_faults(self) -> None:
         """Tell of each fault and of its end, until the writer is abandoned: it is told from a task, which may use anyio.
@@ -166,7 +163,7 @@ class Writer:
 
     def _lose_patience(self, write: _Write) -> None:
         """Tell that a write has waited for too long, and that others need not begin to wait."""
-        if not write.settled.done():
+        if not write.settled.is_over:
             if self._phase is Phase.SOUND:
                 self._reason = f"{self._path} has not been written for {self._patience:g} s"
             self._happened(Event.OVERDUE)
@@ -179,7 +176,7 @@ class Writer:
             self._apart = max(self._apart - 1, 0)
             while self._waiting and len(self._group) < size:
                 write = self._waiting.popleft()
-                if not write.settled.done():
+                if not write.settled.is_over:
                     self._group.append(write)
             if self._group:
                 self._number += 1
@@ -256,7 +253,7 @@ class Writer:
 
     def _run_again(self) -> None:
         """Run the group, which is not there, once more, without those whose callers have gone."""
-        self._group = [write for write in self._group if not write.settled.done()]
+        self._group = [write for write in self._group if not write.settled.is_over]
         self._run()
 
     def _back_off(self) -> None:
