@@ -257,6 +257,9 @@ class PlayedPromptWire:
         self._send, self._receive = anyio.create_memory_object_stream[bytes](8)
         self._send.send_nowait(encode(Welcome(PROTOCOL_VERSION, 8, 0.0)))
         self._take: Callable[[bytes], bool] | None = None
+        self.has_room = True
+        self.sent = list[bytes]()
+        self.sent_now = list[bytes]()
 
     def follow(self, take: Callable[[bytes], bool] | None) -> None:
         """Let chunks be taken as they come."""
@@ -276,6 +279,11 @@ class PlayedPromptWire:
 
     async def send(self, chunk: bytes) -> None:
         """Take anything."""
+        self.sent.append(chunk)
+
+    def send_now(self, chunk: bytes) -> None:
+        """Take anything, and note it."""
+        self.sent_now.append(chunk)
 
     def close(self) -> None:
         """Close both ends."""
@@ -329,6 +337,46 @@ async def test_what_a_wire_brings_is_taken_in_the_turn_in_which_it_comes() -> No
             outbox.close()
     wire.close()
     assert (taken, delivered) == (["A", "B", "E"], ["C", "D"])
+
+
+async def test_what_is_put_is_sent_at_once_where_there_is_room() -> None:
+    """As soon as the wire is welcomed, in one chunk; what has to wait is left to the task that writes."""
+    wire, outbox = PlayedPromptWire(), Mailbox("outbox")
+
+    @asynccontextmanager
+    async def dial() -> AsyncIterator[Wire]:
+        yield wire
+
+    async def ignore(_: object) -> None:
+        pass
+
+    handlers = ArrivalHandlers(ignore, ignore)
+    connection = ServiceConnection(dial, "key", outbox, handlers, lambda: 0.0)
+    with outbox:
+        async with anyio.create_task_group() as tasks:
+            assert not connection.send_now()
+            tasks.start_soon(connection.run)
+            await anyio.wait_all_tasks_blocked()
+            wire.sent.clear()
+            outbox.send_frame_nowait(b"1")
+            outbox.send_frame_urgent(b"2")
+            assert connection.send_now()
+            await anyio.wait_all_tasks_blocked()
+            assert (wire.sent, wire.sent_now) == ([], [b"21"])
+            wire.has_room = False
+            outbox.send_frame_nowait(b"3")
+            assert not connection.send_now()
+            await anyio.wait_all_tasks_blocked()
+            assert (wire.sent, wire.sent_now) == ([b"3"], [b"21"])
+            wire.has_room = True
+            connection.finish()
+            outbox.send_frame_nowait(b"4")
+            assert connection.send_now()
+            outbox.close()
+            await connection.ended.wait()
+            assert not connection.send_now()
+    wire.close()
+    assert (wire.sent, wire.sent_now) == ([b"3"], [b"21", b"4"])
 
 
 async def test_a_chunk_that_is_no_frame_is_left_to_the_task_that_says_so() -> None:

@@ -20,7 +20,6 @@ from tocsin.actors.clock import LoopClock
 from tocsin.actors.host_owner import HostOwner
 from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.actors.sessions import Sessions, Stamp
-from tocsin.mailbox import Mailbox
 from tocsin.persistence.store import Store
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.attribution import attribute
@@ -108,10 +107,6 @@ class UsageMeter:
             if frame[1] != m.Acknowledge.TAG:  # a look at the tag costs less than to unpack many ids
                 self._look()
                 self._count(self._app_of_question(decode_own(frame)), len(frame), 0)
-
-    def outbox(self, connection: Mailbox) -> CountedOutbox:
-        """Return what the connection reads in place of its mailbox."""
-        return CountedOutbox(connection, self)
 
     def take_policy(self, policy: Policy) -> None:
         """Judge by another policy from now on."""
@@ -302,26 +297,3 @@ class UsageMeter:
         if isinstance(message, m.WithdrawToasts):
             return self._watch.channels.get(message.channel, PLATFORM)
         return PLATFORM
-
-
-class CountedOutbox:
-    """The mailbox of the connection, whose frames are counted when they are taken."""
-
-    def __init__(self, connection: Mailbox, meter: UsageMeter) -> None:
-        self._connection = connection
-        self._meter = meter
-
-    async def batch(self) -> list[bytes]:
-        """Wait for frames and take them, as ``Mailbox.batch``."""
-        frames = await self._connection.batch()
-        self._meter.sent(frames)
-        return frames
-
-    @property
-    def depth(self) -> int:
-        """How many frames wait in it."""
-        return self._connection.depth
-
-    def purge(self) -> int:
-        """Throw away what was meant for a connection that is gone."""
-        return self._connection.purge()

@@ -44,6 +44,10 @@ class OutgoingFrames(Protocol):
         """Wait for frames and take them; raises EndOfStream when there will be no more."""
         ...
 
+    def take(self) -> list[bytes]:
+        """Take the frames that wait."""
+        ...
+
     @property
     def depth(self) -> int:
         """How many wait."""
@@ -95,6 +99,8 @@ class ServiceConnection:
         self._permission = anyio.Event()
         self._permission.set()
         self._wire: Wire
+        self._prompt: PromptWire | None = None
+        """The wire that carries frames, if it is one that can send at once."""
         self._is_delivering = False
         """Whether the task that reads has a chunk in its hands."""
         self._welcome: Welcome
@@ -139,6 +145,14 @@ class ServiceConnection:
         if self.phase is not Phase.CLOSED:
             self._happened(Event.FINISH)
 
+    def send_now(self) -> bool:
+        """Send what is in the outbox in this very turn; what has to wait is left to the task that writes: False."""
+        if self._prompt is None or not self._prompt.has_room:
+            return False
+        if self._outbox.depth:
+            self._prompt.send_now(b"".join(self._outbox.take()))
+        return True
+
     def allow(self, allowed: bool) -> None:  # noqa: FBT001  # the only argument
         """Let there be a connection or not, from now on; over one that is to end, what is in the outbox still goes out."""
         if allowed:
@@ -180,7 +194,10 @@ class ServiceConnection:
         try:
             with anyio.CancelScope() as self._attempt:
                 async with self._dial() as self._wire:
-                    await self._follow(Event.OPENED)
+                    try:
+                        await self._follow(Event.OPENED)
+                    finally:
+                        self._prompt = None
         except* WireBroken as broken:
             end = _first(broken)
         except* ProtocolViolation as violation:
@@ -232,6 +249,7 @@ class ServiceConnection:
                 await self._handlers.deliver(decode_chunk(early))
                 if isinstance(self._wire, PromptWire):
                     self._wire.follow(self._take)
+                    self._prompt = self._wire
                 while True:
                     self._is_delivering = False
                     chunk = await self._wire.receive()

@@ -101,14 +101,23 @@ class ServiceSocket(asyncio.BufferedProtocol):
             self.transport.resume_reading()
         return chunk
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a chunk can be sent without waiting."""
+        return self._room is None and self.protocol.state is State.OPEN
+
+    def send_now(self, chunk: bytes) -> None:
+        """Send a chunk; where there is no room, the transport keeps it."""
+        self.protocol.send_binary(chunk)
+        self._write()
+
     async def send(self, chunk: bytes) -> None:
         """Send a chunk, waiting for room.
 
         :raises SocketClosed: it cannot be sent any more.
         """
         if self.protocol.state is State.OPEN:
-            self.protocol.send_binary(chunk)
-            self._write()
+            self.send_now(chunk)
             if self._room is None:
                 return
             await self._room.wait()

@@ -52,6 +52,15 @@ class WebSocketWire:
         """Call this with each chunk that comes; it tells whether it has taken it. Others, and with None all, are to be received."""
         self._socket.take = take
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a chunk can be sent without waiting."""
+        return self._socket.has_room
+
+    def send_now(self, chunk: bytes) -> None:
+        """Send a chunk, where there is room."""
+        self._socket.send_now(chunk)
+
     async def send(self, chunk: bytes) -> None:
         """Send a chunk.
 

@@ -44,7 +44,16 @@ class Wire(Protocol):
 
 @runtime_checkable
 class PromptWire(Wire, Protocol):
-    """A wire that can hand chunks on in the very turn of the event loop in which they come."""
+    """A wire that can hand chunks on, and send them, in the very turn of the event loop in which they come."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a chunk can be sent without waiting."""
+        ...
+
+    def send_now(self, chunk: bytes) -> None:
+        """Send a chunk, where there is room."""
+        ...
 
     def follow(self, take: Callable[[bytes], bool] | None) -> None:
         """Call this with each chunk that comes; it tells whether it has taken it. Others, and with None all, are to be received."""
