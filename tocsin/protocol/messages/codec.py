@@ -46,15 +46,25 @@ _PACKER = Packer(autoreset=True, default=astuple)  # holds no state between call
 _ESCAPING = Packer(autoreset=True, default=astuple, unicode_errors="backslashreplace")
 
 
+class _Frame(bytes):
+    """A frame that remembers its message as long as it stays in this process: what actors tell each other is not unpacked."""
+
+    message: Message
+
+
 def encode(message: Message) -> bytes:
     r"""Encode a message as one frame; a lone surrogate, which UTF-8 cannot hold, goes as its escape, such as ``\udc80``."""
     shape = SHAPES[message.TAG]
     values = shape.pick(message)
-    frame: bytes
     try:
-        frame = _PACKER.pack(values)
+        packed: bytes = _PACKER.pack(values)
     except UnicodeEncodeError:
-        frame = _ESCAPING.pack(values)
+        escaped: bytes = _ESCAPING.pack(values)
+        return escaped
+    if not shape.is_plain:
+        return packed
+    frame = _Frame(packed)
+    frame.message = message
     return frame
 
 
@@ -99,9 +109,11 @@ def decode_own(frame: bytes) -> Message:
 
     :raises FrameError: as :func:`decode`.
     """
+    if type(frame) is _Frame:
+        return frame.message
     values = _unpack_own(frame)
     shape = _shape_of(values)
-    return shape.cls(*values[1:]) if shape.has_rows or shape.is_columns else _build(values)
+    return shape.cls(*values[1:]) if shape.is_plain else _build(values)
 
 
 def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:

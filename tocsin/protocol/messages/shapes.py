@@ -13,7 +13,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 from attrs import AttrsInstance, fields, frozen, has
 from cattrs import Converter
 
-from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload
+from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload, Stamped
 from tocsin.protocol.toast_label import LabelText, ToastLabel, is_label
 
 _PLAIN = (str, bytes, int, bool, NoneType)
@@ -115,6 +115,8 @@ class Rows:
 
     def columns_of(self, rows: Sequence[Any]) -> tuple[tuple[Any, ...], ...] | None:
         """Return the columns of these rows; None where one of them is not what it should be."""
+        if len(rows) == 1:
+            return self._columns_of_one(rows[0])
         if set(map(type, rows)) == {tuple} and set(map(len, rows)) == {len(self.hooks)}:
             columns = tuple(zip(*rows, strict=True))
             kinds = [set(map(type, column)) for column in columns]
@@ -123,6 +125,18 @@ class Rows:
             ):
                 return columns
         return None
+
+    def _columns_of_one(self, row: Any) -> tuple[tuple[Any, ...], ...] | None:
+        """Return the columns of a row that comes alone: a set a column would cost several times as much."""
+        if type(row) is not tuple or len(row) != len(self.types):
+            return None
+        for allowed, value in zip(self.types, row, strict=True):
+            if type(value) not in allowed:
+                return None
+        for place, right in self.more:
+            if row[place] is not None and not right((row[place],)):
+                return None
+        return tuple(zip(row, strict=True))
 
     def check(self, rows: Sequence[Any]) -> None:
         """Raise TypeError or ValueError where a row is not what it should be; what is right stays as it came."""
@@ -205,13 +219,17 @@ class Shape:
     """Whether its last field is rows."""
     is_columns: bool
     """Whether all of its fields are columns."""
+    is_plain: bool
+    """Whether its fields are taken as they are from a frame of this process's own making."""
 
 
 def _shape(converter: Converter, cls: type[Message]) -> Shape:
     kinds = _fields(cls)
     names = tuple(kinds)
     hooks = tuple(map(converter.get_structure_hook, kinds.values()))
-    return Shape(cls, _picker(names), hooks, tuple(kinds.values()), names[-1:] == ("rows",), issubclass(cls, Columns))
+    has_rows, is_columns = names[-1:] == ("rows",), issubclass(cls, Columns)
+    is_plain = has_rows or is_columns or cls is Stamped
+    return Shape(cls, _picker(names), hooks, tuple(kinds.values()), has_rows, is_columns, is_plain)
 
 
 def _fields(cls: type) -> dict[str, Any]:
