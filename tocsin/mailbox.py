@@ -134,8 +134,11 @@ class Mailbox:
         depth = len(frames) + len(self._frames)
         if depth > self._high_water:  # noqa: PLR1730  # a call of max costs as much as all else here
             self._high_water = depth
-        if self._frames:
+        if self._writers or depth > BATCH:
             self._drain(frames)
+        else:
+            frames += self._frames
+            self._frames.clear()
         self._handled += len(frames)
         return frames
 
@@ -143,6 +146,11 @@ class Mailbox:
     def has_any(self) -> bool:
         """Whether a frame waits in it."""
         return bool(self._frames or self._replies or self._states)
+
+    @property
+    def is_to_be_read(self) -> bool:
+        """Whether a frame waits in it, or its end."""
+        return self._closed or bool(self._frames or self._replies or self._states)
 
     @property
     def is_closed(self) -> bool:

@@ -88,12 +88,12 @@ class TestWriting:
         loop = asyncio.get_running_loop()
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
-                rows = Interruption([(2,)], lambda: loop.call_soon_threadsafe(scope.cancel))
+                rows = Interruption([(2,), (5,)], lambda: loop.call_soon_threadsafe(scope.cancel))
                 tasks.start_soon(opened.write, (INSERT, rows))
                 await anyio.wait_all_tasks_blocked()
                 tasks.start_soon(opened.write, (INSERT, [(3,)]))
         await opened.write((INSERT, [(4,)]))
-        assert await numbers(opened) == [1, 2, 4]
+        assert await numbers(opened) == [1, 2, 4, 5]
 
 
 class TestReadingOnly:

@@ -204,7 +204,7 @@ class ActorRunner:
             return
         self._left = wait
         self._is_elsewhere = False
-        if wait is not None or self.mailbox.has_any or self.mailbox.is_closed:
+        if wait is not None or self.mailbox.is_to_be_read:
             self._filled.set()
 
     def _resume(self) -> None:

@@ -39,6 +39,9 @@ Change = m.ChangeHost | m.ChangeAppSettings
 ASK_AGAIN = 60.0
 """Seconds after which a sensor that is polled is asked again, while what it has told holds something back."""
 
+PAUSE = 1.0
+"""Seconds in which those that are polled are asked once at most, however many payloads come: they look once a minute."""
+
 FIRST_LOOK = 1.0
 """Seconds for which a start waits at most for what sensors tell first; what they tell later counts from then on."""
 
@@ -77,6 +80,8 @@ class HostOwner:
         self._stirred = anyio.Event()
         self._told_by = [each for each in (*parts.sensors, parts.policy) if each is not None]
         self._polled = self._polled_now()
+        self._asks_again = -math.inf
+        """From when on those are asked again that are polled."""
         self._looked = anyio.Event()
 
     async def recall(self) -> None:
@@ -118,7 +123,10 @@ class HostOwner:
 
     def ask(self) -> None:
         """Have those look again that look only when a caller waits for them; so is the time of the day looked at again."""
-        self._ask_polled()
+        now = self._clock.monotonic()
+        if self._polled and now >= self._asks_again:
+            self._asks_again = now + PAUSE
+            self._ask_polled()
         if self._policy.quiet_hours is not None:  # the machine may have slept through their begin
             self._stirred.set()
 

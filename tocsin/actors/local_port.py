@@ -70,7 +70,7 @@ class LocalPort:
     def take_turn(self) -> None:
         """Let the session take what has come."""
         self._is_due = False
-        if is_in_callback() and not self._mailbox.has_only(Deliveries):  # which the session takes without a task
+        if not self._mailbox.has_only(Deliveries) and is_in_callback():  # those the session takes without a task
             self._wake()
         elif self._take is not None:
             self._context.run(self._take, self._mailbox.take())

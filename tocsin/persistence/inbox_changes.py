@@ -43,14 +43,15 @@ def statements_of(changes: Changes) -> list[Statement]:
     statements: list[Statement] = []
     if changes.accepted:
         statements += _accept(changes.accepted)
-    moved = [(HELD, sequence) for sequence in changes.gated]
-    moved += [(PARKED, sequence) for sequence in changes.parked]
-    moved += [(MAY_BE_TAKEN, sequence) for sequence in changes.released]
-    if moved:
+    if changes.gated or changes.parked or changes.released:
+        moved = [(HELD, sequence) for sequence in changes.gated]
+        moved += [(PARKED, sequence) for sequence in changes.parked]
+        moved += [(MAY_BE_TAKEN, sequence) for sequence in changes.released]
         statements.append((_SET_OPEN, moved))
+    ended = changes.handled
     if changes.dead:
         statements.append((_BURY, [(str(d.reason), d.detail, d.at, d.sequence) for d in changes.dead]))
-    ended = [*changes.handled, *(dead.sequence for dead in changes.dead)]
+        ended = [*ended, *(dead.sequence for dead in changes.dead)]
     if ended:
         statements.append((_END, list(runs(ended))))
     if changes.retried:

@@ -106,7 +106,10 @@ class WriterConnection:
         try:
             cursor.execute("BEGIN IMMEDIATE")
             for sql, rows in statements:
-                cursor.executemany(sql, rows)
+                if len(rows) == 1:  # as with a payload that comes alone: in three quarters of the time
+                    cursor.execute(sql, rows[0])
+                else:
+                    cursor.executemany(sql, rows)
             cursor.execute(_COUNT, (number,))
             cursor.execute("COMMIT")
         except BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Final
 
 from attrs import fields
@@ -34,8 +35,7 @@ def attribute(arrivals: Arrivals, size: int, app_of: Mapping[str, str]) -> list[
         return []
     came = size + _HEAD_OF_ROW * (count - 1) - _COLUMNS * (1 if count < _FEW else 3)
     acknowledged = len("".join(arrivals.ids)) + _HEAD_OF_ROW * count
-    several = set(channels)  # one most often, and one app nearly always
-    apps = {app_of.get(channel, PLATFORM) for channel in several}
+    apps = set(map(app_of.get, set(channels), repeat(PLATFORM)))  # one channel most often, and one app nearly always
     if len(apps) == 1:
         return [(apps.pop(), acknowledged, came)]
     return _shared(arrivals, acknowledged, came, app_of)

@@ -64,6 +64,9 @@ class HandlerQueues:
     def _take_over(self, channel: str, app: str, session: str) -> HandlerQueue:
         """Let another session have the payloads of a channel from now on; return its queue."""
         self._changed[channel] = None
+        if channel not in self._queues and channel not in self._earlier:  # as for a payload that comes alone
+            queue = self._queues[channel] = HandlerQueue(app, session)
+            return queue
         earlier = self._earlier.pop(channel, [])
         if channel in self._queues:
             earlier.append(self._queues[channel])

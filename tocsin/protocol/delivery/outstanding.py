@@ -50,6 +50,8 @@ class Outstanding:
 
     def known(self, rows: Sequence[PlainRow]) -> list[Tracked]:
         """Return those that are here already, of which these are later attempts."""
+        if self._rows.keys().isdisjoint(map(sequence_of, rows)):  # as nearly always
+            return []
         return [self._track(sequence) for sequence in sorted(self._rows.keys() & set(map(sequence_of, rows)))]
 
     def get(self, sequence: int) -> Tracked | None:
