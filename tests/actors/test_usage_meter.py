@@ -16,8 +16,8 @@ from attrs import Factory, define
 
 from tests.actors.test_host_listening import Told, VirtualWall, listening
 from tests.helpers import waiting_messages
+from tocsin.actors.connection_mailbox import ConnectionMailbox
 from tocsin.actors.host_owner import HostOwner
-from tocsin.actors.outbox import Outbox
 from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.actors.sessions import Sessions, Stamp
 from tocsin.actors.turn_line import TurnLine
@@ -98,7 +98,7 @@ class World:
         """Let these go to the service; return the bytes of each."""
         for message in messages:
             self.connection.send_nowait(message)
-        outbox = Outbox(self.connection, TurnLine(), self.meter.sent)
+        outbox = ConnectionMailbox(self.connection, TurnLine(), self.meter.sent)
         return list(map(len, await outbox.batch()))
 
     async def report(self, sent: int, received: int = 0, app: str = "mail") -> m.Message:

@@ -11,7 +11,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from tocsin.actors.actor_runner import Kernel
-from tocsin.actors.outbox import Outbox
+from tocsin.actors.connection_mailbox import ConnectionMailbox
 from tocsin.actors.shell import ShellParts
 from tocsin.actors.topology import Platform
 from tocsin.host.promises import HostParts
@@ -69,9 +69,11 @@ async def open_platform(  # noqa: PLR0913  # what is optional has a name
         await platform.host_owner.recall()
         await platform.usage.recall()
         handlers = ArrivalHandlers(platform.deliver, platform.report, platform.deliver_now)
-        outbox = Outbox(platform.connection, platform.kernel.line, platform.usage.sent)
-        connection = ServiceConnection(dial, await _device_key(store), outbox, handlers, platform.kernel.clock.fraction)
-        outbox.send_now = connection.send_now
+        mailbox = ConnectionMailbox(platform.connection, platform.kernel.line, platform.usage.sent)
+        connection = ServiceConnection(
+            dial, await _device_key(store), mailbox, handlers, platform.kernel.clock.fraction
+        )
+        mailbox.send_now = connection.send_now
         platform.host_reports.on_cloud = connection.allow
         async with task_group() as tasks:
             if platform.desktop_calls is not None:

@@ -8,7 +8,7 @@ from tocsin.actors.turn_line import TurnLine
 from tocsin.mailbox import Mailbox
 
 
-class Outbox:
+class ConnectionMailbox:
     """The mailbox of the connection.
 
     :param count: hears of the frames that are taken.

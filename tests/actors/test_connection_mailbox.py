@@ -6,33 +6,33 @@ from contextlib import suppress
 
 from anyio import EndOfStream, create_task_group, wait_all_tasks_blocked
 
-from tocsin.actors.outbox import Outbox
+from tocsin.actors.connection_mailbox import ConnectionMailbox
 from tocsin.actors.turn_line import AT_ONCE, TurnLine
 from tocsin.mailbox import Mailbox
 
 
 class Way:
-    """What an outbox sends to, as long as it is open, and a task that reads the rest."""
+    """What a connection sends to, as long as it is open, and a task that reads the rest."""
 
     def __init__(self) -> None:
         self.mailbox, self.line = Mailbox("connection"), TurnLine()
         self.counted = list[bytes]()
-        self.outbox = Outbox(self.mailbox, self.line, self.counted.extend)
-        self.outbox.send_now = self.send
+        self.mailbox_in_line = ConnectionMailbox(self.mailbox, self.line, self.counted.extend)
+        self.mailbox_in_line.send_now = self.send
         self.is_open = True
         self.sent, self.read = list[list[bytes]](), list[list[bytes]]()
 
     def send(self) -> bool:
         """Send what waits."""
         if self.is_open:
-            self.sent.append(self.outbox.take())
+            self.sent.append(self.mailbox_in_line.take())
         return self.is_open
 
     async def write(self) -> None:
         """Read the rest, to the end."""
         with suppress(EndOfStream):
             while True:
-                self.read.append(await self.outbox.batch())
+                self.read.append(await self.mailbox_in_line.batch())
 
     def put(self, *frames: bytes) -> None:
         """Put frames in one turn."""
@@ -51,10 +51,10 @@ async def test_what_one_turn_puts_is_sent_behind_it_in_one_go() -> None:
         tasks.start_soon(way.write)
         await wait_all_tasks_blocked()
         way.put(b"1", b"2")
-        assert (way.sent, way.outbox.depth) == ([[b"1", b"2"]], 0)
+        assert (way.sent, way.mailbox_in_line.depth) == ([[b"1", b"2"]], 0)
         way.is_open = False
         way.put(b"3")
-        assert (len(way.sent), way.outbox.depth) == (1, 1)
+        assert (len(way.sent), way.mailbox_in_line.depth) == (1, 1)
         await wait_all_tasks_blocked()
         way.is_open = True
         way.mailbox.send_frame_nowait(b"4")
