@@ -34,6 +34,7 @@ from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, ope
 from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import OtherRoutes, Router
 from tocsin.service.senders.dispatch import Dispatcher
+from tocsin.service.senders.judged_heads import JudgedHeads
 from tocsin.service.senders.oauth import TokenEndpoint
 from tocsin.service.senders.wns_answers import TORN_HEADERS
 from tocsin.service.senders.wns_exchange import WnsContext, WnsExchange
@@ -226,7 +227,9 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
 
     health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
     followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, now)
-    notifications = WnsContext(dispatcher, devices, bodies, limits, counters, followers)
+    notifications = WnsContext(
+        dispatcher, devices, bodies, limits, counters, followers, JudgedHeads(tokens.is_verified)
+    )
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     hub = HubService(
         *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),

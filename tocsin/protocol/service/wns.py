@@ -97,6 +97,8 @@ READ: Final = frozenset(
 
 _READ: Final = {name.encode("ascii"): name for name in READ}
 
+_SHORT: Final = 512  # characters of the values that are remembered, which strangers choose
+
 _JUDGED: Final = ("content-length", "content-type", "transfer-encoding", "x-wns-match", *(name for name, _, _ in RULES))
 
 _BEARER = re.compile("(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
@@ -153,10 +155,16 @@ def read_match(headers: Mapping[str, str]) -> ToastMatch | WnsRefusal:
 
 def read_notification(headers: Mapping[str, str]) -> NotificationRequest | WnsRefusal:
     """Judge the headers of a POST to a channel, names lower-cased: 400 for a wrong one, 413 for too long a body."""
-    return _judge(*map(headers.get, _JUDGED))
+    values = tuple(map(headers.get, _JUDGED))
+    is_short = sum(len(value) for value in values if value is not None) <= _SHORT
+    return _remembered(*values) if is_short else _judge(*values)
 
 
 @lru_cache(4_096)  # senders say the same again and again
+def _remembered(*values: str | None) -> NotificationRequest | WnsRefusal:
+    return _judge(*values)
+
+
 def _judge(*values: str | None) -> NotificationRequest | WnsRefusal:
     headers = {name: value for name, value in zip(_JUDGED, values, strict=True) if value is not None}
     if "x-wns-type" not in headers:

@@ -84,6 +84,10 @@ class AccessTokens:
             return TokenFault.UNKNOWN_APP
         return claims.client_id
 
+    def is_verified(self, token: str) -> bool:
+        """Tell whether a token was found to be signed by this service, lately; it may have expired since."""
+        return token in self._verified
+
     def _decode(self, token: str) -> _Claims | None:
         if len(token) > _MAX_TOKEN:
             return None

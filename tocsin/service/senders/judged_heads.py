@@ -5,6 +5,7 @@ Senders say the same again and again. What says nothing to the route, such as th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tocsin.protocol.service import wns
@@ -12,6 +13,7 @@ from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
 from tocsin.service.web.headers import RawHeaders
 
 _REMEMBERED: Final = 4_096  # a sender has as many as its bodies have lengths
+_LONGEST: Final = 4_096  # bytes of what is remembered of a head; that of a sender has some 600
 _READ: Final = frozenset(name.encode() for name in wns.READ)
 _VECTOR: Final = b"ms-cv"
 
@@ -28,9 +30,13 @@ class JudgedHead(NamedTuple):
 
 
 class JudgedHeads:
-    """Remembers what is right in a bounded number of heads; what is not, such as a forgery, cannot flush it."""
+    """Remembers what is right in a bounded number of heads; what is not, such as a forgery, cannot flush it.
 
-    def __init__(self) -> None:
+    :param is_verified: tells whether an access token was found to be right already, so that its head may be remembered.
+    """
+
+    def __init__(self, is_verified: Callable[[str], bool]) -> None:
+        self._is_verified = is_verified
         self._known: dict[tuple[tuple[bytes, bytes], ...], JudgedHead] = {}
 
     def judge(self, headers: RawHeaders) -> tuple[JudgedHead, str | None]:
@@ -48,7 +54,12 @@ class JudgedHeads:
     def _judge(self, said: tuple[tuple[bytes, bytes], ...]) -> JudgedHead:
         found = wns.collect(said)
         head = JudgedHead(wns.bearer_token(found), wns.read_notification(found), "expect" in found)
-        if not isinstance(head.bearer, WnsRefusal) and not isinstance(head.request, WnsRefusal):
+        if (
+            not isinstance(head.bearer, WnsRefusal)
+            and not isinstance(head.request, WnsRefusal)
+            and self._is_verified(head.bearer)
+            and sum(len(name) + len(value) for name, value in said) <= _LONGEST
+        ):
             if len(self._known) >= _REMEMBERED:
                 del self._known[next(iter(self._known))]
             self._known[said] = head

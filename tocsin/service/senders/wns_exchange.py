@@ -66,7 +66,7 @@ class WnsContext:
     limits: Limits
     counters: Counters
     followers: Followers
-    heads: JudgedHeads = field(factory=JudgedHeads)
+    heads: JudgedHeads
     request_ids: RequestIds = field(factory=RequestIds)
 
 
