@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import anyio
+import pytest
 
 from tocsin.repeat_log import INTERVAL, RepeatLog
 
@@ -32,3 +33,20 @@ async def test_it_asks_to_be_swept_as_long_as_it_remembers_something() -> None:
     now += INTERVAL
     log.sweep()
     assert not await asks(log)
+
+
+def test_a_flood_hides_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """What is more than a log remembers is counted by its level: a fault is said, however many lesser events there are."""
+    caplog.set_level(logging.INFO)
+    log = RepeatLog(lambda: 0.0)
+    for number in range(2_000):
+        log.log(logger, logging.INFO, number, "number %d", number)
+    log.log(logger, logging.ERROR, "fault", "it failed: Traceback")
+    log.close()
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        "it failed: Traceback"
+    ]
+    assert (caplog.records[-1].levelname, caplog.records[-1].getMessage()) == (
+        "INFO",
+        "976 more times in 0 s: various events like those before",
+    )

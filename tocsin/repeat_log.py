@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Final
 
 from tocsin.protocol.kernel.recurrence import Recurrences, Repeats
@@ -13,9 +15,9 @@ from tocsin.tasks import Signal
 INTERVAL: Final = 60.0
 """Seconds after which is said how often something came again."""
 
-_MOST: Final = 1_024
+_MOST: Final = 1_024  # different things of one level
 
-_Line = tuple[logging.Logger, int, str]
+_Line = tuple[logging.Logger, str]
 
 logger = logging.getLogger(__name__)
 
@@ -23,33 +25,38 @@ logger = logging.getLogger(__name__)
 class RepeatLog:
     """Says the first of what is the same at once, and once a minute how many more there were.
 
+    It remembers a bounded number of things of each level, so a flood of lesser ones hides no fault.
+
     :param now: seconds on a clock that never goes back.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._rule: Recurrences[_Line] = Recurrences(INTERVAL, _MOST)
+        self._rules: defaultdict[int, Recurrences[_Line]] = defaultdict(partial(Recurrences, INTERVAL, _MOST))
         self.to_sweep = Signal()
         """Set when there is something to sweep an interval from then."""
 
     def log(self, to: logging.Logger, level: int, thing: Hashable, text: str, *args: object) -> None:
         """Log a line, unless the same thing was said by that logger a short while ago; then it is counted."""
         sentence = text % args
-        if self._rule.note((to.name, thing), (to, level, sentence), self._now()):
+        if self._rules[level].note((to.name, thing), (to, sentence), self._now()):
             to.log(level, "%s", sentence)
         self.to_sweep.set()
 
     def sweep(self) -> None:
         """Say what came again and whose time has come."""
-        self._tell(self._rule.due(self._now()))
-        if self._rule.remembers_any:
-            self.to_sweep.set()
+        for level, rule in self._rules.items():
+            self._tell(rule.due(self._now()), level)
+            if rule.remembers_any:
+                self.to_sweep.set()
 
     def close(self) -> None:
         """Say what came again."""
-        self._tell(self._rule.rest(self._now()))
+        for level, rule in self._rules.items():
+            self._tell(rule.rest(self._now()), level)
 
-    def _tell(self, repeats: Iterable[Repeats[_Line]]) -> None:
+    @staticmethod
+    def _tell(repeats: Iterable[Repeats[_Line]], level: int) -> None:
         for words, count, seconds in repeats:
-            to, level, sentence = words or (logger, logging.WARNING, "various events like those before")
+            to, sentence = words or (logger, "various events like those before")
             to.log(level, "%d more times in %.0f s: %s", count, seconds, sentence)

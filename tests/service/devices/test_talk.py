@@ -90,6 +90,33 @@ async def test_a_device_that_is_thrown_out_again_and_again_is_told_once(
     assert lines[1].endswith(lines[0])
 
 
+async def test_a_stranger_with_many_names_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Devices of which nothing is known share a line; one that has a channel, or has acknowledged a push, has its own."""
+    caplog.set_level(logging.INFO)
+    async with open_world(tmp_path) as world:
+
+        async def misbehave(key: str, *, asks: bool = False, pushed: bool = False) -> None:
+            async with dial(world.service) as device, anyio.create_task_group() as group:
+                await device.greet(key)
+                if asks:
+                    await device.channel(world.app.remote_id)
+                if pushed:
+                    group.start_soon(world.post)
+                    await device.acknowledge()
+                await device.socket.send("text")
+                await device.closed()
+
+        for number in range(4):
+            await misbehave(f"{OTHER_KEY}{number}")
+        await misbehave(OTHER_KEY, asks=True)
+        await misbehave(KEY, pushed=True)
+    lines = [record.getMessage() for record in caplog.records if "not text" in record.getMessage()]
+    assert len(lines) == 4
+    assert len({line for line in lines if line.startswith("device connection")}) == 3
+    assert lines[3].startswith("3 more times in ")
+    assert lines[3].endswith(lines[0])
+
+
 async def test_a_fault_of_the_store_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

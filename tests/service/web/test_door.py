@@ -243,7 +243,7 @@ def test_a_log_says_a_thing_once(caplog: pytest.LogCaptureFixture) -> None:
     recurring.sweep()
     clock.time += INTERVAL
     recurring.sweep()
-    recurring.log(logger, logging.WARNING, "thing", "again")
+    recurring.log(logger, logging.INFO, "thing", "again")
     recurring.log(logger, logging.WARNING, "other", "another")
     recurring.close()
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [

@@ -25,6 +25,7 @@ from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.messages import (
     Acknowledge,
+    ChannelGranted,
     Message,
     PowerState,
     RequestChannel,
@@ -90,7 +91,7 @@ class DeviceConnection(SideTasks):
     """
 
     __slots__ = (
-        "_address", "_around", "_has_joined", "_replay", "_socket", "_version", "device", "outbox", "power"
+        "_address", "_around", "_has_joined", "_is_known", "_replay", "_socket", "_version", "device", "outbox", "power"
     )  # fmt: skip
 
     def __init__(self, around: ConnectionContext, address: str, socket: WebSocket) -> None:
@@ -105,6 +106,7 @@ class DeviceConnection(SideTasks):
         self._socket = socket
         self._replay: Replay | None = None  # while it runs
         self._has_joined = False  # the turn in which it writes
+        self._is_known = False  # whether it was given a channel, or has acknowledged what was pushed to it
         self._version = PROTOCOL_VERSION
         around.unheard.watch(self)
 
@@ -228,6 +230,8 @@ class DeviceConnection(SideTasks):
                 others = self.outbox.acknowledge(ids)
                 if len(others) == len(ids):
                     self._count()
+                else:
+                    self._is_known = True
                 if others and self._around.offline.has(self.device):
                     return partial(self._around.offline.acknowledge, self.device, others)
             case Suspended(suspended=suspended):
@@ -265,6 +269,7 @@ class DeviceConnection(SideTasks):
     async def _answer(self, question: RequestChannel | RevokeChannels) -> None:
         await self.outbox.room()
         answer = await self._around.answers.answer(self.device, self._address, question)
+        self._is_known = self._is_known or isinstance(answer, ChannelGranted)
         self.outbox.send_answer(codec.encode(answer))
 
     async def _tell_what_ended(self) -> None:
@@ -325,8 +330,7 @@ class DeviceConnection(SideTasks):
             self._around.turn.join(self)
 
     def _log(self, kind: Hashable, words: str) -> None:
-        """Log what became of the connection; a device that comes again and again does not fill the log."""
-        text = "device connection %s %s"
-        self._around.offline.recurring.log(
-            logger, logging.INFO, (self.device, kind), text, self.device[:_SHOWN] or "(unnamed)", words
-        )
+        """Log what became of the connection; neither a device that comes again and again nor a stranger of many names fills the log."""
+        recurring, text = self._around.offline.recurring, "device connection %s %s"
+        thing = (self.device if self._is_known else "", kind)
+        recurring.log(logger, logging.INFO, thing, text, self.device[:_SHOWN] or "(unnamed)", words)
