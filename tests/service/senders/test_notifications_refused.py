@@ -229,3 +229,14 @@ async def test_a_sender_in_the_middle_of_its_body_is_told_that_the_service_stops
     await writer.wait_closed()
     assert (status, headers["retry-after"]) == (503, "1")
     assert headers["x-wns-error-description"] == "The service is stopping"
+
+
+@pytest.mark.parametrize("lines", [[], ["Connection: keep-alive"]], ids=["plain", "keep-alive"])
+async def test_a_sender_in_http_1_0_is_not_told_to_go_on(standing: World, lines: list[str]) -> None:
+    """It knows no interim answer and takes it for the last (RFC 9110 §10.1.1): what it expects is passed over, on each route."""
+    post = raw_post(standing, "Content-Length: 4", "Expect: 100-continue", *lines, body=b"body")
+    form = b"POST /accesstoken.srf HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n%b\r\nform"
+    token = form % "".join(f"{line}\r\n" for line in lines).encode()
+    for request, status in ((post, 200), (token, 400)):
+        older = request.replace(b"HTTP/1.1", b"HTTP/1.0")
+        assert [answer[0] for answer in await exchange(standing.service, older)] == [status]

@@ -207,8 +207,9 @@ class RequestReader:
         if not target.startswith(b"/") or not target.isascii():
             self._check_target()
         keep_alive = keep_alive and version == "1.1"
+        expects = self._expects and version == "1.1"  # an older peer knows no 100 Continue (RFC 9110 section 10.1.1)
         method = parser.get_method().decode()
-        request = Request(self._taker, method, target, fields, version, keep_alive, self._expects)
+        request = Request(self._taker, method, target, fields, version, keep_alive, expects)
         try:
             self._taker.take_head(request)
         except Unreadable as excess:
