@@ -45,6 +45,19 @@ async def test_what_is_under_way_ends_in_words(monkeypatch: pytest.MonkeyPatch) 
     assert service.came == ["a", "b"]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_open_client_is_not_entered_again() -> None:
+    """The inner block would close it for the outer one; once it is closed it may be opened again."""
+    client = tocsin.WnsClient("id", "secret")
+    for _ in range(2):
+        async with on_demand() as service, client, anyio.create_task_group() as tasks:
+            with pytest.raises(tocsin.IllegalCall, match="open already"):
+                await client.__aenter__()
+            tasks.start_soon(client.send, service.uri("a"), b"body")
+            await service.has_come(1)
+            service.answer("a")
+
+
 async def test_a_wait_for_another_attempt_ends() -> None:
     """In words, and at once."""
     async with playing() as (client, service), anyio.create_task_group() as tasks:

@@ -125,7 +125,10 @@ class WnsClient:
 
         :raises NotSupported: there is no HTTP client, and the text says what to install; or the event loop is trio's.
         :raises InvalidArgument: ``SSL_CERT_FILE`` names a pipe, which the HTTP client would wait for.
+        :raises IllegalCall: it is open.
         """
+        if self._http is not None:  # leaving the inner block would close it for the outer one
+            raise IllegalCall("the client is open already: enter it once, and use it for as long as its block runs")
         self._http = await self._stack.enter_async_context(http_client())
         return self
 
