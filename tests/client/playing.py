@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl
 
@@ -46,8 +46,12 @@ class PlayedService:
     posts: list[Asked] = Factory(list)
     asked_tokens: list[Asked] = Factory(list)
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Play."""
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, on_turn: Callable[[], None] | None = None
+    ) -> Reply:
+        """Play; there is no line."""
+        if on_turn is not None:
+            on_turn()
         asked = Asked(anyio.current_time(), url, headers, body)
         if url.partition("?")[0].endswith(("accesstoken.srf", "/token")):
             self.asked_tokens.append(asked)

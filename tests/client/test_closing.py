@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
@@ -78,7 +78,10 @@ async def test_an_answer_that_comes_meanwhile_leads_to_no_other_attempt() -> Non
     """Nothing is left to ask with; an answer that is the last one is told as ever."""
 
     class Closing(PlayedService):
-        async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        async def post(
+            self, url: str, headers: Mapping[str, str], body: bytes, on_turn: Callable[[], None] | None = None
+        ) -> Reply:
+            del on_turn
             self.posts.append(Asked(0.0, url, headers, body))
             if url == URI:
                 await client.__aexit__(None, None, None)

@@ -112,6 +112,33 @@ async def test_the_wait_in_line_is_not_the_services_time(monkeypatch: pytest.Mon
             await silent
 
 
+async def test_what_never_left_the_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its time is over: in words, and in the result; of what was on its way only that there was no answer."""
+    clock = Clock(monkeypatch)
+    ended: dict[str, tuple[str, bool]] = {}
+
+    async def send(name: str) -> None:
+        with pytest.raises(tocsin.ServiceUnavailable) as failed:
+            await client.send(service.uri(name), b"body")
+        ended[name] = str(failed.value), failed.value.result.sent
+
+    monkeypatch.setattr(aio, "CONNECTIONS", 1)
+    policy = tocsin.SendPolicy(total=20)
+    async with (
+        on_demand() as service, tocsin.WnsClient("id", "secret", policy=policy) as client, anyio.create_task_group() as tasks
+    ):  # fmt: skip
+        for name in "ab":
+            tasks.start_soon(send, name)
+        await service.has_come(1)
+        clock.advance(21)
+    words = "It was not sent, and has not arrived: it waited for its turn behind others, or for an access token."
+    assert ended == {
+        "a": ("it was not taken within 20 s: There was no answer.", True),
+        "b": (f"it was not taken within 20 s: {words}", False),
+    }
+    assert service.came == ["a"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
 async def test_half_of_the_files_are_left_to_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a process may open few, as by default on macOS."""

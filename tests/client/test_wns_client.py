@@ -194,11 +194,35 @@ class TestRetry:
     async def test_time_is_bounded_whatever_the_service_does(self) -> None:
         """One that does not answer does not hold us."""
         async with playing(SendPolicy(total=60)) as (client, service):
+            await client.send(URI, b"x")
             service.delay = 1000
             began = anyio.current_time()
-            with pytest.raises(tocsin.ServiceUnavailable, match="not taken within 60 s: There was no answer"):
+            with pytest.raises(tocsin.ServiceUnavailable, match="not taken within 60 s: There was no answer") as raised:
                 await client.send(URI, b"x")
             assert anyio.current_time() == began + 60
+            assert raised.value.result.sent
+
+    async def test_what_got_no_token_was_not_sent(self) -> None:
+        """Also where an answer on the token came, or was awaited still; what was sent once may have arrived."""
+        async with playing(SendPolicy(total=60, retries=0)) as (client, service):
+            service.sign_ins.append(Unreachable("gone"))
+            with pytest.raises(tocsin.ServiceUnavailable, match="no access token: gone") as raised:
+                await client.send(URI, b"x")
+            assert not raised.value.result.sent
+            service.delay = 1000
+            with pytest.raises(
+                tocsin.ServiceUnavailable, match="within 60 s: It was not sent, and has not ar"
+            ) as raised:
+                await client.send(URI, b"x")
+            assert not raised.value.result.sent
+            assert len(service.posts) == 0
+        async with playing(SendPolicy(total=60)) as (client, service):
+            service.answers.append(refusal(401))
+            service.sign_ins += [service.token(), Unreachable("gone"), Unreachable("gone"), *[refusal(403)] * 9]
+            with pytest.raises(tocsin.SenderNotAllowed) as refused:
+                await client.send(URI, b"x")
+            assert refused.value.result.sent
+            assert len(service.posts) == 1
 
     @pytest.mark.parametrize(
         ("status", "kind"),

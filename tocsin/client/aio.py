@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
@@ -44,13 +44,23 @@ class AioHttp:
         self._connections = connections
         self._lines: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Post; errors as of :meth:`request`."""
-        return await self.request("POST", url, headers, body)
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, on_turn: Callable[[], None] | None = None
+    ) -> Reply:
+        """Post; errors and ``on_turn`` as of :meth:`request`."""
+        return await self.request("POST", url, headers, body, on_turn)
 
-    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    async def request(  # one for each part of a request
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        on_turn: Callable[[], None] | None = None,
+    ) -> Reply:
         """Ask and return the answer, whatever its status; redirections are not followed.
 
+        :param on_turn: called when it has waited in line: before that nothing of it was sent.
         :raises Unreachable: there was none within ``TIMEOUT``.
         :raises InvalidArgument: the environment names a proxy that cannot be used.
         """
@@ -59,6 +69,8 @@ class AioHttp:
         if line is None:
             line = self._lines[place] = asyncio.Semaphore(self._connections)
         async with line:  # the wait in it is not the service's
+            if on_turn is not None:
+                on_turn()
             return await self._ask(method, url, headers, body)
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from attrs import field, frozen
@@ -27,9 +27,12 @@ class Reply:
 class Http(Protocol):
     """A client that posts, such as that of ``tocsin.client.aio``."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, on_turn: Callable[[], None] | None = None
+    ) -> Reply:
         """Post and return the answer, whatever its status.
 
+        :param on_turn: called when it has waited in line: before that nothing of it was sent.
         :raises Unreachable: there was none.
         """
         ...

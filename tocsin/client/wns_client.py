@@ -13,7 +13,7 @@ from typing import Self
 from urllib.parse import SplitResult, urlencode
 
 import anyio
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from tocsin.client.http import Http, Unreachable
 from tocsin.client.http_opening import http_client
@@ -58,8 +58,14 @@ class _Sending:
     wait: float | None = None
     result: SendResult = Factory(SendResult)
     denied: bool = False
+    sent: bool = False
+    """Whether an attempt has left the line, so that it may have arrived."""
     returned: SendResult | None = None
     """What the caller gets; None until it is over."""
+
+    def leave_line(self) -> None:
+        """Note that it is on its way."""
+        self.sent = True
 
 
 class WnsClient:
@@ -171,7 +177,8 @@ class WnsClient:
         :param request_status: ask whether the device is connected.
         :param suppress_popup: have a toast kept in the list without a popup; Microsoft's service refuses that.
         :raises InvalidArgument: WNS would refuse it, or the channel's host is not trusted; nothing was sent.
-        :raises SendFailed: the service did not take it; which of its cases says what to do.
+        :raises SendFailed: the service did not take it; which of its cases says what to do. Where ``result.sent`` is False it
+            has not arrived, such as one that was still in line when its time was over.
         :raises IllegalCall: the client is not open, or was closed before an answer had come: it may have arrived.
         """
         if self._http is None:
@@ -198,8 +205,9 @@ class WnsClient:
                 self._under_way.remove(scope)
             return sending.returned
         self._still_open()
+        result = evolve(sending.result, sent=sending.sent)
         raise ServiceUnavailable(
-            f"it was not taken within {self._policy.total:g} s: {sending.result.explanation}", result=sending.result
+            f"it was not taken within {self._policy.total:g} s: {result.explanation}", result=result
         )
 
     async def _post(self, sending: _Sending) -> Event:
@@ -230,13 +238,15 @@ class WnsClient:
                 retry_after=token.retry_after,
                 retry_unclear=token.retry_unclear,
                 attempts=sending.attempts,
+                sent=sending.sent,
             )
         sending.token = token
         headers = sending.request.headers | {"Authorization": f"Bearer {token.value}"}
         try:
-            reply = await self._still_open().post(sending.request.uri, headers, sending.request.body)
+            post = self._still_open().post
+            reply = await post(sending.request.uri, headers, sending.request.body, sending.leave_line)
         except Unreachable as unreachable:
-            return SendResult(description=str(unreachable), attempts=sending.attempts)
+            return SendResult(description=str(unreachable), attempts=sending.attempts, sent=sending.sent)
         return read_answer(reply.status, reply.headers, sending.attempts, self._now())
 
     def _cache(self, channel: SplitResult) -> TokenCache:

@@ -13,6 +13,7 @@ _UNWANTED = (
 )
 _THROTTLED = "The service has discarded it because too much was sent to this channel: send less often."
 _NO_STATUS = "The service has answered 200 without X-WNS-Status: is it a push service?"
+_UNSENT = "It was not sent, and has not arrived: it waited for its turn behind others, or for an access token."
 _RECEIVED = "The service has taken it on; whether it was shown, no sender can know."
 
 
@@ -22,7 +23,8 @@ class SendResult:
 
     ``http_status`` is None where there was no answer at all, ``status`` one of :class:`NotificationStatus` or a word
     that is not known yet, ``retry_after`` the seconds that the service asks to wait. Where it asks in a way that is not
-    understood, ``retry_unclear`` is how.
+    understood, ``retry_unclear`` is how. ``sent`` is False where no attempt has left the line here, or got a token: it has not
+    arrived; where it is True it may have, whatever was answered.
     """
 
     http_status: int | None = None
@@ -34,6 +36,7 @@ class SendResult:
     retry_after: float | None = None
     retry_unclear: str | None = None
     attempts: int = 1
+    sent: bool = True
 
     @property
     def received(self) -> bool:
@@ -46,7 +49,7 @@ class SendResult:
         if self.status == NotificationStatus.CHANNEL_THROTTLED:
             return self.description or _THROTTLED
         if self.http_status is None:
-            return self.description or "There was no answer."
+            return self.description or ("There was no answer." if self.sent else _UNSENT)
         if self.http_status != 200:
             return self.description or f"The service answered {self.http_status} without a reason."
         if self.status == NotificationStatus.RECEIVED:
