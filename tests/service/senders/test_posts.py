@@ -14,9 +14,13 @@ from attrs import frozen
 
 from tests.service.world import Device, World, connected, dial, open_world, read_raw
 from tocsin.protocol.messages import Acknowledge, ChannelsRevoked, Payload, RevokeChannels, Suspended
+from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.registry.channels import ChannelFault, Channels
+from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.senders.wns_exchange import WnsExchange
 from tocsin.service.web.answering_side import AnsweringSide
+from tocsin.service.web.shared_state import MOST
 
 DEFAULTS = {"content-type": "application/octet-stream", "x-wns-type": "wns/raw"}
 TOAST = {"content-type": "text/xml", "x-wns-type": "wns/toast"}
@@ -105,6 +109,35 @@ async def test_a_post_that_comes_whole_is_answered_as_any_other(sender: Sender) 
     assert headers.keys() == others.keys()
     assert headers["x-wns-deviceconnectionstatus"] == "connected"
     assert sender.world.service.report().counters["received"] == 2
+
+
+async def test_of_a_body_that_is_too_long_the_rest_is_not_kept(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While its channel is looked up it is not refused yet, and a sender may have sent a MiB; then it is."""
+    found, may_look = anyio.Event(), anyio.Event()
+    kept: list[int] = []
+    find, take = Channels.find, WnsExchange.take
+
+    async def wait(self: Channels, token: str) -> ChannelRow | ChannelFault:
+        found.set()
+        await may_look.wait()
+        return await find(self, token)
+
+    def watch(self: WnsExchange, part: bytes) -> None:
+        take(self, part)
+        kept.append(len(self._body))
+        if len(kept) == 12:
+            may_look.set()
+
+    monkeypatch.setattr(Channels, "known", lambda *_: None)
+    monkeypatch.setattr(Channels, "find", wait)
+    monkeypatch.setattr(WnsExchange, "take", watch)
+    head, _, body = sender.request(bytes(1_000_000)).partition(b"\r\n\r\n")
+    sender.writer.write(head + b"\r\n\r\n")
+    await found.wait()
+    sender.writer.write(body)
+    status, _, _ = await sender.answer()
+    assert status == 413
+    assert MAX_PAYLOAD < max(kept) <= MAX_PAYLOAD + MOST
 
 
 async def test_posts_sent_ahead_are_answered_in_order(sender: Sender) -> None:

@@ -23,7 +23,7 @@ from tocsin.protocol.messages import Payload
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.refusal import Refusal
 from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
-from tocsin.protocol.values import NotificationStatus
+from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.limits import Limits
@@ -98,8 +98,11 @@ class WnsExchange:
     # From the connection
 
     def take(self, part: bytes) -> None:
-        """Take a part of the body, which has no more bytes than its head has said."""
-        self._body = self._body + part if self._body else part
+        """Take a part of the body, which has no more bytes than its head has said; of one that is too long the rest is not kept."""
+        if not self._body:
+            self._body = part
+        elif len(self._body) <= MAX_PAYLOAD:
+            self._body += part
 
     def complete(self) -> None:
         """Note that the body is there."""
