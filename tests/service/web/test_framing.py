@@ -73,6 +73,25 @@ async def test_what_is_no_request_is_told_which_header_is_wrong(tmp_path: Path, 
     assert b"secret" not in body
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: GZIP,Chunked",
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+    ],
+)
+@pytest.mark.parametrize("target", [b"/accesstoken.srf", b"/w/?token=secret"])
+async def test_a_body_in_another_coding_is_not_taken_for_plain(tmp_path: Path, target: bytes, lines: bytes) -> None:
+    """RFC 9112 §6.1: a coding that is not known is 501, which says so, and the connection ends."""
+    async with open_service(tmp_path) as service, connected(service.port) as (reader, writer):
+        writer.write(b"POST %b HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n1\r\nx\r\n0\r\n\r\n" % (target, lines))
+        status, headers, body = await read_raw(reader)
+        assert (status, headers["connection"]) == (501, "close")
+        assert body == b"Of transfer codings only chunked is known here (RFC 9112, section 6.1).\n"
+        assert await reader.read() == b""
+
+
 async def test_a_body_that_ends_early_is_told(tmp_path: Path) -> None:
     """Its sender may have closed its own direction only, and listen still."""
     async with open_service(tmp_path) as service, connected(service.port) as (reader, writer):

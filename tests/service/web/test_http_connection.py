@@ -75,6 +75,7 @@ WRONG = st.sampled_from(
         post()[:-2],
         post()[:20],
         chunked(b"x").replace(b"1\r\nx", b"z\r\nx"),
+        chunked(b"x").replace(b"chunked", b"gzip, chunked"),
     ]
 )
 

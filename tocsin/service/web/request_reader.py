@@ -21,6 +21,7 @@ _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 _HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
 _NOTICED: Final = frozenset({b"connection", b"expect", b"host", b"transfer-encoding"})
 _CODING: Final = partings.parting(400, "This is no HTTP request: Request has invalid `Transfer-Encoding`.")
+_CODINGS: Final = partings.parting(501, "Of transfer codings only chunked is known here (RFC 9112, section 6.1).")
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_complaint", "_expects", "_fields", "_has_end", "_hosts", "_last_host", "_max_headers", "_offer", "_says_how",
+        "_coding", "_complaint", "_expects", "_fields", "_hosts", "_last_host", "_max_headers", "_offer", "_says_how",
         "_shared", "_taker", "_target", "on_body", "on_message_complete", "parser"
     )  # fmt: skip
 
@@ -80,7 +81,7 @@ class RequestReader:
         self._target = b""
         self._expects = False
         self._says_how = False  # whether the head has a header Connection
-        self._has_end = True  # unless the last coding of the body is not chunked
+        self._coding: bytes | None = None  # of the body, all that the head names
         self._hosts = 0  # Host headers of the head; one that is invalid counts twice
         self._last_host = b""  # the last one, which was valid where the connection goes on
         self._offer: Offer | None = None  # of another protocol: the parser is about to stop there
@@ -154,7 +155,7 @@ class RequestReader:
             self._fields = []
             self._target = part
             self._expects = False
-            self._has_end = True
+            self._coding = None
             self._says_how = False
             self._hosts = 0
         else:
@@ -178,7 +179,7 @@ class RequestReader:
             self._hosts += 1 if value == self._last_host or _HOST.fullmatch(value) else 2
             self._last_host = value
         elif name == b"transfer-encoding":
-            self._has_end = value.rpartition(b",")[2].strip().lower() == b"chunked"
+            self._coding = value if self._coding is None else self._coding + b"," + value
         elif name == b"connection":
             self._says_how = True
         elif value.lower() == b"100-continue":
@@ -198,8 +199,8 @@ class RequestReader:
                 self._refuse(partings.HTTP2)
         if self._hosts != 1 and (self._hosts or version == "1.1"):
             self._refuse(partings.NO_HOST)
-        if not self._has_end:  # the parser finds that out too, and only when the answer may have begun
-            self._refuse(_CODING)
+        if self._coding is not None:
+            self._check_coding(self._coding)
         if parser.should_upgrade():
             self._offer = Offer(parser.get_method(), self._target, version, fields)
             return
@@ -214,6 +215,13 @@ class RequestReader:
             self._taker.take_head(request)
         except Unreadable as excess:
             self._refuse(excess.words)
+
+    def _check_coding(self, coding: bytes) -> None:
+        before, _, last = coding.lower().rpartition(b",")
+        if last.strip() != b"chunked":  # the parser finds that out too, and only when the answer may have begun
+            self._refuse(_CODING)
+        if before:
+            self._refuse(_CODINGS)
 
     def _check_target(self) -> None:
         try:
