@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.world import OTHER_KEY, World, assert_identified, dial, exchange, open_world, read_raw
+from tests.service.world import OTHER_KEY, World, assert_identified, connected, dial, exchange, open_world, read_raw
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import RevokeChannels
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_PAYLOAD, TOKEN_LIFETIME
@@ -240,3 +240,13 @@ async def test_a_sender_in_http_1_0_is_not_told_to_go_on(standing: World, lines:
     for request, status in ((post, 200), (token, 400)):
         older = request.replace(b"HTTP/1.1", b"HTTP/1.0")
         assert [answer[0] for answer in await exchange(standing.service, older)] == [status]
+
+
+async def test_what_is_behind_a_body_is_no_part_of_it(standing: World) -> None:
+    """A body that is longer than its Content-Length says is taken as far as that; the rest is the next request, or none."""
+    post = raw_post(standing, "Content-Length: 4", body=b"body, and more\r\n\r\n")
+    async with connected(standing.service.port) as (reader, writer):
+        writer.write(post)
+        answers = [await read_raw(reader) for _ in range(2)]
+        assert await reader.read() == b""
+    assert [(status, headers.get("connection")) for status, headers, _ in answers] == [(200, None), (400, "close")]
