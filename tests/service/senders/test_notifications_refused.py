@@ -250,3 +250,10 @@ async def test_what_is_behind_a_body_is_no_part_of_it(standing: World) -> None:
         answers = [await read_raw(reader) for _ in range(2)]
         assert await reader.read() == b""
     assert [(status, headers.get("connection")) for status, headers, _ in answers] == [(200, None), (400, "close")]
+
+
+async def test_an_expectation_that_is_not_known_is_passed_over(standing: World) -> None:
+    """RFC 9110 §10.1.1 allows it: there is neither 100 nor 417, and what is asked is answered."""
+    post = raw_post(standing, "Content-Length: 4", "Expect: 200-ok", body=b"body")
+    [(status, headers, _)] = await exchange(standing.service, post)
+    assert (status, headers["x-wns-status"]) == (200, "dropped")
