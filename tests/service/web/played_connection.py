@@ -22,14 +22,27 @@ class PlayedTransport(asyncio.Transport):
         self.said = bytearray()
         self.done: list[str] = []
         self.protocol: object = None
+        self.waiting = 0
+        """Bytes that the peer has not read."""
+        self.is_broken = False
+        """Whether the peer has gone, which the next that is sent finds out."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Know the two addresses, and no more."""
         return ("192.0.2.1", 1) if name in {"peername", "sockname"} else default
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Note what is said."""
-        self.said += data
+        """Note what is said, and that something was said too late."""
+        if self.is_closing():
+            self.done.append("late")
+        elif self.is_broken:
+            self.done.append("abort")
+        else:
+            self.said += data
+
+    def get_write_buffer_size(self) -> int:
+        """Tell how much waits."""
+        return self.waiting
 
     def is_closing(self) -> bool:
         """Tell whether it was closed."""

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import CloseCode
 
 from tests.e2e.websocket_attacks import BINARY, CLOSE, CONTINUE, PING, PONG, TEXT, frame
+from tests.service.web.played_connection import PlayedConnection
 from tests.service.web.test_web_server import Echo, Flood, running
 from tests.service.world import ending
 from tocsin.service.operations.settings import ServiceSettings
@@ -308,6 +309,35 @@ async def test_pings_whose_pongs_are_not_read_are_not_read_either() -> None:
         async with asyncio.timeout(10):
             while not server_side._reads:
                 assert await reader.read(65_536)
+
+
+def played(opening: OpenWebSocket) -> tuple[PlayedConnection, BoundedWebSocket]:
+    """Open a WebSocket without a network."""
+    connection = PlayedConnection()
+    connection.shared.open_websocket = opening
+    connection.hear(_HANDSHAKE)
+    socket = connection.transport.protocol
+    assert isinstance(socket, BoundedWebSocket)
+    return connection, socket
+
+
+def hear(socket: BoundedWebSocket, data: bytes) -> None:
+    """Let a WebSocket read."""
+    socket.get_buffer(-1)[: len(data)] = data
+    socket.buffer_updated(len(data))
+
+
+@pytest.mark.parametrize("sent", [frame(PING), frame(BINARY, b"x")], ids=["pings", "messages"])
+async def test_a_peer_that_has_gone_is_answered_once(sent: bytes) -> None:
+    """What came with it is not read: asyncio would log each answer that cannot be sent."""
+    connection, socket = played(Echo)
+    connection.transport.is_broken = True
+    hear(socket, sent * 10 + frame(CLOSE))
+    socket.close(4000, "")
+    socket.shutdown()
+    assert set(connection.transport.done) <= {"abort", "close"}
+    socket.connection_lost(None)
+    assert connection.book.count == 0
 
 
 async def test_what_waits_for_the_receiver_is_little() -> None:

@@ -141,6 +141,30 @@ async def test_a_peer_that_does_not_read_is_not_read() -> None:
     assert played.exchanges[0].heard == ["complete", "flowing"]
 
 
+@pytest.mark.parametrize("last", [post(), b"nonsense\r\n\r\n"], ids=["right", "wrong"])
+async def test_a_peer_that_has_gone_is_told_nothing_more(last: bytes) -> None:
+    """The first answer that cannot be sent ends the reading: asyncio would log each that came behind it."""
+    played = PlayedConnection()
+    played.transport.is_broken = True
+    played.hear(post() * 3 + last)
+    assert played.transport.done in (["abort"], ["abort", "close"])
+    assert len(played.exchanges) == 1
+    played.connection.give_way()
+    assert "late" not in played.transport.done
+    played.connection.connection_lost(None)
+    assert (played.shared.busy, played.book.count) == (0, 0)
+
+
+async def test_a_part_of_an_answer_for_a_peer_that_has_gone_is_dropped() -> None:
+    """Whatever answers may not know yet."""
+    played = PlayedConnection()
+    played.hear(post(when=b"later"))
+    played.transport.is_broken = True
+    for _ in range(3):
+        played.connection.write(played.exchanges[0].request, b"part")
+    assert played.transport.done == ["abort"]
+
+
 async def test_a_body_that_is_awaited_is_told_of() -> None:
     """Once its head is there and its end is not; one that comes with its head is not awaited."""
     played = PlayedConnection()

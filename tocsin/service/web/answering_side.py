@@ -74,7 +74,7 @@ class AnsweringSide:
 
     def write(self, request: Request, data: bytes) -> None:
         """Send a part of an answer."""
-        if request is self._request:
+        if request is self._request and not self.transport.is_closing():
             self.transport.write(data)
 
     def answer(self, request: Request, data: bytes) -> None:

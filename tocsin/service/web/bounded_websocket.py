@@ -214,6 +214,8 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             while reader.unread and not self._is_paused and self._receiver is not None and (found := reader.next()):
                 opcode, content = found
                 self._take(self._receiver, opcode, content)
+                if reader.unread and self.transport.is_closing():
+                    break  # the last that was sent found no peer, and no answer to the rest would
         except BrokenFrames as broken:
             self._break_off(broken.code, broken.words)
         if reader.hollow > MAX_HOLLOW:
@@ -244,10 +246,10 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         elif opcode == frames.PONG:
             self._awaits_pong = False
         elif opcode == frames.PING:
-            self.transport.write(frames.frame(frames.PONG, content))
+            self._say(frames.frame(frames.PONG, content))
         else:
             if not self._close_sent:
-                self.transport.write(frames.frame(frames.CLOSE, content))
+                self._say(frames.frame(frames.CLOSE, content))
             self._end(frames.close_code(content))
 
     # The end
@@ -260,7 +262,12 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     def _send_close(self, code: int, reason: str) -> None:
         if not self._close_sent:
             self._close_sent = True
-            self.transport.write(frames.close_frame(code, reason))
+            self._say(frames.close_frame(code, reason))
+
+    def _say(self, data: bytes) -> None:
+        """Send what no receiver has asked for, unless it could not leave."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def _end(self, code: int) -> None:
         """Let what is left to send go, and close the connection."""

@@ -41,7 +41,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
     :param open_exchange: begins to answer a request.
     """
 
-    __slots__ = ("_bytes", "_farewell", "_idle_since", "_loop", "_reader", "_timer", "handshake")
+    __slots__ = ("_bytes", "_farewell", "_heads", "_idle_since", "_loop", "_reader", "_timer", "handshake")
 
     def __init__(self, shared: SharedState, open_exchange: OpenExchange) -> None:
         super().__init__(shared, open_exchange)
@@ -50,6 +50,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._reader: RequestReader | None = RequestReader(self, shared)
         self._bytes = 0  # since the last head or request that ended
+        self._heads = 0  # that ended in what was read last
         self._farewell = b""  # what is said last
         self._idle_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -89,6 +90,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         reader = self._reader
         if self._phase not in READING or reader is None:
             return
+        self._heads = 0
         before = self._bytes
         self._bytes = before + nbytes
         came = self.shared.heads[:nbytes]
@@ -164,7 +166,8 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
     def give_way(self) -> None:
         """Say that there are too many connections, and end at once; what was asked for before is answered."""
         if self.transport is not None:
-            self.transport.write(partings.BUSY)
+            if not self.transport.is_closing():
+                self.transport.write(partings.BUSY)
             self.transport.abort()
         elif self.handshake is not None:
             self.handshake.give_way()
@@ -183,6 +186,9 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         if self._phase not in READING:  # the answer to one before it was the last
             raise Unreadable(b"")
         self._bytes = 0
+        self._heads += 1
+        if self._heads > 1 and self.transport.is_closing():  # an answer to this read found no peer
+            raise Unreadable(b"")
         if self._request is None:
             self._request = request
         elif self._waiting and len(self._waiting) >= MAX_PIPELINED:
@@ -242,7 +248,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         self._farewell = self.shared.torn
 
     def _part(self) -> None:
-        if self._farewell:
+        if self._farewell and not self.transport.is_closing():
             self.transport.write(self._farewell)
         self.transport.close()
 
