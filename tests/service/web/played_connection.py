@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import Any, cast
 
+from tests.service.world import Clock
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.web.connections import Connections
@@ -126,7 +127,9 @@ class PlayedConnection:
     def __init__(self, settings: ServiceSettings | None = None) -> None:
         settings = settings or ServiceSettings()
         self.exchanges: list[PlayedExchange] = []
-        self.book = Connections(settings, lambda _: False, asyncio.get_running_loop().time)
+        self.clock = Clock(0.0)
+        """By which slow peers are dropped."""
+        self.book = Connections(settings, lambda _: False, self.clock)
         server = WebServer(self._open, lambda _: None, settings, self.book, RepeatLog())
         self.shared = server.shared
         self.shared.ok = b"HTTP/1.1 200 OK\r\n"

@@ -323,8 +323,46 @@ def played(opening: OpenWebSocket) -> tuple[PlayedConnection, BoundedWebSocket]:
 
 def hear(socket: BoundedWebSocket, data: bytes) -> None:
     """Let a WebSocket read."""
-    socket.get_buffer(-1)[: len(data)] = data
-    socket.buffer_updated(len(data))
+    for start in range(0, len(data), CHUNK):
+        piece = data[start : start + CHUNK]
+        socket.get_buffer(-1)[: len(piece)] = piece
+        socket.buffer_updated(len(piece))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda socket: hear(socket, frame(CLOSE)),
+        lambda socket: hear(socket, frame(3)),
+        lambda socket: hear(socket, frame(PING) * (MAX_HOLLOW // 2) + frame(PONG) * (MAX_HOLLOW // 2 + 1)),
+        lambda socket: socket.eof_received(),
+        lambda socket: socket.hang_up(),
+        lambda socket: socket.close(4000, ""),
+        lambda socket: socket.fail(ValueError("its own")),
+    ],
+    ids=["closed", "broken", "hollow", "half closed", "hung up", "to be closed", "failed"],
+)
+async def test_one_that_ends_is_not_waited_for_without_end(end: Callable[[BoundedWebSocket], None]) -> None:
+    """However it ends: a peer that does not read the last, or answer it, is cut off, and takes no place meanwhile."""
+    opening = Opening()
+    connection, socket = played(opening)
+    connection.transport.waiting = 1
+    end(socket)
+    assert "abort" not in connection.transport.done
+    connection.clock.time = ServiceSettings().write_timeout
+    connection.book.sweep()
+    assert connection.transport.done[-1] == "abort"
+    socket.connection_lost(None)
+    assert opening.last.end is not None
+
+
+async def test_a_refused_handshake_is_not_waited_for_without_end() -> None:
+    """Its answer may not be read either."""
+    connection, socket = played(lambda _: None)
+    connection.clock.time = ServiceSettings().write_timeout
+    connection.book.sweep()
+    assert connection.transport.done == ["close", "abort"]
+    socket.connection_lost(None)
 
 
 @pytest.mark.parametrize("sent", [frame(PING), frame(BINARY, b"x")], ids=["pings", "messages"])

@@ -121,6 +121,30 @@ def test_who_lets_the_service_wait_is_dropped() -> None:
     assert book.connections.dropped == 2
 
 
+def test_one_that_is_to_end_has_its_time_too() -> None:
+    """However slowly its peer reads; and it gives way before those who may want something yet."""
+    book = Book()
+    first, second, third = book.fill()
+    book.connections.parting(first)
+    book.clock.time = 4
+    for _ in range(2):
+        book.connections.parting(second)
+        book.connections.parting(first)
+        book.connections.stalled(first)
+        book.connections.flowing(first)
+    assert book.admit("10.0.0.4")
+    assert (first.dropped, second.dropped) == (True, False)
+    book.connections.left(first)
+    for peer in (second, third):
+        book.connections.heard(peer)
+    book.clock.time = 10
+    book.connections.sweep()
+    assert not second.dropped
+    book.clock.time = 11
+    book.connections.sweep()
+    assert second.dropped
+
+
 @given(st.lists(st.tuples(st.sampled_from(HOSTS), st.booleans()), max_size=40))
 def test_the_count_is_right(events: list[tuple[str, bool]]) -> None:
     """After any arrivals and departures, the count is the number of connections that are open."""

@@ -141,6 +141,37 @@ async def test_a_peer_that_does_not_read_is_not_read() -> None:
     assert played.exchanges[0].heard == ["complete", "flowing"]
 
 
+def _expire(played: PlayedConnection) -> None:
+    setattr(played.connection, "_idle_since", -1e9)  # noqa: B010  # its own
+    cast(Callable[[], None], getattr(played.connection, "_look_if_idle"))()  # noqa: B009  # its own
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda played: played.hear(post(lines=b"Connection: close\r\n")),
+        lambda played: played.hear(b"nonsense\r\n\r\n"),
+        lambda played: played.connection.eof_received(),
+        lambda played: played.connection.shutdown(),
+        _expire,
+    ],
+    ids=["last answer", "nonsense", "half closed", "leaving", "idle"],
+)
+async def test_a_connection_that_ends_is_not_waited_for_without_end(end: Callable[[PlayedConnection], object]) -> None:
+    """However it ends: a peer that does not read the last is cut off after the time that it has to read."""
+    played = PlayedConnection(ServiceSettings(write_timeout=10))
+    played.hear(post())
+    end(played)
+    assert played.transport.done == ["close"]
+    played.clock.time = 9
+    played.book.sweep()
+    assert played.transport.done == ["close"]
+    played.clock.time = 10
+    played.book.sweep()
+    assert played.transport.done == ["close", "abort"]
+    played.connection.connection_lost(None)
+
+
 @pytest.mark.parametrize("last", [post(), b"nonsense\r\n\r\n"], ids=["right", "wrong"])
 async def test_a_peer_that_has_gone_is_told_nothing_more(last: bytes) -> None:
     """The first answer that cannot be sent ends the reading: asyncio would log each that came behind it."""

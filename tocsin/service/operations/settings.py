@@ -143,7 +143,9 @@ class ServiceSettings:
     head_timeout: float = seconds(10.0, "in which a request's headers have to arrive, a TLS handshake included")
     body_timeout: float = seconds(10.0, "in which a request's body has to arrive")
     idle_timeout: float = seconds(30.0, "that a sender's connection may stay open between requests")
-    write_timeout: float = seconds(10.0, "in which a peer has to read what fills its buffer")
+    write_timeout: float = seconds(
+        10.0, "in which a peer has to read what fills its buffer, or the last that it is sent"
+    )
     hello_timeout: float = seconds(10.0, "in which a new device connection has to say hello")
     ping_interval: float = seconds(20.0, "between pings of a device, and in which it has to answer one")
     acknowledge_timeout: float = seconds(

@@ -6,11 +6,10 @@ A service has many connections that say nothing for hours: each is an object wit
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import traceback
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from websockets.frames import CloseCode
 from websockets.http11 import Request
@@ -19,6 +18,7 @@ from tocsin.service.web import websocket_frames as frames
 from tocsin.service.web.handshake import WebSocketHandshake
 from tocsin.service.web.headers import RawHeaders
 from tocsin.service.web.shared_state import SharedState
+from tocsin.service.web.transport_ends import release, remote_address
 from tocsin.service.web.websocket import Receiver
 from tocsin.service.web.websocket_frames import BrokenFrames, FrameReader
 
@@ -31,8 +31,6 @@ MAX_UNREAD: Final = 16 * 1024
 SMALL: Final = 8 * 1024
 """Bytes that a connection may keep without being counted."""
 
-_FLUSH: Final = 5.0  # seconds for what was sent last to leave
-_CLOSING: Final = 10.0  # seconds for the peer to answer a close frame
 _NO_HEADERS: Final[RawHeaders] = []
 _PING: Final = frames.frame(frames.PING, b"")
 
@@ -43,7 +41,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     """One WebSocket, taken over from HTTP: bounded in memory, and in the time that a slow peer has."""
 
     __slots__ = (
-        "_awaits_pong", "_close_sent", "_closing", "_given", "_holds", "_is_paused", "_reader", "_reads", "_receiver", "_shared",
+        "_awaits_pong", "_close_sent", "_given", "_holds", "_is_paused", "_reader", "_reads", "_receiver", "_shared",
         "headers", "is_writable", "transport",
     )  # fmt: skip
 
@@ -54,7 +52,6 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         self._shared = shared
         self._reader = FrameReader()
         self._receiver: Receiver | None = None  # until it is open, and once it has ended
-        self._closing: asyncio.TimerHandle | None = None
         self._close_sent = self._awaits_pong = self._holds = self._is_paused = False
         self._reads = True
         self._given = 0  # bytes of the message that the receiver works on
@@ -66,8 +63,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     @property
     def client(self) -> tuple[str, int] | None:
         """The peer's address and port, if it has any."""
-        peer = self.transport.get_extra_info("peername")
-        return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        return remote_address(self.transport)
 
     @property
     def tasks(self) -> set[asyncio.Task[None]]:
@@ -93,16 +89,18 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             self._reader.feed(self._shared.buffer[:nbytes].tobytes())
             self._read()
 
+    def eof_received(self) -> None:
+        """Take it that the peer has left: a WebSocket is not half closed."""
+        self._end(CloseCode.ABNORMAL_CLOSURE)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the receiver that the connection has ended."""
         del exc
         self._shared.book.left(self)
         self._shared.heart.forget(self)
         self._shared.connections.discard(self)
-        if self._closing is not None:
-            self._closing.cancel()
         self.is_writable = self._close_sent = True
-        _release(self.transport)
+        release(self.transport)
         self._tell_end(CloseCode.ABNORMAL_CLOSURE)
 
     def pause_writing(self) -> None:
@@ -137,8 +135,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             self.headers = _NO_HEADERS
         self.transport.write(handshake.answer(self._shared.default_headers))
         if self._receiver is None:
-            self._close_sent = True
-            self.transport.close()
+            self._part()
         else:
             self._shared.heart.watch(self)
 
@@ -148,7 +145,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             return False
         if self._awaits_pong:
             self._break_off(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
-            self._cut(0)
+            self._cut()
             return False
         self._awaits_pong = True
         self._reader.hollow = 0
@@ -158,8 +155,8 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     def shutdown(self) -> None:
         """Close it; a peer that does not read would never be done with what it was sent."""
         self._send_close(CloseCode.SERVICE_RESTART, "")
-        self.transport.close()
-        self._cut(0)
+        self._part()
+        self._cut()
 
     def drop(self) -> None:
         """End the connection at once."""
@@ -177,16 +174,13 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
         if self._close_sent:
             return
         self._send_close(code, reason)
-        self._closing = asyncio.get_running_loop().call_later(_CLOSING, self.transport.close)
-        self._cut(_FLUSH)
+        self._shared.book.parting(self)
         self.resume()
 
     def hang_up(self) -> None:
         """End the connection without a close frame, once what was sent has gone or some time has passed; one that is being closed is left."""
         if not self._close_sent:
-            self._close_sent = True
-            self.transport.close()
-            self._cut(_FLUSH)
+            self._part()
 
     def fail(self, failure: BaseException) -> None:
         """Log an error, and end the connection that it is a fault of."""
@@ -270,10 +264,16 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             self.transport.write(data)
 
     def _end(self, code: int) -> None:
-        """Let what is left to send go, and close the connection."""
-        self._close_sent = True
-        self.transport.close()
+        """Close the connection, of which the receiver hears at once."""
+        self._part()
         self._tell_end(code)
+
+    def _part(self) -> None:
+        """Close the connection, once what was sent has gone or some time has passed."""
+        self._close_sent = True
+        if not self.transport.is_closing():  # asyncio knows no TLS connection any more that is closed twice
+            self.transport.close()
+        self._shared.book.parting(self)
 
     def _tell_end(self, code: int) -> None:
         receiver, self._receiver = self._receiver, None
@@ -293,17 +293,11 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             else:
                 self.transport.pause_reading()
 
-    def _cut(self, patience: float) -> None:
-        # asyncio ends a TLS connection by itself 30 seconds after it was closed, and cannot be asked once it was.
-        if self.transport.get_extra_info("sslcontext") is None and self.transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(patience, self.transport.abort)
+    def _cut(self) -> None:
+        """End it at once where something waits: its peer does not read."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def _log(self, failure: BaseException) -> None:
         trace = "".join(traceback.format_exception(failure))
         self._shared.recurring.log(logger, logging.ERROR, trace, "serving a WebSocket failed: %s", trace)
-
-
-def _release(transport: Any) -> None:
-    """Let a transport that has been closed be freed at once: asyncio's own has its reader, a method of itself, in a field."""
-    with contextlib.suppress(AttributeError):
-        transport._read_ready_cb = None  # noqa: SLF001  # else it is there until garbage is looked for, which is rare

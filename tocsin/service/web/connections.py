@@ -46,6 +46,7 @@ class Connections:
         self._by_address: Counter[str] = Counter()
         self._silent: OrderedDict[Newcomer, float] = OrderedDict()
         self._stalled: OrderedDict[Peer, float] = OrderedDict()
+        self._parting: OrderedDict[Peer, float] = OrderedDict()
         self._held: OrderedDict[Peer, int] = OrderedDict()
         self._held_in_all = 0
         self.refused = 0
@@ -61,20 +62,24 @@ class Connections:
     def admit(self, peer: Newcomer, host: str) -> bool:
         """Let a new connection in, unless there are too many.
 
-        When all places are taken, the one that has been silent for longest gives way, and is told so.
+        When all places are taken, the one whose end has been awaited for longest gives way; where there is none, the one
+        that has been silent for longest, and is told so.
         """
         address = client_key(host)
         if not self._exempt(host) and self._by_address[address] >= self._settings.max_connections_per_address:
             self.refused += 1
             return False
         if self.count >= self._settings.max_connections:
-            if not self._silent:
+            if self._parting:
+                self._drop(self._parting)
+            elif self._silent:
+                longest = next(iter(self._silent))
+                self._forget(longest)
+                self.dropped += 1
+                longest.give_way()
+            else:
                 self.refused += 1
                 return False
-            longest = next(iter(self._silent))
-            self._forget(longest)
-            self.dropped += 1
-            longest.give_way()
         self._places[peer] = address
         self._by_address[address] += 1
         self._silent[peer] = self._now()
@@ -98,6 +103,7 @@ class Connections:
     def _forget(self, peer: Peer) -> None:
         self._silent.pop(peer, None)  # type: ignore[call-overload]  # others are simply not among them
         self._stalled.pop(peer, None)
+        self._parting.pop(peer, None)
         self.hold(peer, 0)
 
     def silent(self, peer: Newcomer) -> None:
@@ -119,6 +125,10 @@ class Connections:
         """Note that a peer reads again."""
         self._stalled.pop(peer, None)
 
+    def parting(self, peer: Peer) -> None:
+        """Note that a connection is to end, once its peer has read the last or has answered it."""
+        self._parting.setdefault(peer, self._now())
+
     def hold(self, peer: Peer, size: int) -> None:
         """Note how many bytes are kept of what a connection has begun to send and not finished.
 
@@ -133,11 +143,12 @@ class Connections:
             self._drop(self._held)
 
     def sweep(self) -> None:
-        """Drop the connections whose time to send or to read is over."""
+        """Drop the connections whose time to send, to read or to part is over."""
         now = self._now()
         for waiting, patience in (
             (self._silent, self._settings.head_timeout),
             (self._stalled, self._settings.write_timeout),
+            (self._parting, self._settings.write_timeout),
         ):
             while waiting and next(iter(waiting.values())) <= now - patience:
                 self._drop(waiting)

@@ -138,7 +138,10 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         :return: whether the connection stays until the last is answered; asyncio cannot do that with TLS.
         """
         self._step(Event.HALF_CLOSED)
-        return self._phase is Phase.LAST and not self.is_secure
+        stays = self._phase is Phase.LAST and not self.is_secure
+        if not stays:
+            self.shared.book.parting(self)
+        return stays
 
     def pause_writing(self) -> None:
         """Note that the peer does not read; until it does, nothing that would be answered is read from it."""
@@ -251,6 +254,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         if self._farewell and not self.transport.is_closing():
             self.transport.write(self._farewell)
         self.transport.close()
+        self.shared.book.parting(self)
 
     def _hand_over(self) -> None:
         self.shared.connections.discard(self)
