@@ -120,6 +120,21 @@ async def test_requests_are_answered_in_their_order() -> None:
     assert played.transport.done == ["pause", "resume"]
 
 
+async def test_what_is_answered_at_once_is_bounded_too() -> None:
+    """One read is one turn of the loop, however many requests are in it; a sender that keeps to the bound may go on so."""
+    played = PlayedConnection()
+    for _ in range(3):
+        played.hear(post() * (1 + MAX_PIPELINED))
+    assert played.statuses == [200] * 3 * (1 + MAX_PIPELINED)
+    for _ in range(2 * MAX_PIPELINED):  # each read is the end of a body and the next head
+        played.hear(post()[:-1], b"y" + post()[:-1], b"y")
+    before = len(played.statuses)
+    played.hear(post() * 500)
+    assert played.statuses[before:] == [200] * (1 + MAX_PIPELINED) + [400]
+    assert played.transport.is_closing()
+    played.connection.connection_lost(None)
+
+
 async def test_what_is_answered_too_late_is_dropped() -> None:
     """An answer to a peer that has left, or that was told that it ends, is not written."""
     played = PlayedConnection()

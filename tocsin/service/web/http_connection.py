@@ -28,7 +28,7 @@ MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers that are read past at most; a sender of more is cut off."""
 
 MAX_PIPELINED: Final = 8
-"""Requests that a sender may have sent before the first is answered; one that waits for its answer sends none."""
+"""Requests that a sender may have sent before the first is answered, however soon that is; one that waits for its answer sends none."""
 
 # Members that every request meets: up to Python 3.11 looking one up in its class costs as much as a step.
 _HEAD, _WHOLE = Event.HEAD, Event.WHOLE
@@ -190,15 +190,23 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
             raise Unreadable(b"")
         self._bytes = 0
         self._heads += 1
-        if self._heads > 1 and self.transport.is_closing():  # an answer to this read found no peer
-            raise Unreadable(b"")
+        if self._heads > 1:
+            self._look_ahead()
         if self._request is None:
             self._request = request
-        elif self._waiting and len(self._waiting) >= MAX_PIPELINED:
-            raise Unreadable(partings.AHEAD)
         else:
             self._wait(request)
         self._step(_HEAD)
+
+    def _look_ahead(self) -> None:
+        """See whether one more request of a read may be taken: others have no turn before the read ends.
+
+        :raises Unreadable: its sender has gone, or has sent too many without waiting for answers.
+        """
+        if self.transport.is_closing():  # an answer to this read found no peer
+            raise Unreadable(b"")
+        if self._heads > 1 + MAX_PIPELINED or (self._waiting and len(self._waiting) >= MAX_PIPELINED):
+            raise Unreadable(partings.AHEAD)
 
     def take_end(self) -> None:
         """Note that a request is there to its end."""
