@@ -135,6 +135,43 @@ async def test_what_is_answered_at_once_is_bounded_too() -> None:
     played.connection.connection_lost(None)
 
 
+def _long(size: int, lines: bytes = b"") -> bytes:
+    """Write a head of so many bytes."""
+    begun = b"GET /device HTTP/1.1\r\nHost: x\r\n" + lines + b"X: "
+    return begun + b"x" * (size - len(begun) - 4) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "lines", [b"", H2C, HANDSHAKE.partition(b"Host: x\r\n")[2][:-2]], ids=["usual", "h2c", "websocket"]
+)
+@pytest.mark.parametrize("before", [b"", post(), post() + post()[:-1]], ids=["first", "behind", "behind a body"])
+@pytest.mark.parametrize("cut", [1, 100, 500, 1_999, 2_000])
+async def test_a_head_that_is_too_long_is_refused_however_it_comes(lines: bytes, before: bytes, cut: int) -> None:
+    """In one piece, in two, behind other requests or with an offer; one that is as long as it may be is not refused."""
+    settings = ServiceSettings(max_head_bytes=2_000)
+    rest = b"y" if before.endswith(b"bod") else b""
+    for size in (1_900, 2_001):
+        played = PlayedConnection(settings)
+        head = _long(size, lines)
+        if rest:
+            played.hear(before)
+        played.hear((rest or before) + head[:cut], *([head[cut:]] if cut < size else []))
+        assert (431 in played.statuses) == (size > 2_000)
+        assert 400 not in played.statuses
+        if played.transport.protocol is None:
+            played.connection.connection_lost(None)
+
+
+async def test_a_long_body_is_no_long_head() -> None:
+    """A head of the length that is allowed may come in one read with a body that is longer."""
+    played = PlayedConnection(ServiceSettings(max_head_bytes=2_000))
+    played.hear(_long(2_000) + post(bytes(9_000)), post(bytes(9_000)) + _long(2_000))
+    assert played.statuses == [200] * 4
+    played.hear(_long(2_001))
+    assert played.statuses[-1] == 431
+    played.connection.connection_lost(None)
+
+
 async def test_what_is_answered_too_late_is_dropped() -> None:
     """An answer to a peer that has left, or that was told that it ends, is not written."""
     played = PlayedConnection()

@@ -30,6 +30,8 @@ MAX_REST: Final = 1024 * 1024
 MAX_PIPELINED: Final = 8
 """Requests that a sender may have sent before the first is answered, however soon that is; one that waits for its answer sends none."""
 
+_UNTOLD: Final = 16  # bytes of a head that has begun, of which the parser does not tell yet: its method
+
 # Members that every request meets: up to Python 3.11 looking one up in its class costs as much as a step.
 _HEAD, _WHOLE = Event.HEAD, Event.WHOLE
 _TAKING = Phase.TAKING
@@ -93,6 +95,8 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         self._heads = 0
         before = self._bytes
         self._bytes = before + nbytes
+        if self._bytes > self.shared.max_head - _UNTOLD:
+            reader.measures = True
         came = self.shared.heads[:nbytes]
         try:
             reader.parser.feed_data(came)
@@ -104,8 +108,13 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
                 return
         if self._bytes:
             self._note_unfinished()
-        elif before:
-            self.shared.book.hold(self, 0)
+        else:
+            if before:
+                self.shared.book.hold(self, 0)
+            if (
+                reader.fields is not None
+            ):  # a head that has begun behind something else is not counted from its beginning
+                reader.measures = True
         if self._phase is _TAKING and self._exchange is not None:
             self._exchange.linger()
 

@@ -69,15 +69,18 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_coding", "_complaint", "_expects", "_fields", "_hosts", "_last_host", "_max_headers", "_offer", "_says_how",
-        "_shared", "_taker", "_target", "on_body", "on_message_complete", "parser"
+        "_coding", "_complaint", "_expects", "_hosts", "_last_host", "_max_headers", "_offer", "_says_how", "_shared", "_taker",
+        "_target", "fields", "measures", "on_body", "on_message_complete", "parser"
     )  # fmt: skip
 
     def __init__(self, taker: Taker, shared: SharedState) -> None:
         self._taker = taker
         self._shared = shared
         self._max_headers = shared.max_headers
-        self._fields: RawHeaders | None = None  # none between a head's end and the next request: a trailer is no header
+        self.fields: RawHeaders | None = None
+        """Headers of the head that has begun; none between a head's end and the next request: a trailer is no header."""
+        self.measures = False
+        """Whether the length of each head is looked at; while reads are short that is needless."""
         self._target = b""
         self._expects = False
         self._says_how = False  # whether the head has a header Connection
@@ -151,8 +154,8 @@ class RequestReader:
 
     def on_url(self, part: bytes) -> None:
         """Take a part of the target, the first of which begins a request."""
-        if self._fields is None:
-            self._fields = []
+        if self.fields is None:
+            self.fields = []
             self._target = part
             self._expects = False
             self._coding = None
@@ -163,7 +166,7 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, unless there are too many."""
-        fields = self._fields
+        fields = self.fields
         if fields is None:  # what comes behind a body (a trailer) is no header of its request
             return
         if len(fields) >= self._max_headers:
@@ -187,9 +190,11 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         """Give on what the peer wants, unless that must be read once more."""
-        parser, fields = self.parser, self._fields
+        parser, fields = self.parser, self.fields
         assert fields is not None  # noqa: S101  # a head has a target
-        self._fields = None
+        self.fields = None
+        if self.measures and self._length(fields) > self._shared.max_head:
+            self._refuse(partings.EXCESS)
         keep_alive = parser.should_keep_alive()
         # Unless the head says so itself, only HTTP/1.1 goes on (RFC 9112 section 9.3); to ask the parser costs more than all else here.
         version = "1.1"
@@ -222,6 +227,11 @@ class RequestReader:
             self._refuse(_CODING)
         if before:
             self._refuse(_CODINGS)
+
+    def _length(self, fields: RawHeaders) -> int:
+        """Count the bytes of a head, of the space around values that which is usual."""
+        line = len(self.parser.get_method()) + len(self._target) + len(b"  HTTP/1.1\r\n")
+        return line + sum(len(name) + len(value) + len(b": \r\n") for name, value in fields) + len(b"\r\n")
 
     def _check_target(self) -> None:
         try:
