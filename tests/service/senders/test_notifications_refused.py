@@ -227,7 +227,7 @@ async def test_a_sender_in_the_middle_of_its_body_is_told_that_the_service_stops
     status, headers, _ = await read_raw(reader)
     writer.close()
     await writer.wait_closed()
-    assert (status, headers["retry-after"]) == (503, "1")
+    assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
     assert headers["x-wns-error-description"] == "The service is stopping"
 
 

@@ -172,6 +172,25 @@ async def test_a_long_body_is_no_long_head() -> None:
     played.connection.connection_lost(None)
 
 
+async def test_when_the_server_leaves_the_last_answer_says_that_it_is() -> None:
+    """Also that to a request which came since; what was sent ahead of an answer is answered."""
+    played = PlayedConnection()
+    played.hear(post(when=b"later") + post(b"2"))
+    played.shared.is_leaving = True
+    played.exchanges[0].answer()
+    first, second = played.transport.said.split(b"HTTP/1.1 ")[1:]
+    assert (b"connection: close" in first.lower(), b"connection: close" in second.lower()) == (False, True)
+    assert played.transport.done[-1] == "close"
+    late = PlayedConnection()
+    late.hear(post())
+    late.shared.is_leaving = True
+    late.hear(post())
+    assert late.transport.said.lower().count(b"connection: close") == 1
+    assert late.transport.done == ["close"]
+    for each in (played, late):
+        each.connection.connection_lost(None)
+
+
 async def test_what_is_answered_too_late_is_dropped() -> None:
     """An answer to a peer that has left, or that was told that it ends, is not written."""
     played = PlayedConnection()

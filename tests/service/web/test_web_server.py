@@ -107,6 +107,15 @@ async def test_signals_are_left_to_the_program() -> None:
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+async def test_a_server_that_accepts_no_more_ends_connections_behind_their_answers() -> None:
+    """So that a client knows that it needs another one."""
+    async with running() as (server, port), ClientSession() as http:
+        await (await http.get(f"http://127.0.0.1:{port}/")).text()
+        server.accept_no_more()
+        async with http.get(f"http://127.0.0.1:{port}/") as response:
+            assert response.headers["Connection"] == "close"
+
+
 async def test_leaving_takes_less_than_a_second() -> None:
     """Idle connections do not hold the server up."""
     async with ClientSession() as http:

@@ -45,6 +45,8 @@ class AnswerFraming:
                 closes = closes or b"close" in {each.strip() for each in value.lower().split(b",")}
             elif lowered == b"transfer-encoding":
                 raise RuntimeError("how an answer is transferred is not for an application to say")
+        if request.sender.shared.is_leaving:
+            request.sender.mark_last()
         self._kind = _kind_of(request, status, length)
         self._left = length or 0
         if closes or self._kind is _Kind.CONNECTION:

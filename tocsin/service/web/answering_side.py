@@ -91,6 +91,12 @@ class AnsweringSide:
         else:
             self._step(_ANSWERED)
 
+    def mark_last(self) -> None:
+        """Let the answer to the request that came last say that the connection ends."""
+        last = self._waiting[-1].request if self._waiting else self._request
+        if last is not None:  # else all is answered
+            last.keep_alive = False
+
     def hold_back(self, request: Request) -> None:
         """Read no more for now."""
         if request is self._request:
@@ -159,12 +165,6 @@ class AnsweringSide:
     def _queue(self) -> None:
         """Read no more while a request waits."""
         self._read_or_not()
-
-    def _mark_last(self) -> None:
-        """Let the answer to the request that came last say that the connection ends."""
-        last = self._waiting[-1].request if self._waiting else self._request
-        assert last is not None  # noqa: S101  # else all is answered
-        last.keep_alive = False
 
     def _drop_torn(self) -> None:
         """Forget the request that came last."""

@@ -32,6 +32,10 @@ class Sender(Protocol):
         """Send the rest of the answer, or the whole; where ``keep_alive`` is false, it is the connection's last."""
         ...
 
+    def mark_last(self) -> None:
+        """Let the answer to the request that came last say that the connection ends."""
+        ...
+
     def hold_back(self, request: Request) -> None:
         """Read no more, until :meth:`go_on` or the end of the answer."""
         ...
@@ -93,6 +97,8 @@ class Request:
         :param headers: as they go out, with the length of the body.
         """
         shared = self.sender.shared
+        if shared.is_leaving:
+            self.sender.mark_last()
         beginning = shared.ok if status == 200 else status_line(status) + write(shared.default_headers)
         end = b"\r\n" if self.keep_alive else CLOSE + b"\r\n"
         self.sender.answer(self, b"".join((beginning, headers, end, body if self.method != "HEAD" else b"")))

@@ -264,6 +264,9 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         else:
             self._step(Event.EXPIRED)
 
+    def _mark_last(self) -> None:
+        self.mark_last()
+
     def _tear(self) -> None:
         self._farewell = self.shared.torn
 

@@ -57,6 +57,8 @@ class SharedState:
     """What answers, and is waited for when the server leaves."""
     busy: int = 0
     """Requests that are being answered to peers that are there."""
+    is_leaving: bool = False
+    """Whether the server accepts no connections any more: the answers to what has come by then are the last of theirs."""
     default_headers: RawHeaders = field(factory=list)
     """The headers that every answer has; renewed each second."""
     ok: bytes = b""

@@ -77,7 +77,8 @@ class WebServer:
         self._leaving = anyio.Event()
 
     def accept_no_more(self) -> None:
-        """Close the listening sockets; connections that there are go on."""
+        """Close the listening sockets; connections that there are end behind their answers."""
+        self.shared.is_leaving = True
         for door in self._doors:
             door.close()
 
