@@ -283,7 +283,7 @@ async def test_stopping_closes_devices_as_going_away(tmp_path: Path) -> None:
 
 
 async def test_a_device_without_a_name_is_logged_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One that was closed before it said hello is unnamed; of a name the beginning is shown."""
+    """One that was closed before it said hello is unnamed; of the name of one that has a channel the beginning is shown."""
     caplog.set_level(logging.INFO)
     async with open_world(tmp_path) as world:
         async with dial(world.service) as device:
