@@ -15,7 +15,7 @@ from tests.helpers import next_messages
 from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.life_events import MAX_CRASHES, MAX_FOREGROUND_CRASHES
-from tocsin.protocol.platform.activation import BUDGET, CancellationReason, SystemConditionType
+from tocsin.protocol.platform.activation import BUDGET, GRACE, CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import HostState
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -339,6 +339,32 @@ class TestCancel:
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
             assert await next_messages(second, VIRTUAL) == [m.AbortDelivery(1)]
             await h.stay_silent(h.session)
+
+    async def test_background_work_that_an_earlier_attempt_has_done(self, second: Mailbox) -> None:
+        """What waits behind the later attempt begins when that has been cut off, and not beside it."""
+        async with running(subscriber=False) as h:
+            h.sessions.add("mail", second)
+            h.tell(activator(session="t"), delivery(1, attempt=2), delivery(2))
+            assert at_work((await next_messages(second, VIRTUAL))[0]) == 1
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1), m.OutcomeRow(1, Outcome.HANDLED, "", 1))
+            assert await next_messages(second, VIRTUAL) == [m.AbortDelivery(1)]
+            await h.stay_silent(second)
+            h.tell_from("t", "mail", m.Outcomes((m.OutcomeRow(1, Outcome.NOT_HANDLED, "", 2),)))
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
+            assert at_work((await next_messages(second, VIRTUAL))[0]) == 2
+
+    async def test_background_work_that_is_cut_off_and_does_not_answer(self, second: Mailbox) -> None:
+        """It keeps the next one waiting for the time of grace at most."""
+        async with running(subscriber=False) as h:
+            h.sessions.add("mail", second)
+            h.tell(activator(session="t"), delivery(1, attempt=2), delivery(2))
+            assert at_work((await next_messages(second, VIRTUAL))[0]) == 1
+            begun = anyio.current_time()
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 1))
+            assert await next_messages(second, VIRTUAL) == [m.AbortDelivery(1)]
+            assert at_work((await next_messages(second, VIRTUAL))[0]) == 2
+            assert anyio.current_time() - begun == pytest.approx(GRACE)
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
 
 
 @pytest.mark.parametrize("leaving", [m.Unsubscribe("c1"), m.LeaveSession(), m.SessionEnded("t")], ids=type)

@@ -169,6 +169,33 @@ async def test_what_stands_behind_a_handler_that_cannot_be_ended_has_a_reason(tm
     assert await open_rows(tmp_path) == []
 
 
+async def test_what_stands_behind_a_handler_and_is_cut_off_is_not_begun(tmp_path: Path) -> None:
+    """An earlier attempt may have handled it: the channel goes on with the one behind it."""
+    seen, goes_on = Gathered(), anyio.Event()
+
+    async def handler(args: Args) -> None:
+        seen.add(args.id)
+        await goes_on.wait()
+        args.handled = True
+
+    async with world(tmp_path) as w:
+        channel = await w.channel()
+        with channel.push_received(handler):
+            await w.service.send(payload("A"), payload("B"), payload("C"))
+            await seen.wait_for(1)
+            (subscription,) = w.manager._session._all_subscriptions()
+            with anyio.fail_after(PATIENCE):
+                while len(subscription._waiting) < 2:
+                    await checkpoint()
+                w.platform.sessions.send_to_all(m.AbortDelivery(2))
+                while len(subscription._waiting) > 1:
+                    await checkpoint()
+            goes_on.set()
+            await seen.wait_for(2)
+    assert seen.items == ["A", "C"]
+    assert await dead_rows(tmp_path) == [("B", "not_handled", "the handler of payload A goes on")]
+
+
 async def test_a_store_that_cannot_be_written_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,6 +20,7 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.subscription import Subscription
 from tocsin.protocol.delivery.payload_life import Tracked
 from tocsin.protocol.platform.activation import CancellationReason
+from tocsin.protocol.values import Outcome
 
 SEEDS = range(AGENT_EVERY - 1, 30 * AGENT_EVERY, AGENT_EVERY)
 """The first of those that have an agent in their world."""
@@ -154,6 +155,43 @@ def test_work_that_no_agent_knows_does_not_end_what_waits_behind_it(monkeypatch:
 
     monkeypatch.setattr(Subscription, "_free_for", go_on)
     assert found(script) == "what_dies_of_its_handling_was_seen"
+
+
+def test_what_waits_behind_work_that_was_done_before_waits_until_it_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 571: of two processes, the one that was not at work over the agent's absence came first, and began it again."""
+    script = Script(
+        571,
+        [
+            Act("request", [1, 1]),
+            Act("break_store", ["fail_after", 7, 8.0]),
+            Act("request", [0, 0], 1),
+            Act("end_process", [0], 10),
+            Act("begin_process", [1, "trigger", "leaks"]),
+            Act("begin_process", [0, "foreground", "completes"]),
+            Act("begin_process", [1, "works", "takes its time"]),
+            Act("begin_process", [1, "works", "takes its time"]),
+            Act("push", [6, 2, 4000.0, 4]),
+            Act("kill"),
+            Act("pass_time", [310.0]),
+        ],
+    )
+    assert found(script) == ""
+
+    def end_at_once(self: PayloadLives, tracked: Tracked) -> None:
+        self._tell_abort(tracked)
+        self.came_back(tracked, Outcome.HANDLED)
+
+    monkeypatch.setattr(PayloadLives, "handled_before", end_at_once)
+    assert found(script) == "one_at_a_time"
+
+
+def test_hundreds_of_launches_that_take_no_time_are_no_circle() -> None:
+    """Seed 8223: each takes some forty steps, and each brings its payload forward."""
+    script = Script(
+        8223,
+        [Act("begin_process", [1, "trigger", "handles"]), Act("push", [7, 254, None, 2]), Act("pass_time", [36.0])],
+    )
+    assert found(script) == ""
 
 
 def test_a_report_that_is_believed_from_any_session_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

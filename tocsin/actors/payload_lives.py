@@ -23,6 +23,7 @@ from tocsin.protocol.delivery.life_events import (
     Onward,
     event_of_absence,
     event_of_cancellation,
+    event_of_earlier_attempt,
     event_of_grace,
     event_of_outcome,
     event_of_showing,
@@ -85,6 +86,14 @@ class PayloadLives:
     def came_back(self, tracked: Tracked, outcome: Outcome) -> None:
         """The app is through with a payload."""
         event = event_of_outcome(tracked.phase, outcome, onward=self._onward(tracked))
+        if event is not None:
+            self.step(tracked, event)
+
+    def handled_before(self, tracked: Tracked) -> None:
+        """An earlier attempt has handled a payload: a later one is cut off, and what is at work makes room when it has ended."""
+        if tracked.phase is Phase.OFFERED:  # it may be with a handler
+            self._tell_abort(tracked)
+        event = event_of_earlier_attempt(tracked.phase)
         if event is not None:
             self.step(tracked, event)
 

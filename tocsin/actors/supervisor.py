@@ -179,10 +179,10 @@ class Supervisor(Actor):
             self._reports.report(encode(m.HandledLate(stamped.app, (sequence,))))
         elif tracked.app != stamped.app or (attempt == tracked.attempt and not self._has(stamped.session, tracked)):
             self._disbelieve(stamped)
-        else:
-            if attempt != tracked.attempt:  # a later attempt may be with the app
-                self._down.tell(self._payloads.holder(sequence), m.AbortDelivery(sequence))
+        elif attempt == tracked.attempt:
             self._lives.came_back(tracked, Outcome.HANDLED)
+        else:
+            self._lives.handled_before(tracked)
 
     def _has(self, session: str, tracked: Tracked) -> bool:
         """Tell whether a session has a payload, or had it until it was given on to the background."""

@@ -184,9 +184,9 @@ class Subscription:
     def abort(self, sequence: int) -> None:
         """Cut off the handler of that payload, and answer at once with what it left open; it may not have begun behind another."""
         args = self._running
-        if args is None or self._answered:
+        if args is None or self._answered or args._sequence != sequence:
             self._abort_waiting(sequence)
-        elif args._sequence == sequence:
+        else:
             outcome, detail = (
                 (_FAILED, f"{args._failure}; {_leaks(args)}") if args._failure else (_REFUSED, _leaks(args))
             )
@@ -194,19 +194,13 @@ class Subscription:
             self._cut_off(args, outcome, encodable(detail))
 
     def _abort_waiting(self, sequence: int) -> None:
-        """Answer for a payload that stands behind a handler which goes on although it was cut off."""
+        """Answer for a payload that stands behind a handler: one that goes on although it was cut off, or the next to end."""
         for row in self._waiting:
             if sequence_of(row) == sequence:
                 self._drop(sequence)
                 before = "another" if self._running is None else f"payload {self._running.id}"
-                self._outcomes.note(
-                    OutcomeRow(
-                        sequence,
-                        Outcome.NOT_HANDLED,
-                        f"the handler of {before} goes on, though cut off",
-                        attempt_of(row),
-                    )
-                )
+                detail = f"the handler of {before} goes on{', though cut off' if self._answered else ''}"
+                self._outcomes.note(OutcomeRow(sequence, Outcome.NOT_HANDLED, detail, attempt_of(row)))
                 break
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from tocsin.protocol.delivery.life_events import (
     event_of_absence,
     event_of_cancellation,
     event_of_death,
+    event_of_earlier_attempt,
     event_of_grace,
     event_of_outcome,
     event_of_showing,
@@ -36,6 +37,7 @@ from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import Outcome
 
+CUT_OFF = frozenset({Phase.ABORTING, Phase.ENDING})
 STOPS = (Effect.STOP_LAUNCH, Effect.END_PROCESS)
 ENDS = frozenset(
     {
@@ -51,12 +53,20 @@ ENDS = frozenset(
 )
 APPS_OWN = [Onward.NOWHERE, Onward.BACKGROUND]
 """Where what is the app's may go."""
-WITH_THE_APP = (Phase.OFFERED, Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING, Phase.ENDING)
+WITH_THE_APP = (
+    Phase.OFFERED,
+    Phase.ACTIVATED,
+    Phase.CANCELING,
+    Phase.ABORTING,
+    Phase.ENDING,
+    Phase.GIVING_WAY,
+)
 """Where an app has the payload, and will say that it is through with it."""
 
 IN_BACKGROUND = (Event.NO_SESSION_ACTIVATABLE, Event.TURN)
 OUTLIVED = (*IN_BACKGROUND, Event.CANCEL, Event.OUTLIVED)
 LAUNCHED = (Event.NO_SESSION_ACTIVATABLE, Event.LAUNCH)
+GIVES_WAY = (*IN_BACKGROUND, Event.HANDLED_BEFORE)
 STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "handled at once": ((Event.HANDLED,), Phase.HANDLED),
     "refused": ((Event.REFUSED,), Phase.DEAD),
@@ -113,6 +123,21 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "conditions lost while a process was being started": ((*LAUNCHED, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "offered again while a process was being started": ((*LAUNCHED, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "its processes died again and again": ((*LAUNCHED, Event.TURN, Event.CRASHED_AGAIN), Phase.DEAD),
+    "handled before, and cut off": ((*GIVES_WAY, Event.ABORTED), Phase.HANDLED),
+    "handled before, and now": ((*GIVES_WAY, Event.HANDLED), Phase.HANDLED),
+    "handled before, and given back": ((*GIVES_WAY, Event.GIVEN_BACK), Phase.HANDLED),
+    "handled before, and its process died": ((*GIVES_WAY, Event.CRASHED_AGAIN), Phase.HANDLED),
+    "handled before, and no answer": ((*GIVES_WAY, Event.GRACE_OVER), Phase.HANDLED),
+    "handled before, and offered again": ((*GIVES_WAY, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
+    "cancelled, and handled before": ((Event.CANCEL, Event.HANDLED_BEFORE, Event.ABORTED), Phase.HANDLED),
+    "cut off, and handled before": (
+        (Event.CANCEL, Event.GRACE_OVER, Event.HANDLED_BEFORE, Event.ABORTED),
+        Phase.HANDLED,
+    ),
+    "its process was to be ended, and it was handled before": (
+        (*OUTLIVED, Event.HANDLED_BEFORE, Event.ABORTED),
+        Phase.HANDLED,
+    ),
     "offered again": ((Event.OFFERED_AGAIN,), Phase.SUPERSEDED),
     "offered again while it waited": ((Event.NO_SESSION_ACTIVATABLE, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "offered again while it ran": ((*IN_BACKGROUND, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
@@ -160,8 +185,9 @@ class TestTable(Law):
         """And while it waits: it goes to its next handler, and is not lost; but for what its process is being ended for."""
         given_back = {phase: TABLE[phase, event][0] for phase, event in TABLE if event is Event.GIVEN_BACK}
         assert given_back.pop(Phase.ENDING) is Phase.DEAD
+        assert given_back.pop(Phase.GIVING_WAY) is Phase.HANDLED
         waiting = [Phase.QUEUED, Phase.LAUNCHING, Phase.SHOWING]
-        assert given_back == dict.fromkeys([*WITH_THE_APP[:-1], *waiting], Phase.GIVEN_BACK)
+        assert given_back == dict.fromkeys([*WITH_THE_APP[:-2], *waiting], Phase.GIVEN_BACK)
 
     def test_only_what_an_app_works_on_can_be_cancelled(self) -> None:
         """In the foreground as in the background: it is told, and has its time of grace."""
@@ -174,6 +200,8 @@ class Life(AnyEvent):
     """Anything happens to a payload at any time."""
 
     law = TestTable
+    came_from = Phase.OFFERED
+    was_handled_before = False
 
     def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
         """Each effect goes with where it leads: waiting is told, work has a budget, and both ways to stop it a grace."""
@@ -182,11 +210,16 @@ class Life(AnyEvent):
         assert (Effect.LAUNCH in effects) == (self.phase is Phase.LAUNCHING)
         assert (Effect.START_BUDGET in effects) == (self.phase in {Phase.ACTIVATED, Phase.LAUNCHING})
         assert (Effect.TELL_CANCEL in effects) == (event is Event.CANCEL) == (self.phase is Phase.CANCELING)
-        assert (Effect.TELL_ABORT in effects) == (self.phase in {Phase.ABORTING, Phase.ENDING})
+        tells = {Phase.ABORTING, Phase.ENDING} if self.came_from in CUT_OFF else {*CUT_OFF, Phase.GIVING_WAY}
+        assert (Effect.TELL_ABORT in effects) == (self.phase in tells)
         assert (Effect.START_LAST_WORD in effects) == (event is Event.OUTLIVED) == (self.phase is Phase.ENDING)
-        assert (Effect.START_GRACE in effects) == (self.phase in {Phase.CANCELING, Phase.ABORTING})
+        assert (Effect.START_GRACE in effects) == (self.phase in {Phase.CANCELING, Phase.ABORTING, Phase.GIVING_WAY})
         if Effect.SETTLE in effects:
             assert effects in {(Effect.SETTLE,), *((each, Effect.SETTLE) for each in STOPS)}
+        if self.came_from is Phase.GIVING_WAY:
+            assert self.phase in {Phase.HANDLED, Phase.SUPERSEDED}
+        self.came_from = self.phase
+        self.was_handled_before |= event is Event.HANDLED_BEFORE
 
     @invariant()
     def it_is_settled_once_and_at_its_end(self) -> None:
@@ -196,17 +229,22 @@ class Life(AnyEvent):
 
     @invariant()
     def no_step_is_left_out(self) -> None:
-        """It is activated once at most, out of the queue; told before it is cut off, and cut off once."""
+        """It is activated once at most, out of the queue; told before it is cut off, and cut off once.
+
+        What was handled before is cut off without having been told.
+        """
         assert self.count(Effect.ACTIVATE) <= self.count(Effect.PARK) <= 1
         assert self.count(Effect.STOP_LAUNCH) <= self.count(Effect.LAUNCH) <= self.count(Effect.PARK)
-        assert self.count(Effect.END_PROCESS) <= self.count(Effect.TELL_ABORT) <= self.count(Effect.TELL_CANCEL) <= 1
+        assert self.count(Effect.END_PROCESS) <= self.count(Effect.TELL_ABORT) <= 1
+        if not self.was_handled_before:
+            assert self.count(Effect.TELL_ABORT) <= self.count(Effect.TELL_CANCEL) <= 1
 
     @invariant()
     def whatever_can_hang_has_an_alarm(self) -> None:
         """Work in the background has its budget, work that was cancelled its grace, and so has an app that is cut off."""
         if self.phase is Phase.ACTIVATED:
             assert self.journal[-1] is Effect.START_BUDGET
-        if self.phase in {Phase.CANCELING, Phase.ABORTING}:
+        if self.phase in {Phase.CANCELING, Phase.ABORTING, Phase.GIVING_WAY}:
             assert self.journal[-1] is Effect.START_GRACE
         if self.phase is Phase.ENDING:
             assert self.journal[-1] is Effect.START_LAST_WORD
@@ -294,6 +332,8 @@ class TestReturned:
             (Phase.ABORTING, Outcome.DROPPED, Event.ABORTED),
             (Phase.ENDING, Outcome.NOT_HANDLED, Event.ABORTED),
             (Phase.ENDING, Outcome.HANDLER_FAILED, Event.ABORTED),
+            (Phase.GIVING_WAY, Outcome.NOT_HANDLED, Event.ABORTED),
+            (Phase.GIVING_WAY, Outcome.HANDLER_FAILED, Event.ABORTED),
         ],
     )
     def test_it_depends_on_where_the_payload_stands(
@@ -308,6 +348,26 @@ class TestReturned:
             event = event_of_outcome(phase, Outcome.HANDLED, onward=Onward.NOWHERE)
             assert event is not None
             assert TABLE[phase, event][0] is Phase.HANDLED
+
+    def test_what_an_earlier_attempt_has_handled_ends_when_no_other_is_at_work(self) -> None:
+        """What waits, or stands in a handler's queue, ends at once; what is at work is cut off first, and that once."""
+        events = {phase: event_of_earlier_attempt(phase) for phase in {phase for phase, _ in TABLE}}
+        at_work = {phase for phase, event in events.items() if event is Event.HANDLED_BEFORE}
+        assert at_work == {*WITH_THE_APP} - {Phase.OFFERED, Phase.GIVING_WAY}
+        assert events[Phase.GIVING_WAY] is None
+        assert {TABLE[phase, event][0] for phase, event in events.items() if event is not None} == {
+            Phase.GIVING_WAY,
+            Phase.HANDLED,
+        }
+
+    def test_no_toast_is_shown_that_an_earlier_attempt_has_handled(self) -> None:
+        """Whatever the later one says as it is cut off, or says nothing."""
+        for outcome in Outcome:
+            event = event_of_outcome(Phase.GIVING_WAY, outcome, onward=Onward.SHELL)
+            assert event is not None
+            assert TABLE[Phase.GIVING_WAY, event][0] is Phase.HANDLED
+        assert event_of_grace(Phase.GIVING_WAY, launched=True, onward=Onward.SHELL) is Event.GRACE_OVER
+        assert event_of_absence(Phase.GIVING_WAY, onward=Onward.SHELL) is Event.GIVEN_BACK
 
     @pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.HANDLED})
     def test_an_answer_that_comes_again_while_it_waits_says_nothing_new(self, outcome: Outcome) -> None:
@@ -355,7 +415,7 @@ class TestUnreachable:
     """Which event it is when no session could take a payload."""
 
     @pytest.mark.parametrize("onward", APPS_OWN)
-    @pytest.mark.parametrize("phase", WITH_THE_APP[:-1])
+    @pytest.mark.parametrize("phase", WITH_THE_APP[:-2])
     def test_it_is_legal_and_loses_nothing(self, phase: Phase, *, onward: Onward) -> None:
         """Wherever an app should have the payload, it goes back to the inbox or on to the background."""
         event = event_of_absence(phase, onward=onward)

@@ -33,6 +33,7 @@ _REFUSED = {
     Onward.SHELL: Event.REFUSED_SHOWABLE,
 }
 _WITH_NO_SESSION = frozenset({Phase.QUEUED, Phase.LAUNCHING, Phase.SHOWING})
+_AT_WORK = frozenset({Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING, Phase.ENDING})
 _OF_SHELL = {Outcome.SHOWN: Event.SHOWN, Outcome.SUPPRESSED: Event.SUPPRESSED, Outcome.GIVEN_BACK: Event.GIVEN_BACK}
 
 
@@ -48,11 +49,18 @@ def event_of_outcome(phase: Phase, outcome: Outcome, *, onward: Onward) -> Event
     failed = outcome == Outcome.HANDLER_FAILED
     if phase is _ACTIVATED:
         return Event.FAILED if failed else Event.COMPLETED
-    if onward is Onward.SHELL or phase is _OFFERED:
+    if phase is _OFFERED or (onward is Onward.SHELL and phase is not Phase.GIVING_WAY):
         return _REFUSED[onward]
-    if phase in {Phase.ABORTING, Phase.ENDING}:
+    if phase in {Phase.ABORTING, Phase.ENDING, Phase.GIVING_WAY}:
         return Event.ABORTED
     return Event.FAILED if failed else Event.REFUSED
+
+
+def event_of_earlier_attempt(phase: Phase) -> Event | None:
+    """Decide which event it is that an earlier attempt has handled a payload; None where that is known."""
+    if phase in _AT_WORK:
+        return Event.HANDLED_BEFORE
+    return None if phase is Phase.GIVING_WAY else _IS_HANDLED
 
 
 def event_of_showing(phase: Phase, outcome: Outcome) -> Event | None:
@@ -67,7 +75,7 @@ def event_of_absence(phase: Phase, *, onward: Onward, offerable: bool = True) ->
     """
     if phase in _WITH_NO_SESSION:
         return None
-    if phase in {Phase.CANCELING, Phase.ABORTING, Phase.ENDING}:
+    if phase in {Phase.CANCELING, Phase.ABORTING, Phase.ENDING, Phase.GIVING_WAY}:
         return Event.GIVEN_BACK
     if phase is Phase.OFFERED and not offerable:
         return _REFUSED[onward]

@@ -31,6 +31,8 @@ class Phase(Label):
     """The time of grace is over, and the handler is being cancelled; an app that does not even answer has 5 s more."""
     ENDING = auto()
     """The same in a process that was launched: it may say what it has left open, then it is ended."""
+    GIVING_WAY = auto()
+    """An earlier attempt has handled it, and the later one is being cut off: until it is, its app begins nothing else."""
     SHOWING = auto()
     """The shell has it."""
     HANDLED = auto()
@@ -53,6 +55,8 @@ class Event(Label):
     """
 
     HANDLED = auto()
+    HANDLED_BEFORE = auto()
+    """An earlier attempt has handled it, and a later one is at work."""
     COMPLETED = auto()
     REFUSED = auto()
     REFUSED_ACTIVATABLE = auto()
@@ -168,6 +172,16 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ABORTING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GRACE_OVER): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    # What is cut off already is not told again.
+    (Phase.ACTIVATED, Event.HANDLED_BEFORE): (Phase.GIVING_WAY, (Effect.TELL_ABORT, Effect.START_GRACE)),
+    (Phase.CANCELING, Event.HANDLED_BEFORE): (Phase.GIVING_WAY, (Effect.TELL_ABORT, Effect.START_GRACE)),
+    (Phase.ABORTING, Event.HANDLED_BEFORE): (Phase.GIVING_WAY, (Effect.START_GRACE,)),
+    (Phase.ENDING, Event.HANDLED_BEFORE): (Phase.GIVING_WAY, (Effect.START_GRACE,)),
+    (Phase.GIVING_WAY, Event.HANDLED): (Phase.HANDLED, _SETTLE),
+    (Phase.GIVING_WAY, Event.ABORTED): (Phase.HANDLED, _SETTLE),
+    (Phase.GIVING_WAY, Event.GIVEN_BACK): (Phase.HANDLED, _SETTLE),
+    (Phase.GIVING_WAY, Event.CRASHED_AGAIN): (Phase.HANDLED, _SETTLE),
+    (Phase.GIVING_WAY, Event.GRACE_OVER): (Phase.HANDLED, _SETTLE),
     (Phase.SHOWING, Event.SHOWN): (Phase.SHOWN, _SETTLE),
     (Phase.SHOWING, Event.SUPPRESSED): (Phase.SUPPRESSED, _SETTLE),
     (Phase.SHOWING, Event.NOT_SHOWN): (Phase.DEAD, _SETTLE),
@@ -181,6 +195,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.CANCELING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.ABORTING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
     (Phase.ENDING, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
+    (Phase.GIVING_WAY, Event.OFFERED_AGAIN): (Phase.SUPERSEDED, (Effect.FORGET,)),
 }
 
 TERMINAL = frozenset(Phase) - frozenset(phase for phase, _ in TABLE)
