@@ -353,6 +353,20 @@ class TestCancel:
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
             assert at_work((await next_messages(second, VIRTUAL))[0]) == 2
 
+    async def test_background_work_that_a_fence_cuts_off(self, second: Mailbox) -> None:
+        """It comes again to the session that has it, behind the fence, though another does what comes from now on."""
+        async with running(subscriber=False) as h:
+            h.sessions.add("mail", second)
+            h.tell(activator(session="t"), delivery(1), delivery(2))
+            assert at_work((await next_messages(second, VIRTUAL))[0]) == 1
+            h.tell(activator(session="s"), m.Fence(), delivery(1, attempt=2), delivery(2, attempt=2))
+            fence, activation = await next_messages(second, VIRTUAL)
+            assert (fence, at_work(activation)) == (m.Fence(), 1)
+            assert await h.down() == m.Fence()
+            await h.stay_silent(h.session)
+            h.tell_from("t", "mail", m.Handled((1,), (2,)))
+            assert at_work(await h.down()) == 2
+
     async def test_background_work_that_is_cut_off_and_does_not_answer(self, second: Mailbox) -> None:
         """It keeps the next one waiting for the time of grace at most."""
         async with running(subscriber=False) as h:

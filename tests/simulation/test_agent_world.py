@@ -185,6 +185,25 @@ def test_what_waits_behind_work_that_was_done_before_waits_until_it_is_cut_off(m
     assert found(script) == "one_at_a_time"
 
 
+def test_work_that_a_fence_cuts_off_comes_again_to_the_process_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another, which has taken over the app's work meanwhile, it ran beside what was being cut off."""
+    script = Script(
+        6,
+        [
+            Act("begin_process", [1, "trigger", "handles"]),
+            Act("begin_process", [1, "works", "takes its time"]),
+            Act("push", [0, 3, None, 4]),
+            Act("begin_process", [1, "works", "takes its time"], 6),
+            Act("crash", ["payload_router", "flush"]),
+            Act("push", [0, 1, None, 4]),
+            Act("pass_time", [36.0]),
+        ],
+    )
+    assert found(script) == ""
+    monkeypatch.setattr(PayloadLives, "_may_have_again", lambda *_: False)
+    assert found(script) == "one_at_a_time"
+
+
 def test_hundreds_of_launches_that_take_no_time_are_no_circle() -> None:
     """Seed 8223: each takes some forty steps, and each brings its payload forward."""
     script = Script(

@@ -220,15 +220,25 @@ class PayloadLives:
         return first
 
     def clear(self) -> None:
-        """Forget all payloads: the router begins anew with what it hands on."""
+        """Forget all payloads: the router begins anew with what it hands on.
+
+        What runs in the background comes again to the session that has it, behind the fence that cuts it off there.
+        """
         self.payloads.clear()
         self._work.clear()
         if self.showing is not None:
             self.showing.clear()
-        for background in self.apps.values():
-            if background.running is not None and background.running.phase is Phase.LAUNCHING:
-                self.launches.stop(background.running)
+        for app, background in self.apps.items():
+            running = background.running
+            if running is not None and running.phase is Phase.LAUNCHING:
+                self.launches.stop(running)
+            elif running is not None and self._may_have_again(running.session):
+                self.background_sessions.hold(app, running.session, (running.sequence,))
             background.clear()
+
+    def _may_have_again(self, session: str) -> bool:
+        """Tell whether background work may come again to a session: not to one that was launched for this, or is to end."""
+        return not (self._sessions.command_of(session) or self._sessions.is_retired(session))
 
     # Effects
 
