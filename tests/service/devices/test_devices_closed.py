@@ -291,6 +291,7 @@ async def test_a_device_without_a_name_is_logged_whole(tmp_path: Path, caplog: p
             await device.closed()
         async with dial(world.service) as device:
             await device.greet()
+            await device.channel(world.app.remote_id)
             await device.send(Hello(PROTOCOL_VERSION, KEY))
             await device.closed()
     lines = [record.getMessage() for record in caplog.records if "device connection" in record.getMessage()]
