@@ -283,7 +283,7 @@ async def test_stopping_closes_devices_as_going_away(tmp_path: Path) -> None:
 
 
 async def test_a_device_without_a_name_is_logged_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One that was closed before it said hello is unnamed; of the name of one that has a channel the beginning is shown."""
+    """One that was closed before it said hello is unnamed; of a name the beginning is shown."""
     caplog.set_level(logging.INFO)
     async with open_world(tmp_path) as world:
         async with dial(world.service) as device:
@@ -291,7 +291,6 @@ async def test_a_device_without_a_name_is_logged_whole(tmp_path: Path, caplog: p
             await device.closed()
         async with dial(world.service) as device:
             await device.greet()
-            await device.channel(world.app.remote_id)
             await device.send(Hello(PROTOCOL_VERSION, KEY))
             await device.closed()
     lines = [record.getMessage() for record in caplog.records if "device connection" in record.getMessage()]

@@ -332,5 +332,5 @@ class DeviceConnection(SideTasks):
     def _log(self, kind: Hashable, words: str) -> None:
         """Log what became of the connection; neither a device that comes again and again nor a stranger of many names fills the log."""
         recurring, text = self._around.offline.recurring, "device connection %s %s"
-        thing = (self.device if self._is_known else "", kind)
+        thing = (self.device if self._is_known else bool(self.device), kind)
         recurring.log(logger, logging.INFO, thing, text, self.device[:_SHOWN] or "(unnamed)", words)
