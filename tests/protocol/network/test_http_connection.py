@@ -9,7 +9,7 @@ from hypothesis.stateful import invariant
 from tests.protocol.tables import AnyEvent, Law
 from tocsin.protocol.network.http_connection import READING, TABLE, Effect, Event, Phase
 
-BUSY = {Phase.TAKING, Phase.ANSWERING, Phase.BEHIND, Phase.LAST}
+BUSY = {Phase.TAKING, Phase.ANSWERING, Phase.BEHIND, Phase.LAST, Phase.REFUSED}
 """The phases in which a request is being answered."""
 
 
@@ -39,7 +39,7 @@ class TestTable(Law):
 
     def test_a_half_closed_connection_is_answered_before_it_ends(self) -> None:
         """What came whole is answered; a body that did not is told to be torn."""
-        for phase in BUSY - {Phase.LAST}:
+        for phase in BUSY - {Phase.LAST, Phase.REFUSED}:
             after, effects = TABLE[phase, Event.HALF_CLOSED]
             assert (after is Phase.LAST) == (phase is not Phase.TAKING)
             assert (Effect.TEAR in effects) == (phase is not Phase.ANSWERING)

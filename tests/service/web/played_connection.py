@@ -49,6 +49,10 @@ class PlayedTransport(asyncio.Transport):
         """Tell whether it was closed."""
         return "close" in self.done or "abort" in self.done
 
+    def write_eof(self) -> None:
+        """Note it."""
+        self.done.append("eof")
+
     def close(self) -> None:
         """Note it."""
         self.done.append("close")

@@ -131,7 +131,58 @@ async def test_what_is_answered_at_once_is_bounded_too() -> None:
     before = len(played.statuses)
     played.hear(post() * 500)
     assert played.statuses[before:] == [200] * (1 + MAX_PIPELINED) + [400]
-    assert played.transport.is_closing()
+    assert played.transport.done == ["eof"]
+    played.connection.connection_lost(None)
+
+
+TOO_LONG = post(bytes(9), b"Connection: close\r\n", when=b"head")
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"H" * 33_000, TOO_LONG[:-5]], ids=["nonsense", "head", "body"])
+async def test_a_last_answer_is_not_lost_to_what_still_comes(sent: bytes) -> None:
+    """What a peer sends behind it is read past, so that no reset overtakes it: for as long and as far as is borne."""
+    for end in ("eof", "time", "flood", "leaving"):
+        played = PlayedConnection(ServiceSettings(write_timeout=10))
+        played.hear(sent, bytes(60_000))
+        assert len(played.statuses) == 1
+        assert played.transport.done == ["eof"]
+        said = bytes(played.transport.said)
+        match end:
+            case "eof":
+                assert not played.connection.eof_received()
+            case "time":
+                played.clock.time = 10
+                played.book.sweep()
+            case "leaving":
+                played.connection.shutdown()
+            case _:
+                played.hear(*[bytes(60_000)] * (MAX_REST // 60_000 + 1))
+        assert played.transport.done == ["eof", "abort" if end in {"time", "flood"} else "close"]
+        assert played.transport.said == said
+        played.connection.connection_lost(None)
+        assert (played.shared.busy, played.book.count) == (0, 0)
+
+
+async def test_the_last_words_behind_other_answers_are_not_lost_either() -> None:
+    """Unless the peer has said that it sends nothing more: then there is nothing to read past."""
+    for half_closed in (False, True):
+        played = PlayedConnection()
+        played.hear(post(when=b"later") + post() * 9)
+        if half_closed:
+            assert played.connection.eof_received()
+        played.exchanges[0].answer()
+        assert played.statuses == [200] * 9 + [400]
+        assert played.transport.done == (["pause", "close"] if half_closed else ["pause", "eof", "resume"])
+        played.connection.connection_lost(None)
+
+
+async def test_a_peer_that_is_not_read_is_read_past_behind_the_last_answer() -> None:
+    """What kept it from being read is over."""
+    played = PlayedConnection()
+    played.hear(TOO_LONG.replace(b"head", b"later")[:-5])
+    played.connection.hold_back(played.exchanges[0].request)
+    played.exchanges[0].answer()
+    assert played.transport.done == ["pause", "eof", "resume"]
     played.connection.connection_lost(None)
 
 
@@ -221,12 +272,11 @@ def _expire(played: PlayedConnection) -> None:
     "end",
     [
         lambda played: played.hear(post(lines=b"Connection: close\r\n")),
-        lambda played: played.hear(b"nonsense\r\n\r\n"),
         lambda played: played.connection.eof_received(),
         lambda played: played.connection.shutdown(),
         _expire,
     ],
-    ids=["last answer", "nonsense", "half closed", "leaving", "idle"],
+    ids=["last answer", "half closed", "leaving", "idle"],
 )
 async def test_a_connection_that_ends_is_not_waited_for_without_end(end: Callable[[PlayedConnection], object]) -> None:
     """However it ends: a peer that does not read the last is cut off after the time that it has to read."""
@@ -249,7 +299,7 @@ async def test_a_peer_that_has_gone_is_told_nothing_more(last: bytes) -> None:
     played = PlayedConnection()
     played.transport.is_broken = True
     played.hear(post() * 3 + last)
-    assert played.transport.done in (["abort"], ["abort", "close"])
+    assert played.transport.done in (["abort"], ["abort", "eof"])
     assert len(played.exchanges) == 1
     played.connection.give_way()
     assert "late" not in played.transport.done
@@ -339,7 +389,10 @@ def _live(seen: list[object]) -> None:
         for _ in range(MAX_REST // 60_000 + 1):
             flooded.hear(bytes(60_000))
         note(flooded)
-    for played in (one, ahead, leaving, torn):
+    wrong = PlayedConnection()
+    wrong.hear(b"nonsense\r\n\r\n")
+    note(wrong)
+    for played in (one, ahead, leaving, torn, wrong):
         played.connection.connection_lost(None)
     offered = PlayedConnection()
     offered.hear(HANDSHAKE)

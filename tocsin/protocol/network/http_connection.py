@@ -29,8 +29,12 @@ class Phase(Label):
     """A request that came whole is being answered, and the body of a later one comes."""
     PASSING = auto()
     """Everything is answered; the rest of a body is read past."""
+    REFUSED = auto()
+    """As :attr:`LAST`, where the peer may still send: what came behind cannot be read, or is too much."""
     LAST = auto()
     """Nothing more is read; what came whole is answered, then the connection ends."""
+    LINGERING = auto()
+    """The last has been said; what the peer still sends is read past, since a reset would overtake what it was told."""
     PARTING = auto()
     """The last bytes are on their way, or the end is; nothing is read and nothing answered."""
     WEBSOCKET = auto()
@@ -98,6 +102,8 @@ class Effect(Label):
     """Forget the request whose body comes: it will not be whole."""
     DISMISS = auto()
     """Tell the one that is answered that its answer reaches no peer, and forget those that wait."""
+    LINGER = auto()
+    """Say the last words, if there are any, and that nothing follows; read past what comes."""
     PART = auto()
     """Say the last words, if there are any, and close."""
     ABORT = auto()
@@ -117,6 +123,8 @@ COMING: Final = frozenset({Phase.TAKING, Phase.BEHIND, Phase.PASSING})
 
 _ANSWERED: Final = (Phase.AWAITED, *QUIET)
 _BUSY: Final = (Phase.TAKING, Phase.ANSWERING, Phase.BEHIND)
+_WHOLE: Final = (Phase.ANSWERING, Phase.LAST)  # nothing is known to come behind the answer
+_LINGER: Final = (Phase.LINGERING, (Effect.DISMISS, Effect.LINGER))
 _PART: Final = (Phase.PARTING, (Effect.PART,))
 
 TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]]] = {
@@ -132,28 +140,31 @@ TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]]] = {
     (Phase.TAKING, Event.ANSWERED): (Phase.PASSING, (Effect.REST,)),
     (Phase.ANSWERING, Event.ANSWERED): (Phase.QUIET, (Effect.REST,)),
     (Phase.LAST, Event.ANSWERED): _PART,
+    (Phase.REFUSED, Event.ANSWERED): (Phase.LINGERING, (Effect.LINGER,)),
     (Phase.ANSWERING, Event.TURN_OF_WHOLE): (Phase.ANSWERING, (Effect.NEXT,)),
     (Phase.BEHIND, Event.TURN_OF_WHOLE): (Phase.BEHIND, (Effect.NEXT,)),
-    (Phase.LAST, Event.TURN_OF_WHOLE): (Phase.LAST, (Effect.NEXT,)),
+    **{(phase, Event.TURN_OF_WHOLE): (phase, (Effect.NEXT,)) for phase in (Phase.LAST, Phase.REFUSED)},
     (Phase.BEHIND, Event.TURN_OF_COMING): (Phase.TAKING, (Effect.NEXT,)),
-    **{(phase, Event.ANSWERED_LAST): (Phase.PARTING, (Effect.DISMISS, Effect.PART)) for phase in (*_BUSY, Phase.LAST)},
-    **{(phase, Event.WRONG): _PART for phase in _ANSWERED},
-    (Phase.TAKING, Event.WRONG): (Phase.PARTING, (Effect.DISMISS, Effect.PART)),
-    (Phase.ANSWERING, Event.WRONG): (Phase.LAST, ()),
-    (Phase.BEHIND, Event.WRONG): (Phase.LAST, (Effect.DROP_TORN,)),
+    **{(phase, Event.ANSWERED_LAST): (Phase.PARTING, (Effect.DISMISS, Effect.PART)) for phase in _WHOLE},
+    **{(phase, Event.ANSWERED_LAST): _LINGER for phase in (Phase.TAKING, Phase.BEHIND, Phase.REFUSED)},
+    **{(phase, Event.WRONG): (Phase.LINGERING, (Effect.LINGER,)) for phase in _ANSWERED},
+    (Phase.TAKING, Event.WRONG): _LINGER,
+    (Phase.ANSWERING, Event.WRONG): (Phase.REFUSED, ()),
+    (Phase.BEHIND, Event.WRONG): (Phase.REFUSED, (Effect.DROP_TORN,)),
     (Phase.TAKING, Event.FLOOD): (Phase.TAKING, (Effect.PAUSE,)),
-    (Phase.PASSING, Event.FLOOD): (Phase.PARTING, (Effect.ABORT,)),
-    **{(phase, Event.HALF_CLOSED): _PART for phase in _ANSWERED},
+    **{(phase, Event.FLOOD): (Phase.PARTING, (Effect.ABORT,)) for phase in (Phase.PASSING, Phase.LINGERING)},
+    **{(phase, Event.HALF_CLOSED): _PART for phase in (*_ANSWERED, Phase.LINGERING)},
     (Phase.TAKING, Event.HALF_CLOSED): (Phase.PARTING, (Effect.TEAR, Effect.DISMISS, Effect.PART)),
     (Phase.ANSWERING, Event.HALF_CLOSED): (Phase.LAST, (Effect.MARK_LAST,)),
     (Phase.BEHIND, Event.HALF_CLOSED): (Phase.LAST, (Effect.TEAR, Effect.DROP_TORN)),
     **{(phase, Event.EXPIRED): _PART for phase in QUIET},
-    **{(phase, Event.LEAVING): _PART for phase in _ANSWERED},
+    **{(phase, Event.LEAVING): _PART for phase in (*_ANSWERED, Phase.LINGERING)},
     **{(phase, Event.LEAVING): (phase, (Effect.MARK_LAST,)) for phase in _BUSY},
     **{(phase, Event.UPGRADED): (Phase.WEBSOCKET, (Effect.HAND_OVER,)) for phase in (Phase.AWAITED, Phase.QUIET)},
-    **{(phase, Event.LOST): (Phase.CLOSED, ()) for phase in (*_ANSWERED, Phase.PARTING)},
-    **{(phase, Event.LOST): (Phase.CLOSED, (Effect.DISMISS,)) for phase in (*_BUSY, Phase.LAST)},
+    **{(phase, Event.LOST): (Phase.CLOSED, ()) for phase in (*_ANSWERED, Phase.LINGERING, Phase.PARTING)},
+    **{(phase, Event.LOST): (Phase.CLOSED, (Effect.DISMISS,)) for phase in (*_BUSY, Phase.LAST, Phase.REFUSED)},
+    (Phase.REFUSED, Event.HALF_CLOSED): (Phase.LAST, ()),
     # What is about to end has nothing more to do: the peer and the server may not know yet.
     **{(phase, Event.HALF_CLOSED): (phase, ()) for phase in (Phase.LAST, Phase.PARTING)},
-    **{(phase, Event.LEAVING): (phase, ()) for phase in (Phase.LAST, Phase.PARTING)},
+    **{(phase, Event.LEAVING): (phase, ()) for phase in (Phase.LAST, Phase.REFUSED, Phase.PARTING)},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import traceback
 from abc import abstractmethod
@@ -31,7 +32,7 @@ class WaitingRequest:
 
 
 class AnsweringSide:
-    """What a connection that speaks HTTP is to those who answer, and does with the requests that it has read.
+    """What a connection that speaks HTTP is to those who answer, does with the requests that it has read, and says last.
 
     It is a half of :class:`HttpConnection`, rather than a part, because each call between the two would cost every request.
 
@@ -39,8 +40,8 @@ class AnsweringSide:
     """
 
     __slots__ = (
-        "_exchange", "_open_exchange", "_phase", "_reads", "_request", "_waiting", "client", "is_secure", "is_writable",
-        "server", "shared", "transport"
+        "_bytes", "_exchange", "_farewell", "_open_exchange", "_phase", "_reads", "_request", "_waiting", "client", "is_secure",
+        "is_writable", "server", "shared", "transport"
     )  # fmt: skip
 
     def __init__(self, shared: SharedState, open_exchange: OpenExchange) -> None:
@@ -56,10 +57,16 @@ class AnsweringSide:
         self._exchange: RequestExchange | None = None  # what answers it
         self._waiting: deque[WaitingRequest] | None = None  # most senders wait for each answer: then there is none
         self._reads = True
+        self._bytes = 0  # that have come since the last head or request that ended, or since what was said last
+        self._farewell = b""  # what is said last
 
     @abstractmethod
     def _step(self, event: Event) -> None:
         """Do what the table says."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """End the connection at once."""
 
     # From the reader
 
@@ -166,6 +173,9 @@ class AnsweringSide:
         """Read no more while a request waits."""
         self._read_or_not()
 
+    def _mark_last(self) -> None:
+        self.mark_last()
+
     def _drop_torn(self) -> None:
         """Forget the request that came last."""
         if self._waiting:
@@ -195,3 +205,31 @@ class AnsweringSide:
             self.transport.resume_reading()
         else:
             self._pause()
+
+    def _tear(self) -> None:
+        self._farewell = self.shared.torn
+
+    def _linger(self) -> None:
+        self._say_farewell()
+        self._bytes = 0
+        if self.is_secure:  # asyncio closes no single direction of TLS, and reads past what comes while it closes both
+            self.transport.close()
+        else:
+            with contextlib.suppress(OSError):  # the peer has left
+                self.transport.write_eof()
+            if not self._reads and not self.transport.is_closing():
+                self.transport.resume_reading()
+        self.shared.book.parting(self)
+
+    def _part(self) -> None:
+        self._say_farewell()
+        self.transport.close()
+        self.shared.book.parting(self)
+
+    def _say_farewell(self) -> None:
+        words, self._farewell = self._farewell, b""
+        if words and not self.transport.is_closing():
+            self.transport.write(words)
+
+    def _abort(self) -> None:
+        self.transport.abort()

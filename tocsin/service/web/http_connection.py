@@ -25,7 +25,7 @@ from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.transport_ends import is_secure, local_address, remote_address
 
 MAX_REST: Final = 1024 * 1024
-"""Bytes behind a request's headers that are read past at most; a sender of more is cut off."""
+"""Bytes behind a request's headers, or behind the last words, that are read past at most; a sender of more is cut off."""
 
 MAX_PIPELINED: Final = 8
 """Requests that a sender may have sent before the first is answered, however soon that is; one that waits for its answer sends none."""
@@ -43,7 +43,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
     :param open_exchange: begins to answer a request.
     """
 
-    __slots__ = ("_bytes", "_farewell", "_heads", "_idle_since", "_loop", "_reader", "_timer", "handshake")
+    __slots__ = ("_heads", "_idle_since", "_loop", "_reader", "_timer", "handshake")
 
     def __init__(self, shared: SharedState, open_exchange: OpenExchange) -> None:
         super().__init__(shared, open_exchange)
@@ -51,9 +51,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         """Where the connection is made."""
         self._loop = asyncio.get_running_loop()
         self._reader: RequestReader | None = RequestReader(self, shared)
-        self._bytes = 0  # since the last head or request that ended
         self._heads = 0  # that ended in what was read last
-        self._farewell = b""  # what is said last
         self._idle_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -91,6 +89,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         """Read what came, and see that it does not become too much."""
         reader = self._reader
         if self._phase not in READING or reader is None:
+            self._read_past(nbytes)
             return
         self._heads = 0
         before = self._bytes
@@ -117,6 +116,13 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
                 reader.measures = True
         if self._phase is _TAKING and self._exchange is not None:
             self._exchange.linger()
+
+    def _read_past(self, nbytes: int) -> None:
+        """Pass over what comes behind the last words, for a while."""
+        if self._phase is Phase.LINGERING:
+            self._bytes += nbytes
+            if self._bytes > MAX_REST:
+                self._step(Event.FLOOD)
 
     def _note_unfinished(self) -> None:
         """See what has come since the last head or request that ended."""
@@ -264,18 +270,6 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         else:
             self._step(Event.EXPIRED)
 
-    def _mark_last(self) -> None:
-        self.mark_last()
-
-    def _tear(self) -> None:
-        self._farewell = self.shared.torn
-
-    def _part(self) -> None:
-        if self._farewell and not self.transport.is_closing():
-            self.transport.write(self._farewell)
-        self.transport.close()
-        self.shared.book.parting(self)
-
     def _hand_over(self) -> None:
         self.shared.connections.discard(self)
         successor = BoundedWebSocket(self.shared)
@@ -291,9 +285,6 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
 
     def _heard(self) -> None:
         self.shared.book.heard(self)
-
-    def _abort(self) -> None:
-        self.transport.abort()
 
 
 # The table, each effect replaced by the method of its name, which performs it: looking that up would cost every request.
