@@ -16,7 +16,7 @@ from tocsin.service.web.web_server import WebServer
 
 
 class PlayedTransport(asyncio.Transport):
-    """Notes what is done to it; whoever plays the peer tells the connection of its end."""
+    """Notes what is done to it; the test, which plays the peer, tells the connection of its end."""
 
     def __init__(self) -> None:
         super().__init__()
