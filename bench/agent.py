@@ -15,7 +15,7 @@ from time import perf_counter, sleep
 
 from bench import latency, set_ups, wire
 from bench.framework import Contestant, Options, Report, Row, Sample, measure, percentile
-from bench.http_load import Poster, Target, open_loop, stamped
+from bench.http_load import Poster, Target, open_loop, stamped, turns
 from bench.load import APP
 from bench.processes import ROOT, Process, started
 
@@ -73,8 +73,7 @@ def _crowd(options: Options, loop: str) -> Sample:
         targets = [Target(uri, headers) for uri, _ in running]
         (_, stuck), *rest = running
         others = [app for _, app in rest]
-        asyncio.run(open_loop(targets, RATE, payloads / RATE / 5))
-        _collect(others, payloads // count // 5)  # none of them is counted with the others
+        _ages(others, targets, payloads // 5)  # none of them is counted with the others
         alone = _ages(others, targets, payloads)
         stuck.tell("hang")
         stuck.line()
@@ -82,21 +81,17 @@ def _crowd(options: Options, loop: str) -> Sample:
     return {
         "others p99 ms": percentile(beside, 99),
         "all well p99 ms": percentile(alone, 99),
-        "missed": float(2 * (payloads - len(range(0, payloads, count))) - len(alone) - len(beside)),
+        "missed": float(2 * sum(turns(payloads, count)[1:]) - len(alone) - len(beside)),
     }
 
 
 def _ages(others: Sequence[Process], targets: Sequence[Target], payloads: int) -> list[float]:
+    """Post so many by turns, and return how old each payload was that one of the others has received."""
     for app in others:
         set_ups.begin(app)
-    asyncio.run(open_loop(targets, RATE, payloads / RATE))
-    return _collect(others, payloads // len(targets))
-
-
-def _collect(apps: Sequence[Process], count: int) -> list[float]:
-    """Wait until each has so many, and return how old each payload was."""
+    posts = len(asyncio.run(open_loop(targets, RATE, payloads / RATE)))
     ages: list[float] = []
-    for app in apps:
+    for app, count in zip(others, turns(posts, len(targets))[1:], strict=True):
         set_ups.received(app, count)
         app.tell("ages")
         ages += app.line()["ages"]

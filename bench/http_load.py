@@ -187,6 +187,11 @@ async def open_loop(targets: Sequence[Target], rate: float, seconds: float) -> l
     return waits
 
 
+def turns(posts: int, targets: int) -> list[int]:
+    """Return how many of so many posts each target gets, of both loops."""
+    return [len(range(turn, posts, targets)) for turn in range(targets)]
+
+
 async def closed_loop(targets: Sequence[Target], count: int) -> float:
     """Post so many requests, to one target after the other, one at a time on each of ``CONNECTIONS`` connections; return when that began."""
     numbers = iter(range(count))

@@ -18,7 +18,7 @@ from attrs import define, evolve, field
 
 from bench import set_ups
 from bench.framework import Contestant, Options, Report, Row, Sample, measure, optional
-from bench.http_load import Target, open_loop
+from bench.http_load import Target, open_loop, turns
 from bench.load import APP, BODY
 from bench.processes import Process, end, started
 from bench.servers import program
@@ -112,24 +112,24 @@ def _latency(options: Options, loop: str) -> Sample:
     """Raw payloads and toasts by turns, at a rate that leaves time between them."""
     seconds = options.sized(20, 1)
     with _desk(options, loop, "dismisses") as desk:
-        both = [desk.raw, desk.toasts]
-        asyncio.run(open_loop(both, RATE, seconds / 5))
-        _collect(desk, RATE * seconds // 10)
+        _by_turns(desk, seconds / 5)
         for receiver in (desk.app, desk.daemon):
             set_ups.begin(receiver)
-        asyncio.run(open_loop(both, RATE, seconds))
-        raw, toasts = _collect(desk, RATE * seconds // 2)
+        posts, raw, toasts = _by_turns(desk, seconds)
     return {
         "toast p50 ms": toasts["p50"],
         "raw p50 ms": raw["p50"],
         "toast p99 ms": toasts["p99"],
         "raw p99 ms": raw["p99"],
-        "missed": RATE * seconds - raw["count"] - toasts["count"],
+        "missed": posts - raw["count"] - toasts["count"],
     }
 
 
-def _collect(desk: _Desk, count: int) -> tuple[dict[str, float], dict[str, float]]:
-    return set_ups.received(desk.app, count), set_ups.received(desk.daemon, count)
+def _by_turns(desk: _Desk, seconds: float) -> tuple[int, dict[str, float], dict[str, float]]:
+    """Return how many were posted, and what the app and the daemon have received once all have come."""
+    posts = len(asyncio.run(open_loop([desk.raw, desk.toasts], RATE, seconds)))
+    raw, toasts = map(set_ups.received, (desk.app, desk.daemon), turns(posts, 2))
+    return posts, raw, toasts
 
 
 def _flood(options: Options, loop: str) -> Sample:

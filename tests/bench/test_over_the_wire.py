@@ -10,7 +10,7 @@ import pytest
 
 from bench import agent, calling, hub, peers, scale, toasts, wire
 from bench.framework import Options, Row
-from bench.http_load import Target, moment_of, stamped
+from bench.http_load import Target, moment_of, stamped, turns
 from bench.load import BODY
 from bench.prompt_devices import PromptDevice
 from bench.receiving import Tally
@@ -172,6 +172,12 @@ def test_a_stamped_body_is_of_the_usual_size() -> None:
     assert len(body) == BODY
     assert moment_of(body) == pytest.approx(1234.567891, abs=1e-6)
     assert moment_of("nothing") == moment_of(b"") == 0.0
+
+
+def test_posts_go_round() -> None:
+    """Each target gets its share, and the first of them what is left over."""
+    assert turns(3, 2) == [2, 1]
+    assert turns(2, 3) == [1, 1, 0]
 
 
 def test_a_request_is_whole() -> None:
