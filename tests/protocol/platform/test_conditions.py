@@ -18,10 +18,11 @@ from tocsin.protocol.platform.conditions import (
     Gate,
     Gates,
     HostState,
+    check_exemption,
+    exemptions,
     interruption,
     judge,
     obstacle,
-    with_exemption,
 )
 from tocsin.protocol.platform.power import MAX_EXEMPT, MAX_EXEMPT_BYTES
 from tocsin.protocol.values import DropReason
@@ -257,26 +258,19 @@ class TestInterruption:
         assert interruption(before, after, ANYONE, [C.USER_NOT_PRESENT]) is None
 
 
-@given(st.lists(st.tuples(st.text("ab🔔", min_size=1, max_size=3), st.booleans()), max_size=20))
-def test_exemptions_are_a_set_in_order(decisions: list[tuple[str, bool]]) -> None:
-    """Whatever the user decides, in whatever order."""
-    exempt: tuple[str, ...] = ()
-    wanted: set[str] = set()
-    for app, is_exempt in decisions:
-        exempt = with_exemption(exempt, app, wanted=is_exempt)
-        wanted = wanted | {app} if is_exempt else wanted - {app}
-        assert exempt == tuple(sorted(wanted))
+@given(st.lists(st.text("ab🔔", min_size=1, max_size=3), max_size=20))
+def test_exemptions_are_a_set_in_order(wanted: list[str]) -> None:
+    """In whatever order, and however often, they come."""
+    assert exemptions(wanted) == tuple(sorted(set(wanted)))
 
 
 @pytest.mark.parametrize(("length", "room"), [(1, MAX_EXEMPT), (128, MAX_EXEMPT_BYTES // 512)])
 def test_one_exemption_too_many_is_refused(length: int, room: int) -> None:
     """By number, and by the bytes of the names; those that there are may be decided anew, and make room."""
     names = [chr(0x1F000 + number) * length for number in range(room + 1)]
-    exempt: tuple[str, ...] = ()
-    for app in names[:-1]:
-        exempt = with_exemption(exempt, app, wanted=True)
+    exempt = exemptions(names)
+    assert exempt == tuple(names[:-1])
     with pytest.raises(IllegalCall, match=f"^{room} apps are exempt from energy saver on this device"):
-        with_exemption(exempt, names[-1], wanted=True)
-    assert with_exemption(exempt, names[0], wanted=True) == exempt
-    less = with_exemption(exempt, names[0], wanted=False)
-    assert len(with_exemption(less, names[-1], wanted=True)) == room
+        check_exemption(exempt, names[-1])
+    check_exemption(exempt, names[0])
+    check_exemption(exempt[1:], names[-1])

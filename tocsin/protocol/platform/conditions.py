@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from typing import Final
 
 from attrs import Factory, define, field, frozen
 
@@ -86,7 +87,8 @@ class AppSettings:
 OF_USER = ("notifications", "background", "exempt_from_energy_saver", "toasts", "tiles", "badges")
 """The settings that the user decides; the others follow."""
 
-_DEFAULT = AppSettings()
+DEFAULT_SETTINGS: Final = AppSettings()
+"""Of an app of which nothing has been decided."""
 
 
 class Gate(Enum):
@@ -139,15 +141,15 @@ class Gates:
 
     def judge(self, app: str, priority: int) -> tuple[Gate, DropReason | None]:
         """Send a payload of an app through the gates."""
-        return judge(self.host, self.settings.get(app, _DEFAULT), priority)
+        return judge(self.host, self.settings.get(app, DEFAULT_SETTINGS), priority)
 
     def _look(self) -> None:
-        apart = (_DEFAULT, *self.settings.values())
+        apart = (DEFAULT_SETTINGS, *self.settings.values())
         self.wide_open = all(judge(self.host, settings, VERY_LOW) == (Gate.PASS, None) for settings in apart)
 
     def holds(self, app: str) -> bool:
         """Tell whether all that waits for an app is held back."""
-        return self.host.energy_saver and not self.settings.get(app, _DEFAULT).exempt_from_energy_saver
+        return self.host.energy_saver and not self.settings.get(app, DEFAULT_SETTINGS).exempt_from_energy_saver
 
 
 def obstacle(host: HostState, settings: AppSettings) -> CancellationReason | None:
@@ -180,18 +182,24 @@ def interruption(
     return None
 
 
-def with_exemption(exempt: tuple[str, ...], app: str, *, wanted: bool) -> tuple[str, ...]:
-    """Return the apps that are exempt once the user has decided so for one of them.
+def exemptions(apps: Iterable[str]) -> tuple[str, ...]:
+    """Return which of these apps are exempt from energy saver, in their order: the first of them, as far as there is room."""
+    found, size = list[str](), 0
+    for app in sorted(set(apps)):
+        size += len(app.encode(errors="backslashreplace"))
+        if len(found) == MAX_EXEMPT or size > MAX_EXEMPT_BYTES:
+            break
+        found.append(app)
+    return tuple(found)
 
-    :raises IllegalCall: it would be one too many.
+
+def check_exemption(exempt: tuple[str, ...], app: str) -> None:
+    """Check that there is room for one more app that is exempt from energy saver.
+
+    :raises IllegalCall: there is none.
     """
-    if not wanted or app in exempt:
-        return tuple(each for each in exempt if wanted or each != app)
-    more = tuple(sorted((*exempt, app)))
-    size = sum(len(each.encode(errors="backslashreplace")) for each in more)
-    if len(more) > MAX_EXEMPT or size > MAX_EXEMPT_BYTES:
+    if app not in exempt and len(exemptions((*exempt, app))) <= len(exempt):
         raise IllegalCall(
             f"{len(exempt)} apps are exempt from energy saver on this device, and {app!r} would be too much: at most"
             f" {MAX_EXEMPT} may be, whose names have {MAX_EXEMPT_BYTES} bytes together"
         )
-    return more

@@ -12,9 +12,16 @@ from collections.abc import Mapping
 from attrs import Factory, evolve, frozen
 
 from tocsin.protocol.errors import IllegalCall, InvalidArgument
-from tocsin.protocol.platform.conditions import OF_USER, AppSettings, HostState, with_exemption
+from tocsin.protocol.platform.conditions import (
+    DEFAULT_SETTINGS,
+    OF_USER,
+    AppSettings,
+    HostState,
+    check_exemption,
+    exemptions,
+)
 from tocsin.protocol.platform.host_facts import HostFacts
-from tocsin.protocol.platform.policy import NO_POLICY, Policy
+from tocsin.protocol.platform.policy import NO_POLICY, NO_RULES, Policy
 from tocsin.protocol.platform.power import Power
 from tocsin.protocol.platform.unwanted import Unwanted, unwanted_of
 
@@ -54,13 +61,7 @@ class HostRecord:
     @property
     def exempt(self) -> tuple[str, ...]:
         """The apps that are exempt from energy saver, in their order."""
-        exempt = tuple[str, ...]()
-        for app in sorted(self.apps):
-            try:
-                exempt = with_exemption(exempt, app, wanted=self.settings_of(app).exempt_from_energy_saver)
-            except IllegalCall:  # a policy may name too many: the first of them are
-                break
-        return exempt
+        return exemptions(app for app in self.apps if self.settings_of(app).exempt_from_energy_saver)
 
     @property
     def power(self) -> Power:
@@ -75,8 +76,10 @@ class HostRecord:
 
     def settings_of(self, app: str) -> AppSettings:
         """Return what is decided for an app."""
-        settings = self.policy.rules_of(app).on(self.decided.get(app, AppSettings()))
-        return evolve(settings, within_budget=app not in self.over_budget)
+        settings, rules = self.decided.get(app, DEFAULT_SETTINGS), self.policy.rules_of(app)
+        if rules is not NO_RULES:
+            settings = rules.on(settings)
+        return evolve(settings, within_budget=False) if app in self.over_budget else settings
 
     def forget(self, app: str) -> HostRecord:
         """Return the record without an app."""
@@ -110,7 +113,7 @@ class HostRecord:
         unknown = sorted(changes.keys() - set(OF_USER))
         if unknown:
             raise InvalidArgument(f"no such setting of an app: {', '.join(unknown)}; there are {', '.join(OF_USER)}")
-        settings = evolve(self.decided.get(app, AppSettings()), **changes)
+        settings = evolve(self.decided.get(app, DEFAULT_SETTINGS), **changes)
         if settings.exempt_from_energy_saver:
-            with_exemption(self.exempt, app, wanted=True)
+            check_exemption(self.exempt, app)
         return evolve(self, decided={**self.decided, app: settings})
