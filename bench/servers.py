@@ -85,7 +85,7 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[Server]:
-    """Run nginx with nchan: post to ``/pub?id=CHANNEL``, listen by WebSocket at ``/sub?id=CHANNEL``."""
+    """Run nginx with nchan: post to ``/pub?id=CHANNEL``, listen by WebSocket at ``/sub?id=CHANNEL`` to what comes from then on."""
     modules = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
     binary = program("nginx", "nginx")
     if not modules.exists():
@@ -103,7 +103,8 @@ def nginx(folder: Path) -> Iterator[Server]:
         f"  keepalive_requests 1000000000;\n{temporary}"  # it hangs up after a thousand otherwise
         f"  server {{\n    listen {HOST}:{port};\n"
         "    location = /pub { nchan_publisher; nchan_channel_id $arg_id; }\n"
-        "    location = /sub { nchan_subscriber websocket; nchan_channel_id $arg_id; }\n  }\n}\n",
+        "    location = /sub { nchan_subscriber websocket; nchan_channel_id $arg_id;"
+        " nchan_subscriber_first_message newest; }\n  }\n}\n",  # a subscriber that comes back has all that is kept again otherwise
         encoding="utf-8",
     )
     with server([binary, "-c", str(configuration), "-p", str(folder)], port, folder) as running:

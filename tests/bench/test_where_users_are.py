@@ -9,10 +9,11 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
+from websockets.asyncio.client import connect
 
-from bench import alone, client, headers, million, spread
-from bench.framework import Row
-from bench.http_load import Target, moment_of
+from bench import alone, client, headers, million, servers, spread
+from bench.framework import Missing, Row
+from bench.http_load import Poster, Target, moment_of, stamped
 from bench.wrk import Trace, wrk_anew
 from tests.bench.small import found, post_some, told
 
@@ -58,6 +59,27 @@ def test_a_million_users_come_and_go(capsys: pytest.CaptureFixture[str]) -> None
     assert row["medians"]["RSS MiB"] > 10
     assert row["medians"]["connects/s"] > 0
     told(row["medians"], "answer", "delivery")
+
+
+def test_a_subscriber_gets_what_comes_from_then_on(tmp_path: Path) -> None:
+    """So one that comes back has nothing again, though nchan keeps all for an hour."""
+
+    async def first_after(server: servers.Server) -> float:
+        at = f"{servers.HOST}:{server.port}"
+        target = Target(f"http://{at}/pub?id=0", {})
+        poster = await Poster.connect(target)
+        await poster.post(target.request(stamped(1.0)))
+        async with connect(f"ws://{at}/sub?id=0", compression=None, proxy=None) as socket:
+            await poster.post(target.request(stamped(2.0)))
+            came = moment_of(await socket.recv())
+        await poster.aclose()
+        return came
+
+    try:
+        with servers.nginx(tmp_path) as server:
+            assert asyncio.run(first_after(server)) == 2.0
+    except Missing as missing:
+        pytest.skip(str(missing))
 
 
 def test_a_header_is_measured_beside_the_same_load_without_it(
