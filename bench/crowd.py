@@ -1,7 +1,7 @@
-"""Devices of which some leave and come back, and some ask for a channel: ``python -m bench.crowd PORT COUNT CONNECTS REQUESTS``.
+"""Devices of which some leave and come back, and some ask for a channel: ``python -m bench.crowd KIND PORT COUNT CONNECTS REQUESTS REMOTE_ID``.
 
 So many do so a second, chosen by chance, from when all are connected until the input ends. They acknowledge at once, and
-the process answers lines as ``bench.receiving`` does.
+the process answers lines as ``bench.receiving`` does. Subscribers of nchan leave and come back, and have nothing to ask for.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from array import array
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from random import Random
 from time import perf_counter
 
-from attrs import define
+from attrs import Factory, define
 
 from bench.framework import percentile
 from bench.http_load import at_rate
 from bench.idle_devices import connected_devices
 from bench.load import APP
-from bench.prompt_devices import PromptDevice, spare_the_collector
+from bench.prompt_devices import PromptDevice, Subscriber, spare_the_collector
 from bench.receiving import Tally, answer
 from tocsin.protocol.messages import ChannelGranted, ChannelRefused, RequestChannel
 from tocsin.protocol.messages.codec import encode
@@ -70,20 +71,28 @@ class Guest(PromptDevice):
         assert await self.granted, "a channel was refused"
 
 
+KINDS: dict[str, Callable[[int, Tally], PromptDevice]] = {"tocsin": Guest, "nchan": Subscriber}
+
+
 @define
 class Crowd:
     """All devices, by their numbers."""
 
+    _kind: str
     _port: int
     _remote_id: str
-    _tally: Comings
-    _guests: dict[int, Guest]
-    _random: Random
+    _guests: dict[int, PromptDevice] = Factory(dict)
+    _random: Random = Factory(lambda: Random(1))  # noqa: S311  # the same load each time
+    tally: Comings = Factory(Comings)
 
-    def make(self, number: int) -> Guest:
+    def make(self, number: int) -> PromptDevice:
         """Make a device's next connection."""
-        guest = self._guests[number] = Guest(number, self._tally)
+        guest = self._guests[number] = KINDS[self._kind](number, self.tally)
         return guest
+
+    async def connect(self, numbers: Iterable[int]) -> None:
+        """Connect these, and wait until all are welcomed."""
+        await connected_devices(self._port, numbers, self.make)
 
     async def reconnect(self, *_: float) -> None:
         """Have one leave and come back."""
@@ -92,35 +101,34 @@ class Crowd:
             return  # it is coming back just now
         begin = perf_counter()
         self._guests[number].leave()
-        await connected_devices(self._port, [number], self.make)
-        self._tally.connects.append(perf_counter() - begin)
+        await self.connect([number])
+        self.tally.connects.append(perf_counter() - begin)
 
     async def request(self, number: int, _: float) -> None:
         """Have one ask for a channel, by turns, as the service gives a device a few only."""
         guest = self._guests[number % len(self._guests)]
+        assert isinstance(guest, Guest), "only a push service has channels to ask for"
         if guest.welcomed.done():
             begin = perf_counter()
             with suppress(asyncio.CancelledError):  # it has left before the answer
                 await guest.ask(self._remote_id)
-                self._tally.grants.append(perf_counter() - begin)
+                self.tally.grants.append(perf_counter() - begin)
 
 
-async def serve(port: int, count: int, remote_id: str, connects: float, requests: float) -> None:
+async def serve(crowd: Crowd, count: int, connects: float, requests: float) -> None:
     """Connect so many, and let them come and go until the input ends."""
-    tally = Comings()
-    crowd = Crowd(port, remote_id, tally, {}, Random(1))  # noqa: S311  # the same load each time
-    await connected_devices(port, range(count), crowd.make)
+    await crowd.connect(range(count))
     spare_the_collector()
     async with asyncio.TaskGroup() as tasks:
         lives = [
             tasks.create_task(at_rate(crowd.reconnect, connects, _ALWAYS)),
             tasks.create_task(at_rate(crowd.request, requests, _ALWAYS)),
         ]
-        await answer(tally, {"connected": count})
+        await answer(crowd.tally, {"connected": count})
         for life in lives:
             life.cancel()
 
 
 if __name__ == "__main__":
-    _port, _count, _remote_id, _connects, _requests = sys.argv[1:]
-    asyncio.run(serve(int(_port), int(_count), _remote_id, float(_connects), float(_requests)))
+    _kind, _port, _count, _connects, _requests, _remote_id = sys.argv[1:]
+    asyncio.run(serve(Crowd(_kind, int(_port), _remote_id), int(_count), float(_connects), float(_requests)))

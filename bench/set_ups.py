@@ -111,7 +111,7 @@ def nchan(options: Options) -> Iterator[Running]:
 
 
 @contextmanager
-def tocsin_crowd(options: Options, devices: int, going: tuple[str, str] | None = None) -> Iterator[Running]:
+def tocsin_crowd(options: Options, devices: int, going: tuple[int, int] | None = None) -> Iterator[Running]:
     """Run a push service, and so many devices in another process, each with a channel; they acknowledge at once.
 
     :param going: how many of them a second leave and come back, and how many ask for another channel; None: they stay.
@@ -120,26 +120,34 @@ def tocsin_crowd(options: Options, devices: int, going: tuple[str, str] | None =
         asyncio.run(device_channels.prefill(state, devices))
         with started("bench.serving", "tocsin", str(state), options.loops[0]) as service:
             found = service.line()
-            at = (str(found["port"]), str(devices))
-            crowd = (
-                ("bench.crowd", *at, found["remote_id"], *going) if going else ("bench.prompt_devices", "tocsin", *at)
-            )
-            with started(*crowd) as receiver:
+            with _crowd("tocsin", found["port"], devices, going, found["remote_id"]) as receiver:
                 receiver.line()
                 yield Running(device_channels.targets(found, devices), receiver, service.pid, found)
 
 
 @contextmanager
-def nchan_crowd(options: Options, subscribers: int) -> Iterator[Running]:
-    """Run nginx with nchan, and so many subscribers in a process, each to a channel of its own."""
+def nchan_crowd(options: Options, subscribers: int, connects: int = 0) -> Iterator[Running]:
+    """Run nginx with nchan, and so many subscribers in a process, each to a channel of its own.
+
+    :param connects: how many of them a second leave and come back.
+    """
     with (
         open_files(subscribers + _SPARE),
         options.state() as state,
         servers.nginx(state) as server,
-        started("bench.prompt_devices", "nchan", str(server.port), str(subscribers)) as crowd,
+        _crowd("nchan", server.port, subscribers, (connects, 0) if connects else None) as crowd,
     ):
         crowd.line()
         yield Running(_published(server, subscribers), crowd, server.pid)
+
+
+def _crowd(
+    kind: str, port: int, count: int, going: tuple[int, int] | None, remote_id: str = ""
+) -> AbstractContextManager[Process]:
+    at = (kind, str(port), str(count))
+    if going is None:
+        return started("bench.prompt_devices", *at)
+    return started("bench.crowd", *at, *map(str, going), remote_id)
 
 
 def _published(server: servers.Server, channels: int) -> list[Target]:
