@@ -214,6 +214,9 @@ class Life(AnyEvent):
         assert (Effect.TELL_ABORT in effects) == (self.phase in tells)
         assert (Effect.START_LAST_WORD in effects) == (event is Event.OUTLIVED) == (self.phase is Phase.ENDING)
         assert (Effect.START_GRACE in effects) == (self.phase in {Phase.CANCELING, Phase.ABORTING, Phase.GIVING_WAY})
+        if Effect.END_PROCESS in effects:  # and not one that has handled its payload
+            assert self.came_from is Phase.ENDING
+            assert self.phase in {Phase.DEAD, Phase.SHOWING}
         if Effect.SETTLE in effects:
             assert effects in {(Effect.SETTLE,), *((each, Effect.SETTLE) for each in STOPS)}
         if self.came_from is Phase.GIVING_WAY:
@@ -251,10 +254,8 @@ class Life(AnyEvent):
 
     @invariant()
     def no_process_is_ended_without_a_last_word(self) -> None:
-        """Nor one that has handled its payload."""
+        """Nor twice."""
         assert self.count(Effect.END_PROCESS) <= self.count(Effect.START_LAST_WORD)
-        if Effect.END_PROCESS in self.journal:
-            assert self.phase is Phase.DEAD
 
 
 TestAnyEvent = Life.TestCase
