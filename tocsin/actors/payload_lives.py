@@ -90,9 +90,7 @@ class PayloadLives:
             self.step(tracked, event)
 
     def handled_before(self, tracked: Tracked) -> None:
-        """An earlier attempt has handled a payload: a later one is cut off, and what is at work makes room when it has ended."""
-        if tracked.phase is Phase.OFFERED:  # it may be with a handler
-            self._tell_abort(tracked)
+        """An earlier attempt has handled a payload."""
         event = event_of_earlier_attempt(tracked.phase)
         if event is not None:
             self.step(tracked, event)

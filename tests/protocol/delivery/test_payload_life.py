@@ -38,7 +38,7 @@ from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.values import Outcome
 
 CUT_OFF = frozenset({Phase.ABORTING, Phase.ENDING})
-STOPS = (Effect.STOP_LAUNCH, Effect.END_PROCESS)
+STOPS = (Effect.STOP_LAUNCH, Effect.END_PROCESS, Effect.TELL_ABORT)
 ENDS = frozenset(
     {
         Phase.HANDLED,
@@ -123,6 +123,7 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "conditions lost while a process was being started": ((*LAUNCHED, Event.GIVEN_BACK), Phase.GIVEN_BACK),
     "offered again while a process was being started": ((*LAUNCHED, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "its processes died again and again": ((*LAUNCHED, Event.TURN, Event.CRASHED_AGAIN), Phase.DEAD),
+    "handled before, and offered": ((Event.HANDLED_BEFORE,), Phase.HANDLED),
     "handled before, and cut off": ((*GIVES_WAY, Event.ABORTED), Phase.HANDLED),
     "handled before, and now": ((*GIVES_WAY, Event.HANDLED), Phase.HANDLED),
     "handled before, and given back": ((*GIVES_WAY, Event.GIVEN_BACK), Phase.HANDLED),
@@ -210,8 +211,8 @@ class Life(AnyEvent):
         assert (Effect.LAUNCH in effects) == (self.phase is Phase.LAUNCHING)
         assert (Effect.START_BUDGET in effects) == (self.phase in {Phase.ACTIVATED, Phase.LAUNCHING})
         assert (Effect.TELL_CANCEL in effects) == (event is Event.CANCEL) == (self.phase is Phase.CANCELING)
-        tells = {Phase.ABORTING, Phase.ENDING} if self.came_from in CUT_OFF else {*CUT_OFF, Phase.GIVING_WAY}
-        assert (Effect.TELL_ABORT in effects) == (self.phase in tells)
+        cuts_off = self.phase in CUT_OFF or event is Event.HANDLED_BEFORE
+        assert (Effect.TELL_ABORT in effects) == (cuts_off and self.came_from not in CUT_OFF)
         assert (Effect.START_LAST_WORD in effects) == (event is Event.OUTLIVED) == (self.phase is Phase.ENDING)
         assert (Effect.START_GRACE in effects) == (self.phase in {Phase.CANCELING, Phase.ABORTING, Phase.GIVING_WAY})
         if Effect.END_PROCESS in effects:  # and not one that has handled its payload
@@ -221,8 +222,10 @@ class Life(AnyEvent):
             assert effects in {(Effect.SETTLE,), *((each, Effect.SETTLE) for each in STOPS)}
         if self.came_from is Phase.GIVING_WAY:
             assert self.phase in {Phase.HANDLED, Phase.SUPERSEDED}
-        self.came_from = self.phase
+        if self.came_from in ENDS:  # another one has begun
+            self.was_handled_before = False
         self.was_handled_before |= event is Event.HANDLED_BEFORE
+        self.came_from = self.phase
 
     @invariant()
     def it_is_settled_once_and_at_its_end(self) -> None:
@@ -351,15 +354,14 @@ class TestReturned:
             assert TABLE[phase, event][0] is Phase.HANDLED
 
     def test_what_an_earlier_attempt_has_handled_ends_when_no_other_is_at_work(self) -> None:
-        """What waits, or stands in a handler's queue, ends at once; what is at work is cut off first, and that once."""
+        """What an app has is cut off, and that once; its end waits for that, except where it was only offered."""
         events = {phase: event_of_earlier_attempt(phase) for phase in {phase for phase, _ in TABLE}}
-        at_work = {phase for phase, event in events.items() if event is Event.HANDLED_BEFORE}
-        assert at_work == {*WITH_THE_APP} - {Phase.OFFERED, Phase.GIVING_WAY}
+        cut_off = {phase for phase, event in events.items() if event is Event.HANDLED_BEFORE}
+        assert cut_off == {*WITH_THE_APP} - {Phase.GIVING_WAY}
         assert events[Phase.GIVING_WAY] is None
-        assert {TABLE[phase, event][0] for phase, event in events.items() if event is not None} == {
-            Phase.GIVING_WAY,
-            Phase.HANDLED,
-        }
+        ends = {phase: TABLE[phase, event][0] for phase, event in events.items() if event is not None}
+        at_work = cut_off - {Phase.OFFERED}
+        assert ends == {phase: Phase.GIVING_WAY if phase in at_work else Phase.HANDLED for phase in ends}
 
     def test_no_toast_is_shown_that_an_earlier_attempt_has_handled(self) -> None:
         """Whatever the later one says as it is cut off, or says nothing."""

@@ -33,7 +33,6 @@ _REFUSED = {
     Onward.SHELL: Event.REFUSED_SHOWABLE,
 }
 _WITH_NO_SESSION = frozenset({Phase.QUEUED, Phase.LAUNCHING, Phase.SHOWING})
-_AT_WORK = frozenset({Phase.ACTIVATED, Phase.CANCELING, Phase.ABORTING, Phase.ENDING})
 _OF_SHELL = {Outcome.SHOWN: Event.SHOWN, Outcome.SUPPRESSED: Event.SUPPRESSED, Outcome.GIVEN_BACK: Event.GIVEN_BACK}
 
 
@@ -58,9 +57,9 @@ def event_of_outcome(phase: Phase, outcome: Outcome, *, onward: Onward) -> Event
 
 def event_of_earlier_attempt(phase: Phase) -> Event | None:
     """Decide which event it is that an earlier attempt has handled a payload; None where that is known."""
-    if phase in _AT_WORK:
-        return Event.HANDLED_BEFORE
-    return None if phase is Phase.GIVING_WAY else _IS_HANDLED
+    if phase is Phase.GIVING_WAY:
+        return None
+    return _IS_HANDLED if phase in _WITH_NO_SESSION else Event.HANDLED_BEFORE
 
 
 def event_of_showing(phase: Phase, outcome: Outcome) -> Event | None:

@@ -56,7 +56,7 @@ class Event(Label):
 
     HANDLED = auto()
     HANDLED_BEFORE = auto()
-    """An earlier attempt has handled it, and a later one is at work."""
+    """An earlier attempt has handled it, and the later one is with the app."""
     COMPLETED = auto()
     REFUSED = auto()
     REFUSED_ACTIVATABLE = auto()
@@ -172,6 +172,8 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.ABORTING, Event.CRASHED_AGAIN): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GRACE_OVER): (Phase.DEAD, _SETTLE),
     (Phase.ABORTING, Event.GIVEN_BACK): (Phase.GIVEN_BACK, _SETTLE),
+    # What was only offered keeps nothing else waiting, so it need not wait until its handler is cut off.
+    (Phase.OFFERED, Event.HANDLED_BEFORE): (Phase.HANDLED, (Effect.TELL_ABORT, Effect.SETTLE)),
     # What is cut off already is not told again.
     (Phase.ACTIVATED, Event.HANDLED_BEFORE): (Phase.GIVING_WAY, (Effect.TELL_ABORT, Effect.START_GRACE)),
     (Phase.CANCELING, Event.HANDLED_BEFORE): (Phase.GIVING_WAY, (Effect.TELL_ABORT, Effect.START_GRACE)),
