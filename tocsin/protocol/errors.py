@@ -151,24 +151,24 @@ class NotificationRefused(SendFailed, ValueError):
     default_hresult = HResult.E_INVALIDARG
 
 
-class SenderNotAllowed(SendFailed, PermissionError):
+class _OfSystem(OSError):
+    """Stands first among the bases of a failed send that is an error of the system, too."""
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        """Make it by the base that has the fields of an error of the system: RuntimeError's own way, first in line, refuses."""
+        return OSError.__new__(cls)
+
+
+class SenderNotAllowed(_OfSystem, SendFailed, PermissionError):
     """The client id and secret get no token, or none that is good for this channel; or a hub has no use for the key."""
 
     default_hresult = HResult.E_ACCESSDENIED
 
-    def __new__(cls, *_: object, **__: object) -> Self:
-        """Make it by the base that has the fields of an error of the system: RuntimeError's own way, first in line, refuses."""
-        return OSError.__new__(cls)
 
-
-class ServiceUnavailable(SendFailed, ConnectionError):
+class ServiceUnavailable(_OfSystem, SendFailed, ConnectionError):
     """The push service or its token endpoint cannot be reached, or cannot work just now."""
 
     default_hresult = HResult.RPC_S_SERVER_UNAVAILABLE
-
-    def __new__(cls, *_: object, **__: object) -> Self:
-        """Make it by the base that has the fields of an error of the system: RuntimeError's own way, first in line, refuses."""
-        return OSError.__new__(cls)
 
 
 class Throttled(SendFailed):
