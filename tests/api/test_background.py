@@ -12,7 +12,7 @@ import pytest
 import tocsin
 from tests.helpers import payload
 from tests.world import Gathered, dead_rows, open_rows, world
-from tocsin.actors import payload_lives
+from tocsin.actors import life_steps
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.protocol.errors import IllegalCall
 from tocsin.protocol.hresult import HResult
@@ -154,8 +154,8 @@ async def test_a_leaked_deferral_is_cancelled_cut_off_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The app is told the reason; then the payload is a dead letter that names who took the deferral."""
-    monkeypatch.setattr(payload_lives, "BUDGET", 0.05)
-    monkeypatch.setattr(payload_lives, "GRACE", 0.05)
+    monkeypatch.setattr(life_steps, "BUDGET", 0.05)
+    monkeypatch.setattr(life_steps, "GRACE", 0.05)
     reasons = Gathered()
 
     async def told(reason: CancellationReason) -> None:
@@ -189,8 +189,8 @@ async def test_a_handler_that_hangs_is_cut_off_and_the_next_payload_is_handled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After budget and grace the handler is cancelled, and the line moves on."""
-    monkeypatch.setattr(payload_lives, "BUDGET", 0.05)
-    monkeypatch.setattr(payload_lives, "GRACE", 0.05)
+    monkeypatch.setattr(life_steps, "BUDGET", 0.05)
+    monkeypatch.setattr(life_steps, "GRACE", 0.05)
     seen = Gathered()
 
     async def handler(args: Args) -> None:

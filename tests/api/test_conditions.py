@@ -102,7 +102,7 @@ async def test_two_sessions_that_change_different_fields_never_undo_each_other(
             router, supervisor = (w.platform.actors[name]._actor for name in ("payload_router", "supervisor"))
             assert isinstance(router, PayloadRouter)
             assert isinstance(supervisor, Supervisor)
-            assert router._windows.gates.host == supervisor._lives.host == mail.host == host
+            assert router._windows.gates.host == supervisor._steps.host == mail.host == host
             assert router._windows.gates.settings == of_each
             assert {app: supervisor._apps[app].settings for app in of_each} == of_each
         assert [w.platform.actors[name].restarts for name in ("payload_router", "supervisor")] == [1, 1]

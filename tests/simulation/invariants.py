@@ -229,7 +229,7 @@ def books_agree(world: World) -> None:
         said = manager.conditions
         lost = manager._granted.keys() - store._channels.keys()
         assert all(map(manager._session.is_lost, lost)), f"{app} has not heard that {lost} are gone"
-        assert gates.host == said.host == _inside(world, "supervisor", "_lives.host"), "they see another machine"
+        assert gates.host == said.host == _inside(world, "supervisor", "_steps.host"), "they see another machine"
         settings = gates.settings.get(app, AppSettings())
         assert settings == said.settings == background[app].settings, f"other settings of {app}"
 

@@ -125,7 +125,7 @@ def test_what_expires_while_a_process_starts_is_not_handed_over(monkeypatch: pyt
     assert found(script) == ""
 
     def give(self: PayloadLives, tracked: Tracked, session: str, request: int = 0) -> bool:
-        self.give_to(tracked, session, request)
+        self._steps.give_to(tracked, session, request)
         return True
 
     monkeypatch.setattr(PayloadLives, "give_launched", give)
@@ -178,7 +178,7 @@ def test_what_waits_behind_work_that_was_done_before_waits_until_it_is_cut_off(m
     assert found(script) == ""
 
     def end_at_once(self: PayloadLives, tracked: Tracked) -> None:
-        self._tell_abort(tracked)
+        self._steps._tell_abort(tracked)
         self.came_back(tracked, Outcome.HANDLED)
 
     monkeypatch.setattr(PayloadLives, "handled_before", end_at_once)

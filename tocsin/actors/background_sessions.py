@@ -1,6 +1,6 @@
 """Which session takes a payload in the background of each app, and how many have died with it.
 
-Whose turn it is, is decided by ``PayloadLives.next_turn``.
+Whose turn it is, is decided by ``LifeSteps.next_turn``.
 """
 
 from __future__ import annotations

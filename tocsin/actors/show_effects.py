@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tocsin.mailbox import Mailbox
-from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.plain_rows import PlainRow
+from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, sequence_of
 from tocsin.protocol.errors import Busy, PlatformUnavailable
+from tocsin.protocol.messages import Deliveries, ShellOutcomeRow
 from tocsin.protocol.messages.codec import encode
-from tocsin.protocol.values import Outcome
+from tocsin.protocol.values import DropReason, Outcome
 
 SHOWN_AT_ONCE = 512
 """How many payloads of an app go to the shell together."""
@@ -43,17 +43,19 @@ class ShowEffects:
         """Whether something waits."""
         return bool(self._batches or self._frames)
 
-    def perform(self) -> list[tuple[PlainRow, Outcome]]:
-        """Send all of it, and return what the shell could not take, with what becomes of that: this never waits."""
+    def perform(self) -> list[ShellOutcomeRow]:
+        """Send all of it, and return what becomes of what the shell could not take: this never waits."""
         self._close_batches()
-        missed: list[tuple[PlainRow, Outcome]] = []
+        missed: list[ShellOutcomeRow] = []
         for frame, rows in self._frames:
             try:
                 self._shell.send_frame_nowait(frame)
             except Busy:
-                missed += [(row, Outcome.DROPPED) for row in rows]
+                full = Outcome.DROPPED, DropReason.SHELL_FULL, "the shell has no room for more"
+                missed += [ShellOutcomeRow(sequence_of(row), attempt_of(row), *full) for row in rows]
             except PlatformUnavailable:  # the platform stops: it is found in the inbox
-                missed += [(row, Outcome.GIVEN_BACK) for row in rows]
+                back = Outcome.GIVEN_BACK, None, ""
+                missed += [ShellOutcomeRow(sequence_of(row), attempt_of(row), *back) for row in rows]
         self._frames.clear()
         return missed
 
@@ -62,5 +64,5 @@ class ShowEffects:
         for app, rows in self._batches.items():
             for start in range(0, len(rows), SHOWN_AT_ONCE):
                 several = tuple(rows[start : start + SHOWN_AT_ONCE])
-                self._frames.append((encode(m.Deliveries(app, several)), several))  # type: ignore[arg-type]  # plain rows
+                self._frames.append((encode(Deliveries(app, several)), several))  # type: ignore[arg-type]  # plain rows
         self._batches.clear()

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable
 
 from tocsin.actors.actor import Actor, Wait, receives, receives_from_apps
+from tocsin.actors.life_steps import LifeSteps
 from tocsin.actors.payload_lives import PayloadLives
 from tocsin.actors.senses import Senses
 from tocsin.actors.sessions import Sessions
@@ -42,10 +43,11 @@ class Supervisor(Actor):
         super().__init__()
         self._alarm, self._router = senses.alarm, router
         self._sessions, self._work = sessions, sessions.work
-        self._lives = lives = PayloadLives(senses, sessions, launcher, shell)
-        self._payloads, self._background_sessions, self._apps = lives.payloads, lives.background_sessions, lives.apps
-        self._subscribers, self._reports = lives.subscribers, lives.reports
-        self._down, self._launches = lives.down, lives.launches
+        self._steps = steps = LifeSteps(senses, sessions, launcher, shell)
+        self._lives = PayloadLives(steps, senses, sessions)
+        self._payloads, self._background_sessions, self._apps = steps.payloads, steps.background_sessions, steps.apps
+        self._subscribers, self._reports = steps.subscribers, steps.reports
+        self._down, self._launches = steps.down, steps.launches
         self._disbelieved: set[str] = set()
         """Sessions that have reported on payloads that they do not have; the log has heard of each."""
         self._open = False
@@ -59,7 +61,7 @@ class Supervisor(Actor):
         if not self._open:
             return
         for tracked in self._payloads.known(message.rows):  # handed on again while an earlier attempt is still here
-            self._lives.step(tracked, Event.OFFERED_AGAIN)
+            self._steps.step(tracked, Event.OFFERED_AGAIN)
         for session, part, rows in self._subscribers.split_by_session(message, frame):
             self._payloads.offer(message.app, rows, session)
             self._payloads.hand(rows, session)
@@ -73,21 +75,21 @@ class Supervisor(Actor):
     @receives(m.HostChanged)
     def host_changed(self, message: m.HostChanged, _: bytes) -> None:
         """Interrupt what may not go on, and begin what had to wait."""
-        before, self._lives.host = self._lives.host, message.state
+        before, self._steps.host = self._steps.host, message.state
         for app, background in list(self._apps.items()):
             if background.running is not None:
                 self._lives.cancel(background.running, background.interruption(before, message.state))
-            self._lives.next_turn(app)
+            self._steps.next_turn(app)
 
     @receives(m.AppSettingsChanged)
     def settings_changed(self, message: m.AppSettingsChanged, _: bytes) -> None:
         """Note what the user has decided; work that is no longer allowed is interrupted."""
         background = self._apps[message.app]
-        interruption = background.decide(message.settings, self._lives.host)
+        interruption = background.decide(message.settings, self._steps.host)
         if background.running is not None:
             self._lives.cancel(background.running, interruption)
         self._subscribers.report_ready(message.app)
-        self._lives.next_turn(message.app)
+        self._steps.next_turn(message.app)
 
     @receives_from_apps(m.CancelWork)
     def cancel_work(self, message: m.CancelWork, stamped: m.Stamped) -> None:
@@ -112,10 +114,8 @@ class Supervisor(Actor):
 
     def _retire(self, app: str, reason: CancellationReason) -> None:
         """Let no work of an app begin, and cancel what its foreground handlers are at."""
-        background = self._apps[app]
-        background.retire()
-        for tracked in list(background.queue):
-            self._lives.step(tracked, Event.GIVEN_BACK)
+        self._apps[app].retire()
+        self._lives.give_back_queued(app)
         self._subscribers.report_ready(app)
         held = [self._payloads.held_by(name) for name in self._sessions.names() if self._sessions.app_of(name) == app]
         for tracked in [each for several in held for each in several if self._payloads.is_head(each)]:
@@ -148,7 +148,7 @@ class Supervisor(Actor):
         blamed = [] if self._sessions.is_retired(message.session) else held
         heads = set(filter(self._payloads.is_head, blamed))
         for tracked in held:
-            self._lives.step(
+            self._steps.step(
                 tracked,
                 self._background_sessions.died(tracked, is_head=tracked in heads) if blamed else Event.GIVEN_BACK,
             )
@@ -161,7 +161,7 @@ class Supervisor(Actor):
         running = self._apps[stamped.app].running
         if running is not None and running.phase is Phase.LAUNCHING and running.sequence in message.sequences:
             running.session, running.request = self._background_sessions.session_for(running), 0
-            self._lives.step(running, Event.HELD)
+            self._steps.step(running, Event.HELD)
 
     @receives_from_apps(m.Handled)
     def handled(self, message: m.Handled, stamped: m.Stamped) -> None:
@@ -215,19 +215,16 @@ class Supervisor(Actor):
         background.triggered = message.triggered
         background.session = "" if self._sessions.is_retired(message.session) else message.session
         background.command = self._launches.usable(message.command)
-        background.conditions, background.cancel_on_condition_loss = (
-            message.conditions,
-            message.cancel_on_condition_loss,
-        )
+        background.conditions = message.conditions
+        background.cancel_on_condition_loss = message.cancel_on_condition_loss
         if message.aborted and background.running is not None:
             self._lives.cancel(background.running, CancellationReason.ABORT)
         if not message.triggered:
-            for tracked in list(background.queue):
-                self._lives.step(tracked, Event.GIVEN_BACK)
+            self._lives.give_back_queued(message.app)
         self._subscribers.report_ready(message.app)
         if background.running is not None and background.running.phase is Phase.LAUNCHING and background.session:
             self._lives.give_launched(background.running, background.session)
-        self._lives.next_turn(message.app)
+        self._steps.next_turn(message.app)
 
     # From the shell
 
@@ -235,9 +232,7 @@ class Supervisor(Actor):
     def shell_outcomes(self, message: m.ShellOutcomes, _: bytes) -> None:
         """The shell is through with some."""
         for row in map(m.ShellOutcomeRow._make, message.rows):
-            tracked = self._payloads.get(row.sequence)
-            if tracked is not None:
-                self._lives.shown(tracked, row)
+            self._lives.shown(row)
 
     # From the launcher
 
@@ -259,7 +254,7 @@ class Supervisor(Actor):
         event = self._background_sessions.launch_failed(tracked, message.detail, was_killed=message.was_killed)
         if event is Event.LAUNCH_FAILED:
             logger.warning("%s was not woken: %s", harmless(message.app), message.detail)
-        self._lives.step(tracked, event)
+        self._steps.step(tracked, event)
 
     def _launched(self, message: m.Claimed | m.LaunchEnded) -> Tracked | None:
         """Return the payload for which that process was launched, if that launch is still waited for."""
@@ -299,5 +294,5 @@ class Supervisor(Actor):
         self._lives.show_all()
         self._reports.perform(self._router)
         self._launches.perform()
-        self._alarm.set(self._lives.next_deadline())
+        self._alarm.set(self._steps.next_deadline())
         return ()
