@@ -140,7 +140,9 @@ async def test_what_is_not_wanted_is_refused() -> None:
     async with running(opening=lambda _: None) as (_, port):
         with pytest.raises(InvalidStatus) as caught:
             await connect(f"ws://127.0.0.1:{port}/device")
-    assert caught.value.response.status_code == 403
+    response = caught.value.response
+    assert (response.status_code, response.headers["Connection"], response.body) == (403, "close", b"Forbidden\n")
+    assert "Date" in response.headers
 
 
 async def test_who_is_behind_a_connection_is_known_while_it_opens() -> None:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from http import HTTPStatus
 from typing import Final, cast
 
 from websockets.frames import CloseCode
-from websockets.http11 import Request
 
 from tocsin.service.web import websocket_frames as frames
-from tocsin.service.web.handshake import WebSocketHandshake
+from tocsin.service.web.handshake import judge
 from tocsin.service.web.headers import RawHeaders
+from tocsin.service.web.partings import parting
 from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.transport_ends import release, remote_address
 from tocsin.service.web.websocket import Receiver
@@ -119,21 +118,21 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
 
     # From the server
 
-    def begin(self, request: Request) -> None:
-        """Open the WebSocket, or refuse the request if it is not a handshake as RFC 6455 has it, or not wanted."""
-        handshake = WebSocketHandshake(request)
-        if handshake.is_right:
-            raw = request.headers.raw_items()
-            self.headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in raw]
+    def begin(self, headers: RawHeaders) -> None:
+        """Open the WebSocket, or refuse it where these headers are no handshake as RFC 6455 has it, or it is not wanted."""
+        common = self._shared.default_headers
+        is_right, answer = judge(headers, common)
+        if is_right:
+            self.headers = headers
             try:
                 self._receiver = self._shared.open_websocket(self)
                 if self._receiver is None:
-                    handshake.refuse(HTTPStatus.FORBIDDEN)
+                    answer = parting(403, "Forbidden", *common)
             except Exception as failure:  # noqa: BLE001  # one connection's fault, which is logged
                 self._log(failure)
-                handshake.refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
+                answer = parting(500, "Internal Server Error", *common)
             self.headers = _NO_HEADERS
-        self.transport.write(handshake.answer(self._shared.default_headers))
+        self.transport.write(answer)
         if self._receiver is None:
             self._part()
         else:

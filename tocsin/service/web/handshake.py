@@ -1,52 +1,91 @@
-"""The handshake of a WebSocket (RFC 6455 §4.2): by ``websockets``, with the answers of this server."""
+"""The handshake of a WebSocket (RFC 6455 §4.2), judged by its headers; of extensions and subprotocols none is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from email.utils import formatdate
-from http import HTTPStatus
+import base64
+import binascii
+from collections import defaultdict
+from typing import Final
 
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
+from websockets.exceptions import InvalidHandshake, InvalidHeader, InvalidHeaderValue, InvalidUpgrade
+from websockets.headers import parse_connection, parse_subprotocol
+from websockets.utils import accept_key
+
+from tocsin.service.web.headers import RawHeaders, status_line, write
+from tocsin.service.web.partings import parting
+
+_JUDGED: Final = frozenset(
+    {b"connection", b"origin", b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version"}
+)
+_OPENED: Final = status_line(101) + b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n%b\r\n"
+_NO_BROWSER: Final = "You cannot access a WebSocket server directly with a browser. You need a WebSocket client."
 
 
-class WebSocketHandshake:
-    """The server's side of one handshake.
+def judge(headers: RawHeaders, common: RawHeaders) -> tuple[bool, bytes]:
+    """Return whether a handshake is as RFC 6455 §4.2.1 says, and the answer: it opens a WebSocket, or says what is wrong.
 
-    :param request: what the peer has sent.
+    :param headers: those of the handshake, their names in lower case; that it offers a WebSocket was seen before.
+    :param common: the headers that every answer has.
     """
-
-    def __init__(self, request: Request) -> None:
-        protocol = ServerProtocol()
-        protocol.debug = False  # headers, which it would log, may hold secrets
-        self._response = protocol.accept(request)
-        del protocol.parser  # which knows it: neither is to wait for the garbage collector
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the peer has asked for a WebSocket as RFC 6455 says."""
-        return self._response.status_code == HTTPStatus.SWITCHING_PROTOCOLS
-
-    def refuse(self, status: HTTPStatus) -> None:
-        """Answer with something else than a WebSocket."""
-        self._response = refusal(status)
-
-    def answer(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """Return the answer; where that opens a WebSocket, with these headers of the server."""
-        if self.is_right:
-            del self._response.headers["Date"]
-            self._response.headers.update((name.decode(), value.decode()) for name, value in headers)
-        return self._response.serialize()
+    try:
+        key = _key(headers)
+    except InvalidHandshake as wrong:
+        return False, _refusal(wrong, common)
+    return True, _OPENED % (accept_key(key).encode(), write(common))
 
 
-def refusal(status: HTTPStatus, body: bytes = b"") -> Response:
-    """Return an answer that is no WebSocket, with that text."""
-    body = body or f"{status.phrase}\n".encode()
-    headers = {
-        "Date": formatdate(usegmt=True),
-        "Connection": "close",
-        "Content-Type": "text/plain; charset=utf-8",
-        "Content-Length": str(len(body)),
-    }
-    return Response(status.value, status.phrase, Headers(headers), body)
+def _refusal(wrong: InvalidHandshake, common: RawHeaders) -> bytes:
+    """Write the last that a peer is told whose handshake is wrong."""
+    words = f"Failed to open a WebSocket connection: {wrong}"
+    if wrong.__cause__ is not None:
+        words += f"; {wrong.__cause__}"
+    if isinstance(wrong, InvalidUpgrade):
+        return parting(426, f"{words}.\n\n{_NO_BROWSER}", (b"upgrade", b"websocket"), *common)
+    return parting(400, f"{words}.", *common)
+
+
+def _key(headers: RawHeaders) -> str:
+    """Return the key of a handshake.
+
+    :raises InvalidHandshake: something is wrong with it.
+    """
+    said: defaultdict[bytes, list[str]] = defaultdict(list)
+    for name, value in headers:
+        if name in _JUDGED:
+            said[name].append(value.decode("latin-1"))
+    if said[b"connection"] != ["Upgrade"]:  # which most say, and needs no parser
+        _check_connection(said[b"connection"])
+    key = _only("Sec-WebSocket-Key", said[b"sec-websocket-key"])
+    _check_key(key)
+    version = _only("Sec-WebSocket-Version", said[b"sec-websocket-version"])
+    if version != "13":
+        raise InvalidHeaderValue("Sec-WebSocket-Version", version)
+    if b"origin" in said:
+        _only("Origin", said[b"origin"])
+    for offered in said[b"sec-websocket-protocol"]:
+        parse_subprotocol(offered)
+    return key
+
+
+def _only(name: str, values: list[str]) -> str:
+    """Return the value of a header that there is to be once."""
+    if len(values) != 1:
+        raise InvalidHeader(name, "multiple values" if values else None)
+    return values[0]
+
+
+def _check_connection(values: list[str]) -> None:
+    """See that the connection is to be upgraded, whatever else is said of it."""
+    options = [option for value in values for option in parse_connection(value)]
+    if not any(option.lower() == "upgrade" for option in options):
+        raise InvalidUpgrade("Connection", ", ".join(options) or None)
+
+
+def _check_key(key: str) -> None:
+    """See that a key is 16 bytes in base64."""
+    try:
+        size = len(base64.b64decode(key.encode(), validate=True))
+    except binascii.Error as wrong:
+        raise InvalidHeaderValue("Sec-WebSocket-Key", key) from wrong
+    if size != 16:  # bytes, RFC 6455 §4.2.1
+        raise InvalidHeaderValue("Sec-WebSocket-Key", key)

@@ -11,15 +11,15 @@ from time import monotonic
 from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
-from websockets.http11 import Request as Handshake
 
 from tocsin.protocol.kernel.machine import IllegalEvent
 from tocsin.protocol.network.http_connection import COMING, QUIET, READING, TABLE, Event, Phase
 from tocsin.service.web import partings
 from tocsin.service.web.answering_side import AnsweringSide
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
-from tocsin.service.web.door import Handshake as Making
+from tocsin.service.web.door import Handshake
 from tocsin.service.web.exchanges import OpenExchange, Request
+from tocsin.service.web.headers import RawHeaders
 from tocsin.service.web.request_reader import RequestReader, Unreadable
 from tocsin.service.web.shared_state import SharedState
 from tocsin.service.web.transport_ends import is_secure, local_address, remote_address
@@ -47,7 +47,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
 
     def __init__(self, shared: SharedState, open_exchange: OpenExchange) -> None:
         super().__init__(shared, open_exchange)
-        self.handshake: Making | None = None
+        self.handshake: Handshake | None = None
         """Where the connection is made."""
         self._loop = asyncio.get_running_loop()
         self._reader: RequestReader | None = RequestReader(self, shared)
@@ -235,11 +235,11 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         """Tell whether everything is answered that was asked."""
         return self._request is None
 
-    def upgrade(self, handshake: Handshake) -> None:
+    def upgrade(self, headers: RawHeaders) -> None:
         """Hand the connection over, and be forgotten at once."""
         self._bytes = 0
         self._step(Event.UPGRADED)
-        cast(BoundedWebSocket, self.transport.get_protocol()).begin(handshake)
+        cast(BoundedWebSocket, self.transport.get_protocol()).begin(headers)
 
     # From the table
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
-from websockets.http11 import Request as Handshake
 
 from tocsin.service.web import partings
 from tocsin.service.web.exchanges import Request, Sender, split_target
@@ -56,8 +55,8 @@ class Taker(Sender, Protocol):
         """Tell whether everything is answered that was asked."""
         ...
 
-    def upgrade(self, handshake: Handshake) -> None:
-        """Become a WebSocket."""
+    def upgrade(self, headers: RawHeaders) -> None:
+        """Become a WebSocket, whose handshake has these headers."""
         ...
 
 
@@ -142,7 +141,7 @@ class RequestReader:
         assert offer is not None  # noqa: S101  # else the parser had not stopped
         # A client waits for the answer to its handshake.
         if not rest and self._taker.may_upgrade() and offer.is_handshake(self._shared.websocket_path):
-            self._taker.upgrade(offer.handshake())
+            self._taker.upgrade(offer.headers)
             return None
         head = offer.declined()
         if head is None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from attrs import frozen
-from websockets.datastructures import Headers
-from websockets.http11 import Request
 
 from tocsin.service.web.headers import RawHeaders, write
 
@@ -28,27 +26,18 @@ class Offer:
 
     def is_handshake(self, path: bytes) -> bool:
         """Tell whether that is a WebSocket's handshake: a GET in HTTP/1.1 for that path, without a body (RFC 6455 §4.1)."""
-        offered = [value for name, value in self.headers if name == b"upgrade"]
+        offered = b",".join([value for name, value in self.headers if name == b"upgrade"])
         return (
             self.method == b"GET"
             and self.version == "1.1"
             and self.url.partition(b"?")[0] == path
-            and any(each.strip().lower() == b"websocket" for value in offered for each in value.split(b","))
-            and not any(name in _FRAMING and value != b"0" for name, value in self.headers)
+            and b"websocket" in [each.strip() for each in offered.lower().split(b",")]
+            and not [name for name, value in self.headers if name in _FRAMING and value != b"0"]
         )
-
-    def handshake(self) -> Request:
-        """Return the handshake as ``websockets`` knows it; of several protocols that it offers, WebSocket is the one."""
-        headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._others())
-        headers["Upgrade"] = "websocket"
-        return Request(self.url.decode("latin-1"), headers)
 
     def declined(self) -> bytes | None:
         """Return the head without the offer; None where there is none to take out, as with CONNECT."""
-        headers = self._others()
+        headers = [header for header in self.headers if header[0] != b"upgrade"]
         if len(headers) == len(self.headers):
             return None
         return b"%b %b HTTP/%b\r\n%b\r\n" % (self.method, self.url, self.version.encode(), write(headers))
-
-    def _others(self) -> RawHeaders:
-        return [header for header in self.headers if header[0] != b"upgrade"]
