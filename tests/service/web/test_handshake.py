@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,9 +48,9 @@ WRONG = [
     ({"Sec-WebSocket-Key": ["dGhl"]}, 400, "invalid Sec-WebSocket-Key header: dGhl."),
     ({"Sec-WebSocket-Key": [_KEY[:-1]]}, 400, f"invalid Sec-WebSocket-Key header: {_KEY[:-1]}; Incorrect padding."),
     ({"Sec-WebSocket-Version": []}, 400, "missing Sec-WebSocket-Version header."),
-    ({"Sec-WebSocket-Version": [""]}, 400, "empty Sec-WebSocket-Version header."),
+    ({"Sec-WebSocket-Version": [""]}, 426, "empty Sec-WebSocket-Version header; this service knows 13."),
     ({"Sec-WebSocket-Version": ["13", "13"]}, 400, "invalid Sec-WebSocket-Version header: multiple values."),
-    ({"Sec-WebSocket-Version": ["8"]}, 400, "invalid Sec-WebSocket-Version header: 8."),
+    ({"Sec-WebSocket-Version": ["8"]}, 426, "invalid Sec-WebSocket-Version header: 8; this service knows 13."),
     ({"Origin": ["http://a.example"] * 2}, 400, "invalid Origin header: multiple values."),
     ({"Sec-WebSocket-Protocol": ["a", "b c"]}, 400, "invalid Sec-WebSocket-Protocol header: expected comma at 2 in b c."),
     ({"Connection": [], "Sec-WebSocket-Key": []}, 426, f"missing Connection header.{_BROWSER}"),
@@ -92,12 +94,17 @@ def read(answer: bytes) -> Answer:
 
 
 def theirs(said: dict[str, list[str]]) -> Answer:
-    """Return the answer of ``websockets``, at the time of ours."""
+    """Return the answer of ``websockets``, at the time of ours; a peer of another version is told ours, as RFC 6455 §4.4 has it."""
     pairs = [(name, value) for name, values in said.items() for value in values]
     response = ServerProtocol().accept(Request("/device", Headers([*pairs, ("Upgrade", "websocket")])))
     del response.headers["Date"]
     response.headers["Date"] = _COMMON[0][1].decode()
-    return read(response.serialize())
+    status, headers, body = read(response.serialize())
+    if re.search(r": (invalid|empty) Sec-WebSocket-Version header(?!: multiple values\.)", body):
+        body = body.removesuffix(".\n") + "; this service knows 13.\n"
+        told = {"content-length": str(len(body.encode())), "upgrade": "websocket", "sec-websocket-version": "13"}
+        status, headers = 426, sorted((dict(headers) | told).items())
+    return status, headers, body
 
 
 @pytest.mark.parametrize("said", RIGHT, ids=repr)
@@ -116,6 +123,7 @@ def test_a_wrong_handshake_is_told_what_is_wrong(said: dict[str, list[str]], sta
     """The first thing that is, in an answer behind which the connection ends."""
     is_right, answer = judge(raw(_RIGHT | said), _COMMON)
     body = f"Failed to open a WebSocket connection: {words}\n"
+    known = [("sec-websocket-version", "13")] if "knows 13" in words else []
     offer = [("upgrade", "websocket")] if status == 426 else []
     assert not is_right
     assert read(answer) == (
@@ -125,6 +133,7 @@ def test_a_wrong_handshake_is_told_what_is_wrong(said: dict[str, list[str]], sta
             ("content-length", str(len(body.encode()))),
             ("content-type", "text/plain; charset=utf-8"),
             ("date", "Mon, 30 Nov 2026 03:00:00 GMT"),
+            *known,
             *offer,
         ],
         body,

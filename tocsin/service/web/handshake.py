@@ -18,6 +18,8 @@ _JUDGED: Final = frozenset(
     {b"connection", b"origin", b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version"}
 )
 _OPENED: Final = status_line(101) + b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n%b\r\n"
+_UPGRADE: Final = (b"upgrade", b"websocket")
+_VERSION: Final = "Sec-WebSocket-Version"
 _NO_BROWSER: Final = "You cannot access a WebSocket server directly with a browser. You need a WebSocket client."
 
 
@@ -39,8 +41,13 @@ def _refusal(wrong: InvalidHandshake, common: RawHeaders) -> bytes:
     words = f"Failed to open a WebSocket connection: {wrong}"
     if wrong.__cause__ is not None:
         words += f"; {wrong.__cause__}"
+    if (
+        isinstance(wrong, InvalidHeaderValue) and wrong.name == _VERSION
+    ):  # RFC 6455 §4.2.2: it is told which would be right
+        known = (b"sec-websocket-version", b"13")
+        return parting(426, f"{words}; this service knows 13.", _UPGRADE, known, *common)
     if isinstance(wrong, InvalidUpgrade):
-        return parting(426, f"{words}.\n\n{_NO_BROWSER}", (b"upgrade", b"websocket"), *common)
+        return parting(426, f"{words}.\n\n{_NO_BROWSER}", _UPGRADE, *common)
     return parting(400, f"{words}.", *common)
 
 
@@ -57,9 +64,9 @@ def _key(headers: RawHeaders) -> str:
         _check_connection(said[b"connection"])
     key = _only("Sec-WebSocket-Key", said[b"sec-websocket-key"])
     _check_key(key)
-    version = _only("Sec-WebSocket-Version", said[b"sec-websocket-version"])
+    version = _only(_VERSION, said[b"sec-websocket-version"])
     if version != "13":
-        raise InvalidHeaderValue("Sec-WebSocket-Version", version)
+        raise InvalidHeaderValue(_VERSION, version)
     if b"origin" in said:
         _only("Origin", said[b"origin"])
     for offered in said[b"sec-websocket-protocol"]:
