@@ -52,6 +52,8 @@ class Mailbox:
         self.on_filled: Callable[[], None] = self._filled.set
         """Called when something was put, or it was closed; what has its turn by that needs no :meth:`batch`."""
         self._closed = False
+        self._failure: Exception | None = None
+        """What its reader is to be told."""
         self._high_water = 0
         self._handled = 0
         self.dead = 0
@@ -115,11 +117,16 @@ class Mailbox:
     async def batch(self) -> list[bytes]:
         """Wait until there is something, and take what is there: all replies, then states, then frames up to ``BATCH``.
 
+        What :meth:`fail` was given is raised.
+
         :raises EndOfStream: the mailbox is closed and empty, or abandoned.
         """
         if self.has_any:
             await checkpoint()  # a reader that always finds something lets others run
-        while not self.has_any:
+        while self._failure is not None or not self.has_any:
+            failure, self._failure = self._failure, None
+            if failure is not None:
+                raise failure
             if self._closed:
                 raise EndOfStream
             await self._filled.wait()
@@ -186,8 +193,14 @@ class Mailbox:
                 self._frames.append(frame)
                 taken.set()
 
+    def fail(self, failure: Exception) -> None:
+        """Have the next :meth:`batch` raise this: what has taken from the mailbox in the reader's place has failed."""
+        self._failure = failure
+        self._filled.set()
+
     def purge(self) -> int:
         """Throw away what waits, because it has no reader any more, and return how many frames died."""
+        self._failure = None
         count = len(self._replies) + len(self._states)
         self._replies.clear()
         self._states.clear()

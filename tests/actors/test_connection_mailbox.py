@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import pytest
 from anyio import EndOfStream, create_task_group, wait_all_tasks_blocked
 
 from tocsin.actors.connection_mailbox import ConnectionMailbox
 from tocsin.actors.turn_line import AT_ONCE, TurnLine
-from tocsin.mailbox import Mailbox
+from tocsin.mailbox import BATCH, Mailbox
 
 
 class Way:
@@ -22,11 +23,10 @@ class Way:
         self.is_open = True
         self.sent, self.read = list[list[bytes]](), list[list[bytes]]()
 
-    def send(self) -> bool:
+    def send(self) -> None:
         """Send what waits."""
         if self.is_open:
             self.sent.append(self.mailbox_in_line.take())
-        return self.is_open
 
     async def write(self) -> None:
         """Read the rest, to the end."""
@@ -71,6 +71,9 @@ async def test_where_too_many_have_their_turn_before_it_the_task_writes() -> Non
         def take_turn(self) -> None:
             pass
 
+        def fail(self, failure: Exception) -> None:
+            raise failure
+
         wake = take_turn
 
     way = Way()
@@ -87,3 +90,43 @@ async def test_where_too_many_have_their_turn_before_it_the_task_writes() -> Non
         await wait_all_tasks_blocked()
         way.mailbox.close()
     assert (way.sent, way.read) == ([], [[b"1"]])
+
+
+async def test_what_is_more_than_a_batch_is_left_to_the_task() -> None:
+    """It is woken for it, though nothing more is put."""
+    way = Way()
+    async with create_task_group() as tasks:
+        tasks.start_soon(way.write)
+        await wait_all_tasks_blocked()
+        way.put(*[b"1"] * (BATCH + 2))
+        await wait_all_tasks_blocked()
+        assert ([len(frames) for frames in way.sent], way.read) == ([BATCH], [[b"1", b"1"]])
+        way.mailbox.close()
+
+
+async def test_what_fails_in_counting_or_sending_is_raised_in_the_task_that_writes() -> None:
+    """The turn that has put it hears of nothing, whether the task waits then or not; once told, it is over."""
+    way = Way()
+
+    def fail() -> None:
+        raise OSError("planted")
+
+    way.mailbox_in_line.send_now = fail
+    way.put(b"1")
+    with pytest.raises(OSError, match="planted"):
+        await way.write()
+    async with create_task_group() as tasks:
+        tasks.start_soon(way.write)
+        await wait_all_tasks_blocked()
+        assert way.read == [[b"1"]]
+        way.mailbox.close()
+
+
+async def test_a_failure_dies_with_the_connection() -> None:
+    """The next has nothing to do with it."""
+    way = Way()
+    way.mailbox_in_line.fail(OSError("planted"))
+    way.mailbox_in_line.purge()
+    way.mailbox.close()
+    await way.write()
+    assert way.read == []

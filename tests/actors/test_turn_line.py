@@ -16,12 +16,19 @@ class Follower:
     line: TurnLine
     log: list[str]
     behind: list[Follower] = Factory(list)
+    failure: Exception | None = None
 
     def take_turn(self) -> None:
         """Note a turn."""
         self.log.append(self.name)
+        if self.failure is not None:
+            raise self.failure
         for each in self.behind:
             assert self.line.join(each)
+
+    def fail(self, failure: Exception) -> None:
+        """Note what is to be raised elsewhere."""
+        self.log.append(f"{self.name} hears of {failure}")
 
     def wake(self) -> None:
         """Note that it is to have its turn elsewhere."""
@@ -95,3 +102,17 @@ def test_a_turn_that_fails_leaves_nothing_undone() -> None:
     assert log == ["a is woken"]
     line.lead(lambda: line.join(follower))
     assert log == ["a is woken", "a"]
+
+
+def test_what_fails_in_the_line_is_told_to_the_follower_that_has_failed() -> None:
+    """The turn that was led returns as always, and those behind have theirs."""
+    line, log = TurnLine(), list[str]()
+    a, b = Follower("a", line, log, failure=OSError("planted")), Follower("b", line, log)
+
+    def first() -> int:
+        line.join(a)
+        line.join(b)
+        return 1
+
+    assert line.lead(first) == 1
+    assert log == ["a", "a hears of planted", "b"]

@@ -187,21 +187,26 @@ class ActorRunner:
         """Have a turn in the line."""
         self._advance(self._begin_turn)
 
+    def fail(self, failure: Exception) -> None:
+        """Leave a failure to the task, where the policy decides."""
+        self._leave(_raise(failure))
+
     def wake(self) -> None:
         """Have the turn in the task."""
         self._is_elsewhere = False
         self._filled.set()
 
     def _advance(self, part: Callable[[], Awaitable[object] | None]) -> None:
-        """Do a part of a turn; a failure is left to the task, and so is what no callback will tell the end of."""
-        try:
-            wait = part() if self._sleeps else None  # it may have been cancelled meanwhile
-        except Exception as failure:  # noqa: BLE001  # it is raised where the policy decides
-            wait = _raise(failure)
+        """Do a part of a turn; what no callback will tell the end of is left to the task."""
+        wait = part() if self._sleeps else None  # it may have been cancelled meanwhile
         if isinstance(wait, Completion):
             self._awaited = wait
             wait.then(self._resume)
-            return
+        else:
+            self._leave(wait)
+
+    def _leave(self, wait: Awaitable[object] | None) -> None:
+        """Have no turn elsewhere any more; what is left of it is for the task."""
         self._left = wait
         self._is_elsewhere = False
         if wait is not None or self.mailbox.is_to_be_read:
@@ -209,7 +214,10 @@ class ActorRunner:
 
     def _resume(self) -> None:
         """Go on with a turn: what it has waited for has ended."""
-        self._line.lead(partial(self._advance, self._check_and_go_on))
+        try:
+            self._line.lead(partial(self._advance, self._check_and_go_on))
+        except Exception as failure:  # noqa: BLE001  # what has called back, such as a writer, has no part in it
+            self.fail(failure)
 
     def _check_and_go_on(self) -> Awaitable[object] | None:
         awaited, self._awaited = self._awaited, None

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tocsin.actors.mailbox_in_line import MailboxInLine
 from tocsin.actors.turn_line import TurnLine
 from tocsin.mailbox import Mailbox
 
 
-class ConnectionMailbox:
+def _leave_it() -> None:
+    """Send nothing: as long as there is no connection, all is left to the task that writes."""
+
+
+class ConnectionMailbox(MailboxInLine):
     """The mailbox of the connection.
 
     :param count: hears of the frames that are taken.
     """
 
     def __init__(self, mailbox: Mailbox, line: TurnLine, count: Callable[[list[bytes]], None]) -> None:
-        self.send_now: Callable[[], bool] = bool
-        """Sends what waits, and tells whether it has; what it has not is waited for by :meth:`batch`."""
-        self._mailbox, self._line, self._count = mailbox, line, count
-        self._is_due = False
-        self._wake, mailbox.on_filled = mailbox.on_filled, self._filled
+        super().__init__(mailbox, line)
+        self.send_now: Callable[[], None] = _leave_it
+        """Sends what waits, as far as there is room; the rest is waited for by :meth:`batch`."""
+        self._count = count
 
     async def batch(self) -> list[bytes]:
         """Wait for frames and take them, as ``Mailbox.batch``."""
@@ -42,19 +46,5 @@ class ConnectionMailbox:
         """Throw away what was meant for a connection that is gone."""
         return self._mailbox.purge()
 
-    def take_turn(self) -> None:
-        """Have sent what waits."""
-        self._is_due = False
-        if self._mailbox.is_closed or not self.send_now():
-            self._wake()
-
-    def wake(self) -> None:
-        """Leave it to :meth:`batch`."""
-        self._is_due = False
-        self._wake()
-
-    def _filled(self) -> None:
-        if not self._is_due:
-            self._is_due = self._line.join(self)
-            if not self._is_due:
-                self._wake()
+    def _take_now(self) -> None:
+        self.send_now()

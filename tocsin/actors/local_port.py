@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 
+from tocsin.actors.mailbox_in_line import MailboxInLine
 from tocsin.actors.sessions import Stamp
 from tocsin.actors.topology import Platform
 from tocsin.mailbox import Mailbox
@@ -19,21 +20,18 @@ SESSION_ROOM = 2 * MAX_IN_FLIGHT
 """Frames that may wait for a session: more than the payloads that it can have out, and what is said of them."""
 
 
-class LocalPort:
+class LocalPort(MailboxInLine):
     """Puts the session's stamp on what it sends; made by :func:`local_port`."""
 
     def __init__(self, platform: Platform, stamp: Stamp, mailbox: Mailbox) -> None:
+        super().__init__(mailbox, platform.kernel.line)
         self.name = stamp.session
         self.max_subscriptions: int | None = None
         self._platform = platform
         self._stamp = stamp
-        self._mailbox = mailbox
-        self._line = platform.kernel.line
         self._take: Callable[[list[bytes]], None] | None = None
         self._context = copy_context()
         """That of the session: what it starts has it too, in the turn of any actor."""
-        self._is_due = False
-        self._wake, mailbox.on_filled = mailbox.on_filled, self._filled
 
     async def receive(self) -> list[bytes]:
         """Wait for frames from the platform, and return those that are there.
@@ -61,26 +59,10 @@ class LocalPort:
         """Have frames taken by this right behind the turn of the actor that sends them; others, or all, are to be received."""
         self._take, self._context = take, copy_context()
 
-    def _filled(self) -> None:
-        if not self._is_due:
-            self._is_due = self._take is not None and self._line.join(self)
-            if not self._is_due:
-                self._wake()
-
-    def take_turn(self) -> None:
-        """Let the session take what has come."""
-        self._is_due = False
-        if not self._mailbox.has_only(Deliveries) and is_in_callback():  # those the session takes without a task
-            self._wake()
-        elif self._take is not None:
+    def _take_now(self) -> None:
+        """Let the session take what has come: in a callback, those only that it takes without a task."""
+        if self._take is not None and (self._mailbox.has_only(Deliveries) or not is_in_callback()):
             self._context.run(self._take, self._mailbox.take())
-        if self._mailbox.is_drained:
-            self._wake()
-
-    def wake(self) -> None:
-        """Leave it to :meth:`receive`."""
-        self._is_due = False
-        self._wake()
 
     def at_once(self, say: Callable[[], None]) -> None:
         """Call what sends messages, and let the actors have their turns by that at once."""

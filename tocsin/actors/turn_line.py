@@ -20,7 +20,11 @@ class InLine(Protocol):
     """Has its turn in the line."""
 
     def take_turn(self) -> None:
-        """Do all that needs no waiting; raises nothing."""
+        """Do all that needs no waiting."""
+        ...
+
+    def fail(self, failure: Exception) -> None:
+        """Have raised in a task of its own what its turn has raised."""
         ...
 
     def wake(self) -> None:
@@ -42,7 +46,10 @@ class TurnLine:
         return self._is_open
 
     def lead(self, turn: Callable[[], T]) -> T:
-        """Run a turn, or a part of one, then the turns that came due in it."""
+        """Run a turn, or a part of one, then the turns that came due in it.
+
+        What fails in one of those is its own affair; what the first raises is raised here.
+        """
         if self._is_open:
             return turn()
         self._is_open = True
@@ -51,7 +58,11 @@ class TurnLine:
             for _ in range(AT_ONCE):
                 if not self._due:
                     break
-                self._due.popleft().take_turn()
+                follower = self._due.popleft()
+                try:
+                    follower.take_turn()
+                except Exception as failure:  # noqa: BLE001  # raised in the follower's task, where it is decided what to do
+                    follower.fail(failure)
         finally:
             self._is_open = False
             while self._due:

@@ -145,13 +145,10 @@ class ServiceConnection:
         if self.phase is not Phase.CLOSED:
             self._happened(Event.FINISH)
 
-    def send_now(self) -> bool:
-        """Send what is in the outbox in this very turn; what has to wait is left to the task that writes: False."""
-        if self._prompt is None or not self._prompt.has_room:
-            return False
-        if self._outbox.depth:
+    def send_now(self) -> None:
+        """Send what the outbox gives in this very turn; what has to wait stays in it, for the task that writes."""
+        if self._prompt is not None and self._prompt.has_room and self._outbox.depth:
             self._prompt.send_now(b"".join(self._outbox.take()))
-        return True
 
     def allow(self, allowed: bool) -> None:  # noqa: FBT001  # the only argument
         """Let there be a connection or not, from now on; over one that is to end, what is in the outbox still goes out."""
