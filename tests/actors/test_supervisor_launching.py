@@ -15,7 +15,7 @@ from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.life_events import MAX_FOREGROUND_CRASHES
 from tocsin.protocol.hresult import HResult
-from tocsin.protocol.platform.activation import LAST_WORD, CancellationReason, SystemConditionType
+from tocsin.protocol.platform.activation import GRACE, LAST_WORD, CancellationReason, SystemConditionType
 from tocsin.protocol.platform.conditions import AppSettings, HostState
 from tocsin.protocol.values import DropReason, Outcome
 
@@ -294,6 +294,22 @@ class TestOutlived:
             assert await h.settled() == (1, Outcome.HANDLED, None, "")
             await anyio.sleep(10)
             await h.stay_silent()
+
+    @pytest.mark.parametrize("seconds", [1, 31, 35.05])
+    async def test_one_that_hangs_is_ended_though_an_earlier_attempt_has_handled_its_payload(
+        self, launched: Mailbox, seconds: float
+    ) -> None:
+        """When the grace is over that it has from then on: at work, cancelled, or cut off; the next is launched for."""
+        async with running(subscriber=False) as h:
+            await self.work(h, launched)
+            h.tell(delivery(2))
+            await anyio.sleep(seconds)
+            begun = anyio.current_time()
+            h.tell(m.OutcomeRow(1, Outcome.HANDLED, "", 0))
+            assert await h.ordered() == m.EndProcess("t")
+            assert anyio.current_time() - begun == pytest.approx(GRACE)
+            assert await h.ordered() == m.Launch("mail", 2, 1, b"c")
+            assert await h.settled() == (1, Outcome.HANDLED, None, "")
 
     async def test_what_was_not_launched_is_never_ended(self, launched: Mailbox) -> None:
         """It has 5 s more to answer."""

@@ -129,6 +129,7 @@ STORIES: dict[str, tuple[tuple[Event, ...], Phase]] = {
     "handled before, and given back": ((*GIVES_WAY, Event.GIVEN_BACK), Phase.HANDLED),
     "handled before, and its process died": ((*GIVES_WAY, Event.CRASHED_AGAIN), Phase.HANDLED),
     "handled before, and no answer": ((*GIVES_WAY, Event.GRACE_OVER), Phase.HANDLED),
+    "handled before, and its process hangs": ((*GIVES_WAY, Event.OUTLIVED), Phase.HANDLED),
     "handled before, and offered again": ((*GIVES_WAY, Event.OFFERED_AGAIN), Phase.SUPERSEDED),
     "cancelled, and handled before": ((Event.CANCEL, Event.HANDLED_BEFORE, Event.ABORTED), Phase.HANDLED),
     "cut off, and handled before": (
@@ -206,6 +207,7 @@ class Life(AnyEvent):
 
     def happened(self, event: Any, effects: tuple[Any, ...]) -> None:
         """Each effect goes with where it leads: waiting is told, work has a budget, and both ways to stop it a grace."""
+        ended = Effect.END_PROCESS in effects
         assert (Effect.PARK in effects) == (self.phase is Phase.QUEUED)
         assert (Effect.ACTIVATE in effects) == (self.phase is Phase.ACTIVATED)
         assert (Effect.LAUNCH in effects) == (self.phase is Phase.LAUNCHING)
@@ -213,9 +215,11 @@ class Life(AnyEvent):
         assert (Effect.TELL_CANCEL in effects) == (event is Event.CANCEL) == (self.phase is Phase.CANCELING)
         cuts_off = self.phase in CUT_OFF or event is Event.HANDLED_BEFORE
         assert (Effect.TELL_ABORT in effects) == (cuts_off and self.came_from not in CUT_OFF)
-        assert (Effect.START_LAST_WORD in effects) == (event is Event.OUTLIVED) == (self.phase is Phase.ENDING)
+        assert (Effect.START_LAST_WORD in effects) == (self.phase is Phase.ENDING)
+        outlived = event is Event.OUTLIVED
+        assert outlived == (self.phase is Phase.ENDING or (self.came_from is Phase.GIVING_WAY and bool(ended)))
         assert (Effect.START_GRACE in effects) == (self.phase in {Phase.CANCELING, Phase.ABORTING, Phase.GIVING_WAY})
-        if Effect.END_PROCESS in effects:  # and not one that has handled its payload
+        if ended and self.came_from is not Phase.GIVING_WAY:  # and not one that has handled its payload
             assert self.came_from is Phase.ENDING
             assert self.phase in {Phase.DEAD, Phase.SHOWING}
         if Effect.SETTLE in effects:
@@ -257,8 +261,9 @@ class Life(AnyEvent):
 
     @invariant()
     def no_process_is_ended_without_a_last_word(self) -> None:
-        """Nor twice."""
-        assert self.count(Effect.END_PROCESS) <= self.count(Effect.START_LAST_WORD)
+        """Nor twice; only what was handled before has had its word."""
+        words = max(self.count(Effect.START_LAST_WORD), self.was_handled_before)
+        assert self.count(Effect.END_PROCESS) <= words
 
 
 TestAnyEvent = Life.TestCase
@@ -369,7 +374,9 @@ class TestReturned:
             event = event_of_outcome(Phase.GIVING_WAY, outcome, onward=Onward.SHELL)
             assert event is not None
             assert TABLE[Phase.GIVING_WAY, event][0] is Phase.HANDLED
-        assert event_of_grace(Phase.GIVING_WAY, launched=True, onward=Onward.SHELL) is Event.GRACE_OVER
+        for launched in (False, True):
+            event = event_of_grace(Phase.GIVING_WAY, launched=launched, onward=Onward.SHELL)
+            assert TABLE[Phase.GIVING_WAY, event][0] is Phase.HANDLED
         assert event_of_absence(Phase.GIVING_WAY, onward=Onward.SHELL) is Event.GIVEN_BACK
 
     @pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.HANDLED})
@@ -456,9 +463,12 @@ def test_what_a_session_had_when_it_died_comes_back_unless_that_goes_on(in_backg
 
 def test_only_a_launched_process_is_ended_when_the_grace_is_over() -> None:
     """Once: what follows is the end of its last word; both events are legal there."""
-    for phase in (Phase.CANCELING, Phase.ABORTING):
+    for phase in (Phase.CANCELING, Phase.ABORTING, Phase.GIVING_WAY):
         assert event_of_grace(phase, launched=False) is Event.GRACE_OVER
-    assert event_of_grace(Phase.CANCELING, launched=True) is Event.OUTLIVED
+    for phase in (Phase.CANCELING, Phase.GIVING_WAY):
+        event = event_of_grace(phase, launched=True)
+        assert event is Event.OUTLIVED
+        assert {Effect.START_LAST_WORD, Effect.END_PROCESS} & {*TABLE[phase, event][1]}
     assert event_of_grace(Phase.ENDING, launched=True) is Event.GRACE_OVER
 
 

@@ -109,14 +109,14 @@ def event_of_failed_launch(crashes: int, *, was_killed: bool) -> Event:
 
 
 def event_of_grace(phase: Phase, *, launched: bool, onward: Onward = Onward.NOWHERE) -> Event:
-    """Decide which event it is that the grace of cancelled work is over.
+    """Decide which event it is that the grace of work is over that was cancelled or cut off.
 
     :param launched: whether the agent has launched the process that has it; what else runs is never ended.
     :param onward: where it may go; what is to be shown goes to the shell, since the app does not even answer.
     """
     if onward is Onward.SHELL and phase in {Phase.ABORTING, Phase.ENDING}:
         return Event.REFUSED_SHOWABLE
-    return Event.OUTLIVED if phase is Phase.CANCELING and launched else Event.GRACE_OVER
+    return Event.OUTLIVED if phase in {Phase.CANCELING, Phase.GIVING_WAY} and launched else Event.GRACE_OVER
 
 
 def event_of_cancellation(phase: Phase, reason: CancellationReason) -> Event | None:

@@ -87,7 +87,7 @@ class Event(Label):
     CANCEL = auto()
     GRACE_OVER = auto()
     OUTLIVED = auto()
-    """A process that was launched has outlived the grace of its cancelled work."""
+    """A process that was launched has outlived the grace of work that was cancelled, or cut off since an earlier attempt has handled it."""
     ABORTED = auto()
     OFFERED_AGAIN = auto()
     """The router has handed it on once more."""
@@ -184,6 +184,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     (Phase.GIVING_WAY, Event.GIVEN_BACK): (Phase.HANDLED, _SETTLE),
     (Phase.GIVING_WAY, Event.CRASHED_AGAIN): (Phase.HANDLED, _SETTLE),
     (Phase.GIVING_WAY, Event.GRACE_OVER): (Phase.HANDLED, _SETTLE),
+    (Phase.GIVING_WAY, Event.OUTLIVED): (Phase.HANDLED, _END),
     (Phase.SHOWING, Event.SHOWN): (Phase.SHOWN, _SETTLE),
     (Phase.SHOWING, Event.SUPPRESSED): (Phase.SUPPRESSED, _SETTLE),
     (Phase.SHOWING, Event.NOT_SHOWN): (Phase.DEAD, _SETTLE),
