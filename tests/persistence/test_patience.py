@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -102,6 +104,28 @@ class TestSlow:
                 while opened.fault is not None:
                     await anyio.lowlevel.checkpoint()
             assert await numbers(opened) == ([1] if fault is Fault.BEFORE else [1, 2])
+
+    async def test_nothing_is_kept_for_a_write_that_is_withdrawn(self, path: Path, faults: Faults) -> None:
+        """However long its patience would last, and while another holds the disk up."""
+
+        class Rows(list[tuple[int]]):
+            """Rows whose end can be seen."""
+
+        rows = Rows([(3,)])
+        is_kept = weakref.ref(rows)
+        async with open_database(path, [FIRST], patience=PATIENCE) as opened, anyio.create_task_group() as tasks:
+            faults.held.clear()
+            tasks.start_soon(opened.write, (INSERT, [(2,)]))
+            await anyio.wait_all_tasks_blocked()
+            write = opened.begin_write((INSERT, rows))
+            del rows
+            was_kept = is_kept() is not None
+            write.withdraw()
+            gc.collect()
+            faults.held.set()
+            assert (was_kept, is_kept()) == (True, None)
+        async with open_database(path, [FIRST]) as opened:
+            assert await numbers(opened) == [1, 2]
 
     async def test_a_read_waits_no_longer_than_its_patience(self, path: Path) -> None:
         """Another one is before it that takes long."""

@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from attrs import Factory, define
-
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import sentence
 from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
@@ -33,22 +31,34 @@ LENGTHEN_AFTER = 8
 logger = logging.getLogger(__name__)
 
 
-@define(eq=False)
-class _Write:
+class _Write(Completion):
     """Statements that a caller waits for; those whose caller has gone, or has been told of a failure, are not run any more."""
 
-    statements: Sequence[Statement]
-    settled: Completion = Factory(Completion)
-    begun: bool = False
-    """Whether they had their turn, so that they may be on disk."""
-    timer: TimerHandle | None = None
-    """What ends the patience of its caller; None where that has no end."""
+    __slots__ = ("begun", "statements", "timer")
 
-    def settle(self, failure: StateUnavailable | None = None) -> None:
+    def __init__(self, statements: Sequence[Statement]) -> None:
+        super().__init__()
+        self.statements = statements
+        self.begun = False
+        """Whether they had their turn, so that they may be on disk."""
+        self.timer: TimerHandle | None = None
+        """What ends the patience of its caller; None where that has no end."""
+
+    def complete(self, failure: Exception | None = None) -> None:
         """Let the caller go on."""
+        self._forget()
+        super().complete(failure)
+
+    def withdraw(self) -> None:
+        """Keep nothing for a caller that has gone."""
+        self._forget()
+        super().withdraw()
+
+    def _forget(self) -> None:
+        self.statements = ()
         if self.timer is not None:
             self.timer.cancel()
-        self.settled.complete(failure)
+            self.timer = None
 
 
 class Writer:
@@ -120,7 +130,7 @@ class Writer:
             write.timer = self._loop.call_later(self._patience, self._lose_patience, write)
         self._waiting.append(write)
         self._go_on()
-        return write.settled
+        return write
 
     async def tell_faults(self) -> None:
         """Tell of each fault and of its end, until the writer is abandoned: it is told from a task, which may use anyio.
@@ -152,7 +162,7 @@ class Writer:
         if self._backing_off is not None:
             self._backing_off.cancel()
         for write in (*self._group, *self._waiting):
-            write.settle(self._closed(in_doubt=write.begun))
+            write.complete(self._closed(in_doubt=write.begun))
         self._group, self._is_busy = [], False
         self._waiting.clear()
         self._go_on()
@@ -163,11 +173,11 @@ class Writer:
 
     def _lose_patience(self, write: _Write) -> None:
         """Tell that a write has waited for too long, and that others need not begin to wait."""
-        if not write.settled.is_over:
+        if not write.is_over:
             if self._phase is Phase.SOUND:
                 self._reason = f"{self._path} has not been written for {self._patience:g} s"
             self._happened(Event.OVERDUE)
-            write.settle(StateUnavailable(self.fault or self._reason, in_doubt=write.begun))
+            write.complete(StateUnavailable(self.fault or self._reason, in_doubt=write.begun))
 
     def _go_on(self) -> None:
         """Run the next group that is still waited for, unless one is on its way."""
@@ -176,7 +186,7 @@ class Writer:
             self._apart = max(self._apart - 1, 0)
             while self._waiting and len(self._group) < size:
                 write = self._waiting.popleft()
-                if not write.settled.is_over:
+                if not write.is_over:
                     self._group.append(write)
             if self._group:
                 self._number += 1
@@ -197,7 +207,7 @@ class Writer:
     def _end(self, failure: StateUnavailable | None) -> None:
         """Settle the group."""
         for write in self._group:
-            write.settle(failure)
+            write.complete(failure)
         self._group, self._is_busy = [], False
 
     # Events: from the thread, from timers, and at the close
@@ -253,7 +263,7 @@ class Writer:
 
     def _run_again(self) -> None:
         """Run the group, which is not there, once more, without those whose callers have gone."""
-        self._group = [write for write in self._group if not write.settled.is_over]
+        self._group = [write for write in self._group if not write.is_over]
         self._run()
 
     def _back_off(self) -> None:
@@ -286,7 +296,7 @@ class Writer:
 
     def _refuse_all(self) -> None:
         for write in self._waiting:
-            write.settle(StateUnavailable(self._reason))
+            write.complete(StateUnavailable(self._reason))
         self._waiting.clear()
         self._apart = 0
 
