@@ -14,6 +14,7 @@ from tests.simulation.plants import PLANTS, planted
 from tests.simulation.processes import LAUNCHES
 from tests.simulation.script import AGENT_EVERY, AGENT_KINDS, Act, Script, draw
 from tests.simulation.seeds import run
+from tocsin.actors import payload_lives
 from tocsin.actors.payload_lives import PayloadLives
 from tocsin.actors.supervisor import Supervisor
 from tocsin.api.args import PushNotificationReceivedEventArgs
@@ -200,7 +201,7 @@ def test_work_that_a_fence_cuts_off_comes_again_to_the_process_that_has_it(monke
         ],
     )
     assert found(script) == ""
-    monkeypatch.setattr(PayloadLives, "_may_have_again", lambda *_: False)
+    monkeypatch.setattr(payload_lives, "comes_again", lambda **_: False)
     assert found(script) == "one_at_a_time"
 
 

@@ -12,6 +12,7 @@ from tocsin.actors.sessions import Sessions
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.life_events import (
     Onward,
+    comes_again,
     event_of_absence,
     event_of_cancellation,
     event_of_earlier_attempt,
@@ -144,10 +145,10 @@ class PayloadLives:
             running = background.running
             if running is not None and running.phase is Phase.LAUNCHING:
                 self._steps.launches.stop(running)
-            elif running is not None and self._may_have_again(running.session):
+            elif running is not None and self._comes_again(running.session):
                 self._steps.background_sessions.hold(app, running.session, (running.sequence,))
             background.clear()
 
-    def _may_have_again(self, session: str) -> bool:
-        """Tell whether background work may come again to a session: not to one that was launched for this, or is to end."""
-        return not (self._sessions.command_of(session) or self._sessions.is_retired(session))
+    def _comes_again(self, session: str) -> bool:
+        launched, retired = bool(self._sessions.command_of(session)), self._sessions.is_retired(session)
+        return comes_again(launched=launched, retired=retired)

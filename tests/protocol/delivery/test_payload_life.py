@@ -14,6 +14,7 @@ from tocsin.protocol.delivery.life_events import (
     MAX_CRASHES,
     MAX_FOREGROUND_CRASHES,
     Onward,
+    comes_again,
     event_of_absence,
     event_of_cancellation,
     event_of_death,
@@ -459,6 +460,13 @@ def test_what_a_session_had_when_it_died_comes_back_unless_that_goes_on(in_backg
         event = event_of_death(crashes, in_background=in_background)
         assert event is (Event.CRASHED_AGAIN if crashes >= limit else Event.GIVEN_BACK)
         assert all((phase, event) in TABLE for phase in WITH_THE_APP)
+
+
+@pytest.mark.parametrize("launched", [False, True])
+@pytest.mark.parametrize("retired", [False, True])
+def test_what_a_fence_cuts_off_comes_again_to_the_session_that_has_it(*, launched: bool, retired: bool) -> None:
+    """But not to one that was launched for it, nor to one that is to end."""
+    assert comes_again(launched=launched, retired=retired) == ((launched, retired) == (False, False))
 
 
 def test_only_a_launched_process_is_ended_when_the_grace_is_over() -> None:

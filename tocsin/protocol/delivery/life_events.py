@@ -81,6 +81,15 @@ def event_of_absence(phase: Phase, *, onward: Onward, offerable: bool = True) ->
     return _NO_SESSION[onward] if phase is Phase.OFFERED else Event.NO_SESSION
 
 
+def comes_again(*, launched: bool, retired: bool) -> bool:
+    """Decide whether background work that a fence cuts off comes again to the session that has it.
+
+    :param launched: whether its process was launched for work, and so may have no handler to take it again.
+    :param retired: whether it is to have no more work.
+    """
+    return not (launched or retired)
+
+
 MAX_CRASHES = 3
 """Sessions that may die with one payload, the last of them in the background, or processes that may be killed on their way
 for it; each starts another process."""
