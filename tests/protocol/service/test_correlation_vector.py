@@ -34,7 +34,7 @@ def test_a_correlation_vector_is_extended_or_begun(given_vector: str | None, ans
 
 def test_a_new_correlation_vector_is_valid() -> None:
     """What we begin with is what we would accept, whether one or many are begun, of which no two are alike."""
-    many = wns.new_vectors(bytes(range(3 * wns.VECTOR_ENTROPY)))
+    many = wns.new_vectors(bytes(range(3 * wns.VECTOR_BYTES)))
     assert len(set(many)) == len(many) == 3
     for begun in (*(each.decode() for each in many), wns.correlation_vector(None, bytes(range(16)))):
         assert wns.correlation_vector(begun, bytes(16)) == f"{begun}.0"

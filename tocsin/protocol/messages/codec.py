@@ -61,7 +61,7 @@ def encode(message: Message) -> bytes:
     except UnicodeEncodeError:
         escaped: bytes = _ESCAPING.pack(values)
         return escaped
-    if not shape.is_plain:
+    if not shape.is_taken_as_is:
         return packed
     frame = _Frame(packed)
     frame.message = message
@@ -113,7 +113,7 @@ def decode_own(frame: bytes) -> Message:
         return frame.message
     values = _unpack_own(frame)
     shape = _shape_of(values)
-    return shape.cls(*values[1:]) if shape.is_plain else _build(values)
+    return shape.cls(*values[1:]) if shape.is_taken_as_is else _build(values)
 
 
 def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
@@ -182,8 +182,7 @@ def rows_apart(message: Message) -> list[Message]:
 
 
 def _unpack(frame: bytes) -> Any:
-    # Not by _LIMITS: passing them as a dict would cost as much as unpacking.
-    return unpackb(
+    return unpackb(  # each limit by its name: passing _LIMITS would cost as much as unpacking
         frame,
         use_list=False,
         max_str_len=_MAX_TEXT,
@@ -203,7 +202,7 @@ def _unpack_checked(frame: bytes) -> Any:
 
 def _unpack_own(frame: bytes) -> Any:
     try:
-        return unpackb(  # as above
+        return unpackb(  # each limit by its name: passing a dict of them would cost as much as unpacking
             frame,
             use_list=False,
             max_str_len=MAX_OWN_FRAME,

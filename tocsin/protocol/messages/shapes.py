@@ -16,7 +16,7 @@ from cattrs import Converter
 from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload, Stamped
 from tocsin.protocol.toast_label import LabelText, ToastLabel, is_label
 
-_PLAIN = (str, bytes, int, bool, NoneType)
+_SCALARS = (str, bytes, int, bool, NoneType)
 
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
@@ -55,7 +55,7 @@ def _label(value: Any, _: Any) -> LabelText:
 def _converter() -> Converter:
     """Build what checks fields: cattrs converts where it can, but a frame holds what the field says or is refused."""
     converter = Converter(detailed_validation=False)
-    for kind in _PLAIN:
+    for kind in _SCALARS:
         converter.register_structure_hook(kind, _exactly(kind))
     for mixed in (IntEnum, StrEnum):  # they come before int and str for their members' classes
         converter.register_structure_hook(mixed, _member)
@@ -76,7 +76,7 @@ def _tuple_of(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     """Build the hook for ``tuple[X, ...]``: anything else that can be iterated, such as text, is none."""
     member = get_args(kind)[0]
     hook = converter.get_structure_hook(member)
-    as_they_are = {member} if member in _PLAIN else None  # all at once: that costs what one does
+    as_they_are = {member} if member in _SCALARS else None  # all at once: that costs what one does
 
     def check(value: Any, _: Any) -> Any:
         if type(value) is not tuple:
@@ -157,18 +157,18 @@ def _rows(converter: Converter, name: str, hints: dict[str, Any]) -> Rows:
     allowed: list[frozenset[type]] = []
     more: list[tuple[int, Callable[[Sequence[Any]], bool]]] = []
     for place, kind in enumerate(hints.values()):
-        plain = next(each for each in get_args(kind) or (kind,) if each is not NoneType)
-        types: set[type] = {plain}
-        if plain is LabelText:
+        inner = next(each for each in get_args(kind) or (kind,) if each is not NoneType)
+        types: set[type] = {inner}
+        if inner is LabelText:
             types = {str}
             more.append((place, _are_labels))
-        elif issubclass(plain, Enum):
-            types = {int if issubclass(plain, int) else str}
-            more.append((place, partial(_are_among, frozenset([None, *(member.value for member in plain)]))))
-        elif plain is float:
+        elif issubclass(inner, Enum):
+            types = {int if issubclass(inner, int) else str}
+            more.append((place, partial(_are_among, frozenset([None, *(member.value for member in inner)]))))
+        elif inner is float:
             types = {int, float}
             more.append((place, _are_finite))
-        allowed.append(frozenset(types if plain is kind else {*types, NoneType}))
+        allowed.append(frozenset(types if inner is kind else {*types, NoneType}))
     hooks = tuple((converter.get_structure_hook(kind), kind) for kind in hints.values())
     return Rows(name, hooks, tuple(allowed), tuple(more))
 
@@ -219,7 +219,7 @@ class Shape:
     """Whether its last field is rows."""
     is_columns: bool
     """Whether all of its fields are columns."""
-    is_plain: bool
+    is_taken_as_is: bool
     """Whether its fields are taken as they are from a frame of this process's own making."""
 
 
@@ -228,8 +228,8 @@ def _shape(converter: Converter, cls: type[Message]) -> Shape:
     names = tuple(kinds)
     hooks = tuple(map(converter.get_structure_hook, kinds.values()))
     has_rows, is_columns = names[-1:] == ("rows",), issubclass(cls, Columns)
-    is_plain = has_rows or is_columns or cls is Stamped
-    return Shape(cls, _picker(names), hooks, tuple(kinds.values()), has_rows, is_columns, is_plain)
+    is_taken_as_is = has_rows or is_columns or cls is Stamped
+    return Shape(cls, _picker(names), hooks, tuple(kinds.values()), has_rows, is_columns, is_taken_as_is)
 
 
 def _fields(cls: type) -> dict[str, Any]:

@@ -246,18 +246,18 @@ def correlation_vector(given: str | None, entropy: bytes) -> str:
     return extended if len(extended) <= _VECTOR_LENGTH else f"{given}!"
 
 
-VECTOR_ENTROPY: Final = 18
-"""Random bytes that :func:`new_vectors` takes for each vector."""
+VECTOR_BYTES: Final = 18
+"""Bytes that :func:`new_vectors` takes for each vector, of which 16 count: 18 are whole characters of base 64."""
 
 
-def new_vectors(entropy: bytes) -> list[bytes]:
+def new_vectors(random: bytes) -> list[bytes]:
     """Begin many correlation vectors at once, which costs each a tenth.
 
-    :param entropy: ``VECTOR_ENTROPY`` random bytes for each.
+    :param random: ``VECTOR_BYTES`` random bytes for each.
     """
-    padded = bytearray(entropy)
+    padded = bytearray(random)
     for unused in (16, 17):  # so each base is whole characters of base 64, and ends as one of 16 bytes
-        padded[unused::VECTOR_ENTROPY] = bytes(len(entropy) // VECTOR_ENTROPY)
+        padded[unused::VECTOR_BYTES] = bytes(len(random) // VECTOR_BYTES)
     text = b2a_base64(padded, newline=False)
     bases = unpack(f"{_BASE}s2x" * (len(text) // (_BASE + 2)), text)
     return (b".0 ".join(bases) + b".0").split()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from tocsin.protocol.service.wns import VECTOR_ENTROPY, correlation_vector, new_vectors
+from tocsin.protocol.service.wns import VECTOR_BYTES, correlation_vector, new_vectors
 
 _AT_ONCE: Final = 64  # requests that are given theirs at a time, which costs each a tenth
 _BYTES: Final = 8  # of an id, which is their digits
@@ -42,5 +42,6 @@ class RequestIds:
         begin, behind_id, behind_trace, end = self._between
         parts = [begin, b"", behind_id, b"", behind_trace, b"", end, _CUT] * _AT_ONCE
         parts[1::8] = parts[3::8] = ids.encode().split()
-        parts[5::8] = new_vectors(os.urandom(_AT_ONCE * VECTOR_ENTROPY))
-        return list(zip(ids.split(), b"".join(parts).split(_CUT), strict=False))
+        parts[5::8] = new_vectors(os.urandom(_AT_ONCE * VECTOR_BYTES))
+        *headers, _ = b"".join(parts).split(_CUT)  # behind the last cut is nothing
+        return list(zip(ids.split(), headers, strict=True))
