@@ -1,4 +1,4 @@
-"""The clock that goes steadily: no one sets it, and it goes on where the machine sleeps."""
+"""The clock that goes steadily: it is never set, and it goes on where the machine sleeps."""
 
 from __future__ import annotations
 

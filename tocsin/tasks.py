@@ -121,9 +121,8 @@ async def _keep(
         finally:
             if not ended.is_set():
                 end_block()
-                if (
-                    owner is not None
-                ):  # a task that has ended, as the main task at the loop's end, has no block any more
+                # A task that has ended, as the main task at the loop's end, has no block any more.
+                if owner is not None:
                     owner.add_done_callback(lambda _: ended.set())
                 with anyio.CancelScope(shield=True):
                     await ended.wait()

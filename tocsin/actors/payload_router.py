@@ -162,9 +162,8 @@ class PayloadRouter(Actor):
     @receives(m.Parked)
     def parked(self, message: m.Parked, _: bytes) -> None:
         """A payload waits for the background: its place in the window is free."""
-        if self._windows.settle(
-            message.sequence, given_back=False
-        ):  # else it speaks of what an earlier router handed on
+        # Where none is settled, it speaks of what an earlier router handed on.
+        if self._windows.settle(message.sequence, given_back=False):
             self._effects.park(message.sequence)
             self._windows.set_aside(message.channel)
             if message.channel not in self._windows.channels:  # lost while it was on its way

@@ -166,7 +166,7 @@ class UsageMeter:
         """
         async with self._storing:
             for request in [number for number, asker in self._asked.items() if asker == app]:
-                del self._asked[request]  # an answer that is still to come is no one's
+                del self._asked[request]  # an answer that is still to come counts as the platform's
             for day in self._days():
                 day.forget(app)
             self._judge_all()

@@ -135,9 +135,8 @@ class Workers:
         """
         called = Signal()
         try:
-            with (
-                anyio.CancelScope() as scope
-            ):  # one for as long as nothing is cut off, rather than one for each piece of work
+            # One scope for as long as nothing is cut off, rather than one for each piece of work.
+            with anyio.CancelScope() as scope:
                 await self._serve(called, scope)
         except (anyio.get_cancelled_exc_class(), InDoubt):
             pass

@@ -233,10 +233,8 @@ class ChannelRegistration:
             if not self._is_wanted:
                 return
             failure: PushError | None = None
-            for register in (
-                self._register_at_agent,
-                self._register_at_hub,
-            ):  # a failure of one keeps not from the other
+            # A failure of one keeps not from the other.
+            for register in (self._register_at_agent, self._register_at_hub):
                 try:
                     await register(channel.uri)
                 except PushError as error:

@@ -50,7 +50,7 @@ class AioHttp:
         """Post; errors and ``on_turn`` as of :meth:`request`."""
         return await self.request("POST", url, headers, body, on_turn)
 
-    async def request(  # one for each part of a request
+    async def request(
         self,
         method: str,
         url: str,
@@ -87,9 +87,8 @@ class AioHttp:
                 whole = await _bounded(answer.content, self._max_reply)
         except Exception as failure:  # noqa: BLE001  # whatever a library raises, there was no answer
             raise Unreachable(_sentence(failure, url, proxy)) from None
-        if (
-            answer.status == 407 and proxy is not None
-        ):  # where no TLS is spoken, the proxy answers in place of the service
+        # Where no TLS is spoken, the proxy answers in place of the service.
+        if answer.status == 407 and proxy is not None:
             raise Unreachable(_refused(407, url, proxy))
         return Reply(answer.status, _joined(answer.headers), whole)
 

@@ -106,7 +106,7 @@ else:
             except BlockingIOError:
                 if holder_of(path) is not None or time.monotonic() >= patience:
                     raise _in_use(path) from None
-                time.sleep(0.01)  # the lock tells no one when it is free, but to one who waits without an end
+                time.sleep(0.01)  # flock says when it is free to a caller only that waits without an end
             else:
                 return
 

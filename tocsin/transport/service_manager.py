@@ -101,7 +101,7 @@ def _keep_from_children(descriptor: int) -> None:
 
 
 def _socket_of(descriptor: int, name: str) -> socket.socket:
-    """Return the socket of a descriptor, which has to be one that apps of this user, and no one else, can connect to."""
+    """Return the socket of a descriptor, which has to be one that apps of this user can connect to, and no others."""
     what = f"descriptor {descriptor}, passed as {quoted(name)}, is"
     try:
         passed = socket.socket(fileno=descriptor)

@@ -27,7 +27,7 @@ def attribute(arrivals: Arrivals, size: int, app_of: Mapping[str, str]) -> list[
     """Return each app of a batch with the bytes that are sent for it and those that came.
 
     :param size: the length of the frame that holds the batch in columns.
-    :param app_of: whose each channel is; what is no one's is the platform's.
+    :param app_of: whose each channel is; one that is not in it is the platform's.
     """
     channels = arrivals.channels
     count = len(channels)

@@ -148,9 +148,8 @@ def _drivers(node: _Expression, *, negated: bool, weight: Callable[[str], int]) 
         case HasAll(parts) | HasAny(parts):
             sets = [_drivers(part, negated=negated, weight=weight) for part in parts]
             known = [each for each in sets if each is not None]
-            if (
-                isinstance(node, HasAll) is not negated
-            ):  # "not any of" means that all fail, so that one of them is enough
+            # "Not any of" means that all fail, so that one of them is enough.
+            if isinstance(node, HasAll) is not negated:
                 return min(known, key=lambda each: sum(map(weight, each)), default=None)
             return frozenset().union(*known) if len(known) == len(sets) else None
     raise TypeError(node)

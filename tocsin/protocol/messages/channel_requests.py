@@ -144,7 +144,7 @@ class RetryDue(Message):
 @tagged(44)
 @frozen
 class ForgetRetry(Message):
-    """No one waits for that attempt any more."""
+    """The request does not wait for that attempt any more."""
 
     key: int
 

@@ -85,7 +85,7 @@ class RevokeChannels(Message):
 @tagged(7)
 @frozen
 class ChannelsRevoked(Message):
-    """The service has revoked these channels; ``request`` is 0 where no one asked for it."""
+    """The service has revoked these channels; ``request`` is 0 where the device has not asked for it."""
 
     request: int
     channels: tuple[str, ...]

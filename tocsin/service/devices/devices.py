@@ -104,6 +104,7 @@ class Devices:
 
         :return: whether it was pushed; if not, it may go by :meth:`push`.
         """
+        # What does not pass the checks of push, in its order, is left to that: it knows what becomes of it.
         if self._unwanted.known and self._why_unwanted(channel, payload.type) is not None:
             return False
         connection = self._connections.get(channel.device)

@@ -195,7 +195,7 @@ class Outbox:
             await self._emptied.wait()
 
     def acknowledge(self, ids: tuple[str, ...]) -> list[str]:
-        """Settle the payloads that the device has committed; return the ids of those that no one waits for."""
+        """Settle the payloads that the device has committed; return the ids of those that no push waits for."""
         others = []
         for id in ids:  # noqa: A001 - the field's name
             pending = self._sent.pop(id, None)

@@ -52,7 +52,7 @@ class SteadyClock:
         self._failed = False
         now = steadily()
         self._absence = mark.absence(wall(), now, run)
-        # What is likely counts: there is no one to say it better.
+        # What is likely counts: a service has no other clock to ask.
         self._ahead = ServiceTime.recalled(mark, wall(), now, run).likely(now) - now
 
     @classmethod
@@ -136,7 +136,7 @@ async def steady_clock(store: ServiceStore) -> AsyncIterator[Callable[[], float]
             finally:
                 tasks.cancel_scope.cancel()
     finally:
-        with anyio.CancelScope(shield=True):  # bounded: the service's store lets no one wait
+        with anyio.CancelScope(shield=True):  # bounded: the service's store has a patience
             await clock.look(store, last=True)
 
 
