@@ -21,7 +21,8 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.persistence.memory_store import MemoryStore
 from tocsin.persistence.store import Changes
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
-from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.frame_traffic import ArrivalHandlers
+from tocsin.transport.service_connection import ServiceConnection
 
 _QUEUE = 1024
 

@@ -52,7 +52,8 @@ from tocsin.protocol.platform.host_record import HostRecord
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 from tocsin.testing import PlayedSensor
 from tocsin.testing.played_host import PlayedPolicy
-from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.frame_traffic import ArrivalHandlers
+from tocsin.transport.service_connection import ServiceConnection
 from tocsin.transport.wire import Wire
 
 RESTARTS = RestartPolicy(intensity=200)

@@ -15,7 +15,8 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import PROTOCOL_VERSION
-from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.frame_traffic import ArrivalHandlers
+from tocsin.transport.service_connection import ServiceConnection
 from tocsin.transport.wire import Wire, WireBroken
 
 HOUR = 3600.0

@@ -16,7 +16,8 @@ from tocsin.mailbox import Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.service_connection import Phase
-from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.frame_traffic import ArrivalHandlers
+from tocsin.transport.service_connection import ServiceConnection
 from tocsin.transport.wire import Wire
 
 

@@ -28,7 +28,8 @@ from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.service_connection import Phase
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.values import PROTOCOL_VERSION
-from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.frame_traffic import ArrivalHandlers
+from tocsin.transport.service_connection import ServiceConnection
 from tocsin.transport.wire import Wire
 
 

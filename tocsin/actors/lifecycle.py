@@ -24,7 +24,8 @@ from tocsin.shell.desktop import Desktop
 from tocsin.shell.pictures import PicturePolicy
 from tocsin.steady import boot
 from tocsin.tasks import apart, task_group
-from tocsin.transport.service_connection import ArrivalHandlers, ServiceConnection
+from tocsin.transport.frame_traffic import ArrivalHandlers
+from tocsin.transport.service_connection import ServiceConnection
 from tocsin.transport.wire import Dial
 
 REUNION = 1.5

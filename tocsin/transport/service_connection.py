@@ -1,4 +1,4 @@
-"""The device's end of the connection to its push service: keeps it up, and carries frames both ways.
+"""The device's end of the connection to its push service: keeps it up.
 
 Its table is ``tocsin.protocol.platform.service_connection``.
 """
@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import anyio
-from anyio import EndOfStream
 from anyio.lowlevel import checkpoint_if_cancelled
-from attrs import frozen
 
-from tocsin.protocol.errors import FrameError, ProtocolViolation
+from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.kernel.machine import step
-from tocsin.protocol.messages import ConnectionDown, ConnectionUp, Hello, Message, Welcome
-from tocsin.protocol.messages.codec import decode, decode_chunk, encode, split
+from tocsin.protocol.messages import ConnectionDown, ConnectionUp, Hello, Welcome
+from tocsin.protocol.messages.codec import decode, encode, split
 from tocsin.protocol.network.causes import ConnectionCause, explain
 from tocsin.protocol.platform.service_connection import TABLE, Course, Effect, Event, Phase, loss
 from tocsin.protocol.text import describe_error
 from tocsin.protocol.values import PROTOCOL_VERSION
-from tocsin.transport.wire import Dial, PromptWire, Wire, WireBroken
+from tocsin.transport.frame_traffic import ArrivalHandlers, FrameTraffic, OutgoingFrames
+from tocsin.transport.wire import Dial, Wire, WireBroken
 
 logger = logging.getLogger(__name__)
 
@@ -35,44 +33,6 @@ GREETING_TIMEOUT = 10.0
 
 FAREWELL_TIMEOUT = 5.0
 """Seconds for what still goes out over a connection that group policy forbids."""
-
-
-class OutgoingFrames(Protocol):
-    """Where the frames for the service wait."""
-
-    async def batch(self) -> list[bytes]:
-        """Wait for frames and take them; raises EndOfStream when there will be no more."""
-        ...
-
-    def take(self) -> list[bytes]:
-        """Take the frames that wait."""
-        ...
-
-    @property
-    def depth(self) -> int:
-        """How many wait."""
-        ...
-
-    def purge(self) -> int:
-        """Throw away what was meant for a connection that is gone."""
-        ...
-
-
-def _never(_: list[tuple[Message, bytes]]) -> bool:
-    """Take nothing."""
-    return False
-
-
-@frozen
-class ArrivalHandlers:
-    """What is called with what arrives: payloads, answers, and the state of the connection."""
-
-    deliver: Callable[[list[tuple[Message, bytes]]], Awaitable[None]]
-    """Takes messages with their frames; raises ProtocolViolation for one that is not for devices."""
-    report: Callable[[ConnectionUp | ConnectionDown], Awaitable[None]]
-    """Takes what the connection says of itself."""
-    deliver_now: Callable[[list[tuple[Message, bytes]]], bool] = _never
-    """Takes messages as ``deliver``, in this very turn; tells whether it has: else it has done nothing."""
 
 
 class ServiceConnection:
@@ -93,16 +53,13 @@ class ServiceConnection:
         self._fraction = fraction
         self._course = Course()
         self._running = anyio.CancelScope()
-        self._reading = anyio.CancelScope()
         self._attempt = anyio.CancelScope()
         """What is done without a connection: making one, or waiting for that."""
         self._permission = anyio.Event()
         self._permission.set()
         self._wire: Wire
-        self._prompt: PromptWire | None = None
-        """The wire that carries frames, if it is one that can send at once."""
-        self._is_delivering = False
-        """Whether the task that reads has a chunk in its hands."""
+        self._traffic: FrameTraffic | None = None
+        """That of the wire that is held; None without one."""
         self._welcome: Welcome
         self._early = b""
         """What came right behind the welcome."""
@@ -146,9 +103,9 @@ class ServiceConnection:
             self._happened(Event.FINISH)
 
     def send_now(self) -> None:
-        """Send what the outbox gives in this very turn; what has to wait stays in it, for the task that writes."""
-        if self._prompt is not None and self._prompt.has_room and self._outbox.depth:
-            self._prompt.send_now(b"".join(self._outbox.take()))
+        """Send what is in the outbox, as :meth:`FrameTraffic.send_now`, where there is a connection."""
+        if self._traffic is not None:
+            self._traffic.send_now()
 
     def allow(self, allowed: bool) -> None:  # noqa: FBT001  # the only argument
         """Let there be a connection or not, from now on; over one that is to end, what is in the outbox still goes out."""
@@ -187,14 +144,14 @@ class ServiceConnection:
     async def _open_wire(self) -> Event | None:
         """Hold one wire until it is lost, and note why it was."""
         end = WireBroken("")
-        self._reading = anyio.CancelScope()
         try:
             with anyio.CancelScope() as self._attempt:
                 async with self._dial() as self._wire:
+                    self._traffic = FrameTraffic(self._wire, self._outbox, self._handlers)
                     try:
                         await self._follow(Event.OPENED)
                     finally:
-                        self._prompt = None
+                        self._traffic = None
         except* WireBroken as broken:
             end = _first(broken)
         except* ProtocolViolation as violation:
@@ -236,45 +193,24 @@ class ServiceConnection:
 
     async def _carry_frames(self) -> None:
         """Carry frames both ways; finished or forbidden, only those that still go out."""
+        traffic = self._traffic
+        assert traffic is not None  # noqa: S101  # this is an effect while a wire is held
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write, self._wire)
+            tasks.start_soon(traffic.write, lambda: self.phase is Phase.LEAVING)
             lasting = anyio.CancelScope()
             if self._course.failures:
                 tasks.start_soon(self._last, lasting)
-            with self._reading:
-                early, self._early = self._early, b""
-                await self._handlers.deliver(decode_chunk(early))
-                if isinstance(self._wire, PromptWire):
-                    self._wire.follow(self._take)
-                    self._prompt = self._wire
-                while True:
-                    self._is_delivering = False
-                    chunk = await self._wire.receive()
-                    self._is_delivering = True
-                    await self._handlers.deliver(decode_chunk(chunk))
+            early, self._early = self._early, b""
+            await traffic.read(early)
             lasting.cancel()
             if self.phase is Phase.LEAVING:
                 tasks.cancel_scope.deadline = anyio.current_time() + FAREWELL_TIMEOUT
-
-    def _take(self, chunk: bytes) -> bool:
-        """Deliver a chunk in the turn in which it comes; one that is wrong is left to the task that reads, and so is what has to wait."""
-        if self._is_delivering or self._reading.cancel_called:
-            return False
-        try:
-            return self._handlers.deliver_now(decode_chunk(chunk))
-        except FrameError:
-            return False
 
     async def _last(self, scope: anyio.CancelScope) -> None:
         """Wait until the connection has lasted long enough for the backoff to begin anew."""
         with scope:
             await anyio.sleep(self._course.lasting())
             self._happened(Event.LASTED)
-
-    async def _write(self, wire: Wire) -> None:
-        with suppress(EndOfStream):
-            while self.phase is not Phase.LEAVING or self._outbox.depth:
-                await wire.send(b"".join(await self._outbox.batch()))
 
     async def _choose_wait(self, way: Effect) -> None:
         self._pause = self._course.failed(way, self._end.retry_after, self._fraction())
@@ -308,7 +244,8 @@ class ServiceConnection:
         self._attempt.cancel()
 
     def _stop_reading(self) -> None:
-        self._reading.cancel()
+        if self._traffic is not None:
+            self._traffic.stop_reading()
 
     def _forget_failures(self) -> None:
         if self._course.said:
