@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.hostile import ERRORS
 from tocsin.actors.bad_frames import BadFrames
-from tocsin.protocol.messages.codec import MAX_FRAME
+from tocsin.protocol.messages.unpacking import MAX_FRAME
 from tocsin.traces import MAX_TRACE, trace
 
 

@@ -17,7 +17,8 @@ from tocsin import Activators, PlatformUnavailable, PushNotificationActivationIn
 from tocsin.actors.routes import FROM_APPS
 from tocsin.api import questions
 from tocsin.protocol import messages as m
-from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
+from tocsin.protocol.messages.codec import decode_own, encode
+from tocsin.protocol.messages.unpacking import MAX_OWN_FRAME
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.transport import agent_port

@@ -11,7 +11,8 @@ import pytest
 from tests.agent.world import PATIENCE, World, world
 from tocsin import PushNotificationManager, WnsClient, connect
 from tocsin.protocol import messages as m
-from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
+from tocsin.protocol.messages.codec import decode_own, encode
+from tocsin.protocol.messages.unpacking import MAX_OWN_FRAME
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.transport.frame_stream import FrameStream
 

@@ -13,7 +13,8 @@ from anyio.abc import SocketStream
 from tocsin import connect
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import PlatformUnavailable
-from tocsin.protocol.messages.codec import MAX_OWN_FRAME, encode
+from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.messages.unpacking import MAX_OWN_FRAME
 from tocsin.protocol.platform.agent_units import SOCKET_UNIT, USERS_SOCKET, socket_unit
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.transport.agent_socket import default_socket, starting_command, unit_folder

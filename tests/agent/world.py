@@ -13,7 +13,8 @@ from attrs import Factory, define
 from tocsin import PushNotificationChannel, PushNotificationManager, WnsClient, connect
 from tocsin.agent.open_agent import Agent, open_agent
 from tocsin.protocol import messages as m
-from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
+from tocsin.protocol.messages.codec import decode_own, encode
+from tocsin.protocol.messages.unpacking import MAX_OWN_FRAME
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.shell.desktop import Desktop
 from tocsin.transport.frame_stream import FrameStream

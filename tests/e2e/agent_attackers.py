@@ -18,8 +18,9 @@ from attrs import frozen
 
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError
-from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
+from tocsin.protocol.messages.codec import decode_own, encode
 from tocsin.protocol.messages.framing import with_lengths
+from tocsin.protocol.messages.unpacking import MAX_OWN_FRAME
 from tocsin.protocol.values import AGENT_VERSION, Outcome
 from tocsin.transport.frame_stream import FrameStream, StreamBroken
 

@@ -24,6 +24,7 @@ from tocsin.protocol.messages import (
     UnwantedChanged,
     codec,
 )
+from tocsin.protocol.messages.unpacking import MAX_CHUNK
 from tocsin.protocol.service import wns
 
 HARD = settings().max_examples
@@ -191,7 +192,7 @@ async def test_a_msgpack_bomb_is_refused(standing: World, greeted: bool, bomb: b
 async def test_too_long_a_message_ends_the_connection(standing: World) -> None:
     """The web server does not collect a message that is longer than any of ours."""
     async with dial(standing.service) as device:
-        await device.socket.send(bytes(codec.MAX_CHUNK + 1))
+        await device.socket.send(bytes(MAX_CHUNK + 1))
         assert (await device.closed())[0] == TOO_BIG
     assert (await standing.post()).status == 200
 

@@ -12,7 +12,8 @@ from anyio.abc import SocketStream
 from tests.simulation.app_process import LIAR
 from tocsin.agent.launcher import Launcher
 from tocsin.protocol import messages as m
-from tocsin.protocol.messages.codec import MAX_OWN_FRAME, encode
+from tocsin.protocol.messages.codec import encode
+from tocsin.protocol.messages.unpacking import MAX_OWN_FRAME
 from tocsin.protocol.values import AGENT_VERSION, Outcome
 from tocsin.transport.frame_stream import FrameStream, StreamBroken
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from tocsin.protocol.messages.codec import MAX_CHUNK
+from tocsin.protocol.messages.unpacking import MAX_CHUNK
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import WireBroken
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from tocsin.protocol.messages.codec import MAX_FRAME
+from tocsin.protocol.messages.unpacking import MAX_FRAME
 from tocsin.protocol.text import encodable
 from tocsin.traces import MAX_TRACE
 

@@ -22,7 +22,8 @@ from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.delivery.session_limits import SessionLimits
 from tocsin.protocol.errors import Busy, ProtocolViolation, PushError
 from tocsin.protocol.messages.agent_versions import as_of, check_version, from_version
-from tocsin.protocol.messages.codec import MAX_FRAME, decode, encode
+from tocsin.protocol.messages.codec import decode, encode
+from tocsin.protocol.messages.unpacking import MAX_FRAME
 from tocsin.protocol.values import AGENT_VERSION
 from tocsin.repeat_log import RepeatLog
 from tocsin.tasks import task_group

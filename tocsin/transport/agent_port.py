@@ -18,7 +18,8 @@ from tocsin.platform_status import PlatformStatus, StandingRecord
 from tocsin.protocol import messages as m
 from tocsin.protocol.delivery.session_limits import MAX_SUBSCRIPTIONS
 from tocsin.protocol.errors import FrameError, PlatformUnavailable, ProtocolViolation, PushError, error_of
-from tocsin.protocol.messages.codec import MAX_OWN_FRAME, decode_own, encode
+from tocsin.protocol.messages.codec import decode_own, encode
+from tocsin.protocol.messages.unpacking import MAX_OWN_FRAME
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.platform.service_connection import ReconnectPolicy
 from tocsin.protocol.text import harmless

@@ -16,7 +16,7 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from tocsin.network import host_and_port, tls_context
-from tocsin.protocol.messages.codec import MAX_CHUNK
+from tocsin.protocol.messages.unpacking import MAX_CHUNK
 from tocsin.protocol.network.answer_head import MAX_HEAD, read_head
 from tocsin.protocol.network.proxies import Proxy, place
 from tocsin.transport.service_socket import ServiceSocket

@@ -25,7 +25,8 @@ from tests.protocol.frames import (
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import MESSAGES, Message
-from tocsin.protocol.messages.codec import MAX_FRAME, decode, encode
+from tocsin.protocol.messages.codec import decode, encode
+from tocsin.protocol.messages.unpacking import MAX_FRAME
 from tocsin.protocol.network.causes import ConnectionCause
 
 ANY_TAG = st.sampled_from(list(MESSAGES)) | strategies.packable()

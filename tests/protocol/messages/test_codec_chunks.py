@@ -23,8 +23,6 @@ from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import MESSAGES, Message
 from tocsin.protocol.messages.codec import (
-    MAX_CHUNK,
-    MAX_FRAME,
     decode,
     decode_chunk,
     decode_own,
@@ -33,6 +31,7 @@ from tocsin.protocol.messages.codec import (
     rows_apart,
     split,
 )
+from tocsin.protocol.messages.unpacking import MAX_CHUNK, MAX_FRAME
 from tocsin.protocol.values import NotificationType, Outcome
 
 

@@ -12,36 +12,14 @@ from operator import call
 from typing import Any, Final, cast
 
 from attrs import astuple, evolve
-from msgpack import Packer, Unpacker, unpackb
-from msgpack.exceptions import ExtraData, OutOfData, UnpackException
+from msgpack import Packer
 
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import Arrivals, Message, Payload
 from tocsin.protocol.messages.shapes import PAYLOADS, SHAPES, Shape
+from tocsin.protocol.messages.unpacking import MAX_FRAME, unpack_all, unpack_bounded, unpack_each, unpack_own_making
 
-MAX_FRAME = 64 * 1024
-"""Bytes of one frame at most: the largest payload with room for what surrounds it."""
-
-MAX_CHUNK = 1024 * 1024
-"""Bytes of one transport message at most."""
-
-MAX_OWN_FRAME = 16 * 1024 * 1024
-"""Bytes of one text or body, and members of one array, in a frame of this process's own making at most: all that it can make."""
-
-_MAX_TEXT: Final = 16 * 1024
-_MAX_ARRAY: Final = 4096
-_LIMITS: Final[dict[str, Any]] = {
-    "use_list": False,
-    "max_str_len": _MAX_TEXT,
-    "max_bin_len": MAX_FRAME,
-    "max_array_len": _MAX_ARRAY,
-    "max_map_len": 0,
-    "max_ext_len": 0,
-}
 _check: Final = cast("Callable[[Callable[[Any, Any], Any], Any, Any], Any]", call)  # of a hook, a value and its kind
-_BROKEN: Final = (UnpackException, ExtraData, ValueError, TypeError, OverflowError)
-
-
 _PACKER = Packer(autoreset=True, default=astuple)  # holds no state between calls, and a call never yields
 _ESCAPING = Packer(autoreset=True, default=astuple, unicode_errors="backslashreplace")
 
@@ -77,7 +55,7 @@ def decode(frame: bytes) -> Message:
     """
     if len(frame) > MAX_FRAME:
         raise FrameError(f"a frame of {len(frame)} bytes is longer than {MAX_FRAME}")
-    return _build(_unpack_checked(frame))
+    return _build(unpack_bounded(frame))
 
 
 def unpack(frame: bytes) -> tuple[Any, ...]:
@@ -85,14 +63,14 @@ def unpack(frame: bytes) -> tuple[Any, ...]:
 
     :raises FrameError: the bytes are no frame.
     """
-    values: tuple[Any, ...] = _unpack_checked(frame)
+    values: tuple[Any, ...] = unpack_bounded(frame)
     _shape_of(values)
     return values
 
 
 def unpack_own(frame: bytes) -> tuple[Any, ...]:
     """Return the values of a frame that was made, or checked, in this process."""
-    values: tuple[Any, ...] = _unpack_own(frame)
+    values: tuple[Any, ...] = unpack_own_making(frame)
     return values
 
 
@@ -111,7 +89,7 @@ def decode_own(frame: bytes) -> Message:
     """
     if type(frame) is _Frame:
         return frame.message
-    values = _unpack_own(frame)
+    values = unpack_own_making(frame)
     shape = _shape_of(values)
     return shape.cls(*values[1:]) if shape.is_taken_as_is else _build(values)
 
@@ -126,7 +104,7 @@ def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
         return [_arrivals(columns)]
     found: list[tuple[Message, bytes]] = []
     payloads: list[Any] = []
-    for start, end, values in _frames(chunk):
+    for start, end, values in unpack_each(chunk):
         message = _build(values)
         if isinstance(message, Payload):
             payloads.append(values)
@@ -142,27 +120,11 @@ def decode_chunk(chunk: bytes) -> list[tuple[Message, bytes]]:
 
 def _only_payloads(chunk: bytes) -> tuple[tuple[Any, ...], ...] | None:
     """Return the columns of a chunk that holds payloads and nothing else, as most do; None where it needs a closer look."""
-    if len(chunk) > MAX_FRAME:  # one frame in it may be too long
-        return None
-    try:
-        rows = _unpack_all(chunk)
-    except _BROKEN:
+    rows = unpack_all(chunk)
+    if rows is None:
         return None
     columns = PAYLOADS.columns_of(rows)
     return columns if columns is not None and columns[0].count(Payload.TAG) == len(rows) else None
-
-
-def _unpack_all(chunk: bytes) -> list[Any]:
-    """Unpack what a chunk holds; one frame most often, for which an unpacker would take ten times as long to make as to use."""
-    try:
-        return [_unpack(chunk)]
-    except ExtraData:
-        unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
-        unpacker.feed(chunk)
-        values = list(unpacker)
-        if unpacker.tell() < len(chunk):
-            raise OutOfData from None
-        return values
 
 
 def _arrivals(columns: Iterable[tuple[Any, ...]]) -> tuple[Message, bytes]:
@@ -181,44 +143,6 @@ def rows_apart(message: Message) -> list[Message]:
     return [evolve(batch, rows=(row,)) for row in batch.rows] if shape.has_rows else [message]
 
 
-def _unpack(frame: bytes) -> Any:
-    return unpackb(  # each limit by its name: passing _LIMITS would cost as much as unpacking
-        frame,
-        use_list=False,
-        max_str_len=_MAX_TEXT,
-        max_bin_len=MAX_FRAME,
-        max_array_len=_MAX_ARRAY,
-        max_map_len=0,
-        max_ext_len=0,
-    )
-
-
-def _unpack_checked(frame: bytes) -> Any:
-    try:
-        return _unpack(frame)
-    except _BROKEN as broken:
-        raise _not_an_array(broken) from None
-
-
-def _unpack_own(frame: bytes) -> Any:
-    try:
-        return unpackb(  # each limit by its name: passing a dict of them would cost as much as unpacking
-            frame,
-            use_list=False,
-            max_str_len=MAX_OWN_FRAME,
-            max_bin_len=MAX_OWN_FRAME,
-            max_array_len=MAX_OWN_FRAME,
-            max_map_len=0,
-            max_ext_len=0,
-        )
-    except _BROKEN as broken:
-        raise _not_an_array(broken) from None
-
-
-def _not_an_array(broken: BaseException) -> FrameError:
-    return FrameError(f"not a msgpack array within the limits: {_reason(broken)}")
-
-
 def _shape_of(values: Any) -> Shape:
     if type(values) is not tuple or not values or type(values[0]) is not int:
         raise FrameError("a frame is an array that begins with its tag")
@@ -226,11 +150,6 @@ def _shape_of(values: Any) -> Shape:
         return SHAPES[values[0]]
     except KeyError:
         raise FrameError(f"no message has the tag {values[0]}") from None
-
-
-def _reason(broken: BaseException) -> str:
-    """Say what was wrong; some of msgpack's errors have a name only."""
-    return str(broken) or type(broken).__name__
 
 
 def _build(values: Any) -> Message:
@@ -260,7 +179,7 @@ def messages(chunk: bytes) -> Iterator[Message]:
 
     :raises FrameError: as :func:`decode` and :func:`split`, when what is wrong comes to light.
     """
-    return map(_message_of, _frames(chunk))
+    return map(_message_of, unpack_each(chunk))
 
 
 def _message_of(found: tuple[int, int, Any]) -> Message:
@@ -272,32 +191,4 @@ def frames(chunk: bytes) -> Iterator[bytes]:
 
     :raises FrameError: as :func:`split`, when what is wrong comes to light.
     """
-    return (chunk[start:end] for start, end, _ in _frames(chunk))
-
-
-def _frames(chunk: bytes) -> Iterable[tuple[int, int, Any]]:
-    """Unpack what a transport message holds, each value with its begin and end; most hold one."""
-    if len(chunk) <= MAX_FRAME:
-        try:
-            return ((0, len(chunk), _unpack(chunk)),)
-        except _BROKEN:  # it holds more than one, or is wrong in a way that comes to light there
-            pass
-    return _many_frames(chunk)
-
-
-def _many_frames(chunk: bytes) -> Iterator[tuple[int, int, Any]]:
-    if len(chunk) > MAX_CHUNK:
-        raise FrameError(f"a message of {len(chunk)} bytes is longer than {MAX_CHUNK}")
-    unpacker = Unpacker(max_buffer_size=MAX_CHUNK, **_LIMITS)
-    unpacker.feed(chunk)
-    start = 0
-    while start < len(chunk):
-        try:
-            values = unpacker.unpack()
-        except _BROKEN as broken:
-            raise FrameError(f"not a sequence of msgpack arrays within the limits: {_reason(broken)}") from None
-        end = unpacker.tell()
-        if end - start > MAX_FRAME:
-            raise FrameError(f"a frame of {end - start} bytes is longer than {MAX_FRAME}")
-        yield start, end, values
-        start = end
+    return (chunk[start:end] for start, end, _ in unpack_each(chunk))
