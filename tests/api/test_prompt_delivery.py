@@ -15,7 +15,7 @@ from tests.world import Gathered, World, handling, world
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.embedded import local_session
 from tocsin.api.manager import PushNotificationManager
-from tocsin.mailbox import Mailbox
+from tocsin.mailbox import BATCH, Mailbox
 from tocsin.protocol import messages as m
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
@@ -104,3 +104,21 @@ async def test_what_else_comes_to_a_session_in_a_callback_is_left_to_its_task(tm
             await anyio.wait_all_tasks_blocked()
             assert not mailbox.depth
     assert seen.items == [(f"{number}", 1) for number in range(count)]
+
+
+async def test_what_is_more_than_a_batch_in_one_turn_is_left_to_the_session_s_task(tmp_path: Path) -> None:
+    """None of it waits for what may never come."""
+    seen = Gathered()
+    async with world(tmp_path) as w:
+        with (await w.channel()).push_received(handling(seen)):
+            (name,) = w.platform.sessions.names()
+            mailbox: Mailbox = w.platform.sessions._mailboxes[name]
+
+            def tell() -> None:
+                for number in range(BATCH + 2):
+                    rows = (m.PayloadRow(100 + number, f"{number}", "raw", b"", 1, None, "c1"),)  # type: ignore[arg-type]  # as it comes
+                    mailbox.send_nowait(m.Deliveries("contoso.mail", rows))
+
+            w.platform.kernel.line.lead(tell)
+            await seen.wait_for(BATCH + 2)
+    assert seen.items == [(f"{number}", 1) for number in range(BATCH + 2)]
