@@ -16,10 +16,14 @@ from tocsin.service.web.web_server import WebServer
 
 
 class PlayedTransport(asyncio.Transport):
-    """Notes what is done to it; the test, which plays the peer, tells the connection of its end."""
+    """Notes what is done to it; the test, which plays the peer, tells the connection of its end.
 
-    def __init__(self) -> None:
+    :param is_secure: whether TLS is spoken.
+    """
+
+    def __init__(self, *, is_secure: bool = False) -> None:
         super().__init__()
+        self._is_secure = is_secure
         self.said = bytearray()
         self.done: list[str] = []
         self.protocol: object = None
@@ -29,7 +33,9 @@ class PlayedTransport(asyncio.Transport):
         """Whether the peer has gone, which the next that is sent finds out."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Know the two addresses, and no more."""
+        """Know the two addresses, and whether TLS is spoken."""
+        if name == "sslcontext" and self._is_secure:
+            return self
         return ("192.0.2.1", 1) if name in {"peername", "sockname"} else default
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
@@ -50,11 +56,13 @@ class PlayedTransport(asyncio.Transport):
         return "close" in self.done or "abort" in self.done
 
     def write_eof(self) -> None:
-        """Note it."""
+        """Note it; TLS has no such end."""
+        assert not self._is_secure
         self.done.append("eof")
 
     def close(self) -> None:
-        """Note it."""
+        """Note it; that of TLS would not be heard of any more if it were closed twice."""
+        assert not self.is_closing()
         self.done.append("close")
 
     def abort(self) -> None:
@@ -126,9 +134,10 @@ class PlayedConnection:
     """A connection of a server that does not run.
 
     :param settings: those of the server.
+    :param is_secure: whether TLS is spoken.
     """
 
-    def __init__(self, settings: ServiceSettings | None = None) -> None:
+    def __init__(self, settings: ServiceSettings | None = None, *, is_secure: bool = False) -> None:
         settings = settings or ServiceSettings()
         self.exchanges: list[PlayedExchange] = []
         self.clock = Clock(0.0)
@@ -137,7 +146,7 @@ class PlayedConnection:
         server = WebServer(self._open, lambda _: None, settings, self.book, RepeatLog())
         self.shared = server.shared
         self.shared.ok = b"HTTP/1.1 200 OK\r\n"
-        self.transport = PlayedTransport()
+        self.transport = PlayedTransport(is_secure=is_secure)
         self.connection = HttpConnection(self.shared, self._open)
         self.book.admit(self.connection, "192.0.2.1")
         self.connection.connection_made(self.transport)
@@ -150,6 +159,11 @@ class PlayedConnection:
         for chunk in chunks:
             self.connection.get_buffer(-1)[: len(chunk)] = chunk
             self.connection.buffer_updated(len(chunk))
+
+    def half_close(self) -> None:
+        """Let the peer send nothing more; asyncio closes the connection then, unless it is told not to."""
+        if not self.connection.eof_received() and not self.transport.is_closing():
+            self.transport.close()
 
     def answer_later(self) -> None:
         """Answer all that was put off, in the order in which it was begun."""

@@ -293,6 +293,19 @@ async def test_a_connection_that_ends_is_not_waited_for_without_end(end: Callabl
     played.connection.connection_lost(None)
 
 
+async def test_a_tls_connection_that_its_peer_has_closed_is_cut_off_in_time() -> None:
+    """asyncio has closed it then: the answer that is still to come does not close it again, or it could not be aborted any more."""
+    played = PlayedConnection(ServiceSettings(write_timeout=10), is_secure=True)
+    played.hear(post(when=b"later"))
+    played.half_close()
+    assert played.transport.done == ["close"]
+    played.exchanges[0].answer()
+    played.clock.time = 10
+    played.book.sweep()
+    assert played.transport.done == ["close", "abort"]
+    played.connection.connection_lost(None)
+
+
 @pytest.mark.parametrize("last", [post(), b"nonsense\r\n\r\n"], ids=["right", "wrong"])
 async def test_a_peer_that_has_gone_is_told_nothing_more(last: bytes) -> None:
     """The first answer that cannot be sent ends the reading: asyncio would log each that came behind it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -306,6 +307,26 @@ async def test_one_too_many_is_told_within_tls(tmp_path: Path, certificates: Cer
         http.get(f"{service.url}/healthz", ssl=certificates.client()) as answer,
     ):
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+
+
+async def test_a_peer_that_goes_on_without_end_is_left_when_the_service_stops(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """It was refused, and answers no end of TLS: the service leaves nothing open."""
+    async with open_service(tmp_path, certificates.settings()) as service:
+        peer = await asyncio.to_thread(_refused, service.port, certificates.client())
+    for _ in range(3):  # the turns in which an end is told
+        await asyncio.sleep(0)
+    assert service.report().gauges["connections"] == 0
+    peer.close()
+
+
+def _refused(port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
+    """Return a connection that was told why it is refused, and is left as it is."""
+    peer = trust.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1")
+    peer.sendall(b"nonsense\r\n\r\n")
+    assert peer.recv(12) == b"HTTP/1.1 400"
+    return peer
 
 
 async def test_without_tls_there_is_nothing_to_renew(tmp_path: Path) -> None:

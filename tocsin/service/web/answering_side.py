@@ -14,6 +14,7 @@ from typing import Any
 from tocsin.protocol.network.http_connection import READING, Event, Phase
 from tocsin.service.web.exchanges import OpenExchange, Request, RequestExchange, answer_failure
 from tocsin.service.web.shared_state import SharedState
+from tocsin.service.web.transport_ends import close
 
 _ANSWERED = Event.ANSWERED  # up to Python 3.11 looking it up in its class costs as much as a step
 
@@ -88,7 +89,8 @@ class AnsweringSide:
         """Send the rest of the answer, or the whole, and note that the request is answered."""
         if request is not self._request:
             return
-        self.transport.write(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
         self._request = self._exchange = None
         self.shared.busy -= 1
         if not request.keep_alive:
@@ -223,7 +225,7 @@ class AnsweringSide:
 
     def _part(self) -> None:
         self._say_farewell()
-        self.transport.close()
+        close(self.transport)
         self.shared.book.parting(self)
 
     def _say_farewell(self) -> None:

@@ -17,7 +17,7 @@ from tocsin.service.web.handshake import judge
 from tocsin.service.web.headers import RawHeaders
 from tocsin.service.web.partings import parting
 from tocsin.service.web.shared_state import SharedState
-from tocsin.service.web.transport_ends import release, remote_address
+from tocsin.service.web.transport_ends import close, release, remote_address
 from tocsin.service.web.websocket import Receiver
 from tocsin.service.web.websocket_frames import BrokenFrames, FrameReader
 
@@ -270,8 +270,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     def _part(self) -> None:
         """Close the connection, once what was sent has gone or some time has passed."""
         self._close_sent = True
-        if not self.transport.is_closing():  # asyncio knows no TLS connection any more that is closed twice
-            self.transport.close()
+        close(self.transport)
         self._shared.book.parting(self)
 
     def _tell_end(self, code: int) -> None:

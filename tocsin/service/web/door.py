@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.web.connections import Connections
+from tocsin.service.web.transport_ends import close
 
 TOLD_AT_ONCE: Final = 32
 """Connections that are told at the same time that they are too many, and listened to; more are told in passing."""
@@ -227,7 +228,7 @@ class _Told(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection."""
         if self._transport is not None:
-            self._transport.close()
+            close(self._transport)
 
 
 def _say(opened: socket.socket, words: bytes) -> None:

@@ -22,6 +22,12 @@ def is_secure(transport: asyncio.BaseTransport) -> bool:
     return transport.get_extra_info("sslcontext") is not None
 
 
+def close(transport: asyncio.Transport) -> None:
+    """Close a connection, unless it is closed: asyncio does not abort a TLS connection any more that was closed twice."""
+    if not transport.is_closing():
+        transport.close()
+
+
 def release(transport: Any) -> None:
     """Let a transport that has been closed be freed at once: asyncio's own has its reader, a method of itself, in a field."""
     with contextlib.suppress(AttributeError):
