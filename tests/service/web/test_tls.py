@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
@@ -327,6 +328,18 @@ def _refused(port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
     peer.sendall(b"nonsense\r\n\r\n")
     assert peer.recv(12) == b"HTTP/1.1 400"
     return peer
+
+
+async def test_an_answer_is_not_lost_to_a_body_that_still_comes(tmp_path: Path, certificates: Certificates) -> None:
+    """The service ends nothing while its peer sends: a client that sends all of its body before it reads finds the answer."""
+
+    def post() -> int:
+        to = HTTPSConnection("127.0.0.1", service.port, context=certificates.client(), timeout=10)
+        to.request("POST", "/w/?token=x", bytes(600_000), {"Authorization": "Bearer x", "Connection": "close"})
+        return to.getresponse().status
+
+    async with open_service(tmp_path, certificates.settings()) as service:
+        assert [await asyncio.to_thread(post) for _ in range(5)] == [401] * 5
 
 
 async def test_without_tls_there_is_nothing_to_renew(tmp_path: Path) -> None:

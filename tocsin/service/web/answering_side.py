@@ -214,13 +214,14 @@ class AnsweringSide:
     def _linger(self) -> None:
         self._say_farewell()
         self._bytes = 0
-        if self.is_secure:  # asyncio closes no single direction of TLS, and reads past what comes while it closes both
-            self.transport.close()
-        else:
+        if (
+            not self.is_secure
+        ):  # there asyncio takes what comes behind an end for an error; the answer says that it is the last
             with contextlib.suppress(OSError):  # the peer has left
                 self.transport.write_eof()
-            if not self._reads and not self.transport.is_closing():
-                self.transport.resume_reading()
+        if not self._reads and not self.transport.is_closing():
+            self._reads = True
+            self.transport.resume_reading()
         self.shared.book.parting(self)
 
     def _part(self) -> None:
