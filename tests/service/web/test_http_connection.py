@@ -165,6 +165,16 @@ async def test_a_last_answer_is_not_lost_to_what_still_comes(sent: bytes, is_sec
         assert (played.shared.busy, played.book.count) == (0, 0)
 
 
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+async def test_a_last_answer_to_a_request_that_came_whole_is_the_end(is_secure: bool) -> None:
+    """Also where it was given at the head: a peer that reads to the end of the connection does not wait for it."""
+    played = PlayedConnection(is_secure=is_secure)
+    played.hear(post(lines=b"Connection: close\r\n", when=b"head"))
+    assert played.statuses == [200]
+    assert played.transport.done[-1] == "close"
+    played.connection.connection_lost(None)
+
+
 async def test_the_last_words_behind_other_answers_are_not_lost_either() -> None:
     """Unless the peer has said that it sends nothing more: then there is nothing to read past."""
     for half_closed in (False, True):

@@ -118,8 +118,8 @@ QUIET: Final = (Phase.QUIET, Phase.PASSING)
 READING: Final = frozenset({Phase.AWAITED, Phase.QUIET, Phase.TAKING, Phase.ANSWERING, Phase.BEHIND, Phase.PASSING})
 """The phases in which what comes is read."""
 
-COMING: Final = frozenset({Phase.TAKING, Phase.BEHIND, Phase.PASSING})
-"""The phases in which the end of a request is to come."""
+COMING: Final = frozenset({Phase.TAKING, Phase.BEHIND, Phase.PASSING, Phase.LINGERING})
+"""The phases in which the end of a request may come."""
 
 _ANSWERED: Final = (Phase.AWAITED, *QUIET)
 _BUSY: Final = (Phase.TAKING, Phase.ANSWERING, Phase.BEHIND)
@@ -137,6 +137,7 @@ TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]]] = {
     (Phase.TAKING, Event.WHOLE): (Phase.ANSWERING, (Effect.COMPLETE,)),
     (Phase.BEHIND, Event.WHOLE): (Phase.ANSWERING, ()),
     (Phase.PASSING, Event.WHOLE): (Phase.QUIET, (Effect.REST,)),
+    (Phase.LINGERING, Event.WHOLE): _PART,
     (Phase.TAKING, Event.ANSWERED): (Phase.PASSING, (Effect.REST,)),
     (Phase.ANSWERING, Event.ANSWERED): (Phase.QUIET, (Effect.REST,)),
     (Phase.LAST, Event.ANSWERED): _PART,

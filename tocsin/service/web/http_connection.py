@@ -228,7 +228,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         self._bytes = 0
         if self._waiting:
             self._waiting[-1].is_whole = True
-        if self._phase in COMING:  # else its answer was the last
+        if self._phase in COMING:  # else the connection is about to end
             self._step(_WHOLE)
 
     def may_upgrade(self) -> bool:
