@@ -22,7 +22,7 @@ from tocsin.service.web.exchanges import OpenExchange, Request
 from tocsin.service.web.headers import RawHeaders
 from tocsin.service.web.request_reader import RequestReader, Unreadable
 from tocsin.service.web.shared_state import SharedState
-from tocsin.service.web.transport_ends import is_secure, local_address, remote_address
+from tocsin.service.web.transport_ends import is_secure, local_address, release, remote_address
 
 MAX_REST: Final = 1024 * 1024
 """Bytes behind a request's headers, or behind the last words, that are read past at most; a sender of more is cut off."""
@@ -72,6 +72,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._step(Event.LOST)
+        release(self.transport)
         self._let_go_of_reader()
 
     def _let_go_of_reader(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from typing import Any, Final
+
+_NO_PROTOCOL: Final = asyncio.BufferedProtocol()  # of a transport that has ended
 
 
 def remote_address(transport: asyncio.BaseTransport) -> tuple[str, int] | None:
@@ -29,9 +31,14 @@ def close(transport: asyncio.Transport) -> None:
 
 
 def release(transport: Any) -> None:
-    """Let a transport that has been closed be freed at once: asyncio's own has its reader, a method of itself, in a field."""
+    """Let a transport whose end its protocol has been told of be freed at once, and not when garbage is looked for, which is rare.
+
+    That of TLS keeps methods of its protocol, which knows it; a plain one keeps a method of itself. Of TLS there remains the plain
+    one below, which can be found no more: less than 1 KiB, where all of it was 280.
+    """
+    transport.set_protocol(_NO_PROTOCOL)
     with contextlib.suppress(AttributeError):
-        transport._read_ready_cb = None  # noqa: SLF001  # else it is there until garbage is looked for, which is rare
+        transport._read_ready_cb = None  # noqa: SLF001  # asyncio has no other way
 
 
 def _pair(address: object) -> tuple[str, int] | None:

@@ -1,0 +1,78 @@
+"""What a connection leaves behind: nothing that only the garbage collector finds."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.server import PushService, open_service
+from tocsin.service.web.bounded_websocket import BoundedWebSocket
+from tocsin.service.web.http_connection import HttpConnection
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    """Look for no garbage: what is in a cycle stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@asynccontextmanager
+async def _http(service: PushService, trust: ssl.SSLContext | None) -> AsyncIterator[None]:
+    """Connect, and ask for one answer, behind which the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port, ssl=trust)
+    writer.write(b"GET /healthz HTTP/1.1\r\n")
+    while not any(each.transport for each in _ours(HttpConnection)):  # noqa: ASYNC110  # it has no event
+        await asyncio.sleep(0)
+    yield
+    writer.write(b"Host: x\r\nConnection: close\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    await reader.read()
+    writer.close()
+
+
+@asynccontextmanager
+async def _websocket(service: PushService, trust: ssl.SSLContext | None) -> AsyncIterator[None]:
+    """Connect as a device that says nothing, and end that in order."""
+    async with connect(service.device_url, ssl=trust, proxy=None):
+        yield
+
+
+def _ours(kind: type) -> list[Any]:
+    """Return the connections of the service."""
+    return [each for each in gc.get_objects() if type(each) is kind]
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("speak", "kind"), [(_http, HttpConnection), (_websocket, BoundedWebSocket)], ids=["http", "websocket"]
+)
+async def test_a_connection_that_has_ended_is_let_go_of_at_once(
+    tmp_path: Path, speak: Any, kind: type, is_secure: bool
+) -> None:
+    """With its transport, and with what TLS keeps for it, which is more than all else."""
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    async with open_service(tmp_path, ServiceSettings.private(dev_tls=is_secure)) as service:
+        async with speak(service, trust if is_secure else None):
+            (ours,) = _ours(kind)
+            kept = [weakref.ref(ours.transport)]
+            if is_secure:
+                kept.append(weakref.ref(ours.transport._ssl_protocol))
+            del ours
+        async with asyncio.timeout(10):
+            while _ours(kind) or any(each() for each in kept):  # noqa: ASYNC110  # it has no event
+                await asyncio.sleep(0)
