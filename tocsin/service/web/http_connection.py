@@ -233,8 +233,8 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
             self._step(_WHOLE)
 
     def may_upgrade(self) -> bool:
-        """Tell whether everything is answered that was asked."""
-        return self._request is None
+        """Tell whether the connection goes on, and everything is answered that was asked."""
+        return (self._phase, Event.UPGRADED) in TABLE and not self.transport.is_closing()
 
     def upgrade(self, headers: RawHeaders) -> None:
         """Hand the connection over, and be forgotten at once."""

@@ -52,7 +52,7 @@ class Taker(Sender, Protocol):
         ...
 
     def may_upgrade(self) -> bool:
-        """Tell whether everything is answered that was asked."""
+        """Tell whether the connection goes on, and everything is answered that was asked."""
         ...
 
     def upgrade(self, headers: RawHeaders) -> None:
