@@ -166,7 +166,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
     def send(self, message: bytes) -> None:
         """Send a message, unless the end is near; what the peer does not read waits here, so it is sent while :attr:`is_writable` only."""
         if not self._close_sent:
-            self.transport.write(frames.frame(frames.BINARY, message))
+            self._say(frames.frame(frames.BINARY, message))
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and wait for the answer for a while; messages that come meanwhile are dropped."""
@@ -207,8 +207,6 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             while reader.unread and not self._is_paused and self._receiver is not None and (found := reader.next()):
                 opcode, content = found
                 self._take(self._receiver, opcode, content)
-                if reader.unread and self.transport.is_closing():
-                    break  # the last that was sent found no peer, and no answer to the rest would
         except BrokenFrames as broken:
             self._break_off(broken.code, broken.words)
         if reader.hollow > MAX_HOLLOW:
@@ -258,7 +256,7 @@ class BoundedWebSocket(asyncio.BufferedProtocol):
             self._say(frames.close_frame(code, reason))
 
     def _say(self, data: bytes) -> None:
-        """Send what no receiver has asked for, unless it could not leave."""
+        """Send something, unless it could not leave: asyncio would log each that a peer has gone for."""
         if not self.transport.is_closing():
             self.transport.write(data)
 
