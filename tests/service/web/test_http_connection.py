@@ -188,6 +188,20 @@ async def test_the_last_words_behind_other_answers_are_not_lost_either() -> None
         played.connection.connection_lost(None)
 
 
+async def test_what_cannot_be_read_is_passed_over_for_so_far_only() -> None:
+    """While an answer before it is awaited: then no more is read, and the answer finds its peer."""
+    played = PlayedConnection()
+    played.hear(post(when=b"later") + b"nonsense\r\n\r\n")
+    played.hear(*[bytes(60_000)] * (MAX_REST // 60_000))
+    assert played.transport.done == []
+    played.hear(bytes(60_000), bytes(60_000))
+    assert played.transport.done == ["pause"]
+    played.exchanges[0].answer()
+    assert played.statuses == [200, 400]
+    assert played.transport.done == ["pause", "eof", "resume"]
+    played.connection.connection_lost(None)
+
+
 async def test_a_peer_that_is_not_read_is_read_past_behind_the_last_answer() -> None:
     """What kept it from being read is over."""
     played = PlayedConnection()

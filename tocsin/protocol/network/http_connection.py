@@ -62,7 +62,7 @@ class Event(Label):
     WRONG = auto()
     """What came cannot be read, or is too much; its driver knows in what words to say so."""
     FLOOD = auto()
-    """Much has come behind a head, and not the request's end."""
+    """Much has come behind a head and not the request's end, or behind the last that is read."""
     HALF_CLOSED = auto()
     """The peer sends nothing more."""
     EXPIRED = auto()
@@ -118,6 +118,9 @@ QUIET: Final = (Phase.QUIET, Phase.PASSING)
 READING: Final = frozenset({Phase.AWAITED, Phase.QUIET, Phase.TAKING, Phase.ANSWERING, Phase.BEHIND, Phase.PASSING})
 """The phases in which what comes is read."""
 
+PASSED_OVER: Final = frozenset({Phase.REFUSED, Phase.LINGERING})
+"""The phases in which what comes is counted, and not looked at."""
+
 COMING: Final = frozenset({Phase.TAKING, Phase.BEHIND, Phase.PASSING, Phase.LINGERING})
 """The phases in which the end of a request may come."""
 
@@ -152,7 +155,7 @@ TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]]] = {
     (Phase.TAKING, Event.WRONG): _LINGER,
     (Phase.ANSWERING, Event.WRONG): (Phase.REFUSED, ()),
     (Phase.BEHIND, Event.WRONG): (Phase.REFUSED, (Effect.DROP_TORN,)),
-    (Phase.TAKING, Event.FLOOD): (Phase.TAKING, (Effect.PAUSE,)),
+    **{(phase, Event.FLOOD): (phase, (Effect.PAUSE,)) for phase in (Phase.TAKING, Phase.REFUSED)},
     **{(phase, Event.FLOOD): (Phase.PARTING, (Effect.ABORT,)) for phase in (Phase.PASSING, Phase.LINGERING)},
     **{(phase, Event.HALF_CLOSED): _PART for phase in (*_ANSWERED, Phase.LINGERING)},
     (Phase.TAKING, Event.HALF_CLOSED): (Phase.PARTING, (Effect.TEAR, Effect.DISMISS, Effect.PART)),

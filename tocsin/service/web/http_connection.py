@@ -13,7 +13,7 @@ from typing import Final, cast
 from httptools import HttpParserError, HttpParserUpgrade
 
 from tocsin.protocol.kernel.machine import IllegalEvent
-from tocsin.protocol.network.http_connection import COMING, QUIET, READING, TABLE, Event, Phase
+from tocsin.protocol.network.http_connection import COMING, PASSED_OVER, QUIET, READING, TABLE, Event, Phase
 from tocsin.service.web import partings
 from tocsin.service.web.answering_side import AnsweringSide
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
@@ -119,8 +119,8 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
             self._exchange.linger()
 
     def _read_past(self, nbytes: int) -> None:
-        """Pass over what comes behind the last words, for a while."""
-        if self._phase is Phase.LINGERING:
+        """Count what comes behind the last that is read."""
+        if self._phase in PASSED_OVER:
             self._bytes += nbytes
             if self._bytes > MAX_REST:
                 self._step(Event.FLOOD)
