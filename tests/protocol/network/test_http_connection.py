@@ -37,6 +37,11 @@ class TestTable(Law):
         """It may be the last of its connection in every phase in which there is one to come."""
         assert {phase for phase, event in TABLE if event is Event.ANSWERED_LAST} == BUSY
 
+    def test_an_answer_that_is_the_last_has_no_words_behind_it(self) -> None:
+        """Where there may be last words already, they are forgotten."""
+        for phase in (Phase.LAST, Phase.REFUSED):
+            assert Effect.HUSH in TABLE[phase, Event.ANSWERED_LAST][1]
+
     def test_a_half_closed_connection_is_answered_before_it_ends(self) -> None:
         """What came whole is answered; a body that did not is told to be torn."""
         for phase in BUSY - {Phase.LAST, Phase.REFUSED}:

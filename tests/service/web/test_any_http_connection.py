@@ -113,9 +113,10 @@ ACTS = READS | st.sampled_from(
 
 @given(acts=st.lists(ACTS, max_size=12), is_secure=st.booleans())
 @example(acts=[heard(EXPECTING, HANDSHAKE)], is_secure=False)
+@example(acts=[heard(post(when=b"later"), b"nonsense\r\n\r\n"), Life.break_off], is_secure=False)
 @example(acts=[Life.vanish, heard(post(), HANDSHAKE)], is_secure=False)
 async def test_any_life_ends_as_it_should(acts: list[Act], is_secure: bool) -> None:
-    """Nothing is said too late, nothing closed twice, nothing kept."""
+    """Nothing is said too late or within an answer, nothing closed twice, nothing kept."""
     life = Life(is_secure)
     played = life.played
     for act in acts:
@@ -123,6 +124,7 @@ async def test_any_life_ends_as_it_should(acts: list[Act], is_secure: bool) -> N
         if life.is_over:
             break
     assert "late" not in played.transport.done
+    assert played.transport.said.partition(BROKEN_OFF)[2] == b""
     successor = played.transport.protocol
     (successor if isinstance(successor, BoundedWebSocket) else played.connection).connection_lost(None)
     assert (played.shared.busy, played.book.count) == (0, 0)

@@ -188,6 +188,26 @@ async def test_the_last_words_behind_other_answers_are_not_lost_either() -> None
         played.connection.connection_lost(None)
 
 
+@pytest.mark.parametrize("is_broken_off", [False, True])
+@pytest.mark.parametrize("is_torn", [False, True], ids=["wrong", "torn"])
+async def test_behind_the_last_answer_nothing_is_said(is_broken_off: bool, is_torn: bool) -> None:
+    """Nor within one that is broken off, where a client would take it for a part of the body."""
+    played = PlayedConnection()
+    played.hear(post(when=b"later") + (post()[:-1] if is_torn else b"nonsense\r\n\r\n"))
+    if is_torn:
+        played.connection.eof_received()
+    (exchange,) = played.exchanges
+    exchange.request.keep_alive = False
+    if is_broken_off:
+        played.connection.write(exchange.request, b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\nhalf")
+        played.connection.answer(exchange.request, b"")
+    else:
+        exchange.answer()
+    assert played.statuses == [200]
+    assert played.transport.done[-1] == ("close" if is_torn else "eof")
+    played.connection.connection_lost(None)
+
+
 async def test_what_cannot_be_read_is_passed_over_for_so_far_only() -> None:
     """While an answer before it is awaited: then no more is read, and the answer finds its peer."""
     played = PlayedConnection()
@@ -428,10 +448,14 @@ def _live(seen: list[object]) -> None:
         for _ in range(MAX_REST // 60_000 + 1):
             flooded.hear(bytes(60_000))
         note(flooded)
-    wrong = PlayedConnection()
+    wrong, hushed = PlayedConnection(), PlayedConnection()
     wrong.hear(b"nonsense\r\n\r\n")
     note(wrong)
-    for played in (one, ahead, leaving, torn, wrong):
+    hushed.hear(post(when=b"later") + b"nonsense\r\n\r\n")
+    hushed.exchanges[0].request.keep_alive = False
+    hushed.exchanges[0].answer()
+    note(hushed)
+    for played in (one, ahead, leaving, torn, wrong, hushed):
         played.connection.connection_lost(None)
     offered = PlayedConnection()
     offered.hear(HANDSHAKE)

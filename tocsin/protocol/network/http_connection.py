@@ -98,6 +98,8 @@ class Effect(Label):
     """Let the answer to the last request say that the connection ends."""
     TEAR = auto()
     """Let the last words be that a body was torn."""
+    HUSH = auto()
+    """Forget the last words: an answer has been the last, or they would stand in one that is broken off."""
     DROP_TORN = auto()
     """Forget the request whose body comes: it will not be whole."""
     DISMISS = auto()
@@ -126,7 +128,6 @@ COMING: Final = frozenset({Phase.TAKING, Phase.BEHIND, Phase.PASSING, Phase.LING
 
 _ANSWERED: Final = (Phase.AWAITED, *QUIET)
 _BUSY: Final = (Phase.TAKING, Phase.ANSWERING, Phase.BEHIND)
-_WHOLE: Final = (Phase.ANSWERING, Phase.LAST)  # nothing is known to come behind the answer
 _LINGER: Final = (Phase.LINGERING, (Effect.DISMISS, Effect.LINGER))
 _PART: Final = (Phase.PARTING, (Effect.PART,))
 
@@ -149,8 +150,10 @@ TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]]] = {
     (Phase.BEHIND, Event.TURN_OF_WHOLE): (Phase.BEHIND, (Effect.NEXT,)),
     **{(phase, Event.TURN_OF_WHOLE): (phase, (Effect.NEXT,)) for phase in (Phase.LAST, Phase.REFUSED)},
     (Phase.BEHIND, Event.TURN_OF_COMING): (Phase.TAKING, (Effect.NEXT,)),
-    **{(phase, Event.ANSWERED_LAST): (Phase.PARTING, (Effect.DISMISS, Effect.PART)) for phase in _WHOLE},
-    **{(phase, Event.ANSWERED_LAST): _LINGER for phase in (Phase.TAKING, Phase.BEHIND, Phase.REFUSED)},
+    (Phase.ANSWERING, Event.ANSWERED_LAST): (Phase.PARTING, (Effect.DISMISS, Effect.PART)),
+    (Phase.LAST, Event.ANSWERED_LAST): (Phase.PARTING, (Effect.DISMISS, Effect.HUSH, Effect.PART)),
+    (Phase.REFUSED, Event.ANSWERED_LAST): (Phase.LINGERING, (Effect.DISMISS, Effect.HUSH, Effect.LINGER)),
+    **{(phase, Event.ANSWERED_LAST): _LINGER for phase in (Phase.TAKING, Phase.BEHIND)},
     **{(phase, Event.WRONG): (Phase.LINGERING, (Effect.LINGER,)) for phase in _ANSWERED},
     (Phase.TAKING, Event.WRONG): _LINGER,
     (Phase.ANSWERING, Event.WRONG): (Phase.REFUSED, ()),

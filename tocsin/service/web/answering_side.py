@@ -211,6 +211,9 @@ class AnsweringSide:
     def _tear(self) -> None:
         self._farewell = self.shared.torn
 
+    def _hush(self) -> None:
+        self._farewell = b""
+
     def _linger(self) -> None:
         self._say_farewell()
         self._bytes = 0
