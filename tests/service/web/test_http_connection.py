@@ -175,6 +175,20 @@ async def test_a_last_answer_to_a_request_that_came_whole_is_the_end(is_secure: 
     played.connection.connection_lost(None)
 
 
+async def test_a_peer_that_was_slow_has_its_time_for_the_last_words_too() -> None:
+    """That for a head is over with it."""
+    played = PlayedConnection(ServiceSettings(head_timeout=10, write_timeout=10))
+    played.clock.time = 9
+    played.hear(b"nonsense\r\n\r\n")
+    for played.clock.time in (10, 18):
+        played.book.sweep()
+        assert played.transport.done == ["eof"]
+    played.clock.time = 19
+    played.book.sweep()
+    assert played.transport.done == ["eof", "abort"]
+    played.connection.connection_lost(None)
+
+
 async def test_the_last_words_behind_other_answers_are_not_lost_either() -> None:
     """Unless the peer has said that it sends nothing more: then there is nothing to read past."""
     for half_closed in (False, True):

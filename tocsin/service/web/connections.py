@@ -126,7 +126,8 @@ class Connections:
         self._stalled.pop(peer, None)
 
     def parting(self, peer: Peer) -> None:
-        """Note that a connection is to end, once its peer has read the last or has answered it."""
+        """Note that a connection is to end, once its peer has read the last or has answered it; no head is awaited any more."""
+        self._silent.pop(peer, None)  # type: ignore[call-overload]  # others are simply not among them
         self._parting.setdefault(peer, self._now())
 
     def hold(self, peer: Peer, size: int) -> None:
