@@ -116,10 +116,10 @@ class PlayedExchange:
         if self.when == b"whole":
             self.answer()
 
-    def linger(self) -> None:
+    def await_body(self) -> None:
         """Note it once."""
-        if "linger" not in self.heard:
-            self.heard.append("linger")
+        if "await body" not in self.heard:
+            self.heard.append("await body")
 
     def flowing(self) -> None:
         """Note it."""

@@ -287,14 +287,14 @@ async def test_when_the_server_leaves_the_last_answer_says_that_it_is() -> None:
     """Also that to a request which came since; what was sent ahead of an answer is answered."""
     played = PlayedConnection()
     played.hear(post(when=b"later") + post(b"2"))
-    played.shared.is_leaving = True
+    played.shared.accepts_no_more = True
     played.exchanges[0].answer()
     first, second = played.transport.said.split(b"HTTP/1.1 ")[1:]
     assert (b"connection: close" in first.lower(), b"connection: close" in second.lower()) == (False, True)
     assert played.transport.done[-1] == "close"
     late = PlayedConnection()
     late.hear(post())
-    late.shared.is_leaving = True
+    late.shared.accepts_no_more = True
     late.hear(post())
     assert late.transport.said.lower().count(b"connection: close") == 1
     assert late.transport.done == ["close"]
@@ -395,7 +395,7 @@ async def test_a_body_that_is_awaited_is_told_of() -> None:
     played = PlayedConnection()
     played.hear(post())
     played.hear(post()[:-1], post()[-1:])
-    assert [exchange.heard for exchange in played.exchanges] == [["complete"], ["linger", "complete"]]
+    assert [exchange.heard for exchange in played.exchanges] == [["complete"], ["await body", "complete"]]
 
 
 async def test_a_rest_that_trickles_keeps_a_connection_for_so_long_only(monkeypatch: pytest.MonkeyPatch) -> None:

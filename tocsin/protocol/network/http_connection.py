@@ -72,7 +72,7 @@ class Event(Label):
     UPGRADED = auto()
     """The peer's offer to speak WebSocket is taken."""
     LOST = auto()
-    """The connection has ended, whoever ended it."""
+    """The connection has ended, by the peer, by the network or by us."""
 
 
 class Effect(Label):

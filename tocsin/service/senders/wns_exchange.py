@@ -113,7 +113,7 @@ class WnsExchange:
         if self._wanted is not None:
             self._push(self._wanted)
 
-    def linger(self) -> None:
+    def await_body(self) -> None:
         """Wait for the body, for so long."""
         if self._awaited is None and not self._is_answered:
             self._awaited = self._around.bodies.wait(self._give_up)

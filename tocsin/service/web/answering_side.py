@@ -168,15 +168,14 @@ class AnsweringSide:
         if self._request is request and waiting.is_whole:
             self._complete()
         elif self._request is request and self._exchange is not None:
-            self._exchange.linger()
+            self._exchange.await_body()
         self._read_or_not()
 
     def _queue(self) -> None:
         """Read no more while a request waits."""
         self._read_or_not()
 
-    def _mark_last(self) -> None:
-        self.mark_last()
+    _mark_last = mark_last  # as the table names it
 
     def _drop_torn(self) -> None:
         """Forget the request that came last."""

@@ -57,7 +57,7 @@ class AsgiExchange:
         self._is_whole = True
         self._news.set()
 
-    def linger(self) -> None:
+    def await_body(self) -> None:
         """Do nothing: how long to wait for a body is for the application to say."""
 
     def flowing(self) -> None:

@@ -97,7 +97,7 @@ class Request:
         :param headers: as they go out, with the length of the body.
         """
         shared = self.sender.shared
-        if shared.is_leaving:
+        if shared.accepts_no_more:
             self.sender.mark_last()
         beginning = shared.ok if status == 200 else status_line(status) + write(shared.default_headers)
         end = b"\r\n" if self.keep_alive else CLOSE + b"\r\n"
@@ -115,7 +115,7 @@ class RequestExchange(Protocol):
         """Note that the body is there to its end."""
         ...
 
-    def linger(self) -> None:
+    def await_body(self) -> None:
         """Note that the body has not come with its head: it is awaited. This may be said several times."""
         ...
 

@@ -41,9 +41,7 @@ def _refusal(wrong: InvalidHandshake, common: RawHeaders) -> bytes:
     words = f"Failed to open a WebSocket connection: {wrong}"
     if wrong.__cause__ is not None:
         words += f"; {wrong.__cause__}"
-    if (
-        isinstance(wrong, InvalidHeaderValue) and wrong.name == _VERSION
-    ):  # RFC 6455 §4.2.2: it is told which would be right
+    if isinstance(wrong, InvalidHeaderValue) and wrong.name == _VERSION:  # it is told which is known (RFC 6455 §4.2.2)
         known = (b"sec-websocket-version", b"13")
         return parting(426, f"{words}; this service knows 13.", _UPGRADE, known, *common)
     if isinstance(wrong, InvalidUpgrade):

@@ -111,12 +111,10 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         else:
             if before:
                 self.shared.book.hold(self, 0)
-            if (
-                reader.fields is not None
-            ):  # a head that has begun behind something else is not counted from its beginning
+            if reader.fields is not None:  # what a head has begun with behind something else is not counted
                 reader.measures = True
         if self._phase is _TAKING and self._exchange is not None:
-            self._exchange.linger()
+            self._exchange.await_body()
 
     def _read_past(self, nbytes: int) -> None:
         """Count what comes behind the last that is read."""

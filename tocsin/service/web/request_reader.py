@@ -19,8 +19,10 @@ from tocsin.service.web.upgrades import Offer
 _HTTP2_BEGINS: Final = b"PRI * HTTP/2"
 _HOST: Final = re.compile(rb"(\[[\w:.%~!$&'()*+,;=-]+\]|[\w.%~!$&'()*+,;=-]*)(:[0-9]*)?")
 _NOTICED: Final = frozenset({b"connection", b"expect", b"host", b"transfer-encoding"})
-_CODING: Final = partings.parting(400, "This is no HTTP request: Request has invalid `Transfer-Encoding`.")
-_CODINGS: Final = partings.parting(501, "Of transfer codings only chunked is known here (RFC 9112, section 6.1).")
+_INVALID_CODING: Final = partings.parting(400, "This is no HTTP request: Request has invalid `Transfer-Encoding`.")
+_UNKNOWN_CODING: Final = partings.parting(
+    501, "Of transfer codings only chunked is known here (RFC 9112, section 6.1)."
+)
 
 logger = logging.getLogger(__name__)
 
@@ -223,9 +225,9 @@ class RequestReader:
     def _check_coding(self, coding: bytes) -> None:
         before, _, last = coding.lower().rpartition(b",")
         if last.strip() != b"chunked":  # the parser finds that out too, and only when the answer may have begun
-            self._refuse(_CODING)
+            self._refuse(_INVALID_CODING)
         if before:
-            self._refuse(_CODINGS)
+            self._refuse(_UNKNOWN_CODING)
 
     def _length(self, fields: RawHeaders) -> int:
         """Count the bytes of a head, of the space around values that which is usual."""

@@ -57,7 +57,7 @@ class SharedState:
     """What answers, and is waited for when the server leaves."""
     busy: int = 0
     """Requests that are being answered to peers that are there."""
-    is_leaving: bool = False
+    accepts_no_more: bool = False
     """Whether the server accepts no connections any more: the answers to what has come by then are the last of theirs."""
     default_headers: RawHeaders = field(factory=list)
     """The headers that every answer has; renewed each second."""

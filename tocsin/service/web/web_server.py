@@ -77,8 +77,8 @@ class WebServer:
         self._leaving = anyio.Event()
 
     def accept_no_more(self) -> None:
-        """Close the listening sockets; connections that there are end behind their answers."""
-        self.shared.is_leaving = True
+        """Close the listening sockets; a connection ends behind the next answer to all that it was asked."""
+        self.shared.accepts_no_more = True
         for door in self._doors:
             door.close()
 
