@@ -6,6 +6,7 @@ import asyncio
 import gc
 import ssl
 import weakref
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.service.world import connected, ending
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import PushService, open_service
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
+from tocsin.service.web.door import _Told
 from tocsin.service.web.http_connection import HttpConnection
 
 
@@ -76,3 +79,27 @@ async def test_a_connection_that_has_ended_is_let_go_of_at_once(
         async with asyncio.timeout(10):
             while _ours(kind) or any(each() for each in kept):  # noqa: ASYNC110  # it has no event
                 await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("most", [1, 100], ids=["too many", "few"])
+async def test_a_connection_that_is_not_made_is_let_go_of_at_once(tmp_path: Path, most: int, is_secure: bool) -> None:
+    """One that is one too many, or that does not speak TLS where that is spoken."""
+    settings = ServiceSettings.private(dev_tls=is_secure, max_connections_per_address=most)
+    kinds = (HttpConnection, SSLProtocol, _Told)
+    before = [len(_ours(kind)) for kind in kinds]
+
+    async def there_are(*more: int) -> None:
+        """Wait until there are so many more than before."""
+        async with asyncio.timeout(10):
+            while [len(_ours(kind)) for kind in kinds] != [a + b for a, b in zip(before, more, strict=True)]:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    async with open_service(tmp_path, settings) as service, connected(service.port):
+        await there_are(1, is_secure, 0)  # the one that is admitted
+        for _ in range(3):
+            async with connected(service.port) as (reader, writer):
+                writer.write(b"nonsense\r\n\r\n")
+                await ending(reader)
+        await there_are(1, is_secure, 0)

@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.web.connections import Connections
-from tocsin.service.web.transport_ends import close
+from tocsin.service.web.transport_ends import close, release
 
 TOLD_AT_ONCE: Final = 32
 """Connections that are told at the same time that they are too many, and listened to; more are told in passing."""
@@ -158,7 +158,12 @@ class Door:
         tls = self._tls()
         timeout = None if tls is None else self._handshake_timeout
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(make, opened, ssl=tls, ssl_handshake_timeout=timeout)
+        try:
+            await loop.connect_accepted_socket(make, opened, ssl=tls, ssl_handshake_timeout=timeout)
+        except (
+            OSError
+        ) as failure:  # asyncio's frames, which it knows and which know it, would wait for the garbage collector
+            raise failure.with_traceback(None) from None
 
     async def _tell(self, opened: socket.socket) -> None:
         """Tell a connection that it is one too many, and part once it has spoken: a reset could overtake what it was told."""
@@ -223,6 +228,7 @@ class _Told(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that it has left."""
         del exc
+        release(self._transport)
         self.spoken.set()
 
     def close(self) -> None:

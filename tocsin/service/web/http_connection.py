@@ -50,7 +50,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         self.handshake: Handshake | None = None
         """Where the connection is made."""
         self._loop = asyncio.get_running_loop()
-        self._reader: RequestReader | None = RequestReader(self, shared)
+        self._reader: RequestReader | None = None  # until it is made, and once it has ended
         self._heads = 0  # that ended in what was read last
         self._idle_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -62,6 +62,7 @@ class HttpConnection(AnsweringSide, asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)  # of a stream
         self.client, self.server = remote_address(self.transport), local_address(self.transport)
         self.is_secure = is_secure(self.transport)
+        self._reader = RequestReader(self, self.shared)
         self.shared.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
