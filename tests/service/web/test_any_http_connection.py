@@ -78,6 +78,11 @@ class Life:
         """Let the peer have gone, which is not known yet."""
         self.played.transport.is_broken = True
 
+    def give_way(self) -> None:
+        """Let the next connection take its place, if that would be the one to give way."""
+        if self.played.connection in self.played.book._silent:
+            self.played.connection.give_way()
+
     def pass_time(self) -> None:
         """Let all times be over."""
         self.played.clock.time += 100
@@ -106,6 +111,7 @@ ACTS = READS | st.sampled_from(
         Life.stall,
         Life.flow,
         Life.vanish,
+        Life.give_way,
         Life.pass_time,
     ]
 )
