@@ -149,9 +149,8 @@ class CallRoom:
             assert incoming.call_end_reason is not None  # noqa: S101  # it was decided, and not refused
             reason = incoming.call_end_reason
             raise CallEnded(f"the call {quoted(call)} has ended: {reason}", reason=(reason.code, reason.subcode))
-        if (
-            ready := self._held.pop(call, None)
-        ) is not None:  # goes out when this task waits: it has added its handlers by then
+        if (ready := self._held.pop(call, None)) is not None:
+            # It goes out when this task waits: the task has added its handlers by then.
             self._ask(ready)
         return incoming.call
 

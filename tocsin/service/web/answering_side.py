@@ -216,9 +216,8 @@ class AnsweringSide:
     def _linger(self) -> None:
         self._say_farewell()
         self._bytes = 0
-        if (
-            not self.is_secure
-        ):  # there asyncio takes what comes behind an end for an error; the answer says that it is the last
+        # Over TLS asyncio takes what comes behind an end for an error; there the answer alone says that it is the last.
+        if not self.is_secure:
             with contextlib.suppress(OSError):  # the peer has left
                 self.transport.write_eof()
         if not self._reads and not self.transport.is_closing():

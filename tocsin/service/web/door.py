@@ -160,9 +160,8 @@ class Door:
         loop = asyncio.get_running_loop()
         try:
             await loop.connect_accepted_socket(make, opened, ssl=tls, ssl_handshake_timeout=timeout)
-        except (
-            OSError
-        ) as failure:  # asyncio's frames, which it knows and which know it, would wait for the garbage collector
+        except OSError as failure:
+            # Its traceback knows asyncio's frames, and they know it: all of that would wait for the garbage collector.
             raise failure.with_traceback(None) from None
 
     async def _tell(self, opened: socket.socket) -> None:
