@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -38,6 +39,9 @@ START = 0.4
 """Seconds within which that kill falls: the first of them are its start, the others what it goes on with."""
 
 SENDERS = 4
+
+KEPT_TAGS = 30
+"""Tags of cycles that a device keeps: a registration may have 60."""
 
 EVERY = 5.0
 """Seconds between two words on how far it is."""
@@ -80,6 +84,7 @@ class HubKills:
         self._platform = PlatformRecipient("six", frozenset({"kept"}))
         self._recipients: list[Recipient] = [*self._sockets, self._platform]
         self._ids: dict[str, str] = {}  # of registrations, by recipient
+        self._given: defaultdict[str, list[str]] = defaultdict(list)  # the tags of cycles, by recipient
         self._began = self._told = time.monotonic()
 
     async def run(self) -> HubFigures:
@@ -162,10 +167,14 @@ class HubKills:
             traffic.ready.set()
 
     async def _retag(self, number: int, client: HubClient, traffic: Traffic) -> None:
-        """Give a device one more tag, and send to it: it was answered, so it is there."""
+        """Give a device one more tag, and send to it: it was answered, so it is there.
+
+        A device keeps its newest ones: what was sent to an earlier may have to be tried again yet.
+        """
         recipient = self._random.choice(self._recipients)
         tag = f"cycle-{number}"
-        await self._register(client, recipient, recipient.tags | {tag})
+        more = self._given[recipient.name] = [*self._given[recipient.name], tag][-KEPT_TAGS:]
+        await self._register(client, recipient, recipient.tags.union(more))
         await traffic.send_to_tag(tag, recipient.name)
 
     async def _start(self) -> None:

@@ -57,21 +57,22 @@ class SocketRecipient(Recipient):
         while True:
             try:
                 async with connect(place.device_url, compression=None, ping_interval=None) as socket:
-                    await self._greet(socket, place)
+                    messages = _messages(socket)  # one for both: payloads may come in one piece with what they wait for
+                    await self._greet(socket, messages, place)
                     self.up = True
                     stays = chance.uniform(0, LEAVES) if "leaves" in self.tags else None
                     with anyio.move_on_after(stays):
-                        await self._take(socket)
+                        await self._take(socket, messages)
                     socket.transport.abort()
             except (OSError, WebSocketException):
                 await anyio.sleep(KNOCK)
             finally:
                 self.up = False
 
-    async def _greet(self, socket: ClientConnection, place: HubPlace) -> None:
+    async def _greet(self, socket: ClientConnection, messages: AsyncIterator[object], place: HubPlace) -> None:
         key = f"the key of the device {self.name}, as long as it must be"
         await socket.send(codec.encode(Hello(PROTOCOL_VERSION, key)))
-        async for message in _messages(socket):
+        async for message in messages:
             if isinstance(message, Payload):
                 await self._acknowledge(socket, message)
             elif isinstance(message, Welcome):
@@ -80,8 +81,8 @@ class SocketRecipient(Recipient):
                 self.uri = message.uri
                 return
 
-    async def _take(self, socket: ClientConnection) -> None:
-        async for message in _messages(socket):
+    async def _take(self, socket: ClientConnection, messages: AsyncIterator[object]) -> None:
+        async for message in messages:
             if isinstance(message, Payload):
                 await self._acknowledge(socket, message)
 

@@ -59,8 +59,8 @@ class Verdict:
             try:
                 await wait_until(lambda: self._came(sent).keys() >= sent.targets, "it did not come")
             except Stuck as stuck:
-                came = f"message {sent.number} is {state}, for {sorted(sent.targets)}, but came to {self._came(sent)}"
-                raise Stuck("; ".join([came, *self.figures.violations])) from stuck
+                words = f"message {sent.number} is {state}, for {sorted(sent.targets)}, but came to {self._came(sent)}"
+                raise Stuck("; ".join([words, *self.figures.violations])) from stuck
             if self._came(sent) != dict.fromkeys(sent.targets, 1):
                 self._complain(sent, f"is for {sorted(sent.targets)}, each once, but came to {self._came(sent)}")
 
