@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ from tocsin.service.registry.sqlite_service_store import open_store
 def anyio_backend() -> str:
     """Name the only loop that the web server and SQLite's threads know."""
     return "asyncio"
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Look for no garbage: what is in a cycle stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

@@ -5,22 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterator
 
 import pytest
 
 from tests.service.world import KEY, World, dial
 from tocsin.service.devices.device_connection import DeviceConnection
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
-
-
-@pytest.fixture
-def _no_collector() -> Iterator[None]:
-    """Look for no garbage: what is in a cycle stays."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def _sockets() -> list[BoundedWebSocket]:
@@ -33,7 +23,7 @@ def _connections() -> int:
     return sum(type(each) is DeviceConnection for each in gc.get_objects())
 
 
-@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("greets", [True, False])
 async def test_a_device_that_leaves_is_let_go_of_at_once(world: World, greets: bool) -> None:
     """A process that serves looks for garbage rarely: nothing of a connection is in a cycle when it has ended."""

@@ -7,7 +7,7 @@ import gc
 import ssl
 import weakref
 from asyncio.sslproto import SSLProtocol
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,6 @@ from tocsin.service.server import PushService, open_service
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
 from tocsin.service.web.door import _Told
 from tocsin.service.web.http_connection import HttpConnection
-
-
-@pytest.fixture
-def _no_collector() -> Iterator[None]:
-    """Look for no garbage: what is in a cycle stays."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @asynccontextmanager
@@ -58,7 +49,7 @@ def _ours(kind: type) -> list[Any]:
     return [each for each in gc.get_objects() if type(each) is kind]
 
 
-@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize(
     ("speak", "kind"), [(_http, HttpConnection), (_websocket, BoundedWebSocket)], ids=["http", "websocket"]
@@ -81,7 +72,7 @@ async def test_a_connection_that_has_ended_is_let_go_of_at_once(
                 await asyncio.sleep(0)
 
 
-@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("most", [1, 100], ids=["too many", "few"])
 async def test_a_connection_that_is_not_made_is_let_go_of_at_once(tmp_path: Path, most: int, is_secure: bool) -> None:
