@@ -2,7 +2,7 @@
 
 python examples/toast.py [STATE]
 
-It needs a desktop: pip install 'tocsin[service,desktop]'
+It needs a desktop: pip install '.[service,desktop]', from a checkout
 """
 
 import asyncio

@@ -184,3 +184,22 @@ def test_the_release_runs_in_an_empty_environment(released: Path, tmp_path: Path
         first = json.loads(listening.stdout.readline())
         listening.terminate()
     assert first["uri"].startswith("http://127.0.0.1:")
+
+
+def test_the_page_of_an_index_has_no_link_that_leads_nowhere(released: Path) -> None:
+    """The description of the wheel is the README, in which what is beside it is named and not linked."""
+    (wheel,) = released.glob("*.whl")
+    (metadata,) = [text.decode() for name, text in contents(wheel).items() if name.endswith(".dist-info/METADATA")]
+    head, _, description = metadata.partition("\n\n")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "Description-Content-Type: text/markdown" in head
+    assert description.splitlines()[:3] == readme.splitlines()[:3]
+    assert [link for link in re.findall(r"\]\(([^)]+)\)", description) if "://" not in link] == []
+    assert re.findall(r"\]\(([^)]+)\)", readme) != []
+
+
+def test_the_source_distribution_has_no_pictures(released: Path) -> None:
+    """Those of the documents and of the benches stay in the repository."""
+    (sdist,) = released.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        assert [name for name in archive.getnames() if name.endswith((".png", ".svg", ".jpg"))] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ import tocsin.calling
 import tocsin.host
 import tocsin.shell
 import tocsin.testing
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 @pytest.mark.parametrize(
@@ -152,3 +155,13 @@ def test_every_type_in_a_public_signature_is_public(module: ModuleType) -> None:
                         missing.add(f"{place} {field}: {kind.__qualname__}")
     assert seen > 20
     assert missing == set()
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    """The pages of ``docs/reference`` have each name of the packages, and none that there is not."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    shown = re.findall(r"^\.\. auto(?:class|data|function):: (\S+)$", pages, re.MULTILINE)
+    public = [
+        f"{package.__name__}.{name}" for package in (tocsin, tocsin.calling, tocsin.testing) for name in package.__all__
+    ]
+    assert sorted(shown) == sorted(public)
