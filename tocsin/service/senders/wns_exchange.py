@@ -16,7 +16,6 @@ from time import monotonic, time
 from typing import Any, Final, cast
 
 from attrs import field, frozen
-from starlette.types import Scope
 
 from tocsin.followers import Followers
 from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
@@ -140,7 +139,7 @@ class WnsExchange:
         if request.method != "POST" and (refusal := wns.check_method(request.method)) is not None:
             return refusal
         if around.limits.limited:
-            throttled = around.limits.address(_scope(request))
+            throttled = around.limits.address({"client": request.sender.client, "headers": request.headers})
             if throttled is not None:
                 return refused(throttled)
         access_token = self._head.bearer
@@ -264,10 +263,10 @@ class WnsExchange:
         request.answer(answer.status, self._identity + headers, body)
 
     def _count(self, refusal: WnsRefusal) -> None:
-        around, access_token = self._around, self._head.bearer
+        around, request, access_token = self._around, self._request, self._head.bearer
         around.counters.refused[refusal.status] += 1
         client_id = around.dispatcher.sender_of(access_token) if isinstance(access_token, str) else ""
-        address = around.limits.address_of(_scope(self._request))
+        address = around.limits.address_of({"client": request.sender.client, "headers": request.headers})
         around.counters.tally.refuse(Asked.NOTIFICATION, refusal.reason, client_id, address)
 
     def _tell_followers(self, answer: Accepted | WnsRefusal) -> None:
@@ -316,8 +315,3 @@ class WnsExchange:
         """Let what is logged from here bear the id and the trace."""
         message_id.set(self._id)
         trace.set(self._around.request_ids.trace_of(self._id))
-
-
-def _scope(request: Request) -> Scope:
-    """Return what the limits look at."""
-    return {"client": request.sender.client, "headers": request.headers}
