@@ -59,7 +59,12 @@ async def test_a_push_goes_all_the_way(tmp_path: Path) -> None:
             assert (await ok("status", "--url", server.first["url"]))["counters"]["received"] == 1
         server.process.send_signal(signal.SIGTERM)
         assert await server.wait() == 0
-        assert await server.errors() == "tocsin serve: stopping; once more ends it at once\n"
+        added, stopping, devices = (await server.errors()).splitlines()
+        assert stopping == "tocsin serve: stopping; once more ends it at once"
+        told = json.loads(added)
+        assert (told["event"], told["app"], told["client_id"]) == ("app_added", "contoso", app["client_id"])
+        told = json.loads(devices)
+        assert (told["event"], told["came"], told["went"], told["connected"]) == ("devices", 1, 1, 0)
     code, _, errors = await run("status", "--state", state)
     assert (code, "no service runs on" in errors) == (1, True)
     assert [each["name"] for each in (await ok("app", "list", "--state", state))["apps"]] == ["contoso"]
@@ -149,7 +154,7 @@ async def test_a_person_is_told_how_to_let_clients_trust_the_certificate(tmp_pat
 
 
 async def test_with_few_descriptors_all_are_answered(tmp_path: Path) -> None:
-    """There are as many places as descriptors; beyond, a sender is told 503, the command works, and the log has one line."""
+    """There are as many places as descriptors; beyond, a sender is told 503, the command works, and the log has one line before and one behind."""
     state = str(tmp_path)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running("serve", "--json", "--state", state, files=128))
@@ -167,9 +172,10 @@ async def test_with_few_descriptors_all_are_answered(tmp_path: Path) -> None:
         assert {(await stream.receive())[:12] for stream in silent} == {b"HTTP/1.1 503"}
         server.process.send_signal(signal.SIGTERM)
         await server.wait()
-        warning, stopping = (await server.errors()).splitlines()
+        warning, stopping, refused = (await server.errors()).splitlines()
         assert "at most 32 connections at a time, not 10000: this process may open 128 files only" in warning
         assert stopping.startswith("tocsin serve: stopping")
+        assert refused.endswith(" s, too_many: 328 (328 from 127.0.0.1)")
 
 
 @pytest.mark.parametrize(

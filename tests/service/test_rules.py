@@ -160,17 +160,22 @@ SITUATIONS = {
     "1.4 401 expired token": (a_day_passes, 401, {"WWW-Authenticate": "Bearer"}, "The access token has expired"),
     "1.4 403 another app": (another_app_sends, 403, {}, "The access token is of another app"),
     "1.4 406 throttled": (
-        throttled("Too many", 7),
+        throttled("Too many", 7, "channel_throttled"),
         406,
         {"Retry-After": "7", "X-WNS-CONTINUE-AFTER": "7", "X-WNS-Status": "channelthrottled"},
         "Too many",
     ),
     "1.4 410 expired channel": (a_month_passes, 410, {}, "Expired channel URL"),
     "1.4 410 revoked channel": (the_app_closes_its_channel, 410, {}, "Revoked channel URL"),
-    "1.4 410 blocked domain": (WnsRefusal(410, "Domain Blocked"), 410, {}, "Domain Blocked"),
-    "1.4 429 quota": (WnsRefusal(429, "Quota"), 429, {}, "Quota"),
-    "1.4 503 with its time": (WnsRefusal(503, "Later", retry_after=9), 503, {"Retry-After": "9"}, "Later"),
-    "1.4 503 without": (WnsRefusal(503, "Later"), 503, {"Retry-After": "1"}, "Later"),
+    "1.4 410 blocked domain": (WnsRefusal(410, "Domain Blocked", reason="other"), 410, {}, "Domain Blocked"),
+    "1.4 429 quota": (WnsRefusal(429, "Quota", reason="other"), 429, {}, "Quota"),
+    "1.4 503 with its time": (
+        WnsRefusal(503, "Later", retry_after=9, reason="other"),
+        503,
+        {"Retry-After": "9"},
+        "Later",
+    ),
+    "1.4 503 without": (WnsRefusal(503, "Later", reason="other"), 503, {"Retry-After": "1"}, "Later"),
     "1.3 disconnected": (nothing, 200, {"X-WNS-DeviceConnectionStatus": "disconnected"}, OFFLINE),
 }
 

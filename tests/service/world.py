@@ -210,12 +210,13 @@ async def open_world(
     later: float = 0.0,
     key: str = KEY,
     layer: Layer | None = None,
+    app: str = "contoso",
 ) -> AsyncIterator[World]:
     """Run a service with an app, a token and a channel of a device, so many seconds later than usual."""
     clock = Clock()
     clock.time += later
     async with open_service(state, settings, now=clock, layer=layer) as service, ClientSession() as http:
-        world = World(service, await service.register("contoso"), clock, http)
+        world = World(service, await service.register(app), clock, http)
         await world.authorize()
         await world.open_channel(key)
         yield world

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from tocsin.followers import Followers
 from tocsin.protocol.service.offline_queue import STRICT, Depths
+from tocsin.protocol.service.tally import Asked, Tally
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
@@ -24,6 +25,7 @@ from tocsin.service.operations.health import Health, Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.operations.tally_log import TallyLog, telling
 from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
@@ -168,7 +170,9 @@ async def open_service(
             )
             devices = layer.around_devices(parts.devices.open)
             server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
+            log = TallyLog(registrations.name_of, parts.devices.count)
             async with (
+                telling(parts.counters.tally, log),
                 pruning(channels, offline, parts.devices, parts.hub),
                 serving(server, listener, partial(_say_goodbye, server, parts, settings.drain_timeout)),
                 parts.hub.running(),
@@ -184,6 +188,7 @@ class _Parts:
     """What the service consists of, as far as it has to be told of the end."""
 
     connections: Connections
+    counters: Counters
     devices: Devices
     bodies: Bodies
     followers: Followers
@@ -208,8 +213,9 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
 ) -> _Parts:
     """Make the parts of the service, none of which waits for anything."""
     loop = asyncio.get_running_loop()
-    limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts)
-    connections = Connections(settings, limits.is_proxy, loop.time)
+    limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts, tally=Tally(loop.time()))
+    turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
+    connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
     devices = Devices(channels, offline, unwanted, settings, limits, counters)
     registrations.on_removed = devices.end_channels
     bodies = Bodies(settings.body_timeout)
@@ -236,7 +242,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         *(now, wall, url, settings.max_hub_registrations),
     )
     others = OtherRoutes(hub, [*endpoint.routes(), *health.routes()])
-    return _Parts(connections, devices, bodies, followers, health, hub, notifications, others)
+    return _Parts(connections, counters, devices, bodies, followers, health, hub, notifications, others)
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:

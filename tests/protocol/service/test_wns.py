@@ -131,7 +131,8 @@ def test_only_post_and_delete_are_methods() -> None:
     """Any other method is 405, and named."""
     assert wns.check_method("POST") is None
     assert wns.check_method("DELETE") is None
-    assert wns.check_method("GET") == WnsRefusal(405, "The method must be POST, or DELETE with X-WNS-Match, not 'GET'")
+    words = "The method must be POST, or DELETE with X-WNS-Match, not 'GET'"
+    assert wns.check_method("GET") == WnsRefusal(405, words, reason="wrong_method")
 
 
 @pytest.mark.parametrize("value", ["Bearer abc.D-_~+/e==", "bearer abc.D-_~+/e==", "BEARER   abc.D-_~+/e=="])
@@ -173,9 +174,8 @@ def test_a_repeated_header_is_refused_by_its_own_rule() -> None:
         [(b"x-wns-tag", b"a"), (b"x-wns-tag", b"b"), *((k.encode(), v.encode()) for k, v in RAW.items())]
     )
     refusal = wns.read_notification(headers)
-    assert refusal == WnsRefusal(
-        400, "X-WNS-Tag must be 1 to 16 letters and digits, not 'a, b'", NotificationStatus.DROPPED
-    )
+    words = "X-WNS-Tag must be 1 to 16 letters and digits, not 'a, b'"
+    assert refusal == WnsRefusal(400, words, NotificationStatus.DROPPED, reason="wrong_tag")
 
 
 ANYTHING = st.binary(max_size=200).map(lambda value: value.decode("latin-1"))  # what a header's bytes may be
@@ -191,14 +191,23 @@ HEADERS = st.dictionaries(
 )
 
 
+REASONS = {
+    *("token_missing", "token_malformed", "too_large", "wrong_body", "wrong_content_length", "wrong_content_type"),
+    *("wrong_match", "wrong_transfer_encoding"),
+    *(f"wrong_{name.removeprefix('x-wns-').replace('-', '_')}" for name, _, _ in wns.RULES),
+}
+"""By which refusals of headers are counted."""
+
+
 @given(HEADERS)
 def test_no_header_value_makes_the_rules_raise(headers: dict[str, str]) -> None:
-    """Whatever comes, the result is a notification or a refusal in words that fit into a header."""
+    """Whatever comes, the result is a notification or a refusal in words that fit into a header, with a reason of ours."""
     for result in (wns.read_notification(headers), wns.bearer_token(headers), wns.read_match(headers)):
         if isinstance(result, WnsRefusal):
             assert result.description
             assert result.description.isascii()
             assert result.description.isprintable()
+            assert result.reason in REASONS
 
 
 @given(ANYTHING)
@@ -235,4 +244,5 @@ def test_what_may_wait_is_said_by_policy_and_ttl(headers: dict[str, str], storab
 
 def test_throttling_has_its_status_and_time() -> None:
     """406, the status that WNS has for it, and when to come again."""
-    assert wns.throttled("Too many", 7) == WnsRefusal(406, "Too many", NotificationStatus.CHANNEL_THROTTLED, 7)
+    expected = WnsRefusal(406, "Too many", NotificationStatus.CHANNEL_THROTTLED, 7, reason="app_throttled")
+    assert wns.throttled("Too many", 7, "app_throttled") == expected

@@ -13,7 +13,7 @@ from functools import lru_cache
 from struct import unpack
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.toast_label import ToastMatch
@@ -30,18 +30,20 @@ TTL_CONFLICT: Final = "Ttl value conflicts with X-WNS-Cache-Policy."
 class WnsRefusal:
     """A request that is not accepted: the HTTP status, and a sentence for ``X-WNS-Error-Description``.
 
-    ``outcome`` is what ``X-WNS-Status`` says, ``retry_after`` the seconds of ``Retry-After``; None sends neither.
+    ``outcome`` is what ``X-WNS-Status`` says, ``retry_after`` the seconds of ``Retry-After``; None sends neither. ``reason`` is the
+    name by which operators count it, one of few: it has no part of what was sent.
     """
 
     status: int
     description: str
     outcome: NotificationStatus | None = None
     retry_after: int | None = None
+    reason: str = field(kw_only=True)
 
 
-def throttled(description: str, retry_after: int) -> WnsRefusal:
+def throttled(description: str, retry_after: int, reason: str) -> WnsRefusal:
     """Refuse with 406: the sender has sent too much; the words say whether on this channel, or in all."""
-    return WnsRefusal(406, description, NotificationStatus.CHANNEL_THROTTLED, retry_after)
+    return WnsRefusal(406, description, NotificationStatus.CHANNEL_THROTTLED, retry_after, reason=reason)
 
 
 @frozen
@@ -128,17 +130,20 @@ def check_method(method: str) -> WnsRefusal | None:
     """Refuse every method but POST and DELETE with 405."""
     if method in {"POST", "DELETE"}:
         return None
-    return WnsRefusal(405, f"The method must be POST, or DELETE with X-WNS-Match, not {_quote(method)}")
+    words = f"The method must be POST, or DELETE with X-WNS-Match, not {_quote(method)}"
+    return WnsRefusal(405, words, reason="wrong_method")
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | WnsRefusal:
     """Take the access token out of ``Authorization``, or refuse with 401 (RFC 6750 §2.1)."""
     value = headers.get("authorization")
     if value is None:
-        return WnsRefusal(401, "Authorization is missing: send 'Bearer', a space and an access token")
+        words = "Authorization is missing: send 'Bearer', a space and an access token"
+        return WnsRefusal(401, words, reason="token_missing")
     match = _BEARER.fullmatch(value)
     if match is None:
-        return WnsRefusal(401, "Authorization is malformed: send 'Bearer', a space and an access token")
+        words = "Authorization is malformed: send 'Bearer', a space and an access token"
+        return WnsRefusal(401, words, reason="token_malformed")
     return match[1]
 
 
@@ -146,10 +151,10 @@ def read_match(headers: Mapping[str, str]) -> ToastMatch | WnsRefusal:
     """Judge the headers of a DELETE to a channel: which stored toasts go, or 400. Its body says nothing."""
     value = headers.get("x-wns-match")
     if value is None:
-        return _wrong("X-WNS-Match is missing: a DELETE says which toasts go")
+        return _wrong("match", "X-WNS-Match is missing: a DELETE says which toasts go")
     match = _MATCH.fullmatch(value)
     if match is None:
-        return _wrong(f"{_MATCH_RULE}, not {_quote(value)}")
+        return _wrong("match", f"{_MATCH_RULE}, not {_quote(value)}")
     return ToastMatch(group=match[1] or match[3], tag=match[2] or match[4])
 
 
@@ -168,13 +173,13 @@ def _remembered(*values: str | None) -> NotificationRequest | WnsRefusal:
 def _judge(*values: str | None) -> NotificationRequest | WnsRefusal:
     headers = {name: value for name, value in zip(_JUDGED, values, strict=True) if value is not None}
     if "x-wns-type" not in headers:
-        return _wrong("X-WNS-Type is missing: send wns/toast, wns/tile, wns/badge or wns/raw")
+        return _wrong("type", "X-WNS-Type is missing: send wns/toast, wns/tile, wns/badge or wns/raw")
     if "x-wns-match" in headers:
-        return _wrong("X-WNS-Match goes with DELETE only")
+        return _wrong("match", "X-WNS-Match goes with DELETE only")
     for name, pattern, sentence in RULES:
         value = headers.get(name)
         if value is not None and not pattern.fullmatch(value):
-            return _wrong(f"{sentence}, not {_quote(value)}")
+            return _wrong(name.removeprefix("x-wns-"), f"{sentence}, not {_quote(value)}")
     kind = _TYPES[headers["x-wns-type"]]
     media_type, cached, priority = _DEFAULTS[kind]
     ttl = headers.get("x-wns-ttl")
@@ -200,37 +205,38 @@ def _judge(*values: str | None) -> NotificationRequest | WnsRefusal:
 
 def _check_content_type(value: str | None, expected: str, kind: NotificationType) -> WnsRefusal | None:
     if value is None:
-        return _wrong(f"Content-Type is missing: wns/{kind} goes with {expected}")
+        return _wrong("content-type", f"Content-Type is missing: wns/{kind} goes with {expected}")
     if value.partition(";")[0].strip().lower() != expected:  # senders add parameters, such as a charset
-        return _wrong(f"Content-Type must be {expected} with wns/{kind}, not {_quote(value)}")
+        return _wrong("content-type", f"Content-Type must be {expected} with wns/{kind}, not {_quote(value)}")
     return None
 
 
 def _check_ttl(ttl: str | None, policy: str | None) -> WnsRefusal | None:
     if ttl is None or policy is None or (int(ttl) > 0) == (policy == "cache"):
         return None
-    return _wrong(TTL_CONFLICT)
+    return _wrong("ttl", TTL_CONFLICT)
 
 
 def _check_length(headers: Mapping[str, str], kind: NotificationType) -> WnsRefusal | None:
     if "transfer-encoding" in headers:
-        return _wrong("Transfer-Encoding is not supported: send the body whole, with its Content-Length")
+        return _wrong(
+            "transfer-encoding", "Transfer-Encoding is not supported: send the body whole, with its Content-Length"
+        )
     value = headers.get("content-length")
     if value is None:
-        return _wrong("Content-Length is missing: send the number of bytes of the body")
+        return _wrong("content-length", "Content-Length is missing: send the number of bytes of the body")
     if not _DIGITS.fullmatch(value):
-        return _wrong(f"Content-Length must be the number of bytes of the body, not {_quote(value)}")
+        return _wrong("content-length", f"Content-Length must be the number of bytes of the body, not {_quote(value)}")
     length = int(value)
     if length == 0 and kind is NotificationType.RAW:
-        return _wrong("A raw notification must not be empty")
+        return _wrong("body", "A raw notification must not be empty")
     return None if length <= MAX_PAYLOAD else too_large(length)
 
 
 def too_large(length: int) -> WnsRefusal:
     """Refuse a body of that many bytes with 413."""
-    return WnsRefusal(
-        413, f"The payload has {length} bytes; at most {MAX_PAYLOAD} are allowed", NotificationStatus.DROPPED
-    )
+    words = f"The payload has {length} bytes; at most {MAX_PAYLOAD} are allowed"
+    return WnsRefusal(413, words, NotificationStatus.DROPPED, reason="too_large")
 
 
 def correlation_vector(given: str | None, entropy: bytes) -> str:
@@ -263,9 +269,9 @@ def new_vectors(random: bytes) -> list[bytes]:
     return (b".0 ".join(bases) + b".0").split()
 
 
-def _wrong(description: str) -> WnsRefusal:
+def _wrong(what: str, description: str) -> WnsRefusal:
     """Refuse wrong or conflicting headers with 400; WNS says beside it that the notification was dropped."""
-    return WnsRefusal(400, description, NotificationStatus.DROPPED)
+    return WnsRefusal(400, description, NotificationStatus.DROPPED, reason=f"wrong_{what.replace('-', '_')}")
 
 
 def _quote(value: str) -> str:

@@ -16,6 +16,7 @@ from tocsin.protocol.messages import (
     RequestChannel,
     RevokeChannels,
 )
+from tocsin.protocol.service.tally import Asked, Tally
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.operations.limits import Limits
 from tocsin.service.registry.channels import Channels, Denial
@@ -33,12 +34,22 @@ class ChannelAnswers:
     _channels: Channels
     _offline: OfflineStore
     _limits: Limits
+    _tally: Tally
 
     async def answer(self, device: str, address: str, question: RequestChannel | RevokeChannels) -> Message:
         """Do what a device asks for, and return the message that answers it; a store that fails refuses the request.
 
         :param address: where the device is, as the limits count.
         """
+        answer = await self._answer(device, address, question)
+        if isinstance(answer, ChannelRefused):
+            client_id = None
+            if isinstance(question, RequestChannel):
+                client_id = self._channels.client_of(question.app, question.remote_id)
+            self._tally.refuse(Asked.CHANNEL, HResult(answer.hresult).name, client_id or "", address)
+        return answer
+
+    async def _answer(self, device: str, address: str, question: RequestChannel | RevokeChannels) -> Message:
         try:
             if isinstance(question, RevokeChannels):
                 names = await self._channels.revoke(device, question.app)

@@ -58,7 +58,7 @@ class Devices:
         self.offline = offline
         self._unwanted = unwanted
         self._channels = channels
-        answers = ChannelAnswers(channels, offline, limits)
+        answers = ChannelAnswers(channels, offline, limits, counters.tally)
         self._around = ConnectionContext(
             *(answers, offline, unwanted, settings, limits, WritingTurn()),
             Rounds(settings.hello_timeout, DeviceConnection.miss_hello),
@@ -75,10 +75,14 @@ class Devices:
         """Tell whether the device has a connection."""
         return device in self._connections
 
+    def count(self) -> int:
+        """Return how many devices are connected."""
+        return len(self._connections)
+
     def gauges(self) -> dict[str, int]:
         """Return how many devices are connected, and how many payloads are on their way to them."""
         depth = sum(connection.outbox.depth for connection in self._connections.values())
-        return {"devices": len(self._connections), "outbox": depth}
+        return {"devices": self.count(), "outbox": depth}
 
     async def push(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
         """Bring a payload to the channel's device, or into its offline store where its sender allows that.
@@ -201,7 +205,9 @@ class Devices:
         """Make this the connection of its device; one that the device had before is closed."""
         previous = self._connections.get(connection.device)
         self._connections[connection.device] = connection
-        if previous is not None:
+        if previous is None:
+            self._counters.tally.device_came()
+        else:
             previous.close(REPLACED, "replaced by a newer connection")
             self.offline.connection_lost(connection.device)
 
@@ -209,6 +215,8 @@ class Devices:
         """Forget a connection that has ended, unless another has taken its place."""
         if self._connections.get(connection.device) is connection:
             del self._connections[connection.device]
+            if not self._stopping:
+                self._counters.tally.device_went()
             self.offline.connection_lost(connection.device)
 
     def _forget(self, connection: DeviceConnection) -> None:

@@ -15,6 +15,7 @@ from tocsin.protocol.hub.batch import MAX_BATCH
 from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.rights import KEY_NAMES, Right
 from tocsin.protocol.hub.signature import verify_signature
+from tocsin.protocol.service.tally import Asked
 from tocsin.protocol.text import quoted
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.hub.hub_answers import HubAnswer, refusal, send_answer, tracking_id_of
@@ -22,6 +23,7 @@ from tocsin.service.hub.installations import InstallationsResource
 from tocsin.service.hub.messages import MessagesResource
 from tocsin.service.hub.registrations import RegistrationsResource
 from tocsin.service.operations.limits import Limits
+from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.hub_store import HubRow
 from tocsin.service.registry.hubs import Hubs
 from tocsin.service.web.bodies import Bodies, BodyFault
@@ -59,6 +61,7 @@ class HubRoute:
         messages: MessagesResource,
         bodies: Bodies,
         limits: Limits,
+        counters: Counters,
         recurring: RepeatLog,
         wall: Callable[[], float],
         base_url: str,
@@ -69,6 +72,7 @@ class HubRoute:
         self._messages = messages
         self._bodies = bodies
         self._limits = limits
+        self._counters = counters
         self._recurring = recurring
         self._wall = wall
         # Clients look for https in a Location, and in what they are told nothing else of the URL is of use.
@@ -77,7 +81,7 @@ class HubRoute:
 
     def answers(self, path: str) -> bool:
         """Tell whether a path leads to a hub, or would if it were there."""
-        _, hub, room, *_ = *path.lower().split("/", 3), "", ""
+        hub, room = _names_in(path)
         if room == "oauth2":  # the token endpoint of an Entra tenant, whose name may be that of a hub
             return False
         return self._hubs.named(hub) is not None or room in _ROOMS
@@ -91,12 +95,19 @@ class HubRoute:
             answer = await self._answer(scope, headers, receive)
         except HubRefused as refused:
             close = refused.status in {408, 413} or "expect" in headers
+            self._count(scope, refused.status)
             answer = refusal(refused)
         except StateUnavailable as failure:
             self._recurring.log(logger, logging.WARNING, "hub", "hubs cannot use the store: %s", failure)
             text = "The service cannot use its store just now: send the request again."
+            self._count(scope, 503)
             answer = refusal(HubRefused(503, text))
         await send_answer(send, answer, tracking_id, close=close)
+
+    def _count(self, scope: Scope, status: int) -> None:
+        hub = self._hubs.named(_names_in(scope["path"])[0])
+        client_id = (None if hub is None else hub.client_id) or ""
+        self._counters.tally.refuse(Asked.HUB, f"http_{status}", client_id, self._limits.address_of(scope))
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> HubAnswer:
         throttled = self._limits.address(scope)
@@ -175,6 +186,12 @@ class HubRoute:
                 return await self._messages.schedule(hub, base, headers, body)
             case ask.CancelScheduled(id=id_):
                 return await self._messages.cancel(hub, id_)
+
+
+def _names_in(path: str) -> tuple[str, str]:
+    """Return the names of the hub and of what it has, in lower case, each empty where there is none."""
+    _, hub, room, *_ = *path.lower().split("/", 3), "", ""
+    return hub, room
 
 
 def _no_hub(name: str) -> HubRefused:

@@ -75,6 +75,7 @@ class HubService:
             MessagesResource(store, self._sender, counters, now, wall),
             bodies,
             limits,
+            counters,
             recurring,
             wall,
             base_url,

@@ -16,7 +16,18 @@ message_id: ContextVar[str] = ContextVar("message_id", default="")
 trace: ContextVar[str] = ContextVar("trace", default="")
 """Its ``X-WNS-Debug-Trace``."""
 
+_FIELDS = "fields"  # the name under which a record has fields of its own
+
 LEVELS = ("debug", "info", "warning", "error")
+
+
+def with_fields(event: str, **fields: Any) -> dict[str, Any]:
+    """Return what makes a line that programs read: ``extra`` of a call of a logger.
+
+    :param event: the name of what has happened, by which such lines are found.
+    :param fields: what JSON can hold, and no line may not bear: no secret, token or URI, nor what strangers have made up.
+    """
+    return {_FIELDS: {"event": event, **fields}}
 
 
 class TextLines(logging.Formatter):
@@ -49,6 +60,7 @@ class JsonLogFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, _FIELDS, {}),
         }
         if message_id.get():
             fields |= {"msg_id": message_id.get(), "trace": trace.get()}

@@ -78,7 +78,6 @@ class AccessTokens:
         if claims is None:
             return TokenFault.FORGED
         if claims.expires <= self._now():
-            self._verified.pop(token, None)
             return TokenFault.EXPIRED
         if not self._registrations.known(claims.client_id):
             return TokenFault.UNKNOWN_APP
@@ -87,6 +86,11 @@ class AccessTokens:
     def is_verified(self, token: str) -> bool:
         """Tell whether a token was found to be signed by this service, lately; it may have expired since."""
         return token in self._verified
+
+    def holder_of(self, token: str) -> str:
+        """Return the client id of the app that a token was issued to, if the token was verified lately; else nothing."""
+        claims = self._verified.get(token)
+        return "" if claims is None else claims.client_id
 
     def _decode(self, token: str) -> _Claims | None:
         if len(token) > _MAX_TOKEN:

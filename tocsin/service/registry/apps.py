@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -15,6 +16,7 @@ from attrs import evolve, field, frozen
 from tocsin.protocol.arguments import check_app_name
 from tocsin.protocol.errors import IllegalCall, NotFound
 from tocsin.protocol.text import quoted
+from tocsin.service.operations.logs import with_fields
 from tocsin.service.registry.service_store import AppRow, SecretRow, ServiceStore, hash_of
 
 SECRET_OVERLAP = 24 * 3600
@@ -22,6 +24,9 @@ SECRET_OVERLAP = 24 * 3600
 
 MAX_SECRETS = 8
 """Client secrets of one app that are valid at a time; the oldest give way."""
+
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -156,7 +161,13 @@ class Apps:
             devices = await self._store.devices_of(app.client_id, self._now())
             await self._store.remove_app(app.client_id)
             self._let_go(app)
+            _log("removed", app, "the app %s was removed, with its tokens and channels (client id %s)")
             self.on_removed(devices)
+
+    def name_of(self, client_id: str) -> str | None:
+        """Return the name of an app; None where it is not registered."""
+        app = self._apps.get(client_id)
+        return None if app is None else app.name
 
     def known(self, client_id: str) -> bool:
         """Tell whether that app is registered."""
@@ -191,7 +202,12 @@ class Apps:
         rows = [*self._overlapping(app.client_id, now), SecretRow(hash_of(secret), app.client_id, now, expires=None)]
         rows = rows[-MAX_SECRETS:]
         await self._store.save_app(app, rows)
+        is_new = not self.known(app.client_id)
         self._hold(app, rows)
+        if is_new:
+            _log("added", app, "the app %s was added (client id %s)")
+        else:
+            _log("rotated", app, "the app %s was given another secret (client id %s)")
         return AppRegistration(app.name, app.client_id, secret, app.remote_id, app.family)
 
     def _hold(self, app: AppRow, rows: list[SecretRow]) -> None:
@@ -228,3 +244,8 @@ class Apps:
 
 def _new_app(name: str, family: str) -> AppRow:
     return AppRow(client_id=str(uuid4()), name=name, remote_id=str(uuid4()), family=family)
+
+
+def _log(done: str, app: AppRow, text: str) -> None:
+    fields = with_fields(f"app_{done}", app=app.name, client_id=app.client_id)
+    logger.info(text, quoted(app.name), app.client_id, extra=fields)

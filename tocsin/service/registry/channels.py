@@ -128,6 +128,11 @@ class Channels:
             return _unregistered(remote_id)
         return granted
 
+    def client_of(self, app: str, remote_id: str) -> str | None:
+        """Return the client id of the app that a device asks a channel for; None where no such app is registered."""
+        found = self._client_of(app, remote_id)
+        return None if isinstance(found, Denial) else found
+
     def _client_of(self, app: str, remote_id: str) -> str | Denial:
         family = family_of(remote_id)
         if family is not None:

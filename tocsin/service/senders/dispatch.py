@@ -73,6 +73,10 @@ class Dispatcher:
             return _TOKEN_FAULTS[client_id]
         return (self._limits.limited and self._limits.app(client_id)) or client_id
 
+    def sender_of(self, access_token: str) -> str:
+        """Return the client id of the app that an access token was issued to, where the token was seen lately; else nothing."""
+        return self._tokens.holder_of(access_token)
+
     def admit_known(self, client_id: str, channel_token: str | None) -> ChannelRow | Refusal | None:
         """Return the channel of that token if it is in memory and the app's, or why the app may not use it now; None: ask :meth:`admit`.
 

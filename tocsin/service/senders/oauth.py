@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tocsin.protocol.service.tally import Asked
 from tocsin.protocol.values import TOKEN_LIFETIME
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
@@ -46,16 +47,29 @@ _BODY_FAULTS: Final = {
 class _Refused(Exception):
     """A request that gets no token: the error of RFC 6749 §5.2, words, the HTTP status, and Entra's number for it.
 
-    ``wait`` are the seconds after which it may be tried again, where there is such a time.
+    ``wait`` are the seconds after which it may be tried again, where there is such a time. For the log there are a ``reason`` that
+    says more than the error, and the client id that it concerns, if an app has it.
     """
 
-    def __init__(self, error: str, text: str, status: int, code: int, wait: float | None = None) -> None:  # a record
+    def __init__(  # noqa: PLR0913  # a record
+        self,
+        error: str,
+        text: str,
+        status: int,
+        code: int,
+        wait: float | None = None,
+        *,
+        reason: str = "",
+        client_id: str = "",
+    ) -> None:
         super().__init__(text)
         self.error = error
         self.text = text
         self.status = status
         self.code = code
         self.wait = wait
+        self.reason = reason or error
+        self.client_id = client_id
 
 
 @frozen
@@ -164,6 +178,8 @@ class TokenEndpoint:
             token = await self._judge(request, dialect)
         except _Refused as refused:
             self._counters.tokens_refused[refused.error] += 1
+            address = self._limits.address_of(request.scope)
+            self._counters.tally.refuse(Asked.TOKEN, refused.reason, refused.client_id, address)
             raise
         self._counters.tokens_issued += 1
         return token
@@ -171,8 +187,9 @@ class TokenEndpoint:
     async def _judge(self, request: Request, dialect: Dialect) -> str:
         throttled = self._limits.address(request.scope)
         if throttled is not None:
+            said = refused(throttled)
             raise _Refused(
-                "temporarily_unavailable", refused(throttled).description, 429, 90055, throttled.retry_after or 1
+                "temporarily_unavailable", said.description, 429, 90055, said.retry_after, reason=said.reason
             )
         length = request.headers.get("content-length")
         body = await self._bodies.read(request.receive, MAX_FORM, None if length is None else int(length))
@@ -185,17 +202,24 @@ class TokenEndpoint:
         if fields[dialect.field] not in dialect.values:
             error, code = dialect.refusal
             raise _Refused(error, f"The {dialect.field} must be '{max(dialect.values)}'.", 400, code)
-        client_id = _client_id(fields["client_id"])
+        return self._prove(request, _client_id(fields["client_id"]), fields["client_secret"])
+
+    def _prove(self, request: Request, client_id: str, secret: str) -> str:
         wait = self._limits.secret(request.scope, client_id)
         if wait:
-            raise _Refused("temporarily_unavailable", "Too many wrong secrets: try again later.", 429, 90055, wait)
-        match self._registrations.verify(client_id, fields["client_secret"]):
+            raise _Refused(
+                *("temporarily_unavailable", "Too many wrong secrets: try again later.", 429, 90055, wait),
+                reason="secret_throttled",
+                client_id=client_id if self._registrations.known(client_id) else "",
+            )
+        match self._registrations.verify(client_id, secret):
             case SecretVerdict.UNKNOWN_APP:
                 self._limits.wrong_secret(request.scope, client_id)
                 raise _Refused("unauthorized_client", "No app is registered with this client id.", 400, 700016)
             case SecretVerdict.INVALID_SECRET:
                 self._limits.wrong_secret(request.scope, client_id)
-                raise _Refused("invalid_client", "Invalid client secret provided.", 401, 7000215)
+                text = "Invalid client secret provided."
+                raise _Refused("invalid_client", text, 401, 7000215, client_id=client_id)
             case SecretVerdict.VALID:
                 return self._tokens.issue(client_id)
 

@@ -22,6 +22,7 @@ from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service import wns
 from tocsin.protocol.service.refusal import Refusal
+from tocsin.protocol.service.tally import Asked
 from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationStatus
 from tocsin.service.devices.devices import Devices
@@ -39,10 +40,10 @@ from tocsin.service.url_paths import CHANNEL_PATH, token_of
 from tocsin.service.web.bodies import AwaitedBody, Bodies, BodyFault
 from tocsin.service.web.exchanges import Request, answer_failure
 
-_NOT_HERE: Final = WnsRefusal(404, "Nothing is here: channel URIs look like /w/?token=...")
+_NOT_HERE: Final = WnsRefusal(404, "Nothing is here: channel URIs look like /w/?token=...", reason="not_here")
 _BODY_FAULTS: Final = {
-    BodyFault.LATE: WnsRefusal(408, "The body did not arrive in time"),
-    BodyFault.STOPPING: WnsRefusal(503, "The service is stopping"),
+    BodyFault.LATE: WnsRefusal(408, "The body did not arrive in time", reason="body_late"),
+    BodyFault.STOPPING: WnsRefusal(503, "The service is stopping", reason="stopping"),
 }
 
 _AS_WRITTEN: Final = re.compile(rb"%b\?token=([\w-]+)" % CHANNEL_PATH.encode()).fullmatch  # by us
@@ -255,11 +256,18 @@ class WnsExchange:
                 around.counters.drop(answer.description)
             request.answer(200, self._identity + answer.headers)
             return
-        around.counters.refused[answer.status] += 1
+        self._count(answer)
         # A sender that was told to wait before its body (RFC 9110 section 10.1.1) may never send it, nor one that was late the rest.
         request.keep_alive = request.keep_alive and not self._head.expects and answer.status != 408
         headers, body = write_refusal(answer)
         request.answer(answer.status, self._identity + headers, body)
+
+    def _count(self, refusal: WnsRefusal) -> None:
+        around, request, access_token = self._around, self._request, self._head.bearer
+        around.counters.refused[refusal.status] += 1
+        client_id = around.dispatcher.sender_of(access_token) if isinstance(access_token, str) else ""
+        address = around.limits.address_of({"client": request.sender.client, "headers": request.headers})
+        around.counters.tally.refuse(Asked.NOTIFICATION, refusal.reason, client_id, address)
 
     def _tell_followers(self, answer: Accepted | WnsRefusal) -> None:
         stage, detail = (

@@ -10,7 +10,9 @@ from tocsin.protocol.service.wns import WnsRefusal
 from tocsin.protocol.values import MAX_PAYLOAD, OFFLINE_NO_CACHE, NotificationStatus
 from tocsin.service.devices.outbox import PushResult
 
-NOT_WITHDRAWN: Final = WnsRefusal(503, "The service cannot write its store just now: send the DELETE again")
+NOT_WITHDRAWN: Final = WnsRefusal(
+    503, "The service cannot write its store just now: send the DELETE again", reason="store_unwritable"
+)
 """Said to a DELETE where the store cannot be written."""
 
 _THROTTLED: Final = {
@@ -19,28 +21,30 @@ _THROTTLED: Final = {
     RefusalKind.CHANNEL_THROTTLED: "Too many notifications to this channel: send more slowly",
 }
 _YET: Final = ": it may yet come, and once more if it is sent again"
+_SAID: Final[dict[RefusalKind, tuple[int, str]]] = {
+    RefusalKind.TOKEN_FORGED: (401, "The access token was not issued by this service"),
+    RefusalKind.TOKEN_EXPIRED: (401, "The access token has expired: get a new one"),
+    RefusalKind.TOKEN_OF_UNKNOWN_APP: (401, "The access token is of an app that is no longer registered"),
+    RefusalKind.NOT_AUTHORIZED: (403, "The access token is of another app than the channel"),
+    RefusalKind.UNKNOWN_CHANNEL: (404, "The channel URI is not known to this service"),
+    RefusalKind.CHANNEL_EXPIRED: (410, "Expired channel URL"),
+    RefusalKind.CHANNEL_REVOKED: (410, wns.REVOKED),
+    RefusalKind.TOO_LARGE: (413, f"The payload has more than {MAX_PAYLOAD} bytes"),
+    RefusalKind.STORE_UNREADABLE: (503, "The service cannot read its store just now: send the request again"),
+    RefusalKind.STORE_UNWRITABLE: (
+        503,
+        "The notification is for the service's store, which cannot be written just now",
+    ),
+    RefusalKind.NOT_ACKNOWLEDGED: (
+        503,
+        f"The device is connected, but did not acknowledge the notification in time{_YET}",
+    ),
+    RefusalKind.DEVICE_SUSPENDED: (503, f"The device is connected, but cannot store notifications just now{_YET}"),
+    RefusalKind.TOO_MANY_WAITING: (503, "Too many notifications wait for the device: send more slowly"),
+}
+_OUTCOMES: Final = {RefusalKind.TOO_LARGE: NotificationStatus.DROPPED}
 _REFUSALS: Final = {
-    RefusalKind.TOKEN_FORGED: WnsRefusal(401, "The access token was not issued by this service"),
-    RefusalKind.TOKEN_EXPIRED: WnsRefusal(401, "The access token has expired: get a new one"),
-    RefusalKind.TOKEN_OF_UNKNOWN_APP: WnsRefusal(401, "The access token is of an app that is no longer registered"),
-    RefusalKind.NOT_AUTHORIZED: WnsRefusal(403, "The access token is of another app than the channel"),
-    RefusalKind.UNKNOWN_CHANNEL: WnsRefusal(404, "The channel URI is not known to this service"),
-    RefusalKind.CHANNEL_EXPIRED: WnsRefusal(410, "Expired channel URL"),
-    RefusalKind.CHANNEL_REVOKED: WnsRefusal(410, wns.REVOKED),
-    RefusalKind.TOO_LARGE: WnsRefusal(
-        413, f"The payload has more than {MAX_PAYLOAD} bytes", NotificationStatus.DROPPED
-    ),
-    RefusalKind.STORE_UNREADABLE: WnsRefusal(503, "The service cannot read its store just now: send the request again"),
-    RefusalKind.STORE_UNWRITABLE: WnsRefusal(
-        503, "The notification is for the service's store, which cannot be written just now"
-    ),
-    RefusalKind.NOT_ACKNOWLEDGED: WnsRefusal(
-        503, f"The device is connected, but did not acknowledge the notification in time{_YET}"
-    ),
-    RefusalKind.DEVICE_SUSPENDED: WnsRefusal(
-        503, f"The device is connected, but cannot store notifications just now{_YET}"
-    ),
-    RefusalKind.TOO_MANY_WAITING: WnsRefusal(503, "Too many notifications wait for the device: send more slowly"),
+    kind: WnsRefusal(*said, _OUTCOMES.get(kind), reason=kind.name.lower()) for kind, said in _SAID.items()
 }
 _DROPPED: Final = {
     PushResult.OFFLINE: OFFLINE_NO_CACHE,
@@ -57,7 +61,9 @@ _OFFLINE_NO_TTL: Final = "Device is offline and X-WNS-TTL is 0"
 def refused(refusal: Refusal) -> WnsRefusal:
     """Say a refusal as WNS does, which has one status for all that come too often, whosever the limit is."""
     words = _THROTTLED.get(refusal.kind)
-    return _REFUSALS[refusal.kind] if words is None else wns.throttled(words, refusal.retry_after or 1)
+    if words is None:
+        return _REFUSALS[refusal.kind]
+    return wns.throttled(words, refusal.retry_after or 1, refusal.kind.name.lower())
 
 
 def status_and_words(result: PushResult, *, cache: bool) -> tuple[NotificationStatus, str]:

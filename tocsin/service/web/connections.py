@@ -36,12 +36,20 @@ class Connections:
 
     :param exempt: tells whether an address has no limit of its own: that of a proxy.
     :param now: seconds on a clock that never goes back.
+    :param turned_away: called for each connection that was too many with the reason and the address, as the limits count.
     """
 
-    def __init__(self, settings: ServiceSettings, exempt: Callable[[str], bool], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        exempt: Callable[[str], bool],
+        now: Callable[[], float],
+        turned_away: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
         self._settings = settings
         self._exempt = exempt
         self._now = now
+        self._turned_away = turned_away
         self._places: dict[Peer, str] = {}
         self._by_address: Counter[str] = Counter()
         self._silent: OrderedDict[Newcomer, float] = OrderedDict()
@@ -67,8 +75,7 @@ class Connections:
         """
         address = client_key(host)
         if not self._exempt(host) and self._by_address[address] >= self._settings.max_connections_per_address:
-            self.refused += 1
-            return False
+            return self._refuse("too_many_of_address", address)
         if self.count >= self._settings.max_connections:
             if self._parting:
                 self._drop(self._parting)
@@ -78,12 +85,16 @@ class Connections:
                 self.dropped += 1
                 longest.give_way()
             else:
-                self.refused += 1
-                return False
+                return self._refuse("too_many", address)
         self._places[peer] = address
         self._by_address[address] += 1
         self._silent[peer] = self._now()
         return True
+
+    def _refuse(self, reason: str, address: str) -> bool:
+        self.refused += 1
+        self._turned_away(reason, address)
+        return False
 
     def hand_over(self, peer: Peer, successor: Peer) -> None:
         """Give the place of a connection that has been heard to what it has become."""
