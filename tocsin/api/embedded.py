@@ -16,6 +16,7 @@ from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.one_task import in_one_task
 from tocsin.api.own_service import device_url_of, own_service
+from tocsin.api.platform_control import asked_by_command
 from tocsin.api.session import Session
 from tocsin.api.session_lifetime import open_session
 from tocsin.host.default_sensors import default_sensors
@@ -101,7 +102,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
             own = await stack.enter_async_context(own_service(folder, port))
             device_url, registration = own.device_url, await own.register(app, identity.family_name)
         else:
-            device_url, registration = foreign, None
+            own, device_url, registration = None, foreign, None
         dial: Dial = partial(dial_websocket, device_url)
         platform = await stack.enter_async_context(
             open_platform(
@@ -118,6 +119,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
         session = await stack.enter_async_context(local_session(platform, app))
         manager = PushNotificationManager(session, app, registration, identity)
         stack.enter_context(notifying(manager.toasts))
+        await stack.enter_async_context(asked_by_command(folder, platform, app, own or str(service)))
         yield manager
 
 

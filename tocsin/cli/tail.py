@@ -23,17 +23,18 @@ from tocsin.transport.control_socket import Answer, ask, follow
 DESCRIPTION = """\
 Follow what happens to payloads until Ctrl-C, one line a stage. An agent tells: accepted, stored, gated, parked, offered,
 launched, canceled, handled, shown or suppressed by the desktop, dead with its reason. A push service tells what it has
-answered: received, dropped, refused.
+answered: received, dropped, refused. A program with tocsin.embedded(), such as 'tocsin listen', tells both.
 
 It only listens. A terminal that is too slow loses lines, and is told how many. Payloads themselves are not shown.
 """
 
 EPILOG = """\
 examples:
-  tocsin tail                                 of 'tocsin agent'
+  tocsin tail                                 of 'tocsin agent', 'serve' or 'listen', of one that runs
   tocsin tail --app contoso.mail --type raw   of one app
   tocsin tail --stage dead --json             what ends unhandled, for a script
   tocsin tail --state /var/lib/tocsin         of a push service: what senders are told
+  tocsin tail --state ./push-state            of a program with tocsin.embedded(state="./push-state")
 """
 
 _STAGE = max(map(len, Stage))
@@ -57,7 +58,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what comes, until the agent ends."""
+    """Print what comes, until what tells it ends."""
     request = {
         "verb": "tail",
         "apps": arguments.app,
@@ -79,7 +80,7 @@ async def _follow(folders: list[Path], request: Answer, as_json: bool) -> None: 
             return
     where = folders[0] if len(folders) == 1 else folders[0].parent
     raise NotFound(
-        f"no agent and no service runs on {where}, so there is nothing to follow; name its folder with --state"
+        f"no agent, service or program runs on {where}, so there is nothing to follow; name its folder with --state"
     )
 
 
