@@ -214,12 +214,13 @@ async def test_lines_of_the_agent(shell: Shell) -> None:
 
 
 async def test_lines_about_apps_and_status(shell: Shell) -> None:
-    """Each does what it says, with a service that runs."""
-    async with shell.running("tocsin serve") as service:
+    """Each does what it says, with a service and a program that run."""
+    own = embedded("contoso.mail", shell.folder / "push-state", sensors=())
+    async with own, shell.running("tocsin serve") as service:
         assert service.stdout is not None
         said = await BufferedByteReceiveStream(service.stdout).receive_until(b",", 1024)
         url = said.decode().removeprefix("listening on ")
-        (state,) = [path async for path in anyio.Path(shell.folder).rglob("service.db")]
+        (state,) = [path async for path in anyio.Path(shell.folder).rglob("serve/service.db")]
         there: set[str] = set()
         for line in of("app"):
             _, _, action, *names = line.split()
@@ -232,7 +233,8 @@ async def test_lines_about_apps_and_status(shell: Shell) -> None:
             there = (there - {name}) if action == "remove" else there | ({name} if names else set())
         for line in of("status"):
             filled = line.replace("/var/lib/tocsin", str(state.parent)).replace("https://push.example", url)
-            assert (await shell.run(filled)).startswith(("ok  http", '{"status": "ok"')), line
+            sign = "ok  program contoso.mail" if "push-state" in line else "ok  http"
+            assert (await shell.run(filled)).startswith((sign, '{"status": "ok"')), line
         service.terminate()
 
 
