@@ -123,11 +123,9 @@ async def test_a_payload_is_followed_from_its_sender_to_its_handler(
     assert stages == ["accepted", "stored", "offered", "handled"]
 
 
-async def test_a_service_elsewhere_is_asked_about_its_apps(
-    tmp_path: Path, manager: tocsin.PushNotificationManager
-) -> None:
+@pytest.mark.usefixtures("manager")
+async def test_a_service_elsewhere_is_asked_about_its_apps(tmp_path: Path) -> None:
     """A program that uses another push service says how it is itself, and which service to ask about the rest."""
-    assert manager
     service = (await status_of(tmp_path))["service"]
     async with tocsin.embedded("contoso.chat", tmp_path / "other", service, sensors=()):
         for verb in ("app", "hub"):

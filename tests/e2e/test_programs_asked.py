@@ -106,7 +106,7 @@ async def test_who_follows_a_program_hears_of_its_end(tmp_path: Path) -> None:
             async with sender(listener.first) as server:
                 await server.push(b"ding")
             assert (await listener.event())["text"] == "ding"
-            stages = []
+            stages: list[str] = []
             output = BufferedByteReceiveStream(tail.stdout)
             while not {"received", "handled"} <= {*stages}:
                 stages.append(json.loads(await output.receive_until(b"\n", 4096))["stage"])
