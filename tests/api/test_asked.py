@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -19,6 +21,7 @@ from tests.helpers import PATIENCE
 from tests.processes import call, sender
 from tests.world import Gathered
 from tocsin.agent.takeover import take_over
+from tocsin.transport import unix_server
 from tocsin.transport.control_socket import ask, follow, socket_of
 
 
@@ -174,21 +177,46 @@ async def test_the_socket_is_private_and_goes_with_the_program(tmp_path: Path) -
     assert await ask(state, {"verb": "status"}) is None
 
 
-@pytest.mark.parametrize("failure", [AttributeError("no AF_UNIX"), OSError("AF_UNIX path too long")])
+@pytest.mark.parametrize("cause", ["a system without", "a path too long"])
 async def test_where_there_can_be_no_socket_the_program_runs_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: Exception
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, cause: str
 ) -> None:
     """It is no fault of the program, so the log says it at info; the command says who holds the folder."""
-
-    async def refuse(*_: object, **__: object) -> None:
-        raise failure
-
-    monkeypatch.setattr(anyio, "create_unix_listener", refuse)
+    state = tmp_path / ("s" if cause == "a system without" else "s" * 100)
+    if cause == "a system without":
+        monkeypatch.setattr(unix_server, "socket", SimpleNamespace(socket=socket.socket))
     with caplog.at_level(logging.INFO):
-        async with tocsin.embedded("contoso.mail", tmp_path / "state", sensors=()) as manager:
+        async with tocsin.embedded("contoso.mail", state, sensors=()) as manager:
             await a_channel(manager)
-            code, _, errors = await in_process("app", "list", "--state", str(tmp_path / "state"))
+            code, _, errors = await in_process("app", "list", "--state", str(state))
             assert (code, f"is in use by process {os.getpid()}" in errors) == (1, True)
     (record,) = [each for each in caplog.records if "cannot reach this program" in each.message]
     assert record.levelno == logging.INFO
     assert max(each.levelno for each in caplog.records) < logging.WARNING
+
+
+async def test_a_program_hears_of_its_connection_from_the_first(tmp_path: Path) -> None:
+    """A handler that it adds right behind its start hears of the first connection: nothing before that waits for a thread."""
+    seen = Gathered()
+    async with tocsin.embedded("contoso.mail", tmp_path / "state", sensors=()) as manager:
+        manager.add_connection_changed(lambda connection: seen.add(connection.connected))
+        await seen.wait_for(1)
+    assert seen.items[0] is True
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+async def test_what_stands_in_the_place_of_the_socket_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """A file, or a link to one: the program runs, and cannot be asked."""
+    place = socket_of(tmp_path)
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        (tmp_path / "mine").write_text("mine")
+        place.symlink_to("mine")
+    with caplog.at_level(logging.INFO):
+        async with tocsin.embedded("contoso.mail", tmp_path, sensors=()):
+            assert await ask(tmp_path, {"verb": "status"}) is None
+    assert (place.read_text(), place.is_symlink()) == ("mine", kind == "link")
+    assert "cannot reach this program" in caplog.text
