@@ -55,6 +55,16 @@ def candidates(state: Path | None) -> list[Path]:
     return [platformdirs.user_state_path("tocsin") / verb for verb in LOOKED_AT]
 
 
+def none_answers(folders: list[Path]) -> str:
+    """Say why none of these folders, which may be meant, has anything that can be asked."""
+    for folder in folders:
+        owner = holder_of(folder)
+        if owner is not None:
+            return f"process {owner} holds {folder} and takes no commands; its log may say why"
+    where = folders[0] if len(folders) == 1 else folders[0].parent
+    return f"no agent, service or program runs on {where}"
+
+
 def looked_at(state: Path | None, *holding: str) -> Path:
     """Return the state folder that is meant; of several, the first in which a process runs.
 

@@ -18,7 +18,7 @@ import anyio
 
 from tocsin.cli.command_line import add_verb
 from tocsin.cli.host_lines import host_lines
-from tocsin.cli.state_choice import add_looked_at_option, candidates
+from tocsin.cli.state_choice import add_looked_at_option, candidates, none_answers
 from tocsin.cli.terminal import complain, show
 from tocsin.network import check_authorities, proxy_of
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
@@ -77,10 +77,7 @@ def _ask_state(arguments: argparse.Namespace) -> dict[str, Any]:
         answer = anyio.run(ask, folder, {"verb": "status"})
         if answer is not None:
             return _checked(answer)
-    where = folders[0] if len(folders) == 1 else folders[0].parent
-    raise NotFound(
-        f"no agent, service or program runs on {where}; name the state folder with --state, or a service's --url"
-    )
+    raise NotFound(f"{none_answers(folders)}; name the state folder with --state, or a service's --url")
 
 
 def _ask_url(url: str) -> dict[str, Any]:

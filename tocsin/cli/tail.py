@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.state_choice import add_looked_at_option, candidates
+from tocsin.cli.state_choice import add_looked_at_option, candidates, none_answers
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.delivery.payload_events import Stage
 from tocsin.protocol.errors import NotFound
@@ -78,10 +78,7 @@ async def _follow(folders: list[Path], request: Answer, as_json: bool) -> None: 
                     show(json.dumps(event) if as_json else _line(event))
             complain("tocsin tail", "what was followed has ended")
             return
-    where = folders[0] if len(folders) == 1 else folders[0].parent
-    raise NotFound(
-        f"no agent, service or program runs on {where}, so there is nothing to follow; name its folder with --state"
-    )
+    raise NotFound(f"{none_answers(folders)}, so there is nothing to follow; name its folder with --state")
 
 
 def _line(event: Answer) -> str:
