@@ -100,7 +100,7 @@ async def test_its_apps_come_and_go(tmp_path: Path, manager: tocsin.PushNotifica
 async def test_a_payload_is_followed_from_its_sender_to_its_handler(
     tmp_path: Path, manager: tocsin.PushNotificationManager
 ) -> None:
-    """What the sender is told, and each stage in the program, are told by one command, by the same id."""
+    """What the sender is told, and each stage in the program, come by one command, with the same id."""
     channel, credentials = await a_channel(manager)
     told: list[dict[str, Any]] = []
 
