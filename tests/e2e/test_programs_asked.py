@@ -83,7 +83,7 @@ async def test_a_killed_program_leaves_nothing_in_the_way(tmp_path: Path) -> Non
         await first.wait()
         assert socket_of(state).exists()
         code, _, errors = await run("status", "--state", str(state))
-        assert (code, f"no agent, service or program runs on {state}" in errors) == (1, True)
+        assert (code, f"no agent, no program and no service runs on {state}" in errors) == (1, True)
         code, listed, _ = await run("app", "list", "--json", "--state", str(state))  # of the store, while nothing runs
         assert (code, [app["name"] for app in json.loads(listed)["apps"]]) == (0, ["contoso.mail"])
     async with program(state) as (second, _, again):

@@ -62,7 +62,7 @@ def none_answers(folders: list[Path]) -> str:
         if owner is not None:
             return f"process {owner} holds {folder} and takes no commands; its log may say why"
     where = folders[0] if len(folders) == 1 else folders[0].parent
-    return f"no agent, service or program runs on {where}"
+    return f"no agent, no program and no service runs on {where}"
 
 
 def looked_at(state: Path | None, *holding: str) -> Path:

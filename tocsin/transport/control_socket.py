@@ -164,7 +164,7 @@ async def follow(state: Path, request: Answer) -> AsyncGenerator[Answer]:
     """
     async with _asking(state, request) as asked:
         if asked is None:
-            raise NotFound(f"no agent, service or program runs on {state}; name its folder with --state")
+            raise NotFound(f"no agent, no program and no service runs on {state}; name its folder with --state")
         with suppress(anyio.IncompleteRead, anyio.BrokenResourceError):
             while True:
                 yield _parse(await asked[1].receive_until(b"\n", _MAX_LINE))
