@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tocsin.protocol.delivery.payload_events import PayloadEvent, Wanted
@@ -63,32 +63,49 @@ class Followers:
 
         :raises Busy: there are as many followers as there may be.
         """
-        self._check_room()
         follower = Follower(wanted)
+        with self.heard_by(follower):
+            yield follower
+
+    @contextmanager
+    def heard_by(self, follower: Follower) -> Iterator[None]:
+        """Let one who follows hear of this too while the block runs.
+
+        :raises Busy: there are as many followers as there may be.
+        """
+        self.check_room()
         self.all.append(follower)
         try:
-            yield follower
+            yield
         finally:
             self.all.remove(follower)
 
-    def events(self, request: dict[str, Any]) -> AsyncGenerator[list[dict[str, Any]]]:
+    def events(self, request: dict[str, Any], *others: Followers) -> AsyncGenerator[list[dict[str, Any]]]:
         """Return what happens from now on, as objects for JSON: events, and how many were lost between them.
 
         :param request: what is wanted, as :meth:`Wanted.read` takes it.
+        :param others: what tells of payloads too; all is returned in the order in which it is told.
         :raises InvalidArgument: what is wanted is no list, or not of what there is.
         :raises Busy: there are as many followers as there may be.
         """
         wanted = Wanted.read(request)
-        self._check_room()
-        return self._events(wanted)
+        for each in (self, *others):
+            each.check_room()
+        return self._events(wanted, others)
 
-    async def _events(self, wanted: Wanted) -> AsyncGenerator[list[dict[str, Any]]]:
-        with self.follow(wanted) as follower:
+    async def _events(self, wanted: Wanted, others: Iterable[Followers]) -> AsyncGenerator[list[dict[str, Any]]]:
+        with self.follow(wanted) as follower, ExitStack() as stack:
+            for each in others:
+                stack.enter_context(each.heard_by(follower))
             while True:
                 events, lost = await follower.batch()
                 yield [event.fields() for event in events] + ([{"lost": lost}] if lost else [])
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """See that one more may follow.
+
+        :raises Busy: there are as many followers as there may be.
+        """
         if len(self.all) >= MAX_FOLLOWERS:
             raise Busy(f"{MAX_FOLLOWERS} commands follow payloads already; end one of them")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from tests.actors.supervising import delivery
@@ -13,7 +14,7 @@ from tocsin.actors.payload_watch import PayloadWatch
 from tocsin.followers import MAX_FOLLOWERS
 from tocsin.persistence.store import Changes, DeadPayload
 from tocsin.protocol import messages as m
-from tocsin.protocol.delivery.payload_events import Stage, Wanted
+from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage, Wanted
 from tocsin.protocol.errors import Busy
 from tocsin.protocol.messages.codec import encode
 from tocsin.protocol.platform.activation import CancellationReason
@@ -93,3 +94,24 @@ def test_few_may_follow_at_a_time(watch: PayloadWatch) -> None:
             each.__exit__(None, None, None)
         with watch.followers.follow(ALL):
             assert len(watch.followers) == 2
+
+
+async def test_one_who_follows_hears_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order in which they tell; when it leaves, neither tells it any more, and each has its bound."""
+    first, second = followers.Followers(), followers.Followers()
+    events = first.events({"apps": ["a"]}, second)
+
+    async def tell() -> None:
+        for each, app in ((first, "a"), (second, "a"), (second, "b"), (first, "a")):
+            each.tell(PayloadEvent(0.0, Stage.STORED, app=app, id=str(len(told))))
+            told.append(app)
+
+    told: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tell)
+        assert [event["id"] for event in await anext(events)] == ["0", "1", "3"]
+    await events.aclose()
+    assert (len(first), len(second)) == (0, 0)
+    monkeypatch.setattr(followers, "MAX_FOLLOWERS", 1)
+    with second.follow(ALL), pytest.raises(Busy, match="follow payloads already"):
+        first.events({}, second)

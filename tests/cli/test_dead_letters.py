@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import payload
 from tests.processes import call
 from tests.world import Gathered, handling, world
-from tocsin.agent.dead_letter_verbs import dead_letter_verbs
+from tocsin.api.dead_letter_verbs import dead_letter_verbs
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import PushError
 from tocsin.protocol.messages import ChannelsRevoked, RevokeChannels

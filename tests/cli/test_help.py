@@ -59,6 +59,10 @@ def of(verb: str) -> list[str]:
     return [line for line in dict.fromkeys(LINES) if f"tocsin {verb}" in line]
 
 
+OF_PROGRAMS = [line for verb in ("app", "status") for line in of(verb) if "./push-state" in line]
+"""Lines about a program that embeds the platform, and runs."""
+
+
 def test_each_verb_shows_how_it_is_used() -> None:
     """And each line is of a verb that is tried below."""
     tried = [
@@ -221,7 +225,7 @@ async def test_lines_about_apps_and_status(shell: Shell) -> None:
         url = said.decode().removeprefix("listening on ")
         (state,) = [path async for path in anyio.Path(shell.folder).rglob("service.db")]
         there: set[str] = set()
-        for line in of("app"):
+        for line in (line for line in of("app") if line not in OF_PROGRAMS):
             _, _, action, *names = line.split()
             name = "contoso.mail" if "contoso.mail" in names else "NAME"
             if action == "add" and name in there:
@@ -230,10 +234,21 @@ async def test_lines_about_apps_and_status(shell: Shell) -> None:
                 await anyio.to_thread.run_sync(call, "app", "add", name, "--state", str(state.parent))
             assert await shell.run(line), line
             there = (there - {name}) if action == "remove" else there | ({name} if names else set())
-        for line in of("status"):
+        for line in (line for line in of("status") if line not in OF_PROGRAMS):
             filled = line.replace("/var/lib/tocsin", str(state.parent)).replace("https://push.example", url)
             assert (await shell.run(filled)).startswith(("ok  http", '{"status": "ok"')), line
         service.terminate()
+
+
+async def test_lines_about_programs(shell: Shell) -> None:
+    """Each asks a program that runs."""
+    async with embedded("contoso.mail", shell.folder / "push-state", sensors=()), anyio.create_task_group() as tasks:
+
+        async def look(line: str) -> None:
+            assert "contoso.mail" in await shell.run(line), line
+
+        for line in OF_PROGRAMS:
+            tasks.start_soon(look, line)
 
 
 async def test_lines_about_hubs(shell: Shell) -> None:

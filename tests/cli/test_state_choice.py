@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import call
+from tocsin.persistence.state_folder import state_folder
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +75,26 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, home: Path, monkeypatch: pyt
     assert call("app", "add", "a")[0] == 0
     assert (home / ".local" / "state" / "tocsin" / "serve" / "service.db").exists()
     assert list((tmp_path / "here").iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["app", "hub"])
+def test_a_service_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """That of ``serve``, whether it runs or not; where it has no state, that of a ``listen`` that runs, which is said."""
+    folders = home / ".local" / "state" / "tocsin"
+    with state_folder(folders / "listen"):
+        code, output, errors = call(verb, "list")
+        first, second = errors.splitlines()
+        assert (code, output) == (1, "")
+        assert first == f"tocsin {verb}: this is of the push service in 'tocsin listen', on {folders / 'listen'}"
+        assert f"there is no push service's state in {folders / 'listen'}" in second
+        monkeypatch.setenv("TOCSIN_STATE", str(home / "named"))
+        assert f"in {home / 'named'};" in call(verb, "list")[2]
+        monkeypatch.delenv("TOCSIN_STATE")
+        assert call("app", "add", "a", "--state", str(folders / "serve"))[0] == 0
+        code, _, errors = call(verb, "list")
+        assert (code, "listen" in errors) == (0, False)
+    (folders / "serve" / "service.db").unlink()
+    assert f"in {folders / 'serve'};" in call(verb, "list")[2]
 
 
 def test_a_file_of_settings_is_named_likewise(home: Path) -> None:

@@ -26,7 +26,7 @@ BACKGROUND = tocsin.PushNotificationActivationInfo(tocsin.Activators.PROTOCOL_AC
 
 
 async def own_service(folder: Path) -> None:
-    """An app with a push service of its own: activator, channel, a payload over HTTP to a handler, and the end."""
+    """An app with a push service of its own: activator, channel, a payload over HTTP to a handler, a command, and the end."""
     async with tocsin.embedded("contoso.mail", folder) as manager:
         registration = manager.registration
         assert registration is not None
@@ -45,6 +45,7 @@ async def own_service(folder: Path) -> None:
             with channel.push_received(handler):
                 await client.send(channel.uri, b"ding")
                 await taken.wait()
+        assert await ask(folder, {"verb": "list"}) is not None
         await manager.unregister_all_activators()
         await channel.close()
 

@@ -120,4 +120,4 @@ async def test_tail_prints_until_the_agent_ends(tmp_path: Path) -> None:
     assert line.endswith("raw  4 bytes")
     assert (code, errors) == (0, "tocsin tail: what was followed has ended\n")
     code, _, errors = await in_process("tail", "--state", str(agent.state))
-    assert (code, "no agent and no service runs on" in errors) == (1, True)
+    assert (code, "no agent, no program and no service runs on" in errors) == (1, True)

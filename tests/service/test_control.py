@@ -168,10 +168,10 @@ async def test_a_system_without_descriptors_lets_commands_wait(
 ) -> None:
     """It is said once, tried again, and answered when it works."""
     full = [OSError(errno.EMFILE, "Too many open files") for _ in range(2)]
-    create = anyio.create_unix_listener
+    create = SocketListener.from_socket
 
-    async def create_full(path: Path, mode: int) -> SocketListener:
-        listener = await create(path, mode=mode)
+    async def create_full(bound: socket.socket) -> SocketListener:
+        listener = await create(bound)
         accept = listener.accept
 
         async def accept_later() -> SocketStream:
@@ -182,7 +182,7 @@ async def test_a_system_without_descriptors_lets_commands_wait(
         monkeypatch.setattr(listener, "accept", accept_later)
         return listener
 
-    monkeypatch.setattr(anyio, "create_unix_listener", create_full)
+    monkeypatch.setattr(SocketListener, "from_socket", create_full)
     monkeypatch.setattr(unix_server, "_PAUSE", 0.0)
     async with serving_control(tmp_path, echo, "service"):
         assert await ask(tmp_path, {}) == {}

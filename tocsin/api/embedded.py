@@ -16,6 +16,7 @@ from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.manager import PushNotificationManager
 from tocsin.api.one_task import in_one_task
 from tocsin.api.own_service import device_url_of, own_service
+from tocsin.api.platform_control import asked_by_command
 from tocsin.api.session import Session
 from tocsin.api.session_lifetime import open_session
 from tocsin.host.default_sensors import default_sensors
@@ -57,6 +58,8 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     block: handlers may finish (0.5 s), and what was taken in is acknowledged (within 5 s; mostly a few milliseconds).
     The task that has entered is the one to leave: where another does, such as that of a handler, IllegalCall is raised
     there, and all goes on.
+
+    While the block runs the program is asked by ``tocsin status``, ``app`` and ``tail``, with its folder as ``--state``.
 
     :param app: the name of the app, such as ``contoso.mail``; printable, 1 to 128 characters.
     :param state: the folder for what must outlive the process; made where it is missing, private to the user, and for
@@ -101,7 +104,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
             own = await stack.enter_async_context(own_service(folder, port))
             device_url, registration = own.device_url, await own.register(app, identity.family_name)
         else:
-            device_url, registration = foreign, None
+            own, device_url, registration = None, foreign, None
         dial: Dial = partial(dial_websocket, device_url)
         platform = await stack.enter_async_context(
             open_platform(
@@ -118,6 +121,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
         session = await stack.enter_async_context(local_session(platform, app))
         manager = PushNotificationManager(session, app, registration, identity)
         stack.enter_context(notifying(manager.toasts))
+        await stack.enter_async_context(asked_by_command(folder, platform, app, own or str(service)))
         yield manager
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,10 @@ from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.sending.sign_in import split_service_url
 
 if TYPE_CHECKING:
+    from tocsin.followers import Followers
+    from tocsin.service.operations.health import Report
     from tocsin.service.server import PushService
+    from tocsin.transport.control_socket import Answer
 
 
 class OwnPushService:
@@ -44,6 +48,32 @@ class OwnPushService:
     async def forget(self, app: str) -> None:
         """Forget a registered app, with its secrets and channels."""
         await self._service.registrations.remove(app)
+
+    @property
+    def verbs(self) -> AbstractSet[str]:
+        """What the command may ask about its apps and hubs."""
+        from tocsin.service.control import SERVICE_VERBS  # noqa: PLC0415  # as in own_service
+
+        return SERVICE_VERBS
+
+    @property
+    def followers(self) -> Followers:
+        """Who hears of each notification as it is answered."""
+        return self._service.followers
+
+    def report(self) -> Report:
+        """Say how the service is, and what it has counted."""
+        return self._service.report()
+
+    async def perform(self, request: Answer) -> Answer:
+        """Do what the command asks about its apps and hubs, by one of :attr:`verbs`.
+
+        :raises PushError: it cannot be done; the sentence says why.
+        """
+        from tocsin.service.control import perform_on_service  # noqa: PLC0415  # as in own_service
+
+        service = self._service
+        return await perform_on_service(service.registrations, service.hubs, service.url, request)
 
     async def set_family(self, app: str, family: str) -> None:
         """Note the family name of a registered app's manifest; an empty one leaves what is known of it."""

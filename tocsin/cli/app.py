@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.state_choice import add_state_option
+from tocsin.cli.state_choice import add_service_state_option, service_state
 from tocsin.cli.terminal import show
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.text import harmless
@@ -19,8 +19,9 @@ DESCRIPTION = """\
 Register the apps that may use a push service: each gets a client id and secret, with which its server signs in, and
 a remote id, with which its devices ask for channels. What Microsoft does by e-mail, this does at once.
 
-It works on the state folder of 'tocsin serve', whether that runs or not. The secret is shown once: the service keeps
-only its hash.
+It works on the state folder of 'tocsin serve', whether that runs or not, and on that of a program with a push service of
+its own, such as 'tocsin listen' or tocsin.embedded() without service=. The secret is shown once: the service keeps only
+its hash.
 """
 
 EPILOG = """\
@@ -29,6 +30,7 @@ examples:
   tocsin app add contoso.mail --family Contoso.Mail_8wekyb3d8bbwe --json
   tocsin app rotate contoso.mail      another secret; the one before stays valid for 24 hours
   tocsin app list
+  tocsin app list --state ./push-state      of a program with tocsin.embedded(state="./push-state")
   tocsin app remove contoso.mail      its tokens and channels are good for nothing from now on
 """
 
@@ -50,7 +52,7 @@ def add_parser(verbs: Any) -> None:
             each.add_argument("name", metavar="NAME", help="the app's name, such as contoso.mail")
         if action == "add":
             each.add_argument("--family", default="", metavar="F", help="its package family name, if it has one")
-        add_state_option(each, "serve")
+        add_service_state_option(each)
         each.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     request = {"verb": arguments.action, "name": getattr(arguments, "name", "")}
     request["family"] = getattr(arguments, "family", "")
-    answer = anyio.run(ask_or_perform, arguments.state, request)
+    answer = anyio.run(ask_or_perform, service_state(arguments.state, "tocsin app"), request)
     if arguments.json:
         show(json.dumps(answer))
     else:

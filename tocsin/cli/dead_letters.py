@@ -29,8 +29,8 @@ DESCRIPTION = """\
 List the payloads that ended without being handled, the newest first, each with its reason; retry or drop one of them.
 
 The newest 10,000 are kept for 90 days, unless their program has chosen otherwise; the counts are of all.
-A state folder may be looked at while a program uses it. 'retry' and 'drop' change it: the agent that runs on it does so, or
-this command itself where nothing runs. A program with tocsin.embedded() has to end first.
+A state folder may be looked at while a program uses it. 'retry' and 'drop' change it: the agent or the program that runs
+on it does so, or this command itself where nothing runs.
 
 A payload that is retried comes behind those that wait, with the same id, its 'attempt' one higher, and does not expire.
 An ID may be shortened to as much of it as no other has.
@@ -115,7 +115,7 @@ async def _settle(state: Path, action: str, beginning: str) -> str:
         if owner is None:
             raise
         raise PlatformUnavailable(
-            f"process {owner} holds {state} and takes no commands, as a program with tocsin.embedded() does: end it, and try again"
+            f"process {owner} holds {state} and takes no commands; its log may say why: end it, and try again"
         ) from None
 
 

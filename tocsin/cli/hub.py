@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.state_choice import add_state_option
+from tocsin.cli.state_choice import add_service_state_option, service_state
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.hub.rights import Right
@@ -66,7 +66,7 @@ def add_parser(verbs: Any) -> None:
         if action in {"add", "rotate"}:
             what = "where clients reach the service (default: as the hub was added with, or where it runs, or ran last)"
             each.add_argument("--endpoint", default="", metavar="URL", help=what)
-        add_state_option(each, "serve")
+        add_service_state_option(each)
         each.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -78,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     values = {name: getattr(arguments, name, None) for name in ("name", "app", "right", "endpoint")}
     given = {name: value for name, value in values.items() if value is not None}
-    answer = anyio.run(ask_or_perform, arguments.state, given | {"verb": f"hub-{arguments.action}"})
+    state = service_state(arguments.state, "tocsin hub")
+    answer = anyio.run(ask_or_perform, state, given | {"verb": f"hub-{arguments.action}"})
     if arguments.json:
         show(json.dumps(answer))
     else:

@@ -22,7 +22,7 @@ from tocsin.protocol.errors import NotSupported, PushError
 from tocsin.protocol.text import harmless
 from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings
 from tocsin.service.operations.logs import set_up_logs
-from tocsin.transport.control_socket import Answer, Stream, serving_control, text_of
+from tocsin.transport.control_socket import Answer, Stream, serving_control
 
 if TYPE_CHECKING:
     from tocsin.service.operations.settings import ServiceSettings
@@ -76,8 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:  # noqa: FBT001  # anyio passes no names
-    from tocsin.service.control import perform  # noqa: PLC0415
-    from tocsin.service.hub_control import HUB_VERBS, perform_on_hubs  # noqa: PLC0415
+    from tocsin.service.control import perform_on_service  # noqa: PLC0415
     from tocsin.service.server import open_service  # noqa: PLC0415
 
     with state_folder(state) as folder:
@@ -88,9 +87,7 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:
                     return service.report().fields(details=True) | {"kind": "service", "url": service.url}
                 if request.get("verb") == "tail":
                     return Stream(service.followers.events(request))
-                if text_of(request, "verb") in HUB_VERBS:
-                    return await perform_on_hubs(service.hubs, service.url, request)
-                return await perform(service.registrations, request)
+                return await perform_on_service(service.registrations, service.hubs, service.url, request)
 
             async with serving_control(folder, answer, "service"):
                 _announce(service, as_json=as_json)

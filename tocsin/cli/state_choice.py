@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
+from tocsin.cli.terminal import complain
 from tocsin.persistence.paths import read_path
 from tocsin.persistence.state_folder import holder_of
 from tocsin.protocol.errors import InvalidArgument, NotFound, StateUnavailable
@@ -54,6 +55,16 @@ def candidates(state: Path | None) -> list[Path]:
     return [platformdirs.user_state_path("tocsin") / verb for verb in LOOKED_AT]
 
 
+def none_answers(folders: list[Path]) -> str:
+    """Say why none of these folders, which may be meant, has anything that can be asked."""
+    for folder in folders:
+        owner = holder_of(folder)
+        if owner is not None:
+            return f"process {owner} holds {folder} and takes no commands; its log may say why"
+    where = folders[0] if len(folders) == 1 else folders[0].parent
+    return f"no agent, no program and no service runs on {where}"
+
+
 def looked_at(state: Path | None, *holding: str) -> Path:
     """Return the state folder that is meant; of several, the first in which a process runs.
 
@@ -67,6 +78,34 @@ def looked_at(state: Path | None, *holding: str) -> Path:
         where = folders[0] if len(folders) == 1 else folders[0].parent
         raise NotFound(f"there is no state of Tocsin in {where}; name its folder with --state")
     return next((folder for folder in there if holder_of(folder) is not None), there[0])
+
+
+def add_service_state_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--state`` to a verb that works on a push service, whether that runs or not; :func:`service_state` reads it."""
+    words = "the state folder (default: TOCSIN_STATE, else that of 'tocsin serve', or where that has none, of a 'tocsin listen' that runs)"
+    parser.add_argument(
+        "--state",
+        type=path("a state folder"),
+        default=os.environ.get("TOCSIN_STATE") or None,
+        metavar="DIR",
+        help=words,
+    )
+
+
+def service_state(state: Path | None, verb: str) -> Path:
+    """Return the state folder of the push service that is meant: the one that was named, else that of ``serve``.
+
+    Where there is no state of that and ``listen`` runs, the push service of this user is the one in there, and ``verb`` says so.
+
+    :raises StateUnavailable: a folder may not be looked into.
+    """
+    if state is not None:
+        return state
+    serve, listen = (platformdirs.user_state_path("tocsin") / each for each in ("serve", "listen"))
+    if _has(serve, SERVICE) or holder_of(listen) is None:
+        return serve
+    complain(verb, f"this is of the push service in 'tocsin listen', on {listen}")
+    return listen
 
 
 def path(what: str) -> Callable[[str], Path]:

@@ -1,4 +1,4 @@
-"""``tocsin status``: how a running agent or push service is."""
+"""``tocsin status``: how a running agent, push service or program is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import anyio
 
 from tocsin.cli.command_line import add_verb
 from tocsin.cli.host_lines import host_lines
-from tocsin.cli.state_choice import add_looked_at_option, candidates
+from tocsin.cli.state_choice import add_looked_at_option, candidates, none_answers
 from tocsin.cli.terminal import complain, show
 from tocsin.network import check_authorities, proxy_of
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
@@ -29,16 +29,19 @@ from tocsin.service.operations.settings import ServiceSettings
 from tocsin.transport.control_socket import ask
 
 DESCRIPTION = """\
-Say whether a running agent or push service is well, and what it has counted since its start.
+Say whether a running agent or push service is well, and what it has counted since its start; so of a program with
+tocsin.embedded(), such as 'tocsin listen', with the push service that runs in it.
 
-Of an agent it says, too, what its sensors tell of the machine, what none of them knows, and what is assumed instead.
+Of an agent and of a program it says, too, what its sensors tell of the machine, what none of them knows, and what is
+assumed instead.
 
 Exit code 0 means that it is well; 1, that it is not, for the reason that is printed.
 """
 
 EPILOG = """\
 examples:
-  tocsin status                                  of 'tocsin agent' or 'tocsin serve' on this machine
+  tocsin status                                  of 'tocsin agent', 'serve' or 'listen' on this machine
+  tocsin status --state ./push-state             of a program with tocsin.embedded(state="./push-state")
   tocsin status --state /var/lib/tocsin --json
   tocsin status --url https://push.example       of another; the counters need TOCSIN_METRICS_TOKEN
 """
@@ -52,7 +55,7 @@ _GROUPS = ("counters", "now")
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
-    parser = add_verb(verbs, "status", "say how a running agent or push service is", DESCRIPTION, EPILOG)
+    parser = add_verb(verbs, "status", "say how a running agent, push service or program is", DESCRIPTION, EPILOG)
     add_looked_at_option(parser)
     parser.add_argument("--url", metavar="U", help="ask the service at this URL instead of the one on --state")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -74,8 +77,7 @@ def _ask_state(arguments: argparse.Namespace) -> dict[str, Any]:
         answer = anyio.run(ask, folder, {"verb": "status"})
         if answer is not None:
             return _checked(answer)
-    where = folders[0] if len(folders) == 1 else folders[0].parent
-    raise NotFound(f"no agent and no service runs on {where}; name the state folder with --state, or a service's --url")
+    raise NotFound(f"{none_answers(folders)}; name the state folder with --state, or a service's --url")
 
 
 def _ask_url(url: str) -> dict[str, Any]:
@@ -160,8 +162,7 @@ def _checked(answer: Any) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    where = answer.get("url") or f"agent on {answer.get('socket')}, push service {answer.get('service')}"
-    show(harmless(f"{answer['status']}  {where}"))
+    show(harmless(f"{answer['status']}  {_where(answer)}"))
     causes = answer["causes"]
     for cause in causes:
         complain("tocsin status", causes[cause] if isinstance(causes, dict) else cause)
@@ -178,6 +179,15 @@ def _print(answer: dict[str, Any]) -> None:
         show(f"  {harmless(app):<20} has used up its data of today: its background work waits for the next day")
     for app, number in answer.get("sessions", {}).items():
         show(f"  {harmless(app):<20} {harmless(number)} connected")
+
+
+def _where(answer: dict[str, Any]) -> str:
+    """Say in words what has answered."""
+    if url := answer.get("url"):
+        return str(url)
+    if answer.get("kind") == "program":
+        return f"program {answer.get('app')}, process {answer.get('pid')}, push service {answer.get('service')}"
+    return f"agent on {answer.get('socket')}, push service {answer.get('service')}"
 
 
 def _desktop_of(desktop: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.state_choice import add_looked_at_option, candidates
+from tocsin.cli.state_choice import add_looked_at_option, candidates, none_answers
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.delivery.payload_events import Stage
 from tocsin.protocol.errors import NotFound
@@ -23,17 +23,18 @@ from tocsin.transport.control_socket import Answer, ask, follow
 DESCRIPTION = """\
 Follow what happens to payloads until Ctrl-C, one line a stage. An agent tells: accepted, stored, gated, parked, offered,
 launched, canceled, handled, shown or suppressed by the desktop, dead with its reason. A push service tells what it has
-answered: received, dropped, refused.
+answered: received, dropped, refused. A program with tocsin.embedded(), such as 'tocsin listen', tells both.
 
 It only listens. A terminal that is too slow loses lines, and is told how many. Payloads themselves are not shown.
 """
 
 EPILOG = """\
 examples:
-  tocsin tail                                 of 'tocsin agent'
+  tocsin tail                                 of 'tocsin agent', 'serve' or 'listen', of one that runs
   tocsin tail --app contoso.mail --type raw   of one app
   tocsin tail --stage dead --json             what ends unhandled, for a script
   tocsin tail --state /var/lib/tocsin         of a push service: what senders are told
+  tocsin tail --state ./push-state            of a program with tocsin.embedded(state="./push-state")
 """
 
 _STAGE = max(map(len, Stage))
@@ -57,7 +58,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what comes, until the agent ends."""
+    """Print what comes, until what tells it ends."""
     request = {
         "verb": "tail",
         "apps": arguments.app,
@@ -77,10 +78,7 @@ async def _follow(folders: list[Path], request: Answer, as_json: bool) -> None: 
                     show(json.dumps(event) if as_json else _line(event))
             complain("tocsin tail", "what was followed has ended")
             return
-    where = folders[0] if len(folders) == 1 else folders[0].parent
-    raise NotFound(
-        f"no agent and no service runs on {where}, so there is nothing to follow; name its folder with --state"
-    )
+    raise NotFound(f"{none_answers(folders)}, so there is nothing to follow; name its folder with --state")
 
 
 def _line(event: Answer) -> str:

@@ -30,8 +30,8 @@ List what apps have sent and received over the network, of the last 30 days by d
 of one app.
 
 Counted are channel requests and their answers, payloads with their headers, acknowledgements, and what an app reports itself
-(manager.usage.add). What is no app's is listed as that of Tocsin itself. Without an agent that runs, the last minute of
-a program may be missing.
+(manager.usage.add). What is no app's is listed as that of Tocsin itself. What runs is asked for what it has not stored yet;
+of what was killed the last minute may be missing.
 
 A budget is that of the group policy: 'daily_data' and 'daily_metered_data' of policy.toml. The background work of an app that has
 used it up waits for the next day; 'tocsin policy show' says where it is from.

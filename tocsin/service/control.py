@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
@@ -13,6 +14,20 @@ from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.sqlite_service_store import has_store, open_store
 from tocsin.service.registry.steady_clock import SteadyClock
 from tocsin.transport.control_socket import Answer, ask, text_of
+
+SERVICE_VERBS: Final = frozenset({"add", "rotate", "remove", "list"}) | HUB_VERBS
+"""What may be asked about the apps and hubs of a service."""
+
+
+async def perform_on_service(registrations: Apps, hubs: Hubs, url: str, request: Answer) -> Answer:
+    """Do what is asked about the apps or the hubs of a running service.
+
+    :param url: where clients reach the service.
+    :raises PushError: it cannot be done; the sentence says why.
+    """
+    if text_of(request, "verb") in HUB_VERBS:
+        return await perform_on_hubs(hubs, url, request)
+    return await perform(registrations, request)
 
 
 async def perform(registrations: Apps, request: Answer) -> Answer:

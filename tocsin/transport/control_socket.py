@@ -1,4 +1,4 @@
-"""How the ``tocsin`` command talks to a running agent or service: a socket in the state folder that only its user may open.
+"""How the ``tocsin`` command talks to what runs on a state folder, such as an agent or a service: a socket in the state folder that only its user may open.
 
 One line of JSON asks, one line answers; where something is followed, more lines come behind it.
 """
@@ -60,10 +60,13 @@ def socket_of(state: Path) -> Path:
 
 
 @asynccontextmanager
-async def serving_control(state: Path, perform: Perform, what: str) -> AsyncIterator[None]:
+async def serving_control(
+    state: Path, perform: Perform, what: str, *, level: int = logging.WARNING
+) -> AsyncIterator[None]:
     """Answer the command while the block runs; where that is impossible, say so in the log.
 
     :param what: what is asked here, for the log, such as "service".
+    :param level: how the log says it.
     """
 
     async def answer(stream: ByteStream) -> None:
@@ -77,7 +80,7 @@ async def serving_control(state: Path, perform: Perform, what: str) -> AsyncIter
         try:
             await stack.enter_async_context(serving_unix(socket_of(state), answer, at_once=_AT_ONCE, what="a command"))
         except PlatformUnavailable as failure:
-            logger.warning("the command 'tocsin' cannot reach this %s: %s", what, failure)
+            logger.log(level, "the command 'tocsin' cannot reach this %s: %s", what, failure)
         yield
 
 
@@ -143,7 +146,7 @@ def _parse(line: bytes) -> Answer:
 
 
 async def ask(state: Path, request: Answer) -> Answer | None:
-    """Ask the agent or service that runs on a state folder; None if there is none.
+    """Ask what runs on a state folder; None if there is none.
 
     :raises PushError: it refuses; the sentence says why.
     :raises PlatformUnavailable: it does not answer.
@@ -153,7 +156,7 @@ async def ask(state: Path, request: Answer) -> Answer | None:
 
 
 async def follow(state: Path, request: Answer) -> AsyncGenerator[Answer]:
-    """Ask the agent or service that runs on a state folder for what goes on, and return it, object for object, until it ends.
+    """Ask what runs on a state folder for what goes on, and return it, object for object, until it ends.
 
     :raises PushError: it refuses; the sentence says why.
     :raises PlatformUnavailable: it does not answer.
@@ -161,7 +164,7 @@ async def follow(state: Path, request: Answer) -> AsyncGenerator[Answer]:
     """
     async with _asking(state, request) as asked:
         if asked is None:
-            raise NotFound(f"no agent and no service runs on {state}; name its folder with --state")
+            raise NotFound(f"no agent, no program and no service runs on {state}; name its folder with --state")
         with suppress(anyio.IncompleteRead, anyio.BrokenResourceError):
             while True:
                 yield _parse(await asked[1].receive_until(b"\n", _MAX_LINE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.tasks import task_group
 from tocsin.transport.agent_socket import fault_of_path
 
+_BACKLOG = 65_536  # peers that wait to be let in; the system may allow fewer
 _PAUSE = 1.0  # seconds until the next try, where the system lets no peer in
 
 logger = logging.getLogger(__name__)
@@ -71,11 +73,12 @@ async def serving_unix(
 async def _listen(path: Path) -> tuple[SocketListener, Callable[[], None]]:
     """Make the socket; return it with what removes it."""
     try:
-        listener = await anyio.create_unix_listener(path, mode=0o600)
+        bound = _bind(path)
         made = os.lstat(path)
     except (OSError, AttributeError) as failure:  # a path too long, or a system without such sockets
         why = fault_of_path(path) or failure
         raise PlatformUnavailable(f"{path} cannot be made a socket: {why}") from failure
+    listener = await SocketListener.from_socket(bound)
 
     def remove() -> None:
         with suppress(OSError):  # the path may lead to the socket of another process by now
@@ -83,6 +86,26 @@ async def _listen(path: Path) -> tuple[SocketListener, Callable[[], None]]:
                 os.unlink(path)  # noqa: PTH108  # as above
 
     return listener, remove
+
+
+def _bind(path: Path) -> socket.socket:
+    """Listen on a path, in place of what an ended process has left there; no other user can connect at any moment.
+
+    It takes no turn of the loop, unlike anyio's: a program has to hear of all that happens to its connection, which is
+    being made meanwhile, and a cancellation must not leave the socket behind.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(str(path))
+        path.chmod(0o600)
+        bound.listen(_BACKLOG)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 async def _listen_further(inherited: socket.socket) -> tuple[SocketListener, Callable[[], None]]:

@@ -1,4 +1,4 @@
-"""What ``tocsin dead-letters`` may ask a running agent to change."""
+"""What ``tocsin dead-letters`` may ask a running platform to change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``tocsin policy`` may ask a running agent: what applies, what a payload would meet, and to exempt an app."""
+"""What ``tocsin policy`` may ask a running platform: what applies, what a payload would meet, and to exempt an app."""
 
 from __future__ import annotations
 

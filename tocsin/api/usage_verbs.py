@@ -1,4 +1,4 @@
-"""What ``tocsin usage`` asks a running agent: what was counted today, of which not all is stored yet, and the budgets."""
+"""What ``tocsin usage`` asks a running platform: what was counted today, of which not all is stored yet, and the budgets."""
 
 from __future__ import annotations
 
