@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
 import socket
 import ssl
 import stat
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -17,6 +19,9 @@ from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.network.proxies import Proxy, find_proxy, place
 from tocsin.protocol.text import describe_error
+
+PROBE_TIMEOUT: Final = 2.0
+"""Seconds that finding out whether a port speaks TLS may take."""
 
 _SECURE: Final = frozenset({"https", "wss"})
 _ORIGIN: Final = re.compile("[^/?#]*//[^/?#]*")
@@ -82,6 +87,22 @@ def proxy_of(url: str) -> Proxy | None:
     """
     host, port, secure = _way(url)
     return find_proxy(host, port, os.environ, secure=secure)
+
+
+async def speaks_tls(host: str, port: int) -> bool:
+    """Find out whether a port that has not understood us understands TLS; nothing is said to it besides the handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # with no authorities: it need not trust the port
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except (OSError, EOFError):  # a timeout is an OSError too
+        return False
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 def tls_context() -> ssl.SSLContext:

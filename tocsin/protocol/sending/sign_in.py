@@ -69,12 +69,13 @@ class Token:
 
 @frozen
 class Denied:
-    """No token; ``status`` is None where there was no answer, the last two are as in :class:`SendResult`."""
+    """No token; ``status`` is None where there was no answer, the last three are as in :class:`SendResult`."""
 
     status: int | None
     text: str
     retry_after: float | None = None
     retry_unclear: str | None = None
+    lasting: bool = False
 
     @property
     def final(self) -> bool:
