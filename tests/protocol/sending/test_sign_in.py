@@ -95,9 +95,9 @@ class TestHosts:
     @pytest.mark.parametrize(
         ("uri", "words"),
         [
-            ("'https://127.0.0.1/w/?token=secret'", "stands here without quotes"),
-            ("https://127.0.0.1/w/?token=secret\u201d", "stands here without quotes"),
-            ("<https://127.0.0.1/w/?token=secret>", "stands here without quotes"),
+            ("'https://127.0.0.1/w/?token=secret'", "has no quotes of its own"),
+            ("https://127.0.0.1/w/?token=secret\u201d", "has no quotes of its own"),
+            ("<https://127.0.0.1/w/?token=secret>", "has no quotes of its own"),
             ("https://127.0.0.1/w/?token=sec ret", "has no blanks"),
             ("https://127.0.0.1/w/?token=secret\n", "has no blanks and no line breaks"),
             ("https://127.0.0.1/w/\\?token=secret", "has no backslashes"),

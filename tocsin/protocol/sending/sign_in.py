@@ -47,7 +47,10 @@ TENANT: Final = re.compile("[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 """What an Entra tenant may look like: a GUID, or a domain."""
 
 _FOREIGN: Final = (
-    (re.compile("^[\"'`<\u2018\u201c]|[\"'`>\u2019\u201d]$"), "stands here without quotes of its own"),
+    (
+        re.compile("^[\"'`<\u2018\u201c]|[\"'`>\u2019\u201d]$"),
+        "has no quotes of its own: leave out what stands around it",
+    ),
     (re.compile(r"\s"), "has no blanks and no line breaks: copy it whole, and nothing besides"),
     (re.compile(r"\\"), "has no backslashes: in quotes, a shell wants none"),
 )
