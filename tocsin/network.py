@@ -128,6 +128,13 @@ def check_authorities() -> None:
         raise InvalidArgument(f"{_AUTHORITIES} names {path!r}, which is no regular file: name one with certificates")
 
 
+def _missing() -> str:
+    """Say that ``SSL_CERT_FILE`` names a file that is not there, which OpenSSL passes over."""
+    path = os.environ.get(_AUTHORITIES, "")
+    is_there = not path or os.path.exists(path)  # noqa: PTH110  # of what cannot be looked at, a path raises errors
+    return "" if is_there else f"; {_AUTHORITIES} names {path!r}, which is not there"
+
+
 def cause_of(failure: BaseException) -> tuple[ConnectionCause, str]:
     """Say what an error means that came while a connection was made, and what is known besides."""
     if isinstance(failure, ssl.SSLError):
@@ -145,7 +152,7 @@ def cause_of(failure: BaseException) -> tuple[ConnectionCause, str]:
 def _tls_cause(failure: ssl.SSLError) -> tuple[ConnectionCause, str]:
     if isinstance(failure, ssl.SSLCertVerificationError):
         cause = _CERTIFICATES.get(failure.verify_code, ConnectionCause.CERTIFICATE_UNTRUSTED)
-        return cause, failure.verify_message
+        return cause, failure.verify_message + (_missing() if cause is ConnectionCause.CERTIFICATE_UNTRUSTED else "")
     if isinstance(failure, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return ConnectionCause.TLS_FAILED, "the connection was cut off during the handshake"
     reason = failure.reason or str(failure)

@@ -61,6 +61,12 @@ SLIPS = {
         env={"SSL_CERT_FILE": "{authority}"},
         as_process=True,
     ),
+    "an authority that is not there": Slip(
+        "send {tls_uri} hi {who}",
+        1,
+        "not trusted .*; SSL_CERT_FILE names '{gone}', which is not there",
+        env={"SSL_CERT_FILE": "{gone}"},
+    ),
     "nothing listens": Slip(
         "send http://127.0.0.1:1/w/?token=x hi {who} --retries 0", 1, "no program listens at 127.0.0.1:1"
     ),

@@ -210,3 +210,24 @@ def test_an_output_that_is_full_is_named(world: World) -> None:
     )
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=PATIENCE)  # noqa: S603
     assert (done.returncode, done.stderr) == (1, "tocsin app: the output cannot be written: No space left on device\n")
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk that has room for no database."""
+    mounted = subprocess.run(  # noqa: S603  # the system's own
+        ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(tmp_path)],  # noqa: S607
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip(f"a small disk is made by mounting one, which is refused here: {mounted.stderr}")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)  # noqa: S603, S607
+
+
+def test_a_disk_that_is_full_is_named(full_disk: Path) -> None:
+    """SQLite calls it so, or an error of input and output, as it comes to that."""
+    for name in ("first", "second"):
+        code, _, errors = call("serve", "--state", str(full_disk / name))
+        path = full_disk / name / "service.db"
+        assert (code, errors) == (1, f"tocsin serve: {path} cannot be used: its disk is full; make room there\n")
