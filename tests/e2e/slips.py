@@ -33,9 +33,7 @@ SLIPS = {
     "no action": Slip("app", 2, "ACTION"),
     "no name": Slip("app add", 2, "NAME"),
     # where to
-    "a URI with a blank": Slip(
-        "send '{uri} x' hi {who}", 1, "a channel's URI has no blanks and no line breaks: copy it whole"
-    ),
+    "a URI with a blank": Slip("send '{uri} x' hi {who}", 1, "no blanks and no line breaks: copy it whole"),
     "a URI in quotes twice": Slip(
         """send "'{uri}'" hi {who}""", 1, "no quotes of its own: leave out what stands around it"
     ),
@@ -46,9 +44,7 @@ SLIPS = {
         "send 127.0.0.1:80/w/?token=x hi {who}", 1, "begins with http:// or https:// and a host"
     ),
     "a URI without its token": Slip("send {url}/w/ hi {who}", 1, "404: .*; this URI has no token in it: copy it whole"),
-    "a URI cut short": Slip(
-        "send {short} hi {who}", 1, "404: .*; the app gets another when it asks for its channel again"
-    ),
+    "a URI cut short": Slip("send {short} hi {who}", 1, "404: .*; the app gets another when it asks"),
     "https for http": Slip("send {as_https} hi {who}", 1, r"does not speak TLS: name it with http://.*TLS$"),
     "http for https": Slip("send {as_http} hi {who}", 1, "speaks TLS: name it with https://$"),
     "a certificate that is not trusted": Slip(
@@ -67,9 +63,7 @@ SLIPS = {
         "not trusted .*; SSL_CERT_FILE names '{gone}', which is not there",
         env={"SSL_CERT_FILE": "{gone}"},
     ),
-    "nothing listens": Slip(
-        "send http://127.0.0.1:1/w/?token=x hi {who} --retries 0", 1, "no program listens at 127.0.0.1:1"
-    ),
+    "nothing listens": Slip("send http://127.0.0.1:1/w/?token=x hi {who} --retries 0", 1, "no program listens at"),
     "a host that is mistyped": Slip(
         "send http://no-such.invalid/w/?token=x hi {who} --retries 0",
         1,
@@ -79,21 +73,17 @@ SLIPS = {
     "a token URL that is none": Slip(
         "send {uri} hi {who} --token-url push.example", 1, "a token URL begins with http://"
     ),
-    "a wrong token URL": Slip(
-        "send {uri} hi {who} --token-url {url}/token", 1, "404 without a token; .*--token-url names that"
-    ),
+    "a wrong token URL": Slip("send {uri} hi {who} --token-url {url}/token", 1, "404 .*; .*--token-url names that"),
     # who
     "no credentials": Slip(
         "send {uri} hi", 1, "--client-id and --client-secret, or TOCSIN_CLIENT_ID .*'tocsin app add NAME'"
     ),
     "a wrong client id": Slip(
-        "send {uri} hi --client-id i --client-secret s", 1, "client id; .*'tocsin app list' shows the ids"
+        "send {uri} hi --client-id i --client-secret s", 1, "client id; .*'tocsin app list' shows"
     ),
-    "a wrong secret": Slip(
-        "send {uri} hi --client-id {id} --client-secret s", 1, "client secret .*'tocsin app rotate NAME'"
-    ),
+    "a wrong secret": Slip("send {uri} hi --client-id {id} --client-secret s", 1, "secret .*'tocsin app rotate NAME'"),
     "another app's channel": Slip(
-        "send {uri} hi {who_else}", 1, "403: .*; a channel takes what is sent with the client id of its"
+        "send {uri} hi {who_else}", 1, "403: .*; a channel takes .* client id of its own app"
     ),
     # what
     "an empty body": Slip("send {uri} '' {who}", 1, "must not be empty"),
@@ -103,15 +93,11 @@ SLIPS = {
     "a toast that is no UTF-8": Slip(
         "send {uri} {bytes} --type toast {who}", 1, "is text or XML, and these bytes are neither"
     ),
-    "a toast that is no XML": Slip(
-        "send {uri} <toast> --type toast {who}", 0, "no device will show this toast, .*: it is no XML"
-    ),
+    "a toast that is no XML": Slip("send {uri} <toast> --type toast {who}", 0, "no device will show .*: it is no XML"),
     "a type that is mistyped": Slip("send {uri} hi --type toats {who}", 2, "toats.*toast"),
-    "a badge of words": Slip(
-        "send {uri} many --type badge {who}", 1, "a badge is a number .* or one of none, .*, not 'many'"
-    ),
+    "a badge of words": Slip("send {uri} many --type badge {who}", 1, "a badge is a number .* or .*, not 'many'"),
     "a tag that is too long": Slip(
-        "send {uri} hi --tag 12345678901234567 {who}", 1, "X-WNS-Tag must be 1 to 16 letters and dig"
+        "send {uri} hi --tag 12345678901234567 {who}", 1, "X-WNS-Tag must be 1 to 16 letters"
     ),
     "a time to live in words": Slip(
         "send {uri} hi --ttl ten {who}", 2, "--ttl: a whole number from 0 to 9999999999, not 'ten'"
