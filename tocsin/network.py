@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
 import socket
 import ssl
 import stat
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -17,6 +19,9 @@ from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.network.proxies import Proxy, find_proxy, place
 from tocsin.protocol.text import describe_error
+
+PROBE_TIMEOUT: Final = 2.0
+"""Seconds that finding out whether a port speaks TLS may take."""
 
 _SECURE: Final = frozenset({"https", "wss"})
 _ORIGIN: Final = re.compile("[^/?#]*//[^/?#]*")
@@ -84,6 +89,22 @@ def proxy_of(url: str) -> Proxy | None:
     return find_proxy(host, port, os.environ, secure=secure)
 
 
+async def speaks_tls(host: str, port: int) -> bool:
+    """Find out whether a port that has not understood us understands TLS; nothing is said to it besides the handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # with no authorities: it need not trust the port
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except (OSError, EOFError):  # a timeout is an OSError too
+        return False
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
 def tls_context() -> ssl.SSLContext:
     """Make what a peer is verified with, by the authorities that this machine trusts.
 
@@ -107,6 +128,13 @@ def check_authorities() -> None:
         raise InvalidArgument(f"{_AUTHORITIES} names {path!r}, which is no regular file: name one with certificates")
 
 
+def _missing() -> str:
+    """Say that ``SSL_CERT_FILE`` names a file that is not there, which OpenSSL passes over."""
+    path = os.environ.get(_AUTHORITIES, "")
+    is_there = not path or os.path.exists(path)  # noqa: PTH110  # of what cannot be looked at, a path raises errors
+    return "" if is_there else f"; {_AUTHORITIES} names {path!r}, which is not there"
+
+
 def cause_of(failure: BaseException) -> tuple[ConnectionCause, str]:
     """Say what an error means that came while a connection was made, and what is known besides."""
     if isinstance(failure, ssl.SSLError):
@@ -124,7 +152,7 @@ def cause_of(failure: BaseException) -> tuple[ConnectionCause, str]:
 def _tls_cause(failure: ssl.SSLError) -> tuple[ConnectionCause, str]:
     if isinstance(failure, ssl.SSLCertVerificationError):
         cause = _CERTIFICATES.get(failure.verify_code, ConnectionCause.CERTIFICATE_UNTRUSTED)
-        return cause, failure.verify_message
+        return cause, failure.verify_message + (_missing() if cause is ConnectionCause.CERTIFICATE_UNTRUSTED else "")
     if isinstance(failure, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return ConnectionCause.TLS_FAILED, "the connection was cut off during the handshake"
     reason = failure.reason or str(failure)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def wns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWns]:
     """Run a push service with an app, a device and a channel for one test; see :class:`tocsin.testing.LocalWns`."""
+    from tocsin.protocol.errors import NotSupported  # noqa: PLC0415  # only tests that ask for it pay for it
+
     try:
-        from tocsin.testing import local_wns  # noqa: PLC0415  # only tests that ask for it pay for it
-    except ModuleNotFoundError as missing:
-        raise pytest.UsageError(
-            f"the fixture wns needs the package {missing.name}: pip install 'tocsin[service]'"
-        ) from missing
+        from tocsin.testing import local_wns  # noqa: PLC0415
+    except NotSupported as missing:
+        raise pytest.UsageError(f"the fixture wns is not to be had: {missing}") from missing
     with local_wns(tmp_path_factory.mktemp("wns")) as local:
         yield local

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
+import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 
 from tocsin.client import aio
 from tocsin.client.aio import open_http
@@ -65,6 +68,46 @@ async def test_what_is_no_answer_is_told_without_the_url(answer: bytes, words: s
     assert words in str(unreachable.value)
     assert "secret" not in str(unreachable.value)
     assert unreachable.value.__suppress_context__
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b"SSH-2.0\r\n\r\n"])
+async def test_plain_http_to_a_port_that_speaks_tls(answer: bytes) -> None:
+    """Web servers cut such a request off, or answer 400: that TLS is spoken there is found out and said, and no wait mends it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    connections = count()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if next(connections) == 0:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+        else:
+            await writer.start_tls(context)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, open_http() as http:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unreachable) as unreachable:
+            await http.post(f"http://127.0.0.1:{port}/w/?token=secret", {}, b"body")
+    assert str(unreachable.value) == f"127.0.0.1:{port} speaks TLS: name it with https://"
+    assert unreachable.value.lasting
+
+
+async def test_a_port_is_asked_once_whether_it_speaks_tls() -> None:
+    """A service that restarts under load, and cuts off what is under way, has no handshakes to refuse besides."""
+    connections = count()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        next(connections)
+        await reader.read(1)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, open_http() as http:
+        for _ in range(3):
+            with pytest.raises(Unreachable, match="has cut the connection off") as unreachable:
+                await http.post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", {}, b"body")
+            assert not unreachable.value.lasting
+    assert next(connections) == 4
 
 
 async def test_nobody_listens() -> None:

@@ -20,6 +20,7 @@ import tocsin
 from tests.client.hub_playing import KEY, STRING, TOAST, URI, PlayedHub, error, hub_of
 from tocsin.client.http import Reply, Unreachable
 from tocsin.client.notification_hub import NotificationHub
+from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.sending.attempts import SendPolicy
 
 
@@ -300,6 +301,13 @@ class TestRetries:
         await hub.register_native(URI)
         first, second = played.asked
         assert 7 <= second.time - first.time <= 7.7
+
+    async def test_what_no_wait_mends_is_not_tried_again(self, played: PlayedHub, tmp_path: Path) -> None:
+        """The caller hears of it at once."""
+        played.answers.append(Unreachable("it speaks TLS", ConnectionCause.TLS_WANTED))
+        with pytest.raises(tocsin.ServiceUnavailable, match="it speaks TLS"):
+            await hub_of(played, tmp_path).register_native(URI)
+        assert len(played.asked) == 1
 
     @pytest.mark.parametrize("answer", [error(500, "x"), error(503, "x"), error(409, "x"), Unreachable("cut off")])
     async def test_what_may_pass_is_tried_again(

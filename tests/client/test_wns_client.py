@@ -15,6 +15,7 @@ import trio.testing
 import tocsin
 from tests.client.playing import URI, playing, refusal
 from tocsin.client.http import Reply, Unreachable
+from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.protocol.sending.attempts import SendPolicy
 
 
@@ -161,6 +162,17 @@ class TestRetry:
         async with playing() as (client, service):
             service.answers.append(Unreachable("127.0.0.1 cannot be reached"))
             assert (await client.send(URI, b"x")).attempts == 2
+
+    @pytest.mark.parametrize("where", ["answers", "sign_ins"])
+    async def test_what_no_wait_mends_is_not_tried_again(self, where: str) -> None:
+        """The sender hears at once of a certificate that is not trusted, or of http where TLS is spoken."""
+        async with playing() as (client, service):
+            getattr(service, where).append(Unreachable("it speaks TLS", ConnectionCause.TLS_WANTED))
+            began = anyio.current_time()
+            with pytest.raises(tocsin.ServiceUnavailable, match="it speaks TLS") as raised:
+                await client.send(URI, b"x")
+            assert anyio.current_time() == began
+        assert (raised.value.result.attempts, raised.value.result.lasting) == (1, True)
 
     async def test_attempts_are_bounded(self) -> None:
         """The last answer is told."""

@@ -294,6 +294,11 @@ class TestPrivate:
                 os.chown(path, owner, owner)
             with state_folder(theirs):
                 pass
+            for path in (ours, ours / "in it"):
+                assert self._as_nobody(path) == (
+                    f"the state folder {path} cannot be used: this user (id {NOBODY}) has no right to it (Permission denied);"
+                    " give another --state"
+                )
             ours.chmod(0o755)
             assert self._as_nobody(theirs) == "held"
             assert self._as_nobody(ours) == (
@@ -315,12 +320,19 @@ class TestUnusable:
         """The sentence names the path and says why."""
         (tmp_path / "file").touch()
         path = tmp_path / "file" / "state"
-        assert refusal(path) == f"the state folder {path} cannot be used: Not a directory"
+        assert (
+            refusal(path)
+            == f"the state folder {path} cannot be used: {tmp_path / 'file'} is a file, and no folder; give another --state"
+        )
 
     def test_a_file_is_no_folder(self, tmp_path: Path) -> None:
         """It is refused, and stays as it was."""
         (tmp_path / "file").write_bytes(b"as it was")
-        assert refusal(tmp_path / "file") == f"the state folder {tmp_path / 'file'} cannot be used: File exists"
+        file = tmp_path / "file"
+        assert (
+            refusal(file)
+            == f"the state folder {file} cannot be used: {file} is a file, and no folder; give another --state"
+        )
         assert (tmp_path / "file").read_bytes() == b"as it was"
 
     @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc, where no folder can be made")
@@ -332,14 +344,17 @@ class TestUnusable:
     def test_a_folder_that_cannot_be_written_is_refused(self, tmp_path: Path) -> None:
         """The error says that it cannot be written, not that another process holds it."""
         tmp_path.chmod(0o500)
-        assert refusal(tmp_path) == f"the state folder {tmp_path} cannot be written: Permission denied"
+        assert (
+            refusal(tmp_path)
+            == f"the state folder {tmp_path} cannot be written: Permission denied; give another --state"
+        )
         tmp_path.chmod(0o700)
 
     def test_a_folder_that_cannot_be_signed_is_refused_and_not_held(self, state: Path) -> None:
         """Half of an acquisition is undone."""
         state.mkdir(mode=0o700, parents=True)
         (state / "owner").mkdir()
-        assert refusal(state) == f"the state folder {state} cannot be written: Is a directory"
+        assert refusal(state) == f"the state folder {state} cannot be written: Is a directory; give another --state"
         (state / "owner").rmdir()
         with state_folder(state):
             pass

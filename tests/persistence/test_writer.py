@@ -151,7 +151,7 @@ class TestFaults:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(opened.write, (INSERT, [(2,)]))
             await changed.wait()
-            sentence = f"{path} cannot be used: database or disk is full"
+            sentence = f"{path} cannot be used: its disk is full; make room there"
             assert opened.fault == told[0] == sentence
             assert await numbers(opened) == [1]
             faults.gone = False

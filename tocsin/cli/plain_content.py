@@ -6,7 +6,7 @@ from tocsin.protocol.errors import InvalidArgument, UnreadableContent
 from tocsin.protocol.text import quoted
 from tocsin.protocol.toasts.tile_content import GLYPHS, MOST_SHOWN, read_badge
 from tocsin.protocol.values import NotificationType
-from tocsin.protocol.xml_tree import XmlElement, check_xml_text, write_xml
+from tocsin.protocol.xml_tree import XmlElement, check_xml_text, parse_xml, write_xml
 
 _BINDINGS = {
     NotificationType.TOAST: ("ToastGeneric",),
@@ -34,6 +34,17 @@ def as_content(kind: NotificationType, body: bytes, title: str | None) -> bytes:
         raise InvalidArgument(f"the body of a {kind} is text or XML, and these bytes are neither") from None
     element = _badge(text) if kind is NotificationType.BADGE else _texts(kind, [title, text] if title else [text])
     return write_xml(element).encode()
+
+
+def doubt_of(kind: NotificationType, body: bytes) -> str | None:
+    """Say of what is sent, and taken by every service, that no device will show it; None where it is XML, or need not be."""
+    if kind is NotificationType.RAW:
+        return None
+    try:
+        parse_xml(body)
+    except UnreadableContent as wrong:
+        return f"no device will show this {kind}, though the service takes it: {wrong}"
+    return None
 
 
 def _texts(kind: NotificationType, texts: list[str]) -> XmlElement:

@@ -12,7 +12,8 @@ import anyio
 from attrs import asdict
 
 from tocsin.cli.command_line import add_verb, whole
-from tocsin.cli.plain_content import as_content
+from tocsin.cli.plain_content import as_content, doubt_of
+from tocsin.cli.send_mends import mended
 from tocsin.cli.terminal import complain, show
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.errors import InvalidArgument, SendFailed
@@ -83,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     client = _client(arguments)
     given = _read_body() if arguments.body == "-" else _encoded(arguments.body)
     body = as_content(NotificationType(arguments.type), given, arguments.title)
+    if doubt := doubt_of(NotificationType(arguments.type), body):
+        complain("tocsin send", doubt)
     result, error = anyio.run(_send, client, arguments, body)
     if arguments.json:
         show(json.dumps(asdict(result) | {"explanation": result.explanation}))
@@ -91,9 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
         id = "" if result.msg_id is None else f", message id {result.msg_id}"  # noqa: A001  # WNS sends one
         show(harmless(f"received{id}{device}"))
     else:
-        complain(
-            "tocsin send", error or (f"{result.status}: {result.explanation}" if result.status else result.explanation)
-        )
+        words = f"{result.status}: {result.explanation}" if result.status else result.explanation
+        complain("tocsin send", words if error is None else mended(error, arguments.uri))
     return 0 if result.received else 1
 
 
@@ -103,7 +105,10 @@ def _client(arguments: argparse.Namespace) -> WnsClient:
     :raises InvalidArgument: the command line does not say who, or to a URI that is none.
     """
     if not arguments.client_id or not arguments.client_secret:
-        raise InvalidArgument("say who sends: --client-id and --client-secret, or their environment variables")
+        raise InvalidArgument(
+            "say who sends: --client-id and --client-secret, or TOCSIN_CLIENT_ID and TOCSIN_CLIENT_SECRET in the environment;"
+            " 'tocsin app add NAME' prints both"
+        )
     channel = split_url(arguments.uri, "a channel's URI")
     return WnsClient(
         arguments.client_id,

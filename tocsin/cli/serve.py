@@ -61,6 +61,7 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     try:
+        import tocsin.service.server  # noqa: F401, PLC0415  # so that what is missing is said here
         from tocsin.service.web.descriptors import fit_to_descriptors  # noqa: PLC0415  # only who serves pays
     except ModuleNotFoundError as missing:
         raise NotSupported(f"serving needs the package {missing.name}: pip install 'tocsin[service]'") from missing

@@ -20,8 +20,9 @@ from tocsin.cli.command_line import add_verb
 from tocsin.cli.host_lines import host_lines
 from tocsin.cli.state_choice import add_looked_at_option, candidates, none_answers
 from tocsin.cli.terminal import complain, show
-from tocsin.network import check_authorities, proxy_of
+from tocsin.network import cause_of, check_authorities, host_and_port, place_of, proxy_of, speaks_tls
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
+from tocsin.protocol.network.causes import ConnectionCause, explain
 from tocsin.protocol.network.proxies import Proxy
 from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.protocol.text import harmless
@@ -93,9 +94,21 @@ def _ask_url(url: str) -> dict[str, Any]:
         way = "" if proxy is None else f", by the proxy {proxy.place}"
         raise PlatformUnavailable(f"the push service at {url} has not answered within {TIMEOUT:g} s{way}") from None
     except OSError as failure:
-        raise PlatformUnavailable(f"the push service at {url} cannot be asked: {failure}") from None
+        why = _cause_of(failure, url) if proxy is None else failure
+        raise PlatformUnavailable(f"the push service at {url} cannot be asked: {why}") from None
     except (ValueError, LookupError, TypeError, RecursionError, HTTPException):
         raise PlatformUnavailable(f"what answers at {url} is no push service of ours") from None
+
+
+def _cause_of(failure: OSError, url: str) -> str:
+    """Say why there was no answer, or which one was none of a push service."""
+    if isinstance(failure, urllib.error.HTTPError):
+        return str(failure)
+    reason = failure.reason if isinstance(failure, urllib.error.URLError) else failure
+    cause, detail = cause_of(reason if isinstance(reason, OSError) else failure)
+    if cause is ConnectionCause.LOST and url.startswith("http:") and anyio.run(speaks_tls, *host_and_port(url)):
+        cause, detail = ConnectionCause.TLS_WANTED, ""
+    return explain(cause, place_of(url), detail)
 
 
 def _fetch(url: str, token: str, proxy: Proxy | None) -> bytes:

@@ -15,7 +15,7 @@ from multidict import MultiMapping
 from yarl import URL
 
 from tocsin.client.http import MAX_REPLY, Reply, Unreachable
-from tocsin.network import cause_of, host_and_port, place_of, proxy_of
+from tocsin.network import cause_of, host_and_port, place_of, proxy_of, speaks_tls
 from tocsin.protocol.network.causes import ConnectionCause, cause_of_proxy_status, explain
 from tocsin.protocol.network.proxies import Proxy
 from tocsin.protocol.text import MAX_SENTENCE, harmless
@@ -42,6 +42,7 @@ class AioHttp:
         self._session = session
         self._max_reply = max_reply
         self._connections = connections
+        self._speaking_no_tls: set[tuple[str, int]] = set()
         self._lines: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
 
     async def post(
@@ -86,11 +87,28 @@ class AioHttp:
             ):
                 whole = await _bounded(answer.content, self._max_reply)
         except Exception as failure:  # noqa: BLE001  # whatever a library raises, there was no answer
-            raise Unreachable(_sentence(failure, url, proxy)) from None
+            unreachable = _judge(failure, url, proxy)
+            if proxy is None and _may_be_tls(failure, unreachable) and await self._speaks_tls(url):
+                unreachable = _unreachable(ConnectionCause.TLS_WANTED, url)
+            raise unreachable from None
         # Where no TLS is spoken, the proxy answers in place of the service.
         if answer.status == 407 and proxy is not None:
-            raise Unreachable(_refused(407, url, proxy))
-        return Reply(answer.status, _joined(answer.headers), whole)
+            raise _refused(407, url, proxy)
+        reply = Reply(answer.status, _joined(answer.headers), whole)
+        if proxy is None and _is_of_tls_port(reply) and await self._speaks_tls(url):
+            raise _unreachable(ConnectionCause.TLS_WANTED, url)
+        return reply
+
+    async def _speaks_tls(self, url: str) -> bool:
+        """Find out whether TLS is spoken where a request without it was not understood; a port that speaks none is asked once."""
+        place = host_and_port(url)
+        if url.startswith("https:") or place in self._speaking_no_tls:
+            return False
+        self._speaking_no_tls.add(place)  # meanwhile others do not ask
+        if not await speaks_tls(*place):
+            return False
+        self._speaking_no_tls.discard(place)
+        return True
 
 
 @asynccontextmanager
@@ -139,41 +157,58 @@ async def _bounded(content: aiohttp.StreamReader, most: int) -> bytes:
     return bytes(reply)
 
 
-def _sentence(failure: Exception, url: str, proxy: Proxy | None) -> str:
+def _is_of_tls_port(reply: Reply) -> bool:
+    """Tell whether an answer may be what a web server says on a port that speaks TLS: 400, and nothing of a push service."""
+    is_ours = reply.headers.get("content-type", "").startswith("application/json")  # a token endpoint's
+    return reply.status == 400 and not is_ours and not any(name.startswith("x-wns-") for name in reply.headers)
+
+
+def _may_be_tls(failure: Exception, unreachable: Unreachable) -> bool:
+    """Tell whether a port that speaks TLS would have left a plain request so."""
+    return unreachable.cause is ConnectionCause.LOST or isinstance(failure, aiohttp.ClientResponseError)
+
+
+def _judge(failure: Exception, url: str, proxy: Proxy | None) -> Unreachable:
     """Say what failed without the URL, which aiohttp puts into some of its errors."""
-    where = place_of(url)
     if isinstance(failure, aiohttp.ClientHttpProxyError) and proxy is not None:
         return _refused(failure.status, url, proxy)
     if isinstance(failure, aiohttp.ClientProxyConnectionError) and proxy is not None:
-        return explain(ConnectionCause.PROXY_UNREACHABLE, where, _by_cause(failure.os_error, proxy.place))
+        detail = str(_by_cause(failure.os_error, proxy.place))
+        return _unreachable(ConnectionCause.PROXY_UNREACHABLE, url, detail)
     if isinstance(failure, aiohttp.ClientConnectorCertificateError):
-        return _by_cause(failure.certificate_error, where)
+        return _by_cause(failure.certificate_error, place_of(url))
     if isinstance(failure, aiohttp.ClientConnectorError):
-        return _by_cause(failure.os_error, where)
-    return _after_connecting(failure, where, "" if proxy is None else f", by the proxy {proxy.place}")
+        return _by_cause(failure.os_error, place_of(url))
+    return _after_connecting(failure, url, "" if proxy is None else f", by the proxy {proxy.place}")
 
 
-def _after_connecting(failure: Exception, where: str, way: str) -> str:
+def _after_connecting(failure: Exception, url: str, way: str) -> Unreachable:
     """Say what failed on a connection; which of the two has, a proxy or the service, is not to be seen."""
+    where = place_of(url)
     if isinstance(failure, TimeoutError):
-        return explain(ConnectionCause.TIMED_OUT, where, f"within {TIMEOUT:g} s{way}")
+        return _unreachable(ConnectionCause.TIMED_OUT, url, f"within {TIMEOUT:g} s{way}")
     if isinstance(failure, aiohttp.ServerDisconnectedError):
-        return explain(ConnectionCause.LOST, where, f"before it answered{way}")
+        return _unreachable(ConnectionCause.LOST, url, f"before it answered{way}")
     if isinstance(failure, aiohttp.ClientPayloadError):
-        return harmless(f"{where} has not answered whole{way}: {failure}", MAX_SENTENCE)
+        return Unreachable(harmless(f"{where} has not answered whole{way}: {failure}", MAX_SENTENCE))
     if isinstance(failure, aiohttp.ClientOSError):  # its own words may hold the URL
         return _by_cause(OSError(failure.errno, os.strerror(failure.errno)) if failure.errno else EOFError(), where)
     if isinstance(failure, aiohttp.ClientError):
-        return f"{where} has answered with no HTTP that can be understood ({type(failure).__name__}{way})"
+        return Unreachable(f"{where} has answered with no HTTP that can be understood ({type(failure).__name__}{way})")
     return _by_cause(failure, where)
 
 
-def _refused(status: int, url: str, proxy: Proxy) -> str:
+def _refused(status: int, url: str, proxy: Proxy) -> Unreachable:
     """Say that a proxy has answered with that status in place of the host that it should have led to."""
     cause, words = cause_of_proxy_status(status)
-    return explain(cause, place_of(url), f"{proxy.place} {words}")
+    return _unreachable(cause, url, f"{proxy.place} {words}")
 
 
-def _by_cause(failure: BaseException, where: str) -> str:
+def _by_cause(failure: BaseException, where: str) -> Unreachable:
     cause, detail = cause_of(failure)
-    return explain(cause, where, detail if isinstance(failure, OSError | EOFError) else type(failure).__name__)
+    words = detail if isinstance(failure, OSError | EOFError) else type(failure).__name__
+    return Unreachable(explain(cause, where, words), cause)
+
+
+def _unreachable(cause: ConnectionCause, url: str, detail: str = "") -> Unreachable:
+    return Unreachable(explain(cause, place_of(url), detail), cause)

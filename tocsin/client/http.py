@@ -7,12 +7,26 @@ from typing import Final, Protocol
 
 from attrs import field, frozen
 
+from tocsin.protocol.network.causes import LASTING, ConnectionCause
+
 MAX_REPLY: Final = 64 * 1024
 """Bytes of an answer to a push at most; what is longer is no answer of a push service."""
 
 
 class Unreachable(Exception):
-    """There was no answer; the text says why, and shows no URL."""
+    """There was no answer; the text says why, and shows no URL.
+
+    :param cause: why, where that is one of the causes that are known.
+    """
+
+    def __init__(self, text: str, cause: ConnectionCause | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+    @property
+    def lasting(self) -> bool:
+        """Whether another attempt can only bring the same, until a person has mended the cause."""
+        return self.cause in LASTING
 
 
 @frozen

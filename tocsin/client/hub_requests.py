@@ -101,13 +101,13 @@ class HubRequests:
         try:
             reply = await self.http.request(method, url, {**headers, "Authorization": signature}, body)
         except Unreachable as unreachable:
-            return None, SendResult(description=str(unreachable), attempts=attempts)
+            return None, SendResult(description=str(unreachable), attempts=attempts, lasting=unreachable.lasting)
         result = read_answer(reply.status, reply.headers, attempts, self.now())
         return reply, evolve(result, description=_detail(reply.body))
 
     def _wait(self, result: SendResult, failures: int, elapsed: float) -> float | None:
         """Return the seconds until the next attempt; None where it is not worth it."""
-        if result.http_status not in _MAY_PASS and not _is_throttled(result):
+        if result.lasting or (result.http_status not in _MAY_PASS and not _is_throttled(result)):
             return None
         return self.policy.wait(failures, self.policy.told(result), elapsed, self.fraction())
 

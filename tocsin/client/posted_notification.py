@@ -99,5 +99,7 @@ def _bytes_of(body: bytes | bytearray | memoryview | str) -> bytes:
         if body:
             check_text(body, "the body")
         return body.encode()
+    if isinstance(body, Mapping | list):
+        raise InvalidArgument(f"the body must be text or bytes, not {type(body).__name__}: json.dumps makes text of it")
     check_kind(body, "the body", str, bytes, bytearray, memoryview)
     return bytes(body)

@@ -237,6 +237,7 @@ class WnsClient:
                 description=f"no access token: {token.text}",
                 retry_after=token.retry_after,
                 retry_unclear=token.retry_unclear,
+                lasting=token.lasting,
                 attempts=sending.attempts,
                 sent=sending.sent,
             )
@@ -246,7 +247,8 @@ class WnsClient:
             post = self._still_open().post
             reply = await post(sending.request.uri, headers, sending.request.body, sending.leave_line)
         except Unreachable as unreachable:
-            return SendResult(description=str(unreachable), attempts=sending.attempts, sent=sending.sent)
+            why, lasting = str(unreachable), unreachable.lasting
+            return SendResult(description=why, attempts=sending.attempts, sent=sending.sent, lasting=lasting)
         return read_answer(reply.status, reply.headers, sending.attempts, self._now())
 
     def _cache(self, channel: SplitResult) -> TokenCache:
@@ -262,7 +264,7 @@ class WnsClient:
         try:
             reply = await self._still_open().post(url, headers, form)
         except Unreachable as unreachable:
-            return Denied(None, str(unreachable))
+            return Denied(None, str(unreachable), lasting=unreachable.lasting)
         return read_token(reply.status, reply.headers, reply.body, self._now())
 
 

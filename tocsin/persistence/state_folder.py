@@ -39,8 +39,7 @@ def state_folder(path: Path, hint: str = "") -> Iterator[Path]:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(_hold(path))
         except OSError as failure:
-            text = f"the state folder {path} cannot be used: {failure.strerror or failure}"
-            raise StateUnavailable(text) from failure
+            raise StateUnavailable(_unusable(path, failure)) from failure
         _sign(path, hint)
         try:
             yield path
@@ -48,6 +47,18 @@ def state_folder(path: Path, hint: str = "") -> Iterator[Path]:
             if _signature(path)[0] == os.getpid():  # else the path leads to the folder of another process by now
                 with suppress(OSError):
                     (path / "owner").unlink()
+
+
+def _unusable(path: Path, failure: OSError) -> str:
+    """Say why the system gives no folder there, and what is in the way."""
+    why = failure.strerror or str(failure)
+    if isinstance(failure, FileExistsError | NotADirectoryError):
+        file = next((each for each in (path, *path.parents) if each.is_file()), path)
+        why = f"{file} is a file, and no folder"
+    elif isinstance(failure, PermissionError):
+        who = "this user" if sys.platform == "win32" else f"this user (id {os.geteuid()})"
+        why = f"{who} has no right to it ({why})"
+    return f"the state folder {path} cannot be used: {why}; give another --state"
 
 
 if sys.platform == "win32":
@@ -159,7 +170,9 @@ def _sign(path: Path, hint: str) -> None:
         finally:
             os.close(descriptor)
     except OSError as failure:
-        raise StateUnavailable(f"the state folder {path} cannot be written: {failure.strerror or failure}") from failure
+        raise StateUnavailable(
+            f"the state folder {path} cannot be written: {failure.strerror or failure}; give another --state"
+        ) from failure
 
 
 def _signature(path: Path) -> tuple[int | None, str]:

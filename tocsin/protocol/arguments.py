@@ -88,7 +88,9 @@ def check_callable(value: object, what: str) -> None:
     :raises InvalidArgument: it is one of these.
     """
     if not callable(value):
-        raise InvalidArgument(f"{what} is called, which {type(value).__name__} cannot be")
+        raise InvalidArgument(
+            f"{what} is called, which {type(value).__name__} cannot be: give the function itself, not what it returns"
+        )
     if isgeneratorfunction(value) or isasyncgenfunction(value):
         raise InvalidArgument(f"{what} is called, and a function with a yield would never run: return instead")
 

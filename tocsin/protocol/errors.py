@@ -21,7 +21,7 @@
     │   ├── ChannelGone             404 or 410: the channel is no more; forget its URI
     │   ├── NotificationRefused     400, 413, ...: the same notification will never be taken
     │   ├── SenderNotAllowed        no token, or 401 or 403: these credentials cannot send to that channel
-    │   ├── ServiceUnavailable      it cannot be reached, or 500 or 503; every attempt was made
+    │   ├── ServiceUnavailable      it cannot be reached, or 500 or 503; every attempt was made that may help
     │   └── Throttled               406 or 429: too much was sent; .result.retry_after says how long to wait
     └── ProtocolViolation           ValueError: the peer sent what the protocol forbids
         └── FrameError              bytes that are no message of ours

@@ -24,7 +24,8 @@ class SendResult:
     ``http_status`` is None where there was no answer at all, ``status`` one of :class:`NotificationStatus` or a word
     that is not known yet, ``retry_after`` the seconds that the service asks to wait. Where it asks in a way that is not
     understood, ``retry_unclear`` is how. ``sent`` is False where no attempt has left the line here, or got a token: it has not
-    arrived; where it is True it may have, whatever was answered.
+    arrived; where it is True it may have, whatever was answered. ``lasting`` is True where there was no answer for a cause that no wait mends, such as a
+    certificate that is not trusted, or http:// where TLS is spoken: ``explanation`` says which.
     """
 
     http_status: int | None = None
@@ -37,6 +38,7 @@ class SendResult:
     retry_unclear: str | None = None
     attempts: int = 1
     sent: bool = True
+    lasting: bool = False
 
     @property
     def received(self) -> bool:

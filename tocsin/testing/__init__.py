@@ -10,6 +10,8 @@ A name is loaded when it is first used: the tests of handlers need no service to
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tocsin.protocol.errors import NotSupported
+
 if TYPE_CHECKING:
     from tocsin.service.operations.settings import ServiceSettings
     from tocsin.testing.faults import SentRequest
@@ -55,10 +57,19 @@ _HOME_OF = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name from the module that it is defined in (PEP 562)."""
+    """Load a name from the module that it is defined in (PEP 562).
+
+    :raises NotSupported: that needs a package that is not installed; the text says which.
+    """
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    try:
+        module = import_module(_HOME_OF[name])
+    except ModuleNotFoundError as missing:
+        raise NotSupported(
+            f"tocsin.testing.{name} needs the package {missing.name}: pip install 'tocsin[service]'"
+        ) from missing
+    value = globals()[name] = getattr(module, name)
     return value
 
 

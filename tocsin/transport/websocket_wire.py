@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
 from websockets.frames import CloseCode
 
-from tocsin.network import host_and_port, place_of, proxy_of
+from tocsin.network import host_and_port, place_of, proxy_of, speaks_tls
 from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.network.causes import CLOSE_CODES, ConnectionCause, explain
 from tocsin.protocol.network.proxies import Proxy
@@ -23,9 +22,6 @@ from tocsin.transport.wire import WireBroken
 
 OPEN_TIMEOUT = 10.0
 """Seconds that making the connection may take."""
-
-PROBE_TIMEOUT = 2.0
-"""Seconds that finding out whether a port speaks TLS may take."""
 
 _NO_PONG: Final = 1011  # what websockets closes with where a ping was not answered
 _OUR_OWN: Final = {_NO_PONG: ConnectionCause.SILENT, 1009: ConnectionCause.PROTOCOL, 1002: ConnectionCause.PROTOCOL}
@@ -106,7 +102,7 @@ async def dial_websocket(url: str) -> AsyncIterator[WebSocketWire]:
 async def _failed(url: str, place: str, proxy: Proxy | None, failure: Failure) -> WireBroken:
     """Say in a sentence why there is no connection."""
     cause, detail = failure.cause, failure.detail
-    if failure.may_be_tls and proxy is None and url.startswith("ws:") and await _speaks_tls(*host_and_port(url)):
+    if failure.may_be_tls and proxy is None and url.startswith("ws:") and await speaks_tls(*host_and_port(url)):
         cause, detail = ConnectionCause.TLS_WANTED, ""
     if cause is ConnectionCause.NO_PUSH_SERVICE:
         detail += f"; tried was {_shown(url, place)}; service= names what 'tocsin serve' prints, such as http://127.0.0.1:8080"
@@ -117,22 +113,6 @@ def _shown(url: str, place: str) -> str:
     """Write a URL as one of the web, without what may be secret in it."""
     parts = urlsplit(url)
     return f"{'https' if parts.scheme == 'wss' else 'http'}://{place}{parts.path}"
-
-
-async def _speaks_tls(host: str, port: int) -> bool:
-    """Find out whether a port that has not understood us understands TLS; nothing is said to it besides the handshake."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # with no authorities: it need not trust the port
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    try:
-        async with asyncio.timeout(PROBE_TIMEOUT):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except (OSError, EOFError):  # a timeout is an OSError too
-        return False
-    writer.transport.abort()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return True
 
 
 def _ended(protocol: ClientProtocol, place: str) -> WireBroken:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tocsin.protocol.network.causes import (
     CAUSES,
     CLOSE_CODES,
+    LASTING,
     OTHER_VERSION,
     REPLACED,
     ConnectionCause,
@@ -19,21 +20,6 @@ from tocsin.protocol.network.causes import (
 )
 from tocsin.protocol.platform.retry_schedule import RETRYABLE
 from tocsin.protocol.text import MAX_SENTENCE
-
-NEEDS_A_PERSON = {
-    ConnectionCause.TLS_MISSING,
-    ConnectionCause.TLS_WANTED,
-    ConnectionCause.CERTIFICATE_UNTRUSTED,
-    ConnectionCause.CERTIFICATE_OF_ANOTHER,
-    ConnectionCause.NO_PUSH_SERVICE,
-    ConnectionCause.DENIED,
-    ConnectionCause.PROXY_UNUSABLE,
-    ConnectionCause.PROXY_DENIED,
-    ConnectionCause.OTHER_VERSION,
-    ConnectionCause.REPLACED,
-    ConnectionCause.CLOUD_DISABLED,
-}
-"""What no wait mends: an address, a certificate, credentials, a folder or a policy is wrong."""
 
 
 class TestCauses:
@@ -48,7 +34,7 @@ class TestCauses:
     @pytest.mark.parametrize("cause", ConnectionCause)
     def test_a_request_goes_on_if_the_cause_may_pass_by_itself(self, cause: ConnectionCause) -> None:
         """A request is not to wait a quarter of an hour for what only a person can mend."""
-        assert (hresult_of(cause) not in RETRYABLE) == (cause in NEEDS_A_PERSON)
+        assert (hresult_of(cause) not in RETRYABLE) == (cause in LASTING)
 
     @pytest.mark.parametrize(
         ("status", "cause"),

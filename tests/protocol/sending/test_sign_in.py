@@ -24,6 +24,7 @@ from tocsin.protocol.sending.sign_in import (
     Token,
     check_channel,
     read_token,
+    split_url,
     token_form,
     token_url_of,
     trusted_hosts,
@@ -90,6 +91,33 @@ class TestHosts:
         with pytest.raises(InvalidArgument) as refused:
             check_channel(uri, (WNS_DOMAIN, LOOPBACK))
         assert "secret" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("uri", "words"),
+        [
+            ("'https://127.0.0.1/w/?token=secret'", "has no quotes of its own"),
+            ("https://127.0.0.1/w/?token=secret\u201d", "has no quotes of its own"),
+            ("<https://127.0.0.1/w/?token=secret>", "has no quotes of its own"),
+            ("https://127.0.0.1/w/?token=sec ret", "has no blanks"),
+            ("https://127.0.0.1/w/?token=secret\n", "has no blanks and no line breaks"),
+            ("https://127.0.0.1/w/\\?token=secret", "has no backslashes"),
+            ("127.0.0.1:80/w/?token=secret", "begins with http:// or https://"),
+            (None, "begins with http:// or https://"),
+        ],
+    )
+    def test_what_came_along_with_it_is_named(self, uri: Any, words: str) -> None:
+        """From a page, a mail or a shell; for the sender and for the command, which looks at it itself."""
+        for judge in (lambda: check_channel(uri, (LOOPBACK,)), lambda: split_url(uri, "a channel's URI")):
+            with pytest.raises(InvalidArgument, match=f"^a channel's URI {words}") as refused:
+                judge()
+            assert "secret" not in str(refused.value)
+
+    def test_a_host_that_is_not_trusted_is_told_with_the_way_to_trust_it(self) -> None:
+        """By the two arguments of the client that say so."""
+        with pytest.raises(
+            InvalidArgument, match=r"push\.example is not one that is trusted here: .* token_url= .* hosts="
+        ):
+            check_channel("https://push.example/?token=x", (WNS_DOMAIN, LOOPBACK))
 
     def test_a_token_goes_over_the_network_in_the_open_only_where_that_was_chosen(self) -> None:
         """A channel's URI cannot choose http, and for WNS not even ``plain`` can."""

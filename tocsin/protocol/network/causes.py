@@ -92,7 +92,10 @@ CAUSES: Final[Mapping[ConnectionCause, tuple[HResult, str]]] = {
     ConnectionCause.TLS_FAILED: (HResult.WNP_E_NOT_CONNECTED, "there is no TLS to be had with {place}"),
     ConnectionCause.CERTIFICATE_UNTRUSTED: (
         HResult.CERT_E_UNTRUSTEDROOT,
-        "the certificate of {place} is not trusted on this machine",
+        (
+            "the certificate of {place} is not trusted on this machine: if it is the right one, let SSL_CERT_FILE name the file"
+            " with the certificate of its authority"
+        ),
     ),
     ConnectionCause.CERTIFICATE_OUTDATED: (
         HResult.WNP_E_NOT_CONNECTED,  # a machine may have to wait for its clock to be set
@@ -100,7 +103,7 @@ CAUSES: Final[Mapping[ConnectionCause, tuple[HResult, str]]] = {
     ),
     ConnectionCause.CERTIFICATE_OF_ANOTHER: (
         HResult.CERT_E_CN_NO_MATCH,
-        "the certificate of {place} is for another host",
+        "the certificate of {place} is for another host: name it as its certificate does",
     ),
     ConnectionCause.NO_PUSH_SERVICE: (HResult.ERROR_NOT_FOUND, "there is no push service at {place}"),
     ConnectionCause.DENIED: (HResult.E_ACCESSDENIED, "{place} does not let this device in"),
@@ -135,6 +138,16 @@ CAUSES: Final[Mapping[ConnectionCause, tuple[HResult, str]]] = {
     ConnectionCause.UNEXPECTED: (HResult.WNP_E_NOT_CONNECTED, "the connection to {place} has failed"),
 }
 """By its cause: what it is for a channel request, and how it is said."""
+
+LASTING: Final = frozenset(
+    {
+        ConnectionCause.TLS_MISSING, ConnectionCause.TLS_WANTED,
+        ConnectionCause.CERTIFICATE_UNTRUSTED, ConnectionCause.CERTIFICATE_OF_ANOTHER,
+        ConnectionCause.NO_PUSH_SERVICE, ConnectionCause.DENIED, ConnectionCause.OTHER_VERSION, ConnectionCause.REPLACED,
+        ConnectionCause.PROXY_UNUSABLE, ConnectionCause.PROXY_DENIED, ConnectionCause.CLOUD_DISABLED,
+    }
+)  # fmt: skip
+"""What no wait mends: an address, a certificate, credentials, a folder or a policy is wrong, and a person has to see to it."""
 
 CLOSE_CODES: Final[Mapping[int, ConnectionCause]] = {
     1001: ConnectionCause.GOING_AWAY,

@@ -117,6 +117,8 @@ def classify(result: SendResult, wait: float | None, *, renewed: bool, denied: b
         return Event.ACCEPTED
     if result.http_status == 401 and not renewed:
         return Event.STALE_TOKEN
+    if result.lasting:
+        return Event.REFUSED
     return Event.TRY_LATER if result.http_status in MAY_PASS and wait is not None else Event.REFUSED
 
 

@@ -46,6 +46,16 @@ MAX_LIFE: Final = 30 * 24 * 3600.0
 TENANT: Final = re.compile("[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 """What an Entra tenant may look like: a GUID, or a domain."""
 
+_FOREIGN: Final = (
+    (
+        re.compile("^[\"'`<\u2018\u201c]|[\"'`>\u2019\u201d]$"),
+        "has no quotes of its own: leave out what stands around it",
+    ),
+    (re.compile(r"\s"), "has no blanks and no line breaks: copy it whole, and nothing besides"),
+    (re.compile(r"\\"), "has no backslashes: in quotes, a shell wants none"),
+)
+"""What comes along where a URL is copied from a page or a shell, and what is said of it; no part of the URL is shown."""
+
 _MICROSOFT: Final = frozenset({"login.live.com", "login.microsoftonline.com"})
 _HOST = re.compile(r"\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _PLAIN = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
@@ -69,12 +79,13 @@ class Token:
 
 @frozen
 class Denied:
-    """No token; ``status`` is None where there was no answer, the last two are as in :class:`SendResult`."""
+    """No token; ``status`` is None where there was no answer, the last three are as in :class:`SendResult`."""
 
     status: int | None
     text: str
     retry_after: float | None = None
     retry_unclear: str | None = None
+    lasting: bool = False
 
     @property
     def final(self) -> bool:
@@ -121,7 +132,9 @@ def check_channel(uri: str, hosts: tuple[str, ...], *, plain: bool = False) -> S
         begin = _ORIGIN.match(uri) if _is_written_well(uri) else None
     except TypeError:  # it is no text at all
         begin = None
-    return _check_origin("" if begin is None else begin[0], hosts, plain=plain)
+    if begin is None:
+        raise _no_url(uri, "a channel's URI")
+    return _check_origin(begin[0], hosts, plain=plain)
 
 
 @lru_cache(1_024)  # a sender has many channels of few hosts
@@ -129,7 +142,10 @@ def _check_origin(url: str, hosts: tuple[str, ...], *, plain: bool) -> SplitResu
     parts = split_url(url, "a channel's URI")
     host = parts.hostname or ""
     if not any(_covers(pattern.lower(), host) for pattern in hosts):
-        raise InvalidArgument(f"the channel's host {host} is not one that is trusted here: {', '.join(hosts)}")
+        raise InvalidArgument(
+            f"the channel's host {host} is not one that is trusted here: {', '.join(hosts)}; token_url= says where the tokens of"
+            " another service come from, and hosts= which channels may get them"
+        )
     if parts.scheme != "https" and not is_loopback(host) and (not plain or _covers(WNS_DOMAIN, host)):
         raise InvalidArgument(f"a channel of {host} begins with https://")
     return parts
@@ -161,8 +177,14 @@ def split_url(url: str, what: str) -> SplitResult:
         whole = False
     # Parsers disagree on the rest: what one takes for the host must not be another's password.
     if not whole or not _is_written_well(url) or "@" in parts.netloc:
-        raise InvalidArgument(f"{what} begins with http:// or https:// and a host")
+        raise _no_url(url, what)
     return parts
+
+
+def _no_url(url: object, what: str) -> InvalidArgument:
+    """Say what a URL has that must not be in one, or how it begins."""
+    words = next((words for wrong, words in _FOREIGN if isinstance(url, str) and wrong.search(url)), None)
+    return InvalidArgument(f"{what} {words or 'begins with http:// or https:// and a host'}")
 
 
 def _is_written_well(url: str) -> bool:

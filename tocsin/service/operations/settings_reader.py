@@ -117,7 +117,9 @@ class SettingsReader(Generic[S]):
         try:
             with path.open("rb") as file:
                 values = tomllib.load(file)
-        except (OSError, ValueError) as failure:  # no file, no TOML, no UTF-8
+        except OSError as failure:
+            raise InvalidArgument(f"the settings in {path} cannot be read: {failure.strerror or failure}") from None
+        except ValueError as failure:  # no TOML, no UTF-8
             raise InvalidArgument(f"the settings in {path} cannot be read: {failure}") from None
         except RecursionError:
             raise InvalidArgument(f"the settings in {path} cannot be read: too many brackets") from None

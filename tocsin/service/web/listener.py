@@ -36,7 +36,8 @@ async def _listen(host: str, port: int) -> socket.socket:
     try:
         addresses = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as failure:
-        raise PlatformUnavailable(f"{quoted(host)} is not an address or name of this machine: {failure}") from failure
+        why = getattr(failure, "strerror", None) or "it cannot be the name of a host"
+        raise PlatformUnavailable(f"{quoted(host)} is not an address or name of this machine: {why}") from failure
     family, kind, protocol, _, address = addresses[0]
     listener = socket.socket(family, kind, protocol)
     try:
