@@ -177,7 +177,7 @@ async def test_lines_that_send(shell: Shell, wns: LocalWns) -> None:
         filled = re.sub(r"\bID\b", wns.client_id, re.sub(r"\bSECRET\b", wns.client_secret, filled))
         assert (await shell.run(filled, **env)).startswith("received, message id "), line
     assert [(push.type, push.body) for push in wns.pushes] == [
-        ("raw", b"Hello"), ("raw", b"Hello"), ("raw", b"\x00\xff"),
+        ("raw", b"Hello"), ("raw", b"Hello"), ("raw", b"\x00\xff"), ("raw", b"\x00\xff"),
         ("toast", b'<toast><visual><binding template="ToastGeneric"><text>Ann</text><text>Lunch?</text></binding></visual></toast>'),
         ("badge", b'<badge value="3"/>'), ("badge", b'<badge value="3"/>'),
     ]  # fmt: skip

@@ -22,6 +22,7 @@ def add_service_options(
     :param config: the file with settings, by default.
     :param variable: the environment variable that names it.
     """
+    parser.usage = "%(prog)s [OPTION [VALUE]]..."  # behind a mistake all of them would hide what it was
     words = f"a TOML file with settings (or {variable})"
     parser.add_argument("--config", type=path("a file"), default=config, metavar="FILE", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
