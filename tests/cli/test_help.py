@@ -160,9 +160,11 @@ async def test_lines_that_listen(shell: Shell) -> None:
         async with shell.running(filled, **home) as process:
             assert process.stdout is not None
             output = BufferedByteReceiveStream(process.stdout)
+            body = "<toast>order 7</toast>" if "toast" in line else "x"
+            headers = {"X-WNS-Type": "wns/toast", "Content-Type": "text/xml"} if "toast" in line else {}
             async with sender(json.loads(await output.receive_until(b"\n", 4096))) as server:
-                await server.push(b"x")
-            assert json.loads(await output.receive_until(b"\n", 4096))["text"] == "x"
+                await server.push(body.encode(), **headers)
+            assert json.loads(await output.receive_until(b"\n", 4096))["text"] == body
             assert await process.wait() == 0
 
 

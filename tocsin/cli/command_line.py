@@ -11,6 +11,8 @@ from tocsin.protocol.text import harmless, quoted
 from tocsin.service.operations.settings_reader import LIKELY, nearest
 
 _WHOLE = re.compile("-?[0-9]{1,20}")
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_LONGEST = 1_000_000_000
 _MARK = "\0"  # no argument of a process can have one
 
 
@@ -97,6 +99,14 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def span(text: str) -> float:
+    """Read a span of time in seconds, which may have a fraction."""
+    seconds = float(text) if _DECIMAL.fullmatch(text) else 0.0
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"seconds above 0, {_LONGEST:,} at most, not {quoted(text)}")
+    return seconds
 
 
 def add_verb(verbs: Any, name: str, words: str, description: str, epilog: str) -> Parser:
