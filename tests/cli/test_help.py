@@ -79,6 +79,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "tail",
             "policy",
             "usage",
+            "completion",
         )
         for line in of(verb)
     ]
@@ -248,6 +249,12 @@ async def test_lines_about_hubs(shell: Shell) -> None:
             assert await shell.run(line), line
         assert (await shell.run("tocsin hub list")).startswith("mail-hub  contoso.mail  registrations 0")
         service.terminate()
+
+
+async def test_lines_for_shells(shell: Shell) -> None:
+    """Each prints a script."""
+    for line in of("completion"):
+        assert "dead-letters" in await shell.run(line), line
 
 
 async def test_lines_that_serve_calls(shell: Shell) -> None:

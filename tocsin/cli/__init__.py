@@ -30,6 +30,7 @@ VERBS = (
     "tail",
     "policy",
     "usage",
+    "completion",
 )
 
 DESCRIPTION = """\
@@ -50,6 +51,7 @@ Push notifications that wake async Python apps.
   tocsin tail           follow what happens to payloads, stage by stage
   tocsin policy show    say what the group policy says, where from, and what a payload would meet
   tocsin usage          list what apps have sent and received over the network
+  tocsin completion bash  print what lets a shell complete all of this
 
 Try 'tocsin listen' in one terminal, and paste the lines that it prints into another.
 'tocsin VERB --help' says more about each.
