@@ -26,6 +26,7 @@ FIELDS = {"event", "command", "kind", "sentence", "hresult"}
         ("serve --chanel-rate 5", "tocsin serve: error: unrecognized arguments: --chanel-rate 5; did you mean --channel-rate?"),
         ("app add a --sate d", "tocsin app add: error: unrecognized arguments: --sate d; did you mean --state?"),
         ("send u b more", "tocsin send: error: unrecognized arguments: more"),
+        ("--state d status", "tocsin: error: --state is an option of the verbs, so it stands behind the verb"),
         ("status --xyz", "tocsin status: error: unrecognized arguments: --xyz"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -60,13 +61,16 @@ Exit code 0 means that it was done; 1, that it was not, for the reason that is p
 With --json the reason is an object, too, the last line of standard error: {"event": "error", "command", "kind", "sentence", "hresult"}.
 """
 
+_OF_VERBS = ("--json", "--state")
+"""Options that nearly every verb has, so that they are often written before it."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 it failed for a reason that was printed, 2 wrong usage."""
     open_streams()
     words = sys.argv[1:] if argv is None else argv
     try:
-        arguments = _parser(words[0] if words else "").parse_args(words)
+        arguments = _read(words)
     except WrongUsage as wrong:
         return _correct(wrong, as_json="--json" in words)
     speaker = f"tocsin {arguments.verb}"
@@ -82,6 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         discard_output()
         return 1
     return code
+
+
+def _read(words: Sequence[str]) -> argparse.Namespace:
+    parser = _parser(words[0] if words else "")
+    if words and words[0] in _OF_VERBS:
+        parser.error(f"{words[0]} is an option of the verbs, so it stands behind the verb")
+    return parser.parse_args(words)
 
 
 def _correct(wrong: WrongUsage, *, as_json: bool) -> int:
