@@ -71,7 +71,7 @@ def test_a_slip_in_a_name_is_told() -> None:
         ("TOCSIN_CALING_CLIENT_ID", "TOCSIN_CALLING_CLIENT_ID"),
         ("TOCSIN_STATES", "TOCSIN_STATE"),
     ):
-        with pytest.raises(InvalidArgument, match=f"{slip} has no meaning; if it is to be {meant},"):
+        with pytest.raises(InvalidArgument, match=rf"^{slip} has no meaning; did you mean {meant}\?$"):
             READER.check_environment({slip: "1"})
     known = ["TOCSIN_CALLING_CONFIG", "TOCSIN_PORT", *(READER.variable(name) for name, _, _ in READER.described())]
     assert READER.check_environment(dict.fromkeys(["TOCSIN_LOG", *known], "")) == ["TOCSIN_LOG"]

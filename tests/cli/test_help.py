@@ -83,6 +83,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "tail",
             "policy",
             "usage",
+            "completion",
         )
         for line in of(verb)
     ]
@@ -164,9 +165,11 @@ async def test_lines_that_listen(shell: Shell) -> None:
         async with shell.running(filled, **home) as process:
             assert process.stdout is not None
             output = BufferedByteReceiveStream(process.stdout)
+            body = "<toast>order 7</toast>" if "toast" in line else "x"
+            headers = {"X-WNS-Type": "wns/toast", "Content-Type": "text/xml"} if "toast" in line else {}
             async with sender(json.loads(await output.receive_until(b"\n", 4096))) as server:
-                await server.push(b"x")
-            assert json.loads(await output.receive_until(b"\n", 4096))["text"] == "x"
+                await server.push(body.encode(), **headers)
+            assert json.loads(await output.receive_until(b"\n", 4096))["text"] == body
             assert await process.wait() == 0
 
 
@@ -181,7 +184,7 @@ async def test_lines_that_send(shell: Shell, wns: LocalWns) -> None:
         filled = re.sub(r"\bID\b", wns.client_id, re.sub(r"\bSECRET\b", wns.client_secret, filled))
         assert (await shell.run(filled, **env)).startswith("received, message id "), line
     assert [(push.type, push.body) for push in wns.pushes] == [
-        ("raw", b"Hello"), ("raw", b"Hello"), ("raw", b"\x00\xff"),
+        ("raw", b"Hello"), ("raw", b"Hello"), ("raw", b"\x00\xff"), ("raw", b"\x00\xff"),
         ("toast", b'<toast><visual><binding template="ToastGeneric"><text>Ann</text><text>Lunch?</text></binding></visual></toast>'),
         ("badge", b'<badge value="3"/>'), ("badge", b'<badge value="3"/>'),
     ]  # fmt: skip
@@ -261,6 +264,12 @@ async def test_lines_about_hubs(shell: Shell) -> None:
             assert await shell.run(line), line
         assert (await shell.run("tocsin hub list")).startswith("mail-hub  contoso.mail  registrations 0")
         service.terminate()
+
+
+async def test_lines_for_shells(shell: Shell) -> None:
+    """Each prints a script."""
+    for line in of("completion"):
+        assert "dead-letters" in await shell.run(line), line
 
 
 async def test_lines_that_serve_calls(shell: Shell) -> None:

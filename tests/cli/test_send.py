@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -151,8 +152,9 @@ def test_a_refusal_is_said_with_its_reason(wns: LocalWns) -> None:
     code, _, errors = call("send", wns.channel_uri + "x", "ding", *who(wns))
     assert code == 1
     assert errors.startswith("tocsin send: refused with 404: ")
-    code, output, _ = call("send", wns.channel_uri + "x", "ding", "--json", *who(wns))
+    code, output, errors = call("send", wns.channel_uri + "x", "ding", "--json", *who(wns))
     assert (code, json.loads(output)["http_status"]) == (1, 404)
+    assert (json.loads(errors)["kind"], json.loads(errors)["hresult"]) == ("ChannelGone", "0x803E0100")
 
 
 def test_a_wrong_secret_is_said_with_its_reason(wns: LocalWns) -> None:
@@ -193,3 +195,54 @@ def test_missing_credentials_are_asked_for() -> None:
     code, _, errors = call("send", "http://127.0.0.1:1/w/?token=x", "x")
     assert code == 1
     assert "--client-id" in errors
+
+
+@pytest.mark.parametrize(
+    ("word", "sent"),
+    [("@photo.bin", b"\x00\xff\n"), ("@@home", b"@home"), ("@@", b"@"), ("@-", b"typed"), ("a@b", b"a@b")],
+)
+async def test_the_body_may_come_from_a_file(
+    wns: LocalWns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, sent: bytes
+) -> None:
+    """It is sent as it is; two @ begin a text with one."""
+    monkeypatch.chdir(tmp_path)
+    await anyio.Path("photo.bin").write_bytes(b"\x00\xff\n")
+    code, _, errors = await run("send", wns.channel_uri, word, *who(wns), stdin=b"typed")
+    assert (code, errors) == (0, "")
+    assert [push.body for push in wns.pushes] == [sent]
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("@gone.bin", "the file 'gone.bin' cannot be read: No such file or directory; a text that begins with @ is written '@@gone.bin'"),
+        ("@", "the file '' cannot be read: No such file or directory; a text that begins with @ is written '@@'"),
+        ("@.", "the file '.' cannot be read: Is a directory; a text that begins with @ is written '@@.'"),
+        ("@/dev/zero", "the file '/dev/zero' has more than the 5000 bytes that a payload may have"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_sent_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, sentence: str
+) -> None:
+    """With how a text is written that begins so; and a file without an end is not read to it."""
+    monkeypatch.chdir(tmp_path)
+    code, output, errors = call("send", "http://127.0.0.1:1/w/?token=x", word, *CREDENTIALS)
+    assert (code, output, errors) == (1, "", f"tocsin send: {sentence}\n")
+
+
+def test_the_channel_may_come_from_the_environment(wns: LocalWns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the body stands alone, also one that is a link of another kind; a URI that is given goes before it."""
+    monkeypatch.setenv("TOCSIN_CHANNEL", wns.channel_uri)
+    for words in (["one"], ["ftp://two"], [wns.channel_uri, "three"], ["--ttl", "60", "four"]):
+        assert call("send", *words, *who(wns))[0] == 0
+    assert [push.text for push in wns.pushes] == ["one", "ftp://two", "three", "four"]
+    code, _, errors = call("send", "http://127.0.0.1:1/w/?token=x", "five", "--retries", "0", *CREDENTIALS)
+    assert (code, "no program listens at 127.0.0.1:1" in errors) == (1, True)
+
+
+def test_without_a_channel_it_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says both ways."""
+    monkeypatch.delenv("TOCSIN_CHANNEL", raising=False)
+    code, _, errors = call("send", *CREDENTIALS)
+    assert code == 1
+    assert errors == "tocsin send: say where to: the channel's URI, or its environment variable TOCSIN_CHANNEL\n"

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import Factory, define, frozen
 
+from tests.progress import progress
 from tests.simulation.faults import StoreFault
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.script import Script
@@ -69,7 +70,7 @@ class Table:
     def of(cls, scenarios: Iterable[str]) -> Table:
         """Sweep through scenarios."""
         began = perf_counter()
-        rows = list(sweep(scenarios))
+        rows = list(sweep(progress(list(scenarios), "scenarios")))
         return cls(rows, perf_counter() - began)
 
     def violations(self) -> int:

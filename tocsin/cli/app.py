@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from typing import Any
 
@@ -28,6 +29,7 @@ EPILOG = """\
 examples:
   tocsin app add contoso.mail
   tocsin app add contoso.mail --family Contoso.Mail_8wekyb3d8bbwe --json
+  tocsin app add contoso.mail --env   lines for a .env file; a shell takes them by: set -a; . ./.env; set +a
   tocsin app rotate contoso.mail      another secret; the one before stays valid for 24 hours
   tocsin app list
   tocsin app list --state ./push-state      of a program with tocsin.embedded(state="./push-state")
@@ -41,6 +43,8 @@ _VERBS = {
     "list": "list the apps",
 }
 
+_CREDENTIALS = ("client_id", "client_secret", "remote_id")
+
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
@@ -53,7 +57,11 @@ def add_parser(verbs: Any) -> None:
         if action == "add":
             each.add_argument("--family", default="", metavar="F", help="its package family name, if it has one")
         add_service_state_option(each)
-        each.add_argument("--json", action="store_true", help="print one JSON object")
+        form = each.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="print one JSON object")
+        if action in {"add", "rotate"}:
+            lines = "print lines for a shell or a .env file, with the names that 'tocsin send' reads"
+            form.add_argument("--env", action="store_true", help=lines)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     answer = anyio.run(ask_or_perform, service_state(arguments.state, "tocsin app"), request)
     if arguments.json:
         show(json.dumps(answer))
+    elif getattr(arguments, "env", False):
+        show("\n".join(f"TOCSIN_{name.upper()}={shlex.quote(answer[name])}" for name in _CREDENTIALS))
     else:
         _print(arguments.action, answer)
     return 0

@@ -8,9 +8,20 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from tocsin.protocol.text import harmless, quoted
+from tocsin.service.operations.settings_reader import LIKELY, nearest
 
 _WHOLE = re.compile("-?[0-9]{1,20}")
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_LONGEST = 1_000_000_000
 _MARK = "\0"  # no argument of a process can have one
+
+
+class WrongUsage(Exception):
+    """The command line is none; its text says why."""
+
+    def __init__(self, parser: argparse.ArgumentParser, message: str) -> None:
+        super().__init__(harmless(message))
+        self.parser = parser
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,20 +35,48 @@ class Parser(argparse.ArgumentParser):
         self._mixing = False
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end the process with 2."""
-        super().error(harmless(message))
+        """Refuse the command line.
+
+        :raises WrongUsage: always.
+        """
+        raise WrongUsage(self, message)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is no choice; where one of them was probably meant, name that and not all."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError:
+            meant = nearest(str(value), map(str, action.choices or ()), LIKELY)
+            if meant is None:
+                raise
+            words = f"there is no {quoted(value)}; did you mean {quoted(meant)}?"
+            raise argparse.ArgumentError(action, words) from None
+
+    def _strange(self, words: list[str]) -> str:
+        """Say which words have no meaning here, and which option each was probably to be."""
+        options = [word.partition("=")[0] for word in words if word.startswith("-")]
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        near = dict.fromkeys(filter(None, (nearest(option, known, LIKELY) for option in options)))
+        meant = f"; did you mean {' '.join(near)}?" if near else ""
+        return f"unrecognized arguments: {' '.join(words)}{meant}"
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]  # its overloads are one here
         self, args: Any = None, namespace: Any = None
     ) -> Any:
-        """Read the arguments as :mod:`argparse` does, and options anywhere where they are ``mixed``.
+        """Read all arguments as :mod:`argparse` does, and options anywhere where they are ``mixed``.
 
         A verb's parser is called here. Before Python 3.13.1 an optional positional argument that comes behind an option
         is found by ``parse_known_intermixed_args`` only, which calls this again, and forgets where a ``--`` stood. So
         what stands behind it is marked as no option.
         """
-        if not self.mixed or self._mixing:
+        if self._mixing:
             return super().parse_known_args(args, namespace)
+        found, more = (self._parse_mixed if self.mixed else super().parse_known_args)(args, namespace)
+        if more:  # here, where the options are known that may have been meant
+            self.error(self._strange(more))
+        return found, more
+
+    def _parse_mixed(self, args: Any, namespace: Any) -> tuple[Any, list[str]]:
         head, tail = (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
         self._mixing = True
         try:
@@ -60,6 +99,14 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def span(text: str) -> float:
+    """Read a span of time in seconds, which may have a fraction."""
+    seconds = float(text) if _DECIMAL.fullmatch(text) else 0.0
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"seconds above 0, {_LONGEST:,} at most, not {quoted(text)}")
+    return seconds
 
 
 def add_verb(verbs: Any, name: str, words: str, description: str, epilog: str) -> Parser:

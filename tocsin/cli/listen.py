@@ -15,12 +15,14 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
 from tocsin.api.manager import Registration
-from tocsin.cli.command_line import add_verb, whole
+from tocsin.cli.command_line import add_verb, span, whole
+from tocsin.cli.payload_choice import add_choice_options, choice_of
+from tocsin.cli.payload_command import PayloadCommand, command_words
 from tocsin.cli.render import JsonLines, Readable, show_click
 from tocsin.cli.state_choice import add_state_option
-from tocsin.cli.terminal import show
+from tocsin.cli.terminal import refuse, show
 from tocsin.collector import collect_rarely
-from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.errors import PlatformUnavailable, TimedOut
 from tocsin.protocol.values import NotificationType
 from tocsin.shell.console import ConsoleDesktop
 from tocsin.shell.typed_lines import typed_lines
@@ -34,15 +36,32 @@ was accepted but not printed comes with the next start. Ctrl-C ends it.
 
 A toast is also shown, in a frame. In a terminal its buttons are pressed by typing their number and Enter, an input is filled
 in by 'NUMBER text', o is a click on the toast itself, and d dismisses it. Tiles and badges are kept: see 'tocsin tiles'.
-What cannot be shown is in 'tocsin dead-letters', with the reason. With --json or --count, all is printed, and nothing shown.
+What cannot be shown is in 'tocsin dead-letters', with the reason. With --json, --count or --exec, all is printed, and nothing shown.
+
+With --type and --grep only some payloads are asked for: the others are taken without a word, and are not counted.
+
+With --exec a program is run for each payload, one after the other: the body is its standard input, and TOCSIN_ID, TOCSIN_TYPE,
+TOCSIN_TAG, TOCSIN_GROUP and TOCSIN_ATTEMPT are in its environment. Where it exits with 0 the payload is handled; else a raw one
+goes to 'tocsin dead-letters', where 'retry' has it run again, and a toast to the desktop of this machine. After 30 s it is killed.
+No shell looks at the command; where one is needed, run it: --exec "sh -c '...'". Senders write the bodies: have none evaluated.
+
+Exit code 0 means that it was ended, or that --count payloads have come; 124, that --timeout was over before; 130, that it was ended
+before --count payloads had come.
 """
 
 EPILOG = """\
 examples:
   tocsin listen                          for a person: prints the lines to paste into another terminal
   tocsin listen --json --count 1         for a script: the channel as one JSON object, then one payload, then exit 0
+  tocsin listen --json --count 1 --type toast --grep 'order [0-9]+' --timeout 30
+  tocsin listen --exec "sh -c 'cat >> pushes.log'"
   tocsin listen --state ./mine --port 8080
 """
+
+_ERRORS = 2  # the descriptor of standard error, where what a command prints is not mixed with JSON
+
+_TIME_IS_OVER = 124
+"""The exit code, as that of timeout(1)."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -51,6 +70,10 @@ def add_parser(verbs: Any) -> None:
     parser = add_verb(verbs, "listen", words, DESCRIPTION, EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, for scripts")
     parser.add_argument("--count", type=whole(1, 10**9), metavar="N", help="exit with 0 after N payloads")
+    parser.add_argument("--timeout", type=span, metavar="S", help="end after S seconds, with 124")
+    add_choice_options(parser)
+    words = "run this for each payload; where it exits with 0, the payload is handled"
+    parser.add_argument("--exec", dest="command", type=command_words, metavar="CMD", help=words)
     port = whole(0, 65_535)
     parser.add_argument("--port", type=port, default=0, metavar="P", help="the port to serve on (default: any, kept)")
     add_state_option(parser)
@@ -60,8 +83,12 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Listen until interrupted, or until the wanted number of payloads has come."""
     output = JsonLines() if arguments.json else Readable()
+    command = None
+    if arguments.command is not None:
+        command = PayloadCommand(arguments.command, _ERRORS if arguments.json else None)
+        command.check()
     collect_rarely()
-    return anyio.run(_listen, arguments, output)
+    return anyio.run(_listen, arguments, output, command)
 
 
 class Output(Protocol):
@@ -75,11 +102,16 @@ class Output(Protocol):
         """Print what came."""
         ...
 
+    def command(self, id: str, code: int) -> None:  # noqa: A002  # WNS has one
+        """Print how the command for a payload has ended."""
+        ...
 
-async def _listen(arguments: argparse.Namespace, output: Output) -> int:
-    """Return 0, or 130 when it was interrupted before the wanted number of payloads had come."""
-    count, printed = arguments.count, 0
-    shows = not arguments.json and count is None  # a script wants each payload once, and then the end
+
+async def _listen(arguments: argparse.Namespace, output: Output, command: PayloadCommand | None) -> int:
+    """Return 0, or what says that it ended before the wanted number of payloads had come."""
+    count, printed, passed_over = arguments.count, 0, 0
+    choice = choice_of(arguments)
+    shows = not arguments.json and count is None and command is None  # a script wants each once, and then the end
     listening = anyio.CancelScope()
     with _console(listening.cancel) if shows else nullcontext() as desktop:
         # What a sender is tried against must not depend on whether this machine saves power.
@@ -87,7 +119,7 @@ async def _listen(arguments: argparse.Namespace, output: Output) -> int:
         async with _interruptible() as scopes, platform as manager:
             registration = manager.registration
             assert registration is not None  # noqa: S101  # the service is our own
-            with listening:
+            with listening, anyio.move_on_after(arguments.timeout) as time:
                 scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
                 if desktop is not None:
                     await manager.toasts.on_activated(show_click)
@@ -97,12 +129,32 @@ async def _listen(arguments: argparse.Namespace, output: Output) -> int:
                 output.channel(result.channel, registration)
                 async with aclosing(result.channel.payloads()) as payloads:
                     async for args in payloads:
+                        if not choice.takes(args.id, args.type, args.payload):
+                            passed_over += 1
+                            args.handled = True
+                            continue
                         output.payload(args)
-                        args.handled = desktop is None or args.type is NotificationType.RAW
+                        args.handled = (
+                            desktop is None or args.type is NotificationType.RAW
+                            if command is None
+                            else await _succeeds(command, args, output)
+                        )
                         printed += 1
                         if printed == count:
                             return 0
+    if time.cancelled_caught:
+        wanted = "" if count is None else f" of {count}"
+        others = f", and {passed_over} that were not asked for" if passed_over else ""
+        over = TimedOut(f"{printed}{wanted} payloads have come in {arguments.timeout:g} s{others}")
+        refuse("tocsin listen", over, as_json=arguments.json)
+        return _TIME_IS_OVER
     return 0 if count is None else 130
+
+
+async def _succeeds(command: PayloadCommand, args: PushNotificationReceivedEventArgs, output: Output) -> bool:
+    code = await command.run(args)
+    output.command(args.id, code)
+    return code == 0
 
 
 @contextmanager

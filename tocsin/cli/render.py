@@ -13,7 +13,8 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.manager import Registration
 from tocsin.api.toast_activated import ToastNotificationActivatedEventArgs
-from tocsin.cli.terminal import show
+from tocsin.child_process import ProcessEnd
+from tocsin.cli.terminal import complain, show
 from tocsin.protocol.text import harmless
 
 TEXT_WIDTH = 200
@@ -50,6 +51,10 @@ class JsonLines:
             attempt=args.attempt,
         )
 
+    def command(self, id: str, code: int) -> None:  # noqa: A002  # WNS has one
+        """Print how the command for a payload has ended, by its exit code, negative for a signal."""
+        self._print(event="command", id=id, exit=code)
+
     def _print(self, **fields: Any) -> None:
         show(json.dumps(fields))
 
@@ -79,6 +84,11 @@ class Readable:
         again = f"  (attempt {args.attempt})" if args.attempt > 1 else ""
         plural = "" if size == 1 else "s"
         show(f"{time.strftime('%H:%M:%S')}  {args.type}  {size} byte{plural}{again}  {preview(args.payload)}")
+
+    def command(self, id: str, code: int) -> None:  # noqa: A002  # WNS has one
+        """Print that the command for a payload has failed, with how it ended."""
+        if code != 0:
+            complain("tocsin listen", f"payload {id} is not handled: the command {ProcessEnd(code)}")
 
 
 def show_click(args: ToastNotificationActivatedEventArgs) -> None:

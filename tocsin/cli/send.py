@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from typing import Any
 
 import anyio
 from attrs import asdict
 
 from tocsin.cli.command_line import add_verb, whole
+from tocsin.cli.given_body import read_body
 from tocsin.cli.plain_content import as_content, doubt_of
 from tocsin.cli.send_mends import mended
-from tocsin.cli.terminal import complain, show
+from tocsin.cli.terminal import complain, refuse, show
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.errors import InvalidArgument, SendFailed
 from tocsin.protocol.send_result import SendResult
@@ -22,13 +22,15 @@ from tocsin.protocol.sending.attempts import SendPolicy
 from tocsin.protocol.sending.sign_in import split_url, token_url_of
 from tocsin.protocol.service.wns import MAX_TTL
 from tocsin.protocol.text import harmless
-from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
+from tocsin.protocol.values import NotificationType
 
 DESCRIPTION = """\
 Send a notification to a WNS channel: get an access token, post the body, say what became of it.
 
-BODY is text and is sent as UTF-8. Bytes that are no text in the terminal's encoding are sent as they are, and so is
-what comes from standard input, in which at most 5,000 bytes are read.
+BODY is text and is sent as UTF-8; @FILE sends a file, and @- or - standard input, as they are: 5,000 bytes at most. A text
+that begins with @ is written with two: @@home. Bytes that are no text in the terminal's encoding are sent as they are.
+
+Where TOCSIN_CHANNEL has the channel's URI, BODY may stand alone; a URI that is given goes before it.
 
 A toast, a tile or a badge is XML. Where BODY is none (it does not begin with '<'), the XML is made of it: of a toast or a
 tile its text, with --title above it; of a badge its number or its glyph, such as newMessage or none.
@@ -41,13 +43,14 @@ not, for the reason that is printed.
 EPILOG = """\
 examples:
   tocsin send 'http://127.0.0.1:8080/w/?token=...' 'Hello' --client-id ID --client-secret SECRET
+  tocsin send URI @photo.bin                     a file, as it is
   tocsin send URI - < photo.bin                  the body from standard input, as it is
   tocsin send URI --type toast --title Ann --tag chat7 'Lunch?'
   tocsin send URI --type badge 3
   tocsin send URI --type badge '<badge value="3"/>'
 
 The client id and secret may also be given as TOCSIN_CLIENT_ID and TOCSIN_CLIENT_SECRET, where no other user of the
-machine sees them.
+machine sees them; 'tocsin app add NAME --env' prints such lines. Then, with TOCSIN_CHANNEL, 'tocsin send Hello' is all.
 """
 
 
@@ -55,10 +58,9 @@ def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
     parser = add_verb(verbs, "send", "send a notification to a channel", DESCRIPTION, EPILOG)
     parser.mixed = True
-    parser.add_argument("uri", metavar="URI", help="the channel's URI")
-    parser.add_argument(
-        "body", metavar="BODY", nargs="?", default="-", help="the payload; - or none reads standard input"
-    )
+    parser.add_argument("uri", metavar="URI", nargs="?", help="the channel's URI (default: TOCSIN_CHANNEL)")
+    words = "the payload, or @FILE; - or none reads standard input"
+    parser.add_argument("body", metavar="BODY", nargs="?", help=words)
     parser.add_argument("--type", choices=[str(kind) for kind in NotificationType], default="raw", help="default: raw")
     parser.add_argument("--title", metavar="T", help="what stands above the plain text of a toast or a tile")
     parser.add_argument("--client-id", metavar="I", default=os.environ.get("TOCSIN_CLIENT_ID"), help="who sends")
@@ -81,25 +83,40 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send, and print what the service answered."""
-    client = _client(arguments)
-    given = _read_body() if arguments.body == "-" else _encoded(arguments.body)
-    body = as_content(NotificationType(arguments.type), given, arguments.title)
+    uri, word = _words(arguments.uri, arguments.body)
+    client = _client(arguments, uri)
+    body = as_content(NotificationType(arguments.type), read_body(word), arguments.title)
     if doubt := doubt_of(NotificationType(arguments.type), body):
         complain("tocsin send", doubt)
-    result, error = anyio.run(_send, client, arguments, body)
+    result, error = anyio.run(_send, client, uri, arguments, body)
     if arguments.json:
         show(json.dumps(asdict(result) | {"explanation": result.explanation}))
+        if error is not None:
+            refuse("tocsin send", error, as_json=True, sentence=mended(error, uri))
     elif result.received:
         device = f", the device is {result.device_connection_status}" if result.device_connection_status else ""
         id = "" if result.msg_id is None else f", message id {result.msg_id}"  # noqa: A001  # WNS sends one
         show(harmless(f"received{id}{device}"))
     else:
         words = f"{result.status}: {result.explanation}" if result.status else result.explanation
-        complain("tocsin send", words if error is None else mended(error, arguments.uri))
+        complain("tocsin send", words if error is None else mended(error, uri))
     return 0 if result.received else 1
 
 
-def _client(arguments: argparse.Namespace) -> WnsClient:
+def _words(uri: str | None, body: str | None) -> tuple[str, str]:
+    """Return the channel's URI and the word for the body: one that stands alone and is no URL is for the known channel.
+
+    :raises InvalidArgument: no channel is named.
+    """
+    known = os.environ.get("TOCSIN_CHANNEL")
+    if known and body is None and not (uri or "").lower().startswith(("http://", "https://")):
+        uri, body = known, uri
+    if uri is None:
+        raise InvalidArgument("say where to: the channel's URI, or its environment variable TOCSIN_CHANNEL")
+    return uri, "-" if body is None else body
+
+
+def _client(arguments: argparse.Namespace, uri: str) -> WnsClient:
     """Make the client that sends.
 
     :raises InvalidArgument: the command line does not say who, or to a URI that is none.
@@ -109,7 +126,7 @@ def _client(arguments: argparse.Namespace) -> WnsClient:
             "say who sends: --client-id and --client-secret, or TOCSIN_CLIENT_ID and TOCSIN_CLIENT_SECRET in the environment;"
             " 'tocsin app add NAME' prints both"
         )
-    channel = split_url(arguments.uri, "a channel's URI")
+    channel = split_url(uri, "a channel's URI")
     return WnsClient(
         arguments.client_id,
         arguments.client_secret,
@@ -119,34 +136,9 @@ def _client(arguments: argparse.Namespace) -> WnsClient:
     )
 
 
-def _read_body() -> bytes:
-    """Read the payload from standard input, outside the event loop, so that one Ctrl-C ends it.
-
-    :raises InvalidArgument: there is no standard input, or it holds more than a payload may have.
-    """
-    if sys.stdin is None:
-        raise InvalidArgument("there is no standard input to read the payload from: give it as BODY")
-    if sys.stdin.isatty():
-        ending = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
-        complain("tocsin send", f"type the payload; {ending} on a line of its own ends it, Ctrl-C gives up")
-    try:
-        body = sys.stdin.buffer.read(MAX_PAYLOAD + 1)
-    except OSError as failure:
-        raise InvalidArgument(f"standard input cannot be read: {failure.strerror or failure}") from failure
-    if len(body) > MAX_PAYLOAD:
-        raise InvalidArgument(f"standard input has more than the {MAX_PAYLOAD} bytes that a payload may have")
-    return body
-
-
-def _encoded(body: str) -> bytes:
-    """Return a body of the command line as it is sent: its text as UTF-8, or the bytes that were no text."""
-    try:
-        return body.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(body)
-
-
-async def _send(client: WnsClient, arguments: argparse.Namespace, body: bytes) -> tuple[SendResult, SendFailed | None]:
+async def _send(
+    client: WnsClient, uri: str, arguments: argparse.Namespace, body: bytes
+) -> tuple[SendResult, SendFailed | None]:
     """Send what the command line says; return the last answer, and why it ended where it was no success.
 
     :raises InvalidArgument: WNS would refuse it; the sentence says why.
@@ -154,7 +146,7 @@ async def _send(client: WnsClient, arguments: argparse.Namespace, body: bytes) -
     async with client:
         try:
             result = await client.send(
-                arguments.uri,
+                uri,
                 body,
                 type=arguments.type,
                 ttl=arguments.ttl,

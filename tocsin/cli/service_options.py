@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,17 @@ from tocsin.protocol.text import harmless
 from tocsin.service.operations.logs import LEVELS
 from tocsin.service.operations.settings_reader import option
 
+_GROUPS = (
+    ("network", "host|port|public_url|trusted_proxies"),
+    ("TLS", "tls_cert|tls_key|dev_tls|insecure"),
+    ("how devices are rung that have no agent connected", "hub.*|client_.*|token_url"),
+    ("behaviour", "strict_wns|metrics_token"),
+    ("limits of numbers and sizes", "max_.*|device_window|.*_backlog"),
+    ("limits of time", ".*_timeout|ping_interval|ring_time"),
+    ("limits of rates", ".*_(rate|burst)"),
+)
+"""What a help shows settings under, and the names of those that belong there: each setting has one such place."""
+
 
 def add_service_options(
     parser: argparse.ArgumentParser, config: str | None, variable: str, described: Iterable[tuple[str, Any, str]]
@@ -22,14 +34,22 @@ def add_service_options(
     :param config: the file with settings, by default.
     :param variable: the environment variable that names it.
     """
+    parser.usage = "%(prog)s [OPTION [VALUE]]..."  # behind a mistake all of them would hide what it was
     words = f"a TOML file with settings (or {variable})"
     parser.add_argument("--config", type=path("a file"), default=config, metavar="FILE", help=words)
     parser.add_argument("--json", action="store_true", help="print where it listens as one JSON object")
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line, to standard error")
     words = "debug, info (the default), warning or error"
     parser.add_argument("--log-level", choices=LEVELS, default="info", metavar="L", help=words)
-    group = parser.add_argument_group("settings")
-    for name, default, meaning in described:
+    settings = list(described)
+    for title, names in _GROUPS:
+        mine = [each for each in settings if re.fullmatch(names, each[0])]
+        if mine:
+            _add_settings(parser.add_argument_group(title), mine)
+
+
+def _add_settings(group: Any, settings: Iterable[tuple[str, Any, str]]) -> None:
+    for name, default, meaning in settings:
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if isinstance(default, bool) else {}
         words = f"{meaning} (default: {_show(default)})".replace("%", "%%")
         group.add_argument(option(name), dest=f"setting_{name}", metavar="V", help=words, **switch)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from contextlib import suppress
 
-from tocsin.protocol.errors import PlatformUnavailable
+from tocsin.protocol.errors import PlatformUnavailable, PushError
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.text import harmless
 
 
@@ -35,9 +37,33 @@ def show(text: str) -> None:
 
 def complain(speaker: str, text: object) -> None:
     """Print a sentence to standard error, in the name of the command or of one of its verbs."""
+    _to_errors(f"{speaker}: {harmless(text)}")
+
+
+def refuse(speaker: str, failure: Exception, *, as_json: bool, sentence: str | None = None) -> None:
+    """Say on standard error why what was asked for was not done: in a sentence, or as a JSON object in one line.
+
+    The object is ASCII. ``kind`` is the name of the error's class, ``hresult`` the code that Windows would report.
+
+    :param sentence: says it; by default the failure's own.
+    """
+    sentence = str(failure) if sentence is None else sentence
+    if not as_json:
+        complain(speaker, sentence)
+        return
+    code = failure.hresult if isinstance(failure, PushError) else HResult.E_INVALIDARG
+    kind = type(failure).__name__
+    _to_errors(
+        json.dumps(
+            {"event": "error", "command": speaker, "kind": kind, "sentence": sentence, "hresult": f"0x{code:08X}"}
+        )
+    )
+
+
+def _to_errors(line: str) -> None:
     if sys.stderr is not None:  # else it would go to standard output
         with suppress(OSError):  # there is no third place to say it
-            sys.stderr.write(f"{speaker}: {harmless(text)}\n")  # at once, so that two processes do not mix
+            sys.stderr.write(f"{line}\n")  # at once, so that two processes do not mix
 
 
 def discard_output() -> None:

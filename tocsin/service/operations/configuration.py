@@ -9,8 +9,11 @@ from tocsin.protocol.network.addresses import is_loopback
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.operations.settings_reader import OURS, SettingsReader
 
-OTHERS: Final = ("TOCSIN_STATE", "TOCSIN_CONFIG", "TOCSIN_CLIENT_ID", "TOCSIN_CLIENT_SECRET")
-"""The variables of the command that are no settings."""
+_OF_COMMANDS: Final = ("TOCSIN_ID", "TOCSIN_TYPE", "TOCSIN_TAG", "TOCSIN_GROUP", "TOCSIN_ATTEMPT")
+_OF_SENDERS: Final = ("TOCSIN_CHANNEL", "TOCSIN_CLIENT_ID", "TOCSIN_CLIENT_SECRET", "TOCSIN_REMOTE_ID")
+
+OTHERS: Final = ("TOCSIN_STATE", "TOCSIN_CONFIG", *_OF_SENDERS, *_OF_COMMANDS)
+"""The variables of the command that are no settings; some a payload's own command has (``tocsin listen --exec``)."""
 
 CALLING: Final = "TOCSIN_CALLING_"
 """What the variables of the calling service begin with, which has a reader of its own."""

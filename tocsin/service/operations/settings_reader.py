@@ -20,7 +20,10 @@ S = TypeVar("S", bound=attrs.AttrsInstance)
 OURS: Final = "TOCSIN_"
 """What the name of every variable of ours begins with."""
 
-_NEAR: Final = 0.8  # how alike two names are, from 0 to 1, where one is meant to be the other
+LIKELY: Final = 0.6
+"""How alike two names are, from 0 to 1, where one was probably meant: enough for a question behind a refusal."""
+
+_SURELY: Final = 0.8  # where it is refused for that
 
 _WORDS: Final = {
     word: yes for yes, words in ((True, "true 1 yes on"), (False, "false 0 no off")) for word in words.split()
@@ -46,9 +49,9 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant, or None."""
-    return next(iter(get_close_matches(name, known, 1, _NEAR)), None)
+def nearest(name: str, known: Iterable[str], alike: float) -> str | None:
+    """Return the known name that was meant, if one is as much alike as that, from 0 to 1."""
+    return next(iter(get_close_matches(name, list(known), 1, alike)), None)
 
 
 class SettingsReader(Generic[S]):
@@ -93,9 +96,9 @@ class SettingsReader(Generic[S]):
             if name.upper().startswith(OURS) and not name.startswith(self._apart) and name not in self._known
         ]
         for name in strange:
-            meant = nearest(name.upper().removeprefix(OURS), [each.removeprefix(OURS) for each in self._known])
+            meant = nearest(name.upper().removeprefix(OURS), [each.removeprefix(OURS) for each in self._known], _SURELY)
             if meant is not None:
-                raise InvalidArgument(f"{name} has no meaning; if it is to be {OURS}{meant}, it has to be called so")
+                raise InvalidArgument(f"{name} has no meaning; did you mean {OURS}{meant}?")
         return sorted(strange)
 
     def load(self, options: Mapping[str, str], environ: Mapping[str, str], config: Path | None) -> S:
@@ -125,9 +128,9 @@ class SettingsReader(Generic[S]):
             raise InvalidArgument(f"the settings in {path} cannot be read: too many brackets") from None
         for name in values:
             if name not in self._defaults:
-                meant = nearest(name, self._defaults)
+                meant = nearest(name.replace("-", "_"), self._defaults, LIKELY)
                 raise InvalidArgument(
-                    f"{path}: there is no setting {quoted(name)}{f'; {quoted(meant)} is one' if meant else ''}"
+                    f"{path}: there is no setting {quoted(name)}{f'; did you mean {quoted(meant)}?' if meant else ''}"
                 )
         choices: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()

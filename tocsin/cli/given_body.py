@@ -1,0 +1,67 @@
+"""The body of a notification, from wherever the command line says that it comes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tocsin.cli.terminal import complain
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.text import quoted
+from tocsin.protocol.values import MAX_PAYLOAD
+
+_MOST = MAX_PAYLOAD + 1  # bytes that are read: one more shows that it is too much
+
+
+def read_body(word: str) -> bytes:
+    """Return the bytes that are sent: a text, ``@FILE``, or ``-`` or ``@-`` for standard input; ``@@`` begins a text with one.
+
+    It may wait for a person or a pipe, so it is called outside the event loop, where one Ctrl-C ends it.
+
+    :raises InvalidArgument: it cannot be read, or has more bytes than a payload may have.
+    """
+    if word in {"-", "@-"}:
+        return _typed()
+    if word.startswith("@") and not word.startswith("@@"):
+        return _of_file(word[1:])
+    return _encoded(word.removeprefix("@") if word.startswith("@@") else word)
+
+
+def _typed() -> bytes:
+    if sys.stdin is None:
+        raise InvalidArgument("there is no standard input to read the payload from: give it as BODY")
+    if sys.stdin.isatty():
+        ending = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+        complain("tocsin send", f"type the payload; {ending} on a line of its own ends it, Ctrl-C gives up")
+    try:
+        body = sys.stdin.buffer.read(_MOST)
+    except OSError as failure:
+        raise InvalidArgument(f"standard input cannot be read: {failure.strerror or failure}") from failure
+    return _bounded(body, "standard input")
+
+
+def _of_file(name: str) -> bytes:
+    try:
+        with open(name, "rb") as file:  # noqa: PTH123  # of an empty name a Path makes the folder
+            body = file.read(_MOST)
+    except (OSError, ValueError) as failure:
+        words = getattr(failure, "strerror", None) or failure
+        text = f"@@{name}"
+        raise InvalidArgument(
+            f"the file {quoted(name)} cannot be read: {words}; a text that begins with @ is written {quoted(text)}"
+        ) from failure
+    return _bounded(body, f"the file {quoted(name)}")
+
+
+def _bounded(body: bytes, what: str) -> bytes:
+    if len(body) > MAX_PAYLOAD:
+        raise InvalidArgument(f"{what} has more than the {MAX_PAYLOAD} bytes that a payload may have")
+    return body
+
+
+def _encoded(text: str) -> bytes:
+    """Return a body of the command line as it is sent: its text as UTF-8, or the bytes that were no text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text)
