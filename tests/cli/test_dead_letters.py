@@ -129,7 +129,7 @@ async def test_those_of_an_app_or_of_a_reason_are_listed(tmp_path: Path) -> None
     assert await listed("--app", "contoso.chat") == []
     assert await listed("--reason", "unknown_channel") == ["lost"]
     assert await listed("--reason", "expired", "--app", "contoso.mail") == ["other", "later", "late"]
-    code, _, errors = await in_process(*options, "--counts", "--reason", "expired")
+    code, _, errors = await in_process("dead-letters", "--state", str(state), "--counts", "--reason", "expired")
     assert (code, errors) == (1, "tocsin dead-letters: --counts is of all; leave --app and --reason out\n")
 
 

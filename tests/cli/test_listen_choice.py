@@ -17,6 +17,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from tests.processes import call, listening, run, sender
 from tocsin.api.args import CanceledHandler
 from tocsin.cli.command_line import Parser, WrongUsage
+from tocsin.cli.listen import time_is_over
 from tocsin.cli.payload_choice import PayloadChoice, add_choice_options, choice_of
 from tocsin.cli.payload_command import PayloadCommand, command_words
 from tocsin.protocol.platform.activation import CancellationReason
@@ -115,16 +116,26 @@ async def test_only_what_is_asked_for_is_printed_and_counted(tmp_path: Path) -> 
 
 
 async def test_time_is_over_with_a_code_of_its_own(tmp_path: Path) -> None:
-    """The sentence says what has come, and what was passed over; a script reads it as an object."""
-    options = ("--count", "2", "--timeout", "2.5", "--type", "raw", "--grep", "yes")
-    async with listening(tmp_path, *options) as listener, sender(listener.first) as server:
-        await server.push(b"yes")
-        await server.push(b"no")
-        assert len(await listener.rest()) == 1
+    """A script reads why as an object."""
+    async with listening(tmp_path, "--count", "2", "--timeout", "0.5") as listener:
+        assert await listener.rest() == []
         assert await listener.wait() == 124
         told = json.loads(await listener.errors())
-    assert told["kind"] == "TimedOut"
-    assert told["sentence"] == "1 of 2 payloads have come in 2.5 s, and 1 that were not asked for"
+    assert (told["kind"], told["sentence"]) == ("TimedOut", "0 of 2 payloads have come in 0.5 s")
+
+
+@pytest.mark.parametrize(
+    ("came", "wanted", "passed_over", "sentence"),
+    [
+        (0, 1, 0, "0 of 1 payload has come in 2.5 s"),
+        (1, 3, 1, "1 of 3 payloads have come in 2.5 s, and 1 that was not asked for"),
+        (1, None, 2, "1 payload has come in 2.5 s, and 2 that were not asked for"),
+        (0, None, 0, "0 payloads have come in 2.5 s"),
+    ],
+)
+def test_the_end_says_what_has_come(came: int, wanted: int | None, passed_over: int, sentence: str) -> None:
+    """And what was passed over, by which a pattern that is wrong is noticed."""
+    assert time_is_over(2.5, came, wanted, passed_over) == sentence
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -70,7 +71,9 @@ def add_parser(verbs: Any) -> None:
     parser = add_verb(verbs, "listen", words, DESCRIPTION, EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, for scripts")
     parser.add_argument("--count", type=whole(1, 10**9), metavar="N", help="exit with 0 after N payloads")
-    parser.add_argument("--timeout", type=span, metavar="S", help="end after S seconds, with 124")
+    parser.add_argument(
+        "--timeout", type=span, metavar="S", help="end S seconds after the channel was printed, with 124"
+    )
     add_choice_options(parser)
     words = "run this for each payload; where it exits with 0, the payload is handled"
     parser.add_argument("--exec", dest="command", type=command_words, metavar="CMD", help=words)
@@ -119,7 +122,7 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
         async with _interruptible() as scopes, platform as manager:
             registration = manager.registration
             assert registration is not None  # noqa: S101  # the service is our own
-            with listening, anyio.move_on_after(arguments.timeout) as time:
+            with listening, anyio.CancelScope() as time:
                 scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
                 if desktop is not None:
                     await manager.toasts.on_activated(show_click)
@@ -127,6 +130,7 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
                 if result.channel is None:
                     raise PlatformUnavailable(str(result), result.extended_error)
                 output.channel(result.channel, registration)
+                time.deadline = anyio.current_time() + (arguments.timeout or math.inf)
                 async with aclosing(result.channel.payloads()) as payloads:
                     async for args in payloads:
                         if not choice.takes(args.id, args.type, args.payload):
@@ -143,12 +147,18 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
                         if printed == count:
                             return 0
     if time.cancelled_caught:
-        wanted = "" if count is None else f" of {count}"
-        others = f", and {passed_over} that were not asked for" if passed_over else ""
-        over = TimedOut(f"{printed}{wanted} payloads have come in {arguments.timeout:g} s{others}")
+        over = TimedOut(time_is_over(arguments.timeout, printed, count, passed_over))
         refuse("tocsin listen", over, as_json=arguments.json)
         return _TIME_IS_OVER
     return 0 if count is None else 130
+
+
+def time_is_over(seconds: float, came: int, wanted: int | None, passed_over: int) -> str:
+    """Say what has come before it was over."""
+    of = "" if wanted is None else f" of {wanted}"
+    plural = "s have" if (came if wanted is None else wanted) != 1 else " has"
+    others = f", and {passed_over} that {'was' if passed_over == 1 else 'were'} not asked for" if passed_over else ""
+    return f"{came}{of} payload{plural} come in {seconds:g} s{others}"
 
 
 async def _succeeds(command: PayloadCommand, args: PushNotificationReceivedEventArgs, output: Output) -> bool:
