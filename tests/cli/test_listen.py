@@ -168,11 +168,12 @@ async def test_a_remembered_port_that_is_taken_gives_a_new_channel_and_says_so(t
 
 
 def test_a_state_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
-    """A folder below a file ends the command with the system's reason."""
+    """A folder below a file ends the command with what stands in its place."""
     (tmp_path / "file").write_text("mine")
     code, _, errors = call("listen", "--state", str(tmp_path / "file" / "state"))
     assert code == 1
-    assert errors == f"tocsin listen: the state folder {tmp_path}/file/state cannot be used: Not a directory\n"
+    words = f"{tmp_path}/file is a file, and no folder; give another --state"
+    assert errors == f"tocsin listen: the state folder {tmp_path}/file/state cannot be used: {words}\n"
     assert (tmp_path / "file").read_text() == "mine"
 
 
