@@ -89,6 +89,17 @@ class Apps:
         async with self._changing:
             return await self._give_secret(self._named(name) or _new_app(name, family=""))
 
+    async def adopt(self, app: AppRegistration) -> None:
+        """Register an app with the ids and the secret that it has, and no other secret: those that its caller knows stay good.
+
+        :raises StateUnavailable: it could not be stored.
+        """
+        async with self._changing:
+            row = AppRow(app.client_id, app.name, app.remote_id, app.family)
+            rows = [SecretRow(hash_of(app.client_secret), app.client_id, self._now(), expires=None)]
+            await self._store.save_app(row, rows)
+            self._hold(row, rows)
+
     async def add(self, name: str, family: str = "") -> AppRegistration:
         """Register an app that is not registered yet.
 
