@@ -19,9 +19,9 @@ from tocsin.protocol.network.addresses import is_loopback
 from tocsin.service.layer import DEVELOPMENT_FILE
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.apps import AppRegistration
-from tocsin.testing.control import ControlledFaults
 from tocsin.testing.control_shapes import MOST_KEPT
 from tocsin.testing.device import Device, KnownDevice
+from tocsin.testing.http_control import ControlledFaults
 from tocsin.testing.twin import Twin, open_twin
 
 DEVELOPMENT: Final = AppRegistration(

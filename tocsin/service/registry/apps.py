@@ -100,6 +100,16 @@ class Apps:
             await self._store.save_app(row, rows)
             self._hold(row, rows)
 
+    def recall(self, name: str, secret: str) -> AppRegistration | None:
+        """Return the registration of an app whose newest secret the caller has kept; None where there is no such app, or it has another."""
+        app = self._named(name)
+        if app is None:
+            return None
+        newest, given = self._secrets[app.client_id][-1:], hash_of(secret)
+        if not newest or newest[0].expires is not None or not hmac.compare_digest(newest[0].hash, given):
+            return None
+        return AppRegistration(app.name, app.client_id, secret, app.remote_id, app.family)
+
     async def add(self, name: str, family: str = "") -> AppRegistration:
         """Register an app that is not registered yet.
 

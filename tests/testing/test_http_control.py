@@ -19,9 +19,9 @@ from tests.processes import Sender
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.server import open_service
 from tocsin.testing import LocalWns
-from tocsin.testing.control import DOCUMENT, MAX_BODY, PREFIX
-from tocsin.testing.control_table import TABLE
+from tocsin.testing.control_operations import OPERATIONS
 from tocsin.testing.development import DEVELOPMENT, open_development
+from tocsin.testing.http_control import DOCUMENT, MAX_BODY, PREFIX
 from tocsin.testing.twin import Twin
 
 TOAST = b"<toast><visual><binding template='ToastGeneric'><text>Hello</text></binding></visual></toast>"
@@ -136,8 +136,8 @@ class TestDocument:
         await sender.push(b"<toast", X_WNS_Type="wns/toast", **XML)
         document = await control.do("GET", DOCUMENT)
         assert document["openapi"] == "3.1.0"
-        assert set(document["paths"]) == {PREFIX + each.path for each in TABLE}
-        for each in TABLE:
+        assert set(document["paths"]) == {PREFIX + each.path for each in OPERATIONS}
+        for each in OPERATIONS:
             described = document["paths"][PREFIX + each.path][each.method.lower()]
             body = EXAMPLES.get(f"{each.method} {each.path}")
             assert (body is not None) == ("requestBody" in described)
@@ -157,10 +157,10 @@ class TestDocument:
 
     async def test_each_path_knows_its_methods(self, control: Control) -> None:
         """Any other is refused with those that it takes, and any other path with where the document is."""
-        for path in {each.path for each in TABLE}:
+        for path in {each.path for each in OPERATIONS}:
             async with control.http.patch(control.url + PREFIX + path) as answer:
                 assert answer.status == 405
-                taken = {each.method for each in TABLE if each.path == path}
+                taken = {each.method for each in OPERATIONS if each.path == path}
                 assert set(answer.headers["Allow"].split(", ")) == taken
         status, problem = await control.ask("GET", "/nothing")
         assert (status, problem["kind"]) == (404, "NotFound")
@@ -168,7 +168,7 @@ class TestDocument:
 
     def test_it_can_all_that_the_fixture_can(self) -> None:
         """Each method of ``wns`` has an operation, and each condition of its machine a name."""
-        paths = {each.path.strip("/") for each in TABLE}
+        paths = {each.path.strip("/") for each in OPERATIONS}
         others = {"wait_for": "pushes", "wait_for_async": "pushes", "go_offline": "offline", "go_online": "online"}
         calls = {name for name, kind in vars(LocalWns).items() if name[0] != "_" and callable(kind)}
         assert {others.get(name, name.replace("_", "-")) for name in calls} <= paths
@@ -333,7 +333,7 @@ class TestWhatItDoes:
         uri = (await control.do("GET", "/"))["channel_uri"]
         await control.do("POST", "/offline")
         await sender.push(b"kept", X_WNS_Cache_Policy="cache")
-        for each in TABLE:
+        for each in OPERATIONS:
             if each.method == "POST" and each.path in {"/fail", "/refuse-token", "/clock", "/expire-channel"}:
                 await control.do(each.method, each.path, EXAMPLES.get(f"{each.method} {each.path}"))
         await control.do("PUT", "/host", {"conditions": ["offline"]})
@@ -413,4 +413,4 @@ class TestFolder:
         with pytest.raises(tocsin.InvalidArgument, match="--dev is for this machine only"):
             async with open_development(tmp_path, ServiceSettings(insecure=True, **settings)):
                 pass
-        assert list(tmp_path.iterdir()) == [tmp_path / "state"]
+        assert not (tmp_path / "service.db").exists()

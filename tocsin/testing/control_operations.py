@@ -180,7 +180,7 @@ async def _reset(twin: Twin, _: Nothing) -> About:
     return await _about(twin, Nothing())
 
 
-TABLE: Final = (
+OPERATIONS: Final = (
     Operation("GET", "/", "say what senders and apps need, and how the twin stands", Nothing, About, _about),
     Operation("GET", "/pushes", "list what has reached the device, or wait for it", Wait, PushesShown, _pushes),
     Operation("DELETE", "/pushes", "forget what has reached the device", Nothing, Nothing, _forget_pushes),

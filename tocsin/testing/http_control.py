@@ -22,8 +22,8 @@ from tocsin.protocol.json_text import parse_json_text
 from tocsin.protocol.network.addresses import is_loopback
 from tocsin.protocol.text import quoted
 from tocsin.service.web.bodies import Bodies, BodyFault
+from tocsin.testing.control_operations import OPERATIONS, Operation
 from tocsin.testing.control_shapes import Nothing, Problem
-from tocsin.testing.control_table import TABLE, Operation
 from tocsin.testing.faults import Faults
 from tocsin.testing.json_shapes import read, read_query, schema_of, write
 from tocsin.testing.twin import Twin
@@ -39,7 +39,7 @@ BODY_TIMEOUT: Final = 10.0
 """Seconds in which it has to arrive."""
 
 _BY_PATH: Final[Mapping[str, Mapping[str, Operation]]] = {
-    path: {each.method: each for each in TABLE if each.path == path} for path in {each.path for each in TABLE}
+    path: {each.method: each for each in OPERATIONS if each.path == path} for path in {each.path for each in OPERATIONS}
 }
 _STATUS: Final = (
     (InvalidArgument, 400),
@@ -206,7 +206,7 @@ def _problem(status: int, error: PushError) -> dict[str, Any]:
 def document() -> dict[str, Any]:
     """Describe all operations, as OpenAPI 3.1."""
     paths: dict[str, dict[str, Any]] = {}
-    for each in TABLE:
+    for each in OPERATIONS:
         paths.setdefault(PREFIX + each.path, {})[each.method.lower()] = _described(each)
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
