@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 from attrs import define
@@ -21,7 +22,7 @@ from tocsin.service.server import open_service
 from tocsin.testing import LocalWns
 from tocsin.testing.control_operations import OPERATIONS
 from tocsin.testing.development import DEVELOPMENT, open_development
-from tocsin.testing.http_control import DOCUMENT, MAX_BODY, PREFIX
+from tocsin.testing.http_control import DOCUMENT, MAX_BODY, PREFIX, ControlledFaults
 from tocsin.testing.twin import Twin
 
 TOAST = b"<toast><visual><binding template='ToastGeneric'><text>Hello</text></binding></visual></toast>"
@@ -360,6 +361,43 @@ class TestWhatItDoes:
         assert [len(each) for each in warned] == [0, 1, 1, 1]
         assert warned[1][0].startswith("the body is no toast that Windows shows: it is no XML")
         assert warned[3][0] in caplog.text
+
+
+class TestEnd:
+    """How it ends, and what does not end it."""
+
+    async def test_who_waits_is_answered_at_the_end(self, tmp_path: Path) -> None:
+        """With 503, before the service has gone."""
+        told = []
+        async with (
+            ClientSession() as http,
+            anyio.create_task_group() as tasks,
+            open_development(tmp_path, ServiceSettings()) as twin,
+        ):
+            control = Control(http, twin.service.url, twin)
+
+            async def wait() -> None:
+                told.append(await control.ask("GET", "/pushes?count=1&timeout=300"))
+
+            tasks.start_soon(wait)
+            faults = twin.faults
+            assert isinstance(faults, ControlledFaults)
+            while not faults._waits:
+                await anyio.lowlevel.checkpoint()
+        ((status, problem),) = told
+        assert (status, problem["kind"]) == (503, "PlatformUnavailable")
+
+    async def test_a_connection_that_breaks_comes_back(self, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By itself, as a device's does: a twin runs for days."""
+        monkeypatch.setattr("tocsin.testing.device.RETURNS_AFTER", 0.01)
+        (socket,) = control.twin.faults._connected
+        left = control.twin.faults.device_left
+        socket.drop()
+        await left.wait()
+        with anyio.fail_after(10):
+            while not (await control.do("GET", "/"))["online"]:
+                await anyio.lowlevel.checkpoint()
+        assert (await (await control.sender()).push(b"x"))[1]["x-wns-status"] == "received"
 
 
 class TestFolder:

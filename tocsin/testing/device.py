@@ -156,9 +156,16 @@ class Device:
         if self._wire is None:
             raise PlatformUnavailable("the device is offline: go_online() first, or POST /_tocsin/online")
         asked = self._asked[request] = _Asked()
-        await self._wire.send(codec.encode(question))
-        with anyio.fail_after(PATIENCE):
-            await asked.answered.wait()
+        try:
+            await self._wire.send(codec.encode(question))
+            with anyio.fail_after(PATIENCE):
+                await asked.answered.wait()
+        except (WireBroken, TimeoutError) as failure:
+            raise PlatformUnavailable(
+                "the service has not answered the device: go_online(), and try again"
+            ) from failure
+        finally:
+            self._asked.pop(request, None)
         return asked.answer
 
     async def _run(self, tried: anyio.Event) -> None:

@@ -126,12 +126,13 @@ class ControlledFaults(Faults):
             given = read_query(operation.takes, query, "the query")
         else:
             given = read(operation.takes, await self._body(scope, receive), "the body")
-        if self.twin is None:
+        twin = self.twin
+        if twin is None:
             raise _Refused(503, PlatformUnavailable("the twin is starting or stopping"))
         if method == "GET":
-            return await self._wait(self.twin, operation, given)
+            return await self._wait(twin, operation, given)
         async with self._turn:
-            return write(await operation.perform(self.twin, given))
+            return write(await operation.perform(twin, given))
 
     async def _wait(self, twin: Twin, operation: Operation, given: Any) -> Any:
         """Do what changes nothing; the end of the service ends it."""

@@ -156,7 +156,9 @@ async def test_a_secret_that_was_kept_is_recalled(registrations: Apps) -> None:
 
 async def test_an_app_is_adopted_with_what_it_has(registrations: Apps, store: ServiceStore, clock: Clock) -> None:
     """Its ids and its secret are those that its caller knows; whatever secret it was given since is good no more."""
-    app = AppRegistration("app", "de7e10b0-0000-4000-8000-00000000c11e", "known", "de7e10b0-0000-4000-8000-000000000de7")
+    app = AppRegistration(
+        "app", "de7e10b0-0000-4000-8000-00000000c11e", "known", "de7e10b0-0000-4000-8000-000000000de7"
+    )
     await registrations.adopt(app)
     newer = await registrations.rotate("app")
     await registrations.adopt(app)
