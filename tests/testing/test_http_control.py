@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import anyio
 import anyio.lowlevel
 import pytest
-from aiohttp import ClientSession, ClientTimeout
-from attrs import define
 
-import tocsin
-from tests.processes import Sender
-from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.server import open_service
+from tests.testing.controlling import Control
 from tocsin.testing import LocalWns
 from tocsin.testing.control_operations import OPERATIONS
-from tocsin.testing.development import DEVELOPMENT, open_development
-from tocsin.testing.http_control import DOCUMENT, MAX_BODY, PREFIX, ControlledFaults
-from tocsin.testing.twin import Twin
+from tocsin.testing.http_control import DOCUMENT, MAX_BODY, PREFIX
 
 TOAST = b"<toast><visual><binding template='ToastGeneric'><text>Hello</text></binding></visual></toast>"
 XML = {"Content_Type": "text/xml"}
@@ -48,52 +38,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
 }
 """A body with each field of each operation that takes any."""
-
-
-@define
-class Control:
-    """A client of the twin, as simple as those of other languages."""
-
-    http: ClientSession
-    url: str
-    twin: Twin
-
-    async def ask(
-        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any]:
-        """Ask, and return the status and what the JSON of the answer says."""
-        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        async with self.http.request(method, self.url + PREFIX + path, data=data, headers=headers) as answer:
-            assert answer.content_type == f"application/{'' if answer.status == 200 else 'problem+'}json"
-            return answer.status, await answer.json()
-
-    async def do(self, method: str, path: str, body: object = None) -> Any:
-        """Ask for what is done."""
-        status, content = await self.ask(method, path, body)
-        assert status == 200, content
-        return content
-
-    async def sender(self) -> Sender:
-        """Sign in."""
-        about = await self.do("GET", "/")
-        made = Sender(self.http, about | {"uri": about["channel_uri"]})
-        await made.sign_in()
-        return made
-
-
-@pytest.fixture
-async def control(tmp_path: Path) -> AsyncIterator[Control]:
-    """Run a twin for development in this event loop."""
-    async with (
-        open_development(tmp_path / "state", ServiceSettings()) as twin,
-        ClientSession(timeout=ClientTimeout(20)) as http,
-    ):
-        yield Control(http, twin.service.url, twin)
-
-
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir()
 
 
 def fits(schema: dict[str, Any], value: Any) -> bool:
@@ -361,94 +305,3 @@ class TestWhatItDoes:
         assert [len(each) for each in warned] == [0, 1, 1, 1]
         assert warned[1][0].startswith("the body is no toast that Windows shows: it is no XML")
         assert warned[3][0] in caplog.text
-
-
-class TestEnd:
-    """How it ends, and what does not end it."""
-
-    async def test_who_waits_is_answered_at_the_end(self, tmp_path: Path) -> None:
-        """With 503, before the service has gone."""
-        told = []
-        async with (
-            ClientSession() as http,
-            anyio.create_task_group() as tasks,
-            open_development(tmp_path, ServiceSettings()) as twin,
-        ):
-            control = Control(http, twin.service.url, twin)
-
-            async def wait() -> None:
-                told.append(await control.ask("GET", "/pushes?count=1&timeout=300"))
-
-            tasks.start_soon(wait)
-            faults = twin.faults
-            assert isinstance(faults, ControlledFaults)
-            while not faults._waits:
-                await anyio.lowlevel.checkpoint()
-        ((status, problem),) = told
-        assert (status, problem["kind"]) == (503, "PlatformUnavailable")
-
-    async def test_a_connection_that_breaks_comes_back(self, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
-        """By itself, as a device's does: a twin runs for days."""
-        monkeypatch.setattr("tocsin.testing.device.RETURNS_AFTER", 0.01)
-        (socket,) = control.twin.faults._connected
-        left = control.twin.faults.device_left
-        socket.drop()
-        await left.wait()
-        with anyio.fail_after(10):
-            while not (await control.do("GET", "/"))["online"]:
-                await anyio.lowlevel.checkpoint()
-        assert (await (await control.sender()).push(b"x"))[1]["x-wns-status"] == "received"
-
-
-class TestFolder:
-    """The state folder of a twin."""
-
-    async def test_all_stays_the_same_over_a_restart(self, tmp_path: Path) -> None:
-        """The credentials are constants, and the channel and its tokens are kept with the port; the file is for the user alone."""
-        uris, token = [], ""
-        for _ in range(2):
-            async with open_development(tmp_path, ServiceSettings()) as twin, ClientSession() as http:
-                assert twin.app == DEVELOPMENT
-                uris.append(twin.channel_uri)
-                control = Control(http, twin.service.url, twin)
-                sender = await control.sender()
-                sender.token, token = token or sender.token, sender.token
-                assert (await sender.push(b"x"))[0] == 200
-                assert [push.channel_uri for push in twin.pushes.all()] == [twin.channel_uri]
-        assert uris[0] == uris[1]
-        assert (tmp_path / "development.json").stat().st_mode & 0o777 == 0o600
-
-    async def test_no_other_service_opens_it(self, tmp_path: Path) -> None:
-        """Neither does a twin open that of another: what everyone knows is good in a twin only."""
-        twins, others = tmp_path / "twins", tmp_path / "others"
-        twins.mkdir()
-        others.mkdir()
-        async with open_development(twins, ServiceSettings()):
-            pass
-        with pytest.raises(tocsin.StateUnavailable, match="whose credentials everyone knows"):
-            async with open_service(twins):
-                pass
-        async with open_service(others):
-            pass
-        with pytest.raises(tocsin.StateUnavailable, match="not for development"):
-            async with open_development(others, ServiceSettings()):
-                pass
-        assert not (others / "development.json").exists()
-
-    @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"key": 1, "channels": [], "uri": ""}', b"\xff"])
-    async def test_what_is_no_memory_is_none(self, tmp_path: Path, content: bytes) -> None:
-        """It is a new device then."""
-        (tmp_path / "development.json").write_bytes(content)
-        async with open_development(tmp_path, ServiceSettings()) as twin:
-            assert twin.device.connected
-
-    @pytest.mark.parametrize(
-        "settings",
-        [{"host": "0.0.0.0"}, {"host": "::"}, {"tls_cert": "x.pem"}, {"public_url": "https://push.example"}],  # noqa: S104
-    )
-    async def test_others_do_not_reach_it(self, tmp_path: Path, settings: dict[str, Any]) -> None:
-        """Whatever lets them is refused before anything is opened."""
-        with pytest.raises(tocsin.InvalidArgument, match="--dev is for this machine only"):
-            async with open_development(tmp_path, ServiceSettings(insecure=True, **settings)):
-                pass
-        assert not (tmp_path / "service.db").exists()

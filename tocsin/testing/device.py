@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
@@ -64,9 +66,10 @@ class Device:
     :param arrived: is told each payload and the URI of its channel, before it is acknowledged.
     :param known: what it was before, with its channels; None for a new one.
     :param returns: whether it connects again by itself where its connection breaks.
+    :param authority: the file of the authority that it trusts, for TLS; None where there is none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what is optional has a name
         self,
         url: str,
         tasks: TaskGroup,
@@ -74,11 +77,13 @@ class Device:
         known: KnownDevice | None = None,
         *,
         returns: bool = False,
+        authority: Path | None = None,
     ) -> None:
         self._url = url
         self._tasks = tasks
         self._arrived = arrived
         self._returns = returns
+        self._tls = None if authority is None else ssl.create_default_context(cafile=authority)
         self.known = known or KnownDevice(secrets.token_urlsafe(32))
         """What it is known by, and its channels."""
         self._scope: anyio.CancelScope | None = None
@@ -179,7 +184,7 @@ class Device:
     async def _hold_one(self, tried: anyio.Event) -> None:
         wire: Wire | None = None
         try:
-            async with dial_websocket(self._url) as wire:
+            async with dial_websocket(self._url, self._tls) as wire:
                 await wire.send(codec.encode(Hello(PROTOCOL_VERSION, self.known.key)))
                 await self._read(wire, tried)
         except WireBroken:

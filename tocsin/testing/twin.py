@@ -232,7 +232,7 @@ async def open_twin(  # noqa: PLR0913  # what is optional has a name
             app = await service.register("app under test")
         else:
             await service.registrations.adopt(app)
-        device = Device(service.device_url, tasks, pushes.add, known, returns=returns)
+        device = Device(service.device_url, tasks, pushes.add, known, returns=returns, authority=service.authority)
         twin = Twin(service, app, device, layer, pushes, clock, keep)
         await twin.start(held)
         yield twin
