@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -50,21 +51,29 @@ class Twin:
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder for it."""
-    return tmp_path_factory.mktemp("twin") / "state"
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder for the states of a user."""
+    return tmp_path_factory.mktemp("twin")
 
 
 @pytest.fixture(scope="module")
-def twin(state: Path) -> Iterator[Twin]:
+def state(home: Path) -> Path:
+    """Return the folder that it takes where it is given none."""
+    return home / "tocsin" / "dev"
+
+
+@pytest.fixture(scope="module")
+def twin(home: Path) -> Iterator[Twin]:
     """Run one for all tests of this file, each of which begins anew."""
-    command = [sys.executable, "-m", "tocsin", "serve", "--dev", "--json", "--state", str(state)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # ours
+    command = [sys.executable, "-m", "tocsin", "serve", "--dev", "--json"]
+    env = {name: value for name, value in os.environ.items() if name != "TOCSIN_STATE"} | {"XDG_STATE_HOME": str(home)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:  # noqa: S603  # ours
         assert process.stdout is not None
         try:
             yield Twin(json.loads(process.stdout.readline()), process)
         finally:
             process.send_signal(signal.SIGTERM)
+            process.wait(20)
     assert process.returncode == 0
 
 
@@ -87,15 +96,19 @@ def test_its_first_line_says_all(twin: Twin) -> None:
     assert about["online"] is True
 
 
-def test_the_commands_know_it(twin: Twin, state: Path) -> None:
-    """It is pushed to by ``send``, and asked by ``status`` and ``app``, as any service."""
+def test_the_commands_know_it(twin: Twin, home: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is pushed to by ``send``, and asked by ``status`` and ``app``, as any service; ``status`` finds it."""
+    monkeypatch.delenv("TOCSIN_STATE", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
     secrets = ("--client-id", CONSTANTS["client_id"], "--client-secret", CONSTANTS["client_secret"])
     code, _, errors = call("send", twin.first["channel_uri"], "hello", *secrets)
     assert code == 0, errors
     assert [push["text"] for push in twin.do("GET", "pushes?count=1")["pushes"]] == ["hello"]
     code, output, _ = call("app", "list", "--json", "--state", str(state))
     assert (code, [each["name"] for each in json.loads(output)["apps"]]) == (0, ["development"])
-    assert call("status", "--state", str(state))[0] == 0
+    code, output, errors = call("status", "--json")
+    assert code == 0, errors
+    assert json.loads(output)["url"] == twin.first["url"]
 
 
 def test_it_is_driven_from_python(twin: Twin, tmp_path: Path) -> None:

@@ -45,13 +45,15 @@ class TestEnd:
     async def test_a_connection_that_breaks_comes_back(self, control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
         """By itself, as a device's does: a twin runs for days."""
         monkeypatch.setattr("tocsin.testing.device.RETURNS_AFTER", 0.01)
-        (socket,) = control.twin.faults._connected
-        left = control.twin.faults.device_left
-        socket.drop()
-        await left.wait()
-        with anyio.fail_after(10):
-            while not (await control.do("GET", "/"))["online"]:
-                await anyio.lowlevel.checkpoint()
+        for _ in range(3):
+            (socket,) = control.twin.faults._connected
+            left = control.twin.faults.device_left
+            socket.drop()
+            await left.wait()
+            with anyio.fail_after(10):
+                while not (control.twin.faults._connected and control.twin.device.connected):
+                    await anyio.lowlevel.checkpoint()
+        assert (await control.do("GET", "/"))["online"] is True
         assert (await (await control.sender()).push(b"x"))[1]["x-wns-status"] == "received"
 
 

@@ -255,6 +255,16 @@ class TestWhatItDoes:
         await control.do("POST", "/online")
         assert (await sender.push(b"x"))[1]["x-wns-status"] == "received"
 
+    async def test_without_a_network_it_does_not_come(self, control: Control) -> None:
+        """The sentence says what would help; then it does, and has one connection."""
+        for _ in range(2):
+            await control.do("PUT", "/host", {"conditions": ["offline"]})
+            status, problem = await control.ask("POST", "/online")
+            assert (status, "PUT /_tocsin/host" in problem["detail"]) == (409, True)
+            await control.do("PUT", "/host")
+            assert len(control.twin.faults._connected) == 1
+        assert (await (await control.sender()).push(b"x"))[1]["x-wns-status"] == "received"
+
     async def test_the_clock_jumps(self, control: Control) -> None:
         """A token lives a day."""
         sender = await control.sender()

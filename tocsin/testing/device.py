@@ -104,10 +104,12 @@ class Device:
         :raises PlatformUnavailable: it has not.
         """
         if not self.connected:
+            self.disconnect()  # where it was about to return by itself
             tried = anyio.Event()
             self._tasks.start_soon(self._run, tried)
             await tried.wait()
             if not self.connected:
+                self.disconnect()
                 raise PlatformUnavailable("the service has not welcomed the device")
             await self._report(PLUGGED_IN)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 
 from tocsin.protocol.arguments import check_finite, check_kind, check_within
-from tocsin.protocol.errors import InvalidArgument, TimedOut
+from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, TimedOut
 from tocsin.protocol.text import quoted
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.apps import AppRegistration
@@ -167,6 +167,8 @@ class Twin:
 
         :raises PlatformUnavailable: the machine has no network.
         """
+        if not self.host.record.host.internet_available:
+            raise PlatformUnavailable("the machine that is played has no network: host.restore(), or PUT /_tocsin/host")
         await self.device.connect()
 
     async def play(self) -> None:
