@@ -34,6 +34,8 @@ class LocalWns:
         self.host: PlayedHost = twin.host
         """The machine of the device, and of apps that are told of it: ``with wns.host.battery_saver(): ...``."""
         self.host.changed = lambda: portal.call(twin.play)
+        self.channel_uri = twin.channel_uri
+        """Where to push; :meth:`new_channel` gives others."""
         self.clock = twin.clock
         """The service's clock: ``wns.clock.advance(hours=1)``."""
         self.url = twin.service.url
@@ -46,11 +48,6 @@ class LocalWns:
         self.client_secret = twin.app.client_secret
         self.remote_id = twin.app.remote_id
         """What apps ask for channels with."""
-
-    @property
-    def channel_uri(self) -> str:
-        """Where to push; :meth:`new_channel` gives others."""
-        return self._twin.channel_uri
 
     @property
     def pushes(self) -> list[Push]:
@@ -121,7 +118,8 @@ class LocalWns:
 
     def new_channel(self) -> str:
         """Have the app ask for another channel; its URI is returned and is ``channel_uri`` from now on."""
-        return self._portal.call(self._twin.new_channel)
+        self.channel_uri = self._portal.call(self._twin.new_channel)
+        return self.channel_uri
 
     def go_offline(self) -> None:
         """Cut the device off."""
@@ -142,6 +140,7 @@ class LocalWns:
         """
         self.host.restore()
         self._portal.call(self._twin.reset)
+        self.channel_uri = self._twin.channel_uri
 
 
 @contextmanager
