@@ -93,13 +93,15 @@ async def test_interrupted_before_the_count_is_an_interruption(tmp_path: Path) -
 
 
 async def test_the_channel_outlives_a_restart_and_nothing_comes_twice(tmp_path: Path) -> None:
-    """Started again on the same state, the URI is the same and valid, also with a token from before."""
+    """Started again on the same state, URI and secret are the same and valid, also with a token from before."""
     async with listening(tmp_path, "--count", "1") as before, sender(before.first) as server:
         await server.push(b"one")
         assert (await before.event())["text"] == "one"
         assert await before.wait() == 0
         async with listening(tmp_path, "--count", "1") as after:
             assert after.uri == before.uri
+            assert after.first["client_secret"] == before.first["client_secret"]
+            assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
             assert (await server.push(b"two"))[1]["x-wns-status"] == "received"
             assert [event["text"] for event in await after.rest()] == ["two"]
 

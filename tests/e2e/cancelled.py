@@ -19,7 +19,7 @@ from tests.world import world
 from tocsin.persistence.state_folder import state_folder
 from tocsin.service.server import open_service
 from tocsin.testing import LocalWns, local_wns
-from tocsin.testing.local import _open
+from tocsin.testing.twin import open_twin
 from tocsin.transport.control_socket import ask, serving_control
 
 BACKGROUND = tocsin.PushNotificationActivationInfo(tocsin.Activators.PROTOCOL_ACTIVATOR)
@@ -157,11 +157,11 @@ async def service_for_tests(folder: Path) -> None:
 
 async def _push_to_device(folder: Path) -> None:
     async with (
-        _open(folder, None) as parts,
-        tocsin.WnsClient(parts.app.client_id, parts.app.client_secret, token_url=parts.service.token_url) as client,
+        open_twin(folder) as twin,
+        tocsin.WnsClient(twin.app.client_id, twin.app.client_secret, token_url=twin.service.token_url) as client,
     ):
-        await client.send(parts.uri, b"ding")
-        await parts.device.revoke_channels("app")
+        await client.send(twin.channel_uri, b"ding")
+        await twin.device.revoke_channels("app")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def run(folder: Path, *command: str, plugins: str = "tocsin.pytest_plugin,anyio.
 def test_the_page_runs(tmp_path: Path) -> None:
     """All of its programs: the sender, its test in ten lines, the async one, a handler's tests, and the one without pytest."""
     assert set(PROGRAMS) == {
-        "my_handler.py", "my_sender.py", "test_my_async_sender.py", "test_my_app.py", "test_my_handler.py",
+        "drive_the_twin.py", "my_handler.py", "my_sender.py", "test_my_async_sender.py", "test_my_app.py", "test_my_handler.py",
         "test_my_sender.py", "without_pytest.py",
     }  # fmt: skip
     assert len(PROGRAMS["test_my_sender.py"].strip().splitlines()) - 3 <= 10
@@ -49,7 +49,7 @@ def test_the_page_names_everything() -> None:
     from tocsin.testing import LocalWns, PlayedHost  # noqa: PLC0415
 
     for kind, call in ((LocalWns, "wns"), (PlayedHost, "wns.host")):
-        methods = {name for name in vars(kind) if not name.startswith("_")} - {"parts", "record"}
+        methods = {name for name in vars(kind) if not name.startswith("_")} - {"become", "parts", "record"}
         assert methods == {name for name in methods if f"{call}.{name}" in PAGE}
 
 

@@ -138,6 +138,18 @@ class TestFaults:
         assert push(wns, token)[1]["X-WNS-Status"] == "received"
         assert len(wns.pushes) == 1
 
+    def test_a_reset_begins_anew(self, wns: LocalWns, token: object) -> None:
+        """Faults, notes, the machine, the clock and what has expired are as at the start; the channel is good."""
+        push(wns, token)
+        wns.fail(500, times=None)
+        wns.host.offline()
+        wns.clock.advance(days=31)
+        wns.expire_channel()
+        wns.reset()
+        assert (wns.pushes, wns.requests, wns.token_requests) == ([], [], 0)
+        assert push(wns, sign_in(wns)[1]["access_token"])[1]["X-WNS-Status"] == "received"
+        assert len(wns.pushes) == 1
+
 
 class TestHost:
     """The machine of the device."""

@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
+
+from tocsin.api.kept_secrets import kept_secrets
 from tocsin.api.manager import Registration
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.sending.sign_in import split_service_url
@@ -22,15 +25,21 @@ if TYPE_CHECKING:
 class OwnPushService:
     """A push service that runs here; made by :func:`own_service`."""
 
-    def __init__(self, service: PushService) -> None:
+    def __init__(self, service: PushService, folder: Path) -> None:
         self._service = service
+        self._folder = folder
         self.device_url = service.device_url
         self.url = service.url
 
     async def register(self, app: str, family: str = "") -> Registration:
-        """Register an app, or give a registered one another secret; ``family`` as in :meth:`set_family`."""
+        """Register an app, or give a registered one another secret; ``family`` as in :meth:`set_family`.
+
+        Where the secret of a registered one is kept in the state folder, it stays the same.
+        """
         service = self._service
-        granted = await service.register(app)
+        kept = (await anyio.to_thread.run_sync(kept_secrets, self._folder)).get(app)
+        recalled = None if kept is None else service.registrations.recall(app, kept)
+        granted = recalled or await service.register(app)
         await self.set_family(app, family)
         return Registration(
             remote_id=granted.remote_id,
@@ -98,7 +107,7 @@ async def own_service(folder: Path, port: int) -> AsyncIterator[OwnPushService]:
             f"a push service of your own needs the package {missing.name}: pip install 'tocsin[service]'"
         ) from missing
     async with open_service(folder, ServiceSettings.private(port=port)) as service:
-        yield OwnPushService(service)
+        yield OwnPushService(service, folder)
 
 
 def device_url_of(service: str) -> str:

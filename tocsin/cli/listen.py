@@ -15,6 +15,7 @@ import anyio
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
+from tocsin.api.kept_secrets import keep_secret
 from tocsin.api.manager import Registration
 from tocsin.cli.command_line import add_verb, span, whole
 from tocsin.cli.payload_choice import add_choice_options, choice_of
@@ -32,8 +33,9 @@ from tocsin.tasks import task_group
 DESCRIPTION = """\
 Run a WNS-compatible push service and a device on this machine, print the channel, then each payload as it comes.
 
-Nothing leaves the machine: the service listens on 127.0.0.1. The channel stays the same over restarts, and what
-was accepted but not printed comes with the next start. Ctrl-C ends it.
+Nothing leaves the machine: the service listens on 127.0.0.1. The channel stays the same over restarts, and so does the
+client secret, which is kept in the state folder, in a file for this user alone. What was accepted but not printed comes with
+the next start. Ctrl-C ends it.
 
 A toast is also shown, in a frame. In a terminal its buttons are pressed by typing their number and Enter, an input is filled
 in by 'NUMBER text', o is a click on the toast itself, and d dismisses it. Tiles and badges are kept: see 'tocsin tiles'.
@@ -122,6 +124,7 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
         async with _interruptible() as scopes, platform as manager:
             registration = manager.registration
             assert registration is not None  # noqa: S101  # the service is our own
+            await anyio.to_thread.run_sync(keep_secret, arguments.state, arguments.app, registration.client_secret)
             with listening, anyio.CancelScope() as time:
                 scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
                 if desktop is not None:

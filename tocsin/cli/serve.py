@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import anyio
 from tocsin.cli.command_line import add_verb
 from tocsin.cli.service_options import add_service_options, settings_of, trust
 from tocsin.cli.signals import until_signalled
-from tocsin.cli.state_choice import add_state_option
+from tocsin.cli.state_choice import add_state_option, default_state
 from tocsin.cli.terminal import complain, show
 from tocsin.collector import collect_rarely
 from tocsin.persistence.state_folder import state_folder
@@ -27,6 +29,7 @@ from tocsin.transport.control_socket import Answer, Stream, serving_control
 if TYPE_CHECKING:
     from tocsin.service.operations.settings import ServiceSettings
     from tocsin.service.server import PushService
+    from tocsin.testing.twin import Twin
 
 DESCRIPTION = """\
 Run a WNS-compatible push service until SIGTERM or Ctrl-C, and print where it listens.
@@ -35,12 +38,17 @@ It listens on 127.0.0.1 unless told otherwise, and on an address that others rea
 accepts no connections, answers what is under way, and exits with 0 within ten seconds; a second signal ends it at once.
 SIGHUP reads the certificate anew. With --dev-tls it makes an authority and a certificate for this machine's own
 addresses, keeps them in its state folder, and says how to let clients trust them.
+
+With --dev it is a twin of WNS for tests in any language, on this machine only: it has an app with credentials that are the same
+everywhere and at every start, and a device with a channel; tests drive it over HTTP below /_tocsin/, which describes itself as
+OpenAPI at /_tocsin/openapi.json. Its state folder is one of its own ('dev'), which no other service opens. See docs/testing.md.
 """
 
 EPILOG = """\
 examples:
   tocsin serve                                   for tests on this machine; 'tocsin app add NAME' lets an app in
   tocsin serve --dev-tls                         https for clients on this machine that want it
+  tocsin serve --dev --port 8080                 a twin of WNS for tests of senders, with credentials that stay the same
   tocsin serve --port 443 --host :: --tls-cert fullchain.pem --tls-key privkey.pem --public-url https://push.example
   tocsin serve --config /etc/tocsin.toml --log-json
   TOCSIN_CHANNEL_RATE=10 tocsin serve            each setting may come from the environment
@@ -54,6 +62,8 @@ def add_parser(verbs: Any) -> None:
     words = "run a push service for senders and devices elsewhere"
     parser = add_verb(verbs, "serve", words, DESCRIPTION, EPILOG)
     add_state_option(parser, "serve")
+    words = "be a twin of WNS for tests on this machine: known credentials, a device, and control below /_tocsin/"
+    parser.add_argument("--dev", action="store_true", help=words)
     config = os.environ.get("TOCSIN_CONFIG") or None
     add_service_options(parser, config, "TOCSIN_CONFIG", described())
 
@@ -70,18 +80,24 @@ def run(arguments: argparse.Namespace) -> int:
         complain("tocsin serve", f"{', '.join(strange)}: there are no such settings; this has no effect")
     settings = load_settings(settings_of(arguments), os.environ, arguments.config)
     check_exposure(settings)
+    state = arguments.state
+    if arguments.dev:
+        from tocsin.testing.development import check_development  # noqa: PLC0415  # only who is a twin pays
+
+        check_development(settings)
+        if state == Path(default_state("serve")):
+            state = Path(default_state("dev"))
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
     collect_rarely()
-    anyio.run(_serve, fit_to_descriptors(settings), arguments.state, arguments.json)
+    anyio.run(_serve, fit_to_descriptors(settings), state, arguments.json, arguments.dev)
     return 0
 
 
-async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:  # noqa: FBT001  # anyio passes no names
+async def _serve(settings: ServiceSettings, state: Path, as_json: bool, dev: bool) -> None:  # noqa: FBT001  # anyio passes no names
     from tocsin.service.control import perform_on_service  # noqa: PLC0415
-    from tocsin.service.server import open_service  # noqa: PLC0415
 
     with state_folder(state) as folder:
-        async with until_signalled("tocsin serve") as hung_up, open_service(folder, settings) as service:
+        async with until_signalled("tocsin serve") as hung_up, _open(folder, settings, dev=dev) as (service, twin):
 
             async def answer(request: Answer) -> Answer | Stream:
                 if request.get("verb") == "status":
@@ -91,13 +107,29 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool) -> None:
                 return await perform_on_service(service.registrations, service.hubs, service.url, request)
 
             async with serving_control(folder, answer, "service"):
-                _announce(service, as_json=as_json)
+                _announce(service, twin, as_json=as_json)
                 while True:
                     await hung_up()
                     _reload(service)
 
 
-def _announce(service: PushService, *, as_json: bool) -> None:
+@asynccontextmanager
+async def _open(
+    folder: Path, settings: ServiceSettings, *, dev: bool
+) -> AsyncIterator[tuple[PushService, Twin | None]]:
+    if dev:
+        from tocsin.testing.development import open_development  # noqa: PLC0415
+
+        async with open_development(folder, settings) as twin:
+            yield twin.service, twin
+    else:
+        from tocsin.service.server import open_service  # noqa: PLC0415
+
+        async with open_service(folder, settings) as service:
+            yield service, None
+
+
+def _announce(service: PushService, twin: Twin | None, *, as_json: bool) -> None:
     if service.port_changed_from is not None:
         complain(
             "tocsin serve", f"port {service.port_changed_from} is taken, so channels from before cannot be reached"
@@ -112,11 +144,25 @@ def _announce(service: PushService, *, as_json: bool) -> None:
             "aad_token_url": service.aad_token_url,
             "ca": None if service.authority is None else str(service.authority),
         }
-        show(json.dumps(fields))
+        show(json.dumps(fields | ({} if twin is None else _credentials(twin))))
     else:
         show(harmless(f"listening on {service.url}, tokens at {service.token_url}"))
+        if twin is not None:
+            show("\nA twin of WNS, for development only: its credentials are the same everywhere.\n")
+            show("\n".join(f"{name.replace('_', ' '):<15}{value}" for name, value in _credentials(twin).items()))
         if service.authority is not None:
             print(trust(service.authority), file=sys.stderr)
+
+
+def _credentials(twin: Twin) -> dict[str, str]:
+    """Return what a test needs, and where it drives the twin."""
+    return {
+        "client_id": twin.app.client_id,
+        "client_secret": twin.app.client_secret,
+        "remote_id": twin.app.remote_id,
+        "channel_uri": twin.channel_uri,
+        "control": f"{twin.service.url}/_tocsin/",
+    }
 
 
 def _reload(service: PushService) -> None:

@@ -33,8 +33,8 @@ def add_state_option(parser: argparse.ArgumentParser, verb: str = "listen", defa
     )
 
 
-LOOKED_AT = ("agent", "serve", "listen")
-"""The verbs whose state folders are looked at, in this order, where none is named."""
+LOOKED_AT = ("agent", "serve", "listen", "dev")
+"""The verbs whose state folders are looked at, in this order, where none is named; ``dev`` is that of ``serve --dev``."""
 
 
 def add_looked_at_option(parser: argparse.ArgumentParser) -> None:

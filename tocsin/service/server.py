@@ -138,8 +138,10 @@ async def open_service(
         expire; by default a clock that goes on steadily, whatever the machine's is set to. A test hands in another.
     :param layer: stands around the service, to see or to answer what it is asked before it does.
     :raises PlatformUnavailable: the port is in use, the host is not ours, or the certificate cannot be used.
-    :raises StateUnavailable: the service's store cannot be used.
+    :raises StateUnavailable: the service's store cannot be used, or the folder is that of a service for development.
     """
+    layer = layer or Layer()
+    layer.check_folder(state)
     settings = settings or ServiceSettings()
     certificate = load_certificate(settings, state)
     wall = now or time.time
@@ -164,7 +166,6 @@ async def open_service(
             parts = _assemble(settings, store, registrations, hubs, tokens, channels, offline, unwanted, now, wall, url)
             changed = settings.port == 0 and remembered not in {None, port}
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
-            layer = layer or Layer()
             router = Router(
                 layer.around_channels(partial(WnsExchange, parts.notifications)), layer.around_others(parts.others)
             )

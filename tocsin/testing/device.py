@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import Factory, define
+from attrs import Factory, define, field, frozen
 
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.protocol.messages import (
@@ -35,8 +37,19 @@ from tocsin.transport.wire import Wire, WireBroken
 PATIENCE = 10.0
 """Seconds that the service may take to answer."""
 
+RETURNS_AFTER = 1.0
+"""Seconds after which a device that returns tries again."""
+
 NO_APP = "no app of the device"
 """One that has no channels."""
+
+
+@frozen
+class KnownDevice:
+    """What a device is known by at the service, and the URIs of its channels by their names."""
+
+    key: str = field(repr=False)
+    uris: dict[str, str] = field(factory=dict, repr=False)
 
 
 @define
@@ -51,14 +64,28 @@ class Device:
     """One device; it is off until :meth:`connect`.
 
     :param arrived: is told each payload and the URI of its channel, before it is acknowledged.
+    :param known: what it was before, with its channels; None for a new one.
+    :param returns: whether it connects again by itself where its connection breaks.
+    :param authority: the file of the authority that it trusts, for TLS; None where there is none.
     """
 
-    def __init__(self, url: str, tasks: TaskGroup, arrived: Callable[[Payload, str], None]) -> None:
+    def __init__(  # noqa: PLR0913  # what is optional has a name
+        self,
+        url: str,
+        tasks: TaskGroup,
+        arrived: Callable[[Payload, str], None],
+        known: KnownDevice | None = None,
+        *,
+        returns: bool = False,
+        authority: Path | None = None,
+    ) -> None:
         self._url = url
         self._tasks = tasks
         self._arrived = arrived
-        self._key = secrets.token_urlsafe(32)
-        self._uris: dict[str, str] = {}  # by the channel's name
+        self._returns = returns
+        self._tls = None if authority is None else ssl.create_default_context(cafile=authority)
+        self.known = known or KnownDevice(secrets.token_urlsafe(32))
+        """What it is known by, and its channels."""
         self._scope: anyio.CancelScope | None = None
         self._wire: Wire | None = None
         self._asked: dict[int, _Asked] = {}
@@ -77,10 +104,12 @@ class Device:
         :raises PlatformUnavailable: it has not.
         """
         if not self.connected:
+            self.disconnect()  # where it was about to return by itself
             tried = anyio.Event()
             self._tasks.start_soon(self._run, tried)
             await tried.wait()
             if not self.connected:
+                self.disconnect()
                 raise PlatformUnavailable("the service has not welcomed the device")
             await self._report(PLUGGED_IN)
 
@@ -96,22 +125,25 @@ class Device:
         if self.connected:
             await self._report(before)
 
-    async def open_channel(self, app: str, remote_id: str) -> str:
+    async def open_channel(self, app: str, remote_id: str, held: str = "") -> str:
         """Ask for another channel and return its URI.
 
+        :param held: the URI of one that it has; where that is good still, it stays so.
         :raises PlatformUnavailable: the service refuses it.
         """
         request = next(self._number)
-        granted = await self._ask(request, RequestChannel(request, app, remote_id, ""))
+        granted = await self._ask(request, RequestChannel(request, app, remote_id, held))
         if not isinstance(granted, ChannelGranted):
             raise PlatformUnavailable(f"no channel: {granted}")
-        self._uris[granted.channel] = granted.uri
+        self.known.uris[granted.channel] = granted.uri
         return granted.uri
 
     async def revoke_channels(self, app: str) -> None:
         """Give up all channels of an app."""
         request = next(self._number)
         await self._ask(request, RevokeChannels(request, app))
+        if app != NO_APP:
+            self.known.uris.clear()
 
     async def _report(self, known: Power) -> None:
         """Tell the service what has changed; ``known`` is the power state that it takes to be the device's."""
@@ -129,27 +161,40 @@ class Device:
 
     async def _ask(self, request: int, question: Message) -> Message | None:
         if self._wire is None:
-            raise PlatformUnavailable("the device is offline: go_online() first")
+            raise PlatformUnavailable("the device is offline: go_online() first, or POST /_tocsin/online")
         asked = self._asked[request] = _Asked()
-        await self._wire.send(codec.encode(question))
-        with anyio.fail_after(PATIENCE):
-            await asked.answered.wait()
+        try:
+            await self._wire.send(codec.encode(question))
+            with anyio.fail_after(PATIENCE):
+                await asked.answered.wait()
+        except (WireBroken, TimeoutError) as failure:
+            raise PlatformUnavailable(
+                "the service has not answered the device: go_online(), and try again"
+            ) from failure
+        finally:
+            self._asked.pop(request, None)
         return asked.answer
 
     async def _run(self, tried: anyio.Event) -> None:
-        """Hold one connection until it is switched off, or the service closes it."""
-        wire: Wire | None = None
+        """Hold a connection until it is switched off, or the service closes it; then the next where it returns."""
         with anyio.CancelScope() as self._scope:
-            try:
-                async with dial_websocket(self._url) as wire:
-                    await wire.send(codec.encode(Hello(PROTOCOL_VERSION, self._key)))
-                    await self._read(wire, tried)
-            except WireBroken:
-                pass  # the service has closed it; the next use of the device finds it disconnected
-            finally:
-                if self._wire is wire:  # else it was switched off, and may be on again
-                    self._wire = None
-                tried.set()
+            await self._hold_one(tried)
+            while self._returns:
+                await anyio.sleep(RETURNS_AFTER)
+                await self._hold_one(tried)
+
+    async def _hold_one(self, tried: anyio.Event) -> None:
+        wire: Wire | None = None
+        try:
+            async with dial_websocket(self._url, self._tls) as wire:
+                await wire.send(codec.encode(Hello(PROTOCOL_VERSION, self.known.key)))
+                await self._read(wire, tried)
+        except WireBroken:
+            pass  # the service has closed it; the next use of the device finds it disconnected
+        finally:
+            if self._wire is wire:  # else it was switched off, and may be on again
+                self._wire = None
+            tried.set()
 
     async def _read(self, wire: Wire, tried: anyio.Event) -> None:
         while True:
@@ -157,9 +202,11 @@ class Device:
                 match message:
                     case Welcome():
                         self._wire = wire
+                        if tried.is_set():  # it has returned
+                            self._tasks.start_soon(self._report, PLUGGED_IN)
                         tried.set()
                     case Payload():
-                        self._arrived(message, self._uris.get(message.channel, ""))
+                        self._arrived(message, self.known.uris.get(message.channel, ""))
                         await wire.send(codec.encode(Acknowledge((message.id,))))
                     case ChannelGranted() | ChannelRefused() | ChannelsRevoked():
                         asked = self._asked.pop(message.request, None)

@@ -4,52 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, MutableMapping
+import logging
+from collections import deque
+from collections.abc import Mapping, MutableMapping
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.service.layer import Layer
 from tocsin.service.url_paths import token_of
 from tocsin.service.web.exchanges import OpenExchange, Request, RequestExchange, Sender
-from tocsin.service.web.headers import write
 from tocsin.service.web.websocket import OpenWebSocket, Receiver, WebSocket
+from tocsin.testing.between import Fault, Faulty, Noting, Overheard, Watched
+from tocsin.testing.swallowed import swallowed
 
 _SIGN_IN = ("/accesstoken.srf", "/oauth2/v2.0/token", "/oauth2/token")
 _TRACE = "fault-on-demand"
 
 
+_MOST_TOKENS: Final = 100_000
+"""Access tokens that are known at most, to let them expire; the oldest are forgotten first."""
+
+logger = logging.getLogger(__name__)
+
+
 @frozen
 class SentRequest:
-    """A notification as it was sent: its headers by lower-cased name, and the status that it was answered with."""
+    """A notification as it was sent: its headers by lower-cased name, and how it was answered.
+
+    ``id`` is the ``X-WNS-Msg-ID`` of the answer, ``outcome`` its ``X-WNS-Status`` and ``description`` its
+    ``X-WNS-Error-Description``; each is empty where the answer has none. ``warnings`` says, sentence by sentence, what the
+    real WNS would have taken as well, and Windows not have shown.
+    """
 
     headers: Mapping[str, str] = field(repr=False)
     status: int
-
-
-@define
-class Fault:
-    """An answer in place of the service's, so many times; None for as long as it is not taken away."""
-
-    status: int
-    headers: dict[str, str]
-    times: int | None
-    body: bytes = b""
+    method: str = "POST"
+    id: str = ""
+    outcome: str = ""
+    description: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Faults(Layer):
-    """The layer; all that changes it runs in the service's event loop."""
+    """The layer; all that changes it runs in the service's event loop.
 
-    def __init__(self) -> None:
-        self.requests: list[SentRequest] = []
+    :param most: how many requests are kept, the newest; None for all.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.requests: deque[SentRequest] = deque(maxlen=most)
         self.sign_ins = 0
         """How often a token was asked for."""
         self._post_faults: list[Fault] = []
         self._sign_in_faults: list[Fault] = []
-        self._issued: set[str] = set()
-        self._expired_tokens: set[str] = set()
+        self._issued: dict[str, None] = {}  # in the order in which they were
+        self._expired_tokens: dict[str, None] = {}
         self._expired_channels: set[str] = set()
         self._connected: set[WebSocket] = set()
         self._is_away = False
@@ -71,6 +83,7 @@ class Faults(Layer):
         """Let all tokens be expired that were issued so far."""
         self._expired_tokens |= self._issued
         self._issued.clear()
+        _keep_newest(self._expired_tokens)
 
     def expire_channel(self, uri: str) -> None:
         """Let a channel be expired."""
@@ -93,14 +106,23 @@ class Faults(Layer):
         self._post_faults.clear()
         self._sign_in_faults.clear()
 
+    def reset(self) -> None:
+        """Forget all: faults, what has expired on demand, and what was asked."""
+        self.heal()
+        self._expired_tokens.clear()
+        self._expired_channels.clear()
+        self.requests.clear()
+        self.sign_ins = 0
+
     def around_channels(self, open_exchange: OpenExchange) -> OpenExchange:
         """Answer notifications where a fault is due, and note how they are answered."""
 
         def opened(request: Request) -> RequestExchange:
             headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
             fault = self._judge(headers, request.location()[2]) or _next(self._post_faults)
-            request.sender = cast(Sender, _Noting(request.sender, partial(self._note, headers)))
-            return open_exchange(request) if fault is None else _Faulty(request, fault)
+            body = bytearray()
+            request.sender = cast(Sender, Noting(request.sender, partial(self._note, request.method, headers, body)))
+            return Overheard(open_exchange(request), body) if fault is None else Faulty(request, fault)
 
         return opened
 
@@ -121,7 +143,7 @@ class Faults(Layer):
             if receiver is None:
                 return None
             self._connected.add(socket)
-            return _Watched(receiver, partial(self._leave, socket))
+            return Watched(receiver, partial(self._leave, socket))
 
         return open_or_not
 
@@ -130,8 +152,15 @@ class Faults(Layer):
         self.device_left.set()
         self.device_left = asyncio.Event()
 
-    def _note(self, headers: Mapping[str, str], status: int) -> None:
-        self.requests.append(SentRequest(headers, status))
+    def _note(
+        self, method: str, headers: Mapping[str, str], body: bytearray, status: int, said: Mapping[str, str]
+    ) -> None:
+        id_, outcome = said.get("x-wns-msg-id", ""), said.get("x-wns-status", "")
+        warnings = swallowed(method, headers, bytes(body)) if status == 200 else ()
+        for each in warnings:
+            logger.warning("the notification %s was taken, and Windows would do nothing with it: %s", id_, each)
+        description = said.get("x-wns-error-description", "")
+        self.requests.append(SentRequest(headers, status, method, id_, outcome, description, warnings))
 
     def _judge(self, headers: Mapping[str, str], query: bytes) -> Fault | None:
         """Find what has expired on demand, in the service's own order."""
@@ -155,64 +184,8 @@ class Faults(Layer):
             await send(message)
 
         await app(scope, receive, noting)
-        self._issued.add(json.loads(reply).get("access_token", ""))
-
-
-class _Noting:
-    """A connection, for a request whose answer is noted."""
-
-    def __init__(self, sender: Sender, note: Callable[[int], None]) -> None:
-        self._sender = sender
-        self._note = note
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sender, name)
-
-    def answer(self, request: Request, data: bytes) -> None:
-        """Note the status, and send the answer."""
-        self._note(int(data[9:12]))
-        self._sender.answer(request, data)
-
-
-class _Faulty:
-    """A request that is answered in the service's place."""
-
-    def __init__(self, request: Request, fault: Fault) -> None:
-        headers = [(name.encode(), value.encode()) for name, value in fault.headers.items() if value]
-        length = (b"content-length", b"%d" % len(fault.body))
-        request.answer(fault.status, write([*headers, length]), fault.body)
-
-    def take(self, part: bytes) -> None:
-        """Do nothing, as all that follows: it is answered."""
-
-    def complete(self) -> None: ...
-
-    def await_body(self) -> None: ...
-
-    def flowing(self) -> None: ...
-
-    def dismiss(self) -> None: ...
-
-
-@frozen
-class _Watched:
-    """Takes what comes from a device for another, and tells of the end."""
-
-    _receiver: Receiver
-    _on_end: Callable[[], None]
-
-    def take(self, message: bytes | str) -> None:
-        """Pass on a message."""
-        self._receiver.take(message)
-
-    def flowing(self) -> None:
-        """Pass on that the device reads."""
-        self._receiver.flowing()
-
-    def ended(self, code: int) -> None:
-        """Pass on the end."""
-        self._receiver.ended(code)
-        self._on_end()
+        self._issued[json.loads(reply).get("access_token", "")] = None
+        _keep_newest(self._issued)
 
 
 def _next(faults: list[Fault]) -> Fault | None:
@@ -225,6 +198,11 @@ def _next(faults: list[Fault]) -> Fault | None:
         if fault.times <= 0:
             del faults[0]
     return fault
+
+
+def _keep_newest(tokens: dict[str, None]) -> None:
+    while len(tokens) > _MOST_TOKENS:
+        del tokens[next(iter(tokens))]
 
 
 def _channel_token(query: bytes) -> str:

@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import NoneType
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from attrs import frozen
 
 from tocsin.persistence.paths import read_path
-from tocsin.protocol.arguments import check_finite, check_kind, check_within
-from tocsin.protocol.errors import InvalidArgument, TimedOut
-from tocsin.protocol.text import quoted
+from tocsin.protocol.arguments import check_kind
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.apps import AppRegistration
-from tocsin.service.server import PushService, open_service
-from tocsin.tasks import task_group
-from tocsin.testing.device import Device
-from tocsin.testing.faults import Faults, SentRequest
-from tocsin.testing.manual_clock import Clock
+from tocsin.testing.faults import SentRequest
 from tocsin.testing.played_host import PlayedHost
-from tocsin.testing.pushes import Push, Pushes
-
-PATIENCE = 10.0
-"""Seconds that a test waits for a push if it does not say how long."""
-
-APP = "app"
-
-_MANY = 10**9
-
-
-@frozen
-class _Parts:
-    """What runs in the service's thread."""
-
-    service: PushService
-    app: AppRegistration
-    device: Device
-    faults: Faults
-    pushes: Pushes
-    clock: Clock
-    uri: str
+from tocsin.testing.pushes import Push
+from tocsin.testing.twin import PATIENCE, Twin, check_wait, missed, open_twin
 
 
 class LocalWns:
@@ -55,41 +28,41 @@ class LocalWns:
     for.
     """
 
-    def __init__(self, portal: BlockingPortal, parts: _Parts) -> None:
+    def __init__(self, portal: BlockingPortal, twin: Twin) -> None:
         self._portal = portal
-        self._parts = parts
-        self._is_online = True
-        self.host = PlayedHost(lambda: portal.call(self._play))
+        self._twin = twin
+        self.host: PlayedHost = twin.host
         """The machine of the device, and of apps that are told of it: ``with wns.host.battery_saver(): ...``."""
-        self.channel_uri = parts.uri
+        self.host.changed = lambda: portal.call(twin.play)
+        self.channel_uri = twin.channel_uri
         """Where to push; :meth:`new_channel` gives others."""
-        self.clock = parts.clock
+        self.clock = twin.clock
         """The service's clock: ``wns.clock.advance(hours=1)``."""
-        self.url = parts.service.url
+        self.url = twin.service.url
         """The service itself: for ``tocsin.embedded(service=...)``."""
-        self.token_url = parts.service.token_url
+        self.token_url = twin.service.token_url
         """The token endpoint in the Live form (``accesstoken.srf``)."""
-        self.aad_token_url = parts.service.aad_token_url
+        self.aad_token_url = twin.service.aad_token_url
         """The token endpoint in the form of Entra v2; any tenant will do."""
-        self.client_id = parts.app.client_id
-        self.client_secret = parts.app.client_secret
-        self.remote_id = parts.app.remote_id
+        self.client_id = twin.app.client_id
+        self.client_secret = twin.app.client_secret
+        self.remote_id = twin.app.remote_id
         """What apps ask for channels with."""
 
     @property
     def pushes(self) -> list[Push]:
         """What has reached the device so far; what was answered with ``received`` while it is online, has."""
-        return self._parts.pushes.all()
+        return self._twin.pushes.all()
 
     @property
     def requests(self) -> list[SentRequest]:
         """The notifications that were posted so far, with their headers and how they were answered."""
-        return self._portal.call(lambda: list(self._parts.faults.requests))
+        return self._portal.call(lambda: list(self._twin.faults.requests))
 
     @property
     def token_requests(self) -> int:
         """How often a token was asked for."""
-        return self._portal.call(lambda: self._parts.faults.sign_ins)
+        return self._portal.call(lambda: self._twin.faults.sign_ins)
 
     def wait_for(self, count: int = 1, timeout: float = PATIENCE) -> list[Push]:
         """Block this thread until the device has that many pushes, and return them.
@@ -97,10 +70,9 @@ class LocalWns:
         :raises InvalidArgument: an argument is of another kind.
         :raises TimedOut: it takes longer than so many seconds; the text says what has come.
         """
-        check_within(count, "count", 0, _MANY)
-        check_finite(timeout, "timeout")
-        if not self._parts.pushes.wait_until(lambda there: there >= count, timeout):
-            raise TimedOut(f"{count} pushes were expected within {timeout:g} s; so far: {self.pushes}")
+        check_wait(count, timeout)
+        if not self._twin.pushes.wait_until(lambda there: there >= count, timeout):
+            raise missed(count, timeout, self._twin.pushes)
         return self.pushes
 
     async def wait_for_async(self, count: int = 1, timeout: float = PATIENCE) -> list[Push]:  # noqa: ASYNC109  # as its twin
@@ -115,24 +87,12 @@ class LocalWns:
         :param retry_after: seconds, or any other text to put into the header, such as a date.
         :raises InvalidArgument: an argument is of another kind, or cannot be in an answer.
         """
-        _check_header(description, "description")
-        self._fail(status, times, retry_after, description or f"Answered with {status} on demand", {})
+        fail = self._twin.fail
+        self._portal.call(lambda: fail(status, times=times, retry_after=retry_after, description=description))
 
     def throttle(self, *, times: int | None = 1, retry_after: int | str | None = 1) -> None:
         """Answer the next notifications with 406 and ``channelthrottled``; arguments are as of :meth:`fail`."""
-        status = {"x_wns_status": "channelthrottled", "x_wns_notificationstatus": "channelthrottled"}
-        self._fail(406, times, retry_after, "Throttled on demand", status)
-
-    def _fail(
-        self, status: int, times: int | None, retry_after: int | str | None, description: str, headers: dict[str, str]
-    ) -> None:
-        _check_fault(status, times)
-        if isinstance(retry_after, str):
-            _check_header(retry_after, "retry_after")
-        elif retry_after is not None:
-            check_within(retry_after, "retry_after", 0, _MANY)
-        told = {} if retry_after is None else {"retry_after": str(retry_after)}
-        self._portal.call(lambda: self._parts.faults.fail(status, times, description, **headers, **told))
+        self._portal.call(lambda: self._twin.throttle(times=times, retry_after=retry_after))
 
     def refuse_token(
         self, *, error: str = "invalid_client", status: int | None = None, times: int | None = None
@@ -142,72 +102,45 @@ class LocalWns:
         :param status: the HTTP status; None for what the form of the endpoint has for a wrong secret, 400 or 401.
         :raises InvalidArgument: an argument is of another kind, or cannot be in an answer.
         """
-        check_kind(error, "error", str)
-        _check_fault(400 if status is None else status, times)
-        self._portal.call(self._parts.faults.refuse_tokens, status, error, times)
+        self._portal.call(lambda: self._twin.refuse_token(error=error, status=status, times=times))
 
     def expire_tokens(self) -> None:
         """Let all tokens issued so far be expired: they are answered with 401. New ones are good."""
-        self._portal.call(self._parts.faults.expire_tokens)
+        self._portal.call(self._twin.expire_tokens)
 
     def expire_channel(self) -> None:
         """Let the channel be expired: it is answered with 410, until :meth:`new_channel` gives another."""
-        self._portal.call(self._parts.faults.expire_channel, self.channel_uri)
+        self._portal.call(self._twin.expire_channel)
 
     def revoke_channel(self) -> None:
         """Have the app close its channels: they are answered with 410, until :meth:`new_channel` gives another."""
-        self._portal.call(self._parts.device.revoke_channels, APP)
+        self._portal.call(self._twin.revoke_channel)
 
     def new_channel(self) -> str:
         """Have the app ask for another channel; its URI is returned and is ``channel_uri`` from now on."""
-        device, app = self._parts.device, self._parts.app
-        self.channel_uri = self._portal.call(device.open_channel, APP, app.remote_id)
+        self.channel_uri = self._portal.call(self._twin.new_channel)
         return self.channel_uri
 
     def go_offline(self) -> None:
         """Cut the device off."""
-        self._portal.call(self._go_offline)
-
-    async def _go_offline(self) -> None:
-        if self._parts.device.connected:
-            left = self._parts.faults.device_left
-            self._parts.device.disconnect()
-            await left.wait()
+        self._portal.call(self._twin.go_offline)
 
     def go_online(self) -> None:
         """Bring the device back; what was kept for it comes, and can be waited for."""
-        self._portal.call(self._parts.device.connect)
-
-    async def _play(self) -> None:
-        """Let the service see the machine as it is played."""
-        faults, device, host = self._parts.faults, self._parts.device, self.host.record
-        has_network, unwanted = host.host.internet_available, host.unwanted
-        if has_network:
-            faults.let_devices_in()
-        else:
-            await faults.cut_devices_off()
-            device.disconnect()
-        await device.report(host.power, unwanted)  # also that it is about to leave
-        online = has_network and not unwanted.everything
-        if online is not self._is_online:
-            self._is_online = online
-            await (device.connect() if online else self._go_offline())
+        self._portal.call(self._twin.go_online)
 
     def heal(self) -> None:
         """Take back all faults that are still to come; what has expired or was revoked stays so."""
-        self._portal.call(self._parts.faults.heal)
+        self._portal.call(self._twin.heal)
 
+    def reset(self) -> None:
+        """Begin anew: no faults, nothing noted, all is well with the machine, the clock is right, and the channel good.
 
-def _check_fault(status: int, times: int | None) -> None:
-    check_within(status, "status", 200, 599)
-    if times is not None:
-        check_within(times, "times", 1, _MANY)
-
-
-def _check_header(value: str, what: str) -> None:
-    check_kind(value, what, str)
-    if not value.isprintable():
-        raise InvalidArgument(f"{what} goes into a header, which has no room for {quoted(value)}")
+        The channel stays the same if it is good; what was sent before does not come any more.
+        """
+        self.host.restore()
+        self._portal.call(self._twin.reset)
+        self.channel_uri = self._twin.channel_uri
 
 
 @contextmanager
@@ -222,18 +155,6 @@ def local_wns(state: Path | str | None = None, settings: ServiceSettings | None 
     with (
         TemporaryDirectory(prefix="tocsin-") as folder,
         start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(_open(own or Path(folder), settings)) as parts,
+        portal.wrap_async_context_manager(open_twin(own or Path(folder), settings)) as twin,
     ):
-        yield LocalWns(portal, parts)
-
-
-@asynccontextmanager
-async def _open(state: Path, settings: ServiceSettings | None) -> AsyncIterator[_Parts]:
-    clock, faults, pushes = Clock(), Faults(), Pushes()
-    async with open_service(state, settings, now=clock, layer=faults) as service, task_group() as tasks:
-        app = await service.register("app under test")
-        device = Device(service.device_url, tasks, pushes.add)
-        await device.connect()
-        uri = await device.open_channel(APP, app.remote_id)
-        yield _Parts(service, app, device, faults, pushes, clock, uri)
-        device.disconnect()
+        yield LocalWns(portal, twin)

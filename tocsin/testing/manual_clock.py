@@ -38,3 +38,7 @@ class Clock:
         if jump < 0:
             raise InvalidArgument("time goes forward only")
         self._ahead += jump
+
+    def reset(self) -> None:
+        """Go as the machine's clock does again."""
+        self._ahead = 0.0

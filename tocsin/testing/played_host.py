@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from threading import RLock
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
@@ -120,15 +120,15 @@ class PlayedHost:
     host.battery_saver():`` ends it with the block; without ``with`` it lasts until :meth:`restore`. Several add up,
     the latest first.
 
-    :param changed: is called after each change.
     """
 
-    def __init__(self, changed: Callable[[], None] | None = None) -> None:
+    def __init__(self) -> None:
         self.sensor = PlayedSensor()
         """For ``tocsin.embedded(sensors=[wns.host.sensor])``."""
         self.policy_source = PlayedPolicy()
         """What tells of the policy of this machine."""
-        self._changed = changed
+        self.changed: Callable[[], None] | None = None
+        """Called after each change; not for apps."""
         self._changes: list[_Change] = []
         self._lock = RLock()
 
@@ -203,6 +203,8 @@ class PlayedHost:
         _check(changes)
         if quiet_hours is not None:
             check_kind(quiet_hours, "quiet hours", tuple, list)
+            if len(quiet_hours) != 2:
+                raise InvalidArgument('quiet hours are two times of the day, such as "22:00" and "07:00"')
             begin, end = (_minute(each) for each in quiet_hours)
             changes["quiet_hours"] = QuietHours(begin, end)
         known = {each.name for each in fields(AppRules)}
@@ -213,6 +215,24 @@ class PlayedHost:
                 )
             _check(rules, of=f"{quoted(app)}: ")
         return self._begin(policy=changes, apps=apps or {})
+
+    def become(self, conditions: Iterable[str], exempt: Iterable[str], rules: Mapping[str, Any]) -> None:
+        """Be in these conditions and no others, under this policy; not for apps.
+
+        :param conditions: names of methods of this class.
+        :param rules: as for :meth:`policy`.
+        :raises InvalidArgument: there is no such rule, or a value is of another kind; then all is well.
+        """
+        self.restore()
+        try:
+            self.policy(**rules)
+            for name in conditions:
+                getattr(self, name)()
+            for app in exempt:
+                self.exempt(app)
+        except BaseException:
+            self.restore()
+            raise
 
     def restore(self) -> None:
         """Take all back: all is well again."""
@@ -246,8 +266,8 @@ class PlayedHost:
             policy = evolve(policy, **change.policy, apps={**policy.apps, **rules})
         self.sensor.tell(facts)
         self.policy_source.told.set(policy)
-        if self._changed is not None:
-            self._changed()
+        if self.changed is not None:
+            self.changed()
 
 
 def _check(rules: Mapping[str, Any], of: str = "") -> None:

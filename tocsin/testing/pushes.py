@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from attrs import astuple, field, frozen
 
@@ -39,26 +40,57 @@ class Push:
 
 
 class Pushes:
-    """Collects pushes in one thread, for others to read and to wait for."""
+    """Collects pushes in the thread of one event loop, for others to read and to wait for.
 
-    def __init__(self) -> None:
+    :param most: how many are kept, the newest; None for all.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._changed = threading.Condition()
+        self._came = asyncio.Event()
         self._pushes: dict[str, Push] = {}
+        self._count = 0
+        self._unwanted = frozenset[str]()
 
     def add(self, payload: Payload, channel_uri: str) -> None:
         """Take a payload in; one that came before is not taken again."""
         label = astuple(ToastLabel.read(payload.label))
         push = Push(payload.id, str(payload.type), payload.body, payload.expires, payload.priority, channel_uri, *label)
         with self._changed:
-            self._pushes.setdefault(push.id, push)
+            if push.id in self._pushes or push.id in self._unwanted:
+                return
+            self._pushes[push.id] = push
+            self._count += 1
+            if self._most is not None and len(self._pushes) > self._most:
+                del self._pushes[next(iter(self._pushes))]
             self._changed.notify_all()
+        self._came.set()
+        self._came = asyncio.Event()
+
+    @property
+    def count(self) -> int:
+        """How many have come so far, those that are not kept any more included."""
+        return self._count
 
     def all(self) -> list[Push]:
         """Return all so far, in the order in which they came."""
         with self._changed:
             return list(self._pushes.values())
 
+    def clear(self, unwanted: Collection[str] = ()) -> None:
+        """Forget all so far, and take none of those in that have these ids and may come yet."""
+        with self._changed:
+            self._unwanted = frozenset(unwanted)
+            self._pushes.clear()
+            self._count = 0
+
+    async def come(self, count: int) -> None:
+        """Wait in the event loop until there are that many."""
+        while self._count < count:
+            await self._came.wait()
+
     def wait_until(self, enough: Callable[[int], bool], timeout: float) -> bool:
         """Block this thread until there are enough; False where that takes longer than so many seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: enough(len(self._pushes)), timeout)
+            return self._changed.wait_for(lambda: enough(self._count), timeout)

@@ -40,15 +40,18 @@ class TunnelRefused(Exception):
         self.status = status
 
 
-async def open_websocket(url: str, proxy: Proxy | None, attempt: Attempt) -> ServiceSocket:
+async def open_websocket(
+    url: str, proxy: Proxy | None, attempt: Attempt, trusted: ssl.SSLContext | None = None
+) -> ServiceSocket:
     """Connect and shake hands; no redirection is followed: it would lead the device's key to a host that its app has not named.
 
+    :param trusted: whom ``wss://`` trusts; by default whom this machine does.
     :raises TunnelRefused: the proxy makes no connection.
     :raises OSError: the network or TLS fails. The library's errors of a handshake go through.
     """
     protocol = ClientProtocol(parse_uri(url), max_size=MAX_CHUNK)
     host, port = host_and_port(url)
-    tls = tls_context() if url.startswith("wss:") else None
+    tls = (trusted or tls_context()) if url.startswith("wss:") else None
     connection = ServiceSocket(protocol, attempt.heard)
     if proxy is None:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -69,11 +70,12 @@ class WebSocketWire:
 
 
 @asynccontextmanager
-async def dial_websocket(url: str) -> AsyncIterator[WebSocketWire]:
+async def dial_websocket(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[WebSocketWire]:
     """Connect to the device endpoint of a push service (``ws://`` or ``wss://``).
 
     The proxy that the environment names is used, but never for the own machine.
 
+    :param tls: whom ``wss://`` trusts; by default whom this machine does.
     :raises WireBroken: there is no connection to be had; the text says why.
     """
     place = place_of(url)
@@ -85,7 +87,7 @@ async def dial_websocket(url: str) -> AsyncIterator[WebSocketWire]:
     attempt = Attempt()
     try:
         async with asyncio.timeout(OPEN_TIMEOUT):
-            socket = await open_websocket(url, proxy, attempt)
+            socket = await open_websocket(url, proxy, attempt, tls)
     except Exception as error:  # whatever a library raises is a failed attempt, and no more
         raise await _failed(url, place, proxy, diagnose(error, proxy, attempt)) from error
     code = CloseCode.INTERNAL_ERROR

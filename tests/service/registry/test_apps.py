@@ -10,7 +10,7 @@ import pytest
 
 from tests.service.world import Clock, on_disk
 from tocsin.protocol.errors import InvalidArgument, NotFound
-from tocsin.service.registry.apps import MAX_SECRETS, SECRET_OVERLAP, Apps, SecretVerdict, parse_guid
+from tocsin.service.registry.apps import MAX_SECRETS, SECRET_OVERLAP, AppRegistration, Apps, SecretVerdict, parse_guid
 from tocsin.service.registry.service_store import ServiceStore
 
 
@@ -141,3 +141,28 @@ def test_guids_have_one_spelling() -> None:
     assert parse_guid("00000000-0000-0000-0000-000000000000") is None
     assert parse_guid("") is None
     assert parse_guid("app") is None
+
+
+async def test_a_secret_that_was_kept_is_recalled(registrations: Apps) -> None:
+    """As long as it is the newest of that app; no other is, not even one that is good for a day still."""
+    app = await registrations.register("app")
+    assert registrations.recall("app", app.client_secret) == app
+    assert registrations.recall("other", app.client_secret) is None
+    assert registrations.recall("app", "wrong") is None
+    newer = await registrations.rotate("app")
+    assert registrations.recall("app", app.client_secret) is None
+    assert registrations.recall("app", newer.client_secret) == newer
+
+
+async def test_an_app_is_adopted_with_what_it_has(registrations: Apps, store: ServiceStore, clock: Clock) -> None:
+    """Its ids and its secret are those that its caller knows; whatever secret it was given since is good no more."""
+    app = AppRegistration(
+        "app", "de7e10b0-0000-4000-8000-00000000c11e", "known", "de7e10b0-0000-4000-8000-000000000de7"
+    )
+    await registrations.adopt(app)
+    newer = await registrations.rotate("app")
+    await registrations.adopt(app)
+    for known in (registrations, await Apps.load(store, clock)):
+        assert known.verify(app.client_id, "known") is SecretVerdict.VALID
+        assert known.verify(app.client_id, newer.client_secret) is SecretVerdict.INVALID_SECRET
+        assert known.client_of(app.remote_id) == app.client_id

@@ -94,6 +94,27 @@ class Apps:
         async with self._changing:
             return await self._give_secret(self._named(name) or _new_app(name, family=""))
 
+    async def adopt(self, app: AppRegistration) -> None:
+        """Register an app with the ids and the secret that it has, and no other secret: those that its caller knows stay good.
+
+        :raises StateUnavailable: it could not be stored.
+        """
+        async with self._changing:
+            row = AppRow(app.client_id, app.name, app.remote_id, app.family)
+            rows = [SecretRow(hash_of(app.client_secret), app.client_id, self._now(), expires=None)]
+            await self._store.save_app(row, rows)
+            self._hold(row, rows)
+
+    def recall(self, name: str, secret: str) -> AppRegistration | None:
+        """Return the registration of an app whose newest secret the caller has kept; None where there is no such app, or it has another."""
+        app = self._named(name)
+        if app is None:
+            return None
+        newest, given = self._secrets[app.client_id][-1:], hash_of(secret)
+        if not newest or newest[0].expires is not None or not hmac.compare_digest(newest[0].hash, given):
+            return None
+        return AppRegistration(app.name, app.client_id, secret, app.remote_id, app.family)
+
     async def add(self, name: str, family: str = "") -> AppRegistration:
         """Register an app that is not registered yet.
 
