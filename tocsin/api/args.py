@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -12,7 +13,7 @@ from tocsin.api.attached import token_of
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, body_of, id_of, label_of, sequence_of, type_of
-from tocsin.protocol.errors import IllegalCall
+from tocsin.protocol.errors import IllegalCall, UnreadableContent
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.toast_label import ToastLabel
 from tocsin.protocol.values import NotificationType
@@ -50,6 +51,41 @@ class PushNotificationReceivedEventArgs:
     def payload(self) -> bytes:
         """The bytes as they were sent, 5,000 at most."""
         return body_of(self._delivery)
+
+    @property
+    def text(self) -> str:
+        """The payload as text.
+
+        :raises UnreadableContent: it is no UTF-8; the text says where, and shows nothing else of it.
+        """
+        body = body_of(self._delivery)
+        try:
+            return body.decode()
+        except UnicodeDecodeError as wrong:
+            raise UnreadableContent(
+                f"the payload of {self._what} is no text: byte {wrong.start + 1}, 0x{body[wrong.start]:02X}, is no UTF-8;"
+                " its bytes are in args.payload"
+            ) from None
+
+    def json(self) -> Any:
+        """Read the payload as JSON, and return what that says.
+
+        :raises UnreadableContent: it is none, or no UTF-8; the text says where, and shows nothing else of it.
+        """
+        text = self.text
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as wrong:
+            where = f"{wrong.msg} in line {wrong.lineno}, column {wrong.colno}" if text else "it is empty"
+        except (ValueError, RecursionError) as wrong:  # a number of thousands of digits, or thousands of brackets
+            where = (
+                "it is nested too deeply" if isinstance(wrong, RecursionError) else "it has a number that is too long"
+            )
+        raise UnreadableContent(f"the payload of {self._what} is no JSON: {where}")
+
+    @property
+    def _what(self) -> str:
+        return f"{len(body_of(self._delivery))} bytes of type {type_of(self._delivery)}"
 
     @property
     def id(self) -> str:

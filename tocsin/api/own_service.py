@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tocsin.api.manager import Registration
+from tocsin.api.registration import Registration
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.sending.sign_in import split_service_url
 

@@ -14,7 +14,7 @@ import anyio
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
-from tocsin.api.manager import Registration
+from tocsin.api.registration import Registration
 from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.render import JsonLines, Readable, show_click
 from tocsin.cli.state_choice import add_state_option
