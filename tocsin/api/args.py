@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -12,7 +13,17 @@ import anyio
 from tocsin.api.attached import token_of
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.arguments import check_callable
-from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, body_of, id_of, label_of, sequence_of, type_of
+from tocsin.protocol.delivery.plain_rows import (
+    PlainRow,
+    attempt_of,
+    body_of,
+    expires_of,
+    id_of,
+    label_of,
+    received_of,
+    sequence_of,
+    type_of,
+)
 from tocsin.protocol.errors import IllegalCall, UnreadableContent
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.toast_label import ToastLabel
@@ -20,6 +31,9 @@ from tocsin.protocol.values import NotificationType
 
 CanceledHandler = Callable[[CancellationReason], Awaitable[Any] | Any]
 """What is called when the work on a payload is cancelled: sync or async."""
+
+_LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
+"""The last moment that a date can be; a service may name any number."""
 
 
 class PushNotificationReceivedEventArgs:
@@ -106,6 +120,24 @@ class PushNotificationReceivedEventArgs:
     def group(self) -> str:
         """The group of its tag (``X-WNS-Group``); empty where there is none."""
         return ToastLabel.read(label_of(self._delivery)).group
+
+    @property
+    def received_at(self) -> datetime | None:
+        """When this device took it in, by its own clock, in UTC: at first, or when a dead letter was retried.
+
+        None where an earlier version of Tocsin did.
+        """
+        seconds = received_of(self._delivery)
+        return None if seconds is None else moment(seconds)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it is of no use any more, by the clock of the push service, in UTC; None where its sender has set no ``X-WNS-TTL``.
+
+        A handler that is called later than that gets it all the same if it was on its way by then.
+        """
+        seconds = expires_of(self._delivery)
+        return None if seconds is None else moment(seconds)
 
     @property
     def attempt(self) -> int:
@@ -213,3 +245,8 @@ class PushNotificationReceivedEventArgs:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.type} {len(self.payload)} bytes, attempt {self.attempt}>"
+
+
+def moment(seconds: float) -> datetime:
+    """Return seconds since the epoch as a date in UTC; as the first or last of all, where there is none for such a number."""
+    return datetime.fromtimestamp(min(max(seconds, 0.0), _LATEST), UTC)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import anyio
 
-from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.args import PushNotificationReceivedEventArgs, moment
 from tocsin.api.subscription import Abandoned, PushHandler
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import ChannelClosed, NotFound
-
-_LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
-"""The last moment that a date can be; a service may name any number."""
 
 
 class ChannelHolder(Protocol):
@@ -50,7 +47,7 @@ class PushNotificationChannel:
         self._app = app
         self._name = name
         self._uri = uri
-        self._expires = datetime.fromtimestamp(min(max(expires, 0.0), _LATEST), UTC)
+        self._expires = moment(expires)
 
     @property
     def uri(self) -> str:
