@@ -40,7 +40,17 @@ class ChannelHolder(Protocol):
 
 
 class PushNotificationChannel:
-    """A channel that the app holds (WinRT class of the same name)."""
+    """A channel that the app holds (WinRT class of the same name).
+
+    Example::
+
+        def on_push(args: tocsin.PushNotificationReceivedEventArgs) -> None:
+            print("got", args.text)
+            args.handled = True
+
+        with channel.push_received(on_push):
+            await asyncio.sleep(1)  # or whatever the program does
+    """
 
     def __init__(self, session: ChannelHolder, app: str, name: str, uri: str, expires: float) -> None:
         self._session = session

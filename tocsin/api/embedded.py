@@ -58,6 +58,12 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
     The task that has entered is the one to leave: where another does, such as that of a handler, IllegalCall is raised
     there, and all goes on.
 
+    Example::
+
+        async with tocsin.embedded("contoso.mail", "./push-state") as manager:
+            channel = await manager.open_channel()
+            print("to push, run:", manager.send_line(channel))
+
     :param app: the name of the app, such as ``contoso.mail``; printable, 1 to 128 characters.
     :param state: the folder for what must outlive the process; made where it is missing, private to the user, and for
         one process at a time. ``~`` is the home folder.

@@ -39,7 +39,15 @@ class ChannelRevoked:
 
 
 class PushNotificationManager:
-    """One app's access to push; made by :func:`tocsin.embedded`."""
+    """One app's access to push; made by :func:`tocsin.embedded`.
+
+    Example::
+
+        info = tocsin.PushNotificationActivationInfo(tocsin.Activators.PROTOCOL_ACTIVATOR)
+        await manager.register_activator(info, lambda args: print("in the background:", args.text))
+        channel = await manager.open_channel()
+        print(channel.uri, manager.status().connection)
+    """
 
     def __init__(
         self,

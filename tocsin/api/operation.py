@@ -56,6 +56,14 @@ class CreateChannelOperation:
     """A channel request on its way (``IAsyncOperationWithProgress``).
 
     Await it for the result, iterate it for the progress from the first on, or both, from any number of tasks.
+
+    Example::
+
+        operation = manager.create_channel(manager.remote_id)
+        async for progress in operation:
+            print(progress)
+        result = await operation
+        print(result.channel.uri if result.channel else f"failed: {result}")
     """
 
     def __init__(

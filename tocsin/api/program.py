@@ -29,6 +29,14 @@ def run(main: Callable[[*Ts], Awaitable[T]], *arguments: *Ts) -> T:
     once. It then exits with 130 or 143, as a shell expects, and shows no traceback. An error of ours that nothing has caught
     is one line on standard error, with the exit code 1; ``python -X dev`` shows its traceback. All other errors are raised.
 
+    Example::
+
+        async def main(state: str) -> None:
+            async with tocsin.embedded("contoso.mail", state) as manager:
+                print(manager.remote_id)
+
+        tocsin.run(main, "./push-state")
+
     :param main: the async function that is the program; what follows are its arguments: ``tocsin.run(main, "./state")``.
     :raises SystemExit: it was told to end, or has failed with a :class:`PushError`.
     :raises InvalidArgument: ``main`` is no async function, such as ``main()`` in its place.

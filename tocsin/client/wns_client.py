@@ -81,6 +81,12 @@ class WnsClient(AsyncBlock):
     process may open files if that is less. More wait in line and go in the order in which they came. The 30 seconds of an attempt
     begin behind the line; the ``total`` of the policy includes it.
 
+    Example::
+
+        async with tocsin.WnsClient(client_id, client_secret) as client:
+            result = await client.send(channel.uri, "you have mail", ttl=3600)
+            print(result.status, result.explanation)
+
     :param token_url: where tokens come from, in either form; by default Microsoft's for channels of WNS, and the
         channel's own host for a service on this machine.
     :param tenant: for the default token URL: the Entra tenant of the app; None for the Live form.
