@@ -79,9 +79,6 @@ class NotEntered(IllegalCall, AttributeError):
     It is an AttributeError too, so that code which asks whether an object has an attribute is told that this has none.
     """
 
-    def __init__(self, text: str, hresult: int | None = None) -> None:
-        super().__init__(text, hresult)
-
 
 class CallEnded(IllegalCall):
     """The call has ended; ``reason`` has the code and the subcode of why, None where that is not known."""
