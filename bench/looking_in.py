@@ -79,7 +79,7 @@ async def _fill(state: Path, ended: int) -> None:
 
 
 def _row(number: int) -> PlainRow:
-    return number, _id(number), "raw", _BODY, 1, None, f"c{number * 7919 % _CHANNELS}", ""
+    return number, _id(number), "raw", _BODY, 1, None, f"c{number * 7919 % _CHANNELS}", "", None
 
 
 def _id(number: int) -> str:

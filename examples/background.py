@@ -19,7 +19,7 @@ async def main(state: str) -> None:
     async def download(args: tocsin.PushNotificationReceivedEventArgs, deferral: tocsin.Deferral) -> None:
         with deferral:  # completed in all cases: a deferral that leaks ends in 'tocsin dead-letters', by name
             await asyncio.sleep(0.1)
-            print("downloaded", args.payload.decode())
+            print("downloaded", args.text)
             done.set()
 
     async with tocsin.embedded(app="contoso.mail", state=state) as manager, asyncio.TaskGroup() as tasks:
@@ -34,16 +34,13 @@ async def main(state: str) -> None:
             ),
             on_push,
         )
-        assert manager.registration is not None
-        result = await manager.create_channel(manager.registration.remote_id)
-        if result.channel is None:
-            sys.exit(str(result))
+        channel = await manager.open_channel()
         await manager.conditions.set_host(internet_available=False)
-        print("the service says", await push(manager, result.channel.uri, b"report.pdf"))
+        print("the service says", await push(manager, channel.uri, b"report.pdf"))
         print("no network: the payload waits")
         await manager.conditions.set_host(internet_available=True)
         await done.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()))
+    tocsin.run(main, sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())

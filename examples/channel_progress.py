@@ -5,7 +5,6 @@ Why there is no connection is in the progress, in the log, in the status, and to
 python examples/channel_progress.py [STATE]
 """
 
-import asyncio
 import logging
 import socket
 import sys
@@ -44,4 +43,4 @@ async def main(state: Path) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stdout, format="log: %(message)s")
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())))
+    tocsin.run(main, Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()))

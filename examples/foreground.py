@@ -29,14 +29,11 @@ async def main(state: str) -> None:
         arrived.set()
 
     async with tocsin.embedded(app="contoso.mail", state=state) as manager:
-        assert manager.registration is not None
-        result = await manager.create_channel(manager.registration.remote_id)
-        if result.channel is None:
-            sys.exit(str(result))
-        with result.channel.push_received(on_push):
-            print("the service says", await push(manager, result.channel.uri, b"you have mail"))
+        channel = await manager.open_channel()
+        with channel.push_received(on_push):
+            print("the service says", await push(manager, channel.uri, b"you have mail"))
             await arrived.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()))
+    tocsin.run(main, sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())

@@ -6,7 +6,6 @@ the line that it has printed: the agent starts the app again, and its method is 
 """
 
 import asyncio
-import shlex
 
 import tocsin
 
@@ -23,15 +22,11 @@ async def main() -> None:
 
     async with tocsin.connect("contoso.widgets") as manager:
         await manager.on_background_activated(work)
-        registration = manager.registration
-        assert registration is not None, "the agent uses a service of its own: start it without --service"
         if (await tocsin.get_activated_event_args()).kind is tocsin.ExtendedActivationKind.PUSH:
             await called.wait()
             return
-        channel = (await manager.create_channel(registration.remote_id)).channel
-        assert channel is not None
-        secrets = ["--client-id", registration.client_id, "--client-secret", registration.client_secret]
-        print(shlex.join(["tocsin", "send", channel.uri, "refresh", *secrets]))
+        channel = await manager.open_channel()
+        print(manager.send_line(channel, "refresh"))
 
 
-asyncio.run(main())
+tocsin.run(main)

@@ -6,7 +6,6 @@ the line that it has printed: the agent starts the app again, which prints the p
 """
 
 import asyncio
-import shlex
 
 import tocsin
 
@@ -22,12 +21,8 @@ async def main() -> None:
             await asyncio.sleep(0.1)  # the work; the payload is handled when the deferral is completed
             deferral.complete()
             return
-        registration = manager.registration
-        assert registration is not None, "the agent uses a service of its own: start it without --service"
-        channel = (await manager.create_channel(registration.remote_id)).channel
-        assert channel is not None
-        secrets = ["--client-id", registration.client_id, "--client-secret", registration.client_secret]
-        print(shlex.join(["tocsin", "send", channel.uri, "report 7", *secrets]))
+        channel = await manager.open_channel()
+        print(manager.send_line(channel, "report 7"))
 
 
-asyncio.run(main())
+tocsin.run(main)

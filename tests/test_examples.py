@@ -181,7 +181,7 @@ async def test_a_phone_is_started_by_a_call(tmp_path: Path) -> None:
                 line = await BufferedByteReceiveStream(phone.stdout).receive_until(b"\n", 4096)
                 assert line.startswith(b"calls start this phone until ")
                 phone.send_signal(signal.SIGINT)
-                assert await phone.wait() == 0
+                assert await phone.wait() == 130
             ring = await stack.enter_async_context(running("calling", "ring", "ann", "--json", "--state", calls))
             said = [(await agent.output.receive_until(b"\n", 4096)).decode()]
             while "tocsin rings" not in said:

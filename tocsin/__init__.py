@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from tocsin.api.deferral import Deferral
     from tocsin.api.embedded import embedded
     from tocsin.api.identity import Identity
-    from tocsin.api.manager import ChannelRevoked, PushNotificationManager, Registration
+    from tocsin.api.manager import ChannelRevoked, PushNotificationManager
     from tocsin.api.network_usage import NetworkUsage
     from tocsin.api.operation import (
         CreateChannelOperation,
         PushNotificationCreateChannelResult,
         PushNotificationCreateChannelStatus,
     )
+    from tocsin.api.program import run
+    from tocsin.api.registration import Registration
     from tocsin.api.subscription import PushHandler
     from tocsin.api.tiles_and_badge import Badge, KeptTile, Tiles
     from tocsin.api.toast_activated import ToastActivatedHandler, ToastNotificationActivatedEventArgs
@@ -50,9 +52,11 @@ if TYPE_CHECKING:
         Busy,
         ChannelClosed,
         ChannelGone,
+        ChannelNotGranted,
         FrameError,
         IllegalCall,
         InvalidArgument,
+        NotEntered,
         NotFound,
         NotificationRefused,
         NotShown,
@@ -126,6 +130,7 @@ __all__ = [
     "CancellationReason",
     "ChannelClosed",
     "ChannelGone",
+    "ChannelNotGranted",
     "ChannelRevoked",
     "Conditions",
     "ConnectionCause",
@@ -147,6 +152,7 @@ __all__ = [
     "KeptToast",
     "MailboxStatistics",
     "NetworkUsage",
+    "NotEntered",
     "NotFound",
     "NotShown",
     "NotSupported",
@@ -207,6 +213,7 @@ __all__ = [
     "connect",
     "embedded",
     "get_activated_event_args",
+    "run",
 ]
 
 _HOMES = {
@@ -223,13 +230,15 @@ _HOMES = {
     "tocsin.api.deferral": ("Deferral",),
     "tocsin.api.embedded": ("embedded",),
     "tocsin.api.identity": ("Identity",),
-    "tocsin.api.manager": ("ChannelRevoked", "PushNotificationManager", "Registration"),
+    "tocsin.api.manager": ("ChannelRevoked", "PushNotificationManager"),
     "tocsin.api.network_usage": ("NetworkUsage",),
     "tocsin.api.operation": (
         "CreateChannelOperation",
         "PushNotificationCreateChannelResult",
         "PushNotificationCreateChannelStatus",
     ),
+    "tocsin.api.program": ("run",),
+    "tocsin.api.registration": ("Registration",),
     "tocsin.api.subscription": ("PushHandler",),
     "tocsin.api.toast_activated": ("ToastActivatedHandler", "ToastNotificationActivatedEventArgs"),
     "tocsin.client.notification_hub": ("HubRegistration", "NotificationHub"),
@@ -251,9 +260,11 @@ _HOMES = {
         "Busy",
         "ChannelClosed",
         "ChannelGone",
+        "ChannelNotGranted",
         "FrameError",
         "IllegalCall",
         "InvalidArgument",
+        "NotEntered",
         "NotFound",
         "NotShown",
         "NotSupported",

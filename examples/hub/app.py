@@ -9,7 +9,6 @@ python examples/hub/send.py news 'hello'                 the server, in a third 
 SERVICE=https://127.0.0.1:PORT REMOTE_ID=... HUB_LISTEN='Endpoint=sb://...' SSL_CERT_FILE=./push/dev-tls/ca.pem
 """
 
-import asyncio
 import os
 import sys
 import tempfile
@@ -21,16 +20,14 @@ async def main(state: str) -> None:
     """Register, and receive one push."""
     hub = tocsin.NotificationHub("contoso-hub", os.environ["HUB_LISTEN"], app="contoso.mail", state=state)
     async with tocsin.embedded("contoso.mail", state, service=os.environ["SERVICE"]) as manager:
-        result = await manager.create_channel(os.environ["REMOTE_ID"])
-        if result.channel is None:
-            sys.exit(str(result))
-        registration = await hub.register_native(result.channel.uri, ["news"])  # at each start: it is made once
+        channel = await manager.open_channel(os.environ["REMOTE_ID"])
+        registration = await hub.register_native(channel.uri, ["news"])  # at each start: it is made once
         print("registered as", registration.registration_id, "for", *registration.tags, flush=True)
-        async for args in result.channel.payloads():
+        async for args in channel.payloads():
             print("got", args.payload, flush=True)
             args.handled = True  # as asking for the next one would say
             break
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()))
+    tocsin.run(main, sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())

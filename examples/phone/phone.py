@@ -188,8 +188,6 @@ async def main(setup: Setup) -> None:
 if __name__ == "__main__":
     home = Path(sys.argv[1] if len(sys.argv) > 1 else "~/.tocsin-phone").expanduser().absolute()
     try:
-        asyncio.run(main(Setup.read(home)))
-    except (tocsin.PushError, OSError) as error:
+        tocsin.run(main, Setup.read(home))
+    except OSError as error:
         sys.exit(str(error))
-    except KeyboardInterrupt:
-        pass

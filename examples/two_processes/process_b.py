@@ -25,4 +25,4 @@ async def main() -> None:
         await done.wait()
 
 
-asyncio.run(main())
+tocsin.run(main)

@@ -79,7 +79,7 @@ def of_today(version: int, frame: bytes) -> m.Message:
     return decode_own(pack(values))
 
 
-LABELLED = m.PayloadRow(1, "id", NotificationType.TOAST, b"", 1, None, "c1", LabelText("tag/group!"))
+LABELLED = m.PayloadRow(1, "id", NotificationType.TOAST, b"", 1, None, "c1", LabelText("tag/group!"), 1e9)
 """A row of today, whose later fields no older app gets."""
 
 

@@ -144,7 +144,7 @@ class BothStores(RuleBasedStateMachine):
             counts = self.both(lambda store: store.dead_letter_counts())
             if retries:
                 self.last += 1
-                again = [letter.again(self.last)]
+                again = [letter.again(self.last, 1e9)]
                 self.both(lambda store: store.commit(Changes(accepted=again, retried=[letter.sequence])))
                 counts[letter.reason] -= 1
                 assert self.last in self.both(lambda store: _sorted(store.open_sequences(letter.channel)))

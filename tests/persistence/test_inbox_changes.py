@@ -25,8 +25,8 @@ def test_every_payload_is_in_exactly_one_statement(count: int) -> None:
     statements = statements_of(Changes(accepted=payloads(count)))
     rows = [row for sql, rows in statements if "INTO inbox" in sql for row in rows]
     fields = [field for row in rows for field in row]
-    assert [tuple(fields[n : n + 8]) for n in range(0, len(fields), 8)] == payloads(count)
-    assert len(rows) <= count // 124 + 8 + 16
+    assert [tuple(fields[n : n + 9]) for n in range(0, len(fields), 9)] == payloads(count)
+    assert len(rows) <= count // 110 + 8 + 16
     assert all(sql.count("?") == len(row) for sql, rows in statements for row in rows)
 
 

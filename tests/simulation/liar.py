@@ -53,7 +53,7 @@ def _lies(sim: Simulation, kind: str, number: int) -> Iterator[m.Message]:
     """Say something of another's."""
     open_ = list(sim.store._open.values())
     if open_:
-        sequence, _, _, _, attempt, _, channel, _ = open_[number % len(open_)]
+        sequence, _, _, _, attempt, _, channel, _, _ = open_[number % len(open_)]
         lies = _of_payload(sequence, attempt) | {"channel of another app": m.Subscribe(channel)}
         yield from [lies[kind]] if kind in lies else []
     if kind == "channel of another app":

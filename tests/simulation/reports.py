@@ -31,7 +31,7 @@ def _wrong(record: Record, supervisor: Supervisor, stamped: m.Stamped) -> Iterat
         app, _ = record.granted[record.accepted[sequence][0]]
         tracked = supervisor._payloads._tracked.get(sequence)
         having = {supervisor._payloads.holder(sequence), "" if tracked is None else tracked.session}
-        _, _, _, _, current, _, _, _ = row
+        _, _, _, _, current, _, _, _, _ = row
         if stamped.app != app or (attempt == current and stamped.session not in having):
             yield sequence
 

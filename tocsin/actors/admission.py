@@ -53,7 +53,7 @@ class Admission:
         """
         self._sequence += 1
         self._recent.add([letter.id])
-        waiting = letter.again(self._sequence)
+        waiting = letter.again(self._sequence, self._at_service.wall())
         going = self._windows.admit([_sent(waiting)])
         self._effects.accepted += going or [waiting]
         self._effects.unbury(letter.sequence)
@@ -73,12 +73,12 @@ class Admission:
         self._sequence += count
         of_payload = arrivals.ids, arrivals.types, arrivals.bodies
         behind = arrivals.expires, arrivals.channels, arrivals.labels
-        rows = zip(numbers, *of_payload, repeat(1, count), *behind, strict=True)
+        rows = zip(numbers, *of_payload, repeat(1, count), *behind, repeat(self._at_service.wall(), count), strict=True)
         return list(rows), arrivals.priorities
 
     def _passes(self, row: PlainRow, priority: int) -> bool:
         """Send a payload through the gates: it passes, or it dies, or it waits for another state of the machine."""
-        sequence, _, _, _, _, expires, channel, _ = row
+        sequence, _, _, _, _, expires, channel, _, _ = row
         app = self._windows.channels.get(channel)
         if app is None:
             return True  # that there is no such channel is said first
@@ -96,11 +96,11 @@ class Admission:
 
 def _sent(row: PlainRow) -> PlainRow:
     """Return a payload that is handed on once more."""
-    sequence, id_, type_, body, attempt, expires, channel, label = row
-    return sequence, id_, type_, body, attempt + 1, expires, channel, label
+    sequence, id_, type_, body, attempt, expires, channel, label, received = row
+    return sequence, id_, type_, body, attempt + 1, expires, channel, label, received
 
 
 def _unsent(row: PlainRow) -> PlainRow:
     """Return a payload that was not handed on yet."""
-    sequence, id_, type_, body, _, expires, channel, label = row
-    return sequence, id_, type_, body, 0, expires, channel, label
+    sequence, id_, type_, body, _, expires, channel, label, received = row
+    return sequence, id_, type_, body, 0, expires, channel, label, received

@@ -72,6 +72,10 @@ class ServiceClock:
         if now is not None:
             self._time.hear(now, self._clock.steady())
 
+    def wall(self) -> float:
+        """Return the seconds since the epoch as this machine has them."""
+        return self._clock.wall()
+
     def least(self) -> float:
         """Return what time it is at the service at least, in seconds since the epoch."""
         return self._time.least(self._clock.steady())

@@ -98,7 +98,7 @@ class PayloadWatch:
 
     def _note(self, row: PlainRow) -> PayloadEvent:
         """Remember a payload, so that it is known again by its number."""
-        sequence, id_, type_, body, attempt, _, channel, _ = row
+        sequence, id_, type_, body, attempt, _, channel, _, _ = row
         known = self._event(
             Stage.STORED, channel, sequence=sequence, id=id_, type=type_, size=len(body), attempt=attempt
         )

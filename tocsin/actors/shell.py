@@ -103,7 +103,7 @@ class Shell(Actor):
             self._take(message.app, row)
 
     def _take(self, app: str, row: PlainRow) -> None:
-        sequence, id_, kind, body, attempt, expires, _, text = row
+        sequence, id_, kind, body, attempt, expires, _, text, _ = row
         label = ToastLabel.read(text)
         if id_ in self._known:
             self._answers.answer_payload(sequence, attempt, Outcome.SHOWN)

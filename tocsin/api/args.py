@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -11,8 +13,18 @@ import anyio
 from tocsin.api.attached import token_of
 from tocsin.api.deferral import Deferral
 from tocsin.protocol.arguments import check_callable
-from tocsin.protocol.delivery.plain_rows import PlainRow, attempt_of, body_of, id_of, label_of, sequence_of, type_of
-from tocsin.protocol.errors import IllegalCall
+from tocsin.protocol.delivery.plain_rows import (
+    PlainRow,
+    attempt_of,
+    body_of,
+    expires_of,
+    id_of,
+    label_of,
+    received_of,
+    sequence_of,
+    type_of,
+)
+from tocsin.protocol.errors import IllegalCall, UnreadableContent
 from tocsin.protocol.platform.activation import CancellationReason
 from tocsin.protocol.toast_label import ToastLabel
 from tocsin.protocol.values import NotificationType
@@ -20,9 +32,19 @@ from tocsin.protocol.values import NotificationType
 CanceledHandler = Callable[[CancellationReason], Awaitable[Any] | Any]
 """What is called when the work on a payload is cancelled: sync or async."""
 
+_LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
+"""The last moment that a date can be; a service may name any number."""
+
 
 class PushNotificationReceivedEventArgs:
-    """A payload that has arrived (WinRT class of the same name)."""
+    """A payload that has arrived (WinRT class of the same name).
+
+    Example::
+
+        def on_push(args: tocsin.PushNotificationReceivedEventArgs) -> None:
+            print(args.json()["subject"], "came at", args.received_at)
+            args.handled = True
+    """
 
     # What most payloads never have stands here once, and not in each of them. There is one for each payload: it is made
     # without arguments, and its receiver sets what it needs, which takes a third of the time.
@@ -52,6 +74,41 @@ class PushNotificationReceivedEventArgs:
         return body_of(self._delivery)
 
     @property
+    def text(self) -> str:
+        """The payload as text.
+
+        :raises UnreadableContent: it is no UTF-8; the text says where, and shows nothing else of it.
+        """
+        body = body_of(self._delivery)
+        try:
+            return body.decode()
+        except UnicodeDecodeError as wrong:
+            raise UnreadableContent(
+                f"the payload of {self._what} is no text: byte {wrong.start + 1}, 0x{body[wrong.start]:02X}, is no UTF-8;"
+                " its bytes are in args.payload"
+            ) from None
+
+    def json(self) -> Any:
+        """Read the payload as JSON, and return what that says.
+
+        :raises UnreadableContent: it is none, or no UTF-8; the text says where, and shows nothing else of it.
+        """
+        text = self.text
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as wrong:
+            where = f"{wrong.msg} in line {wrong.lineno}, column {wrong.colno}" if text else "it is empty"
+        except (ValueError, RecursionError) as wrong:  # a number of thousands of digits, or thousands of brackets
+            where = (
+                "it is nested too deeply" if isinstance(wrong, RecursionError) else "it has a number that is too long"
+            )
+        raise UnreadableContent(f"the payload of {self._what} is no JSON: {where}")
+
+    @property
+    def _what(self) -> str:
+        return f"{len(body_of(self._delivery))} bytes of type {type_of(self._delivery)}"
+
+    @property
     def id(self) -> str:
         """The message id that the service gave, as the sender saw it in ``X-WNS-Msg-ID``."""
         return id_of(self._delivery)
@@ -70,6 +127,24 @@ class PushNotificationReceivedEventArgs:
     def group(self) -> str:
         """The group of its tag (``X-WNS-Group``); empty where there is none."""
         return ToastLabel.read(label_of(self._delivery)).group
+
+    @property
+    def received_at(self) -> datetime | None:
+        """When this device took it in, by its own clock, in UTC: at first, or when a dead letter was retried.
+
+        None where an earlier version of Tocsin did.
+        """
+        seconds = received_of(self._delivery)
+        return None if seconds is None else moment(seconds)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it is of no use any more, by the clock of the push service, in UTC; None where its sender has set no ``X-WNS-TTL``.
+
+        A handler that is called later than that gets it all the same if it was on its way by then.
+        """
+        seconds = expires_of(self._delivery)
+        return None if seconds is None else moment(seconds)
 
     @property
     def attempt(self) -> int:
@@ -177,3 +252,8 @@ class PushNotificationReceivedEventArgs:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.type} {len(self.payload)} bytes, attempt {self.attempt}>"
+
+
+def moment(seconds: float) -> datetime:
+    """Return seconds since the epoch as a date in UTC; as the first or last of all, where there is none for such a number."""
+    return datetime.fromtimestamp(min(max(seconds, 0.0), _LATEST), UTC)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import anyio
 
-from tocsin.api.args import PushNotificationReceivedEventArgs
+from tocsin.api.args import PushNotificationReceivedEventArgs, moment
 from tocsin.api.subscription import Abandoned, PushHandler
 from tocsin.protocol.arguments import check_callable
 from tocsin.protocol.errors import ChannelClosed, NotFound
-
-_LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
-"""The last moment that a date can be; a service may name any number."""
 
 
 class ChannelHolder(Protocol):
@@ -43,14 +40,24 @@ class ChannelHolder(Protocol):
 
 
 class PushNotificationChannel:
-    """A channel that the app holds (WinRT class of the same name)."""
+    """A channel that the app holds (WinRT class of the same name).
+
+    Example::
+
+        def on_push(args: tocsin.PushNotificationReceivedEventArgs) -> None:
+            print("got", args.text)
+            args.handled = True
+
+        with channel.push_received(on_push):
+            await asyncio.sleep(1)  # or whatever the program does
+    """
 
     def __init__(self, session: ChannelHolder, app: str, name: str, uri: str, expires: float) -> None:
         self._session = session
         self._app = app
         self._name = name
         self._uri = uri
-        self._expires = datetime.fromtimestamp(min(max(expires, 0.0), _LATEST), UTC)
+        self._expires = moment(expires)
 
     @property
     def uri(self) -> str:

@@ -15,7 +15,13 @@ from tocsin.protocol.text import quoted
 
 
 class Conditions:
-    """The state of the machine and the settings of the app, and the means to change them."""
+    """The state of the machine and the settings of the app, and the means to change them.
+
+    Example::
+
+        await manager.conditions.set_host(internet_available=False)
+        print(manager.conditions.host)
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session

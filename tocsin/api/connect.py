@@ -14,8 +14,9 @@ from attrs import astuple
 from tocsin.api.activated import LAUNCHED, LaunchedFor, claim_in
 from tocsin.api.identity import Identity, read_manifest
 from tocsin.api.launch_command import Words, command_of_app
-from tocsin.api.manager import PushNotificationManager, Registration
+from tocsin.api.manager import PushNotificationManager
 from tocsin.api.one_task import in_one_task
+from tocsin.api.registration import Registration
 from tocsin.api.session import Session
 from tocsin.api.session_lifetime import open_session
 from tocsin.persistence.paths import read_path

@@ -15,6 +15,12 @@ class Deferral:
     """Keeps an activation open until it is completed; a context manager, also for ``async with``.
 
     It does not extend the activation's budget. It may be completed in any thread.
+
+    Example::
+
+        async def on_push(args: tocsin.PushNotificationReceivedEventArgs) -> None:
+            with args.get_deferral():  # the work goes on when the handler has returned
+                await asyncio.sleep(0.1)
     """
 
     __slots__ = ("_code", "_done", "_line", "_loop", "_thread")

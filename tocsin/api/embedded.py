@@ -61,6 +61,12 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
 
     While the block runs the program is asked by ``tocsin status``, ``app`` and ``tail``, with its folder as ``--state``.
 
+    Example::
+
+        async with tocsin.embedded("contoso.mail", "./push-state") as manager:
+            channel = await manager.open_channel()
+            print("to push, run:", manager.send_line(channel))
+
     :param app: the name of the app, such as ``contoso.mail``; printable, 1 to 128 characters.
     :param state: the folder for what must outlive the process; made where it is missing, private to the user, and for
         one process at a time. ``~`` is the home folder.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import frozen
 
 from tocsin.api.background_activated import BackgroundActivatedHandler, with_task_instance
 from tocsin.api.channel import PushNotificationChannel
@@ -14,6 +14,7 @@ from tocsin.api.conditions import Conditions
 from tocsin.api.identity import Identity, own_activators, words_for_clicks
 from tocsin.api.network_usage import NetworkUsage
 from tocsin.api.operation import CreateChannelOperation
+from tocsin.api.registration import Registration
 from tocsin.api.session import Session
 from tocsin.api.subscription import PushHandler
 from tocsin.api.tiles_and_badge import Badge, Tiles
@@ -21,28 +22,12 @@ from tocsin.api.toast_notifier import ToastNotifier
 from tocsin.platform_status import ConnectionStatus, PlatformStatus
 from tocsin.protocol import messages as m
 from tocsin.protocol.arguments import check_callable
-from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.errors import IllegalCall, InvalidArgument
 from tocsin.protocol.platform.activation import Activators, PushNotificationActivationInfo, parse_activators
 from tocsin.protocol.platform.activator_registration import is_supported
 from tocsin.protocol.platform.channel_request import by_family, parse_remote_id
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.text import quoted
-
-
-@frozen
-class Registration:
-    """The app's registration at its own embedded service: what a sender needs besides the channel's URI."""
-
-    remote_id: str
-    """The GUID to request channels with."""
-    client_id: str
-    client_secret: str = field(repr=False)
-    token_url: str
-    """Where a sender gets a token, by the form of the Microsoft account."""
-    aad_token_url: str
-    """Where a sender gets a token, by the form of Entra ID."""
-    port_changed_from: int | None = None
-    """The port that the service had before, where it was taken and another was chosen; earlier URIs are void then."""
 
 
 @frozen
@@ -54,7 +39,15 @@ class ChannelRevoked:
 
 
 class PushNotificationManager:
-    """One app's access to push; made by :func:`tocsin.embedded`."""
+    """One app's access to push; made by :func:`tocsin.embedded`.
+
+    Example::
+
+        info = tocsin.PushNotificationActivationInfo(tocsin.Activators.PROTOCOL_ACTIVATOR)
+        await manager.register_activator(info, lambda args: print("in the background:", args.text))
+        channel = await manager.open_channel()
+        print(channel.uri, manager.status().connection)
+    """
 
     def __init__(
         self,
@@ -97,6 +90,29 @@ class PushNotificationManager:
     @property
     def registration(self) -> Registration | None:
         """The registration at the embedded service; None where the service runs elsewhere."""
+        return self._registration
+
+    @property
+    def remote_id(self) -> str:
+        """The GUID to request channels with, of the app's registration at the service that runs here.
+
+        :raises IllegalCall: the service runs elsewhere, and who registers the app there is told the id; the text says how.
+        """
+        return self._own_registration("its remote id is what 'tocsin app add NAME' prints there").remote_id
+
+    def send_line(self, channel: PushNotificationChannel, body: str = "Hello") -> str:
+        """Return the ``tocsin send`` line that pushes to a channel, for a shell. It has the client secret, so show it to no other.
+
+        :raises IllegalCall: the service runs elsewhere, and the secret is with who has registered the app there.
+        """
+        own = self._own_registration("the id and secret to send with are what 'tocsin app add NAME' prints there")
+        return own.send_line(channel.uri, body)
+
+    def _own_registration(self, else_: str) -> Registration:
+        if self._registration is None:
+            raise IllegalCall(
+                f"{quoted(self._app)} is not registered here but at a push service that runs elsewhere: {else_}"
+            )
         return self._registration
 
     @property
@@ -239,6 +255,21 @@ class PushNotificationManager:
         await self._session.background.unregister(m.UnregisterActivators(number, int(activators), every))
 
     # Channels
+
+    async def open_channel(self, remote_id: str | UUID | None = None) -> PushNotificationChannel:
+        """Request a channel as :meth:`create_channel` does, with all its retries, and return it, or raise why there is none.
+
+        A cancellation meanwhile cancels the request.
+
+        :param remote_id: as for :meth:`create_channel`; None is the app's own where its service runs here.
+        :raises ChannelNotGranted: the request has failed for good; ``hresult`` and the text say why.
+        :raises IllegalCall: none is given, the service runs elsewhere, and no manifest names the app; the text says what to do.
+        :raises InvalidArgument: it is not a GUID, or the null GUID (E_INVALIDARG).
+        :raises Busy: too many requests are waiting.
+        """
+        if remote_id is None and not (self._registration is None and self._identity.family_name):
+            remote_id = self.remote_id
+        return await self.create_channel(remote_id).channel()
 
     def create_channel(self, remote_id: str | UUID | None = None) -> CreateChannelOperation:
         """Request a channel; the request runs at once, whether awaited or not.

@@ -7,22 +7,31 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from tocsin.protocol.errors import IllegalCall
+from tocsin.protocol.errors import IllegalCall, NotEntered
+from tocsin.protocol.kernel.async_block import AsyncBlock
 from tocsin.tasks import running_task
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _InOneTask(AbstractAsyncContextManager[T]):
-    """A context that its own task leaves."""
+class _InOneTask(AsyncBlock, AbstractAsyncContextManager[T]):
+    """A context that its own task leaves; one that is taken for the manager that it gives says how that is had."""
+
+    _name = ""
 
     def __init__(self, name: str, context: AbstractAsyncContextManager[T]) -> None:
         self._name = name
         self._context = context
         self._owner: Task[Any] | None = None
+        self._entered_by = f"'async with tocsin.{name}(...) as manager:'"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> None:
+            raise NotEntered(f"only the block that is entered has a manager with {name}: write {self._entered_by}")
 
     async def __aenter__(self) -> T:
         self._owner = running_task()

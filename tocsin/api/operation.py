@@ -11,7 +11,7 @@ from attrs import field, frozen
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.session import Session
 from tocsin.protocol import messages as m
-from tocsin.protocol.errors import OperationCanceled, PushError
+from tocsin.protocol.errors import ChannelNotGranted, OperationCanceled, PushError
 from tocsin.protocol.hresult import describe, named
 from tocsin.protocol.values import PushNotificationChannelStatus
 
@@ -56,13 +56,21 @@ class CreateChannelOperation:
     """A channel request on its way (``IAsyncOperationWithProgress``).
 
     Await it for the result, iterate it for the progress from the first on, or both, from any number of tasks.
+
+    Example::
+
+        operation = manager.create_channel(manager.remote_id)
+        async for progress in operation:
+            print(progress)
+        result = await operation
+        print(result.channel.uri if result.channel else f"failed: {result}")
     """
 
     def __init__(
         self,
         session: Session,
         remote_id: str,
-        channel: Callable[[m.CreateChannelDone], PushNotificationChannel],
+        held: Callable[[m.CreateChannelDone], PushNotificationChannel],
         *,
         owed: bool = False,
     ) -> None:
@@ -70,7 +78,7 @@ class CreateChannelOperation:
         self._session = session
         self._number = session.questions.number()
         self._question = m.CreateChannel(self._number, remote_id)
-        self._channel = channel
+        self._held = held
         self._progress: list[PushNotificationCreateChannelStatus] = []
         self._result: PushNotificationCreateChannelResult | None = None
         self._canceled = False
@@ -98,6 +106,20 @@ class CreateChannelOperation:
                 return
             await self._changed.wait()
 
+    async def channel(self) -> PushNotificationChannel:
+        """Wait for the channel, and raise where there is none; a cancellation meanwhile cancels the operation.
+
+        :raises ChannelNotGranted: the request has failed; ``hresult`` is that of the result.
+        :raises OperationCanceled: the operation was cancelled.
+        """
+        try:
+            result = await self._wait()
+        finally:
+            self.cancel()  # without effect where it has ended
+        if result.channel is None:
+            raise ChannelNotGranted(result.detail or "no channel was granted", result.extended_error)
+        return result.channel
+
     def cancel(self) -> None:
         """End the operation now; tasks that await it get OperationCanceled. Without effect once it has ended."""
         if not self._ended:
@@ -118,7 +140,7 @@ class CreateChannelOperation:
                 self._progress.append(status)
                 self._wake()
         elif isinstance(message, m.CreateChannelDone):
-            channel = self._channel(message) if message.channel else None
+            channel = self._held(message) if message.channel else None
             self._result = PushNotificationCreateChannelResult(
                 channel, message.extended_error, message.status, message.text
             )

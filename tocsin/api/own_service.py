@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from tocsin.api.kept_secrets import kept_secrets
-from tocsin.api.manager import Registration
+from tocsin.api.registration import Registration
 from tocsin.protocol.errors import NotSupported
 from tocsin.protocol.sending.sign_in import split_service_url
 

@@ -296,7 +296,7 @@ class Session:
             self._give_back(deliveries.rows)
 
     def _give_back(self, rows: Sequence[PlainRow]) -> None:
-        for sequence, _, _, _, attempt, _, _, _ in rows:
+        for sequence, _, _, _, attempt, _, _, _, _ in rows:
             self.outcomes.note(m.OutcomeRow(sequence, Outcome.GIVEN_BACK, "", attempt))
 
     def _cancel(self, message: m.CancelDelivery) -> None:

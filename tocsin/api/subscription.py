@@ -104,7 +104,7 @@ class Subscription:
     def give_back(self) -> None:
         """Return all payloads that no handler has begun with."""
         while self._waiting:
-            sequence, _, _, _, attempt, _, _, _ = self._waiting.pop(0)
+            sequence, _, _, _, attempt, _, _, _, _ = self._waiting.pop(0)
             self._outcomes.note(OutcomeRow(sequence, Outcome.GIVEN_BACK, "", attempt))
 
     def keep_running(self) -> None:
@@ -264,7 +264,7 @@ class Subscription:
                 args._ended = True  # no further deferral may be taken
                 if not self._answered:
                     if outcome is _HANDLED or (args._handled and outcome is not _RETURNED):
-                        sequence, _, _, _, attempt, _, _, _ = args._delivery
+                        sequence, _, _, _, attempt, _, _, _, _ = args._delivery
                         self._outcomes.handled(sequence, attempt)
                         if sequence == self._kept:
                             self._kept = -sequence

@@ -73,7 +73,13 @@ class Tiles:
 
 
 class Badge:
-    """The badge of one app; ``badge`` of its manager. What each method asks for is done when it returns."""
+    """The badge of one app; ``badge`` of its manager. What each method asks for is done when it returns.
+
+    Example::
+
+        await manager.badge.set(3)
+        print(await manager.badge.get())
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -75,6 +75,13 @@ class ToastNotifier:
     """The toasts of one app; ``toasts`` of its manager.
 
     What each method asks for is done when it returns. Where its task is cancelled meanwhile, it may have been done.
+
+    Example::
+
+        await manager.toasts.on_activated(lambda args: print("the user wants to", args.arguments["action"]))
+        builder = tocsin.ToastContentBuilder().add_text("Ann is calling").add_argument("action", "answer")
+        shown = await builder.show(tag="ann")
+        print(shown.outcome, [each.tag for each in await manager.toasts.get_all()])
     """
 
     def __init__(self, session: Session, command: Callable[[UUID], bytes] = lambda _: b"") -> None:

@@ -16,7 +16,7 @@ from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
 from tocsin.api.embedded import embedded
 from tocsin.api.kept_secrets import keep_secret
-from tocsin.api.manager import Registration
+from tocsin.api.registration import Registration
 from tocsin.cli.command_line import add_verb, span, whole
 from tocsin.cli.payload_choice import add_choice_options, choice_of
 from tocsin.cli.payload_command import PayloadCommand, command_words

@@ -11,7 +11,7 @@ from typing import Any
 
 from tocsin.api.args import PushNotificationReceivedEventArgs
 from tocsin.api.channel import PushNotificationChannel
-from tocsin.api.manager import Registration
+from tocsin.api.registration import Registration
 from tocsin.api.toast_activated import ToastNotificationActivatedEventArgs
 from tocsin.child_process import ProcessEnd
 from tocsin.cli.terminal import complain, show

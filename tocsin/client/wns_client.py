@@ -21,6 +21,7 @@ from tocsin.client.posted_notification import PostedNotification, build_post, re
 from tocsin.client.tokens import TokenCache
 from tocsin.protocol.arguments import check_kind, check_text
 from tocsin.protocol.errors import IllegalCall, InvalidArgument, ServiceUnavailable
+from tocsin.protocol.kernel.async_block import AsyncBlock
 from tocsin.protocol.kernel.machine import step
 from tocsin.protocol.send_result import SendResult
 from tocsin.protocol.sending.attempts import TABLE, Effect, Event, Phase, SendPolicy, classify, failure
@@ -68,7 +69,7 @@ class _Sending:
         self.sent = True
 
 
-class WnsClient:
+class WnsClient(AsyncBlock):
     """Sends notifications; one client may send many at a time, and is best kept for as long as its program runs.
 
     It gets and keeps access tokens, tries again what may pass (``policy``) within bounds of number and time, renews a
@@ -80,6 +81,12 @@ class WnsClient:
     process may open files if that is less. More wait in line and go in the order in which they came. The 30 seconds of an attempt
     begin behind the line; the ``total`` of the policy includes it.
 
+    Example::
+
+        async with tocsin.WnsClient(client_id, client_secret) as client:
+            result = await client.send(channel.uri, "you have mail", ttl=3600)
+            print(result.status, result.explanation)
+
     :param token_url: where tokens come from, in either form; by default Microsoft's for channels of WNS, and the
         channel's own host for a service on this machine.
     :param tenant: for the default token URL: the Entra tenant of the app; None for the Live form.
@@ -88,6 +95,8 @@ class WnsClient:
         begin with https://, unless the token URL does not either.
     :raises InvalidArgument: an argument cannot be right.
     """
+
+    _entered_by = "'async with tocsin.WnsClient(...) as client:'"
 
     def __init__(  # noqa: PLR0913  # all but the credentials is optional
         self,
@@ -182,7 +191,7 @@ class WnsClient:
         :raises IllegalCall: the client is not open, or was closed before an answer had come: it may have arrived.
         """
         if self._http is None:
-            raise IllegalCall("the client is not open: async with WnsClient(...) as client")
+            raise IllegalCall(f"the client is not open: {self._entered_by}")
         options = read_options(
             type, ttl=ttl, cache=cache, tag=tag, group=group, priority=priority,
             request_status=request_status, suppress_popup=suppress_popup,

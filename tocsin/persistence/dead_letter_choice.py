@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Container
 
 from tocsin.persistence.store import Changes, DeadLetter, Store
@@ -57,7 +58,7 @@ async def settle_stored(store: Store, id_: str, *, retry: bool) -> None:
     letter = await store.dead_letter(id_)
     if retry:
         letter = check_retry(letter, id_, {channel.channel for channel in await store.channels()})
-        again = letter.again((await store.inbox()).last_sequence + 1)
+        again = letter.again((await store.inbox()).last_sequence + 1, time.time())
         await store.commit(Changes(accepted=[again], retried=[letter.sequence]))
     else:
         await store.commit(Changes(dropped=[check_drop(letter, id_).sequence]))

@@ -20,9 +20,9 @@ FORGET_EVERY = 512
 """After how many payloads older ids are forgotten: keeping a few longer costs less than a statement in each commit."""
 
 # Rows of one statement: any number needs few, and the driver has all prepared. Before 3.32, SQLite takes 999 values in one.
-_SIZES = (124, 64, 32, 16, 8, 4, 2, 1)
-_INSERT = "INSERT INTO inbox (sequence, id, type, body, attempt, expires, channel, label) VALUES "
-_ACCEPT = {size: _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * size) for size in _SIZES}
+_SIZES = (110, 64, 32, 16, 8, 4, 2, 1)
+_INSERT = "INSERT INTO inbox (sequence, id, type, body, attempt, expires, channel, label, received) VALUES "
+_ACCEPT = {size: _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size) for size in _SIZES}
 _REMEMBER = "INSERT INTO remembered (last, ids) VALUES (?, ?)"
 _FORGET = "DELETE FROM remembered WHERE last <= ?"
 _SET_OPEN = "UPDATE inbox SET open = ? WHERE sequence = ?"

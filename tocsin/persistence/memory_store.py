@@ -272,6 +272,6 @@ class MemoryStore:
 
 
 def _letter(payload: PlainRow, dead: DeadPayload) -> DeadLetter:
-    number, id_, type_, body, attempt, _, channel, label = payload
+    number, id_, type_, body, attempt, _, channel, label, _ = payload
     of_payload = number, "", channel, id_, str(type_), body, attempt
     return DeadLetter(*of_payload, str(dead.reason), dead.detail, dead.at, LabelText(label))

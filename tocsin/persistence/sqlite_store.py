@@ -91,6 +91,7 @@ MIGRATIONS = (
             PRIMARY KEY (day, app, network)
         ) WITHOUT ROWID""",
     ),
+    ("ALTER TABLE inbox ADD COLUMN received REAL",),
 )
 
 _KEEP_REQUEST = (
@@ -139,7 +140,7 @@ _ADD_LET_GO = (
 )
 _LET_GO = f"DELETE FROM dead_letter WHERE {_TO_LET_GO}"  # noqa: S608 - a constant
 _TAKE = (
-    "SELECT sequence, id, type, body, attempt + 1, expires, channel, label FROM inbox"
+    "SELECT sequence, id, type, body, attempt + 1, expires, channel, label, received FROM inbox"
     " WHERE open = 1 AND channel = ? AND sequence > ?{} ORDER BY sequence LIMIT ?"
 )
 _KEEP_CHANNEL = "INSERT OR REPLACE INTO channel (channel, app, remote_id, uri, expires) VALUES (?, ?, ?, ?, ?)"

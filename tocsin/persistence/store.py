@@ -99,9 +99,9 @@ class DeadLetter:
     at: float
     label: LabelText = NO_LABEL
 
-    def again(self, sequence: int) -> PlainRow:
+    def again(self, sequence: int, now: float) -> PlainRow:
         """Return the payload as a new arrival: its attempts go on to count, and it does not expire any more."""
-        return sequence, self.id, self.type, self.body, self.attempt, None, self.channel, self.label
+        return sequence, self.id, self.type, self.body, self.attempt, None, self.channel, self.label, now
 
 
 @frozen

@@ -4,13 +4,15 @@
 
     PushError                       .hresult says which, as Windows would
     ├── InvalidArgument             ValueError: you passed something that cannot be right
-    │   └── UnreadableContent       it is no toast, tile or badge; the text says where and why
+    │   └── UnreadableContent       it is no toast, tile or badge, or a payload no text or JSON; the text says where and why
     ├── IllegalCall                 RuntimeError: the call is right, but not now or not here
     │   ├── ChannelClosed           the channel was closed or revoked before
+    │   ├── NotEntered              AttributeError: it was used without 'async with', which the text shows
     │   └── CallEnded               the call has ended; .reason says why
     ├── NotFound                    LookupError: what you named is not there
     ├── NotSupported                NotImplementedError: this installation or this kind of app cannot do that
     ├── Busy                        BlockingIOError: a queue is full; try again when it has drained
+    ├── ChannelNotGranted           RuntimeError: a channel request has failed for good; .hresult and the text say why
     ├── NotShown                    RuntimeError: the desktop would not show a toast, or has no room for it, or policy forbids it
     ├── OperationCanceled           RuntimeError: the operation that you wait for was cancelled
     ├── TimedOut                    TimeoutError: no answer within the deadline
@@ -56,7 +58,7 @@ class InvalidArgument(PushError, ValueError):
 
 
 class UnreadableContent(InvalidArgument):
-    """What was to be shown is no toast, tile or badge that can be read."""
+    """What was to be shown is no toast, tile or badge that can be read, or a payload is not the text or JSON that it is read as."""
 
 
 class IllegalCall(PushError, RuntimeError):
@@ -69,6 +71,13 @@ class ChannelClosed(IllegalCall):
     """The channel was closed by its app, or revoked by the service."""
 
     default_hresult = HResult.WPN_E_CHANNEL_CLOSED
+
+
+class NotEntered(IllegalCall, AttributeError):
+    """It works within ``async with`` only, and was used without; the text shows how.
+
+    It is an AttributeError too, so that code which asks whether an object has an attribute is told that this has none.
+    """
 
 
 class CallEnded(IllegalCall):
@@ -95,6 +104,10 @@ class Busy(PushError, BlockingIOError):
     """A bounded queue is full: slow down, then try again."""
 
     default_hresult = HResult.WNP_E_BIND_USER_BUSY
+
+
+class ChannelNotGranted(PushError, RuntimeError):
+    """A channel request has ended without a channel, after every retry that its error allows; ``hresult`` is that error's."""
 
 
 class NotShown(PushError, RuntimeError):

@@ -144,11 +144,13 @@ def received(  # noqa: PLR0913  # each sets a property, by its name
     background: bool = False,
     tag: str = "",
     group: str = "",
+    received_at: datetime | None = None,
+    expires_at: datetime | None = None,
 ) -> MadeArgs:
-    """Make the args that a handler is called with; ``background`` makes those of background work.
+    """Make the args that a handler is called with; ``background`` makes those of background work. They are received now by default.
 
     :raises InvalidArgument: the payload is not bytes or has more than 5,000, the id is no text, the type is none, the attempt
-        is not from 1 up, or tag or group are not up to 16 letters and digits.
+        is not from 1 up, tag or group are not up to 16 letters and digits, or a date has no time zone.
     """
     check_kind(payload, "the payload", bytes)
     if len(payload) > MAX_PAYLOAD:
@@ -161,7 +163,9 @@ def received(  # noqa: PLR0913  # each sets a property, by its name
     except ValueError:
         raise InvalidArgument(f"a type is one of {', '.join(NotificationType)}, not {quoted(type)}") from None
     label = ToastLabel(_name(tag, "the tag"), _name(group, "the group")).text
-    return MadeArgs(PayloadRow(1, id, kind, payload, attempt, None, _NAME, label), background=background)
+    received = _seconds(datetime.now(UTC) if received_at is None else received_at, "when it was received")
+    expires = None if expires_at is None else _seconds(expires_at, "when it expires")
+    return MadeArgs(PayloadRow(1, id, kind, payload, attempt, expires, _NAME, label, received), background=background)
 
 
 def _name(text: str, words: str) -> str:
@@ -204,11 +208,15 @@ def channel(uri: str = "https://push.example/w/?token=test", expiration: datetim
     :raises InvalidArgument: the URI is no text, or the expiration is no date with a time zone.
     """
     check_text(uri, "the URI")
-    check_kind(expiration, "the expiration", datetime, type(None))
     expires = datetime.now(UTC) + timedelta(days=30) if expiration is None else expiration
-    if expires.tzinfo is None:
-        raise InvalidArgument("the expiration must have a time zone, such as UTC")
-    return MadeChannel(_Holder(), "app under test", _NAME, uri, expires.timestamp())
+    return MadeChannel(_Holder(), "app under test", _NAME, uri, _seconds(expires, "the expiration"))
+
+
+def _seconds(moment: datetime, words: str) -> float:
+    check_kind(moment, words, datetime)
+    if moment.tzinfo is None:
+        raise InvalidArgument(f"{words} must have a time zone, such as UTC")
+    return moment.timestamp()
 
 
 async def _call(function: Callable[[], object]) -> None:

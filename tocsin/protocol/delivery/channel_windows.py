@@ -145,7 +145,7 @@ class ChannelWindows:
         going: list[PlainRow] = []
         free = MAX_IN_FLIGHT - len(self._in_flight)
         for row in rows:
-            sequence, _, kind, _, _, _, channel, _ = row
+            sequence, _, kind, _, _, _, channel, _, _ = row
             window = self._windows.get(channel)
             if window is not None and not window.is_whole and kind not in window.types:
                 self._passed.add(channel)

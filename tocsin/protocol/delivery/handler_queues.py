@@ -55,7 +55,7 @@ class HandlerQueues:
 
     def enqueue(self, app: str, rows: Iterable[PlainRow], session: str = "") -> None:
         """Let payloads of an app that a session gets stand in the queues of their channels."""
-        for sequence, _, _, _, _, _, channel, _ in rows:
+        for sequence, _, _, _, _, _, channel, _, _ in rows:
             queue = self._queues.get(channel)
             if queue is None or queue.session != session:
                 queue = self._take_over(channel, app, session)

@@ -136,7 +136,7 @@ class Outstanding:
         tracked = self._tracked.get(sequence)
         if tracked is None:
             row = self._rows[sequence]
-            _, _, _, _, attempt, expires, channel, _ = row
+            _, _, _, _, attempt, expires, channel, _, _ = row
             tracked = Tracked(sequence, self._queues.app_of(channel), channel, attempt, expires, row)
             self._tracked[sequence] = tracked
         return tracked

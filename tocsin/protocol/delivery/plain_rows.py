@@ -12,7 +12,7 @@ from typing import Any
 
 from tocsin.protocol.messages import PayloadRow
 
-PlainRow = tuple[int, str, str, bytes, int, float | None, str, str]
+PlainRow = tuple[int, str, str, bytes, int, float | None, str, str, float | None]
 """A payload as plain values, in the order of the fields of ``PayloadRow``, which is one too."""
 
 
@@ -25,5 +25,7 @@ id_of: Callable[[PlainRow], str] = _field("id")
 type_of: Callable[[PlainRow], str] = _field("type")
 body_of: Callable[[PlainRow], bytes] = _field("body")
 attempt_of: Callable[[PlainRow], int] = _field("attempt")
+expires_of: Callable[[PlainRow], float | None] = _field("expires")
 channel_of: Callable[[PlainRow], str] = _field("channel")
 label_of: Callable[[PlainRow], str] = _field("label")
+received_of: Callable[[PlainRow], float | None] = _field("received")

@@ -22,7 +22,8 @@ class PayloadRow(NamedTuple):
     :mod:`tocsin.protocol.delivery.plain_rows`.
 
     ``sequence`` is its place in the inbox, ``attempt`` counts how often it was handed on, this time included;
-    ``expires`` is in the service's time.
+    ``expires`` is in the service's time. ``received`` is when the device took it in, by its wall clock, in seconds since the
+    epoch; None for one that an earlier version has kept.
     """
 
     sequence: int
@@ -33,6 +34,7 @@ class PayloadRow(NamedTuple):
     expires: float | None
     channel: str
     label: LabelText = NO_LABEL
+    received: float | None = None
 
 
 class OutcomeRow(NamedTuple):

@@ -148,6 +148,11 @@ class PushNotificationActivationInfo:
     background work begins; with ``cancel_on_condition_loss`` it is cancelled when one no longer does. Without activators
     it is for ``on_background_activated``, which takes those that the app may have.
 
+    Example::
+
+        online = tocsin.SystemConditionType.INTERNET_AVAILABLE
+        info = tocsin.PushNotificationActivationInfo(tocsin.Activators.PROTOCOL_ACTIVATOR, None, [online])
+
     :raises InvalidArgument: the CLSID is no GUID, the conditions are none or contradict each other, or the last is no truth value.
     """
 

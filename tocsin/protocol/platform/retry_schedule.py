@@ -74,7 +74,14 @@ def left(due: float, planned: float, now: float) -> float:
 
 @frozen
 class RetryPolicy:
-    """How long to wait before each retry, in seconds; ``jitter`` is the fraction by which a wait may be off."""
+    """How long to wait before each retry, in seconds; ``jitter`` is the fraction by which a wait may be off.
+
+    Example::
+
+        quick = tocsin.RetryPolicy(first=1, increment=2, longest=30)
+        async with tocsin.embedded("contoso.chat", "./chat-state", retries=quick) as manager:
+            print(manager.app)
+    """
 
     first: float = field(default=60.0, validator=number(0, above=True))
     increment: float = field(default=60.0, validator=number(0))

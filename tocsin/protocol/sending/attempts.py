@@ -76,6 +76,11 @@ class SendPolicy:
     ``retries`` is the number of attempts after the first, ``first`` and ``longest`` are seconds to wait: doubled each
     time, with jitter down to half. ``total`` seconds after it began, sending ends.
 
+    Example::
+
+        once = tocsin.SendPolicy(retries=0, total=10)
+        client = tocsin.WnsClient(client_id, client_secret, policy=once)
+
     :raises InvalidArgument: a number is below 0, or is 0 where that would be no time at all.
     """
 

@@ -26,6 +26,11 @@ class ToastArguments(MutableMapping[str, str | None]):
     """Arguments by name, in the order in which they were first set; None is the value of a name without one.
 
     True and False are written as 1 and 0, an enumeration as its value, a number as Python writes it, on every machine.
+
+    Example::
+
+        arguments = tocsin.ToastArguments.parse("action=open;id=7")
+        print(arguments["action"], arguments.get_int("id"))
     """
 
     def __init__(self, /, **values: ArgumentValue) -> None:

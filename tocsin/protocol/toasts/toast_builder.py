@@ -38,6 +38,12 @@ class ToastContentBuilder:
     """A toast in the making; each method that adds something returns the builder.
 
     All raise InvalidArgument where what is given cannot be right, or is one too many; the toast is as before then.
+
+    Example::
+
+        builder = tocsin.ToastContentBuilder().add_text("Ann is calling").add_argument("caller", "ann")
+        builder.add_button(tocsin.ToastButton("Accept").add_argument("action", "accept"))
+        print(builder.get_xml())
     """
 
     def __init__(self) -> None:

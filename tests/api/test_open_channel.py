@@ -1,0 +1,108 @@
+"""The short way to a channel: it is returned, or why there is none is raised."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import anyio
+import pytest
+
+import tocsin
+import tocsin.testing
+from tests.world import REMOTE_ID, world
+from tocsin.api.identity import Identity
+from tocsin.api.manager import PushNotificationManager
+from tocsin.protocol.messages import ChannelRefused, RequestChannel
+from tocsin.protocol.platform.retry_schedule import RetryPolicy
+
+FAST = RetryPolicy(first=0.01, increment=0.01, longest=0.05, jitter=0)
+
+
+async def test_a_channel_of_the_own_service_needs_no_id(tmp_path: Path) -> None:
+    """The manager knows the app's remote id, and the line that pushes to the channel."""
+    async with tocsin.embedded("contoso.mail", tmp_path) as manager:
+        assert manager.registration is not None
+        assert manager.remote_id == manager.registration.remote_id
+        channel = await manager.open_channel()
+        assert (await manager.open_channel(manager.remote_id)).uri == channel.uri
+        secrets = manager.registration.client_id, manager.registration.client_secret
+        line = shlex.split(manager.send_line(channel, "it's late"))
+    assert line == [
+        "tocsin",
+        "send",
+        channel.uri,
+        "it's late",
+        "--client-id",
+        secrets[0],
+        "--client-secret",
+        secrets[1],
+    ]
+
+
+async def test_it_retries_as_the_operation_does(tmp_path: Path) -> None:
+    """What may pass is waited for."""
+    async with world(tmp_path, retries=FAST) as w, anyio.create_task_group() as tasks:
+
+        async def refuse_then_grant() -> None:
+            request = await w.service.expect(RequestChannel)
+            refused = ChannelRefused(request.request, tocsin.HResult.WNP_E_BIND_USER_BUSY, "busy", None)
+            await w.service.send(refused)
+            await w.service.grant()
+
+        tasks.start_soon(refuse_then_grant)
+        assert (await w.manager.open_channel(REMOTE_ID)).uri == "http://push.test/w/?token=c1"
+
+
+async def test_a_failure_is_raised_with_its_code(tmp_path: Path) -> None:
+    """The sentence is the service's, the HRESULT that of the result."""
+    async with world(tmp_path) as w, anyio.create_task_group() as tasks:
+
+        async def refuse() -> None:
+            request = await w.service.expect(RequestChannel)
+            await w.service.send(ChannelRefused(request.request, tocsin.HResult.WPN_E_INVALID_APP, "unknown app", None))
+
+        tasks.start_soon(refuse)
+        with pytest.raises(tocsin.ChannelNotGranted, match=r"^unknown app$") as failed:
+            await w.manager.open_channel(REMOTE_ID)
+        assert failed.value.hresult is tocsin.HResult.WPN_E_INVALID_APP
+
+
+async def test_one_that_is_cancelled_withdraws_its_request(tmp_path: Path) -> None:
+    """No other has the operation, so none could cancel it later: another request asks the service anew."""
+    async with world(tmp_path) as w:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(w.manager.open_channel, REMOTE_ID)
+                await w.service.expect(RequestChannel)
+                scope.cancel()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.service.grant)
+            assert (await w.manager.open_channel(REMOTE_ID)).uri == "http://push.test/w/?token=c1"
+
+
+async def test_an_app_of_a_service_elsewhere_is_told_where_its_id_is_from(tmp_path: Path) -> None:
+    """Id and secret are with who has registered it there; a packaged app is found by its family."""
+    async with world(tmp_path) as w:
+        with pytest.raises(
+            tocsin.IllegalCall, match="that runs elsewhere: its remote id is what 'tocsin app add NAME'"
+        ):
+            _ = w.manager.remote_id
+        with pytest.raises(tocsin.IllegalCall, match="that runs elsewhere: the id and secret to send with are what"):
+            w.manager.send_line(tocsin.testing.channel())
+        with pytest.raises(tocsin.IllegalCall, match="its remote id is what 'tocsin app add NAME' prints there"):
+            await w.manager.open_channel()
+        packaged = PushNotificationManager(
+            w.manager._session, "contoso.mail", None, Identity(packaged=True, family_name="Contoso.Mail_1")
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.service.grant)
+            assert (await packaged.open_channel()).uri
+
+
+@pytest.mark.parametrize("remote_id", ["mail", "00000000-0000-0000-0000-000000000000"])
+async def test_an_id_that_is_none_is_refused(tmp_path: Path, remote_id: str) -> None:
+    """As by ``create_channel``."""
+    async with world(tmp_path) as w:
+        with pytest.raises(tocsin.InvalidArgument, match="remote id"):
+            await w.manager.open_channel(remote_id)
