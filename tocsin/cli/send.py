@@ -12,7 +12,6 @@ import anyio
 from attrs import asdict
 
 from tocsin.cli.command_line import add_verb, whole
-from tocsin.cli.plain_content import as_content
 from tocsin.cli.terminal import complain, show
 from tocsin.client.wns_client import WnsClient
 from tocsin.protocol.errors import InvalidArgument, SendFailed
@@ -21,6 +20,7 @@ from tocsin.protocol.sending.attempts import SendPolicy
 from tocsin.protocol.sending.sign_in import split_url, token_url_of
 from tocsin.protocol.service.wns import MAX_TTL
 from tocsin.protocol.text import harmless
+from tocsin.protocol.toasts.plain_content import as_content
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
 
 DESCRIPTION = """\

@@ -24,6 +24,12 @@ from tocsin.service.operations.health import Health, Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.page.access import Access
+from tocsin.service.page.live import Live
+from tocsin.service.page.page_routes import StatusPage
+from tocsin.service.page.picture import Observer
+from tocsin.service.page.posting import Poster
+from tocsin.service.page.samples import Sample, Samples
 from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
@@ -168,10 +174,12 @@ async def open_service(
             )
             devices = layer.around_devices(parts.devices.open)
             server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
+            parts.page.poster = Poster(router.open_exchange, server.shared)
             async with (
                 pruning(channels, offline, parts.devices, parts.hub),
                 serving(server, listener, partial(_say_goodbye, server, parts, settings.drain_timeout)),
                 parts.hub.running(),
+                parts.page.running(),
             ):
                 yield PushService(
                     *(registrations, hubs, offline, parts.followers, parts.health, certificate, url, port),
@@ -189,6 +197,7 @@ class _Parts:
     followers: Followers
     health: Health
     hub: HubService
+    page: StatusPage
     notifications: WnsContext
     others: OtherRoutes
 
@@ -235,8 +244,18 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),
         *(now, wall, url, settings.max_hub_registrations),
     )
-    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes()])
-    return _Parts(connections, devices, bodies, followers, health, hub, notifications, others)
+    samples = Samples()
+
+    def sample(at: float) -> Sample:
+        answered = counters.received + counters.dropped.total()
+        return Sample(at, answered, counters.refused.total(), devices.count)
+
+    observer = Observer(registrations, channels, devices, health, samples, now)
+    live = Live(followers, observer, samples, sample, url, loop.time, wall)
+    page = StatusPage(Access(settings.page_token, limits), live, channels, tokens, bodies, url)
+    shown = page.routes() if settings.page else []
+    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown])
+    return _Parts(connections, devices, bodies, followers, health, hub, page, notifications, others)
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:
@@ -247,6 +266,7 @@ async def _remembered_port(store: ServiceStore) -> int | None:
 async def _say_goodbye(server: WebServer, parts: _Parts, drain_timeout: float) -> None:
     """Let in no more connections, and give senders and devices the time that each has."""
     parts.health.stopping = True
+    parts.page.stop()
     server.accept_no_more()
     parts.bodies.stop()
     with anyio.move_on_after(drain_timeout, shield=True):

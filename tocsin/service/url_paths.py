@@ -11,7 +11,10 @@ CHANNEL_PATH: Final = "/w/"
 DEVICE_PATH: Final = "/device"
 """Where devices connect."""
 
-RESERVED: Final = frozenset({"w", "device", "accesstoken.srf", "healthz", "metrics"})
+PAGE_PATH: Final = "/_tocsin/page/"
+"""What the paths of the page begin with, but for the page itself, which is ``/``."""
+
+RESERVED: Final = frozenset({"_tocsin", "w", "device", "accesstoken.srf", "healthz", "metrics"})
 """What a path of the service begins with: no hub is called so."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Final
 
 import anyio
@@ -74,6 +75,16 @@ class Devices:
     def connected(self, device: str) -> bool:
         """Tell whether the device has a connection."""
         return device in self._connections
+
+    @property
+    def count(self) -> int:
+        """How many devices are connected."""
+        return len(self._connections)
+
+    def some(self, limit: int) -> dict[str, int]:
+        """Return so many of the devices that are connected, with how many payloads are on their way to each."""
+        some = islice(self._connections.items(), limit)
+        return {device: connection.outbox.depth for device, connection in some}
 
     def gauges(self) -> dict[str, int]:
         """Return how many devices are connected, and how many payloads are on their way to them."""
