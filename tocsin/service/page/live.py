@@ -26,6 +26,7 @@ MAX_VIEWERS: Final = 16
 LINGER: Final = 600.0
 """Seconds that it is noted what comes behind the last look at the page."""
 
+_KEEP_ALIVE: Final = 15.0  # seconds after which a stream says that there is nothing
 _BATCH: Final = 0.5  # seconds that what comes is gathered in before viewers are told
 
 
@@ -127,7 +128,10 @@ class Live:
                 if changed:
                     change = self._changes
                     yield _event("sections", changed)
-                await news.wait()
+                with anyio.move_on_after(_KEEP_ALIVE):
+                    await news.wait()
+                if not news.is_set():
+                    yield ": nothing new\n\n"
         finally:
             self.viewers -= 1
             self._looked_at = self._now()
@@ -159,6 +163,7 @@ class Live:
             try:
                 with self._followers.follow(Wanted()) as follower:
                     self.trouble = ""
+                    self.rows.forget()
                     await self._note(follower)
             except Busy as busy:
                 self.trouble = f"{str(busy).capitalize()}."

@@ -38,9 +38,8 @@ def together(*children: Child) -> Markup:
 
 
 def verbatim(text: str) -> Markup:
-    """Write a text with its line ends, for an element that shows them."""
-    lines = text.splitlines()
-    return Markup("\n" + "\n".join(escape(harmless(line)) for line in lines)) if lines else Markup()
+    """Write a text with its line ends, for an element that shows them, and passes over the one that it begins with."""
+    return Markup("\n" + "\n".join(escape(harmless(line)) for line in text.split("\n"))) if text else Markup()
 
 
 def _written(child: Markup | str | int) -> str:

@@ -15,7 +15,7 @@ from tocsin.service.page.markup import Markup, el, together
 KEPT: Final = 200
 """Rows that are kept, and that one message to a viewer has at most."""
 
-COLUMNS: Final = ("Time", "App", "Type", "Answer", "Reason", "Bytes")
+COLUMNS: Final = ("Time", "Answer", "App", "Type", "Reason", "Bytes")
 
 
 class PushRow:
@@ -34,9 +34,9 @@ class PushRow:
         return el(
             "tr",
             el("td", el("time", f"{moment:%H:%M:%S}", datetime=moment.isoformat())),
+            el("td", el("span", answer, class_=f"stage {event.stage}")),
             el("td", event.app or "—"),
             el("td", event.type or "—"),
-            el("td", el("span", answer, class_=f"stage {event.stage}")),
             el("td", event.reason, class_="reason"),
             el("td", f"{event.size:,}" if event.type else "—", class_="number"),
         )
@@ -56,6 +56,10 @@ class PushRows:
             self.latest += 1
             self._kept.append(PushRow(self.latest, event))
         self.latest += lost
+
+    def forget(self) -> None:
+        """Keep no rows from before: what came since was not noted."""
+        self._kept.clear()
 
     def after(self, number: int) -> tuple[list[PushRow], int]:
         """Return the rows that came after that number, the oldest first, and how many more there were."""

@@ -30,10 +30,12 @@ def sections(picture: Picture, url: str, since: float) -> dict[str, Markup]:
         "plots": together(*map(plot, picture.curves)),
         "channel": choices(picture, ""),
         "channel-rows": _channels(picture),
-        "channel-note": _note(len(picture.channels), picture.channels_kept, "channels are kept, ended ones included"),
+        "channel-note": _note(
+            len(picture.channels), picture.channels_kept, "Channels that are kept, ended ones included"
+        ),
         "app-rows": _apps(picture),
         "device-rows": _devices(picture),
-        "device-note": _note(len(picture.devices), picture.devices_connected, "devices are connected"),
+        "device-note": _note(len(picture.devices), picture.devices_connected, "Devices that are connected"),
     }
 
 
@@ -142,4 +144,4 @@ def _connection(*, connected: bool) -> str:
 
 def _note(shown: int, there: int, what: str) -> Markup:
     most = f"The newest {MOST} are shown. " if shown == MOST else ""
-    return together(f"{most}{there:,} {what}.")
+    return together(f"{most}{what}: {there:,}.")
