@@ -24,12 +24,9 @@ from tocsin.service.operations.health import Health, Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.page.access import Access
-from tocsin.service.page.live import Live
+from tocsin.service.page.page_parts import make_page
 from tocsin.service.page.page_routes import StatusPage
-from tocsin.service.page.picture import Observer
 from tocsin.service.page.posting import Poster
-from tocsin.service.page.samples import Sample, Samples
 from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
@@ -244,15 +241,10 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),
         *(now, wall, url, settings.max_hub_registrations),
     )
-    samples = Samples()
-
-    def sample(at: float) -> Sample:
-        answered = counters.received + counters.dropped.total()
-        return Sample(at, answered, counters.refused.total(), devices.count)
-
-    observer = Observer(registrations, channels, devices, health, samples, now)
-    live = Live(followers, observer, samples, sample, url, loop.time, wall)
-    page = StatusPage(Access(settings.page_token, limits), live, channels, tokens, bodies, url)
+    page = make_page(
+        *(settings.page_token, registrations, tokens, channels, devices, health, bodies, limits, counters, followers),
+        *(now, wall, url),
+    )
     shown = page.routes() if settings.page else []
     others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown])
     return _Parts(connections, devices, bodies, followers, health, hub, page, notifications, others)

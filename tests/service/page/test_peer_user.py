@@ -52,10 +52,13 @@ def test_ipv4_within_ipv6_is_the_same_connection() -> None:
         assert not is_of_another_user({"client": (f"::ffff:{host}", port), "server": (f"::ffff:{there}", here)})
 
 
-def test_where_no_list_is_kept_it_cannot_be_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Then each program of this machine counts as ours."""
+def test_where_the_list_is_hidden_no_program_is_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a system that keeps none, each program of this machine is."""
     monkeypatch.setattr(peer_user, "_LISTS", (tmp_path / "tcp", tmp_path / "tcp6"))
-    assert not is_of_another_user({"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)})
+    scope = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
+    assert is_of_another_user(scope)
+    monkeypatch.setattr(sys, "platform", "another")
+    assert not is_of_another_user(scope)
 
 
 def test_of_a_list_the_line_with_both_ends_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
