@@ -72,24 +72,23 @@ class Devices:
         self._stopping = False
         self._idle = anyio.Event()
 
-    def connected(self, device: str) -> bool:
-        """Tell whether the device has a connection."""
-        return device in self._connections
-
-    @property
-    def count(self) -> int:
-        """How many devices are connected."""
-        return len(self._connections)
-
     def some(self, limit: int) -> dict[str, int]:
         """Return so many of the devices that are connected, with how many payloads are on their way to each."""
         some = islice(self._connections.items(), limit)
         return {device: connection.outbox.depth for device, connection in some}
 
+    def connected(self, device: str) -> bool:
+        """Tell whether the device has a connection."""
+        return device in self._connections
+
+    def count(self) -> int:
+        """Return how many devices are connected."""
+        return len(self._connections)
+
     def gauges(self) -> dict[str, int]:
         """Return how many devices are connected, and how many payloads are on their way to them."""
         depth = sum(connection.outbox.depth for connection in self._connections.values())
-        return {"devices": len(self._connections), "outbox": depth}
+        return {"devices": self.count(), "outbox": depth}
 
     async def push(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
         """Bring a payload to the channel's device, or into its offline store where its sender allows that.

@@ -43,8 +43,8 @@ def make_page(  # noqa: PLR0913, PLR0917  # what it looks at
     samples = Samples()
 
     def sample(at: float) -> Sample:
-        answered = counters.received + counters.dropped.total()
-        return Sample(at, answered, counters.refused.total(), devices.count)
+        refused = counters.refused.total()
+        return Sample(at, counters.received + counters.dropped.total() + refused, refused, devices.count())
 
     observer = Observer(registrations, channels, devices, health, samples, now)
     live = Live(followers, observer, samples, sample, url, asyncio.get_running_loop().time, wall)

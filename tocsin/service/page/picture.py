@@ -90,7 +90,7 @@ class Observer:
             ),
             self._channels.count,
             self._shown_devices(rows),
-            self._devices.count,
+            self._devices.count(),
             self._devices.offline.kept,
         )
 
