@@ -64,6 +64,10 @@ class Access:
         is_ours = is_from_here(request, self._limits.is_proxy) and not is_of_another_user(request.scope)
         return right(has_token=False, is_proven=False, is_ours=is_ours)
 
+    def still_sees(self, request: HTTPConnection) -> bool:
+        """Tell whether who was shown the page may go on seeing it: a session may have ended, whose program it is stays so."""
+        return not self._token or self._is_proven(request)
+
     def has_session(self, request: HTTPConnection) -> bool:
         """Tell whether a request is of a session, which can be ended."""
         return self._session(request) in self._sessions

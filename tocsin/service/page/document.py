@@ -51,7 +51,12 @@ def page(shown: Shown) -> Markup:
         el("header", _title("Tocsin push service"), log_out),
         el(
             "main",
-            el("p", f"As of {_time(shown.wall)} UTC.", id="moment", role="status"),
+            el(
+                "p",
+                f"As of {_time(shown.wall)} UTC: load the page again for what came since.",
+                id="moment",
+                role="status",
+            ),
             el("section", el("h2", "Now"), _div("standing", written), _div("plots", written), class_="now"),
             _pushes(shown),
             el("section", el("h2", "Send a push"), _form(shown), _answer(shown), class_="send"),

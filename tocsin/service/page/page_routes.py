@@ -151,7 +151,7 @@ class StatusPage:
         if self._live.viewers >= MAX_VIEWERS:
             return PlainTextResponse(f"{MAX_VIEWERS} pages are open already\n", 503, {"Retry-After": "10"})
         place = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        events = self._live.events(self._live.read_place(place), lambda: self._access.judge(request) is PageRight.SEES)
+        events = self._live.events(self._live.read_place(place), lambda: self._access.still_sees(request))
         return StreamingResponse(events, media_type=_STREAM, headers={"X-Accel-Buffering": "no"})
 
     async def _send(self, request: Request) -> Response:

@@ -30,7 +30,7 @@ const take = ({ rows: html, said }) => {
   }
   held.prepend(fresh);
   while (held.children.length > MOST) held.lastElementChild.remove();
-  news.textContent = `Paused. ${count(held.children.length)}`;
+  sayAtOnce(`Paused. ${count(held.children.length)}`);
 };
 
 // A screen reader is told once in a while, whatever comes.
@@ -38,10 +38,14 @@ let unsaid = [], timer = null;
 const say = (words) => {
   unsaid.push(words);
   timer ??= setTimeout(() => {
-    news.textContent = unsaid.length === 1 ? `Just came: ${unsaid[0]}.` : `Just came: ${unsaid.at(-1)}, and more before.`;
-    unsaid = [];
-    timer = null;
+    sayAtOnce(unsaid.length === 1 ? `Just came: ${unsaid[0]}.` : `Just came: ${unsaid.at(-1)}, and more before.`);
   }, 1000);
+};
+const sayAtOnce = (words) => {
+  clearTimeout(timer);
+  timer = null;
+  unsaid = [];
+  news.textContent = words;
 };
 
 const renew = (sections) => {
@@ -64,11 +68,11 @@ pause.addEventListener("click", () => {
   pause.setAttribute("aria-pressed", String(pauses));
   if (pauses) {
     held = document.createDocumentFragment();
-    news.textContent = "Paused.";
+    sayAtOnce("Paused.");
   } else {
     show(held);
     held = null;
-    news.textContent = "Going on.";
+    sayAtOnce("Going on.");
   }
 });
 
