@@ -142,7 +142,11 @@ async def _cancel_after(steps: int, scope: anyio.CancelScope) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status", "words"),
-    [("/", 404, "Nothing is here"), ("/favicon.ico", 404, "Nothing is here"), ("/device", 426, "Devices connect here")],
+    [
+        ("/nowhere", 404, "Nothing is here"),
+        ("/favicon.ico", 404, "Nothing is here"),
+        ("/device", 426, "Devices connect here"),
+    ],
 )
 async def test_what_is_not_served_is_said_in_words(tmp_path: Path, path: str, status: int, words: str) -> None:
     """A request that is not served is answered with a sentence that says what this is, or what connects here."""

@@ -12,7 +12,6 @@ from attrs import asdict
 
 from tocsin.cli.command_line import add_verb, whole
 from tocsin.cli.given_body import read_body
-from tocsin.cli.plain_content import as_content, doubt_of
 from tocsin.cli.send_mends import mended
 from tocsin.cli.terminal import complain, refuse, show
 from tocsin.client.wns_client import WnsClient
@@ -22,6 +21,7 @@ from tocsin.protocol.sending.attempts import SendPolicy
 from tocsin.protocol.sending.sign_in import split_url, token_url_of
 from tocsin.protocol.service.wns import MAX_TTL
 from tocsin.protocol.text import harmless
+from tocsin.protocol.toasts.plain_content import as_content, doubt_of
 from tocsin.protocol.values import NotificationType
 
 DESCRIPTION = """\

@@ -26,6 +26,9 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.operations.tally_log import TallyLog, telling
+from tocsin.service.page.page_parts import make_page
+from tocsin.service.page.page_routes import StatusPage
+from tocsin.service.page.posting import Poster
 from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
@@ -171,12 +174,14 @@ async def open_service(
             )
             devices = layer.around_devices(parts.devices.open)
             server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
+            parts.page.poster = Poster(router.open_exchange, server.shared)
             log = TallyLog(registrations.name_of, parts.devices.count)
             async with (
                 telling(parts.counters.tally, log),
                 pruning(channels, offline, parts.devices, parts.hub),
                 serving(server, listener, partial(_say_goodbye, server, parts, settings.drain_timeout)),
                 parts.hub.running(),
+                parts.page.running(),
             ):
                 yield PushService(
                     *(registrations, hubs, offline, parts.followers, parts.health, certificate, url, port),
@@ -195,6 +200,7 @@ class _Parts:
     followers: Followers
     health: Health
     hub: HubService
+    page: StatusPage
     notifications: WnsContext
     others: OtherRoutes
 
@@ -242,8 +248,13 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),
         *(now, wall, url, settings.max_hub_registrations),
     )
-    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes()])
-    return _Parts(connections, counters, devices, bodies, followers, health, hub, notifications, others)
+    page = make_page(
+        *(settings.page_token, registrations, tokens, channels, devices, health, bodies, limits, counters, followers),
+        *(now, wall, url),
+    )
+    shown = page.routes() if settings.page else []
+    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown])
+    return _Parts(connections, counters, devices, bodies, followers, health, hub, page, notifications, others)
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:
@@ -254,6 +265,7 @@ async def _remembered_port(store: ServiceStore) -> int | None:
 async def _say_goodbye(server: WebServer, parts: _Parts, drain_timeout: float) -> None:
     """Let in no more connections, and give senders and devices the time that each has."""
     parts.health.stopping = True
+    parts.page.stop()
     server.accept_no_more()
     parts.bodies.stop()
     with anyio.move_on_after(drain_timeout, shield=True):

@@ -11,6 +11,9 @@ CHANNEL_PATH: Final = "/w/"
 DEVICE_PATH: Final = "/device"
 """Where devices connect."""
 
+PAGE_PATH: Final = "/_tocsin/page/"
+"""What the paths of the page begin with, but for the page itself, which is ``/``. No hub is called so: its name begins with a letter or digit."""
+
 RESERVED: Final = frozenset({"w", "device", "accesstoken.srf", "healthz", "metrics"})
 """What a path of the service begins with: no hub is called so."""
 

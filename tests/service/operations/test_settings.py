@@ -36,6 +36,9 @@ def test_the_service_listens_on_this_machine_only_unless_told() -> None:
         ({"host": ""}, "host is an address or a name, not ''"),
         ({"host": "a\nb"}, "host is an address or a name"),
         ({"metrics_token": "a b\n"}, "metrics_token goes into a header"),
+        ({"page_token": "fifteen letters"}, "page_token has 16 ASCII characters or more"),
+        ({"page_token": "sixteen\nletters!"}, "page_token goes into a header"),
+        ({"page": "yes"}, "page is true or false, not 'yes'"),
         ({"metrics_token": b"secret"}, "metrics_token is a text, not bytes"),
     ],
 )

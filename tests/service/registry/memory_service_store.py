@@ -82,6 +82,12 @@ class MemoryServiceStore:
         await checkpoint()
         return [each for each in self._live(now) if (each.device, each.app) == (device, app)]
 
+    async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
+        """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""
+        await checkpoint()
+        live = [each for each in self._live(now) if each.client_id in self._apps]
+        return sorted(live, key=lambda each: (-each.expires, each.name))[:limit]
+
     async def devices_of(self, client_id: str, now: float) -> set[str]:
         """Return the devices with channels of an app that are neither revoked nor expired."""
         await checkpoint()

@@ -189,3 +189,19 @@ async def test_the_cache_is_bounded(channels: Channels, app: AppRegistration, mo
 def test_the_token_is_taken_out_of_a_query(query: bytes, found: str | None) -> None:
     """Percent-encoding and other fields are tolerated, two tokens are none."""
     assert token_of(query) == found
+
+
+async def test_what_stands_for_a_channel_does_so_for_a_while(channels: Channels, registrations: Apps) -> None:
+    """A token that is lent leads to the channel, also to one that has ended, until it is given back."""
+    app = await registrations.register("contoso")
+    granted = await channels.grant("device", "contoso", app.remote_id, "")
+    assert isinstance(granted, Grant)
+    (channel,) = await channels.live(10)
+    assert channel.name == granted.name
+    with channels.lend(channel) as token:
+        assert token not in granted.uri
+        assert await channels.find(token) == channel
+        await channels.revoke("device", "contoso")
+        assert await channels.find(token) is ChannelFault.REVOKED
+    assert await channels.find(token) is ChannelFault.UNKNOWN
+    assert await channels.live(10) == []

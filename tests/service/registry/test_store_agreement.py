@@ -155,6 +155,7 @@ class BothServiceStores(RuleBasedStateMachine):
     def they_are_asked(self, now: float, until: float, device: str, app: str, client: str) -> None:
         """By time, device and app; where no order was promised, none is looked at."""
         self.both(lambda store: _sorted(store.live_channels(device, app, now)))
+        self.both(lambda store: store.newest_channels(now, 2))
         self.both(lambda store: _sorted(store.orphans(device, now)))
         self.both(lambda store: store.devices_of(client, now))
         self.both(lambda store: store.orphaned_devices(now))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Final
 
 import anyio
@@ -70,6 +71,11 @@ class Devices:
         self._running: set[DeviceConnection] = set()
         self._stopping = False
         self._idle = anyio.Event()
+
+    def some(self, limit: int) -> dict[str, int]:
+        """Return so many of the devices that are connected, with how many payloads are on their way to each."""
+        some = islice(self._connections.items(), limit)
+        return {device: connection.outbox.depth for device, connection in some}
 
     def connected(self, device: str) -> bool:
         """Tell whether the device has a connection."""

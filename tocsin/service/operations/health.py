@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tocsin.protocol.network.addresses import is_loopback, is_of_a_proxy
 from tocsin.service.operations.metrics import Counters, Metrics
+from tocsin.service.operations.visitors import is_from_here
 
 _CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
@@ -92,5 +92,4 @@ class Health:
         if self._token:
             given = request.headers.get("authorization", "").encode("latin-1", "replace")
             return hmac.compare_digest(given, b"Bearer " + self._token)
-        host = request.client.host if request.client else ""
-        return is_loopback(host) and not self._is_proxy(host) and not any(map(is_of_a_proxy, request.headers))
+        return is_from_here(request, self._is_proxy)

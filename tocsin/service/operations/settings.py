@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import attrs
 from attrs import Attribute, field, frozen
@@ -12,6 +12,9 @@ from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.network.addresses import read_network
 from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.protocol.text import quoted
+
+MIN_PAGE_TOKEN: Final = 16
+"""Characters of the page's token at least."""
 
 
 def kind_of(value: Any, default: Any) -> str | None:
@@ -98,6 +101,12 @@ def _check_token(name: str, value: str) -> None:
         raise InvalidArgument(f"{name} goes into a header: printable, and without blanks around it")
 
 
+def _check_page_token(name: str, value: str) -> None:
+    _check_token(name, value)
+    if value and not (len(value) >= MIN_PAGE_TOKEN and value.isascii()):
+        raise InvalidArgument(f"{name} has {MIN_PAGE_TOKEN} ASCII characters or more, so that it cannot be guessed")
+
+
 @frozen
 class ServiceSettings:
     """The settings of a push service, each within its limits.
@@ -129,6 +138,14 @@ class ServiceSettings:
     )
     metrics_token: str = setting(
         "", "the bearer token for /metrics; empty: it is for this machine only", check=_check_token, secret=True
+    )
+    page: bool = setting(default=True, meaning="show at / what the service is doing, to who may see it")
+    page_token: str = setting(
+        "",
+        "what opens the page, 16 characters or more; empty: it is for this machine only",
+        check=_check_page_token,
+        secret=True,
+        option=False,
     )
     strict_wns: bool = setting(default=False, meaning="keep no more for a device that is away than WNS does")
 

@@ -6,8 +6,9 @@ The command that lists them is ``tocsin.cli.channels``.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from enum import Enum, auto, unique
 
 from anyio import Lock
@@ -80,6 +81,7 @@ class Channels:
         self._prefix = f"{base_url}{CHANNEL_PATH}?"
         self._now = now
         self._found: dict[bytes, ChannelRow] = {}
+        self._lent: dict[bytes, bytes] = {}  # hashes of tokens that stand for channels, and those of theirs
         self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has
         self._orphaned: set[str] = set()  # devices that may have channels of apps that were removed
         self.on_revoked: Callable[[list[bytes]], Awaitable[None]] | None = None
@@ -203,9 +205,25 @@ class Channels:
         """Return what is known of a channel that was read from the store a while ago: it may have been revoked since."""
         return self._found.get(channel.hash, channel)
 
+    async def live(self, limit: int) -> list[ChannelRow]:
+        """Return so many of the channels that may be used, the newest first."""
+        return await self._store.newest_channels(self._now(), limit)
+
+    @contextmanager
+    def lend(self, channel: ChannelRow) -> Iterator[str]:
+        """Give a token that stands for a channel's own while the block runs: that is not known here, but by its hash."""
+        token = secrets.token_urlsafe(32)
+        token_hash = hash_of(token)
+        self._lent[token_hash] = channel.hash
+        try:
+            yield token
+        finally:
+            del self._lent[token_hash]
+
     async def kept(self, token: str) -> ChannelRow | None:
         """Return the channel with that token, ended ones included; None where none is kept."""
         token_hash = hash_of(token)
+        token_hash = self._lent.get(token_hash, token_hash)
         return self._found.get(token_hash) or await self._load(token_hash)
 
     def fault_of(self, channel: ChannelRow | None) -> ChannelFault | None:

@@ -114,6 +114,10 @@ class ServiceStore(Protocol):
         """Return the channels of an app on a device that are neither revoked nor expired, in any order."""
         ...
 
+    async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
+        """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""
+        ...
+
     async def devices_of(self, client_id: str, now: float) -> set[str]:
         """Return the devices with channels of an app that are neither revoked nor expired."""
         ...

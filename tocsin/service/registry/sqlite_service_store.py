@@ -147,6 +147,15 @@ class SqliteServiceStore:
         )
         return [_channel(row) for row in rows]
 
+    async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
+        """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""
+        rows = await self._database.read(
+            f"SELECT {_CHANNEL} FROM channels WHERE revoked = 0 AND expires > ?"  # noqa: S608 - a constant
+            " AND client_id IN (SELECT client_id FROM apps) ORDER BY expires DESC, name LIMIT ?",
+            (now, limit),
+        )
+        return [_channel(row) for row in rows]
+
     async def devices_of(self, client_id: str, now: float) -> set[str]:
         """Return the devices with channels of an app that are neither revoked nor expired."""
         rows = await self._database.read(

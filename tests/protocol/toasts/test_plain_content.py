@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.processes import call
-from tocsin.cli.plain_content import as_content
 from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.toasts.plain_content import as_content
 from tocsin.protocol.toasts.read_toast import read_toast
 from tocsin.protocol.toasts.tile_content import GLYPHS, read_badge, read_tile
 from tocsin.protocol.values import NotificationType

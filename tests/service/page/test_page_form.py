@@ -1,0 +1,105 @@
+"""What the form of the page sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.service.page.asking import (
+    ask,
+    channel_of,
+    send,
+)
+from tests.service.world import World, dial, open_world
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.page.page_routes import MAX_FORM
+from tocsin.service.registry.sqlite_service_store import SqliteServiceStore
+
+
+async def test_a_push_from_the_form_goes_the_way_of_all(world: World) -> None:
+    """It reaches the device as a server's does, and its answer is shown."""
+    name = await channel_of(world)
+    form = {"channel": name, "type": "toast", "title": "Ann", "body": "Lunch\r\nat <1>?", "tag": "a", "cache": "cache"}
+    async with anyio.create_task_group() as group, dial(world.service) as device:
+        await device.greet()
+        answers = []
+
+        async def fill_in() -> None:
+            answers.append(await send(world, form))
+
+        group.start_soon(fill_in)
+        payload = await device.acknowledge()
+        with anyio.fail_after(10):
+            while not answers:
+                await anyio.lowlevel.checkpoint()
+    assert payload.channel == name
+    assert payload.body == (
+        b'<toast><visual><binding template="ToastGeneric"><text>Ann</text><text>Lunch\nat &lt;1&gt;?</text></binding>'
+        b"</visual></toast>"
+    )
+    assert "received" in answers[0]
+    assert "200 OK" in answers[0]
+    assert "X-WNS-Msg-ID" in answers[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"type": "raw", "body": "x"}, "Device is offline and X-WNS-Cache-Policy is no-cache"),
+        ({"type": "raw", "body": "x", "tag": "<script>"}, "X-WNS-Tag must be 1 to 16 letters and digits"),
+        ({"type": "raw", "body": "x", "tag": "a\r\nb: c"}, "X-WNS-Tag must be 1 to 16 letters and digits"),
+        ({"type": "raw", "body": "x", "ttl": "soon"}, "X-WNS-TTL must be a whole number"),
+        ({"type": "raw", "body": "x" * 5_001}, "413 Request"),
+        ({"type": "badge", "body": "many"}, "a badge is a number"),
+        ({"type": "toast", "body": ""}, "must not be empty"),
+        ({"type": "voice", "body": "x"}, "choose a type"),
+        ({"type": "raw", "body": "x", "channel": "another"}, "choose a channel"),
+    ],
+)
+async def test_what_is_not_taken_says_why(standing: World, form: dict[str, str], words: str) -> None:
+    """By the service's own words, or before it is sent."""
+    answer = await send(standing, {"channel": await channel_of(standing)} | form)
+    assert words in answer
+    assert "<script" not in answer
+
+
+async def test_what_was_filled_in_stays_so(standing: World) -> None:
+    """For who has no JavaScript: the page that shows the answer has the form as it was sent."""
+    form = {"channel": await channel_of(standing), "type": "raw", "body": 'a\r\n<b>"', "tag": '"><script>'}
+    sent = await ask(standing, "/_tocsin/page/send", "POST", form, Origin=standing.service.url)
+    page = (await ask(standing, "/" + sent.headers["Location"].removeprefix("../../").partition("#")[0])).text
+    assert "a\\r\n&lt;b&gt;&quot;</textarea>" in page
+    assert 'value="&quot;&gt;&lt;script&gt;"' in page
+    assert '<option value="raw" selected>' in page
+
+
+async def test_limits_hold_for_the_form_too(tmp_path: Path) -> None:
+    """It is one of the app's senders."""
+    async with open_world(tmp_path, ServiceSettings(app_burst=1, app_rate=0.001)) as world:
+        form = {"channel": await channel_of(world), "type": "raw", "body": "x"}
+        await send(world, form)
+        assert "Too many notifications of this app" in await send(world, form)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"x" * (MAX_FORM + 1), 413), (b"body=%ff", 400), (b"&".join(b"a=1" for _ in range(99)), 400)],
+)
+async def test_a_form_is_bounded(standing: World, body: bytes, status: int) -> None:
+    """In bytes and in fields, and it is UTF-8."""
+    sent = await ask(standing, "/_tocsin/page/send", "POST", body, Origin=standing.service.url)
+    assert sent.status == status
+
+
+async def test_the_page_says_that_the_store_cannot_be_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shown all the same."""
+
+    async def fail(*_: object) -> None:
+        raise StateUnavailable("the disk is gone")
+
+    monkeypatch.setattr(SqliteServiceStore, "newest_channels", fail)
+    page = await ask(world)
+    assert (page.status, "store: the disk is gone" in page.text) == (200, True)

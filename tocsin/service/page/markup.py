@@ -1,0 +1,53 @@
+"""HTML, made of elements: whatever is not made here is text, and is written as text."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from tocsin.protocol.text import harmless
+
+Attribute = str | int | float | bool | None
+
+_VOID: Final = frozenset({"input", "link", "meta"})  # they end where they begin
+
+
+class Markup(str):
+    """HTML as it goes out."""
+
+    __slots__ = ()
+
+
+Child = Markup | str | int | None
+
+
+def el(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
+    """Make an element.
+
+    :param children: elements, and text; None is nothing.
+    :param attributes: an underscore stands for a dash, one at the end for nothing; True has no value, False and None are left out.
+    """
+    written = "".join(_attribute(key, value) for key, value in attributes.items())
+    end = "" if name in _VOID else f"{together(*children)}</{name}>"
+    return Markup(f"<{name}{written}>{end}")
+
+
+def together(*children: Child) -> Markup:
+    """Put elements and texts one behind the other."""
+    return Markup("".join(_written(child) for child in children if child is not None))
+
+
+def verbatim(text: str) -> Markup:
+    """Write a text with its line ends, for an element that shows them, and passes over the one that it begins with."""
+    return Markup("\n" + "\n".join(escape(harmless(line)) for line in text.split("\n"))) if text else Markup()
+
+
+def _written(child: Markup | str | int) -> str:
+    return child if isinstance(child, Markup) else escape(harmless(child))
+
+
+def _attribute(key: str, value: Attribute) -> str:
+    if value is None or value is False:
+        return ""
+    name = key.rstrip("_").replace("_", "-")
+    return f" {name}" if value is True else f' {name}="{escape(harmless(value))}"'
