@@ -11,6 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from tests.testing.controlling import Control
+from tocsin.service.url_paths import PAGE_PATH
 from tocsin.testing import LocalWns
 from tocsin.testing.control_operations import OPERATIONS
 from tocsin.testing.http_control import DOCUMENT, MAX_BODY, PREFIX
@@ -186,6 +187,12 @@ class TestWhatIsAsked:
         for path in ("/", DOCUMENT):
             assert (await control.ask("GET", path, None, headers))[0] == status
         assert (await control.ask("POST", "/heal", None, headers))[0] == status
+
+
+async def test_the_page_of_the_service_is_below_it(control: Control) -> None:
+    """What the page loads is the service's to answer."""
+    async with control.http.get(f"{control.url}{PAGE_PATH}style.css") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/css")
 
 
 class TestWhatItDoes:

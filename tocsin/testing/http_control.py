@@ -21,6 +21,7 @@ from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound, Platf
 from tocsin.protocol.json_text import parse_json_text
 from tocsin.protocol.network.addresses import is_loopback
 from tocsin.protocol.text import quoted
+from tocsin.service.url_paths import PAGE_PATH
 from tocsin.service.web.bodies import Bodies, BodyFault
 from tocsin.testing.control_operations import OPERATIONS, Operation
 from tocsin.testing.control_shapes import Nothing, Problem
@@ -83,7 +84,8 @@ class ControlledFaults(Faults):
         async def layer(scope: Scope, receive: Receive, send: Send) -> None:
             path: str = scope["path"]
             is_ours = path == PREFIX or path.startswith(f"{PREFIX}/")
-            await (self._answer if is_ours else service)(scope, receive, send)
+            is_page = path.startswith(PAGE_PATH)  # the service's own, which shows what it is asked
+            await (self._answer if is_ours and not is_page else service)(scope, receive, send)
 
         return layer
 
