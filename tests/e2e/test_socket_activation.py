@@ -137,7 +137,7 @@ async def test_a_socket_of_another_kind_is_refused_in_words(tmp_path: Path) -> N
         started(tmp_path, launched(listener, tmp_path), listener.fileno()) as agent,
     ):
         assert await ended(agent) == 1
-        assert "tocsin agent: descriptor 3, passed as 'unknown', is a socket of another kind" in agent.said
+        assert "descriptor 3, passed as 'unknown', is a socket of another kind" in agent.said
 
 
 async def test_it_tells_when_it_is_ready_that_it_is_well_and_when_it_ends(tmp_path: Path) -> None:

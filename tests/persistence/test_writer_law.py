@@ -143,7 +143,7 @@ async def test_each_end_is_as_it_should_be() -> None:
             "3.0 runs wrong",
             "4.0 wrong refused, in doubt: False",
             "4.0 runs b",
-            "5.0 told /d cannot be used: code 13",
+            "5.0 told /d cannot be used: its disk is full; make room there",
             "5.0 opens",
             "5.0 waiting refused, in doubt: False",
             "5.1 opens",

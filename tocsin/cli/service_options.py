@@ -18,7 +18,7 @@ _GROUPS = (
     ("network", "host|port|public_url|trusted_proxies"),
     ("TLS", "tls_cert|tls_key|dev_tls|insecure"),
     ("how devices are rung that have no agent connected", "hub.*|client_.*|token_url"),
-    ("behaviour", "strict_wns|metrics_token"),
+    ("behaviour", "strict_wns|metrics_token|page|page_token"),
     ("limits of numbers and sizes", "max_.*|device_window|.*_backlog"),
     ("limits of time", ".*_timeout|ping_interval|ring_time"),
     ("limits of rates", ".*_(rate|burst)"),

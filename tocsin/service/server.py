@@ -14,7 +14,7 @@ from attrs import frozen
 
 from tocsin.followers import Followers
 from tocsin.protocol.service.offline_queue import STRICT, Depths
-from tocsin.protocol.service.tally import Asked, Tally
+from tocsin.protocol.service.tally import Asked, MinuteTally
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
@@ -220,7 +220,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
 ) -> _Parts:
     """Make the parts of the service, none of which waits for anything."""
     loop = asyncio.get_running_loop()
-    limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts, tally=Tally(loop.time()))
+    limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts, tally=MinuteTally(loop.time()))
     turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
     connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
     devices = Devices(channels, offline, unwanted, settings, limits, counters)

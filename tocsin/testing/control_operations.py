@@ -22,7 +22,7 @@ from tocsin.testing.control_shapes import (
     RefuseToken,
     RequestShown,
     RequestsShown,
-    Throttle,
+    ThrottleNext,
     Wait,
 )
 from tocsin.testing.pushes import Push
@@ -110,7 +110,7 @@ async def _fail(twin: Twin, fail: Fail) -> Nothing:
     return Nothing()
 
 
-async def _throttle(twin: Twin, throttle: Throttle) -> Nothing:
+async def _throttle(twin: Twin, throttle: ThrottleNext) -> Nothing:
     twin.throttle(**asdict(throttle))
     return Nothing()
 
@@ -187,7 +187,7 @@ OPERATIONS: Final = (
     Operation("GET", "/requests", "list what senders have asked, and the answers", Nothing, RequestsShown, _requests),
     Operation("DELETE", "/requests", "forget what senders have asked", Nothing, Nothing, _forget_requests),
     Operation("POST", "/fail", "answer the next notifications with a status", Fail, Nothing, _fail),
-    Operation("POST", "/throttle", "answer the next with 406 and channelthrottled", Throttle, Nothing, _throttle),
+    Operation("POST", "/throttle", "answer the next with 406 and channelthrottled", ThrottleNext, Nothing, _throttle),
     Operation("POST", "/refuse-token", "answer the next token requests so", RefuseToken, Nothing, _refuse_token),
     Operation("POST", "/heal", "take back the faults that are still to come", Nothing, Nothing, _heal),
     Operation("POST", "/expire-tokens", "answer all tokens so far with 401", Nothing, Nothing, _expire_tokens),

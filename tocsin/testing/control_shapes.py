@@ -102,7 +102,7 @@ class Fail:
 
 
 @frozen
-class Throttle:
+class ThrottleNext:
     """How the next notifications are throttled."""
 
     times: int | None = said("how many; null: until heal", 1)

@@ -139,7 +139,7 @@ class World:
             await phone.wait_for(lambda line: line["text"].startswith("calls start this phone until "))
             phone.process.send_signal(signal.SIGINT)
             with anyio.fail_after(PATIENCE):
-                assert await phone.process.wait() == 0, phone.said
+                assert await phone.process.wait() == 130, phone.said
 
     def phones(self) -> list[int]:
         """Return the processes of the phone that run."""

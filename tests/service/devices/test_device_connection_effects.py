@@ -15,7 +15,7 @@ from tests.service.world import KEY
 from tocsin.protocol.messages import Hello, Message, Payload, Suspended, codec
 from tocsin.protocol.service.device_connection import TABLE, Effect
 from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue
-from tocsin.protocol.service.tally import Tally
+from tocsin.protocol.service.tally import MinuteTally
 from tocsin.protocol.values import PROTOCOL_VERSION, NotificationType
 from tocsin.service.devices import device_connection
 from tocsin.service.devices.channel_answers import ChannelAnswers
@@ -91,7 +91,7 @@ async def _live() -> list[str]:
     _put(queue, 1, "stored")
     limits = Limits(settings, lambda: 0.0)
     around = ConnectionContext(
-        ChannelAnswers(cast(Channels, _Channels()), offline, limits, Tally(0.0)),
+        ChannelAnswers(cast(Channels, _Channels()), offline, limits, MinuteTally(0.0)),
         offline,
         UnwantedPushes(cast(ServiceStore, store), offline.recurring),
         settings,

@@ -9,7 +9,7 @@ import anyio
 import pytest
 import trio.testing
 
-from tocsin.protocol.service.tally import INTERVAL, Asked, Tally
+from tocsin.protocol.service.tally import INTERVAL, Asked, MinuteTally
 from tocsin.service.operations import tally_log
 from tocsin.service.operations.tally_log import TallyLog, telling
 
@@ -23,9 +23,9 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def tally() -> Tally:
+def tally() -> MinuteTally:
     """Give a tally of now."""
-    return Tally(0.0)
+    return MinuteTally(0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ LOG = TallyLog(NAMES.get, lambda: 7)
 
 async def test_a_minute_is_told_at_its_end(caplog: pytest.LogCaptureFixture) -> None:
     """Once, and nothing of the minutes before and after, in which nothing happened."""
-    tally = Tally(anyio.current_time())
+    tally = MinuteTally(anyio.current_time())
     async with telling(tally, LOG):
         await anyio.sleep(3 * INTERVAL + 1)
         assert caplog.messages == []
@@ -59,14 +59,14 @@ async def test_a_minute_is_told_at_its_end(caplog: pytest.LogCaptureFixture) -> 
 
 async def test_the_rest_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
     """Of the part of a minute that there was."""
-    tally = Tally(anyio.current_time())
+    tally = MinuteTally(anyio.current_time())
     async with telling(tally, LOG):
         await anyio.sleep(INTERVAL + 12)
         tally.device_went()
     assert caplog.messages == ["devices in 12 s: 0 came, 1 went, 7 are connected"]
 
 
-async def test_refusals_are_told_by_reason(tally: Tally, caplog: pytest.LogCaptureFixture) -> None:
+async def test_refusals_are_told_by_reason(tally: MinuteTally, caplog: pytest.LogCaptureFixture) -> None:
     """A line for each, with app and address; an app that is no longer registered has its id only."""
     for client_id, address in [("1d", "203.0.113.7"), ("1d", "203.0.113.7"), ("", "198.51.100.2"), ("gone", "")]:
         tally.refuse(Asked.NOTIFICATION, "token_expired", client_id, address)
@@ -90,7 +90,7 @@ async def test_refusals_are_told_by_reason(tally: Tally, caplog: pytest.LogCaptu
     }
 
 
-async def test_those_who_are_not_named_are_counted(tally: Tally, caplog: pytest.LogCaptureFixture) -> None:
+async def test_those_who_are_not_named_are_counted(tally: MinuteTally, caplog: pytest.LogCaptureFixture) -> None:
     """A line stays short, whoever is refused."""
     for number in range(8):
         tally.refuse(Asked.CONNECTION, "too_many_of_address", "", f"10.0.0.{number}")

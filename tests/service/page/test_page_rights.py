@@ -15,6 +15,7 @@ from tests.service.page.asking import (
 )
 from tests.service.world import KEY, World, open_world
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.page import access
 
 
 async def test_this_machine_sees_the_page(standing: World) -> None:
@@ -96,7 +97,7 @@ async def test_a_channel_uri_stays_one(standing: World) -> None:
 
 async def test_a_program_of_another_user_finds_nothing(standing: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system says whose program has connected."""
-    monkeypatch.setattr("tocsin.service.page.access.is_of_another_user", lambda _: True)
+    monkeypatch.setattr(access, "is_of_another_user", lambda _: True)
     assert (await ask(standing)).status == 404
 
 

@@ -86,7 +86,7 @@ class _Askers:
         return tuple(sorted(self._by_asker.items(), key=lambda known: (-known[1], known[0]))[:NAMED])
 
 
-class Tally:
+class MinuteTally:
     """Counts what happens until that is told.
 
     :param now: seconds on a clock that never goes back, as for the methods.

@@ -16,7 +16,7 @@ from tocsin.protocol.messages import (
     RequestChannel,
     RevokeChannels,
 )
-from tocsin.protocol.service.tally import Asked, Tally
+from tocsin.protocol.service.tally import Asked, MinuteTally
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.operations.limits import Limits
 from tocsin.service.registry.channels import Channels, Denial
@@ -34,7 +34,7 @@ class ChannelAnswers:
     _channels: Channels
     _offline: OfflineStore
     _limits: Limits
-    _tally: Tally
+    _tally: MinuteTally
 
     async def answer(self, device: str, address: str, question: RequestChannel | RevokeChannels) -> Message:
         """Do what a device asks for, and return the message that answers it; a store that fails refuses the request.

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from tocsin.protocol.service.offline_queue import Phase
-from tocsin.protocol.service.tally import Tally
+from tocsin.protocol.service.tally import MinuteTally
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the latencies, in seconds."""
@@ -50,7 +50,7 @@ class Counters:
     """Of the notifications that were received, how many took so long."""
     latency: float = 0.0
     """Seconds that they took together."""
-    tally: Tally = Factory(lambda: Tally(0.0))
+    tally: MinuteTally = Factory(lambda: MinuteTally(0.0))
     """What operators are told of once a minute."""
 
     def accepted(self, seconds: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import anyio
 
-from tocsin.protocol.service.tally import Asked, Asker, Minute, Refusals, Tally
+from tocsin.protocol.service.tally import Asked, Asker, Minute, MinuteTally, Refusals
 from tocsin.protocol.text import quoted
 from tocsin.service.operations.logs import with_fields
 from tocsin.tasks import task_group
@@ -86,7 +86,7 @@ def _words(app: str | None, client_id: str | None, address: str | None, count: i
 
 
 @asynccontextmanager
-async def telling(tally: Tally, log: TallyLog) -> AsyncIterator[None]:
+async def telling(tally: MinuteTally, log: TallyLog) -> AsyncIterator[None]:
     """Tell once a minute what has happened, until the block is left, and then the rest."""
 
     def tell() -> None:
