@@ -111,6 +111,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
             device_url, registration = own.device_url, await own.register(app, identity.family_name)
         else:
             own, device_url, registration = None, foreign, None
+        asked = await stack.enter_async_context(asked_by_command(folder))
         dial: Dial = partial(dial_websocket, device_url)
         platform = await stack.enter_async_context(
             open_platform(
@@ -127,7 +128,7 @@ async def embedded(  # noqa: PLR0913  # the one entrance: what is optional has a
         session = await stack.enter_async_context(local_session(platform, app))
         manager = PushNotificationManager(session, app, registration, identity)
         stack.enter_context(notifying(manager.toasts))
-        await stack.enter_async_context(asked_by_command(folder, platform, app, own or str(service)))
+        stack.enter_context(asked.answered_by(platform, app, own or str(service)))
         yield manager
 
 

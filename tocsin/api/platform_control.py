@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import anyio
 from attrs import asdict
 
 from tocsin import __version__
@@ -17,7 +18,7 @@ from tocsin.api.dead_letter_verbs import dead_letter_verbs
 from tocsin.api.own_service import OwnPushService
 from tocsin.api.policy_verbs import policy_verbs
 from tocsin.api.usage_verbs import usage_verbs
-from tocsin.protocol.errors import NotSupported
+from tocsin.protocol.errors import NotSupported, PlatformUnavailable
 from tocsin.protocol.text import quoted
 from tocsin.tasks import apart
 from tocsin.transport.control_socket import Answer, Stream, serving_control
@@ -28,23 +29,52 @@ PROGRAM = "program"
 Verb = Callable[[Answer], Awaitable[Answer | Stream]]
 
 
+class AskedProgram:
+    """What answers the command about a program: its platform, once there is one and while it is."""
+
+    def __init__(self) -> None:
+        self._control: PlatformControl | None = None
+        self._has_begun = anyio.Event()
+
+    @contextmanager
+    def answered_by(self, platform: Platform, app: str, service: OwnPushService | str) -> Iterator[None]:
+        """Have commands answered, those that wait too, while the block runs.
+
+        :param app: the app that the program is.
+        :param service: the push service that runs here, whose apps and hubs may be asked about too, or the URL of another one.
+        """
+        own = None if isinstance(service, str) else service
+        where = {"app": app, "service": service if own is None else own.url}
+        self._control = PlatformControl(platform, PROGRAM, where, own=own)
+        self._has_begun.set()
+        try:
+            yield
+        finally:
+            self._control = None
+
+    async def perform(self, request: Answer) -> Answer | Stream:
+        """Do what is asked, once there is a platform.
+
+        :raises PushError: it cannot be done; the sentence says why.
+        """
+        await self._has_begun.wait()
+        if self._control is None:
+            raise PlatformUnavailable("the program is about to end")
+        return await self._control.perform(request)
+
+
 @apart
 @asynccontextmanager
-async def asked_by_command(
-    state: Path, platform: Platform, app: str, service: OwnPushService | str
-) -> AsyncIterator[None]:
-    """Answer the command about a program that embeds a platform, while the block runs.
+async def asked_by_command(state: Path) -> AsyncIterator[AskedProgram]:
+    """Let the command ask a program that embeds a platform, while the block runs.
 
-    :param app: the app that the program is.
-    :param service: the push service that runs here, whose apps and hubs may be asked about too, or the URL of another one.
+    Enter it before the platform connects: the block that a program has must begin in the same turn of the event loop as the
+    platform, or its handlers miss what becomes of the first connection.
     """
-    if isinstance(service, str):
-        control = PlatformControl(platform, PROGRAM, {"app": app, "service": service})
-    else:
-        control = PlatformControl(platform, PROGRAM, {"app": app, "service": service.url}, own=service)
+    asked = AskedProgram()
     # A program is about something else than the command: that a system has no such sockets is no warning to it.
-    async with serving_control(state, control.perform, PROGRAM, level=logging.INFO):
-        yield
+    async with serving_control(state, asked.perform, PROGRAM, level=logging.INFO):
+        yield asked
 
 
 class PlatformControl:
