@@ -57,8 +57,8 @@ def test_a_raw_payload_is_sent_as_it_is(body: bytes) -> None:
     [
         (TOAST, b"", None, "the body of a toast must not be empty: nothing would be shown"),
         (BADGE, b" \n", None, "the body of a badge must not be empty"),
-        (RAW, b"x", "t", "--title is for a toast or a tile whose body is plain text"),
-        (BADGE, b"3", "t", "--title is for a toast or a tile"),
+        (RAW, b"x", "t", "a title is for a toast or a tile whose body is plain text"),
+        (BADGE, b"3", "t", "a title is for a toast or a tile"),
         (TOAST, b"<toast/>", "t", "plain text, not XML"),
         (TOAST, b"\xff", None, "the body of a toast is text or XML"),
         (TILE, b"a\x1bb", None, r"a tile cannot hold the character '\\x1b'"),

@@ -91,7 +91,7 @@ async def test_refusals_are_told_by_reason(tally: MinuteTally, caplog: pytest.Lo
 
 
 async def test_those_who_are_not_named_are_counted(tally: MinuteTally, caplog: pytest.LogCaptureFixture) -> None:
-    """A line stays short, whoever is refused."""
+    """A line stays short, however many are refused."""
     for number in range(8):
         tally.refuse(Asked.CONNECTION, "too_many_of_address", "", f"10.0.0.{number}")
     minute = tally.take(60.0)

@@ -19,7 +19,7 @@ from tocsin.service.server import open_service
 
 
 async def test_with_a_token_all_are_asked_for_it(tmp_path: Path) -> None:
-    """Also this machine, and whoever comes through a proxy; nothing of the service is told before."""
+    """Also this machine, and who comes through a proxy; nothing of the service is told before."""
     async with open_world(tmp_path, WITH_TOKEN) as world:
         for headers in ({}, PROXIED, {"Authorization": "Bearer wrong"}, {"Cookie": f"{COOKIE}=wrong"}):
             asked = await ask(world, **headers)

@@ -23,7 +23,7 @@ def as_content(kind: NotificationType, body: bytes, title: str | None) -> bytes:
     """
     is_plain = kind is not NotificationType.RAW and not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
     if title is not None and (kind not in _BINDINGS or not is_plain):
-        raise InvalidArgument("--title is for a toast or a tile whose body is plain text, not XML")
+        raise InvalidArgument("a title is for a toast or a tile whose body is plain text, not XML")
     if not is_plain:
         return body
     if not body.strip() and not title:
