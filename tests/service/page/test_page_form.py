@@ -68,10 +68,13 @@ async def test_what_is_not_taken_says_why(standing: World, form: dict[str, str],
 
 async def test_what_was_filled_in_stays_so(standing: World) -> None:
     """For who has no JavaScript: the page that shows the answer has the form as it was sent."""
-    form = {"channel": await channel_of(standing), "type": "raw", "body": 'a\r\n<b>"', "tag": '"><script>'}
+    title = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"
+    form = {"channel": await channel_of(standing), "type": "raw", "body": '\na\tb\r\n<b>"', "tag": '"><script>'}
+    form["title"] = title
     sent = await ask(standing, "/_tocsin/page/send", "POST", form, Origin=standing.service.url)
     page = (await ask(standing, "/" + sent.headers["Location"].removeprefix("../../").partition("#")[0])).text
-    assert "a\\r\n&lt;b&gt;&quot;</textarea>" in page
+    assert ">\n\na\tb\r\n&lt;b&gt;&quot;</textarea>" in page
+    assert f'value="{title}"' in page
     assert 'value="&quot;&gt;&lt;script&gt;"' in page
     assert '<option value="raw" selected>' in page
 

@@ -19,6 +19,8 @@ from tocsin.service.url_paths import PAGE_PATH
 FILES: Final = PAGE_PATH.lstrip("/")
 """Where all else of the page is, as seen from the page: a proxy may have it under a path of its own."""
 
+_PASSED_OVER: Final = Markup("\n")  # a line end that the text of a textarea begins with is none of it
+
 
 @frozen
 class Shown:
@@ -178,7 +180,7 @@ def _form(shown: Shown) -> Markup:
     channels = parts.choices(shown.picture, given.get("channel", ""))
     chosen = given.get("type", NotificationType.TOAST)
     kinds = together(*(el("option", kind, value=kind, selected=kind == chosen) for kind in NotificationType))
-    text = verbatim(given.get("body", ""))
+    text = together(_PASSED_OVER, verbatim(given.get("body", "")))
     return el(
         "form",
         _field("channel", "Channel", el("select", channels, id="channel", name="channel", required=True)),
@@ -215,7 +217,7 @@ def _form(shown: Shown) -> Markup:
 
 
 def _input(name: str, label: str, given: Mapping[str, str], hint: str, **attributes: str) -> Markup:
-    value, described = given.get(name, ""), f"{name}-hint"
+    value, described = verbatim(given.get(name, "")), f"{name}-hint"
     control = el("input", id=name, name=name, value=value, autocomplete="off", aria_describedby=described, **attributes)
     return _field(name, label, control, hint)
 

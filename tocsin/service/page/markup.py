@@ -38,11 +38,11 @@ def together(*children: Child) -> Markup:
 
 
 def verbatim(text: str) -> Markup:
-    """Write a text with its line ends, for an element that shows them, and passes over the one that it begins with."""
-    return Markup("\n" + "\n".join(escape(harmless(line)) for line in text.split("\n"))) if text else Markup()
+    """Write a text as it is, its line ends and all that is not printable included: for what can be edited, and sent again."""
+    return Markup(escape(text))
 
 
-def _written(child: Markup | str | int) -> str:
+def _written(child: Markup | str | float) -> str:
     return child if isinstance(child, Markup) else escape(harmless(child))
 
 
@@ -50,4 +50,4 @@ def _attribute(key: str, value: Attribute) -> str:
     if value is None or value is False:
         return ""
     name = key.rstrip("_").replace("_", "-")
-    return f" {name}" if value is True else f' {name}="{escape(harmless(value))}"'
+    return f" {name}" if value is True else f' {name}="{_written(value)}"'
