@@ -103,10 +103,10 @@ class TestDocument:
 
     async def test_each_path_knows_its_methods(self, control: Control) -> None:
         """Any other is refused with those that it takes, and any other path with where the document is."""
-        for path in {each.path for each in OPERATIONS}:
+        for path in {"/openapi.json", *(each.path for each in OPERATIONS)}:
             async with control.http.patch(control.url + PREFIX + path) as answer:
                 assert answer.status == 405
-                taken = {each.method for each in OPERATIONS if each.path == path}
+                taken = {each.method for each in OPERATIONS if each.path == path} or {"GET"}
                 assert set(answer.headers["Allow"].split(", ")) == taken
         status, problem = await control.ask("GET", "/nothing")
         assert (status, problem["kind"]) == (404, "NotFound")
@@ -139,6 +139,7 @@ class TestWhatIsAsked:
             ("/heal", {"x": 1}, "no field 'x': it has none"),
             ("/clock", {"days": -1}, "time goes forward only"),
             ("/clock", {"days": 10**9}, "no calendar goes as far as that"),
+            ("/clock", {"days": 10**400}, "days is a greater number than can be reckoned with"),
         ],
     )
     async def test_a_mistake_is_told_in_a_sentence(self, control: Control, path: str, body: object, words: str) -> None:
@@ -187,6 +188,18 @@ class TestWhatIsAsked:
         for path in ("/", DOCUMENT):
             assert (await control.ask("GET", path, None, headers))[0] == status
         assert (await control.ask("POST", "/heal", None, headers))[0] == status
+
+
+async def test_an_answer_without_a_token_lets_none_expire(control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal need be no JSON; what has no token is refused as it was before, in the service's own words."""
+    for method in ("POST", "GET"):
+        async with control.http.request(method, f"{control.url}/accesstoken.srf", data=b"") as refused:
+            assert refused.status == {"POST": 400, "GET": 405}[method]
+    await control.do("POST", "/expire-tokens")
+    uri = (await control.do("GET", "/"))["channel_uri"]
+    async with control.http.post(uri, data=b"x") as unsigned:
+        assert (unsigned.status, unsigned.headers["X-WNS-Error-Description"][:13]) == (401, "Authorization")
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 async def test_the_page_of_the_service_is_below_it(control: Control) -> None:
