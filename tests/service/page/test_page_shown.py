@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, TCPConnector
 
 from tests.service.page.asking import (
     TOKEN,
@@ -18,7 +19,7 @@ from tests.service.page.asking import (
     place_of,
     stream,
 )
-from tests.service.world import World, dial, open_world
+from tests.service.world import Clock, World, dial, open_world
 from tocsin.followers import MAX_FOLLOWERS
 from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.service.operations.settings import ServiceSettings
@@ -74,6 +75,34 @@ async def test_viewers_are_bounded(world: World) -> None:
             await anyio.lowlevel.checkpoint()
 
 
+async def test_viewers_that_come_all_at_once_are_bounded(world: World) -> None:
+    """Those that there is no room for are told when to come again, in one of two ways, and nothing else."""
+    url = f"{world.service.url}/_tocsin/page/events"
+    answers = list[tuple[int, str]]()
+
+    async def look() -> None:
+        async with http.get(url) as response:
+            answers.append((response.status, (await response.content.readline()).decode().strip()))
+            if len(answers) == 3 * MAX_VIEWERS:
+                all_told.set()
+            await all_told.wait()
+
+    all_told = anyio.Event()
+    async with ClientSession(connector=TCPConnector(limit=0)) as http, anyio.create_task_group() as group:
+        for _ in range(3 * MAX_VIEWERS):
+            group.start_soon(look)
+    told = (200, "retry: 2000")
+    assert answers.count(told) == MAX_VIEWERS
+    assert set(answers) - {told} <= {(200, "retry: 10000"), (503, f"{MAX_VIEWERS} pages are open already")}
+
+
+async def test_the_page_shows_what_no_calendar_has(tmp_path: Path) -> None:
+    """A test may set the service's clock so far ahead that the channels expire in a year that cannot be written."""
+    last_week = datetime(9999, 12, 25, tzinfo=UTC).timestamp()
+    async with open_world(tmp_path, later=last_week - Clock().time) as world:
+        assert 'datetime="9999-12-31T23:59Z"' in (await ask(world)).text
+
+
 async def test_a_service_that_stops_waits_for_no_viewer(tmp_path: Path) -> None:
     """The streams end at once."""
     async with ClientSession() as http:
@@ -108,13 +137,15 @@ async def test_the_service_notes_what_comes_only_while_it_is_looked_at(
     await ask(world)
     assert len(followers.all) == 1
     monkeypatch.setattr(live, "LINGER", 0.0)
-    await world.post(headers={"X-WNS-Type": "wns/first"})
+    await world.post(headers={"X-WNS-Type": "wns/early"})
     with anyio.fail_after(10):
         while followers.all:
             await anyio.lowlevel.checkpoint()
     await world.post(headers={"X-WNS-Type": "wns/between"})
     monkeypatch.undo()
-    async with stream(world, place_of(await ask(world))) as response:
+    again = await ask(world)
+    assert "early" not in again.text
+    async with stream(world, place_of(again)) as response:
         await world.post(headers={"X-WNS-Type": "wns/last"})
         told, _ = await event(response, "rows")
     page = (await ask(world)).text

@@ -23,6 +23,9 @@ from tocsin.tasks import Signal, task_group
 MAX_VIEWERS: Final = 16
 """Viewers that are told what happens at a time."""
 
+AGAIN: Final = 10.0
+"""Seconds after which one too many may come again."""
+
 LINGER: Final = 600.0
 """Seconds that it is noted what comes behind the last look at the page."""
 
@@ -94,6 +97,7 @@ class Live:
         if not self._is_followed:
             self._is_followed = True
             self.followed_since = self._wall()
+            self.rows.forget()
             self._looked.set()
 
     @property
@@ -109,8 +113,13 @@ class Live:
     async def events(self, after: int, may_go_on: Callable[[], bool]) -> AsyncIterator[str]:
         """Give what happens behind a row, as server-sent events; who is too slow loses rows, and is told how many.
 
+        Who is one viewer too many is told nothing but when to come again.
+
         :param may_go_on: asked each time whether the viewer may still see it.
         """
+        if self.viewers >= MAX_VIEWERS:
+            yield f"retry: {AGAIN * 1000:.0f}\n\n"
+            return
         self.viewers += 1
         change = 0
         try:
@@ -163,7 +172,6 @@ class Live:
             try:
                 with self._followers.follow(Wanted()) as follower:
                     self.trouble = ""
-                    self.rows.forget()
                     await self._note(follower)
             except Busy as busy:
                 self.trouble = f"{str(busy).capitalize()}."

@@ -24,7 +24,7 @@ from tocsin.protocol.values import NotificationType
 from tocsin.service.page.access import COOKIE, Access, PageRight
 from tocsin.service.page.answer_section import Sent
 from tocsin.service.page.document import Shown, login_page, page
-from tocsin.service.page.live import MAX_VIEWERS, Live
+from tocsin.service.page.live import AGAIN, MAX_VIEWERS, Live
 from tocsin.service.page.picture import MOST
 from tocsin.service.page.posting import Poster
 from tocsin.service.registry.access_tokens import AccessTokens
@@ -112,7 +112,7 @@ class StatusPage:
             elif may is PageRight.SEES or is_open:
                 response = await handler(request)
             elif asks:
-                response = HTMLResponse(login_page())
+                response = HTMLResponse(login_page(), 401 if "authorization" in request.headers else 200)
             else:
                 response = PlainTextResponse("Log in on the page first\n", 401)
             response.headers.update(_HEADERS)
@@ -149,7 +149,7 @@ class StatusPage:
         if request.method == "HEAD":
             return Response(media_type=_STREAM)
         if self._live.viewers >= MAX_VIEWERS:
-            return PlainTextResponse(f"{MAX_VIEWERS} pages are open already\n", 503, {"Retry-After": "10"})
+            return PlainTextResponse(f"{MAX_VIEWERS} pages are open already\n", 503, {"Retry-After": f"{AGAIN:.0f}"})
         place = request.headers.get("last-event-id") or request.query_params.get("after", "")
         events = self._live.events(self._live.read_place(place), lambda: self._access.still_sees(request))
         return StreamingResponse(events, media_type=_STREAM, headers={"X-Accel-Buffering": "no"})

@@ -17,6 +17,7 @@ CHANNELS: Final = ("Channel", "App", "Device", "Granted", "Expires", "Connection
 APPS: Final = ("App", "Client id", "Remote id", "Secrets")
 DEVICES: Final = ("Device", "Connection", "Channels", "On the way")
 
+_LAST: Final = datetime.max.replace(tzinfo=UTC).timestamp() - 1.0
 _SHORT: Final = 8  # characters of a channel's name, and of a device's hash
 
 
@@ -40,8 +41,8 @@ def sections(picture: Picture, url: str, since: float) -> dict[str, Markup]:
 
 
 def moment(seconds: float) -> Markup:
-    """Write a moment, to the minute."""
-    at = datetime.fromtimestamp(seconds, UTC)
+    """Write a moment, to the minute; one that no calendar has, as of a clock of a test that was set ahead, as the last of all."""
+    at = datetime.fromtimestamp(min(seconds, _LAST), UTC)
     return el("time", f"{at:%Y-%m-%d %H:%M}", datetime=f"{at:%Y-%m-%dT%H:%MZ}")
 
 
