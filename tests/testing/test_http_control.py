@@ -190,6 +190,13 @@ class TestWhatIsAsked:
         assert (await control.ask("POST", "/heal", None, headers))[0] == status
 
 
+async def test_why_there_is_no_channel_is_said(control: Control) -> None:
+    """In the service's words, such as for an app that was taken away with 'tocsin app remove'."""
+    await control.twin.service.registrations.remove("development")
+    status, problem = await control.ask("POST", "/reset")
+    assert (status, problem["detail"][:51]) == (409, "no channel: no app is registered with the remote id")
+
+
 async def test_an_answer_without_a_token_lets_none_expire(control: Control, caplog: pytest.LogCaptureFixture) -> None:
     """A refusal need be no JSON; what has no token is refused as it was before, in the service's own words."""
     for method in ("POST", "GET"):
