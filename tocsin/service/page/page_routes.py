@@ -17,7 +17,7 @@ from starlette.routing import Route
 from tocsin.protocol.errors import InvalidArgument, StateUnavailable
 from tocsin.protocol.toasts.plain_content import as_content
 from tocsin.protocol.values import NotificationType
-from tocsin.service.page.access import COOKIE, Access
+from tocsin.service.page.access import Access, cookie_name
 from tocsin.service.page.answer_section import Sent
 from tocsin.service.page.document import login_page, send_section
 from tocsin.service.page.live import Live
@@ -147,7 +147,7 @@ class StatusPage:
         if isinstance(session, str):
             answer = RedirectResponse(_ROOT, 303)
             secure = request.url.scheme == "https" or self._url.startswith("https:")
-            answer.set_cookie(COOKIE, session, httponly=True, samesite="strict", secure=secure)
+            answer.set_cookie(cookie_name(request), session, httponly=True, samesite="strict", secure=secure)
             return answer
         if session:
             trouble = "Too many wrong tokens: try again later."
@@ -157,7 +157,7 @@ class StatusPage:
     async def _log_out(self, request: Request) -> Response:
         self._access.log_out(request)
         answer = RedirectResponse(_ROOT, 303)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(cookie_name(request), httponly=True, samesite="strict")
         return answer
 
     async def _form(self, request: Request) -> dict[str, str] | Response:
