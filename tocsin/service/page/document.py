@@ -13,7 +13,8 @@ from tocsin.service.page import sections as parts
 from tocsin.service.page.answer_section import Sent, answer_section
 from tocsin.service.page.markup import Child, Markup, el, together, verbatim
 from tocsin.service.page.picture import Picture
-from tocsin.service.page.push_rows import COLUMNS, PushRow, newest_first
+from tocsin.service.page.promises import Face, Table
+from tocsin.service.page.push_rows import PushRow, newest_first
 from tocsin.service.url_paths import PAGE_PATH
 
 FILES: Final = PAGE_PATH.lstrip("/")
@@ -24,10 +25,10 @@ FILES: Final = PAGE_PATH.lstrip("/")
 class Shown:
     """What the page shows, once it is loaded."""
 
-    picture: Picture
-    url: str
-    since: float
-    """When the service was started."""
+    written: Mapping[str, Markup]
+    """What stands in the elements that change, by their ids."""
+    beside: Markup
+    """The section beside the list of what came lately."""
     wall: float
     """What time it is."""
     rows: Sequence[PushRow]
@@ -37,18 +38,18 @@ class Shown:
     """Since when it is noted what comes."""
     trouble: str
     """Why it is not; empty where it is."""
-    sent: Sent | None
     has_session: bool
+    """Whether it is shown to a session that can be ended."""
 
 
-def page(shown: Shown) -> Markup:
+def page(face: Face, shown: Shown) -> Markup:
     """Write the page."""
-    written = parts.sections(shown.picture, shown.url, shown.since)
+    written = shown.written
     log_out = el("form", el("button", "Log out"), method="post", action=f"{FILES}logout") if shown.has_session else None
     return _document(
-        "Push service",
-        el("a", "Skip to the form that sends", href="#send", class_="skip"),
-        el("header", _title("Tocsin push service"), log_out),
+        face.kind,
+        el("a", face.skip_words, href=face.skip_to, class_="skip"),
+        el("header", _title(f"Tocsin {face.kind.lower()}"), log_out),
         el(
             "main",
             el(
@@ -56,20 +57,22 @@ def page(shown: Shown) -> Markup:
                 f"As of {_time(shown.wall)} UTC: load the page again for what came since.",
                 id="moment",
                 role="status",
+                data_teller=face.teller,
             ),
-            el("section", el("h2", "Now"), _div("standing", written), _div("plots", written), class_="now"),
-            _pushes(shown),
-            el("section", el("h2", "Send a push"), _form(shown), _answer(shown), class_="send"),
-            _table("Channels", "channel", parts.CHANNELS, written),
-            _table("Devices", "device", parts.DEVICES, written),
-            _table("Apps", "app", parts.APPS, written),
+            el("section", el("h2", "Now"), *(_div(name, written) for name in face.now), class_="now"),
+            _pushes(face, shown),
+            shown.beside,
+            *(_table(each, written) for each in face.tables),
         ),
-        el(
-            "footer",
-            el("p", "All times are UTC. URIs, tokens and secrets are shown nowhere: the service keeps their hashes."),
-        ),
+        el("footer", el("p", f"All times are UTC. {face.note}")),
         script=True,
     )
+
+
+def send_section(picture: Picture, sent: Sent | None) -> Markup:
+    """Write the section with the form that sends, and what has become of what was sent from it."""
+    answer = el("div", answer_section(sent), id="answer", tabindex=-1)
+    return el("section", el("h2", "Send a push"), _form(picture, sent), answer, class_="send")
 
 
 def login_page(trouble: str = "", root: str = "") -> Markup:
@@ -137,31 +140,30 @@ def _div(name: str, written: Mapping[str, Markup]) -> Markup:
     return el("div", written[name], id=name)
 
 
-def _answer(shown: Shown) -> Markup:
-    return el("div", answer_section(shown.sent), id="answer", tabindex=-1)
-
-
-def _pushes(shown: Shown) -> Markup:
+def _pushes(face: Face, shown: Shown) -> Markup:
     since = f"Nothing has come since {_time(shown.followed_since)}, when this page was looked at first."
-    nothing = el("tr", el("td", shown.trouble or since, colspan=len(COLUMNS), class_="none"))
+    nothing = el("tr", el("td", shown.trouble or since, colspan=len(face.columns), class_="none"))
     rows = newest_first(shown.rows) or nothing
     pause = el("button", "Pause", type="button", id="pause", aria_pressed="false", hidden=True)
     return el(
         "section",
         el("div", el("h2", "What came lately", id="pushes-heading"), pause, class_="heading"),
         el("p", id="news", role="status", class_="hint"),
-        _scrolled("pushes-heading", "The last pushes, the newest first", COLUMNS, el("tbody", rows, id="push-rows")),
+        _scrolled(
+            "pushes-heading", "The last pushes, the newest first", face.columns, el("tbody", rows, id="push-rows")
+        ),
         id="pushes",
         data_place=shown.place,
     )
 
 
-def _table(title: str, name: str, columns: Sequence[str], written: Mapping[str, Markup]) -> Markup:
+def _table(table: Table, written: Mapping[str, Markup]) -> Markup:
+    name = table.name
     rows, note = el("tbody", written[f"{name}-rows"], id=f"{name}-rows"), f"{name}-note"
     return el(
         "section",
-        el("h2", title, id=f"{name}-heading"),
-        _scrolled(f"{name}-heading", f"{title}, the newest first" if name == "channel" else title, columns, rows),
+        el("h2", table.title, id=f"{name}-heading"),
+        _scrolled(f"{name}-heading", table.caption or table.title, table.columns, rows),
         el("p", written[note], id=note, class_="hint") if note in written else None,
     )
 
@@ -173,9 +175,9 @@ def _scrolled(heading: str, caption: str, columns: Sequence[str], body: Markup) 
     return el("div", table, class_="scrolled", role="region", aria_labelledby=heading, tabindex=0)
 
 
-def _form(shown: Shown) -> Markup:
-    given = dict(shown.sent.form) if shown.sent else {"cache": "cache"}
-    channels = parts.choices(shown.picture, given.get("channel", ""))
+def _form(picture: Picture, sent: Sent | None) -> Markup:
+    given = dict(sent.form) if sent else {"cache": "cache"}
+    channels = parts.choices(picture, given.get("channel", ""))
     chosen = given.get("type", NotificationType.TOAST)
     kinds = together(*(el("option", kind, value=kind, selected=kind == chosen) for kind in NotificationType))
     text = verbatim(given.get("body", ""))

@@ -14,10 +14,9 @@ from tocsin.followers import Follower, Followers
 from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.protocol.errors import Busy
 from tocsin.service.page.markup import Markup
-from tocsin.service.page.picture import Observer
+from tocsin.service.page.promises import Subject
 from tocsin.service.page.push_rows import PushRows, newest_first, said
-from tocsin.service.page.samples import EVERY, Sample, Samples
-from tocsin.service.page.sections import sections
+from tocsin.service.page.samples import EVERY
 from tocsin.tasks import Signal, task_group
 
 MAX_VIEWERS: Final = 16
@@ -33,34 +32,22 @@ _BATCH: Final = 0.5  # seconds that what comes is gathered in before viewers are
 class Live:
     """What viewers are told: rows by their numbers, and the sections that have changed by when they have.
 
-    :param sample: counts what there is; :param observer: takes pictures.
-    :param url: the service's URL, and ``since`` when it was started.
+    :param followers: those who are told what comes.
+    :param subject: what is looked at.
     :param now: seconds on a clock that never goes back; ``wall`` says what time it is.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  # its parts
-        self,
-        followers: Followers,
-        observer: Observer,
-        samples: Samples,
-        sample: Callable[[float], Sample],
-        url: str,
-        now: Callable[[], float],
-        wall: Callable[[], float],
+    def __init__(
+        self, followers: Followers, subject: Subject, now: Callable[[], float], wall: Callable[[], float]
     ) -> None:
         self.rows = PushRows()
         self.viewers = 0
-        self.since = wall()
-        """When the service was started."""
-        self.followed_since = self.since
+        self.followed_since = wall()
         """Since when it is noted what comes."""
         self.trouble = ""
         """Why it is not."""
-        self.observer = observer
         self._followers = followers
-        self._samples = samples
-        self._sample = sample
-        self._url = url
+        self._subject = subject
         self._now = now
         self._wall = wall
         self._life = secrets.token_hex(4)  # tells the numbers of this run from those of another
@@ -138,7 +125,7 @@ class Live:
 
     async def refresh(self) -> None:
         """Look at what there is, and tell viewers what has changed."""
-        written = sections(await self.observer.take(), self._url, self.since)
+        written = await self._subject.written()
         changed = {name: text for name, text in written.items() if self._sections.get(name, (0, ""))[1] != text}
         if changed:
             self._changes += 1
@@ -151,7 +138,7 @@ class Live:
 
     async def _take_samples(self) -> None:
         while True:
-            self._samples.add(self._sample(self._now()))
+            self._subject.sample(self._now())
             if self.viewers:
                 await self.refresh()
             await anyio.sleep(EVERY)

@@ -69,28 +69,30 @@ def _standing(picture: Picture, url: str, since: float) -> Markup:
     state = el("span", "not well" if picture.causes else "well", class_=f"state {'ill' if picture.causes else 'well'}")
     return el(
         "dl",
-        _pair("State", together(state, well)),
-        _pair("Version", _version()),
-        _pair("Reached at", url),
-        _pair("Up since", together(moment(since), " UTC")),
-        _pair("Kept for devices that are away", f"{picture.stored:,}"),
+        pair("State", together(state, well)),
+        pair("Version", installed_version()),
+        pair("Reached at", url),
+        pair("Up since", together(moment(since), " UTC")),
+        pair("Kept for devices that are away", f"{picture.stored:,}"),
     )
 
 
 @cache
-def _version() -> str:
+def installed_version() -> str:
+    """Return the version of Tocsin."""
     try:
         return version("tocsin")
     except PackageNotFoundError:  # a checkout that is not installed
         return "of a checkout"
 
 
-def _pair(term: str, value: Child) -> Markup:
+def pair(term: str, value: Child) -> Markup:
+    """Write a term, and what is said of it."""
     return el("div", el("dt", term), el("dd", value))
 
 
 def _channels(picture: Picture) -> Markup:
-    return _rows(
+    return rows(
         (
             el("code", each.row.name[:_SHORT]),
             each.app,
@@ -100,17 +102,17 @@ def _channels(picture: Picture) -> Markup:
             _state(connected=each.connected),
         )
         for each in picture.channels
-    ) or _none(CHANNELS, "No app has a channel: it asks for one with its remote id.")
+    ) or none(CHANNELS, "No app has a channel: it asks for one with its remote id.")
 
 
 def _apps(picture: Picture) -> Markup:
-    return _rows(
+    return rows(
         (app.name, el("code", app.client_id), el("code", app.remote_id), secrets) for app, secrets in picture.apps
-    ) or _none(APPS, "No app is registered: 'tocsin app add NAME' lets one in.")
+    ) or none(APPS, "No app is registered: 'tocsin app add NAME' lets one in.")
 
 
 def _devices(picture: Picture) -> Markup:
-    return _rows(
+    return rows(
         (
             el("code", each.key[:_SHORT]),
             _state(connected=each.on_the_way is not None),
@@ -118,18 +120,20 @@ def _devices(picture: Picture) -> Markup:
             each.on_the_way or 0,
         )
         for each in picture.devices
-    ) or _none(DEVICES, "No device is known.")
+    ) or none(DEVICES, "No device is known.")
 
 
-def _rows(rows: Iterable[Sequence[Child]]) -> Markup:
-    return together(*(el("tr", *(_cell(value) for value in row)) for row in rows))
+def rows(cells: Iterable[Sequence[Child]]) -> Markup:
+    """Write the rows of a table."""
+    return together(*(el("tr", *(_cell(value) for value in row)) for row in cells))
 
 
 def _cell(value: Child) -> Markup:
     return el("td", value, class_="number" if isinstance(value, int) else None)
 
 
-def _none(columns: Sequence[str], words: str) -> Markup:
+def none(columns: Sequence[str], words: str) -> Markup:
+    """Write what a table without rows has."""
     return el("tr", el("td", words, colspan=len(columns), class_="none"))
 
 
