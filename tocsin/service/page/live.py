@@ -26,6 +26,7 @@ LINGER: Final = 600.0
 """Seconds that it is noted what comes behind the last look at the page."""
 
 _KEEP_ALIVE: Final = 15.0  # seconds after which a stream says that there is nothing
+_NOTHING: Final = ((0, 0), "")  # told from where to where, and in what words
 _BATCH: Final = 0.5  # seconds that what comes is gathered in before viewers are told
 
 
@@ -57,6 +58,7 @@ class Live:
         self._news = anyio.Event()
         self._sections: dict[str, tuple[int, Markup]] = {}  # with the number of the change
         self._changes = 0
+        self._rows_told = self._sections_told = _NOTHING
         self._stopping = False
 
     @asynccontextmanager
@@ -106,15 +108,14 @@ class Live:
             while not self._stopping and may_go_on():
                 self.look()
                 news = self._news
-                rows, missed = self.rows.after(after)
-                if rows or missed:
+                if after < self.rows.latest:
+                    told = self._rows_since(after)
                     after = self.rows.latest
-                    told = {"rows": newest_first(rows), "missed": missed, "said": said(rows, missed)}
-                    yield _event("rows", told, self.place)
-                changed = {name: text for name, (number, text) in self._sections.items() if number > change}
-                if changed:
+                    yield told
+                if change < self._changes:
+                    told = self._sections_since(change)
                     change = self._changes
-                    yield _event("sections", changed)
+                    yield told
                 with anyio.move_on_after(_KEEP_ALIVE):
                     await news.wait()
                 if not news.is_set():
@@ -131,6 +132,21 @@ class Live:
             self._changes += 1
             self._sections |= {name: (self._changes, text) for name, text in changed.items()}
             self._tell()
+
+    def _rows_since(self, after: int) -> str:
+        """Write the rows behind that one; once for all viewers that have seen as many, which most have."""
+        if self._rows_told[0] != (after, self.rows.latest):
+            rows, missed = self.rows.after(after)
+            told = {"rows": newest_first(rows), "missed": missed, "said": said(rows, missed)}
+            self._rows_told = (after, self.rows.latest), _event("rows", told, self.place)
+        return self._rows_told[1]
+
+    def _sections_since(self, change: int) -> str:
+        """Write the sections that have changed behind that change; once as well."""
+        if self._sections_told[0] != (change, self._changes):
+            changed = {name: text for name, (number, text) in self._sections.items() if number > change}
+            self._sections_told = (change, self._changes), _event("sections", changed)
+        return self._sections_told[1]
 
     def _tell(self) -> None:
         self._news.set()
@@ -151,6 +167,7 @@ class Live:
                 with self._followers.follow(Wanted()) as follower:
                     self.trouble = ""
                     self.rows.forget()
+                    self._rows_told = _NOTHING
                     await self._note(follower)
             except Busy as busy:
                 self.trouble = f"{str(busy).capitalize()}."

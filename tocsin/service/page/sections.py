@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from tocsin.protocol.values import CHANNEL_LIFETIME
 from tocsin.service.page.markup import Child, Markup, el, together
-from tocsin.service.page.picture import MOST, Picture
+from tocsin.service.page.picture import MOST, Picture, ShownChannel, ShownDevice
 from tocsin.service.page.plots import plot
 
 CHANNELS: Final = ("Channel", "App", "Device", "Granted", "Expires", "Connection")
 APPS: Final = ("App", "Client id", "Remote id", "Secrets")
 DEVICES: Final = ("Device", "Connection", "Channels", "On the way")
 
+_ROWS: Final = 2 * MOST  # that are kept written: from one picture to the next hardly any is another
 _SHORT: Final = 8  # characters of a channel's name, and of a device's hash
 
 
@@ -52,16 +53,17 @@ def choices(picture: Picture, chosen: str) -> Markup:
     """
     return together(
         *(
-            el(
-                "option",
-                f"{each.app}, {each.row.name[:_SHORT]} on {each.row.device[:_SHORT]}"
-                f" ({_connection(connected=each.connected)})",
-                value=each.row.name,
-                selected=each.row.name == chosen,
-            )
+            _option(each, is_chosen=each.row.name == chosen)
             for each in sorted(picture.channels, key=lambda each: not each.connected)
         )
     )
+
+
+@lru_cache(_ROWS)
+def _option(shown: ShownChannel, *, is_chosen: bool) -> Markup:
+    row, connection = shown.row, _connection(connected=shown.connected)
+    words = f"{shown.app}, {row.name[:_SHORT]} on {row.device[:_SHORT]} ({connection})"
+    return el("option", words, value=row.name, selected=is_chosen)
 
 
 def _standing(picture: Picture, url: str, since: float) -> Markup:
@@ -92,17 +94,17 @@ def pair(term: str, value: Child) -> Markup:
 
 
 def _channels(picture: Picture) -> Markup:
-    return rows(
-        (
-            el("code", each.row.name[:_SHORT]),
-            each.app,
-            el("code", each.row.device[:_SHORT]),
-            moment(each.row.expires - CHANNEL_LIFETIME),
-            moment(each.row.expires),
-            _state(connected=each.connected),
-        )
-        for each in picture.channels
-    ) or none(CHANNELS, "No app has a channel: it asks for one with its remote id.")
+    return together(*map(_channel, picture.channels)) or none(
+        CHANNELS, "No app has a channel: it asks for one with its remote id."
+    )
+
+
+@lru_cache(_ROWS)
+def _channel(shown: ShownChannel) -> Markup:
+    row = shown.row
+    granted, expires = moment(row.expires - CHANNEL_LIFETIME), moment(row.expires)
+    name, device = el("code", row.name[:_SHORT]), el("code", row.device[:_SHORT])
+    return _row(name, shown.app, device, granted, expires, _state(connected=shown.connected))
 
 
 def _apps(picture: Picture) -> Markup:
@@ -112,20 +114,22 @@ def _apps(picture: Picture) -> Markup:
 
 
 def _devices(picture: Picture) -> Markup:
-    return rows(
-        (
-            el("code", each.key[:_SHORT]),
-            _state(connected=each.on_the_way is not None),
-            each.channels,
-            each.on_the_way or 0,
-        )
-        for each in picture.devices
-    ) or none(DEVICES, "No device is known.")
+    return together(*map(_device, picture.devices)) or none(DEVICES, "No device is known.")
+
+
+@lru_cache(_ROWS)
+def _device(shown: ShownDevice) -> Markup:
+    connection = _state(connected=shown.on_the_way is not None)
+    return _row(el("code", shown.key[:_SHORT]), connection, shown.channels, shown.on_the_way or 0)
 
 
 def rows(cells: Iterable[Sequence[Child]]) -> Markup:
     """Write the rows of a table."""
-    return together(*(el("tr", *(_cell(value) for value in row)) for row in cells))
+    return together(*(_row(*row) for row in cells))
+
+
+def _row(*cells: Child) -> Markup:
+    return el("tr", *map(_cell, cells))
 
 
 def _cell(value: Child) -> Markup:
