@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 from attrs import frozen
 
-from tocsin.protocol.values import NotificationType
-from tocsin.service.page import sections as parts
-from tocsin.service.page.answer_section import Sent, answer_section
-from tocsin.service.page.markup import Child, Markup, el, together, verbatim
-from tocsin.service.page.picture import Picture
+from tocsin.service.page.markup import Child, Markup, el, together
 from tocsin.service.page.promises import Face, Table
 from tocsin.service.page.push_rows import PushRow, newest_first
-from tocsin.service.url_paths import PAGE_PATH
-
-FILES: Final = PAGE_PATH.lstrip("/")
-"""Where all else of the page is, as seen from the page: a proxy may have it under a path of its own."""
+from tocsin.service.url_paths import PAGE_FILES
 
 
 @frozen
@@ -45,7 +37,9 @@ class Shown:
 def page(face: Face, shown: Shown) -> Markup:
     """Write the page."""
     written = shown.written
-    log_out = el("form", el("button", "Log out"), method="post", action=f"{FILES}logout") if shown.has_session else None
+    log_out = (
+        el("form", el("button", "Log out"), method="post", action=f"{PAGE_FILES}logout") if shown.has_session else None
+    )
     return _document(
         face.kind,
         el("a", face.skip_words, href=face.skip_to, class_="skip"),
@@ -67,12 +61,6 @@ def page(face: Face, shown: Shown) -> Markup:
         el("footer", el("p", f"All times are UTC. {face.note}")),
         script=True,
     )
-
-
-def send_section(picture: Picture, sent: Sent | None) -> Markup:
-    """Write the section with the form that sends, and what has become of what was sent from it."""
-    answer = el("div", answer_section(sent), id="answer", tabindex=-1)
-    return el("section", el("h2", "Send a push"), _form(picture, sent), answer, class_="send")
 
 
 def login_page(trouble: str = "", root: str = "") -> Markup:
@@ -104,7 +92,7 @@ def login_page(trouble: str = "", root: str = "") -> Markup:
                 el("p", "It is the setting page_token of the service.", id="hint", class_="hint"),
                 el("button", "Log in", class_="main"),
                 method="post",
-                action=f"{root}{FILES}login",
+                action=f"{root}{PAGE_FILES}login",
                 class_="login",
             ),
         ),
@@ -119,9 +107,9 @@ def _document(title: str, *body: Child, root: str = "", script: bool = False) ->
         el("title", f"{title} · Tocsin"),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
-        el("link", rel="icon", type="image/svg+xml", href=f"{root}{FILES}icon.svg"),
-        el("link", rel="stylesheet", href=f"{root}{FILES}style.css"),
-        el("script", src=f"{root}{FILES}script.js", defer=True) if script else None,
+        el("link", rel="icon", type="image/svg+xml", href=f"{root}{PAGE_FILES}icon.svg"),
+        el("link", rel="stylesheet", href=f"{root}{PAGE_FILES}style.css"),
+        el("script", src=f"{root}{PAGE_FILES}script.js", defer=True) if script else None,
     )
     return together(Markup("<!doctype html>"), el("html", head, el("body", *body), lang="en"))
 
@@ -173,58 +161,6 @@ def _scrolled(heading: str, caption: str, columns: Sequence[str], body: Markup) 
     head = el("thead", el("tr", *(el("th", column, scope="col") for column in columns)))
     table = el("table", el("caption", caption, class_="unseen"), head, body)
     return el("div", table, class_="scrolled", role="region", aria_labelledby=heading, tabindex=0)
-
-
-def _form(picture: Picture, sent: Sent | None) -> Markup:
-    given = dict(sent.form) if sent else {"cache": "cache"}
-    channels = parts.choices(picture, given.get("channel", ""))
-    chosen = given.get("type", NotificationType.TOAST)
-    kinds = together(*(el("option", kind, value=kind, selected=kind == chosen) for kind in NotificationType))
-    text = verbatim(given.get("body", ""))
-    return el(
-        "form",
-        _field("channel", "Channel", el("select", channels, id="channel", name="channel", required=True)),
-        el(
-            "div",
-            _field("type", "Type", el("select", kinds, id="type", name="type")),
-            _input("title", "Title", given, "of a toast or a tile; may be empty"),
-            class_="row",
-        ),
-        _field(
-            "body",
-            "Text",
-            el("textarea", text, id="body", name="body", rows=3, aria_describedby="body-hint"),
-            "plain text, or the XML of a toast, tile or badge",
-        ),
-        el(
-            "div",
-            _input("tag", "Tag", given, "may be empty; a later push with it replaces this one"),
-            _input("ttl", "Seconds to live", given, "may be empty", inputmode="numeric"),
-            class_="row",
-        ),
-        el(
-            "p",
-            el("input", type="checkbox", id="cache", name="cache", value="cache", checked="cache" in given),
-            el("label", "Keep it for a device that is away", for_="cache"),
-            class_="check",
-        ),
-        el("button", "Send", class_="main"),
-        id="send",
-        tabindex=-1,
-        method="post",
-        action=f"{FILES}send",
-    )
-
-
-def _input(name: str, label: str, given: Mapping[str, str], hint: str, **attributes: str) -> Markup:
-    value, described = given.get(name, ""), f"{name}-hint"
-    control = el("input", id=name, name=name, value=value, autocomplete="off", aria_describedby=described, **attributes)
-    return _field(name, label, control, hint)
-
-
-def _field(name: str, label: str, control: Markup, hint: str = "") -> Markup:
-    described = el("p", hint, id=f"{name}-hint", class_="hint") if hint else None
-    return el("div", el("label", label, for_=name), control, described, class_="field")
 
 
 def _time(seconds: float) -> str:

@@ -19,7 +19,8 @@ from tocsin.protocol.toasts.plain_content import as_content
 from tocsin.protocol.values import NotificationType
 from tocsin.service.page.access import Access, cookie_name
 from tocsin.service.page.answer_section import Sent
-from tocsin.service.page.document import login_page, send_section
+from tocsin.service.page.document import login_page
+from tocsin.service.page.form import Sought, send_section
 from tocsin.service.page.live import Live
 from tocsin.service.page.page_answers import Guard, routes_of, stream, whole
 from tocsin.service.page.picture import MOST
@@ -92,7 +93,11 @@ class StatusPage:
     async def _show(self, request: Request) -> Response:
         self._live.look()
         picture = await self._service.take()
-        form = send_section(picture, self._sent.get(request.query_params.get("sent", "")))
+        sent = self._sent.get(request.query_params.get("sent", ""))
+        asked = sent.form if sent else request.query_params
+        sought = Sought(asked.get("app", "").strip(), asked.get("begins", "").strip().lower())
+        found = await self._service.search(sought.app, sought.begins) if sought.is_some else picture.channels
+        form = send_section(found, sought, sent)
         return whole(
             FACE, self._live, self._service.write(picture), form, has_session=self._access.has_session(request)
         )
@@ -134,10 +139,10 @@ class StatusPage:
             return Sent(form, await self.poster.post(target, raw, body, request.scope["client"]))
 
     async def _find(self, name: str) -> ChannelRow:
-        for channel in await self._channels.live(MOST):
+        for channel in await self._channels.search("", name, MOST):
             if channel.name == name:
                 return channel
-        raise InvalidArgument("choose a channel: that one is not among those that are shown")
+        raise InvalidArgument("choose a channel: there is none of that name, or it has ended")
 
     async def _log_in(self, request: Request) -> Response:
         form = await self._form(request)

@@ -29,7 +29,7 @@ def sections(picture: Picture, url: str, since: float) -> dict[str, Markup]:
     return {
         "standing": _standing(picture, url, since),
         "plots": together(*map(plot, picture.curves)),
-        "channel": choices(picture, ""),
+        "channel": choices(picture.channels, ""),
         "channel-rows": _channels(picture),
         "channel-note": _note(
             len(picture.channels), picture.channels_kept, "Channels that are kept, ended ones included"
@@ -46,7 +46,7 @@ def moment(seconds: float) -> Markup:
     return el("time", f"{at:%Y-%m-%d %H:%M}", datetime=f"{at:%Y-%m-%dT%H:%MZ}")
 
 
-def choices(picture: Picture, chosen: str) -> Markup:
+def choices(channels: Iterable[ShownChannel], chosen: str) -> Markup:
     """Write the channels that can be sent to, as options.
 
     :param chosen: the name of the one that is chosen.
@@ -54,7 +54,7 @@ def choices(picture: Picture, chosen: str) -> Markup:
     return together(
         *(
             _option(each, is_chosen=each.row.name == chosen)
-            for each in sorted(picture.channels, key=lambda each: not each.connected)
+            for each in sorted(channels, key=lambda each: not each.connected)
         )
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from attrs import frozen
 
+from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.page.markup import Markup
-from tocsin.service.page.picture import Observer, Picture
+from tocsin.service.page.picture import Observer, Picture, ShownChannel
 from tocsin.service.page.promises import Face, Table
 from tocsin.service.page.push_rows import COLUMNS
 from tocsin.service.page.samples import Sample, Samples
@@ -47,6 +49,12 @@ class WatchedService:
     async def take(self) -> Picture:
         """Take a picture."""
         return await self._observer.take()
+
+    async def search(self, app: str, begins: str) -> tuple[ShownChannel, ...]:
+        """Return the channels of some app, device or name; none where they cannot be read, as the picture says."""
+        with suppress(StateUnavailable):
+            return await self._observer.search(app, begins)
+        return ()
 
     def write(self, picture: Picture) -> dict[str, Markup]:
         """Write the sections that show a picture."""

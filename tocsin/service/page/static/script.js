@@ -52,7 +52,7 @@ const renew = (sections) => {
   for (const [id, html] of Object.entries(sections)) {
     const element = find(id);
     if (element instanceof HTMLSelectElement) {
-      if (element === document.activeElement) continue; // it is being chosen from
+      if (element === document.activeElement || "still" in element.dataset) continue; // it is chosen from, or was sought
       const chosen = element.value;
       element.replaceChildren(elements(html));
       if ([...element.options].some((option) => option.value === chosen)) element.value = chosen;
