@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,8 @@ from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.page import live
 from tocsin.service.page.live import MAX_VIEWERS
+from tocsin.service.page.markup import Markup
+from tocsin.service.page.push_rows import PushRow, newest_first
 
 
 async def test_what_comes_is_told_to_who_looks(world: World) -> None:
@@ -58,6 +61,25 @@ async def test_what_changes_is_told(world: World) -> None:
         assert 'class="state connected"' in changed["device-rows"]
         assert "(connected)" in changed["channel"]
         assert "&lt;b&gt;fabrikam&lt;/b&gt;" in changed["app-rows"]
+
+
+async def test_what_comes_is_written_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each viewer; each is told all of it."""
+    written: list[int] = []
+
+    def write(rows: Sequence[PushRow]) -> Markup:
+        written.append(len(rows))
+        return newest_first(rows)
+
+    monkeypatch.setattr(live, "newest_first", write)
+    async with stream(world) as one, stream(world) as other:
+        for each in (one, other):
+            await event(each, "sections")
+        await world.post()
+        told = [await event(each, "rows") for each in (one, other)]
+    assert told[0] == told[1]
+    assert told[0][0]["said"] == "1 dropped"
+    assert written == [1]
 
 
 async def test_viewers_are_bounded(world: World) -> None:

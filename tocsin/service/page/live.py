@@ -14,10 +14,9 @@ from tocsin.followers import Follower, Followers
 from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.protocol.errors import Busy
 from tocsin.service.page.markup import Markup
-from tocsin.service.page.picture import Observer
+from tocsin.service.page.promises import Subject
 from tocsin.service.page.push_rows import PushRows, newest_first, said
-from tocsin.service.page.samples import EVERY, Sample, Samples
-from tocsin.service.page.sections import sections
+from tocsin.service.page.samples import EVERY
 from tocsin.tasks import Signal, task_group
 
 MAX_VIEWERS: Final = 16
@@ -30,40 +29,29 @@ LINGER: Final = 600.0
 """Seconds that it is noted what comes behind the last look at the page."""
 
 _KEEP_ALIVE: Final = 15.0  # seconds after which a stream says that there is nothing
+_NOTHING: Final = ((0, 0), "")  # told from where to where, and in what words
 _BATCH: Final = 0.5  # seconds that what comes is gathered in before viewers are told
 
 
 class Live:
     """What viewers are told: rows by their numbers, and the sections that have changed by when they have.
 
-    :param sample: counts what there is; :param observer: takes pictures.
-    :param url: the service's URL, and ``since`` when it was started.
+    :param followers: those who are told what comes.
+    :param subject: what is looked at.
     :param now: seconds on a clock that never goes back; ``wall`` says what time it is.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  # its parts
-        self,
-        followers: Followers,
-        observer: Observer,
-        samples: Samples,
-        sample: Callable[[float], Sample],
-        url: str,
-        now: Callable[[], float],
-        wall: Callable[[], float],
+    def __init__(
+        self, followers: Followers, subject: Subject, now: Callable[[], float], wall: Callable[[], float]
     ) -> None:
         self.rows = PushRows()
         self.viewers = 0
-        self.since = wall()
-        """When the service was started."""
-        self.followed_since = self.since
+        self.followed_since = wall()
         """Since when it is noted what comes."""
         self.trouble = ""
         """Why it is not."""
-        self.observer = observer
         self._followers = followers
-        self._samples = samples
-        self._sample = sample
-        self._url = url
+        self._subject = subject
         self._now = now
         self._wall = wall
         self._life = secrets.token_hex(4)  # tells the numbers of this run from those of another
@@ -73,6 +61,7 @@ class Live:
         self._news = anyio.Event()
         self._sections: dict[str, tuple[int, Markup]] = {}  # with the number of the change
         self._changes = 0
+        self._rows_told = self._sections_told = _NOTHING
         self._stopping = False
 
     @asynccontextmanager
@@ -98,6 +87,7 @@ class Live:
             self._is_followed = True
             self.followed_since = self._wall()
             self.rows.forget()
+            self._rows_told = _NOTHING
             self._looked.set()
 
     @property
@@ -128,15 +118,14 @@ class Live:
             while not self._stopping and may_go_on():
                 self.look()
                 news = self._news
-                rows, missed = self.rows.after(after)
-                if rows or missed:
+                if after < self.rows.latest:
+                    told = self._rows_since(after)
                     after = self.rows.latest
-                    told = {"rows": newest_first(rows), "missed": missed, "said": said(rows, missed)}
-                    yield _event("rows", told, self.place)
-                changed = {name: text for name, (number, text) in self._sections.items() if number > change}
-                if changed:
+                    yield told
+                if change < self._changes:
+                    told = self._sections_since(change)
                     change = self._changes
-                    yield _event("sections", changed)
+                    yield told
                 with anyio.move_on_after(_KEEP_ALIVE):
                     await news.wait()
                 if not news.is_set():
@@ -147,12 +136,27 @@ class Live:
 
     async def refresh(self) -> None:
         """Look at what there is, and tell viewers what has changed."""
-        written = sections(await self.observer.take(), self._url, self.since)
+        written = await self._subject.written()
         changed = {name: text for name, text in written.items() if self._sections.get(name, (0, ""))[1] != text}
         if changed:
             self._changes += 1
             self._sections |= {name: (self._changes, text) for name, text in changed.items()}
             self._tell()
+
+    def _rows_since(self, after: int) -> str:
+        """Write the rows behind that one; once for all viewers that have seen as many, which most have."""
+        if self._rows_told[0] != (after, self.rows.latest):
+            rows, missed = self.rows.after(after)
+            told = {"rows": newest_first(rows), "missed": missed, "said": said(rows, missed)}
+            self._rows_told = (after, self.rows.latest), _event("rows", told, self.place)
+        return self._rows_told[1]
+
+    def _sections_since(self, change: int) -> str:
+        """Write the sections that have changed behind that change; once as well."""
+        if self._sections_told[0] != (change, self._changes):
+            changed = {name: text for name, (number, text) in self._sections.items() if number > change}
+            self._sections_told = (change, self._changes), _event("sections", changed)
+        return self._sections_told[1]
 
     def _tell(self) -> None:
         self._news.set()
@@ -160,7 +164,7 @@ class Live:
 
     async def _take_samples(self) -> None:
         while True:
-            self._samples.add(self._sample(self._now()))
+            self._subject.sample(self._now())
             if self.viewers:
                 await self.refresh()
             await anyio.sleep(EVERY)

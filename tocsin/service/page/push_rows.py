@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Final
 
-from tocsin.protocol.delivery.payload_events import PayloadEvent
+from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
 from tocsin.service.page.markup import Markup, el, together
 
 KEPT: Final = 200
@@ -29,16 +29,15 @@ class PushRow:
     def markup(self) -> Markup:
         """The row of the table; it is written when it is looked at first, and once."""
         event = self.event
-        moment = datetime.fromtimestamp(event.at, UTC)
-        answer = f"{event.stage}, {event.detail}" if event.detail else str(event.stage)
+        moment = datetime.fromtimestamp(event.at, UTC).isoformat()
         return el(
             "tr",
-            el("td", el("time", f"{moment:%H:%M:%S}", datetime=moment.isoformat())),
-            el("td", el("span", answer, class_=f"stage {event.stage}")),
-            el("td", event.app or "—"),
-            el("td", event.type or "—"),
-            el("td", event.reason, class_="reason"),
-            el("td", f"{event.size:,}" if event.type else "—", class_="number"),
+            el("td", el("time", moment[11:19], datetime=moment)),
+            _answer(event.stage, event.detail),
+            _cell(event.app or "—"),
+            _cell(event.type or "—"),
+            _cell(event.reason, "reason"),
+            _cell(f"{event.size:,}" if event.type else "—", "number"),
         )
 
 
@@ -68,6 +67,16 @@ class PushRows:
         return rows[::-1], max(self.latest - number, 0) - len(rows)
 
 
+@lru_cache(KEPT)
+def _answer(stage: Stage, detail: str) -> Markup:
+    return el("td", el("span", f"{stage}, {detail}" if detail else stage, class_=f"stage {stage}"))
+
+
+@lru_cache(2 * KEPT)  # of many rows that come at once, most have the same app, type and reason
+def _cell(text: str, class_: str | None = None) -> Markup:
+    return el("td", text, class_=class_)
+
+
 def newest_first(rows: Iterable[PushRow]) -> Markup:
     """Put rows together for the table."""
     return together(*(row.markup for row in reversed(list(rows))))
@@ -75,6 +84,6 @@ def newest_first(rows: Iterable[PushRow]) -> Markup:
 
 def said(rows: Iterable[PushRow], missed: int) -> str:
     """Say what has come, for who listens."""
-    counts = Counter(str(row.event.stage) for row in rows)
+    counts = Counter(row.event.stage for row in rows)
     told = [f"{count} {stage}" for stage, count in counts.items()] + ([f"{missed} not shown"] if missed else [])
-    return f"{', '.join(told)}" if told else ""
+    return ", ".join(told)
