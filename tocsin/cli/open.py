@@ -96,14 +96,18 @@ async def _serve_page(state: Path, kind: str, lead: Lead) -> None:
     from tocsin.cli.platform_page.serving_page import serving_page  # noqa: PLC0415  # as above
 
     async with until_signalled(_SPEAKER), serving_page(state, kind) as page, task_group() as tasks:
-        leading = partial(anyio.to_thread.run_sync, lead, page.address, abandon_on_cancel=True)
-        tasks.start_soon(leading)  # aside: a browser in the terminal returns at its own end only
+        tasks.start_soon(_aside, lead, page.address)
         complain(_SPEAKER, f"the page of the {kind} is there until Ctrl-C; its address is good once, for {LASTS:.0f} s")
         with anyio.move_on_after(LASTS):
             await page.admission.entered.wait()
         if not page.admission.entered.is_set():
             raise PlatformUnavailable(f"the page was not opened within {LASTS:.0f} s; run 'tocsin open' again")
         await anyio.sleep_forever()
+
+
+async def _aside(lead: Lead, address: str) -> None:
+    """Lead to an address while others go on: a browser in the terminal returns at its own end only."""
+    await anyio.to_thread.run_sync(lead, address, abandon_on_cancel=True)
 
 
 def _lead(address: str, *, prints: bool, as_json: bool) -> None:
