@@ -81,7 +81,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 async def _use(folder: Path, environment: dict[str, str]) -> str:
     """Run an agent with an app that runs and one that does not; return what the program reports."""
     with running_agent(folder) as agent:
-        await agent.install("contoso.calendar", "--role", "both")
+        await agent.install("contoso.calendar")
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(agent.app("contoso.mail", "--stays", "120"))
             command = await stack.enter_async_context(opened(agent))

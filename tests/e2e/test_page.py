@@ -33,7 +33,7 @@ GATES = (
 )
 """What has to be there for a browser."""
 
-pytestmark = GATES
+pytestmark = [*GATES]
 
 PROGRAMS = Path(__file__).parent / "page"
 TOKEN = "correct horse battery staple"  # noqa: S105 - a case
