@@ -71,7 +71,7 @@ class Guard:
                 if "authorization" in request.headers:  # it is a program, which goes by the status
                     response.status_code = 401
             else:
-                response = PlainTextResponse("Log in on the page first\n", 401)
+                response = PlainTextResponse("Open the page first: it says how to be let in\n", 401)
             response.headers.update(_HEADERS)
             return response
 
