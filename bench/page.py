@@ -9,15 +9,14 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from time import perf_counter, sleep
 
-from attrs import frozen
-
-from bench import browser, device_channels, set_ups
+from bench import browser, set_ups
 from bench.framework import Contestant, Missing, Options, Report, Row, Sample, in_ms, measure, percentile, ratio, tail
-from bench.http_load import Target, open_loop, run_paced
+from bench.http_load import open_loop, run_paced
 from bench.load import BODY
 from bench.meter import Meter
 from bench.page_reader import load
-from bench.processes import Process, started
+from bench.processes import started
+from bench.set_ups import Running
 
 RATE = 1_000
 """Pushes a second."""
@@ -29,94 +28,71 @@ MOST = 1.05
 """Goal: of what a push costs the service, and of how long its answer takes, while no page is open."""
 
 COST = "server CPU µs"
-BEFORE = "of before"
-"""What a push costs over what it cost the same process before the page was opened."""
 
-_LIMITS = ("--channel-rate", "0", "--app-rate", "0", "--address-rate", "0", "--log-level", "error")
 _LOADS = 20  # of the page, for one figure
-_TRIES = 3
-_TOLD = 1.0  # seconds after which pages have been told what came
+_TRIES = 10
+_TOLD = 1.5  # seconds after which pages have been told what came
 
-
-@frozen
-class Service:
-    """A ``tocsin serve``, its senders' targets, and the devices."""
-
-    url: str
-    process: int
-    targets: Sequence[Target]
-    devices: Process
-
-
-Watching = Callable[[str], AbstractContextManager["Callable[[], Sample] | None"]]
-"""Opens the page at a URL, and yields what tells how it was there; None where it is not open."""
+Watching = Callable[[str], AbstractContextManager[Callable[[], Sample]]]
+"""Opens the page at a URL, and yields what tells how it was there since the last time."""
 
 
 def run(options: Options) -> Report:
-    """Measure the service with its page closed, read by a program, and open in Chromium."""
+    """Measure one service by turns: its page closed, read by a program, open in Chromium, and closed once more."""
     devices = options.sized(DEVICES, 5)
     report = Report(
-        "page",
-        f"{RATE:,} {BODY}-byte POSTs a second to {devices} connected devices of a tocsin serve, its page open or not",
+        "page", f"{RATE:,} {BODY}-byte POSTs a second to {devices} connected devices of one service, by turns"
     )
-    seconds = 0.3 if options.quick else 5.0
-    contestants = [Contestant("page closed", partial(_turn, options, devices, seconds, _closed), "floor")]
-    contestants += [
-        Contestant(f"page {name}", partial(_turn, options, devices, seconds, opened)) for name, opened in WATCHERS
-    ]
-    measure(report, contestants, options.rounds)
+    seconds = 0.3 if options.quick else 3.0
+    with set_ups.tocsin_crowd(options, devices, serving="looked_at") as running:
+        _posted(running, seconds)  # so that all channels are in memory
+        closed = partial(_closed, running, seconds)
+        contestants = [Contestant("page closed", closed, "floor")]
+        contestants += [
+            Contestant(f"page {name}", partial(_looked_at, running, seconds, opened)) for name, opened in WATCHERS
+        ]
+        contestants.append(Contestant("page closed, once more", closed))
+        measure(report, contestants, options.rounds)
     report.remarks += verdicts(report.rows)
     return report
 
 
-def _turn(options: Options, devices: int, seconds: float, opened: Watching) -> Sample:
-    """Measure one service, first as nobody has looked at its page, then with the page as it is to be."""
-    with _serving(options, devices) as service:
-        _posted(service, seconds / 5)  # so that all channels are in memory
-        before = _post(service, seconds)
-        with opened(service.url) as watched:
-            at_rest = _loads(service.url) if watched is not None else 0.0
-            sleep(_TOLD)
-            if watched is not None:
-                watched()  # what came before is not counted
-            found = _post(service, seconds)
-            if watched is not None:
-                sleep(_TOLD)
-                found |= watched()
-                found |= {"page ms, at rest": at_rest, "page ms, under load": _loaded(service, seconds)}
-    return {COST: found[COST], BEFORE: found[COST] / before[COST]} | found
+def _closed(running: Running, seconds: float) -> Sample:
+    _post(running, min(seconds, _TOLD))  # until nothing is noted any more for the last one that looked
+    return _post(running, seconds)
 
 
-@contextmanager
-def _serving(options: Options, devices: int) -> Iterator[Service]:
-    with options.state() as state:
-        app = asyncio.run(device_channels.prefill(state, devices))
-        with started("tocsin", "serve", "--json", "--state", str(state), *_LIMITS) as process:
-            found = process.line()
-            found |= {"client_id": app.client_id, "client_secret": app.client_secret}
-            with started("bench.prompt_devices", "tocsin", str(found["port"]), str(devices)) as receiver:
-                receiver.line()
-                yield Service(found["url"], process.pid, device_channels.targets(found, devices), receiver)
+def _looked_at(running: Running, seconds: float, opened: Watching) -> Sample:
+    url = running.service["url"]
+    with opened(url) as watched:
+        at_rest = _loads(url)
+        sleep(_TOLD)
+        watched()  # what came before is not counted
+        found = _post(running, seconds)
+        sleep(_TOLD)
+        told = watched()
+        loaded = _loaded(running, seconds)
+    return {**found, **told, "page ms, at rest": at_rest, "page ms, under load": loaded}
 
 
-def _post(service: Service, seconds: float) -> Sample:
+def _post(running: Running, seconds: float) -> Sample:
     """Post for so long, again where the rate is not reached, with which nothing is comparable."""
     for _ in range(_TRIES):
-        found = _posted(service, seconds)
-        if found["answers/s"] > 0.97 * RATE or seconds < 1:
+        found = _posted(running, seconds)
+        if found["answers/s"] > 0.95 * RATE or seconds < 1:
             return found
     raise Missing(f"the machine does not post {RATE:,} a second, but {found['answers/s']:,.0f}")
 
 
-def _posted(service: Service, seconds: float) -> Sample:
-    set_ups.begin(service.devices)
-    meter, begin = Meter(service.process), perf_counter()
-    answers = run_paced(open_loop(service.targets, RATE, seconds))
+def _posted(running: Running, seconds: float) -> Sample:
+    set_ups.begin(running.receiver)
+    meter, begin = Meter(running.server), perf_counter()
+    answers = run_paced(open_loop(running.targets, RATE, seconds))
     rate = len(answers) / (perf_counter() - begin)
-    arrived = set_ups.received(service.devices, len(answers))
+    arrived = set_ups.received(running.receiver, len(answers))
     costs = meter.found(len(answers), arrived)
     waits = {**in_ms("answer", tail(answers), 1000), **in_ms("delivery", arrived)}
-    return {"answers/s": rate, **waits, **costs, "missed": len(answers) - arrived["count"]}
+    return {COST: costs[COST], "answers/s": rate, **waits, **costs, "missed": len(answers) - arrived["count"]}
 
 
 def _loads(url: str) -> float:
@@ -124,26 +100,20 @@ def _loads(url: str) -> float:
     return statistics.median(load(url)[1] for _ in range(_LOADS)) * 1000
 
 
-def _loaded(service: Service, seconds: float) -> float:
+def _loaded(running: Running, seconds: float) -> float:
     """Return the same while pushes come."""
 
     async def both() -> float:
-        posts = asyncio.create_task(open_loop(service.targets, RATE, seconds))
+        posts = asyncio.create_task(open_loop(running.targets, RATE, seconds))
         await asyncio.sleep(seconds / 10)
         took = []
         while not posts.done():
-            took.append((await asyncio.to_thread(load, service.url))[1])
+            took.append((await asyncio.to_thread(load, running.service["url"]))[1])
             await asyncio.sleep(seconds / _LOADS)
         await posts
         return statistics.median(took) * 1000
 
-    set_ups.begin(service.devices)
     return run_paced(both())
-
-
-@contextmanager
-def _closed(_: str) -> Iterator[None]:
-    yield None
 
 
 @contextmanager
@@ -180,15 +150,12 @@ WATCHERS: tuple[tuple[str, Watching], ...] = (("read by a program", _read), ("op
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Say of each way to look at the page what a push costs then, within each round."""
-    closed, *others = rows
-    found = [
-        f"Beside the page: a push cost the closed one's service {closed.median(BEFORE) or 0:.3f} of what it had cost before, which is drift."
-    ]
-    for row in others:
-        cost, p50, p99 = (ratio(row, closed, column) for column in (BEFORE, "answer p50 ms", "answer p99 ms"))
+    """Say what a push costs, and how long its answer takes, beside a page that is closed in the same round."""
+    found = []
+    for closed, row in ((rows[0], row) for row in rows[1:] if rows[0].role == "floor"):
+        cost, p50, p99 = (ratio(row, closed, column) for column in (COST, "answer p50 ms", "answer p99 ms"))
         found.append(
-            f"{row.name[0].upper()}{row.name[1:]}: {cost:.3f} of the service's CPU a push (goal: {MOST:g} at most), {p50:.2f} of the p50 and"
-            f" {p99:.2f} of the p99 of its answers."
+            f"{row.name[0].upper()}{row.name[1:]}: {cost:.3f} of the service's CPU a push (goal: {MOST:g} at most),"
+            f" {p50:.2f} of the p50 and {p99:.2f} of the p99 of its answers."
         )
     return found

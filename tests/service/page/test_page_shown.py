@@ -25,9 +25,9 @@ from tocsin.followers import MAX_FOLLOWERS
 from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.page import live
-from tocsin.service.page.live import MAX_VIEWERS
+from tocsin.service.page.live import MAX_VIEWERS, pause
 from tocsin.service.page.markup import Markup
-from tocsin.service.page.push_rows import PushRow, newest_first
+from tocsin.service.page.push_rows import KEPT, PushRow, newest_first
 
 
 async def test_what_comes_is_told_to_who_looks(world: World) -> None:
@@ -80,6 +80,11 @@ async def test_what_comes_is_written_once(world: World, monkeypatch: pytest.Monk
     assert told[0] == told[1]
     assert told[0][0]["said"] == "1 dropped"
     assert written == [1]
+
+
+def test_a_crowd_is_told_less_often() -> None:
+    """Once a second where more come than are shown, else twice."""
+    assert [pause(came) for came in (1, KEPT, KEPT + 1)] == [0.5, 0.5, 1.0]
 
 
 async def test_viewers_are_bounded(world: World) -> None:

@@ -15,7 +15,7 @@ from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.protocol.errors import Busy
 from tocsin.service.page.markup import Markup
 from tocsin.service.page.promises import Subject
-from tocsin.service.page.push_rows import PushRows, newest_first, said
+from tocsin.service.page.push_rows import KEPT, PushRows, newest_first, said
 from tocsin.service.page.samples import EVERY
 from tocsin.tasks import Signal, task_group
 
@@ -28,9 +28,9 @@ AGAIN: Final = 10.0
 LINGER: Final = 600.0
 """Seconds that it is noted what comes behind the last look at the page."""
 
+_LOOK_AGAIN: Final = 60.0  # seconds after which it is seen whether there are viewers, though nothing comes
 _KEEP_ALIVE: Final = 15.0  # seconds after which a stream says that there is nothing
 _NOTHING: Final = ((0, 0), "")  # told from where to where, and in what words
-_BATCH: Final = 0.5  # seconds that what comes is gathered in before viewers are told
 
 
 class Live:
@@ -146,7 +146,7 @@ class Live:
     def _rows_since(self, after: int) -> str:
         """Write the rows behind that one; once for all viewers that have seen as many, which most have."""
         if self._rows_told[0] != (after, self.rows.latest):
-            rows, missed = self.rows.after(after)
+            rows, missed = self.rows.news(after)
             told = {"rows": newest_first(rows), "missed": missed, "said": said(rows, missed)}
             self._rows_told = (after, self.rows.latest), _event("rows", told, self.place)
         return self._rows_told[1]
@@ -183,10 +183,16 @@ class Live:
 
     async def _note(self, follower: Follower) -> None:
         while self.viewers or self._now() < self._looked_at + LINGER:
-            with anyio.move_on_after(LINGER / 10):
-                self.rows.add(*await follower.batch())
+            with anyio.move_on_after(_LOOK_AGAIN):
+                events, lost = await follower.batch()
+                self.rows.add(events, lost)
                 self._tell()
-                await anyio.sleep(_BATCH)
+                await anyio.sleep(pause(len(events)))
+
+
+def pause(came: int) -> float:
+    """Return the seconds that what comes is gathered in before viewers are told, when so many came before: more than are shown can wait."""
+    return 0.5 if came <= KEPT else 1.0
 
 
 def _event(kind: str, data: dict[str, Any], place: str | None = None) -> str:

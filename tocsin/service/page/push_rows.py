@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -29,15 +29,12 @@ class PushRow:
     def markup(self) -> Markup:
         """The row of the table; it is written when it is looked at first, and once."""
         event = self.event
-        moment = datetime.fromtimestamp(event.at, UTC).isoformat()
+        moment = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")  # HTML knows no microseconds
         return el(
             "tr",
             el("td", el("time", moment[11:19], datetime=moment)),
-            _answer(event.stage, event.detail),
-            _cell(event.app or "—"),
-            _cell(event.type or "—"),
-            _cell(event.reason, "reason"),
-            _cell(f"{event.size:,}" if event.type else "—", "number"),
+            _said_of(event.stage, event.detail, event.app, event.type, event.reason),
+            el("td", f"{event.size:,}" if event.type else "—", class_="number"),
         )
 
 
@@ -49,9 +46,10 @@ class PushRows:
         """The number of the latest row, or of one that was lost behind it."""
         self._kept: deque[PushRow] = deque(maxlen=KEPT)
 
-    def add(self, events: Iterable[PayloadEvent], lost: int) -> None:
+    def add(self, events: Sequence[PayloadEvent], lost: int) -> None:
         """Keep what was answered, the oldest first; so many were lost behind it."""
-        for event in events:
+        self.latest += max(len(events) - KEPT, 0)  # those would be gone at once
+        for event in events[-KEPT:]:
             self.latest += 1
             self._kept.append(PushRow(self.latest, event))
         self.latest += lost
@@ -66,15 +64,21 @@ class PushRows:
         rows = [row for row in islice(reversed(self._kept), max(due, 0)) if row.number > number]
         return rows[::-1], max(self.latest - number, 0) - len(rows)
 
+    def news(self, number: int) -> tuple[list[PushRow], int]:
+        """Return them for a viewer that has seen the others; of more than are kept only half, which is more than can be read."""
+        rows, missed = self.after(number)
+        shown = rows if not missed else rows[-KEPT // 2 :]
+        return shown, missed + len(rows) - len(shown)
 
-@lru_cache(KEPT)
-def _answer(stage: Stage, detail: str) -> Markup:
-    return el("td", el("span", f"{stage}, {detail}" if detail else stage, class_=f"stage {stage}"))
 
-
-@lru_cache(2 * KEPT)  # of many rows that come at once, most have the same app, type and reason
-def _cell(text: str, class_: str | None = None) -> Markup:
-    return el("td", text, class_=class_)
+@lru_cache(KEPT)  # of many that come at once, most are alike but for time and size
+def _said_of(stage: Stage, detail: str, app: str, type_: str, reason: str) -> Markup:
+    return together(
+        el("td", el("span", f"{stage}, {detail}" if detail else stage, class_=f"stage {stage}")),
+        el("td", app or "—"),
+        el("td", type_ or "—"),
+        el("td", reason, class_="reason"),
+    )
 
 
 def newest_first(rows: Iterable[PushRow]) -> Markup:
