@@ -31,9 +31,9 @@ _WORDS: Final[Mapping[Any, str]] = {
 }
 
 
-def said(meaning: str, default: Any = attrs.NOTHING) -> Any:
-    """Declare a field; ``meaning`` says what it is."""
-    return attrs.field(default=default, metadata={"meaning": meaning})
+def said(meaning: str, default: Any = attrs.NOTHING, **limits: Any) -> Any:
+    """Declare a field; ``meaning`` says what it is, and ``limits`` are keywords of JSON Schema for what checks it besides."""
+    return attrs.field(default=default, metadata={"meaning": meaning, "limits": limits})
 
 
 def read(kind: type[T], document: Any, what: str) -> T:
@@ -151,7 +151,7 @@ def _object_schema(kind: type) -> dict[str, Any]:
     for each in attrs.fields(kind):
         schema = schema_of(hints[each.name])
         if "meaning" in each.metadata:
-            schema["description"] = each.metadata["meaning"]
+            schema |= {"description": each.metadata["meaning"], **each.metadata["limits"]}
         if each.default is attrs.NOTHING:
             required.append(each.name)
         elif not isinstance(each.default, attrs.Factory):  # type: ignore[arg-type]  # which is a class
