@@ -134,6 +134,13 @@ class TestDocument:
                 status, problem = await control.ask(each.method, each.path + query, None if query else given)
                 assert (status != 400) is is_within, (each.path, given, problem)
 
+    @pytest.mark.parametrize(("value", "status"), [(2.0, 200), (2.5, 400), (1e300, 400), (True, 400)])
+    async def test_a_whole_number_may_be_written_with_a_point(
+        self, control: Control, value: float, status: int
+    ) -> None:
+        """As JSON Schema has it."""
+        assert (await control.ask("POST", "/fail", {"times": value}))[0] == status
+
     async def test_each_path_knows_its_methods(self, control: Control) -> None:
         """Any other is refused with those that it takes, and any other path with where the document is."""
         for path in {"/openapi.json", *(each.path for each in OPERATIONS)}:

@@ -71,6 +71,8 @@ def _number(hint: Any, text: str) -> Any:
 
 def _value(hint: Any, value: Any, what: str) -> Any:
     """Check a value, by the annotation of its field."""
+    if isinstance(value, float) and value.is_integer() and not _fits(hint, value):
+        value = int(value)  # JSON Schema takes 1.0 for a whole number too, and some languages write it so
     if attrs.has(hint):
         return read(hint, value, what)
     origin, inside = get_origin(hint), get_args(hint)
