@@ -69,6 +69,16 @@ async def test_a_service_without_a_page_is_told_of(tmp_path: Path) -> None:
     assert "page_token" in errors
 
 
+async def test_what_has_no_page_says_so(tmp_path: Path) -> None:
+    """A calling service is none that can be looked at."""
+
+    async def perform(_: Answer) -> Answer:
+        return {"kind": "calling service"}
+
+    async with serving_control(tmp_path, perform, "calling service"):
+        assert await in_thread("--state", str(tmp_path)) == (1, "", "tocsin open: this calling service has no page\n")
+
+
 async def test_an_agent_needs_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is named."""
 

@@ -39,6 +39,7 @@ examples:
 """
 
 _SPEAKER = "tocsin open"
+_PLATFORMS = frozenset({"agent", "program"})  # what says so of itself can be asked for what its page shows
 
 Lead = Callable[[str], None]
 """Leads a browser, or who reads, to an address."""
@@ -61,8 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
         lead(f"{arguments.url.rstrip('/')}/")
         return 0
     state, status = anyio.run(_find, candidates(arguments.state))
+    kind = str(status.get("kind"))
     if "page" not in status:
-        return _serve(state, str(status.get("kind")), lead)
+        if kind not in _PLATFORMS:
+            raise NotSupported(f"this {harmless(kind)} has no page")
+        return _serve(state, kind, lead)
     if not status["page"]:
         raise NotFound(
             f"the push service at {status.get('url') or status.get('service')} shows no page: it is turned off (page), or it"
@@ -85,7 +89,7 @@ def _serve(state: Path, kind: str, lead: Lead) -> int:
         import tocsin.cli.platform_page.serving_page  # noqa: F401, PLC0415  # so that what is missing is said here
     except ModuleNotFoundError as missing:
         raise NotSupported(
-            f"the page of this {harmless(kind)} needs the package {missing.name}: pip install 'tocsin[service]'"
+            f"the page of this {kind} needs the package {missing.name}: pip install 'tocsin[service]'"
         ) from missing
     anyio.run(_serve_page, state, kind, lead)
     return 0
