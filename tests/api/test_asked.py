@@ -91,7 +91,8 @@ async def test_its_apps_come_and_go(tmp_path: Path, manager: tocsin.PushNotifica
     assert [app["name"] for app in json.loads(output)["apps"]] == ["contoso.chat", "contoso.mail"]
     assert (await in_process("app", "remove", "contoso.chat", *state))[0] == 0
     code, _, errors = await in_process("app", "remove", "contoso.chat", *state)
-    assert (code, json.loads(errors)["sentence"]) == (1, "no app is registered as 'contoso.chat'")
+    refusal = json.loads(errors)
+    assert (code, refusal["kind"], refusal["sentence"]) == (1, "NotFound", "no app is registered as 'contoso.chat'")
     assert (await in_process("hub", "add", "hub", *state))[0] == 0
     _, output, _ = await in_process("hub", "list", *state)
     assert [hub["name"] for hub in json.loads(output)["hubs"]] == ["hub"]

@@ -65,9 +65,9 @@ async def test_a_refusal_is_raised_as_the_error_that_it_was(tmp_path: Path) -> N
         await stream.send(b'{"refused": "no"}\n')
 
     async with serving_unix(socket_of(tmp_path), serve, at_once=1, what="a command"):
-        with pytest.raises(PushError, match=r"^no$") as refused:
+        with pytest.raises(PushError, match=r"^no$") as plain:
             await ask(tmp_path, {})
-    assert (type(refused.value), refused.value.hresult) == (PushError, HResult.E_FAIL)
+    assert (type(plain.value), plain.value.hresult) == (PushError, HResult.E_FAIL)
 
 
 async def test_one_that_asks_nothing_is_left_without_a_word(
