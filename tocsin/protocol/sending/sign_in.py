@@ -53,7 +53,7 @@ _FOREIGN: Final = (
     ),
     (re.compile(r"\s"), "has no blanks and no line breaks: copy it whole, and nothing besides"),
     (re.compile(r"\\"), "has no backslashes: in quotes, a shell wants none"),
-    (re.compile("[^!-~]"), "has ASCII characters only: copy the whole of it, not one that dots shorten"),
+    (re.compile("^[A-Za-z]+://.*[^!-~]"), "has ASCII characters only: copy the whole of it, not one that dots shorten"),
     (re.compile("#"), "has no #: leave out what stands behind it, too"),
     (re.compile("^[A-Za-z]+://[^/?]*@"), "has no user and no password before its host"),
 )
