@@ -16,7 +16,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tocsin.cli import _parser
+from tocsin.cli.performing import command_parser
 from tocsin.service.operations.configuration import described, load_settings, variable
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ def instructions(name: str) -> list[str]:
 def parse(command: list[str]) -> None:
     """See that the command line is one of ours."""
     assert Path(command[0]).name == "tocsin"
-    _parser().parse_args(command[1:])
+    command_parser().parse_args(command[1:])
 
 
 def variables(words: list[str]) -> dict[str, str]:
