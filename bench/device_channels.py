@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from bench.http_load import Target, wns_target
 from bench.load import APP, NEVER
-from tocsin.service.registry.apps import Apps
+from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.service_store import ChannelRow, hash_of
 from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
 
@@ -40,11 +40,12 @@ def targets(service: Mapping[str, Any], devices: int) -> list[Target]:
     return [Target(f"{base}{token(number)}", headers) for number in range(devices)]
 
 
-async def prefill(state: Path, devices: int) -> None:
-    """Make a state with an app and a channel of it for each device."""
+async def prefill(state: Path, devices: int) -> AppRegistration:
+    """Make a state with an app and a channel of it for each device; return the app."""
     async with open_store(state) as store:
-        apps = await Apps.load(store, time.time)
-        await add_channels(store, devices, (await apps.register(APP)).client_id)
+        app = await (await Apps.load(store, time.time)).register(APP)
+        await add_channels(store, devices, app.client_id)
+        return app
 
 
 async def add_channels(store: SqliteServiceStore, devices: int, client_id: str) -> None:

@@ -36,6 +36,7 @@ READING = [
     ["usage"],
     ["tiles"],
     ["tail"],
+    ["open"],
 ]
 ALL = [*READING, ["app", "add", "a"], ["listen"], ["serve"]]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import webbrowser
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from tocsin.cli.terminal import complain, show
 from tocsin.protocol.errors import NotFound, NotSupported, PlatformUnavailable
 from tocsin.protocol.sending.sign_in import split_service_url
 from tocsin.protocol.text import harmless
+from tocsin.tasks import task_group
 from tocsin.transport.control_socket import Answer, ask
 
 DESCRIPTION = """\
@@ -36,6 +40,9 @@ examples:
 
 _SPEAKER = "tocsin open"
 
+Lead = Callable[[str], None]
+"""Leads a browser, or who reads, to an address."""
+
 
 def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
@@ -43,24 +50,25 @@ def add_parser(verbs: Any) -> None:
     add_looked_at_option(parser)
     parser.add_argument("--url", metavar="U", help="the service at this URL instead of what runs on --state")
     parser.add_argument("--print", action="store_true", help="print the address, and open no browser")
+    parser.add_argument("--json", action="store_true", help="print it in one JSON object, and open no browser")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Open the page, and serve it where it is not the service's own."""
+    lead = partial(_lead, prints=arguments.print, as_json=arguments.json)
     if arguments.url:
         split_service_url(arguments.url, "a push service")
-        _lead(f"{arguments.url.rstrip('/')}/", prints=arguments.print)
+        lead(f"{arguments.url.rstrip('/')}/")
         return 0
     state, status = anyio.run(_find, candidates(arguments.state))
     if "page" not in status:
-        return _serve(state, status, prints=arguments.print)
+        return _serve(state, str(status.get("kind")), lead)
     if not status["page"]:
         raise NotFound(
-            f"the push service at {status.get('url') or status.get('service')} has no page that a browser on this machine"
-            " may see: it is turned off, or this is not its machine to all that ask; its setting page_token lets in"
-            " who has that token"
+            f"the push service at {status.get('url') or status.get('service')} shows no page: it is turned off (page), or it"
+            " listens on no address of this machine's own and has no page_token"
         )
-    _lead(str(status["page"]), prints=arguments.print)
+    lead(str(status["page"]))
     return 0
 
 
@@ -72,26 +80,23 @@ async def _find(folders: list[Path]) -> tuple[Path, Answer]:
     raise NotFound(f"{none_answers(folders)}; name the state folder with --state, or a service's --url")
 
 
-def _serve(state: Path, status: Answer, *, prints: bool) -> int:
-    kind = str(status.get("kind"))
+def _serve(state: Path, kind: str, lead: Lead) -> int:
     try:
         import tocsin.cli.platform_page.serving_page  # noqa: F401, PLC0415  # so that what is missing is said here
     except ModuleNotFoundError as missing:
         raise NotSupported(
             f"the page of this {harmless(kind)} needs the package {missing.name}: pip install 'tocsin[service]'"
         ) from missing
-    anyio.run(_serve_page, state, kind, prints)
+    anyio.run(_serve_page, state, kind, lead)
     return 0
 
 
-async def _serve_page(state: Path, kind: str, prints: bool) -> None:  # noqa: FBT001  # anyio passes no names
+async def _serve_page(state: Path, kind: str, lead: Lead) -> None:
     from tocsin.cli.platform_page.admission import LASTS  # noqa: PLC0415  # as in _serve
     from tocsin.cli.platform_page.serving_page import serving_page  # noqa: PLC0415  # as above
 
-    async with until_signalled(_SPEAKER), serving_page(state, kind) as page, anyio.create_task_group() as tasks:
-        # a browser in the terminal returns at its end only
-        lead = lambda: _lead(page.address, prints=prints)  # noqa: E731  # by name
-        tasks.start_soon(lambda: anyio.to_thread.run_sync(lead, abandon_on_cancel=True))
+    async with until_signalled(_SPEAKER), serving_page(state, kind) as page, task_group() as tasks:
+        tasks.start_soon(_aside, lead, page.address)
         complain(_SPEAKER, f"the page of the {kind} is there until Ctrl-C; its address is good once, for {LASTS:.0f} s")
         with anyio.move_on_after(LASTS):
             await page.admission.entered.wait()
@@ -100,8 +105,16 @@ async def _serve_page(state: Path, kind: str, prints: bool) -> None:  # noqa: FB
         await anyio.sleep_forever()
 
 
-def _lead(address: str, *, prints: bool) -> None:
+async def _aside(lead: Lead, address: str) -> None:
+    """Lead to an address while others go on: a browser in the terminal returns at its own end only."""
+    await anyio.to_thread.run_sync(lead, address, abandon_on_cancel=True)
+
+
+def _lead(address: str, *, prints: bool, as_json: bool) -> None:
     """Lead a browser to an address; where none is to be opened, or there is none, print it."""
+    if as_json:
+        show(json.dumps({"event": "page", "url": address}))
+        return
     if not prints:
         if _browse(address):
             return

@@ -101,7 +101,8 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool, dev: boo
 
             async def answer(request: Answer) -> Answer | Stream:
                 if request.get("verb") == "status":
-                    return service.report().fields(details=True) | {"kind": "service", "url": service.url}
+                    where = {"url": service.url, "page": None if service.page is None else service.page.url}
+                    return service.report().fields(details=True) | {"kind": "service"} | where
                 if request.get("verb") == "tail":
                     return Stream(service.followers.events(request))
                 return await perform_on_service(service.registrations, service.hubs, service.url, request)

@@ -82,18 +82,27 @@ def _standing(picture: PlatformPicture) -> Markup:
 
 
 def _machine(picture: PlatformPicture) -> Markup:
-    """Write what is known of the machine, and what the policy says that is not as it is by default."""
+    """Write what is known of the machine, what the policy says that is not as it is by default, and what the sensors tell."""
     status, policy = picture.status or {}, picture.policy
-    known = sorted(host_lines(status.get("host", {})), key=lambda each: each[0].startswith("sensor"))
+    known = host_lines(status.get("host", {}))
+    sensors = [each for each in known if each[0].startswith("sensor")]
     said = [
         (f"policy: {row['setting']}", f"{setting_words(row)}, says {row['from']}")
         for row in policy.get("settings", ())
         if row["from"] != DEFAULT
     ]
     spent = [(app, "has used up its data of today") for app in status.get("over_budget", ())]
-    pairs = [pair(name, words) for name, words in (*known, *(said or [("policy", "nothing but defaults")]), *spent)]
+    values = [each for each in known if each not in sensors]
     faults = (*policy.get("faults", ()), *policy.get("overruled", ()))
-    return together(el("dl", *pairs), *(el("p", str(each), class_="cause") for each in faults))
+    return together(
+        _pairs([*values, *(said or [("policy", "nothing but defaults")]), *spent]),
+        *(el("p", str(each), class_="cause") for each in faults),
+        el("details", el("summary", "Sensors"), _pairs(sensors)) if sensors else None,
+    )
+
+
+def _pairs(lines: list[tuple[str, str]]) -> Markup:
+    return el("dl", *(pair(name, words) for name, words in lines))
 
 
 def _app_rows(picture: PlatformPicture) -> Markup:

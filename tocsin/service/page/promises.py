@@ -46,6 +46,8 @@ class Subject(Protocol):
 
     async def written(self) -> Mapping[str, Markup]:
         """Look at what there is, and write the sections that change: each is what stands in one element, by its id."""
+        ...
 
     def sample(self, now: float) -> None:
         """Note what was counted up to a moment, in seconds on a clock that never goes back."""
+        ...
