@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
 from tests.processes import call, listening, sender
+from tocsin import cli
+from tocsin.api.registration import Registration
+from tocsin.cli import listen
+from tocsin.cli.render import lines_to_push
 
 
 async def test_payloads_are_printed_as_they_were_sent(tmp_path: Path) -> None:
@@ -83,6 +88,22 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) 
         listener.process.send_signal(number)
         assert await listener.wait() == 0
         assert await listener.errors() == ""
+
+
+def test_interrupted_before_there_is_a_channel_it_ends_as_quietly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C while the service is still being started."""
+
+    @asynccontextmanager
+    async def starting(*_arguments: object, **_options: object) -> AsyncIterator[None]:
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+        yield
+
+    monkeypatch.setattr(listen, "embedded", starting)
+    assert cli.main(["listen", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 async def test_interrupted_before_the_count_is_an_interruption(tmp_path: Path) -> None:
@@ -253,3 +274,11 @@ async def test_for_a_person_it_prints_lines_to_paste(tmp_path: Path) -> None:
                 text += chunk.decode()
             assert await process.wait() == 0
     assert text.rstrip().endswith("raw  13 bytes  Hello, Tocsin")
+
+
+def test_where_there_is_no_curl_the_line_is_one_of_this_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian comes without curl."""
+    own = Registration("remote", "id", "secret", "http://127.0.0.1/t", "http://127.0.0.1/a")
+    monkeypatch.setattr("shutil.which", lambda *_names, **_path: None)
+    line = lines_to_push("http://127.0.0.1/w/?token=1", own)
+    assert shlex.split(line)[:4] == ["tocsin", "send", "http://127.0.0.1/w/?token=1", "Hello, Tocsin"]

@@ -116,6 +116,7 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
     """Return 0, or what says that it ended before the wanted number of payloads had come."""
     count, printed, passed_over = arguments.count, 0, 0
     choice = choice_of(arguments)
+    time = anyio.CancelScope()
     shows = not arguments.json and count is None and command is None  # a script wants each once, and then the end
     listening = anyio.CancelScope()
     with _console(listening.cancel) if shows else nullcontext() as desktop:
@@ -125,7 +126,7 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
             registration = manager.registration
             assert registration is not None  # noqa: S101  # the service is our own
             await anyio.to_thread.run_sync(keep_secret, arguments.state, arguments.app, registration.client_secret)
-            with listening, anyio.CancelScope() as time:
+            with listening, time:
                 scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
                 if desktop is not None:
                     await manager.toasts.on_activated(show_click)
