@@ -63,8 +63,8 @@ async def test_the_program_of_readme_prints_how_to_push_to_it(programs: Path, tm
             assert program.stdout is not None
             lines = BufferedByteReceiveStream(program.stdout)
             said = (await lines.receive_until(b"\n", 4096)).decode()
-            command, *words = shlex.split(said.removeprefix("to push, run: "))
-            assert (Path(command).name, words[0]) == ("tocsin", "send")
+            pushes, *words = shlex.split(said.removeprefix("to push, run: "))
+            assert (Path(pushes).name, words[0]) == ("tocsin", "send")
             code, _, errors = await run(*words)
             assert (code, errors) == (0, "")
             assert await lines.receive_until(b"\n", 4096) == b"got you have mail"
