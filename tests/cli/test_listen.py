@@ -11,8 +11,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,10 +22,8 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
-from tests.processes import call, listening, sender
-from tocsin import cli
+from tests.processes import PATIENCE, call, listening, sender
 from tocsin.api.registration import Registration
-from tocsin.cli import listen
 from tocsin.cli.render import lines_to_push
 
 
@@ -75,10 +73,11 @@ def test_the_first_line_is_the_channel(standing: Standing) -> None:
     """A script finds all that a sender needs in the first line."""
     first = standing.first
     assert set(first) == {
-        "event", "uri", "expires", "token_url", "aad_token_url", "client_id", "client_secret",
+        "event", "uri", "expires", "token_url", "aad_token_url", "client_id", "client_secret", "page",
     }  # fmt: skip
     assert first["event"] == "channel"
     assert first["uri"].startswith("http://127.0.0.1:")
+    assert first["page"] == first["uri"].partition("w/?")[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -90,20 +89,30 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) 
         assert await listener.errors() == ""
 
 
-def test_interrupted_before_there_is_a_channel_it_ends_as_quietly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Ctrl-C while the service is still being started."""
+_INTERRUPTED_AT_ONCE = """
+import os, signal, sys
+from contextlib import asynccontextmanager
+import anyio
+from tocsin.cli import listen, main
 
-    @asynccontextmanager
-    async def starting(*_arguments: object, **_options: object) -> AsyncIterator[None]:
-        signal.raise_signal(signal.SIGINT)
-        await anyio.sleep_forever()
-        yield
+@asynccontextmanager
+async def embedded(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+    await anyio.sleep_forever()
+    yield
 
-    monkeypatch.setattr(listen, "embedded", starting)
-    assert cli.main(["listen", "--state", str(tmp_path)]) == 0
-    assert capsys.readouterr() == ("", "")
+listen.embedded = embedded
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--count", "1"), 130), (("--timeout", "9"), 0)])
+async def test_interrupted_before_it_listens(tmp_path: Path, options: tuple[str, ...], code: int) -> None:
+    """While the platform is being opened: as at any later moment."""
+    command = [sys.executable, "-c", _INTERRUPTED_AT_ONCE, "listen", "--json", "--state", str(tmp_path), *options]
+    with anyio.fail_after(PATIENCE):
+        ended = await anyio.run_process(command, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, b"", b"")
 
 
 async def test_interrupted_before_the_count_is_an_interruption(tmp_path: Path) -> None:

@@ -116,9 +116,8 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
     """Return 0, or what says that it ended before the wanted number of payloads had come."""
     count, printed, passed_over = arguments.count, 0, 0
     choice = choice_of(arguments)
-    time = anyio.CancelScope()
     shows = not arguments.json and count is None and command is None  # a script wants each once, and then the end
-    listening = anyio.CancelScope()
+    listening, time = anyio.CancelScope(), anyio.CancelScope()
     with _console(listening.cancel) if shows else nullcontext() as desktop:
         # What a sender is tried against must not depend on whether this machine saves power.
         platform = embedded(arguments.app, arguments.state, port=arguments.port, desktop=desktop, sensors=())
