@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,9 @@ async def test_a_channel_of_the_own_service_needs_no_id(tmp_path: Path) -> None:
         channel = await manager.open_channel()
         assert (await manager.open_channel(manager.remote_id)).uri == channel.uri
         secrets = manager.registration.client_id, manager.registration.client_secret
-        line = shlex.split(manager.send_line(channel, "it's late"))
+        command, *line = shlex.split(manager.send_line(channel, "it's late"))
+    assert Path(command).name == "tocsin"
     assert line == [
-        "tocsin",
         "send",
         channel.uri,
         "it's late",
@@ -63,6 +65,17 @@ def test_a_body_that_no_line_can_have_is_refused(body: Any) -> None:
     """A dash is standard input."""
     with pytest.raises(tocsin.InvalidArgument, match="the body"):
         _REGISTERED.send_line(URI, body)
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["in its environment", "outside of it"])
+def test_the_line_names_the_command_so_that_it_is_found(monkeypatch: pytest.MonkeyPatch, *, found: bool) -> None:
+    """A program may be started by the path of its Python, and the terminal in which its line is pasted knows no 'tocsin'."""
+    scripts = sysconfig.get_path("scripts")
+    elsewhere = [each for each in os.environ["PATH"].split(os.pathsep) if each != scripts]
+    monkeypatch.setenv("PATH", os.pathsep.join([scripts, *elsewhere] if found else elsewhere))
+    own = Registration("remote", "id", "secret", "http://127.0.0.1/t", "http://127.0.0.1/a")
+    command = "tocsin" if found else str(Path(scripts, "tocsin"))
+    assert own.send_line("http://127.0.0.1/w/?token=1").startswith(f"{command} send ")
 
 
 async def test_it_retries_as_the_operation_does(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import signal
 import socket
 import sqlite3
@@ -22,7 +23,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
 from tests.processes import PATIENCE, call, listening, sender
+from tocsin.api.registration import Registration
 from tocsin.cli import listen
+from tocsin.cli.render import lines_to_push
 
 
 async def test_payloads_are_printed_as_they_were_sent(tmp_path: Path) -> None:
@@ -297,3 +300,11 @@ async def test_for_a_person_it_prints_lines_to_paste(tmp_path: Path) -> None:
                 text += chunk.decode()
             assert await process.wait() == 0
     assert text.rstrip().endswith("raw  13 bytes  Hello, Tocsin")
+
+
+def test_where_there_is_no_curl_the_line_is_one_of_this_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian comes without curl."""
+    own = Registration("remote", "id", "secret", "http://127.0.0.1/t", "http://127.0.0.1/a")
+    monkeypatch.setattr("shutil.which", lambda *_names, **_path: None)
+    line = lines_to_push("http://127.0.0.1/w/?token=1", own)
+    assert shlex.split(line)[:4] == ["tocsin", "send", "http://127.0.0.1/w/?token=1", "Hello, Tocsin"]
