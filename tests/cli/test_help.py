@@ -76,6 +76,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "hub",
             "calling",
             "status",
+            "open",
             "channels",
             "activators",
             "tiles",
@@ -251,6 +252,22 @@ async def test_lines_about_programs(shell: Shell) -> None:
             assert "contoso.mail" in await shell.run(line), line
 
         for line in OF_PROGRAMS:
+            tasks.start_soon(look, line)
+
+
+async def test_lines_that_lead_to_a_page(shell: Shell) -> None:
+    """Each prints its address, as there is no browser: that of a program's service, or one that is named."""
+    async with (
+        embedded("contoso.mail", shell.folder / ".local" / "state" / "tocsin" / "listen", sensors=()),
+        embedded("contoso.mail", shell.folder / "push-state", sensors=()),
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def look(line: str) -> None:
+            page = await shell.run(line)
+            assert re.fullmatch(r"https://push\.example/\n|http://127\.0\.0\.1:\d+/\n", page), line
+
+        for line in of("open"):
             tasks.start_soon(look, line)
 
 

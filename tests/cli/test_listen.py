@@ -21,7 +21,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
-from tests.processes import call, listening, sender
+from tests.processes import PATIENCE, call, listening, sender
 
 
 async def test_payloads_are_printed_as_they_were_sent(tmp_path: Path) -> None:
@@ -70,10 +70,11 @@ def test_the_first_line_is_the_channel(standing: Standing) -> None:
     """A script finds all that a sender needs in the first line."""
     first = standing.first
     assert set(first) == {
-        "event", "uri", "expires", "token_url", "aad_token_url", "client_id", "client_secret",
+        "event", "uri", "expires", "token_url", "aad_token_url", "client_id", "client_secret", "page",
     }  # fmt: skip
     assert first["event"] == "channel"
     assert first["uri"].startswith("http://127.0.0.1:")
+    assert first["page"] == first["uri"].partition("w/?")[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -83,6 +84,32 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) 
         listener.process.send_signal(number)
         assert await listener.wait() == 0
         assert await listener.errors() == ""
+
+
+_INTERRUPTED_AT_ONCE = """
+import os, signal, sys
+from contextlib import asynccontextmanager
+import anyio
+from tocsin.cli import listen, main
+
+@asynccontextmanager
+async def embedded(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+    await anyio.sleep_forever()
+    yield
+
+listen.embedded = embedded
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--count", "1"), 130), (("--timeout", "9"), 0)])
+async def test_interrupted_before_it_listens(tmp_path: Path, options: tuple[str, ...], code: int) -> None:
+    """While the platform is being opened: as at any later moment."""
+    command = [sys.executable, "-c", _INTERRUPTED_AT_ONCE, "listen", "--json", "--state", str(tmp_path), *options]
+    with anyio.fail_after(PATIENCE):
+        ended = await anyio.run_process(command, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, b"", b"")
 
 
 async def test_interrupted_before_the_count_is_an_interruption(tmp_path: Path) -> None:

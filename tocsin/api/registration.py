@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from urllib.parse import urljoin
 
 from attrs import field, frozen
 
@@ -21,6 +22,11 @@ class Registration:
     """Where a sender gets a token, by the form of Entra ID."""
     port_changed_from: int | None = None
     """The port that the service had before, where it was taken and another was chosen; earlier URIs are void then."""
+
+    @property
+    def page_url(self) -> str:
+        """The page of the service, for a browser on this machine."""
+        return urljoin(self.token_url, "/")
 
     def send_line(self, uri: str, body: str = "Hello") -> str:
         """Return the line for a shell that pushes to a channel of the app: it has the URI and the client secret in it."""

@@ -24,6 +24,7 @@ VERBS = (
     "hub",
     "calling",
     "status",
+    "open",
     "channels",
     "activators",
     "tiles",
@@ -45,6 +46,7 @@ Push notifications that wake async Python apps.
   tocsin hub add NAME   make a notification hub of it, and print its connection strings
   tocsin calling serve  run a calling service, which rings the apps of its users
   tocsin status         say how an agent or a service is, and what it has counted
+  tocsin open           open the page of what runs in a browser
   tocsin channels       list the channels that apps have
   tocsin activators     list what a push wakes apps by, and the commands that it starts
   tocsin tiles          list what the tiles and badges of apps show

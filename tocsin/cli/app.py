@@ -20,8 +20,8 @@ DESCRIPTION = """\
 Register the apps that may use a push service: each gets a client id and secret, with which its server signs in, and
 a remote id, with which its devices ask for channels. What Microsoft does by e-mail, this does at once.
 
-It works on the state folder of 'tocsin serve', whether that runs or not, and on that of a program with a push service of
-its own, such as 'tocsin listen' or tocsin.embedded() without service=. The secret is shown once: the service keeps only
+It works on the state folder of 'tocsin serve', whether that runs or not, and on that of what runs with a push service of
+its own: 'tocsin listen', 'tocsin agent', or tocsin.embedded() without service=. The secret is shown once: the service keeps only
 its hash.
 """
 

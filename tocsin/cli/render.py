@@ -16,6 +16,7 @@ from tocsin.api.toast_activated import ToastNotificationActivatedEventArgs
 from tocsin.child_process import ProcessEnd
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.text import harmless
+from tocsin.service.page.page_address import SEEN_BY
 
 TEXT_WIDTH = 200
 """Characters of a text payload that a person is shown at most."""
@@ -37,6 +38,7 @@ class JsonLines:
             aad_token_url=registration.aad_token_url,
             client_id=registration.client_id,
             client_secret=registration.client_secret,
+            page=registration.page_url,
             **_moved(registration),
         )
 
@@ -73,7 +75,8 @@ class Readable:
         token, push = curl_lines(channel.uri, registration)
         show(
             f"channel  {channel.uri}\n"
-            f"expires  {channel.expiration_time:%Y-%m-%d %H:%M} UTC, in {days} days\n\n"
+            f"expires  {channel.expiration_time:%Y-%m-%d %H:%M} UTC, in {days} days\n"
+            f"page     {registration.page_url}, for {SEEN_BY}\n\n"
             f"Push to it from another terminal:\n\n  {token}\n  {push}\n\n"
             "Waiting for payloads. Ctrl-C ends."
         )

@@ -82,7 +82,7 @@ def looked_at(state: Path | None, *holding: str) -> Path:
 
 def add_service_state_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--state`` to a verb that works on a push service, whether that runs or not; :func:`service_state` reads it."""
-    words = "the state folder (default: TOCSIN_STATE, else that of 'tocsin serve', or where that has none, of a 'tocsin listen' that runs)"
+    words = "the state folder (default: TOCSIN_STATE, else that of 'tocsin serve', or where that has none, of a 'tocsin listen' or 'agent' that runs)"
     parser.add_argument(
         "--state",
         type=path("a state folder"),
@@ -95,17 +95,20 @@ def add_service_state_option(parser: argparse.ArgumentParser) -> None:
 def service_state(state: Path | None, verb: str) -> Path:
     """Return the state folder of the push service that is meant: the one that was named, else that of ``serve``.
 
-    Where there is no state of that and ``listen`` runs, the push service of this user is the one in there, and ``verb`` says so.
+    Where there is no state of that and ``listen`` runs, or an agent with a push service of its own, this user's is the one in there,
+    and ``verb`` says so.
 
     :raises StateUnavailable: a folder may not be looked into.
     """
     if state is not None:
         return state
-    serve, listen = (platformdirs.user_state_path("tocsin") / each for each in ("serve", "listen"))
-    if _has(serve, SERVICE) or holder_of(listen) is None:
+    serve, listen, agent = (platformdirs.user_state_path("tocsin") / each for each in ("serve", "listen", "agent"))
+    others = (listen, agent) if _has(agent, SERVICE) else (listen,)  # an agent that uses another service has none
+    running = next((each for each in others if holder_of(each) is not None), None)
+    if _has(serve, SERVICE) or running is None:
         return serve
-    complain(verb, f"this is of the push service in 'tocsin listen', on {listen}")
-    return listen
+    complain(verb, f"this is of the push service in 'tocsin {running.name}', on {running}")
+    return running
 
 
 def path(what: str) -> Callable[[str], Path]:
