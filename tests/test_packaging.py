@@ -201,6 +201,21 @@ def test_the_page_of_an_index_has_no_link_that_leads_nowhere(released: Path) -> 
     assert re.findall(r"\]\(([^)]+)\)", readme) != []
 
 
+def test_the_page_of_an_index_installs_from_the_index(released: Path) -> None:
+    """Its reader has no checkout: what README installs from one comes by its name there."""
+    (wheel,) = released.glob("*.whl")
+    (metadata,) = [text.decode() for name, text in contents(wheel).items() if name.endswith(".dist-info/METADATA")]
+    assert ".venv/bin/pip install -q 'tocsin[service]' && .venv/bin/tocsin listen" in metadata
+    assert "`pip install tocsin`" in metadata
+    assert "from a checkout" not in metadata
+
+
+def test_the_changelog_begins_with_the_version_that_would_be_released(released: Path) -> None:
+    """What it says of the newest version is said of this one."""
+    newest, *_ = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [path.name for path in released.glob("*.whl")] == [f"tocsin-{newest}-py3-none-any.whl"]
+
+
 def test_the_source_distribution_has_no_pictures(released: Path) -> None:
     """Those of the documents and of the benches stay in the repository."""
     (sdist,) = released.glob("*.tar.gz")
