@@ -161,7 +161,8 @@ class Twin:
         if self.device.connected:
             left = self.faults.device_left
             self.device.disconnect()
-            await left.wait()
+            with anyio.move_on_after(PATIENCE):  # it may have been dropped already, which the device has not heard of
+                await left.wait()
         else:
             self.device.disconnect()
 
