@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -326,10 +325,3 @@ async def test_a_hub_goes_with_all_that_is_its_own(hubs: HubStore) -> None:
     )
     assert (await hubs.next_scheduled(), await hubs.next_retry()) == (None, None)
     assert (await hubs.counts(8)).registrations == 1
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteServiceStore]:
-    """An empty store."""
-    async with open_store(tmp_path) as opened:
-        yield opened

@@ -86,6 +86,10 @@ class ServiceStore(Protocol):
         """Keep a value of the service's own, or replace it."""
         ...
 
+    async def meta_or_set(self, key: str, value: bytes) -> bytes:
+        """Return a value of the service's own, having kept this one where there was none: of several who do so one counts."""
+        ...
+
     async def apps(self) -> list[AppRow]:
         """Return all registered apps, by name."""
         ...
