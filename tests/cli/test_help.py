@@ -74,6 +74,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "agent",
             "app",
             "hub",
+            "migrate",
             "calling",
             "status",
             "open",

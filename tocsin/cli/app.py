@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
+from tocsin.cli.engine_choice import add_engine_option, engine_of
 from tocsin.cli.state_choice import add_service_state_option, service_state
 from tocsin.cli.terminal import show
 from tocsin.protocol.errors import NotSupported
@@ -57,6 +58,7 @@ def add_parser(verbs: Any) -> None:
         if action == "add":
             each.add_argument("--family", default="", metavar="F", help="its package family name, if it has one")
         add_service_state_option(each)
+        add_engine_option(each)
         form = each.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print one JSON object")
         if action in {"add", "rotate"}:
@@ -72,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     request = {"verb": arguments.action, "name": getattr(arguments, "name", "")}
     request["family"] = getattr(arguments, "family", "")
-    answer = anyio.run(ask_or_perform, service_state(arguments.state, "tocsin app"), request)
+    engine = engine_of(arguments, "tocsin app")
+    answer = anyio.run(ask_or_perform, service_state(arguments.state, "tocsin app"), request, engine)
     if arguments.json:
         show(json.dumps(answer))
     elif getattr(arguments, "env", False):

@@ -10,6 +10,7 @@ from typing import Any, Final
 import anyio
 
 from tocsin.cli.command_line import add_verb
+from tocsin.cli.engine_choice import add_engine_option, engine_of
 from tocsin.cli.state_choice import add_service_state_option, service_state
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.errors import NotSupported
@@ -67,6 +68,7 @@ def add_parser(verbs: Any) -> None:
             what = "where clients reach the service (default: as the hub was added with, or where it runs, or ran last)"
             each.add_argument("--endpoint", default="", metavar="URL", help=what)
         add_service_state_option(each)
+        add_engine_option(each)
         each.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -79,7 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     values = {name: getattr(arguments, name, None) for name in ("name", "app", "right", "endpoint")}
     given = {name: value for name, value in values.items() if value is not None}
     state = service_state(arguments.state, "tocsin hub")
-    answer = anyio.run(ask_or_perform, state, given | {"verb": f"hub-{arguments.action}"})
+    engine = engine_of(arguments, "tocsin hub")
+    answer = anyio.run(ask_or_perform, state, given | {"verb": f"hub-{arguments.action}"}, engine)
     if arguments.json:
         show(json.dumps(answer))
     else:

@@ -19,7 +19,8 @@ from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, e
 from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
 from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 
-_NAME = "service.db"
+NAME = "service.db"
+"""The file in the state folder."""
 
 _MIGRATIONS = (
     (
@@ -312,7 +313,7 @@ async def open_store(state: Path, patience: float = PATIENCE) -> AsyncIterator[S
     :param patience: seconds that reading or writing it takes at most.
     :raises StateUnavailable: it cannot be used; the text says why.
     """
-    async with open_database(state / _NAME, _MIGRATIONS, patience=patience) as database:
+    async with open_database(state / NAME, _MIGRATIONS, patience=patience) as database:
         yield SqliteServiceStore(database)
 
 
@@ -321,10 +322,10 @@ async def count_by_app(state: Path, now: float) -> list[tuple[str, int, int]]:
 
     :raises StateUnavailable: the store cannot be read.
     """
-    async with read_database(state / _NAME, len(_MIGRATIONS)) as database:
+    async with read_database(state / NAME, len(_MIGRATIONS)) as database:
         return [tuple(row) for row in await database.read(_COUNT_BY_APP, (now,))]
 
 
 async def has_store(state: Path) -> bool:
     """Tell whether there is a service's store in a state folder."""
-    return await anyio.Path(state / _NAME).exists()
+    return await anyio.Path(state / NAME).exists()
