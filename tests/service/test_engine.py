@@ -14,10 +14,11 @@ from tests.service.away import CACHE, store
 from tests.service.world import KEY, World, dial, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.control import ask_or_perform
-from tocsin.service.engine import MOVE_KEY, count_by_app
+from tocsin.service.engine import count_by_app
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.node_file import NODE_FILE, read_node
 from tocsin.service.registry.postgres_service_store import open_postgres_store
+from tocsin.service.registry.service_store import MOVE_KEY
 from tocsin.service.server import open_service
 
 

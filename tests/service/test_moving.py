@@ -21,7 +21,6 @@ from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescripti
 from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.platform.unwanted import Unwanted
-from tocsin.service import moving
 from tocsin.service.moving import move_service, undo_move
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry import sqlite_source
@@ -63,7 +62,17 @@ async def fill(state: Path) -> None:
         await _fill_hub(store)
     with closing(sqlite3.connect(state / "service.db")) as database:
         for number in range(1, 8):
-            values = (number, f"id{number}", f"name{number}", "app", "raw", ODD, "", number, number * 1.5)
+            values: tuple[Any, ...] = (
+                number,
+                f"id{number}",
+                f"name{number}",
+                "app",
+                "raw",
+                ODD,
+                "",
+                number,
+                number * 1.5,
+            )
             values += (None if number % 2 else 8e9, 9e9, number % 2, f"device{number % 3}", b"\0body" * number)
             database.execute(
                 "INSERT INTO stored (sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress,"
@@ -311,7 +320,7 @@ async def test_two_do_not_move_at_once(tmp_path: Path, url: str) -> None:
 async def test_rows_that_are_missing_are_told(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the database is not served."""
     await fill(tmp_path)
-    monkeypatch.setattr(moving.SqliteSource, "count", lambda *_: 99)
+    monkeypatch.setattr(sqlite_source.SqliteSource, "count", lambda *_: 99)
     with pytest.raises(StateUnavailable, match=r"meta has 99 rows in the folder and \d+ in PostgreSQL"):
         await move_service(tmp_path, url, lambda *_: None)
     node = read_node(tmp_path)

@@ -51,7 +51,7 @@ def kept_rows(table: MovedTable) -> str:
 
 
 @frozen
-class Batch:
+class MovedRows:
     """Rows of a table that go together."""
 
     rows: Sequence[Sequence[Any]] = field(repr=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tocsin.persistence.failure_words import in_words
-from tocsin.service.registry.moved_tables import Batch, MovedTable, kept_rows
+from tocsin.service.registry.moved_tables import MovedRows, MovedTable, kept_rows
 from tocsin.service.registry.sqlite_service_store import NAME
 
 ROWS: Final = 5_000
@@ -46,7 +46,7 @@ class SqliteSource:
         row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'hub_registrations'").fetchone()
         return 0 if row is None else int(row[0])
 
-    def batches(self, table: MovedTable, columns: Sequence[str], after: tuple[Any, ...]) -> Iterator[Batch]:
+    def batches(self, table: MovedTable, columns: Sequence[str], after: tuple[Any, ...]) -> Iterator[MovedRows]:
         """Read the rows of a table behind that key, in the key's order."""
         key = ", ".join(table.key)
         later = f"({key}) > ({', '.join('?' * len(after))})" if after else "TRUE"
@@ -57,7 +57,7 @@ class SqliteSource:
         behind = len(table.key)
         large = [behind + columns.index(name) for name in table.large]
         while rows := _some(cursor, large):
-            yield Batch([row[behind:] for row in rows], tuple(rows[-1][:behind]))
+            yield MovedRows([row[behind:] for row in rows], tuple(rows[-1][:behind]))
 
 
 def _some(cursor: sqlite3.Cursor, large: Sequence[int]) -> list[tuple[Any, ...]]:
