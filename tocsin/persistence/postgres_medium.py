@@ -18,7 +18,8 @@ from uuid import UUID
 import asyncpg
 
 from tocsin.persistence.postgres_connection import OPEN_FOR, bounded, connect
-from tocsin.persistence.postgres_statements import Link, Step, joined
+from tocsin.persistence.postgres_plan import at_once, joined
+from tocsin.persistence.postgres_statements import Link, Step
 from tocsin.persistence.postgres_words import FAILURES, event_of, is_lost, sentence
 from tocsin.persistence.writer import Ended
 from tocsin.protocol.errors import StateUnavailable
@@ -35,6 +36,9 @@ FORGET_AFTER: Final = "30 days"
 
 _ATTEMPTS: Final = 5
 """How often a transaction is run that the server gave up in favour of another."""
+
+_TURN: Final = "UPDATE writers SET last = $2, seen = now() WHERE id = $1 AND last < $2 RETURNING 1"
+_LAST: Final = "SELECT last FROM writers WHERE id = $1"
 
 logger = logging.getLogger(__name__)
 
@@ -123,31 +127,36 @@ class PostgresMedium:
                 return
 
     async def _try(self, link: Link, statements: list[Step], number: int) -> None:
-        turn = f"UPDATE writers SET last = {number}, seen = now() WHERE id = '{self._writer}' AND last < {number}"  # noqa: S608 - numbers
+        """Run a transaction: in one message where that is possible, so that there are few to wait for."""
+        plan = joined(statements)
+        whole = at_once(_TURN, (self._writer, number), plan)
         try:
-            if await link.execute(f"BEGIN; {turn}") != "UPDATE 1":
-                await self._see(link, number)
-                return
-            for statement in joined(statements):
-                await statement.run(link)
-            await link.execute("COMMIT")
+            if whole is not None:
+                is_ours = await link.fetchval(whole[0], *whole[1])
+            else:
+                await link.execute("BEGIN")
+                is_ours = await link.fetchval(_TURN, self._writer, number)
+                if is_ours:
+                    for statement in plan:
+                        await statement.run(link)
+                await link.execute("COMMIT")
         except FAILURES as failure:
-            if not is_lost(failure):
+            if link.is_in_transaction() and not is_lost(failure):
                 await link.execute("ROLLBACK")
             raise
+        if not is_ours:
+            await self._see(link, number)
 
     async def _see(self, link: Link, number: int) -> None:
-        """See that it is this transaction that is there already: it was sent before on a connection that broke."""
-        last = await link.fetchval("SELECT last FROM writers WHERE id = $1", self._writer)
-        await link.execute("ROLLBACK")
-        if last != number:
+        """See that it is this transaction that is there already: it was sent before, on a connection that broke."""
+        if await link.fetchval(_LAST, self._writer) != number:
             raise _Forgotten
 
     async def _ask(self) -> int:
         self._drop()
         link = await self._connected()
         with bounded(link, OPEN_FOR):
-            last = await link.fetchval("SELECT last FROM writers WHERE id = $1", self._writer)
+            last = await link.fetchval(_LAST, self._writer)
         if last is None:
             raise _Forgotten
         return int(last)

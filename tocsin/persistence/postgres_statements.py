@@ -1,12 +1,12 @@
-"""What is run in a transaction of PostgreSQL, and how the statements of many callers become few."""
+"""What is run in a transaction of PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
-from attrs import field, frozen
+from attrs import frozen
 
 from tocsin.persistence.postgres_text import to_kept
 
@@ -34,19 +34,23 @@ class Statement:
 
 @frozen(eq=False)
 class ArrayStatement:
-    """SQL that takes each column of its rows as one array, so that it is run once for all of them.
+    """SQL that takes each column of its rows as one array, so that it is run once for all of them; it ends with a condition.
 
-    ``keys`` name the rows of the database that it touches: those of several callers become one statement where what lies
-    between them touches others.
+    ``keys`` name the rows of the database that it touches, all of one table: statements of several callers become one where
+    what lies between them touches others (:mod:`tocsin.persistence.postgres_plan`).
     """
 
     sql: str
     rows: Sequence[Row]
-    keys: frozenset[Hashable] = field(factory=frozenset)
+    keys: frozenset[Hashable]
+
+    def columns(self) -> list[Any]:
+        """Return its parameters."""
+        return [to_kept(list(column)) for column in zip(*self.rows, strict=True)]
 
     async def run(self, link: Link) -> None:
         """Run it."""
-        await link.execute(self.sql, *(to_kept(list(column)) for column in zip(*self.rows, strict=True)))
+        await link.execute(self.sql, *self.columns())
 
 
 @frozen(eq=False)
@@ -61,43 +65,3 @@ class Work:
 
 
 Step = Statement | ArrayStatement | Work
-
-
-def joined(steps: Iterable[Step]) -> list[Step]:
-    """Return fewer statements that do the same: one joins an earlier one like it that it need not come behind."""
-    plan: list[Step] = []
-    rows: list[list[Row]] = []
-    keys: list[set[Hashable]] = []
-    for step in steps:
-        if not isinstance(step, Work) and not step.rows:
-            continue
-        if not isinstance(step, ArrayStatement):
-            plan.append(step)
-            rows.append([])
-            keys.append(set())
-            continue
-        place = _place(step, plan, keys)
-        if place is None:
-            plan.append(step)
-            rows.append(list(step.rows))
-            keys.append(set(step.keys))
-        else:
-            rows[place] += step.rows
-            keys[place] |= step.keys
-    return [
-        ArrayStatement(step.sql, rows[place]) if isinstance(step, ArrayStatement) else step
-        for place, step in enumerate(plan)
-    ]
-
-
-def _place(step: ArrayStatement, plan: Sequence[Step], keys: Sequence[set[Hashable]]) -> int | None:
-    """Return which statement of a plan another may join, None: it has to come behind all."""
-    if not step.keys:
-        return None
-    for place in range(len(plan) - 1, -1, -1):
-        other = plan[place]
-        if not isinstance(other, ArrayStatement) or not keys[place].isdisjoint(step.keys):
-            return None
-        if other.sql == step.sql:
-            return place
-    return None

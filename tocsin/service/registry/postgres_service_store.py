@@ -24,7 +24,7 @@ _ENTRY_ARRAYS: Final = (
     "$1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],"
     " $9::double precision[], $10::double precision[], $11::double precision[], $12::boolean[], $13::text[], $14::bytea[]"
 )
-_ADD_STORED: Final = f"INSERT INTO stored ({_ENTRY}, device, body) SELECT * FROM unnest({_ENTRY_ARRAYS})"  # noqa: S608 - constants
+_ADD_STORED: Final = f"INSERT INTO stored ({_ENTRY}, device, body) SELECT * FROM unnest({_ENTRY_ARRAYS}) WHERE true"  # noqa: S608 - constants
 _ERASE_STORED: Final = "DELETE FROM stored WHERE sequence = ANY($1::bigint[])"
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
 _ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
