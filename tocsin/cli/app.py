@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.engine_choice import add_engine_option, engine_of
+from tocsin.cli.engine_choice import add_engine_option, engine_of, kept_in
 from tocsin.cli.state_choice import add_service_state_option, service_state
 from tocsin.cli.terminal import show
 from tocsin.protocol.errors import NotSupported
@@ -74,18 +74,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     request = {"verb": arguments.action, "name": getattr(arguments, "name", "")}
     request["family"] = getattr(arguments, "family", "")
-    engine = engine_of(arguments, "tocsin app")
-    answer = anyio.run(ask_or_perform, service_state(arguments.state, "tocsin app"), request, engine)
+    state, engine = service_state(arguments.state, "tocsin app"), engine_of(arguments, "tocsin app")
+    answer = anyio.run(ask_or_perform, state, request, engine)
     if arguments.json:
         show(json.dumps(answer))
     elif getattr(arguments, "env", False):
         show("\n".join(f"TOCSIN_{name.upper()}={shlex.quote(answer[name])}" for name in _CREDENTIALS))
     else:
-        _print(arguments.action, answer)
+        _print(arguments.action, answer, kept_in(state, engine))
     return 0
 
 
-def _print(action: str, answer: dict[str, Any]) -> None:
+def _print(action: str, answer: dict[str, Any], kept: str) -> None:
     if action == "list":
         for app in answer["apps"]:
             family = f"  family {app['family']}" if app["family"] else ""
@@ -99,4 +99,4 @@ def _print(action: str, answer: dict[str, Any]) -> None:
             f"client id      {harmless(answer['client_id'])}\nclient secret  {harmless(answer['client_secret'])}\n"
             f"remote id      {harmless(answer['remote_id'])}"
         )
-        print("The secret is not shown again.", file=sys.stderr)
+        print(harmless(f"{kept}. The secret is not shown again."), file=sys.stderr)

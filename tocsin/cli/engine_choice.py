@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tocsin.cli.terminal import complain
@@ -54,3 +55,12 @@ def shows_password(url: str) -> bool:
     except ValueError:  # what a password may be that is not quoted
         return True
     return bool(parts.password) or "password" in parse_qs(parts.query)
+
+
+def kept_in(state: Path, engine: str) -> str:
+    """Say where something is kept from now on: in a state folder or, where one was named, in a database."""
+    if not engine:
+        return f"Kept in {state}, for the service there"
+    from tocsin.service.engine import engine_name  # noqa: PLC0415  # the plain install has no service
+
+    return f"Kept in {engine_name(engine)}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.engine_choice import add_engine_option, engine_of
+from tocsin.cli.engine_choice import add_engine_option, engine_of, kept_in
 from tocsin.cli.state_choice import add_service_state_option, service_state
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.errors import NotSupported
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show(json.dumps(answer))
     else:
-        _print(arguments.action, answer)
+        _print(arguments.action, answer, kept_in(state, engine))
     if answer.get("endpoint", "").startswith("http://"):
         complain(
             "tocsin hub",
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print(action: str, answer: dict[str, Any]) -> None:
+def _print(action: str, answer: dict[str, Any], kept: str) -> None:
     if action == "list":
         for hub in answer["hubs"]:
             show(harmless(_line(hub)))
@@ -109,7 +109,7 @@ def _print(action: str, answer: dict[str, Any]) -> None:
             show(f"{right:<6}  {harmless(text)}")
         for right in answer["connection_strings"]:
             print(f"{right:<6}  {_USES[Right(right)]}", file=sys.stderr)
-        print("They are not shown again.", file=sys.stderr)
+        print(harmless(f"{kept}. They are not shown again."), file=sys.stderr)
 
 
 def _line(hub: dict[str, Any]) -> str:

@@ -19,8 +19,8 @@ from tocsin.cli.command_line import add_verb
 from tocsin.cli.engine_choice import ENGINE, given_url
 from tocsin.cli.state_choice import default_state, path
 from tocsin.cli.terminal import show
-from tocsin.persistence.state_folder import state_folder
-from tocsin.protocol.errors import InvalidArgument, NotFound, NotSupported
+from tocsin.persistence.state_folder import holder_of, state_folder
+from tocsin.protocol.errors import InvalidArgument, NotFound, NotSupported, StateUnavailable
 from tocsin.protocol.text import harmless
 from tocsin.service.operations.settings import check_engine
 
@@ -67,6 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not state.is_dir():  # else it would be made
         raise NotFound(f"there is no push service's state in {state}; name its folder with --from")
     url = "" if arguments.undo else _url(arguments)
+    owner = holder_of(state)
+    if owner is not None:
+        raise StateUnavailable(f"process {owner} uses {state}: end it first, since nothing may change meanwhile")
     with state_folder(state) as folder:
         if arguments.undo:
             _say_undone(folder, anyio.run(undo_move, folder), as_json=arguments.json)
