@@ -179,7 +179,7 @@ SLIPS = {
         "serve", 1, "TOCSIN_PORT is a whole number from 0 to 65535, not 'x'", env={"TOCSIN_PORT": "x"}
     ),
     "an engine that there is not": Slip(
-        "serve --state {new} --engine mysql://u:secret@h/d",
+        "serve --state {new} --engine mysql://u:pa55@h/d",
         1,
         "--engine is postgresql://USER@HOST:PORT/DATABASE; without one",
     ),
@@ -190,7 +190,7 @@ SLIPS = {
         "serve --dev --engine postgresql:///tocsin", 1, "a state folder of its own: leave the engine out"
     ),
     "an engine that is not there": Slip(
-        "serve --state {new} --public-url https://h --engine postgresql://u:secret@127.0.0.1:1/d",
+        "serve --state {new}/engine --public-url https://h --engine postgresql://u:pa55@127.0.0.1:1/d",
         1,
         "PostgreSQL at 127.0.0.1:1/d cannot be reached",
     ),

@@ -124,8 +124,8 @@ async def _databases(server: PostgresServer, folder: Path) -> World:
         assert (await anyio.to_thread.run_sync(call, "app", "add", "a", "--state", str(folder / name)))[0] == 0
     moving = ("migrate", "--from", str(folder / "moved"), "--to", names["used"])
     assert (await anyio.to_thread.run_sync(call, *moving))[0] == 0
-    names["stranger"] = names["secret"].replace("tocsin@", "stranger:secret@")
-    names["secret"] = names["secret"].replace("tocsin@", "reader:secret@")
+    names["stranger"] = names["secret"].replace("tocsin@", "stranger:pa55@")
+    names["secret"] = names["secret"].replace("tocsin@", "reader:pa55@")
     return names | {name: str(folder / name) for name in ("folder", "moved", "new")}
 
 
@@ -191,7 +191,7 @@ def _slip(slip: Slip, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.search(_pattern(slip.said, world), last), last
     assert re.match("tocsin( [a-z-]+)*: ", last)
     assert not [line for line in usage if "Traceback" in line]
-    assert "secret" not in errors  # the password of a database
+    assert "pa55" not in errors  # the password of a database
     assert code == 2 or not [line for line in usage if "can read the password" not in line]  # it is said how it is used
 
 
