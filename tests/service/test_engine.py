@@ -15,6 +15,7 @@ from tests.service.world import KEY, World, dial, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.control import ask_or_perform
 from tocsin.service.engine import count_by_app
+from tocsin.service.moving import move_service
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.node_file import NODE_FILE, read_node
 from tocsin.service.registry.postgres_service_store import open_postgres_store
@@ -58,15 +59,29 @@ async def _post(world: World, answers: list[int]) -> None:
 
 
 async def test_a_token_is_good_at_another_node(tmp_path: Path, url: str) -> None:
-    """One that starts on the same database has the same key and the same channels."""
-    async with (
-        open_world(_made(tmp_path / "one"), over(url)) as one,
-        open_service(_made(tmp_path / "two"), over(url, one.service.url), now=one.clock) as two,
-    ):
+    """One that takes the place of the first, on another folder, has the same key and the same channels."""
+    async with open_world(_made(tmp_path / "one"), over(url)) as one:
+        pass
+    settings = over(url, one.service.url)
+    async with open_service(_made(tmp_path / "two"), settings, now=one.clock) as two, ClientSession() as http:
         assert two.url == one.service.url
-        other = World(two, one.app, one.clock, one.http, one.token, "")
+        other = World(two, one.app, one.clock, http, one.token, "")
         uri = one.uri.replace(f":{one.service.port}/", f":{two.port}/")
         assert (await other.post(uri=uri, headers=CACHE)).status == 200
+
+
+async def test_a_database_is_for_one_process(tmp_path: Path, url: str) -> None:
+    """A second would store what the first does not know of: neither a node, nor a command, nor a move."""
+    await _start(_made(tmp_path / "folder"))
+    async with open_service(_made(tmp_path / "one"), over(url)):
+        with pytest.raises(StateUnavailable, match="is in use by another process of Tocsin: end that first"):
+            await _start(_made(tmp_path / "two"), url)
+        with pytest.raises(StateUnavailable, match="by naming its state folder with --state"):
+            await ask_or_perform(tmp_path / "none", {"verb": "add", "name": "contoso"}, url)
+        with pytest.raises(StateUnavailable, match="is in use by another process of Tocsin"):
+            await move_service(tmp_path / "folder", url, lambda *_: None)
+        assert await count_by_app(url, 0.0) == []  # to look is allowed
+    await _start(tmp_path / "two", url)
 
 
 async def test_nodes_that_say_other_urls_are_told(tmp_path: Path, url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -313,7 +313,7 @@ async def test_two_do_not_move_at_once(tmp_path: Path, url: str) -> None:
     """The second is told."""
     await fill(tmp_path)
     async with open_target(url):
-        with pytest.raises(StateUnavailable, match="is being filled by another 'tocsin migrate'"):
+        with pytest.raises(StateUnavailable, match="is in use by another process of Tocsin: end that first"):
             await move_service(tmp_path, url, lambda *_: None)
 
 

@@ -155,16 +155,18 @@ async def _joined(store: ServiceStore, state: Path, node: NodeFile | None, name:
 
 @asynccontextmanager
 async def open_database(url: str, patience: float = PATIENCE) -> AsyncIterator[EngineStore]:
-    """Open the state of a service in a database.
+    """Open the state of a service in a database, for this process alone.
 
-    :raises StateUnavailable: it cannot be used, or a move into it has not ended; the text says why, and shows no password.
+    :raises StateUnavailable: it cannot be used, another process uses it, or a move into it has not ended; the text says
+        why, and shows no password.
     :raises NotSupported: the driver of the database is not installed.
     """
     try:
+        from tocsin.persistence.postgres_hold import holding  # noqa: PLC0415  # an extra
         from tocsin.service.registry.postgres_service_store import open_postgres_store  # noqa: PLC0415  # an extra
     except ModuleNotFoundError as missing:
         raise without_driver(missing) from missing
-    async with open_postgres_store(url, patience) as store:
+    async with holding(url), open_postgres_store(url, patience) as store:
         if await store.meta(MOVE_KEY) is not None:
             raise StateUnavailable(
                 f"{engine_name(url)} has only a part of the service that is being moved into it: run 'tocsin migrate' once"

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import asyncpg
-
-from tocsin.persistence.postgres_connection import SCHEMA, connect
+from tocsin.persistence.postgres_connection import SCHEMA
 from tocsin.persistence.postgres_database import open_postgres
+from tocsin.persistence.postgres_hold import holding
 from tocsin.persistence.postgres_statements import Link
 from tocsin.persistence.postgres_text import to_kept
 from tocsin.persistence.postgres_words import in_words, name_of
@@ -17,9 +16,6 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.registry.moved_tables import MADE, TABLES, MovedTable, Reached, kept_rows
 from tocsin.service.registry.postgres_tables import MIGRATIONS
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, SERVICE_KEY
-
-_LOCK: Final = 0x544F4D56
-"""The advisory lock of who moves a service into the database: "TOMV". It ends with the connection, as a server notices it."""
 
 _EMPTY_IT: Final = f"to have it emptied: psql -c 'DROP SCHEMA {SCHEMA} CASCADE' URL"
 _META: Final = "SELECT value FROM meta WHERE key = $1"
@@ -109,21 +105,14 @@ def _converted(kind: str, column: list[Any]) -> list[Any]:
 
 @asynccontextmanager
 async def open_target(url: str) -> AsyncIterator[PostgresTarget]:
-    """Make the tables of a service in a database where they are missing, and keep it for one move.
+    """Make the tables of a service in a database where they are missing, and hold it for one move.
 
-    :raises StateUnavailable: it cannot be used, or another process moves a service into it; so is what goes wrong in the
+    :raises StateUnavailable: it cannot be used, or another process uses it; so is what goes wrong in the
         block told.
     """
     name = name_of(url)
-    async with open_postgres(url, MIGRATIONS, patience=PATIENCE):
-        pass
-    with in_words(name):
-        link = await connect(url)
-        try:
-            try:
-                await link.execute("SELECT pg_advisory_lock($1)", _LOCK)
-            except asyncpg.LockNotAvailableError:
-                raise StateUnavailable(f"{name} is being filled by another 'tocsin migrate'") from None
+    async with holding(url) as link:
+        async with open_postgres(url, MIGRATIONS, patience=PATIENCE):
+            pass
+        with in_words(name):
             yield PostgresTarget(link, name)
-        finally:
-            link.terminate()
