@@ -106,13 +106,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _serve(settings: ServiceSettings, state: Path, as_json: bool, dev: bool) -> None:  # noqa: FBT001  # anyio passes no names
     from tocsin.service.control import perform_on_service  # noqa: PLC0415
+    from tocsin.service.registry.node_file import read_node  # noqa: PLC0415
 
     with state_folder(state) as folder:
         async with until_signalled("tocsin serve") as hung_up, _open(folder, settings, dev=dev) as (service, twin):
 
             async def answer(request: Answer) -> Answer | Stream:
                 if request.get("verb") == "status":
-                    where = {"url": service.url, "page": None if service.page is None else service.page.url}
+                    node = read_node(folder)
+                    where = {
+                        "url": service.url,
+                        "page": None if service.page is None else service.page.url,
+                        "engine": None if node is None else node.engine,
+                    }
                     return service.report().fields(details=True) | {"kind": "service"} | where
                 if request.get("verb") == "tail":
                     return Stream(service.followers.events(request))
