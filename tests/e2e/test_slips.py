@@ -109,7 +109,7 @@ def databases(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 
 async def _databases(server: PostgresServer, folder: Path) -> World:
     made = [await server.make_database() for _ in range(4)]
-    names = dict(zip(("newer", "foreign", "used", "secret"), made, strict=True))
+    names: dict[str, str] = dict(zip(("newer", "foreign", "used", "secret"), made, strict=True))
     names["latin"] = await server.make_database("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     names["missing"] = server.url("missing")
     await _run_on(names["newer"], "CREATE SCHEMA tocsin; COMMENT ON SCHEMA tocsin IS 'The tables of Tocsin';"

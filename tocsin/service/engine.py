@@ -88,7 +88,8 @@ class _InFolder:
         return self._node.port
 
     async def keep_port(self, port: int) -> None:
-        await anyio.to_thread.run_sync(write_node, self._state, evolve(self._node, port=port))
+        if port != self._node.port:
+            await anyio.to_thread.run_sync(write_node, self._state, evolve(self._node, port=port))
 
 
 @asynccontextmanager
