@@ -85,21 +85,21 @@ def test_many_that_add_and_erase_are_two() -> None:
 def test_parameters_are_numbered_through() -> None:
     """And each part is done only where the first one has found its row."""
     plan: list[Step] = [ArrayStatement("A $1 $2 WHERE a", [(1, "a")], frozenset("a")), arrays("B $1 WHERE b", [2])]
-    assert at_once("T $1 $2", ["w", 7], plan) == (
+    text = (
         "WITH turn AS (T $1 $2), part0 AS (A $3 $4 WHERE a AND EXISTS (SELECT FROM turn)),"
-        " part1 AS (B $5 WHERE b AND EXISTS (SELECT FROM turn)) SELECT count(*) FROM turn",
-        ["w", 7, [1], ["a"], [2]],
+        " part1 AS (B $5 WHERE b AND EXISTS (SELECT FROM turn)) SELECT count(*) FROM turn"
     )
+    assert at_once("T $1 $2", ["w", 7], plan) == (text, ["w", 7, [1], ["a"], [2]])
 
 
-@pytest.mark.parametrize("other", [Statement(CLEAR, [(0,)]), Work(lambda _: _nothing(_))])
+async def _nothing(_: Link) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize("other", [Statement(CLEAR, [(0,)]), Work(_nothing)])
 def test_what_is_no_array_comes_in_its_place(other: Step) -> None:
     """Nothing changes places with it."""
     plan = joined([arrays(ADD, [1]), other, arrays(ADD, [2])])
     assert plan[1] is other
     assert len(plan) == 3
     assert at_once(TURN, [], plan) is None
-
-
-async def _nothing(_: Link) -> None:
-    """Do nothing."""
