@@ -25,7 +25,12 @@ LOCKED: Final = "locked"
 _FAST: Final = ("fsync=off", "full_page_writes=off")
 _SETTINGS: Final = (
     *("listen_addresses=", "shared_buffers=32MB", "max_connections=40", "max_wal_size=256MB", "autovacuum=off"),
-    *("dynamic_shared_memory_type=mmap", "log_min_messages=error", "log_min_error_statement=panic"),
+    *(
+        "deadlock_timeout=50ms",
+        "dynamic_shared_memory_type=mmap",
+        "log_min_messages=error",
+        "log_min_error_statement=panic",
+    ),
 )
 _EMPTY: Final = """DO $$ DECLARE tables text; BEGIN
     SELECT string_agg(quote_ident(schemaname) || '.' || quote_ident(tablename), ', ') INTO tables
@@ -186,6 +191,6 @@ def running_server(bin_: Path, *, is_safe: bool = False) -> Iterator[PostgresSer
             server.start()
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(folder)

@@ -95,29 +95,30 @@ async def numbers(server: PostgresServer, url: str) -> list[int]:
     ]
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    with anyio.fail_after(PATIENCE):
+        while not is_so():
+            await anyio.lowlevel.checkpoint()
+
+
 async def faulty(opened: PostgresDatabase) -> None:
     """Wait until there is a fault."""
-    with anyio.fail_after(PATIENCE):
-        while opened.fault is None:
-            await anyio.sleep(0.01)
+    await until(lambda: opened.fault is not None)
 
 
 async def sound(opened: PostgresDatabase) -> None:
     """Wait until there is no fault."""
-    with anyio.fail_after(PATIENCE):
-        while opened.fault is not None:
-            await anyio.sleep(0.01)
+    await until(lambda: opened.fault is None)
 
 
+@pytest.mark.usefixtures("hurried")
 class TestServer:
     """The server itself."""
 
     @pytest.mark.parametrize("end", ["kill", "restart", "stop"])
-    async def test_under_load_what_was_told_is_so(
-        self, server: PostgresServer, url: str, hurried: None, end: str
-    ) -> None:
+    async def test_under_load_what_was_told_is_so(self, server: PostgresServer, url: str, end: str) -> None:
         """Killed or restarted while many write, it is used again when it is back; nothing is lost and nothing is doubled."""
-        assert hurried is None
         told, over = Told(), anyio.Event()
         next_number = iter(range(1_000_000))
 
@@ -126,15 +127,10 @@ class TestServer:
                 await told.write(opened, next(next_number), make)
                 await anyio.lowlevel.checkpoint()
 
-        async def until(count: int) -> None:
-            with anyio.fail_after(PATIENCE):
-                while len(told.done) < count:
-                    await anyio.sleep(0.01)
-
         async with open_postgres(url, [TABLES], patience=SHORT) as opened, anyio.create_task_group() as tasks:
             for turn in range(20):
                 tasks.start_soon(write_on, opened, add if turn % 4 else add_alone)
-            await until(200)
+            await until(lambda: len(told.done) >= 200)
             if end == "stop":
                 pids = [*server.children(), server.pid]
                 for pid in pids:
@@ -146,16 +142,14 @@ class TestServer:
                 (server.kill if end == "kill" else server.stop)()
                 await faulty(opened)
                 server.start()
-            await until(len(told.done) + 200)
+            before = len(told.done)
+            await until(lambda: len(told.done) >= before + 200)
             over.set()
         assert told.in_doubt or told.refused
         told.check(await numbers(server, url))
 
-    async def test_while_it_is_away_writes_are_refused_at_once(
-        self, server: PostgresServer, url: str, hurried: None
-    ) -> None:
+    async def test_while_it_is_away_writes_are_refused_at_once(self, server: PostgresServer, url: str) -> None:
         """After the first one, with the cause in words; reads are too, and all goes on when it is back."""
-        assert hurried is None
         told: list[str | None] = []
         async with open_postgres(url, [TABLES], patience=SHORT) as opened:
             opened.watch(told.append)
@@ -177,14 +171,11 @@ class TestServer:
         assert told[0] is not None
         assert told[-1] is None
 
-    async def test_it_can_be_left_while_the_server_is_away(
-        self, server: PostgresServer, url: str, hurried: None
-    ) -> None:
+    async def test_it_can_be_left_while_the_server_is_away(self, server: PostgresServer, url: str) -> None:
         """What waits is told that it may be there."""
-        assert hurried is None
         told = Told()
-        with anyio.fail_after(PATIENCE):
-            async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
+            with anyio.fail_after(PATIENCE):
                 async with open_postgres(url, [TABLES], patience=PATIENCE) as opened:
                     server.stop()
                     tasks.start_soon(told.write, opened, 1)
@@ -206,6 +197,7 @@ class TestServer:
         assert told == []
 
 
+@pytest.mark.usefixtures("hurried")
 class TestConnection:
     """The connection to the server."""
 
@@ -223,13 +215,11 @@ class TestConnection:
         self,
         server: PostgresServer,
         url: str,
-        hurried: None,
         lossy: LossySocket,
         loss: Loss,
         make: Callable[[int], Step],
     ) -> None:
         """Whether the server had it or not: its caller is not told of the break at all."""
-        assert hurried is None
         async with open_postgres(self._through(server, url), [TABLES], patience=PATIENCE) as opened:
             await opened.write(make(1))
             lossy.loss = loss
@@ -237,11 +227,8 @@ class TestConnection:
             await opened.write(make(3))
         assert await numbers(server, url) == [1, 2, 3]
 
-    async def test_a_pulled_cable_is_told_in_time(
-        self, server: PostgresServer, url: str, hurried: None, lossy: LossySocket
-    ) -> None:
+    async def test_a_pulled_cable_is_told_in_time(self, server: PostgresServer, url: str, lossy: LossySocket) -> None:
         """Writes and reads wait no longer than their patience; afterwards all is well."""
-        assert hurried is None
         told = Told()
         async with open_postgres(self._through(server, url), [TABLES], patience=SHORT) as opened:
             await told.write(opened, 1)
@@ -261,14 +248,14 @@ class TestConnection:
         return server.url(urlsplit(url).path[1:], folder=self.folder)
 
 
+@pytest.mark.usefixtures("hurried")
 class TestLate:
     """A server process that does not know yet that its connection was given up."""
 
     async def test_what_was_sent_before_it_stood_still_is_not_done_again(
-        self, server: PostgresServer, url: str, hurried: None
+        self, server: PostgresServer, url: str
     ) -> None:
         """It was run again on another connection; the first one finds that."""
-        assert hurried is None
         async with open_postgres(url, [TABLES], patience=PATIENCE) as opened:
             await opened.write(add(1))
             pid = await _writing(server)
@@ -281,11 +268,8 @@ class TestLate:
             await opened.write(add(3))
         assert await numbers(server, url) == [1, 2, 3]
 
-    async def test_while_it_may_still_commit_nothing_is_run_again(
-        self, server: PostgresServer, url: str, hurried: None
-    ) -> None:
+    async def test_while_it_may_still_commit_nothing_is_run_again(self, server: PostgresServer, url: str) -> None:
         """It stands still within its transaction: the next one waits for its end."""
-        assert hurried is None
         stopped: list[int] = []
 
         async def stand_still(link: Link) -> None:
@@ -335,6 +319,5 @@ async def _writing(server: PostgresServer) -> int:
 
 async def _gone(pid: int) -> None:
     """Wait until a process of the server has ended."""
-    with anyio.fail_after(PATIENCE):
-        while Path(f"/proc/{pid}").exists():
-            await anyio.sleep(0.01)
+    process = Path(f"/proc/{pid}")
+    await until(lambda: not process.exists())

@@ -17,6 +17,7 @@ def test_what_is_kept_has_no_nul_and_comes_back(texts: list[str]) -> None:
     assert to_kept(texts) == kept
     assert not any("\0" in text for text in kept)
     assert list(from_kept(kept)) == texts
+    assert from_kept([kept]) == (texts,)
 
 
 @given(ODD, ODD)

@@ -65,10 +65,10 @@ async def connect(url: str, **settings: str) -> Link:
     """
     try:
         link: Link = await asyncpg.connect(url, timeout=OPEN_FOR, server_settings=_SETTINGS | settings)
-    except (asyncpg.ClientConfigurationError, ValueError) as failure:
+    except (asyncpg.ClientConfigurationError, ValueError):
         raise StateUnavailable(  # the text of the failure may quote a part of the password
             f"{name_of(url)} cannot be used: its URL cannot be read; it is postgresql://USER@HOST:PORT/DATABASE"
-        ) from failure
+        ) from None
     try:
         with bounded(link, OPEN_FOR):
             await link.execute(

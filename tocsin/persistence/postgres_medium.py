@@ -17,11 +17,11 @@ from uuid import UUID
 
 import asyncpg
 
+from tocsin.persistence.medium import Ended
 from tocsin.persistence.postgres_connection import OPEN_FOR, bounded, connect
 from tocsin.persistence.postgres_plan import at_once, joined
 from tocsin.persistence.postgres_statements import Link, Step
 from tocsin.persistence.postgres_words import FAILURES, event_of, is_lost, sentence
-from tocsin.persistence.writer import Ended
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import Event
 
@@ -48,7 +48,7 @@ class _Forgotten(Exception):
 
 
 class PostgresMedium:
-    """What :class:`tocsin.persistence.writer.Medium` promises.
+    """What :class:`tocsin.persistence.medium.Medium` promises.
 
     :param name: what the database is called; :param writer: names the writer's row.
     """
