@@ -108,7 +108,8 @@ class PostgresServer:
         """End it: SIGINT at once and in order, SIGQUIT as with kill -9, but of all of its processes."""
         if self._process is not None:
             for pid in (self.pid, *self.children()):  # a test may have stopped them
-                os.kill(pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
             self._process.send_signal(how)
             self._process.wait()
             self._process = None
@@ -117,7 +118,8 @@ class PostgresServer:
         """End all of its processes with kill -9."""
         pids = [self.pid, *self.children()]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
         self._process = None

@@ -264,9 +264,25 @@ class TestLate:
                 await opened.write(add(2))
             finally:
                 os.kill(pid, signal.SIGCONT)
-            await _gone(pid)
+            await gone(pid)
             await opened.write(add(3))
         assert await numbers(server, url) == [1, 2, 3]
+
+    async def test_what_its_caller_gave_up_is_not_begun_again(self, server: PostgresServer, url: str) -> None:
+        """Its caller was told that it may be there, and may have asked again by then."""
+        told = Told()
+        async with open_postgres(url, [TABLES], patience=SHORT / 3) as opened:
+            await told.write(opened, 1)
+            pid = await _writing(server)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await told.write(opened, 2)
+                await sound(opened)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            await gone(pid)
+        assert (told.done, told.in_doubt) == ([1], [2])
+        assert await numbers(server, url) == [1]
 
     async def test_while_it_may_still_commit_nothing_is_run_again(self, server: PostgresServer, url: str) -> None:
         """It stands still within its transaction: the next one waits for its end."""
@@ -317,7 +333,7 @@ async def _writing(server: PostgresServer) -> int:
     return int(pid)
 
 
-async def _gone(pid: int) -> None:
+async def gone(pid: int) -> None:
     """Wait until a process of the server has ended."""
     process = Path(f"/proc/{pid}")
     await until(lambda: not process.exists())
