@@ -13,7 +13,7 @@ from tests.helpers import PATIENCE
 from tests.persistence.postgres_server import PostgresServer
 from tests.persistence.test_postgres_faults import TABLES, Told, add, add_alone, gone, numbers
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
-from tocsin.persistence.postgres_statements import Link, Statement, Work
+from tocsin.persistence.postgres_statements import Link, Procedure, Statement
 from tocsin.protocol.errors import StateUnavailable
 
 UNIQUE = (*TABLES, "CREATE UNIQUE INDEX numbers ON number (n)", "CREATE TABLE text (t text)")
@@ -60,14 +60,14 @@ async def test_two_that_wait_for_each_other_are_both_done(postgres: PostgresServ
     """The server gives one of them up, which is run again."""
     met = [anyio.Event(), anyio.Event()]
 
-    def crosswise(first: int) -> Work:
+    def crosswise(first: int) -> Procedure:
         async def do(link: Link) -> None:
             await link.execute("UPDATE number SET n = n + 10 WHERE n % 10 = $1", first)
             met[first - 1].set()
             await met[2 - first].wait()
             await link.execute("UPDATE number SET n = n + 10 WHERE n % 10 = $1", 3 - first)
 
-        return Work(do)
+        return Procedure(do)
 
     async with (
         open_postgres(url, [TABLES], patience=PATIENCE) as one,
@@ -97,7 +97,7 @@ async def test_a_write_whose_caller_has_gone_before_its_turn_is_not_written(
         await go_on.wait()
 
     async with anyio.create_task_group() as first:
-        first.start_soon(opened.write, Work(wait))
+        first.start_soon(opened.write, Procedure(wait))
         await begun.wait()
         async with anyio.create_task_group() as second:
             second.start_soon(opened.write, add(2))

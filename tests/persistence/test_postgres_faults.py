@@ -21,7 +21,7 @@ from tests.persistence.postgres_server import PostgresServer, programs, running_
 from tocsin.persistence import postgres_medium, writer
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
 from tocsin.persistence.postgres_medium import WRITERS
-from tocsin.persistence.postgres_statements import ArrayStatement, Link, Statement, Step, Work
+from tocsin.persistence.postgres_statements import ArrayStatement, Link, Procedure, Statement, Step
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import RecoveryPolicy
 
@@ -296,7 +296,7 @@ class TestLate:
 
         async with open_postgres(url, [TABLES], patience=PATIENCE) as opened, AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(anyio.create_task_group())
-            tasks.start_soon(opened.write, Work(stand_still))
+            tasks.start_soon(opened.write, Procedure(stand_still))
             await faulty(opened)
             assert await numbers(server, url) == []
             os.kill(stopped[0], signal.SIGCONT)

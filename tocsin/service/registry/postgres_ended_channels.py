@@ -7,16 +7,16 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from tocsin.persistence.postgres_statements import Link, Work
+from tocsin.persistence.postgres_statements import Link, Procedure
 from tocsin.persistence.postgres_text import from_kept, to_kept
 
 
-def end_channels(ended: str, value: Any) -> Work:
+def end_channels(ended: str, value: Any) -> Procedure:
     """Return what tells installations that a channel of theirs has ended: their own, or those of tiles.
 
     :param ended: which registrations ``d`` name such a channel, with ``value`` as its parameter.
     """
-    return Work(partial(_mark_ended, ended, value))
+    return Procedure(partial(_mark_ended, ended, value))
 
 
 async def _mark_ended(ended: str, value: Any, link: Link) -> None:
