@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -19,11 +19,18 @@ from attrs import define
 
 OLDEST: Final = 15
 USER: Final = "tocsin"
+LOCKED: Final = "locked"
+"""A user that is let in with a password only; a test makes it."""
 
 _FAST: Final = ("fsync=off", "full_page_writes=off")
 _SETTINGS: Final = (
     *("listen_addresses=", "shared_buffers=32MB", "max_connections=40", "max_wal_size=256MB", "autovacuum=off"),
-    *("dynamic_shared_memory_type=mmap", "log_min_messages=error", "log_min_error_statement=panic"),
+    *(
+        "deadlock_timeout=50ms",
+        "dynamic_shared_memory_type=mmap",
+        "log_min_messages=error",
+        "log_min_error_statement=panic",
+    ),
 )
 _EMPTY: Final = """DO $$ DECLARE tables text; BEGIN
     SELECT string_agg(quote_ident(schemaname) || '.' || quote_ident(tablename), ', ') INTO tables
@@ -62,6 +69,8 @@ class PostgresServer:
             shutil.chown(self.folder, "postgres", "postgres")
         options = ["--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C"]
         self._run([str(self.bin / "initdb"), "-D", str(self.data), *options])
+        rules = self.data / "pg_hba.conf"
+        rules.write_text(f"local all {LOCKED} scram-sha-256\n{rules.read_text()}")
 
     @property
     def data(self) -> Path:
@@ -98,7 +107,9 @@ class PostgresServer:
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT at once and in order, SIGQUIT as with kill -9, but of all of its processes."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+            for pid in (self.pid, *self.children()):  # a test may have stopped them
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
             self._process.send_signal(how)
             self._process.wait()
             self._process = None
@@ -107,7 +118,8 @@ class PostgresServer:
         """End all of its processes with kill -9."""
         pids = [self.pid, *self.children()]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
         self._process = None
@@ -116,9 +128,9 @@ class PostgresServer:
         """Return the ids of its other processes."""
         return [int(word) for word in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
-    def url(self, database: str) -> str:
-        """Return the URL of a database of the server."""
-        return f"postgresql://{USER}@/{database}?host={quote(str(self.folder), safe='')}"
+    def url(self, database: str, user: str = USER, folder: Path | None = None) -> str:
+        """Return the URL of a database of the server; ``folder`` is that of another socket that leads to it."""
+        return f"postgresql://{user}@/{database}?host={quote(str(folder or self.folder), safe='')}"
 
     async def make_database(self, options: str = "") -> str:
         """Make an empty database, and return its URL."""
@@ -127,11 +139,11 @@ class PostgresServer:
         await self.execute("postgres", f"CREATE DATABASE {name} {options}")
         return self.url(name)
 
-    async def execute(self, database: str, sql: str) -> None:
-        """Run a statement without the code under test."""
+    async def execute(self, database: str, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement without the code under test, and return its rows."""
         link = await asyncpg.connect(self.url(database))
         try:
-            await link.execute(sql)
+            return [tuple(row) for row in await link.fetch(sql)]
         finally:
             await link.close()
 
@@ -181,6 +193,6 @@ def running_server(bin_: Path, *, is_safe: bool = False) -> Iterator[PostgresSer
             server.start()
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(folder)

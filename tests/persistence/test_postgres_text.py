@@ -17,6 +17,7 @@ def test_what_is_kept_has_no_nul_and_comes_back(texts: list[str]) -> None:
     assert to_kept(texts) == kept
     assert not any("\0" in text for text in kept)
     assert list(from_kept(kept)) == texts
+    assert from_kept([kept]) == (texts,)
 
 
 @given(ODD, ODD)
@@ -33,5 +34,5 @@ def test_a_text_without_nul_is_kept_as_it_is(text: str) -> None:
 
 def test_what_is_no_text_is_left_alone() -> None:
     """Bytes may have what they will."""
-    row = (b"\0\1", 1, 2.5, None, True, [b"\0"], [])
+    row: tuple[object, ...] = (b"\0\1", 1, 2.5, None, True, [b"\0"], [])
     assert tuple(map(to_kept, row)) == from_kept(row) == row

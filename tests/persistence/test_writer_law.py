@@ -16,7 +16,8 @@ from attrs import Factory, define
 
 from tests.persistence.virtual_loop import VirtualLoop
 from tests.protocol.tables import erase
-from tocsin.persistence.disk_thread import DiskThread, Ended
+from tocsin.persistence.disk_thread import DiskThread
+from tocsin.persistence.medium import Ended
 from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
 from tocsin.persistence.sqlite_medium import SqliteMedium
 from tocsin.persistence.writer import Writer

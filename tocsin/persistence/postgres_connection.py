@@ -10,7 +10,7 @@ from typing import Final
 import asyncpg
 
 from tocsin.persistence.postgres_statements import Link
-from tocsin.persistence.postgres_words import name_of
+from tocsin.persistence.postgres_words import FAILURES, name_of
 from tocsin.protocol.errors import StateUnavailable
 
 SCHEMA: Final = "tocsin"
@@ -38,10 +38,18 @@ def bounded(link: Link, seconds: float) -> Iterator[None]:
     """Break a connection whose server has not answered for so long: what waits for it fails then.
 
     To be cancelled would have the driver ask a server that does not answer to forget what it was asked.
+
+    :raises TimeoutError: that was done.
     """
-    timer = get_running_loop().call_later(seconds, link.terminate)
+    loop = get_running_loop()
+    end = loop.time() + seconds
+    timer = loop.call_at(end, link.terminate)
     try:
         yield
+    except FAILURES as failure:
+        if link.is_closed() and loop.time() >= end:
+            raise TimeoutError from failure
+        raise
     finally:
         timer.cancel()
 
@@ -57,10 +65,10 @@ async def connect(url: str, **settings: str) -> Link:
     """
     try:
         link: Link = await asyncpg.connect(url, timeout=OPEN_FOR, server_settings=_SETTINGS | settings)
-    except (asyncpg.ClientConfigurationError, ValueError) as failure:
+    except (asyncpg.ClientConfigurationError, ValueError):
         raise StateUnavailable(  # the text of the failure may quote a part of the password
             f"{name_of(url)} cannot be used: its URL cannot be read; it is postgresql://USER@HOST:PORT/DATABASE"
-        ) from failure
+        ) from None
     try:
         with bounded(link, OPEN_FOR):
             await link.execute(

@@ -91,6 +91,7 @@ async def open_postgres(
                     finally:
                         with anyio.CancelScope(shield=True):
                             await writer.close()
+                        readers.break_off()
                         reading.cancel_scope.cancel()
             finally:  # asyncio's own cancellation goes through the shield
                 writer.abandon()

@@ -17,11 +17,11 @@ from uuid import UUID
 
 import asyncpg
 
+from tocsin.persistence.medium import Ended
 from tocsin.persistence.postgres_connection import OPEN_FOR, bounded, connect
 from tocsin.persistence.postgres_plan import at_once, joined
 from tocsin.persistence.postgres_statements import Link, Step
 from tocsin.persistence.postgres_words import FAILURES, event_of, is_lost, sentence
-from tocsin.persistence.writer import Ended
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import Event
 
@@ -48,7 +48,7 @@ class _Forgotten(Exception):
 
 
 class PostgresMedium:
-    """What :class:`tocsin.persistence.writer.Medium` promises.
+    """What :class:`tocsin.persistence.medium.Medium` promises.
 
     :param name: what the database is called; :param writer: names the writer's row.
     """
@@ -115,7 +115,18 @@ class PostgresMedium:
             ended(result, None)
 
     async def _transact(self, statements: list[Step], number: int) -> None:
+        """Run a transaction; where its connection turns out to be broken, once more on a new one: it is done once."""
         link = await self._connected()
+        try:
+            await self._settle(link, statements, number)
+        except FAILURES as failure:
+            if not is_lost(failure) or isinstance(failure, TimeoutError):
+                raise
+            self._drop()
+            await self._settle(await self._connected(), statements, number)
+
+    async def _settle(self, link: Link, statements: list[Step], number: int) -> None:
+        """Run a transaction until the server does not give it up in favour of another one."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with bounded(link, RUN_FOR):
@@ -141,7 +152,7 @@ class PostgresMedium:
                         await statement.run(link)
                 await link.execute("COMMIT")
         except FAILURES as failure:
-            if link.is_in_transaction() and not is_lost(failure):
+            if not is_lost(failure) and link.is_in_transaction():
                 await link.execute("ROLLBACK")
             raise
         if not is_ours:

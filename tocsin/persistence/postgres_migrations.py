@@ -12,6 +12,9 @@ from tocsin.protocol.errors import StateUnavailable
 _LOCK: Final = 0x544F4353
 """The advisory lock that the nodes that start at once take by turns: "TOCS"."""
 
+_WAIT: Final = "60s"
+"""How long a step waits for another process that takes it, or that uses a table."""
+
 OURS: Final = "The tables of Tocsin"
 """The comment on the schema, by which it is known from another program's of that name."""
 
@@ -47,6 +50,7 @@ async def migrate(link: Link, name: str, migrations: Sequence[Sequence[str]]) ->
     version = await version_of(link, name, len(migrations))
     while version < len(migrations):
         async with link.transaction():
+            await link.execute(f"SET LOCAL lock_timeout = '{_WAIT}'")
             await link.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
             version = await version_of(link, name, len(migrations))
             if version < len(migrations):

@@ -28,6 +28,28 @@ class _Query:
     parameters: Sequence[Any]
     rows: asyncio.Future[Rows]
 
+    def end(self, result: Rows | Exception) -> None:
+        """Let its caller go on, if it still waits."""
+        if self.rows.done():
+            return
+        if isinstance(result, Exception):
+            self.rows.set_exception(result)
+        else:
+            self.rows.set_result(result)
+
+
+@define(eq=False)
+class _Line:
+    """The connection of one task."""
+
+    link: Link | None = None
+
+    def drop(self) -> None:
+        """Break it."""
+        link, self.link = self.link, None
+        if link is not None:
+            link.terminate()
+
 
 @define(eq=False)
 class Readers:
@@ -39,13 +61,14 @@ class Readers:
     _url: str
     _patience: float
     _waiting: deque[_Query] = Factory(deque)
+    _lines: list[_Line] = Factory(lambda: [_Line() for _ in range(READERS)])
     _idle: deque[asyncio.Future[None]] = Factory(deque)
     """What wakes those that have nothing to do, who was at work last of all first: the others' connections are not needed."""
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to run queries."""
-        for number in range(READERS):
-            tasks.start_soon(self._serve, name=f"reader {number} of PostgreSQL")
+        for number, line in enumerate(self._lines):
+            tasks.start_soon(self._serve, line, name=f"reader {number} of PostgreSQL")
 
     async def read(self, sql: str, parameters: Sequence[Any]) -> Rows:
         """Run a query and return all of its rows.
@@ -63,8 +86,12 @@ class Readers:
                 break
         return await query.rows
 
-    async def _serve(self) -> None:
-        link: Link | None = None
+    def break_off(self) -> None:
+        """Break all connections, before the tasks are cancelled: else the driver would ask servers to stop what they do."""
+        for line in self._lines:
+            line.drop()
+
+    async def _serve(self, line: _Line) -> None:
         try:
             while True:
                 while not self._waiting:
@@ -73,29 +100,24 @@ class Readers:
                     await idle
                 query = self._waiting.popleft()
                 if not query.rows.done():
-                    link = await self._answer(query, link)
+                    await self._answer(query, line)
         finally:
-            if link is not None:
-                link.terminate()
+            line.drop()
 
-    async def _answer(self, query: _Query, link: Link | None) -> Link | None:
-        """Run a query on a connection or, where that is lost, on a new one; return the connection for the next."""
-        for is_last in (link is None, True):
+    async def _answer(self, query: _Query, line: _Line) -> None:
+        """Run a query and, where its connection turns out to be broken, once more on a new one."""
+        for is_last in (line.link is None, True):
             try:
-                if link is None or link.is_closed():
-                    link = await connect(self._url, statement_timeout=f"{round(self._patience * 1_000)}")
-                with bounded(link, self._patience):
-                    rows = await link.fetch(query.sql, *map(to_kept, query.parameters))
+                if line.link is None or line.link.is_closed():
+                    line.link = await connect(self._url, statement_timeout=f"{round(self._patience * 1_000)}")
+                with bounded(line.link, self._patience):
+                    rows = await line.link.fetch(query.sql, *map(to_kept, query.parameters))
             except (*FAILURES, StateUnavailable) as failure:
-                if link is not None and is_lost(failure):
-                    link.terminate()
-                    link = None
+                if is_lost(failure):
+                    line.drop()
                 if is_last or not is_lost(failure):
-                    if not query.rows.done():
-                        query.rows.set_exception(failure)
-                    break
+                    query.end(failure)
+                    return
             else:
-                if not query.rows.done():
-                    query.rows.set_result([from_kept(row) for row in rows])
-                break
-        return link
+                query.end([from_kept(row) for row in rows])
+                return

@@ -54,7 +54,7 @@ class ArrayStatement:
 
 
 @frozen(eq=False)
-class Work:
+class Procedure:
     """What reads what it changes: called with the connection, within the transaction."""
 
     do: Callable[[Link], Awaitable[None]]
@@ -64,4 +64,4 @@ class Work:
         await self.do(link)
 
 
-Step = Statement | ArrayStatement | Work
+Step = Statement | ArrayStatement | Procedure

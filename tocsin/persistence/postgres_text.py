@@ -11,6 +11,7 @@ from typing import Any, Final
 _MARK: Final = "\x01"
 _NUL: Final = "\x01\x01"
 _MARK_ITSELF: Final = "\x01\x02"
+_PLAIN: Final = frozenset({bytes, float, int, bool, type(None)})
 
 
 def to_kept(value: Any) -> Any:
@@ -25,7 +26,13 @@ def to_kept(value: Any) -> Any:
 
 def from_kept(row: Iterable[Any]) -> tuple[Any, ...]:
     """Return a row as it was before it was kept."""
-    return tuple(_with_nul(value) if value.__class__ is str and _MARK in value else value for value in row)
+    return tuple(value if value.__class__ in _PLAIN else _from_kept(value) for value in row)
+
+
+def _from_kept(value: Any) -> Any:
+    if value.__class__ is str:
+        return _with_nul(value) if _MARK in value else value
+    return [_from_kept(each) for each in value] if value.__class__ is list else value
 
 
 def _without_nul(text: str) -> str:

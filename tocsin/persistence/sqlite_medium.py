@@ -6,8 +6,9 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from tocsin.persistence.disk_thread import DiskThread, Ended
+from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import sentence
+from tocsin.persistence.medium import Ended
 from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
 from tocsin.protocol.kernel.durability import Event, classify
 
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class SqliteMedium:
-    """What :class:`tocsin.persistence.writer.Medium` promises.
+    """What :class:`tocsin.persistence.medium.Medium` promises.
 
     :param thread: in which the connections are used.
     """

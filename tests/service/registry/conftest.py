@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from attrs import frozen
 
 from tests.persistence.postgres_server import PostgresServer
@@ -16,6 +19,25 @@ from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, ope
 
 DurableStore = SqliteServiceStore | PostgresServiceStore
 Opening = Callable[[], AbstractAsyncContextManager[DurableStore]]
+
+
+Making = Callable[[ExitStack, BlockingPortal], Opening]
+"""Makes an empty store for one example of Hypothesis, which is there until the stack is left."""
+
+
+def making(engine: str, request: pytest.FixtureRequest) -> Making:
+    """Return what makes stores of an engine."""
+    return _in_folder if engine == "sqlite" else partial(_in_postgres, request.getfixturevalue("postgres"))
+
+
+def _in_folder(stack: ExitStack, _: BlockingPortal) -> Opening:
+    folder = Path(stack.enter_context(TemporaryDirectory()))
+    return lambda: open_store(folder)
+
+
+def _in_postgres(server: PostgresServer, _: ExitStack, portal: BlockingPortal) -> Opening:
+    url = portal.call(server.emptied)
+    return lambda: open_postgres_store(url)
 
 
 @frozen(eq=False)

@@ -5,28 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 from attrs import astuple
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.persistence.postgres_server import PostgresServer
-from tests.service.registry.conftest import DurableStore, Opening
+from tests.service.registry.conftest import DurableStore, Making, making
 from tests.service.registry.memory_service_store import MemoryServiceStore
 from tests.strategies import bodies
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
-from tocsin.service.registry.postgres_service_store import open_postgres_store
 from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore
-from tocsin.service.registry.sqlite_service_store import open_store
 
 CLIENTS = st.sampled_from(["client1", "client2", "client3"])
 NAMES = st.sampled_from(["a", "B", "c"])
@@ -47,12 +42,12 @@ Call = Callable[[ServiceStore], Coroutine[Any, Any, Any]]
 class BothServiceStores(RuleBasedStateMachine):
     """The store in memory and one that is kept get the same calls."""
 
-    def __init__(self, made: Callable[[ExitStack, BlockingPortal], Opening]) -> None:
+    def __init__(self, make: Making) -> None:
         super().__init__()
         self.stack = ExitStack()
         self.portal = self.stack.enter_context(start_blocking_portal())
         self.memory = MemoryServiceStore()
-        self.opening = made(self.stack, self.portal)
+        self.opening = make(self.stack, self.portal)
         self.reopen()
 
     def reopen(self) -> None:
@@ -216,21 +211,12 @@ async def _entries(store: ServiceStore, device: str) -> list[tuple[Any, ...]]:
     return [astuple(entry) for entry in await store.stored(device)]
 
 
-def _in_sqlite(stack: ExitStack, _: BlockingPortal) -> Opening:
-    folder = stack.enter_context(TemporaryDirectory())
-    return lambda: open_store(Path(folder))
-
-
-def _in_postgres(server: PostgresServer, _: ExitStack, portal: BlockingPortal) -> Opening:
-    url = portal.call(server.emptied)
-    return lambda: open_postgres_store(url)
-
-
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_a_store_that_is_kept_agrees_with_the_one_in_memory(engine: str, request: pytest.FixtureRequest) -> None:
     """Whatever they are asked, in whatever order."""
-    made = _in_sqlite if engine == "sqlite" else partial(_in_postgres, request.getfixturevalue("postgres"))
-    machine = cast("type[BothServiceStores]", partial(BothServiceStores, made))  # it is called, and no more
+    machine = cast(
+        "type[BothServiceStores]", partial(BothServiceStores, making(engine, request))
+    )  # it is called, and no more
     few = settings(max_examples=settings().max_examples // 4, stateful_step_count=40)
     run_state_machine_as_test(machine, settings=few)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from attrs import astuple
 
 from tocsin.persistence.postgres_database import PostgresDatabase
-from tocsin.persistence.postgres_statements import Link, Statement, Step, Work
-from tocsin.persistence.postgres_text import from_kept, to_kept
+from tocsin.persistence.postgres_statements import Statement, Step
 from tocsin.protocol.hub.descriptions import RegistrationDescription
 from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.hub.rights import Right
@@ -31,6 +29,7 @@ from tocsin.service.registry.hub_store import (
     Retry,
     TargetRow,
 )
+from tocsin.service.registry.postgres_ended_channels import end_channels
 
 _REGISTRATION: Final = (
     "r.sequence, r.id, r.etag, r.uri, r.tags, r.expires, r.template, r.variables, r.tile, r.installation"
@@ -64,42 +63,6 @@ def _forget_orphans(table: str) -> Statement:
     following = f"SELECT (SELECT min(hub) FROM {table} WHERE hub > had.hub) FROM had WHERE had.hub IS NOT NULL"
     having = f"WITH RECURSIVE had(hub) AS (SELECT min(hub) FROM {table} UNION ALL {following}) SELECT hub FROM had"
     return Statement(f"DELETE FROM {table} WHERE hub IN ({having} EXCEPT SELECT id FROM hubs)", [()])
-
-
-def _end_channels(ended: str, value: Any) -> Work:
-    """Return what tells installations that a channel of theirs has ended: their own, or those of tiles.
-
-    :param ended: which registrations ``d`` name such a channel, with ``value`` as its parameter.
-    """
-    return Work(partial(_mark_ended, ended, value))
-
-
-async def _mark_ended(ended: str, value: Any, link: Link) -> None:
-    # The documents are read and written here: as json of PostgreSQL they may not have every text, as jsonb not every order.
-    rows = await link.fetch(
-        f"""SELECT i.hub, i.id, i.document, ARRAY(
-            SELECT uri FROM hub_registrations d WHERE d.hub = i.hub AND d.installation = i.id AND {ended}
-        ) FROM hub_installations i WHERE (hub, id) IN (
-            SELECT hub, installation FROM hub_registrations d WHERE installation <> '' AND {ended}
-        ) ORDER BY hub, id FOR UPDATE""",
-        value,
-    )
-    for hub, id_, document, uris in map(from_kept, rows):
-        told = json.loads(document)
-        gone = {from_kept([uri])[0] for uri in uris}
-        tiles = told.get("secondaryTiles") or {}
-        changed = [each for each in (told, *tiles.values()) if _has_ended(each, gone)]
-        for each in changed:
-            each["pushChannelExpired"] = True
-        if changed:
-            await link.execute(
-                "UPDATE hub_installations SET etag = etag + 1, document = $3 WHERE hub = $1 AND id = $2",
-                *(hub, to_kept(id_), to_kept(json.dumps(told))),
-            )
-
-
-def _has_ended(channel: dict[str, Any], gone: Collection[str]) -> bool:
-    return channel.get("pushChannel") in gone and not channel.get("pushChannelExpired")
 
 
 class PostgresHubStore:
@@ -278,7 +241,7 @@ class PostgresHubStore:
                 ON CONFLICT (message, place) DO UPDATE SET attempts = excluded.attempts, due = excluded.due""",
                 [astuple(each) for each in retries],
             ),
-            _end_channels("d.channel = ANY($1::bytea[])", [each.channel for each in dead if each.installation]),
+            end_channels("d.channel = ANY($1::bytea[])", [each.channel for each in dead if each.installation]),
             Statement(
                 "DELETE FROM hub_registrations WHERE sequence = $1 AND channel = $2",
                 [(each.sequence, each.channel) for each in dead],
@@ -338,7 +301,7 @@ class PostgresHubStore:
     async def forget_channels(self, channels: Sequence[bytes]) -> None:
         """Forget what names these channels: they have ended."""
         await self._write(
-            _end_channels("d.channel = ANY($1::bytea[])", list(channels)),
+            end_channels("d.channel = ANY($1::bytea[])", list(channels)),
             Statement(_FORGET_CHANNELS, [(list(channels),)]),
         )
 
@@ -364,7 +327,7 @@ class PostgresHubStore:
                 f"DELETE FROM hub_registrations WHERE (hub, installation) IN (SELECT hub, id FROM {over})", [(now,)]
             ),
             Statement(f"DELETE FROM {over}", [(now,)]),
-            _end_channels("d.expires IS NOT NULL AND d.expires <= $1", now),
+            end_channels("d.expires IS NOT NULL AND d.expires <= $1", now),
             Statement(f"DELETE FROM {expired}", [(now,)]),
             Statement("DELETE FROM hub_messages WHERE ended < $1", [(before,)]),
             Statement(
