@@ -11,11 +11,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tocsin.host import battery
+
+if TYPE_CHECKING:
+    from tests.persistence.postgres_server import PostgresServer
 
 # A run starts a few hundred processes: where modules are not kept compiled, each compiles them anew.
 sys.dont_write_bytecode = False
@@ -65,6 +69,18 @@ def no_battery() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(battery, "SUPPLIES", Path("/nonexistent/power_supply"))
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Run one PostgreSQL for all tests that need it."""
+    from tests.persistence.postgres_server import programs, running_server  # noqa: PLC0415  # few tests need its driver
+
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL 15 or newer is not installed: apt-get install postgresql")
+    with running_server(found) as server:
+        yield server
 
 
 def pytest_collection_finish() -> None:

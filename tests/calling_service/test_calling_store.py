@@ -7,6 +7,7 @@ import stat
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from attrs import evolve
@@ -17,6 +18,7 @@ from tests.persistence.faults import Fault, Faults
 from tocsin.calling_service.calling_rows import call_from_row, call_to_row
 from tocsin.calling_service.calling_store import CallingStore, Kept, UserRow
 from tocsin.calling_service.sqlite_calling_store import open_calling_store
+from tocsin.persistence.sqlite_medium import SqliteMedium
 from tocsin.protocol.calling.call_at_service import Phase
 from tocsin.protocol.calling.call_token import CallTokenKind
 from tocsin.protocol.calling.switchboard_rows import CallRow, Endpoint, PushRegistration, Side, TurnRows
@@ -138,8 +140,9 @@ async def test_each_commit_is_synced(tmp_path: Path) -> None:
     async with open_calling_store(tmp_path) as store:
         writer = store._database._writer
         assert writer is not None
+        medium = cast("SqliteMedium", writer._medium)
         ask = "PRAGMA synchronous"
-        ((synchronous,),) = await writer._thread.run(
-            lambda: writer._connections.writer._opened().execute(ask).fetchall()
+        ((synchronous,),) = await medium._thread.run(
+            lambda: medium._connections.writer._opened().execute(ask).fetchall()
         )
         assert synchronous == 2

@@ -23,6 +23,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
 from tests.e2e.terminal import free_port, ipv6
+from tests.persistence.postgres_server import PostgresServer
 from tests.processes import PATIENCE, call, run, sender
 from tocsin.api.embedded import embedded
 from tocsin.cli.performing import command_parser
@@ -30,6 +31,7 @@ from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Changes, DeadPayload, StoredChannel
 from tocsin.protocol.messages import PayloadRow
 from tocsin.protocol.values import DropReason, NotificationType
+from tocsin.service.registry.postgres_service_store import open_postgres_store
 from tocsin.testing import LocalWns
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +64,9 @@ def of(verb: str) -> list[str]:
 OF_PROGRAMS = [line for verb in ("app", "status") for line in of(verb) if "./push-state" in line]
 """Lines about a program that embeds the platform, and runs."""
 
+ON_A_DATABASE = [line for line in LINES if "postgresql:" in line] + of("migrate")
+"""Lines about a service whose state is in PostgreSQL."""
+
 
 def test_each_verb_shows_how_it_is_used() -> None:
     """And each line is of a verb that is tried below."""
@@ -74,6 +79,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
             "agent",
             "app",
             "hub",
+            "migrate",
             "calling",
             "status",
             "open",
@@ -198,11 +204,37 @@ async def test_lines_that_serve(shell: Shell) -> None:
     certificate.private_key_pem.write_to_path(shell.folder / "privkey.pem")
     await anyio.Path(shell.folder / "tocsin.toml").write_text("channel_rate = 50\n")
     async with anyio.create_task_group() as tasks:
-        for number, line in enumerate(of("serve")):
+        for number, line in enumerate(line for line in of("serve") if line not in ON_A_DATABASE):
             filled = line.replace("443", str(free_port())).replace("/etc/tocsin.toml", "./tocsin.toml")
             filled = filled if ipv6() else filled.replace("--host ::", "--host 0.0.0.0")
             env = {"HOME": str(shell.folder / f"home{number}")}
             tasks.start_soon(partial(shell.start_and_stop, filled, b"listening on http", **env))
+
+
+async def test_lines_about_a_database(shell: Shell, postgres: PostgresServer) -> None:
+    """Each does what it says, on an empty database of its own, from a folder with a service."""
+    tried = []
+    for number, line in enumerate(dict.fromkeys(ON_A_DATABASE)):
+        home = shell.folder / f"home{number}"
+        moved = home / ".local" / "state" / "tocsin" / "serve"
+        url = await postgres.make_database()
+        env = {"HOME": str(home)}
+        filled = re.sub(r"postgresql:\S+|URL", shlex.quote(url), line).replace("./push-state", str(moved))
+        if "channels" not in line and "serve" not in line:
+            await anyio.to_thread.run_sync(call, "app", "add", "a", "--state", str(moved))
+        if "--undo" in line:
+            await anyio.to_thread.run_sync(call, "migrate", "--from", str(moved), "--to", url)
+        if "serve" in line:
+            await shell.start_and_stop(filled, b"listening on https://push.example", **env)
+        elif "channels" in line:
+            async with open_postgres_store(url):
+                pass
+            assert await shell.run(filled, **env) == "No app has a channel.\n"
+        else:
+            sign = "has a service by itself again" if "--undo" in line else "rows moved into PostgreSQL"
+            assert sign in await shell.run(filled, **env), line
+        tried.append(line)
+    assert len(tried) == 6
 
 
 async def test_lines_of_the_agent(shell: Shell) -> None:
@@ -341,7 +373,7 @@ async def test_lines_about_channels_and_tail(shell: Shell) -> None:
     for folder in (shell.folder / ".local" / "state" / "tocsin" / "agent", shell.folder / "push-state"):
         async with embedded("a", folder, "http://127.0.0.1:9"):  # one that connects sends something, which counts
             pass
-    for line in of("channels"):
+    for line in (line for line in of("channels") if line not in ON_A_DATABASE):
         assert await shell.run(line.replace("/var/lib/tocsin", "./push-state")) == "No app has a channel.\n", line
     for line in of("usage"):
         expected = "" if "--json" in line else "Nothing was sent or received.\n"

@@ -178,6 +178,37 @@ SLIPS = {
     "a value that cannot be": Slip(
         "serve", 1, "TOCSIN_PORT is a whole number from 0 to 65535, not 'x'", env={"TOCSIN_PORT": "x"}
     ),
+    "an engine that there is not": Slip(
+        "serve --state {new} --engine mysql://u:pa55@h/d",
+        1,
+        "--engine is postgresql://USER@HOST:PORT/DATABASE; without one",
+    ),
+    "an engine without the URL of the whole": Slip(
+        "serve --state {new} --engine postgresql:///tocsin", 1, "one address: give --public-url"
+    ),
+    "an engine for a twin": Slip(
+        "serve --dev --engine postgresql:///tocsin", 1, "a state folder of its own: leave the engine out"
+    ),
+    "an engine that is not there": Slip(
+        "serve --state {new}/engine --public-url https://h --engine postgresql://u:pa55@127.0.0.1:1/d",
+        1,
+        "PostgreSQL at 127.0.0.1:1/d cannot be reached",
+    ),
+    "an engine for a service that has a folder": Slip(
+        "serve --state {apps} --public-url https://h --engine postgresql://127.0.0.1:1/d",
+        1,
+        "'tocsin migrate --from {apps} --to URL' moves it into a database",
+    ),
+    "a move from nowhere": Slip(
+        "migrate --from {gone} --to postgresql:///d",
+        1,
+        "no push service's state in {gone}; name its folder with --from",
+    ),
+    "a move of what runs": Slip(
+        "migrate --from {used} --to postgresql:///d", 1, r"process \d+ uses {used}: end it first"
+    ),
+    "a move to nowhere": Slip("migrate --from {apps}", 1, "give the database with --to postgresql://.*TOCSIN_ENGINE"),
+    "a move that never was": Slip("migrate --undo --from {apps}", 1, "no service was moved from {apps}"),
     "an app that there is": Slip(
         "app add contoso --state {apps}", 1, "'contoso' already; 'rotate' gives it another secret"
     ),
@@ -189,6 +220,33 @@ SLIPS = {
     "a service by https for http": Slip("status --url {plain_as_https}", 1, "does not speak TLS: name it with http://"),
     "a service that is not there": Slip("status --url http://127.0.0.1:1", 1, "no program listens at 127.0.0.1:1"),
 }
+
+ENGINE_SLIPS = {
+    "a wrong password": Slip(
+        "serve --state {new} --public-url https://h", 1, "does not let this user in", {"TOCSIN_ENGINE": "{secret}"}
+    ),
+    "a user that there is not": Slip(
+        "serve --state {new} --public-url https://h", 1, "does not let this user in", {"TOCSIN_ENGINE": "{stranger}"}
+    ),
+    "a database that is not there": Slip("app list --engine {missing}", 1, "has no such database: .*createdb"),
+    "a database in another encoding": Slip("app list --engine {latin}", 1, "createdb --encoding=UTF8"),
+    "a newer version's database": Slip("app list --engine {newer}", 1, "by a newer Tocsin .*; upgrade Tocsin"),
+    "another program's schema": Slip("app list --engine {foreign}", 1, "a schema tocsin of another program"),
+    "a database with another service": Slip(
+        "migrate --from {folder} --to {used}", 1, "holds another service: give an empty database"
+    ),
+    "a service that was moved": Slip(
+        "serve --state {moved}",
+        1,
+        "is in PostgreSQL.*: give --engine.*'tocsin migrate --undo --from {moved}' goes back",
+    ),
+    "the apps of one that was moved": Slip("app list --state {moved}", 1, "is in PostgreSQL.*: give --engine"),
+    "the channels of one that was moved": Slip("channels --state {moved}", 1, "is in PostgreSQL.*: give --engine"),
+    "one that was moved elsewhere": Slip(
+        "migrate --from {moved} --to {latin}", 1, "was moved into PostgreSQL .*, not PostgreSQL"
+    ),
+}
+"""What needs a server to go wrong."""
 
 
 @frozen
@@ -284,6 +342,21 @@ WITHOUT = {
         "httptools",
         "main(['serve', '--state', sys.argv[1]])",
         "tocsin serve: .* httptools: pip install 'tocsin[service]'",
+    ),
+    "an engine": (
+        "asyncpg",
+        "main(['serve', '--state', sys.argv[1], '--public-url', 'https://h', '--engine', 'postgresql:///d'])",
+        "tocsin serve: PostgreSQL needs the package asyncpg: pip install 'tocsin[postgres]'",
+    ),
+    "the channels of an engine": (
+        "asyncpg",
+        "main(['channels', '--engine', 'postgresql:///d'])",
+        "tocsin channels: PostgreSQL needs the package asyncpg: pip install 'tocsin[postgres]'",
+    ),
+    "a move": (
+        "asyncpg",
+        "main(['app', 'add', 'a', '--state', sys.argv[1]]) or main(['migrate', '--from', sys.argv[1], '--to', 'postgresql:///d'])",
+        "tocsin migrate: PostgreSQL needs the package asyncpg: pip install 'tocsin[postgres]'",
     ),
     "listen": (
         "httptools",

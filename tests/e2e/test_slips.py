@@ -14,13 +14,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
+import asyncpg
 import pytest
 import trustme
 from anyio.from_thread import start_blocking_portal
 
-from tests.e2e.slips import DEVICES, PROGRAMS, SLIPS, WITHOUT
+from tests.e2e.slips import DEVICES, ENGINE_SLIPS, PROGRAMS, SLIPS, WITHOUT, Slip
+from tests.persistence.postgres_server import PostgresServer
 from tests.processes import PATIENCE, call
 from tocsin.api.embedded import embedded
 from tocsin.persistence.database import APPLICATION_ID
@@ -98,6 +101,50 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made | _files(folder)
 
 
+@pytest.fixture(scope="module")
+def databases(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Give databases that something is wrong with, and folders of services."""
+    return anyio.run(_databases, postgres, tmp_path_factory.mktemp("databases"))
+
+
+async def _databases(server: PostgresServer, folder: Path) -> World:
+    made = [await server.make_database() for _ in range(4)]
+    names: dict[str, str] = dict(zip(("newer", "foreign", "used", "secret"), made, strict=True))
+    names["latin"] = await server.make_database("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    names["missing"] = server.url("missing")
+    await _run_on(names["newer"], "CREATE SCHEMA tocsin; COMMENT ON SCHEMA tocsin IS 'The tables of Tocsin';"
+                  " CREATE TABLE tocsin.schema_version AS SELECT 999 AS version")  # fmt: skip
+    await _run_on(names["foreign"], "CREATE SCHEMA tocsin; CREATE TABLE tocsin.t (x int)")
+    rules = server.data / "pg_hba.conf"
+    secret = urlsplit(names["secret"]).path.strip("/")
+    rules.write_text(f"local {secret} all scram-sha-256\n{rules.read_text()}", encoding="utf-8")
+    await server.execute("postgres", "SELECT pg_reload_conf()")
+    await _run_on(names["used"], "CREATE ROLE reader LOGIN PASSWORD 'right'")
+    for name in ("folder", "moved"):
+        assert (await anyio.to_thread.run_sync(call, "app", "add", "a", "--state", str(folder / name)))[0] == 0
+    moving = ("migrate", "--from", str(folder / "moved"), "--to", names["used"])
+    assert (await anyio.to_thread.run_sync(call, *moving))[0] == 0
+    names["stranger"] = names["secret"].replace("tocsin@", "stranger:pa55@")
+    names["secret"] = names["secret"].replace("tocsin@", "reader:pa55@")
+    return names | {name: str(folder / name) for name in ("folder", "moved", "new")}
+
+
+async def _run_on(url: str, sql: str) -> None:
+    link = await asyncpg.connect(url)
+    try:
+        await link.execute(sql)
+    finally:
+        await link.close()
+
+
+@pytest.mark.parametrize("name", ENGINE_SLIPS)
+def test_the_command_says_what_is_wrong_with_a_database(
+    name: str, databases: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same way, and never with a password."""
+    _slip(ENGINE_SLIPS[name], databases, monkeypatch)
+
+
 def _words(line: str, world: World) -> list[str]:
     """Take a line apart as a shell does, and fill it in."""
     words: list[str] = []
@@ -123,7 +170,10 @@ def _run(program: str, *arguments: str, env: Mapping[str, str] = {}) -> tuple[in
 @pytest.mark.parametrize("name", SLIPS)
 def test_the_command_says_what_is_wrong(name: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """In its last line, with the exit code that goes with it."""
-    slip = SLIPS[name]
+    _slip(SLIPS[name], world, monkeypatch)
+
+
+def _slip(slip: Slip, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("TOCSIN_CLIENT_ID", "TOCSIN_CLIENT_SECRET", "TOCSIN_CHANNEL"):
         monkeypatch.delenv(variable, raising=False)
     env = {variable: value.format_map(world) for variable, value in slip.env.items()}
@@ -141,7 +191,8 @@ def test_the_command_says_what_is_wrong(name: str, world: World, monkeypatch: py
     assert re.search(_pattern(slip.said, world), last), last
     assert re.match("tocsin( [a-z-]+)*: ", last)
     assert not [line for line in usage if "Traceback" in line]
-    assert code == 2 or not usage  # how it is used is shown where the line was not understood
+    assert "pa55" not in errors  # the password of a database
+    assert code == 2 or not [line for line in usage if "can read the password" not in line]  # it is said how it is used
 
 
 def _be_stranger(monkeypatch: pytest.MonkeyPatch) -> None:

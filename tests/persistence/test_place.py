@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import anyio
 import pytest
@@ -23,6 +24,7 @@ from tests.helpers import PATIENCE
 from tests.persistence.files import FIRST, INSERT, OURS, ask, contents, locking, make, numbers, opening, refusal
 from tocsin.persistence import writer
 from tocsin.persistence.database import Database
+from tocsin.persistence.sqlite_medium import SqliteMedium
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import RecoveryPolicy
 
@@ -227,7 +229,7 @@ class TestDisplaced:
                 monkeypatch.setattr(time, "time_ns", lambda: 2**63)
                 await opened.write((INSERT, [(2,)]))
                 assert opened._writer is not None
-                assert opened._writer._connections.place._settled is not None
+                assert cast("SqliteMedium", opened._writer._medium)._connections.place._settled is not None
                 probe, folder = path.parent.parent / "probe", path.parent.stat()
                 probe.touch()
                 while probe.stat().st_ctime_ns <= folder.st_ctime_ns:  # another change now has another time

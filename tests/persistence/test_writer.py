@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 from unittest.mock import Mock
 
 import anyio
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from tests.helpers import PATIENCE
 from tests.persistence.faults import Fault, Faults
 from tocsin.persistence import sqlite_connection as connection
-from tocsin.persistence import writer
+from tocsin.persistence import sqlite_medium, writer
 from tocsin.persistence.database import Database, open_database
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
@@ -267,7 +268,7 @@ class TestLog:
         self, opened: Database, log: Path
     ) -> None:
         """It becomes as long as it will be after some transactions, in the order of jobs, so before the next is told."""
-        for number in range(writer.LENGTHEN_AFTER):
+        for number in range(sqlite_medium.LENGTHEN_AFTER):
             assert length(log) < connection.LOG_SIZE
             await opened.write((INSERT, [(number,)]))
         await opened.write((INSERT, [(number + 1,)]))
@@ -278,7 +279,7 @@ class TestLog:
     async def test_a_log_that_is_nearly_full_is_begun_anew(self, path: Path, log: Path) -> None:
         """Its first commit then has another salt, and its length is what it was."""
         async with open_database(path, [("CREATE TABLE text (t TEXT)", *COMMIT_COUNTER)]) as opened:
-            for _ in range(writer.LENGTHEN_AFTER + 1):
+            for _ in range(sqlite_medium.LENGTHEN_AFTER + 1):
                 await opened.write(("INSERT INTO text VALUES (?)", [("x",)]))
             before = content(log)[16:24]
             with anyio.fail_after(PATIENCE):
@@ -300,7 +301,7 @@ class TestLog:
             return os.pwrite(descriptor, zeros, written[-1])
 
         monkeypatch.setattr(os, "write", fill)
-        for number in range(writer.LENGTHEN_AFTER + 1):
+        for number in range(sqlite_medium.LENGTHEN_AFTER + 1):
             await opened.write((INSERT, [(number,)]))
         assert len(set(written)) == 3
         assert length(log) < written[1]
@@ -313,12 +314,13 @@ class TestLog:
     ) -> None:
         """It may be about to make the log longer itself."""
         assert opened._writer is not None
-        tested = opened._writer._connections.writer
+        medium = cast("sqlite_medium.SqliteMedium", opened._writer._medium)
+        tested = medium._connections.writer
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            await opened._writer._thread.run(lambda: tested._opened().execute("PRAGMA busy_timeout = 0"))
+            await medium._thread.run(lambda: tested._opened().execute("PRAGMA busy_timeout = 0"))
             with pytest.raises(sqlite3.OperationalError, match="locked"):
-                await opened._writer._thread.run(tested.lengthen_log)
+                await medium._thread.run(tested.lengthen_log)
         assert length(log) == 0
         assert not caplog.records
 
@@ -330,7 +332,7 @@ class TestEnd:
         """A caller must not wait for ever; of what had its turn it is told that it may be there."""
         refused: list[tuple[int, bool]] = []
         thread = Mock(spec=DiskThread)
-        idle = writer.Writer(thread, Mock(place=Mock(path=path)), 0, None)
+        idle = writer.Writer(sqlite_medium.SqliteMedium(thread, Mock(place=Mock(path=path))), 0, None)
 
         async def write(number: int) -> None:
             with pytest.raises(StateUnavailable, match=f"{path} is closed") as refusal:

@@ -16,8 +16,10 @@ from attrs import Factory, define
 
 from tests.persistence.virtual_loop import VirtualLoop
 from tests.protocol.tables import erase
-from tocsin.persistence.disk_thread import DiskThread, Ended
+from tocsin.persistence.disk_thread import DiskThread
+from tocsin.persistence.medium import Ended
 from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
+from tocsin.persistence.sqlite_medium import SqliteMedium
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import TABLE, Effect
@@ -96,7 +98,7 @@ async def story() -> list[str]:
     """Let groups come to each of their ends, and return all that was seen of it: on disk, by the writers, and as a fault."""
     disk = PlayedDisk()
     connections = SimpleNamespace(place=SimpleNamespace(path=Path("/d")), writer=disk, renew=disk.renew)
-    tested = Writer(cast("DiskThread", disk), cast("ConnectionPair", connections), 0, 10.0)
+    tested = Writer(SqliteMedium(cast("DiskThread", disk), cast("ConnectionPair", connections)), 0, 10.0)
     tested.on_fault = lambda fault: disk.note(f"told {fault}")
 
     async def write(word: str) -> None:

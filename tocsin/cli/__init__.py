@@ -11,6 +11,7 @@ VERBS = (
     "agent",
     "app",
     "hub",
+    "migrate",
     "calling",
     "status",
     "open",
@@ -33,6 +34,7 @@ Push notifications that wake async Python apps.
   tocsin agent          hold the channels of this user's apps, and start those that are not running
   tocsin app add NAME   let an app use it, and print its credentials
   tocsin hub add NAME   make a notification hub of it, and print its connection strings
+  tocsin migrate --to URL  move a service from its folder into a database
   tocsin calling serve  run a calling service, which rings the apps of its users
   tocsin status         say how an agent or a service is, and what it has counted
   tocsin open           open the page of what runs in a browser

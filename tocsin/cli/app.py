@@ -6,12 +6,12 @@ import argparse
 import json
 import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 import anyio
 
 from tocsin.cli.command_line import add_verb
+from tocsin.cli.engine_choice import add_engine_option, engine_of, kept_in
 from tocsin.cli.state_choice import add_service_state_option, service_state
 from tocsin.cli.terminal import show
 from tocsin.protocol.errors import NotSupported
@@ -58,6 +58,7 @@ def add_parser(verbs: Any) -> None:
         if action == "add":
             each.add_argument("--family", default="", metavar="F", help="its package family name, if it has one")
         add_service_state_option(each)
+        add_engine_option(each)
         form = each.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print one JSON object")
         if action in {"add", "rotate"}:
@@ -73,18 +74,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     request = {"verb": arguments.action, "name": getattr(arguments, "name", "")}
     request["family"] = getattr(arguments, "family", "")
-    state = service_state(arguments.state, "tocsin app")
-    answer = anyio.run(ask_or_perform, state, request)
+    state, engine = service_state(arguments.state, "tocsin app"), engine_of(arguments, "tocsin app")
+    answer = anyio.run(ask_or_perform, state, request, engine)
     if arguments.json:
         show(json.dumps(answer))
     elif getattr(arguments, "env", False):
         show("\n".join(f"TOCSIN_{name.upper()}={shlex.quote(answer[name])}" for name in _CREDENTIALS))
     else:
-        _print(arguments.action, answer, state)
+        _print(arguments.action, answer, kept_in(state, engine))
     return 0
 
 
-def _print(action: str, answer: dict[str, Any], state: Path) -> None:
+def _print(action: str, answer: dict[str, Any], kept: str) -> None:
     if action == "list":
         for app in answer["apps"]:
             family = f"  family {app['family']}" if app["family"] else ""
@@ -98,4 +99,4 @@ def _print(action: str, answer: dict[str, Any], state: Path) -> None:
             f"client id      {harmless(answer['client_id'])}\nclient secret  {harmless(answer['client_secret'])}\n"
             f"remote id      {harmless(answer['remote_id'])}"
         )
-        print(harmless(f"Kept in {state}, for the service there. The secret is not shown again."), file=sys.stderr)
+        print(harmless(f"{kept}. The secret is not shown again."), file=sys.stderr)

@@ -16,12 +16,13 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
-from tocsin.cli.state_choice import PLATFORM, SERVICE, add_looked_at_option, looked_at
+from tocsin.cli.engine_choice import add_engine_option, engine_of
+from tocsin.cli.state_choice import NODE, PLATFORM, SERVICE, add_looked_at_option, looked_at
 from tocsin.cli.table import ago, aligned
 from tocsin.cli.terminal import show
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.persistence.store import StoredChannel
-from tocsin.protocol.errors import NotSupported
+from tocsin.protocol.errors import NotFound, NotSupported
 from tocsin.protocol.platform.channel_request import renewal
 
 DESCRIPTION = """\
@@ -36,6 +37,7 @@ examples:
   tocsin channels                            of 'tocsin agent'
   tocsin channels --app contoso.mail --uris  with the URIs that its server needs
   tocsin channels --state /var/lib/tocsin    of a push service: how many channels each app has
+  tocsin channels --engine postgresql:///tocsin   of one whose state is in a database
 """
 
 
@@ -43,6 +45,7 @@ def add_parser(verbs: Any) -> None:
     """Add this verb to the command's parser."""
     parser = add_verb(verbs, "channels", "list the channels that apps have", DESCRIPTION, EPILOG)
     add_looked_at_option(parser)
+    add_engine_option(parser)
     parser.add_argument("--app", metavar="A", help="only those of this app")
     parser.add_argument("--uris", action="store_true", help="show the URIs, which are secrets")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -50,14 +53,13 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
-    state = looked_at(arguments.state, PLATFORM, SERVICE)
-    platform = state / PLATFORM
+    place = _looked_at(arguments)
     head: Sequence[str]
-    if platform.is_file():
-        fields = anyio.run(_of_platform, platform, arguments.app, arguments.uris)
+    if isinstance(place, Path) and (place / PLATFORM).is_file():
+        fields = anyio.run(_of_platform, place / PLATFORM, arguments.app, arguments.uris)
         head, rows = ("app", "channel", "ends", "renewed", "waiting"), list(map(_row, fields))
     else:
-        fields = anyio.run(_of_service, state, arguments.app)
+        fields = anyio.run(_of_service, place, arguments.app)
         head = ("app", "channels", "devices")
         rows = [[each[name] for name in head] for each in fields]
     if arguments.json:
@@ -70,6 +72,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _looked_at(arguments: argparse.Namespace) -> str | Path:
+    """Return the state folder that is meant, or the URL of a database: one that a variable names is for its nodes' folders, or for none."""
+    engine = engine_of(arguments, "tocsin channels")
+    if engine and arguments.engine is not None:
+        return engine
+    try:
+        state = looked_at(arguments.state, PLATFORM, SERVICE, NODE)
+    except NotFound:
+        if engine and arguments.state is None:
+            return engine
+        raise
+    return engine if engine and (state / NODE).is_file() else state
+
+
 async def _of_platform(database: Path, app: str | None, uris: bool) -> list[dict[str, Any]]:  # noqa: FBT001  # anyio passes no names
     async with read_sqlite(database) as store:
         channels, waiting = await store.channels(), await store.waiting()
@@ -77,12 +93,13 @@ async def _of_platform(database: Path, app: str | None, uris: bool) -> list[dict
     return [_fields(each, waiting.get(each.channel, 0), uris=uris) for each in sorted(named, key=_place)]
 
 
-async def _of_service(state: Path, app: str | None) -> list[dict[str, Any]]:
+async def _of_service(place: str | Path, app: str | None) -> list[dict[str, Any]]:
+    """Count the channels of a service that keeps its state in a folder, or at the URL of a database."""
     try:
-        from tocsin.service.registry.sqlite_service_store import count_by_app  # noqa: PLC0415  # the plain install has no service
+        from tocsin.service.engine import count_by_app  # noqa: PLC0415  # the plain install has no service
     except ModuleNotFoundError as missing:
         raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
-    counts = await count_by_app(state, time.time())
+    counts = await count_by_app(place, time.time())
     return [
         {"app": name, "channels": channels, "devices": devices}
         for name, channels, devices in counts

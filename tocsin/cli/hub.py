@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
 
 from tocsin.cli.command_line import add_verb
+from tocsin.cli.engine_choice import add_engine_option, engine_of, kept_in
 from tocsin.cli.state_choice import add_service_state_option, service_state
 from tocsin.cli.terminal import complain, show
 from tocsin.protocol.errors import NotSupported
@@ -68,6 +68,7 @@ def add_parser(verbs: Any) -> None:
             what = "where clients reach the service (default: as the hub was added with, or where it runs, or ran last)"
             each.add_argument("--endpoint", default="", metavar="URL", help=what)
         add_service_state_option(each)
+        add_engine_option(each)
         each.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -80,11 +81,12 @@ def run(arguments: argparse.Namespace) -> int:
     values = {name: getattr(arguments, name, None) for name in ("name", "app", "right", "endpoint")}
     given = {name: value for name, value in values.items() if value is not None}
     state = service_state(arguments.state, "tocsin hub")
-    answer = anyio.run(ask_or_perform, state, given | {"verb": f"hub-{arguments.action}"})
+    engine = engine_of(arguments, "tocsin hub")
+    answer = anyio.run(ask_or_perform, state, given | {"verb": f"hub-{arguments.action}"}, engine)
     if arguments.json:
         show(json.dumps(answer))
     else:
-        _print(arguments.action, answer, state)
+        _print(arguments.action, answer, kept_in(state, engine))
     if answer.get("endpoint", "").startswith("http://"):
         complain(
             "tocsin hub",
@@ -94,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print(action: str, answer: dict[str, Any], state: Path) -> None:
+def _print(action: str, answer: dict[str, Any], kept: str) -> None:
     if action == "list":
         for hub in answer["hubs"]:
             show(harmless(_line(hub)))
@@ -107,7 +109,7 @@ def _print(action: str, answer: dict[str, Any], state: Path) -> None:
             show(f"{right:<6}  {harmless(text)}")
         for right in answer["connection_strings"]:
             print(f"{right:<6}  {_USES[Right(right)]}", file=sys.stderr)
-        print(harmless(f"Kept in {state}, for the service there. They are not shown again."), file=sys.stderr)
+        print(harmless(f"{kept}. They are not shown again."), file=sys.stderr)
 
 
 def _line(hub: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from tocsin.cli.command_line import add_verb
+from tocsin.cli.engine_choice import given_url
 from tocsin.cli.service_options import add_service_options, settings_of, trust
 from tocsin.cli.signals import until_signalled
 from tocsin.cli.state_choice import add_state_option, default_state
@@ -22,7 +23,13 @@ from tocsin.collector import collect_rarely
 from tocsin.persistence.state_folder import state_folder
 from tocsin.protocol.errors import NotSupported, PushError
 from tocsin.protocol.text import harmless
-from tocsin.service.operations.configuration import check_environment, check_exposure, described, load_settings
+from tocsin.service.operations.configuration import (
+    check_engine_choice,
+    check_environment,
+    check_exposure,
+    described,
+    load_settings,
+)
 from tocsin.service.operations.logs import set_up_logs
 from tocsin.transport.control_socket import Answer, Stream, serving_control
 
@@ -51,6 +58,7 @@ examples:
   tocsin serve --dev --port 8080                 a twin of WNS for tests of senders, with credentials that stay the same
   tocsin serve --port 443 --host :: --tls-cert fullchain.pem --tls-key privkey.pem --public-url https://push.example
   tocsin serve --config /etc/tocsin.toml --log-json
+  tocsin serve --engine postgresql:///tocsin --public-url https://push.example   its state is in PostgreSQL
   TOCSIN_CHANNEL_RATE=10 tocsin serve            each setting may come from the environment
 
 An option goes before the environment, the environment before the file. See docs/operating.md for all of them.
@@ -78,7 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
     strange = check_environment(os.environ)
     if strange:
         complain("tocsin serve", f"{', '.join(strange)}: there are no such settings; this has no effect")
-    settings = load_settings(settings_of(arguments), os.environ, arguments.config)
+    options = settings_of(arguments)
+    settings = load_settings(options, os.environ, arguments.config)
+    given_url(options.get("engine", ""), "--engine", "tocsin serve")
     check_exposure(settings)
     state = arguments.state
     if arguments.dev:
@@ -87,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_development(settings)
         if state == Path(default_state("serve")):
             state = Path(default_state("dev"))
+    check_engine_choice(settings)
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
     collect_rarely()
     anyio.run(_serve, fit_to_descriptors(settings), state, arguments.json, arguments.dev)
@@ -95,13 +106,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _serve(settings: ServiceSettings, state: Path, as_json: bool, dev: bool) -> None:  # noqa: FBT001  # anyio passes no names
     from tocsin.service.control import perform_on_service  # noqa: PLC0415
+    from tocsin.service.registry.node_file import read_node  # noqa: PLC0415
 
     with state_folder(state) as folder:
         async with until_signalled("tocsin serve") as hung_up, _open(folder, settings, dev=dev) as (service, twin):
 
             async def answer(request: Answer) -> Answer | Stream:
                 if request.get("verb") == "status":
-                    where = {"url": service.url, "page": None if service.page is None else service.page.url}
+                    node = read_node(folder)
+                    where = {
+                        "url": service.url,
+                        "page": None if service.page is None else service.page.url,
+                        "engine": None if node is None else node.engine,
+                    }
                     return service.report().fields(details=True) | {"kind": "service"} | where
                 if request.get("verb") == "tail":
                     return Stream(service.followers.events(request))

@@ -20,6 +20,9 @@ PLATFORM = "platform.db"
 SERVICE = "service.db"
 """The file of a push service in its state folder."""
 
+NODE = "node.json"
+"""The file in the state folder of a push service whose state is in a database."""
+
 
 def add_state_option(parser: argparse.ArgumentParser, verb: str = "listen", default: str | None = None) -> None:
     """Add ``--state`` to a verb; its default is the folder of that verb, such as ``listen`` or ``serve``."""
@@ -105,7 +108,7 @@ def service_state(state: Path | None, verb: str) -> Path:
     serve, listen, agent = (platformdirs.user_state_path("tocsin") / each for each in ("serve", "listen", "agent"))
     others = (listen, agent) if _has(agent, SERVICE) else (listen,)  # an agent that uses another service has none
     running = next((each for each in others if holder_of(each) is not None), None)
-    if _has(serve, SERVICE) or running is None:
+    if _has(serve, SERVICE) or _has(serve, NODE) or running is None:
         return serve
     complain(verb, f"this is of the push service in 'tocsin {running.name}', on {running}")
     return running

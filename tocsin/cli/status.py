@@ -182,6 +182,8 @@ def _print(answer: dict[str, Any]) -> None:
     for group in _GROUPS:
         for name, value in answer.get(group, {}).items():
             show(f"  {harmless(name).replace('_', ' '):<20} {harmless(value)}")
+    if engine := answer.get("engine"):
+        show(f"  {'state':<20} {harmless(engine)}")
     if desktop := answer.get("desktop"):
         show(f"  {'desktop':<20} {harmless(_desktop_of(desktop))}")
     machine = host_lines(answer.get("host", {}))

@@ -21,6 +21,7 @@ from tocsin.persistence.sqlite_connection import (
     WriterConnection,
     connect,
 )
+from tocsin.persistence.sqlite_medium import SqliteMedium
 from tocsin.persistence.writer import Writer
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.tasks import Completion, task_group
@@ -112,7 +113,7 @@ async def open_database(
         # Shielded, and bounded by SQLite's own patience: the thread goes on whatever becomes of who waits.
         with in_words(path), anyio.CancelScope(shield=True):
             last = await writing.run(partial(_open, path, migrations, connections))
-        groups = Writer(writing, connections, last, patience)
+        groups = Writer(SqliteMedium(writing, connections), last, patience)
         async with task_group() as tasks:
             tasks.start_soon(groups.tell_faults, name=f"faults of {path.name}")
             try:

@@ -14,10 +14,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+from tocsin.persistence.medium import Ended
 
-Ended = Callable[[Any, BaseException | None], object]
-"""Gets what a job has returned, or else what it has raised."""
+T = TypeVar("T")
 
 
 class DiskThread:

@@ -1,9 +1,9 @@
 """The one writer of a database: what waits when it has a turn goes into one transaction.
 
-A write that finds it idle is handed to its thread at once, and the thread's callback settles all whose transaction it was:
-no task lies between. Its rules are :mod:`tocsin.protocol.kernel.durability`. Every transaction sets the database's commit
-counter, which tells after a failure whether the transaction is there. Without patience, as a device's inbox has it, a write
-waits for as long as the disk is full; with it, as the service's store, it is refused then.
+A write that finds it idle is handed to the database at once, and its callback settles all whose transaction it was: with
+SQLite no task lies between. Its rules are :mod:`tocsin.protocol.kernel.durability`. Every transaction sets the database's
+commit counter, which tells after a failure whether the transaction is there. Without patience, as a device's inbox has it, a
+write waits for as long as the disk is full; with it, as the service's store, it is refused then.
 """
 
 from __future__ import annotations
@@ -12,21 +12,16 @@ import logging
 from asyncio import Future, TimerHandle, get_running_loop
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
+from typing import Any
 
-from tocsin.persistence.disk_thread import DiskThread
-from tocsin.persistence.failure_words import sentence
-from tocsin.persistence.sqlite_connection import ConnectionPair, Statement
+from tocsin.persistence.medium import Medium
 from tocsin.protocol.errors import StateUnavailable
-from tocsin.protocol.kernel.durability import TABLE, Effect, Event, Phase, RecoveryPolicy, classify
+from tocsin.protocol.kernel.durability import TABLE, Effect, Event, Phase, RecoveryPolicy
 from tocsin.protocol.kernel.machine import step
 from tocsin.tasks import Completion, Signal
 
 GROUP = 512
 """Writes that one transaction holds at most."""
-
-LENGTHEN_AFTER = 8
-"""Transactions after which the log is made as long as it will be: a process that writes less does without."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +31,7 @@ class _Write(Completion):
 
     __slots__ = ("begun", "statements", "timer")
 
-    def __init__(self, statements: Sequence[Statement]) -> None:
+    def __init__(self, statements: Sequence[Any]) -> None:
         super().__init__()
         self.statements = statements
         self.begun = False
@@ -64,28 +59,24 @@ class _Write(Completion):
 class Writer:
     """Commits groups, until it is closed.
 
-    :param thread: in which the connections are used.
     :param number: that of the last transaction.
     :param patience: seconds that a write waits at most; what comes during a fault is then refused at once. None: all wait
         for its end.
     """
 
-    def __init__(self, thread: DiskThread, connections: ConnectionPair, number: int, patience: float | None) -> None:
+    def __init__(self, medium: Medium, number: int, patience: float | None) -> None:
         self.fault: str | None = None
         """Why nothing can be written just now; None while all is well."""
         self.on_fault: Callable[[str | None], None] | None = None
         """Called with each ``fault`` and, when it has passed, with None."""
         self._loop = get_running_loop()
-        self._path = connections.place.path
-        self._thread = thread
-        self._connections = connections
+        self._medium = medium
         self._number = number
         self._patience = patience
         self._policy = RecoveryPolicy()
         self._phase = Phase.SOUND
         self._reason = ""
         self._failures = 0
-        self._commits = 0
         self._waiting: deque[_Write] = deque()
         self._group: list[_Write] = []
         self._apart = 0
@@ -112,7 +103,7 @@ class Writer:
             Effect.GIVE_UP: self._give_up,
         }
 
-    def write(self, statements: Sequence[Statement]) -> Completion:
+    def write(self, statements: Sequence[Any]) -> Completion:
         """Return what comes when the statements are on disk, all of them in one transaction.
 
         A caller that withdraws before the statements had their turn has written nothing.
@@ -169,13 +160,13 @@ class Writer:
         self._noted.set()
 
     def _closed(self, *, in_doubt: bool = False) -> StateUnavailable:
-        return StateUnavailable(f"{self._path} is closed", in_doubt=in_doubt)
+        return StateUnavailable(f"{self._medium.name} is closed", in_doubt=in_doubt)
 
     def _lose_patience(self, write: _Write) -> None:
         """Tell that a write has waited for too long, and that others need not begin to wait."""
         if not write.is_over:
             if self._phase is Phase.SOUND:
-                self._reason = f"{self._path} has not been written for {self._patience:g} s"
+                self._reason = f"{self._medium.name} has not been written for {self._patience:g} s"
             self._happened(Event.OVERDUE)
             write.complete(StateUnavailable(self.fault or self._reason, in_doubt=write.begun))
 
@@ -198,11 +189,11 @@ class Writer:
     def _run(self) -> None:
         """Run the group as one transaction; where nothing is left of it, that sets the counter alone."""
         self._is_busy = True
-        statements: list[Statement] = []
+        statements: list[Any] = []
         for write in self._group:
             write.begun = True
             statements += write.statements
-        self._thread.submit(partial(self._connections.writer.transact, statements, self._number), self._transacted)
+        self._medium.transact(statements, self._number, self._transacted)
 
     def _end(self, failure: StateUnavailable | None) -> None:
         """Settle the group."""
@@ -234,8 +225,8 @@ class Writer:
             self._happened(Event.CORRUPT if self._failed(failure) is Event.CORRUPT else Event.FAILED)
 
     def _failed(self, failure: BaseException) -> Event:
-        self._reason = sentence(self._path, failure)
-        return Event.FAILED if isinstance(failure, OSError) else classify(getattr(failure, "sqlite_errorcode", None))
+        event, self._reason = self._medium.judge(failure)
+        return event
 
     def _waited(self) -> None:
         self._backing_off = None
@@ -245,13 +236,8 @@ class Writer:
 
     def _settle(self) -> None:
         self._end(None)
-        self._commits += 1
-        if self._commits == LENGTHEN_AFTER and not self._is_closed:
-            self._thread.submit(self._connections.writer.lengthen_log, self._lengthened)
-
-    def _lengthened(self, _: None, failure: BaseException | None) -> None:
-        if failure is not None:  # commits take a little longer, until the log has become so long by itself
-            logger.info("the log was not lengthened: %s", sentence(self._path, failure))
+        if not self._is_closed:
+            self._medium.settled()
 
     def _run_each(self) -> None:
         """Refuse a write that is alone in its group; else run each by itself."""
@@ -275,7 +261,7 @@ class Writer:
 
     def _ask(self) -> None:
         """Open the database anew, and look for the group."""
-        self._thread.submit(self._connections.renew, self._asked)
+        self._medium.ask(self._asked)
 
     def _give_up(self) -> None:
         self._tell(self._reason)
@@ -287,7 +273,7 @@ class Writer:
         self._tell(self._reason)
 
     def _tell_recovery(self) -> None:
-        logger.warning("%s can be written again", self._path)
+        logger.warning("%s can be written again", self._medium.name)
         self._tell(None)
 
     def _refuse_waiting(self) -> None:

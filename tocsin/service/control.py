@@ -8,9 +8,12 @@ from typing import Final
 from tocsin.persistence.state_folder import state_folder_at_rest
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
 from tocsin.protocol.text import quoted
+from tocsin.service.engine import open_database, refuse_node
 from tocsin.service.hub_control import HUB_VERBS, HubVerb, perform_on_hubs
 from tocsin.service.registry.apps import AppRegistration, Apps
+from tocsin.service.registry.hub_store import EngineStore
 from tocsin.service.registry.hubs import Hubs
+from tocsin.service.registry.node_file import read_node
 from tocsin.service.registry.sqlite_service_store import has_store, open_store
 from tocsin.service.registry.steady_clock import SteadyClock
 from tocsin.transport.control_socket import Answer, ask, text_of
@@ -73,9 +76,10 @@ def _with_secret(app: AppRegistration) -> Answer:
     }
 
 
-async def ask_or_perform(state: Path, request: Answer) -> Answer:
+async def ask_or_perform(state: Path, request: Answer, engine: str = "") -> Answer:
     """Ask the service that runs on a state folder, or do it on the store where none does.
 
+    :param engine: the URL of the database that keeps the service's state; empty: the folder does.
     :raises NotFound: there is no store, and the request is not one that makes one.
     :raises PushError: it cannot be done; the sentence says why.
     """
@@ -83,15 +87,24 @@ async def ask_or_perform(state: Path, request: Answer) -> Answer:
     if done is not None:
         return done
     verb = text_of(request, "verb")
+    if engine:
+        async with open_database(engine) as store:
+            return await _perform_on(store, request)
+    refuse_node(state, read_node(state))
     makes_one = verb == "add" or (verb == HubVerb.ADD and bool(request.get("endpoint")))
     if not makes_one and not await has_store(state):
         raise NotFound(f"there is no push service's state in {state}; name its folder with --state")
     with state_folder_at_rest(state) as folder:
         async with open_store(folder) as store:
-            now = await SteadyClock.load(store)
-            registrations = await Apps.load(store, now)
-            if verb not in HUB_VERBS:
-                return await perform(registrations, request)
-            url = await store.meta("url")
-            hubs = await Hubs.load(store.hubs, registrations, now)
-            return await perform_on_hubs(hubs, None if url is None else url.decode(), request)
+            return await _perform_on(store, request)
+
+
+async def _perform_on(store: EngineStore, request: Answer) -> Answer:
+    """Do what is asked on the state of a service that does not run."""
+    now = await SteadyClock.load(store)
+    registrations = await Apps.load(store, now)
+    if text_of(request, "verb") not in HUB_VERBS:
+        return await perform(registrations, request)
+    url = await store.meta("url")
+    hubs = await Hubs.load(store.hubs, registrations, now)
+    return await perform_on_hubs(hubs, None if url is None else url.decode(), request)

@@ -19,6 +19,7 @@ from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
+from tocsin.service.engine import open_engine
 from tocsin.service.hub.hub_service import HubService
 from tocsin.service.layer import Layer
 from tocsin.service.operations.health import Health, Report
@@ -34,9 +35,8 @@ from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.channels import Channels
+from tocsin.service.registry.hub_store import EngineStore
 from tocsin.service.registry.hubs import Hubs
-from tocsin.service.registry.service_store import ServiceStore
-from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
 from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import OtherRoutes, Router
 from tocsin.service.senders.dispatch import Dispatcher
@@ -146,24 +146,27 @@ async def open_service(
     :param layer: stands around the service, to see or to answer what it is asked before it does.
     :raises PlatformUnavailable: the port is in use, the host is not ours, or the certificate cannot be used.
     :raises StateUnavailable: the service's store cannot be used, or the folder is that of a service for development.
+    :raises NotSupported: the driver of the engine that was chosen is not installed.
     """
     layer = layer or Layer()
     layer.check_folder(state)
     settings = settings or ServiceSettings()
     certificate = load_certificate(settings, state)
     wall = now or time.time
-    async with open_store(state, settings.acknowledge_timeout) as store, AsyncExitStack() as stack:
+    opening = open_engine(state, settings.engine, settings.acknowledge_timeout)
+    async with opening as engine, AsyncExitStack() as stack:
+        store = engine.store
         if now is None:
             now = await stack.enter_async_context(steady_clock(store))
         registrations = await Apps.load(store, now)
         tokens = await AccessTokens.load(store, registrations, now)
-        remembered = await _remembered_port(store)
+        remembered = await engine.node.port()
         with await listen(settings.host, settings.port, remembered) as listener:
             port = listener.getsockname()[1]
-            await store.set_meta("port", str(port).encode())
+            await engine.node.keep_port(port)
             url_here = url_of(settings.host, port, secure=certificate is not None)
             url = settings.public_url.rstrip("/") or url_here
-            await store.set_meta("url", url.encode())
+            await engine.keep_url(url)
             channels = Channels(store, registrations, url, now, settings.max_channels)
             await channels.prune()
             depths = STRICT if settings.strict_wns else Depths()
@@ -214,7 +217,7 @@ class _Parts:
 
 def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     settings: ServiceSettings,
-    store: SqliteServiceStore,
+    store: EngineStore,
     registrations: Apps,
     hubs: Hubs,
     tokens: AccessTokens,
@@ -265,11 +268,6 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
         *(connections, counters, devices, bodies, followers, health, hub, page, notifications, others),
         limits.is_proxy,
     )
-
-
-async def _remembered_port(store: ServiceStore) -> int | None:
-    value = await store.meta("port")
-    return None if value is None else int(value)
 
 
 async def _say_goodbye(server: WebServer, parts: _Parts, drain_timeout: float) -> None:

@@ -50,6 +50,8 @@ def check_development(settings: ServiceSettings) -> None:
         raise InvalidArgument("--dev is for this machine only, and a certificate is for others: give --dev-tls instead")
     if settings.public_url:
         raise InvalidArgument("--dev is for this machine only, and public_url is for others: leave it out")
+    if settings.engine:
+        raise InvalidArgument("--dev keeps what it knows in a state folder of its own: leave the engine out")
 
 
 @frozen

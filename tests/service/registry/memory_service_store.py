@@ -40,6 +40,11 @@ class MemoryServiceStore:
         await checkpoint()
         self._values[key] = value
 
+    async def meta_or_set(self, key: str, value: bytes) -> bytes:
+        """Return a value of the service's own, having kept this one where there was none."""
+        await checkpoint()
+        return self._values.setdefault(key, value)
+
     async def apps(self) -> list[AppRow]:
         """Return all registered apps, by name."""
         await checkpoint()

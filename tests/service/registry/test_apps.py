@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from uuid import UUID
 
 import anyio
 import pytest
 
-from tests.service.world import Clock, on_disk
+from tests.service.registry.conftest import Place
+from tests.service.world import Clock
 from tocsin.protocol.errors import InvalidArgument, NotFound
 from tocsin.service.registry.apps import MAX_SECRETS, SECRET_OVERLAP, AppRegistration, Apps, SecretVerdict, parse_guid
 from tocsin.service.registry.service_store import ServiceStore
@@ -52,11 +52,11 @@ async def test_registrations_outlive_the_process(store: ServiceStore, clock: Clo
     assert (await later.register("app")).remote_id == app.remote_id
 
 
-async def test_the_secret_is_not_stored(registrations: Apps, tmp_path: Path) -> None:
+async def test_the_secret_is_not_stored(registrations: Apps, place: Place) -> None:
     """Neither the files nor a printed registration show the secret."""
     app = await registrations.register("app")
-    assert app.client_id.encode() in on_disk(tmp_path)
-    assert app.client_secret.encode() not in on_disk(tmp_path)
+    assert app.client_id.encode() in await place.contents()
+    assert app.client_secret.encode() not in await place.contents()
     assert app.client_secret not in repr(app)
 
 

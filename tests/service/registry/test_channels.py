@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.service.world import Clock, on_disk
+from tests.service.registry.conftest import Place
+from tests.service.world import Clock
 from tocsin.protocol.hresult import HResult
 from tocsin.protocol.values import CHANNEL_LIFETIME, MAX_APP_NAME
 from tocsin.service.registry import channels as module
@@ -46,11 +46,11 @@ async def test_a_channel_is_an_unguessable_uri(channels: Channels, app: AppRegis
     assert granted.expires == clock.time + CHANNEL_LIFETIME
 
 
-async def test_the_token_is_not_stored(channels: Channels, app: AppRegistration, tmp_path: Path) -> None:
+async def test_the_token_is_not_stored(channels: Channels, app: AppRegistration, place: Place) -> None:
     """Neither the files nor a printed grant show the token."""
     granted = await grant(channels, app)
-    assert granted.name.encode() in on_disk(tmp_path)
-    assert token(granted).encode() not in on_disk(tmp_path)
+    assert granted.name.encode() in await place.contents()
+    assert token(granted).encode() not in await place.contents()
     assert token(granted) not in repr(granted)
 
 

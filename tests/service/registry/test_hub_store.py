@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import ExitStack
 from typing import Any
 
-import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.service.registry.conftest import DurableStore, Opening, making
 from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
 from tocsin.protocol.hub.hub_outcomes import HubOutcome, Tally, TargetOutcome
 from tocsin.protocol.hub.message_life import Phase
@@ -28,14 +27,13 @@ from tocsin.service.registry.hub_store import (
     channel_of,
 )
 from tocsin.service.registry.service_store import ChannelRow
-from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
 
 HUB = 7
 TEMPLATE = BodyTemplate("t", "<toast/>", (("X-WNS-Type", "wns/toast"),), ("own",))
 
 
 @pytest.fixture
-def hubs(store: SqliteServiceStore) -> HubStore:
+def hubs(store: DurableStore) -> HubStore:
     """The part of an empty store that is for hubs."""
     return store.hubs
 
@@ -98,29 +96,33 @@ async def test_lists_by_tag_and_by_channel(hubs: HubStore) -> None:
 TAGS = st.frozensets(st.sampled_from("abcd"), max_size=4)
 
 
-@given(have=st.lists(TAGS, max_size=12), wanted=st.none() | TAGS.filter(bool), limit=st.integers(1, 5))
-def test_pages_together_are_all_that_have_a_tag(
-    have: list[frozenset[str]], wanted: frozenset[str] | None, limit: int
-) -> None:
+@pytest.mark.hypothesis
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_pages_together_are_all_that_have_a_tag(engine: str, request: pytest.FixtureRequest) -> None:
     """Each once, in order, whatever the length of a page; tags of another hub are not looked at."""
+    make = making(engine, request)
 
-    async def read() -> list[frozenset[str]]:
-        found, after = [], 0
-        with TemporaryDirectory() as folder:
-            async with open_store(Path(folder)) as store:
+    @given(have=st.lists(TAGS, max_size=12), wanted=st.none() | TAGS.filter(bool), limit=st.integers(1, 5))
+    def are_all(have: list[frozenset[str]], wanted: frozenset[str] | None, limit: int) -> None:
+        async def read(opening: Opening) -> list[frozenset[str]]:
+            found, after = [], 0
+            async with opening() as store:
                 for number, tags in enumerate(have):
                     await store.hubs.save_registration(HUB + number % 2, registration(str(number), *sorted(tags)))
                 while rows := await store.hubs.targets(HUB, wanted, after, 10_000, limit):
                     assert len(rows) <= limit
                     found += [frozenset(row.registration.tags) for row in rows]
                     after = rows[-1].sequence
-        return found
+            return found
 
-    expected = [tags for tags in have[::2] if wanted is None or tags & wanted]
-    assert anyio.run(read) == expected
+        expected = [tags for tags in have[::2] if wanted is None or tags & wanted]
+        with start_blocking_portal() as portal, ExitStack() as stack:
+            assert portal.call(read, make(stack, portal)) == expected
+
+    are_all()
 
 
-async def test_targets_come_with_their_channels(store: SqliteServiceStore) -> None:
+async def test_targets_come_with_their_channels(store: DurableStore) -> None:
     """A registration whose channel is not kept has none."""
     key = channel_of("https://h/w/?token=1")
     assert key is not None
@@ -326,10 +328,3 @@ async def test_a_hub_goes_with_all_that_is_its_own(hubs: HubStore) -> None:
     )
     assert (await hubs.next_scheduled(), await hubs.next_retry()) == (None, None)
     assert (await hubs.counts(8)).registrations == 1
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteServiceStore]:
-    """An empty store."""
-    async with open_store(tmp_path) as opened:
-        yield opened

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from attrs import evolve
 
+from tests.service.registry.conftest import Opening
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore
 from tocsin.service.registry.sqlite_service_store import open_store
@@ -17,13 +18,13 @@ SECRET = SecretRow(b"hash", "client", 1.0, None)
 CHANNEL = ChannelRow(b"hash", "name", "client", "app", "device", 100.0, revoked=False)
 
 
-async def test_everything_outlives_the_process(tmp_path: Path) -> None:
-    """What was written is there when the file is opened again."""
-    async with open_store(tmp_path) as store:
+async def test_everything_outlives_the_process(opening: Opening) -> None:
+    """What was written is there when the store is opened again."""
+    async with opening() as store:
         await store.set_meta("key", b"value")
         await store.save_app(APP, [SECRET])
         await store.add_channel(CHANNEL)
-    async with open_store(tmp_path) as store:
+    async with opening() as store:
         assert await store.meta("key") == b"value"
         assert await store.apps() == [APP]
         assert await store.secrets() == [SECRET]
@@ -41,6 +42,20 @@ async def test_a_value_is_replaced(store: ServiceStore) -> None:
     await store.set_meta("key", b"old")
     await store.set_meta("key", b"new")
     assert await store.meta("key") == b"new"
+
+
+async def test_of_several_that_set_a_value_one_counts(store: ServiceStore) -> None:
+    """All of them are told which; one that is there already stays."""
+    told = set()
+
+    async def settle(value: bytes) -> None:
+        told.add(await store.meta_or_set("key", value))
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(settle, b"%d" % number)
+    assert len(told) == 1
+    assert await store.meta_or_set("key", b"later") == told.pop()
 
 
 async def test_saving_an_app_again_replaces_its_secrets(store: ServiceStore) -> None:

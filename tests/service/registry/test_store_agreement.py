@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
+import pytest
 from anyio.from_thread import start_blocking_portal
 from attrs import astuple
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from tests.service.registry.conftest import DurableStore, Making, making
 from tests.service.registry.memory_service_store import MemoryServiceStore
 from tests.strategies import bodies
 from tocsin.protocol.errors import StateUnavailable
@@ -21,7 +22,6 @@ from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
 from tocsin.service.registry.service_store import AppRow, ChannelRow, SecretRow, ServiceStore
-from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
 
 CLIENTS = st.sampled_from(["client1", "client2", "client3"])
 NAMES = st.sampled_from(["a", "B", "c"])
@@ -40,26 +40,24 @@ Call = Callable[[ServiceStore], Coroutine[Any, Any, Any]]
 
 
 class BothServiceStores(RuleBasedStateMachine):
-    """The store in memory and the one in SQLite get the same calls."""
+    """The store in memory and one that is kept get the same calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Making) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory()
         self.stack = ExitStack()
         self.portal = self.stack.enter_context(start_blocking_portal())
         self.memory = MemoryServiceStore()
+        self.opening = make(self.stack, self.portal)
         self.reopen()
 
     def reopen(self) -> None:
-        """Open the file."""
-        self.life: AbstractContextManager[SqliteServiceStore] = self.portal.wrap_async_context_manager(
-            open_store(Path(self.folder.name))
-        )
-        self.sqlite = self.life.__enter__()
+        """Open the one that is kept."""
+        self.life: AbstractContextManager[DurableStore] = self.portal.wrap_async_context_manager(self.opening())
+        self.kept = self.life.__enter__()
 
     def both(self, call: Call) -> Any:
         """Call both, and demand that they answer, or fail, alike."""
-        answers = [self.portal.call(_answer, call, store) for store in (self.memory, self.sqlite)]
+        answers = [self.portal.call(_answer, call, store) for store in (self.memory, self.kept)]
         assert answers[0] == answers[1]
         return answers[0]
 
@@ -140,6 +138,11 @@ class BothServiceStores(RuleBasedStateMachine):
         self.both(lambda store: store.set_meta(key, value))
         assert self.both(lambda store: store.meta(key)) == value
 
+    @rule(key=st.sampled_from(["key", "third"]), value=st.binary(max_size=3))
+    def a_value_is_kept_where_there_is_none(self, key: str, value: bytes) -> None:
+        """The first one counts."""
+        self.both(lambda store: store.meta_or_set(key, value))
+
     @rule(device=st.sampled_from(["d1", "d2", "d3"]), unwanted=st.none() | UNWANTED)
     def a_device_does_not_want_something(self, device: str, unwanted: Unwanted | None) -> None:
         """The last word counts, whatever it names."""
@@ -147,7 +150,7 @@ class BothServiceStores(RuleBasedStateMachine):
 
     @rule()
     def the_stores_are_closed_and_opened(self) -> None:
-        """The file is opened anew; the store in memory just goes on."""
+        """The one that is kept is opened anew; the store in memory just goes on."""
         self.life.__exit__(None, None, None)
         self.reopen()
 
@@ -188,7 +191,6 @@ class BothServiceStores(RuleBasedStateMachine):
         """Close everything."""
         self.life.__exit__(None, None, None)
         self.stack.close()
-        self.folder.cleanup()
 
 
 async def _answer(call: Call, store: ServiceStore) -> Any:
@@ -209,5 +211,12 @@ async def _entries(store: ServiceStore, device: str) -> list[tuple[Any, ...]]:
     return [astuple(entry) for entry in await store.stored(device)]
 
 
-TestBothServiceStores = BothServiceStores.TestCase
-TestBothServiceStores.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=40)
+@pytest.mark.hypothesis
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_store_that_is_kept_agrees_with_the_one_in_memory(engine: str, request: pytest.FixtureRequest) -> None:
+    """Whatever they are asked, in whatever order."""
+    machine = cast(
+        "type[BothServiceStores]", partial(BothServiceStores, making(engine, request))
+    )  # it is called, and no more
+    few = settings(max_examples=settings().max_examples // 4, stateful_step_count=40)
+    run_state_machine_as_test(machine, settings=few)

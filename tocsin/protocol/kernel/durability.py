@@ -1,7 +1,8 @@
 """A store's writing: groups that commit, commits whose fate is not known, and how that is found out.
 
-After a failed commit nothing of its group counts as done or as undone: the log may hold it, or not. So the database is
-opened anew, what it holds is brought to disk, and its commit counter is asked; a group that is not there is run again.
+After a failed commit nothing of its group counts as done or as undone: the log may hold it, or not, and of a server the
+answer may be lost. So the database is opened anew, what it holds is brought to disk, and its commit counter is asked; a group
+that is not there is run again.
 """
 
 from __future__ import annotations
@@ -102,6 +103,23 @@ def classify(code: int | None) -> Event:
     if primary in {None, _ERROR, _CONSTRAINT, _TOO_BIG, _MISMATCH, _MISUSE, _RANGE}:
         return Event.REFUSED
     return Event.CORRUPT if primary in {_CORRUPT, _NOT_A_DATABASE} else Event.FAILED
+
+
+_NO_CONNECTION, _NO_ROLLBACK, _NO_RESOURCES, _NOT_NOW, _INTERVENTION, _SYSTEM = "08", "40", "53", "55", "57", "58"
+_READ_ONLY = "25006"
+
+
+def classify_state(state: str | None) -> Event:
+    """Tell which event a failure is by PostgreSQL's SQLSTATE; None where the driver refused a value.
+
+    A server that says what is wrong has undone the transaction, also where its data is damaged: other rows may be sound.
+    What may pass is a server without room or connections, that stops or starts, or is a copy that is read only.
+    Source: https://www.postgresql.org/docs/15/errcodes-appendix.html.
+    """
+    passing = {_NO_CONNECTION, _NO_ROLLBACK, _NO_RESOURCES, _NOT_NOW, _INTERVENTION, _SYSTEM}
+    if state is not None and (state[:2] in passing or state == _READ_ONLY):
+        return Event.FAILED
+    return Event.REFUSED
 
 
 @frozen

@@ -40,6 +40,18 @@ def check_exposure(settings: ServiceSettings) -> None:
         )
 
 
+def check_engine_choice(settings: ServiceSettings) -> None:
+    """Refuse an engine without the URL of the whole: each node would make channels that lead to it alone.
+
+    :raises InvalidArgument: there is none; the sentence says what to do.
+    """
+    if settings.engine and not settings.public_url:
+        raise InvalidArgument(
+            "a service whose state is in a database may have several nodes, and one address: give --public-url, the URL by"
+            " which senders and devices reach it"
+        )
+
+
 def check_dev_tls(settings: ServiceSettings) -> None:
     """Refuse a certificate for development where it is of no use.
 

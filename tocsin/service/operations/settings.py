@@ -96,6 +96,14 @@ def check_file(name: str, value: str) -> None:
         raise InvalidArgument(f"{name} is the name of a file, and {quoted(value)} cannot be one")
 
 
+def check_engine(name: str, value: str) -> None:
+    """Refuse what is no URL of PostgreSQL, without showing it; an empty one is none."""
+    if value and not (value.startswith(("postgresql://", "postgres://")) and value.isprintable() and " " not in value):
+        raise InvalidArgument(
+            f"{name} is postgresql://USER@HOST:PORT/DATABASE; without one the state folder has it all"
+        )
+
+
 def _check_token(name: str, value: str) -> None:
     if not value.isprintable() or value != value.strip():
         raise InvalidArgument(f"{name} goes into a header: printable, and without blanks around it")
@@ -122,6 +130,12 @@ class ServiceSettings:
     port: int = setting(0, "the TCP port; 0 takes the one of the last time, or a free one", (0, 65_535))
     public_url: str = setting(
         "", "the URL by which senders and devices reach the service; empty: host and port", check=check_public_url
+    )
+    engine: str = setting(
+        "",
+        "the database that keeps the state, as postgresql://USER@HOST:PORT/DATABASE; empty: the state folder",
+        check=check_engine,
+        secret=True,
     )
     tls_cert: str = setting(
         "", "the file with the certificate and its chain (PEM); with it the service speaks TLS", check=check_file

@@ -49,14 +49,11 @@ class AccessTokens:
 
     @classmethod
     async def load(cls, store: ServiceStore, registrations: Apps, now: Callable[[], float]) -> AccessTokens:
-        """Take the signing key from the store, or make it.
+        """Take the signing key from the store, or make it; of several nodes that make one at once, one is kept.
 
         :raises StateUnavailable: the store cannot be used.
         """
-        key = await store.meta("token_key")
-        if key is None:
-            key = secrets.token_bytes(_KEY_BYTES)
-            await store.set_meta("token_key", key)
+        key = await store.meta("token_key") or await store.meta_or_set("token_key", secrets.token_bytes(_KEY_BYTES))
         return cls(key, registrations, now)
 
     def issue(self, client_id: str) -> str:

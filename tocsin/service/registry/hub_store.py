@@ -11,7 +11,7 @@ from tocsin.protocol.hub.descriptions import RegistrationDescription
 from tocsin.protocol.hub.hub_outcomes import Tally
 from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.hub.rights import Right
-from tocsin.service.registry.service_store import ChannelRow, hash_of
+from tocsin.service.registry.service_store import ChannelRow, ServiceStore, hash_of
 from tocsin.service.url_paths import token_of_uri
 
 
@@ -264,4 +264,13 @@ class HubStore(Protocol):
 
         So is forgotten what was saved for a hub while it was being removed.
         """
+        ...
+
+
+class EngineStore(ServiceStore, Protocol):
+    """All that a service keeps: what an engine keeps for it."""
+
+    @property
+    def hubs(self) -> HubStore:
+        """What is kept of notification hubs."""
         ...

@@ -18,6 +18,18 @@ PATIENCE = 5.0
 SEARCHED = 20_000
 """Channels that are looked at for those of an app."""
 
+PORT_KEY = "port"
+"""The value of the service's own that is the port of the last time, of a service with one node."""
+
+URL_KEY = "url"
+"""The one that is what channel URIs begin with."""
+
+SERVICE_KEY = "service"
+"""The one that tells it from other services, once it has been moved or has nodes."""
+
+MOVE_KEY = "move"
+"""The one that is there only while it is being moved into this store, and has not wholly arrived."""
+
 
 @frozen
 class AppRow:
@@ -84,6 +96,10 @@ class ServiceStore(Protocol):
 
     async def set_meta(self, key: str, value: bytes) -> None:
         """Keep a value of the service's own, or replace it."""
+        ...
+
+    async def meta_or_set(self, key: str, value: bytes) -> bytes:
+        """Return a value of the service's own, having kept this one where there was none: of several who do so one counts."""
         ...
 
     async def apps(self) -> list[AppRow]:

@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 from attrs import asdict, astuple
@@ -15,12 +14,13 @@ from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
-from tocsin.protocol.values import NotificationType
 from tocsin.service.registry.hub_tables import TABLES
+from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
 from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
 from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 
-_NAME = "service.db"
+NAME = "service.db"
+"""The file in the state folder."""
 
 _MIGRATIONS = (
     (
@@ -87,6 +87,12 @@ class SqliteServiceStore:
         """Keep a value of the service's own."""
         await self._database.write(("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [(key, value)]))
 
+    async def meta_or_set(self, key: str, value: bytes) -> bytes:
+        """Return a value of the service's own, having kept this one where there was none."""
+        await self._database.write(("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)", [(key, value)]))
+        kept: bytes = (await self._database.read("SELECT value FROM meta WHERE key = ?", (key,)))[0][0]
+        return kept
+
     async def apps(self) -> list[AppRow]:
         """Return all registered apps."""
         rows = await self._database.read("SELECT client_id, name, remote_id, family FROM apps ORDER BY name")
@@ -137,7 +143,7 @@ class SqliteServiceStore:
     async def channel(self, token_hash: bytes) -> ChannelRow | None:
         """Return the channel with that token."""
         rows = await self._database.read(f"SELECT {_CHANNEL} FROM channels WHERE hash = ?", (token_hash,))  # noqa: S608 - a constant
-        return _channel(rows[0]) if rows else None
+        return channel_of_row(rows[0]) if rows else None
 
     async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
         """Return the channels of an app on a device that are neither revoked nor expired."""
@@ -145,7 +151,7 @@ class SqliteServiceStore:
             f"SELECT {_CHANNEL} FROM channels WHERE device = ? AND app = ? AND revoked = 0 AND expires > ?",  # noqa: S608 - a constant
             (device, app, now),
         )
-        return [_channel(row) for row in rows]
+        return [channel_of_row(row) for row in rows]
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
         """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""
@@ -154,7 +160,7 @@ class SqliteServiceStore:
             " AND client_id IN (SELECT client_id FROM apps) ORDER BY expires DESC, name LIMIT ?",
             (now, limit),
         )
-        return [_channel(row) for row in rows]
+        return [channel_of_row(row) for row in rows]
 
     async def find_channels(self, now: float, app: str, begins: str, limit: int) -> list[ChannelRow]:
         """Return so many of them that are of some app, device or name, the newest first; ``g`` follows all of their digits."""
@@ -167,7 +173,7 @@ class SqliteServiceStore:
             " ORDER BY expires DESC, name LIMIT ?",
             (now, *beginning, app, app, limit),
         )
-        return [_channel(row) for row in rows]
+        return [channel_of_row(row) for row in rows]
 
     async def devices_of(self, client_id: str, now: float) -> set[str]:
         """Return the devices with channels of an app that are neither revoked nor expired."""
@@ -216,7 +222,7 @@ class SqliteServiceStore:
     async def unwanted(self) -> dict[str, Unwanted]:
         """Return what devices do not want to be sent, by device."""
         rows = await self._database.read("SELECT device, what FROM unwanted")
-        return {device: _unwanted(what) for device, what in rows}
+        return {device: unwanted_of_text(what) for device, what in rows}
 
     async def set_unwanted(self, device: str, unwanted: Unwanted | None) -> None:
         """Keep what a device does not want to be sent, or replace it."""
@@ -237,10 +243,7 @@ class SqliteServiceStore:
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
-        row = (
-            *(entry.sequence, entry.id, entry.channel, entry.app, entry.type, entry.tag, entry.group, entry.priority),
-            *(entry.received, entry.expires, entry.ends, entry.suppress_popup, device, body),
-        )
+        row = (*entry_to_row(entry), device, body)
         await self._database.write(
             ("DELETE FROM stored WHERE sequence = ?", [(sequence,) for sequence in erase]),
             (f"INSERT INTO stored ({_ENTRY}, device, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row]),  # noqa: S608 - a constant
@@ -256,7 +259,7 @@ class SqliteServiceStore:
             f"SELECT {_ENTRY} FROM stored WHERE device = ? ORDER BY sequence",  # noqa: S608 - a constant
             (device,),
         )
-        return [_entry(row) for row in rows]
+        return [entry_of_row(row) for row in rows]
 
     async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
         """Return the bodies of those of these notifications that are there."""
@@ -304,18 +307,6 @@ class SqliteServiceStore:
         return expired, both - expired
 
 
-def _channel(row: tuple[Any, ...]) -> ChannelRow:
-    token_hash, name, client_id, app, device, expires, revoked = row
-    return ChannelRow(token_hash, name, client_id, app, device, expires, revoked=bool(revoked))
-
-
-def _unwanted(text: str) -> Unwanted:
-    what = json.loads(text)
-    types = tuple(NotificationType(kind) for kind in what.pop("types"))
-    everything = what.pop("everything")
-    return Unwanted(everything, types, **{name: tuple(apps) for name, apps in what.items()})
-
-
 @asynccontextmanager
 async def open_store(state: Path, patience: float = PATIENCE) -> AsyncIterator[SqliteServiceStore]:
     """Open ``service.db`` in the state folder, which the caller holds.
@@ -323,17 +314,8 @@ async def open_store(state: Path, patience: float = PATIENCE) -> AsyncIterator[S
     :param patience: seconds that reading or writing it takes at most.
     :raises StateUnavailable: it cannot be used; the text says why.
     """
-    async with open_database(state / _NAME, _MIGRATIONS, patience=patience) as database:
+    async with open_database(state / NAME, _MIGRATIONS, patience=patience) as database:
         yield SqliteServiceStore(database)
-
-
-def _entry(row: tuple[Any, ...]) -> Entry:
-    sequence, name, channel, app, kind, tag, group, *rest, ends, suppress = row
-    priority, received, expires = rest
-    return Entry(
-        *(sequence, name, channel, app, NotificationType(kind), tag, group, priority, received, expires, ends),
-        suppress_popup=bool(suppress),
-    )
 
 
 async def count_by_app(state: Path, now: float) -> list[tuple[str, int, int]]:
@@ -341,10 +323,10 @@ async def count_by_app(state: Path, now: float) -> list[tuple[str, int, int]]:
 
     :raises StateUnavailable: the store cannot be read.
     """
-    async with read_database(state / _NAME, len(_MIGRATIONS)) as database:
+    async with read_database(state / NAME, len(_MIGRATIONS)) as database:
         return [tuple(row) for row in await database.read(_COUNT_BY_APP, (now,))]
 
 
 async def has_store(state: Path) -> bool:
     """Tell whether there is a service's store in a state folder."""
-    return await anyio.Path(state / _NAME).exists()
+    return await anyio.Path(state / NAME).exists()

@@ -1,0 +1,99 @@
+"""A connection to PostgreSQL, set up as the stores need it, and what is asked of a server before it is used."""
+
+from __future__ import annotations
+
+from asyncio import get_running_loop
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import asyncpg
+
+from tocsin.persistence.postgres_statements import Link
+from tocsin.persistence.postgres_words import FAILURES, name_of
+from tocsin.protocol.errors import StateUnavailable
+
+SCHEMA: Final = "tocsin"
+"""The schema of all tables; what else is in the database is left alone."""
+
+OPEN_FOR: Final = 5.0
+"""Seconds that opening a connection takes at most, and what is asked on it then."""
+
+OLDEST: Final = 15
+"""The oldest version of the server that is tested."""
+
+_SETTINGS: Final = {
+    "application_name": "tocsin",
+    "search_path": SCHEMA,
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "lock_timeout": "2s",  # what waits for a connection that was lost, and the server does not know yet
+    "idle_in_transaction_session_timeout": "10s",  # after which it does
+    "jit": "off",
+}
+
+
+@contextmanager
+def bounded(link: Link, seconds: float) -> Iterator[None]:
+    """Break a connection whose server has not answered for so long: what waits for it fails then.
+
+    To be cancelled would have the driver ask a server that does not answer to forget what it was asked.
+
+    :raises TimeoutError: that was done.
+    """
+    loop = get_running_loop()
+    end = loop.time() + seconds
+    timer = loop.call_at(end, link.terminate)
+    try:
+        yield
+    except FAILURES as failure:
+        if link.is_closed() and loop.time() >= end:
+            raise TimeoutError from failure
+        raise
+    finally:
+        timer.cancel()
+
+
+async def connect(url: str, **settings: str) -> Link:
+    """Connect.
+
+    What is on disk when a commit returns stays so where the server or the user has ``synchronous_commit`` off.
+
+    :raises StateUnavailable: the URL cannot be read.
+    :raises asyncpg.PostgresError: the server refuses the connection.
+    :raises OSError: it cannot be reached, or not in time.
+    """
+    try:
+        link: Link = await asyncpg.connect(url, timeout=OPEN_FOR, server_settings=_SETTINGS | settings)
+    except (asyncpg.ClientConfigurationError, ValueError):
+        raise StateUnavailable(  # the text of the failure may quote a part of the password
+            f"{name_of(url)} cannot be used: its URL cannot be read; it is postgresql://USER@HOST:PORT/DATABASE"
+        ) from None
+    try:
+        with bounded(link, OPEN_FOR):
+            await link.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+            )
+    except BaseException:
+        link.terminate()
+        raise
+    return link
+
+
+async def check_server(link: Link, name: str) -> None:
+    """See that a server can keep what the stores promise.
+
+    :raises StateUnavailable: it is too old, or its database is not in UTF-8.
+    """
+    version = link.get_server_version()
+    if version.major < OLDEST:
+        raise StateUnavailable(
+            f"{name} is version {version.major}.{version.minor}; Tocsin needs PostgreSQL {OLDEST} or newer"
+        )
+    encoding = await link.fetchval(
+        "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
+    )
+    if encoding != "UTF8":
+        raise StateUnavailable(
+            f"{name} keeps text as {encoding}; make a database for Tocsin with createdb --encoding=UTF8 --template=template0"
+        )

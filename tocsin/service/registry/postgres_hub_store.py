@@ -1,0 +1,351 @@
+"""What is kept of notification hubs, in the service's PostgreSQL database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import astuple
+
+from tocsin.persistence.postgres_database import PostgresDatabase
+from tocsin.persistence.postgres_statements import Statement, Step
+from tocsin.protocol.hub.descriptions import RegistrationDescription
+from tocsin.protocol.hub.message_life import Phase
+from tocsin.protocol.hub.rights import Right
+from tocsin.service.registry.hub_rows import (
+    channel_from_row,
+    message_from_row,
+    registration_from_row,
+    registration_to_row,
+    tally_to_text,
+)
+from tocsin.service.registry.hub_store import (
+    DeadTarget,
+    HubCounts,
+    HubKeyRow,
+    HubRow,
+    MessageRow,
+    Retry,
+    TargetRow,
+)
+from tocsin.service.registry.postgres_ended_channels import end_channels
+
+_REGISTRATION: Final = (
+    "r.sequence, r.id, r.etag, r.uri, r.tags, r.expires, r.template, r.variables, r.tile, r.installation"
+)
+_CHANNEL: Final = "c.hash, c.name, c.client_id, c.app, c.device, c.expires, c.revoked"
+_TARGET: Final = (
+    f"SELECT {_REGISTRATION}, {_CHANNEL} FROM hub_registrations r LEFT JOIN channels c ON c.hash = r.channel"
+)
+# The first of all are among the first of each.
+_WITH_TAGS: Final = """SELECT DISTINCT t.sequence FROM unnest($2::text[]) AS wanted, LATERAL (
+    SELECT sequence FROM hub_tags WHERE hub = $1 AND tag = wanted AND sequence > $3 AND sequence <= $4
+    ORDER BY sequence LIMIT $5) t ORDER BY t.sequence LIMIT $5"""
+_MESSAGE: Final = (
+    "number, id, hub, phase, format, tags, headers, body, accepted, devices, due, began, ended, place, until, tally"
+)
+_SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
+    (hub, id, etag, channel, uri, tags, expires, template, variables, tile, installation)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    ON CONFLICT (hub, id) DO UPDATE SET etag = excluded.etag, channel = excluded.channel, uri = excluded.uri,
+    tags = excluded.tags, expires = excluded.expires, template = excluded.template, variables = excluded.variables,
+    tile = excluded.tile, installation = excluded.installation"""
+# The place and the tally of one that was ended meanwhile by a removal of its hub have no row, and are lost with it.
+_SAVE_MESSAGE: Final = (
+    "UPDATE hub_messages SET phase = $1, began = $2, ended = $3, place = $4, until = $5, tally = $6 WHERE id = $7"
+)
+_FORGET_CHANNELS: Final = "DELETE FROM hub_registrations WHERE channel = ANY($1::bytea[])"
+
+
+def _forget_orphans(table: str) -> Statement:
+    """Return what forgets the rows of hubs that are not there; it goes from hub to hub in an index, however many rows there are."""
+    following = f"SELECT (SELECT min(hub) FROM {table} WHERE hub > had.hub) FROM had WHERE had.hub IS NOT NULL"
+    having = f"WITH RECURSIVE had(hub) AS (SELECT min(hub) FROM {table} UNION ALL {following}) SELECT hub FROM had"
+    return Statement(f"DELETE FROM {table} WHERE hub IN ({having} EXCEPT SELECT id FROM hubs)", [()])
+
+
+class PostgresHubStore:
+    """Keeps what :class:`tocsin.service.registry.hub_store.HubStore` promises."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+        self._read = database.read
+
+    async def hubs(self) -> list[HubRow]:
+        """Return all hubs, by name."""
+        rows = await self._read("SELECT id, name, client_id, created, endpoint FROM hubs ORDER BY lower(name)")
+        return [HubRow(*row) for row in rows]
+
+    async def keys(self) -> list[HubKeyRow]:
+        """Return the keys of all hubs, the oldest first."""
+        rows = await self._read("SELECT hub, grants, key, created, expires FROM hub_keys ORDER BY created, number")
+        return [HubKeyRow(hub, Right(right), key, created, expires) for hub, right, key, created, expires in rows]
+
+    async def save_hub(self, hub: HubRow, keys: Sequence[HubKeyRow]) -> None:
+        """Keep a hub with these keys, and no others."""
+        await self._write(
+            Statement("DELETE FROM hubs WHERE id = $1 OR lower(name) = lower($2)", [(hub.id, hub.name)]),
+            Statement(
+                "INSERT INTO hubs (id, name, client_id, created, endpoint) VALUES ($1, $2, $3, $4, $5)", [astuple(hub)]
+            ),
+            Statement("DELETE FROM hub_keys WHERE hub = $1", [(hub.id,)]),
+            Statement(
+                "INSERT INTO hub_keys (hub, grants, key, created, expires) VALUES ($1, $2, $3, $4, $5)",
+                [(each.hub, each.right.value, each.key, each.created, each.expires) for each in keys],
+            ),
+        )
+
+    async def remove_hub(self, hub: int) -> None:
+        """Forget a hub with all that is kept for it."""
+        of_hub = "DELETE FROM hub_retries WHERE message IN (SELECT id FROM hub_messages WHERE hub = $1)"
+        tables = ("hub_messages", "hub_tags", "hub_registrations", "hub_installations", "hub_keys")
+        await self._write(
+            Statement(of_hub, [(hub,)]),
+            *(Statement(f"DELETE FROM {table} WHERE hub = $1", [(hub,)]) for table in tables),
+            Statement("DELETE FROM hubs WHERE id = $1", [(hub,)]),
+        )
+
+    async def counts(self, hub: int) -> HubCounts:
+        """Count what is kept of a hub."""
+        rows = await self._read(
+            """SELECT (SELECT count(*) FROM hub_registrations WHERE hub = $1 AND installation = ''),
+            (SELECT count(*) FROM hub_registrations WHERE hub = $1 AND installation <> ''),
+            (SELECT count(*) FROM hub_installations WHERE hub = $1),
+            (SELECT count(*) FROM hub_messages WHERE hub = $1 AND ended IS NULL)""",
+            hub,
+        )
+        return HubCounts(*rows[0])
+
+    async def registration(self, hub: int, id: str) -> RegistrationDescription | None:  # noqa: A002 - the field's name
+        """Return a registration, or None."""
+        sql = f"SELECT {_REGISTRATION} FROM hub_registrations r WHERE r.hub = $1 AND r.id = $2"
+        rows = await self._read(sql, hub, id)
+        return registration_from_row(rows[0]) if rows else None
+
+    async def save_registration(self, hub: int, registration: RegistrationDescription) -> None:
+        """Keep a registration, in the place of the one with its id if there is one."""
+        await self._write(Statement(_SAVE_REGISTRATION, [registration_to_row(hub, registration)]))
+
+    async def remove_registration(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
+        """Forget a registration, if it is there."""
+        await self._write(Statement("DELETE FROM hub_registrations WHERE hub = $1 AND id = $2", [(hub, id)]))
+
+    async def registrations(
+        self, hub: int, after: int, limit: int, *, tag: str | None = None, channel: bytes | None = None
+    ) -> list[tuple[int, RegistrationDescription]]:
+        """Return registrations with their sequence numbers, in order, behind one of these."""
+        where, parameters = "r.hub = $1 AND r.sequence > $2", [hub, after, limit]
+        if tag is not None:
+            parameters.append(tag)  # type: ignore[arg-type]
+            where += f" AND r.sequence IN (SELECT sequence FROM hub_tags WHERE hub = $1 AND tag = ${len(parameters)} AND sequence > $2)"
+        if channel is not None:
+            parameters.append(channel)  # type: ignore[arg-type]
+            where += f" AND r.channel = ${len(parameters)}"
+        sql = f"SELECT {_REGISTRATION} FROM hub_registrations r WHERE {where} ORDER BY r.sequence LIMIT $3"
+        return [(row[0], registration_from_row(row)) for row in await self._read(sql, *parameters)]
+
+    async def installation(self, hub: int, id: str, now: float) -> tuple[str, int] | None:  # noqa: A002 - the field's name
+        """Return an installation's document and its ETag; None where there is none that has not expired."""
+        rows = await self._read(
+            """SELECT document, etag FROM hub_installations
+            WHERE hub = $1 AND id = $2 AND (expires IS NULL OR expires > $3)""",
+            *(hub, id, now),
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def save_installation(  # noqa: PLR0913, PLR0917  # the columns
+        self,
+        hub: int,
+        id: str,  # noqa: A002 - the field's name
+        document: str,
+        etag: int,
+        parts: Sequence[RegistrationDescription],
+        expires: float | None = None,
+    ) -> None:
+        """Keep an installation with its parts, and no others of it."""
+        kept = [part.id for part in parts]
+        await self._write(
+            Statement(
+                """INSERT INTO hub_installations (hub, id, document, etag, expires) VALUES ($1, $2, $3, $4, $5)
+                ON CONFLICT (hub, id) DO UPDATE
+                SET document = excluded.document, etag = excluded.etag, expires = excluded.expires""",
+                [(hub, id, document, etag, expires)],
+            ),
+            Statement(
+                "DELETE FROM hub_registrations WHERE hub = $1 AND installation = $2 AND id <> ALL($3::text[])",
+                [(hub, id, kept)],
+            ),
+            Statement(_SAVE_REGISTRATION, [registration_to_row(hub, part) for part in parts]),
+        )
+
+    async def remove_installation(self, hub: int, id: str) -> None:  # noqa: A002 - the field's name
+        """Forget an installation with its parts, if it is there."""
+        await self._write(
+            Statement("DELETE FROM hub_registrations WHERE hub = $1 AND installation = $2", [(hub, id)]),
+            Statement("DELETE FROM hub_installations WHERE hub = $1 AND id = $2", [(hub, id)]),
+        )
+
+    async def add_message(self, message: MessageRow) -> None:
+        """Keep a message that was accepted."""
+        row = (
+            *(message.number, message.id, message.hub, message.phase.name, message.format, message.tags),
+            json.dumps(message.headers),
+            *(message.body, message.accepted, json.dumps(message.devices), message.due, message.began, message.ended),
+            *(message.place, message.until, tally_to_text(message.tally)),
+        )
+        marks = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+        await self._write(Statement(f"INSERT INTO hub_messages ({_MESSAGE}) VALUES ({marks})", [row]))
+
+    async def message(self, hub: int, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
+        """Return a message, or None."""
+        rows = await self._messages("hub = $1 AND id = $2", hub, id)
+        return rows[0] if rows else None
+
+    async def count_scheduled(self, hub: int, limit: int) -> int:
+        """Count the messages of a hub that are scheduled, ``limit`` at most."""
+        sql = "SELECT count(*) FROM (SELECT 1 FROM hub_messages WHERE hub = $1 AND phase = 'SCHEDULED' LIMIT $2) found"
+        return int((await self._read(sql, hub, limit))[0][0])
+
+    async def message_of_any(self, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
+        """Return a message of whatever hub, or None."""
+        rows = await self._messages("id = $1", id)
+        return rows[0] if rows else None
+
+    async def last_number(self) -> int:
+        """Return the highest number of a message, or 0."""
+        return int((await self._read("SELECT coalesce(max(number), 0) FROM hub_messages"))[0][0])
+
+    async def open_messages(self, phase: Phase, after: int, limit: int) -> list[MessageRow]:
+        """Return messages of a phase that have not ended, behind that number, the oldest first."""
+        where = "phase = $1 AND ended IS NULL AND number > $2 ORDER BY number LIMIT $3"
+        return await self._messages(where, phase.name, after, limit)
+
+    async def due_messages(self, now: float, limit: int) -> list[MessageRow]:
+        """Return messages that are scheduled for now or before, the first due first."""
+        return await self._messages("phase = 'SCHEDULED' AND due <= $1 ORDER BY due, number LIMIT $2", now, limit)
+
+    async def save_progress(
+        self, message: MessageRow, retries: Sequence[Retry], done: Sequence[int], dead: Sequence[DeadTarget]
+    ) -> None:
+        """Keep where a message stands, what of it is to be tried again, and forget what leads nowhere."""
+        await self._write(
+            _saving(message),
+            Statement(
+                "DELETE FROM hub_retries WHERE message = $1 AND place = $2", [(message.id, place) for place in done]
+            ),
+            Statement(
+                # A place is tried twice where the service was killed in between, and has its first retry already.
+                """INSERT INTO hub_retries (message, place, attempts, due)
+                SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT FROM hub_messages WHERE id = $1)
+                ON CONFLICT (message, place) DO UPDATE SET attempts = excluded.attempts, due = excluded.due""",
+                [astuple(each) for each in retries],
+            ),
+            end_channels("d.channel = ANY($1::bytea[])", [each.channel for each in dead if each.installation]),
+            Statement(
+                "DELETE FROM hub_registrations WHERE sequence = $1 AND channel = $2",
+                [(each.sequence, each.channel) for each in dead],
+            ),
+        )
+
+    async def due_retries(self, now: float, limit: int) -> list[Retry]:
+        """Return what is to be tried again now, the first due first."""
+        sql = "SELECT message, place, attempts, due FROM hub_retries WHERE due <= $1 ORDER BY due LIMIT $2"
+        return [Retry(*row) for row in await self._read(sql, now, limit)]
+
+    async def has_retries(self, message: str, besides: Sequence[int] = ()) -> bool:
+        """Tell whether something of a message is to be tried again, at other places than these."""
+        sql = "SELECT 1 FROM hub_retries WHERE message = $1 AND place <> ALL($2::bigint[]) LIMIT 1"
+        return bool(await self._read(sql, message, list(besides)))
+
+    async def next_scheduled(self) -> float | None:
+        """Return when the next message is due that is scheduled, or None."""
+        due: float | None = (await self._read("SELECT min(due) FROM hub_messages WHERE phase = 'SCHEDULED'"))[0][0]
+        return due
+
+    async def next_retry(self) -> float | None:
+        """Return when the next target is due that is to be tried again, or None."""
+        due: float | None = (await self._read("SELECT min(due) FROM hub_retries"))[0][0]
+        return due
+
+    async def last_sequence(self, hub: int) -> int:
+        """Return the highest sequence number of a registration of a hub, or 0."""
+        rows = await self._read("SELECT coalesce(max(sequence), 0) FROM hub_registrations WHERE hub = $1", hub)
+        return int(rows[0][0])
+
+    async def weights(self, hub: int, tags: Collection[str], limit: int) -> Mapping[str, int]:
+        """Return how many registrations have each of these tags, ``limit`` at most."""
+        rows = await self._read(
+            """SELECT wanted, (SELECT count(*) FROM (
+                SELECT 1 FROM hub_tags WHERE hub = $1 AND tag = wanted LIMIT $3
+            ) found) FROM unnest($2::text[]) AS wanted""",
+            *(hub, list(tags), limit),
+        )
+        return {tag: count for tag, count in rows}  # noqa: C416 - the rows are not known to be pairs
+
+    async def targets(
+        self, hub: int, tags: Collection[str] | None, after: int, until: int, limit: int
+    ) -> list[TargetRow]:
+        """Return registrations that have one of these tags, in order, from behind one place to another."""
+        if tags is None:
+            where = "r.hub = $1 AND r.sequence > $2 AND r.sequence <= $3 ORDER BY r.sequence LIMIT $4"
+            return await self._targets(where, hub, after, until, limit)
+        where = f"r.sequence IN ({_WITH_TAGS}) ORDER BY r.sequence"
+        return await self._targets(where, hub, list(tags), after, until, limit)
+
+    async def targets_at(self, hub: int, sequences: Sequence[int]) -> list[TargetRow]:
+        """Return the registrations with these sequence numbers that are there."""
+        where = "r.hub = $1 AND r.sequence = ANY($2::bigint[]) ORDER BY r.sequence"
+        return await self._targets(where, hub, list(sequences))
+
+    async def forget_channels(self, channels: Sequence[bytes]) -> None:
+        """Forget what names these channels: they have ended."""
+        await self._write(
+            end_channels("d.channel = ANY($1::bytea[])", list(channels)),
+            Statement(_FORGET_CHANNELS, [(list(channels),)]),
+        )
+
+    async def _write(self, *statements: Step) -> None:
+        await self._database.write(*statements)
+
+    async def _targets(self, where: str, *parameters: Any) -> list[TargetRow]:
+        rows = await self._read(f"{_TARGET} WHERE {where}", *parameters)
+        return [TargetRow(row[0], registration_from_row(row), channel_from_row(row[10:])) for row in rows]
+
+    async def _messages(self, where: str, *parameters: Any) -> list[MessageRow]:
+        rows = await self._read(f"SELECT {_MESSAGE} FROM hub_messages WHERE {where}", *parameters)
+        return [message_from_row(row) for row in rows]
+
+    async def prune(self, now: float, before: float, keep: int) -> None:
+        """Forget what has expired, what ended before that moment or is beyond so many of a hub, and what no hub has."""
+        over = "hub_installations WHERE expires IS NOT NULL AND expires <= $1"
+        expired = "hub_registrations WHERE expires IS NOT NULL AND expires <= $1"
+        await self._write(
+            *(_forget_orphans(table) for table in ("hub_registrations", "hub_installations")),
+            Statement("DELETE FROM hub_messages WHERE ended IS NULL AND hub NOT IN (SELECT id FROM hubs)", [()]),
+            Statement(
+                f"DELETE FROM hub_registrations WHERE (hub, installation) IN (SELECT hub, id FROM {over})", [(now,)]
+            ),
+            Statement(f"DELETE FROM {over}", [(now,)]),
+            end_channels("d.expires IS NOT NULL AND d.expires <= $1", now),
+            Statement(f"DELETE FROM {expired}", [(now,)]),
+            Statement("DELETE FROM hub_messages WHERE ended < $1", [(before,)]),
+            Statement(
+                """DELETE FROM hub_messages WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (
+                PARTITION BY hub ORDER BY ended DESC) AS place FROM hub_messages WHERE ended IS NOT NULL) numbered
+                WHERE place > $1)""",
+                [(keep,)],
+            ),
+        )
+
+
+def _saving(message: MessageRow) -> Statement:
+    return Statement(
+        _SAVE_MESSAGE,
+        [
+            (
+                *(message.phase.name, message.began, message.ended, message.place, message.until),
+                *(tally_to_text(message.tally), message.id),
+            )
+        ],
+    )

@@ -1,0 +1,284 @@
+"""The service's store in PostgreSQL: the only module of the service that names it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from attrs import asdict, astuple
+
+from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres, read_postgres
+from tocsin.persistence.postgres_statements import ArrayStatement, Statement
+from tocsin.persistence.postgres_text import from_kept
+from tocsin.protocol.platform.unwanted import Unwanted
+from tocsin.protocol.service.offline_queue import Entry
+from tocsin.service.registry.postgres_hub_store import PostgresHubStore
+from tocsin.service.registry.postgres_tables import MIGRATIONS
+from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
+from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
+
+_ENTRY: Final = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
+_ENTRY_ARRAYS: Final = (
+    "$1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],"
+    " $9::double precision[], $10::double precision[], $11::double precision[], $12::boolean[], $13::text[], $14::bytea[]"
+)
+_ADD_STORED: Final = f"INSERT INTO stored ({_ENTRY}, device, body) SELECT * FROM unnest({_ENTRY_ARRAYS}) WHERE true"  # noqa: S608 - constants
+_ERASE_STORED: Final = "DELETE FROM stored WHERE sequence = ANY($1::bigint[])"
+_EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
+_ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
+_ORPHANED: Final = "NOT revoked AND expires > $1 AND client_id NOT IN (SELECT client_id FROM apps)"
+_CHANNEL: Final = "hash, name, client_id, app, device, expires, revoked"
+_COUNT_BY_APP: Final = (
+    "SELECT a.name, count(c.hash), count(DISTINCT c.device) FROM apps a LEFT JOIN channels c"
+    " ON c.client_id = a.client_id AND NOT c.revoked AND c.expires > $1 GROUP BY a.client_id ORDER BY a.name"
+)
+
+
+class PostgresServiceStore:
+    """Keeps in a PostgreSQL database what :class:`tocsin.service.registry.service_store.ServiceStore` promises."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+        self._read = database.read
+        self.hubs = PostgresHubStore(database)
+        """What is kept of notification hubs."""
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be written just now, as a sentence; None while all is well."""
+        return self._database.fault
+
+    async def meta(self, key: str) -> bytes | None:
+        """Return a value of the service's own."""
+        rows = await self._read("SELECT value FROM meta WHERE key = $1", key)
+        return rows[0][0] if rows else None
+
+    async def set_meta(self, key: str, value: bytes) -> None:
+        """Keep a value of the service's own."""
+        sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        await self._database.write(Statement(sql, [(key, value)]))
+
+    async def meta_or_set(self, key: str, value: bytes) -> bytes:
+        """Return a value of the service's own, having kept this one where there was none."""
+        sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"
+        await self._database.write(Statement(sql, [(key, value)]))
+        kept: bytes = (await self._read("SELECT value FROM meta WHERE key = $1", key))[0][0]
+        return kept
+
+    async def apps(self) -> list[AppRow]:
+        """Return all registered apps."""
+        return [
+            AppRow(*row)
+            for row in await self._read("SELECT client_id, name, remote_id, family FROM apps ORDER BY name")
+        ]
+
+    async def secrets(self) -> list[SecretRow]:
+        """Return all secrets, the oldest first."""
+        rows = await self._read(
+            "SELECT hash, client_id, created, expires FROM secrets ORDER BY created, expires IS NULL"
+        )
+        return [SecretRow(*row) for row in rows]
+
+    async def save_app(self, app: AppRow, secrets: Sequence[SecretRow]) -> None:
+        """Keep an app with these secrets, and no others; one of its name with another id is there by mistake."""
+        other = [(app.name, app.client_id)]  # of a registration that failed, although it is on disk
+        await self._database.write(
+            Statement(
+                "DELETE FROM secrets WHERE client_id IN (SELECT client_id FROM apps WHERE name = $1 AND client_id <> $2)",
+                other,
+            ),
+            Statement("DELETE FROM apps WHERE name = $1 AND client_id <> $2", other),
+            Statement(
+                """INSERT INTO apps (client_id, name, remote_id, family) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (client_id) DO UPDATE SET family = excluded.family""",
+                [astuple(app)],
+            ),
+            Statement("DELETE FROM secrets WHERE client_id = $1", [(app.client_id,)]),
+            Statement(
+                "INSERT INTO secrets (hash, client_id, created, expires) VALUES ($1, $2, $3, $4)",
+                [astuple(secret) for secret in secrets],
+            ),
+        )
+
+    async def remove_app(self, client_id: str) -> None:
+        """Forget an app with its secrets, and what is stored for its channels; these stay until they would have ended.
+
+        So each of their devices can be told, whenever it is there.
+        """
+        gone = [(client_id,)]
+        await self._database.write(
+            Statement("DELETE FROM stored WHERE channel IN (SELECT name FROM channels WHERE client_id = $1)", gone),
+            Statement("DELETE FROM secrets WHERE client_id = $1", gone),
+            Statement("DELETE FROM apps WHERE client_id = $1", gone),
+        )
+
+    async def channel(self, token_hash: bytes) -> ChannelRow | None:
+        """Return the channel with that token."""
+        rows = await self._channels("hash = $1", token_hash)
+        return rows[0] if rows else None
+
+    async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
+        """Return the channels of an app on a device that are neither revoked nor expired."""
+        return await self._channels("device = $1 AND app = $2 AND NOT revoked AND expires > $3", device, app, now)
+
+    async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
+        """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""
+        where = "NOT revoked AND expires > $1 AND client_id IN (SELECT client_id FROM apps)"
+        return await self._channels(f"{where} ORDER BY expires DESC, name LIMIT $2", now, limit)
+
+    async def find_channels(self, now: float, app: str, begins: str, limit: int) -> list[ChannelRow]:
+        """Return so many of them that are of some app, device or name, the newest first; ``g`` follows all of their digits."""
+        some = "(name >= $2 AND name < $2 || 'g' OR device >= $2 AND device < $2 || 'g')"
+        which = some if begins else "$2 = '' ORDER BY expires DESC"
+        sql = f"""SELECT {_CHANNEL} FROM (
+                SELECT {_CHANNEL} FROM channels WHERE NOT revoked AND expires > $1 AND {which} LIMIT {SEARCHED}
+            ) AS searched WHERE client_id IN (
+                SELECT client_id FROM apps WHERE strpos(lower(name), lower($3 COLLATE "C")) > 0 OR $3 = ''
+            ) ORDER BY expires DESC, name LIMIT $4"""  # noqa: S608 - constants
+        return [channel_of_row(row) for row in await self._read(sql, now, begins, app, limit)]
+
+    async def devices_of(self, client_id: str, now: float) -> set[str]:
+        """Return the devices with channels of an app that are neither revoked nor expired."""
+        return await self._devices("channels WHERE client_id = $1 AND NOT revoked AND expires > $2", client_id, now)
+
+    async def orphaned_devices(self, now: float) -> set[str]:
+        """Return the devices with channels of apps that were removed."""
+        return await self._devices(f"channels WHERE {_ORPHANED}", now)
+
+    async def orphans(self, device: str, now: float) -> list[str]:
+        """Return the names of a device's channels of apps that were removed."""
+        sql = f"SELECT name FROM channels WHERE device = $2 AND {_ORPHANED}"  # noqa: S608 - a constant
+        return [name for (name,) in await self._read(sql, now, device)]
+
+    async def add_channel(self, channel: ChannelRow, forget: Sequence[bytes] = ()) -> None:
+        """Keep a new channel, and forget those with these hashes."""
+        await self._database.write(
+            Statement("DELETE FROM channels WHERE hash = ANY($1::bytea[])", [(list(forget),)] if forget else []),
+            Statement(
+                f"INSERT INTO channels ({_CHANNEL}) VALUES ($1, $2, $3, $4, $5, $6, $7)",  # noqa: S608 - a constant
+                [astuple(channel)],
+            ),
+        )
+
+    async def revoke(self, channels: Sequence[ChannelRow]) -> None:
+        """Mark these channels as revoked."""
+        hashes = [channel.hash for channel in channels]
+        await self._database.write(
+            Statement("UPDATE channels SET revoked = true WHERE hash = ANY($1::bytea[])", [(hashes,)])
+        )
+
+    async def count_channels(self) -> int:
+        """Count the channels that are kept, ended ones included."""
+        return int((await self._read("SELECT count(*) FROM channels"))[0][0])
+
+    async def prune_channels(self, before: float) -> None:
+        """Forget the channels that expired before that time."""
+        await self._database.write(Statement("DELETE FROM channels WHERE expires < $1", [(before,)]))
+
+    async def unwanted(self) -> dict[str, Unwanted]:
+        """Return what devices do not want to be sent, by device."""
+        rows = await self._read("SELECT device, what FROM unwanted")
+        return {device: unwanted_of_text(what) for device, what in rows}
+
+    async def set_unwanted(self, device: str, unwanted: Unwanted | None) -> None:
+        """Keep what a device does not want to be sent, or replace it."""
+        await self._database.write(
+            Statement("DELETE FROM unwanted WHERE device = $1", [(device,)]),
+            Statement(
+                "INSERT INTO unwanted (device, what) VALUES ($1, $2)",
+                [] if unwanted is None else [(device, json.dumps(asdict(unwanted)))],
+            ),
+        )
+
+    async def unwanting_without_channels(self) -> set[str]:
+        """Return the devices that do not want something, and have no channel, not even one that has ended."""
+        return await self._devices("unwanted u WHERE NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)")
+
+    async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
+        """Keep a notification for a device that is away, and erase those with these sequence numbers."""
+        await self._database.write(
+            _erasing(erase),
+            ArrayStatement(_ADD_STORED, [(*entry_to_row(entry), device, body)], frozenset([entry.sequence])),
+        )
+
+    async def erase_stored(self, sequences: Sequence[int]) -> None:
+        """Erase the notifications with these sequence numbers."""
+        await self._database.write(_erasing(sequences))
+
+    async def stored(self, device: str) -> list[Entry]:
+        """Return what is stored for a device, the oldest first, without the bodies."""
+        sql = f"SELECT {_ENTRY} FROM stored WHERE device = $1 ORDER BY sequence"  # noqa: S608 - a constant
+        return [entry_of_row(row) for row in await self._read(sql, device)]
+
+    async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
+        """Return the bodies of those of these notifications that are there."""
+        rows = await self._read("SELECT sequence, body FROM stored WHERE sequence = ANY($1::bigint[])", list(sequences))
+        return {sequence: body for sequence, body in rows}  # noqa: C416 - the rows are not known to be pairs
+
+    async def last_stored(self) -> int:
+        """Return the highest sequence number in use."""
+        return int((await self._read("SELECT coalesce(max(sequence), 0) FROM stored"))[0][0])
+
+    async def count_stored(self) -> dict[str, int]:
+        """Return the devices that something is stored for, and how much."""
+        rows = await self._read("SELECT device, count(*) FROM stored GROUP BY device")
+        return {device: count for device, count in rows}  # noqa: C416 - as above
+
+    async def devices_with_spent(self, now: float) -> set[str]:
+        """Return the devices that something is stored for which has expired, or whose channel has ended."""
+        return await self._devices("stored WHERE least(expires, ends) <= $1", now)
+
+    async def count_ended(self, since: float, until: float) -> tuple[int, int]:
+        """Count the channels, and the stored notifications, whose time was over after the one moment and by the other."""
+        ((channels, stored),) = await self._read(
+            """SELECT (SELECT count(*) FROM channels WHERE NOT revoked AND expires > $1 AND expires <= $2),
+            (SELECT count(*) FROM stored WHERE least(expires, ends) > $1 AND least(expires, ends) <= $2)""",
+            *(since, until),
+        )
+        return channels, stored
+
+    async def prune_stored(self, now: float) -> tuple[int, int]:
+        """Erase what has expired, and what belongs to channels that have ended; return how many there were of each."""
+        spent = f"({_EXPIRED}) OR {_ENDED}"
+        ((expired, both),) = await self._read(
+            f"""SELECT (SELECT count(*) FROM stored WHERE {_EXPIRED}),
+            (SELECT count(*) FROM stored WHERE {spent})""",  # noqa: S608 - constants
+            now,
+        )
+        await self._database.write(Statement(f"DELETE FROM stored WHERE {spent}", [(now,)]))  # noqa: S608 - constants
+        return expired, both - expired
+
+    async def _channels(self, where: str, *parameters: Any) -> list[ChannelRow]:
+        rows = await self._read(f"SELECT {_CHANNEL} FROM channels WHERE {where}", *parameters)  # noqa: S608 - constants
+        return [channel_of_row(row) for row in rows]
+
+    async def _devices(self, where: str, *parameters: Any) -> set[str]:
+        rows = await self._read(f"SELECT DISTINCT device FROM {where}", *parameters)  # noqa: S608 - constants
+        return {device for (device,) in rows}
+
+
+def _erasing(sequences: Sequence[int]) -> ArrayStatement:
+    return ArrayStatement(_ERASE_STORED, [(sequence,) for sequence in sequences], frozenset(sequences))
+
+
+@asynccontextmanager
+async def open_postgres_store(url: str, patience: float = PATIENCE) -> AsyncIterator[PostgresServiceStore]:
+    """Open the service's tables in a PostgreSQL database, or make them.
+
+    :param url: ``postgresql://USER@HOST:PORT/DATABASE``; what it does not say is as with libpq.
+    :param patience: seconds that reading or writing it takes at most.
+    :raises StateUnavailable: it cannot be used; the text says why, and shows no password.
+    """
+    async with open_postgres(url, MIGRATIONS, patience=patience) as database:
+        yield PostgresServiceStore(database)
+
+
+async def count_by_app(url: str, now: float) -> list[tuple[str, int, int]]:
+    """Return each app of the store in a database with how many channels it has, and on how many devices.
+
+    :raises StateUnavailable: the store cannot be read.
+    """
+    async with read_postgres(url, len(MIGRATIONS)) as link:
+        return [from_kept(row) for row in await link.fetch(_COUNT_BY_APP, now)]
