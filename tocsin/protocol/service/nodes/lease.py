@@ -61,7 +61,8 @@ class Effect(Label):
     JOIN = auto()
     """Ask for a lease of its own."""
     RENEW = auto()
-    """Ask for more of it, and for the wakes that others have left; say whether it drains."""
+    """Ask for more of it, and for the wakes that others have left. Say whether it drains, and which wakes of the last answer were read: only
+    these are erased, since an answer may be lost."""
     OPEN = auto()
     """Take devices, and answer senders."""
     LOOK = auto()

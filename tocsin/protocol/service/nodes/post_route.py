@@ -50,6 +50,8 @@ class Event(Label):
     """The device can be reached at no node, and its sender does not let it wait."""
     STALE = auto()
     """As GONE, and the row names a node that does not have it."""
+    HEARSAY = auto()
+    """As GONE or STALE, by what was kept of an earlier look: nothing is dropped for that."""
     ELSEWHERE = auto()
     """It was forwarded to this node, and the device is at another."""
     SETTLED = auto()
@@ -100,6 +102,7 @@ TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]]] = {
     (Phase.LOOKING, Event.UNSETTLED): (Phase.STORING, (Effect.STORE_LOCKED,)),
     (Phase.LOOKING, Event.GONE): _ANSWER,
     (Phase.LOOKING, Event.STALE): (Phase.ANSWERED, (Effect.CLEAR, Effect.ANSWER)),
+    (Phase.LOOKING, Event.HEARSAY): (Phase.LOOKING, (Effect.LOOK,)),
     (Phase.LOOKING, Event.ELSEWHERE): _ANSWER,
     (Phase.LOOKING, Event.FAILED): _ANSWER,
     (Phase.LOOKING, Event.LAPSED): _ANSWER,
@@ -165,9 +168,10 @@ class PostRoute:
     """What was read last; its version is what the store checks."""
     denied: frozenset[Home] = frozenset()
     """What its own node has said is no more: a change of the queue clears it."""
+    pushed: bool = False
+    """Whether it has gone to a connection of this node already: no other is tried."""
     _unreached: set[Home] = Factory(set)
     _looks: int = 0
-    _pushed: bool = False
     _doubtful: bool = False
     """Whether a node may have handed it over, or may have the device."""
 
@@ -179,7 +183,7 @@ class PostRoute:
         """
         if self.forwarded is not None and home != self.forwarded:
             return self.happened(Event.ELSEWHERE)
-        self._pushed = True
+        self.pushed = True
         return self.happened(Event.HERE)
 
     def undelivered(self, known: DeviceRow) -> tuple[Effect, ...]:
@@ -190,17 +194,19 @@ class PostRoute:
         self.row = known
         return self.happened(Event.UNDELIVERED)
 
-    def read(self, row: DeviceRow, good: IsGood) -> tuple[Effect, ...]:
+    def read(self, row: DeviceRow, good: IsGood, *, kept: bool = False) -> tuple[Effect, ...]:
         """Go on from what the row says, where this node has no connection or has tried it.
 
         :param good: tells of a lease whether it is good, as far as this node knows.
+        :param kept: whether the row was not read for this look; only the first look of a post may take such a one.
         """
         self.row = row
         self._looks += 1
-        return self.happened(self._where(row.home, good))
+        event = self._where(row.home, good)
+        return self.happened(Event.HEARSAY if kept and event in {Event.GONE, Event.STALE} else event)
 
     def _where(self, home: Home | None, good: IsGood) -> Event:
-        if home is not None and home.lease == self.lease and not self._pushed:
+        if home is not None and home.lease == self.lease and not self.pushed:
             self.denied |= {home}  # else the driver had found it here
         is_there = home is not None and home not in self.denied and good(home.lease) and home.lease != self.lease
         if is_there and self.forwarded is not None:
@@ -212,16 +218,21 @@ class PostRoute:
             return Event.AWAY if self._looks < LOOKS else Event.UNSETTLED
         return Event.GONE if home is None or is_there else Event.STALE
 
-    def not_here(self) -> tuple[Effect, ...]:
-        """Take it that the node that it was forwarded to has this connection no more."""
-        self.denied |= {self._tried}
-        return self.happened(Event.NOT_HERE)
+    def heard(self, said: RouteEnd | None) -> tuple[Effect, ...]:
+        """Take what the node says that it was forwarded to; None: it has not answered in time, or could not be reached.
 
-    def unreached(self) -> tuple[Effect, ...]:
-        """Take it that the node that it was forwarded to has not answered in time, or could not be reached."""
-        self._unreached.add(self._tried)
-        self._doubtful = True
-        return self.happened(Event.UNREACHED)
+        One that is unavailable may have handed it over as well.
+        """
+        if said is None or said is RouteEnd.UNAVAILABLE:
+            self._unreached.add(self._tried)
+            self._doubtful = True
+            return self.happened(Event.UNREACHED)
+        if said is RouteEnd.NOT_HERE:
+            self.denied |= {self._tried}
+            return self.happened(Event.NOT_HERE)
+        effects = self.happened(Event.SETTLED)
+        self.end = said
+        return effects
 
     @property
     def _tried(self) -> Home:
