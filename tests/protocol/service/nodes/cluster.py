@@ -1,11 +1,7 @@
-"""Several nodes, their database, devices and senders, and all that may happen to them; what is promised is looked at throughout.
-
-``python -m tests.protocol.service.nodes.cluster 0 1000`` runs the seeds from 0 up to 1000.
-"""
+"""Several nodes, the database that they share, devices and senders: what goes on between them, whatever happens to them."""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -13,17 +9,16 @@ from functools import partial
 from attrs import Factory, define
 
 from tests.protocol.service.nodes.hosts import Host, Resume, Time, Wait
-from tests.protocol.service.nodes.played_node import Connection, Node, Pushed
+from tests.protocol.service.nodes.played_devices import Connection, Pushed
+from tests.protocol.service.nodes.played_node import Node
 from tests.protocol.service.nodes.played_post import PlayedPost
 from tests.protocol.service.nodes.shared import Shared
 from tocsin.protocol.delivery.recent_ids import RecentIds
 from tocsin.protocol.service.nodes.device_row import Home
-from tocsin.protocol.service.nodes.lease import Event, LeaseTerms, Phase
-from tocsin.protocol.service.nodes.post_route import LOOKS, RouteEnd
+from tocsin.protocol.service.nodes.lease import LeaseTerms
+from tocsin.protocol.service.nodes.post_route import RouteEnd
 
 DRIFT = 0.005
-TROUBLE = 30.0
-"""Seconds in which faults happen; then all is well for as long."""
 
 
 @define(eq=False)
@@ -67,7 +62,6 @@ class Cluster:
         self.links_cut: set[frozenset[str]] = set()
         self.devices = {f"d{number}": Device(f"d{number}") for number in range(devices)}
         self.posts: list[Post] = []
-        self.faults: Counter[str] = Counter()
         self.lossy = 0.0
         self.arrivals: dict[Connection, float] = {}
         for number in range(nodes):
@@ -92,7 +86,7 @@ class Cluster:
         """End a program, and start it anew a little later."""
         node.host.alive = False
         for device in self.devices.values():
-            if device.connection is not None and device.connection.node is node:
+            if device.connection is not None and device.connection.at is node.devices:
                 self.lose(device)
         self.time.later(self.time.chance.uniform(0.05, 6), partial(self.restart, node))
 
@@ -107,12 +101,12 @@ class Cluster:
             # The link sends nothing twice by itself: of what may not wait, "not here" has to be the whole truth.
             twice = post.storable and self.time.chance.random() < self.lossy / 2
             for _ in range(2 if twice else 1):
-                self.carry(by, node, partial(self._arrive, by, node, home, post, resume))
+                self.carry(by, node, partial(self._arrive, by, node, post, resume))
 
         return begin
 
-    def _arrive(self, by: Node, node: Node, home: Home, post: PlayedPost, resume: Resume) -> None:
-        there = PlayedPost(node, post.device, post.id, post.storable, self.forward, home)
+    def _arrive(self, by: Node, node: Node, post: PlayedPost, resume: Resume) -> None:
+        there = PlayedPost(node, post.device, post.id, post.storable, self.forward, forwarded=True)
         node.host.spawn(there.run(), lambda answer: self.carry(node, by, partial(resume, answer)))
 
     def carry(self, by: Node, to: Node, deliver: Callable[[], None]) -> None:
@@ -139,6 +133,13 @@ class Cluster:
         name = self.names_of_leases.get(lease)
         return None if name is None else self.nodes[name]
 
+    def others_have(self, name: str) -> bool:
+        """Tell whether a node has a lease that the one of that name reaches."""
+        others = [
+            node for node in self.nodes.values() if node.name != name and node.host.alive and not node.host.stalled
+        ]
+        return any(node.is_good for node in others if self.linked(self.nodes[name], node))
+
     # Devices
 
     def reconnect(self, device: Device) -> None:
@@ -149,7 +150,7 @@ class Cluster:
             each for each in self.nodes.values() if each.host.alive and not each.host.stalled and each.takes_devices
         ]
         if able:
-            device.connection = self.time.chance.choice(able).accept(device.name)
+            device.connection = self.time.chance.choice(able).devices.accept(device.name)
         else:
             self.time.later(self.time.chance.uniform(0.05, 0.3), partial(self.reconnect, device))
 
@@ -159,15 +160,15 @@ class Cluster:
         if connection is not None:
             chance = self.time.chance
             delay = chance.uniform(0.5, 5) if chance.random() < 0.3 else chance.expovariate(100)
-            node = connection.node
-            self.time.later(delay, lambda: node.host.run(lambda: node.ended(connection)))
+            at = connection.at
+            self.time.later(delay, lambda: at.host.run(lambda: at.ended(connection)))
         self.time.later(
             self.time.chance.uniform(0, self.time.chance.choice([0.1, 1, 6])), partial(self.reconnect, device)
         )
 
     def hand_over(self, connection: Connection, id: str) -> None:  # noqa: A002 - the field's name
         """Carry a payload to a device, in order."""
-        assert self.shared.is_good(connection.node.lease.number), "handed over past its lease"
+        assert self.shared.is_good(connection.at.lease.number), "handed over past its lease"
         arrival = max(self.arrivals.get(connection, 0.0), self.time.now + self.time.chance.expovariate(100))
         self.arrivals[connection] = arrival
         self.time.later(arrival - self.time.now, partial(self._come, connection, id))
@@ -179,13 +180,13 @@ class Cluster:
         device.came[id] += 1
         if device.recent.add([id]) is None:
             device.handed[id] = len(device.handed)
-        node = connection.node
+        at = connection.at
 
         def acknowledge() -> None:
             if connection.open:
-                node.acknowledged(connection, id)
+                at.acknowledged(connection, id)
 
-        self.time.later(self.time.chance.expovariate(100), lambda: node.host.run(acknowledge))
+        self.time.later(self.time.chance.expovariate(100), lambda: at.host.run(acknowledge))
 
     def hang_up(self, connection: Connection) -> None:
         """Close a connection, as its node."""
@@ -201,12 +202,12 @@ class Cluster:
     def give_up_on_stalled(self) -> None:
         """Let devices leave what has not answered their pings."""
         for device in self.devices.values():
-            if device.connection is not None and device.connection.node.host.stalled:
+            if device.connection is not None and device.connection.at.host.stalled:
                 self.lose(device)
 
     # Senders
 
-    def send(self, device: str, storable: bool) -> None:  # noqa: FBT001
+    def send(self, device: str, storable: bool) -> None:
         """Post to any node."""
         able = [node for node in self.nodes.values() if node.host.alive]
         if not able:
@@ -236,123 +237,3 @@ class Cluster:
             for _ in range(chance.choice([1, 1, 1, 1, 6])):
                 self.send(device, chance.random() < 0.8)
             self.time.later(chance.expovariate(4), partial(self.go_on_sending, until))
-
-    # Trouble
-
-    def go_on_troubling(self, until: float) -> None:
-        """Let something happen, again and again."""
-        chance = self.time.chance
-        if self.time.now >= until:
-            return
-        acts = [self._kill, self._stall, self._cut, self._move, self._move, self._base, self._loss, self._drain]
-        act = chance.choice([*acts, self._cut_from_base])
-        self.faults[act.__name__] += 1
-        act(chance.choice(list(self.nodes.values())))
-        self.time.later(chance.expovariate(0.7), partial(self.go_on_troubling, until))
-
-    def _kill(self, node: Node) -> None:
-        if node.host.alive:
-            self.kill(node)
-
-    def _stall(self, node: Node) -> None:
-        node.host.stalled = True
-        self.time.later(2.0, self.give_up_on_stalled)
-        self.time.later(self.time.chance.uniform(0.2, 9), node.host.go_on)
-
-    def _cut(self, node: Node) -> None:
-        other = self.time.chance.choice([each for each in self.nodes if each != node.name])
-        link = frozenset({node.name, other})
-        self.links_cut.add(link)
-        self.time.later(self.time.chance.uniform(0.5, 9), lambda: self.links_cut.discard(link))
-
-    def _cut_from_base(self, node: Node) -> None:
-        self.shared.cut.add(node.host)
-        self.time.later(self.time.chance.uniform(0.5, 9), lambda: self.shared.cut.discard(node.host))
-
-    def _move(self, _: Node) -> None:
-        device = self.time.chance.choice(list(self.devices.values()))
-        if device.connection is not None:
-            self.lose(device)
-
-    def _base(self, _: Node) -> None:
-        what = self.time.chance.choice(["up", "flaky", "slow"])
-        self.shared.up, self.shared.flaky, self.shared.slow = {
-            "up": (False, 0.0, 0.0),
-            "flaky": (True, 0.2, 0.0),
-            "slow": (True, 0.0, 0.1),
-        }[what]
-        self.time.later(self.time.chance.uniform(0.2, 6), self._heal_base)
-
-    def _heal_base(self) -> None:
-        self.shared.up, self.shared.flaky, self.shared.slow = True, 0.0, 0.0
-
-    def _loss(self, _: Node) -> None:
-        self.lossy = 0.4
-        self.time.later(self.time.chance.uniform(1, 9), self._heal_loss)
-
-    def _heal_loss(self) -> None:
-        self.lossy = 0.0
-
-    def _drain(self, node: Node) -> None:
-        if node.host.alive and not node.host.stalled and node.lease.phase not in {Phase.LEFT, Phase.LEAVING}:
-            node.host.run(lambda: node.perform(node.lease.happened(Event.DRAIN, node.host.clock())))
-
-    # What is promised
-
-    def run(self) -> None:
-        """Let it all happen, then let all be well, and look at what is promised."""
-        self.time.go_on(2.0)
-        self.go_on_sending(TROUBLE)
-        self.go_on_troubling(TROUBLE)
-        self.time.go_on(TROUBLE + 15)
-        self.go_on_sending(TROUBLE + 20)
-        self.time.go_on(2 * TROUBLE + 10)
-        self.check()
-
-    def check(self) -> None:
-        """Look at all that is promised."""
-        for device in self.devices.values():
-            posts = [post for post in self.posts if post.device == device.name]
-            for post in posts:
-                if post.received:
-                    assert post.id in device.handed, f"{post} was received, and is lost"
-                if post.end is RouteEnd.DROPPED:
-                    assert post.id not in device.handed, f"{post} was dropped, and came"
-            self._check_order(device, posts)
-            row = self.shared.rows[device.name]
-            connection = device.connection
-            assert connection is not None, "it is not connected, though all is well"
-            assert row.home == connection.home, f"{row} does not name {connection.home}"
-            assert not self.shared.queues.get(device.name), "what is stored stays there, though the device is connected"
-        self.looks = max(node.most_looks for node in self.nodes.values())
-        for post in self.posts:
-            if post.posted > TROUBLE + 15:
-                assert post.end in {RouteEnd.AS_PUSHED, RouteEnd.STORED}, f"trouble did not end: {post}"
-        assert max(node.most_looks for node in self.nodes.values()) <= LOOKS + 1
-
-    def _check_order(self, device: Device, posts: list[Post]) -> None:
-        for one in posts:
-            if one.received and one.answered is not None:
-                for other in posts:
-                    if other.posted > one.answered and other.id in device.handed:
-                        assert device.handed[one.id] < device.handed[other.id], f"{other} came before {one}"
-
-
-def main(first: int, last: int) -> None:
-    """Run many seeds, and tell what became of the posts."""
-    ends: Counter[str] = Counter()
-    faults: Counter[str] = Counter()
-    for seed in range(first, last):
-        cluster = Cluster(seed)
-        try:
-            cluster.run()
-        except BaseException:
-            print(f"seed {seed}, at {cluster.time.now:.3f} s")  # noqa: T201
-            raise
-        ends.update("unanswered" if post.end is None else post.end.name for post in cluster.posts)
-        faults += cluster.faults
-    print(f"{last - first} seeds; posts: {dict(ends)}; faults: {dict(faults)}")  # noqa: T201
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -8,7 +8,8 @@ from typing import Any
 from attrs import define, field
 
 from tests.protocol.service.nodes.hosts import Wait
-from tests.protocol.service.nodes.played_node import NOTHING, Connection, Node, Pushed
+from tests.protocol.service.nodes.played_devices import Connection, Pushed
+from tests.protocol.service.nodes.played_node import NOTHING, Node
 from tests.protocol.service.nodes.shared import Seen, Stored, decide
 from tocsin.protocol.service.nodes.device_row import Home, RowChange, Unchanged
 from tocsin.protocol.service.nodes.post_route import Effect, Event, PostRoute, RouteEnd
@@ -28,7 +29,7 @@ class PlayedPost:
     id: str
     storable: bool
     forward: Forward
-    forwarded: Home | None = None
+    forwarded: bool = False
     pushed: Pushed | None = None
     seen: Seen | None = None
     fresh: bool = False
@@ -56,21 +57,21 @@ class PlayedPost:
                 following = yield from (self._look() if effect is Effect.LOOK else steps[effect]())
             effects = following
         if Effect.CLEAR in effects and self.seen is not None and self.seen.row.home is not None:
-            node.host.spawn(node.clear(self.device, self.seen.row.home))
+            node.host.spawn(node.devices.clear(self.device, self.seen.row.home))
         node.most_looks = max(node.most_looks, looks)
         assert route.end is not None
         return route.end, self.pushed
 
     def _here(self) -> Connection | None:
-        return None if self.route.pushed else self.node.connections.get(self.device)
+        return None if self.route.pushed else self.node.devices.connections.get(self.device)
 
     def _look(self) -> Steps:
         node, route = self.node, self.route
         if not node.is_good:
             return route.happened(Event.LAPSED)
         connection = self._here()
-        if connection is None and self.forwarded is not None and not route.pushed:
-            return route.here(None)
+        if connection is None and self.forwarded and not route.pushed:
+            return route.happened(Event.ELSEWHERE)
         if connection is None:
             seen = None if self.fresh else node.cached.get(self.device)
             kept, self.fresh = seen is not None, True
@@ -87,16 +88,12 @@ class PlayedPost:
                 self.seen = seen
                 return route.read(seen.row, seen.good.__contains__, kept=kept)
         self.fresh = True
-        if self.forwarded is not None and connection.home is None:
-            yield node.host.within(0.5, connection.until_written.append)
-            if not node.is_good:
-                return route.happened(Event.LAPSED)
         self.connection = connection
-        return route.here(connection.home if connection.open else None)
+        return route.here()
 
     def _push(self) -> Steps:
         connection = self.connection
-        self.pushed = (yield self.node.push(connection, self.id)) or Pushed.TIMED_OUT
+        self.pushed = (yield self.node.devices.push(connection, self.id)) or Pushed.TIMED_OUT
         if self.pushed is Pushed.ACKNOWLEDGED or not self.storable:
             return self.route.happened(Event.SETTLED)
         self.seen = connection.seen or NOTHING
@@ -121,7 +118,10 @@ class PlayedPost:
             node.numbers.drew(first)
             number = node.numbers.take(last)
         becomes = decide(seen.queue, Stored(number, self.id), frozenset())
-        changed = yield node._change_queue(self.device, seen, becomes, self.route.lease, self.route.denied)
+        device, lease, denied = self.device, self.route.lease, self.route.denied
+        changed = yield node.shared.ask(
+            node.host, lambda: node.shared.change_queue(device, lease, seen, becomes, denied), 0.7
+        )
         return self._stored(changed)
 
     def _store_locked(self) -> Steps:
@@ -138,8 +138,7 @@ class PlayedPost:
     def _stored(self, changed: RowChange | Unchanged | None) -> tuple[Effect, ...]:
         node = self.node
         node.cached.pop(self.device, None)
-        if self.device in node.connections:
-            node.look(node.connections[self.device])
+        node.devices.look_at(self.device)
         match changed:
             case None:  # in doubt, and not found out in time
                 return self.route.happened(Event.FAILED)

@@ -18,7 +18,6 @@ from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGrante
 from tocsin.protocol.service.offline_queue import Entry, OfflineQueue
 from tocsin.protocol.values import NotificationType
 
-
 Wake = tuple[str, int]
 """A device that another node has changed, and its row's version then."""
 
@@ -150,7 +149,12 @@ class Shared:
         return changed
 
     def change_queue(
-        self, device: str, lease: int, from_: Seen, becomes: tuple[Stored, ...], denied: frozenset[device_row.Home]
+        self,
+        device: str,
+        lease: int,
+        from_: Seen,
+        becomes: tuple[Stored, ...],
+        denied: frozenset[device_row.Home] = frozenset(),
     ) -> RowChange | Unchanged:
         """Write a queue that was decided from what was read."""
         changed = self.change_row(device, lease, lambda row, by: device_row.change(row, from_.row.version, by, denied))

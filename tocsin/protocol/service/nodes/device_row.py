@@ -57,7 +57,10 @@ class RowWriter:
 
 @frozen
 class RowChange:
-    """What a change makes of a row; ``wake`` is the lease of the node that has to be told of it, or None."""
+    """What a change makes of a row; ``wake`` is the lease of the node that has to be told of it, or None.
+
+    A wake is the lease, the device and the row's new version; a later one of the device takes its place.
+    """
 
     row: DeviceRow
     wake: int | None = None

@@ -166,6 +166,8 @@ class Lease:
     _due: float = 0.0
     _asked: float | None = None
     _failures: int = 0
+    _others_since: float | None = None
+    """Since when another node is known to have a lease, while this one has none."""
 
     def is_good(self, now: float) -> bool:
         """Tell whether it may act for devices and answer senders now; asked of each post when it comes, from wherever it comes."""
@@ -226,10 +228,19 @@ class Lease:
         return self.happened(Event.EMPTY, now) if (self.phase, Event.EMPTY) in TABLE else ()
 
     def look_at_others(self, now: float, *, others_have: bool, connected: int) -> tuple[Effect, ...]:
-        """See whether devices do better elsewhere: where another node has a lease the database is there, and this node is cut off."""
-        if self.phase is not Phase.LAPSED or not connected:
-            return ()
-        return self.happened(Event.CUT_OFF, now) if others_have or now - self.lapsed >= self.terms.hold else ()
+        """See whether devices do better elsewhere; asked a few times a second while the node has no lease.
+
+        :param others_have: whether another node is known to have a lease. Then the database is there, and this node is cut off, unless it
+            joins within a moment, for which it asks again soon.
+        """
+        if self.phase is not Phase.LAPSED or not others_have:
+            self._others_since = None
+        elif self._others_since is None:
+            self._others_since, self._failures = now, 0
+            self._due = min(self._due, now)
+        is_cut_off = self._others_since is not None and now - self._others_since >= self.terms.length / 2
+        is_cut_off |= self.phase is Phase.LAPSED and now - self.lapsed >= self.terms.hold
+        return self.happened(Event.CUT_OFF, now) if is_cut_off and connected else ()
 
     def happened(self, event: Event, now: float) -> tuple[Effect, ...]:
         """Go by the table; return what is to be done."""

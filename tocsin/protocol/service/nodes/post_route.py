@@ -1,7 +1,8 @@
 """The way of one post among several nodes: to its device's connection, here or at another node, or into the store, and what its sender hears.
 
-A node that another forwards to goes the same way from its own connection on, and forwards to no third: it says "not here". A node that
-cannot be reached though its lease is good may have the device all the same, and may have handed the payload over: its row is left as it
+A node that another forwards to goes the same way from its own connection on, and forwards to no third: it says "not here", which is the
+whole truth where nothing comes twice over the link by itself. Device and node know a payload by its id, which is the same on each way. A
+node that cannot be reached though its lease is good may have the device all the same, and may have handed the payload over: its row is left as it
 is, the notification is stored with a wake for it, and the sender has its answer once that node has read the wake, or has no lease. So
 nothing that is posted after the answer comes before it. The store checks the row's version; what has moved on is looked at anew, for
 ``LOOKS`` times, and then stored under the row's lock.
@@ -53,7 +54,7 @@ class Event(Label):
     HEARSAY = auto()
     """As GONE or STALE, by what was kept of an earlier look: nothing is dropped for that."""
     ELSEWHERE = auto()
-    """It was forwarded to this node, and the device is at another."""
+    """It was forwarded to this node, which has no connection of the device, or is not the one that the row names."""
     SETTLED = auto()
     """The push has ended, here or at the other node, by what its sender is to hear."""
     UNDELIVERED = auto()
@@ -136,7 +137,7 @@ class RouteEnd(Enum):
     UNAVAILABLE = auto()
     """The database cannot be used, or this node has no lease: 503, the sender is to try again."""
     NOT_HERE = auto()
-    """To the node that forwarded it: this connection is no more. What may not wait was not handed over by it."""
+    """To the node that forwarded it: the connection that its row names is no more; what may not wait was handed over by none."""
 
 
 _ENDS: Final = {
@@ -156,12 +157,12 @@ class PostRoute:
 
     :param lease: the number of the node's lease when the post came.
     :param storable: whether its sender lets it wait (``Notification.storable``).
-    :param home: where another node has forwarded it to, or None.
+    :param forwarded: whether another node has sent it here: without a connection here that is ELSEWHERE at once.
     """
 
     lease: int
     storable: bool
-    forwarded: Home | None = None
+    forwarded: bool = False
     phase: Phase = Phase.LOOKING
     end: RouteEnd | None = None
     row: DeviceRow | None = None
@@ -175,14 +176,8 @@ class PostRoute:
     _doubtful: bool = False
     """Whether a node may have handed it over, or may have the device."""
 
-    def here(self, home: Home | None) -> tuple[Effect, ...]:
-        """Go to the connection that this node has, written down as ``home``; one that is not yet is waited for, by its outbox.
-
-        A post that was forwarded goes to the connection that it was forwarded to, and to no other: wait until that is written down. None:
-        no connection is here, which only a post that was forwarded is told so.
-        """
-        if self.forwarded is not None and home != self.forwarded:
-            return self.happened(Event.ELSEWHERE)
+    def here(self) -> tuple[Effect, ...]:
+        """Go to the device's connection at this node; one whose row is not written yet, or whose queue is not read, lets it wait."""
         self.pushed = True
         return self.happened(Event.HERE)
 
@@ -209,7 +204,7 @@ class PostRoute:
         if home is not None and home.lease == self.lease and not self.pushed:
             self.denied |= {home}  # else the driver had found it here
         is_there = home is not None and home not in self.denied and good(home.lease) and home.lease != self.lease
-        if is_there and self.forwarded is not None:
+        if is_there and self.forwarded:
             return Event.ELSEWHERE
         if is_there and home not in self._unreached and self._looks < LOOKS:
             return Event.THERE
