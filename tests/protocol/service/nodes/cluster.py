@@ -56,7 +56,7 @@ class Cluster:
 
     def __init__(self, seed: int, nodes: int = 3, devices: int = 3) -> None:
         self.time = Time(seed)
-        self.shared = Shared(self.time, LeaseTerms(drift=2 * DRIFT))
+        self.shared = Shared(self.time, LeaseTerms(drift=2 * DRIFT), slow=self.time.chance.choice([0.0, 0.01, 0.05]))
         self.nodes: dict[str, Node] = {}
         self.names_of_leases: dict[int, str] = {}
         self.links_cut: set[frozenset[str]] = set()

@@ -63,6 +63,7 @@ class Host:
         """Do all that came while it stood still, in any order, as a loop does that wakes up."""
         self.stalled = False
         held, self._held = self._held, []
+        self._time.chance.shuffle(held)
         for what in held:
             self.run(what)
 

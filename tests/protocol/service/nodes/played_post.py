@@ -146,8 +146,8 @@ class PlayedPost:
                 return self.route.happened(Event.LAPSED)
             case Unchanged.MOVED:
                 return self.route.happened(Event.MOVED)
-            case RowChange(wake=wake):
-                return self.route.happened(Event.STORED if wake is None else Event.STORED_BEHIND)
+            case RowChange(behind=behind):
+                return self.route.happened(Event.STORED_BEHIND if behind else Event.STORED)
 
     def _outlast(self) -> Steps:
         yield self.node.host.sleep(self.node.shared.terms.outlast)

@@ -139,7 +139,13 @@ class Shared:
     ) -> RowChange | Unchanged:
         """Change where a device is."""
         row = self.rows.get(device, ABSENT)
-        changed = rule(row, RowWriter(lease, next(self._drawn), self.is_good))
+        others = [
+            number
+            for number, wakes in self.wakes.items()
+            if number != lease and any(each[0] == device for each in wakes)
+        ]
+        unread = any(map(self.is_good, others))
+        changed = rule(row, RowWriter(lease, next(self._drawn), self.is_good, unread))
         if isinstance(changed, RowChange):
             assert self.is_good(lease), "a fenced node has changed something"
             assert changed.row.version > row.version

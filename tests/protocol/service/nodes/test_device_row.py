@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from tocsin.protocol.service.nodes.device_row import (
     ABSENT,
@@ -48,7 +49,7 @@ def test_nothing_is_written_under_a_lease_that_is_over() -> None:
 )
 def test_a_device_is_where_it_connected_last(row: DeviceRow, wake: int | None) -> None:
     """The node that the row named before is woken, if it may still have a connection of the device."""
-    assert connect(row, by()) == RowChange(DeviceRow(9, Home(MINE, 9)), wake)
+    assert connect(row, by()) == RowChange(DeviceRow(9, Home(MINE, 9)), wake, wake is not None)
 
 
 @pytest.mark.parametrize("row", [DeviceRow(5), DeviceRow(5, Home(MINE, 4)), DeviceRow(5, Home(DEAD, 5))])
@@ -78,7 +79,19 @@ def test_a_queue_is_changed_only_as_it_was_read() -> None:
 
 def test_a_changed_queue_wakes_the_node_that_may_have_the_device() -> None:
     """Its home stays; one that is over, or that its node denies, is cleared."""
-    assert change(DeviceRow(5, HOME), 5, by()) == RowChange(DeviceRow(9, HOME), OTHER)
+    assert change(DeviceRow(5, HOME), 5, by()) == RowChange(DeviceRow(9, HOME), OTHER, behind=True)
     assert change(DeviceRow(5, Home(MINE, 5)), 5, by()) == RowChange(DeviceRow(9, Home(MINE, 5)))
     assert change(DeviceRow(5, Home(DEAD, 5)), 5, by()) == RowChange(DeviceRow(9))
     assert change(DeviceRow(5, HOME), 5, by(), frozenset({HOME})) == RowChange(DeviceRow(9))
+
+
+def test_what_is_stored_is_behind_while_a_displaced_node_does_not_know() -> None:
+    """Whatever the row names by now: that node may still hand over what comes to it."""
+    unread = evolve(by(), unread=True)
+    away = DeviceRow(5)
+    for row in (away, DeviceRow(5, Home(MINE, 5)), DeviceRow(5, Home(DEAD, 5))):
+        changed = change(row, 5, unread)
+        assert isinstance(changed, RowChange)
+        assert changed.behind
+        assert changed.wake is None
+    assert change(away, 5, by()) == RowChange(DeviceRow(9))

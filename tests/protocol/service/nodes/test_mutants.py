@@ -30,9 +30,19 @@ def quiet(patch: Patch, name: str) -> None:
 
     def without_wake(*args: Any) -> Changed:
         changed = rule(*args)
-        return evolve(changed, wake=None) if isinstance(changed, RowChange) else changed
+        return evolve(changed, wake=None, behind=False) if isinstance(changed, RowChange) else changed
 
     patch.setattr(device_row, name, without_wake)
+
+
+def knows_of_no_displaced_node(patch: Patch) -> None:
+    """Only the node that the row names is thought of."""
+    rule = device_row.change
+
+    def change(row: DeviceRow, version: int | None, by: RowWriter, denied: frozenset[Home] = frozenset()) -> Changed:
+        return rule(row, version, evolve(by, unread=False), denied)
+
+    patch.setattr(device_row, "change", change)
 
 
 def changes_what_has_moved_on(patch: Patch) -> None:
@@ -179,6 +189,7 @@ P, L = post_route, lease
 MUTANTS: dict[str, Callable[[Patch], None]] = {
     "a queue is written whatever the version is": changes_what_has_moved_on,
     "a change wakes no node": lambda patch: quiet(patch, "change"),
+    "a node that was displaced is not thought of": knows_of_no_displaced_node,
     "a device that connects wakes no node": lambda patch: quiet(patch, "connect"),
     "any connection is cleared": clears_any_connection,
     "a held connection is written over a later one": reclaims_what_is_elsewhere,
@@ -190,15 +201,10 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
     "a new lease reclaims nothing": without(L.TABLE, L.Effect.RECLAIM),
     "a node does not look at wakes": ignores_wakes,
     "wakes are erased when they are told": wakes_are_erased_when_told,
-    "a draining node gives its lease back at once": instead(
-        L.TABLE, (L.Phase.DRAINING, L.Event.DUE), (L.Phase.DRAINING, L.Event.EMPTY)
-    ),
     "a node that is cut off keeps its devices": instead(
         L.TABLE, (L.Phase.LAPSED, L.Event.CUT_OFF), (L.Phase.LEAVING, L.Event.DRAIN)
     ),
-    "nothing is outlasted": instead(
-        P.TABLE, (P.Phase.STORING, P.Event.STORED_BEHIND), (P.Phase.STORING, P.Event.STORED)
-    ),
+    "nothing is outlasted": lambda patch: patch.setattr(LeaseTerms, "outlast", 0.0),
     "what has moved on counts as stored": instead(
         P.TABLE, (P.Phase.STORING, P.Event.MOVED), (P.Phase.STORING, P.Event.STORED)
     ),

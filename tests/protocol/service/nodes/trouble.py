@@ -24,6 +24,7 @@ class Trouble:
 
     def __init__(self, seed: int) -> None:
         self.cluster = Cluster(seed)
+        self.slow = self.cluster.shared.slow
         self.faults: Counter[str] = Counter()
         self.acts: dict[str, tuple[int, Callable[[Node], None]]] = {
             "kill": (1, self._kill),
@@ -81,14 +82,14 @@ class Trouble:
     def _spoil(self, _: Node) -> None:
         what = self.cluster.time.chance.choice(["up", "flaky", "slow"])
         self.cluster.shared.up, self.cluster.shared.flaky, self.cluster.shared.slow = {
-            "up": (False, 0.0, 0.0),
-            "flaky": (True, 0.2, 0.0),
-            "slow": (True, 0.0, 0.1),
+            "up": (False, 0.0, self.slow),
+            "flaky": (True, 0.2, self.slow),
+            "slow": (True, 0.0, 0.2),
         }[what]
         self.cluster.time.later(self.cluster.time.chance.uniform(0.2, 6), self._heal_base)
 
     def _heal_base(self) -> None:
-        self.cluster.shared.up, self.cluster.shared.flaky, self.cluster.shared.slow = True, 0.0, 0.0
+        self.cluster.shared.up, self.cluster.shared.flaky, self.cluster.shared.slow = True, 0.0, self.slow
 
     def _lose(self, _: Node) -> None:
         self.cluster.lossy = 0.4
@@ -107,7 +108,7 @@ class Trouble:
         self.cluster.go_on_sending(TROUBLE)
         self.go_on_troubling(TROUBLE)
         self.cluster.time.go_on(TROUBLE + 15)
-        self.cluster.go_on_sending(TROUBLE + 20)
+        self.cluster.go_on_sending(TROUBLE + 25)
         self.cluster.time.go_on(2 * TROUBLE + 10)
         self.check()
 

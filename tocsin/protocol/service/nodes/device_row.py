@@ -47,23 +47,26 @@ class RowWriter:
     """Who writes, and when: the number of its node's lease, and which leases are good by the database's clock.
 
     ``drawn`` is the row's next version: above every one that the device has had, also before its row was erased and made anew. A sequence of
-    the database gives such numbers.
+    the database gives such numbers. ``unread`` tells whether a wake for the device waits for another node whose lease is good.
     """
 
     lease: int
     drawn: int
     good: IsGood
+    unread: bool = False
 
 
 @frozen
 class RowChange:
     """What a change makes of a row; ``wake`` is the lease of the node that has to be told of it, or None.
 
-    A wake is the lease, the device and the row's new version; a later one of the device takes its place.
+    A wake is the lease, the device and the row's new version; a later one of the device takes its place. ``behind`` tells whether a node may
+    act for the device that does not know of the change: the one that is woken, or one that has yet to read that it was displaced.
     """
 
     row: DeviceRow
     wake: int | None = None
+    behind: bool = False
 
 
 @unique
@@ -103,7 +106,7 @@ def clear(row: DeviceRow, home: Home, by: RowWriter) -> RowChange | Unchanged:
     """Write down that a connection is no more, if the row still names that one: it has ended, its node has said so, or its lease is over."""
     if not by.good(by.lease):
         return Unchanged.FENCED
-    return RowChange(DeviceRow(by.drawn)) if row.home == home else Unchanged.MOVED
+    return RowChange(DeviceRow(by.drawn), None, by.unread) if row.home == home else Unchanged.MOVED
 
 
 def change(
@@ -122,11 +125,11 @@ def change(
         return Unchanged.MOVED
     home = row.home
     if home is None or home in denied or not by.good(home.lease):
-        return RowChange(DeviceRow(by.drawn))
+        return RowChange(DeviceRow(by.drawn), None, by.unread)
     return _changed(row, home, by)
 
 
 def _changed(row: DeviceRow, home: Home, by: RowWriter) -> RowChange:
     held = None if row.home is None else row.home.lease
     wake = held if held is not None and held != by.lease and by.good(held) else None
-    return RowChange(DeviceRow(by.drawn, home), wake)
+    return RowChange(DeviceRow(by.drawn, home), wake, wake is not None or by.unread)

@@ -65,7 +65,7 @@ class Event(Label):
     """The other node did not answer; it may have handed it over or not."""
     STORED = auto()
     STORED_BEHIND = auto()
-    """It is stored, and a wake was left for the node that the row names."""
+    """It is stored, and a node that may have the device does not know that yet (``RowChange.behind``)."""
     MOVED = auto()
     """Nothing was written: the row's version was another."""
     FAILED = auto()
