@@ -207,9 +207,9 @@ class Cluster:
 
     # Senders
 
-    def send(self, device: str, storable: bool) -> None:
-        """Post to any node."""
-        able = [node for node in self.nodes.values() if node.host.alive]
+    def send(self, device: str, storable: bool, at: Node | None = None) -> None:
+        """Post to a node, or to any."""
+        able = [node for node in self.nodes.values() if node.host.alive and at in {None, node}]
         if not able:
             return
         post = Post(f"p{len(self.posts)}", device, storable, self.time.now)

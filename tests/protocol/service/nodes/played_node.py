@@ -12,7 +12,8 @@ from tests.protocol.service.nodes.shared import Seen, Shared, Wake
 from tocsin.protocol.service.nodes.block_numbers import BlockNumbers
 from tocsin.protocol.service.nodes.device_row import ABSENT
 from tocsin.protocol.service.nodes.lease import Effect, Event, Lease, Phase
-from tocsin.protocol.service.nodes.lease_row import Joining, NotGranted
+from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGranted
+from tocsin.protocol.service.nodes.returning import Returning, ReturnPolicy
 
 
 class Node:
@@ -27,6 +28,8 @@ class Node:
         self.takes_devices = False
         self.most_looks = 0
         self.read = frozenset[Wake]()
+        self.run = str(shared.time.chance.random())
+        self.row = LeaseRow(0, name, self.run, "", "", 0.0, 0.0)
 
     @property
     def is_good(self) -> bool:
@@ -76,12 +79,12 @@ class Node:
 
     def _ask(self, asked: float, *, joined: bool) -> Generator[Wait, Any, None]:
         number, draining, read = self.lease.number, self.lease.phase is Phase.DRAINING, self.read
-        asking = Joining(self.name, f"{self.name}:1", "1", number)
+        asking = Joining(self.name, self.run, f"{self.name}:1", "1", number)
         answer = yield self.shared.ask(
             self.host,
             (lambda: self.shared.join(asking))
             if joined
-            else (lambda: self.shared.renew(self.name, number, read, draining=draining)),
+            else (lambda: self.shared.renew(self.row, read, draining=draining)),
             self.shared.terms.renewal,
         )
         now, chance = self.host.clock(), self.shared.time.chance.random()
@@ -93,6 +96,7 @@ class Node:
         else:
             row, wakes = (answer, frozenset[Wake]()) if joined else answer
             effects = self.lease.granted(asked, row.number, now, joined=joined)
+            self.row = row if row.number == self.lease.number else self.row
             self.read = wakes
             for device, _ in sorted(wakes):  # also where the answer is passed over: it may say what is not said again
                 self.cached.pop(device, None)
@@ -100,9 +104,14 @@ class Node:
             self.perform(effects)
 
     def _send_away(self) -> Generator[Wait, Any, None]:
-        while self.devices.connections:
-            self.devices.close(next(iter(self.devices.connections.values())))
-            yield self.host.sleep(0.2)
+        connections, policy = self.devices.connections, ReturnPolicy(per_node=2, shortest=0.5, longest=2)
+        returning = Returning(len(connections), self.host.clock(), policy.span(len(connections), others=2))
+        while connections:
+            is_over = self.host.clock() >= returning.ends
+            for connection in list(connections.values())[: None if is_over else returning.due(self.host.clock())]:
+                self.devices.close(connection)
+                returning.tell(1)
+            yield self.host.sleep(max(returning.next_due() - self.host.clock(), 0.1))
 
 
 def _one(wait: Wait) -> Generator[Wait, Any, Any]:

@@ -109,15 +109,16 @@ class Shared:
         return given
 
     def renew(
-        self, node: str, number: int, read: frozenset[Wake], *, draining: bool
+        self, lease: LeaseRow, read: frozenset[Wake], *, draining: bool
     ) -> tuple[LeaseRow, frozenset[Wake]] | NotGranted:
         """Give more of a lease, and the wakes that were left for it, but for those that its node has read."""
-        given = lease_row.renew(self.leases.get(node), number, self.time.now, self.terms.length, draining=draining)
+        held = self.leases.get(lease.node)
+        given = lease_row.renew(held, lease, self.time.now, self.terms.length, draining=draining)
         if not isinstance(given, LeaseRow):
             return given
-        self.leases[node] = given
-        self.wakes[number] -= read
-        return given, frozenset(self.wakes[number])
+        self.leases[lease.node] = given
+        self.wakes[lease.number] -= read
+        return given, frozenset(self.wakes[lease.number])
 
     def release(self, node: str, number: int) -> None:
         """Take a lease back."""

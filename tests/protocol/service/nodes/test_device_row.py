@@ -42,7 +42,7 @@ def test_nothing_is_written_under_a_lease_that_is_over() -> None:
     [
         (ABSENT, None),
         (DeviceRow(5), None),
-        (DeviceRow(5, Home(MINE, 5)), None),
+        (DeviceRow(5, Home(MINE, 5)), MINE),
         (DeviceRow(5, HOME), OTHER),
         (DeviceRow(5, Home(DEAD, 5)), None),
     ],
@@ -52,10 +52,10 @@ def test_a_device_is_where_it_connected_last(row: DeviceRow, wake: int | None) -
     assert connect(row, by()) == RowChange(DeviceRow(9, Home(MINE, 9)), wake, wake is not None)
 
 
-@pytest.mark.parametrize("row", [DeviceRow(5), DeviceRow(5, Home(MINE, 4)), DeviceRow(5, Home(DEAD, 5))])
+@pytest.mark.parametrize("row", [DeviceRow(5), DeviceRow(5, Home(DEAD, 4)), DeviceRow(5, Home(DEAD, 5))])
 def test_a_connection_that_was_held_is_written_down_anew(row: DeviceRow) -> None:
     """Where no living node has written down another."""
-    assert reclaim(row, Home(MINE, 4), by()) == RowChange(DeviceRow(9, Home(MINE, 9)))
+    assert reclaim(row, Home(DEAD, 4), by()) == RowChange(DeviceRow(9, Home(MINE, 9)))
 
 
 def test_a_connection_that_was_held_gives_way() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,7 +15,6 @@ from tocsin.protocol.service.nodes.lease import HOLDING, TABLE, Effect, Event, L
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGranted
 
 TERMS = LeaseTerms(length=3.0, drift=0.01, hold=90.0)
-ASKED = Joining("n", "n:1", "1")
 
 
 class TestTable(Law):
@@ -67,7 +67,8 @@ class Leased(RuleBasedStateMachine):
         self.now = 1000.0
         self.row: LeaseRow | None = None
         self.number = 0
-        self.asked: list[tuple[float, Effect, int]] = []
+        self.held = row(0)
+        self.asked: list[tuple[float, Effect, LeaseRow, int]] = []
         self.answers: list[tuple[float, LeaseRow | NotGranted, bool]] = []
 
     @property
@@ -77,7 +78,7 @@ class Leased(RuleBasedStateMachine):
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
         asking = {Effect.JOIN, Effect.RENEW}.intersection(effects)
-        self.asked += [(self.clock, each, self.lease.number) for each in asking]
+        self.asked += [(self.clock, each, self.held, self.lease.number) for each in asking]
 
     @rule(seconds=st.sampled_from([0.001, 0.1, 0.5, 1.0, 4.0]))
     def time_passes(self, seconds: float) -> None:
@@ -96,12 +97,12 @@ class Leased(RuleBasedStateMachine):
     @rule(data=st.data())
     def the_database_answers(self, data: st.DataObject) -> None:
         """Questions come late and in any order."""
-        at, effect, number = self.asked.pop(data.draw(st.integers(0, len(self.asked) - 1)))
+        at, effect, held, last = self.asked.pop(data.draw(st.integers(0, len(self.asked) - 1)))
         self.number += 1
         if effect is Effect.JOIN:
-            answer = lease_row.join(self.row, ASKED, self.number, self.now, TERMS.length)
+            answer = lease_row.join(self.row, Joining("n", "r", "n:1", "1", last), self.number, self.now, TERMS.length)
         else:
-            answer = lease_row.renew(self.row, number, self.now, TERMS.length, draining=False)
+            answer = lease_row.renew(self.row, held, self.now, TERMS.length, draining=False)
         if isinstance(answer, LeaseRow):
             self.row = answer
         self.answers.append((at, answer, effect is Effect.JOIN))
@@ -115,8 +116,16 @@ class Leased(RuleBasedStateMachine):
             self.lease.failed(at, self.clock, 0.5)
         elif isinstance(answer, LeaseRow):
             self._perform(self.lease.granted(at, answer.number, self.clock, joined=joined))
+            self.held = answer if answer.number == self.lease.number else self.held
         else:
+            assert answer is NotGranted.OVER, "there is no other process"
             self._perform(self.lease.refused(at, Event.REFUSED, self.clock, 0.5))
+
+    @precondition(lambda self: self.asked)
+    @rule()
+    def its_patience_ends(self) -> None:
+        """The question is on its way still, and may be answered yet."""
+        self.lease.failed(self.asked[-1][0], self.clock, 0.5)
 
     @invariant()
     def it_relies_on_what_the_database_holds(self) -> None:
@@ -223,21 +232,31 @@ def test_a_process_that_is_replaced_ends() -> None:
     assert lease.phase is Phase.LEFT
 
 
-def row(number: int = 5, granted: float = 100.0) -> LeaseRow:
+def row(number: int = 5, granted: float = 100.0, run: str = "r") -> LeaseRow:
     """Make a lease of three seconds."""
-    return LeaseRow(number, "n", "n:1", "1", granted, granted + 3)
+    return LeaseRow(number, "n", run, "n:1", "1", granted, granted + 3)
 
 
 def test_a_lease_is_renewed_while_it_is_good_only() -> None:
     """Also not where the database's clock was set back behind it."""
-    assert lease_row.renew(row(), 5, 102.0, 3.0, draining=True) == LeaseRow(5, "n", "n:1", "1", 102, 105, draining=True)
-    for held, now in [(row(), 103.0), (row(), 99.0), (None, 101.0), (row(4), 101.0)]:
-        assert lease_row.renew(held, 5, now, 3.0, draining=False) is NotGranted.OVER
-    assert lease_row.renew(row(6), 5, 101.0, 3.0, draining=False) is NotGranted.REPLACED
+    renewed = lease_row.renew(row(), row(), 102.0, 3.0, draining=True)
+    assert renewed == evolve(row(), granted=102.0, until=105.0, draining=True)
+    for held, now in [(row(), 103.0), (row(), 99.0), (None, 101.0), (row(4), 101.0), (row(6), 101.0)]:
+        assert lease_row.renew(held, row(), now, 3.0, draining=False) is NotGranted.OVER
+    assert lease_row.renew(row(6, run="s"), row(), 101.0, 3.0, draining=False) is NotGranted.REPLACED
 
 
 def test_who_starts_takes_its_name_over() -> None:
     """Who had a lease does not take it back from a later process."""
-    assert lease_row.join(row(), Joining("n", "n:2", "2"), 9, 101.0, 3.0) == LeaseRow(9, "n", "n:2", "2", 101, 104)
-    assert isinstance(lease_row.join(row(), Joining("n", "n:1", "1", last=5), 9, 101.0, 3.0), LeaseRow)
-    assert lease_row.join(row(), Joining("n", "n:1", "1", last=4), 9, 101.0, 3.0) is NotGranted.REPLACED
+    given = lease_row.join(row(), Joining("n", "s", "n:2", "2"), 9, 101.0, 3.0)
+    assert given == LeaseRow(9, "n", "s", "n:2", "2", 101.0, 104.0)
+    assert lease_row.join(row(), Joining("n", "s", "n:1", "1", last=4), 9, 101.0, 3.0) is NotGranted.REPLACED
+
+
+def test_a_process_has_its_lease_again() -> None:
+    """Where it does not know of it, since an answer was lost; one that it has had, or that is over, is none any more."""
+    assert lease_row.join(row(), Joining("n", "r", "n:1", "1"), 9, 101.0, 3.0) == evolve(row(), granted=101, until=104)
+    for last, now in [(5, 101.0), (4, 104.0)]:
+        given = lease_row.join(row(), Joining("n", "r", "n:1", "1", last), 9, now, 3.0)
+        assert isinstance(given, LeaseRow)
+        assert given.number == 9

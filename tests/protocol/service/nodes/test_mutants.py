@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 
 from tests.protocol.service.nodes import played_devices, shared
+from tests.protocol.service.nodes.scenes import SCENES
 from tests.protocol.service.nodes.trouble import Trouble
 from tocsin.protocol.kernel.machine import IllegalEvent
 from tocsin.protocol.service.nodes import device_row, lease, lease_row, post_route
@@ -33,6 +34,17 @@ def quiet(patch: Patch, name: str) -> None:
         return evolve(changed, wake=None, behind=False) if isinstance(changed, RowChange) else changed
 
     patch.setattr(device_row, name, without_wake)
+
+
+def knows_all_of_itself(patch: Patch) -> None:
+    """A node is not woken for what it has written itself."""
+    rule = device_row.connect
+
+    def connect(row: DeviceRow, by: RowWriter) -> Changed:
+        changed = rule(row, by)
+        return evolve(changed, wake=None) if isinstance(changed, RowChange) and changed.wake == by.lease else changed
+
+    patch.setattr(device_row, "connect", connect)
 
 
 def knows_of_no_displaced_node(patch: Patch) -> None:
@@ -105,12 +117,18 @@ def renews_what_is_over(patch: Patch) -> None:
     """The database gives more of a lease that is over; and the node does not mind its own clock."""
     rule = lease_row.renew
 
-    def renew(held: LeaseRow | None, number: int, now: float, length: float, *, draining: bool) -> Any:
+    def renew(held: LeaseRow | None, lease: LeaseRow, now: float, length: float, *, draining: bool) -> Any:
         held = None if held is None else evolve(held, granted=now, until=now + length)
-        return rule(held, number, now, length, draining=draining)
+        return rule(held, lease, now, length, draining=draining)
 
     patch.setattr(lease_row, "renew", renew)
     patch.setattr(Lease, "is_good", lambda self, _: self.phase in lease.HOLDING)
+
+
+def draws_a_lease_for_each_question(patch: Patch) -> None:
+    """A process whose answer was lost, or that asked twice, has a lease in the place of its own."""
+    rule = lease_row.join
+    patch.setattr(lease_row, "join", lambda held, asked, *rest: rule(held and evolve(held, run=""), asked, *rest))
 
 
 def without(table: Any, effect: Any) -> Callable[[Patch], None]:
@@ -138,9 +156,9 @@ def wakes_are_erased_when_told(patch: Patch) -> None:
     """An answer that is lost takes its wakes with it."""
     rule = shared.Shared.renew
 
-    def renew(self: shared.Shared, node: str, number: int, _: frozenset[Any], *, draining: bool) -> Any:
-        given = rule(self, node, number, frozenset(), draining=draining)
-        self.wakes.pop(number, None)
+    def renew(self: shared.Shared, lease: LeaseRow, _: frozenset[Any], *, draining: bool) -> Any:
+        given = rule(self, lease, frozenset(), draining=draining)
+        self.wakes.pop(lease.number, None)
         return given
 
     patch.setattr(shared.Shared, "renew", renew)
@@ -190,6 +208,7 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
     "a queue is written whatever the version is": changes_what_has_moved_on,
     "a change wakes no node": lambda patch: quiet(patch, "change"),
     "a node that was displaced is not thought of": knows_of_no_displaced_node,
+    "a node is not woken for what it has written late": knows_all_of_itself,
     "a device that connects wakes no node": lambda patch: quiet(patch, "connect"),
     "any connection is cleared": clears_any_connection,
     "a held connection is written over a later one": reclaims_what_is_elsewhere,
@@ -198,6 +217,7 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
     "a lease counts from its answer": counts_from_the_answer,
     "only the alarm ends a lease": looks_at_the_alarm_only,
     "a lease that is over is renewed": renews_what_is_over,
+    "a lost answer replaces its process": draws_a_lease_for_each_question,
     "a new lease reclaims nothing": without(L.TABLE, L.Effect.RECLAIM),
     "a node does not look at wakes": ignores_wakes,
     "wakes are erased when they are told": wakes_are_erased_when_told,
@@ -228,13 +248,16 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_broken_rule_is_caught(monkeypatch: pytest.MonkeyPatch, mutant: str) -> None:
-    """Within few seeds, by one of the promises or by a rule that refuses what follows."""
+    """By a scene, or within few seeds: by one of the promises or by a rule that refuses what follows."""
     MUTANTS[mutant](monkeypatch)
     with pytest.raises((AssertionError, IllegalEvent)):
         run_seeds()
 
 
 def run_seeds() -> None:
-    """Run as many as there may be."""
+    """Play the scenes, and as many seeds as there may be."""
+    for scene in SCENES:
+        for seed in range(10):
+            scene(seed)
     for seed in range(SEEDS):
         Trouble(seed).run()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from tests.protocol.service.nodes.cluster import Cluster
+from tests.protocol.service.nodes.scenes import SCENES
 from tests.protocol.service.nodes.trouble import Trouble
 from tests.protocol.tables import Table
 from tocsin.protocol.kernel import machine
@@ -20,6 +21,8 @@ UNPLAYED = {
     *((phase, lease.Event.REPLACED) for phase in (lease.Phase.SERVING, lease.Phase.DRAINING, lease.Phase.LAPSED)),
     # Its own clock tells a node sooner; the database's is never set here.
     *((phase, lease.Event.REFUSED) for phase in (lease.Phase.SERVING, lease.Phase.DRAINING)),
+    # Its connections end at once here.
+    (lease.Phase.LEAVING, lease.Event.DRAIN),
     # There is always room.
     (post_route.Phase.STORING, post_route.Event.NO_ROOM),
 }
@@ -55,6 +58,13 @@ def test_the_seeds_go_every_way(monkeypatch: pytest.MonkeyPatch) -> None:
         missing -= {pair for each in found for pair in each}
         seed += 1
     assert missing == set()
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_two_nodes_that_take_themselves_for_the_one(scene: Callable[[int], None]) -> None:
+    """Only one of them hands over in the end, and order holds."""
+    for seed in range(10):
+        scene(seed)
 
 
 def played(seed: int) -> Cluster:

@@ -3,7 +3,8 @@
 A change is decided from what was read, and written only if the version is still the same; so a queue in memory is a cache, and what was
 decided while the device was away is decided anew when it has come meanwhile. What a node writes whose lease is over is not written at
 all. A change of a row that names another node whose lease is good leaves a wake for that node in the same transaction: it reads its
-wakes with each renewal, so it knows of each such change before its lease goes on.
+wakes with each renewal, so it knows of each such change before its lease goes on. So does a connection that takes the place of another of the
+same node: it may have been written late, over the one that there is.
 
 Each function takes the row as it is when the change is written, and is one conditional statement of SQL.
 """
@@ -130,6 +131,7 @@ def change(
 
 
 def _changed(row: DeviceRow, home: Home, by: RowWriter) -> RowChange:
-    held = None if row.home is None else row.home.lease
-    wake = held if held is not None and held != by.lease and by.good(held) else None
+    displaced = row.home is not None and row.home != home
+    held = None if row.home is None or not by.good(row.home.lease) else row.home.lease
+    wake = held if displaced or held != by.lease else None
     return RowChange(DeviceRow(by.drawn, home), wake, wake is not None or by.unread)

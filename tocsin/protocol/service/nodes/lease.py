@@ -153,7 +153,8 @@ class Lease:
     """A node's own lease. All times are those of its steady clock, which goes on while the process or the machine stands still.
 
     Its driver performs the effects that its methods return, in their order, and for LOOK before it does anything else. One question is on
-    its way at a time; what is answered to an older one is passed over.
+    its way at a time: after ``terms.renewal`` without an answer it has failed, and what is answered later is passed over, but for the wakes
+    in it.
     """
 
     terms: LeaseTerms = Factory(LeaseTerms)

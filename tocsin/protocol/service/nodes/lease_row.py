@@ -14,11 +14,13 @@ from attrs import evolve, frozen
 class LeaseRow:
     """A lease; times are the database's, in seconds.
 
-    ``node`` names the program on its machine, ``address`` is where other nodes reach it, ``version`` which Tocsin it is.
+    ``node`` names the program on its machine and ``run`` its process, ``address`` is where other nodes reach it, and ``version`` which Tocsin
+    it is.
     """
 
     number: int
     node: str
+    run: str
     address: str
     version: str
     granted: float
@@ -45,6 +47,7 @@ class Joining:
     """What a node says when it asks for a lease; ``last`` is the number of the one that it had, or 0."""
 
     node: str
+    run: str
     address: str
     version: str
     last: int = 0
@@ -54,23 +57,30 @@ def join(held: LeaseRow | None, asked: Joining, drawn: int, now: float, length: 
     """Give a node a lease of its own, in the place of the last in its name.
 
     A process that has just started takes its name over, since it has the folder that goes with it; one that had a lease does not take it
-    back from one that came later.
+    back from one that came later. A process that does not know of its lease, since the answer was lost, or that asked twice, has the same
+    again.
 
     :param held: the lease in the node's name, good or not, or None.
     :param drawn: a number above all that were drawn before.
     """
-    if held is not None and asked.last and held.number > asked.last:
-        return NotGranted.REPLACED
-    return LeaseRow(drawn, asked.node, asked.address, asked.version, now, now + length)
+    if held is not None and held.number > asked.last:
+        if held.run == asked.run and held.is_good(now):
+            return evolve(held, granted=now, until=now + length)
+        if held.run != asked.run and asked.last:
+            return NotGranted.REPLACED
+    return LeaseRow(drawn, asked.node, asked.run, asked.address, asked.version, now, now + length)
 
 
-def renew(held: LeaseRow | None, number: int, now: float, length: float, *, draining: bool) -> LeaseRow | NotGranted:
+def renew(
+    held: LeaseRow | None, lease: LeaseRow, now: float, length: float, *, draining: bool
+) -> LeaseRow | NotGranted:
     """Renew a lease that is good; one that is over stays so: what its node held may be another's already.
 
     :param held: the lease in the node's name, or None.
+    :param lease: the lease that is to be renewed, as it was given.
     """
-    if held is not None and held.number > number:
+    if held is not None and held.run != lease.run and held.number > lease.number:
         return NotGranted.REPLACED
-    if held is None or held.number != number or not held.is_good(now):
+    if held is None or held.number != lease.number or not held.is_good(now):
         return NotGranted.OVER
     return evolve(held, granted=now, until=now + length, draining=draining)
