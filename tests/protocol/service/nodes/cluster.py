@@ -11,7 +11,7 @@ from attrs import Factory, define
 from tests.protocol.service.nodes.hosts import Host, Resume, Time, Wait
 from tests.protocol.service.nodes.played_devices import Connection, Pushed
 from tests.protocol.service.nodes.played_node import Node
-from tests.protocol.service.nodes.played_post import PlayedPost
+from tests.protocol.service.nodes.played_post import NOT_SENT, PlayedPost
 from tests.protocol.service.nodes.shared import Shared
 from tocsin.protocol.delivery.recent_ids import RecentIds
 from tocsin.protocol.service.nodes.device_row import Home
@@ -96,7 +96,7 @@ class Cluster:
         def begin(resume: Resume) -> None:
             node = self.node_of(home.lease)
             if node is None or not self.linked(by, node) or not node.host.alive:
-                self.time.later(0.001, lambda: resume(None))
+                self.time.later(0.001, lambda: resume(NOT_SENT))
                 return
             # The link sends nothing twice by itself: of what may not wait, "not here" has to be the whole truth.
             twice = post.storable and self.time.chance.random() < self.lossy / 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -16,6 +16,9 @@ from tocsin.protocol.service.nodes.post_route import Effect, Event, PostRoute, R
 
 Forward = Callable[[Node, Home, "PlayedPost"], Wait]
 """Sends a post to the node that a connection is at; None where no answer comes."""
+
+NOT_SENT: Final = object()
+"""What comes of a forward for which there is no connection."""
 
 Steps = Generator[Wait, Any, tuple[Effect, ...]]
 
@@ -103,6 +106,8 @@ class PlayedPost:
         assert self.route.row is not None
         assert self.route.row.home is not None
         answer = yield self.node.host.within(PATIENCE_OF_LINK, self.forward(self.node, self.route.row.home, self))
+        if answer is NOT_SENT:
+            return self.route.heard(None, sent=False)
         end, self.pushed = answer or (None, self.pushed)
         return self.route.heard(end)
 

@@ -168,6 +168,14 @@ def test_a_grant_that_comes_after_its_end_is_none() -> None:
     assert lease.phase is Phase.JOINING
 
 
+def test_a_renewal_that_comes_after_the_end_of_what_it_renews_is_none() -> None:
+    """Another may have seen the end in the database, while the renewal was being committed, and taken what the node held."""
+    lease = Lease(TERMS)
+    granted(lease, 10.0)
+    lease.ring(12.5)
+    assert lease.granted(12.5, 1, 13.0, joined=False) == (Effect.HOLD, Effect.JOIN)
+
+
 def test_a_renewal_of_what_has_lapsed_is_passed_over() -> None:
     """Others may have taken what the node held: only a new lease counts."""
     lease = Lease(TERMS)

@@ -132,6 +132,16 @@ def test_now_or_never_is_not_called_dropped_where_it_may_have_come() -> None:
         assert post.end is RouteEnd.UNKNOWN
 
 
+def test_now_or_never_that_was_not_sent_is_dropped_once_its_node_is_dead() -> None:
+    """While its lease is good, the device may be there."""
+    for row, end in [(THERE, RouteEnd.UNKNOWN), (AWAY, RouteEnd.DROPPED)]:
+        post = route(storable=False)
+        post.read(THERE, good)
+        post.heard(None, sent=False)
+        post.read(row, good)
+        assert post.end is end
+
+
 def test_a_kept_row_may_lead_to_a_node_and_into_the_store() -> None:
     """The node says whether it is so, and the store looks at the version."""
     assert route().read(THERE, good, kept=True) == (Effect.FORWARD,)

@@ -202,7 +202,8 @@ class Lease:
         until = asked + self.terms.own
         if (self.phase, Event.GRANTED) not in TABLE or joined is (self.phase in _ACTING):
             return ()
-        if until <= now:  # it was too long on its way
+        if until <= now or (self.phase in _ACTING and self.until <= now):
+            # Too long on its way; or others may have seen the old one end, and not yet that it went on.
             self._due = now
             return self.ring(now)
         self.number = number

@@ -78,6 +78,7 @@ def renew(
 
     :param held: the lease in the node's name, or None.
     :param lease: the lease that is to be renewed, as it was given.
+    :param now: a moment before the wakes are read that the node is told with it.
     """
     if held is not None and held.run != lease.run and held.number > lease.number:
         return NotGranted.REPLACED

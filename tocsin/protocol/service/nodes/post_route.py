@@ -213,14 +213,16 @@ class PostRoute:
             return Event.AWAY if self._looks < LOOKS else Event.UNSETTLED
         return Event.GONE if home is None or is_there else Event.STALE
 
-    def heard(self, said: RouteEnd | None) -> tuple[Effect, ...]:
+    def heard(self, said: RouteEnd | None, *, sent: bool = True) -> tuple[Effect, ...]:
         """Take what the node says that it was forwarded to; None: it has not answered in time, or could not be reached.
 
         One that is unavailable may have handed it over as well.
+
+        :param sent: False where it is certain that nothing was sent.
         """
         if said is None or said is RouteEnd.UNAVAILABLE:
             self._unreached.add(self._tried)
-            self._doubtful = True
+            self._doubtful |= sent
             return self.happened(Event.UNREACHED)
         if said is RouteEnd.NOT_HERE:
             self.denied |= {self._tried}
