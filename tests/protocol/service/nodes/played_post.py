@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
@@ -125,7 +126,10 @@ class PlayedPost:
         becomes = decide(seen.queue, Stored(number, self.id), frozenset())
         device, lease, denied = self.device, self.route.lease, self.route.denied
         changed = yield node.shared.ask(
-            node.host, lambda: node.shared.change_queue(device, lease, seen, becomes, denied), 0.7
+            node.host,
+            lambda: node.shared.change_queue(device, lease, seen, becomes, denied),
+            0.7,
+            partial(node.devices.look_at, device),
         )
         return self._stored(changed)
 
@@ -136,7 +140,10 @@ class PlayedPost:
             return decide(queue, Stored(first, self.id), frozenset())
 
         changed = yield node.shared.ask(
-            node.host, lambda: node.shared.change_queue_locked(device, lease, denied, decided), 0.7
+            node.host,
+            lambda: node.shared.change_queue_locked(device, lease, denied, decided),
+            0.7,
+            partial(node.devices.look_at, device),
         )
         return self._stored(changed)
 

@@ -77,14 +77,21 @@ class Shared:
     _drawn: Iterator[int] = Factory(lambda: count(1))
     _blocks: Iterator[int] = Factory(lambda: count(1, BlockNumbers().size))
 
-    def ask(self, host: Host, statement: Callable[[], Any], patience: float = 1.5) -> Wait:
-        """Let a statement be run once at most; None where there is no answer, whether it was run or not."""
+    def ask(
+        self, host: Host, statement: Callable[[], Any], patience: float = 1.5, found: Callable[[], None] | None = None
+    ) -> Wait:
+        """Let a statement be run once at most; None where there is no answer, whether it was run or not.
+
+        :param found: called where it was run, when that is sure to be known: what was in doubt is found out.
+        """
         chance = self.time.chance
 
         def begin(resume: Resume) -> None:
             def run() -> None:
                 if self.up and host not in self.cut and chance.random() >= self.flaky / 2:
                     result = statement()
+                    if found is not None:
+                        self.time.later(patience + 1, lambda: host.run(found))
                     if chance.random() >= self.flaky / 2:
                         self.time.later(self._latency(), lambda: resume(result))
 

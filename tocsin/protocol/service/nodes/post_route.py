@@ -84,7 +84,8 @@ class Effect(Label):
     PUSH = auto()
     FORWARD = auto()
     STORE = auto()
-    """Store it, if the row's version is still the one that was read; have a connection that is here look at its queue."""
+    """Store it, if the row's version is still the one that was read. Have a connection that is here look at its queue then, and once more
+    where it was in doubt and is found out."""
     STORE_LOCKED = auto()
     """Lock the row, read the queue, and store it whatever has changed."""
     CLEAR = auto()
