@@ -219,11 +219,12 @@ class Devices:
         """Erase what the device has, however often the queue moves on meanwhile; at the latest the next connection does."""
         device, seen = connection.device, connection.seen
         while connection.erase and (connection.open or seen is not None):
+            ids, connection.erase = frozenset(connection.erase), set()  # what comes meanwhile may be stored since
             seen = seen or (yield self.shared.ask(self.host, lambda: self.shared.read(device)))
             if seen is None:
+                connection.erase |= ids
                 yield self.host.sleep(0.1)
                 continue
-            ids, connection.erase = frozenset(connection.erase), set()  # what comes meanwhile may be stored since
             if any(each.id in ids for each in seen.queue):
                 write = partial(
                     self.shared.change_queue, device, self.lease.number, seen, decide(seen.queue, None, ids)
