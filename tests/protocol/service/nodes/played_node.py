@@ -91,8 +91,9 @@ class Node:
         if answer is None:
             self.lease.failed(asked, now, chance)
         elif isinstance(answer, NotGranted):
-            event = Event.REPLACED if answer is NotGranted.REPLACED else Event.REFUSED
-            self.perform(self.lease.refused(asked, event, now, chance))
+            ends = {Phase.LEAVING, Phase.RELEASING, Phase.LEFT}
+            assert answer is NotGranted.OVER or self.lease.phase in ends, "replaced, and there is no other"
+            self.perform(self.lease.refused(asked, Event.REFUSED, now, chance))
         else:
             row, wakes = (answer, frozenset[Wake]()) if joined else answer
             effects = self.lease.granted(asked, row.number, now, joined=joined)

@@ -185,11 +185,11 @@ def calls_dropped_what_it_does_not_know(patch: Patch) -> None:
 def denies_what_it_could_not_reach(patch: Patch) -> None:
     """A node that does not answer counts as one that says not here."""
     rule = PostRoute.heard
-    patch.setattr(
-        PostRoute,
-        "heard",
-        lambda self, said: rule(self, RouteEnd.NOT_HERE if said in {None, RouteEnd.UNAVAILABLE} else said),
-    )
+
+    def heard(self: PostRoute, said: RouteEnd | None, **_: bool) -> Any:
+        return rule(self, RouteEnd.NOT_HERE if said in {None, RouteEnd.UNAVAILABLE} else said)
+
+    patch.setattr(PostRoute, "heard", heard)
 
 
 def takes_any_number(patch: Patch) -> None:
