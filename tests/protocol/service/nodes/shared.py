@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -91,7 +92,7 @@ class Shared:
                 if self.up and host not in self.cut and chance.random() >= self.flaky / 2:
                     result = statement()
                     if found is not None:
-                        self.time.later(patience + 1, lambda: host.run(found))
+                        self.time.later(patience + 1, partial(host.run, found))
                     if chance.random() >= self.flaky / 2:
                         self.time.later(self._latency(), lambda: resume(result))
 
