@@ -15,6 +15,7 @@ from bench.receiving import say, until_input_ends
 from tocsin.collector import collect_rarely
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.page import live
 from tocsin.service.server import open_service
 from tocsin.service.web.connections import Connections
 from tocsin.service.web.exchanges import Request
@@ -43,6 +44,12 @@ async def tocsin(state: Path) -> None:
             }
         )
         await until_input_ends()
+
+
+async def looked_at(state: Path) -> None:
+    """Run one that notes what comes for its page only while that is open, not for ten minutes more: so turns can be taken."""
+    live.LINGER = 0.0  # type: ignore[misc]  # for this process
+    await tocsin(state)
 
 
 async def floor(_: Path) -> None:
@@ -77,7 +84,7 @@ class _Answered:
     def dismiss(self) -> None: ...
 
 
-KINDS: dict[str, Callable[[Path], Awaitable[None]]] = {"tocsin": tocsin, "floor": floor}
+KINDS: dict[str, Callable[[Path], Awaitable[None]]] = {"tocsin": tocsin, "looked_at": looked_at, "floor": floor}
 
 
 def main(kind: str, state: str, loop: str) -> None:

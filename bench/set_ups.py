@@ -111,14 +111,17 @@ def nchan(options: Options) -> Iterator[Running]:
 
 
 @contextmanager
-def tocsin_crowd(options: Options, devices: int, going: tuple[int, int] | None = None) -> Iterator[Running]:
+def tocsin_crowd(
+    options: Options, devices: int, going: tuple[int, int] | None = None, serving: str = "tocsin"
+) -> Iterator[Running]:
     """Run a push service, and so many devices in another process, each with a channel; they acknowledge at once.
 
     :param going: how many of them a second leave and come back, and how many ask for another channel; None: they stay.
+    :param serving: which of those that ``bench.serving`` runs.
     """
     with open_files(devices + _SPARE), options.state() as state:
         asyncio.run(device_channels.prefill(state, devices))
-        with started("bench.serving", "tocsin", str(state), options.loops[0]) as service:
+        with started("bench.serving", serving, str(state), options.loops[0]) as service:
             found = service.line()
             with _crowd("tocsin", found["port"], devices, going, found["remote_id"]) as receiver:
                 receiver.line()

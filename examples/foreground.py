@@ -24,7 +24,7 @@ async def main(state: str) -> None:
     arrived = asyncio.Event()
 
     async def on_push(args: tocsin.PushNotificationReceivedEventArgs) -> None:
-        print("got", args.payload)
+        print("got", args.text)
         args.handled = True  # or the app's background work would get it too
         arrived.set()
 

@@ -37,6 +37,10 @@ class Follower:
             self._lost += 1
         self._came.set()
 
+    def lose(self, number: int) -> None:
+        """Count events that were lost before they came here."""
+        self._lost += number
+
     async def batch(self) -> tuple[list[PayloadEvent], int]:
         """Wait for events, and return them with how many were lost behind them."""
         while not self._events:
@@ -113,3 +117,8 @@ class Followers:
         """Tell all of them."""
         for follower in self.all:
             follower.tell(event)
+
+    def lose(self, number: int) -> None:
+        """Have all of them count events that were lost before they came here."""
+        for follower in self.all:
+            follower.lose(number)

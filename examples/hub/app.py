@@ -24,7 +24,7 @@ async def main(state: str) -> None:
         registration = await hub.register_native(channel.uri, ["news"])  # at each start: it is made once
         print("registered as", registration.registration_id, "for", *registration.tags, flush=True)
         async for args in channel.payloads():
-            print("got", args.payload, flush=True)
+            print("got", args.text, flush=True)
             args.handled = True  # as asking for the next one would say
             break
 

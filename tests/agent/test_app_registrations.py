@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.agent.world import World, world
-from tocsin import Activators, Busy, PushNotificationActivationInfo
+from tocsin import Activators, Busy, PushError, PushNotificationActivationInfo
 from tocsin.agent import app_registrations
+from tocsin.agent.open_agent import open_agent
+from tocsin.transport.control_socket import ask
 
 TRIGGER = PushNotificationActivationInfo(Activators.PROTOCOL_ACTIVATOR)
 
@@ -49,6 +51,39 @@ async def test_what_holds_nothing_and_has_no_session_gives_way(w: World) -> None
             async with w.connect("trigger"):
                 assert registered(w) == {"channel", "trigger", app}
             await channel.close()
+
+
+async def test_the_command_is_answered_about_them(w: World, tmp_path: Path) -> None:
+    """As a push service answers it; an app that comes then has what is good: the newest secret, or other ids."""
+    state = tmp_path / "state"
+    async with w.connect("contoso.mail") as manager:
+        channel = await w.channel(manager)
+        rotated = await ask(state, {"verb": "rotate", "name": "contoso.mail"})
+        assert rotated is not None
+        async with w.connect("contoso.mail") as other:
+            assert other.registration is not None
+            assert other.registration.client_secret == rotated["client_secret"]
+        await w.push(manager, channel, b"by the secret from before")
+        assert await ask(state, {"verb": "remove", "name": "contoso.mail"}) == {"removed": "contoso.mail"}
+    async with w.connect("contoso.mail") as again:
+        assert again.registration is not None
+        assert again.registration.client_id != rotated["client_id"]
+        await w.channel(again)
+        listed = await ask(state, {"verb": "list", "name": ""})
+        assert listed is not None
+        assert [each["client_id"] for each in listed["apps"]] == [again.registration.client_id]
+    told = await ask(state, {"verb": "status"})
+    assert told is not None
+    assert told["counters"]["received"] == 1
+
+
+async def test_an_agent_of_another_service_says_whom_to_ask(tmp_path: Path) -> None:
+    """Since that has the registrations."""
+    async with open_agent(tmp_path / "state", tmp_path / "agent.sock", "http://127.0.0.1:9"):
+        with pytest.raises(
+            PushError, match=r"apps and hubs are registered with its push service, http://127\.0\.0\.1:9"
+        ):
+            await ask(tmp_path / "state", {"verb": "list", "name": ""})
 
 
 async def test_where_each_is_of_use_one_more_is_refused_in_words(w: World) -> None:

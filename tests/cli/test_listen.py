@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,10 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
-from tests.processes import call, listening, sender
+from tests.processes import PATIENCE, call, listening, sender
+from tocsin.api.registration import Registration
+from tocsin.cli import listen
+from tocsin.cli.render import lines_to_push
 
 
 async def test_payloads_are_printed_as_they_were_sent(tmp_path: Path) -> None:
@@ -70,10 +74,11 @@ def test_the_first_line_is_the_channel(standing: Standing) -> None:
     """A script finds all that a sender needs in the first line."""
     first = standing.first
     assert set(first) == {
-        "event", "uri", "expires", "token_url", "aad_token_url", "client_id", "client_secret",
+        "event", "uri", "expires", "token_url", "aad_token_url", "client_id", "client_secret", "page",
     }  # fmt: skip
     assert first["event"] == "channel"
     assert first["uri"].startswith("http://127.0.0.1:")
+    assert first["page"] == first["uri"].partition("w/?")[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -85,11 +90,53 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) 
         assert await listener.errors() == ""
 
 
+_INTERRUPTED_AT_ONCE = """
+import os, signal, sys
+from contextlib import asynccontextmanager
+import anyio
+from tocsin.cli import listen, main
+
+@asynccontextmanager
+async def embedded(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+    await anyio.sleep_forever()
+    yield
+
+listen.embedded = embedded
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--count", "1"), 130), (("--timeout", "9"), 0)])
+async def test_interrupted_before_it_listens(tmp_path: Path, options: tuple[str, ...], code: int) -> None:
+    """While the platform is being opened: as at any later moment."""
+    command = [sys.executable, "-c", _INTERRUPTED_AT_ONCE, "listen", "--json", "--state", str(tmp_path), *options]
+    with anyio.fail_after(PATIENCE):
+        ended = await anyio.run_process(command, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, b"", b"")
+
+
 async def test_interrupted_before_the_count_is_an_interruption(tmp_path: Path) -> None:
     """A script that wanted payloads can tell that it did not get them."""
     async with listening(tmp_path, "--count", "1") as listener:
         listener.process.send_signal(signal.SIGINT)
         assert await listener.wait() == 130
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--count", "1"), 130), (("--timeout", "9"), 0)])
+def test_one_that_is_ended_while_it_opens_ends_as_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int
+) -> None:
+    """There is no channel by then, and nothing to say."""
+
+    @asynccontextmanager
+    async def opening(*_: object, **__: object) -> AsyncIterator[None]:
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+        yield
+
+    monkeypatch.setattr(listen, "embedded", opening)
+    assert call("listen", "--json", "--state", str(tmp_path), *options) == (code, "", "")
 
 
 async def test_the_channel_outlives_a_restart_and_nothing_comes_twice(tmp_path: Path) -> None:
@@ -253,3 +300,11 @@ async def test_for_a_person_it_prints_lines_to_paste(tmp_path: Path) -> None:
                 text += chunk.decode()
             assert await process.wait() == 0
     assert text.rstrip().endswith("raw  13 bytes  Hello, Tocsin")
+
+
+def test_where_there_is_no_curl_the_line_is_one_of_this_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian comes without curl."""
+    own = Registration("remote", "id", "secret", "http://127.0.0.1/t", "http://127.0.0.1/a")
+    monkeypatch.setattr("shutil.which", lambda *_names, **_path: None)
+    line = lines_to_push("http://127.0.0.1/w/?token=1", own)
+    assert shlex.split(line)[:4] == ["tocsin", "send", "http://127.0.0.1/w/?token=1", "Hello, Tocsin"]

@@ -36,6 +36,7 @@ READING = [
     ["usage"],
     ["tiles"],
     ["tail"],
+    ["open"],
 ]
 ALL = [*READING, ["app", "add", "a"], ["listen"], ["serve"]]
 
@@ -79,7 +80,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, home: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("verb", ["app", "hub"])
 def test_a_service_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
-    """That of ``serve``, whether it runs or not; where it has no state, that of a ``listen`` that runs, which is said."""
+    """That of ``serve``, whether it runs or not; where it has no state, that of a ``listen`` or an agent that runs, which is said."""
     folders = home / ".local" / "state" / "tocsin"
     with state_folder(folders / "listen"):
         code, output, errors = call(verb, "list")
@@ -95,6 +96,10 @@ def test_a_service_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPa
         assert (code, "listen" in errors) == (0, False)
     (folders / "serve" / "service.db").unlink()
     assert f"in {folders / 'serve'};" in call(verb, "list")[2]
+    with state_folder(folders / "agent"):
+        assert f"in {folders / 'serve'};" in call(verb, "list")[2]
+        (folders / "agent" / "service.db").touch()
+        assert f"the push service in 'tocsin agent', on {folders / 'agent'}" in call(verb, "list")[2]
 
 
 def test_a_file_of_settings_is_named_likewise(home: Path) -> None:

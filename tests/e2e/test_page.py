@@ -24,13 +24,16 @@ from tests.e2e.installed import NODE, install_node, run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
-pytestmark = [
+GATES = (
     pytest.mark.skipif(
         not os.environ.get("SENDERS_OF_OTHERS"),
         reason="installs Playwright and axe-core from npm: set SENDERS_OF_OTHERS=1 to have the page tried",
     ),
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: Debian's package is chromium, .ci/run installs it"),
-]
+)
+"""What has to be there for a browser."""
+
+pytestmark = [*GATES]
 
 PROGRAMS = Path(__file__).parent / "page"
 TOKEN = "correct horse battery staple"  # noqa: S105 - a case

@@ -92,7 +92,14 @@ class TestFolder:
                 pass
         assert not (others / "development.json").exists()
 
-    @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"key": 1, "channels": [], "uri": ""}', b"\xff"])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            *(b"", b"{}", b"[]", b"\xff"),
+            b'{"key": 1, "channels": [], "uri": ""}',
+            b'{"key": "cut off", "channels": {}, "uri": ""}',
+        ],
+    )
     async def test_what_is_no_memory_is_none(self, tmp_path: Path, content: bytes) -> None:
         """It is a new device then."""
         (tmp_path / "development.json").write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,9 @@ from tests.testing.controlling import Control
 from tocsin.service.url_paths import PAGE_PATH
 from tocsin.testing import LocalWns
 from tocsin.testing.control_operations import OPERATIONS
+from tocsin.testing.control_shapes import PRINTABLE, TIME_OF_DAY
 from tocsin.testing.http_control import DOCUMENT, MAX_BODY, PREFIX
+from tocsin.testing.json_shapes import schema_of
 
 TOAST = b"<toast><visual><binding template='ToastGeneric'><text>Hello</text></binding></visual></toast>"
 XML = {"Content_Type": "text/xml"}
@@ -59,6 +62,28 @@ def fits(schema: dict[str, Any], value: Any) -> bool:
     return True
 
 
+def at_limits(schema: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
+    """Give values at the limits of a schema and next to them, each with whether it is within."""
+    if "minimum" in schema:
+        yield from ((schema["minimum"], True), (schema["minimum"] - 1, False))
+    if "maximum" in schema:
+        yield from ((schema["maximum"], True), (schema["maximum"] + 1, False))
+    if schema.get("pattern") == PRINTABLE:
+        yield from (("Späte Antwort", True), ("", True), ("a\nb", False), ("\u2028", False), ("\ue000", False))
+    if schema.get("pattern") == TIME_OF_DAY:
+        yield from (("00:00", True), ("23:59", True), ("24:00", False), ("9:00", False), ("09:60", False))
+    if "minItems" in schema:
+        for value, is_within in at_limits(schema["items"]):
+            yield [value] * schema["minItems"], is_within
+        yield from ((["09:00"] * count, False) for count in (schema["minItems"] - 1, schema["maxItems"] + 1))
+    for name, inside in schema.get("properties", {}).items():
+        yield from (({name: value}, is_within) for value, is_within in at_limits(inside))
+    if schema.get("additionalProperties") is False:
+        yield {"another": 1}, False
+    elif "additionalProperties" in schema:
+        yield from (({"app": value}, is_within) for value, is_within in at_limits(schema["additionalProperties"]))
+
+
 def _is(kind: str, value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return {
@@ -101,12 +126,27 @@ class TestDocument:
             assert fits(schema, answer), (each.path, answer)
             assert set(schema["properties"]) == answer.keys()
 
+    async def test_its_limits_are_those_that_are_checked(self, control: Control) -> None:
+        """What is within them is not refused as wrong, and what is next to them is."""
+        for each in OPERATIONS:
+            for given, is_within in at_limits(schema_of(each.takes)):
+                query = f"?{urlencode({'timeout': 0} | given)}" if each.method == "GET" and given else ""
+                status, problem = await control.ask(each.method, each.path + query, None if query else given)
+                assert (status != 400) is is_within, (each.path, given, problem)
+
+    @pytest.mark.parametrize(("value", "status"), [(2.0, 200), (2.5, 400), (1e300, 400), (True, 400)])
+    async def test_a_whole_number_may_be_written_with_a_point(
+        self, control: Control, value: float, status: int
+    ) -> None:
+        """As JSON Schema has it."""
+        assert (await control.ask("POST", "/fail", {"times": value}))[0] == status
+
     async def test_each_path_knows_its_methods(self, control: Control) -> None:
         """Any other is refused with those that it takes, and any other path with where the document is."""
-        for path in {each.path for each in OPERATIONS}:
+        for path in {"/openapi.json", *(each.path for each in OPERATIONS)}:
             async with control.http.patch(control.url + PREFIX + path) as answer:
                 assert answer.status == 405
-                taken = {each.method for each in OPERATIONS if each.path == path}
+                taken = {each.method for each in OPERATIONS if each.path == path} or {"GET"}
                 assert set(answer.headers["Allow"].split(", ")) == taken
         status, problem = await control.ask("GET", "/nothing")
         assert (status, problem["kind"]) == (404, "NotFound")
@@ -139,6 +179,7 @@ class TestWhatIsAsked:
             ("/heal", {"x": 1}, "no field 'x': it has none"),
             ("/clock", {"days": -1}, "time goes forward only"),
             ("/clock", {"days": 10**9}, "no calendar goes as far as that"),
+            ("/clock", {"days": 10**400}, "days is a greater number than can be reckoned with"),
         ],
     )
     async def test_a_mistake_is_told_in_a_sentence(self, control: Control, path: str, body: object, words: str) -> None:
@@ -187,6 +228,25 @@ class TestWhatIsAsked:
         for path in ("/", DOCUMENT):
             assert (await control.ask("GET", path, None, headers))[0] == status
         assert (await control.ask("POST", "/heal", None, headers))[0] == status
+
+
+async def test_why_there_is_no_channel_is_said(control: Control) -> None:
+    """In the service's words, such as for an app that was taken away with 'tocsin app remove'."""
+    await control.twin.service.registrations.remove("development")
+    status, problem = await control.ask("POST", "/reset")
+    assert (status, problem["detail"][:51]) == (409, "no channel: no app is registered with the remote id")
+
+
+async def test_an_answer_without_a_token_lets_none_expire(control: Control, caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal need be no JSON; what has no token is refused as it was before, in the service's own words."""
+    for method in ("POST", "GET"):
+        async with control.http.request(method, f"{control.url}/accesstoken.srf", data=b"") as refused:
+            assert refused.status == {"POST": 400, "GET": 405}[method]
+    await control.do("POST", "/expire-tokens")
+    uri = (await control.do("GET", "/"))["channel_uri"]
+    async with control.http.post(uri, data=b"x") as unsigned:
+        assert (unsigned.status, unsigned.headers["X-WNS-Error-Description"][:13]) == (401, "Authorization")
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 async def test_the_page_of_the_service_is_below_it(control: Control) -> None:

@@ -8,7 +8,9 @@ import anyio
 from attrs import asdict
 
 from tocsin.actors.topology import Platform
-from tocsin.api.platform_control import PlatformControl
+from tocsin.agent.app_registrations import AppRegistrations
+from tocsin.api.own_service import OwnPushService
+from tocsin.api.platform_control import PlatformControl, Verb
 from tocsin.protocol.arguments import check_app_name
 from tocsin.transport.control_socket import Answer
 
@@ -21,16 +23,21 @@ class AgentControl:
 
     :param platform: what is asked about.
     :param socket: where apps connect.
-    :param service: the URL of the push service.
+    :param service: its own push service, or the URL of the one that it uses.
+    :param registrations: those of apps at its own.
     """
 
-    def __init__(self, platform: Platform, socket: Path, service: str) -> None:
+    def __init__(
+        self, platform: Platform, socket: Path, service: OwnPushService | str, registrations: AppRegistrations
+    ) -> None:
         self.replaced = anyio.Event()
         """Set when another agent has asked this one to make way."""
         self._platform = platform
-        where = {"socket": str(socket), "service": service}
-        verbs = {"replace": self._replace, "forget": self._forget}
-        self._control = PlatformControl(platform, KIND, where, verbs=verbs)
+        own = None if isinstance(service, str) else service
+        where = {"socket": str(socket), "service": service if own is None else own.url}
+        verbs: dict[str, Verb] = dict.fromkeys(registrations.verbs, registrations.perform)
+        verbs |= {"replace": self._replace, "forget": self._forget}
+        self._control = PlatformControl(platform, KIND, where, own=own, verbs=verbs)
         self.perform = self._control.perform
         """Does what is asked."""
 

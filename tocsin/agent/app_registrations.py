@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 import anyio
-from attrs import astuple
+from attrs import astuple, evolve
 
 from tocsin.actors.topology import Platform
 from tocsin.api.own_service import OwnPushService
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import Busy
+from tocsin.transport.control_socket import Answer
 
 MAX_APPS = 1_024
 """Apps that are registered at a time; for one more, some are forgotten that are of no use to any process."""
@@ -42,6 +45,26 @@ class AppRegistrations:
                 self._known[app] = m.OwnService(*astuple(await service.register(app)))
             await service.set_family(app, family)
             return self._known[app]
+
+    @property
+    def verbs(self) -> AbstractSet[str]:
+        """What the command may ask about the apps and hubs of the agent's own service."""
+        return frozenset() if self._service is None else self._service.verbs
+
+    async def perform(self, request: Answer) -> Answer:
+        """Do one of :attr:`verbs`; sessions that begin from then on have a secret that is good as long as any.
+
+        :raises PushError: it cannot be done; the sentence says why.
+        """
+        assert self._service is not None  # noqa: S101  # else there are no verbs
+        if request["verb"] not in {"rotate", "remove"}:
+            return await self._service.perform(request)
+        async with self._turn:
+            answer = await self._service.perform(request)
+            known = self._known.pop(str(request["name"]), None)
+            if known is not None and request["verb"] == "rotate":
+                self._known[answer["name"]] = evolve(known, client_secret=answer["client_secret"])
+            return answer
 
     async def _make_room(self, service: OwnPushService) -> None:
         """Forget some that are of no use, where there are as many as may be: those of earlier agents before others."""

@@ -134,7 +134,8 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
         log = RepeatLog()
         supervisor = platform.actors["supervisor"].mailbox
         launcher = Launcher(platform.launcher, supervisor, platform.sessions, socket, shell=platform.shell)
-        door = SessionDoor(platform, AppRegistrations(own, platform).of, log, launcher.meet)
+        registrations = AppRegistrations(own, platform)
+        door = SessionDoor(platform, registrations.of, log, launcher.meet)
         stack.callback(log.close)
         serving = serving_unix(socket, door.serve, at_once=AT_ONCE, what="an app", inherited=inherited)
         let_no_more_in = await stack.enter_async_context(serving)
@@ -143,7 +144,7 @@ async def open_agent(  # noqa: PLR0913  # what is optional has a name
             let_no_more_in()
             door.close()
 
-        control = AgentControl(platform, socket, own.url if own is not None else str(service))
+        control = AgentControl(platform, socket, own or str(service), registrations)
         await stack.enter_async_context(serving_control(folder, control.perform, KIND))
         # The launcher ends before the door: what comes back from sessions that end then is nothing to launch for.
         async with task_group() as tasks:

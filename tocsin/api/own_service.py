@@ -30,6 +30,8 @@ class OwnPushService:
         self._folder = folder
         self.device_url = service.device_url
         self.url = service.url
+        self.page = None if service.page is None else service.page.url
+        """Where its page is seen in a browser; None where it is not."""
 
     async def register(self, app: str, family: str = "") -> Registration:
         """Register an app, or give a registered one another secret; ``family`` as in :meth:`set_family`.

@@ -44,7 +44,9 @@ class AskedProgram:
         :param service: the push service that runs here, whose apps and hubs may be asked about too, or the URL of another one.
         """
         own = None if isinstance(service, str) else service
-        where = {"app": app, "service": service if own is None else own.url}
+        where: Answer = (
+            {"app": app, "service": service} if own is None else {"app": app, "service": own.url, "page": own.page}
+        )
         self._control = PlatformControl(platform, PROGRAM, where, own=own)
         self._has_begun.set()
         try:
@@ -81,7 +83,8 @@ class PlatformControl:
     """Answers the command about a platform; what is asked is a JSON object with the field ``verb``.
 
     :param kind: what it is that answers, such as "agent".
-    :param where: what the answer to ``status`` says of where it is; its field ``service`` is the URL of the push service.
+    :param where: what the answer to ``status`` says of where it is; its field ``service`` is the URL of the push service,
+        ``page`` that of the page of one that is asked about too.
     :param own: the push service that runs beside it and is asked about by the same socket.
     :param verbs: what may be asked besides.
     """

@@ -12,13 +12,13 @@ from typing import Any
 
 import anyio
 
+from tocsin.cli.activator_words import activator_name, condition_name
 from tocsin.cli.command_line import add_verb
 from tocsin.cli.state_choice import PLATFORM, add_looked_at_option, looked_at
 from tocsin.cli.terminal import show
 from tocsin.persistence.sqlite_store import read_sqlite
 from tocsin.persistence.store import Deaths, StoredActivator
 from tocsin.protocol.errors import FrameError
-from tocsin.protocol.platform.activation import Activators, SystemConditionType
 from tocsin.protocol.platform.activator_registration import NULL_CLSID
 from tocsin.protocol.platform.command import Command
 from tocsin.protocol.text import harmless
@@ -68,13 +68,13 @@ async def _read(path: Path) -> tuple[list[StoredActivator], dict[str, Deaths]]:
 
 def _describe(activator: StoredActivator, crashes: Deaths | None) -> str:
     command = _command(activator)
-    lines = [f"{harmless(activator.app)}  {_kind(activator)}"]
+    lines = [f"{harmless(activator.app)}  {activator_name(activator.activator)}"]
     clsid = _clsid(activator)
     if clsid is not None:
         lines[0] += f"  {harmless(clsid)}"
     if activator.conditions:
         loss = ", cancelled when one is lost" if activator.cancel_on_condition_loss else ""
-        lines.append(f"    only while {', '.join(map(_condition, activator.conditions))}{loss}")
+        lines.append(f"    only while {', '.join(map(condition_name, activator.conditions))}{loss}")
     if command is None:
         lines.append("    no command: a push starts nothing")
     else:
@@ -91,9 +91,9 @@ def _fields(activator: StoredActivator, crashes: Deaths | None) -> dict[str, Any
     command = _command(activator)
     return {
         "app": activator.app,
-        "activator": _kind(activator),
+        "activator": activator_name(activator.activator),
         "clsid": _clsid(activator),
-        "conditions": [_condition(each) for each in activator.conditions],
+        "conditions": [condition_name(each) for each in activator.conditions],
         "cancel_on_condition_loss": activator.cancel_on_condition_loss,
         "command": None if command is None else [os.fsdecode(word) for word in command.words],
         "folder": None if command is None else os.fsdecode(command.folder),
@@ -113,13 +113,3 @@ def _command(activator: StoredActivator) -> Command | None:
 
 def _clsid(activator: StoredActivator) -> str | None:
     return None if activator.clsid == str(NULL_CLSID) else activator.clsid
-
-
-def _kind(activator: StoredActivator) -> str:
-    return Activators(activator.activator).name or str(activator.activator)
-
-
-def _condition(number: int) -> str:
-    with suppress(ValueError):
-        return SystemConditionType(number).name
-    return str(number)

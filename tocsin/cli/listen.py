@@ -117,7 +117,7 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
     count, printed, passed_over = arguments.count, 0, 0
     choice = choice_of(arguments)
     shows = not arguments.json and count is None and command is None  # a script wants each once, and then the end
-    listening = anyio.CancelScope()
+    listening, time = anyio.CancelScope(), anyio.CancelScope()
     with _console(listening.cancel) if shows else nullcontext() as desktop:
         # What a sender is tried against must not depend on whether this machine saves power.
         platform = embedded(arguments.app, arguments.state, port=arguments.port, desktop=desktop, sensors=())
@@ -125,7 +125,7 @@ async def _listen(arguments: argparse.Namespace, output: Output, command: Payloa
             registration = manager.registration
             assert registration is not None  # noqa: S101  # the service is our own
             await anyio.to_thread.run_sync(keep_secret, arguments.state, arguments.app, registration.client_secret)
-            with listening, anyio.CancelScope() as time:
+            with listening, time:
                 scopes.append(listening)  # from here on all that was taken in can be acknowledged before the end
                 if desktop is not None:
                     await manager.toasts.on_activated(show_click)

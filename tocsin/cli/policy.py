@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from tocsin.cli.command_line import add_verb, whole
+from tocsin.cli.policy_words import setting_words
 from tocsin.cli.state_choice import add_state_option, path
 from tocsin.cli.table import aligned
 from tocsin.cli.terminal import complain, show
@@ -122,7 +123,7 @@ def _from_files(question: PolicyQuestion) -> dict[str, Any]:
 
 
 def _lines(answer: dict[str, Any]) -> list[str]:
-    rows = [(row["setting"], _words(row), row["from"]) for row in answer["settings"]]
+    rows = [(row["setting"], setting_words(row), row["from"]) for row in answer["settings"]]
     lines = aligned(("setting", "value", "from"), rows)
     if answer["files"]:
         lines += ["", *aligned(("file", "standing"), list(answer["files"].items()))]
@@ -132,16 +133,6 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         gates = [(gate["gate"], gate["does"], gate["why"]) for gate in payload["gates"]]
         lines += aligned(("gate", "does", "why"), gates)
     return lines
-
-
-def _words(row: dict[str, Any]) -> str:
-    """Write a value as a person reads it."""
-    value = row["value"]
-    if isinstance(value, dict):
-        return f"{value['begin']} to {value['end']}"
-    if value is None:
-        return "as the user has them" if row["setting"] == "quiet_hours" else "no limit"
-    return value_words(value)
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tocsin.testing.twin import Twin
 
 DESCRIPTION = """\
-Run a WNS-compatible push service until SIGTERM or Ctrl-C, and print where it listens.
+Run a WNS-compatible push service until SIGTERM or Ctrl-C, and print where it listens, and where its page is.
 
 It listens on 127.0.0.1 unless told otherwise, and on an address that others reach only with TLS. At the end it
 accepts no connections, answers what is under way, and exits with 0 within ten seconds; a second signal ends it at once.
@@ -101,7 +101,8 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool, dev: boo
 
             async def answer(request: Answer) -> Answer | Stream:
                 if request.get("verb") == "status":
-                    return service.report().fields(details=True) | {"kind": "service", "url": service.url}
+                    where = {"url": service.url, "page": None if service.page is None else service.page.url}
+                    return service.report().fields(details=True) | {"kind": "service"} | where
                 if request.get("verb") == "tail":
                     return Stream(service.followers.events(request))
                 return await perform_on_service(service.registrations, service.hubs, service.url, request)
@@ -142,11 +143,14 @@ def _announce(service: PushService, twin: Twin | None, *, as_json: bool) -> None
             "device_url": service.device_url,
             "token_url": service.token_url,
             "aad_token_url": service.aad_token_url,
+            "page": None if service.page is None else service.page.url,
             "ca": None if service.authority is None else str(service.authority),
         }
         show(json.dumps(fields | ({} if twin is None else _credentials(twin))))
     else:
         show(harmless(f"listening on {service.url}, tokens at {service.token_url}"))
+        if service.page is not None:
+            show(harmless(f"its page, for {service.page.seen_by}: {service.page.url}"))
         if twin is not None:
             show("\nA twin of WNS, for development only: its credentials are the same everywhere.\n")
             show("\n".join(f"{name.replace('_', ' '):<15}{value}" for name, value in _credentials(twin).items()))

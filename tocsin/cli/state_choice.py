@@ -11,7 +11,7 @@ import platformdirs
 
 from tocsin.cli.terminal import complain
 from tocsin.persistence.paths import read_path
-from tocsin.persistence.state_folder import holder_of
+from tocsin.persistence.state_folder import holder_of, silent_holder
 from tocsin.protocol.errors import InvalidArgument, NotFound, StateUnavailable
 
 PLATFORM = "platform.db"
@@ -58,9 +58,9 @@ def candidates(state: Path | None) -> list[Path]:
 def none_answers(folders: list[Path]) -> str:
     """Say why none of these folders, which may be meant, has anything that can be asked."""
     for folder in folders:
-        owner = holder_of(folder)
-        if owner is not None:
-            return f"process {owner} holds {folder} and takes no commands; its log may say why"
+        words = silent_holder(folder)
+        if words is not None:
+            return words
     where = folders[0] if len(folders) == 1 else folders[0].parent
     return f"no agent, no program and no service runs on {where}"
 
@@ -82,7 +82,7 @@ def looked_at(state: Path | None, *holding: str) -> Path:
 
 def add_service_state_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--state`` to a verb that works on a push service, whether that runs or not; :func:`service_state` reads it."""
-    words = "the state folder (default: TOCSIN_STATE, else that of 'tocsin serve', or where that has none, of a 'tocsin listen' that runs)"
+    words = "the state folder (default: TOCSIN_STATE, else that of 'tocsin serve', or where that has none, of a 'tocsin listen' or 'agent' that runs)"
     parser.add_argument(
         "--state",
         type=path("a state folder"),
@@ -95,17 +95,20 @@ def add_service_state_option(parser: argparse.ArgumentParser) -> None:
 def service_state(state: Path | None, verb: str) -> Path:
     """Return the state folder of the push service that is meant: the one that was named, else that of ``serve``.
 
-    Where there is no state of that and ``listen`` runs, the push service of this user is the one in there, and ``verb`` says so.
+    Where there is no state of that and ``listen`` runs, or an agent with a push service of its own, this user's is the one in there,
+    and ``verb`` says so.
 
     :raises StateUnavailable: a folder may not be looked into.
     """
     if state is not None:
         return state
-    serve, listen = (platformdirs.user_state_path("tocsin") / each for each in ("serve", "listen"))
-    if _has(serve, SERVICE) or holder_of(listen) is None:
+    serve, listen, agent = (platformdirs.user_state_path("tocsin") / each for each in ("serve", "listen", "agent"))
+    others = (listen, agent) if _has(agent, SERVICE) else (listen,)  # an agent that uses another service has none
+    running = next((each for each in others if holder_of(each) is not None), None)
+    if _has(serve, SERVICE) or running is None:
         return serve
-    complain(verb, f"this is of the push service in 'tocsin listen', on {listen}")
-    return listen
+    complain(verb, f"this is of the push service in 'tocsin {running.name}', on {running}")
+    return running
 
 
 def path(what: str) -> Callable[[str], Path]:

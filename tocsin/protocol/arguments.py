@@ -44,7 +44,11 @@ def check_finite(value: Any, what: str) -> None:
     :raises InvalidArgument: the value is that.
     """
     check_kind(value, what, float)
-    if not isfinite(value):
+    try:
+        is_finite = isfinite(value)
+    except OverflowError:
+        raise InvalidArgument(f"{what} is a greater number than can be reckoned with") from None
+    if not is_finite:
         raise InvalidArgument(f"{what} must be a finite number, not {quoted(value)}")
 
 

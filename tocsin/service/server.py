@@ -26,6 +26,7 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.operations.tally_log import TallyLog, telling
+from tocsin.service.page.page_address import PageAddress, page_address
 from tocsin.service.page.page_parts import make_page
 from tocsin.service.page.page_routes import StatusPage
 from tocsin.service.page.posting import Poster
@@ -65,6 +66,7 @@ class PushService:
         followers: Followers,
         health: Health,
         certificate: Certificate | None,
+        page: PageAddress | None,
         url: str,
         port: int,
         port_changed_from: int | None,
@@ -79,6 +81,8 @@ class PushService:
         """Who hears of each notification as it is answered."""
         self._health = health
         self._certificate = certificate
+        self.page = page
+        """Where its page is seen in a browser, and by whom; None where it is not."""
         self.url = url
         """What channel URIs begin with, without a slash at its end."""
         self.port = port
@@ -157,7 +161,8 @@ async def open_service(
         with await listen(settings.host, settings.port, remembered) as listener:
             port = listener.getsockname()[1]
             await store.set_meta("port", str(port).encode())
-            url = settings.public_url.rstrip("/") or url_of(settings.host, port, secure=certificate is not None)
+            url_here = url_of(settings.host, port, secure=certificate is not None)
+            url = settings.public_url.rstrip("/") or url_here
             await store.set_meta("url", url.encode())
             channels = Channels(store, registrations, url, now, settings.max_channels)
             await channels.prune()
@@ -176,6 +181,7 @@ async def open_service(
             server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
             parts.page.poster = Poster(router.open_exchange, server.shared)
             log = TallyLog(registrations.name_of, parts.devices.count)
+            page = page_address(settings, url, url_here, parts.is_proxy)
             async with (
                 telling(parts.counters.tally, log),
                 pruning(channels, offline, parts.devices, parts.hub),
@@ -184,7 +190,7 @@ async def open_service(
                 parts.page.running(),
             ):
                 yield PushService(
-                    *(registrations, hubs, offline, parts.followers, parts.health, certificate, url, port),
+                    *(registrations, hubs, offline, parts.followers, parts.health, certificate, page, url, port),
                     remembered if changed else None,
                 )
 
@@ -203,6 +209,7 @@ class _Parts:
     page: StatusPage
     notifications: WnsContext
     others: OtherRoutes
+    is_proxy: Callable[[str], bool]
 
 
 def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
@@ -254,7 +261,10 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     )
     shown = page.routes() if settings.page else []
     others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown])
-    return _Parts(connections, counters, devices, bodies, followers, health, hub, page, notifications, others)
+    return _Parts(
+        *(connections, counters, devices, bodies, followers, health, hub, page, notifications, others),
+        limits.is_proxy,
+    )
 
 
 async def _remembered_port(store: ServiceStore) -> int | None:

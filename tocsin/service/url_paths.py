@@ -14,6 +14,9 @@ DEVICE_PATH: Final = "/device"
 PAGE_PATH: Final = "/_tocsin/page/"
 """What the paths of the page begin with, but for the page itself, which is ``/``. No hub is called so: its name begins with a letter or digit."""
 
+PAGE_FILES: Final = PAGE_PATH.lstrip("/")
+"""The same as seen from the page: a proxy may have it under a path of its own."""
+
 RESERVED: Final = frozenset({"w", "device", "accesstoken.srf", "healthz", "metrics"})
 """What a path of the service begins with: no hub is called so."""
 

@@ -9,6 +9,7 @@ from attrs import asdict, frozen
 
 from tocsin.protocol.arguments import check_within
 from tocsin.testing.control_shapes import (
+    MAX_WAIT,
     About,
     Advance,
     ChannelShown,
@@ -27,9 +28,6 @@ from tocsin.testing.control_shapes import (
 )
 from tocsin.testing.pushes import Push
 from tocsin.testing.twin import Twin, check_wait
-
-MAX_WAIT: Final = 300
-"""Seconds that a request may wait for pushes."""
 
 
 @frozen

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Final, Literal
 
-from attrs import Factory, field, frozen
+from attrs import Factory, fields, frozen
 
+from tocsin.protocol.platform.policy import AppRules
 from tocsin.testing.json_shapes import said
-from tocsin.testing.twin import PATIENCE
+from tocsin.testing.played_host import MOST_DATA
+from tocsin.testing.twin import MANY, PATIENCE
 
 MOST_KEPT = 10_000
 """Pushes, and requests, that are kept, the newest."""
+
+MAX_WAIT: Final = 300
+"""Seconds that may be waited for pushes."""
+
+PRINTABLE: Final = r"^(?: |[^\p{C}\p{Z}])*$"
+"""What has room in a header."""
+
+TIME_OF_DAY: Final = "^(?:[01][0-9]|2[0-3]):[0-5][0-9]$"
+
+_STATUS: Final = {"minimum": 200, "maximum": 599}
+_TIMES: Final = {"minimum": 1, "maximum": MANY}
+_RETRY_AFTER: Final[dict[str, Any]] = {"minimum": 0, "maximum": MANY, "pattern": PRINTABLE}
+_AHEAD: Final = {"minimum": 0}
+_BYTES: Final = {"minimum": 0, "maximum": MOST_DATA}
+_OF_AN_APP: Final = {
+    "properties": {
+        each.name: {"type": "integer", **_BYTES} if each.name.startswith("daily_") else {"type": "boolean"}
+        for each in fields(AppRules)
+    },
+    "additionalProperties": False,
+}
 
 Condition = Literal[
     "on_battery", "battery_low", "battery_saver", "locked", "logged_off", "metered", "offline", "quiet_hours"
@@ -42,8 +65,8 @@ class About:
 class Wait:
     """How long to wait, and for what."""
 
-    count: int = said("answer once so many have come", 0)
-    timeout: float = said("seconds that are waited at most", PATIENCE)
+    count: int = said("answer once so many have come", 0, minimum=0, maximum=MANY)
+    timeout: float = said("seconds that are waited at most", PATIENCE, minimum=0, maximum=MAX_WAIT)
 
 
 @frozen
@@ -95,18 +118,22 @@ class RequestsShown:
 class Fail:
     """The answer to the next notifications."""
 
-    status: int = said("the HTTP status, 200 to 599", 503)
-    times: int | None = said("to how many; null: until heal", 1)
-    retry_after: int | str | None = said("Retry-After: seconds, or any text, such as a date; null: none", None)
-    description: str = said("X-WNS-Error-Description; empty: one that says that it was on demand", "")
+    status: int = said("the HTTP status", 503, **_STATUS)
+    times: int | None = said("to how many; null: until heal", 1, **_TIMES)
+    retry_after: int | str | None = said(
+        "Retry-After: seconds, or any text, such as a date; null: none", None, **_RETRY_AFTER
+    )
+    description: str = said(
+        "X-WNS-Error-Description; empty: one that says that it was on demand", "", pattern=PRINTABLE
+    )
 
 
 @frozen
 class ThrottleNext:
     """How the next notifications are throttled."""
 
-    times: int | None = said("how many; null: until heal", 1)
-    retry_after: int | str | None = said("Retry-After: seconds, or any text; null: none", 1)
+    times: int | None = said("how many; null: until heal", 1, **_TIMES)
+    retry_after: int | str | None = said("Retry-After: seconds, or any text; null: none", 1, **_RETRY_AFTER)
 
 
 @frozen
@@ -114,8 +141,10 @@ class RefuseToken:
     """The answer to the next requests for a token."""
 
     error: str = said("the OAuth error", "invalid_client")
-    status: int | None = said("the HTTP status; null: what the endpoint has for a wrong secret, 400 or 401", None)
-    times: int | None = said("how many; null: until heal", None)
+    status: int | None = said(
+        "the HTTP status; null: what the endpoint has for a wrong secret, 400 or 401", None, **_STATUS
+    )
+    times: int | None = said("how many; null: until heal", None, **_TIMES)
 
 
 @frozen
@@ -127,12 +156,12 @@ class ChannelShown:
 
 @frozen
 class Advance:
-    """How far the clock jumps ahead; the sum counts."""
+    """How far the clock jumps ahead; the sum counts, and leads no further than the year 9999."""
 
-    days: float = said("days", 0)
-    hours: float = said("hours", 0)
-    minutes: float = said("minutes", 0)
-    seconds: float = said("seconds", 0)
+    days: float = said("days", 0, **_AHEAD)
+    hours: float = said("hours", 0, **_AHEAD)
+    minutes: float = said("minutes", 0, **_AHEAD)
+    seconds: float = said("seconds", 0, **_AHEAD)
 
 
 @frozen
@@ -150,22 +179,27 @@ class PlayedRules:
     toasts: bool | None = said("whether toasts do", None)
     tiles: bool | None = said("whether tiles do", None)
     badges: bool | None = said("whether badges do", None)
-    daily_data: int | None = said("bytes a day of each app after which its background work waits", None)
-    daily_metered_data: int | None = said("the same, on networks that cost by what goes over them", None)
-    quiet_hours: list[str] | None = said('when only what is urgent is shown, as ["22:00", "07:00"]', None)
-    apps: dict[str, dict[str, bool | int]] | None = said('the rules of single apps, as {"app": {"tiles": false}}', None)
+    daily_data: int | None = said("bytes a day of each app after which its background work waits", None, **_BYTES)
+    daily_metered_data: int | None = said("the same, on networks that cost by what goes over them", None, **_BYTES)
+    quiet_hours: list[str] | None = said(
+        'when only what is urgent is shown, as ["22:00", "07:00"]',
+        None,
+        minItems=2,
+        maxItems=2,
+        items={"pattern": TIME_OF_DAY},
+    )
+    apps: dict[str, dict[str, bool | int]] | None = said(
+        'the rules of single apps, as {"app": {"tiles": false}}', None, additionalProperties=_OF_AN_APP
+    )
 
 
 @frozen
 class HostWished:
     """The machine of the device as it is to be; what is not named is well."""
 
-    conditions: list[Condition] = field(default=Factory(list), metadata={"meaning": "what it is in, all at once"})
-    exempt: list[str] = field(
-        default=Factory(list),
-        metadata={"meaning": "apps that are exempt from energy saver; the channel's is called app"},
-    )
-    policy: PlayedRules = field(default=Factory(PlayedRules), metadata={"meaning": "the group policy"})
+    conditions: list[Condition] = said("what it is in, all at once", Factory(list))
+    exempt: list[str] = said("apps that are exempt from energy saver; the channel's is called app", Factory(list))
+    policy: PlayedRules = said("the group policy", Factory(PlayedRules))
 
 
 @frozen

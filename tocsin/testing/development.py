@@ -16,6 +16,7 @@ from tocsin.private_file import read_private, write_private
 from tocsin.protocol.errors import InvalidArgument, StateUnavailable
 from tocsin.protocol.json_text import parse_json_text
 from tocsin.protocol.network.addresses import is_loopback
+from tocsin.service.devices.device_words import MIN_KEY
 from tocsin.service.layer import DEVELOPMENT_FILE
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.apps import AppRegistration
@@ -111,9 +112,10 @@ def _parsed(content: bytes) -> _Kept:
     try:
         found = parse_json_text(content, DEVELOPMENT_FILE, _MOST)
         uris = {str(name): str(uri) for name, uri in found["channels"].items()}
-        return _Kept(KnownDevice(str(found["key"]), uris), str(found["uri"]))
+        key, uri = str(found["key"]), str(found["uri"])
     except (InvalidArgument, KeyError, TypeError, AttributeError):
         return _Kept()
+    return _Kept(KnownDevice(key, uris), uri) if len(key) >= MIN_KEY else _Kept()
 
 
 async def _keep(state: Path, device: Device, uri: str) -> None:

@@ -133,8 +133,9 @@ class Device:
         """
         request = next(self._number)
         granted = await self._ask(request, RequestChannel(request, app, remote_id, held))
-        if not isinstance(granted, ChannelGranted):
-            raise PlatformUnavailable(f"no channel: {granted}")
+        if isinstance(granted, ChannelRefused):
+            raise PlatformUnavailable(f"no channel: {granted.text}")
+        assert isinstance(granted, ChannelGranted)  # noqa: S101  # what is asked for is granted or refused
         self.known.uris[granted.channel] = granted.uri
         return granted.uri
 

@@ -184,8 +184,10 @@ class Faults(Layer):
             await send(message)
 
         await app(scope, receive, noting)
-        self._issued[json.loads(reply).get("access_token", "")] = None
-        _keep_newest(self._issued)
+        token = _token_in(reply)
+        if token:
+            self._issued[token] = None
+            _keep_newest(self._issued)
 
 
 def _next(faults: list[Fault]) -> Fault | None:
@@ -198,6 +200,14 @@ def _next(faults: list[Fault]) -> Fault | None:
         if fault.times <= 0:
             del faults[0]
     return fault
+
+
+def _token_in(reply: bytearray) -> str:
+    """Return the token of an answer; empty where it is a refusal, which need be no JSON."""
+    try:
+        return str(json.loads(reply).get("access_token", ""))
+    except ValueError:
+        return ""
 
 
 def _keep_newest(tokens: dict[str, None]) -> None:

@@ -7,7 +7,7 @@ the name of another has been pointed here, and so has ``Origin``, which a browse
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -120,7 +120,8 @@ class ControlledFaults(Faults):
     async def _perform(self, scope: Scope, receive: Receive) -> Any:
         _check_caller(scope)
         method, path = scope["method"], scope["path"].removeprefix(PREFIX) or "/"
-        if path == DOCUMENT and method == "GET":
+        if path == DOCUMENT:
+            _check_method(method, path, {"GET"})
             return document()
         operation = _operation(method, path)
         if method == "GET":
@@ -195,10 +196,14 @@ def _operation(method: str, path: str) -> Operation:
     there = _BY_PATH.get(path)
     if there is None:
         raise NotFound(f"nothing is at {quoted(PREFIX + path)}: {PREFIX}{DOCUMENT} says what there is")
+    _check_method(method, path, there)
+    return there[method]
+
+
+def _check_method(method: str, path: str, there: Iterable[str]) -> None:
     if method not in there:
         allow = ", ".join(sorted(there))
         raise _Refused(405, IllegalCall(f"{quoted(PREFIX + path)} takes {allow}, not {quoted(method)}"), allow)
-    return there[method]
 
 
 def _problem(status: int, error: PushError) -> dict[str, Any]:

@@ -31,9 +31,9 @@ _WORDS: Final[Mapping[Any, str]] = {
 }
 
 
-def said(meaning: str, default: Any = attrs.NOTHING) -> Any:
-    """Declare a field; ``meaning`` says what it is."""
-    return attrs.field(default=default, metadata={"meaning": meaning})
+def said(meaning: str, default: Any = attrs.NOTHING, **limits: Any) -> Any:
+    """Declare a field; ``meaning`` says what it is, and ``limits`` are keywords of JSON Schema for what checks it besides."""
+    return attrs.field(default=default, metadata={"meaning": meaning, "limits": limits})
 
 
 def read(kind: type[T], document: Any, what: str) -> T:
@@ -71,6 +71,8 @@ def _number(hint: Any, text: str) -> Any:
 
 def _value(hint: Any, value: Any, what: str) -> Any:
     """Check a value, by the annotation of its field."""
+    if isinstance(value, float) and value.is_integer() and not _fits(hint, value):
+        value = int(value)  # JSON Schema takes 1.0 for a whole number too, and some languages write it so
     if attrs.has(hint):
         return read(hint, value, what)
     origin, inside = get_origin(hint), get_args(hint)
@@ -151,7 +153,7 @@ def _object_schema(kind: type) -> dict[str, Any]:
     for each in attrs.fields(kind):
         schema = schema_of(hints[each.name])
         if "meaning" in each.metadata:
-            schema["description"] = each.metadata["meaning"]
+            schema |= {"description": each.metadata["meaning"], **each.metadata["limits"]}
         if each.default is attrs.NOTHING:
             required.append(each.name)
         elif not isinstance(each.default, attrs.Factory):  # type: ignore[arg-type]  # which is a class

@@ -29,7 +29,9 @@ WELL: Final = HostFacts(
 )
 """A machine that is plugged in and online at no cost, and used by its user."""
 
-_MOST_DATA = 2**62
+MOST_DATA: Final = 2**62
+"""Bytes a day that a rule may name at most."""
+
 _HOUR = 60
 
 
@@ -273,7 +275,7 @@ class PlayedHost:
 def _check(rules: Mapping[str, Any], of: str = "") -> None:
     for name, value in rules.items():
         if name.startswith("daily_"):
-            check_within(value, f"{of}{name}", 0, _MOST_DATA)
+            check_within(value, f"{of}{name}", 0, MOST_DATA)
         else:
             check_kind(value, f"{of}{name}", bool)
 

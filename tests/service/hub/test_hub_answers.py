@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.service.hub.hub_answers import HubAnswer, refusal, send_answer, tracking_id_of
 
 
@@ -18,18 +18,22 @@ def told(answer: HubAnswer) -> dict[str, str]:
     return dict(answer.headers)
 
 
-@given(st.sampled_from([429, 503]), st.none() | st.integers(0, 10**6))
-def test_who_has_to_wait_is_told_how_long(status: int, wait: int | None) -> None:
+WAITING = [reason for reason in HubReason if reason.status in {429, 503}]
+FOR_GOOD = [reason for reason in HubReason if reason not in WAITING]
+
+
+@given(st.sampled_from(WAITING), st.none() | st.integers(0, 10**6))
+def test_who_has_to_wait_is_told_how_long(reason: HubReason, wait: int | None) -> None:
     """Always a whole number of seconds from 1: without it, some clients never come again."""
-    headers = told(refusal(HubRefused(status, "Later.", wait)))
+    headers = told(refusal(HubRefused(reason, "Later.", wait)))
     assert int(headers["Retry-After"]) >= 1
     assert not wait or headers["Retry-After"] == str(wait)
 
 
-@given(st.sampled_from([400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 501]), st.text(max_size=99))
-def test_what_is_refused_for_good_names_no_time(status: int, detail: str) -> None:
+@given(st.sampled_from(FOR_GOOD), st.text(max_size=99))
+def test_what_is_refused_for_good_names_no_time(reason: HubReason, detail: str) -> None:
     """Else clients would come again; 401 alone says how to sign."""
-    answer = refusal(HubRefused(status, detail))
+    answer, status = refusal(HubRefused(reason, detail)), reason.status
     assert answer.status == status
     assert set(told(answer)) == ({"WWW-Authenticate"} if status == 401 else set())
     assert answer.media_type.startswith("application/xml")
@@ -38,7 +42,9 @@ def test_what_is_refused_for_good_names_no_time(status: int, detail: str) -> Non
 
 def test_a_method_that_is_not_taken_is_answered_with_those_that_are() -> None:
     """RFC 9110 section 15.5.6."""
-    assert told(refusal(HubRefused(405, "Not so.", allowed=["GET", "POST"]))) == {"Allow": "GET, POST"}
+    assert told(refusal(HubRefused(HubReason.WRONG_METHOD, "Not so.", allowed=["GET", "POST"]))) == {
+        "Allow": "GET, POST"
+    }
 
 
 @given(st.text(max_size=200) | st.from_regex("[A-Za-z0-9_.-]{1,130}", fullmatch=True))

@@ -12,6 +12,7 @@ import pytest
 from tests.protocol.service.test_wns import REASONS
 from tests.service.operations.log_page import example, lines_of, live
 from tests.service.world import Clock, World, dial, open_world
+from tocsin.protocol.hub.hub_refused import HubReason
 from tocsin.protocol.messages import ChannelRefused, RequestChannel
 from tocsin.protocol.service.refusal import RefusalKind
 from tocsin.service.operations.settings import ServiceSettings
@@ -141,7 +142,7 @@ async def test_requests_for_channels_are_told_by_their_result(tmp_path: Path) ->
     ]
 
 
-async def test_requests_to_hubs_are_told_by_their_status(tmp_path: Path) -> None:
+async def test_requests_to_hubs_are_told_by_their_reason(tmp_path: Path) -> None:
     """Of the app whose hub it is."""
 
     async def act(world: World) -> None:
@@ -150,8 +151,8 @@ async def test_requests_to_hubs_are_told_by_their_status(tmp_path: Path) -> None
             await world.http.post(f"{world.service.url}/{hub}/messages?api-version=2015-01")
 
     assert await refusals_by(tmp_path, act) == [
-        ("hub", "http_401", [("contoso", 1)]),
-        ("hub", "http_404", [(None, 1)]),
+        ("hub", "signature_missing", [("contoso", 1)]),
+        ("hub", "unknown_hub", [(None, 1)]),
     ]
 
 
@@ -181,3 +182,10 @@ async def test_the_app_of_a_token_is_known_once_the_token_was_seen(
     for each in (token, "forged"):
         tokens.verify(each)
     assert (tokens.holder_of(token), tokens.holder_of("forged")) == (app.client_id, "")
+
+
+def test_each_reason_of_a_hub_is_in_the_documents() -> None:
+    """With the status that the client of the hub gets."""
+    row = next(line for line in PAGE.splitlines() if line.startswith("| `hub`, "))
+    told = {name: int(status) for names, status in re.findall(r"([`\w, ]+) \((\d+)\)", row) for name in names.split()}
+    assert {name.strip("`,"): status for name, status in told.items()} == {each: each.status for each in HubReason}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -49,6 +50,12 @@ async def send(world: World, form: Mapping[str, str], **headers: str) -> str:
 async def channel_of(world: World) -> str:
     """Return the name of the channel that the form offers first."""
     return (await ask(world)).text.partition('<option value="')[2].partition('"')[0]
+
+
+async def options_of(world: World, query: str) -> list[str]:
+    """Return the names of the channels that the form offers."""
+    select = (await ask(world, f"/?{query}")).text.partition('<select id="channel"')[2].partition("</select>")[0]
+    return re.findall('<option value="(.*?)"', select)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 
 import anyio
@@ -10,11 +11,14 @@ import pytest
 from tests.service.page.asking import (
     ask,
     channel_of,
+    options_of,
     send,
 )
-from tests.service.world import World, dial, open_world
+from tests.service.world import OTHER_KEY, World, dial, open_world
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.page import form as form_
+from tocsin.service.page import picture
 from tocsin.service.page.page_routes import MAX_FORM
 from tocsin.service.registry.sqlite_service_store import SqliteServiceStore
 
@@ -52,7 +56,7 @@ async def test_a_push_from_the_form_goes_the_way_of_all(world: World) -> None:
         ({"type": "raw", "body": "x", "tag": "<script>"}, "X-WNS-Tag must be 1 to 16 letters and digits"),
         ({"type": "raw", "body": "x", "tag": "a\r\nb: c"}, "X-WNS-Tag must be 1 to 16 letters and digits"),
         ({"type": "raw", "body": "x", "ttl": "soon"}, "X-WNS-TTL must be a whole number"),
-        ({"type": "raw", "body": "x" * 5_001}, "413 Request"),
+        ({"type": "raw", "body": "x" * 5_001}, f"413 {HTTPStatus(413).phrase}"),
         ({"type": "badge", "body": "many"}, "a badge is a number"),
         ({"type": "toast", "body": ""}, "must not be empty"),
         ({"type": "voice", "body": "x"}, "choose a type"),
@@ -68,12 +72,50 @@ async def test_what_is_not_taken_says_why(standing: World, form: dict[str, str],
 
 async def test_what_was_filled_in_stays_so(standing: World) -> None:
     """For who has no JavaScript: the page that shows the answer has the form as it was sent."""
-    form = {"channel": await channel_of(standing), "type": "raw", "body": 'a\r\n<b>"', "tag": '"><script>'}
+    title = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"
+    form = {"channel": await channel_of(standing), "type": "raw", "body": '\na\tb\r\n<b>"', "tag": '"><script>'}
+    form["title"] = title
     sent = await ask(standing, "/_tocsin/page/send", "POST", form, Origin=standing.service.url)
     page = (await ask(standing, "/" + sent.headers["Location"].removeprefix("../../").partition("#")[0])).text
-    assert "a\\r\n&lt;b&gt;&quot;</textarea>" in page
+    assert ">\n\na\tb\r\n&lt;b&gt;&quot;</textarea>" in page
+    assert f'value="{title}"' in page
     assert 'value="&quot;&gt;&lt;script&gt;"' in page
     assert '<option value="raw" selected>' in page
+
+
+async def test_a_channel_that_is_not_shown_is_found_and_sent_to(
+    standing: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the app's name or by how its own or its device's begins; the page that shows the answer offers it still."""
+    name = await channel_of(standing)
+    standing.clock.time += 1  # channels of one moment are in the order of their names
+    app = await standing.service.register("fabrikam")
+    async with dial(standing.service) as device:
+        await device.greet(OTHER_KEY)
+        newer = (await device.channel(app.remote_id)).channel
+    assert "Another channel" not in (await ask(standing)).text
+    for module in (picture, form_):
+        monkeypatch.setattr(module, "MOST", 1)
+    assert await options_of(standing, "") == [newer]
+    assert "Another channel" in (await ask(standing)).text
+    for query in ("app=CONT", f"begins={name[:6].upper()}", f"app=o&begins={name}"):
+        assert await options_of(standing, query) == [name], query
+    for query in ("app=nowhere", "begins=abc%27", f"app=fabrikam&begins={name}"):
+        assert await options_of(standing, query) == [], query
+    form = {"channel": name, "begins": name[:6], "app": "", "type": "raw", "body": "x"}
+    sent = await ask(standing, "/_tocsin/page/send", "POST", form, Origin=standing.service.url)
+    query = sent.headers["Location"].partition("?")[2].partition("#")[0]
+    assert await options_of(standing, query) == [name]
+    page = (await ask(standing, f"/?{query}")).text
+    assert f'<input type="hidden" name="begins" value="{name[:6]}">' in page
+    assert "The newest 1 that were found can be chosen." in page
+
+
+async def test_what_is_sought_is_text(standing: World) -> None:
+    """Whatever is in the address; a token there is that of a channel, as ever."""
+    page = await ask(standing, "/?app=%22%3E%3Cscript%3E&begins=%27%20OR%201")
+    assert (page.status, "&quot;&gt;&lt;script&gt;" in page.text) == (200, True)
+    assert '<select id="channel" name="channel" required data-still></select>' in page.text
 
 
 async def test_limits_hold_for_the_form_too(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, CookieJar
 
 from tests.service.page.asking import (
     PROXIED,
@@ -14,16 +14,21 @@ from tests.service.page.asking import (
 )
 from tests.service.world import open_world
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.page.access import COOKIE, MAX_SESSIONS
+from tocsin.service.page.access import MAX_SESSIONS
 from tocsin.service.server import open_service
 
 
 async def test_with_a_token_all_are_asked_for_it(tmp_path: Path) -> None:
     """Also this machine, and who comes through a proxy; nothing of the service is told before."""
     async with open_world(tmp_path, WITH_TOKEN) as world:
-        for headers in ({}, PROXIED, {"Authorization": "Bearer wrong"}, {"Cookie": f"{COOKIE}=wrong"}):
+        for headers in (
+            {},
+            PROXIED,
+            {"Authorization": "Bearer wrong"},
+            {"Cookie": f"tocsin_page_{world.service.port}=wrong"},
+        ):
             asked = await ask(world, **headers)
-            assert asked.status == 200
+            assert asked.status == (401 if "Authorization" in headers else 200)  # a program is told by the status
             assert 'type="password"' in asked.text
             assert world.app.client_id not in asked.text
             assert (await ask(world, "/_tocsin/page/events", **headers)).status == 401
@@ -57,6 +62,24 @@ async def test_who_logs_in_has_a_session_until_it_logs_out(tmp_path: Path) -> No
         left = await ask(world, "/_tocsin/page/logout", "POST", Origin=world.service.url, Cookie=cookie)
         assert left.status == 303
         assert 'type="password"' in (await ask(world, Cookie=cookie)).text
+
+
+async def test_services_of_a_host_do_not_log_one_another_out(tmp_path: Path) -> None:
+    """A browser sends each the cookies of both, since cookies know no ports."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    async with (
+        open_world(tmp_path / "one", WITH_TOKEN) as one,
+        open_world(tmp_path / "other", WITH_TOKEN) as other,
+        ClientSession(cookie_jar=CookieJar(unsafe=True)) as browser,
+    ):
+        for each in (one, other):
+            url, headers = each.service.url, {"Origin": each.service.url}
+            async with browser.post(f"{url}/_tocsin/page/login", data={"token": TOKEN}, headers=headers) as entered:
+                assert entered.status == 200
+        for each in (one, other):
+            async with browser.get(each.service.url) as page:
+                assert "Log out" in await page.text()
 
 
 async def test_a_cookie_is_for_tls_where_the_service_is_reached_so(tmp_path: Path) -> None:

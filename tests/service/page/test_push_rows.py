@@ -37,10 +37,22 @@ def test_what_a_viewer_does_not_get_is_counted(batches: list[tuple[int, int]], s
     rows = PushRows()
     for came, lost in batches:
         rows.add([event()] * came, lost)
-    got, missed = rows.after(seen)
-    assert len(got) + missed == max(rows.latest - seen, 0)
-    assert len(got) <= KEPT
-    assert numbers(got) == sorted(number for number in numbers(got) if number > seen)
+    assert rows.latest == sum(came + lost for came, lost in batches)
+    for got, missed in (rows.after(seen), rows.news(seen)):
+        assert len(got) + missed == max(rows.latest - seen, 0)
+        assert len(got) <= KEPT
+        assert numbers(got) == sorted(number for number in numbers(got) if number > seen)
+
+
+def test_of_a_crowd_half_is_told() -> None:
+    """The newest; all of what fits is told."""
+    rows = PushRows()
+    rows.add([event()] * KEPT, 0)
+    assert rows.news(0) == rows.after(0)
+    rows.add([event()] * (2 * KEPT), 0)
+    told, missed = rows.news(0)
+    assert (len(told), missed, told[-1].number) == (KEPT // 2, 2 * KEPT + KEPT // 2, 3 * KEPT)
+    assert len(rows.after(0)[0]) == KEPT
 
 
 def test_rows_from_before_are_forgotten() -> None:

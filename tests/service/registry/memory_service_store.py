@@ -88,6 +88,15 @@ class MemoryServiceStore:
         live = [each for each in self._live(now) if each.client_id in self._apps]
         return sorted(live, key=lambda each: (-each.expires, each.name))[:limit]
 
+    async def find_channels(self, now: float, app: str, begins: str, limit: int) -> list[ChannelRow]:
+        """Return so many of them that are of some app, device or name, the newest first."""
+        return [
+            each
+            for each in await self.newest_channels(now, len(self._channels))
+            if app.lower() in self._apps[each.client_id].name.lower()
+            and (each.name.startswith(begins) or each.device.startswith(begins))
+        ][:limit]
+
     async def devices_of(self, client_id: str, now: float) -> set[str]:
         """Return the devices with channels of an app that are neither revoked nor expired."""
         await checkpoint()

@@ -162,6 +162,11 @@ class BothServiceStores(RuleBasedStateMachine):
         self.both(lambda store: store.devices_with_spent(now))
         self.both(lambda store: store.count_ended(now, until))
 
+    @rule(now=TIMES, app=st.sampled_from(["", "A", "b"]), begins=st.sampled_from(["", "c", "c2", "d", "d1", "e"]))
+    def channels_are_sought(self, now: float, app: str, begins: str) -> None:
+        """By a part of the app's name, and by how the channel's own or the device's begins."""
+        self.both(lambda store: store.find_channels(now, app, begins, 2))
+
     @invariant()
     def they_agree(self) -> None:
         """On all that is kept."""

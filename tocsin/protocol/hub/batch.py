@@ -11,7 +11,7 @@ from typing import Final
 from attrs import field, frozen
 
 from tocsin.protocol.hub.channel_uri import check_channel_uri
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 
 MAX_DEVICES: Final = 1_000
 """Channels of a batch at most, as Notification Hubs has it."""
@@ -47,19 +47,21 @@ def read_batch(content_type: str, body: bytes) -> Batch:
     :raises HubRefused: 400, or 413 where there is too much.
     """
     if len(body) > MAX_BATCH:
-        raise HubRefused(413, f"The batch has {len(body)} bytes; {MAX_BATCH} are read at most.")
+        raise HubRefused(HubReason.TOO_LARGE, f"The batch has {len(body)} bytes; {MAX_BATCH} are read at most.")
     found = _BOUNDARY.match(content_type.strip())
     if found is None:
-        raise HubRefused(400, f"Content-Type names no boundary: {_FORM}.")
+        raise HubRefused(HubReason.WRONG_BATCH, f"Content-Type names no boundary: {_FORM}.")
     parts: dict[bytes, bytes] = {}
     for head, content in _parts(body, (found[1] or found[2]).rstrip().encode("latin-1", "replace")):
         found_name = _NAME.search(head)
         name = b"" if found_name is None else (found_name[1] or found_name[2]).lower()
         if name not in {b"notification", b"devices"} or name in parts:
-            raise HubRefused(400, f"A part of the batch has another name, none, or that of another part: {_FORM}.")
+            raise HubRefused(
+                HubReason.WRONG_BATCH, f"A part of the batch has another name, none, or that of another part: {_FORM}."
+            )
         parts[name] = content
     if len(parts) != 2:
-        raise HubRefused(400, f"The batch has {len(parts)} of its two parts: {_FORM}.")
+        raise HubRefused(HubReason.WRONG_BATCH, f"The batch has {len(parts)} of its two parts: {_FORM}.")
     return Batch(parts[b"notification"], _devices(parts[b"devices"]))
 
 
@@ -71,12 +73,16 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
     delimiter = re.compile(rb"(?:^|" + end + rb")--" + re.escape(boundary) + rb"(--)?[ \t]*(?=" + end + rb"|$)")
     marks = list(_first_of(delimiter, body, 4))
     if not marks or marks[-1][1] is None:
-        raise HubRefused(400, f"The batch does not end with its boundary, or has more than two parts: {_FORM}.")
+        raise HubRefused(
+            HubReason.WRONG_BATCH, f"The batch does not end with its boundary, or has more than two parts: {_FORM}."
+        )
     for mark, following in pairwise(marks):
         part = body[mark.end() : following.start()]
         empty = _EMPTY_LINE.search(part)  # the first, since there may be others in the content
         if empty is None:
-            raise HubRefused(400, f"A part of the batch has no empty line behind its headers: {_FORM}.")
+            raise HubRefused(
+                HubReason.WRONG_BATCH, f"A part of the batch has no empty line behind its headers: {_FORM}."
+            )
         yield part[: empty.start()], part[empty.end() :]
 
 
@@ -88,7 +94,9 @@ def _first_of(delimiter: re.Pattern[bytes], body: bytes, most: int) -> Iterator[
 
 
 def _devices(content: bytes) -> tuple[str, ...]:
-    wrong = HubRefused(400, 'The part devices of a batch is a JSON list of channel URIs, such as ["https://..."].')
+    wrong = HubRefused(
+        HubReason.WRONG_BATCH, 'The part devices of a batch is a JSON list of channel URIs, such as ["https://..."].'
+    )
     try:
         devices = json.loads(content)
     except (ValueError, RecursionError):
@@ -96,5 +104,7 @@ def _devices(content: bytes) -> tuple[str, ...]:
     if not isinstance(devices, list) or not all(isinstance(uri, str) for uri in devices) or not devices:
         raise wrong
     if len(devices) > MAX_DEVICES:
-        raise HubRefused(413, f"The batch names {len(devices)} channels; {MAX_DEVICES} are taken at most.")
+        raise HubRefused(
+            HubReason.TOO_LARGE, f"The batch names {len(devices)} channels; {MAX_DEVICES} are taken at most."
+        )
     return tuple(check_channel_uri(uri, "A channel of the batch") for uri in dict.fromkeys(devices))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tocsin.protocol.errors import InvalidArgument
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.json_text import parse_json_text
 
 MAX_JSON: Final = 65_536
@@ -21,8 +21,8 @@ def parse_json(body: bytes | str, what: str, *, numbers_as_texts: bool = False) 
     """
     encoded = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
     if len(encoded) > MAX_JSON:
-        raise HubRefused(413, f"{what} has {len(encoded)} bytes; {MAX_JSON} are read at most.")
+        raise HubRefused(HubReason.TOO_LARGE, f"{what} has {len(encoded)} bytes; {MAX_JSON} are read at most.")
     try:
         return parse_json_text(encoded, what, MAX_JSON, numbers_as_texts=numbers_as_texts)
     except InvalidArgument as wrong:
-        raise HubRefused(400, f"{wrong}.") from None
+        raise HubRefused(HubReason.WRONG_JSON, f"{wrong}.") from None

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from attrs import field, frozen
 
 from tocsin.protocol.hub.channel_uri import check_channel_uri
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.rights import GRANTED, Right
 from tocsin.protocol.text import quoted
 
@@ -185,17 +185,17 @@ def read_hub_request(method: str, path: str, query: str, continuation: str = "")
     :raises HubRefused: 400, 404, 405 or 501; the sentence says what would be right.
     """
     if len(path) + len(query) > MAX_TARGET:
-        raise HubRefused(400, f"The path and its query have more than {MAX_TARGET} characters.")
+        raise HubRefused(HubReason.WRONG_QUERY, f"The path and its query have more than {MAX_TARGET} characters.")
     pieces = [_decoded(piece) for piece in path.split("/") if piece]
     if not pieces:
-        raise HubRefused(404, "The path names no hub: it begins with /{hub}/.")
+        raise HubRefused(HubReason.UNKNOWN_PATH, "The path names no hub: it begins with /{hub}/.")
     return HubRequest(pieces[0], _operation(method, pieces[1:], _query(query), continuation))
 
 
 def _operation(method: str, pieces: list[str], query: Mapping[str, str], continuation: str) -> HubOperation:
     room = pieces[0].lower() if pieces else ""
     if room in _NOT_HERE:
-        raise HubRefused(501, _NOT_HERE[room])
+        raise HubRefused(HubReason.NOT_HERE, _NOT_HERE[room])
     if room == "tags" and len(pieces) == 3 and pieces[2].lower() == "registrations":
         if method != "GET":
             raise _not_allowed("tags/{tag}/registrations", ["GET"], method)
@@ -211,18 +211,20 @@ def _operation(method: str, pieces: list[str], query: Mapping[str, str], continu
         if method not in items:
             raise _not_allowed(f"{room}/{{id}}", items, method)
         return items[method](pieces[1])
-    raise HubRefused(404, f"A hub has no {quoted(place)}: it has {_KNOWN}.")
+    raise HubRefused(HubReason.UNKNOWN_PATH, f"A hub has no {quoted(place)}: it has {_KNOWN}.")
 
 
 def _not_allowed(place: str, methods: Collection[str], method: str) -> HubRefused:
-    return HubRefused(405, f"{place} takes {' and '.join(methods)}, not {quoted(method)}.", allowed=methods)
+    return HubRefused(
+        HubReason.WRONG_METHOD, f"{place} takes {' and '.join(methods)}, not {quoted(method)}.", allowed=methods
+    )
 
 
 def _list(query: Mapping[str, str], continuation: str, tag: str = "") -> ListRegistrations:
     if "$skip" in query:
-        raise HubRefused(400, f"$skip is not taken: send the {CONTINUATION} of the answer before.")
+        raise HubRefused(HubReason.WRONG_QUERY, f"$skip is not taken: send the {CONTINUATION} of the answer before.")
     if tag and "$filter" in query:
-        raise HubRefused(400, "$filter is not taken together with a tag.")
+        raise HubRefused(HubReason.WRONG_QUERY, "$filter is not taken together with a tag.")
     after = query.get("continuationtoken") or query.get(CONTINUATION) or continuation
     return ListRegistrations(_filtered(query.get("$filter", "")), tag, _top(query), after)
 
@@ -230,7 +232,7 @@ def _list(query: Mapping[str, str], continuation: str, tag: str = "") -> ListReg
 def _top(query: Mapping[str, str]) -> int:
     text = query.get("$top", str(MAX_TOP))
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
-        raise HubRefused(400, f"$top is a whole number from 1 to 999999999, not {quoted(text)}.")
+        raise HubRefused(HubReason.WRONG_QUERY, f"$top is a whole number from 1 to 999999999, not {quoted(text)}.")
     return min(int(text), MAX_TOP)
 
 
@@ -240,7 +242,9 @@ def _filtered(text: str) -> str:
         return ""
     found = _FILTER.fullmatch(text)
     if found is None:
-        raise HubRefused(400, "$filter is ChannelUri eq '...' with a channel's URI: nothing else is looked for.")
+        raise HubRefused(
+            HubReason.WRONG_QUERY, "$filter is ChannelUri eq '...' with a channel's URI: nothing else is looked for."
+        )
     uri = found[1].replace("''", "'").replace(" ", "+")  # it has no blank, so this was a plus that was not escaped
     return check_channel_uri(uri if "://" in uri else _unquoted(uri), "The ChannelUri in $filter")
 
@@ -249,16 +253,16 @@ def _query(query: str) -> dict[str, str]:
     try:
         fields = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
     except UnicodeDecodeError:
-        raise HubRefused(400, "The query is not UTF-8.") from None
+        raise HubRefused(HubReason.WRONG_QUERY, "The query is not UTF-8.") from None
     except ValueError:
-        raise HubRefused(400, f"The query has more than {_FIELDS} fields.") from None
+        raise HubRefused(HubReason.WRONG_QUERY, f"The query has more than {_FIELDS} fields.") from None
     return {name.lower(): value for name, value in reversed(fields)}
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:
     text = query.get(name, "false").lower()
     if text not in {"", "true", "1", "false", "0"}:
-        raise HubRefused(400, f"{name} is true, or stands without a value, not {quoted(text)}.")
+        raise HubRefused(HubReason.WRONG_QUERY, f"{name} is true, or stands without a value, not {quoted(text)}.")
     return text in {"", "true", "1"}
 
 
@@ -288,7 +292,9 @@ _ITEMS: Final[dict[str, dict[str, Callable[[str], HubOperation]]]] = {
 def _decoded(piece: str) -> str:
     text = _unquoted(piece)
     if len(text) > MAX_ID or not text.isprintable():
-        raise HubRefused(400, f"A piece of the path has up to {MAX_ID} printable characters, not {quoted(text)}.")
+        raise HubRefused(
+            HubReason.WRONG_QUERY, f"A piece of the path has up to {MAX_ID} printable characters, not {quoted(text)}."
+        )
     return text
 
 
@@ -296,7 +302,7 @@ def _unquoted(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise HubRefused(400, "What is escaped in the path and the query is UTF-8.") from None
+        raise HubRefused(HubReason.WRONG_QUERY, "What is escaped in the path and the query is UTF-8.") from None
 
 
 def required_right(operation: HubOperation) -> Right:
@@ -316,7 +322,9 @@ def check_right(operation: HubOperation, key: Right) -> None:
     """
     right = required_right(operation)
     if right not in GRANTED[key]:
-        raise HubRefused(403, f"The key allows {key}, and this needs {right}: use a key that allows it.")
+        raise HubRefused(
+            HubReason.RIGHT_LACKING, f"The key allows {key}, and this needs {right}: use a key that allows it."
+        )
 
 
 def etag_matches(if_match: str, etag: int) -> bool:

@@ -14,7 +14,7 @@ from attrs import evolve
 from tocsin.protocol.hub.channel_uri import check_channel_uri
 from tocsin.protocol.hub.descriptions import BodyTemplate, Installation, SecondaryTile
 from tocsin.protocol.hub.hub_json import MAX_JSON, parse_json
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.tag_rules import check_tags, installation_tag, user_tag
 from tocsin.protocol.hub.template import read_template
 from tocsin.protocol.hub.w3c_time import NEVER, read_time, write_time
@@ -99,13 +99,15 @@ def installation_of(document: object, id: str) -> Installation:  # noqa: A002  #
     named = _text(members.get("installationid"), "installationId", default=id)
     if named != id:
         raise HubRefused(
-            400, f"installationId is {quoted(named)}, but the path names {quoted(id)}: they must be the same."
+            HubReason.WRONG_INSTALLATION,
+            f"installationId is {quoted(named)}, but the path names {quoted(id)}: they must be the same.",
         )
     installation_tag(_printable(id, "An installation's id"))
     platform = _text(members.get("platform"), "platform", default="")
     if platform.lower() != PLATFORM:
         raise HubRefused(
-            400, f'platform must be "{PLATFORM}", the only one that this hub sends to, not {quoted(platform)}.'
+            HubReason.WRONG_INSTALLATION,
+            f'platform must be "{PLATFORM}", the only one that this hub sends to, not {quoted(platform)}.',
         )
     user_id = _text(members.get("userid"), "userId", default="")
     if user_id:
@@ -126,10 +128,11 @@ def installation_of(document: object, id: str) -> Installation:  # noqa: A002  #
     count = len(installation.templates) + sum(len(tile.templates) for tile in installation.tiles.values())
     if count > MAX_TEMPLATES:
         raise HubRefused(
-            400, f"An installation has {MAX_TEMPLATES} templates at most, those of its tiles included, not {count}."
+            HubReason.WRONG_INSTALLATION,
+            f"An installation has {MAX_TEMPLATES} templates at most, those of its tiles included, not {count}.",
         )
     if len(write_installation(installation).encode()) > MAX_JSON:  # after a patch: what is kept must be readable again
-        raise HubRefused(400, f"An installation has {MAX_JSON} bytes at most.")
+        raise HubRefused(HubReason.WRONG_INSTALLATION, f"An installation has {MAX_JSON} bytes at most.")
     return installation
 
 
@@ -168,7 +171,7 @@ def _template(name: str, value: object, where: str) -> BodyTemplate:
     try:
         read_template(body, headers)
     except HubRefused as refused:
-        raise HubRefused(refused.status, f"In {_shown(where)}: {refused.detail}") from None
+        raise HubRefused(refused.reason, f"In {_shown(where)}: {refused.detail}") from None
     return BodyTemplate(name, body, headers, _tags(members.get("tags"), f"{where}/tags"))
 
 
@@ -178,10 +181,12 @@ def _members(value: object, where: str) -> dict[str, Any]:
     :raises HubRefused: it is no object, or has two names that differ in case only.
     """
     if not isinstance(value, dict):
-        raise HubRefused(400, f"{_shown(where)} must be a JSON object, not {_kind(value)}.")
+        raise HubRefused(HubReason.WRONG_INSTALLATION, f"{_shown(where)} must be a JSON object, not {_kind(value)}.")
     members = {name.lower(): member for name, member in value.items()}
     if len(members) < len(value):
-        raise HubRefused(400, f"{_shown(where)} has two members whose names differ in case only.")
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION, f"{_shown(where)} has two members whose names differ in case only."
+        )
     return members
 
 
@@ -190,13 +195,16 @@ def _entries(value: object, where: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise HubRefused(400, f"{_shown(where)} must be a JSON object, not {_kind(value)}.")
+        raise HubRefused(HubReason.WRONG_INSTALLATION, f"{_shown(where)} must be a JSON object, not {_kind(value)}.")
     if len(value) > MAX_ENTRIES:
-        raise HubRefused(400, f"{_shown(where)} has {len(value)} entries; {MAX_ENTRIES} are allowed.")
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION, f"{_shown(where)} has {len(value)} entries; {MAX_ENTRIES} are allowed."
+        )
     for name in value:
         if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
             raise HubRefused(
-                400, f"names in {_shown(where)} have 1 to {MAX_NAME} printable characters, not {quoted(name)}."
+                HubReason.WRONG_INSTALLATION,
+                f"names in {_shown(where)} have 1 to {MAX_NAME} printable characters, not {quoted(name)}.",
             )
     return value
 
@@ -209,7 +217,9 @@ def _tags(value: object, where: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise HubRefused(400, f'{_shown(where)} must be a list such as ["a", "b"], not {_kind(value)}.')
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION, f'{_shown(where)} must be a list such as ["a", "b"], not {_kind(value)}.'
+        )
     return check_tags([_text(tag, where) for tag in value])
 
 
@@ -223,7 +233,8 @@ def _expires(value: object) -> float | None:
         return read_time(text)
     except ValueError:
         raise HubRefused(
-            400, f"expirationTime must be a time such as 2030-01-31T12:00:00Z, not {quoted(text)}."
+            HubReason.WRONG_INSTALLATION,
+            f"expirationTime must be a time such as 2030-01-31T12:00:00Z, not {quoted(text)}.",
         ) from None
 
 
@@ -231,13 +242,13 @@ def _text(value: object, where: str, *, default: str | None = None) -> str:
     if value is None and default is not None:
         return default
     if not isinstance(value, str):
-        raise HubRefused(400, f"{_shown(where)} must be a text, not {_kind(value)}.")
+        raise HubRefused(HubReason.WRONG_INSTALLATION, f"{_shown(where)} must be a text, not {_kind(value)}.")
     return value
 
 
 def _printable(value: str, what: str) -> str:
     if not value.isprintable():
-        raise HubRefused(400, f"{what} has printable characters only, unlike {quoted(value)}.")
+        raise HubRefused(HubReason.WRONG_INSTALLATION, f"{what} has printable characters only, unlike {quoted(value)}.")
     return value
 
 

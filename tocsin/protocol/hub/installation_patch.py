@@ -16,7 +16,7 @@ from attrs import Factory, evolve, field, frozen
 
 from tocsin.protocol.hub.descriptions import Installation, SecondaryTile
 from tocsin.protocol.hub.hub_json import parse_json
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.installation_json import document_of, installation_of
 from tocsin.protocol.text import quoted
 
@@ -108,23 +108,37 @@ def _read(body: bytes) -> list[_Operation]:
     patch = parse_json(body, "The patch")
     if not isinstance(patch, list) or not patch:
         raise HubRefused(
-            400, 'A patch is a JSON list of operations such as [{"op": "add", "path": "/tags", "value": "news"}].'
+            HubReason.WRONG_INSTALLATION,
+            'A patch is a JSON list of operations such as [{"op": "add", "path": "/tags", "value": "news"}].',
         )
     if len(patch) > MAX_OPERATIONS:
-        raise HubRefused(400, f"The patch has {len(patch)} operations; {MAX_OPERATIONS} are read at most.")
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION, f"The patch has {len(patch)} operations; {MAX_OPERATIONS} are read at most."
+        )
     return [_operation(each) for each in patch]
 
 
 def _operation(each: object) -> _Operation:
     if not isinstance(each, dict):
-        raise HubRefused(400, "Each operation of a patch is a JSON object with op, path and, unless it removes, value.")
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION,
+            "Each operation of a patch is a JSON object with op, path and, unless it removes, value.",
+        )
     verb, path = each.get("op"), each.get("path")
     if not isinstance(verb, str) or verb.lower() not in _OPERATIONS:
-        raise HubRefused(400, f"The op of a patch is add, replace or remove, not {quoted(verb)}.")
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION, f"The op of a patch is add, replace or remove, not {quoted(verb)}."
+        )
     if not isinstance(path, str) or not path.startswith("/") or len(path) > MAX_POINTER:
-        raise HubRefused(400, f"The path of an operation begins with /, as /tags does, unlike {quoted(path)}.")
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION,
+            f"The path of an operation begins with /, as /tags does, unlike {quoted(path)}.",
+        )
     if verb.lower() != "remove" and "value" not in each:
-        raise HubRefused(400, f"An operation that is {verb.lower()} has a value, which that on {quoted(path)} has not.")
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION,
+            f"An operation that is {verb.lower()} has a value, which that on {quoted(path)} has not.",
+        )
     return _Operation(
         verb.lower(), path, tuple(_unescaped(step, path) for step in path[1:].split("/")), each.get("value")
     )
@@ -133,7 +147,10 @@ def _operation(each: object) -> _Operation:
 def _unescaped(step: str, path: str) -> str:
     for escape in _ESCAPE.finditer(step):
         if escape[1] not in {"0", "1"}:
-            raise HubRefused(400, f"A ~ in a path is written ~0 and a / in a name ~1, unlike in {quoted(path)}.")
+            raise HubRefused(
+                HubReason.WRONG_INSTALLATION,
+                f"A ~ in a path is written ~0 and a / in a name ~1, unlike in {quoted(path)}.",
+            )
     return step.replace("~1", "/").replace("~0", "~")
 
 
@@ -233,7 +250,10 @@ def _tags_of(operation: _Operation) -> list[Any]:
         return [value]
     value = _unpacked(operation, value)
     if not isinstance(value, list):
-        raise HubRefused(400, f'The value for {quoted(operation.path)} is a tag, or a list of them such as ["a", "b"].')
+        raise HubRefused(
+            HubReason.WRONG_INSTALLATION,
+            f'The value for {quoted(operation.path)} is a tag, or a list of them such as ["a", "b"].',
+        )
     return value
 
 
@@ -244,14 +264,14 @@ def _unpacked(operation: _Operation, value: Any) -> Any:
 
 def _absent(operation: _Operation) -> HubRefused:
     return HubRefused(
-        400,
+        HubReason.WRONG_INSTALLATION,
         f"There is nothing at {quoted(operation.path)} to {operation.verb}: with the op add, what is there is replaced.",
     )
 
 
 def _outside(operation: _Operation) -> HubRefused:
     return HubRefused(
-        400,
+        HubReason.WRONG_INSTALLATION,
         f"The path {quoted(operation.path)} leads out of what can be changed: that is /pushChannel, /userId, /expirationTime,"
         " /tags, /pushVariables/{name}, /templates/{name} with its /body, /headers and /tags, and /secondaryTiles/{id}"
         " with its /pushChannel, /tags and /templates.",

@@ -16,7 +16,7 @@ from tocsin.protocol.errors import UnreadableContent
 from tocsin.protocol.hub.channel_uri import check_channel_uri
 from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
 from tocsin.protocol.hub.hub_json import parse_json
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.tag_rules import read_tags
 from tocsin.protocol.hub.w3c_time import NEVER, read_time, write_time
 from tocsin.protocol.text import quoted
@@ -59,16 +59,21 @@ def read_registration(body: bytes, id: str) -> RegistrationDescription:  # noqa:
     try:
         entry = parse_xml(body)
     except UnreadableContent as wrong:
-        raise HubRefused(400, f"The entry of a registration cannot be read: {wrong}.") from None
+        raise HubRefused(
+            HubReason.WRONG_REGISTRATION, f"The entry of a registration cannot be read: {wrong}."
+        ) from None
     if local_name(entry.name) != "entry":
-        raise HubRefused(400, f"A registration is an Atom entry, not {quoted(local_name(entry.name))}.")
+        raise HubRefused(
+            HubReason.WRONG_REGISTRATION, f"A registration is an Atom entry, not {quoted(local_name(entry.name))}."
+        )
     found = description_of(entry)
     if found is None:
-        raise HubRefused(400, f"The entry has no content with a {NATIVE} or a {TEMPLATE}.")
+        raise HubRefused(HubReason.WRONG_REGISTRATION, f"The entry has no content with a {NATIVE} or a {TEMPLATE}.")
     kind, description = found
     if kind not in {NATIVE, TEMPLATE}:
         raise HubRefused(
-            400, f"This hub sends to Windows: a registration is a {NATIVE} or a {TEMPLATE}, not {quoted(kind)}."
+            HubReason.WRONG_REGISTRATION,
+            f"This hub sends to Windows: a registration is a {NATIVE} or a {TEMPLATE}, not {quoted(kind)}.",
         )
     return registration_of(description, id, is_template=kind == TEMPLATE)
 
@@ -153,14 +158,18 @@ def _named(element: XmlElement, name: str) -> list[XmlElement]:
 def _text(element: XmlElement, name: str) -> str:
     found = _named(element, name)
     if len(found) > 1:
-        raise HubRefused(400, f"{name} stands there {len(found)} times, of which only one could count.")
+        raise HubRefused(
+            HubReason.WRONG_REGISTRATION, f"{name} stands there {len(found)} times, of which only one could count."
+        )
     return found[0].text if found else ""
 
 
 def _label(description: XmlElement, name: str, most: int) -> str:
     text = _text(description, name).strip()
     if len(text) > most or not text.isprintable():
-        raise HubRefused(400, f"{name} has up to {most} printable characters, not {quoted(text)}.")
+        raise HubRefused(
+            HubReason.WRONG_REGISTRATION, f"{name} has up to {most} printable characters, not {quoted(text)}."
+        )
     return text
 
 
@@ -168,7 +177,7 @@ def _expires(text: str) -> float | None:
     try:
         return read_time(text or NEVER)
     except ValueError as wrong:
-        raise HubRefused(400, f"ExpirationTime is {quoted(text)}: {wrong}.") from None
+        raise HubRefused(HubReason.WRONG_REGISTRATION, f"ExpirationTime is {quoted(text)}: {wrong}.") from None
 
 
 def _variables(text: str) -> tuple[tuple[str, str], ...]:
@@ -176,31 +185,44 @@ def _variables(text: str) -> tuple[tuple[str, str], ...]:
         return ()
     variables = parse_json(text, "PushVariables")
     if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
-        raise HubRefused(400, 'PushVariables is a JSON object whose values are texts, such as {"name": "value"}.')
+        raise HubRefused(
+            HubReason.WRONG_REGISTRATION,
+            'PushVariables is a JSON object whose values are texts, such as {"name": "value"}.',
+        )
     if len(variables) > MAX_VARIABLES:
-        raise HubRefused(400, f"PushVariables has {len(variables)} variables; {MAX_VARIABLES} are allowed.")
+        raise HubRefused(
+            HubReason.WRONG_REGISTRATION, f"PushVariables has {len(variables)} variables; {MAX_VARIABLES} are allowed."
+        )
     return tuple(variables.items())
 
 
 def _template(description: XmlElement) -> BodyTemplate:
     body = _text(description, "BodyTemplate")
     if not body.strip():
-        raise HubRefused(400, f"A {TEMPLATE} has a BodyTemplate, which is not empty.")
+        raise HubRefused(HubReason.WRONG_REGISTRATION, f"A {TEMPLATE} has a BodyTemplate, which is not empty.")
     headers = tuple(
         (_text(header, "Header").strip(), _text(header, "Value").strip())
         for headers in _named(description, "WnsHeaders")
         for header in _named(headers, "WnsHeader")
     )
     if len(headers) > MAX_HEADERS:
-        raise HubRefused(400, f"WnsHeaders has {len(headers)} headers; {MAX_HEADERS} are allowed.")
+        raise HubRefused(
+            HubReason.WRONG_REGISTRATION, f"WnsHeaders has {len(headers)} headers; {MAX_HEADERS} are allowed."
+        )
     for name, value in headers:
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise HubRefused(400, f"WnsHeaders has a header that none can be: {quoted(name)} with {quoted(value)}.")
+            raise HubRefused(
+                HubReason.WRONG_REGISTRATION,
+                f"WnsHeaders has a header that none can be: {quoted(name)} with {quoted(value)}.",
+            )
     names = [name.lower() for name, _ in headers]
     if len(set(names)) < len(names):
-        raise HubRefused(400, "WnsHeaders has a header twice, of which only one could count.")
+        raise HubRefused(HubReason.WRONG_REGISTRATION, "WnsHeaders has a header twice, of which only one could count.")
     if "x-wns-type" not in names:
-        raise HubRefused(400, "WnsHeaders lacks X-WNS-Type, which says what the template makes: such as wns/toast.")
+        raise HubRefused(
+            HubReason.WRONG_REGISTRATION,
+            "WnsHeaders lacks X-WNS-Type, which says what the template makes: such as wns/toast.",
+        )
     return BodyTemplate(_label(description, "TemplateName", MAX_TEMPLATE_NAME), body, headers)
 
 

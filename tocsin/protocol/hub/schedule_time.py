@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.w3c_time import read_time
 from tocsin.protocol.text import quoted
 
@@ -19,7 +19,9 @@ def read_schedule_time(text: str) -> float:
     try:
         moment = read_time(text.strip().replace("'T'", "T"))
     except ValueError as wrong:
-        raise HubRefused(400, f"{_HEADER} is {quoted(text)}: {wrong}.") from None
+        raise HubRefused(HubReason.WRONG_SCHEDULE_TIME, f"{_HEADER} is {quoted(text)}: {wrong}.") from None
     if moment is None:
-        raise HubRefused(400, f"{_HEADER} is the last day that there is: nothing is sent then.")
+        raise HubRefused(
+            HubReason.WRONG_SCHEDULE_TIME, f"{_HEADER} is the last day that there is: nothing is sent then."
+        )
     return moment

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from attrs import field, frozen
 
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.text import quoted
 
 SCHEME: Final = "SharedAccessSignature"
@@ -52,24 +52,24 @@ def read_signature(header: str) -> SharedAccessSignature:
     :raises HubRefused: 401; it is no such signature.
     """
     if not header:
-        raise HubRefused(401, f"The request has no Authorization: {_FORM}")
+        raise HubRefused(HubReason.SIGNATURE_MISSING, f"The request has no Authorization: {_FORM}")
     if len(header) > MAX_HEADER:
-        raise HubRefused(401, f"Authorization has more than {MAX_HEADER} characters.")
+        raise HubRefused(HubReason.SIGNATURE_MALFORMED, f"Authorization has more than {MAX_HEADER} characters.")
     scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() != SCHEME.lower():
-        raise HubRefused(401, f"Authorization is not of this kind: {_FORM}")
+        raise HubRefused(HubReason.SIGNATURE_MALFORMED, f"Authorization is not of this kind: {_FORM}")
     found: dict[str, str] = {}
     for piece in rest.strip().split("&"):
         name, _, value = piece.partition("=")
         if name in found:
-            raise HubRefused(401, f"Authorization has {quoted(name)} twice: {_FORM}")
+            raise HubRefused(HubReason.SIGNATURE_MALFORMED, f"Authorization has {quoted(name)} twice: {_FORM}")
         found[name] = value
     missing = [name for name in _FIELDS if not found.get(name)]
     if missing:
-        raise HubRefused(401, f"Authorization lacks {' and '.join(missing)}: {_FORM}")
+        raise HubRefused(HubReason.SIGNATURE_MALFORMED, f"Authorization lacks {' and '.join(missing)}: {_FORM}")
     expires = found["se"]
     if not (expires.isascii() and expires.isdecimal() and len(expires) <= 12):
-        raise HubRefused(401, "se of Authorization is a time in whole seconds since 1970.")
+        raise HubRefused(HubReason.SIGNATURE_MALFORMED, "se of Authorization is a time in whole seconds since 1970.")
     return SharedAccessSignature(found["sr"], unquote(found["sig"]), expires, unquote(found["skn"]))
 
 
@@ -88,18 +88,25 @@ def verify_signature(
     signature = read_signature(header)
     name = signature.key_name
     if name not in keys:
-        raise HubRefused(401, f"The hub has no key named {quoted(name)}: it has {', '.join(keys)}.")
+        raise HubRefused(HubReason.UNKNOWN_KEY, f"The hub has no key named {quoted(name)}: it has {', '.join(keys)}.")
     sent = signature.signature.encode("utf-8", "backslashreplace")
     good = [compare_digest(sent, _sign(signature.resource, signature.expires, key)) for key in keys[name]]
     if not any(good):
         raise HubRefused(
-            401, f"The signature was not made with the hub's key {name}: take its present connection string."
+            HubReason.SIGNATURE_FORGED,
+            f"The signature was not made with the hub's key {name}: take its present connection string.",
         )
     late = wall - int(signature.expires)
     if late > CLOCK_SKEW:
-        raise HubRefused(401, f"The signature has expired {late:.0f} s ago: sign anew, and look at the client's clock.")
+        raise HubRefused(
+            HubReason.SIGNATURE_EXPIRED,
+            f"The signature has expired {late:.0f} s ago: sign anew, and look at the client's clock.",
+        )
     if not _covers(signature.resource, hosts, path):
-        raise HubRefused(401, "The signature is for another host or path: its sr begins with the URL of this hub.")
+        raise HubRefused(
+            HubReason.SIGNATURE_OF_ANOTHER_PATH,
+            "The signature is for another host or path: its sr begins with the URL of this hub.",
+        )
     return name
 
 

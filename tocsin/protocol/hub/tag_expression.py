@@ -11,7 +11,7 @@ from typing import Final, NoReturn, TypeAlias
 
 from attrs import frozen
 
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.tag_rules import ALLOWED, MAX_TAG, SPECIAL_TAG, TAG_CHARACTERS, check_special
 from tocsin.protocol.text import quoted
 
@@ -94,10 +94,14 @@ def read_tag_expression(text: str) -> TagExpression:
     :raises HubRefused: 400: it cannot be read; the sentence says where and why.
     """
     if len(text) > MAX_EXPRESSION:
-        raise HubRefused(400, f"The tag expression has {len(text)} characters; {MAX_EXPRESSION} are read at most.")
+        raise HubRefused(
+            HubReason.WRONG_TAG_EXPRESSION,
+            f"The tag expression has {len(text)} characters; {MAX_EXPRESSION} are read at most.",
+        )
     if not text.strip():
         raise HubRefused(
-            400, "The tag expression is empty: name a tag, or leave the header out to reach all registrations."
+            HubReason.WRONG_TAG_EXPRESSION,
+            "The tag expression is empty: name a tag, or leave the header out to reach all registrations.",
         )
     return _Parser(text).read()
 
@@ -183,7 +187,10 @@ class _Parser:
         only_ored = self._seen <= {"||"}
         most, where = (MOST_ORED, "where only || joins them") if only_ored else (MOST_MIXED, "with && or !")
         if self._count > most:
-            raise HubRefused(400, f"The tag expression has {self._count} tags; {most} are allowed at most {where}.")
+            raise HubRefused(
+                HubReason.WRONG_TAG_EXPRESSION,
+                f"The tag expression has {self._count} tags; {most} are allowed at most {where}.",
+            )
         return found
 
     def _any(self) -> TagExpression:
@@ -271,4 +278,4 @@ class _Parser:
             where = "at its end"
         else:
             where = f"at character {self._place + 1}, {quoted(self._text[self._place :][:20])}"
-        raise HubRefused(400, f"The tag expression cannot be read {where}: {why}.")
+        raise HubRefused(HubReason.WRONG_TAG_EXPRESSION, f"The tag expression cannot be read {where}: {why}.")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tocsin.protocol.hub.descriptions import MAX_TAGS
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.text import quoted
 
 MAX_TAG: Final = 120
@@ -55,11 +55,14 @@ def check_tag(tag: str) -> str:
     :raises HubRefused: 400: it is no tag, or begins with ``$``, as the hub's own do.
     """
     if tag.startswith("$"):
-        raise HubRefused(400, f"The tag {quoted(tag)} begins with $: such tags are given by the hub itself. {ALLOWED}")
+        raise HubRefused(
+            HubReason.WRONG_TAG,
+            f"The tag {quoted(tag)} begins with $: such tags are given by the hub itself. {ALLOWED}",
+        )
     if len(tag) > MAX_TAG:
-        raise HubRefused(400, f"The tag {quoted(tag)} has {len(tag)} characters. {ALLOWED}")
+        raise HubRefused(HubReason.WRONG_TAG, f"The tag {quoted(tag)} has {len(tag)} characters. {ALLOWED}")
     if not _TAG.fullmatch(tag):
-        raise HubRefused(400, f"{quoted(tag)} is no tag. {ALLOWED}")
+        raise HubRefused(HubReason.WRONG_TAG, f"{quoted(tag)} is no tag. {ALLOWED}")
     return tag
 
 
@@ -78,7 +81,9 @@ def read_tags(text: str, *, special: bool = False) -> tuple[str, ...]:
     :raises HubRefused: 400: as of :func:`check_tags`, or it has more than ``MAX_TAG_LIST`` characters.
     """
     if len(text) > MAX_TAG_LIST:
-        raise HubRefused(400, f"The list of tags has {len(text)} characters; {MAX_TAG_LIST} are read at most.")
+        raise HubRefused(
+            HubReason.WRONG_TAG, f"The list of tags has {len(text)} characters; {MAX_TAG_LIST} are read at most."
+        )
     if not text.strip():
         return ()
     return _bounded(check_special(each) if special and each[:1] == "$" else check_tag(each) for each in _split(text))
@@ -92,7 +97,8 @@ def check_special(tag: str) -> str:
     found = _SPECIAL.fullmatch(tag)
     if found is None:
         raise HubRefused(
-            400, f"{quoted(tag)} is no special tag: these are $InstallationId:{{...}} and $UserId:{{...}}, with braces."
+            HubReason.WRONG_TAG,
+            f"{quoted(tag)} is no special tag: these are $InstallationId:{{...}} and $UserId:{{...}}, with braces.",
         )
     return (installation_tag if found["installation"] else user_tag)(found["value"])
 
@@ -100,7 +106,7 @@ def check_special(tag: str) -> str:
 def _special(name: str, value: str) -> str:
     if not value or len(value) > MAX_SPECIAL_VALUE or "}" in value:
         raise HubRefused(
-            400,
+            HubReason.WRONG_TAG,
             f"{quoted(value)} cannot stand in the tag ${name}:{{...}}:"
             f" 1 to {MAX_SPECIAL_VALUE} characters other than }} are allowed.",
         )
@@ -127,9 +133,13 @@ def _bounded(tags: Iterable[str]) -> tuple[str, ...]:
         if tag.startswith("$"):
             kind = tag.partition(":")[0]
             if kind in kinds:
-                raise HubRefused(400, f"There are two tags {kind}:{{...}}; one of each kind is allowed.")
+                raise HubRefused(
+                    HubReason.WRONG_TAG, f"There are two tags {kind}:{{...}}; one of each kind is allowed."
+                )
             kinds.add(kind)
         found[tag] = None
         if len(found) > MAX_TAGS:
-            raise HubRefused(400, f"There are more than {MAX_TAGS} tags, which is the most that is allowed.")
+            raise HubRefused(
+                HubReason.WRONG_TAG, f"There are more than {MAX_TAGS} tags, which is the most that is allowed."
+            )
     return tuple(found)

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.template_places import TemplatePlace, places_of_json, places_of_xml
 from tocsin.protocol.hub.template_text import TemplateExpression, read_template_text
 from tocsin.protocol.text import quoted
@@ -79,9 +79,13 @@ def read_template(body: str, headers: Iterable[tuple[str, str]]) -> Template:
     try:
         size = len(body.encode())
     except UnicodeEncodeError:
-        raise HubRefused(400, "The template has half of a surrogate pair, which is no text.") from None
+        raise HubRefused(
+            HubReason.WRONG_TEMPLATE, "The template has half of a surrogate pair, which is no text."
+        ) from None
     if size > MAX_TEMPLATE:
-        raise HubRefused(400, f"The template has {size} bytes; {MAX_TEMPLATE} are allowed at most.")
+        raise HubRefused(
+            HubReason.WRONG_TEMPLATE, f"The template has {size} bytes; {MAX_TEMPLATE} are allowed at most."
+        )
     read_headers = _read_headers(headers)
     bare = body.lstrip("\ufeff").strip()
     if bare.startswith("<"):
@@ -89,13 +93,18 @@ def read_template(body: str, headers: Iterable[tuple[str, str]]) -> Template:
     elif bare.startswith("{") and bare.endswith("}"):
         found = places_of_json(body)
     else:
-        raise HubRefused(400, "The body of a template is XML, which begins with <, or a JSON object, in { and }.")
+        raise HubRefused(
+            HubReason.WRONG_TEMPLATE,
+            "The body of a template is XML, which begins with <, or a JSON object, in { and }.",
+        )
     count = sum(value.references for _, value in read_headers if isinstance(value, TemplateExpression))
     places: list[TemplatePlace] = []
     for place in found:
         count += max(1, place.expression.references)
         if count > MAX_REFERENCES:
-            raise HubRefused(400, f"The template refers to properties more than {MAX_REFERENCES} times.")
+            raise HubRefused(
+                HubReason.WRONG_TEMPLATE, f"The template refers to properties more than {MAX_REFERENCES} times."
+            )
         places.append(place)
     return Template(body, tuple(places), read_headers)
 
@@ -104,20 +113,23 @@ def _read_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, Templa
     found: dict[str, tuple[str, TemplateExpression | str]] = {}
     for name, value in headers:
         if not _HEADER_NAME.fullmatch(name):
-            raise HubRefused(400, f"{quoted(name)} is no name of a header of a template, such as X-WNS-Type.")
+            raise HubRefused(
+                HubReason.WRONG_TEMPLATE, f"{quoted(name)} is no name of a header of a template, such as X-WNS-Type."
+            )
         if name.lower() in found:
-            raise HubRefused(400, f"The template has the header {name} twice.")
+            raise HubRefused(HubReason.WRONG_TEMPLATE, f"The template has the header {name} twice.")
         if not value.strip() or len(value) > MAX_TEMPLATE_HEADER or _CONTROL.search(value):
             raise HubRefused(
-                400,
+                HubReason.WRONG_TEMPLATE,
                 f"The header {name} of the template should have a value of one line, of 1 to {MAX_TEMPLATE_HEADER} characters.",
             )
         found[name.lower()] = (name, read_template_text(value, f"the header {name}") or value)
         if len(found) > MAX_TEMPLATE_HEADERS:
-            raise HubRefused(400, f"The template has more than {MAX_TEMPLATE_HEADERS} headers.")
+            raise HubRefused(HubReason.WRONG_TEMPLATE, f"The template has more than {MAX_TEMPLATE_HEADERS} headers.")
     if "x-wns-type" not in found:
         raise HubRefused(
-            400, "The template has no header X-WNS-Type: wns/toast, wns/tile, wns/badge or wns/raw is needed."
+            HubReason.WRONG_TEMPLATE,
+            "The template has no header X-WNS-Type: wns/toast, wns/tile, wns/badge or wns/raw is needed.",
         )
     return tuple(found.values())
 

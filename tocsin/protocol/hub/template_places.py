@@ -11,7 +11,7 @@ from attrs import frozen
 
 from tocsin.protocol.errors import UnreadableContent
 from tocsin.protocol.hub.hub_json import parse_json
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.template_text import TemplateExpression, read_template_text, stray_expression
 from tocsin.protocol.text import quoted
 from tocsin.protocol.xml_tree import as_xml_attribute, as_xml_text, parse_xml
@@ -46,7 +46,7 @@ def places_of_xml(body: str) -> Iterator[TemplatePlace]:
     try:
         parse_xml(body.encode())
     except UnreadableContent as wrong:
-        raise HubRefused(400, f"The template cannot be read: {wrong}.") from None
+        raise HubRefused(HubReason.WRONG_TEMPLATE, f"The template cannot be read: {wrong}.") from None
     content: int | None = None  # where that of an element begins that has had no element in it so far
     beside = 0
     for markup in _MARKUP.finditer(body):
@@ -76,7 +76,9 @@ def places_of_json(body: str) -> Iterator[TemplatePlace]:
         if token[1] is None:
             depth += 1 if token[0] in "{[" else -1
             if depth > MAX_JSON_DEPTH:
-                raise HubRefused(400, f"The template's JSON is nested more than {MAX_JSON_DEPTH} deep.")
+                raise HubRefused(
+                    HubReason.WRONG_TEMPLATE, f"The template's JSON is nested more than {MAX_JSON_DEPTH} deep."
+                )
             continue
         text = json.loads(f'"{token[1]}"')
         if token[2] is not None:
@@ -114,7 +116,7 @@ def _attribute_places(start: int, tag: str, name: str) -> Iterator[TemplatePlace
 def _check_plain(text: str, where: str) -> None:
     found = stray_expression(text)
     if found is not None:
-        raise HubRefused(400, f"The template's expression {quoted(found)} cannot stand {where}.")
+        raise HubRefused(HubReason.WRONG_TEMPLATE, f"The template's expression {quoted(found)} cannot stand {where}.")
 
 
 def _as_json(value: str) -> str:

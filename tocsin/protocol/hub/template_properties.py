@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tocsin.protocol.hub.hub_json import parse_json
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.template_text import MAX_PROPERTY_NAME
 from tocsin.protocol.text import quoted
 
@@ -21,20 +21,29 @@ def read_properties(body: bytes) -> dict[str, str]:
     """
     found = parse_json(body, "The message for templates", numbers_as_texts=True)
     if not isinstance(found, dict):
-        raise HubRefused(400, 'A message for templates is a JSON object of properties, such as {"title": "Hello"}.')
+        raise HubRefused(
+            HubReason.WRONG_MESSAGE,
+            'A message for templates is a JSON object of properties, such as {"title": "Hello"}.',
+        )
     if len(found) > MAX_PROPERTIES:
-        raise HubRefused(400, f"The message has {len(found)} properties; {MAX_PROPERTIES} are allowed at most.")
+        raise HubRefused(
+            HubReason.WRONG_MESSAGE, f"The message has {len(found)} properties; {MAX_PROPERTIES} are allowed at most."
+        )
     return {name: _text_of(name, value) for name, value in found.items() if value is not None}
 
 
 def _text_of(name: str, value: object) -> str:
     if not name or len(name) > MAX_PROPERTY_NAME:
         raise HubRefused(
-            400, f"{quoted(name)} is no name of a property: 1 to {MAX_PROPERTY_NAME} characters are allowed."
+            HubReason.WRONG_MESSAGE,
+            f"{quoted(name)} is no name of a property: 1 to {MAX_PROPERTY_NAME} characters are allowed.",
         )
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
         kind = "an array" if isinstance(value, list) else "an object"
-        raise HubRefused(400, f"The property {quoted(name)} is {kind}; a text, a number, true or false is expected.")
+        raise HubRefused(
+            HubReason.WRONG_MESSAGE,
+            f"The property {quoted(name)} is {kind}; a text, a number, true or false is expected.",
+        )
     return value

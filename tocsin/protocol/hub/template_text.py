@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.text import quoted
 
 MAX_PROPERTY_NAME: Final = 120
@@ -86,7 +86,7 @@ def read_template_text(text: str, where: str) -> TemplateExpression | None:
         found = stray_expression(text)
         if found is not None:
             raise HubRefused(
-                400,
+                HubReason.WRONG_TEMPLATE,
                 f"The template has the expression {quoted(found)} beside other text, in {where}."
                 f" Join them in braces, as in {{'text ' + {found}}}, or write {{'...'}} around what is meant as text.",
             )
@@ -189,7 +189,7 @@ class _TextReader:
 
     def _refuse(self, why: str) -> NoReturn:
         raise HubRefused(
-            400,
+            HubReason.WRONG_TEMPLATE,
             f"The template's expression {quoted(self._text)}, in {self._where}, cannot be read: {why}."
             " What is meant as text, though it begins like an expression, is written {'...'}.",
         )

@@ -9,7 +9,7 @@ from typing import Final
 from tocsin.protocol.errors import UnreadableContent
 from tocsin.protocol.hub.descriptions import BodyTemplate, RegistrationDescription
 from tocsin.protocol.hub.hub_outcomes import HubOutcome, TargetOutcome
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.template import Template, read_template
 from tocsin.protocol.hub.template_properties import read_properties
 from tocsin.protocol.service import wns
@@ -47,7 +47,8 @@ def read_native(headers: Mapping[str, str], body: bytes) -> Notification:
     own |= {"content-type": media_type, "content-length": str(len(body))}
     wanted = wns.read_notification(own)
     if isinstance(wanted, wns.WnsRefusal):
-        raise HubRefused(wanted.status, wanted.description)
+        reason = HubReason.TOO_LARGE if wanted.status == HubReason.TOO_LARGE.status else HubReason.WRONG_NOTIFICATION
+        raise HubRefused(reason, wanted.description)
     return wanted.notification
 
 
@@ -56,11 +57,12 @@ def _type_of(body: bytes) -> NotificationType:
         root = parse_xml(body).name
     except UnreadableContent as wrong:
         raise HubRefused(
-            400, f"X-WNS-Type is missing, and the body tells no type, since {wrong}: send {_TYPES}."
+            HubReason.WRONG_MESSAGE, f"X-WNS-Type is missing, and the body tells no type, since {wrong}: send {_TYPES}."
         ) from None
     if root not in {NotificationType.TOAST, NotificationType.TILE, NotificationType.BADGE}:
         raise HubRefused(
-            400, f"X-WNS-Type is missing, and the root of the body is no toast, tile or badge: send {_TYPES}."
+            HubReason.WRONG_MESSAGE,
+            f"X-WNS-Type is missing, and the root of the body is no toast, tile or badge: send {_TYPES}.",
         )
     return NotificationType(root)
 

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.hub import hub_request as ask
 from tocsin.protocol.hub.batch import MAX_BATCH
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.rights import KEY_NAMES, Right
 from tocsin.protocol.hub.signature import verify_signature
 from tocsin.protocol.service.tally import Asked
@@ -37,10 +37,10 @@ _ROOMS: Final = frozenset(
 )
 _RIGHTS: Final = {name: right for right, name in KEY_NAMES.items()}
 _BODY_FAULTS: Final = {
-    BodyFault.TOO_LONG: (413, "The body is longer than is read here"),
-    BodyFault.TORN: (400, "The body is not as long as Content-Length says"),
-    BodyFault.LATE: (408, "The body did not arrive in time"),
-    BodyFault.STOPPING: (503, "The service is stopping"),
+    BodyFault.TOO_LONG: (HubReason.TOO_LARGE, "The body is longer than is read here"),
+    BodyFault.TORN: (HubReason.BODY_TORN, "The body is not as long as Content-Length says"),
+    BodyFault.LATE: (HubReason.BODY_LATE, "The body did not arrive in time"),
+    BodyFault.STOPPING: (HubReason.STOPPING, "The service is stopping"),
 }
 
 logger = logging.getLogger(__name__)
@@ -95,24 +95,28 @@ class HubRoute:
             answer = await self._answer(scope, headers, receive)
         except HubRefused as refused:
             close = refused.status in {408, 413} or "expect" in headers
-            self._count(scope, refused.status)
+            self._count(scope, refused.reason)
             answer = refusal(refused)
         except StateUnavailable as failure:
             self._recurring.log(logger, logging.WARNING, "hub", "hubs cannot use the store: %s", failure)
             text = "The service cannot use its store just now: send the request again."
-            self._count(scope, 503)
-            answer = refusal(HubRefused(503, text))
+            self._count(scope, HubReason.STORE_UNUSABLE)
+            answer = refusal(HubRefused(HubReason.STORE_UNUSABLE, text))
         await send_answer(send, answer, tracking_id, close=close)
 
-    def _count(self, scope: Scope, status: int) -> None:
+    def _count(self, scope: Scope, reason: HubReason) -> None:
         hub = self._hubs.named(_names_in(scope["path"])[0])
         client_id = (None if hub is None else hub.client_id) or ""
-        self._counters.tally.refuse(Asked.HUB, f"http_{status}", client_id, self._limits.address_of(scope))
+        self._counters.tally.refuse(Asked.HUB, reason, client_id, self._limits.address_of(scope))
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> HubAnswer:
         throttled = self._limits.address(scope)
         if throttled is not None:
-            raise HubRefused(429, "Too many requests from this address: send more slowly.", throttled.retry_after)
+            raise HubRefused(
+                HubReason.ADDRESS_THROTTLED,
+                "Too many requests from this address: send more slowly.",
+                throttled.retry_after,
+            )
         path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
         request = ask.read_hub_request(scope["method"], path, query, headers.get(ask.CONTINUATION, ""))
@@ -131,7 +135,9 @@ class HubRoute:
         """Return the right of the key that has signed; an address that forges again and again has to wait."""
         wait = self._limits.secret(scope, hub.name)
         if wait:
-            raise HubRefused(429, "Too many wrong signatures came from this address.", math.ceil(wait))
+            raise HubRefused(
+                HubReason.SECRET_THROTTLED, "Too many wrong signatures came from this address.", math.ceil(wait)
+            )
         keys = {KEY_NAMES[right]: keys for right, keys in self._hubs.keys_of(hub).items()}
         hosts = (headers.get("host", ""), self._host)
         try:
@@ -146,8 +152,8 @@ class HubRoute:
         length = headers.get("content-length", "")
         body = await self._bodies.read(receive, limit, int(length) if length.isdecimal() else None)
         if isinstance(body, BodyFault):
-            status, words = _BODY_FAULTS[body]
-            raise HubRefused(status, f"{words}: {limit} bytes at most." if body is BodyFault.TOO_LONG else f"{words}.")
+            reason, words = _BODY_FAULTS[body]
+            raise HubRefused(reason, f"{words}: {limit} bytes at most." if body is BodyFault.TOO_LONG else f"{words}.")
         return body
 
     async def _perform(  # noqa: C901, PLR0911, PLR0912  # one line for each operation
@@ -195,7 +201,7 @@ def _names_in(path: str) -> tuple[str, str]:
 
 
 def _no_hub(name: str) -> HubRefused:
-    return HubRefused(404, f"There is no hub {quoted(name)}: 'tocsin hub add' makes one.")
+    return HubRefused(HubReason.UNKNOWN_HUB, f"There is no hub {quoted(name)}: 'tocsin hub add' makes one.")
 
 
 def _collect(scope: Scope) -> dict[str, str]:

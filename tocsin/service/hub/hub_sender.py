@@ -19,7 +19,7 @@ from attrs import evolve
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.hub.hub_outcomes import Tally, TargetOutcome
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.message_life import Event, Phase, ending, state_of
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.hub.composing import composer
@@ -135,10 +135,13 @@ class HubSender:
         """
         message = await self._store.message(hub.id, id)
         if message is None:
-            raise HubRefused(404, "The hub has no scheduled message with this id.")
+            raise HubRefused(HubReason.UNKNOWN_MESSAGE, "The hub has no scheduled message with this id.")
         with self._works.hold(id) as work:
             if await work.load() and not await work.cancel():
-                raise HubRefused(404, f"The message is not scheduled any more: it is {state_of(work.row.phase)}.")
+                raise HubRefused(
+                    HubReason.UNKNOWN_MESSAGE,
+                    f"The message is not scheduled any more: it is {state_of(work.row.phase)}.",
+                )
 
     async def test(self, hub: HubRow, message: MessageRow) -> list[tuple[Target, TargetOutcome]]:
         """Send a message to ``MOST_TESTED`` targets at most, each tried once, and return what became of each.

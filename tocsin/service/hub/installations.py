@@ -7,7 +7,7 @@ from collections.abc import Callable
 from attrs import evolve
 
 from tocsin.protocol.hub.descriptions import Installation, RegistrationDescription
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.hub_request import etag_matches
 from tocsin.protocol.hub.installation_json import read_installation, restore_installation, write_installation
 from tocsin.protocol.hub.installation_parts import parts_of
@@ -77,7 +77,7 @@ class InstallationsResource:
     async def _there(self, hub: HubRow, id: str) -> tuple[str, int]:  # noqa: A002 - the field's name
         known = await self._store.installation(hub.id, id, self._now())
         if known is None:
-            raise HubRefused(404, "There is no installation with this id.")
+            raise HubRefused(HubReason.UNKNOWN_INSTALLATION, "There is no installation with this id.")
         return known
 
     async def _save(
@@ -88,7 +88,9 @@ class InstallationsResource:
         if installation.expires is not None:
             left = installation.expires - self._wall()
             if left <= 0:
-                raise HubRefused(400, "expirationTime is in the past: leave it out, or name a time to come.")
+                raise HubRefused(
+                    HubReason.WRONG_INSTALLATION, "expirationTime is in the past: leave it out, or name a time to come."
+                )
             expires = self._now() + left
         parts = [await self._with_end(part, expires, may_have_ended=may_have_ended) for part in wanted]
         await self._limit.add(hub, max(len(parts) - parts_before, 0))
@@ -111,4 +113,7 @@ def _count_parts(document: str) -> int:
 
 def _check_etag(if_match: str, etag: int) -> None:
     if if_match and not etag_matches(if_match, etag):
-        raise HubRefused(412, f'If-Match is not the installation\'s ETag: it has been changed, and has W/"{etag}" now.')
+        raise HubRefused(
+            HubReason.CHANGED_MEANWHILE,
+            f'If-Match is not the installation\'s ETag: it has been changed, and has W/"{etag}" now.',
+        )

@@ -9,7 +9,7 @@ from uuid import uuid4
 from tocsin.protocol.hub.batch import read_batch
 from tocsin.protocol.hub.channel_uri import check_channel_uri
 from tocsin.protocol.hub.hub_outcomes import TargetOutcome
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.message_life import Phase, state_of
 from tocsin.protocol.hub.outcome_xml import TriedTarget, write_details, write_test_outcome
 from tocsin.protocol.hub.schedule_time import read_schedule_time
@@ -65,7 +65,8 @@ class MessagesResource:
         if direct or _DEVICE in headers:
             if _DEVICE not in headers:
                 raise HubRefused(
-                    400, "A direct message names its channel in the header ServiceBusNotification-DeviceHandle."
+                    HubReason.WRONG_MESSAGE,
+                    "A direct message names its channel in the header ServiceBusNotification-DeviceHandle.",
                 )
             devices = (_device(headers[_DEVICE]),)
         message = self._message(hub, headers, body, devices)
@@ -85,14 +86,18 @@ class MessagesResource:
         """Accept a message for later."""
         if _TIME not in headers:
             raise HubRefused(
-                400, "The header ServiceBusNotification-ScheduleTime is missing: it says when, as 2026-12-31T08:00:00."
+                HubReason.WRONG_MESSAGE,
+                "The header ServiceBusNotification-ScheduleTime is missing: it says when, as 2026-12-31T08:00:00.",
             )
         wait = read_schedule_time(headers[_TIME]) - self._wall()
         if not -CLOCK_SKEW <= wait <= MAX_WAIT:
             text = f"ServiceBusNotification-ScheduleTime is a time in UTC, within {MAX_WAIT // 86_400} days from now."
-            raise HubRefused(400, text)
+            raise HubRefused(HubReason.WRONG_MESSAGE, text)
         if await self._store.count_scheduled(hub.id, MAX_SCHEDULED) >= MAX_SCHEDULED:
-            raise HubRefused(403, f"{MAX_SCHEDULED} messages of the hub are scheduled, and no more are taken.")
+            raise HubRefused(
+                HubReason.TOO_MANY_SCHEDULED,
+                f"{MAX_SCHEDULED} messages of the hub are scheduled, and no more are taken.",
+            )
         devices = (_device(headers[_DEVICE]),) if _DEVICE in headers else ()
         return await self._accept(self._message(hub, headers, body, devices, self._now() + max(wait, 0)), base)
 
@@ -105,7 +110,9 @@ class MessagesResource:
         """Tell what has become of a message."""
         message = await self._store.message(hub.id, id)
         if message is None:
-            raise HubRefused(404, "The hub has no message with this id, or forgot it some days after its end.")
+            raise HubRefused(
+                HubReason.UNKNOWN_MESSAGE, "The hub has no message with this id, or forgot it some days after its end."
+            )
         moments = {"EnqueueTime": message.accepted, "StartTime": message.began, "EndTime": message.ended}
         body = message.body.decode("utf-8", "replace")
         texts = {"NotificationBody": body, "Tags": message.tags}
@@ -125,18 +132,21 @@ class MessagesResource:
         if kind not in {NATIVE, TEMPLATE}:
             words = "missing" if not kind else f"not {quoted(kind)}"
             raise HubRefused(
-                400, f"ServiceBusNotification-Format is windows or template, {words}: devices here have WNS channels."
+                HubReason.WRONG_MESSAGE,
+                f"ServiceBusNotification-Format is windows or template, {words}: devices here have WNS channels.",
             )
         if kind == TEMPLATE and devices:
             raise HubRefused(
-                400,
+                HubReason.WRONG_MESSAGE,
                 "A template is a registration's, and a channel that is named itself has none: send the format windows.",
             )
         tags = "" if devices else _as_meant(headers.get(_TAGS, "")).strip()
         if tags:
             read_tag_expression(tags)
         if kind == NATIVE and len(body) > MAX_PAYLOAD:
-            raise HubRefused(413, f"The payload has {len(body)} bytes; at most {MAX_PAYLOAD} are allowed.")
+            raise HubRefused(
+                HubReason.TOO_LARGE, f"The payload has {len(body)} bytes; at most {MAX_PAYLOAD} are allowed."
+            )
         phase = Phase.ENQUEUED if due is None else Phase.SCHEDULED
         own = tuple((name, value) for name, value in headers.items() if name.startswith("x-wns-"))
         message = MessageRow(0, str(uuid4()), hub.id, phase, kind, tags, own, body, self._now(), devices, due)
@@ -145,7 +155,7 @@ class MessagesResource:
 
     async def _accept(self, message: MessageRow, base: str) -> HubAnswer:
         if self._sender.is_full:
-            raise HubRefused(429, "Too many messages of hubs wait to be sent: send more slowly.")
+            raise HubRefused(HubReason.TOO_MANY_WAITING, "Too many messages of hubs wait to be sent: send more slowly.")
         await self._sender.accept(message)
         self._counters.hub_messages += 1
         return _accepted(message, base)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.service.registry.channels import ChannelFault, Channels
 from tocsin.service.url_paths import token_of_uri
 
@@ -15,7 +15,9 @@ def token_in(uri: str, what: str) -> str:
     """
     token = token_of_uri(uri)
     if token is None:
-        raise HubRefused(400, f"{what} is the URI of a channel of this service, with its token: .../w/?token=...")
+        raise HubRefused(
+            HubReason.WRONG_CHANNEL, f"{what} is the URI of a channel of this service, with its token: .../w/?token=..."
+        )
     return token
 
 
@@ -31,5 +33,7 @@ async def end_of_channel(channels: Channels, uri: str, what: str, *, may_have_en
     if channel is None:
         return None
     if not may_have_ended and channels.fault_of(channel) in {ChannelFault.REVOKED, ChannelFault.EXPIRED}:
-        raise HubRefused(400, f"The channel of {what} has ended: let the app request another, and register that.")
+        raise HubRefused(
+            HubReason.CHANNEL_ENDED, f"The channel of {what} has ended: let the app request another, and register that."
+        )
     return channel.expires

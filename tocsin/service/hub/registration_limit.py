@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anyio import Lock
 
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.service.registry.hub_store import HubRow, HubStore
 
 
@@ -34,5 +34,5 @@ class RegistrationLimit:
                 self._counts[hub.id] = there = counts.registrations + counts.parts
                 if there + more > self._limit:
                     text = f"The hub has {there} of the {self._limit} registrations that it may have, and takes no {more} more."
-                    raise HubRefused(403, text)
+                    raise HubRefused(HubReason.TOO_MANY_REGISTERED, text)
             self._counts[hub.id] += more

@@ -10,7 +10,7 @@ from typing import Final
 from attrs import evolve
 
 from tocsin.protocol.hub.descriptions import RegistrationDescription
-from tocsin.protocol.hub.hub_refused import HubRefused
+from tocsin.protocol.hub.hub_refused import HubReason, HubRefused
 from tocsin.protocol.hub.hub_request import CONTINUATION, ListRegistrations, etag_matches
 from tocsin.protocol.hub.registration_xml import read_registration, write_registration, write_registrations
 from tocsin.service.hub.composing import template_of
@@ -74,7 +74,7 @@ class RegistrationsResource:
         async with self._changing.of(hub.id, id):
             known = await self._store.registration(hub.id, id)
             if known is None and (if_match or not self._is_fresh(id)):  # with If-Match, there has to be one to change
-                raise HubRefused(410, _GONE)
+                raise HubRefused(HubReason.REGISTRATION_GONE, _GONE)
             if known is not None:
                 _check_changeable(known)
                 _check_etag(known, if_match)
@@ -138,23 +138,27 @@ def _after(token: str) -> int:
     if not token:
         return 0
     if not (token.isascii() and token.isdecimal() and len(token) <= 18):
-        raise HubRefused(400, f"{CONTINUATION} is what the answer before has in this header.")
+        raise HubRefused(HubReason.WRONG_QUERY, f"{CONTINUATION} is what the answer before has in this header.")
     return int(token)
 
 
 def _there(registration: RegistrationDescription | None) -> RegistrationDescription:
     if registration is None:
-        raise HubRefused(404, "There is no registration with this id.")
+        raise HubRefused(HubReason.UNKNOWN_REGISTRATION, "There is no registration with this id.")
     return registration
 
 
 def _check_changeable(registration: RegistrationDescription) -> None:
     if registration.installation:
-        raise HubRefused(409, "The registration is a part of an installation: change that, at installations/{id}.")
+        raise HubRefused(
+            HubReason.PART_OF_INSTALLATION,
+            "The registration is a part of an installation: change that, at installations/{id}.",
+        )
 
 
 def _check_etag(registration: RegistrationDescription, if_match: str) -> None:
     if if_match and not etag_matches(if_match, registration.etag):
         raise HubRefused(
-            412, f'If-Match is not the registration\'s ETag: it has been changed, and has W/"{registration.etag}" now.'
+            HubReason.CHANGED_MEANWHILE,
+            f'If-Match is not the registration\'s ETag: it has been changed, and has W/"{registration.etag}" now.',
         )

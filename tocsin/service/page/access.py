@@ -14,8 +14,7 @@ from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.visitors import is_from_here
 from tocsin.service.page.peer_user import is_of_another_user
 
-COOKIE: Final = "tocsin_page"
-"""The cookie of a session."""
+_COOKIE: Final = "tocsin_page"
 
 MAX_SESSIONS: Final = 64
 """Sessions at a time; the oldest one ends when there are more."""
@@ -32,6 +31,16 @@ class PageRight(Enum):
     """It is shown once the token is given."""
     HIDDEN = auto()
     """There is none."""
+
+
+def cookie_name(request: HTTPConnection) -> str:
+    """Return the name of the cookie of a session.
+
+    Browsers send the cookies of a host to all its ports: services there would end one another's sessions if it had no
+    port in it. It is the one that the browser asks for, which a container's own need not be.
+    """
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"{_COOKIE}_{port}" if port.isascii() and port.isdecimal() else _COOKIE
 
 
 def right(*, has_token: bool, is_proven: bool, is_ours: bool) -> PageRight:
@@ -103,7 +112,7 @@ class Access:
 
     @staticmethod
     def _session(request: HTTPConnection) -> bytes:
-        return _hash(request.cookies.get(COOKIE, ""))
+        return _hash(request.cookies.get(cookie_name(request), ""))
 
 
 def _hash(session: str) -> bytes:

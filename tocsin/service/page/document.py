@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 from attrs import frozen
 
-from tocsin.protocol.values import NotificationType
-from tocsin.service.page import sections as parts
-from tocsin.service.page.answer_section import Sent, answer_section
-from tocsin.service.page.markup import Child, Markup, el, together, verbatim
-from tocsin.service.page.picture import Picture
-from tocsin.service.page.push_rows import COLUMNS, PushRow, newest_first
-from tocsin.service.url_paths import PAGE_PATH
-
-FILES: Final = PAGE_PATH.lstrip("/")
-"""Where all else of the page is, as seen from the page: a proxy may have it under a path of its own."""
+from tocsin.service.page.markup import Child, Markup, el, together
+from tocsin.service.page.push_rows import PushRow, newest_first
+from tocsin.service.page.subject import Face, Table
+from tocsin.service.url_paths import PAGE_FILES
 
 
 @frozen
 class Shown:
     """What the page shows, once it is loaded."""
 
-    picture: Picture
-    url: str
-    since: float
-    """When the service was started."""
+    written: Mapping[str, Markup]
+    """What stands in the elements that change, by their ids."""
+    beside: Markup
+    """The section beside the list of what came lately."""
     wall: float
     """What time it is."""
     rows: Sequence[PushRow]
@@ -37,18 +30,20 @@ class Shown:
     """Since when it is noted what comes."""
     trouble: str
     """Why it is not; empty where it is."""
-    sent: Sent | None
     has_session: bool
+    """Whether it is shown to a session that can be ended."""
 
 
-def page(shown: Shown) -> Markup:
+def page(face: Face, shown: Shown) -> Markup:
     """Write the page."""
-    written = parts.sections(shown.picture, shown.url, shown.since)
-    log_out = el("form", el("button", "Log out"), method="post", action=f"{FILES}logout") if shown.has_session else None
+    written = shown.written
+    log_out = (
+        el("form", el("button", "Log out"), method="post", action=f"{PAGE_FILES}logout") if shown.has_session else None
+    )
     return _document(
-        "Push service",
-        el("a", "Skip to the form that sends", href="#send", class_="skip"),
-        el("header", _title("Tocsin push service"), log_out),
+        face.kind,
+        el("a", face.skip_words, href=face.skip_to, class_="skip"),
+        el("header", _title(f"Tocsin {face.kind.lower()}"), log_out),
         el(
             "main",
             el(
@@ -56,18 +51,14 @@ def page(shown: Shown) -> Markup:
                 f"As of {_time(shown.wall)} UTC: load the page again for what came since.",
                 id="moment",
                 role="status",
+                data_teller=face.teller,
             ),
-            el("section", el("h2", "Now"), _div("standing", written), _div("plots", written), class_="now"),
-            _pushes(shown),
-            el("section", el("h2", "Send a push"), _form(shown), _answer(shown), class_="send"),
-            _table("Channels", "channel", parts.CHANNELS, written),
-            _table("Devices", "device", parts.DEVICES, written),
-            _table("Apps", "app", parts.APPS, written),
+            el("section", el("h2", "Now"), *(_div(name, written) for name in face.now), class_="now"),
+            _pushes(face, shown),
+            shown.beside,
+            *(_table(each, written) for each in face.tables),
         ),
-        el(
-            "footer",
-            el("p", "All times are UTC. URIs, tokens and secrets are shown nowhere: the service keeps their hashes."),
-        ),
+        el("footer", el("p", f"All times are UTC. {face.note}")),
         script=True,
     )
 
@@ -101,7 +92,7 @@ def login_page(trouble: str = "", root: str = "") -> Markup:
                 el("p", "It is the setting page_token of the service.", id="hint", class_="hint"),
                 el("button", "Log in", class_="main"),
                 method="post",
-                action=f"{root}{FILES}login",
+                action=f"{root}{PAGE_FILES}login",
                 class_="login",
             ),
         ),
@@ -116,9 +107,9 @@ def _document(title: str, *body: Child, root: str = "", script: bool = False) ->
         el("title", f"{title} · Tocsin"),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
-        el("link", rel="icon", type="image/svg+xml", href=f"{root}{FILES}icon.svg"),
-        el("link", rel="stylesheet", href=f"{root}{FILES}style.css"),
-        el("script", src=f"{root}{FILES}script.js", defer=True) if script else None,
+        el("link", rel="icon", type="image/svg+xml", href=f"{root}{PAGE_FILES}icon.svg"),
+        el("link", rel="stylesheet", href=f"{root}{PAGE_FILES}style.css"),
+        el("script", src=f"{root}{PAGE_FILES}script.js", defer=True) if script else None,
     )
     return together(Markup("<!doctype html>"), el("html", head, el("body", *body), lang="en"))
 
@@ -137,31 +128,30 @@ def _div(name: str, written: Mapping[str, Markup]) -> Markup:
     return el("div", written[name], id=name)
 
 
-def _answer(shown: Shown) -> Markup:
-    return el("div", answer_section(shown.sent), id="answer", tabindex=-1)
-
-
-def _pushes(shown: Shown) -> Markup:
+def _pushes(face: Face, shown: Shown) -> Markup:
     since = f"Nothing has come since {_time(shown.followed_since)}, when this page was looked at first."
-    nothing = el("tr", el("td", shown.trouble or since, colspan=len(COLUMNS), class_="none"))
+    nothing = el("tr", el("td", shown.trouble or since, colspan=len(face.columns), class_="none"))
     rows = newest_first(shown.rows) or nothing
     pause = el("button", "Pause", type="button", id="pause", aria_pressed="false", hidden=True)
     return el(
         "section",
         el("div", el("h2", "What came lately", id="pushes-heading"), pause, class_="heading"),
         el("p", id="news", role="status", class_="hint"),
-        _scrolled("pushes-heading", "The last pushes, the newest first", COLUMNS, el("tbody", rows, id="push-rows")),
+        _scrolled(
+            "pushes-heading", "The last pushes, the newest first", face.columns, el("tbody", rows, id="push-rows")
+        ),
         id="pushes",
         data_place=shown.place,
     )
 
 
-def _table(title: str, name: str, columns: Sequence[str], written: Mapping[str, Markup]) -> Markup:
+def _table(table: Table, written: Mapping[str, Markup]) -> Markup:
+    name = table.name
     rows, note = el("tbody", written[f"{name}-rows"], id=f"{name}-rows"), f"{name}-note"
     return el(
         "section",
-        el("h2", title, id=f"{name}-heading"),
-        _scrolled(f"{name}-heading", f"{title}, the newest first" if name == "channel" else title, columns, rows),
+        el("h2", table.title, id=f"{name}-heading"),
+        _scrolled(f"{name}-heading", table.caption or table.title, table.columns, rows),
         el("p", written[note], id=note, class_="hint") if note in written else None,
     )
 
@@ -171,58 +161,6 @@ def _scrolled(heading: str, caption: str, columns: Sequence[str], body: Markup) 
     head = el("thead", el("tr", *(el("th", column, scope="col") for column in columns)))
     table = el("table", el("caption", caption, class_="unseen"), head, body)
     return el("div", table, class_="scrolled", role="region", aria_labelledby=heading, tabindex=0)
-
-
-def _form(shown: Shown) -> Markup:
-    given = dict(shown.sent.form) if shown.sent else {"cache": "cache"}
-    channels = parts.choices(shown.picture, given.get("channel", ""))
-    chosen = given.get("type", NotificationType.TOAST)
-    kinds = together(*(el("option", kind, value=kind, selected=kind == chosen) for kind in NotificationType))
-    text = verbatim(given.get("body", ""))
-    return el(
-        "form",
-        _field("channel", "Channel", el("select", channels, id="channel", name="channel", required=True)),
-        el(
-            "div",
-            _field("type", "Type", el("select", kinds, id="type", name="type")),
-            _input("title", "Title", given, "of a toast or a tile; may be empty"),
-            class_="row",
-        ),
-        _field(
-            "body",
-            "Text",
-            el("textarea", text, id="body", name="body", rows=3, aria_describedby="body-hint"),
-            "plain text, or the XML of a toast, tile or badge",
-        ),
-        el(
-            "div",
-            _input("tag", "Tag", given, "may be empty; a later push with it replaces this one"),
-            _input("ttl", "Seconds to live", given, "may be empty", inputmode="numeric"),
-            class_="row",
-        ),
-        el(
-            "p",
-            el("input", type="checkbox", id="cache", name="cache", value="cache", checked="cache" in given),
-            el("label", "Keep it for a device that is away", for_="cache"),
-            class_="check",
-        ),
-        el("button", "Send", class_="main"),
-        id="send",
-        tabindex=-1,
-        method="post",
-        action=f"{FILES}send",
-    )
-
-
-def _input(name: str, label: str, given: Mapping[str, str], hint: str, **attributes: str) -> Markup:
-    value, described = given.get(name, ""), f"{name}-hint"
-    control = el("input", id=name, name=name, value=value, autocomplete="off", aria_describedby=described, **attributes)
-    return _field(name, label, control, hint)
-
-
-def _field(name: str, label: str, control: Markup, hint: str = "") -> Markup:
-    described = el("p", hint, id=f"{name}-hint", class_="hint") if hint else None
-    return el("div", el("label", label, for_=name), control, described, class_="field")
 
 
 def _time(seconds: float) -> str:

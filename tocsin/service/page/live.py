@@ -14,53 +14,44 @@ from tocsin.followers import Follower, Followers
 from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.protocol.errors import Busy
 from tocsin.service.page.markup import Markup
-from tocsin.service.page.picture import Observer
-from tocsin.service.page.push_rows import PushRows, newest_first, said
-from tocsin.service.page.samples import EVERY, Sample, Samples
-from tocsin.service.page.sections import sections
+from tocsin.service.page.push_rows import KEPT, PushRows, newest_first, said
+from tocsin.service.page.samples import EVERY
+from tocsin.service.page.subject import Subject
 from tocsin.tasks import Signal, task_group
 
 MAX_VIEWERS: Final = 16
 """Viewers that are told what happens at a time."""
 
+AGAIN: Final = 10.0
+"""Seconds after which one too many may come again."""
+
 LINGER: Final = 600.0
 """Seconds that it is noted what comes behind the last look at the page."""
 
+_LOOK_AGAIN: Final = 60.0  # seconds after which it is seen whether there are viewers, though nothing comes
 _KEEP_ALIVE: Final = 15.0  # seconds after which a stream says that there is nothing
-_BATCH: Final = 0.5  # seconds that what comes is gathered in before viewers are told
+_NOTHING: Final = ((0, 0), "")  # told from where to where, and in what words
 
 
 class Live:
     """What viewers are told: rows by their numbers, and the sections that have changed by when they have.
 
-    :param sample: counts what there is; :param observer: takes pictures.
-    :param url: the service's URL, and ``since`` when it was started.
+    :param followers: those who are told what comes.
+    :param subject: what is looked at.
     :param now: seconds on a clock that never goes back; ``wall`` says what time it is.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  # its parts
-        self,
-        followers: Followers,
-        observer: Observer,
-        samples: Samples,
-        sample: Callable[[float], Sample],
-        url: str,
-        now: Callable[[], float],
-        wall: Callable[[], float],
+    def __init__(
+        self, followers: Followers, subject: Subject, now: Callable[[], float], wall: Callable[[], float]
     ) -> None:
         self.rows = PushRows()
         self.viewers = 0
-        self.since = wall()
-        """When the service was started."""
-        self.followed_since = self.since
+        self.followed_since = wall()
         """Since when it is noted what comes."""
         self.trouble = ""
         """Why it is not."""
-        self.observer = observer
         self._followers = followers
-        self._samples = samples
-        self._sample = sample
-        self._url = url
+        self._subject = subject
         self._now = now
         self._wall = wall
         self._life = secrets.token_hex(4)  # tells the numbers of this run from those of another
@@ -70,6 +61,7 @@ class Live:
         self._news = anyio.Event()
         self._sections: dict[str, tuple[int, Markup]] = {}  # with the number of the change
         self._changes = 0
+        self._rows_told = self._sections_told = _NOTHING
         self._stopping = False
 
     @asynccontextmanager
@@ -94,6 +86,8 @@ class Live:
         if not self._is_followed:
             self._is_followed = True
             self.followed_since = self._wall()
+            self.rows.forget()
+            self._rows_told = _NOTHING
             self._looked.set()
 
     @property
@@ -109,8 +103,13 @@ class Live:
     async def events(self, after: int, may_go_on: Callable[[], bool]) -> AsyncIterator[str]:
         """Give what happens behind a row, as server-sent events; who is too slow loses rows, and is told how many.
 
+        Who is one viewer too many is told nothing but when to come again.
+
         :param may_go_on: asked each time whether the viewer may still see it.
         """
+        if self.viewers >= MAX_VIEWERS:
+            yield f"retry: {AGAIN * 1000:.0f}\n\n"
+            return
         self.viewers += 1
         change = 0
         try:
@@ -119,15 +118,14 @@ class Live:
             while not self._stopping and may_go_on():
                 self.look()
                 news = self._news
-                rows, missed = self.rows.after(after)
-                if rows or missed:
+                if after < self.rows.latest:
+                    told = self._rows_since(after)
                     after = self.rows.latest
-                    told = {"rows": newest_first(rows), "missed": missed, "said": said(rows, missed)}
-                    yield _event("rows", told, self.place)
-                changed = {name: text for name, (number, text) in self._sections.items() if number > change}
-                if changed:
+                    yield told
+                if change < self._changes:
+                    told = self._sections_since(change)
                     change = self._changes
-                    yield _event("sections", changed)
+                    yield told
                 with anyio.move_on_after(_KEEP_ALIVE):
                     await news.wait()
                 if not news.is_set():
@@ -138,12 +136,27 @@ class Live:
 
     async def refresh(self) -> None:
         """Look at what there is, and tell viewers what has changed."""
-        written = sections(await self.observer.take(), self._url, self.since)
+        written = await self._subject.written()
         changed = {name: text for name, text in written.items() if self._sections.get(name, (0, ""))[1] != text}
         if changed:
             self._changes += 1
             self._sections |= {name: (self._changes, text) for name, text in changed.items()}
             self._tell()
+
+    def _rows_since(self, after: int) -> str:
+        """Write the rows behind that one; once for all viewers that have seen as many, which most have."""
+        if self._rows_told[0] != (after, self.rows.latest):
+            rows, missed = self.rows.news(after)
+            told = {"rows": newest_first(rows), "missed": missed, "said": said(rows, missed)}
+            self._rows_told = (after, self.rows.latest), _event("rows", told, self.place)
+        return self._rows_told[1]
+
+    def _sections_since(self, change: int) -> str:
+        """Write the sections that have changed behind that change; once as well."""
+        if self._sections_told[0] != (change, self._changes):
+            changed = {name: text for name, (number, text) in self._sections.items() if number > change}
+            self._sections_told = (change, self._changes), _event("sections", changed)
+        return self._sections_told[1]
 
     def _tell(self) -> None:
         self._news.set()
@@ -151,7 +164,7 @@ class Live:
 
     async def _take_samples(self) -> None:
         while True:
-            self._samples.add(self._sample(self._now()))
+            self._subject.sample(self._now())
             if self.viewers:
                 await self.refresh()
             await anyio.sleep(EVERY)
@@ -163,7 +176,6 @@ class Live:
             try:
                 with self._followers.follow(Wanted()) as follower:
                     self.trouble = ""
-                    self.rows.forget()
                     await self._note(follower)
             except Busy as busy:
                 self.trouble = f"{str(busy).capitalize()}."
@@ -171,10 +183,16 @@ class Live:
 
     async def _note(self, follower: Follower) -> None:
         while self.viewers or self._now() < self._looked_at + LINGER:
-            with anyio.move_on_after(LINGER / 10):
-                self.rows.add(*await follower.batch())
+            with anyio.move_on_after(_LOOK_AGAIN):
+                events, lost = await follower.batch()
+                self.rows.add(events, lost)
                 self._tell()
-                await anyio.sleep(_BATCH)
+                await anyio.sleep(pause(len(events)))
+
+
+def pause(came: int) -> float:
+    """Return the seconds that what comes is gathered in before viewers are told, when so many came before: more than are shown can wait."""
+    return 0.5 if came <= KEPT else 1.0
 
 
 def _event(kind: str, data: dict[str, Any], place: str | None = None) -> str:

@@ -15,6 +15,7 @@ from tocsin.service.page.live import Live
 from tocsin.service.page.page_routes import StatusPage
 from tocsin.service.page.picture import Observer
 from tocsin.service.page.samples import Sample, Samples
+from tocsin.service.page.watched_service import WatchedService
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import Apps
 from tocsin.service.registry.channels import Channels
@@ -47,5 +48,6 @@ def make_page(  # noqa: PLR0913, PLR0917  # what it looks at
         return Sample(at, counters.received + counters.dropped.total() + refused, refused, devices.count())
 
     observer = Observer(registrations, channels, devices, health, samples, now)
-    live = Live(followers, observer, samples, sample, url, asyncio.get_running_loop().time, wall)
-    return StatusPage(Access(token, limits), live, channels, tokens, bodies, url)
+    service = WatchedService(observer, samples, sample, url, wall())
+    live = Live(followers, service, asyncio.get_running_loop().time, wall)
+    return StatusPage(Access(token, limits), live, service, channels, tokens, bodies, url)

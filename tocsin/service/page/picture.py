@@ -78,20 +78,29 @@ class Observer:
             causes.setdefault("store", str(failure))
             rows = []
         apps = self._apps.apps()
-        names = {app.client_id: app.name for app in apps}
         return Picture(
             self._now(),
             causes,
             self._samples.curves(),
             tuple((app, self._apps.living_secrets(app.client_id)) for app in apps[:MOST]),
-            tuple(
-                ShownChannel(row, names.get(row.client_id, row.app), self._devices.connected(row.device))
-                for row in rows
-            ),
+            self._shown_channels(rows),
             self._channels.count,
             self._shown_devices(rows),
             self._devices.count(),
             self._devices.offline.kept,
+        )
+
+    async def search(self, app: str, begins: str) -> tuple[ShownChannel, ...]:
+        """Return the channels of some app, device or name.
+
+        :raises StateUnavailable: the store cannot be read.
+        """
+        return self._shown_channels(await self._channels.search(app, begins, MOST))
+
+    def _shown_channels(self, rows: list[ChannelRow]) -> tuple[ShownChannel, ...]:
+        names = {app.client_id: app.name for app in self._apps.apps()}
+        return tuple(
+            ShownChannel(row, names.get(row.client_id, row.app), self._devices.connected(row.device)) for row in rows
         )
 
     def _shown_devices(self, rows: list[ChannelRow]) -> tuple[ShownDevice, ...]:

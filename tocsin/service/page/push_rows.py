@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Final
 
-from tocsin.protocol.delivery.payload_events import PayloadEvent
+from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
 from tocsin.service.page.markup import Markup, el, together
 
 KEPT: Final = 200
@@ -29,15 +29,11 @@ class PushRow:
     def markup(self) -> Markup:
         """The row of the table; it is written when it is looked at first, and once."""
         event = self.event
-        moment = datetime.fromtimestamp(event.at, UTC)
-        answer = f"{event.stage}, {event.detail}" if event.detail else str(event.stage)
+        moment = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")  # HTML knows no microseconds
         return el(
             "tr",
-            el("td", el("time", f"{moment:%H:%M:%S}", datetime=moment.isoformat())),
-            el("td", el("span", answer, class_=f"stage {event.stage}")),
-            el("td", event.app or "—"),
-            el("td", event.type or "—"),
-            el("td", event.reason, class_="reason"),
+            el("td", el("time", moment[11:19], datetime=moment)),
+            _said_of(event.stage, event.detail, event.app, event.type, event.reason),
             el("td", f"{event.size:,}" if event.type else "—", class_="number"),
         )
 
@@ -50,9 +46,10 @@ class PushRows:
         """The number of the latest row, or of one that was lost behind it."""
         self._kept: deque[PushRow] = deque(maxlen=KEPT)
 
-    def add(self, events: Iterable[PayloadEvent], lost: int) -> None:
+    def add(self, events: Sequence[PayloadEvent], lost: int) -> None:
         """Keep what was answered, the oldest first; so many were lost behind it."""
-        for event in events:
+        self.latest += max(len(events) - KEPT, 0)  # those would be gone at once
+        for event in events[-KEPT:]:
             self.latest += 1
             self._kept.append(PushRow(self.latest, event))
         self.latest += lost
@@ -67,6 +64,22 @@ class PushRows:
         rows = [row for row in islice(reversed(self._kept), max(due, 0)) if row.number > number]
         return rows[::-1], max(self.latest - number, 0) - len(rows)
 
+    def news(self, number: int) -> tuple[list[PushRow], int]:
+        """Return them for a viewer that has seen the others; of more than are kept only half, which is more than can be read."""
+        rows, missed = self.after(number)
+        shown = rows if not missed else rows[-KEPT // 2 :]
+        return shown, missed + len(rows) - len(shown)
+
+
+@lru_cache(KEPT)  # of many that come at once, most are alike but for time and size
+def _said_of(stage: Stage, detail: str, app: str, type_: str, reason: str) -> Markup:
+    return together(
+        el("td", el("span", f"{stage}, {detail}" if detail else stage, class_=f"stage {stage}")),
+        el("td", app or "—"),
+        el("td", type_ or "—"),
+        el("td", reason, class_="reason"),
+    )
+
 
 def newest_first(rows: Iterable[PushRow]) -> Markup:
     """Put rows together for the table."""
@@ -75,6 +88,6 @@ def newest_first(rows: Iterable[PushRow]) -> Markup:
 
 def said(rows: Iterable[PushRow], missed: int) -> str:
     """Say what has come, for who listens."""
-    counts = Counter(str(row.event.stage) for row in rows)
+    counts = Counter(row.event.stage for row in rows)
     told = [f"{count} {stage}" for stage, count in counts.items()] + ([f"{missed} not shown"] if missed else [])
-    return f"{', '.join(told)}" if told else ""
+    return ", ".join(told)

@@ -209,6 +209,14 @@ class Channels:
         """Return so many of the channels that may be used, the newest first."""
         return await self._store.newest_channels(self._now(), limit)
 
+    async def search(self, app: str, begins: str, limit: int) -> list[ChannelRow]:
+        """Return so many of the channels that may be used and are of some app, device or name, the newest first.
+
+        :param app: what is in the name of the app's registration; empty for any.
+        :param begins: how the name of the channel or the device begins; empty for any.
+        """
+        return await self._store.find_channels(self._now(), app, begins, limit)
+
     @contextmanager
     def lend(self, channel: ChannelRow) -> Iterator[str]:
         """Give a token that stands for a channel's own while the block runs: that is not known here, but by its hash."""

@@ -15,6 +15,9 @@ from tocsin.protocol.service.offline_queue import Entry
 PATIENCE = 5.0
 """Seconds that a caller waits for the store, where it says nothing else; the service says its ``acknowledge_timeout``."""
 
+SEARCHED = 20_000
+"""Channels that are looked at for those of an app."""
+
 
 @frozen
 class AppRow:
@@ -116,6 +119,15 @@ class ServiceStore(Protocol):
 
     async def newest_channels(self, now: float, limit: int) -> list[ChannelRow]:
         """Return so many of the channels of registered apps that are neither revoked nor expired, the newest first."""
+        ...
+
+    async def find_channels(self, now: float, app: str, begins: str, limit: int) -> list[ChannelRow]:
+        """Return so many of the channels as :meth:`newest_channels` that are of some app, device or name, the newest first.
+
+        :param app: what is in the name of the app's registration, in whatever case of ASCII; empty for any.
+        :param begins: how the name of the channel or the device begins; empty for any. Then only the newest
+            :data:`SEARCHED` channels are looked at.
+        """
         ...
 
     async def devices_of(self, client_id: str, now: float) -> set[str]:

@@ -17,7 +17,7 @@ from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.protocol.values import NotificationType
 from tocsin.service.registry.hub_tables import TABLES
-from tocsin.service.registry.service_store import PATIENCE, AppRow, ChannelRow, SecretRow
+from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
 from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 
 _NAME = "service.db"
@@ -153,6 +153,19 @@ class SqliteServiceStore:
             f"SELECT {_CHANNEL} FROM channels WHERE revoked = 0 AND expires > ?"  # noqa: S608 - a constant
             " AND client_id IN (SELECT client_id FROM apps) ORDER BY expires DESC, name LIMIT ?",
             (now, limit),
+        )
+        return [_channel(row) for row in rows]
+
+    async def find_channels(self, now: float, app: str, begins: str, limit: int) -> list[ChannelRow]:
+        """Return so many of them that are of some app, device or name, the newest first; ``g`` follows all of their digits."""
+        beginning = (begins, begins + "g") * 2 if begins else ()
+        some = "AND (name >= ? AND name < ? OR device >= ? AND device < ?)" if begins else "ORDER BY expires DESC"
+        rows = await self._database.read(
+            f"SELECT {_CHANNEL} FROM (SELECT {_CHANNEL} FROM channels WHERE revoked = 0 AND expires > ?"  # noqa: S608 - constants
+            f" {some} LIMIT {SEARCHED})"
+            " WHERE client_id IN (SELECT client_id FROM apps WHERE instr(lower(name), lower(?)) OR ? = '')"
+            " ORDER BY expires DESC, name LIMIT ?",
+            (now, *beginning, app, app, limit),
         )
         return [_channel(row) for row in rows]
 

@@ -3,7 +3,7 @@
 
 const MOST = 200; // rows of the list
 const find = (id) => document.getElementById(id);
-const moment = find("moment"), news = find("news"), rows = find("push-rows"), pause = find("pause"), form = find("send");
+const moment = find("moment"), teller = moment.dataset.teller, news = find("news"), rows = find("push-rows"), pause = find("pause"), form = find("send");
 let held = null; // what came while the list is paused, as elements
 
 const elements = (html) => {
@@ -52,7 +52,7 @@ const renew = (sections) => {
   for (const [id, html] of Object.entries(sections)) {
     const element = find(id);
     if (element instanceof HTMLSelectElement) {
-      if (element === document.activeElement) continue; // it is being chosen from
+      if (element === document.activeElement || "still" in element.dataset) continue; // it is chosen from, or was sought
       const chosen = element.value;
       element.replaceChildren(elements(html));
       if ([...element.options].some((option) => option.value === chosen)) element.value = chosen;
@@ -77,17 +77,17 @@ pause.addEventListener("click", () => {
 });
 
 const stream = new EventSource(`_tocsin/page/events?after=${encodeURIComponent(find("pushes").dataset.place)}`);
-stream.addEventListener("open", () => { moment.textContent = "Live: this page keeps up with the service."; });
+stream.addEventListener("open", () => { moment.textContent = "Live: this page keeps up with what comes."; });
 stream.addEventListener("error", () => {
   moment.textContent = stream.readyState === EventSource.CLOSED
-    ? "The service tells no more: load the page again."
-    : "The service does not answer: trying again.";
+    ? `${teller} tells no more: load the page again.`
+    : `${teller} does not answer: trying again.`;
 });
 stream.addEventListener("rows", (event) => take(JSON.parse(event.data)));
 stream.addEventListener("sections", (event) => renew(JSON.parse(event.data)));
 addEventListener("pagehide", () => stream.close());
 
-form.addEventListener("submit", async (event) => {
+form?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = form.querySelector("button"), answer = find("answer");
   button.disabled = true;
