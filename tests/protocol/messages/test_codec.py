@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tocsin.protocol.messages.calling  # noqa: F401  # its messages are in no other module
+import tocsin.protocol.messages.calling
+import tocsin.protocol.messages.node_protocol  # noqa: F401  # their messages are in no other module
 from tests import strategies
 from tests.protocol.frames import (
     frame_with,
