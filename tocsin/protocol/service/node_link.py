@@ -2,6 +2,7 @@
 
 What waits goes out once the other has said welcome. What was sent and not answered when the connection is lost may have been handed over
 or not, and its callers are told so; what was not sent is sent on the next connection, or its callers hear that the node cannot be reached.
+A node of which nothing is heard is not tried again at once: it would not be heard of then either.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Event(Label):
     FAILED = auto()
     """It could not be made, or the other has refused it."""
     LOST = auto()
-    """It has ended, or was ended because nothing was heard of the other."""
+    SILENT = auto()
+    """Nothing was heard of the other for too long, though it has something to answer."""
     GOODBYE = auto()
     SETTLED = auto()
     """Nothing waits, and all that was sent is answered."""
@@ -76,11 +78,13 @@ TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]]] = {
     (Phase.DIALING, Event.CUT): (Phase.CLOSED, (Effect.HANG_UP, Effect.REFUSE)),
     (Phase.UP, Event.WANTED): (Phase.UP, (Effect.SEND,)),
     (Phase.UP, Event.LOST): (Phase.IDLE, (Effect.GIVE_UP,)),
+    (Phase.UP, Event.SILENT): (Phase.RESTING, (Effect.HANG_UP, Effect.REST, Effect.GIVE_UP, Effect.REFUSE)),
     (Phase.UP, Event.GOODBYE): (Phase.PARTING, (Effect.REFUSE,)),
     (Phase.UP, Event.LEAVE): (Phase.CLOSING, ()),
     (Phase.UP, Event.CUT): (Phase.CLOSED, (Effect.HANG_UP, Effect.GIVE_UP, Effect.REFUSE)),
     (Phase.PARTING, Event.SETTLED): (Phase.RESTING, (Effect.PART, Effect.REST)),
     (Phase.PARTING, Event.LOST): (Phase.RESTING, (Effect.REST, Effect.GIVE_UP)),
+    (Phase.PARTING, Event.SILENT): (Phase.RESTING, (Effect.HANG_UP, Effect.REST, Effect.GIVE_UP)),
     (Phase.PARTING, Event.LEAVE): (Phase.CLOSING, ()),
     (Phase.PARTING, Event.CUT): (Phase.CLOSED, (Effect.HANG_UP, Effect.GIVE_UP)),
     (Phase.RESTING, Event.RESTED): (Phase.IDLE, ()),
@@ -89,6 +93,7 @@ TABLE: Final[dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]]] = {
     (Phase.CLOSING, Event.GOODBYE): (Phase.CLOSING, (Effect.REFUSE,)),
     (Phase.CLOSING, Event.SETTLED): (Phase.CLOSED, (Effect.PART,)),
     (Phase.CLOSING, Event.LOST): (Phase.CLOSED, (Effect.GIVE_UP, Effect.REFUSE)),
+    (Phase.CLOSING, Event.SILENT): (Phase.CLOSED, (Effect.HANG_UP, Effect.GIVE_UP, Effect.REFUSE)),
     (Phase.CLOSING, Event.LEAVE): (Phase.CLOSING, ()),
     (Phase.CLOSING, Event.CUT): (Phase.CLOSED, (Effect.HANG_UP, Effect.GIVE_UP, Effect.REFUSE)),
 }

@@ -174,13 +174,14 @@ class DialledNode:
         if self._stream is not None and self.phase in CONNECTED and self._out.is_awaited:
             quiet = now - max(self._stream.heard, self._since)
             if quiet >= terms.silence:
-                self._stream.cut()
-                self._lose(f"nothing was heard of it for {terms.silence:g} s")
+                self._failures += 1
+                self._log_end(f"nothing was heard of it for {terms.silence:g} s")
+                self._step(Event.SILENT)
             elif quiet >= terms.silence / 2:
                 self._urgent.append(codec.encode(NodePing()))
                 self._stream.join()
         self._look_if_settled()
-        if self._out.depth or self._out.is_awaited:
+        if self.phase is not Phase.CLOSED and (self._out.depth or self._out.is_awaited):
             self._go_round()
 
     def _stop_timer(self) -> None:
@@ -232,7 +233,7 @@ class DialledNode:
         self._step(Event.FAILED)
 
     def _lose(self, why: str) -> None:
-        self._log(f"the link to node {self.node} at {self.address} has ended: {why}")
+        self._log_end(why)
         self._stream = None
         self._urgent = []
         self._step(Event.LOST)
@@ -272,6 +273,9 @@ class DialledNode:
         if self._rounds is not None:
             self._rounds.cancel()
         self.closed.set()
+
+    def _log_end(self, why: str) -> None:
+        self._log(f"the link to node {self.node} at {self.address} has ended: {why}")
 
     def _log(self, sentence: str) -> None:
         self._around.recurring.log(logger, logging.WARNING, sentence, "%s", sentence)

@@ -35,6 +35,7 @@ from tocsin.service.nodes.link_terms import LinkTerms
 from tocsin.service.nodes.node_identity import NodeIdentity
 
 _ANSWERS: Final = 1_024  # of one message
+_PONG: Final = codec.encode(NodePong())
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,8 @@ class TakenLink:
             case LookInto(devices=devices):
                 self._around.taker.look(devices)
             case NodePing():
-                self._say(codec.encode(NodePong()))
+                if _PONG not in self._urgent:  # else a node that does not read has it said to it later
+                    self._say(_PONG)
             case _:
                 raise ProtocolViolation(f"a node that has dialled does not send {type(message).__name__} here")
 
