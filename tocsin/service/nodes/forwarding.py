@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto, unique
+from functools import lru_cache
 from typing import Final
 
 from attrs import frozen
@@ -11,6 +12,7 @@ from tocsin.protocol.messages import Payload, codec
 from tocsin.protocol.messages.node_protocol import Forward
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.toast_label import ToastLabel
+from tocsin.protocol.values import NotificationType
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.registry.service_store import ChannelRow
 
@@ -66,7 +68,6 @@ def encode(request: int, post: ForwardedPost) -> bytes:
 
 def read(forward: Forward) -> ForwardedPost:
     """Return what the other node has encoded."""
-    label = ToastLabel.read(forward.label)
     return ForwardedPost(
         forward.lease,
         forward.epoch,
@@ -78,10 +79,15 @@ def read(forward: Forward) -> ForwardedPost:
             *(forward.id, forward.channel, forward.type, forward.body, forward.expires, forward.priority, forward.sent),
             forward.label,
         ),
-        Notification(
-            *(forward.type, forward.cache, label.tag or None, label.group or None, forward.ttl, forward.priority),
-            label.suppress_popup,
-        ),
+        _notification(forward.type, forward.cache, forward.label, forward.ttl, forward.priority),
+    )
+
+
+@lru_cache(1_024)  # few senders have many wishes
+def _notification(kind: NotificationType, cache: bool, label: str, ttl: int | None, priority: int) -> Notification:  # noqa: FBT001  # its field
+    found = ToastLabel.read(label)
+    return Notification(
+        *(kind, cache, found.tag or None, found.group or None, ttl, priority), suppress_popup=found.suppress_popup
     )
 
 
