@@ -7,7 +7,8 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
 
 from attrs import Factory, define, evolve
 
@@ -28,6 +29,7 @@ from tocsin.service.nodes.node_authority import host_of, make_node_authority
 from tocsin.service.nodes.node_identity import NodeIdentity
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace, open_node_links
 from tocsin.service.nodes.taken_link import LinkFault, TakingContext
+from tocsin.service.registry.service_store import ChannelRow
 from tocsin.service.web.listener import listen
 
 AUTHORITY = make_node_authority(time.time())
@@ -44,8 +46,6 @@ def identity(node: str) -> NodeIdentity:
 
 def post(id: str = "1", body: bytes = BODY, ttl: int | None = None) -> ForwardedPost:  # noqa: A002 - the field's name
     """Make a notification for a device at another node."""
-    from tocsin.service.registry.service_store import ChannelRow  # noqa: PLC0415  # no test needs more of it
-
     channel = ChannelRow(b"h" * 32, CHANNEL_ID, "client", "app", "d" * 64, 9e9, revoked=False)
     payload = Payload(id, CHANNEL_ID, NotificationType.RAW, body, None, 1)
     return ForwardedPost(7, 8, channel, payload, Notification(NotificationType.RAW, True, None, None, ttl, 1))  # noqa: FBT003
@@ -137,7 +137,7 @@ async def taking(node: str = "b", terms: LinkTerms | None = None, port: int = 0)
         yield TakingNode(server, taker, place)
 
 
-def forwarding(terms: LinkTerms | None = None, node: str = "a"):  # type: ignore[no-untyped-def]  # noqa: ANN201  # as of what it calls
+def forwarding(terms: LinkTerms | None = None, node: str = "a") -> AbstractAsyncContextManager[NodeLinks]:
     """Run a node that forwards."""
     return open_node_links(identity(node), lambda: 4, "1.0", RepeatLog(), terms)
 
@@ -245,7 +245,7 @@ async def played(node: str = "b", tls: ssl.SSLContext | None = None, buffer: int
             await end.aclose()
 
 
-def hasty(**changes: float) -> LinkTerms:
+def hasty(**changes: Any) -> LinkTerms:
     """Give terms for a test that waits for the end of a time."""
     return evolve(LinkTerms(dial_timeout=0.3, silence=0.3, first_rest=0.01, longest_rest=0.02, drain=0.3), **changes)
 

@@ -389,7 +389,7 @@ class TestServing:
         async with taking() as there, dialling(there) as end:
             await greeted(end)
             end.say_bytes(with_lengths([encode(number, post()) for number in range(1, 3_001)]))
-            lengths = []
+            lengths: list[int] = []
             while sum(lengths) < 3_000:
                 message = await end.hear()
                 assert isinstance(message, ForwardsAnswered)

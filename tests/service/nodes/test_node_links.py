@@ -59,7 +59,7 @@ class TestForwarding:
 
     async def test_a_notification_reaches_the_other_node_whole(self) -> None:
         """And what has become of it comes back, whatever it is."""
-        results = [*PushResult, NotPushed.NOT_HERE, NotPushed.UNAVAILABLE]
+        results: list[ForwardResult] = [*PushResult, NotPushed.NOT_HERE, NotPushed.UNAVAILABLE]
         async with taking() as there, forwarding() as links:
             for result in results:
                 there.taker.answer = result
@@ -93,7 +93,7 @@ class TestForwarding:
             there.taker.answer = None
             waiting = [asyncio.ensure_future(links.push(there.place, post(str(number)))) for number in range(3)]
             await there.taker.until(lambda: len(there.taker.later) == 3)
-            results = [PushResult.STORED, PushResult.NO_ROOM, NotPushed.NOT_HERE]
+            results: list[ForwardResult] = [PushResult.STORED, PushResult.NO_ROOM, NotPushed.NOT_HERE]
             for settled, result in reversed([*zip(there.taker.later, results, strict=True)]):
                 settled(result)
                 settled(PushResult.BUSY)  # a second answer is none

@@ -21,6 +21,7 @@ from tocsin.service.web.transport_ends import close, release
 PARTING: Final = 1.0
 """Seconds that the other has to close its end, where a connection is closed in order."""
 
+_CHUNK: Final = 64 * 1024  # bytes that are read at a time, before others have their turn
 _UNREAD: Final = 256 * 1024  # bytes that the other may leave unread before no more is written
 
 logger = logging.getLogger(__name__)
@@ -53,11 +54,11 @@ class LinkOwner(Protocol):
         ...
 
 
-class LinkStream(asyncio.Protocol):
+class LinkStream(asyncio.BufferedProtocol):
     """One end of a connection; an owner that has parted from it hears no more of it."""
 
     __slots__ = (
-        "_has_joined", "_loop", "_owner", "_splitter", "_turn", "_why", "heard", "is_writable", "node", "over", "transport"
+        "_buffer", "_has_joined", "_loop", "_owner", "_splitter", "_turn", "_why", "heard", "is_writable", "node", "over", "transport"
     )  # fmt: skip
 
     def __init__(self, owner: LinkOwner, turn: WritingTurn) -> None:
@@ -65,6 +66,7 @@ class LinkStream(asyncio.Protocol):
         self._turn = turn
         self._loop = asyncio.get_running_loop()
         self._splitter = FrameSplitter(MAX_FRAME)
+        self._buffer = memoryview(bytearray(_CHUNK))
         self._has_joined = False  # the turn in which it writes
         self._why = ""
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until it is made
@@ -122,11 +124,16 @@ class LinkStream(asyncio.Protocol):
         else:
             self._owner.made(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend what is read into: asyncio's own would be mapped anew for each chunk."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Hand messages over; what is none ends the connection."""
         self.heard = self._loop.time()
         try:
-            for frame in self._splitter.feed(data):
+            for frame in self._splitter.feed(self._buffer[:nbytes]):
                 if self._owner is None:
                     return
                 self._owner.take(decode_known(frame))
