@@ -167,6 +167,23 @@ class TestStrangers:
             await is_served(there)
             await there.refused(LinkFault.CROWDED, 3)
 
+    @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "no space left"), RuntimeError("ours")])
+    async def test_a_certificate_that_cannot_be_made_costs_one_connection(
+        self, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    ) -> None:
+        """Such as on a disk that is full; nothing of the connection is left open."""
+
+        def fail(_: NodeIdentity) -> ssl.SSLContext:
+            raise fault
+
+        async with taking() as there:
+            with monkeypatch.context() as patch, socket.create_connection(("127.0.0.1", there.port)) as opened:
+                patch.setattr(NodeIdentity, "for_taking", fail)
+                await there.refused(LinkFault.TLS)
+                opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
+                assert await asyncio.get_running_loop().sock_recv(opened, 1) == b""
+            await is_served(there)
+
     async def test_a_fault_of_the_system_does_not_close_the_door(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Such as no descriptor; after a pause it goes on."""
         monkeypatch.setattr(link_server, "_PAUSE", 0.001)
@@ -365,6 +382,18 @@ class TestServing:
             for settled in there.taker.later:
                 settled(PushResult.STORED)
             assert await end.hear() == ForwardsAnswered((1, 2), ("stored", "stored"))
+            await end.aclose()
+            await leaving
+
+    async def test_a_node_that_comes_while_it_leaves_is_told_so_at_once(self) -> None:
+        """It has begun to connect before."""
+        async with taking() as there, dialling(there) as first, dialling(there) as end:
+            await greeted(first)
+            leaving = asyncio.ensure_future(there.server.aclose())
+            assert await first.hear() == NodeGoodbye()
+            assert isinstance(await end.greet(), NodeWelcome)
+            assert await end.hear() == NodeGoodbye()
+            await first.aclose()
             await end.aclose()
             await leaving
 

@@ -407,6 +407,16 @@ class TestLeaving:
             assert await end.hear() is None
             assert results == [PushResult.STORED]
 
+    async def test_a_node_that_has_moved_and_died_is_waited_for_nowhere(self) -> None:
+        """Neither where it is, nor where it was."""
+        async with forwarding() as links, played() as old, played() as new:
+            results: list[ForwardResult] = []
+            for there in (old, new):
+                assert links.push_now(there.place, post(), results.append) is None
+                await (await there.dialled()).hear_forward()
+            links.drop("b")
+            assert results == [NotPushed.UNANSWERED] * 2
+
     async def test_an_idle_link_takes_no_time(self) -> None:
         """No timer runs while nothing is on its way."""
         async with forwarding() as links, taking() as there:

@@ -37,7 +37,14 @@ class _Newcomer:
     """A connection of which it is not known yet whose it is."""
 
     stream: LinkStream
+    opened: socket.socket
     scope: anyio.CancelScope
+
+    def cut(self) -> None:
+        """End it at once."""
+        self.stream.cut()
+        if self.stream.transport is None:  # else the socket is its
+            self.opened.close()
 
 
 class LinkServer:
@@ -49,6 +56,7 @@ class LinkServer:
         self._turn = WritingTurn()
         self._newcomers: dict[TakenLink, _Newcomer] = {}  # in the order in which they came
         self._links: dict[TakenLink, LinkStream] = {}
+        self._is_leaving = False
 
     @property
     def nodes(self) -> list[LinkedNode]:
@@ -71,38 +79,43 @@ class LinkServer:
                 )
                 await anyio.sleep(_PAUSE)
                 continue
-            self.around.start(self._let_in(opened, place(*address[:2])))
+            self._meet(opened, place(*address[:2]))
 
-    async def _let_in(self, opened: socket.socket, whence: str) -> None:
-        """Speak TLS with a connection, and wait until it is known whose it is."""
-        self._make_room()
+    def _meet(self, opened: socket.socket, whence: str) -> None:
+        """Begin to find out whose a connection is."""
+        while len(self._newcomers) >= self.around.terms.newcomers:  # the oldest gives way
+            self._newcomers.pop(next(iter(self._newcomers))).scope.cancel()
         link = TakenLink(self.around, self._greeted, self._left)
-        stream = LinkStream(link, self._turn)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine that is gone says nothing
+        newcomer = self._newcomers[link] = _Newcomer(LinkStream(link, self._turn), opened, anyio.CancelScope())
+        self.around.start(self._let_in(link, newcomer, whence))
+
+    async def _let_in(self, link: TakenLink, newcomer: _Newcomer, whence: str) -> None:
+        """Speak TLS with a connection, and wait until it is known whose it is."""
         fault, why = LinkFault.SILENT, "it was silent for too long"
-        with anyio.move_on_after(self.around.terms.dial_timeout) as scope:
-            self._newcomers[link] = _Newcomer(stream, scope)
+        newcomer.scope.deadline = anyio.current_time() + self.around.terms.dial_timeout
+        with newcomer.scope:
             try:
-                await self._speak_tls(stream, opened)
+                await self._speak_tls(newcomer)
                 await link.heard_of.wait()
             except OSError as failure:  # it speaks no TLS, or is no node
                 fault, why = LinkFault.TLS, why_of(failure) or "it has left"
+            except Exception as failure:
+                logger.exception("a connection to the link between nodes could not be made")
+                fault, why = LinkFault.TLS, why_of(failure)
         if self._newcomers.pop(link, None) is None:
             fault, why = LinkFault.CROWDED, "too many came at a time of which it was not known whose they are"
         if not link.heard_of.is_set():
             self.around.refuse(fault, f"from {whence}: {why}")
-            stream.cut()
+            newcomer.cut()
 
-    async def _speak_tls(self, stream: LinkStream, opened: socket.socket) -> None:
-        tls = self.around.identity.for_taking()
+    async def _speak_tls(self, newcomer: _Newcomer) -> None:
+        newcomer.opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine that is gone says nothing
         await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: stream, opened, ssl=tls, ssl_shutdown_timeout=PARTING
+            lambda: newcomer.stream,
+            newcomer.opened,
+            ssl=self.around.identity.for_taking(),
+            ssl_shutdown_timeout=PARTING,
         )
-
-    def _make_room(self) -> None:
-        """Let the oldest give way of those of which nothing is known, where there are too many."""
-        while len(self._newcomers) >= self.around.terms.newcomers:
-            self._newcomers.pop(next(iter(self._newcomers))).scope.cancel()
 
     def _greeted(self, link: TakenLink) -> None:
         """Count a connection among those of its node; the oldest of too many gives way."""
@@ -114,6 +127,8 @@ class LinkServer:
         self._links[link] = newcomer.stream
         logger.info("node %s is linked", link.hello.node)
         same = [each for each in self._links if each.hello is not None and each.hello.node == link.hello.node]
+        if self._is_leaving:
+            link.leave()
         for each in same[: max(len(same) - self.around.terms.per_node, 0)]:
             self.around.refuse(LinkFault.CROWDED, f"node {link.hello.node} has more than it needs")
             each.cut()
@@ -123,24 +138,26 @@ class LinkServer:
 
     async def aclose(self) -> None:
         """Say goodbye to all nodes, answer what they have sent, and end all connections."""
-        streams = [*self._links.values(), *(each.stream for each in self._newcomers.values())]
+        self._is_leaving = True
         for link in [*self._links]:
             link.leave()
         with anyio.move_on_after(self.around.terms.drain):
             while self._links:  # noqa: ASYNC110  # looked at once
                 await asyncio.sleep(_LOOK)
+        newcomers = [*self._newcomers.values()]
+        streams = [*self._links.values(), *(each.stream for each in newcomers)]
         for link in [*self._links]:
             link.cut()
         tasks = [*self.around.tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for newcomer in newcomers:
+            newcomer.cut()
         with anyio.move_on_after(PARTING):
             for stream in streams:
                 if stream.transport is not None:
                     await asyncio.shield(stream.over)
-        for stream in streams:
-            stream.cut()
 
 
 @asynccontextmanager

@@ -72,6 +72,8 @@ class NodeLinks:
         dialled = self._nodes.pop(node, None)
         if dialled is not None:
             dialled.cut()
+        for before in [each for each in self._left if each.node == node]:
+            before.cut()
 
     async def aclose(self) -> None:
         """Forward nothing more, wait for what is on its way as long as that may take, and end all connections."""
