@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.messages import Message
@@ -113,14 +113,13 @@ class LinkStream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Learn who the other is, and tell the owner."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # of a stream
-        self.transport = transport
+        self.transport = stream = cast(asyncio.Transport, transport)  # that of uvloop is none by its class
         self.heard = self._loop.time()
-        transport.set_write_buffer_limits(_UNREAD)
-        certificate = transport.get_extra_info("peercert") or {}
+        stream.set_write_buffer_limits(_UNREAD)
+        certificate = stream.get_extra_info("peercert") or {}
         self.node = node_of(certificate.get("subjectAltName"))
         if self._owner is None:
-            transport.abort()
+            stream.abort()
         else:
             self._owner.made(self)
 
