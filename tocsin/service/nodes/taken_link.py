@@ -56,7 +56,11 @@ class LinkFault(StrEnum):
 
 
 class ForwardTaker(Protocol):
-    """Who has the devices that other nodes forward to."""
+    """Who has the devices that other nodes forward to.
+
+    A forward may have been on its way for long, such as where this process stood still, and its sender may wait no more: so whether this
+    node's lease is good, and whether the device has the connection that the forward names, is asked of each when it comes.
+    """
 
     def take_now(self, post: ForwardedPost, settled: Settled) -> bool:
         """Take a notification and call back with its result, if that is possible at once; tell whether it is, and else do nothing."""
