@@ -331,6 +331,23 @@ class TestBounds:
             await until(lambda: results == [NotPushed.UNANSWERED])
             assert {*rest} == {NotPushed.UNANSWERED, NotPushed.UNREACHABLE}
 
+    async def test_what_a_node_does_not_read_is_not_written(self) -> None:
+        """However wide its window is, and however much comes in one turn."""
+        async with forwarding(hasty(silence=60.0)) as links, played(buffer=1) as stuck:
+            first = pushed(links, stuck.place, 1)
+            end = await stuck.dialled(window=1_000_000)
+            answer(end, await end.hear_forward())
+            await until(lambda: first == [PushResult.STORED])
+            end.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a transport of both ways
+            results = pushed(links, stuck.place, 4_000, bytes(MAX_PAYLOAD))
+            (dialled,) = links._nodes.values()
+            (stream,) = links._around.streams
+            await until(lambda: not stream.is_writable)
+            assert stream.transport.get_write_buffer_size() < 400_000
+            assert dialled._out.has_waiting
+            links.drop("b")
+            assert {*results} == {NotPushed.UNANSWERED, NotPushed.UNREACHABLE}
+
     async def test_two_nodes_are_two_connections(self) -> None:
         """Each has its own."""
         async with taking("b") as one, taking("c") as other, forwarding() as links:
