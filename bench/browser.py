@@ -65,6 +65,8 @@ class Page:
         self._socket.send(json.dumps({"id": self._number, "method": "Runtime.evaluate", "params": asked}))
         while (told := json.loads(self._socket.recv(_PATIENCE))).get("id") != self._number:
             pass
+        if "error" in told:
+            return None  # the browser was leaving one page for another
         assert "exceptionDetails" not in told["result"], told
         return told["result"]["result"].get("value")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import anyio
@@ -150,6 +152,33 @@ class FakeService:
         """Close what waits for devices."""
         self._send.close()
         self._connections.close()
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serve each connection to a port of this machine by a handler, until the block ends; what goes on then is cut off."""
+    under_way: set[asyncio.Task[None] | None] = set()
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        under_way.add(asyncio.current_task())
+        with suppress(
+            asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError
+        ):  # the block or its peer has ended
+            try:
+                await handler(reader, writer)
+            finally:
+                writer.close()
+
+    server = await asyncio.start_server(served, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in filter(None, under_way):
+            task.cancel()
 
 
 def payload(

@@ -16,7 +16,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tocsin.cli import _parser
+from tocsin.cli.performing import command_parser
 from tocsin.service.operations.configuration import described, load_settings, variable
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ def instructions(name: str) -> list[str]:
 def parse(command: list[str]) -> None:
     """See that the command line is one of ours."""
     assert Path(command[0]).name == "tocsin"
-    _parser().parse_args(command[1:])
+    command_parser().parse_args(command[1:])
 
 
 def variables(words: list[str]) -> dict[str, str]:
@@ -87,6 +87,7 @@ def test_the_unit_runs_a_service_that_is_ours() -> None:
     load_settings({}, variables(words), None)
     assert unit["Service"]["DynamicUser"] == "yes"
     assert int(unit["Service"]["TimeoutStopSec"]) > 10
+    assert unit["Service"]["ExecReload"].startswith("/bin/sh ")  # a small Debian has no /bin/kill
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -198,6 +199,21 @@ def test_the_page_of_an_index_has_no_link_that_leads_nowhere(released: Path) -> 
     assert description.splitlines()[:3] == readme.splitlines()[:3]
     assert [link for link in re.findall(r"\]\(([^)]+)\)", description) if "://" not in link] == []
     assert re.findall(r"\]\(([^)]+)\)", readme) != []
+
+
+def test_the_page_of_an_index_installs_from_the_index(released: Path) -> None:
+    """Its reader has no checkout: what README installs from one comes by its name there."""
+    (wheel,) = released.glob("*.whl")
+    (metadata,) = [text.decode() for name, text in contents(wheel).items() if name.endswith(".dist-info/METADATA")]
+    assert ".venv/bin/pip install -q 'tocsin[service]' && .venv/bin/tocsin listen" in metadata
+    assert "`pip install tocsin`" in metadata
+    assert "from a checkout" not in metadata
+
+
+def test_the_changelog_begins_with_the_version_that_would_be_released(released: Path) -> None:
+    """What it says of the newest version is said of this one."""
+    newest, *_ = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [path.name for path in released.glob("*.whl")] == [f"tocsin-{newest}-py3-none-any.whl"]
 
 
 def test_the_source_distribution_has_no_pictures(released: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
@@ -52,7 +53,12 @@ def test_reading_returns_or_says_what_is_wrong(body: bytes) -> None:
             "of 1 bytes of type toast is no JSON: Expecting property name enclosed in double quotes in line 1, column 2",
         ),
         (b"hi\xff", "the payload of 3 bytes of type toast is no text: byte 3, 0xFF, is no UTF-8", "byte 3, 0xFF"),
-        (b"[" * 5000, "", "is no JSON: it is nested too deeply"),
+        # From 3.13 on Python reads as deep as a payload can be.
+        (
+            b"[" * 5000,
+            "",
+            "is no JSON: " + ("it is nested too deeply" if sys.version_info < (3, 13) else "Expecting value"),
+        ),
         (b"9" * 5000, "", "is no JSON: it has a number that is too long"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import isawaitable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,18 @@ def test_one_that_is_taken_for_the_manager_says_who_has_it(line: str) -> None:
         assert isinstance(refused.value, tocsin.IllegalCall)
         assert not hasattr(made, name)
     assert isawaitable(made)
+
+
+async def test_one_that_was_entered_is_not_entered_again(tmp_path: Path) -> None:
+    """It says so, and the block that goes on is left alone."""
+    made = tocsin.embedded("contoso.mail", tmp_path, sensors=())
+    refusal = r"^this was entered before, and each is entered once: write 'async with tocsin.embedded\(...\) as manager:' again$"
+    async with made as manager:
+        with pytest.raises(tocsin.IllegalCall, match=refusal):
+            await made.__aenter__()
+        assert (await manager.open_channel()).uri
+    with pytest.raises(tocsin.IllegalCall, match=refusal):
+        await made.__aenter__()
 
 
 async def test_a_client_that_is_not_entered_sends_nothing() -> None:

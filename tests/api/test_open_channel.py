@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sysconfig
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -13,10 +16,16 @@ import tocsin.testing
 from tests.world import REMOTE_ID, world
 from tocsin.api.identity import Identity
 from tocsin.api.manager import PushNotificationManager
+from tocsin.api.registration import Registration
+from tocsin.cli import send
+from tocsin.cli.given_body import read_body
+from tocsin.cli.performing import command_parser
 from tocsin.protocol.messages import ChannelRefused, RequestChannel
 from tocsin.protocol.platform.retry_schedule import RetryPolicy
 
 FAST = RetryPolicy(first=0.01, increment=0.01, longest=0.05, jitter=0)
+URI = "http://push.test/w/?token=c1"
+_REGISTERED = Registration("remote", "id", "secret", "http://push.test/token", "http://push.test/aad")
 
 
 async def test_a_channel_of_the_own_service_needs_no_id(tmp_path: Path) -> None:
@@ -27,9 +36,9 @@ async def test_a_channel_of_the_own_service_needs_no_id(tmp_path: Path) -> None:
         channel = await manager.open_channel()
         assert (await manager.open_channel(manager.remote_id)).uri == channel.uri
         secrets = manager.registration.client_id, manager.registration.client_secret
-        line = shlex.split(manager.send_line(channel, "it's late"))
+        command, *line = shlex.split(manager.send_line(channel, "it's late"))
+    assert Path(command).name == "tocsin"
     assert line == [
-        "tocsin",
         "send",
         channel.uri,
         "it's late",
@@ -38,6 +47,35 @@ async def test_a_channel_of_the_own_service_needs_no_id(tmp_path: Path) -> None:
         "--client-secret",
         secrets[1],
     ]
+
+
+@pytest.mark.parametrize("body", ["it's late", "", "-n", "--json", "@home", "@@", "@-", "a\nb", "http://push.test/"])
+def test_the_line_pushes_the_body_as_it_is(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it looks like: an option, a file, a URI, or a line for a shell."""
+    _, *words = shlex.split(_REGISTERED.send_line(URI, body))
+    monkeypatch.setenv("TOCSIN_CHANNEL", "http://other.test/")
+    arguments = command_parser("send").parse_args(words)
+    uri, word = send._words(arguments.uri, arguments.body)
+    assert (uri, read_body(word)) == (URI, body.encode())
+    assert (arguments.client_id, arguments.client_secret, arguments.json) == ("id", "secret", False)
+
+
+@pytest.mark.parametrize("body", ["-", "a\0b", b"bytes", None])
+def test_a_body_that_no_line_can_have_is_refused(body: Any) -> None:
+    """A dash is standard input."""
+    with pytest.raises(tocsin.InvalidArgument, match="the body"):
+        _REGISTERED.send_line(URI, body)
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["in its environment", "outside of it"])
+def test_the_line_names_the_command_so_that_it_is_found(monkeypatch: pytest.MonkeyPatch, *, found: bool) -> None:
+    """A program may be started by the path of its Python, and the terminal in which its line is pasted knows no 'tocsin'."""
+    scripts = sysconfig.get_path("scripts")
+    elsewhere = [each for each in os.environ["PATH"].split(os.pathsep) if each != scripts]
+    monkeypatch.setenv("PATH", os.pathsep.join([scripts, *elsewhere] if found else elsewhere))
+    own = Registration("remote", "id", "secret", "http://127.0.0.1/t", "http://127.0.0.1/a")
+    command = "tocsin" if found else str(Path(scripts, "tocsin"))
+    assert own.send_line("http://127.0.0.1/w/?token=1").startswith(f"{command} send ")
 
 
 async def test_it_retries_as_the_operation_does(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bench.framework import Missing, Row
 from bench.http_load import Poster, Target, moment_of, stamped
 from bench.wrk import Trace, wrk_anew
 from tests.bench.small import found, post_some, told
+from tests.helpers import listening
 
 
 def test_a_load_spread_over_devices_reaches_each(
@@ -146,19 +147,14 @@ def test_wrk_makes_each_request_anew(trace: Trace, tmp_path: Path) -> None:
     bodies: list[bytes] = []
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                heads.append(await reader.readuntil(b"\r\n\r\n"))
-                bodies.append(await reader.readexactly(256))
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+        while True:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            bodies.append(await reader.readexactly(256))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     async def load() -> dict[str, float]:
-        server = await asyncio.start_server(take, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        targets = [Target(f"http://127.0.0.1:{port}/w/?token={each}", {"X-WNS-Type": "wns/raw"}) for each in "ab"]
-        async with server:
+        async with listening(take) as port:
+            targets = [Target(f"http://127.0.0.1:{port}/w/?token={each}", {"X-WNS-Type": "wns/raw"}) for each in "ab"]
             return await asyncio.to_thread(wrk_anew, targets, 1, tmp_path, 1, trace)
 
     told_by_wrk = asyncio.run(load())

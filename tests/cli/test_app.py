@@ -34,6 +34,14 @@ def test_the_credentials_are_lines_for_a_shell(tmp_path: Path, action: str) -> N
     assert all(shlex.split(line) == [line] for line in output.splitlines())  # so that a .env file needs no quotes
 
 
+def test_a_person_is_told_for_which_service_it_is(tmp_path: Path) -> None:
+    """Without --state root registers the app in a folder of root's own, and no other service has heard of it."""
+    where = ("--state", str(tmp_path / "state"))
+    for action in ("add", "rotate"):
+        _, _, errors = call("app", action, "a", *where)
+        assert errors == f"Kept in {tmp_path / 'state'}, for the service there. The secret is not shown again.\n"
+
+
 def test_it_is_printed_in_one_form() -> None:
     """A person who asks for two is told so."""
     code, output, errors = call("app", "add", "a", "--env", "--json")

@@ -25,7 +25,7 @@ from attrs import frozen
 from tests.e2e.terminal import free_port, ipv6
 from tests.processes import PATIENCE, call, run, sender
 from tocsin.api.embedded import embedded
-from tocsin.cli import _parser
+from tocsin.cli.performing import command_parser
 from tocsin.persistence.sqlite_store import open_sqlite
 from tocsin.persistence.store import Changes, DeadPayload, StoredChannel
 from tocsin.protocol.messages import PayloadRow
@@ -46,7 +46,7 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 
 def lines() -> list[str]:
     """Find the lines with commands: indented, and what they do is said two blanks further on."""
-    texts = [f"{parser.description or ''}\n{parser.epilog or ''}" for parser in parsers(_parser())]
+    texts = [f"{parser.description or ''}\n{parser.epilog or ''}" for parser in parsers(command_parser())]
     shown = [line.strip() for text in texts for line in text.splitlines() if line.startswith("  ")]
     return [re.split(r" {2,}", line)[0] for line in shown if re.match(r"([A-Z_]+=\S+ )?tocsin ", line)]
 
@@ -89,7 +89,7 @@ def test_each_verb_shows_how_it_is_used() -> None:
         for line in of(verb)
     ]
     assert sorted(tried) == sorted(dict.fromkeys(LINES))
-    for parser in parsers(_parser()):
+    for parser in parsers(command_parser()):
         if parser.prog.count(" ") == 1:
             assert "examples:" in (parser.epilog or ""), parser.prog
 

@@ -28,7 +28,7 @@ def test_the_connection_strings_are_shown_once_to_a_person(state: Path) -> None:
     lines = [line.split() for line in output.splitlines()]
     assert [right for right, _ in lines] == ["listen", "send", "manage"]
     assert all(read_connection_string(text).url == "https://push.example/" for _, text in lines)
-    assert "They are not shown again." in errors
+    assert f"Kept in {state}, for the service there. They are not shown again." in errors
     assert "TLS" not in errors
     code, listed, _ = call("hub", "list")
     assert (code, listed) == (

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
 from tests.processes import PATIENCE, call, listening, sender
+from tocsin.api.registration import Registration
+from tocsin.cli import listen
+from tocsin.cli.render import lines_to_push
 
 
 async def test_payloads_are_printed_as_they_were_sent(tmp_path: Path) -> None:
@@ -117,6 +121,22 @@ async def test_interrupted_before_the_count_is_an_interruption(tmp_path: Path) -
     async with listening(tmp_path, "--count", "1") as listener:
         listener.process.send_signal(signal.SIGINT)
         assert await listener.wait() == 130
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--count", "1"), 130), (("--timeout", "9"), 0)])
+def test_one_that_is_ended_while_it_opens_ends_as_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int
+) -> None:
+    """There is no channel by then, and nothing to say."""
+
+    @asynccontextmanager
+    async def opening(*_: object, **__: object) -> AsyncIterator[None]:
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+        yield
+
+    monkeypatch.setattr(listen, "embedded", opening)
+    assert call("listen", "--json", "--state", str(tmp_path), *options) == (code, "", "")
 
 
 async def test_the_channel_outlives_a_restart_and_nothing_comes_twice(tmp_path: Path) -> None:
@@ -280,3 +300,11 @@ async def test_for_a_person_it_prints_lines_to_paste(tmp_path: Path) -> None:
                 text += chunk.decode()
             assert await process.wait() == 0
     assert text.rstrip().endswith("raw  13 bytes  Hello, Tocsin")
+
+
+def test_where_there_is_no_curl_the_line_is_one_of_this_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian comes without curl."""
+    own = Registration("remote", "id", "secret", "http://127.0.0.1/t", "http://127.0.0.1/a")
+    monkeypatch.setattr("shutil.which", lambda *_names, **_path: None)
+    line = lines_to_push("http://127.0.0.1/w/?token=1", own)
+    assert shlex.split(line)[:4] == ["tocsin", "send", "http://127.0.0.1/w/?token=1", "Hello, Tocsin"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from textwrap import dedent
 
 import anyio
 import pytest
@@ -40,3 +41,24 @@ async def test_importing_does_not_load_the_service() -> None:
         "assert not heavy, heavy"
     )
     await anyio.run_process([sys.executable, "-c", code])
+
+
+@pytest.mark.parametrize("module", ["tocsin.cli.performing", "tocsin.protocol.errors", "tocsin.cli.listen", "anyio"])
+async def test_interrupted_while_it_is_loaded_it_ends_without_a_traceback(module: str) -> None:
+    """Loading a verb takes long enough for a Ctrl-C to come meanwhile."""
+    program = dedent(
+        f"""\
+        import sys
+
+        class Interrupting:
+            def find_spec(self, name, path, target=None):
+                if name == {module!r}:
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupting())
+        from tocsin.cli import main
+        sys.exit(main(["listen", "--state", "/dev/null"]))
+        """
+    )
+    done = await anyio.run_process([sys.executable, "-c", program], check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.processes import call, run
-from tocsin.cli import VERBS, _parser
+from tocsin.cli import VERBS
+from tocsin.cli.performing import command_parser
 
 FIELDS = {"event", "command", "kind", "sentence", "hresult"}
 
@@ -83,7 +84,7 @@ async def test_the_same_of_a_process(tmp_path: Path) -> None:
 
 def test_every_verb_has_it() -> None:
     """Each takes --json, or each of its actions does; but for the one that prints a script."""
-    (verbs,) = [action.choices for action in _parser()._actions if action.dest == "verb"]
+    (verbs,) = [action.choices for action in command_parser()._actions if action.dest == "verb"]
     assert isinstance(verbs, dict)
     for verb, parser in verbs.items():
         if verb == "completion":

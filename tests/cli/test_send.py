@@ -243,6 +243,10 @@ def test_the_channel_may_come_from_the_environment(wns: LocalWns, monkeypatch: p
 def test_without_a_channel_it_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says both ways."""
     monkeypatch.delenv("TOCSIN_CHANNEL", raising=False)
-    code, _, errors = call("send", *CREDENTIALS)
-    assert code == 1
-    assert errors == "tocsin send: say where to: the channel's URI, or its environment variable TOCSIN_CHANNEL\n"
+    for body in ((), ("hi",)):
+        code, _, errors = call("send", *body, *CREDENTIALS)
+        assert code == 1
+        assert errors == (
+            "tocsin send: say where to: by the channel's URI, which begins with http:// or https://, or by TOCSIN_CHANNEL in the"
+            " environment\n"
+        )

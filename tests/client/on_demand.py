@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 
 from attrs import Factory, define
 
+from tests.helpers import listening
+
 TOKEN = json.dumps({"access_token": "t1", "expires_in": 86400}).encode()
 
 
@@ -38,18 +40,13 @@ class OnDemand:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection, until it ends."""
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
-                body = TOKEN if b"/accesstoken.srf " in head else await self._take(head)
-                writer.write(
-                    b"HTTP/1.1 200 OK\r\nX-WNS-Status: received\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-                )
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client is gone
-        finally:
-            writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+            body = TOKEN if b"/accesstoken.srf " in head else await self._take(head)
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nX-WNS-Status: received\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
 
     async def _take(self, head: bytes) -> bytes:
         name = head.partition(b"token=")[2].split()[0].decode()
@@ -65,6 +62,6 @@ class OnDemand:
 async def on_demand() -> AsyncIterator[OnDemand]:
     """Run such a service."""
     service = OnDemand()
-    async with await asyncio.start_server(service.serve, "127.0.0.1", 0) as server:
-        service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(service.serve) as port:
+        service.url = f"http://127.0.0.1:{port}"
         yield service

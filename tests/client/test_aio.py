@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 import trustme
 
+from tests.helpers import listening
 from tocsin.client import aio
 from tocsin.client.aio import open_http
 from tocsin.client.http import MAX_REPLY, Unreachable
@@ -33,11 +34,9 @@ async def serving(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(answer)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heads
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}", heads
 
 
 async def test_the_url_is_sent_as_it_is() -> None:
@@ -83,10 +82,8 @@ async def test_plain_http_to_a_port_that_speaks_tls(answer: bytes) -> None:
             writer.write(answer)
         else:
             await writer.start_tls(context)
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, open_http() as http:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(serve) as port, open_http() as http:
         with pytest.raises(Unreachable) as unreachable:
             await http.post(f"http://127.0.0.1:{port}/w/?token=secret", {}, b"body")
     assert str(unreachable.value) == f"127.0.0.1:{port} speaks TLS: name it with https://"
@@ -97,15 +94,14 @@ async def test_a_port_is_asked_once_whether_it_speaks_tls() -> None:
     """A service that restarts under load, and cuts off what is under way, has no handshakes to refuse besides."""
     connections = count()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         next(connections)
         await reader.read(1)
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, open_http() as http:
+    async with listening(serve) as port, open_http() as http:
         for _ in range(3):
             with pytest.raises(Unreachable, match="has cut the connection off") as unreachable:
-                await http.post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", {}, b"body")
+                await http.post(f"http://127.0.0.1:{port}/", {}, b"body")
             assert not unreachable.value.lasting
     assert next(connections) == 4
 
@@ -122,17 +118,13 @@ async def test_nobody_listens() -> None:
 async def test_a_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request has its time."""
     monkeypatch.setattr(aio, "TIMEOUT", 0.01)
-    silence = asyncio.Event()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await silence.wait()
-        writer.close()
+    async def serve(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, open_http() as http:
+    async with listening(serve) as port, open_http() as http:
         with pytest.raises(Unreachable, match=r"did not answer in time \(within 0\.01 s\)"):
-            await http.post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", {}, b"body")
-        silence.set()
+            await http.post(f"http://127.0.0.1:{port}/", {}, b"body")
 
 
 async def test_a_header_that_comes_twice_is_read_twice() -> None:

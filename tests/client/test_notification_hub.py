@@ -410,6 +410,7 @@ async def test_arguments_that_cannot_be_right(
 @pytest.mark.parametrize(
     ("name", "string", "options"),
     [
+        (STRING, "news", {}),
         ("", STRING, {}),
         (5, STRING, {}),
         ("a/b", STRING, {}),

@@ -40,6 +40,14 @@ SLIPS = {
     "a URI with backslashes": Slip(
         r"send '{url}/w/\?token=x' hi {who}", 1, "no backslashes: in quotes, a shell wants none"
     ),
+    "a URI of the documents": Slip(
+        "send http://127.0.0.1:8080/w/?token=… hi {who}", 1, "has ASCII characters only: copy the whole of it"
+    ),
+    "a URI with a fragment": Slip("send {uri}#top hi {who}", 1, "has no #: leave out what stands behind it, too"),
+    "a URI with a password": Slip(
+        "send http://me:secret@push.example/w/?token=x hi {who}", 1, "URI has no user and no password before its host$"
+    ),
+    "a body without its channel": Slip("send hi {who}", 1, "say where to: .* or by TOCSIN_CHANNEL in the environment"),
     "a URI without its scheme": Slip(
         "send 127.0.0.1:80/w/?token=x hi {who}", 1, "begins with http:// or https:// and a host"
     ),
@@ -104,6 +112,9 @@ SLIPS = {
     ),
     "a value for what takes none": Slip("send {uri} hi --json=yes {who}", 2, "--json: .*'yes'"),
     "an option without its value": Slip("send {uri} hi --tag", 2, "--tag: expected one argument"),
+    "an option behind the words": Slip(
+        "send {uri} {who} -- hi --tag t", 2, "unrecognized arguments: --tag t; options stand before --$"
+    ),
     "an option that there is not": Slip("send {uri} hi --colour red {who}", 2, "unrecognized arguments: --colour"),
     # the state folder
     "a file for a folder": Slip("serve --state {file}", 1, "{file} is a file, and no folder; give another --state"),

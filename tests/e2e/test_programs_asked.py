@@ -143,7 +143,7 @@ async def test_a_command_that_sends_nonsense_harms_no_program(tmp_path: Path) ->
                 await stream.send(line)
                 if line.endswith(b"\n") or len(line) > 100:
                     answer = await BufferedByteReceiveStream(stream).receive_until(b"\n", 4096)
-                    assert list(json.loads(answer)) == ["refused"]
+                    assert "refused" in json.loads(answer)
         told = await ask(state, {"verb": "status"})
         assert told is not None
         assert (told["pid"], told["status"]) == (process.pid, "ok")

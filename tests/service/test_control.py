@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import socket
 import stat
 from contextlib import AsyncExitStack, suppress
@@ -14,19 +15,21 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketListener, SocketStream, TaskStatus
+from anyio.abc import ByteStream, SocketListener, SocketStream, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.service.world import Clock
 from tocsin.persistence.state_folder import state_folder
-from tocsin.protocol.errors import PlatformUnavailable, PushError, StateUnavailable
+from tocsin.protocol.errors import NotFound, PlatformUnavailable, PushError, StateUnavailable
+from tocsin.protocol.hresult import HResult
 from tocsin.service.control import ask_or_perform, perform
 from tocsin.service.registry.apps import Apps, SecretVerdict
 from tocsin.service.registry.service_store import ServiceStore
 from tocsin.transport import control_socket, unix_server
 from tocsin.transport.control_socket import _reply, ask, serving_control, socket_of
+from tocsin.transport.unix_server import serving_unix
 
 
 async def echo(request: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +46,43 @@ async def test_a_question_is_answered(tmp_path: Path) -> None:
         with pytest.raises(PushError, match="no"):
             await ask(tmp_path, {"refuse": True})
         assert await ask(tmp_path, {}) == {}
+
+
+async def test_a_refusal_is_raised_as_the_error_that_it_was(tmp_path: Path) -> None:
+    """So a script finds the same kind and code whether a service runs or not; one of an earlier version says neither."""
+
+    async def refuse(request: dict[str, Any]) -> dict[str, Any]:
+        raise NotFound(request["verb"]) if request["verb"] else StateUnavailable("full", in_doubt=True)
+
+    async with serving_control(tmp_path, refuse, "service"):
+        with pytest.raises(NotFound, match=r"^no such app$") as refused:
+            await ask(tmp_path, {"verb": "no such app"})
+        assert refused.value.hresult == HResult.ERROR_NOT_FOUND
+        with pytest.raises(StateUnavailable, match=r"^full; whether this was written is not known$"):
+            await ask(tmp_path, {"verb": ""})
+
+    async def serve(stream: ByteStream) -> None:
+        await stream.receive()
+        await stream.send(b'{"refused": "no"}\n')
+
+    async with serving_unix(socket_of(tmp_path), serve, at_once=1, what="a command"):
+        with pytest.raises(PushError, match=r"^no$") as plain:
+            await ask(tmp_path, {})
+    assert (type(plain.value), plain.value.hresult) == (PushError, HResult.E_FAIL)
+
+
+async def test_one_that_asks_nothing_is_left_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a while, so that it takes no other's turn; that is no fault of ours."""
+    monkeypatch.setattr(control_socket, "_PATIENCE", 0.01)
+    async with (
+        serving_control(tmp_path, echo, "service"),
+        await anyio.connect_unix(socket_of(tmp_path)) as stream,
+    ):
+        with pytest.raises(anyio.EndOfStream):
+            await stream.receive()
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 async def test_what_was_done_is_said_although_it_ends(tmp_path: Path) -> None:
@@ -118,7 +158,7 @@ async def test_nonsense_is_refused_in_words(tmp_path: Path, registrations: Apps,
     """Whatever stands in a line, the service says what is wrong with it, and goes on."""
     async with serving_control(tmp_path, partial(perform, registrations), "service"):
         answer = await say(tmp_path, line)
-        assert list(answer) == ["refused"]
+        assert list(answer) == ["refused", "kind", "hresult"]
         assert await ask(tmp_path, {"verb": "list"}) == {"apps": []}
 
 
@@ -131,7 +171,7 @@ def test_any_json_is_answered(value: object) -> None:
         answer = await _reply(json.dumps(value).encode(), echo)
         assert isinstance(answer, bytes)
         reply = json.loads(answer)
-        assert reply in ({"done": value}, {"refused": reply.get("refused")})
+        assert reply == {"done": value} or set(reply) == {"refused", "kind", "hresult"}
         assert ("done" in reply) == (isinstance(value, dict) and "refuse" not in value)
 
     anyio.run(run)
@@ -262,7 +302,10 @@ async def test_without_a_service_the_store_is_opened(tmp_path: Path) -> None:
     """What is done then is there for the next; a folder that another process holds is refused."""
     await ask_or_perform(tmp_path, {"verb": "add", "name": "contoso"})
     assert [app["name"] for app in (await ask_or_perform(tmp_path, {"verb": "list"}))["apps"]] == ["contoso"]
-    with state_folder(tmp_path), pytest.raises(StateUnavailable, match="is in use by process"):
+    refusal = (
+        f"^process {os.getpid()} holds {tmp_path} and takes no commands; its log may say why: try again once it has"
+    )
+    with state_folder(tmp_path), pytest.raises(StateUnavailable, match=refusal):
         await ask_or_perform(tmp_path, {"verb": "list"})
 
 

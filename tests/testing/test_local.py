@@ -41,8 +41,17 @@ class TestPushes:
         thread.start()
         assert [got.text for got in wns.wait_for(1)] == ["ding"]
         thread.join()
-        with pytest.raises(tocsin.TimedOut, match=r"2 pushes were expected within 0\.01 s; so far: .*ding"):
+        with pytest.raises(
+            tocsin.TimedOut, match=r"^2 pushes were expected within 0\.01 s, and 1 came, the newest: raw 'ding'$"
+        ):
             wns.wait_for(2, timeout=0.01)
+        for _ in range(4):
+            push(wns, token)
+        with pytest.raises(tocsin.TimedOut, match=r"and 5 came, the newest: raw 'ding', raw 'ding', raw 'ding'$"):
+            wns.wait_for(6, timeout=0.01)
+        wns.reset()
+        with pytest.raises(tocsin.TimedOut, match=r"and 0 came$"):
+            wns.wait_for(1, timeout=0.01)
 
     def test_what_was_sent_can_be_looked_at(self, wns: LocalWns, token: object) -> None:
         """Headers by lower-cased name, and the answer."""

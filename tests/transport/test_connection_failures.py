@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -22,6 +21,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import BytesLike
 
+from tests.helpers import Handler, listening
 from tocsin.protocol.messages import ConnectionDown
 from tocsin.protocol.messages.codec import decode, decode_own, encode
 from tocsin.protocol.network.causes import ConnectionCause
@@ -29,22 +29,6 @@ from tocsin.transport import service_socket
 from tocsin.transport import websocket_wire as websocket
 from tocsin.transport.websocket_wire import dial_websocket
 from tocsin.transport.wire import WireBroken
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serve a handler on a port of this machine."""
-
-    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await handler(reader, writer)
-        finally:
-            writer.close()
-
-    async with await asyncio.start_server(served, "127.0.0.1", 0, ssl=tls) as server:
-        yield server.sockets[0].getsockname()[1]
 
 
 def saying(answer: bytes, *, first: bool = True) -> Handler:

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.transport.test_connection_failures import broken, listening, saying
+from tests.helpers import listening
+from tests.transport.test_connection_failures import broken, saying
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.transport import websocket_wire as websocket
 

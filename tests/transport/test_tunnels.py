@@ -11,7 +11,8 @@ import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.transport.test_connection_failures import broken, listening, server_tls
+from tests.helpers import listening
+from tests.transport.test_connection_failures import broken, server_tls
 from tocsin.protocol.network.causes import ConnectionCause
 from tocsin.transport import websocket_wire as websocket
 from tocsin.transport.websocket_wire import dial_websocket

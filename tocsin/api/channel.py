@@ -104,7 +104,8 @@ class PushNotificationChannel:
         """Iterate over the payloads as they come.
 
         Asking for the next one says that this one is handled, unless the loop has set ``args.handled`` itself. A
-        payload whose loop is left before that waits in the inbox, and comes again.
+        payload whose loop is left before that, such as by an error, waits in the inbox, and comes again. So an error that a
+        payload causes ends every start: catch it within the loop, or attach a handler, where it makes a dead letter of the payload.
 
         :raises ChannelClosed: the channel was closed or revoked, or is while the loop runs.
         """

@@ -104,6 +104,7 @@ class PushNotificationManager:
         """Return the ``tocsin send`` line that pushes to a channel, for a shell. It has the client secret, so show it to no other.
 
         :raises IllegalCall: the service runs elsewhere, and the secret is with who has registered the app there.
+        :raises InvalidArgument: the body is no text, or a dash alone, by which the command names standard input.
         """
         own = self._own_registration("the id and secret to send with are what 'tocsin app add NAME' prints there")
         return own.send_line(channel.uri, body)

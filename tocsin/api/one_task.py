@@ -34,6 +34,8 @@ class _InOneTask(AsyncBlock, AbstractAsyncContextManager[T]):
             raise NotEntered(f"only the block that is entered has a manager with {name}: write {self._entered_by}")
 
     async def __aenter__(self) -> T:
+        if self._owner is not None:
+            raise IllegalCall(f"this was entered before, and each is entered once: write {self._entered_by} again")
         self._owner = running_task()
         return await self._context.__aenter__()
 

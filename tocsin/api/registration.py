@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sysconfig
 from urllib.parse import urljoin
 
 from attrs import field, frozen
+
+from tocsin.protocol.arguments import check_kind
+from tocsin.protocol.errors import InvalidArgument
+from tocsin.protocol.text import quoted
 
 
 @frozen
@@ -29,6 +35,21 @@ class Registration:
         return urljoin(self.token_url, "/")
 
     def send_line(self, uri: str, body: str = "Hello") -> str:
-        """Return the line for a shell that pushes to a channel of the app: it has the URI and the client secret in it."""
+        """Return the line for a shell that pushes to a channel of the app: it has the URI and the client secret in it.
+
+        :raises InvalidArgument: the body is no text, or a dash alone, by which the command names standard input.
+        """
+        check_kind(body, "the body", str)
+        if body == "-" or "\0" in body:
+            raise InvalidArgument(f"no command line can have the body {quoted(body)}")
         secrets = ["--client-id", self.client_id, "--client-secret", self.client_secret]
-        return shlex.join(["tocsin", "send", uri, body, *secrets])
+        if body.startswith("-"):
+            return shlex.join([_command(), "send", *secrets, "--", uri, body])
+        text = f"@{body}" if body.startswith("@") else body  # one would be a file's
+        return shlex.join([_command(), "send", uri, text, *secrets])
+
+
+def _command() -> str:
+    """Name the command of this Python: by its path where another terminal, in no environment, would not find it by name."""
+    own = shutil.which("tocsin", path=sysconfig.get_path("scripts"))
+    return "tocsin" if own is None or own == shutil.which("tocsin") else own

@@ -12,7 +12,7 @@ from tocsin.calling_service.calling_clock import steadily
 from tocsin.calling_service.calling_store import UserRow
 from tocsin.calling_service.sqlite_calling_store import has_calling_store, open_calling_store
 from tocsin.calling_service.users import LONGEST_LIFE, Users, read_kind
-from tocsin.persistence.state_folder import state_folder
+from tocsin.persistence.state_folder import state_folder_at_rest
 from tocsin.protocol.calling.call_at_service import Phase
 from tocsin.protocol.calling.end_reason import end_reason
 from tocsin.protocol.calling.switchboard_rows import CallRow, Side
@@ -82,7 +82,7 @@ async def ask_or_perform_calling(state: Path, request: Answer) -> Answer:
         return done
     if text_of(request, "verb") != CallingVerb.ADD and not await has_calling_store(state):
         raise NotFound(f"there is no calling service's state in {state}; name its folder with --state")
-    with state_folder(state) as folder:
+    with state_folder_at_rest(state) as folder:
         async with open_calling_store(folder) as store:
 
             async def load() -> Sequence[CallRow]:

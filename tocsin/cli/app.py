@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -72,17 +73,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotSupported(f"this needs the package {missing.name}: pip install 'tocsin[service]'") from missing
     request = {"verb": arguments.action, "name": getattr(arguments, "name", "")}
     request["family"] = getattr(arguments, "family", "")
-    answer = anyio.run(ask_or_perform, service_state(arguments.state, "tocsin app"), request)
+    state = service_state(arguments.state, "tocsin app")
+    answer = anyio.run(ask_or_perform, state, request)
     if arguments.json:
         show(json.dumps(answer))
     elif getattr(arguments, "env", False):
         show("\n".join(f"TOCSIN_{name.upper()}={shlex.quote(answer[name])}" for name in _CREDENTIALS))
     else:
-        _print(arguments.action, answer)
+        _print(arguments.action, answer, state)
     return 0
 
 
-def _print(action: str, answer: dict[str, Any]) -> None:
+def _print(action: str, answer: dict[str, Any], state: Path) -> None:
     if action == "list":
         for app in answer["apps"]:
             family = f"  family {app['family']}" if app["family"] else ""
@@ -96,4 +98,4 @@ def _print(action: str, answer: dict[str, Any]) -> None:
             f"client id      {harmless(answer['client_id'])}\nclient secret  {harmless(answer['client_secret'])}\n"
             f"remote id      {harmless(answer['remote_id'])}"
         )
-        print("The secret is not shown again.", file=sys.stderr)
+        print(harmless(f"Kept in {state}, for the service there. The secret is not shown again."), file=sys.stderr)

@@ -58,6 +58,8 @@ class Parser(argparse.ArgumentParser):
         known = [option for option in self._option_string_actions if option.startswith("--")]
         near = dict.fromkeys(filter(None, (nearest(option, known, LIKELY) for option in options)))
         meant = f"; did you mean {' '.join(near)}?" if near else ""
+        if near and set(near) <= set(options):
+            meant = "; options stand before --"
         return f"unrecognized arguments: {' '.join(words)}{meant}"
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]  # its overloads are one here

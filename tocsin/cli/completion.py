@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
     import shtab  # noqa: PLC0415  # only who sets up a shell pays
 
-    from tocsin.cli import _parser  # noqa: PLC0415  # the command has read its verb, and is whole by now
+    from tocsin.cli.performing import command_parser  # noqa: PLC0415  # the command has read its verb, and is whole by now
 
-    parser = _parser()
+    parser = command_parser()
     for action in _actions(parser):
         if action.metavar == "DIR":
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]  # that is how shtab is told

@@ -19,9 +19,9 @@ from tocsin.cli.table import aligned
 from tocsin.cli.terminal import show
 from tocsin.persistence.dead_letter_choice import chosen_id, settle_stored
 from tocsin.persistence.sqlite_store import open_sqlite, read_sqlite
-from tocsin.persistence.state_folder import holder_of, state_folder
+from tocsin.persistence.state_folder import state_folder_at_rest
 from tocsin.persistence.store import DeadLetter
-from tocsin.protocol.errors import InvalidArgument, PlatformUnavailable, StateUnavailable
+from tocsin.protocol.errors import InvalidArgument
 from tocsin.protocol.text import harmless
 from tocsin.transport.control_socket import ask
 
@@ -104,19 +104,11 @@ async def _settle(state: Path, action: str, beginning: str) -> str:
     answer = await ask(state, {"verb": f"{action}_dead_letter", "id": beginning})
     if answer is not None:
         return str(answer.get("id", beginning))
-    try:
-        with state_folder(state) as folder:
-            async with open_sqlite(folder / PLATFORM) as store:
-                id_ = await chosen_id(store, beginning)
-                await settle_stored(store, id_, retry=action == "retry")
-                return id_
-    except StateUnavailable:
-        owner = holder_of(state)
-        if owner is None:
-            raise
-        raise PlatformUnavailable(
-            f"process {owner} holds {state} and takes no commands; its log may say why: end it, and try again"
-        ) from None
+    with state_folder_at_rest(state) as folder:
+        async with open_sqlite(folder / PLATFORM) as store:
+            id_ = await chosen_id(store, beginning)
+            await settle_stored(store, id_, retry=action == "retry")
+            return id_
 
 
 def _summary(counts: dict[str, int]) -> str:

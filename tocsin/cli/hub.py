@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show(json.dumps(answer))
     else:
-        _print(arguments.action, answer)
+        _print(arguments.action, answer, state)
     if answer.get("endpoint", "").startswith("http://"):
         complain(
             "tocsin hub",
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print(action: str, answer: dict[str, Any]) -> None:
+def _print(action: str, answer: dict[str, Any], state: Path) -> None:
     if action == "list":
         for hub in answer["hubs"]:
             show(harmless(_line(hub)))
@@ -106,7 +107,7 @@ def _print(action: str, answer: dict[str, Any]) -> None:
             show(f"{right:<6}  {harmless(text)}")
         for right in answer["connection_strings"]:
             print(f"{right:<6}  {_USES[Right(right)]}", file=sys.stderr)
-        print("They are not shown again.", file=sys.stderr)
+        print(harmless(f"Kept in {state}, for the service there. They are not shown again."), file=sys.stderr)
 
 
 def _line(hub: dict[str, Any]) -> str:

@@ -96,15 +96,15 @@ def _serve(state: Path, kind: str, lead: Lead) -> int:
 
 
 async def _serve_page(state: Path, kind: str, lead: Lead) -> None:
-    from tocsin.cli.platform_page.admission import LASTS  # noqa: PLC0415  # as in _serve
+    from tocsin.cli.platform_page.first_visitor import LASTS  # noqa: PLC0415  # as in _serve
     from tocsin.cli.platform_page.serving_page import serving_page  # noqa: PLC0415  # as above
 
     async with until_signalled(_SPEAKER), serving_page(state, kind) as page, task_group() as tasks:
         tasks.start_soon(_aside, lead, page.address)
         complain(_SPEAKER, f"the page of the {kind} is there until Ctrl-C; its address is good once, for {LASTS:.0f} s")
         with anyio.move_on_after(LASTS):
-            await page.admission.entered.wait()
-        if not page.admission.entered.is_set():
+            await page.visitor.entered.wait()
+        if not page.visitor.entered.is_set():
             raise PlatformUnavailable(f"the page was not opened within {LASTS:.0f} s; run 'tocsin open' again")
         await anyio.sleep_forever()
 

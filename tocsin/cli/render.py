@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import shutil
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,8 @@ TEXT_WIDTH = 200
 
 HEX_BYTES = 16
 """Bytes of a binary payload that a person is shown at most."""
+
+_GREETING = "Hello, Tocsin"
 
 
 class JsonLines:
@@ -72,12 +75,12 @@ class Readable:
                 " and this is a new channel; the earlier one cannot be reached.\n"
             )
         days = round((channel.expiration_time - datetime.now(UTC)).total_seconds() / 86400)
-        token, push = curl_lines(channel.uri, registration)
+        lines = lines_to_push(channel.uri, registration)
         show(
             f"channel  {channel.uri}\n"
             f"expires  {channel.expiration_time:%Y-%m-%d %H:%M} UTC, in {days} days\n"
             f"page     {registration.page_url}, for {SEEN_BY}\n\n"
-            f"Push to it from another terminal:\n\n  {token}\n  {push}\n\n"
+            f"Push to it from another terminal:\n\n  {lines}\n\n"
             "Waiting for payloads. Ctrl-C ends."
         )
 
@@ -100,6 +103,12 @@ def show_click(args: ToastNotificationActivatedEventArgs) -> None:
     show(f"{time.strftime('%H:%M:%S')}  pressed  {harmless(args.argument) or '(no argument)'}{filled}")
 
 
+def lines_to_push(uri: str, registration: Registration) -> str:
+    """Write them for curl, as any HTTP client pushes; where there is none, by this command."""
+    by_command = (registration.send_line(uri, _GREETING),)
+    return "\n  ".join(by_command if shutil.which("curl") is None else curl_lines(uri, registration))
+
+
 def curl_lines(uri: str, registration: Registration) -> tuple[str, str]:
     """Build the two lines that get a token and push with it."""
     form = {
@@ -113,7 +122,7 @@ def curl_lines(uri: str, registration: Registration) -> tuple[str, str]:
     token = f"TOKEN=$(curl -sS {shlex.quote(registration.token_url)} {fields} | {read})"
     push = (
         "curl -i -H \"Authorization: Bearer $TOKEN\" -H 'X-WNS-Type: wns/raw'"
-        f" -H 'Content-Type: application/octet-stream' --data-binary 'Hello, Tocsin' {shlex.quote(uri)}"
+        f" -H 'Content-Type: application/octet-stream' --data-binary '{_GREETING}' {shlex.quote(uri)}"
     )
     return token, push
 

@@ -108,11 +108,12 @@ def _words(uri: str | None, body: str | None) -> tuple[str, str]:
 
     :raises InvalidArgument: no channel is named.
     """
-    known = os.environ.get("TOCSIN_CHANNEL")
-    if known and body is None and not (uri or "").lower().startswith(("http://", "https://")):
-        uri, body = known, uri
-    if uri is None:
-        raise InvalidArgument("say where to: the channel's URI, or its environment variable TOCSIN_CHANNEL")
+    if body is None and not (uri or "").lower().startswith(("http://", "https://")):
+        uri, body = os.environ.get("TOCSIN_CHANNEL"), uri
+    if not uri:
+        raise InvalidArgument(
+            "say where to: by the channel's URI, which begins with http:// or https://, or by TOCSIN_CHANNEL in the environment"
+        )
     return uri, "-" if body is None else body
 
 

@@ -11,7 +11,7 @@ import platformdirs
 
 from tocsin.cli.terminal import complain
 from tocsin.persistence.paths import read_path
-from tocsin.persistence.state_folder import holder_of
+from tocsin.persistence.state_folder import holder_of, silent_holder
 from tocsin.protocol.errors import InvalidArgument, NotFound, StateUnavailable
 
 PLATFORM = "platform.db"
@@ -58,9 +58,9 @@ def candidates(state: Path | None) -> list[Path]:
 def none_answers(folders: list[Path]) -> str:
     """Say why none of these folders, which may be meant, has anything that can be asked."""
     for folder in folders:
-        owner = holder_of(folder)
-        if owner is not None:
-            return f"process {owner} holds {folder} and takes no commands; its log may say why"
+        words = silent_holder(folder)
+        if words is not None:
+            return words
     where = folders[0] if len(folders) == 1 else folders[0].parent
     return f"no agent, no program and no service runs on {where}"
 

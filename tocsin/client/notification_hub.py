@@ -79,13 +79,15 @@ class NotificationHub:
         state: str | PathLike[str] | None = None,
         policy: SendPolicy | None = None,
     ) -> None:
-        check_hub_name(name)
         check_text(connection_string, "a connection string")
+        self._connection = read_connection_string(
+            connection_string
+        )  # before the name, which is shown: they may be swapped
+        check_hub_name(name)
         check_kind(policy, "policy", SendPolicy, NoneType)
         if app is not None:
             check_app_name(app)
         self._name = name
-        self._connection = read_connection_string(connection_string)
         self._policy = policy or SendPolicy()
         self._kept = KeptRegistrations(
             folder_of(state, "hubs"), (self._connection.url.lower(), name.lower(), app or _program())

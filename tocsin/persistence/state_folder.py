@@ -152,6 +152,29 @@ def holder_of(path: Path) -> int | None:
     return owner
 
 
+def silent_holder(path: Path) -> str | None:
+    """Say which process uses a state folder, and has not answered the command; None where none does."""
+    owner = holder_of(path)
+    return None if owner is None else f"process {owner} holds {path} and takes no commands; its log may say why"
+
+
+@contextmanager
+def state_folder_at_rest(path: Path) -> Iterator[Path]:
+    """Hold a state folder, as :func:`state_folder` does, for a command that nothing there has answered.
+
+    :raises StateUnavailable: as there; where a process holds it, the sentence advises no other folder.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(state_folder(path))
+        except StateUnavailable:
+            words = silent_holder(path)
+            if words is None:
+                raise
+            raise StateUnavailable(f"{words}: try again once it has started, or end it") from None
+        yield folder
+
+
 def _in_use(path: Path) -> StateUnavailable:
     owner, hint = _signature(path)
     by = "another process" if owner is None else f"process {owner}"

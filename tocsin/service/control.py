@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from tocsin.persistence.state_folder import state_folder
+from tocsin.persistence.state_folder import state_folder_at_rest
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
 from tocsin.protocol.text import quoted
 from tocsin.service.hub_control import HUB_VERBS, HubVerb, perform_on_hubs
@@ -86,7 +86,7 @@ async def ask_or_perform(state: Path, request: Answer) -> Answer:
     makes_one = verb == "add" or (verb == HubVerb.ADD and bool(request.get("endpoint")))
     if not makes_one and not await has_store(state):
         raise NotFound(f"there is no push service's state in {state}; name its folder with --state")
-    with state_folder(state) as folder:
+    with state_folder_at_rest(state) as folder:
         async with open_store(folder) as store:
             now = await SteadyClock.load(store)
             registrations = await Apps.load(store, now)

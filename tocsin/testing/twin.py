@@ -25,6 +25,9 @@ from tocsin.testing.manual_clock import Clock
 from tocsin.testing.played_host import PlayedHost
 from tocsin.testing.pushes import Push, Pushes
 
+_TOLD = 3
+"""Pushes that are told of where others were expected."""
+
 APP = "app"
 """The app on the device."""
 
@@ -158,7 +161,8 @@ class Twin:
         if self.device.connected:
             left = self.faults.device_left
             self.device.disconnect()
-            await left.wait()
+            with anyio.move_on_after(PATIENCE):  # it may have been dropped already, which the device has not heard of
+                await left.wait()
         else:
             self.device.disconnect()
 
@@ -252,7 +256,10 @@ def check_wait(count: int, timeout: float) -> None:
 
 def missed(count: int, timeout: float, pushes: Pushes) -> TimedOut:
     """Build the error that says what has come instead."""
-    return TimedOut(f"{count} pushes were expected within {timeout:g} s; so far: {pushes.all()}")
+    came = pushes.all()
+    newest = ", ".join(f"{push.type} {quoted(push.body.decode(errors='replace'))}" for push in came[-_TOLD:])
+    told = f", the newest: {newest}" if came else ""
+    return TimedOut(f"{count} pushes were expected within {timeout:g} s, and {len(came)} came{told}")
 
 
 def _check_fault(status: int, times: int | None) -> None:

@@ -17,7 +17,8 @@ from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from attrs import frozen
 
-from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable, PushError
+from tocsin.protocol.errors import InvalidArgument, NotFound, PlatformUnavailable, PushError, error_of
+from tocsin.protocol.hresult import HResult
 from tocsin.protocol.text import quoted
 from tocsin.tasks import task_group
 from tocsin.transport.unix_server import serving_unix
@@ -70,6 +71,7 @@ async def serving_control(
     """
 
     async def answer(stream: ByteStream) -> None:
+        going_on = None
         with anyio.move_on_after(_PATIENCE):
             going_on = await _answer(stream, perform)
         if going_on is not None:
@@ -94,7 +96,7 @@ async def _answer(stream: ByteStream, perform: Perform) -> Stream | None:
         with anyio.CancelScope(shield=True), anyio.move_on_after(_PARTING):  # what was done is said, also on leaving
             await stream.send(reply + b"\n")
     except anyio.DelimiterNotFound:
-        await stream.send(json.dumps({"refused": f"a request has {_MAX_REQUEST} bytes at most"}).encode() + b"\n")
+        await stream.send(_line(_refusal(InvalidArgument(f"a request has {_MAX_REQUEST} bytes at most"))))
     except (anyio.IncompleteRead, anyio.BrokenResourceError) as failure:
         logger.info("a command was not answered: %s", type(failure).__name__)
     return None
@@ -122,16 +124,21 @@ def _line(answer: Answer) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
+def _refusal(failure: PushError) -> Answer:
+    """Return what an error is for the command, which raises it as its own."""
+    return {"refused": str(failure), "kind": type(failure).__name__, "hresult": failure.hresult}
+
+
 async def _reply(line: bytes, perform: Perform) -> bytes | Stream:
     """Do what a line asks for, and say in JSON what became of it: a fault of ours as well."""
     try:
         done = await perform(_parse(line))
         return done if isinstance(done, Stream) else json.dumps({"done": done}).encode()
     except PushError as failure:
-        answer: Answer = {"refused": str(failure)}
+        answer = _refusal(failure)
     except Exception:
         logger.exception("a command failed")
-        answer = {"refused": "it failed at that; its log says how"}
+        answer = _refusal(PushError("it failed at that; its log says how"))
     return json.dumps(answer).encode()
 
 
@@ -192,5 +199,9 @@ async def _asking(state: Path, request: Answer) -> AsyncIterator[tuple[Answer, B
                 f"what runs on {state} does not answer; it may yet do what it was asked for"
             ) from None
         if "refused" in answer:
-            raise PushError(answer["refused"])
+            kind, code = (
+                str(answer.get("kind")),
+                answer.get("hresult", HResult.E_FAIL),
+            )  # an earlier version says neither
+            raise error_of(kind, answer["refused"], code)
         yield answer.get("done", {}), lines

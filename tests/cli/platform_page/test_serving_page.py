@@ -16,7 +16,7 @@ import tocsin
 from tests.processes import PATIENCE, Sender
 from tests.service.page.asking import Got, event, place_of
 from tocsin.cli import open as verb
-from tocsin.cli.platform_page import admission, asked_platform
+from tocsin.cli.platform_page import asked_platform, first_visitor
 from tocsin.cli.platform_page.serving_page import serving_page
 from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.protocol.errors import PlatformUnavailable
@@ -113,8 +113,8 @@ async def test_a_look_at_the_address_uses_nothing_up(visitor: Visitor) -> None:
 
 async def test_the_address_is_good_for_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the command has to be run again."""
-    assert admission.LASTS == 60
-    monkeypatch.setattr(admission, "LASTS", 0.0)
+    assert first_visitor.LASTS == 60
+    monkeypatch.setattr(first_visitor, "LASTS", 0.0)
     async with visiting(tmp_path) as late:
         assert (await late.ask(late.key)).status == 403
 
@@ -122,7 +122,7 @@ async def test_the_address_is_good_for_a_minute(tmp_path: Path, monkeypatch: pyt
 async def test_a_program_of_another_user_finds_nothing(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with the address, or the cookie."""
     await visitor.enter()
-    monkeypatch.setattr(admission, "is_of_another_user", lambda _: True)
+    monkeypatch.setattr(first_visitor, "is_of_another_user", lambda _: True)
     for path in ("/", visitor.key, "/_tocsin/page/events", "/_tocsin/page/script.js"):
         assert (await visitor.ask(path)).status == 404, path
 
@@ -214,7 +214,7 @@ async def test_what_was_lost_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 async def test_an_address_that_is_not_opened_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In time, and in words; nothing goes on listening."""
-    monkeypatch.setattr(admission, "LASTS", 0.05)
+    monkeypatch.setattr(first_visitor, "LASTS", 0.05)
     led: list[str] = []
     with pytest.raises(PlatformUnavailable, match="the page was not opened within 0 s; run 'tocsin open' again"):
         await verb._serve_page(tmp_path, "agent", led.append)

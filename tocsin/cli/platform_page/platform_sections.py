@@ -12,8 +12,8 @@ from tocsin.cli.policy_words import setting_words
 from tocsin.persistence.store import StoredActivator
 from tocsin.protocol.platform.policy_report import DEFAULT
 from tocsin.service.page.markup import Child, Markup, el, together
-from tocsin.service.page.promises import Face, Table
 from tocsin.service.page.sections import installed_version, moment, none, pair, rows
+from tocsin.service.page.subject import Face, Table
 
 MOST: Final = 200
 """Rows of a table."""

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tocsin.cli.platform_page.admission import Admission
 from tocsin.cli.platform_page.asked_platform import AskedPlatform
+from tocsin.cli.platform_page.first_visitor import FirstVisitor
 from tocsin.cli.platform_page.platform_sections import face_of, machine_section, platform_sections
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
@@ -41,7 +41,7 @@ class ServedPage:
 
     address: str
     """Where it is opened, once."""
-    admission: Admission
+    visitor: FirstVisitor
 
 
 @asynccontextmanager
@@ -56,9 +56,9 @@ async def serving_page(state: Path, kind: str) -> AsyncIterator[ServedPage]:
     with await listen(_HOST, 0, None) as listener:
         port = listener.getsockname()[1]
         url = url_of(_HOST, port)
-        admission = Admission(port, steady)
+        visitor = FirstVisitor(port, steady)
         live = Live(platform.followers, _Subject(platform), steady, time.time)
-        app = Starlette(routes=_routes(admission, platform, live, url, kind))
+        app = Starlette(routes=_routes(visitor, platform, live, url, kind))
         book = Connections(settings, lambda _: False, steady)
         server = WebServer(partial(AsgiExchange, app), refuse, settings, book, RepeatLog())
 
@@ -68,7 +68,7 @@ async def serving_page(state: Path, kind: str) -> AsyncIterator[ServedPage]:
 
         async with serving(server, listener, leave), live.running(), task_group() as tasks:
             tasks.start_soon(platform.listen)
-            yield ServedPage(f"{url}{PAGE_PATH}open/{admission.key}", admission)
+            yield ServedPage(f"{url}{PAGE_PATH}open/{visitor.key}", visitor)
             tasks.cancel_scope.cancel()
 
 
@@ -86,8 +86,8 @@ class _Subject:
         """Note nothing: the page has no curves."""
 
 
-def _routes(admission: Admission, platform: AskedPlatform, live: Live, url: str, kind: str) -> list[Route]:
-    guard, face = Guard(admission.judge, url, admission.ask), face_of(kind)
+def _routes(visitor: FirstVisitor, platform: AskedPlatform, live: Live, url: str, kind: str) -> list[Route]:
+    guard, face = Guard(visitor.judge, url, visitor.ask), face_of(kind)
 
     async def show(_: Request) -> Response:
         live.look()
@@ -95,11 +95,11 @@ def _routes(admission: Admission, platform: AskedPlatform, live: Live, url: str,
         return whole(face, live, written, machine_section(written["machine"]), has_session=False)
 
     async def tell(request: Request) -> Response:
-        return stream(live, request, lambda: admission.has_session(request))
+        return stream(live, request, lambda: visitor.has_session(request))
 
     answers = {
         "/": guard.admits(show, asks=True),
         f"{PAGE_PATH}events": guard.admits(tell),
-        f"{PAGE_PATH}open/{{key}}": guard.admits(admission.enter, is_open=True),
+        f"{PAGE_PATH}open/{{key}}": guard.admits(visitor.enter, is_open=True),
     }
     return routes_of(guard, answers)

@@ -53,6 +53,9 @@ _FOREIGN: Final = (
     ),
     (re.compile(r"\s"), "has no blanks and no line breaks: copy it whole, and nothing besides"),
     (re.compile(r"\\"), "has no backslashes: in quotes, a shell wants none"),
+    (re.compile("^[A-Za-z]+://.*[^!-~]"), "has ASCII characters only: copy the whole of it, not one that dots shorten"),
+    (re.compile("#"), "has no #: leave out what stands behind it, too"),
+    (re.compile("^[A-Za-z]+://[^/?]*@"), "has no user and no password before its host"),
 )
 """What comes along where a URL is copied from a page or a shell, and what is said of it; no part of the URL is shown."""
 

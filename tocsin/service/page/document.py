@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from attrs import frozen
 
 from tocsin.service.page.markup import Child, Markup, el, together
-from tocsin.service.page.promises import Face, Table
 from tocsin.service.page.push_rows import PushRow, newest_first
+from tocsin.service.page.subject import Face, Table
 from tocsin.service.url_paths import PAGE_FILES
 
 

@@ -14,9 +14,9 @@ from tocsin.followers import Follower, Followers
 from tocsin.protocol.delivery.payload_events import Wanted
 from tocsin.protocol.errors import Busy
 from tocsin.service.page.markup import Markup
-from tocsin.service.page.promises import Subject
 from tocsin.service.page.push_rows import KEPT, PushRows, newest_first, said
 from tocsin.service.page.samples import EVERY
+from tocsin.service.page.subject import Subject
 from tocsin.tasks import Signal, task_group
 
 MAX_VIEWERS: Final = 16

@@ -17,7 +17,7 @@ from tocsin.service.page.access import PageRight
 from tocsin.service.page.document import Shown, page
 from tocsin.service.page.live import AGAIN, MAX_VIEWERS, Live
 from tocsin.service.page.markup import Markup
-from tocsin.service.page.promises import Face
+from tocsin.service.page.subject import Face
 from tocsin.service.url_paths import PAGE_PATH
 
 _STREAM: Final = "text/event-stream"

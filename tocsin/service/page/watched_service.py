@@ -11,10 +11,10 @@ from attrs import frozen
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.page.markup import Markup
 from tocsin.service.page.picture import Observer, Picture, ShownChannel
-from tocsin.service.page.promises import Face, Table
 from tocsin.service.page.push_rows import COLUMNS
 from tocsin.service.page.samples import Sample, Samples
 from tocsin.service.page.sections import APPS, CHANNELS, DEVICES, sections
+from tocsin.service.page.subject import Face, Table
 
 FACE: Final = Face(
     kind="Push service",

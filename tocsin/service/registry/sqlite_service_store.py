@@ -158,13 +158,14 @@ class SqliteServiceStore:
 
     async def find_channels(self, now: float, app: str, begins: str, limit: int) -> list[ChannelRow]:
         """Return so many of them that are of some app, device or name, the newest first; ``g`` follows all of their digits."""
-        some = "AND (name >= ?2 AND name < ?2 || 'g' OR device >= ?2 AND device < ?2 || 'g')"
+        beginning = (begins, begins + "g") * 2 if begins else ()
+        some = "AND (name >= ? AND name < ? OR device >= ? AND device < ?)" if begins else "ORDER BY expires DESC"
         rows = await self._database.read(
-            f"SELECT {_CHANNEL} FROM (SELECT {_CHANNEL} FROM channels WHERE revoked = 0 AND expires > ?1"  # noqa: S608 - constants
-            f" {some if begins else 'ORDER BY expires DESC'} LIMIT {SEARCHED})"
-            " WHERE client_id IN (SELECT client_id FROM apps WHERE instr(lower(name), lower(?3)) OR ?3 = '')"
-            " ORDER BY expires DESC, name LIMIT ?4",
-            (now, begins, app, limit),
+            f"SELECT {_CHANNEL} FROM (SELECT {_CHANNEL} FROM channels WHERE revoked = 0 AND expires > ?"  # noqa: S608 - constants
+            f" {some} LIMIT {SEARCHED})"
+            " WHERE client_id IN (SELECT client_id FROM apps WHERE instr(lower(name), lower(?)) OR ? = '')"
+            " ORDER BY expires DESC, name LIMIT ?",
+            (now, *beginning, app, app, limit),
         )
         return [_channel(row) for row in rows]
 

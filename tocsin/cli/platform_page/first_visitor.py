@@ -23,7 +23,7 @@ LASTS: Final = 60.0
 _AGAIN: Final = "The address of this page is good once, and for a minute: run 'tocsin open' again.\n"
 
 
-class Admission:
+class FirstVisitor:
     """Lets in who opens the address first, and knows that one by a cookie from then on.
 
     :param port: where the page is; it is in the cookie's name, since browsers send cookies to all ports of a host.
