@@ -169,3 +169,14 @@ def test_wrk_makes_each_request_anew(trace: Trace, tmp_path: Path) -> None:
     assert 0 < moments[0] < perf_counter()
     traces = {head.partition(b"traceparent: ")[2] for head in heads} - {b""}
     assert len(traces) == (len(heads) if trace is Trace.SENT else 0)
+
+
+def test_forwards_are_measured_beside_bytes_that_are_echoed(capsys: pytest.CaptureFixture[str]) -> None:
+    """As many of the same length, over the same TLS; what each process has used is told."""
+    rows = found(capsys, "nodelink")
+    assert [row["role"] for row in rows] == ["floor", "product"]
+    for row in rows:
+        medians = row["medians"]
+        assert medians["payloads/s"] > 0
+        assert 0 < medians["alone p50 ms"] <= medians["alone p99 ms"]
+        assert min(medians["server CPU µs"], medians["sender CPU µs"]) > 0

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tocsin.protocol.messages.calling  # noqa: F401  # its messages are in no other module
+import tocsin.protocol.messages.calling
+import tocsin.protocol.messages.node_protocol  # noqa: F401  # their messages are in no other module
 from tests import strategies
 from tests.protocol.frames import (
     frame_with,
@@ -25,7 +26,7 @@ from tests.protocol.frames import (
 from tocsin.protocol import messages as m
 from tocsin.protocol.errors import FrameError
 from tocsin.protocol.messages import MESSAGES, Message
-from tocsin.protocol.messages.codec import decode, encode
+from tocsin.protocol.messages.codec import decode, decode_known, encode
 from tocsin.protocol.messages.unpacking import MAX_FRAME
 from tocsin.protocol.network.causes import ConnectionCause
 
@@ -119,6 +120,32 @@ class TestRefusal:
     def test_a_frame_without_a_tag_is_refused(self, frame: bytes) -> None:
         """A frame is an array, and its first item a number."""
         assert refusal(frame) == "a frame is an array that begins with its tag"
+
+
+class TestNewerPeers:
+    """Frames of nodes that may have a later version."""
+
+    @each_message
+    @given(data=st.data())
+    def test_fields_behind_those_known_are_passed_over(self, cls: type[Message], data: st.DataObject) -> None:
+        """Whatever they hold; what is known is looked at as always."""
+        message = data.draw(strategies.messages_of(cls))
+        more = data.draw(st.lists(strategies.packable(), max_size=3))
+        assert decode_known(pack(*msgpack.unpackb(encode(message)), *more)) == message
+
+    @each_message
+    def test_a_field_too_few_is_refused(self, cls: type[Message]) -> None:
+        """A message never grew less."""
+        count = len(kinds_of(cls))
+        if count:
+            with pytest.raises(FrameError, match=f"{cls.__name__} has {count} fields, got {count - 1}"):
+                decode_known(pack(cls.TAG, *[1] * (count - 1)))
+
+    @pytest.mark.parametrize("frame", [pack(9_999), pack(), b"\x01"])
+    def test_what_is_no_message_is_refused(self, frame: bytes) -> None:
+        """A message that is not known at all is not sent to an older peer."""
+        with pytest.raises(FrameError):
+            decode_known(frame)
 
 
 class TestLimits:

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from tocsin.protocol import messages as m
-from tocsin.protocol.messages import MESSAGES, Message, calling
+from tocsin.protocol.messages import MESSAGES, Message, calling, node_protocol
 from tocsin.protocol.messages.base import tagged
 
 TAGS = {
@@ -95,6 +95,8 @@ TAGS = {
             140,
         )
     ),
+    **dict(enumerate(["NodeHello", "NodeWelcome", "NodeRefused", "Forward", "ForwardsAnswered"], 160)),
+    **dict(enumerate(["LookInto", "NodePing", "NodePong", "NodeGoodbye"], 165)),
 }
 """What each tag has always meant. New messages are added; nothing is ever changed."""
 
@@ -113,7 +115,7 @@ class TestMessages:
 
     def test_every_message_has_a_tag(self) -> None:
         """No class is a message that cannot be sent."""
-        named = [*vars(m).values(), *vars(calling).values()]
+        named = [*vars(m).values(), *vars(calling).values(), *vars(node_protocol).values()]
         classes = {cls for cls in named if inspect.isclass(cls) and issubclass(cls, Message)}
         assert classes - {Message, m.Columns} == set(MESSAGES.values())
         assert all(tag == cls.TAG for tag, cls in MESSAGES.items())

@@ -58,6 +58,15 @@ def decode(frame: bytes) -> Message:
     return _build(unpack_bounded(frame))
 
 
+def decode_known(frame: bytes) -> Message:
+    """Decode one frame of a peer that may be newer, and pass over the fields that are behind those known here.
+
+    :raises FrameError: as :func:`decode`.
+    """
+    values = unpack(frame)
+    return _build(values[: len(_shape_of(values).hooks) + 1])
+
+
 def unpack(frame: bytes) -> tuple[Any, ...]:
     """Return the values of a frame from outside, its tag first, within the limits, without a look at what they are.
 

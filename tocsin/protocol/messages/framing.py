@@ -25,7 +25,7 @@ class FrameSplitter:
         self._limit = limit
         self._buffer = bytearray()
 
-    def feed(self, received: bytes) -> list[bytes]:
+    def feed(self, received: bytes | memoryview) -> list[bytes]:
         """Take what was received, and return the frames that are whole by now.
 
         :raises FrameError: a frame is announced that is empty or longer than the limit; nothing after it can be read.

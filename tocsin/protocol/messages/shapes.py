@@ -14,7 +14,7 @@ from attrs import AttrsInstance, fields, frozen, has
 from cattrs import Converter
 
 from tocsin.protocol.messages import MESSAGES, Columns, Message, Payload, Stamped
-from tocsin.protocol.toast_label import LabelText, ToastLabel, is_label
+from tocsin.protocol.toast_label import NO_LABEL, LabelText, ToastLabel, is_label
 
 _SCALARS = (str, bytes, int, bool, NoneType)
 
@@ -49,7 +49,7 @@ def _member(value: Any, kind: type[Enum]) -> Enum:
 def _label(value: Any, _: Any) -> LabelText:
     if type(value) is not str:
         raise TypeError(f"a label expected, got {type(value).__name__}")
-    return ToastLabel.read(value).text
+    return ToastLabel.read(value).text if value else NO_LABEL
 
 
 def _converter() -> Converter:

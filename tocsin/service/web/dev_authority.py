@@ -138,7 +138,7 @@ def make_authority(wall: float) -> DevAuthority:
     name = _name(f"Tocsin development authority {which}")
     root = _authority(_begin(name, name, root_key, wall, AUTHORITY_DAYS), 1).sign(root_key, SHA256())
     below = _begin(_name(f"Tocsin development signer {which}"), name, key, wall, AUTHORITY_DAYS)
-    signed = _authority(below, 0).add_extension(_issued_by(root), critical=False).sign(root_key, SHA256())
+    signed = _authority(below, 0).add_extension(issued_by(root), critical=False).sign(root_key, SHA256())
     return DevAuthority(root, KeyedCertificate(signed, key))
 
 
@@ -148,8 +148,8 @@ def issue(signing: KeyedCertificate, host: IPv4Address | IPv6Address | None, wal
     signed = (
         _begin(_name("localhost"), signing.certificate.subject, key, wall, CERTIFICATE_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(authority=False), critical=True)
-        .add_extension(_issued_by(signing.certificate), critical=False)
+        .add_extension(key_usage(authority=False), critical=True)
+        .add_extension(issued_by(signing.certificate), critical=False)
         .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
         .sign(signing.key, SHA256())
     )
@@ -177,12 +177,13 @@ def _authority(builder: x509.CertificateBuilder, below: int) -> x509.Certificate
     """Let a certificate be that of an authority for loopback, with that many others below it."""
     return (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=below), critical=True)
-        .add_extension(_usage(authority=True), critical=True)
+        .add_extension(key_usage(authority=True), critical=True)
         .add_extension(_LOOPBACK, critical=True)
     )
 
 
-def _issued_by(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+def issued_by(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """Say in a certificate whose key has signed it."""
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
@@ -210,7 +211,8 @@ def _name(common: str) -> x509.Name:
     )
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
+def key_usage(*, authority: bool) -> x509.KeyUsage:
+    """Say in a certificate what its key is for: to sign others, or to prove who one is."""
     return x509.KeyUsage(
         digital_signature=not authority,
         key_cert_sign=authority,
