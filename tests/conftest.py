@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +62,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def anyio_backend() -> str:
     """Run async tests on asyncio, the loop of SQLite's threads and of the web server; a test of pure waiting may choose trio."""
     return "asyncio"
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Give the home of a user: a folder of a short name, since a socket below it has a path of at most 107 bytes."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

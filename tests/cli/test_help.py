@@ -152,13 +152,13 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(home: Path) -> Shell:
     """Make a folder."""
-    script = tmp_path / "bin" / "tocsin"
+    script = home / "bin" / "tocsin"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tocsin "$@"\n', encoding="utf-8")
     script.chmod(0o755)
-    return Shell(tmp_path)
+    return Shell(home)
 
 
 async def test_lines_that_listen(shell: Shell) -> None:

@@ -119,12 +119,12 @@ async def test_who_follows_a_program_hears_of_its_end(tmp_path: Path) -> None:
     assert not socket_of(state).exists()
 
 
-async def test_a_listen_that_runs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_listen_that_runs_is_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By commands that are given no folder, where it is the one that runs for this user."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.delenv("TOCSIN_STATE", raising=False)
-    state = tmp_path / ".local" / "state" / "tocsin" / "listen"
+    state = home / ".local" / "state" / "tocsin" / "listen"
     async with listening(state) as listener:
         code, output, errors = await run("status")
         assert (code, errors) == (0, "")
