@@ -5,21 +5,17 @@ The browser needs Playwright and axe-core, as in ``test_page.py``.
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 
-import anyio
 import pytest
 from aiohttp import ClientSession, CookieJar
 
 from tests.e2e.agents import Agent, running_agent
-from tests.e2e.installed import NODE, install_node, run
-from tests.e2e.test_page import CHROMIUM, GATES, PICTURES, PROGRAMS, Report
+from tests.e2e.chromium import GATES, Look, Report, report_of
 from tests.processes import Listening, running
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the agent runs on POSIX systems")
@@ -70,15 +66,10 @@ def in_browser(test: Callable[[Report], None]) -> Callable[[Report], None]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Let Chromium do all steps once."""
-    environment = install_node(tmp_path_factory.mktemp("node"), PROGRAMS)
-    found: Report = {}
-    for line in anyio.run(_use, tmp_path_factory.mktemp("open"), environment).splitlines():
-        step = json.loads(line)
-        found.setdefault(step["step"], []).append(step)
-    return found
+    return report_of(tmp_path_factory, "open", _use)
 
 
-async def _use(folder: Path, environment: dict[str, str]) -> str:
+async def _use(folder: Path, look: Look) -> str:
     """Run an agent with an app that runs and one that does not; return what the program reports."""
     with running_agent(folder) as agent:
         await agent.install("contoso.calendar")
@@ -89,11 +80,8 @@ async def _use(folder: Path, environment: dict[str, str]) -> str:
                 "address": command.first["url"],
                 "mail": agent.journal("contoso.mail").events("ready")[0],
                 "calendar": agent.journal("contoso.calendar").events("ready")[0],
-                "chromium": CHROMIUM,
-                "pictures": PICTURES,
             }
-            words = [str(NODE), str(PROGRAMS / "opened.js"), json.dumps(told)]
-            return await anyio.to_thread.run_sync(partial(run, words, environment))
+            return await look("opened.js", told)
 
 
 @in_browser

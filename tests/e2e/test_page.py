@@ -1,60 +1,29 @@
-"""The page of a real ``tocsin serve``, used in a real Chromium by who has a mouse, who has none, and who has no JavaScript.
-
-Playwright and axe-core are installed from npm in the versions that ``page/package-lock.json`` locks, so only with
-``SENDERS_OF_OTHERS=1``, as ``.ci/run`` sets it.
-"""
+"""The page of a real ``tocsin serve``, used in a real Chromium by who has a mouse, who has none, and who has no JavaScript."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 import tocsin
 from tests.cli.test_serve import ok, serving
-from tests.e2e.installed import NODE, install_node, run
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-GATES = (
-    pytest.mark.skipif(
-        not os.environ.get("SENDERS_OF_OTHERS"),
-        reason="installs Playwright and axe-core from npm: set SENDERS_OF_OTHERS=1 to have the page tried",
-    ),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: Debian's package is chromium, .ci/run installs it"),
-)
-"""What has to be there for a browser."""
+from tests.e2e.chromium import GATES, Look, Report, report_of
 
 pytestmark = [*GATES]
 
-PROGRAMS = Path(__file__).parent / "page"
 TOKEN = "correct horse battery staple"  # noqa: S105 - a case
-PICTURES = os.environ.get("PAGE_PICTURES", "")  # the folder for pictures of the page, where they are wanted
-
-Report = dict[str, list[dict[str, Any]]]
-"""What each step has found, by its name."""
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Let Chromium do all steps once."""
-    environment = install_node(tmp_path_factory.mktemp("node"), PROGRAMS)
-    found: Report = {}
-    for line in anyio.run(_use, tmp_path_factory.mktemp("page"), environment).splitlines():
-        step = json.loads(line)
-        found.setdefault(step["step"], []).append(step)
-    return found
+    return report_of(tmp_path_factory, "page", _use)
 
 
-async def _use(folder: Path, environment: dict[str, str]) -> str:
+async def _use(folder: Path, look: Look) -> str:
     """Run a service with an app whose device is there, and one with a token; return what the program reports."""
     (folder / "locked.toml").write_text(f'page_token = "{TOKEN}"', encoding="utf-8")
     async with AsyncExitStack() as stack:
@@ -69,12 +38,9 @@ async def _use(folder: Path, environment: dict[str, str]) -> str:
             "channel": hashlib.sha256(channel.uri.partition("token=")[2].encode()).hexdigest()[:16],
             "locked": (await stack.enter_async_context(locked)).first["url"],
             "token": TOKEN,
-            "chromium": CHROMIUM,
-            "pictures": PICTURES,
         }
-        command = [str(NODE), str(PROGRAMS / "page.js"), json.dumps(told)]
         with channel.push_received(lambda args: setattr(args, "handled", True)):
-            return await anyio.to_thread.run_sync(partial(run, command, environment))
+            return await look("page.js", told)
 
 
 def test_nothing_goes_wrong_in_the_browser(report: Report) -> None:

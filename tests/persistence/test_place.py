@@ -33,7 +33,7 @@ LINKED = "is a symbolic link, and nothing is written through one; put the file i
 SUPERUSER = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="only the superuser can give a file to another user"
 )
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 @pytest.fixture(autouse=True)
@@ -89,18 +89,20 @@ class TestFiles:
         """Its owner may change it, whatever the folder allows."""
         async with opening(path, FIRST):
             pass
-        os.chown(path, NOBODY, NOBODY)
-        assert await refusal(path) == f"{path} belongs to another user (id {NOBODY}), who may change it; move it away"
+        os.chown(path, OTHER_USER, OTHER_USER)
+        assert (
+            await refusal(path) == f"{path} belongs to another user (id {OTHER_USER}), who may change it; move it away"
+        )
 
     @SUPERUSER
     async def test_what_the_superuser_makes_belongs_to_the_folders_owner(self, path: Path) -> None:
         """Who registers an app as root, before the service has run, does not shut the service out."""
-        os.chown(path.parent, NOBODY, NOBODY)
+        os.chown(path.parent, OTHER_USER, OTHER_USER)
         async with opening(path, FIRST) as opened:
             await opened.write((INSERT, [(2,)]))
             found = {file.name: file.stat() for file in path.parent.iterdir()}
         assert {name: (at.st_uid, stat.S_IMODE(at.st_mode)) for name, at in found.items()} == {
-            f"app.db{end}": (NOBODY, 0o600) for end in ("", "-wal", "-shm")
+            f"app.db{end}": (OTHER_USER, 0o600) for end in ("", "-wal", "-shm")
         }
 
     async def test_the_working_directory_may_change(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

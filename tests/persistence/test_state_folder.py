@@ -36,7 +36,7 @@ with state_folder(Path(sys.argv[1])):
     signal.pause()
 """
 
-AS_NOBODY = """
+AS_OTHER_USER = """
 import os, sys
 from pathlib import Path
 from tocsin.persistence.state_folder import state_folder
@@ -49,7 +49,7 @@ try:
 except StateUnavailable as refused:
     print(refused)
 """
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 @pytest.fixture
@@ -289,26 +289,26 @@ class TestPrivate:
         with TemporaryDirectory() as folder:
             os.chmod(folder, 0o711)  # noqa: PTH101, S103  # so that others get through to what is in it
             theirs, ours = Path(folder) / "theirs", Path(folder) / "ours"
-            for path, owner in ((theirs, NOBODY), (ours, 0)):
+            for path, owner in ((theirs, OTHER_USER), (ours, 0)):
                 path.mkdir(mode=0o700)
                 os.chown(path, owner, owner)
             with state_folder(theirs):
                 pass
             for path in (ours, ours / "in it"):
-                assert self._as_nobody(path) == (
-                    f"the state folder {path} cannot be used: this user (id {NOBODY}) has no right to it (Permission denied);"
+                assert self._as_other_user(path) == (
+                    f"the state folder {path} cannot be used: this user (id {OTHER_USER}) has no right to it (Permission denied);"
                     " give another --state"
                 )
             ours.chmod(0o755)
-            assert self._as_nobody(theirs) == "held"
-            assert self._as_nobody(ours) == (
-                f"the state folder {ours} belongs to another user (id 0, this is {NOBODY});"
-                f" give another --state, or change its owner: chown -R {NOBODY} {ours}"
+            assert self._as_other_user(theirs) == "held"
+            assert self._as_other_user(ours) == (
+                f"the state folder {ours} belongs to another user (id 0, this is {OTHER_USER});"
+                f" give another --state, or change its owner: chown -R {OTHER_USER} {ours}"
             )
 
     @staticmethod
-    def _as_nobody(path: Path) -> str:
-        command = [sys.executable, "-c", AS_NOBODY, str(path)]
+    def _as_other_user(path: Path) -> str:
+        command = [sys.executable, "-c", AS_OTHER_USER, str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # our own program
         return done.stdout.strip()
 
