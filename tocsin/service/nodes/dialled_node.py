@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
@@ -58,6 +59,7 @@ class DialledNode:
         self._rounds: asyncio.TimerHandle | None = None
         self._failures = 0
         self._since = 0.0  # when an answer began to be awaited
+        self._served = -math.inf  # when it has said that it has a lease
         self.closed = asyncio.Event()
         """Set once nothing will be sent to it any more."""
 
@@ -87,6 +89,14 @@ class DialledNode:
         if self.phase in TAKING:
             self._out.look(devices)
             self._step(Event.WANTED)
+
+    def serves(self) -> bool:
+        """Ask it whether it has a lease, and tell whether it has lately said so."""
+        if self.phase in TAKING:
+            self._step(Event.WANTED)
+        if self.phase in CONNECTED and not self._urgent:
+            self._ping()
+        return self._loop.time() - self._served < self._around.terms.silence / 2
 
     def leave(self) -> None:
         """Take nothing more, and part once all that was taken is answered."""
@@ -121,8 +131,8 @@ class DialledNode:
                 self._out.answered(message)
                 if self._out.has_waiting:
                     self._join()
-            case NodePong():
-                self._failures = 0
+            case NodePong(serves=serves):
+                self._failures, self._served = 0, self._loop.time() if serves else -math.inf
             case NodeGoodbye() if self.phase is not Phase.PARTING:
                 self._step(Event.GOODBYE)
             case _:
@@ -178,11 +188,14 @@ class DialledNode:
                 self._log_end(f"nothing was heard of it for {terms.silence:g} s")
                 self._step(Event.SILENT)
             elif quiet >= terms.silence / 2:
-                self._urgent.append(codec.encode(NodePing()))
-                self._stream.join()
+                self._ping()
         self._look_if_settled()
         if self.phase is not Phase.CLOSED and (self._out.depth or self._out.is_awaited):
             self._go_round()
+
+    def _ping(self) -> None:
+        self._urgent.append(codec.encode(NodePing()))
+        self._join()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

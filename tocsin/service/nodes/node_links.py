@@ -67,6 +67,11 @@ class NodeLinks:
         if not self._is_closed:
             self._at(to).look(devices)
 
+    def serve(self, places: Iterable[NodePlace]) -> bool:
+        """Ask nodes whether they have a lease, and tell whether one has lately said so."""
+        said = [] if self._is_closed else [self._at(each).serves() for each in places]
+        return any(said)
+
     def drop(self, node: str) -> None:
         """Wait for nothing more of a node: it is known to have no lease any more."""
         dialled = self._nodes.pop(node, None)
