@@ -22,6 +22,7 @@ from tocsin.protocol.messages.node_protocol import (
     NodePong,
     NodeRefused,
     NodeWelcome,
+    WithdrawThere,
 )
 from tocsin.protocol.service.node_link import CONNECTED, SENDING, TABLE, TAKING, Effect, Event, Phase
 from tocsin.protocol.text import harmless
@@ -86,6 +87,12 @@ class DialledNode:
         """Tell it to look into the queues and rows of these devices; where it cannot be told, it finds that out by itself."""
         if self.phase in TAKING:
             self._out.look(devices)
+            self._step(Event.WANTED)
+
+    def withdraw(self, message: WithdrawThere) -> None:
+        """Tell it of toasts that were deleted; where it cannot be told, its device keeps them, as one that is away does."""
+        if self.phase in TAKING:
+            self._out.withdraw(message)
             self._step(Event.WANTED)
 
     def leave(self) -> None:
