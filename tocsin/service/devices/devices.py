@@ -22,6 +22,7 @@ from tocsin.protocol.values import DropReason, NotificationType
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
 from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.other_nodes import OtherNodes
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
@@ -57,6 +58,8 @@ class Devices:
         counters: Counters,
     ) -> None:
         self.offline = offline
+        self.nodes: OtherNodes | None = None
+        """The others of a service that has several nodes; None where this is the only one."""
         self._unwanted = unwanted
         self._channels = channels
         answers = ChannelAnswers(channels, offline, limits, counters.tally)
@@ -78,7 +81,11 @@ class Devices:
         return {device: connection.outbox.depth for device, connection in some}
 
     def connected(self, device: str) -> bool:
-        """Tell whether the device has a connection."""
+        """Tell whether the device has a connection, here or at another node."""
+        return device in self._connections or (self.nodes is not None and self.nodes.have(device))
+
+    def has(self, device: str) -> bool:
+        """Tell whether the device has a connection here."""
         return device in self._connections
 
     def count(self) -> int:
@@ -95,30 +102,45 @@ class Devices:
 
         Payloads of a channel go out in the order of the calls.
         """
+        nodes = self.nodes
+        if nodes is not None and not nodes.is_good():
+            return PushResult.NOT_STORED
+        if nodes is None or channel.device in self._connections:
+            result = await self.attempt(channel, payload)
+        else:
+            result = self._why_unwanted(channel, payload.type) or await nodes.bring(channel, payload, notification)
+        return await self.conclude(channel, payload, notification, result)
+
+    async def attempt(self, channel: ChannelRow, payload: Payload) -> PushResult:
+        """Bring a payload to the channel's device, if it is connected here, and return what has become of it so far."""
         unwanted = self._why_unwanted(channel, payload.type)
         if unwanted is not None:
             return unwanted
         connection = self._connections.get(channel.device)
         if connection is None:
-            result = PushResult.OFFLINE
-        elif connection.holds_back(channel.app, payload.priority):
-            # The device is there, so the cache policy, which speaks of one that is away, does not forbid it.
-            return PushResult.HELD_BACK if notification.ttl == 0 else await self._keep(channel, payload)
-        else:
-            self._counters.pushed += 1
-            result = await connection.outbox.push(payload.id, connection.outbox.encode(payload))
-        return await self.conclude(channel, payload, notification, result)
+            return PushResult.OFFLINE
+        if connection.holds_back(channel.app, payload.priority):
+            return PushResult.HELD_BACK
+        self._counters.pushed += 1
+        return await connection.outbox.push(payload.id, connection.outbox.encode(payload))
 
-    def push_now(self, channel: ChannelRow, payload: Payload, settled: Callable[[PushResult], None]) -> bool:
+    def push_now(
+        self, channel: ChannelRow, payload: Payload, notification: Notification, settled: Callable[[PushResult], None]
+    ) -> bool:
         """Push a payload to the channel's device, if it is there and takes that now, and call back with the result.
 
         :return: whether it was pushed; if not, it may go by :meth:`push`.
         """
         # What does not pass the checks of push, in its order, is left to that: it knows what becomes of it.
+        nodes = self.nodes
+        if nodes is not None and not nodes.is_good():
+            return False
         if self._unwanted.known and self._why_unwanted(channel, payload.type) is not None:
             return False
         connection = self._connections.get(channel.device)
-        if connection is None or connection.holds_back(channel.app, payload.priority):
+        if connection is None:
+            return nodes is not None and nodes.bring_now(channel, payload, notification, settled)
+        if connection.holds_back(channel.app, payload.priority):
             return False
         outbox = connection.outbox
         if outbox.closed_for is not None:
@@ -134,17 +156,29 @@ class Devices:
         if result is PushResult.ACKNOWLEDGED:
             self._counters.acknowledged += 1
             return result
-        if result in _KEPT_INSTEAD and notification.storable:
-            # The device may have said so after it was pushed, and then it goes.
-            return self._why_unwanted(channel, payload.type) or await self._keep(channel, payload)
-        return result
+        final = self.verdict(channel, payload, notification, result)
+        return final or await self._keep(channel, payload, notification)
+
+    def verdict(
+        self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult
+    ) -> PushResult | None:
+        """Return what becomes of a payload after this result of a push; None: it is to be stored."""
+        if result is PushResult.HELD_BACK:
+            # The device is there, so the cache policy, which speaks of one that is away, does not forbid it.
+            is_kept = notification.ttl != 0
+        else:
+            is_kept = result in _KEPT_INSTEAD and notification.storable
+        # The device may have said that it does not want it after it was pushed, and then it goes.
+        return self._why_unwanted(channel, payload.type) if is_kept else result
 
     def _why_unwanted(self, channel: ChannelRow, kind: NotificationType) -> PushResult | None:
         reason = self._unwanted.reason(channel, kind)
         return None if reason is None else _UNWANTED[reason]
 
-    async def _keep(self, channel: ChannelRow, payload: Payload) -> PushResult:
+    async def _keep(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
         """Put a payload into the offline store; its place is before whatever comes later."""
+        if self.nodes is not None:
+            return await self.nodes.keep(channel, payload, notification)
 
         def admitted(entry: Entry) -> None:
             connection = self._connections.get(channel.device)
@@ -161,9 +195,7 @@ class Devices:
             )
             return PushResult.NOT_STORED
         finally:
-            connection = self._connections.get(channel.device)
-            if connection is not None:
-                connection.look()
+            self.look(channel.device)
         self._counters.stored += 1
         return PushResult.STORED
 
@@ -173,9 +205,22 @@ class Devices:
         :raises StateUnavailable: those that are stored could not be deleted; then the others are not either.
         """
         await self.offline.withdraw(channel, match)
-        connection = self._connections.get(channel.device)
+        if self.nodes is not None:
+            await self.nodes.withdraw(channel, match)
+        else:
+            self.withdraw_here(channel.device, channel.name, match)
+
+    def withdraw_here(self, device: str, channel: str, match: ToastMatch) -> None:
+        """Tell a device that toasts of a channel were deleted, if it is connected here."""
+        connection = self._connections.get(device)
         if connection is not None:
-            connection.withdraw(channel.name, match)
+            connection.withdraw(channel, match)
+
+    def look(self, device: str) -> None:
+        """Note that what is stored for a device has changed, if it is connected here."""
+        connection = self._connections.get(device)
+        if connection is not None:
+            connection.look()
 
     async def prune(self) -> None:
         """Forget what devices do not want that have no channels, and are not there.

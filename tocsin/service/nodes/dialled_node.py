@@ -23,6 +23,7 @@ from tocsin.protocol.messages.node_protocol import (
     NodePong,
     NodeRefused,
     NodeWelcome,
+    WithdrawThere,
 )
 from tocsin.protocol.service.node_link import CONNECTED, SENDING, TABLE, TAKING, Effect, Event, Phase
 from tocsin.protocol.text import harmless
@@ -30,8 +31,7 @@ from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
 from tocsin.service.nodes.forwards_out import ForwardsOut, Settled
 from tocsin.service.nodes.link_context import LinkContext
-from tocsin.service.nodes.link_stream import PARTING, LinkStream, why_of
-from tocsin.service.nodes.node_authority import host_of
+from tocsin.service.nodes.link_stream import LinkStream, why_of
 
 _ROUNDS: Final = 4  # times that it is looked, while a node may be silent, whether it is
 _MAX_WINDOW: Final = 1_048_576
@@ -97,6 +97,12 @@ class DialledNode:
         if self.phase in CONNECTED and not self._urgent:
             self._ping()
         return self._loop.time() - self._served < self._around.terms.silence / 2
+
+    def withdraw(self, message: WithdrawThere) -> None:
+        """Tell it of toasts that were deleted; where it cannot be told, its device keeps them, as one that is away does."""
+        if self.phase in TAKING:
+            self._out.withdraw(message)
+            self._step(Event.WANTED)
 
     def leave(self) -> None:
         """Take nothing more, and part once all that was taken is answered."""
@@ -221,15 +227,7 @@ class DialledNode:
     async def _connect(self) -> None:
         self._stream = stream = LinkStream(self, self._around.turn)
         try:
-            host, _, port = self.address.rpartition(":")
-            await self._loop.create_connection(
-                lambda: stream,
-                host.strip("[]"),
-                int(port),
-                ssl=self._around.identity.for_dialling(),
-                server_hostname=host_of(self.node),
-                ssl_shutdown_timeout=PARTING,
-            )
+            await stream.dial(self.address, self.node, self._around.identity)
         except Exception as failure:  # noqa: BLE001  # whatever it is, the node cannot be reached
             if self._stream is stream:
                 self._dialling = None  # this task, which is not to be cancelled

@@ -66,7 +66,9 @@ class LeaseKeeper:
         self._recurring = recurring
         self._clock = clock
         self._chance = chance
-        self._lease = Lease(terms or LeaseTerms())
+        self.terms = terms or LeaseTerms()
+        """What a lease is worth."""
+        self._lease = Lease(self.terms)
         self._row = LeaseRow(0, asked.node, asked.run, asked.address, asked.version, 0.0, 0.0)
         self._read = frozenset[Wake]()  # with the last answer
         self._others: tuple[LeaseRow, ...] = ()
@@ -87,11 +89,6 @@ class LeaseKeeper:
     def phase(self) -> Phase:
         """Where the node stands."""
         return self._lease.phase
-
-    @property
-    def terms(self) -> LeaseTerms:
-        """What a lease is worth."""
-        return self._lease.terms
 
     @property
     def own(self) -> LeaseRow:
@@ -234,7 +231,7 @@ class LeaseKeeper:
 
     async def _ask(self, asked: float, joins: bool, question: anyio.CancelScope) -> None:  # noqa: FBT001  # a task group passes no names
         answer: Renewed | NotGranted | None = None
-        question.deadline = anyio.current_time() + self._lease.terms.renewal
+        question.deadline = anyio.current_time() + self.terms.renewal
         with question:
             try:
                 if joins:

@@ -26,6 +26,7 @@ from tocsin.protocol.messages.node_protocol import (
     NodePong,
     NodeRefused,
     NodeWelcome,
+    WithdrawThere,
 )
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed, read, word_of
@@ -72,6 +73,10 @@ class ForwardTaker(Protocol):
 
     def look(self, devices: Sequence[str]) -> None:
         """Look into the queues and rows of these devices, if they are connected here."""
+        ...
+
+    def withdraw(self, message: WithdrawThere) -> None:
+        """Tell a device of toasts that were deleted, if it is connected here."""
         ...
 
 
@@ -165,6 +170,8 @@ class TakenLink:
                 self._forward(request, message)
             case LookInto(devices=devices):
                 self._around.taker.look(devices)
+            case WithdrawThere():
+                self._around.taker.withdraw(message)
             case NodePing():
                 if (
                     not self._urgent or self._urgent[-1] not in _PONGS
