@@ -6,6 +6,7 @@ What is a node's own, such as its port, stays in its folder.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from tocsin.protocol.errors import NotSupported, StateUnavailable
 from tocsin.protocol.text import harmless
 from tocsin.service.registry import sqlite_service_store
 from tocsin.service.registry.hub_store import EngineStore
-from tocsin.service.registry.node_file import NODE_FILE, NodeFile, read_node, write_node
+from tocsin.service.registry.node_file import NODE_FILE, NodeFile, name_node, read_node, write_node
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, PORT_KEY, SERVICE_KEY, URL_KEY, ServiceStore
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,8 @@ async def _joined(store: ServiceStore, state: Path, node: NodeFile | None, name:
             " the database with its own"
         )
     kept = kept or await store.meta_or_set(SERVICE_KEY, str(uuid4()).encode())
-    joined = NodeFile(kept.decode(), name, None if node is None else node.port)
+    named = node.node if node is not None and node.node else name_node(socket.gethostname())
+    joined = NodeFile(kept.decode(), name, None if node is None else node.port, node=named)
     if joined != node:
         await anyio.to_thread.run_sync(write_node, state, joined)
     return joined
