@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any, Final
 from uuid import uuid4
 
 from attrs import define, frozen
 
-from tocsin import __version__
 from tocsin.protocol.service.nodes.lease import Phase
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow
 from tocsin.protocol.service.offline_queue import Depths
@@ -37,6 +37,7 @@ DEFAULT_LINK: Final = "127.0.0.1:0"
 """Where a node listens for others where no place is given."""
 
 _TERMS: Final = LinkTerms(drain=1.0)
+_PROGRAM: Final = version("tocsin")
 
 
 @frozen
@@ -148,20 +149,18 @@ async def open_node(
     with await listen(host.strip("[]"), int(port), None) as listener:
         address = settings.link_address or f"{host}:{listener.getsockname()[1]}"
         held = HeldDevices(settings.drain_timeout)
-        keeper = LeaseKeeper(shared.nodes, Joining(shared.node, uuid4().hex, address, __version__), held, recurring)
+        keeper = LeaseKeeper(shared.nodes, Joining(shared.node, uuid4().hex, address, _PROGRAM), held, recurring)
 
         def lease() -> int:
             return keeper.lease
 
         def taking(taker: NodeTaker) -> Any:
-            around = TakingContext(identity, lease, __version__, taker, _TERMS, recurring, keeper.is_good)
+            around = TakingContext(identity, lease, _PROGRAM, taker, _TERMS, recurring, keeper.is_good)
             return serving_links(listener, around)
 
-        queues = SharedQueues(
-            *(shared.nodes, shared.store, keeper, depths, shared.now, settings.max_stored), recurring
-        )
+        queues = SharedQueues(*(shared.nodes, shared.store, keeper, depths, shared.now, settings.max_stored), recurring)
         async with (
-            open_node_links(identity, lease, __version__, recurring, _TERMS) as links,
+            open_node_links(identity, lease, _PROGRAM, recurring, _TERMS) as links,
             keeper.running(links, settings.acknowledge_timeout),
             queues.running(),
         ):

@@ -160,7 +160,9 @@ class ServiceSettings:
         check=check_link,
     )
     link_address: str = setting(
-        "", "host and port that the other nodes are told instead, such as behind a NAT; empty: where it listens", check=check_link
+        "",
+        "host and port that the other nodes are told instead, such as behind a NAT; empty: where it listens",
+        check=check_link,
     )
     tls_cert: str = setting(
         "", "the file with the certificate and its chain (PEM); with it the service speaks TLS", check=check_file

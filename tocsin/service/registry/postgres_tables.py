@@ -101,7 +101,6 @@ _HUBS: Final = (
 )
 
 
-
 def _following(events: str, table: str, kind: ChangeKind) -> str:
     """Return the trigger that notes that something of a kind has changed."""
     return f"""CREATE TRIGGER {table}_followed AFTER {events} ON {table}
