@@ -11,7 +11,7 @@ import anyio
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.devices.devices import Devices
-from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.hub.hub_service import HubService
 from tocsin.service.registry.channels import Channels
 from tocsin.tasks import task_group
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def pruning(channels: Channels, offline: OfflineStore, devices: Devices, hub: HubService) -> AsyncIterator[None]:
+async def pruning(channels: Channels, offline: OfflineQueues, devices: Devices, hub: HubService) -> AsyncIterator[None]:
     """Prune regularly until the block is left."""
     async with task_group() as tasks:
         tasks.start_soon(_prune, [channels.prune, offline.prune, devices.prune, hub.prune], name="pruning")

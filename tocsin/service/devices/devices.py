@@ -21,7 +21,7 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import DropReason, NotificationType
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
-from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.devices.other_nodes import OtherNodes
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.devices.turn import WritingTurn
@@ -51,7 +51,7 @@ class Devices:
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
         channels: Channels,
-        offline: OfflineStore,
+        offline: OfflineQueues,
         unwanted: UnwantedPushes,
         settings: ServiceSettings,
         limits: Limits,
@@ -64,7 +64,7 @@ class Devices:
         self._channels = channels
         answers = ChannelAnswers(channels, offline, limits, counters.tally)
         self._around = ConnectionContext(
-            *(answers, offline, unwanted, settings, limits, WritingTurn()),
+            *(answers, offline, unwanted, settings, limits, WritingTurn(offline.before_writing)),
             Rounds(settings.hello_timeout, DeviceConnection.miss_hello),
             *(self._admit, self._dismiss, self._forget),
         )
@@ -74,6 +74,7 @@ class Devices:
         self._running: set[DeviceConnection] = set()
         self._stopping = False
         self._idle = anyio.Event()
+        offline.serve(self)
 
     def some(self, limit: int) -> dict[str, int]:
         """Return so many of the devices that are connected, with how many payloads are on their way to each."""
@@ -181,10 +182,8 @@ class Devices:
             return await self.nodes.keep(channel, payload, notification)
 
         def admitted(entry: Entry) -> None:
-            connection = self._connections.get(channel.device)
-            if connection is not None:
-                entry.sent = connection.outbox.may_acknowledge(entry.id)
-                connection.look()
+            entry.sent = self.may_acknowledge(channel.device, entry.id)
+            self.look(channel.device)
 
         try:
             if not await self.offline.keep(channel, payload, admitted):
@@ -216,12 +215,6 @@ class Devices:
         if connection is not None:
             connection.withdraw(channel, match)
 
-    def look(self, device: str) -> None:
-        """Note that what is stored for a device has changed, if it is connected here."""
-        connection = self._connections.get(device)
-        if connection is not None:
-            connection.look()
-
     async def prune(self) -> None:
         """Forget what devices do not want that have no channels, and are not there.
 
@@ -234,6 +227,27 @@ class Devices:
         self._channels.note_orphaned(devices)
         for device in devices & self._connections.keys():
             self._connections[device].tell_what_ended()
+
+    # What the offline queues say
+
+    def look(self, device: str) -> None:
+        """Have the device's connection look at what is stored."""
+        if device in self._connections:
+            self._connections[device].look()
+
+    def hold_back(self, device: str) -> None:
+        """Let nothing go out to the device until it is told to look."""
+        if device in self._connections:
+            self._connections[device].hold_back()
+
+    def displaced(self, device: str) -> None:
+        """Close the device's connection: it has a newer one at another node."""
+        if device in self._connections:
+            self._connections[device].close(REPLACED, "replaced by a newer connection")
+
+    def may_acknowledge(self, device: str, id: str) -> bool:  # noqa: A002 - the field's name
+        """Tell whether the device was sent that payload, and may acknowledge it yet though its sender waits no more."""
+        return device in self._connections and self._connections[device].outbox.may_acknowledge(id)
 
     async def aclose(self) -> None:
         """Close all connections with ``GOING_AWAY`` (1001), let no other begin, and wait until they have ended."""
@@ -261,6 +275,7 @@ class Devices:
         else:
             previous.close(REPLACED, "replaced by a newer connection")
             self.offline.connection_lost(connection.device)
+        self.offline.arrived(connection.device)
 
     def _dismiss(self, connection: DeviceConnection) -> None:
         """Forget a connection that has ended, unless another has taken its place."""

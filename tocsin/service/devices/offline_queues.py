@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.offline_queue import Entry, OfflineQueue, Phase
-from tocsin.protocol.toast_label import ToastMatch
+from tocsin.protocol.toast_label import ToastLabel, ToastMatch
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.registry.service_store import ChannelRow
 
@@ -43,8 +43,11 @@ class OfflineQueues(Protocol):
     now: Callable[[], float]
     recurring: RepeatLog
     """Says what fails again and again."""
-    before_writing: Callable[[], None] | None
-    """Called before devices are written to, once in a turn; None: nothing has to be asked then."""
+
+    @property
+    def before_writing(self) -> Callable[[], None] | None:
+        """What is called before devices are written to, once in a turn; None: nothing has to be asked then."""
+        ...
 
     def serve(self, here: DevicesHere) -> None:
         """Tell these connections what changes."""
@@ -120,3 +123,22 @@ class OfflineQueues(Protocol):
     async def prune(self) -> None:
         """Erase what has expired or lost its channel, of all devices."""
         ...
+
+
+def entry_of(sequence: int, channel: ChannelRow, payload: Payload, now: float) -> Entry:
+    """Make a payload's place in a queue."""
+    label = ToastLabel.read(payload.label)
+    return Entry(
+        sequence,
+        payload.id,
+        payload.channel,
+        channel.app,
+        payload.type,
+        label.tag,
+        label.group,
+        payload.priority,
+        now,
+        payload.expires,
+        channel.expires,
+        label.suppress_popup,
+    )
