@@ -33,7 +33,7 @@ class PlayedQueues:
     homes: dict[str, asyncio.Future[Home | None]] = Factory(dict)
     read: dict[str, SeenDevice] = Factory(dict)
     looks: int = 0
-    results: list[Unchanged | NotKept] = Factory(list)
+    results: list[Unchanged | NotKept | Exception] = Factory(list)
     stale_devices: list[str] = Factory(list)
     locked: int = 0
 
@@ -72,7 +72,10 @@ class PlayedQueues:
     ) -> RowChange | Unchanged | NotKept:
         """Store a payload, unless the test says otherwise."""
         if self.results:
-            return self.results.pop(0)
+            result = self.results.pop(0)
+            if isinstance(result, Exception):
+                raise result
+            return result
         added = ((entry_of(next(_NUMBERS), channel, payload, 0.0), payload.body),)
         change, lease, device = QueueChange(added, denied=denied), self.standing.lease, channel.device
         self.read.pop(device, None)

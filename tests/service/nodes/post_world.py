@@ -11,7 +11,7 @@ from typing import cast
 
 from attrs import Factory, define, evolve
 
-from tests.service.nodes.link_world import BODY, hasty, identity, until
+from tests.service.nodes.link_world import BODY, hasty, identity
 from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tests.service.nodes.played_queues import PlayedQueues
 from tests.service.played_socket import PlayedSocket
@@ -182,7 +182,7 @@ async def _start(name: str, world: PostWorld, terms: LinkTerms, stack: AsyncExit
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     granted = await world.store.join(Joining(name, name, address, "1"))
     row = granted.lease  # type: ignore[union-attr]  # it is granted
-    standing, recurring, settings = PlayedStanding(row.number), RepeatLog(), ServiceSettings(acknowledge_timeout=0.3)
+    standing, recurring, settings = PlayedStanding(row.number), RepeatLog(), ServiceSettings()
     queues = PlayedQueues(world.store, standing)
     memory, counters = MemoryServiceStore(), Counters()
     unwanted = UnwantedPushes(memory, recurring)
@@ -199,6 +199,3 @@ async def _start(name: str, world: PostWorld, terms: LinkTerms, stack: AsyncExit
     around = TakingContext(identity(name), lambda: row.number, "1", taker, terms, recurring)
     await stack.enter_async_context(serving_links(listener, around))
     return Node(row, standing, queues, unwanted, devices, links, posts, taker, counters)
-
-
-__all__ = ["until"]
