@@ -21,6 +21,7 @@ from tocsin.service.registry import sqlite_service_store
 from tocsin.service.registry.hub_store import EngineStore
 from tocsin.service.registry.node_file import NODE_FILE, NodeFile, read_node, write_node
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, PORT_KEY, SERVICE_KEY, URL_KEY, ServiceStore
+from tocsin.service.registry.shared_store import SharedStore
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ class Engine:
 
     store: EngineStore
     node: NodeMemory
-    is_shared: bool = False
-    """Whether other nodes may use the state as well."""
+    shared: SharedStore | None = None
+    """The same store, where other nodes may use it as well."""
 
     async def keep_url(self, url: str) -> None:
         """Keep what channel URIs begin with, for the commands; where other nodes have said another URL, say it in the log.
@@ -55,7 +56,7 @@ class Engine:
         if before == url.encode():
             return
         await self.store.set_meta(URL_KEY, url.encode())
-        if self.is_shared and before is not None:
+        if self.shared is not None and before is not None:
             logger.warning(
                 "channels lead to %s from now on, those from before to %s: both have to lead to this service, and all of its"
                 " nodes to be given the same --public-url",
@@ -114,7 +115,7 @@ async def open_engine(state: Path, url: str, patience: float = PATIENCE) -> Asyn
         )
     async with open_database(url, patience) as store:
         node = await _joined(store, state, node, engine_name(url))
-        yield Engine(store, _InFolder(state, node), is_shared=True)
+        yield Engine(store, _InFolder(state, node), store)
 
 
 def refuse_node(state: Path, node: NodeFile | None) -> None:
@@ -155,7 +156,7 @@ async def _joined(store: ServiceStore, state: Path, node: NodeFile | None, name:
 
 
 @asynccontextmanager
-async def open_database(url: str, patience: float = PATIENCE) -> AsyncIterator[EngineStore]:
+async def open_database(url: str, patience: float = PATIENCE) -> AsyncIterator[SharedStore]:
     """Open the state of a service in a database, for this process alone.
 
     :raises StateUnavailable: it cannot be used, another process uses it, or a move into it has not ended; the text says

@@ -155,10 +155,15 @@ async def open_service(
     wall = now or time.time
     opening = open_engine(state, settings.engine, settings.acknowledge_timeout)
     async with opening as engine, AsyncExitStack() as stack:
-        store = engine.store
+        store, shared = engine.store, engine.shared
         if now is None:
-            now = await stack.enter_async_context(steady_clock(store))
-        registrations = await Apps.load(store, now)
+            clock = steady_clock(store) if shared is None else followed_clock(shared.time)
+            now = await stack.enter_async_context(clock)
+        recurring = RepeatLog()
+        follower = None if shared is None else ChangeFollower(shared.changes, recurring)
+        if follower is not None:
+            await follower.begin()
+        registrations = await Apps.load(store, now, shared=follower is not None)
         tokens = await AccessTokens.load(store, registrations, now)
         remembered = await engine.node.port()
         with await listen(settings.host, settings.port, remembered) as listener:
