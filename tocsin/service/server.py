@@ -171,6 +171,7 @@ async def _running(  # noqa: PLR0913, PLR0917  # all that runs
     async with (
         telling(parts.counters.tally, log),
         pruning(known.channels, known.offline, parts.devices, parts.hub),
+        known.following(lambda: None),
         nullcontext() if node is None else node.serving(parts.devices, parts.counters),
         serving(server, listener, partial(_say_goodbye, server, parts, node, settings)),
         parts.hub.running(),

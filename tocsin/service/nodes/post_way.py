@@ -20,8 +20,9 @@ from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace
-from tocsin.service.nodes.shared_queues import NotKept, SharedQueues
+from tocsin.service.nodes.shared_queues import SharedQueues
 from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.storing import NotKept
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.node_store import SeenDevice
 from tocsin.service.registry.service_store import ChannelRow

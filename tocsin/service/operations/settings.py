@@ -157,7 +157,9 @@ class ServiceSettings:
         "", "host and port where other nodes over the database reach this one; empty: 127.0.0.1:0", check=check_link
     )
     link_address: str = setting(
-        "", "host and port that other nodes are told instead, such as behind a NAT; empty: as it listens", check=check_link
+        "",
+        "host and port that other nodes are told instead, such as behind a NAT; empty: as it listens",
+        check=check_link,
     )
     tls_cert: str = setting(
         "", "the file with the certificate and its chain (PEM); with it the service speaks TLS", check=check_file
