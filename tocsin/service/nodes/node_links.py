@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
-from attrs import frozen
 
+from tocsin.protocol.messages.base import light
 from tocsin.protocol.messages.node_protocol import WithdrawThere
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.nodes.dialled_node import DialledNode
@@ -21,7 +21,7 @@ from tocsin.service.nodes.link_terms import LinkTerms
 from tocsin.service.nodes.node_identity import NodeIdentity
 
 
-@frozen
+@light
 class NodePlace:
     """A node, and where its link is: host and port."""
 
