@@ -120,6 +120,7 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool, dev: boo
                         "url": service.url,
                         "page": None if service.page is None else service.page.url,
                         "engine": None if node is None else node.engine,
+                        "nodes": [] if service.node is None else service.node.rows(),
                     }
                     return service.report().fields(details=True) | {"kind": "service"} | where
                 if request.get("verb") == "tail":

@@ -120,9 +120,7 @@ async def test_secrets_of_two_nodes_are_good_at_both(both: tuple[Registry, Regis
         await other.apps.add("contoso")
 
 
-async def test_a_secret_that_goes_is_refused_at_the_other_node(
-    both: tuple[Registry, Registry], url: str
-) -> None:
+async def test_a_secret_that_goes_is_refused_at_the_other_node(both: tuple[Registry, Registry], url: str) -> None:
     """Whichever program has taken it away."""
     one, other = both
     made = await one.apps.add("contoso")
@@ -131,7 +129,9 @@ async def test_a_secret_that_goes_is_refused_at_the_other_node(
     await link.execute("DELETE FROM tocsin.secrets")
     await link.close()
     for node in both:
-        await until(lambda node=node: node.apps.verify(made.client_id, made.client_secret) is SecretVerdict.INVALID_SECRET)
+        await until(
+            lambda node=node: node.apps.verify(made.client_id, made.client_secret) is SecretVerdict.INVALID_SECRET
+        )
 
 
 async def test_a_channel_that_was_revoked_leads_nowhere(both: tuple[Registry, Registry]) -> None:
@@ -309,11 +309,11 @@ async def test_who_comes_after_changes_were_erased_reads_everything(
     await link.close()
     kinds = {change.kind for change in (await one.store.changes.since(behind)).changes}
     assert kinds == {ChangeKind.ERASED.value, ChangeKind.HUBS.value}
-    assert {change.kind for change in (await other.store.changes.since(other.follower._place)).changes} <= {  # noqa: SLF001
+    assert {change.kind for change in (await other.store.changes.since(other.follower._place)).changes} <= {
         ChangeKind.HUBS.value
     }
     await until(lambda: other.hubs.named("contoso"))
-    other.follower._place = behind  # noqa: SLF001  # as one that stood still for long
+    other.follower._place = behind  # as one that stood still for long
     asked: list[str] = []
     for name, kind in (("apps", Apps), ("hubs", Hubs), ("unwanted", UnwantedPushes)):
         monkeypatch.setattr(kind, "reload", _noting(asked, name))
@@ -351,15 +351,15 @@ async def test_what_fails_is_applied_at_the_next_look(
 async def test_a_database_that_went_back_is_read_as_a_whole(both: tuple[Registry, Registry]) -> None:
     """It is a copy of the first, whose changes have other numbers."""
     _, other = both
-    other.follower._place += 1_000  # noqa: SLF001
+    other.follower._place += 1_000
     await other.follower.look()
-    assert other.follower._place == (await other.store.changes.since(0)).place  # noqa: SLF001
+    assert other.follower._place == (await other.store.changes.since(0)).place
 
 
 async def test_a_message_wakes_who_leads(both: tuple[Registry, Registry]) -> None:
     """Whichever node has accepted it."""
     one, other = both
-    link = await asyncpg.connect(other.follower._feed._url)  # type: ignore[attr-defined]  # noqa: SLF001
+    link = await asyncpg.connect(other.follower._feed._url)  # type: ignore[attr-defined]
     await link.execute(
         """INSERT INTO tocsin.hub_messages (number, id, hub, phase, format, tags, headers, body, accepted, devices, place, tally)
         VALUES (1, 'm', 1, 'ENQUEUED', 'windows', '', '[]', '', 1, '[]', 0, '{}')"""
