@@ -85,6 +85,7 @@ async def open_known(
 
             those = Shared(engine.name, shared.nodes, store, now)
             node = await stack.enter_async_context(open_node(those, settings, depths, recurring))
+            await engine.joined()
             follower = ChangeFollower(shared.changes, recurring)
             await follower.begin()
         registrations = await Apps.load(store, now, shared=shared is not None)

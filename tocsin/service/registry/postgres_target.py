@@ -111,7 +111,7 @@ async def open_target(url: str) -> AsyncIterator[PostgresTarget]:
         block told.
     """
     name = name_of(url)
-    async with holding(url) as link:
+    async with holding(url, alone=True) as link:
         async with open_postgres(url, MIGRATIONS, patience=PATIENCE):
             pass
         with in_words(name):
