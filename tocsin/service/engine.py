@@ -120,11 +120,11 @@ async def open_engine(state: Path, url: str, patience: float = PATIENCE) -> Asyn
             " database, or give another --state"
         )
     async with AsyncExitStack() as held:
-        store = await held.enter_async_context(_open_postgres(url, patience))
+        shared = await held.enter_async_context(_open_postgres(url, patience))
         until_joined = await held.enter_async_context(AsyncExitStack())
-        await until_joined.enter_async_context(_no_move(url, store))
-        node = await _joined(store, state, node, engine_name(url))
-        yield Engine(store, _InFolder(state, node), store, node.node, until_joined.aclose)
+        await until_joined.enter_async_context(_no_move(url, shared))
+        node = await _joined(shared, state, node, engine_name(url))
+        yield Engine(shared, _InFolder(state, node), shared, node.node, until_joined.aclose)
 
 
 def refuse_node(state: Path, node: NodeFile | None) -> None:
