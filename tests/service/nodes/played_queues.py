@@ -13,8 +13,8 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.nodes.device_row import Home, RowChange, Unchanged
 from tocsin.service.devices.offline_queues import entry_of
-from tocsin.service.nodes.shared_queues import NotKept
 from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.storing import NotKept
 from tocsin.service.registry.node_store import QueueChange, SeenDevice
 from tocsin.service.registry.service_store import ChannelRow
 

@@ -135,6 +135,10 @@ class Node:
         await self.queues.connect(DEVICE)
         return device
 
+    async def learn(self) -> None:
+        """Learn where the device is, as by a post."""
+        self.posts.around.places.note(DEVICE, await self.queues.look(DEVICE), self.row.number)
+
     async def post(self, notification: Notification = MAY_WAIT, payload: Payload | None = None) -> PushResult:
         """Post here, as the senders' side does."""
         payload = payload or payload_of(notification)

@@ -28,7 +28,8 @@ from tocsin.protocol.service.nodes.post_route import LOOKS
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.service.devices.outbox import PushResult
-from tocsin.service.nodes.shared_queues import NotKept
+from tocsin.service.nodes.post_way import Places
+from tocsin.service.nodes.storing import NotKept
 from tocsin.service.registry.node_store import SeenDevice
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +68,7 @@ class TestTheOtherNodeHasIt:
             device = await b.connect()
             payloads = [payload_of(MAY_WAIT) for _ in range(20)]
             posts = [asyncio.ensure_future(a.post(MAY_WAIT, each)) for each in payloads[:10]]
-            await until(lambda: a.queues.known(DEVICE) is not None)
+            await until(lambda: a.posts.have(DEVICE))
             posts += [asyncio.ensure_future(a.post(MAY_WAIT, each)) for each in payloads[10:]]
             assert set(await asyncio.gather(*posts)) == {PushResult.ACKNOWLEDGED}
             assert device.ids == [each.id for each in payloads]
@@ -219,7 +220,7 @@ class TestTheOtherNodeIsGone:
             a, b = world.nodes.values()
             await b.connect()
             world.store.leases["b"] = evolve(world.store.leases["b"], address=NOWHERE)
-            await a.queues.look(DEVICE)
+            await a.learn()
             world.end_lease("b")
             assert await a.post(notification) is result
             assert not world.woken("b")
@@ -248,7 +249,7 @@ class TestTheOtherNodeIsGone:
             a, b, c = world.nodes.values()
             (await b.connect()).leave()
             b.queues.homes.clear()
-            await a.queues.look(DEVICE)
+            await a.learn()
             device = await c.connect()
             assert await a.post(notification) is PushResult.ACKNOWLEDGED
             assert (len(device.ids), b.counters.pushed) == (1, 0)
@@ -261,7 +262,7 @@ class TestTheOtherNodeIsGone:
             await b.connect()
             world.store.leases["b"] = evolve(world.store.leases["b"], address=NOWHERE)
             if known:
-                await a.queues.look(DEVICE)
+                await a.learn()
             began = anyio.current_time()
             post = asyncio.ensure_future(a.post())
             await until(lambda: bool(world.stored()))
@@ -338,7 +339,7 @@ class TestThisNode:
             a, b = world.nodes.values()
             await b.connect()
             if known:
-                await a.queues.look(DEVICE)
+                await a.learn()
                 b.queues.homes.clear()  # it says "not here"
             bringing = asyncio.ensure_future(a.posts.bring(CHANNEL, payload_of(MAY_WAIT), MAY_WAIT))
             await asyncio.sleep(0)
@@ -453,7 +454,7 @@ class TestTheEnd:
         async with post_world("a", "b") as world:
             a, b = world.nodes.values()
             await b.connect()
-            await a.queues.look(DEVICE)
+            await a.learn()
             b.standing.good = False
             said: list[PushResult] = []
             async with a.posts.running():
@@ -461,7 +462,7 @@ class TestTheEnd:
                 await until(lambda: bool(world.stored()))
                 assert said == []
             assert said == [PushResult.NOT_STORED]
-            await a.queues.look(DEVICE)
+            await a.learn()
             assert a.devices.push_now(CHANNEL, payload_of(MAY_WAIT), MAY_WAIT, said.append)
             await until(lambda: said == [PushResult.NOT_STORED] * 2)
 
@@ -470,7 +471,7 @@ class TestTheEnd:
         async with post_world("a", "b") as world:
             a, b = world.nodes.values()
             await b.connect()
-            await a.queues.look(DEVICE)
+            await a.learn()
             b.standing.good = False
             a.queues.results.append(RuntimeError("a fault of ours"))
             assert await a.post() is PushResult.NOT_STORED
@@ -481,15 +482,22 @@ class TestTheEnd:
         async with post_world("a") as world:
             a = world.nodes["a"]
             device = await a.connect()
-            await a.queues.look(DEVICE)
+            await a.learn()
             device.leave()
             assert not a.posts.bring_now(CHANNEL, payload_of(MAY_WAIT), MAY_WAIT, lambda _: None)
             assert not a.posts.have(DEVICE)
             assert await a.post() is PushResult.STORED
             assert world.store.rows[DEVICE].home is None
 
-    async def test_a_device_of_which_nothing_is_known(self) -> None:
-        """Has no other node."""
-        async with post_world("a") as world:
-            world.nodes["a"].queues.read[DEVICE] = SeenDevice(ABSENT)
-            assert not world.nodes["a"].posts.have(DEVICE)
+    async def test_the_places_of_so_many_devices_are_remembered(self) -> None:
+        """The oldest are forgotten."""
+        async with post_world("a", "b") as world:
+            a, b = world.nodes.values()
+            await b.connect()
+            seen, places = await a.queues.look(DEVICE), Places(most=2)
+            for device in ("first", "second", "first", "third"):
+                places.note(device, seen, a.row.number)
+            assert [device for device in ("first", "second", "third") if places.get(device)] == ["first", "third"]
+            places.note("third", SeenDevice(ABSENT), a.row.number)
+            places.note("first", seen, b.row.number)
+            assert places.get("first") is places.get("third") is None

@@ -15,7 +15,7 @@ from tocsin.protocol.service.notification import Notification
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes import node_taker
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
-from tocsin.service.nodes.shared_queues import NotKept
+from tocsin.service.nodes.storing import NotKept
 
 pytestmark = pytest.mark.anyio
 

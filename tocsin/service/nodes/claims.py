@@ -56,6 +56,11 @@ class Claim:
     changed: Flag | None = None
     """Set when ``home`` is there or will not be; for those who wait for that."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing has happened to it since it was read."""
+        return self.is_open and not self.is_due
+
     def note_acknowledged(self, ids: Iterable[str]) -> None:
         """Have these erased when the queue is read the next time."""
         self.acknowledged = {*(self.acknowledged or ()), *ids}
@@ -231,15 +236,14 @@ class Claims:
             claim.note_acknowledged(ids)
             raise
         if claim.home is None or seen.row.home != claim.home:
-            claim.was, claim.home = claim.home or claim.was, None
+            claim.was, claim.home, claim.is_due = claim.home or claim.was, None, True
             claim.note_acknowledged(ids)
-            return False
+            return True
         self._note_sent(known)
         if not await self.erase_acknowledged(claim, known, ids):
             return False
-        if claim.acknowledged:
-            claim.is_due = True
-        if not claim.is_due and claim.is_open and self._standing.is_good():
+        claim.is_due |= bool(claim.acknowledged)
+        if claim.is_settled and self._standing.is_good():
             claim.is_read = True
             self.here.look(claim.device)
         return True

@@ -26,7 +26,7 @@ from tocsin.service.nodes.post_way import PostWay, WayContext, place_of
 from tocsin.service.nodes.shared_queues import SharedQueues
 from tocsin.service.nodes.standing import Standing
 from tocsin.service.operations.metrics import Counters
-from tocsin.service.registry.node_store import NodeStore, SeenDevice
+from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.registry.service_store import ChannelRow
 
 _T = TypeVar("_T")
@@ -55,9 +55,9 @@ class NodePosts:
         self._store = store
         self._queues = queues
         self._devices = devices
-        self._links = links
         self._others = others
-        self._around = WayContext(standing, queues, devices, links, counters, self._clear, self.tell)
+        self.around = WayContext(standing, queues, devices, links, counters, self._clear, self.tell)
+        """What the ways of its posts share."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._has_ended = False
 
@@ -77,32 +77,33 @@ class NodePosts:
 
     def have(self, device: str) -> bool:
         """Tell whether another node has it, as far as this one has read lately."""
-        seen = self._queues.known(device)
-        return seen is not None and seen.at is not None and seen.at.number != self._standing.lease
+        return self.around.places.get(device) is not None
 
     def bring_now(
         self, channel: ChannelRow, payload: Payload, notification: Notification, settled: Callable[[PushResult], None]
     ) -> bool:
         """Forward a payload by what is known of its device, without a task; what is not settled by that goes on by itself."""
-        device = channel.device
-        seen = self._queues.known(device)
-        at, home = (None, None) if seen is None else (seen.at, seen.row.home)
-        if seen is None or at is None or home is None or home.lease == self._standing.lease:
+        around, device = self.around, channel.device
+        place = around.places.get(device)
+        if place is None or device in around.looking:  # nothing comes before what came earlier
             return False
-        if device in self._around.looking:  # nothing comes before what came earlier
-            return False
+        home, at = place
         post = ForwardedPost(home.lease, home.epoch, channel, payload, notification)
-        heard = partial(self._heard, seen, post, settled)
-        return self._links.push_now(place_of(at), post, heard) is None
+        heard = partial(self._heard, at, post, settled)
+        said = around.links.push_now(place_of(at), post, heard)
+        if said is not None:
+            heard(said)
+        return True
 
     def _heard(
-        self, seen: SeenDevice, post: ForwardedPost, settled: Callable[[PushResult], None], said: ForwardResult
+        self, at: LeaseRow, post: ForwardedPost, settled: Callable[[PushResult], None], said: ForwardResult
     ) -> None:
         if isinstance(said, PushResult):
             settled(said)
             return
+        self.around.places.forget(post.channel.device)
         way = self._way(post.channel, post.payload, post.notification, may_wait=post.notification.storable)
-        self.finish(way.begin_heard(seen, said), settled, PushResult.NOT_STORED)
+        self.finish(way.begin_heard(Home(post.lease, post.epoch), at, said), settled, PushResult.NOT_STORED)
 
     async def bring(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
         """Look for the device, and bring a payload there or into the store."""
@@ -119,7 +120,7 @@ class NodePosts:
         """
         device, at = channel.device, (await self._queues.look(channel.device)).at
         if at is not None and at.number != self._standing.lease:
-            self._links.withdraw(place_of(at), WithdrawThere(device, channel.name, match.tag, match.group))
+            self.around.links.withdraw(place_of(at), WithdrawThere(device, channel.name, match.tag, match.group))
         self._devices.withdraw_here(device, channel.name, match)
 
     # For other nodes, and what is told them
@@ -133,7 +134,7 @@ class NodePosts:
         """Have the node of a lease look into a device for which a wake was left: it is only sooner than with its renewal."""
         for other in self._others():
             if other.number == lease:
-                self._links.look(place_of(other), [device])
+                self.around.links.look(place_of(other), [device])
 
     def finish(self, work: Coroutine[Any, Any, _T], settled: Callable[[_T], None], failed: _T) -> None:
         """Do what has to wait in a task, from a callback of the event loop.
@@ -185,4 +186,4 @@ class NodePosts:
         forwarded: bool = False,
     ) -> PostWay:
         route = PostRoute(self._standing.lease, may_wait, forwarded)
-        return PostWay(self._around, channel, payload, notification, route)
+        return PostWay(self.around, channel, payload, notification, route)

@@ -12,7 +12,7 @@ from attrs import Factory, define, frozen
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
-from tocsin.protocol.service.nodes.device_row import ABSENT, Home, RowChange, Unchanged
+from tocsin.protocol.service.nodes.device_row import ABSENT, DeviceRow, Home, RowChange, Unchanged
 from tocsin.protocol.service.nodes.lease_row import LeaseRow
 from tocsin.protocol.service.nodes.post_route import Effect, Event, PostRoute, RouteEnd
 from tocsin.protocol.service.notification import Notification
@@ -26,6 +26,9 @@ from tocsin.service.nodes.storing import NotKept
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.node_store import SeenDevice
 from tocsin.service.registry.service_store import ChannelRow
+
+MOST_PLACES: Final = 131_072
+"""Devices of which it is remembered that they are at other nodes."""
 
 Effects = tuple[Effect, ...]
 
@@ -47,6 +50,27 @@ def place_of(lease: LeaseRow) -> NodePlace:
     return NodePlace(lease.node, lease.address)
 
 
+class Places:
+    """Where devices were found that are at other nodes: the leases of these, and what their rows called the connections."""
+
+    def __init__(self, most: int = MOST_PLACES) -> None:
+        self._most = most
+        self._places: dict[str, tuple[Home, LeaseRow]] = {}
+        self.get = self._places.get
+
+    def note(self, device: str, seen: SeenDevice, own: int) -> None:
+        """Remember what was read; ``own`` is this node's lease."""
+        self.forget(device)
+        if seen.row.home is not None and seen.at is not None and seen.at.number != own:
+            self._places[device] = seen.row.home, seen.at
+            if len(self._places) > self._most:
+                del self._places[next(iter(self._places))]
+
+    def forget(self, device: str) -> None:
+        """Forget what turned out to be so no more."""
+        self._places.pop(device, None)
+
+
 @frozen
 class WayContext:
     """What the ways of all posts at this node share.
@@ -63,6 +87,7 @@ class WayContext:
     clear: Callable[[str, Home], None]
     tell: Callable[[int, str], None]
     looking: Counter[str] = Factory(Counter)
+    places: Places = Factory(Places)
 
 
 @define(eq=False)
@@ -88,10 +113,10 @@ class PostWay:
         """Look for its device, and bring it there or into the store."""
         return self._result(await self._go((Effect.LOOK,)))
 
-    async def begin_heard(self, seen: SeenDevice, said: NotPushed) -> PushResult:
-        """Go on from what another node has said, to which it was forwarded by what was kept of another look."""
-        self.seen, self._is_fresh = seen, True
-        self.route.read(seen.row, self._is_at, kept=True)
+    async def begin_heard(self, home: Home, at: LeaseRow, said: NotPushed) -> PushResult:
+        """Go on from what another node has said, to which it was forwarded by what was remembered of another look."""
+        self.seen, self._is_fresh = SeenDevice(DeviceRow(0, home), (), at), True
+        self.route.read(self.seen.row, self._is_at, kept=True)
         return self._result(await self._go(self.heard(said)))
 
     async def begin_undelivered(self) -> PushResult:
@@ -152,7 +177,9 @@ class PostWay:
         looking, device = self.around.looking, self.channel.device
         looking[device] += 1
         try:
-            return await self.around.queues.look(device)
+            seen = await self.around.queues.look(device)
+            self.around.places.note(device, seen, self.around.standing.lease)
+            return seen
         finally:
             looking[device] -= 1
             if not looking[device]:
