@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
-from tocsin.service.engine import open_engine
+from tocsin.service.engine import Engine, open_engine
 from tocsin.service.hub.hub_service import HubService
 from tocsin.service.layer import Layer
+from tocsin.service.nodes.change_follower import ChangeFollower, what_follows
 from tocsin.service.operations.health import Health, Report
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
@@ -35,7 +36,7 @@ from tocsin.service.pruning import pruning
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import AppRegistration, Apps
 from tocsin.service.registry.channels import Channels
-from tocsin.service.registry.hub_store import EngineStore
+from tocsin.service.registry.followed_clock import followed_clock
 from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.steady_clock import steady_clock
 from tocsin.service.routing import OtherRoutes, Router
@@ -173,13 +174,14 @@ async def open_service(
             url = settings.public_url.rstrip("/") or url_here
             await engine.keep_url(url)
             channels = Channels(store, registrations, url, now, settings.max_channels)
-            await channels.prune()
+            await (channels.prune() if shared is None else channels.recount())
             depths = STRICT if settings.strict_wns else Depths()
-            recurring = RepeatLog()
             offline = await OfflineStore.load(store, depths, now, settings.max_stored, recurring)
             unwanted = await UnwantedPushes.load(store, recurring)
-            hubs = await Hubs.load(store.hubs, registrations, now)
-            parts = _assemble(settings, store, registrations, hubs, tokens, channels, offline, unwanted, now, wall, url)
+            hubs = await Hubs.load(store.hubs, registrations, now, shared=shared is not None)
+            parts = _assemble(
+                *(settings, engine, registrations, hubs, tokens, channels, offline, unwanted, now, wall, url, follower),
+            )
             changed = settings.port == 0 and remembered not in {None, port}
             tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
             router = Router(
@@ -192,7 +194,10 @@ async def open_service(
             page = page_address(settings, url, url_here, parts.is_proxy)
             async with (
                 telling(parts.counters.tally, log),
-                pruning(channels, offline, parts.devices, parts.hub),
+                pruning(channels, offline, parts.devices, parts.hub, None if shared is None else shared.changes),
+                nullcontext()
+                if shared is None or follower is None
+                else follower.following(what_follows(shared, registrations, channels, hubs, unwanted, parts.hub.look)),
                 serving(server, listener, partial(_say_goodbye, server, parts, settings.drain_timeout)),
                 parts.hub.running(),
                 parts.page.running(),
@@ -222,7 +227,7 @@ class _Parts:
 
 def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     settings: ServiceSettings,
-    store: EngineStore,
+    engine: Engine,
     registrations: Apps,
     hubs: Hubs,
     tokens: AccessTokens,
@@ -232,9 +237,10 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     now: Callable[[], float],
     wall: Callable[[], float],
     url: str,
+    follower: ChangeFollower | None,
 ) -> _Parts:
     """Make the parts of the service, none of which waits for anything."""
-    loop = asyncio.get_running_loop()
+    loop, store, shared = asyncio.get_running_loop(), engine.store, engine.shared
     limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts, tally=MinuteTally(loop.time()))
     turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
     connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
@@ -251,6 +257,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
             "connections": connections.count,
             "connections_refused": connections.refused,
             "connections_dropped": connections.dropped,
+            **({} if follower is None else {"seconds_behind_other_nodes": round(follower.lag)}),
         }
 
     health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
@@ -261,7 +268,7 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
     hub = HubService(
         *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),
-        *(now, wall, url, settings.max_hub_registrations),
+        *(now, wall, url, settings.max_hub_registrations, None if shared is None else shared.hubs),
     )
     page = make_page(
         *(settings.page_token, registrations, tokens, channels, devices, health, bodies, limits, counters, followers),

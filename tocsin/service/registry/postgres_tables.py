@@ -101,7 +101,6 @@ _HUBS: Final = (
 )
 
 
-
 def _following(events: str, table: str, kind: ChangeKind) -> str:
     """Return the trigger that notes that something of a kind has changed."""
     return f"""CREATE TRIGGER {table}_followed AFTER {events} ON {table}
@@ -140,7 +139,7 @@ _CHANGES: Final = (
         INSERT INTO {SCHEMA}.changes (kind, key) VALUES (TG_ARGV[0], '') ON CONFLICT DO NOTHING;
         PERFORM pg_notify('{CHANGED}', '');
         RETURN NULL;
-    END $$""",
+    END $$""",  # noqa: S608 - constants
     *(_following(_ANY, table, ChangeKind.APPS) for table in ("apps", "secrets")),
     *(_following(_ANY, table, ChangeKind.HUBS) for table in ("hubs", "hub_keys")),
     _following("INSERT", "hub_messages", ChangeKind.MESSAGES),

@@ -7,11 +7,16 @@ from typing import Protocol
 
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.service.registry.change_feed import ChangeFeed
-from tocsin.service.registry.hub_store import EngineStore
+from tocsin.service.registry.hub_store import EngineStore, SharedHubStore
 
 
 class SharedStore(EngineStore, Protocol):
     """All that a service keeps, and what its nodes agree by."""
+
+    @property
+    def hubs(self) -> SharedHubStore:
+        """What is kept of notification hubs."""
+        ...
 
     @property
     def changes(self) -> ChangeFeed:
