@@ -50,7 +50,7 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
     :param wall: the machine's time, in seconds since the epoch.
     """
     loop = asyncio.get_running_loop()
-    channels, tokens, node = known.channels, known.tokens, known.node
+    channels, tokens, node, follower = known.channels, known.tokens, known.node, known.follower
     limits, counters = Limits(settings, loop.time), Counters(ended=known.offline.counts, tally=MinuteTally(loop.time()))
     turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
     connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
@@ -68,6 +68,7 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
             "connections_refused": connections.refused,
             "connections_dropped": connections.dropped,
             **({} if node is None else node.gauges()),
+            **({} if follower is None else {"seconds_behind_other_nodes": round(follower.lag)}),
         }
 
     health = Health(counters, lambda: known.store.fault, gauges, settings.metrics_token, limits.is_proxy)
@@ -82,6 +83,7 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
     hub = HubService(
         *(known.store.hubs, known.hubs, channels, dispatcher, devices, bodies, limits, counters, followers),
         *(known.recurring, known.now, wall, known.url, settings.max_hub_registrations),
+        *(None if known.shared is None else known.shared.hubs, known.leads),
     )
     page = make_page(
         *(settings.page_token, known.registrations, tokens, channels, devices, health, bodies, limits, counters),

@@ -18,6 +18,7 @@ from tocsin.service.nodes.change_follower import ChangeFollower, what_follows
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.access_tokens import AccessTokens
 from tocsin.service.registry.apps import Apps
+from tocsin.service.registry.change_feed import ChangeFeed
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.followed_clock import followed_clock
 from tocsin.service.registry.hub_store import EngineStore
@@ -48,6 +49,15 @@ class Known:
     """The same store, where there may be other nodes."""
     follower: ChangeFollower | None
     """Follows what these write."""
+
+    @property
+    def changes(self) -> ChangeFeed | None:
+        """What nodes tell each other."""
+        return None if self.shared is None else self.shared.changes
+
+    def leads(self) -> bool:
+        """Tell whether this is the node that does what one does for all."""
+        return self.node is None or self.node.leads()
 
     def following(self, wake_hub: Callable[[], None]) -> AbstractAsyncContextManager[None]:
         """Follow what other nodes write, if there may be others, while the block runs.
@@ -91,13 +101,13 @@ async def open_known(
         registrations = await Apps.load(store, now, shared=shared is not None)
         tokens = await AccessTokens.load(store, registrations, now)
         channels = Channels(store, registrations, url, now, settings.max_channels)
-        await channels.prune()
+        await (channels.prune() if shared is None else channels.recount())
         if node is None:
             offline: OfflineQueues = await OfflineStore.load(store, depths, now, settings.max_stored, recurring)
         else:
             offline = node.queues
         unwanted = await UnwantedPushes.load(store, recurring)
-        hubs = await Hubs.load(store.hubs, registrations, now)
+        hubs = await Hubs.load(store.hubs, registrations, now, shared=shared is not None)
         yield Known(
             *(store, now, url, recurring, registrations, tokens, channels, hubs, offline, unwanted, node),
             *(shared, follower),

@@ -170,8 +170,8 @@ async def _running(  # noqa: PLR0913, PLR0917  # all that runs
     node = known.node
     async with (
         telling(parts.counters.tally, log),
-        pruning(known.channels, known.offline, parts.devices, parts.hub),
-        known.following(lambda: None),
+        pruning(known.channels, known.offline, parts.devices, parts.hub, known.changes, known.leads),
+        known.following(parts.hub.look),
         nullcontext() if node is None else node.serving(parts.devices, parts.counters),
         serving(server, listener, partial(_say_goodbye, server, parts, node, settings)),
         parts.hub.running(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import anyio
 import asyncpg
@@ -109,12 +110,16 @@ async def test_an_app_is_known_everywhere_and_so_is_its_end(both: tuple[Registry
     assert other.apps.client_of_family("Contoso.App_1", "contoso") is None
 
 
+def _has_three_secrets(node: Registry, client_id: str) -> bool:
+    return node.apps.living_secrets(client_id) == 3
+
+
 async def test_secrets_of_two_nodes_are_good_at_both(both: tuple[Registry, Registry]) -> None:
     """The one that was given out at the other node just before is not lost, known here or not."""
     one, other = both
     made = [await one.apps.add("contoso"), await other.apps.rotate("contoso"), await one.apps.rotate("contoso")]
     for node in both:
-        await until(lambda node=node: node.apps.living_secrets(made[0].client_id) == 3)
+        await until(partial(_has_three_secrets, node, made[0].client_id))
         assert {node.apps.verify(each.client_id, each.client_secret) for each in made} == {SecretVerdict.VALID}
     with pytest.raises(IllegalCall):
         await other.apps.add("contoso")
@@ -128,10 +133,9 @@ async def test_a_secret_that_goes_is_refused_at_the_other_node(both: tuple[Regis
     link = await asyncpg.connect(url)
     await link.execute("DELETE FROM tocsin.secrets")
     await link.close()
-    for node in both:
-        await until(
-            lambda node=node: node.apps.verify(made.client_id, made.client_secret) is SecretVerdict.INVALID_SECRET
-        )
+    await until(lambda: all(node.apps.living_secrets(made.client_id) == 0 for node in both))
+    verdicts = {node.apps.verify(made.client_id, made.client_secret) for node in both}
+    assert verdicts == {SecretVerdict.INVALID_SECRET}
 
 
 async def test_a_channel_that_was_revoked_leads_nowhere(both: tuple[Registry, Registry]) -> None:

@@ -59,6 +59,10 @@ class PostgresChangeFeed:
     async def listen(self, wake: Callable[[], object]) -> None:
         """Call this after each change that is heard of, and whenever some may have gone unheard."""
         told = False
+
+        def hear(*_: object) -> None:
+            wake()
+
         while True:
             try:
                 link = await connect(self._url)
@@ -66,7 +70,7 @@ class PostgresChangeFeed:
                 try:
                     link.add_termination_listener(lambda *_, ended=ended: ended.set())
                     with bounded(link, OPEN_FOR):
-                        await link.add_listener(CHANGED, lambda *_: wake())
+                        await link.add_listener(CHANGED, hear)
                     wake()
                     told = False
                     await ended.wait()

@@ -139,7 +139,7 @@ _CHANGES: Final = (
         INSERT INTO {SCHEMA}.changes (kind, key) VALUES (TG_ARGV[0], '') ON CONFLICT DO NOTHING;
         PERFORM pg_notify('{CHANGED}', '');
         RETURN NULL;
-    END $$""",
+    END $$""",  # noqa: S608 - constants
     *(_following(_ANY, table, ChangeKind.APPS) for table in ("apps", "secrets")),
     *(_following(_ANY, table, ChangeKind.HUBS) for table in ("hubs", "hub_keys")),
     _following("INSERT", "hub_messages", ChangeKind.MESSAGES),

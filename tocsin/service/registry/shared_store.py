@@ -7,12 +7,17 @@ from typing import Protocol
 
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.service.registry.change_feed import ChangeFeed
-from tocsin.service.registry.hub_store import EngineStore
+from tocsin.service.registry.hub_store import EngineStore, SharedHubStore
 from tocsin.service.registry.node_store import NodeStore
 
 
 class SharedStore(EngineStore, Protocol):
     """All that a service keeps, and what its nodes agree by."""
+
+    @property
+    def hubs(self) -> SharedHubStore:
+        """What is kept of notification hubs."""
+        ...
 
     @property
     def nodes(self) -> NodeStore:
