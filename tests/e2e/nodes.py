@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import anyio
 from attrs import Factory, define, field
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from tests.persistence.postgres_server import PostgresServer
@@ -99,12 +99,32 @@ class Roamer:
     uri: str = ""
     at: str = ""
     """The node where it is, or empty."""
-    stays_away: bool = False
+    visits: int = 0
+    """How often it has connected."""
+    _stays_away: bool = False
+    _socket: ClientConnection | None = None
+
+    def hold_off(self) -> None:
+        """Do not connect again, until it is to come back."""
+        self._stays_away = True
+
+    async def leave(self) -> None:
+        """Go away, until it is to come back."""
+        self.hold_off()
+        if self._socket is not None:
+            await self._socket.close()
+        with anyio.fail_after(PATIENCE):
+            while self.at:  # noqa: ASYNC110  # as below
+                await anyio.sleep(0.01)
+
+    def come_back(self) -> None:
+        """Connect again."""
+        self._stays_away = False
 
     async def live(self) -> None:
         """Connect again and again."""
         while True:
-            if not self.stays_away and self.nodes.serving:
+            if not self._stays_away and self.nodes.serving:
                 name = self.nodes.serving[0]
                 with suppress(OSError, WebSocketException, TimeoutError):
                     await self._visit(name)
@@ -114,9 +134,9 @@ class Roamer:
     async def _visit(self, name: str) -> None:
         where = f"ws://127.0.0.1:{self.nodes.port(name)}{DEVICE_PATH}"
         async with connect(where, compression=None, ping_interval=1, ping_timeout=1, close_timeout=0.1) as socket:
-            device = Device(socket)
+            device, self._socket = Device(socket), socket
             await device.greet(KEY)
-            self.at = name
+            self.at, self.visits = name, self.visits + 1
             if not self.uri:
                 self.uri = (await device.channel(self.nodes.app["remote_id"])).uri
             async for data in socket:
