@@ -6,6 +6,7 @@ What is a node's own, such as its port, stays in its folder.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,8 +20,9 @@ from tocsin.protocol.errors import NotSupported, StateUnavailable
 from tocsin.protocol.text import harmless
 from tocsin.service.registry import sqlite_service_store
 from tocsin.service.registry.hub_store import EngineStore
-from tocsin.service.registry.node_file import NODE_FILE, NodeFile, read_node, write_node
+from tocsin.service.registry.node_file import NODE_FILE, NodeFile, name_node, read_node, write_node
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, PORT_KEY, SERVICE_KEY, URL_KEY, ServiceStore
+from tocsin.service.registry.shared_store import SharedStore
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,10 @@ class Engine:
 
     store: EngineStore
     node: NodeMemory
-    is_shared: bool = False
-    """Whether other nodes may use the state as well."""
+    shared: SharedStore | None = None
+    """The same store, where other nodes may use it as well."""
+    name: str = ""
+    """That of this node among the others."""
 
     async def keep_url(self, url: str) -> None:
         """Keep what channel URIs begin with, for the commands; where other nodes have said another URL, say it in the log.
@@ -55,7 +59,7 @@ class Engine:
         if before == url.encode():
             return
         await self.store.set_meta(URL_KEY, url.encode())
-        if self.is_shared and before is not None:
+        if self.shared is not None and before is not None:
             logger.warning(
                 "channels lead to %s from now on, those from before to %s: both have to lead to this service, and all of its"
                 " nodes to be given the same --public-url",
@@ -114,7 +118,7 @@ async def open_engine(state: Path, url: str, patience: float = PATIENCE) -> Asyn
         )
     async with open_database(url, patience) as store:
         node = await _joined(store, state, node, engine_name(url))
-        yield Engine(store, _InFolder(state, node), is_shared=True)
+        yield Engine(store, _InFolder(state, node), store, node.node)
 
 
 def refuse_node(state: Path, node: NodeFile | None) -> None:
@@ -148,14 +152,15 @@ async def _joined(store: ServiceStore, state: Path, node: NodeFile | None, name:
             " the database with its own"
         )
     kept = kept or await store.meta_or_set(SERVICE_KEY, str(uuid4()).encode())
-    joined = NodeFile(kept.decode(), name, None if node is None else node.port)
+    named = node.node if node is not None and node.node else name_node(socket.gethostname())
+    joined = NodeFile(kept.decode(), name, None if node is None else node.port, node=named)
     if joined != node:
         await anyio.to_thread.run_sync(write_node, state, joined)
     return joined
 
 
 @asynccontextmanager
-async def open_database(url: str, patience: float = PATIENCE) -> AsyncIterator[EngineStore]:
+async def open_database(url: str, patience: float = PATIENCE) -> AsyncIterator[SharedStore]:
     """Open the state of a service in a database, for this process alone.
 
     :raises StateUnavailable: it cannot be used, another process uses it, or a move into it has not ended; the text says

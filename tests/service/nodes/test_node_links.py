@@ -254,7 +254,7 @@ class TestLost:
             forward = await end.hear_forward()
             for _ in range(4):
                 assert await end.hear() == NodePing()
-                end.say(NodePong())
+                end.say(NodePong(serves=True))
             assert results == []
             answer(end, forward)
             await until(lambda: results == [PushResult.STORED])
@@ -298,7 +298,7 @@ class TestLost:
             late = await end.hear_forward()
             while not results:
                 if await end.hear() == NodePing():
-                    end.say(NodePong())
+                    end.say(NodePong(serves=True))
             assert results == [NotPushed.UNANSWERED]
             more = pushed(links, there.place, 1)
             answer(end, late)

@@ -111,13 +111,15 @@ class LookInto(Message):
 @tagged(166)
 @frozen
 class NodePing(Message):
-    """Are you there? Sent where an answer is awaited and nothing has come for a while."""
+    """Are you there? Sent where an answer is awaited and nothing has come for a while, and by a node that has no lease."""
 
 
 @tagged(167)
 @frozen
 class NodePong(Message):
-    """Yes."""
+    """Yes; ``serves`` tells whether the node has a lease just now."""
+
+    serves: bool
 
 
 @tagged(168)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 import anyio
+from attrs import frozen
 from websockets.frames import CloseCode
 
 from tocsin.protocol.errors import StateUnavailable
@@ -40,9 +41,19 @@ _UNWANTED = {
     DropReason.NOTIFICATIONS_DISABLED: PushResult.NOTIFICATIONS_DISABLED,
     DropReason.TYPE_DISABLED: PushResult.TYPE_DISABLED,
 }
-_STOPPING: Final = CloseCode.GOING_AWAY, "the service is stopping"
 
 logger = logging.getLogger(__name__)
+
+
+@frozen
+class Parting:
+    """How a device is parted with: the close code, and the words for its log."""
+
+    code: int
+    words: str
+
+
+_STOPPING: Final = Parting(CloseCode.GOING_AWAY, "the service is stopping")
 
 
 class Devices:
@@ -73,6 +84,8 @@ class Devices:
         self._connections: dict[str, DeviceConnection] = {}
         self._running: set[DeviceConnection] = set()
         self._stopping = False
+        self.turn_away: Parting | None = None
+        """What those are told that come now; None: they are let in."""
         self._idle = anyio.Event()
         offline.serve(self)
 
@@ -228,6 +241,13 @@ class Devices:
         for device in devices & self._connections.keys():
             self._connections[device].tell_what_ended()
 
+    def part_with(self, most: int | None, parting: Parting) -> int:
+        """Close so many connections of devices to which nothing is on its way, or all (None); return how many."""
+        those = [each for each in self._connections.values() if most is None or not each.outbox.depth]
+        for connection in those[:most]:
+            connection.close(parting.code, parting.words)
+        return len(those[:most])
+
     # What the offline queues say
 
     def look(self, device: str) -> None:
@@ -253,7 +273,7 @@ class Devices:
         """Close all connections with ``GOING_AWAY`` (1001), let no other begin, and wait until they have ended."""
         self._stopping = True
         for connection in list(self._running):
-            connection.close(*_STOPPING)
+            connection.close(_STOPPING.code, _STOPPING.words)
         if self._running:
             await self._idle.wait()
 
@@ -262,8 +282,9 @@ class Devices:
         address = self._limits.address_of({"client": socket.client, "headers": socket.headers})
         connection = DeviceConnection(self._around, address, socket)
         self._running.add(connection)
-        if self._stopping:
-            asyncio.get_running_loop().call_soon(connection.close, *_STOPPING)
+        parting = _STOPPING if self._stopping else self.turn_away
+        if parting is not None:
+            asyncio.get_running_loop().call_soon(connection.close, parting.code, parting.words)
         return connection
 
     def _admit(self, connection: DeviceConnection) -> None:

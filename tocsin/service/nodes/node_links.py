@@ -68,6 +68,11 @@ class NodeLinks:
         if not self._is_closed:
             self._at(to).look(devices)
 
+    def serve(self, places: Iterable[NodePlace]) -> bool:
+        """Ask nodes whether they have a lease, and tell whether one has lately said so."""
+        said = [] if self._is_closed else [self._at(each).serves() for each in places]
+        return any(said)
+
     def withdraw(self, to: NodePlace, message: WithdrawThere) -> None:
         """Tell a node of toasts that were deleted which a device of it may have; it may not be told."""
         if not self._is_closed:

@@ -36,7 +36,7 @@ from tocsin.service.nodes.link_terms import LinkTerms
 from tocsin.service.nodes.node_identity import NodeIdentity
 
 _ANSWERS: Final = 1_024  # of one message
-_PONG: Final = codec.encode(NodePong())
+_PONGS: Final = (codec.encode(NodePong(serves=False)), codec.encode(NodePong(serves=True)))
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,7 @@ class TakingContext:
     """What the connections that other nodes have made share.
 
     :param lease: gives the number of this node's lease.
+    :param serves: tells whether that is good.
     """
 
     identity: NodeIdentity
@@ -93,6 +94,7 @@ class TakingContext:
     taker: ForwardTaker
     terms: LinkTerms
     recurring: RepeatLog
+    serves: Callable[[], bool] = lambda: True
     taken: int = 0
     """Forwards that have come."""
     refused: Counter[LinkFault] = Factory(Counter)
@@ -171,8 +173,10 @@ class TakenLink:
             case WithdrawThere():
                 self._around.taker.withdraw(message)
             case NodePing():
-                if _PONG not in self._urgent:  # else a node that does not read has it said to it later
-                    self._say(_PONG)
+                if (
+                    not self._urgent or self._urgent[-1] not in _PONGS
+                ):  # else a node that does not read has it said to it later
+                    self._say(_PONGS[self._around.serves()])
             case _:
                 raise ProtocolViolation(f"a node that has dialled does not send {type(message).__name__} here")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from tocsin.persistence.postgres_statements import ArrayStatement, Statement
 from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.service.registry.postgres_change_feed import PostgresChangeFeed
 from tocsin.service.registry.postgres_hub_store import PostgresHubStore
 from tocsin.service.registry.postgres_tables import MIGRATIONS
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
@@ -39,16 +40,22 @@ _COUNT_BY_APP: Final = (
 class PostgresServiceStore:
     """Keeps in a PostgreSQL database what :class:`tocsin.service.registry.service_store.ServiceStore` promises."""
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    def __init__(self, database: PostgresDatabase, url: str) -> None:
         self._database = database
         self._read = database.read
         self.hubs = PostgresHubStore(database)
         """What is kept of notification hubs."""
+        self.changes = PostgresChangeFeed(database, url)
+        """What other nodes have changed."""
 
     @property
     def fault(self) -> str | None:
         """Why nothing can be written just now, as a sentence; None while all is well."""
         return self._database.fault
+
+    async def time(self) -> float:
+        """Return what time it is at the database, in seconds since the epoch."""
+        return float((await self._read("SELECT extract(epoch FROM clock_timestamp())::double precision"))[0][0])
 
     async def meta(self, key: str) -> bytes | None:
         """Return a value of the service's own."""
@@ -182,6 +189,11 @@ class PostgresServiceStore:
         rows = await self._read("SELECT device, what FROM unwanted")
         return {device: unwanted_of_text(what) for device, what in rows}
 
+    async def unwanted_of(self, devices: Collection[str]) -> dict[str, Unwanted]:
+        """Return what these devices do not want to be sent."""
+        rows = await self._read("SELECT device, what FROM unwanted WHERE device = ANY($1::text[])", list(devices))
+        return {device: unwanted_of_text(what) for device, what in rows}
+
     async def set_unwanted(self, device: str, unwanted: Unwanted | None) -> None:
         """Keep what a device does not want to be sent, or replace it."""
         await self._database.write(
@@ -272,7 +284,7 @@ async def open_postgres_store(url: str, patience: float = PATIENCE) -> AsyncIter
     :raises StateUnavailable: it cannot be used; the text says why, and shows no password.
     """
     async with open_postgres(url, MIGRATIONS, patience=patience) as database:
-        yield PostgresServiceStore(database)
+        yield PostgresServiceStore(database, url)
 
 
 async def count_by_app(url: str, now: float) -> list[tuple[str, int, int]]:

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from tocsin.persistence.postgres_connection import SCHEMA
 from tocsin.persistence.postgres_medium import WRITERS
+from tocsin.service.registry.change_feed import ChangeKind
+
+CHANGED: Final = "tocsin_changed"
+"""What is notified with each change that nodes follow; it says nothing but that there is one."""
+
+MOST_KEYS: Final = 64
+"""Rows that are named one by one where so many change at once; of more it is said that all of their kind may have changed."""
 
 _TEXT: Final = 'text COLLATE "C"'
 _NAMED: Final = f"{_TEXT} NOT NULL"
@@ -92,5 +100,57 @@ _HUBS: Final = (
     "CREATE INDEX hub_retries_due ON hub_retries (due)",
 )
 
-MIGRATIONS: Final = ((*WRITERS, *_SERVICE, *_HUBS),)
+
+def _following(events: str, table: str, kind: ChangeKind) -> str:
+    """Return the trigger that notes that something of a kind has changed."""
+    return f"""CREATE TRIGGER {table}_followed AFTER {events} ON {table}
+        FOR EACH STATEMENT EXECUTE FUNCTION note_change('{kind.value}')"""
+
+
+def _following_rows(event: str, table: str) -> str:
+    """Return the trigger that notes which rows have changed."""
+    rows = "OLD" if event == "DELETE" else "NEW"
+    return f"""CREATE TRIGGER {table}_{event.lower()}_followed AFTER {event} ON {table} REFERENCING {rows} TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_{table}()"""
+
+
+def _noting_rows(table: str, kind: ChangeKind, key: str) -> str:
+    return f"""CREATE FUNCTION note_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE many bigint; BEGIN
+        SELECT count(*) INTO many FROM (SELECT FROM changed LIMIT {MOST_KEYS + 1}) AS first;
+        IF many > {MOST_KEYS} THEN
+            INSERT INTO {SCHEMA}.changes (kind, key) VALUES ('{kind.value}', '') ON CONFLICT DO NOTHING;
+        ELSIF many > 0 THEN
+            INSERT INTO {SCHEMA}.changes (kind, key) SELECT '{kind.value}', {key} FROM changed ON CONFLICT DO NOTHING;
+        END IF;
+        IF many > 0 THEN PERFORM pg_notify('{CHANGED}', ''); END IF;
+        RETURN NULL;
+    END $$"""  # noqa: S608 - constants
+
+
+_ANY: Final = "INSERT OR UPDATE OR DELETE"
+# Neither a channel that is new, nor one that is forgotten when it has long ended, is anything that a node knows wrongly.
+_CHANGES: Final = (
+    f"""CREATE TABLE changes (
+        xid xid8 DEFAULT pg_current_xact_id(), kind {_TEXT}, key {_TEXT}, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        PRIMARY KEY (xid, kind, key)
+    )""",
+    f"""CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO {SCHEMA}.changes (kind, key) VALUES (TG_ARGV[0], '') ON CONFLICT DO NOTHING;
+        PERFORM pg_notify('{CHANGED}', '');
+        RETURN NULL;
+    END $$""",
+    *(_following(_ANY, table, ChangeKind.APPS) for table in ("apps", "secrets")),
+    *(_following(_ANY, table, ChangeKind.HUBS) for table in ("hubs", "hub_keys")),
+    _following("INSERT", "hub_messages", ChangeKind.MESSAGES),
+    _noting_rows("channels", ChangeKind.CHANNELS, "encode(hash, 'hex')"),
+    _following_rows("UPDATE", "channels"),
+    _noting_rows("unwanted", ChangeKind.UNWANTED, "device"),
+    *(_following_rows(event, "unwanted") for event in ("INSERT", "UPDATE", "DELETE")),
+    # Messages of hubs are accepted at several nodes, and are numbered by one.
+    "CREATE SEQUENCE hub_numbers",
+    "SELECT setval('hub_numbers', coalesce(max(number), 0) + 1, false) FROM hub_messages",
+)
+
+MIGRATIONS: Final = ((*WRITERS, *_SERVICE, *_HUBS), (*_CHANGES,))
 """For each version, in order, the statements that lead to it."""
