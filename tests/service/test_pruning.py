@@ -19,7 +19,6 @@ from tocsin.service import pruning
 from tocsin.service.devices import offline_store as module
 from tocsin.service.devices.offline_store import OfflineStore
 from tocsin.service.operations.settings import ServiceSettings
-from tocsin.service.registry.change_feed import ChangeFeed
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.service_store import AppRow, ServiceStore
 from tocsin.service.registry.sqlite_service_store import SqliteServiceStore
@@ -182,10 +181,12 @@ async def test_one_of_several_nodes_prunes_and_all_count(monkeypatch: pytest.Mon
     monkeypatch.setattr(pruning, "EVERY", 0.001)
     monkeypatch.setattr(pruning, "COUNT_EVERY", 0.001)
     journal: list[str] = []
-    parts: list[Any] = [Played(name, journal) for name in ("channels", "queues", "devices")]
-    parts.append(PlayedHub("hub", journal))
+    channels, queues, devices, feed = [
+        cast("Any", Played(name, journal)) for name in ("channels", "queues", "devices", "feed")
+    ]
+    hub = cast("Any", PlayedHub("hub", journal))
     counted, leader = {"hub counted", "channels counted"}, False
-    async with pruning.pruning(*parts, changes=cast("ChangeFeed", Played("feed", journal)), leads=lambda: leader):
+    async with pruning.pruning(channels, queues, devices, hub, feed, lambda: leader):
         await until(lambda: journal.count("channels counted") > 5)
         assert set(journal) == counted
         leader = True
