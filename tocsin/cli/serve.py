@@ -27,6 +27,7 @@ from tocsin.service.operations.configuration import (
     check_engine_choice,
     check_environment,
     check_exposure,
+    check_link_choice,
     described,
     load_settings,
 )
@@ -98,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         if state == Path(default_state("serve")):
             state = Path(default_state("dev"))
     check_engine_choice(settings)
+    check_link_choice(settings)
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
     collect_rarely()
     anyio.run(_serve, fit_to_descriptors(settings), state, arguments.json, arguments.dev)
@@ -118,6 +120,7 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool, dev: boo
                         "url": service.url,
                         "page": None if service.page is None else service.page.url,
                         "engine": None if node is None else node.engine,
+                        "nodes": [] if service.node is None else service.node.rows(),
                     }
                     return service.report().fields(details=True) | {"kind": "service"} | where
                 if request.get("verb") == "tail":

@@ -11,7 +11,7 @@ import anyio
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.devices.devices import Devices
-from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.hub.hub_service import HubService
 from tocsin.service.registry.change_feed import ChangeFeed
 from tocsin.service.registry.channels import Channels
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def pruning(  # noqa: PLR0913, PLR0917  # the parts that keep something
     channels: Channels,
-    offline: OfflineStore,
+    offline: OfflineQueues,
     devices: Devices,
     hub: HubService,
     changes: ChangeFeed | None = None,

@@ -41,7 +41,9 @@ class TestTable(Law):
     def test_a_row_is_erased_once_it_is_of_no_use(self) -> None:
         """Erased by itself, or in the transaction of what replaced it; what was never written is not."""
         for after, effects in TABLE.values():
-            assert (Effect.ERASE in effects) == (after in self.ends - {Phase.REPLACED, Phase.NOT_STORED})
+            assert (Effect.ERASE in effects) == (
+                after in self.ends - {Phase.REPLACED, Phase.NOT_STORED, Phase.ELSEWHERE}
+            )
 
 
 class AnyStored(AnyEvent):

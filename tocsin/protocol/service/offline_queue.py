@@ -42,6 +42,8 @@ class Phase(Label):
     CHANNEL_ENDED = auto()
     NOT_STORED = auto()
     """It could not be written, and its sender knows."""
+    ELSEWHERE = auto()
+    """Another node has ended it, and knows how."""
 
 
 class Event(Label):
@@ -60,6 +62,8 @@ class Event(Label):
     EXPIRED = auto()
     WITHDRAWN = auto()
     CHANNEL_ENDED = auto()
+    GONE = auto()
+    """It is not there where it was read anew."""
 
 
 class Effect(Label):
@@ -87,6 +91,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     **{(phase, Event.EXPIRED): (Phase.EXPIRED, _BOTH) for phase in _KEPT},
     **{(phase, Event.WITHDRAWN): (Phase.WITHDRAWN, _BOTH) for phase in _KEPT},
     **{(phase, Event.CHANNEL_ENDED): (Phase.CHANNEL_ENDED, _BOTH) for phase in _KEPT},
+    **{(phase, Event.GONE): (Phase.ELSEWHERE, (Effect.COUNT,)) for phase in _KEPT},
 }
 
 
@@ -183,6 +188,36 @@ class OfflineQueue:
         """Note that a notification could not be written: nothing has changed."""
         if entry.sequence in self.entries:
             self._step(entry, Event.FAILED)
+
+    def make_room_for(self, entry: Entry) -> None:
+        """Let the oldest go that are too many with this one, which was admitted: so they are erased in its transaction.
+
+        For a queue that is read again where the transaction fails.
+        """
+        for places, depth in (
+            (self._shelves[entry.channel, entry.type], self.depths.of(entry.type)),
+            (self.entries, MAX_ENTRIES),
+        ):
+            if len(places) > depth:
+                staying = [
+                    each for each in places.values() if each is not entry and each.sequence not in entry.replaces
+                ]
+                for each in staying[: max(len(staying) + 1 - depth, 0)]:
+                    self._step(each, Event.OVERFLOWED)
+
+    def follow(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Take over what was read anew, where others change it too, and return what is new; what was there stands where it stood.
+
+        :param entries: all that is stored, the oldest first. What is new among it is behind all that was there before.
+        """
+        there = {entry.sequence: entry for entry in entries}
+        for entry in [entry for sequence, entry in self.entries.items() if sequence not in there]:
+            self._step(entry, Event.GONE)
+        new = [entry for sequence, entry in there.items() if sequence not in self.entries]
+        for entry in new:
+            self.erase += self.admit(entry)  # the depths may have been larger where it was stored
+            self.committed(entry)
+        return new
 
     def due(self, power: Power, now: float, limit: int) -> list[Entry]:
         """Return what is to be sent now, the oldest first."""

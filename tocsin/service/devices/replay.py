@@ -14,7 +14,7 @@ from tocsin.protocol.service import offline_queue
 from tocsin.protocol.service.device_connection import SERVING, Event, Phase
 from tocsin.protocol.service.offline_queue import Entry, OfflineQueue
 from tocsin.protocol.toast_label import ToastLabel
-from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.web.flags import Flag
 
@@ -41,7 +41,7 @@ class Replay:
 
     __slots__ = ("_changed", "_offline", "_to")
 
-    def __init__(self, to: Returned, offline: OfflineStore) -> None:
+    def __init__(self, to: Returned, offline: OfflineQueues) -> None:
         self._to = to
         self._offline = offline
         self._changed = Flag()
@@ -49,21 +49,29 @@ class Replay:
     def look(self) -> None:
         """Note that the queue or the device's state has changed; what comes now waits if something stored is to go first."""
         queue = self._offline.of(self._to.device)
-        if queue is None or queue.blocks(self._to.power, self._offline.now()):
+        if queue is None or self._is_behind(queue):
             self._to.step(Event.BEHIND)
         self._changed.set()
+
+    def _is_behind(self, queue: OfflineQueue) -> bool:
+        is_read = self._offline.is_read(self._to.device)
+        return not is_read or queue.blocks(self._to.power, self._offline.now())
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._to.outbox.phase in SERVING and self._offline.is_read(self._to.device)
 
     @property
     def _suspended(self) -> bool:
         return self._to.outbox.phase is Phase.SUSPENDED
 
     async def run(self) -> None:
-        """Send what is stored, until there is no more."""
+        """Send what is stored, until there is no more, or that is not known any more."""
         device = self._to.device
         try:
             queue = await self._offline.attend(device)
             try:
-                while queue.entries and self._to.outbox.phase in SERVING:
+                while queue.entries and self._goes_on:
                     self._changed.clear()
                     await self._offline.expire(device)
                     if not await self._send_page(queue):
@@ -73,6 +81,7 @@ class Replay:
         except StateUnavailable as failure:
             text = "what is stored for devices stays there: %s"
             self._offline.recurring.log(logger, logging.ERROR, "replay", text, failure)
+            self._offline.unreadable(device)
 
     async def _send_page(self, queue: OfflineQueue) -> bool:
         """Send the next notifications that may go now; False if there are none."""
@@ -82,7 +91,7 @@ class Replay:
         bodies = await self._offline.bodies(page)
         lost = [entry for entry in page if entry.sequence not in bodies]
         going = [entry for entry in page if entry.phase is offline_queue.Phase.STORED and entry.sequence in bodies]
-        if self._to.outbox.phase not in SERVING or self._suspended:
+        if not self._goes_on or self._suspended:
             return True
         queue.note_sent(going)
         self._to.outbox.offer(
@@ -98,7 +107,7 @@ class Replay:
 
     async def _wait(self, queue: OfflineQueue) -> None:
         """Let pass what comes now, unless something is being stored that goes first; wait for a change."""
-        self._to.step(Event.BEHIND if queue.blocks(self._to.power, self._offline.now()) else Event.CAUGHT_UP)
+        self._to.step(Event.BEHIND if self._is_behind(queue) else Event.CAUGHT_UP)
         due = queue.next_due(self._to.power)
         delay = None if due is None or self._suspended else max(due - self._offline.now(), 0.0)
         with anyio.move_on_after(delay):

@@ -199,7 +199,7 @@ class TargetDelivery:
                 self._unsettled.append((attempt, result))  # a callback of the loop cannot start a task in the group
                 self._to_settle.set()
 
-        if not self._devices.push_now(channel, attempt.payload, settled):
+        if not self._devices.push_now(channel, attempt.payload, attempt.notification, settled):
             self._tasks.start_soon(self._deliver, attempt)
         return True
 

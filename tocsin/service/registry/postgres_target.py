@@ -14,7 +14,7 @@ from tocsin.persistence.postgres_text import to_kept
 from tocsin.persistence.postgres_words import in_words, name_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.registry.moved_tables import MADE, TABLES, MovedTable, Reached, kept_rows
-from tocsin.service.registry.postgres_tables import MIGRATIONS, NUMBERS_ABOVE_MESSAGES
+from tocsin.service.registry.postgres_tables import BLOCKS_ABOVE_STORED, MIGRATIONS, NUMBERS_ABOVE_MESSAGES
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, SERVICE_KEY
 
 _EMPTY_IT: Final = f"to have it emptied: psql -c 'DROP SCHEMA {SCHEMA} CASCADE' URL"
@@ -89,6 +89,7 @@ class PostgresTarget:
                 sequence = "pg_get_serial_sequence('hub_registrations', 'sequence')"
                 await self._link.execute(f"SELECT setval({sequence}, $1)", last_registration)
             await self._link.execute(NUMBERS_ABOVE_MESSAGES)
+            await self._link.execute(BLOCKS_ABOVE_STORED)
             await self._link.execute("DELETE FROM meta WHERE key = $1", MOVE_KEY)
 
 
@@ -112,7 +113,7 @@ async def open_target(url: str) -> AsyncIterator[PostgresTarget]:
         block told.
     """
     name = name_of(url)
-    async with holding(url) as link:
+    async with holding(url, alone=True) as link:
         async with open_postgres(url, MIGRATIONS, patience=PATIENCE):
             pass
         with in_words(name):

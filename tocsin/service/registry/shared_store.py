@@ -8,6 +8,7 @@ from typing import Protocol
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.service.registry.change_feed import ChangeFeed
 from tocsin.service.registry.hub_store import EngineStore, SharedHubStore
+from tocsin.service.registry.node_store import NodeStore
 
 
 class SharedStore(EngineStore, Protocol):
@@ -16,6 +17,11 @@ class SharedStore(EngineStore, Protocol):
     @property
     def hubs(self) -> SharedHubStore:
         """What is kept of notification hubs."""
+        ...
+
+    @property
+    def nodes(self) -> NodeStore:
+        """Leases, and where devices are."""
         ...
 
     @property
