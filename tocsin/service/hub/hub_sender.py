@@ -18,7 +18,7 @@ from tocsin.protocol.hub.message_life import Event, Phase, ending, state_of
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.hub.composing import composer
 from tocsin.service.hub.disowned import Disowned
-from tocsin.service.hub.message_sending import Accepted, MessageSending, SendingParts
+from tocsin.service.hub.message_sending import AcceptedMessages, MessageSending, SendingParts
 from tocsin.service.hub.message_work import Works, until_stored
 from tocsin.service.hub.page import Page, Target
 from tocsin.service.hub.target_delivery import Order, TargetDelivery
@@ -74,7 +74,7 @@ class HubSender:
         self._shared = shared
         self._leads = leads
         self._number = 0
-        self._accepted = Accepted()
+        self._accepted = AcceptedMessages()
         self._works = Works(store, recurring, pages.last_place, now)
         self._disowned = Disowned(store, self._works, recurring, now)
         parts = (store, hubs, pages, self._works, self._disowned, self._accepted, recurring, now, leads)

@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 @define(eq=False)
-class Accepted:
+class AcceptedMessages:
     """What is told of messages that were accepted."""
 
     waiting: int = 0
@@ -69,7 +69,7 @@ class SendingParts:
     pages: TargetPages
     works: Works
     disowned: Disowned
-    accepted: Accepted
+    accepted: AcceptedMessages
     recurring: RepeatLog
     now: Callable[[], float]
     may_send: Callable[[], bool]

@@ -161,6 +161,9 @@ def _noting_rows(table: str, kind: ChangeKind, key: str) -> str:
     END $$"""  # noqa: S608 - constants
 
 
+NUMBERS_ABOVE_MESSAGES: Final = "SELECT setval('hub_numbers', coalesce(max(number), 0) + 1, false) FROM hub_messages"
+"""Has the next message of a hub have a number above all that are there."""
+
 _ANY: Final = "INSERT OR UPDATE OR DELETE"
 # Neither a channel that is new, nor one that is forgotten when it has long ended, is anything that a node knows wrongly.
 _CHANGES: Final = (
@@ -182,7 +185,7 @@ _CHANGES: Final = (
     *(_following_rows(event, "unwanted") for event in ("INSERT", "UPDATE", "DELETE")),
     # Messages of hubs are accepted at several nodes, and are numbered by one.
     "CREATE SEQUENCE hub_numbers",
-    "SELECT setval('hub_numbers', coalesce(max(number), 0) + 1, false) FROM hub_messages",
+    NUMBERS_ABOVE_MESSAGES,
 )
 
 MIGRATIONS: Final = ((*WRITERS, *_SERVICE, *_HUBS), (*_NODES, *_CHANGES))

@@ -15,7 +15,7 @@ from tocsin.persistence.postgres_words import in_words, name_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.registry.moved_tables import MADE, TABLES, MovedTable, Reached, kept_rows
 from tocsin.service.registry.postgres_node_sql import GOOD
-from tocsin.service.registry.postgres_tables import BLOCKS_ABOVE_STORED, MIGRATIONS
+from tocsin.service.registry.postgres_tables import BLOCKS_ABOVE_STORED, MIGRATIONS, NUMBERS_ABOVE_MESSAGES
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, SERVICE_KEY
 
 _EMPTY_IT: Final = f"to have it emptied: psql -c 'DROP SCHEMA {SCHEMA} CASCADE' URL"
@@ -90,6 +90,7 @@ class PostgresTarget:
             if last_registration:
                 sequence = "pg_get_serial_sequence('hub_registrations', 'sequence')"
                 await self._link.execute(f"SELECT setval({sequence}, $1)", last_registration)
+            await self._link.execute(NUMBERS_ABOVE_MESSAGES)
             await self._link.execute(BLOCKS_ABOVE_STORED)
             await self._link.execute("DELETE FROM meta WHERE key = $1", MOVE_KEY)
 
