@@ -103,6 +103,7 @@ async def open_known(
             await engine.joined()
             follower = ChangeFollower(shared.changes, recurring)
             await follower.begin()
+            node.keeper.follows = follower
         registrations = await Apps.load(store, now, shared=shared is not None)
         tokens = await AccessTokens.load(store, registrations, now)
         channels = Channels(store, registrations, url, now, settings.max_channels)

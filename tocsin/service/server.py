@@ -191,12 +191,13 @@ async def _say_goodbye(server: WebServer, parts: Parts, node: Node | None, setti
         with anyio.CancelScope(shield=True):
             await anyio.sleep(settings.drain_delay)
     parts.page.stop()
+    ends = anyio.current_time() + settings.drain_timeout
     if node is not None:
-        with anyio.move_on_after(settings.drain_timeout + _FAREWELL, shield=True):
+        with anyio.CancelScope(deadline=ends, shield=True):
             await node.drain()
     server.accept_no_more()
     parts.bodies.stop()
-    with anyio.move_on_after(settings.drain_timeout, shield=True):
+    with anyio.CancelScope(deadline=max(ends, anyio.current_time() + _FAREWELL), shield=True):
         await server.idle()
     server.part_with_senders()
     with anyio.move_on_after(_FAREWELL, shield=True):

@@ -366,3 +366,44 @@ def test_what_is_told_again_and_again_is_told_once(caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.WARNING)
     on_virtual_time(check)
     assert [record.getMessage() for record in caplog.records] == ["the node has lost its lease, and acts for no device"]
+
+
+@define(eq=False)
+class PlayedFollower:
+    """What follows the changes of other nodes, and may not get to them."""
+
+    lag: float = 0.0
+    looks: int = 0
+    fails: bool = False
+
+    async def look(self) -> None:
+        """Catch up."""
+        self.looks += 1
+        if self.fails:
+            raise StateUnavailable("changes cannot be read")
+
+
+def test_a_node_acts_by_nothing_that_is_older_than_its_lease() -> None:
+    """A lease after another counts once the changes meanwhile are known, and so does more of one where none was heard of for as long."""
+
+    async def check() -> None:
+        service = Service()
+        async with service.node("a") as node:
+            node.keeper.follows = follower = PlayedFollower()
+            await asyncio.sleep(5.0)
+            assert follower.looks == 0
+            follower.lag, follower.fails = 3.1, True
+            await until(lambda: not node.keeper.is_good())
+            assert node.keeper.fault == "changes cannot be read"
+            looks = follower.looks
+            await asyncio.sleep(5.0)
+            assert not node.keeper.is_good()
+            assert follower.looks > looks
+            follower.lag, follower.fails = 0.0, False
+            await asyncio.sleep(1.0)
+            assert node.keeper.is_good()
+            looks = follower.looks
+            await asyncio.sleep(5.0)
+            assert follower.looks == looks
+
+    on_virtual_time(check)
