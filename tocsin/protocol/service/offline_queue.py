@@ -218,6 +218,8 @@ class OfflineQueue:
         there = {entry.sequence: entry for entry in entries}
         for entry in [entry for sequence, entry in self.entries.items() if sequence not in there]:
             self._step(entry, Event.GONE)
+        for entry in [entry for entry in self.entries.values() if entry.phase is Phase.WRITING]:
+            self.committed(entry)  # it was in doubt, and is there
         new = [_as_written(entry) for sequence, entry in there.items() if sequence not in self.entries]
         for entry in new:
             self.erase += self.admit(entry)  # the depths may have been larger where it was stored
