@@ -43,7 +43,7 @@ class _Taker:
         """Have no devices."""
 
     def withdraw(self, message: WithdrawThere) -> None:
-        """Have none."""
+        """Have none that could be told."""
 
 
 class _Echo(asyncio.Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from attrs import Factory, define
@@ -36,6 +36,11 @@ class PlayedQueues:
     results: list[Unchanged | NotKept | Exception] = Factory(list)
     stale_devices: list[str] = Factory(list)
     locked: int = 0
+    _tell: Callable[[int, str], None] = lambda _, __: None
+
+    def tell_wakes(self, tell: Callable[[int, str], None]) -> None:
+        """Keep whom to tell."""
+        self._tell = tell
 
     async def connect(self, device: str) -> None:
         """Write down that a device is here."""
@@ -82,10 +87,14 @@ class PlayedQueues:
         try:
             if seen is None:
                 self.locked += 1
-                return await self.nodes.change_queue_locked(device, lambda _, __: change, lease)
-            return await self.nodes.change_queue(device, seen.row.version, change, lease)
+                changed = await self.nodes.change_queue_locked(device, lambda _, __: change, lease)
+            else:
+                changed = await self.nodes.change_queue(device, seen.row.version, change, lease)
         except StateUnavailable:
             return NotKept.FAILED
+        if isinstance(changed, RowChange) and changed.wake is not None:
+            self._tell(changed.wake, device)
+        return changed
 
     def stale(self, devices: Iterable[str]) -> None:
         """Keep their names."""

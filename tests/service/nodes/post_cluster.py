@@ -119,15 +119,15 @@ class ClusterNode(queue_world.Node):
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.name = name
-        self.road = NodeRoad(cluster.store, cluster.chance, latency=cluster.slow)
-        self.keeper = PlayedKeeper(cast(NodeStore, self.road), name)
-        super().__init__(self.road, self.keeper, asyncio.get_running_loop().time)
+        road = self._road = NodeRoad(cluster.store, cluster.chance, latency=cluster.slow)
+        self.keeper = PlayedKeeper(cast(NodeStore, road), name)
+        super().__init__(road, self.keeper, asyncio.get_running_loop().time)
         self.keeper.queues = self.queues
         links = cast(NodeLinks, cluster.links[name])
         counters = Counters()
-        nodes = cast(NodeStore, self.road)
+        nodes = cast(NodeStore, road)
         self.posts = NodePosts(
-            self.keeper, nodes, self.queues, self.devices, links, counters, lambda: cluster.store.leases.values()
+            self.keeper, nodes, self.queues, self.devices, links, counters, cluster.store.leases.values
         )
         self.devices.nodes = self.posts
         self.taker = NodeTaker(self.keeper, self.queues, self.devices, self.posts)
@@ -142,7 +142,7 @@ class ClusterNode(queue_world.Node):
 
     async def end(self) -> None:
         """Let its process be killed."""
-        self.is_alive, self.road.is_dead, self.keeper.until = False, True, -1.0
+        self.is_alive, self._road.is_dead, self.keeper.until = False, True, -1.0
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
 
@@ -351,7 +351,7 @@ class Cluster:
     def lapse(self, node: ClusterNode) -> None:
         """Let a node not ask for its lease for a while."""
         node.keeper.stalls = True
-        self.later(self.chance.uniform(0.5, 6), partial(setattr, node.keeper, "stalls", False))
+        self.later(self.chance.uniform(0.5, 6), lambda: setattr(node.keeper, "stalls", False))
 
     def move(self, node: ClusterNode) -> None:
         """Let a device connect again, a few times."""
@@ -364,7 +364,7 @@ class Cluster:
         """Let the database be gone for a while."""
         del node
         self.store.gone = True
-        self.later(self.chance.uniform(0.2, 6), partial(setattr, self.store, "gone", False))
+        self.later(self.chance.uniform(0.2, 6), lambda: setattr(self.store, "gone", False))
 
     def lose_messages(self, node: ClusterNode) -> None:
         """Let messages between nodes be lost or late for a while."""

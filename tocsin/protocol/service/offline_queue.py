@@ -12,7 +12,7 @@ from enum import auto
 from itertools import islice
 from math import inf
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from tocsin.protocol.kernel.machine import Label, step
 from tocsin.protocol.platform.power import BATCH_TIME, Passage, Power, passage
@@ -142,6 +142,11 @@ class Entry:
         return self.ends if self.expires is None else min(self.expires, self.ends)
 
 
+def _as_written(entry: Entry) -> Entry:
+    """Return an entry of one queue's own: what was read may be read by several, or come from a queue."""
+    return evolve(entry, sent=False, phase=Phase.WRITING, replaces=())
+
+
 @define(eq=False)
 class OfflineQueue:
     """What is stored for one device, in order of arrival; what is to be done gathers in ``erase`` and ``ended``."""
@@ -213,7 +218,9 @@ class OfflineQueue:
         there = {entry.sequence: entry for entry in entries}
         for entry in [entry for sequence, entry in self.entries.items() if sequence not in there]:
             self._step(entry, Event.GONE)
-        new = [entry for sequence, entry in there.items() if sequence not in self.entries]
+        for entry in [entry for entry in self.entries.values() if entry.phase is Phase.WRITING]:
+            self.committed(entry)  # it was in doubt, and is there
+        new = [_as_written(entry) for sequence, entry in there.items() if sequence not in self.entries]
         for entry in new:
             self.erase += self.admit(entry)  # the depths may have been larger where it was stored
             self.committed(entry)

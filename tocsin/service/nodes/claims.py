@@ -216,6 +216,7 @@ class Claims:
             return True
         if changed is Unchanged.FENCED:
             return False
+        self._changes.woken(claim.device, changed)
         claim.home = changed.row.home
         if lease != self._standing.lease:
             claim.was, claim.home = claim.home, None

@@ -56,8 +56,9 @@ class NodePosts:
         self._queues = queues
         self._devices = devices
         self._others = others
-        self.around = WayContext(standing, queues, devices, links, counters, self._clear, self.tell)
+        self.around = WayContext(standing, queues, devices, links, counters, self._clear)
         """What the ways of its posts share."""
+        queues.tell_wakes(self.tell)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._has_ended = False
 

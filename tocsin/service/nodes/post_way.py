@@ -75,8 +75,7 @@ class Places:
 class WayContext:
     """What the ways of all posts at this node share.
 
-    ``clear`` has a row's home cleared that is no more, and ``tell`` has the node of a lease look into a device; nothing waits for either.
-    ``looking`` counts the posts to a device that wait to hear where it is.
+    ``clear`` has a row's home cleared that is no more, for which nothing waits. ``looking`` counts the posts to a device that wait to hear where it is.
     """
 
     standing: Standing
@@ -85,7 +84,6 @@ class WayContext:
     links: NodeLinks
     counters: Counters
     clear: Callable[[str, Home], None]
-    tell: Callable[[int, str], None]
     looking: Counter[str] = Factory(Counter)
     places: Places = Factory(Places)
 
@@ -236,10 +234,8 @@ class PostWay:
                 return route.happened(Event.LAPSED)
             case Unchanged.MOVED:
                 return route.happened(Event.MOVED)
-            case RowChange(wake=wake, behind=behind):
+            case RowChange(behind=behind):
                 around.counters.stored += 1
-                if wake is not None:
-                    around.tell(wake, self.channel.device)
                 return route.happened(Event.STORED_BEHIND if behind else Event.STORED)
 
     async def _outlast(self) -> Effects:

@@ -30,6 +30,8 @@ class QueueChanges:
     def __init__(self, nodes: NodeStore, standing: Standing, doubted: Callable[[str, bool], None]) -> None:
         self.counts: Counter[Phase] = Counter()
         self.kept = 0
+        self.tell: Callable[[int, str], None] = lambda _, __: None
+        """Tells the node of a lease that a wake for a device was left for it; it finds out by itself, but later."""
         self._nodes = nodes
         self._standing = standing
         self._doubted = doubted
@@ -74,11 +76,17 @@ class QueueChanges:
         if isinstance(changed, RowChange):
             known.row, known.at = changed.row, known.at if changed.row.home == known.row.home else None
             known.is_current = True
+            self.woken(known.name, changed)
             self.count(known)
         else:
             known.is_current = False
             self._doubted(known.name, False)  # noqa: FBT003  # a callback
         return changed
+
+    def woken(self, device: str, changed: RowChange) -> None:
+        """Tell the node that a change has left a wake for."""
+        if changed.wake is not None:
+            self.tell(changed.wake, device)
 
     async def _write(
         self, known: KnownDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]

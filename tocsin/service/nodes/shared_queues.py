@@ -97,6 +97,10 @@ class SharedQueues:
 
     # For the ways of posts
 
+    def tell_wakes(self, tell: Callable[[int, str], None]) -> None:
+        """Have the node of a lease told at once of a device for which a wake is left for it."""
+        self._changes.tell = tell
+
     def home_of(self, device: str) -> Home | None:
         """Return what the device's connection here is called in its row, once that is written."""
         claim = self._claims.get(device)
