@@ -370,3 +370,30 @@ async def test_a_message_wakes_who_leads(both: tuple[Registry, Registry]) -> Non
     )
     await link.close()
     await until(lambda: one.woken and other.woken)
+
+
+async def test_after_a_lapse_nothing_counts_before_all_is_read(
+    both: tuple[Registry, Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that stood still knows what others have changed before it answers; one that cannot ask does not."""
+    one, other = both
+    failing = True
+    original = Hubs.reload
+
+    async def reload(self: Hubs) -> None:
+        if self is other.hubs and failing:
+            raise StateUnavailable("planted")
+        await original(self)
+
+    await until(other.follower.is_fresh)
+    monkeypatch.setattr(Hubs, "reload", reload)
+    monkeypatch.setattr(change_follower, "LOOK_EVERY", 0.01)
+    other.follower.lapse()
+    await one.hubs.add("contoso")
+    await anyio.sleep(0.05)
+    assert (one.follower.is_fresh(), other.follower.is_fresh()) == (True, False)
+    failing = False
+    await until(other.follower.is_fresh)
+    assert other.hubs.named("contoso")
+    monkeypatch.setattr(change_follower, "STALE", 0.0)
+    assert not one.follower.is_fresh()
