@@ -51,7 +51,8 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
     """
     loop = asyncio.get_running_loop()
     channels, tokens, node, follower = known.channels, known.tokens, known.node, known.follower
-    limits, counters = Limits(settings, loop.time), Counters(ended=known.offline.counts, tally=MinuteTally(loop.time()))
+    limits = Limits(settings, loop.time, None if node is None else node.serving_nodes)
+    counters = Counters(ended=known.offline.counts, tally=MinuteTally(loop.time()))
     turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
     connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
     devices = Devices(channels, known.offline, known.unwanted, settings, limits, counters)

@@ -103,8 +103,9 @@ async def open_known(
             await engine.joined()
             follower = ChangeFollower(shared.changes, recurring)
             await follower.begin()
-            node.keeper.follows = follower
         registrations = await Apps.load(store, now, shared=shared is not None)
+        if node is not None and follower is not None:
+            registrations.is_current = node.follow_with(follower)
         tokens = await AccessTokens.load(store, registrations, now)
         channels = Channels(store, registrations, url, now, settings.max_channels)
         await (channels.prune() if shared is None else channels.recount())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import anyio
 import asyncpg
@@ -13,9 +14,12 @@ from attrs import define, field
 
 from tests.helpers import PATIENCE
 from tests.persistence.postgres_server import PostgresServer
+from tests.service.hub.hub_world import open_hub
 from tests.service.world import Clock
 from tocsin.protocol.errors import IllegalCall, StateUnavailable
 from tocsin.protocol.platform.unwanted import Unwanted
+from tocsin.protocol.service.nodes.device_row import RowChange
+from tocsin.protocol.service.nodes.lease_row import Joining
 from tocsin.protocol.values import NotificationType
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
@@ -26,6 +30,7 @@ from tocsin.service.registry.apps import Apps, SecretVerdict
 from tocsin.service.registry.change_feed import ChangeKind
 from tocsin.service.registry.channels import ChannelFault, Channels, Grant
 from tocsin.service.registry.hubs import Hubs
+from tocsin.service.registry.node_store import Renewed
 from tocsin.service.registry.postgres_service_store import PostgresServiceStore, open_postgres_store
 from tocsin.service.registry.postgres_tables import MOST_KEYS
 from tocsin.service.url_paths import token_of_uri
@@ -370,3 +375,67 @@ async def test_a_message_wakes_who_leads(both: tuple[Registry, Registry]) -> Non
     )
     await link.close()
     await until(lambda: one.woken and other.woken)
+
+
+async def test_after_a_lapse_nothing_counts_before_all_is_read(
+    both: tuple[Registry, Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that stood still knows what others have changed before it answers; one that cannot ask does not."""
+    one, other = both
+    failing = True
+    original = Hubs.reload
+
+    async def reload(self: Hubs) -> None:
+        if self is other.hubs and failing:
+            raise StateUnavailable("planted")
+        await original(self)
+
+    await until(other.follower.is_fresh)
+    monkeypatch.setattr(Hubs, "reload", reload)
+    monkeypatch.setattr(change_follower, "LOOK_EVERY", 0.01)
+    other.follower.lapse()
+    await one.hubs.add("contoso")
+    await anyio.sleep(0.05)
+    assert (one.follower.is_fresh(), other.follower.is_fresh()) == (True, False)
+    failing = False
+    await until(other.follower.is_fresh)
+    assert other.hubs.named("contoso")
+    monkeypatch.setattr(change_follower, "STALE", 0.0)
+    assert not one.follower.is_fresh()
+
+
+async def test_what_a_device_does_not_want_stays_while_it_is_connected_anywhere(
+    both: tuple[Registry, Registry],
+) -> None:
+    """Though it has no channels, and it is another node that prunes."""
+    one, other = both
+    await one.unwanted.note("device", NO_TOASTS)
+    joined = await one.store.nodes.join(Joining("one", "run", "address:1", "1.0"))
+    assert isinstance(joined, Renewed)
+    change = await one.store.nodes.connect("device", joined.lease.number)
+    assert isinstance(change, RowChange)
+    await other.unwanted.prune(lambda _: False)
+    assert await one.store.unwanted() == {"device": NO_TOASTS}
+    home = change.row.home
+    assert home is not None
+    await one.store.nodes.clear("device", home, joined.lease.number)
+    await other.unwanted.prune(lambda _: False)
+    await until(lambda: one.unwanted.known == {})
+
+
+async def test_no_sender_is_judged_by_what_is_not_known(tmp_path: Path) -> None:
+    """Tokens and hubs are answered 503 with a time to wait, whatever the secret, until it is known again."""
+    async with open_hub(tmp_path) as hub:
+        service, app = hub.world.service, hub.world.app
+        form = {"grant_type": "client_credentials", "client_id": app.client_id, "client_secret": "wrong"}
+        form["scope"] = "notify.windows.com"
+        service.registrations.is_current = lambda: False
+        async with hub.world.http.post(service.token_url, data=form) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+            assert (await answer.json())["error"] == "temporarily_unavailable"
+        answered = await hub.send(b"x")
+        assert answered.status == 503
+        service.registrations.is_current = lambda: True
+        async with hub.world.http.post(service.token_url, data=form) as answer:
+            assert answer.status == 400
+        assert (await hub.send(b"x")).status == 201

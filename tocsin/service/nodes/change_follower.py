@@ -18,10 +18,14 @@ from tocsin.service.registry.change_feed import Change, ChangeFeed, ChangeKind
 from tocsin.service.registry.channels import Channels
 from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.shared_store import SharedStore
+from tocsin.steady import steady
 from tocsin.tasks import Signal, task_group
 
 LOOK_EVERY: Final = 1.0
 """Seconds after which changes are looked for though none was heard of."""
+
+STALE: Final = 10.0
+"""Seconds after which what is in memory does not count any more, since it is not known whether it has changed."""
 
 Apply = Callable[[AbstractSet[str] | None], Awaitable[None]]
 """Takes the keys of what has changed, and reads that anew; None: whatever there is."""
@@ -42,6 +46,7 @@ class ChangeFollower:
         self._place = 0
         self._applied: frozenset[Change] = frozenset()  # those behind the place, which come once more
         self._read_at = 0.0
+        self._lapses = self._made_good = 0
         self._looking = anyio.Lock()
         self._woken = Signal()
 
@@ -50,7 +55,7 @@ class ChangeFollower:
 
         :raises StateUnavailable: the store cannot be read.
         """
-        self._read_at = anyio.current_time()
+        self._read_at = steady()
         self._place = await self._feed.place()
 
     @asynccontextmanager
@@ -68,15 +73,26 @@ class ChangeFollower:
     @property
     def lag(self) -> float:
         """For how many seconds it is not known whether something has changed; above ``LOOK_EVERY`` the store does not answer."""
-        return anyio.current_time() - self._read_at
+        return steady() - self._read_at
+
+    def is_fresh(self) -> bool:
+        """Tell whether what is in memory counts; asked of each post when it comes."""
+        return self._lapses == self._made_good and steady() - self._read_at < STALE
+
+    def lapse(self) -> None:
+        """Have everything read anew before it counts, since this node may not have followed for a while."""
+        self._lapses += 1
+        self._woken.set()
 
     async def look(self) -> None:
-        """Apply what has changed by now.
+        """Apply what has changed by now, or read everything after a lapse.
 
         :raises StateUnavailable: the store cannot be read; the next look begins where this one did.
         """
         async with self._looking:
-            began = anyio.current_time()
+            if self._lapses != self._made_good:
+                await self._reload()
+            began = steady()
             seen = await self._feed.since(self._place)
             news = seen.changes - self._applied
             # A database that goes back is another one, such as a copy that took the place of the first.
@@ -91,20 +107,13 @@ class ChangeFollower:
             self._applied = frozenset(change for change in seen.changes if change.number >= seen.place)
             self._read_at = began
 
-    async def reload(self) -> None:
-        """Read everything anew, as after a time in which this node did not follow.
-
-        :raises StateUnavailable: the store cannot be read; this is to be done again before what is in memory counts.
-        """
-        async with self._looking:
-            await self._reload()
-
     async def _reload(self) -> None:
-        began = anyio.current_time()
+        """Read everything anew: what is changed meanwhile is behind the place, and comes once more."""
+        began, lapses = steady(), self._lapses
         place = await self._feed.place()
         for apply in self._apply.values():
             await apply(None)
-        self._place, self._applied, self._read_at = place, frozenset(), began
+        self._place, self._applied, self._read_at, self._made_good = place, frozenset(), began, lapses
 
     async def _follow(self) -> None:
         while True:
@@ -114,9 +123,7 @@ class ChangeFollower:
                 self._recurring.log(
                     logger, logging.WARNING, "changes", "changes of other nodes are not known for now: %s", failure
                 )
-                await anyio.sleep(LOOK_EVERY)
-            else:
-                await self._woken.wait_until(anyio.current_time() + LOOK_EVERY)
+            await self._woken.wait_until(anyio.current_time() + LOOK_EVERY)
 
 
 def what_follows(  # noqa: PLR0913, PLR0917  # the caches of a service

@@ -50,19 +50,3 @@ class Peers(Protocol):
     def drop(self, node: str) -> None:
         """Wait for nothing more of a node that has no lease."""
         ...
-
-
-class Following(Protocol):
-    """What follows the changes of other nodes."""
-
-    @property
-    def lag(self) -> float:
-        """For how many seconds it is not known whether something has changed."""
-        ...
-
-    async def look(self) -> None:
-        """Apply what has changed by now.
-
-        :raises StateUnavailable: the store cannot be read.
-        """
-        ...

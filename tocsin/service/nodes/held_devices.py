@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from websockets.frames import CloseCode
@@ -33,6 +33,8 @@ class HeldDevices:
         self._queues: SharedQueues | None = None
         self._parting: Parting | None = LATER  # of those that come
         self._timer: asyncio.TimerHandle | None = None
+        self.on_reclaim: Callable[[], object] = lambda: None
+        """Called when the node has a lease again after it had none."""
 
     def give(self, devices: Devices, queues: SharedQueues) -> None:
         """Have these devices, with these queues."""
@@ -50,7 +52,8 @@ class HeldDevices:
             self._queues.hold()
 
     def reclaim(self) -> None:
-        """Write down the connections that there are."""
+        """Write down the connections that there are, and have the registry read anew."""
+        self.on_reclaim()
         if self._queues is not None:
             self._queues.reclaim()
 

@@ -16,7 +16,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service.nodes.lease import Effect, Event, Lease, LeaseTerms, Phase
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow, NotGranted
 from tocsin.repeat_log import RepeatLog
-from tocsin.service.nodes.held import Following, Held, Peers
+from tocsin.service.nodes.held import Held, Peers
 from tocsin.service.nodes.node_links import NodePlace
 from tocsin.service.registry.node_store import NodeStore, Renewed, Wake
 from tocsin.steady import steady
@@ -60,8 +60,6 @@ class LeaseKeeper:
         """How often its lease ended before it was renewed."""
         self.wakes = 0
         """Devices of which others have told that they were changed."""
-        self.follows: Following | None = None
-        """What follows the changes of other nodes, once there is something in memory of what they change."""
         self._store = store
         self._asked = asked
         self._held = held
@@ -241,7 +239,11 @@ class LeaseKeeper:
         question.deadline = anyio.current_time() + self.terms.renewal
         with question:
             try:
-                answer = await self._answer(joins=joins)
+                if joins:
+                    answer = await self._store.join(evolve(self._asked, last=self._lease.number))
+                else:
+                    is_draining = self._lease.phase is Phase.DRAINING
+                    answer = await self._store.renew(self._row, self._read, draining=is_draining)
                 self._fault = ""
             except StateUnavailable as failure:
                 self._fault = str(failure)
@@ -258,17 +260,6 @@ class LeaseKeeper:
         else:
             self._granted(answer, asked, now, joined=joins)
         self._stirred.set()
-
-    async def _answer(self, *, joins: bool) -> Renewed | NotGranted:
-        """Ask; an answer counts once what is in memory of the registry is as new."""
-        if joins:
-            answer = await self._store.join(evolve(self._asked, last=self._lease.number))
-        else:
-            is_draining = self._lease.phase is Phase.DRAINING
-            answer = await self._store.renew(self._row, self._read, draining=is_draining)
-        if self.follows is not None and (joins or self.follows.lag > self.terms.length):
-            await self.follows.look()
-        return answer
 
     def _granted(self, answer: Renewed, asked: float, now: float, *, joined: bool) -> None:
         """Take an answer: its wakes before all else, also where it is passed over, since it may say what is not said again."""

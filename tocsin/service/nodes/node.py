@@ -16,6 +16,7 @@ from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow
 from tocsin.protocol.service.offline_queue import Depths
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
+from tocsin.service.nodes.change_follower import ChangeFollower
 from tocsin.service.nodes.held_devices import HeldDevices
 from tocsin.service.nodes.lease_keeper import LeaseKeeper
 from tocsin.service.nodes.link_server import serving_links
@@ -60,6 +61,8 @@ class Node:
     _links: NodeLinks
     _held: HeldDevices
     _taking: Callable[[NodeTaker], Any]
+    is_current: Callable[[], bool] = lambda: True
+    """Tells whether what this node has in memory counts."""
     _taken: TakingContext | None = None
     _count: Callable[[], int] = lambda: 0
 
@@ -68,6 +71,7 @@ class Node:
         """Let devices in, and let other nodes reach them, while the block runs."""
         keeper, queues = self.keeper, self.queues
         posts = NodePosts(keeper, self._shared.nodes, queues, devices, self._links, counters, keeper.others)
+        posts.is_good = self.is_current
         devices.nodes, self._count = posts, devices.count
         async with posts.running(), self._taking(NodeTaker(keeper, queues, devices, posts)) as server:
             self._taken = server.around
@@ -77,6 +81,20 @@ class Node:
     async def drain(self) -> None:
         """Have the devices connect to other nodes, and return once they have left."""
         await self.keeper.drain()
+
+    def follow_with(self, follower: ChangeFollower) -> Callable[[], bool]:
+        """Have the registry read anew whenever there is a lease after there was none.
+
+        :return: what tells whether what this node has in memory counts; senders are not answered by it else.
+        """
+        self._held.on_reclaim = follower.lapse
+        is_good, is_fresh = self.keeper.is_good, follower.is_fresh
+        self.is_current = lambda: is_good() and is_fresh()
+        return self.is_current
+
+    def serving_nodes(self) -> int:
+        """Count the nodes that have a lease."""
+        return 1 + len(self.keeper.others())
 
     def leads(self) -> bool:
         """Tell whether this node does what one of all does for all."""
@@ -96,7 +114,7 @@ class Node:
         """Return what there is now of nodes and links."""
         links, keeper = self._links.gauges(), self.keeper
         return {
-            "nodes": 1 + len(keeper.others()),
+            "nodes": self.serving_nodes(),
             "node_serves": int(keeper.is_good()),
             "node_leads": int(keeper.leads()),
             "node_drains": int(keeper.phase is Phase.DRAINING),

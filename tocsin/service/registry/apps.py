@@ -75,6 +75,8 @@ class Apps:
         self._secrets: dict[str, list[SecretRow]] = {}  # by client id, the oldest first
         self.on_removed: Callable[[AbstractSet[str]], None] = lambda _: None
         """Called when an app was removed, with the devices whose channels ended by that."""
+        self.is_current: Callable[[], bool] = lambda: True
+        """Tells whether what is known is as the store has it; else no sender is judged by it. One of several nodes may say no."""
         self._changing = Lock()
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Final
 from anyio import Lock
 from attrs import evolve, field, frozen
 
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound, StateUnavailable
 from tocsin.protocol.hub.hub_name import check_hub_name
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.text import quoted
@@ -85,6 +85,14 @@ class Hubs:
             if self._shared:
                 await self._read()
             yield
+
+    def check_current(self) -> None:
+        """See that what is known of hubs is as the store has it.
+
+        :raises StateUnavailable: that is not known just now.
+        """
+        if not self._apps.is_current():
+            raise StateUnavailable("this node does not know just now what others have changed")
 
     def named(self, name: str) -> HubRow | None:
         """Return the hub of that name, in whatever case; None where there is none."""

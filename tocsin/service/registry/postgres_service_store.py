@@ -209,8 +209,10 @@ class PostgresServiceStore:
         )
 
     async def unwanting_without_channels(self) -> set[str]:
-        """Return the devices that do not want something, and have no channel, not even one that has ended."""
-        return await self._devices("unwanted u WHERE NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)")
+        """Return the devices that do not want something, and have no channel, not even one that has ended; none that is connected to a node."""
+        without_channels = "NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)"
+        elsewhere = "EXISTS (SELECT FROM devices d WHERE d.device = u.device AND d.lease IS NOT NULL)"
+        return await self._devices(f"unwanted u WHERE {without_channels} AND NOT {elsewhere}")
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
