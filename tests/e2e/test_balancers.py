@@ -25,7 +25,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.balancing import BALANCERS, Balancer, Place, installed
-from tests.processes import PATIENCE, Listening, Sender, call
+from tests.processes import Listening, Sender, call
 from tests.service.world import Device
 from tocsin.api.embedded import embedded
 from tocsin.api.manager import PushNotificationManager
@@ -49,6 +49,9 @@ pytestmark = [
 
 CLIENT = "127.0.0.9"
 """From where senders come: not the balancer's address."""
+
+PATIENCE = 60.0
+"""Seconds after which a test gives up: a device that a balancer has turned away asks for its channel again after a while."""
 
 SENDERS = 4
 
