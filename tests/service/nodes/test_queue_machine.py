@@ -63,7 +63,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.failures.append(failure)
 
     @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES), prompt=st.booleans())
-    def device_connects(self, key: str, number: int, prompt: bool) -> None:  # noqa: FBT001  # drawn
+    def device_connects(self, key: str, number: int, prompt: bool) -> None:  # drawn
         """A device has one connection at a time; the node of the last may learn of its end later."""
 
         async def connect() -> None:
@@ -126,14 +126,14 @@ class QueueMachine(RuleBasedStateMachine):
             self.promised[key].add(id)
 
     @rule(number=st.sampled_from(NODES), stalls=st.booleans())
-    def lease_is_not_renewed(self, number: int, stalls: bool) -> None:  # noqa: FBT001  # drawn
+    def lease_is_not_renewed(self, number: int, stalls: bool) -> None:  # drawn
         """For a while."""
         keeper = self.nodes[number].standing
         assert isinstance(keeper, PlayedKeeper)
         keeper.stalls = stalls
 
     @rule(gone=st.booleans())
-    def database_is_gone(self, gone: bool) -> None:  # noqa: FBT001  # drawn
+    def database_is_gone(self, gone: bool) -> None:  # drawn
         """For a while."""
         self.store.gone = gone
 

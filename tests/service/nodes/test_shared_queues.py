@@ -29,7 +29,7 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes import known_devices
-from tocsin.service.nodes.shared_queues import NotKept
+from tocsin.service.nodes.storing import NotKept
 from tocsin.service.registry.node_store import Renewed, SeenDevice
 
 KEY = "k" * 32
@@ -104,7 +104,7 @@ async def opened(limit: int = 1_000_000) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         for node in nodes:
             await stack.enter_async_context(node.queues.running())
-        yield World(store, *nodes, time)
+        yield World(store, nodes[0], nodes[1], time)
         for node in nodes:
             await node.devices.aclose()
 
