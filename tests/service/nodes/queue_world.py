@@ -202,9 +202,13 @@ class Node:
     def connect(self, key: str) -> PlayedDevice:
         """Let a device connect, and say hello."""
         device = PlayedDevice(key, self)
-        device.receiver = self.devices.open(device)
-        device.say(codec.encode(Hello(PROTOCOL_VERSION, key)))
+        self.greet(device)
         return device
+
+    def greet(self, device: PlayedDevice) -> None:
+        """Let a device that connects say hello."""
+        device.receiver = self.devices.open(device)
+        device.say(codec.encode(Hello(PROTOCOL_VERSION, device.key)))
 
     async def push(self, key: str, id: str) -> PushResult:  # noqa: A002 - the field's name
         """Push a raw notification."""

@@ -29,7 +29,7 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes import known_devices
-from tocsin.service.nodes.shared_queues import NotKept
+from tocsin.service.nodes.storing import NotKept
 from tocsin.service.registry.node_store import Renewed, SeenDevice
 
 KEY = "k" * 32
@@ -100,12 +100,12 @@ async def opened(limit: int = 1_000_000) -> AsyncIterator[World]:
     """Open two nodes with room for so many notifications."""
     time = Time()
     store = MemoryNodeStore(time, length=1e6)
-    nodes = [Node(Road(store), PlayedStanding(await join(store, name)), time, limit) for name in ("a", "b")]
+    here, other = [Node(Road(store), PlayedStanding(await join(store, name)), time, limit) for name in ("a", "b")]
     async with AsyncExitStack() as stack:
-        for node in nodes:
+        for node in (here, other):
             await stack.enter_async_context(node.queues.running())
-        yield World(store, *nodes, time)
-        for node in nodes:
+        yield World(store, here, other, time)
+        for node in (here, other):
             await node.devices.aclose()
 
 

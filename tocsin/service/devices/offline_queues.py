@@ -36,10 +36,6 @@ class DevicesHere(Protocol):
 class OfflineQueues(Protocol):
     """All devices' queues. Methods that go to the store may raise ``StateUnavailable``."""
 
-    counts: Counter[Phase]
-    """How many stored notifications have ended how, since the service was opened."""
-    kept: int
-    """How many are stored now, or are being stored."""
     now: Callable[[], float]
     recurring: RepeatLog
     """Says what fails again and again."""
@@ -47,6 +43,16 @@ class OfflineQueues(Protocol):
     @property
     def before_writing(self) -> Callable[[], None] | None:
         """What is called before devices are written to, once in a turn; None: nothing has to be asked then."""
+        ...
+
+    @property
+    def counts(self) -> Counter[Phase]:
+        """How many stored notifications have ended how, since the service was opened."""
+        ...
+
+    @property
+    def kept(self) -> int:
+        """How many are stored now, or are being stored."""
         ...
 
     def serve(self, here: DevicesHere) -> None:
