@@ -13,18 +13,19 @@ from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
 from tocsin.persistence.postgres_statements import ArrayStatement, Statement
 from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
+from tocsin.protocol.service.nodes.lease import LeaseTerms
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.registry.postgres_hub_store import PostgresHubStore
-from tocsin.service.registry.postgres_tables import MIGRATIONS
+from tocsin.service.registry.postgres_node_store import open_postgres_nodes
+from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, MIGRATIONS
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
 from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
 
-_ENTRY: Final = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
-_ENTRY_ARRAYS: Final = (
-    "$1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],"
-    " $9::double precision[], $10::double precision[], $11::double precision[], $12::boolean[], $13::text[], $14::bytea[]"
+_ENTRY_ARRAYS: Final = ", ".join(
+    f"${number}::{kind}[]" for number, kind in enumerate((*ENTRY_KINDS, "text", "bytea"), 1)
 )
-_ADD_STORED: Final = f"INSERT INTO stored ({_ENTRY}, device, body) SELECT * FROM unnest({_ENTRY_ARRAYS}) WHERE true"  # noqa: S608 - constants
+_ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM unnest({_ENTRY_ARRAYS}) WHERE true"  # noqa: S608 - constants
 _ERASE_STORED: Final = "DELETE FROM stored WHERE sequence = ANY($1::bigint[])"
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
 _ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
@@ -38,6 +39,9 @@ _COUNT_BY_APP: Final = (
 
 class PostgresServiceStore:
     """Keeps in a PostgreSQL database what :class:`tocsin.service.registry.service_store.ServiceStore` promises."""
+
+    nodes: NodeStore
+    """What nodes share."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
@@ -209,7 +213,7 @@ class PostgresServiceStore:
 
     async def stored(self, device: str) -> list[Entry]:
         """Return what is stored for a device, the oldest first, without the bodies."""
-        sql = f"SELECT {_ENTRY} FROM stored WHERE device = $1 ORDER BY sequence"  # noqa: S608 - a constant
+        sql = f"SELECT {ENTRY} FROM stored WHERE device = $1 ORDER BY sequence"  # noqa: S608 - a constant
         return [entry_of_row(row) for row in await self._read(sql, device)]
 
     async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
@@ -264,15 +268,20 @@ def _erasing(sequences: Sequence[int]) -> ArrayStatement:
 
 
 @asynccontextmanager
-async def open_postgres_store(url: str, patience: float = PATIENCE) -> AsyncIterator[PostgresServiceStore]:
+async def open_postgres_store(
+    url: str, patience: float = PATIENCE, lease: float = LeaseTerms().length
+) -> AsyncIterator[PostgresServiceStore]:
     """Open the service's tables in a PostgreSQL database, or make them.
 
     :param url: ``postgresql://USER@HOST:PORT/DATABASE``; what it does not say is as with libpq.
     :param patience: seconds that reading or writing it takes at most.
+    :param lease: seconds that a node's lease is good.
     :raises StateUnavailable: it cannot be used; the text says why, and shows no password.
     """
     async with open_postgres(url, MIGRATIONS, patience=patience) as database:
-        yield PostgresServiceStore(database)
+        store = PostgresServiceStore(database)
+        async with open_postgres_nodes(url, patience, store.meta_or_set, lease) as store.nodes:
+            yield store
 
 
 async def count_by_app(url: str, now: float) -> list[tuple[str, int, int]]:

@@ -8,9 +8,18 @@ from __future__ import annotations
 from typing import Final
 
 from tocsin.persistence.postgres_medium import WRITERS
+from tocsin.protocol.service.nodes.block_numbers import BlockNumbers
 
 _TEXT: Final = 'text COLLATE "C"'
 _NAMED: Final = f"{_TEXT} NOT NULL"
+
+ENTRY: Final = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
+"""What the table ``stored`` has of a notification, in the order of a row; it has the device and the body besides."""
+
+ENTRY_KINDS: Final = (
+    *("bigint", "text", "text", "text", "text", "text", "text", "integer"),
+    *("double precision", "double precision", "double precision", "boolean"),
+)
 
 _SERVICE: Final = (
     f"CREATE TABLE meta (key {_TEXT} PRIMARY KEY, value bytea NOT NULL)",
@@ -92,5 +101,29 @@ _HUBS: Final = (
     "CREATE INDEX hub_retries_due ON hub_retries (due)",
 )
 
-MIGRATIONS: Final = ((*WRITERS, *_SERVICE, *_HUBS),)
+BLOCK: Final = BlockNumbers().size
+"""The sequence numbers of one block of the sequence ``blocks``."""
+
+BLOCKS_ABOVE_STORED: Final = f"""SELECT setval('blocks', (last / {BLOCK} + 1) * {BLOCK} + 1, false)
+    FROM (SELECT coalesce(max(sequence), 0) AS last FROM stored) AS all_stored"""  # noqa: S608 - a constant
+"""Has the next block be above all that is stored; while nodes have not drawn any, or none can draw one."""
+
+_NODES: Final = (
+    # A lease that was found to be over is marked so: what was decided from that stays right, also if the clock is set back.
+    f"""CREATE TABLE nodes (
+        node {_TEXT} PRIMARY KEY, number bigint NOT NULL, run {_NAMED}, address {_NAMED}, version {_NAMED},
+        granted timestamptz NOT NULL, until timestamptz NOT NULL, draining boolean NOT NULL, ended boolean NOT NULL
+    )""",
+    "CREATE SEQUENCE leases",
+    # None is indexed that changes: an update stays on its page, where there is room for it.
+    f"""CREATE TABLE devices (
+        device {_TEXT} PRIMARY KEY, version bigint NOT NULL, lease bigint, epoch bigint
+    ) WITH (fillfactor = 70)""",
+    "CREATE SEQUENCE versions",
+    f"CREATE TABLE wakes (lease bigint, device {_TEXT}, version bigint NOT NULL, PRIMARY KEY (lease, device))",
+    f"CREATE SEQUENCE blocks INCREMENT BY {BLOCK}",
+    BLOCKS_ABOVE_STORED,
+)
+
+MIGRATIONS: Final = ((*WRITERS, *_SERVICE, *_HUBS), (*_NODES,))
 """For each version, in order, the statements that lead to it."""

@@ -14,7 +14,7 @@ from tocsin.persistence.postgres_text import to_kept
 from tocsin.persistence.postgres_words import in_words, name_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.registry.moved_tables import MADE, TABLES, MovedTable, Reached, kept_rows
-from tocsin.service.registry.postgres_tables import MIGRATIONS
+from tocsin.service.registry.postgres_tables import BLOCKS_ABOVE_STORED, MIGRATIONS
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, SERVICE_KEY
 
 _EMPTY_IT: Final = f"to have it emptied: psql -c 'DROP SCHEMA {SCHEMA} CASCADE' URL"
@@ -88,6 +88,7 @@ class PostgresTarget:
             if last_registration:
                 sequence = "pg_get_serial_sequence('hub_registrations', 'sequence')"
                 await self._link.execute(f"SELECT setval({sequence}, $1)", last_registration)
+            await self._link.execute(BLOCKS_ABOVE_STORED)
             await self._link.execute("DELETE FROM meta WHERE key = $1", MOVE_KEY)
 
 
