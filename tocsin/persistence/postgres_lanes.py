@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final
 
@@ -67,10 +67,30 @@ class _Call:
 
 
 @define(eq=False)
+class _Queue:
+    """The calls of one kind: those that wait, and the keys that calls are under way for, with those that wait for their end."""
+
+    waiting: deque[_Call] = Factory(deque)
+    busy: dict[Hashable, deque[_Call] | None] = Factory(dict)
+
+    def claim(self, call: _Call) -> bool:
+        """Take a call's key for it; False: the call waits for the key."""
+        if call.key is None:
+            return True
+        if call.key not in self.busy:
+            self.busy[call.key] = None
+            return True
+        if (others := self.busy[call.key]) is None:
+            others = self.busy[call.key] = deque()
+        others.append(call)
+        return False
+
+
+@define(eq=False)
 class Lanes:
     """Runs calls over a few connections, until its tasks are cancelled.
 
-    Calls with the same key go one after the other. A connection that breaks takes with it what was under way on it, but for what may be
+    Calls with the same key, unless it is None, go one after the other. A connection that breaks takes with it what was under way on it, but for what may be
     repeated; what waits goes over the next one.
 
     :param patience: seconds that a call waits at most, and after which a connection without an answer counts as broken.
@@ -80,9 +100,7 @@ class Lanes:
     _patience: float
     _lines: list[Line]
     _policy: RecoveryPolicy = Factory(lambda: RecoveryPolicy(longest=1.0))
-    _waiting: dict[Work, deque[_Call]] = Factory(dict)
-    _busy: dict[tuple[Work, Hashable], deque[_Call]] = Factory(dict)
-    """Keys that calls are under way for, and those that wait for them."""
+    _queues: defaultdict[Work, _Queue] = Factory(lambda: defaultdict(_Queue))
     _open: deque[_Call] = Factory(deque)
     """All that have come, in their order; those that are over leave it later."""
     _count: int = 0
@@ -112,7 +130,8 @@ class Lanes:
         while self._open and self._open[0].answer.done():
             self._open.popleft()
         self._open.append(call)
-        self._put(call)
+        self._queues[work].waiting.append(call)
+        self._count += 1
         if self._sweeping is None:
             self._sweeping = loop.call_at(call.until, self._sweep)
         if not self._is_waking:
@@ -128,14 +147,6 @@ class Lanes:
         self._lose_patience(math.inf)
         if self._sweeping is not None:
             self._sweeping.cancel()
-
-    def _put(self, call: _Call, *, first: bool = False) -> None:
-        waiting = self._waiting.setdefault(call.work, deque())
-        if first:
-            waiting.appendleft(call)
-        else:
-            waiting.append(call)
-        self._count += 1
 
     def _wake(self) -> None:
         """Have one lane that has nothing to do look for work: the one that was at work last."""
@@ -181,36 +192,28 @@ class Lanes:
 
     def _take(self) -> list[_Call]:
         """Return calls that can be run together, of the kind of which one waits the longest."""
-        found = [waiting for waiting in self._waiting.values() if waiting]
-        if not found:
-            return []
-        waiting = found[0] if len(found) == 1 else min(found, key=lambda each: each[0].until)
         calls: list[_Call] = []
-        size = waiting[0].work.size
-        while waiting and len(calls) < size:
-            if waiting[0].is_alone and calls:
-                break
-            call = waiting.popleft()
-            self._count -= 1
-            if call.answer.done():
-                continue
-            name = call.work, call.key
-            if (others := self._busy.get(name)) is not None:
-                others.append(call)
-                continue
-            self._busy[name] = deque()
-            calls.append(call)
-            if call.is_alone:
-                break
+        while not calls and (found := [queue for queue in self._queues.values() if queue.waiting]):
+            queue = min(found, key=lambda each: each.waiting[0].until)
+            waiting = queue.waiting
+            size = 1 if waiting[0].is_alone else waiting[0].work.size
+            while waiting and len(calls) < size and not (waiting[0].is_alone and calls):
+                call = waiting.popleft()
+                if call.answer.done():
+                    self._count -= 1
+                elif queue.claim(call):
+                    self._count -= 1
+                    calls.append(call)
         return calls
 
     def _free(self, call: _Call) -> None:
         """Have those run that wait for a call's end."""
-        others = self._busy.pop((call.work, call.key), deque())
-        for other in reversed(others):
-            self._put(other, first=True)
-        if others and not self._is_waking:
-            self._wake()
+        queue = self._queues[call.work]
+        others = queue.busy.pop(call.key, None)
+        if others:
+            queue.waiting.extendleft(reversed(others))
+            if not self._is_waking:
+                self._wake()
 
     async def _run(self, calls: list[_Call], line: Line) -> bool:
         """Run calls, and return whether there is a connection."""
@@ -262,7 +265,8 @@ class Lanes:
             call.is_begun = call.is_begun and call.may_repeat
             self._free(call)  # those behind it stay there
             if not call.answer.done():
-                self._put(call, first=True)
+                self._queues[call.work].waiting.appendleft(call)
+                self._count += 1
 
     def _fail(self, calls: list[_Call], failure: BaseException) -> None:
         for call in calls:

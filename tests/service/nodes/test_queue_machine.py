@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Coroutine
 from random import Random
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -52,7 +54,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._spawn(keeper.run())
         return node
 
-    def _spawn(self, work) -> None:  # type: ignore[no-untyped-def]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self._done)
@@ -63,7 +65,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.failures.append(failure)
 
     @rule(key=st.sampled_from(KEYS), number=st.sampled_from(NODES), prompt=st.booleans())
-    def device_connects(self, key: str, number: int, prompt: bool) -> None:  # drawn
+    def device_connects(self, key: str, number: int, prompt: bool) -> None:
         """A device has one connection at a time; the node of the last may learn of its end later."""
 
         async def connect() -> None:
@@ -126,14 +128,14 @@ class QueueMachine(RuleBasedStateMachine):
             self.promised[key].add(id)
 
     @rule(number=st.sampled_from(NODES), stalls=st.booleans())
-    def lease_is_not_renewed(self, number: int, stalls: bool) -> None:  # drawn
+    def lease_is_not_renewed(self, number: int, stalls: bool) -> None:
         """For a while."""
         keeper = self.nodes[number].standing
         assert isinstance(keeper, PlayedKeeper)
         keeper.stalls = stalls
 
     @rule(gone=st.booleans())
-    def database_is_gone(self, gone: bool) -> None:  # drawn
+    def database_is_gone(self, gone: bool) -> None:
         """For a while."""
         self.store.gone = gone
 

@@ -28,7 +28,7 @@ from tocsin.protocol.service.offline_queue import MAX_ENTRIES, Phase
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import NotificationType
 from tocsin.service.devices.outbox import PushResult
-from tocsin.service.nodes import known_devices
+from tocsin.service.nodes import known_devices, shared_queues
 from tocsin.service.nodes.storing import NotKept
 from tocsin.service.registry.node_store import Renewed, SeenDevice
 
@@ -100,12 +100,12 @@ async def opened(limit: int = 1_000_000) -> AsyncIterator[World]:
     """Open two nodes with room for so many notifications."""
     time = Time()
     store = MemoryNodeStore(time, length=1e6)
-    nodes = [Node(Road(store), PlayedStanding(await join(store, name)), time, limit) for name in ("a", "b")]
+    here, other = [Node(Road(store), PlayedStanding(await join(store, name)), time, limit) for name in ("a", "b")]
     async with AsyncExitStack() as stack:
-        for node in nodes:
+        for node in (here, other):
             await stack.enter_async_context(node.queues.running())
-        yield World(store, nodes[0], nodes[1], time)
-        for node in nodes:
+        yield World(store, here, other, time)
+        for node in (here, other):
             await node.devices.aclose()
 
 
@@ -499,6 +499,36 @@ async def test_a_store_that_fails_is_not_there_or_is_found(world: World, caplog:
     assert await world.here.keep(KEY, "2")
     await settle()
     assert device.got == ["2"]
+
+
+async def test_what_is_there_though_its_sender_was_told_it_failed_goes_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was written before the queue is read again, or comes later: then it is looked once more."""
+    monkeypatch.setattr(shared_queues, "FOUND_OUT", 0.05)
+    device = world.here.connect(KEY)
+    await settle()
+    queues, row, change = world.here.queues, channel_of(KEY), world.store.change_queue
+    late: list[tuple[Any, ...]] = []
+
+    async def answer_lost(_: MemoryNodeStore, *asked: Any) -> None:
+        await change(*asked)
+        raise StateUnavailable("the answer was lost", in_doubt=True)
+
+    async def come_late(_: MemoryNodeStore, *asked: Any) -> None:
+        late.append(asked)
+        raise StateUnavailable("no answer", in_doubt=True)
+
+    for id, goes_wrong in (("1", answer_lost), ("2", come_late)):  # noqa: A001 - the field's name
+        seen = await queues.look(DEVICE)
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryNodeStore, "change_queue", goes_wrong)
+            assert await queues.store(row, payload_of(KEY, id), seen, frozenset()) is NotKept.FAILED
+        await settle()
+        assert device.got == ["1"]
+    await change(*late[0])
+    await asyncio.sleep(0.2)
+    assert (device.got, world.ids) == (["1", "2"], [])
 
 
 async def test_the_place_of_what_is_stored_is_before_what_comes_later(world: World) -> None:

@@ -172,13 +172,17 @@ class OfflineQueue:
 
     def admit(self, entry: Entry) -> tuple[int, ...]:
         """Take a notification in, and return those that it replaces when it is on disk, by sequence number."""
-        shelf = self._shelves.setdefault((entry.channel, entry.type), {})
+        shelf = self._shelves.get((entry.channel, entry.type), {})
         if entry.type is not NotificationType.RAW:
             slot = entry.tag, entry.group
             entry.replaces = tuple(other.sequence for other in shelf.values() if (other.tag, other.group) == slot)
+        self._place(entry)
+        return entry.replaces
+
+    def _place(self, entry: Entry) -> None:
+        shelf = self._shelves.setdefault((entry.channel, entry.type), {})
         self.entries[entry.sequence] = self._by_id[entry.id] = shelf[entry.sequence] = entry
         self._next_end = min(self._next_end, entry.good_until)
-        return entry.replaces
 
     def committed(self, entry: Entry) -> None:
         """Note that a notification is on disk, and what it replaced is not; the oldest go where there are too many."""
@@ -210,21 +214,27 @@ class OfflineQueue:
                 for each in staying[: max(len(staying) + 1 - depth, 0)]:
                     self._step(each, Event.OVERFLOWED)
 
-    def follow(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Take over what was read anew, where others change it too, and return what is new; what was there stands where it stood.
+    def follow(self, entries: Iterable[Entry]) -> None:
+        """Take over what was read anew, where others change it too; what was here before and is there stands where it stood.
 
-        :param entries: all that is stored, the oldest first. What is new among it is behind all that was there before.
+        :param entries: all that is stored, the oldest first. What has ended here is among it, if that was not written.
         """
         there = {entry.sequence: entry for entry in entries}
         for entry in [entry for sequence, entry in self.entries.items() if sequence not in there]:
             self._step(entry, Event.GONE)
-        for entry in [entry for entry in self.entries.values() if entry.phase is Phase.WRITING]:
-            self.committed(entry)  # it was in doubt, and is there
-        new = [_as_written(entry) for sequence, entry in there.items() if sequence not in self.entries]
-        for entry in new:
-            self.erase += self.admit(entry)  # the depths may have been larger where it was stored
-            self.committed(entry)
-        return new
+        mine = dict(self.entries)
+        self.entries.clear()
+        self._by_id.clear()
+        self._shelves.clear()
+        for sequence, entry in there.items():
+            own = mine.get(sequence)
+            if own is None:
+                own = _as_written(entry)
+                self.erase += self.admit(own)  # the depths may have been larger where it was stored
+            else:
+                self._place(own)
+            if own.phase is Phase.WRITING:
+                self.committed(own)
 
     def due(self, power: Power, now: float, limit: int) -> list[Entry]:
         """Return what is to be sent now, the oldest first."""

@@ -165,10 +165,6 @@ class SharedQueues:
     def stale(self, devices: Iterable[str]) -> None:
         """Let nothing go out to these devices until their rows and queues are read again."""
         for device in devices:
-            known = self._known.get(device)
-            if known is not None:
-                known.is_current = False
-                self._known.forget(device)
             self._claims.look(device)
 
     def before_writing(self) -> None:

@@ -36,28 +36,27 @@ def _arrays(first: int, *kinds: str) -> str:
     return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, first))
 
 
-_ENTRIES: Final = f"unnest({_arrays(10, 'integer', *ENTRY_KINDS, 'bytea')}) AS e(place, {ENTRY}, body)"
-_ERASED: Final = f"unnest({_arrays(11 + len(ENTRY_KINDS) + 1, 'integer', 'bigint')}) AS e(place, sequence)"
+_ENTRIES: Final = f"unnest({_arrays(8, 'integer', *ENTRY_KINDS, 'bytea')}) AS e(place, {ENTRY}, body)"
+_ERASED: Final = f"unnest({_arrays(9 + len(ENTRY_KINDS) + 1, 'integer', 'bigint')}) AS e(place, sequence)"
 
 WRITE: Final = f"""WITH over AS (
     {_OVER.format(other="true")}
 ), good AS MATERIALIZED (
     SELECT number FROM nodes WHERE NOT ended AND number NOT IN (SELECT number FROM over)
-), asked AS MATERIALIZED (
+), asked AS (
     SELECT a.*, d.device IS NULL AS is_new, coalesce(d.version, 0) AS seen, d.lease, d.epoch,
         a.by IN (SELECT number FROM good) AS may, coalesce(d.lease IN (SELECT number FROM good), false) AS is_held,
-        (a.place, d.lease, d.epoch) IN (SELECT * FROM unnest({_arrays(7, "bigint", "bigint", "bigint")})) AS is_denied
-    FROM unnest({_arrays(1, "text", "bigint", "integer", "bigint", "bigint", "bigint")})
-        WITH ORDINALITY AS a(device, by, kind, decided_from, was_lease, was_epoch, place)
+        coalesce((a.place, d.lease, d.epoch) IN (SELECT * FROM unnest({_arrays(5, "bigint", "bigint", "bigint")})), false) AS is_named
+    FROM unnest({_arrays(1, "text", "bigint", "integer", "bigint")}) WITH ORDINALITY AS a(device, by, kind, decided_from, place)
     LEFT JOIN devices d ON d.device = a.device
 ), decided AS MATERIALIZED (
     SELECT place, device, is_new, seen, nextval('versions') AS drawn, by, kind, lease, epoch,
-        kind IN ({CONNECT}, {RECLAIM}) AS is_claim, kind = {CHANGE} AND is_held AND is_denied IS NOT TRUE AS is_kept, is_held,
+        kind IN ({CONNECT}, {RECLAIM}) AS is_claim, kind = {CHANGE} AND is_held AND NOT is_named AS is_kept, is_held,
         CASE
             WHEN NOT may THEN {FENCED}
             WHEN kind = {CHANGE} AND decided_from <> seen THEN {MOVED}
-            WHEN kind = {RECLAIM} AND is_held AND (lease, epoch) <> (was_lease, was_epoch) THEN {MOVED}
-            WHEN kind = {CLEAR} AND (lease IS NULL OR (lease, epoch) <> (was_lease, was_epoch)) THEN {MOVED}
+            WHEN kind = {RECLAIM} AND is_held AND NOT is_named THEN {MOVED}
+            WHEN kind = {CLEAR} AND NOT is_named THEN {MOVED}
             ELSE {WRITTEN}
         END AS came_to
     FROM asked
@@ -74,7 +73,7 @@ WRITE: Final = f"""WITH over AS (
 ), inserted AS (
     INSERT INTO devices SELECT device, drawn, lease, epoch FROM chosen WHERE is_new ON CONFLICT DO NOTHING RETURNING version
 ), written AS MATERIALIZED (
-    SELECT * FROM chosen WHERE drawn IN (SELECT version FROM updated UNION ALL SELECT version FROM inserted)
+    SELECT * FROM chosen WHERE (drawn IN (SELECT version FROM updated UNION ALL SELECT version FROM inserted)) IS TRUE
 ), woken AS (
     INSERT INTO wakes SELECT wake, device, drawn FROM written WHERE wake IS NOT NULL
     ON CONFLICT (lease, device) DO UPDATE SET version = excluded.version
@@ -87,7 +86,11 @@ WRITE: Final = f"""WITH over AS (
         WHEN d.came_to <> {WRITTEN} OR w.place IS NOT NULL THEN d.came_to WHEN d.kind = {CHANGE} THEN {MOVED} ELSE {RACED}
     END, w.drawn, w.lease, w.epoch, w.wake, w.wake IS NOT NULL OR w.unread
 FROM decided d LEFT JOIN written w ON w.place = d.place"""  # noqa: S608 - constants
-"""Changes devices' rows, and what is stored for them."""
+"""Changes devices' rows, and what is stored for them.
+
+Its first arrays have a value for each device; the next name homes of some of them: what was there, for ``RECLAIM`` and ``CLEAR``, and what
+is denied, for ``CHANGE``. What is stored and erased names its device by its place.
+"""
 
 LOOK: Final = f"""SELECT a.place, d.version, d.lease, d.epoch,
     n.number, n.node, n.run, n.address, n.version, n.granted, n.until, n.draining, s.{ENTRY.replace(", ", ", s.")}

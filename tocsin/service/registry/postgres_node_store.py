@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import define, evolve
 
 from tocsin.persistence.postgres_lanes import AGAIN, Lanes, Work
 from tocsin.persistence.postgres_line import Line
@@ -26,26 +27,25 @@ LANES: Final = 2
 """Connections for devices' calls; leases have one of their own besides."""
 
 _NOTHING: Final = QueueChange()
-_NO_HOME: Final = Home(0, 0)
 _SETTINGS: Final = {
     "enable_seqscan": "off",  # a table that was empty when its statement was planned may have a million rows
     "plan_cache_mode": "force_generic_plan",
 }
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Asked:
-    """A change of a device's row: ``kind`` is one of ``postgres_node_sql``, ``home`` what it was, where that counts."""
+    """A change of a device's row: ``kind`` is one of ``postgres_node_sql``, ``homes`` are those that it is about."""
 
     device: str
     lease: int
     kind: int
-    home: Home = _NO_HOME
+    homes: Collection[Home] = ()
     decided_from: int = 0
     change: QueueChange = _NOTHING
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Locked:
     device: str
     lease: int
@@ -78,20 +78,20 @@ class PostgresNodeStore:
         return await self._lease(sql.RENEW, values, NotGranted.OVER)
 
     async def _lease(self, statement: str, values: Sequence[Any], otherwise: NotGranted) -> Renewed | NotGranted:
-        return _given(await self._leases.ask(_FETCH, object(), (statement, values), may_repeat=True), otherwise)
+        return _given(await self._leases.ask(_FETCH, None, (statement, values), may_repeat=True), otherwise)
 
     async def release(self, lease: int) -> None:
         """Let a lease be over."""
-        await self._leases.ask(_FETCH, object(), (sql.RELEASE, (lease,)), may_repeat=True)
+        await self._leases.ask(_FETCH, None, (sql.RELEASE, (lease,)), may_repeat=True)
 
     async def draw_block(self) -> int:
         """Draw a block of sequence numbers."""
-        rows = await self._devices.ask(_FETCH, object(), (sql.BLOCK, ()), may_repeat=True)
+        rows = await self._devices.ask(_FETCH, None, (sql.BLOCK, ()), may_repeat=True)
         return int(rows[0][0])
 
     async def look(self, device: str) -> SeenDevice:
         """Read a device."""
-        seen: SeenDevice = await self._devices.ask(_LOOK, object(), device, may_repeat=True)
+        seen: SeenDevice = await self._devices.ask(_LOOK, None, device, may_repeat=True)
         return seen
 
     async def connect(self, device: str, lease: int) -> RowChange | Unchanged:
@@ -100,17 +100,17 @@ class PostgresNodeStore:
 
     async def reclaim(self, device: str, was: Home, lease: int) -> RowChange | Unchanged:
         """Write down a connection that was held meanwhile."""
-        return await self._change(_Asked(device, lease, sql.RECLAIM, was))
+        return await self._change(_Asked(device, lease, sql.RECLAIM, (was,)))
 
     async def clear(self, device: str, home: Home, lease: int) -> RowChange | Unchanged:
         """Write down that a connection is no more."""
-        return await self._change(_Asked(device, lease, sql.CLEAR, home))
+        return await self._change(_Asked(device, lease, sql.CLEAR, (home,)))
 
     async def change_queue(
         self, device: str, decided_from: int, change: QueueChange, lease: int
     ) -> RowChange | Unchanged:
         """Change what is stored for a device, where its row's version is this one."""
-        return await self._change(_Asked(device, lease, sql.CHANGE, _NO_HOME, decided_from, change))
+        return await self._change(_Asked(device, lease, sql.CHANGE, change.denied, decided_from, change))
 
     async def _change(self, asked: _Asked, *, may_repeat: bool = False) -> RowChange | Unchanged:
         changed: RowChange | Unchanged = await self._devices.ask(_WRITE, asked.device, asked, may_repeat=may_repeat)
@@ -136,10 +136,10 @@ async def _fetch(link: Link, asked: Sequence[tuple[str, Sequence[Any]]]) -> list
 
 async def _look(link: Link, devices: Sequence[str]) -> list[SeenDevice]:
     rows = await link.fetch(sql.LOOK, to_kept(list(devices)))
-    return [_seen(list(map(tuple, of_one))) for _, of_one in groupby(rows, lambda row: row[0])]
+    return [_seen(list(of_one)) for _, of_one in groupby(rows, itemgetter(0))]
 
 
-def _seen(rows: Sequence[Sequence[Any]]) -> SeenDevice:
+def _seen(rows: Sequence[Any]) -> SeenDevice:
     """Return a device of its rows: one for each notification, or one."""
     _, version, lease, epoch = rows[0][:4]
     row = ABSENT if version is None else DeviceRow(version, None if lease is None else Home(lease, epoch))
@@ -158,14 +158,12 @@ async def _write(link: Link, asked: Sequence[_Asked]) -> list[Any]:
         [each.lease for each in sorted_],
         [each.kind for each in sorted_],
         [each.decided_from for each in sorted_],
-        [each.home.lease for each in sorted_],
-        [each.home.epoch for each in sorted_],
-        *_columns(3, ((place, home.lease, home.epoch) for place, change in changes for home in change.denied)),
+        *_columns(3, [(place, home.lease, home.epoch) for place, each in enumerate(sorted_, 1) for home in each.homes]),
         *_columns(
             2 + len(ENTRY_KINDS),
-            ((place, *entry_to_row(entry), body) for place, change in changes for entry, body in change.add),
+            [(place, *entry_to_row(entry), body) for place, change in changes for entry, body in change.add],
         ),
-        *_columns(2, ((place, sequence) for place, change in changes for sequence in sorted(change.erase))),
+        *_columns(2, [(place, sequence) for place, change in changes for sequence in sorted(change.erase)]),
     )
     results: list[Any] = [AGAIN] * len(asked)
     for place, came_to, *changed in await link.fetch(sql.WRITE, *map(to_kept, parameters)):
@@ -173,9 +171,8 @@ async def _write(link: Link, asked: Sequence[_Asked]) -> list[Any]:
     return results
 
 
-def _columns(count: int, rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(count)]
+def _columns(count: int, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(count)]
 
 
 def _come_to(came_to: int, changed: Sequence[Any]) -> Any:
@@ -193,7 +190,9 @@ async def _write_locked(link: Link, asked: Sequence[_Locked]) -> list[Any]:
         await link.execute(sql.LOCK, to_kept(one.device))
         (seen,) = await _look(link, [one.device])
         change = one.decide(seen, int(await link.fetchval(sql.BLOCK)))
-        results = await _write(link, [_Asked(one.device, one.lease, sql.CHANGE, _NO_HOME, seen.row.version, change)])
+        results = await _write(
+            link, [_Asked(one.device, one.lease, sql.CHANGE, change.denied, seen.row.version, change)]
+        )
     except BaseException:
         if not link.is_closed():
             await transaction.rollback()
