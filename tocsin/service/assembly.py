@@ -72,7 +72,7 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
             **({} if follower is None else {"seconds_behind_other_nodes": round(follower.lag)}),
         }
 
-    health = Health(counters, lambda: known.store.fault, gauges, settings.metrics_token, limits.is_proxy)
+    health = Health(counters, lambda: known.fault, gauges, settings.metrics_token, limits.is_proxy)
     if node is not None:
         health.unready["lease"] = lambda: node.cause
         counters.of_nodes = node.totals

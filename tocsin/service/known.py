@@ -51,6 +51,11 @@ class Known:
     """Follows what these write."""
 
     @property
+    def fault(self) -> str | None:
+        """Why the store cannot be used, as a sentence; None while it can."""
+        return self.store.fault or (None if self.node is None else self.node.fault)
+
+    @property
     def changes(self) -> ChangeFeed | None:
         """What nodes tell each other."""
         return None if self.shared is None else self.shared.changes

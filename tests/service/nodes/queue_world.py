@@ -61,6 +61,8 @@ class Road:
     latency: float = 0.0
     lost: float = 0.0
     asked: list[tuple[Any, ...]] = Factory(list)
+    doubtful: set[str] = Factory(set)
+    """Devices that may have been written down without an answer."""
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         return partial(self._ask, name)
@@ -69,6 +71,8 @@ class Road:
         self.asked.append((name, *arguments))
         ask = partial(getattr(self.store, name), *arguments, **named)
         await asyncio.sleep(self._delay())
+        if name in {"connect", "reclaim"} and self.lost:
+            self.doubtful.add(arguments[0])
         if self.chance.random() < self.lost:
             if self.chance.random() < 0.5:  # it comes late
                 asyncio.get_running_loop().call_later(self.chance.uniform(0, 4), _run_anyhow, ask)
@@ -198,9 +202,13 @@ class Node:
     def connect(self, key: str) -> PlayedDevice:
         """Let a device connect, and say hello."""
         device = PlayedDevice(key, self)
-        device.receiver = self.devices.open(device)
-        device.say(codec.encode(Hello(PROTOCOL_VERSION, key)))
+        self.greet(device)
         return device
+
+    def greet(self, device: PlayedDevice) -> None:
+        """Let a device that connects say hello."""
+        device.receiver = self.devices.open(device)
+        device.say(codec.encode(Hello(PROTOCOL_VERSION, device.key)))
 
     async def push(self, key: str, id: str) -> PushResult:  # noqa: A002 - the field's name
         """Push a raw notification."""

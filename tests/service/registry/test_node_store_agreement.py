@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+import pytest
 from anyio.from_thread import start_blocking_portal
 from attrs import astuple, evolve
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -42,7 +45,7 @@ class _Same:
         """Demand that both stand for each other, and are in order with all others."""
         assert self.numbers.setdefault(here, there) == there
         ordered = [self.numbers[number] for number in sorted(self.numbers)]
-        assert all(one < other for one, other in zip(ordered, ordered[1:], strict=False)), "numbers rise"
+        assert all(one < other for one, other in pairwise(ordered)), "numbers rise"
 
 
 class BothNodeStores(RuleBasedStateMachine):
@@ -58,7 +61,8 @@ class BothNodeStores(RuleBasedStateMachine):
         life: AbstractContextManager[PostgresServiceStore] = self.portal.wrap_async_context_manager(
             open_postgres_store(self.url, lease=LENGTH)
         )
-        self.kept = self.stack.enter_context(life).nodes
+        self.store = self.stack.enter_context(life)
+        self.kept = self.store.nodes
         self.leases, self.versions = _Same(), _Same()
         self.given: list[LeaseRow] = []
         self.homes: list[Home] = [Home(0, 0)]
@@ -196,7 +200,7 @@ class BothNodeStores(RuleBasedStateMachine):
         denied=st.lists(NEWEST, max_size=2),
         behind=st.sampled_from(["", "", "late", "locked"]),
     )
-    def a_queue_changes(
+    def a_queue_changes(  # noqa: PLR0917  # by Hypothesis
         self, device: str, newest: int, kept: list[bytes], erased: list[int], denied: list[int], behind: str
     ) -> None:
         """Decided from the row as it is, or as it was, or under its lock."""
@@ -237,11 +241,13 @@ class BothNodeStores(RuleBasedStateMachine):
         """On all that is kept."""
         for device in DEVICES:
             self.both(lambda store, _, device=device: store.look(device))  # type: ignore[misc]
-        database = urlsplit(self.url).path[1:]
-        stored = self.portal.call(self.server.execute, database, "SELECT sequence, body FROM tocsin.stored")
-        assert {int(sequence): body for sequence, body in stored} == self.memory.bodies
+        bodies = self.portal.call(self.store.stored_bodies, range(1, self.sequence + 1))
+        assert bodies == self.memory.bodies
 
 
+@pytest.mark.hypothesis
 def test_agreement(postgres: PostgresServer) -> None:
     """Whatever nodes do in whatever order, and whichever leases are over."""
-    run_state_machine_as_test(partial(BothNodeStores, postgres))  # type: ignore[no-untyped-call]
+    machine = cast("type[BothNodeStores]", partial(BothNodeStores, postgres))  # it is called, and no more
+    few = settings(max_examples=settings().max_examples // 2, stateful_step_count=40)
+    run_state_machine_as_test(machine, settings=few)

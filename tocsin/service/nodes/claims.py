@@ -269,14 +269,19 @@ class Claims:
         )
 
     async def _clear(self, device: str, home: Home) -> None:
-        """Write down that a connection is no more; where that fails, others find out by its node's answer, or by its lease."""
-        known = self._known.attend(device)
-        try:
-            async with known.lock:
-                known.is_current = False  # its row is another now
-                await self._nodes.clear(device, home, self._standing.lease)
-        except StateUnavailable as failure:
-            text = "that devices have gone could not be written down: %s"
-            self._recurring.log(logger, logging.WARNING, "clear", text, failure)
-        finally:
-            self._known.leave(known)
+        """Write down that a connection is no more, while its lease goes on; the row of another connection stays as it is."""
+        failures = 0
+        while home.lease == self._standing.lease and self._standing.is_good():
+            known = self._known.attend(device)
+            try:
+                async with known.lock:
+                    known.is_current = False  # its row is another now
+                    await self._nodes.clear(device, home, home.lease)
+                    return
+            except StateUnavailable as failure:
+                text = "that devices have gone could not be written down yet: %s"
+                self._recurring.log(logger, logging.WARNING, "clear", text, failure)
+            finally:
+                self._known.leave(known)
+            failures += 1
+            await anyio.sleep(backoff(*_AGAIN, failures, random()))  # noqa: S311  # not for secrets

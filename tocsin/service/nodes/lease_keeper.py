@@ -95,6 +95,11 @@ class LeaseKeeper:
         """The node's own lease as it was last given."""
         return self._row
 
+    @property
+    def fault(self) -> str | None:
+        """Why the lease was not renewed when that was asked last, as a sentence; None where it was."""
+        return self._fault or None
+
     def is_good(self) -> bool:
         """Tell whether the node may act for devices and answer senders; asked of each post when it comes."""
         return self._lease.is_good(self._clock())

@@ -101,6 +101,11 @@ class Node:
         return self.keeper.leads()
 
     @property
+    def fault(self) -> str | None:
+        """Why the database cannot be used, as a sentence; None while it can."""
+        return self.keeper.fault
+
+    @property
     def cause(self) -> str | None:
         """Why no more clients are to be sent here, as a sentence; None: they may be."""
         return self.keeper.cause
@@ -110,9 +115,9 @@ class Node:
         links, keeper = self._links.gauges(), self.keeper
         return {
             "nodes": self.serving_nodes(),
-            "node_serves": keeper.is_good(),
-            "node_leads": keeper.leads(),
-            "node_drains": keeper.phase is Phase.DRAINING,
+            "node_serves": int(keeper.is_good()),
+            "node_leads": int(keeper.leads()),
+            "node_drains": int(keeper.phase is Phase.DRAINING),
             "node_links": links["links"],
             "node_forwards": links["forwards"],
         }

@@ -12,7 +12,7 @@ from typing import Final
 
 from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS
 
-_GOOD: Final = "NOT ended AND granted <= clock_timestamp() AND clock_timestamp() < until"
+GOOD: Final = "NOT ended AND granted <= clock_timestamp() AND clock_timestamp() < until"
 _OVER: Final = """UPDATE nodes SET ended = true WHERE number IN (
         SELECT number FROM nodes WHERE NOT ended AND NOT (granted <= clock_timestamp() AND clock_timestamp() < until) AND {other}
         FOR NO KEY UPDATE SKIP LOCKED
@@ -93,7 +93,7 @@ LOOK: Final = f"""SELECT a.place, d.version, d.lease, d.epoch,
     n.number, n.node, n.run, n.address, n.version, n.granted, n.until, n.draining, s.{ENTRY.replace(", ", ", s.")}
 FROM unnest($1::text[]) WITH ORDINALITY AS a(device, place)
 LEFT JOIN devices d ON d.device = a.device
-LEFT JOIN (SELECT {_LEASE} FROM nodes WHERE {_GOOD}) n ON n.number = d.lease
+LEFT JOIN (SELECT {_LEASE} FROM nodes WHERE {GOOD}) n ON n.number = d.lease
 LEFT JOIN stored s ON s.device = a.device
 ORDER BY a.place, s.sequence"""  # noqa: S608 - constants
 """Reads devices."""
@@ -155,7 +155,7 @@ RENEW: Final = f"""WITH over AS (
 ), given AS (
     UPDATE nodes SET granted = greatest(granted, now()), until = greatest(until, now() + {_LENGTH.format("$7::double precision")}),
         draining = $6
-    WHERE number = $1 AND node = $2 AND {_GOOD} RETURNING *
+    WHERE number = $1 AND node = $2 AND {GOOD} RETURNING *
 ), forgotten AS (
     DELETE FROM wakes WHERE (lease, device) IN (
         SELECT w.lease, w.device FROM wakes w JOIN unnest($4::text[], $5::bigint[]) AS r(device, version) USING (device, version)

@@ -22,7 +22,7 @@ from tocsin.service.registry.postgres_tables import ENTRY_KINDS
 from tocsin.service.registry.service_rows import entry_of_row, entry_to_row
 from tocsin.tasks import task_group
 
-LANES: Final = 3
+LANES: Final = 2
 """Connections for devices' calls; leases have one of their own besides."""
 
 _NOTHING: Final = QueueChange()

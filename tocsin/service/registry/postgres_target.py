@@ -14,10 +14,12 @@ from tocsin.persistence.postgres_text import to_kept
 from tocsin.persistence.postgres_words import in_words, name_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.registry.moved_tables import MADE, TABLES, MovedTable, Reached, kept_rows
+from tocsin.service.registry.postgres_node_sql import GOOD
 from tocsin.service.registry.postgres_tables import BLOCKS_ABOVE_STORED, MIGRATIONS, NUMBERS_ABOVE_MESSAGES
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, SERVICE_KEY
 
 _EMPTY_IT: Final = f"to have it emptied: psql -c 'DROP SCHEMA {SCHEMA} CASCADE' URL"
+_SERVING: Final = f"SELECT node FROM nodes WHERE {GOOD} ORDER BY node"
 _META: Final = "SELECT value FROM meta WHERE key = $1"
 
 
@@ -117,4 +119,6 @@ async def open_target(url: str) -> AsyncIterator[PostgresTarget]:
         async with open_postgres(url, MIGRATIONS, patience=PATIENCE):
             pass
         with in_words(name):
+            if nodes := [row[0] for row in await link.fetch(_SERVING)]:
+                raise StateUnavailable(f"{name} is served by {', '.join(nodes)}: end these nodes first")
             yield PostgresTarget(link, name)
