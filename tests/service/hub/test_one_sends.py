@@ -24,6 +24,7 @@ from tocsin.protocol.hub.hub_outcomes import HubOutcome
 from tocsin.protocol.hub.hub_refused import HubRefused
 from tocsin.protocol.hub.message_life import Event, Phase
 from tocsin.protocol.messages import Payload
+from tocsin.protocol.service.notification import Notification
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
@@ -78,7 +79,9 @@ class Devices500:
     def of(self, node: str) -> Devices:
         """Return them as a node sees them."""
 
-        def push_now(channel: ChannelRow, payload: Payload, settled: Callable[[PushResult], None]) -> bool:
+        def push_now(
+            channel: ChannelRow, payload: Payload, _: Notification, settled: Callable[[PushResult], None]
+        ) -> bool:
             self.had.append((node, channel.name, payload.id))
             self.on_push()
             if self.answers:
