@@ -9,12 +9,14 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 
 from attrs import frozen
 
 from bench.framework import Missing, Options
 from bench.servers import HOST, free_port, program, server
 
+_LOOK = 0.02  # seconds between two looks whether it takes connections
 _USER = "tocsin"
 _DATABASE = "postgres"
 _SETTINGS = (
@@ -50,6 +52,8 @@ def postgres(options: Options) -> Iterator[Postgres]:
         chosen = [word for setting in (*_SETTINGS, f"port={port}") for word in ("-c", setting)]
         command = [*_as_other(), str(folder_of_programs / "postgres"), "-D", str(data), *chosen]
         with server(command, port, folder) as running:
+            while "ready" not in (data / "postmaster.pid").read_text(encoding="utf-8"):
+                sleep(_LOOK)
             yield Postgres(f"postgresql://{_USER}@{HOST}:{port}/{_DATABASE}", port, running.pid)
 
 
