@@ -33,8 +33,8 @@ def test_a_node_less_would_not_suffice() -> None:
 def test_all_devices_of_a_lost_node_come_back_as_fast_as_the_others_greet() -> None:
     """With ten times the spare cores it takes about a tenth of the time."""
     fleet = Fleet(1_000_000, costs=Costs(connected=1_000.0))
-    slow = after_a_loss(fleet, 5, 100_000, 2.0, Random(1))
-    fast = after_a_loss(fleet, 5, 100_000, 20.0, Random(1))
+    slow = after_a_loss(fleet, 5, 100_000, 2.0, Random(1))  # noqa: S311  # a simulation
+    fast = after_a_loss(fleet, 5, 100_000, 20.0, Random(1))  # noqa: S311  # a simulation
     assert len(slow) == len(fast) == 20_000
     assert max(slow) == pytest.approx(20_000 * 1_000e-6 / 2.0, rel=0.3)
     assert max(fast) == pytest.approx(max(slow) / 10, rel=0.3)
@@ -42,4 +42,4 @@ def test_all_devices_of_a_lost_node_come_back_as_fast_as_the_others_greet() -> N
 
 def test_a_node_that_is_alone_is_missed_until_it_is_back() -> None:
     """No other greets its devices."""
-    assert after_a_loss(Fleet(1_000), 1, 400, 1.0, Random(1)) == [math.inf]
+    assert after_a_loss(Fleet(1_000), 1, 400, 1.0, Random(1)) == [math.inf]  # noqa: S311  # a simulation
