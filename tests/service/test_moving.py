@@ -36,6 +36,7 @@ from tocsin.service.server import open_service
 
 ODD = "odd \0 \x01 \U0001f514 ' text"
 CHANNELS = 12
+LAST_STORED = 5_000
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ async def fill(state: Path) -> None:
     with closing(sqlite3.connect(state / "service.db")) as database:
         for number in range(1, 8):
             values: tuple[Any, ...] = (
-                number,
+                LAST_STORED - 7 + number,
                 f"id{number}",
                 f"name{number}",
                 "app",
@@ -147,6 +148,7 @@ async def test_all_of_it_is_there(tmp_path: Path, url: str) -> None:
         for store_ in (before, after):
             await store_.hubs.save_registration(7, RegistrationDescription("new", "http://h/w/?token=t", (), 1))
         assert await before.hubs.last_sequence(7) == await after.hubs.last_sequence(7)
+        assert await after.nodes.draw_block() > LAST_STORED
     node = read_node(tmp_path)
     assert node is not None
     assert (node.port, node.moving) == (4000, False)
