@@ -445,8 +445,8 @@ async def test_what_is_decided_under_a_lock_may_fail(url: str) -> None:
         assert (await node.store.change_queue_locked("d", lambda _, __: QueueChange(), -1)) is Unchanged.FENCED
 
 
-async def test_blocks_are_above_all_that_is_stored(url: str) -> None:
-    """Also above what a node alone has numbered."""
+async def test_blocks_do_not_overlap(url: str) -> None:
+    """Each is as long as nodes take it to be."""
     async with open_postgres_store(url) as store:
         first = await store.nodes.draw_block()
         assert await store.nodes.draw_block() == first + BlockNumbers().size

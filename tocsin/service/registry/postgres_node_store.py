@@ -202,7 +202,7 @@ async def _write_locked(link: Link, asked: Sequence[_Locked]) -> list[Any]:
 
 
 _FETCH: Final = Work(_fetch, 1)
-_LOOK: Final = Work(_look)
+_LOOK: Final = Work(_look, 128)
 _WRITE: Final = Work(_write)
 _UNDER_LOCK: Final = Work(_write_locked, 1)
 

@@ -113,8 +113,8 @@ BLOCK: Final = BlockNumbers().size
 """The sequence numbers of one block of the sequence ``blocks``."""
 
 BLOCKS_ABOVE_STORED: Final = f"""SELECT setval('blocks', (last / {BLOCK} + 1) * {BLOCK} + 1, false)
-    FROM (SELECT coalesce(max(sequence), 0) AS last FROM stored) AS all_stored"""  # noqa: S608 - a constant
-"""Has the next block be above all that is stored; while nodes have not drawn any, or none can draw one."""
+    FROM (SELECT greatest((SELECT max(sequence) FROM stored), (SELECT last_value FROM blocks)) AS last) AS used"""  # noqa: S608 - a constant
+"""Has the next block be above all that is stored; while no node can draw one."""
 
 _NODES: Final = (
     # A lease that was found to be over is marked so: what was decided from that stays right, also if the clock is set back.
