@@ -189,11 +189,16 @@ class Node:
     """A node: its queues, and its devices' connections."""
 
     def __init__(
-        self, road: Road, standing: PlayedStanding | PlayedKeeper, now: Callable[[], float], limit: int = 1_000_000
+        self,
+        road: Road,
+        standing: PlayedStanding | PlayedKeeper,
+        now: Callable[[], float],
+        limit: int = 1_000_000,
+        store: ServiceStore | None = None,
     ) -> None:
         self.road = road
         self.standing = standing
-        store = cast(ServiceStore, StoredNow(road.store))
+        store = store or cast(ServiceStore, StoredNow(road.store))
         self.queues = SharedQueues(cast(NodeStore, road), store, standing, Depths(), now, limit)
         unwanted = UnwantedPushes(store, self.queues.recurring)
         limits = Limits(SETTINGS, now)
