@@ -60,6 +60,7 @@ examples:
   tocsin serve --port 443 --host :: --tls-cert fullchain.pem --tls-key privkey.pem --public-url https://push.example
   tocsin serve --config /etc/tocsin.toml --log-json
   tocsin serve --engine postgresql:///tocsin --public-url https://push.example   its state is in PostgreSQL
+  tocsin serve --engine postgresql://db/tocsin --public-url https://push.example --link 10.0.0.7:7443   one of several nodes
   TOCSIN_CHANNEL_RATE=10 tocsin serve            each setting may come from the environment
 
 An option goes before the environment, the environment before the file. See docs/operating.md for all of them.

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from attrs import Factory, define, field, frozen
 
 from tocsin.persistence.postgres_connection import bounded
-from tocsin.persistence.postgres_line import Line
+from tocsin.persistence.postgres_line import PostgresLine
 from tocsin.persistence.postgres_statements import Link
 from tocsin.persistence.postgres_words import FAILURES, event_of, is_lost, name_of, sentence
 from tocsin.protocol.errors import StateUnavailable
@@ -30,7 +30,7 @@ _GIVEN_UP: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, a
 
 
 @frozen(eq=False)
-class Work:
+class LaneWork:
     """A kind of call.
 
     ``run`` is given what was asked, up to ``size`` of it, never twice of one key, and returns what comes of each, or ``AGAIN``; it is one
@@ -45,7 +45,7 @@ class Work:
 class _Call:
     """One that waits; ``may_repeat`` tells whether it may be run once more where it is not known what became of it."""
 
-    work: Work
+    work: LaneWork
     key: Hashable
     asked: Any
     may_repeat: bool
@@ -98,9 +98,9 @@ class Lanes:
 
     _url: str
     _patience: float
-    _lines: list[Line]
+    _lines: list[PostgresLine]
     _policy: RecoveryPolicy = Factory(lambda: RecoveryPolicy(longest=1.0))
-    _queues: defaultdict[Work, _Queue] = Factory(lambda: defaultdict(_Queue))
+    _queues: defaultdict[LaneWork, _Queue] = Factory(lambda: defaultdict(_Queue))
     _open: deque[_Call] = Factory(deque)
     """All that have come, in their order; those that are over leave it later."""
     _count: int = 0
@@ -118,7 +118,7 @@ class Lanes:
         for number, line in enumerate(self._lines):
             tasks.start_soon(self._serve, line, name=f"lane {number} of PostgreSQL")
 
-    def ask(self, work: Work, key: Hashable, asked: Any, *, may_repeat: bool = False) -> asyncio.Future[Any]:
+    def ask(self, work: LaneWork, key: Hashable, asked: Any, *, may_repeat: bool = False) -> asyncio.Future[Any]:
         """Return what comes of a call, which may be ``StateUnavailable``.
 
         :raises StateUnavailable: too many wait.
@@ -169,7 +169,7 @@ class Lanes:
             call = self._open.popleft()
             call.fail(StateUnavailable(self._reason, in_doubt=call.is_begun))
 
-    async def _serve(self, line: Line) -> None:
+    async def _serve(self, line: PostgresLine) -> None:
         failures = 0
         try:
             while True:
@@ -215,7 +215,7 @@ class Lanes:
             if not self._is_waking:
                 self._wake()
 
-    async def _run(self, calls: list[_Call], line: Line) -> bool:
+    async def _run(self, calls: list[_Call], line: PostgresLine) -> bool:
         """Run calls, and return whether there is a connection."""
         try:
             link = await line.connected()
@@ -244,7 +244,7 @@ class Lanes:
                     call.end(result)
         return True
 
-    def _judge(self, calls: list[_Call], failure: BaseException, line: Line) -> None:
+    def _judge(self, calls: list[_Call], failure: BaseException, line: PostgresLine) -> None:
         said = sentence(name_of(self._url), failure)
         if is_lost(failure):
             line.drop()

@@ -10,7 +10,7 @@ from tocsin.persistence.postgres_statements import Link
 
 
 @define(eq=False)
-class Line:
+class PostgresLine:
     """The connection of one task; ``settings`` are the server's for it, ``patience`` the seconds that it takes to connect at most."""
 
     _url: str

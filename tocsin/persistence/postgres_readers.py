@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from attrs import Factory, define, field, frozen
 
 from tocsin.persistence.postgres_connection import bounded
-from tocsin.persistence.postgres_line import Line
+from tocsin.persistence.postgres_line import PostgresLine
 from tocsin.persistence.postgres_text import from_kept, to_kept
 from tocsin.persistence.postgres_words import FAILURES, is_lost
 from tocsin.protocol.errors import StateUnavailable
@@ -48,13 +48,13 @@ class Readers:
     _url: str
     _patience: float
     _waiting: deque[_Query] = Factory(deque)
-    _lines: list[Line] = field(init=False)
+    _lines: list[PostgresLine] = field(init=False)
     _idle: deque[asyncio.Future[None]] = Factory(deque)
     """What wakes those that have nothing to do, who was at work last of all first: the others' connections are not needed."""
 
     def __attrs_post_init__(self) -> None:
         settings = {"statement_timeout": f"{round(self._patience * 1_000)}"}
-        self._lines = [Line(self._url, settings) for _ in range(READERS)]
+        self._lines = [PostgresLine(self._url, settings) for _ in range(READERS)]
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to run queries."""
@@ -82,7 +82,7 @@ class Readers:
         for line in self._lines:
             line.drop()
 
-    async def _serve(self, line: Line) -> None:
+    async def _serve(self, line: PostgresLine) -> None:
         try:
             while True:
                 while not self._waiting:
@@ -95,7 +95,7 @@ class Readers:
         finally:
             line.drop()
 
-    async def _answer(self, query: _Query, line: Line) -> None:
+    async def _answer(self, query: _Query, line: PostgresLine) -> None:
         """Run a query and, where its connection turns out to be broken, once more on a new one."""
         for is_last in (line.link is None, True):
             try:

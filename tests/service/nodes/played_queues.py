@@ -13,7 +13,7 @@ from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.nodes.device_row import Home, RowChange, Unchanged
 from tocsin.service.devices.offline_queues import entry_of
-from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.nodes.storing import NotKept
 from tocsin.service.registry.node_store import QueueChange, SeenDevice
 from tocsin.service.registry.service_store import ChannelRow
@@ -29,7 +29,7 @@ class PlayedQueues:
     """
 
     nodes: MemoryNodeStore
-    standing: Standing
+    standing: NodeStanding
     homes: dict[str, asyncio.Future[Home | None]] = Factory(dict)
     read: dict[str, SeenDevice] = Factory(dict)
     looks: int = 0

@@ -10,7 +10,8 @@ import pytest
 from attrs import Factory, define, field
 
 from tests.service.nodes.test_lease_keeper import on_virtual_time
-from tocsin.service.devices.devices import Devices, Parting
+from tocsin.service.devices.devices import Devices
+from tocsin.service.devices.parting import Parting
 from tocsin.service.nodes.held_devices import ELSEWHERE, LATER, HeldDevices
 from tocsin.service.nodes.shared_queues import SharedQueues
 

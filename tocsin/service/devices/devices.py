@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Final
 
 import anyio
-from attrs import frozen
 from websockets.frames import CloseCode
 
 from tocsin.protocol.errors import StateUnavailable
@@ -25,6 +24,7 @@ from tocsin.service.devices.device_connection import ConnectionContext, DeviceCo
 from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.devices.other_nodes import OtherNodes
 from tocsin.service.devices.outbox import PushResult
+from tocsin.service.devices.parting import Parting
 from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
@@ -42,18 +42,9 @@ _UNWANTED = {
     DropReason.TYPE_DISABLED: PushResult.TYPE_DISABLED,
 }
 
-logger = logging.getLogger(__name__)
-
-
-@frozen
-class Parting:
-    """How a device is parted with: the close code, and the words for its log."""
-
-    code: int
-    words: str
-
-
 _STOPPING: Final = Parting(CloseCode.GOING_AWAY, "the service is stopping")
+
+logger = logging.getLogger(__name__)
 
 
 class Devices:

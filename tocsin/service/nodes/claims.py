@@ -21,9 +21,9 @@ from tocsin.protocol.service.offline_queue import Phase
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.offline_queues import DevicesHere
 from tocsin.service.nodes.crew import Crew
-from tocsin.service.nodes.known_devices import KnownDevice, KnownDevices
+from tocsin.service.nodes.known_devices import CachedDevice, KnownDevices
 from tocsin.service.nodes.queue_changes import QueueChanges
-from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.web.flags import Flag
 
@@ -83,7 +83,7 @@ class Claims:
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
         nodes: NodeStore,
-        standing: Standing,
+        standing: NodeStanding,
         known: KnownDevices,
         changes: QueueChanges,
         recurring: RepeatLog,
@@ -150,7 +150,7 @@ class Claims:
             self._hold_back(claim)
             self._work_on(claim)
 
-    def saw(self, known: KnownDevice) -> None:
+    def saw(self, known: CachedDevice) -> None:
         """Go on from what was read of a device, whatever it was read for."""
         claim = self._claims.get(known.name)
         if claim is not None and claim.is_read:
@@ -226,7 +226,7 @@ class Claims:
             self._crew.give(partial(self._clear, claim.device, claim.home))
         return True
 
-    async def _read(self, claim: Claim, known: KnownDevice) -> bool:
+    async def _read(self, claim: Claim, known: CachedDevice) -> bool:
         """Read the queue, and erase of it what the device has; what it acknowledges meanwhile may be stored since."""
         if not claim.is_open:
             return True
@@ -249,7 +249,7 @@ class Claims:
             self.here.look(claim.device)
         return True
 
-    async def erase_acknowledged(self, claim: Claim, known: KnownDevice, ids: Iterable[str]) -> bool:
+    async def erase_acknowledged(self, claim: Claim, known: CachedDevice, ids: Iterable[str]) -> bool:
         """Erase of a queue that was read what the device has; where that fails now, it is done with the next reading."""
         entries = known.queue.held(ids)
         if not entries:
@@ -262,7 +262,7 @@ class Claims:
             claim.acknowledged.difference_update(entry.id for entry in entries)
         return True
 
-    def _note_sent(self, known: KnownDevice) -> None:
+    def _note_sent(self, known: CachedDevice) -> None:
         """Note what the device was sent before another node has stored it, and may acknowledge yet."""
         stored = tuple(known.queue.entries.values())
         known.queue.note_sent(

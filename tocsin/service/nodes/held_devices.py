@@ -9,7 +9,8 @@ from typing import Final
 from websockets.frames import CloseCode
 
 from tocsin.protocol.service.nodes.returning import Returning, ReturnPolicy
-from tocsin.service.devices.devices import Devices, Parting
+from tocsin.service.devices.devices import Devices
+from tocsin.service.devices.parting import Parting
 from tocsin.service.nodes.shared_queues import SharedQueues
 
 LATER: Final = Parting(CloseCode.TRY_AGAIN_LATER, "this node cannot serve just now; another may")

@@ -20,7 +20,7 @@ MOST_ENTRIES = 131_072
 
 
 @define(eq=False)
-class KnownDevice:
+class CachedDevice:
     """A device as it was read or written last; ``users`` are those that are at work on it.
 
     What reads or changes row and queue in the database holds ``lock``: changes of one device go one after the other. ``at`` is the lease that
@@ -62,24 +62,24 @@ class KnownDevices:
     def __init__(self, depths: Depths, is_here: Callable[[str], bool]) -> None:
         self._depths = depths
         self._is_here = is_here
-        self._known: dict[str, KnownDevice] = {}
+        self._known: dict[str, CachedDevice] = {}
         self._weight = 0
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
 
-    def get(self, device: str) -> KnownDevice | None:
+    def get(self, device: str) -> CachedDevice | None:
         """Return a device, if it is known."""
         return self._known.get(device)
 
-    def attend(self, device: str) -> KnownDevice:
+    def attend(self, device: str) -> CachedDevice:
         """Return a device, and keep it in memory until :meth:`leave`."""
-        known = self._known.pop(device, None) or KnownDevice(device, OfflineQueue(self._depths))
+        known = self._known.pop(device, None) or CachedDevice(device, OfflineQueue(self._depths))
         self._known[device] = known
         known.users += 1
         return known
 
-    def leave(self, known: KnownDevice) -> None:
+    def leave(self, known: CachedDevice) -> None:
         """Let a device be forgotten, if too much is known."""
         known.users -= 1
         weight = len(known.queue.entries)

@@ -24,7 +24,7 @@ from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult
 from tocsin.service.nodes.node_links import NodeLinks
 from tocsin.service.nodes.post_way import PostWay, WayContext, place_of
 from tocsin.service.nodes.shared_queues import SharedQueues
-from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.registry.service_store import ChannelRow
@@ -42,7 +42,7 @@ class NodePosts:
 
     def __init__(  # noqa: PLR0913, PLR0917  # the node's parts
         self,
-        standing: Standing,
+        standing: NodeStanding,
         store: NodeStore,
         queues: SharedQueues,
         devices: Devices,

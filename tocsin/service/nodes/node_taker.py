@@ -17,7 +17,7 @@ from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPus
 from tocsin.service.nodes.forwards_out import Settled
 from tocsin.service.nodes.node_posts import NodePosts
 from tocsin.service.nodes.shared_queues import SharedQueues
-from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.standing import NodeStanding
 
 PATIENCE: Final = 2.0
 """Seconds for which a forward waits until it is known whether the connection that it names is the one here."""
@@ -26,7 +26,7 @@ PATIENCE: Final = 2.0
 class NodeTaker:
     """Takes forwards as ``Devices`` take the posts of senders, for the connection that each names (``ForwardTaker``)."""
 
-    def __init__(self, standing: Standing, queues: SharedQueues, devices: Devices, posts: NodePosts) -> None:
+    def __init__(self, standing: NodeStanding, queues: SharedQueues, devices: Devices, posts: NodePosts) -> None:
         self._standing = standing
         self._queues = queues
         self._devices = devices

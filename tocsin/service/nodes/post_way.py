@@ -21,7 +21,7 @@ from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace
 from tocsin.service.nodes.shared_queues import SharedQueues
-from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.nodes.storing import NotKept
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.node_store import SeenDevice
@@ -78,7 +78,7 @@ class WayContext:
     ``clear`` has a row's home cleared that is no more, for which nothing waits. ``looking`` counts the posts to a device that wait to hear where it is.
     """
 
-    standing: Standing
+    standing: NodeStanding
     queues: SharedQueues
     devices: Devices
     links: NodeLinks

@@ -12,8 +12,8 @@ from tocsin.protocol.service.nodes.block_numbers import BlockNumbers
 from tocsin.protocol.service.nodes.device_row import RowChange, Unchanged
 from tocsin.protocol.service.nodes.post_route import LOOKS
 from tocsin.protocol.service.offline_queue import OfflineQueue, Phase
-from tocsin.service.nodes.known_devices import KnownDevice
-from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.known_devices import CachedDevice
+from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.registry.node_store import NodeStore, QueueChange, SeenDevice
 from tocsin.service.registry.service_store import may_be_there
 
@@ -27,7 +27,7 @@ class QueueChanges:
     :param doubted: called with a device whose queue may not be what is known of it any more; and whether a change may be written yet.
     """
 
-    def __init__(self, nodes: NodeStore, standing: Standing, doubted: Callable[[str, bool], None]) -> None:
+    def __init__(self, nodes: NodeStore, standing: NodeStanding, doubted: Callable[[str, bool], None]) -> None:
         self.counts: Counter[Phase] = Counter()
         self.kept = 0
         self.tell: Callable[[int, str], None] = lambda _, __: None
@@ -38,13 +38,13 @@ class QueueChanges:
         self._numbers = BlockNumbers()
         self._drawing = Lock(fast_acquire=True)
 
-    async def read(self, known: KnownDevice) -> SeenDevice:
+    async def read(self, known: CachedDevice) -> SeenDevice:
         """Read a device anew."""
         seen = await self._nodes.look(known.name)
         known.take(seen)
         return seen
 
-    async def number_for(self, known: KnownDevice) -> int:
+    async def number_for(self, known: CachedDevice) -> int:
         """Return a number above all that the device's queue holds."""
         last = next(reversed(known.queue.entries), 0)
         number = self._numbers.take(last)
@@ -64,7 +64,7 @@ class QueueChanges:
         return number
 
     async def write(
-        self, known: KnownDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
+        self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
     ) -> RowChange | Unchanged:
         """Write a change that was decided from what is known; or one that is decided under the row's lock."""
         try:
@@ -89,7 +89,7 @@ class QueueChanges:
             self.tell(changed.wake, device)
 
     async def _write(
-        self, known: KnownDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
+        self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
     ) -> RowChange | Unchanged:
         if not self._standing.is_good():
             return Unchanged.FENCED
@@ -98,21 +98,21 @@ class QueueChanges:
             return await self._nodes.change_queue(known.name, known.row.version, change, lease)
         return await self._nodes.change_queue_locked(known.name, change, lease)
 
-    def count(self, known: KnownDevice) -> None:
+    def count(self, known: CachedDevice) -> None:
         """Count what has ended, once that is written."""
         ended = known.queue.ended
         self.counts.update(ended)
         self.kept -= ended.total()
         ended.clear()
 
-    async def erase(self, known: KnownDevice, decide: Decide) -> RowChange | Unchanged | None:
+    async def erase(self, known: CachedDevice, decide: Decide) -> RowChange | Unchanged | None:
         """Let something of what is known end; None: there is nothing of that kind."""
         decide(known.queue)
         if not known.queue.erase:
             return None
         return await self.write(known, QueueChange(erase=taken(known.queue)))
 
-    async def erase_surely(self, known: KnownDevice, decide: Decide) -> None:
+    async def erase_surely(self, known: CachedDevice, decide: Decide) -> None:
         """Let something end of what there is, whatever others change meanwhile.
 
         :raises StateUnavailable: the database cannot be used, or there is no lease; it may have ended all the same.

@@ -27,7 +27,7 @@ from tocsin.service.nodes.claims import AT_A_TIME, Claims
 from tocsin.service.nodes.crew import Crew
 from tocsin.service.nodes.known_devices import KnownDevices
 from tocsin.service.nodes.queue_changes import Decide, QueueChanges
-from tocsin.service.nodes.standing import Standing
+from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.nodes.storing import NotKept, Storing
 from tocsin.service.registry.node_store import NodeStore, SeenDevice
 from tocsin.service.registry.service_store import PATIENCE, ChannelRow, ServiceStore
@@ -55,7 +55,7 @@ class SharedQueues:
         self,
         nodes: NodeStore,
         store: ServiceStore,
-        standing: Standing,
+        standing: NodeStanding,
         depths: Depths,
         now: Callable[[], float],
         limit: int = 1_000_000,

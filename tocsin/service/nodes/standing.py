@@ -7,7 +7,7 @@ from typing import Protocol
 from tocsin.protocol.service.nodes.lease import LeaseTerms
 
 
-class Standing(Protocol):
+class NodeStanding(Protocol):
     """Whether this node may act, and under which lease."""
 
     terms: LeaseTerms

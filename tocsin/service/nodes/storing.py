@@ -13,7 +13,7 @@ from tocsin.protocol.service.offline_queue import Entry, Phase
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.offline_queues import entry_of
 from tocsin.service.nodes.claims import Claims
-from tocsin.service.nodes.known_devices import KnownDevice, KnownDevices
+from tocsin.service.nodes.known_devices import CachedDevice, KnownDevices
 from tocsin.service.nodes.queue_changes import QueueChanges, taken
 from tocsin.service.registry.node_store import QueueChange, SeenDevice
 from tocsin.service.registry.service_store import ChannelRow
@@ -80,7 +80,7 @@ class Storing:
             self._known.leave(known)
 
     async def _store_locked(
-        self, known: KnownDevice, channel: ChannelRow, payload: Payload, denied: frozenset[Home]
+        self, known: CachedDevice, channel: ChannelRow, payload: Payload, denied: frozenset[Home]
     ) -> RowChange | Unchanged | NotKept:
         admitted: tuple[Entry, tuple[int, ...]] | None = None
         is_held = False
@@ -100,7 +100,7 @@ class Storing:
         return changed if is_held or isinstance(changed, Unchanged) else NotKept.NO_ROOM
 
     def _admit(
-        self, known: KnownDevice, number: int, channel: ChannelRow, payload: Payload
+        self, known: CachedDevice, number: int, channel: ChannelRow, payload: Payload
     ) -> tuple[Entry, tuple[int, ...]] | None:
         """Give a payload its place in the queue, before whatever comes later; return with it what is erased. None: there is no room."""
         queue, entry = known.queue, entry_of(number, channel, payload, self._now())
@@ -114,7 +114,7 @@ class Storing:
         return entry, (*taken(queue), *replaced)
 
     def _stored(
-        self, known: KnownDevice, entry: Entry, changed: RowChange | Unchanged
+        self, known: CachedDevice, entry: Entry, changed: RowChange | Unchanged
     ) -> RowChange | Unchanged | NotKept:
         if isinstance(changed, RowChange):
             self._changes.kept += 1
@@ -124,7 +124,7 @@ class Storing:
         return changed
 
 
-def _goes_on_from(known: KnownDevice, seen: SeenDevice) -> bool:
+def _goes_on_from(known: CachedDevice, seen: SeenDevice) -> bool:
     """Take over what was seen, if that is news; False: what is known is newer, and tells of another place of the device."""
     if known.is_current and known.row.version >= seen.row.version:
         return known.row.home in {seen.row.home, None}

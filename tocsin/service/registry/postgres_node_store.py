@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from attrs import define, evolve
 
-from tocsin.persistence.postgres_lanes import AGAIN, Lanes, Work
-from tocsin.persistence.postgres_line import Line
+from tocsin.persistence.postgres_lanes import AGAIN, Lanes, LaneWork
+from tocsin.persistence.postgres_line import PostgresLine
 from tocsin.persistence.postgres_statements import Link
 from tocsin.persistence.postgres_text import from_kept, to_kept
 from tocsin.protocol.service.nodes.device_row import ABSENT, DeviceRow, Home, RowChange, Unchanged
@@ -201,10 +201,10 @@ async def _write_locked(link: Link, asked: Sequence[_Locked]) -> list[Any]:
     return results
 
 
-_FETCH: Final = Work(_fetch, 1)
-_LOOK: Final = Work(_look, 128)
-_WRITE: Final = Work(_write)
-_UNDER_LOCK: Final = Work(_write_locked, 1)
+_FETCH: Final = LaneWork(_fetch, 1)
+_LOOK: Final = LaneWork(_look, 128)
+_WRITE: Final = LaneWork(_write)
+_UNDER_LOCK: Final = LaneWork(_write_locked, 1)
 
 
 def _given(rows: Sequence[Sequence[Any]], otherwise: NotGranted) -> Renewed | NotGranted:
@@ -232,8 +232,8 @@ async def open_postgres_nodes(
     :param keep: keeps a value of the service's own where there is none, and returns what is there.
     :param length: seconds that a lease is good.
     """
-    devices = Lanes(url, patience, [Line(url, _SETTINGS) for _ in range(LANES)])
-    leases = Lanes(url, length / 3, [Line(url, _SETTINGS, length / 3)])
+    devices = Lanes(url, patience, [PostgresLine(url, _SETTINGS) for _ in range(LANES)])
+    leases = Lanes(url, length / 3, [PostgresLine(url, _SETTINGS, length / 3)])
     async with task_group() as tasks:
         devices.start(tasks)
         leases.start(tasks)
