@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
 
 from anyio import Lock
 from attrs import Factory, define
@@ -50,7 +49,7 @@ class OfflineStore:
     :param limit: notifications that are kept at most, for all devices together.
     """
 
-    before_writing: Final = None
+    before_writing: Callable[[], None] | None = None
 
     def __init__(
         self,
