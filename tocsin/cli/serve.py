@@ -47,6 +47,9 @@ accepts no connections, answers what is under way, and exits with 0 within ten s
 SIGHUP reads the certificate anew. With --dev-tls it makes an authority and a certificate for this machine's own
 addresses, keeps them in its state folder, and says how to let clients trust them.
 
+With --engine its state is in a PostgreSQL database, and it may be one of several nodes of a service over that: they forward
+notifications to one another by --link. See docs/operating.md.
+
 With --dev it is a twin of WNS for tests in any language, on this machine only: it has an app with credentials that are the same
 everywhere and at every start, and a device with a channel; tests drive it over HTTP below /_tocsin/, which describes itself as
 OpenAPI at /_tocsin/openapi.json. Its state folder is one of its own ('dev'), which no other service opens. See docs/testing.md.
@@ -60,7 +63,6 @@ examples:
   tocsin serve --port 443 --host :: --tls-cert fullchain.pem --tls-key privkey.pem --public-url https://push.example
   tocsin serve --config /etc/tocsin.toml --log-json
   tocsin serve --engine postgresql:///tocsin --public-url https://push.example   its state is in PostgreSQL
-  tocsin serve --engine postgresql://db/tocsin --public-url https://push.example --link 10.0.0.7:7443   one of several nodes
   TOCSIN_CHANNEL_RATE=10 tocsin serve            each setting may come from the environment
 
 An option goes before the environment, the environment before the file. See docs/operating.md for all of them.

@@ -215,9 +215,8 @@ class Devices:
 
     def withdraw_here(self, device: str, channel: str, match: ToastMatch) -> None:
         """Tell a device that toasts of a channel were deleted, if it is connected here."""
-        connection = self._connections.get(device)
-        if connection is not None:
-            connection.withdraw(channel, match)
+        if device in self._connections:
+            self._connections[device].withdraw(channel, match)
 
     async def prune(self) -> None:
         """Forget what devices do not want that have no channels, and are not there.
@@ -234,10 +233,10 @@ class Devices:
 
     def part_with(self, most: int | None, parting: Parting) -> int:
         """Close so many connections of devices to which nothing is on its way, or all (None); return how many."""
-        those = [each for each in self._connections.values() if most is None or not each.outbox.depth]
-        for connection in those[:most]:
+        those = [each for each in self._connections.values() if most is None or not each.outbox.depth][:most]
+        for connection in those:
             connection.close(parting.code, parting.words)
-        return len(those[:most])
+        return len(those)
 
     # What the offline queues say
 
