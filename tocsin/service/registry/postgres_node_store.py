@@ -26,6 +26,7 @@ from tocsin.tasks import task_group
 LANES: Final = 2
 """Connections for devices' calls; leases have one of their own besides."""
 
+_ASKED: Final = 0.3  # of a lease's length: who asks for one learns why there is none before it gives up, after a third
 _NOTHING: Final = QueueChange()
 _SETTINGS: Final = {
     "enable_seqscan": "off",  # a table that was empty when its statement was planned may have a million rows
@@ -233,7 +234,7 @@ async def open_postgres_nodes(
     :param length: seconds that a lease is good.
     """
     devices = Lanes(url, patience, [PostgresLine(url, _SETTINGS) for _ in range(LANES)])
-    leases = Lanes(url, length / 3, [PostgresLine(url, _SETTINGS, length / 3)])
+    leases = Lanes(url, _ASKED * length, [PostgresLine(url, _SETTINGS, _ASKED * length)])
     async with task_group() as tasks:
         devices.start(tasks)
         leases.start(tasks)
