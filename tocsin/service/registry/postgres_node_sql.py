@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS
+from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, arrays
 
 GOOD: Final = "NOT ended AND granted <= clock_timestamp() AND clock_timestamp() < until"
 _OVER: Final = """UPDATE nodes SET ended = true WHERE number IN (
@@ -32,12 +32,8 @@ FENCED, MOVED, WRITTEN, RACED = range(4)
 GIVEN, OTHER, INSTEAD = range(3)
 
 
-def _arrays(first: int, *kinds: str) -> str:
-    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, first))
-
-
-_ENTRIES: Final = f"unnest({_arrays(8, 'integer', *ENTRY_KINDS, 'bytea')}) AS e(place, {ENTRY}, body)"
-_ERASED: Final = f"unnest({_arrays(9 + len(ENTRY_KINDS) + 1, 'integer', 'bigint')}) AS e(place, sequence)"
+_ENTRIES: Final = f"unnest({arrays(8, 'integer', *ENTRY_KINDS, 'bytea')}) AS e(place, {ENTRY}, body)"
+_ERASED: Final = f"unnest({arrays(9 + len(ENTRY_KINDS) + 1, 'integer', 'bigint')}) AS e(place, sequence)"
 
 WRITE: Final = f"""WITH over AS (
     {_OVER.format(other="true")}
@@ -46,8 +42,8 @@ WRITE: Final = f"""WITH over AS (
 ), asked AS (
     SELECT a.*, d.device IS NULL AS is_new, coalesce(d.version, 0) AS seen, d.lease, d.epoch,
         a.by IN (SELECT number FROM good) AS may, coalesce(d.lease IN (SELECT number FROM good), false) AS is_held,
-        coalesce((a.place, d.lease, d.epoch) IN (SELECT * FROM unnest({_arrays(5, "bigint", "bigint", "bigint")})), false) AS is_named
-    FROM unnest({_arrays(1, "text", "bigint", "integer", "bigint")}) WITH ORDINALITY AS a(device, by, kind, decided_from, place)
+        coalesce((a.place, d.lease, d.epoch) IN (SELECT * FROM unnest({arrays(5, "bigint", "bigint", "bigint")})), false) AS is_named
+    FROM unnest({arrays(1, "text", "bigint", "integer", "bigint")}) WITH ORDINALITY AS a(device, by, kind, decided_from, place)
     LEFT JOIN devices d ON d.device = a.device
 ), decided AS MATERIALIZED (
     SELECT place, device, is_new, seen, nextval('versions') AS drawn, by, kind, lease, epoch,

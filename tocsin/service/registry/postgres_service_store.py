@@ -20,15 +20,11 @@ from tocsin.service.registry.node_store import NodeStore
 from tocsin.service.registry.postgres_change_feed import PostgresChangeFeed
 from tocsin.service.registry.postgres_hub_store import PostgresHubStore
 from tocsin.service.registry.postgres_node_store import open_postgres_nodes
-from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, MIGRATIONS
+from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, MIGRATIONS, arrays
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
 from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
 
-_ENTRY_ARRAYS: Final = ", ".join(
-    f"${number}::{kind}[]" for number, kind in enumerate((*ENTRY_KINDS, "text", "bytea"), 1)
-)
-_ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM unnest({_ENTRY_ARRAYS}) WHERE true"  # noqa: S608 - constants
-_ERASE_STORED: Final = "DELETE FROM stored WHERE sequence = ANY($1::bigint[])"
+_ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM unnest({arrays(1, *ENTRY_KINDS, 'text', 'bytea')}) WHERE true"  # noqa: S608 - constants
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
 _ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
 _ORPHANED: Final = "NOT revoked AND expires > $1 AND client_id NOT IN (SELECT client_id FROM apps)"
@@ -290,7 +286,8 @@ class PostgresServiceStore:
 
 
 def _erasing(sequences: Sequence[int]) -> ArrayStatement:
-    return ArrayStatement(_ERASE_STORED, [(sequence,) for sequence in sequences], frozenset(sequences))
+    sql = "DELETE FROM stored WHERE sequence = ANY($1::bigint[])"
+    return ArrayStatement(sql, [(sequence,) for sequence in sequences], frozenset(sequences))
 
 
 @asynccontextmanager

@@ -29,6 +29,12 @@ ENTRY_KINDS: Final = (
     *("double precision", "double precision", "double precision", "boolean"),
 )
 
+
+def arrays(first: int, *kinds: str) -> str:
+    """Return parameters that are arrays of these kinds, as SQL; the first of them has that number."""
+    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, first))
+
+
 _SERVICE: Final = (
     f"CREATE TABLE meta (key {_TEXT} PRIMARY KEY, value bytea NOT NULL)",
     f"""CREATE TABLE apps (
