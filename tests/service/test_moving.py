@@ -12,7 +12,7 @@ from aiohttp import ClientSession
 
 from tests.persistence.postgres_server import PostgresServer
 from tests.service.away import CACHE, store
-from tests.service.full_service import CHANNELS, LAST_STORED, but_service, fill, rows_of, seen
+from tests.service.full_service import CHANNELS, but_service, fill, rows_of, seen
 from tests.service.world import KEY, World, dial, open_world
 from tocsin.protocol.errors import InvalidArgument, NotFound, StateUnavailable
 from tocsin.protocol.hub.descriptions import RegistrationDescription
