@@ -229,7 +229,7 @@ async def open_postgres_nodes(
 ) -> AsyncIterator[PostgresNodeStore]:
     """Run what nodes share of a database whose tables are there; it is connected to when the first call comes.
 
-    :param patience: seconds that a call waits at most; one for a lease waits a third of its length.
+    :param patience: seconds that a call waits at most; one for a lease waits three tenths of its length.
     :param keep: keeps a value of the service's own where there is none, and returns what is there.
     :param length: seconds that a lease is good.
     """
