@@ -85,6 +85,15 @@ class PostgresServer:
 
     def start(self, *settings: str) -> None:
         """Start it, and wait until it takes connections."""
+        self.launch(*settings)
+        assert self._process is not None
+        while not self.is_ready():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.01)
+                raise AssertionError((self.folder / "log").read_text())
+
+    def launch(self, *settings: str) -> None:
+        """Start it, in the thread with which it is to end."""
         chosen = [*_SETTINGS, *([] if self.is_safe else _FAST), f"unix_socket_directories={self.folder}", *settings]
         command = [str(self.bin / "postgres"), "-D", str(self.data)]
         command += [word for setting in chosen for word in ("-c", setting)]
@@ -92,12 +101,9 @@ class PostgresServer:
             self._process = subprocess.Popen(  # noqa: S603  # as above
                 [*_as_other(dies_with_us=True), *command], stdout=log, stderr=log, cwd=self.folder
             )
-        while not self._is_ready():
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.01)
-                raise AssertionError((self.folder / "log").read_text())
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Tell whether it takes connections."""
         try:  # what a killed one has left names another process
             written = (self.data / "postmaster.pid").read_text().split()
         except FileNotFoundError:

@@ -73,7 +73,7 @@ class Replay:
             else:
                 return
             self._to.step(Event.BEHIND)
-            await anyio.sleep(backoff(_AGAIN, _LONGEST, failures, random()))
+            await anyio.sleep(backoff(_AGAIN, _LONGEST, failures, random()))  # noqa: S311  # not a secret
 
     async def _send_all(self) -> None:
         device = self._to.device
