@@ -141,6 +141,10 @@ class Ledger:
             f" now {self._at(time.monotonic())}; troubles: {'; '.join(before)}"
         )
 
+    def told(self) -> str:
+        """Return what was done, and when, a line each."""
+        return "".join(f"{self._at(at)} {text}\n" for at, text in self.troubles)
+
     def complain(self, what: str) -> None:
         """Note what must not be."""
         self.violations.append(f"{self._at(time.monotonic())}: {what}")

@@ -74,9 +74,12 @@ class NodeTroubles:
         found = programs()
         if found is None:
             raise Stuck("PostgreSQL 15 or newer is not installed: apt-get install postgresql")
-        with running_server(found, is_safe=True) as server:
-            async with self._wired(server) as wires:
-                await self._run(server, wires)
+        try:
+            with running_server(found, is_safe=True) as server:
+                async with self._wired(server) as wires:
+                    await self._run(server, wires)
+        finally:
+            (self.folder / "troubles.log").write_text(self._ledger.told())
         self._figures.seconds = round(time.monotonic() - self._began, 1)
         return self._figures
 
