@@ -30,6 +30,7 @@ from tests.e2e.node_troubles.waits import Waits
 from tests.e2e.node_troubles.wires import Address, Wires, namespace_wires, relay_wires, why_no_namespaces
 from tests.persistence.postgres_server import PostgresServer, programs, running_server
 from tests.processes import Sender, call
+from tocsin.tasks import task_group
 
 EVERY = 5.0
 """Seconds between two words on how far it is."""
@@ -110,12 +111,11 @@ class NodeTroubles:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._remove)
             http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-            tasks = await stack.enter_async_context(anyio.create_task_group())
-            for node in self._nodes:
-                node.process.start()
-                tasks.start_soon(node.watch, http)
-            for node in self._nodes:
-                await node.ready()
+            tasks = await stack.enter_async_context(task_group())
+            async with task_group() as starting:
+                for node in self._nodes:
+                    tasks.start_soon(node.watch, http)
+                    starting.start_soon(node.start)
             devices = [
                 Device(number, app["remote_id"], balancer, self._ledger, self._waits, tasks, moves=number % 2 == 1)
                 for number in range(self.plan.devices)
@@ -166,7 +166,7 @@ class NodeTroubles:
     # The troubles
 
     async def _trouble(self, senders: Senders, troubles: Troubles) -> None:
-        async with anyio.create_task_group() as tasks:
+        async with task_group() as tasks:
             tasks.start_soon(senders.run)
             tasks.start_soon(self._watch, troubles, tasks.cancel_scope)
             await anyio.sleep(1)
@@ -207,7 +207,7 @@ class NodeTroubles:
         """Send to each device once more in all ways that wait, until it is received; then all has to come."""
         for device in devices:
             device.stays = True
-        async with anyio.create_task_group() as tasks:
+        async with task_group() as tasks:
             for device in devices:
                 tasks.start_soon(self._last, senders, device)
         try:

@@ -11,8 +11,14 @@ import anyio
 from attrs import define, field
 
 from bench.processes import resident
-from tests.e2e.crash.victims import PATIENCE, Stuck, Victim, within
+from tests.e2e.crash.victims import Stuck, Victim, within
 from tests.e2e.node_troubles.wires import Address
+
+PATIENCE = 60.0
+"""Seconds in which a node has to be there, which finds no database for some of them."""
+
+AGAIN = 0.3
+"""Seconds until it is started again."""
 
 PROBE = 0.25
 """Seconds between two looks at a node."""
@@ -33,12 +39,28 @@ class Node:
     is_ready: bool = False
     most: float = 0.0
     """MiB that it has held at most."""
+    starts_in_vain: int = 0
     _changed: anyio.Event = field(factory=anyio.Event)
 
     @property
     def name(self) -> str:
         """What it is called."""
         return self.process.name
+
+    async def start(self) -> None:
+        """Start it, and wait until it is ready; what ends since there is no database is started again, as systemd does.
+
+        :raises Stuck: it takes too long.
+        """
+        self.process.start()
+        with within(PATIENCE, f"{self.name} was not ready"):
+            while not self.is_ready:
+                if not self.process.is_running:
+                    await self.process.reap()
+                    self.starts_in_vain += 1
+                    await anyio.sleep(AGAIN)
+                    self.process.start()
+                await self._look()
 
     async def ready(self) -> None:
         """Wait until it says so.
@@ -48,8 +70,11 @@ class Node:
         with within(PATIENCE, f"{self.name} was not ready"):
             while not self.is_ready:
                 self._check()
-                with anyio.move_on_after(PROBE):
-                    await self._changed.wait()
+                await self._look()
+
+    async def _look(self) -> None:
+        with anyio.move_on_after(PROBE):
+            await self._changed.wait()
 
     def _check(self) -> None:
         if not self.process.is_running:

@@ -17,6 +17,7 @@ from tests.e2e.node_troubles.node import Node
 from tests.e2e.node_troubles.waits import Waits
 from tests.e2e.node_troubles.wires import Wires
 from tests.persistence.postgres_server import PostgresServer
+from tocsin.tasks import task_group
 
 LEASE = 3.0
 """Seconds of a node's lease."""
@@ -53,7 +54,7 @@ class Troubles:
                 await self._make()
                 heard()
 
-        async with anyio.create_task_group() as tasks:
+        async with task_group() as tasks:
             for _ in range(at_once):
                 tasks.start_soon(hand)
 
@@ -92,13 +93,12 @@ class Troubles:
         self.waits.wait("killed", self._at(node))
         await node.kill()
         await anyio.sleep(self.chance.uniform(0, 1.5))
-        node.process.start()
         if self.chance.random() < AT_THE_START:
             self.done["killed while it started"] += 1
+            node.process.start()
             await anyio.sleep(self.chance.uniform(0, 1.5))
             await node.kill()
-            node.process.start()
-        await node.ready()
+        await node.start()
         self._told(f"{node.name} there again")
 
     async def _leave(self, node: Node) -> None:
@@ -108,8 +108,7 @@ class Troubles:
         self.waits.wait("ended in order", self._at(node))
         await node.leave()
         self._told(f"{node.name} ended")
-        node.process.start()
-        await node.ready()
+        await node.start()
         self._told(f"{node.name} there again")
 
     async def _stop(self, node: Node) -> None:
@@ -163,6 +162,3 @@ class Troubles:
                 await anyio.sleep(0.02)
         self._told("PostgreSQL there again")
         self.waits.wait(kind, [device.number for device in self.devices if device.node is not None])
-        for each in self.nodes:
-            if each not in self._busy:
-                await each.ready()
