@@ -105,10 +105,12 @@ class Device:
             with anyio.fail_after(OPENS):
                 await self._greet(socket)
             self.node, self._failures = node, 0
+            self.ledger.place(self.number, f"at {node.name}")
             await self._stay(socket, time.monotonic())
             lingers = self._random.random() < 0.3
         finally:
             self.node = None
+            self.ledger.place(self.number, "lingers" if lingers else "gone")
             if lingers:
                 self.tasks.start_soon(_linger, socket, self._random.uniform(0, LINGERS))
             else:

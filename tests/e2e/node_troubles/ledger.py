@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable
+from functools import partial
 
 from attrs import Factory, define
 
@@ -39,8 +41,10 @@ class DeviceAccount:
 
     ids: set[str] = Factory(set)
     """What it has handled, which it knows again."""
-    latest: float = 0.0
-    """When the last post began of those that it has handled."""
+    latest: Post | None = None
+    """That of those that it has handled which began last."""
+    places: deque[tuple[float, str]] = Factory(partial(deque, maxlen=8))
+    """Where it was lately."""
     waiting: dict[int, Post] = Factory(dict)
     """What was received, or may yet be, and is not handled."""
     slots: dict[str, list[Post]] = Factory(dict)
@@ -107,10 +111,11 @@ class Ledger:
             self.handled += 1
             post.handled, post.id = now, id_
             account.waiting.pop(number, None)
-            if post.received and post.ended < account.latest:
-                late = f"one that was sent after it at {self._at(account.latest)}"
-                self._complain(post, f"was received at {self._at(post.ended)}, and came behind {late}")
-            account.latest = max(account.latest, post.began)
+            latest = account.latest
+            if latest and post.received and post.ended < latest.began:
+                self._complain(post, f"came behind {self._described(latest)}")
+            if latest is None or latest.began < post.began:
+                account.latest = post
         return True
 
     # The end
@@ -127,19 +132,38 @@ class Ledger:
     def judge(self) -> None:
         """Complain of what is missing."""
         for post in self.missing():
-            self._complain(post, f"was received at {self._at(post.ended)}, and never came")
+            self._complain(post, "never came")
 
     def _is_replaced(self, account: DeviceAccount, post: Post) -> bool:
         """Tell whether another request may have taken its place, or deleted it: one that had not ended when it began."""
         others = (other for slot in post.slots for other in account.slots[slot] if other is not post)
         return any(other.ended > post.began for other in others)
 
+    def place(self, device: int, text: str) -> None:
+        """Note where a device is now."""
+        self.devices[device].places.append((time.monotonic(), text))
+
     def _complain(self, post: Post, what: str) -> None:
-        before = [f"{self._at(at)} {text}" for at, text in self.troubles if at < time.monotonic()][-6:]
+        now = time.monotonic()
+        places = self._lines(self.devices[post.device].places)
         self.violations.append(
-            f"{post.number} ({' '.join(post.slots) or 'raw'}, device {post.device}), sent at {self._at(post.began)} to {post.node}, {what};"
-            f" now {self._at(time.monotonic())}; troubles: {'; '.join(before)}"
+            f"{self._described(post)} {what}; now {self._at(now)}; device {post.device}: {places};"
+            f" troubles: {self._lines([each for each in self.troubles if each[0] < now][-8:])}"
         )
+
+    def _described(self, post: Post) -> str:
+        what = " ".join(post.slots) or "raw"
+        times = [f"sent at {self._at(post.began)} to {post.node}"]
+        times += (
+            [f"{'received' if post.received else 'answered'} at {self._at(post.ended)}"]
+            if post.ended < math.inf
+            else []
+        )
+        times += [f"handled at {self._at(post.handled)}"] if post.handled else []
+        return f"{post.number} ({what}, {', '.join(times)})"
+
+    def _lines(self, moments: Iterable[tuple[float, str]]) -> str:
+        return ", ".join(f"{self._at(at)} {text}" for at, text in moments)
 
     def told(self) -> str:
         """Return what was done, and when, a line each."""
