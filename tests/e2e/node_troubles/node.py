@@ -62,6 +62,13 @@ class Node:
                     self.process.start()
                 await self._look()
 
+    async def kill_while_it_starts(self, seconds: float) -> None:
+        """Start it, and end it with kill -9 after a while, whether it is ready or has ended since there is no database."""
+        self.process.start()
+        await anyio.sleep(seconds)
+        await self.process.remove()
+        self.away()
+
     async def ready(self) -> None:
         """Wait until it says so.
 

@@ -95,9 +95,7 @@ class Troubles:
         await anyio.sleep(self.chance.uniform(0, 1.5))
         if self.chance.random() < AT_THE_START:
             self.done["killed while it started"] += 1
-            node.process.start()
-            await anyio.sleep(self.chance.uniform(0, 1.5))
-            await node.kill()
+            await node.kill_while_it_starts(self.chance.uniform(0, 1.5))
         await node.start()
         self._told(f"{node.name} there again")
 
