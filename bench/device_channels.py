@@ -10,9 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg
+import attrs
+
 from bench.http_load import Target, wns_target
 from bench.load import APP, NEVER
 from tocsin.service.registry.apps import Apps
+from tocsin.service.registry.postgres_service_store import open_postgres_store
 from tocsin.service.registry.service_store import ChannelRow, hash_of
 from tocsin.service.registry.sqlite_service_store import SqliteServiceStore, open_store
 
@@ -30,14 +34,17 @@ def token(number: int) -> str:
     return f"channel-of-the-bench-{number:012d}"
 
 
-def targets(service: Mapping[str, Any], devices: int) -> list[Target]:
+def targets(service: Mapping[str, Any], devices: int | Iterable[int], *, storable: bool = False) -> list[Target]:
     """Sign in as a sender, and return where the channel of each device is posted to.
 
     :param service: what ``bench.serving`` has told.
+    :param devices: how many, or which.
+    :param storable: whether what is posted may wait for its device; raw notifications may not by themselves.
     """
     base = f"{service['url']}/w/?token="
-    headers = wns_target(base, service).headers
-    return [Target(f"{base}{token(number)}", headers) for number in range(devices)]
+    headers = wns_target(base, service).headers | ({"X-WNS-Cache-Policy": "cache"} if storable else {})
+    numbers = range(devices) if isinstance(devices, int) else devices
+    return [Target(f"{base}{token(number)}", headers) for number in numbers]
 
 
 async def prefill(state: Path, devices: int) -> None:
@@ -52,6 +59,21 @@ async def add_channels(store: SqliteServiceStore, devices: int, client_id: str) 
     await write_each(range(devices), lambda number: _add_channel(store, number, client_id))
 
 
+async def prefill_engine(url: str, devices: int) -> None:
+    """Make the same in a database."""
+    async with open_postgres_store(url) as store:
+        apps = await Apps.load(store, time.time)
+        client_id = (await apps.register(APP)).client_id
+    link = await asyncpg.connect(url)
+    try:
+        rows = (attrs.astuple(_channel(number, client_id)) for number in range(devices))
+        await link.copy_records_to_table("channels", schema_name="tocsin", records=rows)
+        await link.execute("VACUUM ANALYZE tocsin.channels")
+        await link.execute("CHECKPOINT")
+    finally:
+        await link.close()
+
+
 async def write_each(rows: Iterable[T], write: Callable[[T], Awaitable[None]]) -> None:
     """Write rows, many in one transaction."""
     left = iter(rows)
@@ -60,6 +82,10 @@ async def write_each(rows: Iterable[T], write: Callable[[T], Awaitable[None]]) -
 
 
 async def _add_channel(store: SqliteServiceStore, number: int, client_id: str) -> None:
+    await store.add_channel(_channel(number, client_id))
+
+
+def _channel(number: int, client_id: str) -> ChannelRow:
     hashed = hash_of(token(number))
     device = hashlib.sha256(device_key(number).encode()).hexdigest()
-    await store.add_channel(ChannelRow(hashed, hashed.hex()[:16], client_id, APP, device, NEVER, revoked=False))
+    return ChannelRow(hashed, hashed.hex()[:16], client_id, APP, device, NEVER, revoked=False)

@@ -1,4 +1,4 @@
-"""The serving process of a bench over the wire: ``python -m bench.serving KIND STATE LOOP``."""
+"""The serving process of a bench over the wire: ``python -m bench.serving KIND STATE LOOP``, or ``engine STATE LOOP URL``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
+import attrs
 
 from bench.framework import run_on
 from bench.load import APP
 from bench.receiving import say, until_input_ends
+from bench.servers import HOST, free_port
 from tocsin.collector import collect_rarely
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.operations.settings import ServiceSettings
@@ -29,9 +31,9 @@ SETTINGS = ServiceSettings.private(max_connections=20_000, max_connections_per_a
 _HEADERS = b"x-wns-status: received\r\ncontent-length: 0\r\n"
 
 
-async def tocsin(state: Path) -> None:
+async def tocsin(state: Path, settings: ServiceSettings = SETTINGS) -> None:
     """Run a push service with one app registered."""
-    async with open_service(state, SETTINGS) as service:
+    async with open_service(state, settings) as service:
         app = await service.register(APP)
         say(
             {
@@ -44,6 +46,13 @@ async def tocsin(state: Path) -> None:
             }
         )
         await until_input_ends()
+
+
+async def engine(state: Path, url: str) -> None:
+    """Run a node of a push service whose state is in a database."""
+    port = free_port()
+    roomy = attrs.evolve(SETTINGS, max_channels=10_000_000, max_stored=100_000_000)
+    await tocsin(state, attrs.evolve(roomy, engine=url, port=port, public_url=f"http://{HOST}:{port}"))
 
 
 async def looked_at(state: Path) -> None:
@@ -84,15 +93,20 @@ class _Answered:
     def dismiss(self) -> None: ...
 
 
-KINDS: dict[str, Callable[[Path], Awaitable[None]]] = {"tocsin": tocsin, "looked_at": looked_at, "floor": floor}
+KINDS: dict[str, Callable[..., Awaitable[None]]] = {
+    "tocsin": tocsin,
+    "engine": engine,
+    "looked_at": looked_at,
+    "floor": floor,
+}
 
 
-def main(kind: str, state: str, loop: str) -> None:
+def main(kind: str, state: str, loop: str, *url: str) -> None:
     """Serve until told to end."""
     collect_rarely()  # as tocsin serve does
 
     async def serve() -> None:
-        await KINDS[kind](Path(state))
+        await KINDS[kind](Path(state), *url)
 
     run_on(loop, serve)
 

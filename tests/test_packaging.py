@@ -57,6 +57,12 @@ def test_the_image_runs_a_service_that_is_ours() -> None:
     assert environment["TOCSIN_STATE"].startswith(instructions("VOLUME")[0])
 
 
+def test_the_image_has_what_its_settings_may_ask_for() -> None:
+    """A service, over the engine of the operator's choice."""
+    (extras,) = [re.findall(r"/src\[(.*)\]", line) for line in instructions("RUN") if "pip" in line]
+    assert extras == ["service,postgres"]
+
+
 def test_the_image_does_not_run_as_root() -> None:
     """It runs as a user that it makes, by number, who owns the volume."""
     (user,) = instructions("USER")

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ OLDEST: Final = 15
 USER: Final = "tocsin"
 LOCKED: Final = "locked"
 """A user that is let in with a password only; a test makes it."""
+
+_KEEPER: Final = str(Path(__file__).with_name("postgres_keeper.py"))
 
 _FAST: Final = ("fsync=off", "full_page_writes=off")
 _SETTINGS: Final = (
@@ -59,7 +62,8 @@ class PostgresServer:
     bin: Path
     folder: Path
     is_safe: bool = False
-    _process: subprocess.Popen[bytes] | None = None
+    _keeper: subprocess.Popen[bytes] | None = None
+    _pid: int = 0
     _made: int = 0
     _shared: str | None = None
 
@@ -80,27 +84,35 @@ class PostgresServer:
     @property
     def pid(self) -> int:
         """The id of its first process."""
-        assert self._process is not None
-        return self._process.pid
+        assert self._keeper is not None
+        return self._pid
 
     def start(self, *settings: str) -> None:
         """Start it, and wait until it takes connections."""
         self.launch(*settings)
-        assert self._process is not None
+        assert self._keeper is not None
         while not self.is_ready():
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.01)
+                self._keeper.wait(0.01)
                 raise AssertionError((self.folder / "log").read_text())
 
     def launch(self, *settings: str) -> None:
-        """Start it, in the thread with which it is to end."""
+        """Start it, which ends with this process."""
         chosen = [*_SETTINGS, *([] if self.is_safe else _FAST), f"unix_socket_directories={self.folder}", *settings]
         command = [str(self.bin / "postgres"), "-D", str(self.data)]
         command += [word for setting in chosen for word in ("-c", setting)]
+        assert self._keeper is None
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  # as above
-                [*_as_other(dies_with_us=True), *command], stdout=log, stderr=log, cwd=self.folder
+            self._keeper = subprocess.Popen(  # noqa: S603  # as above
+                [sys.executable, "-IS", _KEEPER, *_as_other(), *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,  # what ends the tests from a terminal does not end it before its server
             )
+        assert self._keeper.stdout is not None
+        self._pid = int(self._keeper.stdout.readline())
 
     def is_ready(self) -> bool:
         """Tell whether it takes connections."""
@@ -112,23 +124,26 @@ class PostgresServer:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT at once and in order, SIGQUIT as with kill -9, but of all of its processes."""
-        if self._process is not None:
-            for pid in (self.pid, *self.children()):  # a test may have stopped them
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-            self._process.send_signal(how)
-            self._process.wait()
-            self._process = None
+        if self._keeper is not None:
+            with suppress(FileNotFoundError, ProcessLookupError):  # it may have ended by itself
+                for pid in (self.pid, *self.children()):  # a test may have stopped them
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGCONT)
+                os.kill(self.pid, how)
+            self._ended()
 
     def kill(self) -> None:
         """End all of its processes with kill -9."""
-        pids = [self.pid, *self.children()]
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        assert self._process is not None
-        self._process.wait()
-        self._process = None
+        assert self._keeper is not None
+        assert self._keeper.stdin is not None
+        self._keeper.stdin.close()
+        self._ended()
+
+    def _ended(self) -> None:
+        assert self._keeper is not None
+        with self._keeper as keeper:
+            keeper.wait()  # for all of them
+        self._keeper = None
 
     def children(self) -> list[int]:
         """Return the ids of its other processes."""
@@ -177,14 +192,9 @@ class PostgresServer:
         assert not done.returncode, done.stderr
 
 
-def _as_other(*, dies_with_us: bool = False) -> list[str]:
+def _as_other() -> list[str]:
     """Return what runs a command as another user where this is root, which no server runs as."""
-    if not shutil.which("setpriv"):
-        return []
-    command = ["setpriv", *(["--pdeathsig=KILL"] if dies_with_us else [])]
-    if os.geteuid() == 0:
-        command += ["--reuid=postgres", "--regid=postgres", "--init-groups"]
-    return command if len(command) > 1 else []
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
 
 
 @contextmanager

@@ -46,7 +46,8 @@ async def heard(device: Device) -> None:
     """Wait until the service has dealt with all that the device has sent, and sent what it had to.
 
     The answer to the second question comes after what the first could overtake in the store, that to the third after
-    what the second could overtake on the way out.
+    what the second could overtake on the way out. That is so of a store that answers in the order of the questions, as SQLite's
+    does: PostgreSQL's has several connections for reading, and does not promise it.
     """
     for _ in range(3):
         await device.send(RevokeChannels(99, "nobody"))

@@ -21,7 +21,7 @@ _GROUPS = (
     ("how devices are rung that have no agent connected", "hub.*|client_.*|token_url"),
     ("behaviour", "strict_wns|metrics_token|page|page_token"),
     ("limits of numbers and sizes", "max_.*|device_window|.*_backlog"),
-    ("limits of time", ".*_timeout|ping_interval|ring_time"),
+    ("limits of time", ".*_timeout|drain_delay|ping_interval|ring_time"),
     ("limits of rates", ".*_(rate|burst)"),
 )
 """What a help shows settings under, and the names of those that belong there: each setting has one such place."""

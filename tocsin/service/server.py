@@ -188,7 +188,7 @@ async def open_service(
             async with (
                 telling(parts.counters.tally, log),
                 pruning(channels, offline, parts.devices, parts.hub),
-                serving(server, listener, partial(_say_goodbye, server, parts, settings.drain_timeout)),
+                serving(server, listener, partial(_say_goodbye, server, parts, settings)),
                 parts.hub.running(),
                 parts.page.running(),
             ):
@@ -270,13 +270,18 @@ def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
     )
 
 
-async def _say_goodbye(server: WebServer, parts: _Parts, drain_timeout: float) -> None:
-    """Let in no more connections, and give senders and devices the time that each has."""
+async def _say_goodbye(server: WebServer, parts: _Parts, settings: ServiceSettings) -> None:
+    """Let balancers see that it is about to stop, let in no more connections, and part: first with senders, then with devices."""
     parts.health.stopping = True
+    server.keep_none()
+    if settings.drain_delay:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(settings.drain_delay)
     parts.page.stop()
     server.accept_no_more()
     parts.bodies.stop()
-    with anyio.move_on_after(drain_timeout, shield=True):
+    with anyio.move_on_after(settings.drain_timeout, shield=True):
         await server.idle()
+    server.part_with_senders()
     with anyio.move_on_after(_FAREWELL, shield=True):
         await parts.devices.aclose()

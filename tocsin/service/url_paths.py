@@ -17,7 +17,7 @@ PAGE_PATH: Final = "/_tocsin/page/"
 PAGE_FILES: Final = PAGE_PATH.lstrip("/")
 """The same as seen from the page: a proxy may have it under a path of its own."""
 
-RESERVED: Final = frozenset({"w", "device", "accesstoken.srf", "healthz", "metrics"})
+RESERVED: Final = frozenset({"w", "device", "accesstoken.srf", "healthz", "readyz", "metrics"})
 """What a path of the service begins with: no hub is called so."""
 
 

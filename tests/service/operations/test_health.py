@@ -129,6 +129,38 @@ def test_causes_are_named(fault: str | None, stopping: bool, causes: dict[str, A
     assert report.fields(details=False)["status"] == ("unavailable" if causes else "ok")
 
 
+def test_what_keeps_it_from_being_ready_is_told() -> None:
+    """Besides what is not well, each by the name that it was given, for as long as it has something to say."""
+    faults, words = list[str](), list[str]()
+    health = Health(Counters(), lambda: faults[-1] if faults else None, dict, "")
+    health.unready["lease"] = lambda: words[-1] if words else None
+    assert health.readiness() == {}
+    words.append("the node has no lease")
+    assert health.readiness() == {"lease": "the node has no lease"}
+    assert health.report().causes == {}
+    faults.append("the disk is full")
+    assert health.readiness() == {"store": "the disk is full", "lease": "the node has no lease"}
+    health.stopping = True
+    words.clear()
+    assert (
+        health.readiness()
+        == health.report().causes
+        == {"store": "the disk is full", "stopping": "the service is stopping"}
+    )
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_balancers_may_ask_without_a_body(standing: World, path: str) -> None:
+    """HEAD has the status, and what GET says of the body that it has not; no answer is kept for the next."""
+    url = standing.service.url + path
+    async with standing.http.get(url, headers=PROXIED) as asked, standing.http.head(url, headers=PROXIED) as glance:
+        assert (asked.status, await asked.text()) == (200, '{"status":"ok","causes":[]}')
+        assert (glance.status, await glance.read()) == (200, b"")
+        for name in ("Content-Length", "Content-Type", "Cache-Control"):
+            assert asked.headers[name] == glance.headers[name]
+        assert glance.headers["Cache-Control"] == "no-store"
+
+
 def test_latencies_fall_into_their_buckets() -> None:
     """A bound belongs to its bucket, and what is longer than all goes into the last."""
     counters = Counters()

@@ -59,11 +59,11 @@ class Life:
 
     def accept_no_more(self) -> None:
         """Let the server be about to leave."""
-        self.played.shared.accepts_no_more = True
+        self.played.shared.keeps_none = True
 
     def leave(self) -> None:
         """Let the server leave."""
-        self.played.shared.accepts_no_more = True
+        self.played.shared.keeps_none = True
         self.played.connection.shutdown()
 
     def stall(self) -> None:

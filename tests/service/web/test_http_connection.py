@@ -176,14 +176,14 @@ async def test_when_the_server_leaves_the_last_answer_says_that_it_is() -> None:
     """Also that to a request which came since; what was sent ahead of an answer is answered."""
     played = PlayedConnection()
     played.hear(post(when=b"later") + post(b"2"))
-    played.shared.accepts_no_more = True
+    played.shared.keeps_none = True
     played.exchanges[0].answer()
     first, second = played.transport.said.split(b"HTTP/1.1 ")[1:]
     assert (b"connection: close" in first.lower(), b"connection: close" in second.lower()) == (False, True)
     assert played.transport.done[-1] == "close"
     late = PlayedConnection()
     late.hear(post())
-    late.shared.accepts_no_more = True
+    late.shared.keeps_none = True
     late.hear(post())
     assert late.transport.said.lower().count(b"connection: close") == 1
     assert late.transport.done == ["close"]

@@ -116,6 +116,36 @@ async def test_a_server_that_accepts_no_more_ends_connections_behind_their_answe
             assert response.headers["Connection"] == "close"
 
 
+async def test_a_connection_that_has_come_is_answered_when_the_door_closes() -> None:
+    """Though the server has not taken it yet: the system would reset it, and its sender could not know what became of its request."""
+    async with running() as (server, port):
+        await anyio.wait_all_tasks_blocked()  # the door stands open
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            server.accept_no_more()
+            await server.idle()
+            client.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            with anyio.fail_after(10):
+                answer = await asyncio.get_running_loop().sock_recv(client, 4096)
+        assert answer.endswith(b"hello")
+        assert b"connection: close" in answer.lower()
+        with pytest.raises(OSError, match="All connection attempts failed"):
+            await anyio.connect_tcp("127.0.0.1", port)
+
+
+async def test_it_parts_with_senders_before_devices() -> None:
+    """A connection on which nothing is asked ends; a WebSocket goes on."""
+    async with running() as (server, port), connect(f"ws://127.0.0.1:{port}/device") as device:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"hello")
+        server.part_with_senders()
+        assert await reader.read() == b""
+        writer.close()
+        await device.send(b"still")
+        assert await device.recv() == b"still"
+
+
 async def test_leaving_takes_less_than_a_second() -> None:
     """Idle connections do not hold the server up."""
     async with ClientSession() as http:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from anyio import Lock
-from attrs import define
+from attrs import Factory, define
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
@@ -30,6 +31,14 @@ class _Loaded:
     """A queue in memory; ``users`` are those that are at work on it."""
 
     queue: OfflineQueue
+    users: int = 0
+
+
+@define(eq=False)
+class _Coming:
+    """A queue on its way into memory; ``users`` are those that wait for it."""
+
+    lock: Lock = Factory(partial(Lock, fast_acquire=True))
     users: int = 0
 
 
@@ -60,7 +69,7 @@ class OfflineStore:
         self._sequence = 0
         self._loaded: dict[str, _Loaded] = {}
         self._away: dict[str, int] = {}  # devices whose queues are on disk only, with the lengths of these
-        self._loading = Lock(fast_acquire=True)
+        self._coming: dict[str, _Coming] = {}
 
     @classmethod
     async def load(
@@ -238,17 +247,27 @@ class OfflineStore:
 
     async def _bring(self, device: str) -> None:
         """Load a queue from the store; its callers go on in the order in which they came."""
-        async with self._loading:
-            if device in self._away:
-                queue = OfflineQueue(self._depths)
-                entries = await self._store.stored(device)
-                self.kept += len(entries) - self._away[device]
-                for entry in entries:
-                    queue.erase += queue.admit(entry)  # the depths may have been larger when it was stored
-                    queue.committed(entry)
-                self._count(queue)
-                self._loaded[device] = _Loaded(queue)
-                del self._away[device]
+        coming = self._coming.setdefault(device, _Coming())
+        coming.users += 1
+        try:
+            async with coming.lock:
+                if device in self._away:
+                    await self._load_queue(device)
+        finally:
+            coming.users -= 1
+            if not coming.users:
+                del self._coming[device]
+
+    async def _load_queue(self, device: str) -> None:
+        queue = OfflineQueue(self._depths)
+        entries = await self._store.stored(device)
+        self.kept += len(entries) - self._away[device]
+        for entry in entries:
+            queue.erase += queue.admit(entry)  # the depths may have been larger when it was stored
+            queue.committed(entry)
+        self._count(queue)
+        self._loaded[device] = _Loaded(queue)
+        del self._away[device]
 
     def _put_away(self, device: str, *, only_empty: bool) -> bool:
         loaded = self._loaded[device]

@@ -1,6 +1,6 @@
-"""Whether the service is well, and what it has counted: ``/healthz`` and ``/metrics``.
+"""Whether the service is well, whether it is to be sent anything, and what it has counted: ``/healthz``, ``/readyz``, ``/metrics``.
 
-Any client may ask whether it is well, as load balancers do. The details are for this machine, or for who has the token.
+Any client may ask the first two, as load balancers do. The details are for this machine, or for who has the token.
 """
 
 from __future__ import annotations
@@ -30,10 +30,17 @@ class Report:
 
     def fields(self, *, details: bool) -> dict[str, Any]:
         """Return what is printed; without details only the causes' names."""
-        status = "unavailable" if self.causes else "ok"
-        if not details:
-            return {"status": status, "causes": sorted(self.causes)}
-        return {"status": status, "causes": self.causes, "counters": self.counters, "now": self.gauges}
+        figures = {"counters": self.counters, "now": self.gauges} if details else {}
+        return _status(self.causes, details=details) | figures
+
+
+def _status(causes: dict[str, str], *, details: bool) -> dict[str, Any]:
+    """Return what is printed of causes; without details only their names."""
+    return {"status": "unavailable" if causes else "ok", "causes": causes if details else sorted(causes)}
+
+
+def _answer(fields: dict[str, Any]) -> Response:
+    return JSONResponse(fields, 503 if fields["causes"] else 200, {"Cache-Control": "no-store"})
 
 
 class Health:
@@ -55,6 +62,8 @@ class Health:
     ) -> None:
         self.stopping = False
         """Whether the service is about to stop."""
+        self.unready: dict[str, Callable[[], str | None]] = {}
+        """What else keeps it from being ready, by name: each says why in a sentence, or gives None while it does not."""
         self._counters = counters
         self._fault = fault
         self._gauges = gauges
@@ -64,22 +73,31 @@ class Health:
 
     def report(self) -> Report:
         """Report how the service is now."""
-        causes = {}
+        return Report(self._causes(), self._counters.summary(), self._gauges())
+
+    def readiness(self) -> dict[str, str]:
+        """Return why the service is to be sent nothing, by the causes' names: it is not well, or not ready."""
+        other = {name: words for name, say in self.unready.items() if (words := say()) is not None}
+        return self._causes() | other
+
+    def _causes(self) -> dict[str, str]:
         fault = self._fault()
-        if fault is not None:
-            causes["store"] = fault
-        if self.stopping:
-            causes["stopping"] = "the service is stopping"
-        return Report(causes, self._counters.summary(), self._gauges())
+        causes = {} if fault is None else {"store": fault}
+        return causes | ({"stopping": "the service is stopping"} if self.stopping else {})
 
     def routes(self) -> list[Route]:
-        """Return the routes of ``/healthz`` and ``/metrics``."""
-        return [Route("/healthz", self._answer_health), Route("/metrics", self._answer_metrics)]
+        """Return the routes of all three."""
+        return [
+            Route("/healthz", self._answer_health),
+            Route("/readyz", self._answer_readiness),
+            Route("/metrics", self._answer_metrics),
+        ]
 
     async def _answer_health(self, request: Request) -> Response:
-        report = self.report()
-        headers = {"Cache-Control": "no-store"}
-        return JSONResponse(report.fields(details=self._may(request)), 503 if report.causes else 200, headers)
+        return _answer(self.report().fields(details=self._may(request)))
+
+    async def _answer_readiness(self, request: Request) -> Response:
+        return _answer(_status(self.readiness(), details=self._may(request)))
 
     async def _answer_metrics(self, request: Request) -> Response:
         if not self._may(request):

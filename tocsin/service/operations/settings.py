@@ -182,6 +182,11 @@ class ServiceSettings:
     acknowledge_timeout: float = seconds(
         10.0, "in which a device has to acknowledge a payload, waiting included, and the store to be read or written"
     )
+    drain_delay: float = setting(
+        0.0,
+        "seconds that the service goes on when it is told to stop, while /readyz says so to load balancers",
+        (0, 3_600),
+    )
     drain_timeout: float = seconds(5.0, "that requests under way are waited for when the service stops")
 
     device_window: int = setting(1_024, "payloads on their way to one device, sent and not acknowledged", (1, 65_536))

@@ -86,7 +86,8 @@ class Channels:
         self._orphaned: set[str] = set()  # devices that may have channels of apps that were removed
         self.on_revoked: Callable[[list[bytes]], Awaitable[None]] | None = None
         """Called with the hashes of channels that were revoked; the channels are revoked whatever becomes of it."""
-        self._changing = Lock(fast_acquire=True)  # what is read from the store is cached before it is changed
+        self._changing = Lock(fast_acquire=True)  # what a device has is counted before one more is given out
+        self._revocations = 0  # how often channels were revoked, whatever became of it
 
     async def prune(self) -> None:
         """Forget the channels that ended long ago, and find those whose apps were removed, perhaps while we were off."""
@@ -190,6 +191,8 @@ class Channels:
                 for channel in channels:  # they may be revoked on disk: that is looked up again
                     self._found.pop(channel.hash, None)
                 raise
+            finally:
+                self._revocations += 1
             for channel in channels:
                 self._cache(evolve(channel, revoked=True))
         if channels and self.on_revoked is not None:
@@ -249,10 +252,10 @@ class Channels:
         return fault or channel or ChannelFault.UNKNOWN
 
     async def _load(self, token_hash: bytes) -> ChannelRow | None:
-        async with self._changing:
-            channel = await self._store.channel(token_hash)
-            if channel is not None:
-                self._cache(channel)
+        before = self._revocations
+        channel = await self._store.channel(token_hash)
+        if channel is not None and before == self._revocations:  # else it may have been read before it was revoked
+            self._cache(channel)
         return channel
 
     def _cache(self, channel: ChannelRow) -> None:

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import astuple
 
-from tocsin.persistence.postgres_database import PostgresDatabase
-from tocsin.persistence.postgres_statements import Statement, Step
+from tocsin.persistence.postgres_statements import Statement
 from tocsin.protocol.hub.descriptions import RegistrationDescription
-from tocsin.protocol.hub.message_life import Phase
 from tocsin.protocol.hub.rights import Right
-from tocsin.service.registry.hub_rows import (
-    channel_from_row,
-    message_from_row,
-    registration_from_row,
-    registration_to_row,
-    tally_to_text,
-)
-from tocsin.service.registry.hub_store import (
-    DeadTarget,
-    HubCounts,
-    HubKeyRow,
-    HubRow,
-    MessageRow,
-    Retry,
-    TargetRow,
-)
+from tocsin.service.registry.hub_rows import channel_from_row, registration_from_row, registration_to_row
+from tocsin.service.registry.hub_store import HubCounts, HubKeyRow, HubRow, TargetRow
 from tocsin.service.registry.postgres_ended_channels import end_channels
+from tocsin.service.registry.postgres_hub_messages import PostgresHubMessages
 
 _REGISTRATION: Final = (
     "r.sequence, r.id, r.etag, r.uri, r.tags, r.expires, r.template, r.variables, r.tile, r.installation"
@@ -42,19 +26,12 @@ _TARGET: Final = (
 _WITH_TAGS: Final = """SELECT DISTINCT t.sequence FROM unnest($2::text[]) AS wanted, LATERAL (
     SELECT sequence FROM hub_tags WHERE hub = $1 AND tag = wanted AND sequence > $3 AND sequence <= $4
     ORDER BY sequence LIMIT $5) t ORDER BY t.sequence LIMIT $5"""
-_MESSAGE: Final = (
-    "number, id, hub, phase, format, tags, headers, body, accepted, devices, due, began, ended, place, until, tally"
-)
 _SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
     (hub, id, etag, channel, uri, tags, expires, template, variables, tile, installation)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     ON CONFLICT (hub, id) DO UPDATE SET etag = excluded.etag, channel = excluded.channel, uri = excluded.uri,
     tags = excluded.tags, expires = excluded.expires, template = excluded.template, variables = excluded.variables,
     tile = excluded.tile, installation = excluded.installation"""
-# The place and the tally of one that was ended meanwhile by a removal of its hub have no row, and are lost with it.
-_SAVE_MESSAGE: Final = (
-    "UPDATE hub_messages SET phase = $1, began = $2, ended = $3, place = $4, until = $5, tally = $6 WHERE id = $7"
-)
 _FORGET_CHANNELS: Final = "DELETE FROM hub_registrations WHERE channel = ANY($1::bytea[])"
 
 
@@ -65,12 +42,8 @@ def _forget_orphans(table: str) -> Statement:
     return Statement(f"DELETE FROM {table} WHERE hub IN ({having} EXCEPT SELECT id FROM hubs)", [()])
 
 
-class PostgresHubStore:
+class PostgresHubStore(PostgresHubMessages):
     """Keeps what :class:`tocsin.service.registry.hub_store.HubStore` promises."""
-
-    def __init__(self, database: PostgresDatabase) -> None:
-        self._database = database
-        self._read = database.read
 
     async def hubs(self) -> list[HubRow]:
         """Return all hubs, by name."""
@@ -186,88 +159,6 @@ class PostgresHubStore:
             Statement("DELETE FROM hub_installations WHERE hub = $1 AND id = $2", [(hub, id)]),
         )
 
-    async def add_message(self, message: MessageRow) -> None:
-        """Keep a message that was accepted."""
-        row = (
-            *(message.number, message.id, message.hub, message.phase.name, message.format, message.tags),
-            json.dumps(message.headers),
-            *(message.body, message.accepted, json.dumps(message.devices), message.due, message.began, message.ended),
-            *(message.place, message.until, tally_to_text(message.tally)),
-        )
-        marks = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-        await self._write(Statement(f"INSERT INTO hub_messages ({_MESSAGE}) VALUES ({marks})", [row]))
-
-    async def message(self, hub: int, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
-        """Return a message, or None."""
-        rows = await self._messages("hub = $1 AND id = $2", hub, id)
-        return rows[0] if rows else None
-
-    async def count_scheduled(self, hub: int, limit: int) -> int:
-        """Count the messages of a hub that are scheduled, ``limit`` at most."""
-        sql = "SELECT count(*) FROM (SELECT 1 FROM hub_messages WHERE hub = $1 AND phase = 'SCHEDULED' LIMIT $2) found"
-        return int((await self._read(sql, hub, limit))[0][0])
-
-    async def message_of_any(self, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
-        """Return a message of whatever hub, or None."""
-        rows = await self._messages("id = $1", id)
-        return rows[0] if rows else None
-
-    async def last_number(self) -> int:
-        """Return the highest number of a message, or 0."""
-        return int((await self._read("SELECT coalesce(max(number), 0) FROM hub_messages"))[0][0])
-
-    async def open_messages(self, phase: Phase, after: int, limit: int) -> list[MessageRow]:
-        """Return messages of a phase that have not ended, behind that number, the oldest first."""
-        where = "phase = $1 AND ended IS NULL AND number > $2 ORDER BY number LIMIT $3"
-        return await self._messages(where, phase.name, after, limit)
-
-    async def due_messages(self, now: float, limit: int) -> list[MessageRow]:
-        """Return messages that are scheduled for now or before, the first due first."""
-        return await self._messages("phase = 'SCHEDULED' AND due <= $1 ORDER BY due, number LIMIT $2", now, limit)
-
-    async def save_progress(
-        self, message: MessageRow, retries: Sequence[Retry], done: Sequence[int], dead: Sequence[DeadTarget]
-    ) -> None:
-        """Keep where a message stands, what of it is to be tried again, and forget what leads nowhere."""
-        await self._write(
-            _saving(message),
-            Statement(
-                "DELETE FROM hub_retries WHERE message = $1 AND place = $2", [(message.id, place) for place in done]
-            ),
-            Statement(
-                # A place is tried twice where the service was killed in between, and has its first retry already.
-                """INSERT INTO hub_retries (message, place, attempts, due)
-                SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT FROM hub_messages WHERE id = $1)
-                ON CONFLICT (message, place) DO UPDATE SET attempts = excluded.attempts, due = excluded.due""",
-                [astuple(each) for each in retries],
-            ),
-            end_channels("d.channel = ANY($1::bytea[])", [each.channel for each in dead if each.installation]),
-            Statement(
-                "DELETE FROM hub_registrations WHERE sequence = $1 AND channel = $2",
-                [(each.sequence, each.channel) for each in dead],
-            ),
-        )
-
-    async def due_retries(self, now: float, limit: int) -> list[Retry]:
-        """Return what is to be tried again now, the first due first."""
-        sql = "SELECT message, place, attempts, due FROM hub_retries WHERE due <= $1 ORDER BY due LIMIT $2"
-        return [Retry(*row) for row in await self._read(sql, now, limit)]
-
-    async def has_retries(self, message: str, besides: Sequence[int] = ()) -> bool:
-        """Tell whether something of a message is to be tried again, at other places than these."""
-        sql = "SELECT 1 FROM hub_retries WHERE message = $1 AND place <> ALL($2::bigint[]) LIMIT 1"
-        return bool(await self._read(sql, message, list(besides)))
-
-    async def next_scheduled(self) -> float | None:
-        """Return when the next message is due that is scheduled, or None."""
-        due: float | None = (await self._read("SELECT min(due) FROM hub_messages WHERE phase = 'SCHEDULED'"))[0][0]
-        return due
-
-    async def next_retry(self) -> float | None:
-        """Return when the next target is due that is to be tried again, or None."""
-        due: float | None = (await self._read("SELECT min(due) FROM hub_retries"))[0][0]
-        return due
-
     async def last_sequence(self, hub: int) -> int:
         """Return the highest sequence number of a registration of a hub, or 0."""
         rows = await self._read("SELECT coalesce(max(sequence), 0) FROM hub_registrations WHERE hub = $1", hub)
@@ -305,16 +196,9 @@ class PostgresHubStore:
             Statement(_FORGET_CHANNELS, [(list(channels),)]),
         )
 
-    async def _write(self, *statements: Step) -> None:
-        await self._database.write(*statements)
-
     async def _targets(self, where: str, *parameters: Any) -> list[TargetRow]:
         rows = await self._read(f"{_TARGET} WHERE {where}", *parameters)
         return [TargetRow(row[0], registration_from_row(row), channel_from_row(row[10:])) for row in rows]
-
-    async def _messages(self, where: str, *parameters: Any) -> list[MessageRow]:
-        rows = await self._read(f"SELECT {_MESSAGE} FROM hub_messages WHERE {where}", *parameters)
-        return [message_from_row(row) for row in rows]
 
     async def prune(self, now: float, before: float, keep: int) -> None:
         """Forget what has expired, what ended before that moment or is beyond so many of a hub, and what no hub has."""
@@ -337,15 +221,3 @@ class PostgresHubStore:
                 [(keep,)],
             ),
         )
-
-
-def _saving(message: MessageRow) -> Statement:
-    return Statement(
-        _SAVE_MESSAGE,
-        [
-            (
-                *(message.phase.name, message.began, message.ended, message.place, message.until),
-                *(tally_to_text(message.tally), message.id),
-            )
-        ],
-    )

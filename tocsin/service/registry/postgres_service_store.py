@@ -14,6 +14,7 @@ from tocsin.persistence.postgres_statements import ArrayStatement, Statement
 from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.service.registry.gathered_reads import GatheredReads
 from tocsin.service.registry.postgres_hub_store import PostgresHubStore
 from tocsin.service.registry.postgres_tables import MIGRATIONS
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
@@ -42,6 +43,8 @@ class PostgresServiceStore:
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
         self._read = database.read
+        self._by_hash = GatheredReads(self._channels_of)
+        self._by_device = GatheredReads(self._stored_for)
         self.hubs = PostgresHubStore(database)
         """What is kept of notification hubs."""
 
@@ -116,8 +119,11 @@ class PostgresServiceStore:
 
     async def channel(self, token_hash: bytes) -> ChannelRow | None:
         """Return the channel with that token."""
-        rows = await self._channels("hash = $1", token_hash)
-        return rows[0] if rows else None
+        return await self._by_hash.get(token_hash)
+
+    async def _channels_of(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
+        channels = await self._channels("hash = ANY($1::bytea[])", list(hashes))
+        return {channel.hash: channel for channel in channels}
 
     async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
         """Return the channels of an app on a device that are neither revoked nor expired."""
@@ -209,8 +215,14 @@ class PostgresServiceStore:
 
     async def stored(self, device: str) -> list[Entry]:
         """Return what is stored for a device, the oldest first, without the bodies."""
-        sql = f"SELECT {_ENTRY} FROM stored WHERE device = $1 ORDER BY sequence"  # noqa: S608 - a constant
-        return [entry_of_row(row) for row in await self._read(sql, device)]
+        return await self._by_device.get(device) or []
+
+    async def _stored_for(self, devices: Sequence[str]) -> dict[str, list[Entry]]:
+        sql = f"SELECT device, {_ENTRY} FROM stored WHERE device = ANY($1::text[]) ORDER BY sequence"  # noqa: S608 - a constant
+        found: dict[str, list[Entry]] = {}
+        for device, *row in await self._read(sql, list(devices)):
+            found.setdefault(device, []).append(entry_of_row(row))
+        return found
 
     async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
         """Return the bodies of those of these notifications that are there."""

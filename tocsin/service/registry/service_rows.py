@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tocsin.protocol.platform.unwanted import Unwanted
@@ -33,7 +34,7 @@ def entry_to_row(entry: Entry) -> tuple[Any, ...]:
     )
 
 
-def entry_of_row(row: tuple[Any, ...]) -> Entry:
+def entry_of_row(row: Sequence[Any]) -> Entry:
     """Read a stored notification, without its device and its body."""
     sequence, name, channel, app, kind, tag, group, *rest, ends, suppress = row
     priority, received, expires = rest

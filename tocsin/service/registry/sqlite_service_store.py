@@ -14,6 +14,7 @@ from tocsin.persistence.database import Database, open_database, read_database
 from tocsin.persistence.sqlite_connection import COMMIT_COUNTER
 from tocsin.protocol.platform.unwanted import Unwanted
 from tocsin.protocol.service.offline_queue import Entry
+from tocsin.service.registry.gathered_reads import GatheredReads
 from tocsin.service.registry.hub_tables import TABLES
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
 from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
@@ -70,6 +71,8 @@ class SqliteServiceStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._by_hash = GatheredReads(self._channels_of)
+        self._by_device = GatheredReads(self._stored_for)
         self.hubs = SqliteHubStore(database)
         """What is kept of notification hubs."""
 
@@ -142,8 +145,12 @@ class SqliteServiceStore:
 
     async def channel(self, token_hash: bytes) -> ChannelRow | None:
         """Return the channel with that token."""
-        rows = await self._database.read(f"SELECT {_CHANNEL} FROM channels WHERE hash = ?", (token_hash,))  # noqa: S608 - a constant
-        return channel_of_row(rows[0]) if rows else None
+        return await self._by_hash.get(token_hash)
+
+    async def _channels_of(self, hashes: Sequence[bytes]) -> dict[bytes, ChannelRow]:
+        sql = f"SELECT {_CHANNEL} FROM channels WHERE hash IN ({_marks(hashes)})"  # noqa: S608 - question marks
+        channels = [channel_of_row(row) for row in await self._database.read(sql, hashes)]
+        return {channel.hash: channel for channel in channels}
 
     async def live_channels(self, device: str, app: str, now: float) -> list[ChannelRow]:
         """Return the channels of an app on a device that are neither revoked nor expired."""
@@ -255,16 +262,19 @@ class SqliteServiceStore:
 
     async def stored(self, device: str) -> list[Entry]:
         """Return what is stored for a device, the oldest first, without the bodies."""
-        rows = await self._database.read(
-            f"SELECT {_ENTRY} FROM stored WHERE device = ? ORDER BY sequence",  # noqa: S608 - a constant
-            (device,),
-        )
-        return [entry_of_row(row) for row in rows]
+        return await self._by_device.get(device) or []
+
+    async def _stored_for(self, devices: Sequence[str]) -> dict[str, list[Entry]]:
+        sql = f"SELECT device, {_ENTRY} FROM stored WHERE device IN ({_marks(devices)}) ORDER BY sequence"  # noqa: S608 - question marks
+        found: dict[str, list[Entry]] = {}
+        for device, *row in await self._database.read(sql, devices):
+            found.setdefault(device, []).append(entry_of_row(row))
+        return found
 
     async def stored_bodies(self, sequences: Sequence[int]) -> dict[int, bytes]:
         """Return the bodies of those of these notifications that are there."""
-        marks = ", ".join("?" * len(sequences))
-        rows = await self._database.read(f"SELECT sequence, body FROM stored WHERE sequence IN ({marks})", sequences)  # noqa: S608 - question marks
+        sql = f"SELECT sequence, body FROM stored WHERE sequence IN ({_marks(sequences)})"  # noqa: S608 - question marks
+        rows = await self._database.read(sql, sequences)
         return {sequence: body for sequence, body in rows}  # noqa: C416 - the rows are not known to be pairs
 
     async def last_stored(self) -> int:
@@ -305,6 +315,10 @@ class SqliteServiceStore:
         )
         await self._database.write((f"DELETE FROM stored WHERE ({_EXPIRED}) OR {_ENDED}", [(now, now, now)]))  # noqa: S608 - constants
         return expired, both - expired
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 @asynccontextmanager

@@ -45,7 +45,7 @@ class AnswerFraming:
                 closes = closes or b"close" in {each.strip() for each in value.lower().split(b",")}
             elif lowered == b"transfer-encoding":
                 raise RuntimeError("how an answer is transferred is not for an application to say")
-        if request.sender.shared.accepts_no_more:
+        if request.sender.shared.keeps_none:
             request.sender.mark_last()
         self._kind = _kind_of(request, status, length)
         self._left = length or 0

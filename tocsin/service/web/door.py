@@ -24,6 +24,7 @@ TOLD_AT_ONCE: Final = 32
 """Connections that are told at the same time that they are too many, and listened to; more are told in passing."""
 
 _AT_ONCE: Final = 8  # connections that are taken before those that gave way to them have given back their descriptors
+_REST: Final = 2_048  # connections that the door takes when it closes, at most: more than that come without end
 _UNREAD: Final = 64 * 1024  # bytes of a connection that is turned away which are read, so that it is not reset
 _TELLING: Final = 1.0  # seconds for one that is told
 _PAUSE: Final = 1.0  # seconds until the next try where the system has no descriptor for us
@@ -101,7 +102,7 @@ class Door:
         self._spare: int | None = None
 
     def close(self) -> None:
-        """Accept no more connections; those being made go on."""
+        """Accept no more connections than have come; those being made go on."""
         self._open.cancel()
 
     async def run(self) -> None:
@@ -116,6 +117,7 @@ class Door:
                             for _ in range(_AT_ONCE):
                                 await self._take(making)
                             await asyncio.sleep(0)
+                    self._receive_the_rest(making)
                 finally:
                     self._listener.close()
         finally:
@@ -131,6 +133,17 @@ class Door:
             if failure.errno in _EXHAUSTED:
                 await self._make_room(failure)
             return  # whatever else there is concerns one connection, which has gone
+        self._receive(making, opened, address)
+
+    def _receive_the_rest(self, making: TaskGroup) -> None:
+        """Take the connections that have come by now: closing the socket would reset them, and what they have sent."""
+        with contextlib.suppress(OSError):  # there is no other
+            for _ in range(_REST):
+                opened, address = self._listener.accept()
+                opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
+                self._receive(making, opened, address)
+
+    def _receive(self, making: TaskGroup, opened: socket.socket, address: Any) -> None:
         guest: AdmittedConnection = self._make()
         guest.handshake = Handshake(opened, self._words())  # from the beginning: it may have to give way to the next
         if self._connections.admit(guest, address[0]):

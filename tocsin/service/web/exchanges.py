@@ -97,7 +97,7 @@ class Request:
         :param headers: as they go out, with the length of the body.
         """
         shared = self.sender.shared
-        if shared.accepts_no_more:
+        if shared.keeps_none:
             self.sender.mark_last()
         beginning = shared.ok if status == 200 else status_line(status) + write(shared.default_headers)
         end = b"\r\n" if self.keep_alive else CLOSE + b"\r\n"

@@ -57,8 +57,8 @@ class SharedState:
     """What answers, and is waited for when the server leaves."""
     busy: int = 0
     """Requests that are being answered to peers that are there."""
-    accepts_no_more: bool = False
-    """Whether the server accepts no connections any more: the answers to what has come by then are the last of theirs."""
+    keeps_none: bool = False
+    """Whether the server is about to leave: the answers to what has come by then are the last of their connections."""
     default_headers: RawHeaders = field(factory=list)
     """The headers that every answer has; renewed each second."""
     ok: bytes = b""

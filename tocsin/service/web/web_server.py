@@ -76,9 +76,13 @@ class WebServer:
         self._doors: list[Door] = []
         self._leaving = anyio.Event()
 
+    def keep_none(self) -> None:
+        """End each connection behind the next answer to all that it was asked, also those that come now."""
+        self.shared.keeps_none = True
+
     def accept_no_more(self) -> None:
-        """Close the listening sockets; a connection ends behind the next answer to all that it was asked."""
-        self.shared.accepts_no_more = True
+        """Close the listening sockets, and keep no connection that there is."""
+        self.keep_none()
         for door in self._doors:
             door.close()
 
@@ -86,8 +90,15 @@ class WebServer:
         """Ask the server to close its connections and return from ``serve``."""
         self._leaving.set()
 
+    def part_with_senders(self) -> None:
+        """Close the connections that are no WebSockets; what is being answered there is answered first."""
+        for connection in list(self.shared.connections):
+            if isinstance(connection, HttpConnection):
+                connection.shutdown()
+
     async def idle(self) -> None:
-        """Wait until no request is being answered."""
+        """Wait until no request is being answered; what has come by now is read before."""
+        await asyncio.sleep(_LOOK)
         while self.shared.busy:  # noqa: ASYNC110  # counted for each request, looked at once
             await asyncio.sleep(_LOOK)
 

@@ -1,0 +1,102 @@
+"""One service over SQLite beside one over PostgreSQL: what a post costs and how long its sender waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from bench import device_channels
+from bench.framework import Contestant, Options, Report, Row, Sample, in_ms, measure, ratio
+from bench.http_load import CONNECTIONS, Target, closed_loop
+from bench.load import BODY
+from bench.meter import Meter
+from bench.postgres import Postgres, postgres
+from bench.processes import Process, cpu_seconds, started
+from bench.wrk import wrk_anew
+
+CHANNELS: Final = 10_000
+"""Each of a device of its own, none of which is connected."""
+
+_WARM: Final = 2_000  # posts before the clock starts
+
+ENGINES: Final = ("SQLite", "PostgreSQL")
+
+
+@frozen
+class Node:
+    """A service that runs, where it is posted to, and the process id of its database server, where it has one."""
+
+    process: Process
+    targets: list[Target]
+    server: int | None
+
+
+def run(options: Options) -> Report:
+    """Measure both by turns."""
+    report = Report(
+        "engines",
+        f"{BODY}-byte POSTs of wrk with {CONNECTIONS} connections, and with one alone, to {CHANNELS:,} channels whose devices"
+        " are away: each is on disk before its answer",
+    )
+    measure(report, [Contestant(name, partial(_stored, options, name)) for name in ENGINES], options.rounds)
+    rows = {row.name: row for row in report.rows}
+    if len(rows) == len(ENGINES):
+        report.remarks += _beside(rows["PostgreSQL"], rows["SQLite"])
+    report.remarks.append("fsync is on in both; PostgreSQL, the service and wrk share the machine.")
+    return report
+
+
+def _beside(ours: Row, theirs: Row) -> list[str]:
+    rate, loaded, alone = (ratio(ours, theirs, each) for each in ("posts/s", "answer p50 ms", "alone p50 ms"))
+    return [
+        f"PostgreSQL has {rate:.2f} of SQLite's rate; the answer's p50 is {loaded:.2f} times as long, {alone:.2f} times alone."
+    ]
+
+
+@contextmanager
+def _node(options: Options, engine: str) -> Iterator[Node]:
+    channels = options.sized(CHANNELS, 10)
+    with ExitStack() as stack:
+        state = stack.enter_context(options.state())
+        database: Postgres | None = None
+        if engine == "SQLite":
+            asyncio.run(device_channels.prefill(state, channels))
+            how = ["tocsin", str(state), options.loops[0]]
+        else:
+            database = stack.enter_context(postgres(options))
+            asyncio.run(device_channels.prefill_engine(database.url, channels))
+            how = ["engine", str(state), options.loops[0], database.url]
+        process = stack.enter_context(started("bench.serving", *how))
+        targets = device_channels.targets(process.line(), channels, storable=True)
+        yield Node(process, targets, None if database is None else database.pid)
+
+
+def _stored(options: Options, engine: str) -> Sample:
+    seconds = options.sized(5, 1)
+    with options.state() as folder, _node(options, engine) as node:
+        asyncio.run(closed_loop(node.targets, options.sized(_WARM, 10)))
+        found = _posted(node, seconds, folder)
+        alone = wrk_anew(node.targets, seconds, folder, connections=1)
+    assert not alone["errors"], alone
+    return found | in_ms("alone", alone)
+
+
+def _posted(node: Node, seconds: int, folder: Path) -> Sample:
+    meter = Meter(node.process.pid)
+    before = 0.0 if node.server is None else cpu_seconds(node.server)
+    found: dict[str, Any] = wrk_anew(node.targets, seconds, folder)
+    assert not found["errors"], found
+    database = 0.0 if node.server is None else cpu_seconds(node.server) - before
+    costs = meter.found(found["requests"], None, found["cpu"])
+    return {
+        "posts/s": found["requests"] / found["seconds"],
+        **in_ms("answer", found),
+        **costs,
+        "database CPU µs": 1e6 * database / found["requests"],
+    }
