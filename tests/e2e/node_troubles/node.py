@@ -132,7 +132,7 @@ class Node:
         while True:
             try:
                 async with http.get(
-                    f"{self.address.url}/healthz", timeout=aiohttp.ClientTimeout(total=ANSWERS)
+                    f"{self.address.url}/readyz", timeout=aiohttp.ClientTimeout(total=ANSWERS)
                 ) as answer:
                     self.answers, self.is_ready = True, answer.status == 200
             except (aiohttp.ClientError, OSError, TimeoutError):
