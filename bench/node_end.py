@@ -13,6 +13,7 @@ from typing import cast
 
 from bench.framework import run_on
 from bench.receiving import say, until_input_ends
+from tocsin.protocol.messages.node_protocol import WithdrawThere
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult
@@ -40,6 +41,9 @@ class _Taker:
 
     def look(self, devices: Sequence[str]) -> None:
         """Have no devices."""
+
+    def withdraw(self, message: WithdrawThere) -> None:
+        """Have none that could be told."""
 
 
 class _Echo(asyncio.Protocol):

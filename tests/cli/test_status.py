@@ -100,3 +100,34 @@ def test_an_answer_of_another_form_is_no_health_report(monkeypatch: pytest.Monke
     code, _, errors = call("status", "--url", "http://127.0.0.1:1")
     assert code != 0
     assert errors.rstrip().endswith("is no push service of ours")
+
+
+def test_the_nodes_of_a_service_are_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each in a line; how many devices another has is not known."""
+    nodes: list[dict[str, Any]] = [
+        {"node": "here-1", "address": "10.0.0.1:7", "version": "1.0", "state": "serving", "lease": 7, "renewed": 0.0},
+        {
+            "node": "there\x1b",
+            "address": "10.0.0.2:7",
+            "version": "1.1",
+            "state": "draining",
+            "lease": 12,
+            "renewed": 0.4,
+        },
+    ]
+    nodes[0]["devices"], nodes[1]["devices"] = 3, None
+    answer: dict[str, Any] = {"status": "ok", "causes": {}, "nodes": nodes}
+
+    async def ask(_folder: Path, _request: dict[str, str]) -> dict[str, Any]:
+        return answer
+
+    monkeypatch.setattr(status, "ask", ask)
+    code, output, errors = call("status", "--state", str(tmp_path))
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[1:] == [
+        "",
+        "NODE       ADDRESS     VERSION  STATE     DEVICES  LEASE  RENEWED",
+        "here-1     10.0.0.1:7  1.0      serving   3        7      0.0 s ago",
+        "there\\x1b  10.0.0.2:7  1.1      draining           12     0.4 s ago",
+    ]
+    assert json.loads(call("status", "--json", "--state", str(tmp_path))[1])["nodes"] == nodes

@@ -186,6 +186,15 @@ SLIPS = {
     "an engine without the URL of the whole": Slip(
         "serve --state {new} --engine postgresql:///tocsin", 1, "one address: give --public-url"
     ),
+    "a link without other nodes": Slip(
+        "serve --state {new} --link 127.0.0.1:0", 1, "the state folder has one node: give --engine"
+    ),
+    "a link that leads nowhere": Slip(
+        "serve --state {new} --engine postgresql:///tocsin --public-url https://h --link 0.0.0.0:7443",
+        1,
+        "cannot connect to 0.0.0.0:7443: give --link-address",
+    ),
+    "a link that is no place": Slip("serve --state {new} --link 7443", 1, "--link is HOST:PORT, such as 10.0.0.7:7443"),
     "an engine for a twin": Slip(
         "serve --dev --engine postgresql:///tocsin", 1, "a state folder of its own: leave the engine out"
     ),

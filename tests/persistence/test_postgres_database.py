@@ -12,8 +12,10 @@ import pytest
 from tests.helpers import PATIENCE
 from tests.persistence.postgres_server import PostgresServer
 from tests.persistence.test_postgres_faults import TABLES, Told, add, add_alone, gone, numbers
+from tocsin.persistence.postgres_connection import bounded, connect
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
 from tocsin.persistence.postgres_statements import Link, Procedure, Statement
+from tocsin.persistence.postgres_words import is_lost
 from tocsin.protocol.errors import StateUnavailable
 
 UNIQUE = (*TABLES, "CREATE UNIQUE INDEX numbers ON number (n)", "CREATE TABLE text (t text)")
@@ -147,3 +149,14 @@ async def test_a_query_ends_with_the_patience_of_its_caller(url: str) -> None:
         with anyio.fail_after(PATIENCE):
             while (await opened.read(asked)) != [(0,)]:
                 await anyio.lowlevel.checkpoint()
+
+
+async def test_a_connection_that_is_broken_as_it_is_used_is_lost(postgres: PostgresServer) -> None:
+    """Its driver stumbles over that in words of its own; a fault of ours stays one."""
+    link = await connect(await postgres.make_database())
+    with pytest.raises(AttributeError, match="ours"), bounded(link, PATIENCE):
+        raise AttributeError("ours")
+    link.terminate()
+    with pytest.raises(ConnectionResetError) as lost, bounded(link, PATIENCE):
+        raise AttributeError("'NoneType' object has no attribute 'bind_execute'")
+    assert is_lost(lost.value)

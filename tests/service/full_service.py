@@ -21,6 +21,7 @@ from tocsin.service.registry.sqlite_service_store import open_store
 
 ODD = "odd \0 \x01 \U0001f514 ' text"
 CHANNELS = 12
+LAST_STORED = 5_000
 
 
 async def fill(state: Path) -> None:
@@ -42,7 +43,7 @@ async def fill(state: Path) -> None:
     with closing(sqlite3.connect(state / "service.db")) as database:
         for number in range(1, 8):
             values: tuple[Any, ...] = (
-                number,
+                LAST_STORED - 7 + number,
                 f"id{number}",
                 f"name{number}",
                 "app",

@@ -70,6 +70,7 @@ async def test_all_of_it_is_there(tmp_path: Path, url: str) -> None:
         for store_ in (before, after):
             await store_.hubs.save_registration(7, RegistrationDescription("new", "http://h/w/?token=t", (), 1))
         assert await before.hubs.last_sequence(7) == await after.hubs.last_sequence(7)
+        assert await after.hubs.next_number() == await before.hubs.last_number() + 1
     node = read_node(tmp_path)
     assert node is not None
     assert (node.port, node.moving) == (4000, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -145,3 +146,51 @@ async def test_a_store_that_cannot_be_pruned_is_said_once(
     words = "what has ended stays in the store for now, and is looked for again each hour: the disk is full"
     assert [record.getMessage() for record in lines] == [words, words]
     assert not any(record.exc_info for record in lines)
+
+
+class Played:
+    """Something that keeps what ends, and what nodes tell each other."""
+
+    def __init__(self, name: str, journal: list[str]) -> None:
+        self._name = name
+        self._journal = journal
+
+    async def prune(self) -> None:
+        """Note it."""
+        self._journal.append(f"{self._name} pruned")
+
+    async def erase(self) -> None:
+        """Note it."""
+        self._journal.append("changes erased")
+
+    async def recount(self) -> None:
+        """Note it."""
+        self._journal.append(f"{self._name} counted")
+
+
+class PlayedHub(Played):
+    """Hubs, which count when more is added."""
+
+    def recount(self) -> None:  # type: ignore[override]
+        """Note it."""
+        self._journal.append("hub counted")
+
+
+async def test_one_of_several_nodes_prunes_and_all_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is another node that leads, this one prunes no more."""
+    monkeypatch.setattr(pruning, "EVERY", 0.001)
+    monkeypatch.setattr(pruning, "COUNT_EVERY", 0.001)
+    journal: list[str] = []
+    channels, queues, devices, feed = [
+        cast("Any", Played(name, journal)) for name in ("channels", "queues", "devices", "feed")
+    ]
+    hub = cast("Any", PlayedHub("hub", journal))
+    counted, leader = {"hub counted", "channels counted"}, False
+    async with pruning.pruning(channels, queues, devices, hub, feed, lambda: leader):
+        await until(lambda: journal.count("channels counted") > 5)
+        assert set(journal) == counted
+        leader = True
+        await until(lambda: "changes erased" in journal)
+        assert set(journal) == counted | {*(f"{name} pruned" for name in ("channels", "queues", "devices", "hub"))} | {
+            "changes erased"
+        }

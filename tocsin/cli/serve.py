@@ -27,6 +27,7 @@ from tocsin.service.operations.configuration import (
     check_engine_choice,
     check_environment,
     check_exposure,
+    check_link_choice,
     described,
     load_settings,
 )
@@ -45,6 +46,9 @@ It listens on 127.0.0.1 unless told otherwise, and on an address that others rea
 accepts no connections, answers what is under way, and exits with 0 within ten seconds; a second signal ends it at once.
 SIGHUP reads the certificate anew. With --dev-tls it makes an authority and a certificate for this machine's own
 addresses, keeps them in its state folder, and says how to let clients trust them.
+
+With --engine its state is in a PostgreSQL database, and it may be one of several nodes of a service over that: they forward
+notifications to one another by --link. See docs/operating.md.
 
 With --dev it is a twin of WNS for tests in any language, on this machine only: it has an app with credentials that are the same
 everywhere and at every start, and a device with a channel; tests drive it over HTTP below /_tocsin/, which describes itself as
@@ -98,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         if state == Path(default_state("serve")):
             state = Path(default_state("dev"))
     check_engine_choice(settings)
+    check_link_choice(settings)
     set_up_logs(sys.stderr, arguments.log_level, as_json=arguments.log_json)
     collect_rarely()
     anyio.run(_serve, fit_to_descriptors(settings), state, arguments.json, arguments.dev)
@@ -118,6 +123,7 @@ async def _serve(settings: ServiceSettings, state: Path, as_json: bool, dev: boo
                         "url": service.url,
                         "page": None if service.page is None else service.page.url,
                         "engine": None if node is None else node.engine,
+                        "nodes": [] if service.node is None else service.node.rows(),
                     }
                     return service.report().fields(details=True) | {"kind": "service"} | where
                 if request.get("verb") == "tail":

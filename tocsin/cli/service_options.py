@@ -16,7 +16,7 @@ from tocsin.service.operations.settings_reader import option
 
 _GROUPS = (
     ("network", "host|port|public_url|trusted_proxies"),
-    ("what keeps its state", "engine"),
+    ("what keeps its state, and other nodes over that", "engine|link|link_address"),
     ("TLS", "tls_cert|tls_key|dev_tls|insecure"),
     ("how devices are rung that have no agent connected", "hub.*|client_.*|token_url"),
     ("behaviour", "strict_wns|metrics_token|page|page_token"),

@@ -19,6 +19,7 @@ import anyio
 from tocsin.cli.command_line import add_verb
 from tocsin.cli.host_lines import host_lines
 from tocsin.cli.state_choice import add_looked_at_option, candidates, none_answers
+from tocsin.cli.table import aligned
 from tocsin.cli.terminal import complain, show
 from tocsin.network import cause_of, check_authorities, host_and_port, place_of, proxy_of, speaks_tls
 from tocsin.protocol.errors import NotFound, PlatformUnavailable
@@ -52,6 +53,7 @@ TIMEOUT = 10.0
 
 _MAX_REPLY = 1024 * 1024
 _GROUPS = ("counters", "now")
+_NODE = ("node", "address", "version", "state", "devices", "lease", "renewed")
 
 
 def add_parser(verbs: Any) -> None:
@@ -166,12 +168,16 @@ def _checked(answer: Any) -> dict[str, Any]:
     :raises LookupError: it has another. ValueError and TypeError say so too.
     """
     right = isinstance(answer["status"], str) and isinstance(answer["causes"], (dict, list))
-    right = right and isinstance(answer.get("over_budget", []), list)
+    right = right and isinstance(answer.get("over_budget", []), list) and _are_objects(answer.get("nodes", []))
     if not right or not all(isinstance(answer.get(group, {}), dict) for group in (*_GROUPS, "desktop")):
         raise TypeError
     host_lines(answer.get("host", {}))
     checked: dict[str, Any] = answer
     return checked
+
+
+def _are_objects(rows: Any) -> bool:
+    return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
 
 
 def _print(answer: dict[str, Any]) -> None:
@@ -190,10 +196,18 @@ def _print(answer: dict[str, Any]) -> None:
     width = max((len(harmless(name)) for name, _ in machine), default=0)
     for name, words in machine:
         show(f"  {harmless(name):<{max(width, 20)}} {harmless(words)}")
+    if nodes := answer.get("nodes"):
+        show("\n".join(["", *aligned(_NODE, map(_node_cells, nodes))]))
     for app in answer.get("over_budget", ()):
         show(f"  {harmless(app):<20} has used up its data of today: its background work waits for the next day")
     for app, number in answer.get("sessions", {}).items():
         show(f"  {harmless(app):<20} {harmless(number)} connected")
+
+
+def _node_cells(node: dict[str, Any]) -> list[object]:
+    """Return the line of a node in the table; of others it is not known how many devices they have."""
+    devices = "" if node.get("devices") is None else node["devices"]
+    return [*(node.get(name) for name in _NODE[:4]), devices, node.get("lease"), f"{node.get('renewed')} s ago"]
 
 
 def _where(answer: dict[str, Any]) -> str:

@@ -40,15 +40,18 @@ def bounded(link: Link, seconds: float) -> Iterator[None]:
     To be cancelled would have the driver ask a server that does not answer to forget what it was asked.
 
     :raises TimeoutError: that was done.
+    :raises ConnectionResetError: the connection was broken in the turn in which it was to be used; its driver has lost it by then.
     """
     loop = get_running_loop()
     end = loop.time() + seconds
     timer = loop.call_at(end, link.terminate)
     try:
         yield
-    except FAILURES as failure:
+    except (*FAILURES, AttributeError) as failure:
         if link.is_closed() and loop.time() >= end:
             raise TimeoutError from failure
+        if link.is_closed() and isinstance(failure, AttributeError):
+            raise ConnectionResetError("connection was closed") from failure
         raise
     finally:
         timer.cancel()

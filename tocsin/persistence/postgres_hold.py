@@ -1,4 +1,4 @@
-"""A database for one process: the others that would change what it keeps in memory are told so."""
+"""A database for a move alone, or for all others but a move: who comes in between is told so."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from tocsin.persistence.postgres_words import in_words, name_of
 from tocsin.protocol.errors import StateUnavailable
 
 _LOCK: Final = 0x544F4348
-"""The advisory lock of the process: "TOCH"."""
+"""The advisory lock: "TOCH"."""
 
 _ALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 """By which the server notices within 20 s that the machine of the process has gone."""
 
+_USED: Final = "is in use by another process of Tocsin: end that first"
+_MOVING: Final = "is just what a service is being moved into: wait until 'tocsin migrate' has ended"
+
 
 @asynccontextmanager
-async def holding(url: str) -> AsyncIterator[Link]:
-    """Hold a database for this process, for as long as the connection lasts that the block is given.
+async def holding(url: str, *, alone: bool) -> AsyncIterator[Link]:
+    """Hold a database for as long as the connection lasts that the block is given.
 
-    :raises StateUnavailable: another process holds it, or it cannot be reached.
+    :param alone: for this process; else no other has it alone meanwhile.
+    :raises StateUnavailable: another process holds it otherwise, or it cannot be reached.
     """
     name = name_of(url)
     with in_words(name):
         link = await connect(url, **_ALIVE)
         try:
-            with bounded(link, OPEN_FOR):
-                await link.execute("SELECT pg_advisory_lock($1)", _LOCK)  # one that was killed may be held for a moment
+            with bounded(link, OPEN_FOR):  # one that was killed may be held for a moment
+                await link.execute(f"SELECT pg_advisory_lock{'' if alone else '_shared'}($1)", _LOCK)
         except BaseException as failure:
             link.terminate()
             if isinstance(failure, asyncpg.LockNotAvailableError):
-                raise StateUnavailable(
-                    f"{name} is in use by another process of Tocsin: end that first, or work on it by naming its state"
-                    " folder with --state"
-                ) from None
+                raise StateUnavailable(f"{name} {_USED if alone else _MOVING}") from None
             raise
     try:
         yield link

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from anyio.abc import TaskGroup
-from attrs import Factory, define, frozen
+from attrs import Factory, define, field, frozen
 
-from tocsin.persistence.postgres_connection import bounded, connect
-from tocsin.persistence.postgres_statements import Link
+from tocsin.persistence.postgres_connection import bounded
+from tocsin.persistence.postgres_line import PostgresLine
 from tocsin.persistence.postgres_text import from_kept, to_kept
 from tocsin.persistence.postgres_words import FAILURES, is_lost
 from tocsin.protocol.errors import StateUnavailable
@@ -39,19 +39,6 @@ class _Query:
 
 
 @define(eq=False)
-class _Line:
-    """The connection of one task."""
-
-    link: Link | None = None
-
-    def drop(self) -> None:
-        """Break it."""
-        link, self.link = self.link, None
-        if link is not None:
-            link.terminate()
-
-
-@define(eq=False)
 class Readers:
     """Runs queries, until its tasks are cancelled.
 
@@ -61,9 +48,13 @@ class Readers:
     _url: str
     _patience: float
     _waiting: deque[_Query] = Factory(deque)
-    _lines: list[_Line] = Factory(lambda: [_Line() for _ in range(READERS)])
+    _lines: list[PostgresLine] = field(init=False)
     _idle: deque[asyncio.Future[None]] = Factory(deque)
     """What wakes those that have nothing to do, who was at work last of all first: the others' connections are not needed."""
+
+    def __attrs_post_init__(self) -> None:
+        settings = {"statement_timeout": f"{round(self._patience * 1_000)}"}
+        self._lines = [PostgresLine(self._url, settings) for _ in range(READERS)]
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to run queries."""
@@ -91,7 +82,7 @@ class Readers:
         for line in self._lines:
             line.drop()
 
-    async def _serve(self, line: _Line) -> None:
+    async def _serve(self, line: PostgresLine) -> None:
         try:
             while True:
                 while not self._waiting:
@@ -104,14 +95,13 @@ class Readers:
         finally:
             line.drop()
 
-    async def _answer(self, query: _Query, line: _Line) -> None:
+    async def _answer(self, query: _Query, line: PostgresLine) -> None:
         """Run a query and, where its connection turns out to be broken, once more on a new one."""
         for is_last in (line.link is None, True):
             try:
-                if line.link is None or line.link.is_closed():
-                    line.link = await connect(self._url, statement_timeout=f"{round(self._patience * 1_000)}")
-                with bounded(line.link, self._patience):
-                    rows = await line.link.fetch(query.sql, *map(to_kept, query.parameters))
+                link = await line.connected()
+                with bounded(link, self._patience):
+                    rows = await link.fetch(query.sql, *map(to_kept, query.parameters))
             except (*FAILURES, StateUnavailable) as failure:
                 if is_lost(failure):
                     line.drop()

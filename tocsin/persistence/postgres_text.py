@@ -26,6 +26,12 @@ def to_kept(value: Any) -> Any:
 
 def from_kept(row: Iterable[Any]) -> tuple[Any, ...]:
     """Return a row as it was before it was kept."""
+    row = tuple(row)
+    for value in row:
+        if _MARK in value if value.__class__ is str else value.__class__ not in _PLAIN:
+            break
+    else:  # nearly all of them
+        return row
     return tuple(value if value.__class__ in _PLAIN else _from_kept(value) for value in row)
 
 

@@ -6,21 +6,24 @@ What is a node's own, such as its port, stays in its folder.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
 import anyio
+from anyio.lowlevel import checkpoint
 from attrs import evolve, frozen
 
 from tocsin.protocol.errors import NotSupported, StateUnavailable
 from tocsin.protocol.text import harmless
 from tocsin.service.registry import sqlite_service_store
 from tocsin.service.registry.hub_store import EngineStore
-from tocsin.service.registry.node_file import NODE_FILE, NodeFile, read_node, write_node
+from tocsin.service.registry.node_file import NODE_FILE, NodeFile, name_node, read_node, write_node
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, PORT_KEY, SERVICE_KEY, URL_KEY, ServiceStore
+from tocsin.service.registry.shared_store import SharedStore
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +46,12 @@ class Engine:
 
     store: EngineStore
     node: NodeMemory
-    is_shared: bool = False
-    """Whether other nodes may use the state as well."""
+    shared: SharedStore | None = None
+    """The same store, where other nodes may use it as well."""
+    name: str = ""
+    """That of this node among the others."""
+    joined: Callable[[], Awaitable[None]] = checkpoint
+    """To be called once the node has joined: until then no service can be moved into the database."""
 
     async def keep_url(self, url: str) -> None:
         """Keep what channel URIs begin with, for the commands; where other nodes have said another URL, say it in the log.
@@ -55,7 +62,7 @@ class Engine:
         if before == url.encode():
             return
         await self.store.set_meta(URL_KEY, url.encode())
-        if self.is_shared and before is not None:
+        if self.shared is not None and before is not None:
             logger.warning(
                 "channels lead to %s from now on, those from before to %s: both have to lead to this service, and all of its"
                 " nodes to be given the same --public-url",
@@ -112,9 +119,12 @@ async def open_engine(state: Path, url: str, patience: float = PATIENCE) -> Asyn
             f"the service in {state} keeps its state there: 'tocsin migrate --from {state} --to URL' moves it into a"
             " database, or give another --state"
         )
-    async with open_database(url, patience) as store:
-        node = await _joined(store, state, node, engine_name(url))
-        yield Engine(store, _InFolder(state, node), is_shared=True)
+    async with AsyncExitStack() as held:
+        shared = await held.enter_async_context(_open_postgres(url, patience))
+        until_joined = await held.enter_async_context(AsyncExitStack())
+        await until_joined.enter_async_context(_no_move(url, shared))
+        node = await _joined(shared, state, node, engine_name(url))
+        yield Engine(shared, _InFolder(state, node), shared, node.node, until_joined.aclose)
 
 
 def refuse_node(state: Path, node: NodeFile | None) -> None:
@@ -148,32 +158,49 @@ async def _joined(store: ServiceStore, state: Path, node: NodeFile | None, name:
             " the database with its own"
         )
     kept = kept or await store.meta_or_set(SERVICE_KEY, str(uuid4()).encode())
-    joined = NodeFile(kept.decode(), name, None if node is None else node.port)
+    named = node.node if node is not None and node.node else name_node(socket.gethostname())
+    joined = NodeFile(kept.decode(), name, None if node is None else node.port, node=named)
     if joined != node:
         await anyio.to_thread.run_sync(write_node, state, joined)
     return joined
 
 
 @asynccontextmanager
-async def open_database(url: str, patience: float = PATIENCE) -> AsyncIterator[EngineStore]:
-    """Open the state of a service in a database, for this process alone.
+async def open_database(url: str, patience: float = PATIENCE) -> AsyncIterator[SharedStore]:
+    """Open the state of a service in a database, beside the nodes that serve it.
 
-    :raises StateUnavailable: it cannot be used, another process uses it, or a move into it has not ended; the text says
-        why, and shows no password.
+    :raises StateUnavailable: it cannot be used, or a move into it has not ended; the text says why, and shows no password.
     :raises NotSupported: the driver of the database is not installed.
     """
+    async with _open_postgres(url, patience) as store, _no_move(url, store):
+        yield store
+
+
+@asynccontextmanager
+async def _open_postgres(url: str, patience: float) -> AsyncIterator[SharedStore]:
     try:
-        from tocsin.persistence.postgres_hold import holding  # noqa: PLC0415  # an extra
         from tocsin.service.registry.postgres_service_store import open_postgres_store  # noqa: PLC0415  # an extra
     except ModuleNotFoundError as missing:
         raise without_driver(missing) from missing
-    async with holding(url), open_postgres_store(url, patience) as store:
+    async with open_postgres_store(url, patience) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _no_move(url: str, store: ServiceStore) -> AsyncIterator[None]:
+    """Let none begin to move a service there while the block runs.
+
+    :raises StateUnavailable: one is being moved, or that has not ended.
+    """
+    from tocsin.persistence.postgres_hold import holding  # noqa: PLC0415  # an extra
+
+    async with holding(url, alone=False):
         if await store.meta(MOVE_KEY) is not None:
             raise StateUnavailable(
                 f"{engine_name(url)} has only a part of the service that is being moved into it: run 'tocsin migrate' once"
                 " more, with the same folder"
             )
-        yield store
+        yield
 
 
 def engine_name(url: str) -> str:

@@ -2,55 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
-from attrs import frozen
 
-from tocsin.followers import Followers
-from tocsin.protocol.service.offline_queue import STRICT, Depths
-from tocsin.protocol.service.tally import Asked, MinuteTally
-from tocsin.repeat_log import RepeatLog
-from tocsin.service.devices.devices import Devices
-from tocsin.service.devices.offline_store import OfflineStore
-from tocsin.service.devices.unwanted_pushes import UnwantedPushes
+from tocsin.service.assembly import Parts, assemble
 from tocsin.service.engine import open_engine
-from tocsin.service.hub.hub_service import HubService
+from tocsin.service.known import Known, open_known
 from tocsin.service.layer import Layer
-from tocsin.service.operations.health import Health, Report
-from tocsin.service.operations.limits import Limits
-from tocsin.service.operations.metrics import Counters
+from tocsin.service.operations.health import Report
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.operations.tally_log import TallyLog, telling
 from tocsin.service.page.page_address import PageAddress, page_address
-from tocsin.service.page.page_parts import make_page
-from tocsin.service.page.page_routes import StatusPage
 from tocsin.service.page.posting import Poster
 from tocsin.service.pruning import pruning
-from tocsin.service.registry.access_tokens import AccessTokens
-from tocsin.service.registry.apps import AppRegistration, Apps
-from tocsin.service.registry.channels import Channels
-from tocsin.service.registry.hub_store import EngineStore
-from tocsin.service.registry.hubs import Hubs
-from tocsin.service.registry.steady_clock import steady_clock
-from tocsin.service.routing import OtherRoutes, Router
-from tocsin.service.senders.dispatch import Dispatcher
-from tocsin.service.senders.judged_heads import JudgedHeads
-from tocsin.service.senders.oauth import TokenEndpoint
+from tocsin.service.registry.apps import AppRegistration
+from tocsin.service.routing import Router
 from tocsin.service.senders.wns_answers import TORN_HEADERS
-from tocsin.service.senders.wns_exchange import WnsContext, WnsExchange
+from tocsin.service.senders.wns_exchange import WnsExchange
 from tocsin.service.url_paths import DEVICE_PATH
-from tocsin.service.web.bodies import Bodies
-from tocsin.service.web.connections import Connections
 from tocsin.service.web.listener import listen, url_of
 from tocsin.service.web.tls import Certificate, load_certificate, renew
 from tocsin.service.web.web_server import WebServer, serving
 from tocsin.tasks import apart
+
+if TYPE_CHECKING:
+    from tocsin.service.nodes.node import Node
 
 _FAREWELL = 0.5  # seconds for the device connections to end
 
@@ -60,30 +43,28 @@ class PushService:
 
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
-        registrations: Apps,
-        hubs: Hubs,
-        offline: OfflineStore,
-        followers: Followers,
-        health: Health,
+        known: Known,
+        parts: Parts,
         certificate: Certificate | None,
         page: PageAddress | None,
-        url: str,
         port: int,
         port_changed_from: int | None,
     ) -> None:
-        self.registrations = registrations
+        self.registrations = known.registrations
         """The apps that the service knows."""
-        self.hubs = hubs
+        self.hubs = known.hubs
         """The notification hubs of the service."""
-        self.offline = offline
+        self.offline = known.offline
         """What is stored for devices that are away, and the counts of what became of it."""
-        self.followers = followers
+        self.followers = parts.followers
         """Who hears of each notification as it is answered."""
-        self._health = health
+        self.node = known.node
+        """What this node has to do with the others of the service; None where it is the only one."""
+        self._health = parts.health
         self._certificate = certificate
         self.page = page
         """Where its page is seen in a browser, and by whom; None where it is not."""
-        self.url = url
+        self.url = known.url
         """What channel URIs begin with, without a slash at its end."""
         self.port = port
         """The TCP port that the service listens on."""
@@ -153,13 +134,7 @@ async def open_service(
     settings = settings or ServiceSettings()
     certificate = load_certificate(settings, state)
     wall = now or time.time
-    opening = open_engine(state, settings.engine, settings.acknowledge_timeout)
-    async with opening as engine, AsyncExitStack() as stack:
-        store = engine.store
-        if now is None:
-            now = await stack.enter_async_context(steady_clock(store))
-        registrations = await Apps.load(store, now)
-        tokens = await AccessTokens.load(store, registrations, now)
+    async with open_engine(state, settings.engine, settings.acknowledge_timeout) as engine:
         remembered = await engine.node.port()
         with await listen(settings.host, settings.port, remembered) as listener:
             port = listener.getsockname()[1]
@@ -167,120 +142,62 @@ async def open_service(
             url_here = url_of(settings.host, port, secure=certificate is not None)
             url = settings.public_url.rstrip("/") or url_here
             await engine.keep_url(url)
-            channels = Channels(store, registrations, url, now, settings.max_channels)
-            await channels.prune()
-            depths = STRICT if settings.strict_wns else Depths()
-            recurring = RepeatLog()
-            offline = await OfflineStore.load(store, depths, now, settings.max_stored, recurring)
-            unwanted = await UnwantedPushes.load(store, recurring)
-            hubs = await Hubs.load(store.hubs, registrations, now)
-            parts = _assemble(settings, store, registrations, hubs, tokens, channels, offline, unwanted, now, wall, url)
-            changed = settings.port == 0 and remembered not in {None, port}
-            tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
-            router = Router(
-                layer.around_channels(partial(WnsExchange, parts.notifications)), layer.around_others(parts.others)
-            )
-            devices = layer.around_devices(parts.devices.open)
-            server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
-            parts.page.poster = Poster(router.open_exchange, server.shared)
-            log = TallyLog(registrations.name_of, parts.devices.count)
-            page = page_address(settings, url, url_here, parts.is_proxy)
-            async with (
-                telling(parts.counters.tally, log),
-                pruning(channels, offline, parts.devices, parts.hub),
-                serving(server, listener, partial(_say_goodbye, server, parts, settings)),
-                parts.hub.running(),
-                parts.page.running(),
-            ):
-                yield PushService(
-                    *(registrations, hubs, offline, parts.followers, parts.health, certificate, page, url, port),
-                    remembered if changed else None,
-                )
+            async with open_known(engine, settings, url, now) as known:
+                parts = assemble(settings, known, wall)
+                page = page_address(settings, url, url_here, parts.is_proxy)
+                async with _running(settings, known, parts, listener, certificate, layer):
+                    changed = settings.port == 0 and remembered not in {None, port}
+                    yield PushService(known, parts, certificate, page, port, remembered if changed else None)
 
 
-@frozen
-class _Parts:
-    """What the service consists of, as far as it has to be told of the end."""
-
-    connections: Connections
-    counters: Counters
-    devices: Devices
-    bodies: Bodies
-    followers: Followers
-    health: Health
-    hub: HubService
-    page: StatusPage
-    notifications: WnsContext
-    others: OtherRoutes
-    is_proxy: Callable[[str], bool]
-
-
-def _assemble(  # noqa: PLR0913, PLR0917  # the service's parts
+@asynccontextmanager
+async def _running(  # noqa: PLR0913, PLR0917  # all that runs
     settings: ServiceSettings,
-    store: EngineStore,
-    registrations: Apps,
-    hubs: Hubs,
-    tokens: AccessTokens,
-    channels: Channels,
-    offline: OfflineStore,
-    unwanted: UnwantedPushes,
-    now: Callable[[], float],
-    wall: Callable[[], float],
-    url: str,
-) -> _Parts:
-    """Make the parts of the service, none of which waits for anything."""
-    loop = asyncio.get_running_loop()
-    limits, counters = Limits(settings, loop.time), Counters(ended=offline.counts, tally=MinuteTally(loop.time()))
-    turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
-    connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
-    devices = Devices(channels, offline, unwanted, settings, limits, counters)
-    registrations.on_removed = devices.end_channels
-    bodies = Bodies(settings.body_timeout)
-
-    def gauges() -> dict[str, int]:
-        return {
-            **devices.gauges(),
-            "channels": channels.count,
-            "kept": offline.kept,
-            "tasks": len(asyncio.all_tasks(loop)),
-            "connections": connections.count,
-            "connections_refused": connections.refused,
-            "connections_dropped": connections.dropped,
-        }
-
-    health = Health(counters, lambda: store.fault, gauges, settings.metrics_token, limits.is_proxy)
-    followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, now)
-    notifications = WnsContext(
-        dispatcher, devices, bodies, limits, counters, followers, JudgedHeads(tokens.is_verified)
-    )
-    endpoint = TokenEndpoint(registrations, tokens, bodies, wall, limits, counters)
-    hub = HubService(
-        *(store.hubs, hubs, channels, dispatcher, devices, bodies, limits, counters, followers, offline.recurring),
-        *(now, wall, url, settings.max_hub_registrations),
-    )
-    page = make_page(
-        *(settings.page_token, registrations, tokens, channels, devices, health, bodies, limits, counters, followers),
-        *(now, wall, url),
-    )
-    shown = page.routes() if settings.page else []
-    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown])
-    return _Parts(
-        *(connections, counters, devices, bodies, followers, health, hub, page, notifications, others),
-        limits.is_proxy,
-    )
+    known: Known,
+    parts: Parts,
+    listener: socket.socket,
+    certificate: Certificate | None,
+    layer: Layer,
+) -> AsyncIterator[None]:
+    """Answer senders and devices while the block runs."""
+    tls = lambda: certificate.context if certificate is not None else None  # noqa: E731  # as it is then
+    router = Router(layer.around_channels(partial(WnsExchange, parts.notifications)), layer.around_others(parts.others))
+    devices = layer.around_devices(parts.devices.open)
+    recurring = known.recurring
+    server = WebServer(router.open_exchange, devices, settings, parts.connections, recurring, tls, TORN_HEADERS)
+    parts.page.poster = Poster(router.open_exchange, server.shared)
+    log = TallyLog(known.registrations.name_of, parts.devices.count)
+    node = known.node
+    async with (
+        telling(parts.counters.tally, log),
+        pruning(known.channels, known.offline, parts.devices, parts.hub, known.changes, known.leads),
+        known.following(parts.hub.look),
+        nullcontext() if node is None else node.serving(parts.devices, parts.counters),
+        serving(server, listener, partial(_say_goodbye, server, parts, node, settings)),
+        parts.hub.running(),
+        parts.page.running(),
+    ):
+        yield
 
 
-async def _say_goodbye(server: WebServer, parts: _Parts, settings: ServiceSettings) -> None:
-    """Let balancers see that it is about to stop, let in no more connections, and part: first with senders, then with devices."""
+async def _say_goodbye(server: WebServer, parts: Parts, node: Node | None, settings: ServiceSettings) -> None:
+    """Let balancers see that it is about to stop, let in no more connections, and part: first with senders, then with devices.
+
+    One of several nodes sends its devices to the others while it still answers senders.
+    """
     parts.health.stopping = True
     server.keep_none()
     if settings.drain_delay:
         with anyio.CancelScope(shield=True):
             await anyio.sleep(settings.drain_delay)
     parts.page.stop()
+    ends = anyio.current_time() + settings.drain_timeout
+    if node is not None:
+        with anyio.CancelScope(deadline=ends, shield=True):
+            await node.drain()
     server.accept_no_more()
     parts.bodies.stop()
-    with anyio.move_on_after(settings.drain_timeout, shield=True):
+    with anyio.CancelScope(deadline=max(ends, anyio.current_time() + _FAREWELL), shield=True):
         await server.idle()
     server.part_with_senders()
     with anyio.move_on_after(_FAREWELL, shield=True):

@@ -54,6 +54,21 @@ def test_who_waits_as_told_is_served(steps: list[tuple[str, int]], rate: float, 
             assert throttle.spend(key, now) == 0
 
 
+@given(steps, rates, st.integers(1, 5), st.integers(1, 7))
+def test_several_tokens_are_as_many_single_ones(
+    steps: list[tuple[str, int]], rate: float, burst: int, tokens: int
+) -> None:
+    """So a bucket has a part of its rate and of its burst; there is always room for one who waits."""
+    throttle, many, now = Throttle(rate, burst), min(tokens, burst), 0.0
+    singles = Throttle(rate / many, 1) if burst == many else None
+    for key, quarters in steps:
+        now += quarters / 4
+        wait = throttle.spend(key, now, tokens)
+        assert wait <= many / rate
+        if singles is not None:
+            assert (singles.spend(key, now) == 0) == (wait == 0)
+
+
 def test_without_a_rate_there_is_no_limit() -> None:
     """Nothing is refused, and nothing is remembered."""
     throttle = Throttle(0, 1)

@@ -41,7 +41,9 @@ class TestTable(Law):
     def test_a_row_is_erased_once_it_is_of_no_use(self) -> None:
         """Erased by itself, or in the transaction of what replaced it; what was never written is not."""
         for after, effects in TABLE.values():
-            assert (Effect.ERASE in effects) == (after in self.ends - {Phase.REPLACED, Phase.NOT_STORED})
+            assert (Effect.ERASE in effects) == (
+                after in self.ends - {Phase.REPLACED, Phase.NOT_STORED, Phase.ELSEWHERE}
+            )
 
 
 class AnyStored(AnyEvent):
@@ -202,6 +204,17 @@ class TestQueue:
         queue.acknowledge(queue.held(["id1", "unknown"]))
         queue.committed(first)
         assert (left(queue), queue.erase, queue.ended) == ([], [1], {Phase.DELIVERED: 1})
+
+    def test_what_was_being_written_is_what_is_read(self) -> None:
+        """Where it was in doubt whether it was written, it is there or not: it waits for no answer any more."""
+        queue = OfflineQueue()
+        keep(queue, entry(1, TOAST, tag="t"))
+        there, gone = entry(2, TOAST, tag="t"), entry(3)
+        queue.admit(there)
+        queue.admit(gone)
+        queue.follow([entry(2, TOAST, tag="t")])
+        assert [each.sequence for each in queue.due(PLUGGED_IN, 0.0, 9)] == [2]
+        assert (queue.erase, queue.ended) == ([], {Phase.ELSEWHERE: 2})
 
     def test_a_batch_waits_for_its_time(self) -> None:
         """Medium priority on battery: the oldest takes the others with it after a minute; low goes on waiting."""

@@ -17,7 +17,7 @@ from tests.service.world import dial
 from tocsin.protocol.delivery.payload_events import Stage, Wanted
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.messages import Acknowledge, Payload
-from tocsin.service.hub import hub_sender, page, target_delivery, target_pages
+from tocsin.service.hub import message_sending, page, target_delivery, target_pages
 from tocsin.service.hub.composing import Compose
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.hub_store import MessageRow
@@ -135,7 +135,7 @@ async def test_a_ttl_of_a_second_is_good_for_it(tmp_path: Path) -> None:
 async def test_one_slow_device_holds_up_so_many_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those behind them come when it has acknowledged; a message that came later does not wait for it."""
     monkeypatch.setattr(target_pages, "PAGE", 1)
-    monkeypatch.setattr(hub_sender, "MAX_PAGES", 2)
+    monkeypatch.setattr(message_sending, "MAX_PAGES", 2)
     async with (
         open_hub(tmp_path) as hub,
         connected(hub, KEYS[0]) as (slow, uri_slow),
@@ -170,7 +170,7 @@ async def test_a_channel_that_is_registered_twice_gets_a_message_once(tmp_path: 
 async def test_a_hub_that_is_removed_sends_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not what is under way either; nothing of it is left, and another hub of the same name begins anew."""
     monkeypatch.setattr(target_pages, "PAGE", 1)
-    monkeypatch.setattr(hub_sender, "MAX_PAGES", 1)
+    monkeypatch.setattr(message_sending, "MAX_PAGES", 1)
     async with (
         open_hub(tmp_path) as hub,
         connected(hub, KEYS[0]) as (one, uri_one),
@@ -255,7 +255,7 @@ async def test_a_fault_of_the_service_ends_in_that_target(tmp_path: Path, monkey
         await device.receive(Payload)
         await _attempted(tmp_path, 1)
         with monkeypatch.context() as patch:
-            patch.setattr(hub_sender, "composer", broken)
+            patch.setattr(message_sending, "composer", broken)
             async with passing(hub):
                 told = await details(hub, id_, "Abandoned")
         assert "1 x The service could not try it" in told

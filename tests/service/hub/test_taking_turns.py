@@ -12,7 +12,7 @@ from tests.service.hub.hub_world import RAW, HubWorld, connected, open_hub
 from tests.service.hub.test_sending import KEYS, SOON, details, id_of
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.messages import Acknowledge, Payload
-from tocsin.service.hub import hub_sender, target_pages
+from tocsin.service.hub import message_sending, target_pages
 from tocsin.service.registry.hub_store import MessageRow
 from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 
@@ -20,8 +20,8 @@ from tocsin.service.registry.sqlite_hub_store import SqliteHubStore
 @pytest.fixture
 async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HubWorld]:
     """Run a service whose hub goes through one message at a time, target by target."""
-    monkeypatch.setattr(hub_sender, "MAX_MESSAGES", 1)
-    monkeypatch.setattr(hub_sender, "MAX_PAGES", 1)
+    monkeypatch.setattr(message_sending, "MAX_MESSAGES", 1)
+    monkeypatch.setattr(message_sending, "MAX_PAGES", 1)
     monkeypatch.setattr(target_pages, "PAGE", 1)
     async with open_hub(tmp_path) as hub:
         yield hub

@@ -15,7 +15,7 @@ from attrs import Factory, define, evolve
 from tests.helpers import PATIENCE
 from tocsin.protocol.messages import Message, Payload, codec
 from tocsin.protocol.messages.framing import FrameSplitter, with_lengths
-from tocsin.protocol.messages.node_protocol import NODE_VERSION, Forward, NodeHello, NodeWelcome
+from tocsin.protocol.messages.node_protocol import NODE_VERSION, Forward, NodeHello, NodeWelcome, WithdrawThere
 from tocsin.protocol.messages.unpacking import MAX_FRAME
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.values import NotificationType
@@ -63,6 +63,7 @@ class PlayedTaker:
     taken: list[ForwardedPost] = Factory(list)
     later: list[Settled] = Factory(list)
     looks: list[str] = Factory(list)
+    withdrawn: list[WithdrawThere] = Factory(list)
     stirred: asyncio.Event = Factory(asyncio.Event)
 
     def take_now(self, post: ForwardedPost, settled: Settled) -> bool:
@@ -89,6 +90,11 @@ class PlayedTaker:
     def look(self, devices: Sequence[str]) -> None:
         """Keep their names."""
         self.looks += devices
+        self.stirred.set()
+
+    def withdraw(self, message: WithdrawThere) -> None:
+        """Keep what was deleted."""
+        self.withdrawn.append(message)
         self.stirred.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:

@@ -11,11 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.service.nodes.link_world import post
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.messages import codec
-from tocsin.protocol.messages.node_protocol import Forward, ForwardsAnswered, LookInto
+from tocsin.protocol.messages.node_protocol import Forward, ForwardsAnswered, LookInto, WithdrawThere
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardResult, NotPushed
-from tocsin.service.nodes.forwards_out import MAX_BYTES, MAX_LOOKS, ForwardsOut, LinkCounts
+from tocsin.service.nodes.forwards_out import MAX_BYTES, MAX_LOOKS, MAX_WITHDRAWALS, ForwardsOut, LinkCounts
 
 BACKLOG, TIMEOUT = 5, 10.0
 
@@ -168,5 +168,21 @@ def test_devices_to_look_into_go_once_and_in_parts() -> None:
     devices = [device for each in told if isinstance(each, LookInto) for device in each.devices]
     assert devices == [f"{number:064}" for number in range(1, MAX_LOOKS + 1)]
     out.look(["a"])
+    out.refuse()
+    assert not out.has_waiting
+
+
+def test_deleted_toasts_go_once_and_the_oldest_give_way() -> None:
+    """Also before what waits for the window; they are forgotten where the node cannot be reached."""
+    out = ForwardsOut(5, TIMEOUT, LinkCounts())
+    told = [WithdrawThere("d", "c", None, str(number)) for number in range(MAX_WITHDRAWALS + 1)]
+    for message in told:
+        out.withdraw(message)
+    out.add(post("1"), 0.0, lambda _: None)
+    assert [codec.decode(frame) for frames in iter(out.take, []) for frame in frames] == told[1:]
+    out.window = 1
+    (forward,) = out.take()
+    assert isinstance(codec.decode(forward), Forward)
+    out.withdraw(told[0])
     out.refuse()
     assert not out.has_waiting

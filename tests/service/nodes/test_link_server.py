@@ -293,7 +293,7 @@ class TestWrongWords:
             await is_served(there)
 
     @pytest.mark.parametrize(
-        "said", [NodeHello(1, 1, "a", 4, ""), NodePong(), ForwardsAnswered((1,), ("stored",)), NodeGoodbye()]
+        "said", [NodeHello(1, 1, "a", 4, ""), NodePong(serves=True), ForwardsAnswered((1,), ("stored",)), NodeGoodbye()]
     )
     async def test_what_is_not_to_be_said_ends_its_connection(self, said: Any) -> None:
         """Each side has its words."""
@@ -338,9 +338,9 @@ class TestServing:
             await greeted(end)
             end.say_bytes(with_lengths([encode(1, post())]))
             end.say(NodePing(), NodePing(), LookInto(("d",)))
-            assert await end.hear() == NodePong()  # one for all of a turn
+            assert await end.hear() == NodePong(serves=True)  # one for all of a turn
             end.say(NodePing())
-            assert await end.hear() == NodePong()
+            assert await end.hear() == NodePong(serves=True)
             assert there.taker.looks == ["d"]
 
     async def test_a_node_that_pings_and_does_not_read_is_not_answered_without_end(self) -> None:

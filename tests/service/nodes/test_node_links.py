@@ -31,6 +31,7 @@ from tocsin.protocol.messages.node_protocol import (
     NodePong,
     NodeRefused,
     NodeWelcome,
+    WithdrawThere,
 )
 from tocsin.protocol.values import MAX_PAYLOAD
 from tocsin.service.devices.outbox import PushResult
@@ -104,6 +105,14 @@ class TestForwarding:
         async with taking() as there, forwarding() as links:
             links.look(there.place, ["d1", "d2"])
             await there.taker.until(lambda: there.taker.looks == ["d1", "d2"])
+
+    async def test_the_other_node_is_told_of_deleted_toasts(self) -> None:
+        """One by one, in their order."""
+        async with taking() as there, forwarding() as links:
+            told = [WithdrawThere("d", "c", tag, None) for tag in ("a", "b", None)]
+            for message in told:
+                links.withdraw(there.place, message)
+            await there.taker.until(lambda: there.taker.withdrawn == told)
 
     async def test_a_caller_that_is_cancelled_is_not_told(self) -> None:
         """Its answer comes all the same."""
@@ -245,7 +254,7 @@ class TestLost:
             forward = await end.hear_forward()
             for _ in range(4):
                 assert await end.hear() == NodePing()
-                end.say(NodePong())
+                end.say(NodePong(serves=True))
             assert results == []
             answer(end, forward)
             await until(lambda: results == [PushResult.STORED])
@@ -289,7 +298,7 @@ class TestLost:
             late = await end.hear_forward()
             while not results:
                 if await end.hear() == NodePing():
-                    end.say(NodePong())
+                    end.say(NodePong(serves=True))
             assert results == [NotPushed.UNANSWERED]
             more = pushed(links, there.place, 1)
             answer(end, late)
@@ -369,6 +378,7 @@ class TestLeaving:
             await asyncio.sleep(0)
             assert links.push_now(there.place, post(), results.append) is NotPushed.UNREACHABLE
             links.look(there.place, ["d"])
+            links.withdraw(there.place, WithdrawThere("d", "c", None, None))
             for _ in range(2):
                 answer(end, forward)
                 forward = await end.hear_forward()

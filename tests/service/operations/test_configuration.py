@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tocsin.service.operations.configuration import (
     OTHERS,
     check_environment,
     check_exposure,
+    check_link_choice,
     described,
     load_settings,
     variable,
@@ -145,6 +147,58 @@ def test_others_are_spoken_to_in_secret_only(settings: ServiceSettings, *, allow
     else:
         with pytest.raises(InvalidArgument, match="give --tls-cert and --tls-key, or --insecure"):
             check_exposure(settings)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "10.0.0.7",
+        "10.0.0.7:",
+        ":7443",
+        "h:65536",
+        "h:-1",
+        "h:٣",
+        "a b:7",
+        "fd00::7:7443",
+        "[h]:7",
+        "h\n:7",
+        "[fd00::7]",
+    ],
+)
+def test_a_place_of_a_link_has_a_host_and_a_port(place: str) -> None:
+    """Else it is told how it is written."""
+    with pytest.raises(
+        InvalidArgument, match=r"^--link is HOST:PORT, such as 10.0.0.7:7443, or \[fd00::7\]:7443 for IPv6"
+    ):
+        load_settings({"link": place}, {}, None)
+
+
+ENGINE = "postgresql:///d"
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({}, ""),
+        ({"engine": ENGINE}, ""),
+        ({"engine": ENGINE, "link": "10.0.0.7:0"}, ""),
+        ({"engine": ENGINE, "link": "[fd00::7]:7443"}, ""),
+        ({"engine": ENGINE, "link": "0.0.0.0:7443", "link_address": "a.example:7443"}, ""),
+        ({"link": "127.0.0.1:0"}, "the state folder has one node: give --engine"),
+        ({"link_address": "127.0.0.1:7"}, "the state folder has one node: give --engine"),
+        ({"engine": ENGINE, "link": "0.0.0.0:7443"}, r"cannot connect to 0.0.0.0:7443: give --link-address"),
+        ({"engine": ENGINE, "link": "[::]:0"}, r"cannot connect to \[::\]:0: give --link-address"),
+        ({"engine": ENGINE, "link_address": "a.example:0"}, "cannot connect to a.example:0: give --link-address"),
+    ],
+)
+def test_a_link_is_for_nodes_that_can_be_reached(choices: dict[str, Any], words: str) -> None:
+    """What leads nowhere is refused before anything is opened."""
+    settings = ServiceSettings(**choices)
+    if words:
+        with pytest.raises(InvalidArgument, match=words):
+            check_link_choice(settings)
+    else:
+        check_link_choice(settings)
 
 
 def test_a_name_is_no_loopback() -> None:

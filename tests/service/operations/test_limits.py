@@ -152,3 +152,17 @@ async def test_throttling_leaves_the_service_well(world: World) -> None:
     """With the default limits an honest sender notices nothing."""
     for _ in range(20):
         assert (await world.post()).status == 200
+
+
+def test_what_comes_to_one_of_several_nodes_counts_for_each() -> None:
+    """Others come to the rest, whose number may change; what a hub sends all comes from one, and an address stays with one."""
+    settings = ServiceSettings(
+        channel_rate=SLOW, channel_burst=6, app_rate=SLOW, app_burst=6, address_rate=SLOW, address_burst=6
+    )
+    for nodes, taken in ((1, 6), (3, 2), (0, 6), (9, 1)):  # the limits ask for it
+        limits = Limits(settings, lambda: 0.0, lambda: nodes)  # noqa: B023  # it is asked at once
+        assert [limits.app("a") is None for _ in range(7)].count(True) == taken
+        assert [limits.channel("c") is None for _ in range(7)].count(True) == taken
+        assert [limits.app("b", of_hub=True) is None for _ in range(7)].count(True) == 6
+        assert [limits.channel("d", of_hub=True) is None for _ in range(7)].count(True) == 6
+        assert [limits.address(scope("192.0.2.1")) is None for _ in range(7)].count(True) == 6

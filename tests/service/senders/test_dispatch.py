@@ -14,7 +14,7 @@ from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.refusal import Refusal, RefusalKind
 from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import MAX_PAYLOAD, NotificationType
-from tocsin.service import server
+from tocsin.service import assembly
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.operations.settings import ServiceSettings
 from tocsin.service.registry.channels import Channels
@@ -34,7 +34,7 @@ def dispatchers(monkeypatch: pytest.MonkeyPatch) -> list[Dispatcher]:
             super().__init__(*parts)  # type: ignore[arg-type]  # whatever the service gives it
             made.append(self)
 
-    monkeypatch.setattr(server, "Dispatcher", Noted)
+    monkeypatch.setattr(assembly, "Dispatcher", Noted)
     return made
 
 

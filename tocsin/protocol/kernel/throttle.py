@@ -22,6 +22,7 @@ class Throttle:
 
     def __init__(self, rate: float, burst: int, capacity: int = CAPACITY) -> None:
         self._interval = 1 / rate if rate else 0.0
+        self._burst = burst
         self._slack = self._interval * burst
         self._capacity = capacity
         self._full_at: OrderedDict[str, float] = OrderedDict()
@@ -29,20 +30,21 @@ class Throttle:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def spend(self, key: str, now: float) -> float:
-        """Take a token and return 0, or the seconds until there will be one."""
+    def spend(self, key: str, now: float, tokens: int = 1) -> float:
+        """Take a token, or several, and return 0, or the seconds until there will be so many; more than fit into a bucket are as many as do."""
         if not self._interval:
             return 0.0
+        taken = self._interval if tokens == 1 else self._interval * min(tokens, self._burst)
         full_at = self._full_at.get(key)
         if full_at is None:
             self._make_room(now)
             full_at = now
         elif full_at < now:
             full_at = now
-        wait = full_at + self._interval - self._slack - now
+        wait = full_at + taken - self._slack - now
         if wait > 1e-9:  # less is rounding
             return wait
-        self._full_at[key] = full_at + self._interval
+        self._full_at[key] = full_at + taken
         return 0.0
 
     def peek(self, key: str, now: float) -> float:

@@ -1,8 +1,8 @@
 """Between two nodes of one service, over a connection that both have proved by certificates of the service's own authority.
 
 The node that dials begins with :class:`NodeHello`; the other answers with :class:`NodeWelcome`, or with :class:`NodeRefused` and the end of
-the connection. Then the one that has dialled sends :class:`Forward`, :class:`LookInto`, :class:`NodePing`, and the other
-:class:`ForwardsAnswered`, :class:`NodePong`, :class:`NodeGoodbye`. A node that has something for the other way dials by itself.
+the connection. Then the one that has dialled sends :class:`Forward`, :class:`LookInto`, :class:`WithdrawThere`, :class:`NodePing`, and
+the other :class:`ForwardsAnswered`, :class:`NodePong`, :class:`NodeGoodbye`. A node that has something for the other way dials by itself.
 
 A message grows at its end only, and fields behind those that a node knows are passed over (``codec.decode_known``): so neighbouring
 versions understand each other. What a version knows that the agreed one does not have is not sent.
@@ -111,16 +111,32 @@ class LookInto(Message):
 @tagged(166)
 @frozen
 class NodePing(Message):
-    """Are you there? Sent where an answer is awaited and nothing has come for a while."""
+    """Are you there? Sent where an answer is awaited and nothing has come for a while, and by a node that has no lease."""
 
 
 @tagged(167)
 @frozen
 class NodePong(Message):
-    """Yes."""
+    """Yes; ``serves`` tells whether the node has a lease just now."""
+
+    serves: bool
 
 
 @tagged(168)
 @frozen
 class NodeGoodbye(Message):
     """The node that was dialled leaves: it answers what it was sent, and is to be sent no more."""
+
+
+@tagged(169)
+@frozen
+class WithdrawThere(Message):
+    """Toasts of a channel were deleted that the device may have, if the other node has its connection; nothing answers it.
+
+    ``tag`` and ``group`` are those of ``ToastMatch``.
+    """
+
+    device: str
+    channel: str
+    tag: str | None
+    group: str | None

@@ -10,6 +10,7 @@ Where it was not off, and only the process was, the steady clock has gone on, an
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import Final
 
 from attrs import define, frozen
 
@@ -113,3 +114,38 @@ class ServiceTime:
         if moment > self.likely(steady):
             return Verdict.AHEAD
         return Verdict.PAST if moment <= self.least(steady) else Verdict.IN_DOUBT
+
+
+SLEW: Final = 0.1
+"""Of the time that goes by, the part by which a followed time is faster or slower until it is right again."""
+
+
+@define
+class FollowedTime:
+    """The service's time at one of its nodes, which hear it from a clock that they share, and go on by their steady ones.
+
+    It neither goes back nor stands still, and it does not jump: where the shared clock was set, the nodes come to it by a
+    tenth of the time that goes by. Until then they agree as far as they began before that.
+    """
+
+    _time: float
+    _since: float
+    _wrong: float = 0.0  # seconds that were to be made up then
+
+    @classmethod
+    def heard(cls, said: float, asked: float, answered: float) -> FollowedTime:
+        """Begin with what the shared clock has said between two moments of the steady clock."""
+        return cls(said + (answered - asked) / 2, answered)
+
+    def at(self, steady: float) -> float:
+        """Return what time it is."""
+        gone = steady - self._since
+        most = SLEW * gone
+        return self._time + (gone + max(-most, min(most, self._wrong)))
+
+    def hear(self, said: float, asked: float, answered: float) -> None:
+        """Take what the shared clock has said; where in between it has, is not known, so what fits is right."""
+        now = self.at(answered)
+        least, most = said, said + (answered - asked)
+        self._time, self._since = now, answered
+        self._wrong = max(least - now, min(most - now, 0.0))

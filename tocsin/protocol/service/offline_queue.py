@@ -12,7 +12,7 @@ from enum import auto
 from itertools import islice
 from math import inf
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from tocsin.protocol.kernel.machine import Label, step
 from tocsin.protocol.platform.power import BATCH_TIME, Passage, Power, passage
@@ -42,6 +42,8 @@ class Phase(Label):
     CHANNEL_ENDED = auto()
     NOT_STORED = auto()
     """It could not be written, and its sender knows."""
+    ELSEWHERE = auto()
+    """Another node has ended it, and knows how."""
 
 
 class Event(Label):
@@ -60,6 +62,8 @@ class Event(Label):
     EXPIRED = auto()
     WITHDRAWN = auto()
     CHANNEL_ENDED = auto()
+    GONE = auto()
+    """It is not there where it was read anew."""
 
 
 class Effect(Label):
@@ -87,6 +91,7 @@ TABLE: dict[tuple[Phase, Event], tuple[Phase, tuple[Effect, ...]]] = {
     **{(phase, Event.EXPIRED): (Phase.EXPIRED, _BOTH) for phase in _KEPT},
     **{(phase, Event.WITHDRAWN): (Phase.WITHDRAWN, _BOTH) for phase in _KEPT},
     **{(phase, Event.CHANNEL_ENDED): (Phase.CHANNEL_ENDED, _BOTH) for phase in _KEPT},
+    **{(phase, Event.GONE): (Phase.ELSEWHERE, (Effect.COUNT,)) for phase in _KEPT},
 }
 
 
@@ -137,6 +142,11 @@ class Entry:
         return self.ends if self.expires is None else min(self.expires, self.ends)
 
 
+def _as_written(entry: Entry) -> Entry:
+    """Return an entry of one queue's own: what was read may be read by several, or come from a queue."""
+    return evolve(entry, sent=False, phase=Phase.WRITING, replaces=())
+
+
 @define(eq=False)
 class OfflineQueue:
     """What is stored for one device, in order of arrival; what is to be done gathers in ``erase`` and ``ended``."""
@@ -162,13 +172,17 @@ class OfflineQueue:
 
     def admit(self, entry: Entry) -> tuple[int, ...]:
         """Take a notification in, and return those that it replaces when it is on disk, by sequence number."""
-        shelf = self._shelves.setdefault((entry.channel, entry.type), {})
+        shelf = self._shelves.get((entry.channel, entry.type), {})
         if entry.type is not NotificationType.RAW:
             slot = entry.tag, entry.group
             entry.replaces = tuple(other.sequence for other in shelf.values() if (other.tag, other.group) == slot)
+        self._place(entry)
+        return entry.replaces
+
+    def _place(self, entry: Entry) -> None:
+        shelf = self._shelves.setdefault((entry.channel, entry.type), {})
         self.entries[entry.sequence] = self._by_id[entry.id] = shelf[entry.sequence] = entry
         self._next_end = min(self._next_end, entry.good_until)
-        return entry.replaces
 
     def committed(self, entry: Entry) -> None:
         """Note that a notification is on disk, and what it replaced is not; the oldest go where there are too many."""
@@ -183,6 +197,44 @@ class OfflineQueue:
         """Note that a notification could not be written: nothing has changed."""
         if entry.sequence in self.entries:
             self._step(entry, Event.FAILED)
+
+    def make_room_for(self, entry: Entry) -> None:
+        """Let the oldest go that are too many with this one, which was admitted: so they are erased in its transaction.
+
+        For a queue that is read again where the transaction fails.
+        """
+        for places, depth in (
+            (self._shelves[entry.channel, entry.type], self.depths.of(entry.type)),
+            (self.entries, MAX_ENTRIES),
+        ):
+            if len(places) > depth:
+                staying = [
+                    each for each in places.values() if each is not entry and each.sequence not in entry.replaces
+                ]
+                for each in staying[: max(len(staying) + 1 - depth, 0)]:
+                    self._step(each, Event.OVERFLOWED)
+
+    def follow(self, entries: Iterable[Entry]) -> None:
+        """Take over what was read anew, where others change it too; what was here before and is there stands where it stood.
+
+        :param entries: all that is stored, the oldest first. What has ended here is among it, if that was not written.
+        """
+        there = {entry.sequence: entry for entry in entries}
+        for entry in [entry for sequence, entry in self.entries.items() if sequence not in there]:
+            self._step(entry, Event.GONE)
+        mine = dict(self.entries)
+        self.entries.clear()
+        self._by_id.clear()
+        self._shelves.clear()
+        for sequence, entry in there.items():
+            own = mine.get(sequence)
+            if own is None:
+                own = _as_written(entry)
+                self.erase += self.admit(own)  # the depths may have been larger where it was stored
+            else:
+                self._place(own)
+            if own.phase is Phase.WRITING:
+                self.committed(own)
 
     def due(self, power: Power, now: float, limit: int) -> list[Entry]:
         """Return what is to be sent now, the oldest first."""

@@ -17,7 +17,7 @@ from tocsin.protocol.messages import (
     RevokeChannels,
 )
 from tocsin.protocol.service.tally import Asked, MinuteTally
-from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.operations.limits import Limits
 from tocsin.service.registry.channels import Channels, Denial
 
@@ -32,7 +32,7 @@ class ChannelAnswers:
     """Answers the channel requests of all devices; it keeps nothing of a device."""
 
     _channels: Channels
-    _offline: OfflineStore
+    _offline: OfflineQueues
     _limits: Limits
     _tally: MinuteTally
 

@@ -43,7 +43,7 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import PROTOCOL_VERSION
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_words import Unwelcome, read_hello, read_power, read_unwanted
-from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.devices.replay import Replay
 from tocsin.service.devices.turn import WritingTurn
@@ -73,7 +73,7 @@ class ConnectionContext:
     """
 
     answers: ChannelAnswers
-    offline: OfflineStore
+    offline: OfflineQueues
     unwanted: UnwantedPushes
     settings: ServiceSettings
     limits: Limits
@@ -128,18 +128,29 @@ class DeviceConnection(SideTasks):
 
     def look(self) -> None:
         """Note that what is stored for the device has changed, or its state has."""
-        if self.outbox.phase in SERVING and self._around.offline.has(self.device):
+        if self.outbox.phase not in SERVING:
+            return
+        if not self._around.offline.is_read(self.device):  # it is told to look again when it is
+            self.step(Event.BEHIND)
+        elif self._replay is not None or self._around.offline.has(self.device):
             if self._replay is None:
                 self._replay = Replay(self, self._around.offline)
                 self.start_soon(partial(self._send_stored, self._replay))
             self._replay.look()
+        else:
+            self.step(Event.CAUGHT_UP)
+
+    def hold_back(self) -> None:
+        """Let nothing go out until what is stored is read anew; what was queued of it goes back."""
+        self._around.offline.take_back(self.device, self.outbox.take_back())
+        self.look()
 
     async def _send_stored(self, replay: Replay) -> None:
         try:
             await replay.run()
         finally:
             self._replay = None
-            self.step(Event.CAUGHT_UP)
+            self.step(Event.CAUGHT_UP if self._around.offline.is_read(self.device) else Event.BEHIND)
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with this close code and reason, unless it is ending already."""

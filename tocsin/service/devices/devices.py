@@ -21,8 +21,10 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.protocol.values import DropReason, NotificationType
 from tocsin.service.devices.channel_answers import ChannelAnswers
 from tocsin.service.devices.device_connection import ConnectionContext, DeviceConnection
-from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.offline_queues import OfflineQueues
+from tocsin.service.devices.other_nodes import OtherNodes
 from tocsin.service.devices.outbox import PushResult
+from tocsin.service.devices.parting import Parting
 from tocsin.service.devices.turn import WritingTurn
 from tocsin.service.devices.unwanted_pushes import UnwantedPushes
 from tocsin.service.operations.limits import Limits
@@ -39,7 +41,8 @@ _UNWANTED = {
     DropReason.NOTIFICATIONS_DISABLED: PushResult.NOTIFICATIONS_DISABLED,
     DropReason.TYPE_DISABLED: PushResult.TYPE_DISABLED,
 }
-_STOPPING: Final = CloseCode.GOING_AWAY, "the service is stopping"
+
+_STOPPING: Final = Parting(CloseCode.GOING_AWAY, "the service is stopping")
 
 logger = logging.getLogger(__name__)
 
@@ -50,18 +53,20 @@ class Devices:
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
         self,
         channels: Channels,
-        offline: OfflineStore,
+        offline: OfflineQueues,
         unwanted: UnwantedPushes,
         settings: ServiceSettings,
         limits: Limits,
         counters: Counters,
     ) -> None:
         self.offline = offline
+        self.nodes: OtherNodes | None = None
+        """The others of a service that has several nodes; None where this is the only one."""
         self._unwanted = unwanted
         self._channels = channels
         answers = ChannelAnswers(channels, offline, limits, counters.tally)
         self._around = ConnectionContext(
-            *(answers, offline, unwanted, settings, limits, WritingTurn()),
+            *(answers, offline, unwanted, settings, limits, WritingTurn(offline.before_writing)),
             Rounds(settings.hello_timeout, DeviceConnection.miss_hello),
             *(self._admit, self._dismiss, self._forget),
         )
@@ -70,7 +75,10 @@ class Devices:
         self._connections: dict[str, DeviceConnection] = {}
         self._running: set[DeviceConnection] = set()
         self._stopping = False
+        self.turn_away: Parting | None = None
+        """What those are told that come now; None: they are let in."""
         self._idle = anyio.Event()
+        offline.serve(self)
 
     def some(self, limit: int) -> dict[str, int]:
         """Return so many of the devices that are connected, with how many payloads are on their way to each."""
@@ -78,7 +86,11 @@ class Devices:
         return {device: connection.outbox.depth for device, connection in some}
 
     def connected(self, device: str) -> bool:
-        """Tell whether the device has a connection."""
+        """Tell whether the device has a connection, here or at another node."""
+        return device in self._connections or (self.nodes is not None and self.nodes.have(device))
+
+    def has(self, device: str) -> bool:
+        """Tell whether the device has a connection here."""
         return device in self._connections
 
     def count(self) -> int:
@@ -95,30 +107,45 @@ class Devices:
 
         Payloads of a channel go out in the order of the calls.
         """
+        nodes = self.nodes
+        if nodes is not None and not nodes.is_good():
+            return PushResult.NOT_STORED
+        if nodes is None or channel.device in self._connections:
+            result = await self.attempt(channel, payload)
+        else:
+            result = self._why_unwanted(channel, payload.type) or await nodes.bring(channel, payload, notification)
+        return await self.conclude(channel, payload, notification, result)
+
+    async def attempt(self, channel: ChannelRow, payload: Payload) -> PushResult:
+        """Bring a payload to the channel's device, if it is connected here, and return what has become of it so far."""
         unwanted = self._why_unwanted(channel, payload.type)
         if unwanted is not None:
             return unwanted
         connection = self._connections.get(channel.device)
         if connection is None:
-            result = PushResult.OFFLINE
-        elif connection.holds_back(channel.app, payload.priority):
-            # The device is there, so the cache policy, which speaks of one that is away, does not forbid it.
-            return PushResult.HELD_BACK if notification.ttl == 0 else await self._keep(channel, payload)
-        else:
-            self._counters.pushed += 1
-            result = await connection.outbox.push(payload.id, connection.outbox.encode(payload))
-        return await self.conclude(channel, payload, notification, result)
+            return PushResult.OFFLINE
+        if connection.holds_back(channel.app, payload.priority):
+            return PushResult.HELD_BACK
+        self._counters.pushed += 1
+        return await connection.outbox.push(payload.id, connection.outbox.encode(payload))
 
-    def push_now(self, channel: ChannelRow, payload: Payload, settled: Callable[[PushResult], None]) -> bool:
+    def push_now(
+        self, channel: ChannelRow, payload: Payload, notification: Notification, settled: Callable[[PushResult], None]
+    ) -> bool:
         """Push a payload to the channel's device, if it is there and takes that now, and call back with the result.
 
         :return: whether it was pushed; if not, it may go by :meth:`push`.
         """
         # What does not pass the checks of push, in its order, is left to that: it knows what becomes of it.
+        nodes = self.nodes
+        if nodes is not None and not nodes.is_good():
+            return False
         if self._unwanted.known and self._why_unwanted(channel, payload.type) is not None:
             return False
         connection = self._connections.get(channel.device)
-        if connection is None or connection.holds_back(channel.app, payload.priority):
+        if connection is None:
+            return nodes is not None and nodes.bring_now(channel, payload, notification, settled)
+        if connection.holds_back(channel.app, payload.priority):
             return False
         outbox = connection.outbox
         if outbox.closed_for is not None:
@@ -134,23 +161,33 @@ class Devices:
         if result is PushResult.ACKNOWLEDGED:
             self._counters.acknowledged += 1
             return result
-        if result in _KEPT_INSTEAD and notification.storable:
-            # The device may have said so after it was pushed, and then it goes.
-            return self._why_unwanted(channel, payload.type) or await self._keep(channel, payload)
-        return result
+        final = self.verdict(channel, payload, notification, result)
+        return final or await self._keep(channel, payload, notification)
+
+    def verdict(
+        self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult
+    ) -> PushResult | None:
+        """Return what becomes of a payload after this result of a push; None: it is to be stored."""
+        if result is PushResult.HELD_BACK:
+            # The device is there, so the cache policy, which speaks of one that is away, does not forbid it.
+            is_kept = notification.ttl != 0
+        else:
+            is_kept = result in _KEPT_INSTEAD and notification.storable
+        # The device may have said that it does not want it after it was pushed, and then it goes.
+        return self._why_unwanted(channel, payload.type) if is_kept else result
 
     def _why_unwanted(self, channel: ChannelRow, kind: NotificationType) -> PushResult | None:
         reason = self._unwanted.reason(channel, kind)
         return None if reason is None else _UNWANTED[reason]
 
-    async def _keep(self, channel: ChannelRow, payload: Payload) -> PushResult:
+    async def _keep(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
         """Put a payload into the offline store; its place is before whatever comes later."""
+        if self.nodes is not None:
+            return await self.nodes.keep(channel, payload, notification)
 
         def admitted(entry: Entry) -> None:
-            connection = self._connections.get(channel.device)
-            if connection is not None:
-                entry.sent = connection.outbox.may_acknowledge(entry.id)
-                connection.look()
+            entry.sent = self.may_acknowledge(channel.device, entry.id)
+            self.look(channel.device)
 
         try:
             if not await self.offline.keep(channel, payload, admitted):
@@ -161,9 +198,7 @@ class Devices:
             )
             return PushResult.NOT_STORED
         finally:
-            connection = self._connections.get(channel.device)
-            if connection is not None:
-                connection.look()
+            self.look(channel.device)
         self._counters.stored += 1
         return PushResult.STORED
 
@@ -173,9 +208,15 @@ class Devices:
         :raises StateUnavailable: those that are stored could not be deleted; then the others are not either.
         """
         await self.offline.withdraw(channel, match)
-        connection = self._connections.get(channel.device)
-        if connection is not None:
-            connection.withdraw(channel.name, match)
+        if self.nodes is not None:
+            await self.nodes.withdraw(channel, match)
+        else:
+            self.withdraw_here(channel.device, channel.name, match)
+
+    def withdraw_here(self, device: str, channel: str, match: ToastMatch) -> None:
+        """Tell a device that toasts of a channel were deleted, if it is connected here."""
+        if device in self._connections:
+            self._connections[device].withdraw(channel, match)
 
     async def prune(self) -> None:
         """Forget what devices do not want that have no channels, and are not there.
@@ -190,11 +231,39 @@ class Devices:
         for device in devices & self._connections.keys():
             self._connections[device].tell_what_ended()
 
+    def part_with(self, most: int | None, parting: Parting) -> int:
+        """Close so many connections of devices to which nothing is on its way, or all (None); return how many."""
+        those = [each for each in self._connections.values() if most is None or not each.outbox.depth][:most]
+        for connection in those:
+            connection.close(parting.code, parting.words)
+        return len(those)
+
+    # What the offline queues say
+
+    def look(self, device: str) -> None:
+        """Have the device's connection look at what is stored."""
+        if device in self._connections:
+            self._connections[device].look()
+
+    def hold_back(self, device: str) -> None:
+        """Let nothing go out to the device until it is told to look."""
+        if device in self._connections:
+            self._connections[device].hold_back()
+
+    def displaced(self, device: str) -> None:
+        """Close the device's connection: it has a newer one at another node."""
+        if device in self._connections:
+            self._connections[device].close(REPLACED, "replaced by a newer connection")
+
+    def may_acknowledge(self, device: str, id: str) -> bool:  # noqa: A002 - the field's name
+        """Tell whether the device was sent that payload, and may acknowledge it yet though its sender waits no more."""
+        return device in self._connections and self._connections[device].outbox.may_acknowledge(id)
+
     async def aclose(self) -> None:
         """Close all connections with ``GOING_AWAY`` (1001), let no other begin, and wait until they have ended."""
         self._stopping = True
         for connection in list(self._running):
-            connection.close(*_STOPPING)
+            connection.close(_STOPPING.code, _STOPPING.words)
         if self._running:
             await self._idle.wait()
 
@@ -203,8 +272,9 @@ class Devices:
         address = self._limits.address_of({"client": socket.client, "headers": socket.headers})
         connection = DeviceConnection(self._around, address, socket)
         self._running.add(connection)
-        if self._stopping:
-            asyncio.get_running_loop().call_soon(connection.close, *_STOPPING)
+        parting = _STOPPING if self._stopping else self.turn_away
+        if parting is not None:
+            asyncio.get_running_loop().call_soon(connection.close, parting.code, parting.words)
         return connection
 
     def _admit(self, connection: DeviceConnection) -> None:
@@ -216,6 +286,7 @@ class Devices:
         else:
             previous.close(REPLACED, "replaced by a newer connection")
             self.offline.connection_lost(connection.device)
+        self.offline.arrived(connection.device)
 
     def _dismiss(self, connection: DeviceConnection) -> None:
         """Forget a connection that has ended, unless another has taken its place."""

@@ -16,8 +16,9 @@ from attrs import Factory, define
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue, Phase
-from tocsin.protocol.toast_label import ToastLabel, ToastMatch
+from tocsin.protocol.toast_label import ToastMatch
 from tocsin.repeat_log import RepeatLog
+from tocsin.service.devices.offline_queues import DevicesHere, entry_of
 from tocsin.service.registry.service_store import ChannelRow, ServiceStore, may_be_there
 
 LOADED = 1_024
@@ -43,10 +44,12 @@ class _Coming:
 
 
 class OfflineStore:
-    """All devices' queues; made by :meth:`load`. Methods that go to the store may raise ``StateUnavailable``.
+    """All devices' queues at the only node (``OfflineQueues``); made by :meth:`load`.
 
     :param limit: notifications that are kept at most, for all devices together.
     """
+
+    before_writing: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -100,6 +103,20 @@ class OfflineStore:
         for device in (*spent, *removed):
             await self.expire(device)
 
+    def serve(self, here: DevicesHere) -> None:
+        """Tell nothing: what changes a queue is of this node, and says so itself."""
+
+    def arrived(self, device: str) -> None:
+        """Do nothing: there is no other node that has to know."""
+
+    def is_read(self, device: str) -> bool:
+        """Tell that a connection may be sent what there is; a queue that is not in memory is brought there first."""
+        del device
+        return True
+
+    def unreadable(self, device: str) -> None:
+        """Leave it to the next look."""
+
     def has(self, device: str) -> bool:
         """Tell whether something is stored for a device, or is being stored."""
         return device in self._loaded or device in self._away
@@ -138,21 +155,7 @@ class OfflineStore:
             if queue.held([payload.id]):  # a hub that was killed sends again what it had not written down
                 return True
             self._sequence += 1
-            label = ToastLabel.read(payload.label)
-            entry = Entry(
-                self._sequence,
-                payload.id,
-                payload.channel,
-                channel.app,
-                payload.type,
-                label.tag,
-                label.group,
-                payload.priority,
-                self.now(),
-                payload.expires,
-                channel.expires,
-                label.suppress_popup,
-            )
+            entry = entry_of(self._sequence, channel, payload, self.now())
             queue.expire(entry.received)
             if self.kept >= self._limit and not queue.takes_a_place(entry):
                 return False

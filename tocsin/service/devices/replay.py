@@ -17,7 +17,7 @@ from tocsin.protocol.service import offline_queue
 from tocsin.protocol.service.device_connection import SERVING, Event, Phase
 from tocsin.protocol.service.offline_queue import Entry, OfflineQueue
 from tocsin.protocol.toast_label import ToastLabel
-from tocsin.service.devices.offline_store import OfflineStore
+from tocsin.service.devices.offline_queues import OfflineQueues
 from tocsin.service.devices.outbox import Outbox
 from tocsin.service.web.flags import Flag
 
@@ -46,7 +46,7 @@ class Replay:
 
     __slots__ = ("_changed", "_offline", "_to")
 
-    def __init__(self, to: Returned, offline: OfflineStore) -> None:
+    def __init__(self, to: Returned, offline: OfflineQueues) -> None:
         self._to = to
         self._offline = offline
         self._changed = Flag()
@@ -54,23 +54,34 @@ class Replay:
     def look(self) -> None:
         """Note that the queue or the device's state has changed; what comes now waits if something stored is to go first."""
         queue = self._offline.of(self._to.device)
-        if queue is None or queue.blocks(self._to.power, self._offline.now()):
+        if queue is None or self._is_behind(queue):
             self._to.step(Event.BEHIND)
         self._changed.set()
+
+    def _is_behind(self, queue: OfflineQueue) -> bool:
+        is_read = self._offline.is_read(self._to.device)
+        return not is_read or queue.blocks(self._to.power, self._offline.now())
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._to.outbox.phase in SERVING and self._offline.is_read(self._to.device)
 
     @property
     def _suspended(self) -> bool:
         return self._to.outbox.phase is Phase.SUSPENDED
 
     async def run(self) -> None:
-        """Send what is stored, until there is no more; what comes now waits while that cannot be read."""
+        """Send what is stored, until there is no more, or that is not known any more; what comes now waits while it cannot be read."""
         for failures in count(1):
             try:
                 await self._send_all()
             except StateUnavailable as failure:
                 text = "what is stored for devices waits there: %s"
                 self._offline.recurring.log(logger, logging.ERROR, "replay", text, failure)
+                self._offline.unreadable(self._to.device)
             else:
+                return
+            if not self._goes_on:
                 return
             self._to.step(Event.BEHIND)
             await anyio.sleep(backoff(_AGAIN, _LONGEST, failures, random()))  # noqa: S311  # not a secret
@@ -79,7 +90,7 @@ class Replay:
         device = self._to.device
         queue = await self._offline.attend(device)
         try:
-            while queue.entries and self._to.outbox.phase in SERVING:
+            while queue.entries and self._goes_on:
                 self._changed.clear()
                 await self._offline.expire(device)
                 if not await self._send_page(queue):
@@ -95,7 +106,7 @@ class Replay:
         bodies = await self._offline.bodies(page)
         lost = [entry for entry in page if entry.sequence not in bodies]
         going = [entry for entry in page if entry.phase is offline_queue.Phase.STORED and entry.sequence in bodies]
-        if self._to.outbox.phase not in SERVING or self._suspended:
+        if not self._goes_on or self._suspended:
             return True
         queue.note_sent(going)
         self._to.outbox.offer(
@@ -111,7 +122,7 @@ class Replay:
 
     async def _wait(self, queue: OfflineQueue) -> None:
         """Let pass what comes now, unless something is being stored that goes first; wait for a change."""
-        self._to.step(Event.BEHIND if queue.blocks(self._to.power, self._offline.now()) else Event.CAUGHT_UP)
+        self._to.step(Event.BEHIND if self._is_behind(queue) else Event.CAUGHT_UP)
         due = queue.next_due(self._to.power)
         delay = None if due is None or self._suspended else max(due - self._offline.now(), 0.0)
         with anyio.move_on_after(delay):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -15,9 +16,13 @@ class WritesInTurn(Protocol):
 
 
 class WritingTurn:
-    """Lets connections write, each once in a turn, however much has come for it meanwhile."""
+    """Lets connections write, each once in a turn, however much has come for it meanwhile.
 
-    def __init__(self) -> None:
+    :param before: called before they do, in each turn in which one does.
+    """
+
+    def __init__(self, before: Callable[[], None] | None = None) -> None:
+        self._before = before
         self._loop = asyncio.get_running_loop()
         self._writers: list[WritesInTurn] = []
         self._written: list[WritesInTurn] = []
@@ -32,6 +37,8 @@ class WritingTurn:
     def _write(self) -> None:
         writers = self._writers
         self._writers, self._written = self._written, writers
+        if self._before is not None:
+            self._before()
         for writer in writers:
             writer.write()
         writers.clear()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from sys import getsizeof
 
 import anyio
@@ -36,6 +37,7 @@ class UnwantedPushes:
         self._max_size = max_size
         self._size = 0
         self._in_doubt: set[str] = set()  # devices of which the store may have something else
+        self._to_write: Counter[str] = Counter()  # devices that are being written, and how often
         self._writing = anyio.Lock(fast_acquire=True)
 
     @classmethod
@@ -65,6 +67,20 @@ class UnwantedPushes:
         with anyio.CancelScope(shield=True):  # as long as the store's patience
             await self._keep(device)
 
+    def follow(self, devices: Iterable[str], unwanted: Mapping[str, Unwanted]) -> None:
+        """Know what another node has stored of these devices; what is about to be stored here tells of itself."""
+        for device in devices:
+            if not self._to_write[device]:
+                self._know(device, unwanted.get(device, NOTHING))
+
+    async def reload(self) -> None:
+        """Read anew what is remembered.
+
+        :raises StateUnavailable: the store cannot be read.
+        """
+        unwanted = await self._store.unwanted()
+        self.follow(self.known.keys() | unwanted.keys(), unwanted)
+
     async def prune(self, is_connected: Callable[[str], bool]) -> None:
         """Forget devices that have no channels, and are not there to ask for any."""
         for device in await self._store.unwanting_without_channels():
@@ -82,14 +98,19 @@ class UnwantedPushes:
     async def _keep(self, device: str) -> None:
         """Store what is known of a device now, one after the other: the last word is what stays."""
         self._in_doubt.add(device)
-        async with self._writing:
-            try:
+        self._to_write[device] += 1
+        try:
+            async with self._writing:
                 await self._store.set_unwanted(device, self.known.get(device))
-            except StateUnavailable as failure:
-                text = "what a device does not want to be sent could not be stored: %s"
-                self._recurring.log(logger, logging.WARNING, "unwanted", text, failure)
-            else:
-                self._in_doubt.discard(device)
+        except StateUnavailable as failure:
+            text = "what a device does not want to be sent could not be stored: %s"
+            self._recurring.log(logger, logging.WARNING, "unwanted", text, failure)
+        else:
+            self._in_doubt.discard(device)
+        finally:
+            self._to_write[device] -= 1
+            if not self._to_write[device]:
+                del self._to_write[device]
 
 
 def _size(unwanted: Unwanted) -> int:

@@ -117,6 +117,7 @@ class HubRoute:
                 "Too many requests from this address: send more slowly.",
                 throttled.retry_after,
             )
+        self._hubs.check_current()
         path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
         request = ask.read_hub_request(scope["method"], path, query, headers.get(ask.CONTINUATION, ""))

@@ -1,16 +1,10 @@
-"""Sends the messages of all hubs: accepted on disk first, then target by target, over restarts.
-
-What is under way is bounded: so many messages are gone through at a time, so many targets tried, so many pages not written
-down yet. What waits is on disk only.
-"""
+"""Accepts the messages of all hubs, and has them sent: accepted on disk first, then target by target, over restarts."""
 
 from __future__ import annotations
 
 import logging
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 import anyio
@@ -24,23 +18,15 @@ from tocsin.protocol.hub.message_life import Event, Phase, ending, state_of
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.hub.composing import composer
 from tocsin.service.hub.disowned import Disowned
-from tocsin.service.hub.message_work import MessageWork, Works, until_stored
-from tocsin.service.hub.page import Page, Target, postponed
+from tocsin.service.hub.message_sending import AcceptedMessages, MessageSending, SendingParts
+from tocsin.service.hub.message_work import Works, until_stored
+from tocsin.service.hub.page import Page, Target
 from tocsin.service.hub.target_delivery import Order, TargetDelivery
 from tocsin.service.hub.target_pages import TargetPages
-from tocsin.service.registry.hub_store import HubRow, HubStore, MessageRow, Retry
+from tocsin.service.registry.hub_store import HubRow, HubStore, MessageRow, SharedHubStore
 from tocsin.service.registry.hubs import Hubs
 from tocsin.service.registry.service_store import may_be_there
-from tocsin.tasks import Signal, task_group
-
-MAX_MESSAGES: Final = 32
-"""Messages whose targets are gone through at a time."""
-
-MAX_PAGES: Final = 64
-"""Pages of one message that are not written down yet at most: what is tried again after a crash, under the same ids."""
-
-DEVICES_RETURN: Final = 30.0
-"""Seconds from the start in which devices come back that were connected to the service before."""
+from tocsin.tasks import task_group
 
 MAX_WAITING: Final = 100_000
 """Messages that wait to be gone through, above which no more are accepted."""
@@ -48,8 +34,14 @@ MAX_WAITING: Final = 100_000
 MOST_TESTED: Final = 10
 """Targets of a message that is sent as a test at most."""
 
-_READ: Final = 64  # messages that are read at a time
-_RETRIED: Final = 256  # targets that are tried again at a time
+LATE: Final = 60.0
+"""Seconds after which no message of another node comes with a number below that of one that is there."""
+
+LOOK_EVERY: Final = 0.1
+"""Seconds after which a node that shares its store looks whether it is the one that sends."""
+
+COUNT_EVERY: Final = 5.0
+"""Seconds after which it counts the messages that wait, which other nodes accept and take up."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +51,8 @@ class HubSender:
 
     :param make_delivery: makes what tries targets, in a task group.
     :param now: the service's time.
+    :param shared: the store, where other nodes accept messages too; one of them sends those of all.
+    :param leads: tells whether this is the one.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # the service's parts
@@ -69,22 +63,22 @@ class HubSender:
         make_delivery: Callable[[TaskGroup], TargetDelivery],
         recurring: RepeatLog,
         now: Callable[[], float],
+        shared: SharedHubStore | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
-        self._hubs = hubs
         self._pages = pages
         self._make_delivery = make_delivery
         self._recurring = recurring
         self._now = now
+        self._shared = shared
+        self._leads = leads
         self._number = 0
-        self._waiting = 0  # messages that were accepted since the start and not taken up
-        self._taken = 0  # the number of the last message that was taken up
-        self._accepted = Signal()
-        self._to_come = Signal()  # set when the next message that is due may be another
-        self._to_retry = Signal()  # set when the next target that is to be tried again may be another
-        self._slots = anyio.Semaphore(MAX_MESSAGES)
+        self._accepted = AcceptedMessages()
         self._works = Works(store, recurring, pages.last_place, now)
         self._disowned = Disowned(store, self._works, recurring, now)
+        parts = (store, hubs, pages, self._works, self._disowned, self._accepted, recurring, now, leads)
+        self._parts = SendingParts(*parts, 0.0 if shared is None else LATE)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -93,16 +87,52 @@ class HubSender:
         :raises StateUnavailable: the store cannot be read at the start.
         """
         self._number = await self._store.last_number()
-        self._devices_return = (self._number, self._now() + DEVICES_RETURN)
         async with task_group() as tasks:
-            self._delivery = self._make_delivery(tasks)
-            tasks.start_soon(self._delivery.run, name="what devices did not acknowledge")
-            tasks.start_soon(self._send_all, tasks, name="messages of hubs")
+            self._delivery = await self._deliver(tasks)
+            if self._shared is None:
+                await self._send(tasks, self._number)
+            else:
+                tasks.start_soon(self._take_turns, name="messages of hubs, where this node sends them")
+                tasks.start_soon(self._count, self._shared, name="counting the messages of hubs that wait")
             tasks.start_soon(self._disowned.run, name="messages of hubs that were refused")
             try:
                 yield
             finally:
                 tasks.cancel_scope.cancel()
+
+    def look(self) -> None:
+        """Look for messages that another node has accepted."""
+        self._accepted.at_once.set()
+        self._accepted.later.set()
+
+    async def _deliver(self, tasks: TaskGroup) -> TargetDelivery:
+        delivery = self._make_delivery(tasks)
+        tasks.start_soon(delivery.run, name="what devices did not acknowledge")
+        return delivery
+
+    async def _send(self, tasks: TaskGroup, last: int) -> None:
+        delivery = self._delivery if self._shared is None else await self._deliver(tasks)
+        sending = MessageSending(self._parts, delivery, last)
+        tasks.start_soon(sending.run, tasks, name="messages of hubs")
+
+    async def _take_turns(self) -> None:
+        """Send for as long as this node is the one that does; then the next goes on with what was under way."""
+        while True:
+            while not self._leads():  # noqa: ASYNC110  # it ends by itself: there is no event for it
+                await anyio.sleep(LOOK_EVERY)
+            last = await until_stored(self._store.last_number, self._recurring)
+            async with task_group() as tasks:
+                await self._send(tasks, last)
+                while self._leads():  # noqa: ASYNC110  # as above
+                    await anyio.sleep(LOOK_EVERY)
+                tasks.cancel_scope.cancel()
+
+    async def _count(self, shared: SharedHubStore) -> None:
+        while True:
+            self._accepted.waiting = await until_stored(lambda: shared.count_waiting(MAX_WAITING + 1), self._recurring)
+            if not self._leads():
+                self._disowned.forget_cancelled()  # nothing that was read here is to be sent
+            await anyio.sleep(COUNT_EVERY)
 
     async def accept(self, message: MessageRow) -> None:
         """Keep a message, which is sent as soon as may be, or when it is due; when this returns, it is on disk.
@@ -110,22 +140,28 @@ class HubSender:
         :param message: its number is given here.
         :raises StateUnavailable: it could not be stored.
         """
-        self._number += 1
-        self._waiting += message.phase is Phase.ENQUEUED
+        message = evolve(message, number=await self._next_number())
+        self._accepted.waiting += message.phase is Phase.ENQUEUED
         try:
-            await self._store.add_message(evolve(message, number=self._number))
+            await self._store.add_message(message)
         except BaseException as failure:
-            self._waiting -= message.phase is Phase.ENQUEUED
+            self._accepted.waiting -= message.phase is Phase.ENQUEUED
             if may_be_there(failure):  # its sender is told that it failed, and sends it again
                 self._disowned.add(message)
             raise
         finally:
-            (self._accepted if message.phase is Phase.ENQUEUED else self._to_come).set()
+            (self._accepted.at_once if message.phase is Phase.ENQUEUED else self._accepted.later).set()
+
+    async def _next_number(self) -> int:
+        if self._shared is not None:
+            return await self._shared.next_number()
+        self._number += 1
+        return self._number
 
     @property
     def is_full(self) -> bool:
         """Whether so many messages wait to be gone through that no more should come."""
-        return self._waiting > MAX_WAITING
+        return self._accepted.waiting > MAX_WAITING
 
     async def cancel(self, hub: HubRow, id: str) -> None:  # noqa: A002 - the field's name
         """Cancel a message that is scheduled.
@@ -156,174 +192,18 @@ class HubSender:
             place, found = await self._pages.page(plan, place)
             targets += [target for target in found if order.compose(target.registration) is not None]
         page = Page(0, 1, finished.set, results=[])
-        await self._try_all(order, page, targets[:MOST_TESTED])
+        chosen = targets[:MOST_TESTED]
+        page.open += len(chosen)
+        await self._delivery.begin(order, page, chosen)
+        page.close_one()
         await finished.wait()
         results = page.results or []
         tally = Tally().plus(page.counts)
         phase = {Event.FOUND_NONE: Phase.NO_TARGET_FOUND}.get(ending(tally), Phase.COMPLETED)
-        self._number += 1
         began, ended = message.accepted, self._now()
-        row = evolve(message, number=self._number, phase=phase, tally=tally, began=began, ended=ended)
+        row = evolve(message, phase=phase, tally=tally, began=began, ended=ended)
         try:
-            await self._store.add_message(row)
+            await self._store.add_message(evolve(row, number=await self._next_number()))
         except StateUnavailable as failure:  # what was sent is not to be sent again: its sender gets the outcome
             self._recurring.log(logger, logging.WARNING, "test", "a test of a hub is not kept: %s", failure)
         return results
-
-    async def _send_all(self, tasks: TaskGroup) -> None:
-        """Go on with what was under way at the last stop; then take up what was accepted, in order, and what is due."""
-        await self._take_up(tasks, Phase.PROCESSING)
-        self._taken = 0
-        tasks.start_soon(self._send_due, tasks, name="messages of hubs that are due later")
-        tasks.start_soon(self._retry_due, name="targets of hubs that are tried again")
-        while True:
-            await self._take_up(tasks, Phase.ENQUEUED)
-            self._disowned.forget_cancelled()  # what was read is taken up
-            await self._accepted.wait()
-
-    async def _take_up(self, tasks: TaskGroup, phase: Phase) -> None:
-        event = Event.BEGUN if phase is Phase.ENQUEUED else Event.RESUMED
-        while messages := await until_stored(
-            lambda: self._store.open_messages(phase, self._taken, _READ), self._recurring
-        ):
-            for message in messages:
-                self._taken = message.number
-                self._waiting = max(self._waiting - 1, 0)
-                await self._slots.acquire()
-                tasks.start_soon(self._send, message, event)
-
-    async def _send_due(self, tasks: TaskGroup) -> None:
-        """Take up messages that were scheduled, when they are due."""
-        while True:
-            now = await self._until_due(self._store.next_scheduled, self._to_come)
-            for message in await until_stored(partial(self._store.due_messages, now, _READ), self._recurring):
-                await self._slots.acquire()
-                with self._works.hold(message.id) as work:
-                    begun = await work.load() and await work.start_when_due(disowned=message.id in self._disowned)
-                    if begun:
-                        tasks.start_soon(self._send, work.row, Event.RESUMED)
-                    else:
-                        self._slots.release()
-
-    async def _retry_due(self) -> None:
-        """Try targets again, when that is due; what is scheduled does not wait for them."""
-        while True:
-            now = await self._until_due(self._store.next_retry, self._to_retry)
-            await self._try_again(await until_stored(partial(self._store.due_retries, now, _RETRIED), self._recurring))
-
-    async def _until_due(self, next_due: Callable[[], Awaitable[float | None]], sooner: Signal) -> float:
-        """Wait until something is due, and return the time; ``sooner`` tells that the next may be another."""
-        while True:
-            due = await until_stored(next_due, self._recurring)
-            now = self._now()
-            if due is not None and due <= now:
-                return now
-            with anyio.move_on_after(None if due is None else due - now):
-                await sooner.wait()
-
-    async def _send(self, message: MessageRow, event: Event) -> None:
-        """Go through the targets of a message; a slot was taken for it, which is free again when all have been begun."""
-        has_slot = True
-
-        def free_slot() -> None:
-            nonlocal has_slot
-            if has_slot:
-                self._slots.release()
-            has_slot = False
-
-        try:
-            with self._works.hold(message.id) as work:
-                work.know(message)
-                if message.id in self._disowned:
-                    event = Event.CANCELLED
-                if await work.step(event):
-                    await self._go_through(work, free_slot)
-        except Exception:  # noqa: BLE001  # the others go on, and this one at the next start
-            self._log_failure()
-        finally:
-            free_slot()
-
-    def _log_failure(self) -> None:
-        self._recurring.log(logger, logging.ERROR, "send", "a message of a hub failed:\n%s", traceback.format_exc())
-
-    async def _go_through(self, work: MessageWork, all_begun: Callable[[], None]) -> None:
-        hub = await self._hub_of(work)
-        if hub is None:
-            return
-        order = self._order(work.row, hub)
-        finished = Signal()
-        pages: list[Page] = []
-        row, place = work.row, work.row.place
-        plan = await until_stored(lambda: self._pages.plan(row, row.until or 0), self._recurring)
-        while place < plan.until:
-            read = partial(self._pages.page, plan, place)
-            place, targets = await until_stored(read, self._recurring)
-            page = Page(place, 1, finished.set)
-            pages.append(page)
-            await self._try_all(order, page, targets)
-            await self._save_finished(work, pages)
-            while len(pages) >= MAX_PAGES:
-                await finished.wait()
-                await self._save_finished(work, pages)
-            if self._hubs.numbered(hub.id) is None:
-                return
-        all_begun()
-        while pages:
-            await finished.wait()
-            await self._save_finished(work, pages)
-        if row.place >= plan.until:  # there was no page with which its end was written down
-            await work.save([])
-
-    async def _save_finished(self, work: MessageWork, pages: list[Page]) -> None:
-        """Write down the pages up to the first that is not finished."""
-        count = next((number for number, page in enumerate(pages) if not page.finished), len(pages))
-        if count:
-            saved, pages[:count] = pages[:count], []
-            await work.save(saved)
-            if any(page.retries for page in saved):
-                self._to_retry.set()
-
-    async def _try_all(self, order: Order, page: Page, targets: Sequence[Target]) -> None:
-        """Begin with all targets of a page; it was open by one, for this."""
-        page.open += len(targets)
-        await self._delivery.begin(order, page, targets)
-        page.close_one()
-
-    async def _try_again(self, retries: list[Retry]) -> None:
-        """Try targets once more, those of all messages side by side, and write down what became of them."""
-        by_message: dict[str, list[Retry]] = {}
-        for retry in retries:
-            by_message.setdefault(retry.message, []).append(retry)
-        async with task_group() as tasks:
-            for id_, some in by_message.items():
-                tasks.start_soon(self._try_again_of, id_, some)
-
-    async def _try_again_of(self, id_: str, retries: list[Retry]) -> None:
-        with self._works.hold(id_) as work:
-            hub = await self._hub_of(work) if await work.load() else None
-            if hub is None:
-                return
-            finished = anyio.Event()
-            page = Page(0, 1, finished.set)
-            attempts = {retry.place: retry.attempts for retry in retries}
-            try:
-                targets = await until_stored(lambda: self._pages.at(work.row, attempts), self._recurring)
-                page.done += attempts.keys() - {target.place for target in targets}  # their registrations are gone
-                await self._try_all(self._order(work.row, hub), page, targets)
-                await finished.wait()
-            except Exception:  # noqa: BLE001  # the others go on, and these later
-                self._log_failure()
-                page = postponed(retries, self._now())
-            await work.save([page])
-
-    async def _hub_of(self, work: MessageWork) -> HubRow | None:
-        """Return the hub of a message; what was accepted while it was removed goes with it."""
-        hub = self._hubs.numbered(work.row.hub)
-        if hub is None:
-            await until_stored(partial(self._store.remove_hub, work.row.hub), self._recurring)
-        return hub
-
-    def _order(self, message: MessageRow, hub: HubRow) -> Order:
-        last, until = self._devices_return
-        begins = message.accepted if message.due is None else message.due
-        return Order(message, hub, composer(message), begins, until if message.number <= last else 0.0)

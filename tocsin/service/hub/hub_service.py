@@ -25,7 +25,7 @@ from tocsin.service.hub.target_pages import TargetPages
 from tocsin.service.operations.limits import Limits
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.channels import Channels
-from tocsin.service.registry.hub_store import HubStore
+from tocsin.service.registry.hub_store import HubStore, SharedHubStore
 from tocsin.service.registry.hubs import Hubs
 from tocsin.service.senders.dispatch import Dispatcher
 from tocsin.service.web.bodies import Bodies
@@ -58,6 +58,8 @@ class HubService:
         wall: Callable[[], float],
         base_url: str,
         max_registrations: int,
+        shared: SharedHubStore | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         def delivery(tasks: TaskGroup) -> TargetDelivery:
             return TargetDelivery(dispatcher, devices, hubs, limits, counters, followers, recurring, now, tasks)
@@ -66,8 +68,8 @@ class HubService:
         self._hubs = hubs
         self._now = now
         self._recurring = recurring
-        self._sender = HubSender(store, hubs, TargetPages(store, channels), delivery, recurring, now)
-        limit = RegistrationLimit(store, max_registrations)
+        self._sender = HubSender(store, hubs, TargetPages(store, channels), delivery, recurring, now, shared, leads)
+        self._limit = limit = RegistrationLimit(store, max_registrations)
         self._route = HubRoute(
             hubs,
             RegistrationsResource(store, channels, limit, now, wall),
@@ -96,6 +98,14 @@ class HubService:
         :raises StateUnavailable: the store cannot be read at the start.
         """
         return self._sender.running()
+
+    def look(self) -> None:
+        """Look for messages that another node has accepted."""
+        self._sender.look()
+
+    def recount(self) -> None:
+        """Count registrations anew when more are made: other nodes make some, too."""
+        self._limit.recount()
 
     async def prune(self) -> None:
         """Forget registrations and installations that have expired, and messages that ended long ago.

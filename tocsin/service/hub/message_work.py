@@ -110,7 +110,7 @@ class MessageWork:
             if self.row.phase is not Phase.SCHEDULED:
                 return False
             await self._step(Event.DUE)
-            return await self._step(Event.CANCELLED if disowned else Event.BEGUN)
+            return await self._step(Event.CANCELLED if disowned else Event.BEGUN) and await self._is_kept()
 
     async def cancel(self) -> bool:
         """Cancel it, and tell whether that was done: it has to be scheduled still."""
@@ -118,7 +118,15 @@ class MessageWork:
             if self.row.phase is not Phase.SCHEDULED:
                 return False
             await self._step(Event.CANCELLED)
-        return True
+            return await self._is_kept()
+
+    async def _is_kept(self) -> bool:
+        """Tell whether it has come to the phase that was written; another node may have cancelled it, or begun, just before."""
+        row = await until_stored(lambda: self._store.message_of_any(self._id), self._recurring)
+        if row is None or row.phase is self.row.phase:
+            return True
+        self.row = row
+        return False
 
     async def _step(self, event: Event) -> bool:
         phase, effects = step(TABLE, self.row.phase, event)

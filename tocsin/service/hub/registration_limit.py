@@ -20,6 +20,10 @@ class RegistrationLimit:
         self._counts: dict[int, int] = {}  # by hub, at least as many as there are
         self._counting = Lock(fast_acquire=True)
 
+    def recount(self) -> None:
+        """Count anew what there is when more is added."""
+        self._counts.clear()
+
     async def add(self, hub: HubRow, more: int) -> None:
         """Count what is about to be saved.
 

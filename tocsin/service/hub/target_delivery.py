@@ -126,12 +126,19 @@ class TargetDelivery:
             while self._unsettled:
                 self._tasks.start_soon(self._store, *self._unsettled.popleft())
 
-    async def begin(self, order: Order, page: Page, targets: Sequence[Target]) -> None:
-        """Begin to try targets, as soon as there is room; what becomes of each is told to the page."""
+    async def begin(
+        self, order: Order, page: Page, targets: Sequence[Target], may_try: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Begin to try targets, as soon as there is room; what becomes of each is told to the page.
+
+        :param may_try: where it says no, nothing more is tried, and this waits until it is cancelled.
+        """
         for some in (targets[start : start + TOGETHER] for start in range(0, len(targets), TOGETHER)):
             held = len(some)
             await self._room.take(held)
             try:
+                if not may_try():
+                    await anyio.sleep_forever()
                 for target in some:
                     attempt = self._prepare(order, page, target)
                     while attempt is not None and (wait := self._wait_for_app(attempt)):
@@ -178,7 +185,7 @@ class TargetDelivery:
         if id_ in self._under_way:  # the same device is named twice
             self._end(attempt.page, attempt.target, None)
             return False
-        throttled = self._limits.channel(channel.name) if self._limits.limited else None
+        throttled = self._limits.channel(channel.name, of_hub=True) if self._limits.limited else None
         if throttled is not None:
             self._conclude(attempt, throttled)
             return False
@@ -192,7 +199,7 @@ class TargetDelivery:
                 self._unsettled.append((attempt, result))  # a callback of the loop cannot start a task in the group
                 self._to_settle.set()
 
-        if not self._devices.push_now(channel, attempt.payload, settled):
+        if not self._devices.push_now(channel, attempt.payload, attempt.notification, settled):
             self._tasks.start_soon(self._deliver, attempt)
         return True
 
@@ -259,7 +266,7 @@ class TargetDelivery:
 
     def _wait_for_app(self, attempt: _Attempt) -> float:
         """Return the seconds to wait until the app may send again; 0: it may, and this is counted."""
-        throttled = self._limits.app(attempt.channel.client_id) if self._limits.limited else None
+        throttled = self._limits.app(attempt.channel.client_id, of_hub=True) if self._limits.limited else None
         return 0.0 if throttled is None else throttled.retry_after or 1.0
 
     def _tell_followers(self, attempt: _Attempt, stage: Stage, words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
@@ -22,6 +23,7 @@ from tocsin.protocol.messages.node_protocol import (
     NodePong,
     NodeRefused,
     NodeWelcome,
+    WithdrawThere,
 )
 from tocsin.protocol.service.node_link import CONNECTED, SENDING, TABLE, TAKING, Effect, Event, Phase
 from tocsin.protocol.text import harmless
@@ -29,8 +31,7 @@ from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
 from tocsin.service.nodes.forwards_out import ForwardsOut, Settled
 from tocsin.service.nodes.link_context import LinkContext
-from tocsin.service.nodes.link_stream import PARTING, LinkStream, why_of
-from tocsin.service.nodes.node_authority import host_of
+from tocsin.service.nodes.link_stream import LinkStream, why_of
 
 _ROUNDS: Final = 4  # times that it is looked, while a node may be silent, whether it is
 _MAX_WINDOW: Final = 1_048_576
@@ -58,6 +59,7 @@ class DialledNode:
         self._rounds: asyncio.TimerHandle | None = None
         self._failures = 0
         self._since = 0.0  # when an answer began to be awaited
+        self._served = -math.inf  # when it has said that it has a lease
         self.closed = asyncio.Event()
         """Set once nothing will be sent to it any more."""
 
@@ -86,6 +88,20 @@ class DialledNode:
         """Tell it to look into the queues and rows of these devices; where it cannot be told, it finds that out by itself."""
         if self.phase in TAKING:
             self._out.look(devices)
+            self._step(Event.WANTED)
+
+    def serves(self) -> bool:
+        """Ask it whether it has a lease, and tell whether it has lately said so."""
+        if self.phase in TAKING:
+            self._step(Event.WANTED)
+        if self.phase in CONNECTED and not self._urgent:
+            self._ping()
+        return self._loop.time() - self._served < self._around.terms.silence / 2
+
+    def withdraw(self, message: WithdrawThere) -> None:
+        """Tell it of toasts that were deleted; where it cannot be told, its device keeps them, as one that is away does."""
+        if self.phase in TAKING:
+            self._out.withdraw(message)
             self._step(Event.WANTED)
 
     def leave(self) -> None:
@@ -121,8 +137,8 @@ class DialledNode:
                 self._out.answered(message)
                 if self._out.has_waiting:
                     self._join()
-            case NodePong():
-                self._failures = 0
+            case NodePong(serves=serves):
+                self._failures, self._served = 0, self._loop.time() if serves else -math.inf
             case NodeGoodbye() if self.phase is not Phase.PARTING:
                 self._step(Event.GOODBYE)
             case _:
@@ -178,11 +194,14 @@ class DialledNode:
                 self._log_end(f"nothing was heard of it for {terms.silence:g} s")
                 self._step(Event.SILENT)
             elif quiet >= terms.silence / 2:
-                self._urgent.append(codec.encode(NodePing()))
-                self._stream.join()
+                self._ping()
         self._look_if_settled()
         if self.phase is not Phase.CLOSED and (self._out.depth or self._out.is_awaited):
             self._go_round()
+
+    def _ping(self) -> None:
+        self._urgent.append(codec.encode(NodePing()))
+        self._join()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -208,15 +227,7 @@ class DialledNode:
     async def _connect(self) -> None:
         self._stream = stream = LinkStream(self, self._around.turn)
         try:
-            host, _, port = self.address.rpartition(":")
-            await self._loop.create_connection(
-                lambda: stream,
-                host.strip("[]"),
-                int(port),
-                ssl=self._around.identity.for_dialling(),
-                server_hostname=host_of(self.node),
-                ssl_shutdown_timeout=PARTING,
-            )
+            await stream.dial(self.address, self.node, self._around.identity)
         except Exception as failure:  # noqa: BLE001  # whatever it is, the node cannot be reached
             if self._stream is stream:
                 self._dialling = None  # this task, which is not to be cancelled

@@ -6,9 +6,8 @@ from enum import Enum, auto, unique
 from functools import lru_cache
 from typing import Final
 
-from attrs import frozen
-
 from tocsin.protocol.messages import Payload, codec
+from tocsin.protocol.messages.base import light
 from tocsin.protocol.messages.node_protocol import Forward
 from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.toast_label import ToastLabel
@@ -34,7 +33,7 @@ class NotPushed(Enum):
 ForwardResult = PushResult | NotPushed
 
 
-@frozen
+@light
 class ForwardedPost:
     """A notification on its way to the connection that a lease and an epoch name."""
 

@@ -11,7 +11,7 @@ from attrs import define
 
 from tocsin.protocol.errors import ProtocolViolation
 from tocsin.protocol.messages import codec
-from tocsin.protocol.messages.node_protocol import ForwardsAnswered, LookInto
+from tocsin.protocol.messages.node_protocol import ForwardsAnswered, LookInto, WithdrawThere
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed, encode, meaning_of
 
 MAX_BYTES: Final = 64 * 1024
@@ -20,7 +20,10 @@ MAX_BYTES: Final = 64 * 1024
 MAX_LOOKS: Final = 4_096
 """Devices that another node is told to look into at a time at most: it finds the others by itself."""
 
-_LOOKS_AT_ONCE: Final = 256  # of one frame
+MAX_WITHDRAWALS: Final = 4_096
+"""Deletions of toasts that wait at a time at most; the oldest gives way."""
+
+_AT_ONCE: Final = 256  # devices of one frame, and withdrawals of one write
 
 Settled = Callable[[ForwardResult], None]
 """Is called once, with what has become of a forward."""
@@ -71,6 +74,7 @@ class ForwardsOut:
         self._sent: dict[int, _Pending] = {}
         self._counts = counts
         self._looks: dict[str, None] = {}
+        self._withdrawals: deque[WithdrawThere] = deque(maxlen=MAX_WITHDRAWALS)
         self._late: set[int] = set()  # sent, and their callers wait no more: they keep their places in the window
 
     @property
@@ -86,7 +90,7 @@ class ForwardsOut:
     @property
     def has_waiting(self) -> bool:
         """Whether something is to be sent."""
-        return bool(self._waiting or self._looks)
+        return bool(self._waiting or self._looks or self._withdrawals)
 
     @property
     def is_awaited(self) -> bool:
@@ -105,11 +109,18 @@ class ForwardsOut:
         while len(self._looks) > MAX_LOOKS:
             del self._looks[next(iter(self._looks))]
 
+    def withdraw(self, message: WithdrawThere) -> None:
+        """Let the node be told of toasts that were deleted."""
+        self._withdrawals.append(message)
+
     def take(self) -> list[bytes]:
         """Return what may be sent now, up to the limits of one write."""
         frames = self._take_looks() if self._looks else []
+        while self._withdrawals and len(frames) < _AT_ONCE:
+            frames.append(codec.encode(self._withdrawals.popleft()))
         room, size = self.window - len(self._sent) - len(self._late), 0
-        while self._waiting and len(frames) < room and size < MAX_BYTES:
+        while self._waiting and room > 0 and size < MAX_BYTES:
+            room -= 1
             number, pending = self._waiting.popleft()
             frames.append(pending.frame)
             size += len(pending.frame)
@@ -118,7 +129,7 @@ class ForwardsOut:
         return frames
 
     def _take_looks(self) -> list[bytes]:
-        devices = tuple(self._looks)[:_LOOKS_AT_ONCE]
+        devices = tuple(self._looks)[:_AT_ONCE]
         for device in devices:
             del self._looks[device]
         return [codec.encode(LookInto(devices))]
@@ -142,6 +153,7 @@ class ForwardsOut:
         """Settle what waits: the node cannot be reached."""
         waiting, self._waiting = self._waiting, deque()
         self._looks.clear()
+        self._withdrawals.clear()
         self._settle((pending for _, pending in waiting), NotPushed.UNREACHABLE)
 
     def give_up(self) -> None:

@@ -15,7 +15,8 @@ from tocsin.protocol.messages.framing import FrameSplitter, with_lengths
 from tocsin.protocol.messages.unpacking import MAX_FRAME
 from tocsin.protocol.text import describe_error
 from tocsin.service.devices.turn import WritingTurn
-from tocsin.service.nodes.node_authority import node_of
+from tocsin.service.nodes.node_authority import host_of, node_of
+from tocsin.service.nodes.node_identity import NodeIdentity
 from tocsin.service.web.transport_ends import close, release
 
 PARTING: Final = 1.0
@@ -79,6 +80,18 @@ class LinkStream(asyncio.BufferedProtocol):
         """Done once nothing is left of it."""
 
     # What its owner does with it
+
+    async def dial(self, address: str, node: str, identity: NodeIdentity) -> None:
+        """Connect to a node at its address, host and port."""
+        host, _, port = address.rpartition(":")
+        await self._loop.create_connection(
+            lambda: self,
+            host.strip("[]"),
+            int(port),
+            ssl=identity.for_dialling(),
+            server_hostname=host_of(node),
+            ssl_shutdown_timeout=PARTING,
+        )
 
     def join(self) -> None:
         """Send what the owner has in this turn, if the other reads."""

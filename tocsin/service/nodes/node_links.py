@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
-from attrs import frozen
 
+from tocsin.protocol.messages.base import light
+from tocsin.protocol.messages.node_protocol import WithdrawThere
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.nodes.dialled_node import DialledNode
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
@@ -20,7 +21,7 @@ from tocsin.service.nodes.link_terms import LinkTerms
 from tocsin.service.nodes.node_identity import NodeIdentity
 
 
-@frozen
+@light
 class NodePlace:
     """A node, and where its link is: host and port."""
 
@@ -66,6 +67,16 @@ class NodeLinks:
         """Tell a node that queues or rows of devices have changed which may be connected to it; it may not be told."""
         if not self._is_closed:
             self._at(to).look(devices)
+
+    def serve(self, places: Iterable[NodePlace]) -> bool:
+        """Ask nodes whether they have a lease, and tell whether one has lately said so."""
+        said = [] if self._is_closed else [self._at(each).serves() for each in places]
+        return any(said)
+
+    def withdraw(self, to: NodePlace, message: WithdrawThere) -> None:
+        """Tell a node of toasts that were deleted which a device of it may have; it may not be told."""
+        if not self._is_closed:
+            self._at(to).withdraw(message)
 
     def drop(self, node: str) -> None:
         """Wait for nothing more of a node: it is known to have no lease any more."""

@@ -26,6 +26,7 @@ from tocsin.protocol.messages.node_protocol import (
     NodePong,
     NodeRefused,
     NodeWelcome,
+    WithdrawThere,
 )
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed, read, word_of
@@ -35,7 +36,7 @@ from tocsin.service.nodes.link_terms import LinkTerms
 from tocsin.service.nodes.node_identity import NodeIdentity
 
 _ANSWERS: Final = 1_024  # of one message
-_PONG: Final = codec.encode(NodePong())
+_PONGS: Final = (codec.encode(NodePong(serves=False)), codec.encode(NodePong(serves=True)))
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +75,17 @@ class ForwardTaker(Protocol):
         """Look into the queues and rows of these devices, if they are connected here."""
         ...
 
+    def withdraw(self, message: WithdrawThere) -> None:
+        """Tell a device of toasts that were deleted, if it is connected here."""
+        ...
+
 
 @define(eq=False)
 class TakingContext:
     """What the connections that other nodes have made share.
 
     :param lease: gives the number of this node's lease.
+    :param serves: tells whether that is good.
     """
 
     identity: NodeIdentity
@@ -88,6 +94,7 @@ class TakingContext:
     taker: ForwardTaker
     terms: LinkTerms
     recurring: RepeatLog
+    serves: Callable[[], bool] = lambda: True
     taken: int = 0
     """Forwards that have come."""
     refused: Counter[LinkFault] = Factory(Counter)
@@ -163,9 +170,13 @@ class TakenLink:
                 self._forward(request, message)
             case LookInto(devices=devices):
                 self._around.taker.look(devices)
+            case WithdrawThere():
+                self._around.taker.withdraw(message)
             case NodePing():
-                if _PONG not in self._urgent:  # else a node that does not read has it said to it later
-                    self._say(_PONG)
+                if (
+                    not self._urgent or self._urgent[-1] not in _PONGS
+                ):  # else a node that does not read has it said to it later
+                    self._say(_PONGS[self._around.serves()])
             case _:
                 raise ProtocolViolation(f"a node that has dialled does not send {type(message).__name__} here")
 

@@ -18,6 +18,8 @@ OTHERS: Final = ("TOCSIN_STATE", "TOCSIN_CONFIG", *_OF_SENDERS, *_OF_COMMANDS)
 CALLING: Final = "TOCSIN_CALLING_"
 """What the variables of the calling service begin with, which has a reader of its own."""
 
+_ANYWHERE: Final = ("0.0.0.0", "[::]")  # noqa: S104  # to refuse them
+
 READER: Final = SettingsReader(ServiceSettings, OURS, OTHERS, (CALLING,))
 """Reads the settings of the push service."""
 
@@ -49,6 +51,24 @@ def check_engine_choice(settings: ServiceSettings) -> None:
         raise InvalidArgument(
             "a service whose state is in a database may have several nodes, and one address: give --public-url, the URL by"
             " which senders and devices reach it"
+        )
+
+
+def check_link_choice(settings: ServiceSettings) -> None:
+    """Refuse a link where there are no other nodes, or one to an address that leads the others nowhere.
+
+    :raises InvalidArgument: it is of no use; the sentence says what to do.
+    """
+    if (settings.link or settings.link_address) and not settings.engine:
+        raise InvalidArgument(
+            "only nodes over one database have a link to each other, and the state folder has one node: give --engine as"
+            " well, or no --link and no --link-address"
+        )
+    host, _, port = (settings.link_address or settings.link).rpartition(":")
+    if host in _ANYWHERE or (settings.link_address and port == "0"):
+        raise InvalidArgument(
+            f"the other nodes cannot connect to {host}:{port}: give --link-address, with the host and port by which they reach"
+            " this one"
         )
 
 

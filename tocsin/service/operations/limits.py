@@ -19,10 +19,14 @@ class Limits:
     """The token buckets of a service, for its channels, apps, addresses and client ids.
 
     :param now: seconds on a clock that never goes back.
+    :param nodes: returns how many nodes serve: what comes to one of them for an app or a channel counts as often.
     """
 
-    def __init__(self, settings: ServiceSettings, now: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: ServiceSettings, now: Callable[[], float], nodes: Callable[[], int] | None = None
+    ) -> None:
         self._now = now
+        self._nodes = nodes
         self._trusted = tuple(read_network(each) for each in settings.trusted_proxies)
         self._channels = Throttle(settings.channel_rate, settings.channel_burst)
         self._apps = Throttle(settings.app_rate, settings.app_burst)
@@ -60,13 +64,20 @@ class Limits:
         address = self.address_of(scope)
         return _refuse(RefusalKind.ADDRESS_THROTTLED, self._addresses.spend(address, self._now()) if address else 0.0)
 
-    def app(self, client_id: str) -> Refusal | None:
-        """Count a notification for the app that sends it."""
-        return _refuse(RefusalKind.APP_THROTTLED, self._apps.spend(client_id, self._now()))
+    def app(self, client_id: str, *, of_hub: bool = False) -> Refusal | None:
+        """Count a notification for the app that sends it.
 
-    def channel(self, name: str) -> Refusal | None:
-        """Count a notification for the channel that it is for."""
-        return _refuse(RefusalKind.CHANNEL_THROTTLED, self._channels.spend(name, self._now()))
+        :param of_hub: whether it is of a hub, whose notifications all come from one node, and count once.
+        """
+        return _refuse(RefusalKind.APP_THROTTLED, self._apps.spend(client_id, self._now(), self._weight(of_hub=of_hub)))
+
+    def channel(self, name: str, *, of_hub: bool = False) -> Refusal | None:
+        """Count a notification for the channel that it is for, as by :meth:`app`."""
+        weight = self._weight(of_hub=of_hub)
+        return _refuse(RefusalKind.CHANNEL_THROTTLED, self._channels.spend(name, self._now(), weight))
+
+    def _weight(self, *, of_hub: bool) -> int:
+        return 1 if self._nodes is None or of_hub else max(self._nodes(), 1)
 
     def secret(self, scope: Scope, client_id: str) -> float:
         """Return the seconds until that address may try a secret for that client id; 0 if it may now."""

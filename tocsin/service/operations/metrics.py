@@ -52,6 +52,8 @@ class Counters:
     """Seconds that they took together."""
     tally: MinuteTally = Factory(lambda: MinuteTally(0.0))
     """What operators are told of once a minute."""
+    of_nodes: Callable[[], dict[str, int]] = dict
+    """Gives the totals of a node that is one of several."""
 
     def accepted(self, seconds: float) -> None:
         """Count a notification that was received that many seconds after its headers."""
@@ -76,6 +78,7 @@ class Counters:
             "tokens_issued": self.tokens_issued,
             "tokens_refused": sum(self.tokens_refused.values()),
             "hub_messages": self.hub_messages,
+            **self.of_nodes(),
         }
 
 
@@ -118,6 +121,8 @@ class _Stages(Collector):
         yield _labelled(
             "hub_targets", "Targets of messages of hubs, by what became of them", "as", counters.hub_targets
         )
+        for name, value in counters.of_nodes().items():
+            yield _counter(name, f"{name.replace('_', ' ').capitalize()}", value)
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(f"tocsin_{name}", f"{name.replace('_', ' ').capitalize()} now", value)
         yield self._latency()

@@ -16,6 +16,8 @@ from tocsin.protocol.text import quoted
 MIN_PAGE_TOKEN: Final = 16
 """Characters of the page's token at least."""
 
+_PORTS: Final = 65_535
+
 
 def kind_of(value: Any, default: Any) -> str | None:
     """Return the words for what a setting with that default is; None where the value is that."""
@@ -104,6 +106,20 @@ def check_engine(name: str, value: str) -> None:
         )
 
 
+def check_link(name: str, value: str) -> None:
+    """Refuse what is no host with a port; an empty one is none."""
+    host, _, port = value.rpartition(":")
+    if value and not (host and port.isdecimal() and port.isascii() and int(port) <= _PORTS and _is_place(host)):
+        raise InvalidArgument(
+            f"{name} is HOST:PORT, such as 10.0.0.7:7443, or [fd00::7]:7443 for IPv6, not {quoted(value)}"
+        )
+
+
+def _is_place(host: str) -> bool:
+    bare = host.removeprefix("[").removesuffix("]")
+    return bare.isprintable() and " " not in host and (":" in bare) == (host == f"[{bare}]")
+
+
 def _check_token(name: str, value: str) -> None:
     if not value.isprintable() or value != value.strip():
         raise InvalidArgument(f"{name} goes into a header: printable, and without blanks around it")
@@ -127,7 +143,7 @@ class ServiceSettings:
         "the address or name to listen on; the default is reached from this machine only",
         check=check_host,
     )
-    port: int = setting(0, "the TCP port; 0 takes the one of the last time, or a free one", (0, 65_535))
+    port: int = setting(0, "the TCP port; 0 takes the one of the last time, or a free one", (0, _PORTS))
     public_url: str = setting(
         "", "the URL by which senders and devices reach the service; empty: host and port", check=check_public_url
     )
@@ -136,6 +152,14 @@ class ServiceSettings:
         "the database that keeps the state, as postgresql://USER@HOST:PORT/DATABASE; empty: the state folder",
         check=check_engine,
         secret=True,
+    )
+    link: str = setting(
+        "", "host and port where other nodes over the database reach this one; empty: 127.0.0.1:0", check=check_link
+    )
+    link_address: str = setting(
+        "",
+        "host and port that other nodes are told instead, such as behind a NAT; empty: as it listens",
+        check=check_link,
     )
     tls_cert: str = setting(
         "", "the file with the certificate and its chain (PEM); with it the service speaks TLS", check=check_file

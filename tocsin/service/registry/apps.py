@@ -5,8 +5,9 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
 from enum import Enum, auto, unique
 from uuid import UUID, uuid4
 
@@ -59,30 +60,65 @@ def parse_guid(text: str) -> str | None:
 
 
 class Apps:
-    """All registered apps, held in memory and kept in the store; made by :meth:`load`."""
+    """All registered apps, held in memory and kept in the store; made by :meth:`load`.
 
-    def __init__(self, store: ServiceStore, now: Callable[[], float]) -> None:
+    :param shared: whether others may change them in the store: then it is read anew before each change, and by :meth:`reload`.
+    """
+
+    def __init__(self, store: ServiceStore, now: Callable[[], float], *, shared: bool = False) -> None:
         self._store = store
         self._now = now
+        self._shared = shared
         self._apps: dict[str, AppRow] = {}  # by client id
         self._by_remote_id: dict[str, AppRow] = {}
         self._by_family: dict[str, dict[str, AppRow]] = {}  # then by name
         self._secrets: dict[str, list[SecretRow]] = {}  # by client id, the oldest first
         self.on_removed: Callable[[AbstractSet[str]], None] = lambda _: None
         """Called when an app was removed, with the devices whose channels ended by that."""
+        self.is_current: Callable[[], bool] = lambda: True
+        """Tells whether what is known is as the store has it; else no sender is judged by it. One of several nodes may say no."""
         self._changing = Lock()
 
     @classmethod
-    async def load(cls, store: ServiceStore, now: Callable[[], float]) -> Apps:
+    async def load(cls, store: ServiceStore, now: Callable[[], float], *, shared: bool = False) -> Apps:
         """Read what the store holds.
 
         :raises StateUnavailable: the store cannot be read.
         """
-        registrations = cls(store, now)
-        rows = await store.secrets()
-        for app in await store.apps():
-            registrations._hold(app, [row for row in rows if row.client_id == app.client_id])
+        registrations = cls(store, now, shared=shared)
+        await registrations._read()
         return registrations
+
+    async def reload(self) -> None:
+        """Read anew what the store holds, and have the devices told whose apps were removed.
+
+        :raises StateUnavailable: the store cannot be read; what was known stays so, and this is to be tried again.
+        """
+        async with self._changing:
+            await self._read()
+
+    async def _read(self) -> None:
+        apps = {app.client_id: app for app in await self._store.apps()}
+        secrets: dict[str, list[SecretRow]] = {client_id: [] for client_id in apps}
+        for row in await self._store.secrets():
+            secrets.get(row.client_id, []).append(row)
+        gone = [app for client_id, app in self._apps.items() if client_id not in apps]
+        devices = [await self._store.devices_of(app.client_id, self._now()) for app in gone]
+        for app in list(self._apps.values()):
+            self._let_go(app)
+        for app in apps.values():
+            self._hold(app, secrets[app.client_id])
+        for app, those in zip(gone, devices, strict=True):
+            _log("removed", app, "the app %s was removed, with its tokens and channels (client id %s)")
+            self.on_removed(those)
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        """Change them, one change after the other, from what the store holds."""
+        async with self._changing:
+            if self._shared:
+                await self._read()
+            yield
 
     async def register(self, name: str) -> AppRegistration:
         """Register an app, or give a registered one another secret; its ids stay the same.
@@ -91,7 +127,7 @@ class Apps:
         :raises StateUnavailable: it could not be stored.
         """
         check_app_name(name)
-        async with self._changing:
+        async with self._change():
             return await self._give_secret(self._named(name) or _new_app(name, family=""))
 
     async def adopt(self, app: AppRegistration) -> None:
@@ -99,7 +135,7 @@ class Apps:
 
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._changing:
+        async with self._change():
             row = AppRow(app.client_id, app.name, app.remote_id, app.family)
             rows = [SecretRow(hash_of(app.client_secret), app.client_id, self._now(), expires=None)]
             await self._store.save_app(row, rows)
@@ -126,7 +162,7 @@ class Apps:
         check_app_name(name)
         if family:
             check_app_name(family, "a package family name")
-        async with self._changing:
+        async with self._change():
             if self._named(name) is not None:
                 raise IllegalCall(f"an app is registered as {quoted(name)} already; 'rotate' gives it another secret")
             other = next(iter(self._by_family.get(family, ())), None)
@@ -145,7 +181,7 @@ class Apps:
         :raises StateUnavailable: it could not be stored.
         """
         check_app_name(family, "a package family name")
-        async with self._changing:
+        async with self._change():
             app = self._known(name)
             if app.family != family:
                 rows, moved = self._secrets[app.client_id], evolve(app, family=family)
@@ -159,7 +195,7 @@ class Apps:
         :raises NotFound: no app has that name.
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._changing:
+        async with self._change():
             return await self._give_secret(self._known(name))
 
     def apps(self) -> list[AppRow]:
@@ -177,7 +213,7 @@ class Apps:
         :raises NotFound: no app has that name.
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._changing:
+        async with self._change():
             app = self._known(name)
             devices = await self._store.devices_of(app.client_id, self._now())
             await self._store.remove_app(app.client_id)

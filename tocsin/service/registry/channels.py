@@ -6,7 +6,7 @@ The command that lists them is ``tocsin.cli.channels``.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from enum import Enum, auto, unique
@@ -75,12 +75,13 @@ class Channels:
     ) -> None:
         self._limit = limit
         self.count = 0
-        """Channels that are kept; right once :meth:`prune` has been called."""
+        """Channels that are kept; right once :meth:`prune` or :meth:`recount` has been called."""
         self._store = store
         self._registrations = registrations
         self._prefix = f"{base_url}{CHANNEL_PATH}?"
         self._now = now
         self._found: dict[bytes, ChannelRow] = {}
+        self._forgotten = 0  # how often something was forgotten: what was read before is not remembered then
         self._lent: dict[bytes, bytes] = {}  # hashes of tokens that stand for channels, and those of theirs
         self._in_doubt: list[bytes] = []  # channels that may be on disk, but whose URIs no device has
         self._orphaned: set[str] = set()  # devices that may have channels of apps that were removed
@@ -92,8 +93,24 @@ class Channels:
     async def prune(self) -> None:
         """Forget the channels that ended long ago, and find those whose apps were removed, perhaps while we were off."""
         await self._store.prune_channels(self._now() - _REMEMBER)
+        await self.recount()
+
+    async def recount(self) -> None:
+        """Count what is kept, also by other nodes, and find the channels whose apps were removed, perhaps while we were off."""
         self.count = await self._store.count_channels()
         self._orphaned |= await self._store.orphaned_devices(self._now())
+
+    def forget_known(self, hashes: Iterable[bytes] | None = None) -> None:
+        """Know no more what was read of channels that have changed in the store since; None: of any.
+
+        What is being read just now is not remembered either.
+        """
+        self._forgotten += 1
+        if hashes is None:
+            self._found.clear()
+        else:
+            for token_hash in hashes:
+                self._found.pop(token_hash, None)
 
     def note_orphaned(self, devices: AbstractSet[str]) -> None:
         """Note that an app was removed, of which these devices have channels."""
@@ -170,6 +187,7 @@ class Channels:
         name = token_hash.hex()[:_NAME_LENGTH]
         expires = self._now() + CHANNEL_LIFETIME
         channel = ChannelRow(token_hash, name, client_id, app, device, expires, revoked=False)
+        before = self._forgotten
         try:
             await self._store.add_channel(channel, self._in_doubt)
         except BaseException as failure:
@@ -178,7 +196,8 @@ class Channels:
             raise
         self._in_doubt.clear()
         self.count += 1
-        self._cache(channel)
+        if self._forgotten == before:  # else another node may have revoked it already
+            self._cache(channel)
         return Grant(name, f"{self._prefix}token={token}", expires)
 
     async def revoke(self, device: str, app: str) -> tuple[str, ...]:
@@ -252,9 +271,12 @@ class Channels:
         return fault or channel or ChannelFault.UNKNOWN
 
     async def _load(self, token_hash: bytes) -> ChannelRow | None:
-        before = self._revocations
+        before = self._revocations, self._forgotten
         channel = await self._store.channel(token_hash)
-        if channel is not None and before == self._revocations:  # else it may have been read before it was revoked
+        if channel is not None and before == (
+            self._revocations,
+            self._forgotten,
+        ):  # else it may have been revoked since
             self._cache(channel)
         return channel
 

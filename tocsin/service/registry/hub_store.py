@@ -217,6 +217,9 @@ class HubStore(Protocol):
     ) -> None:
         """Keep where a message stands (its phase, times, place and tally), what of it is to be tried again, and forget what leads nowhere.
 
+        A message that has ended stays as it is, and one that is being sent is not cancelled any more: another node may have
+        done either meanwhile.
+
         :param done: places that are not tried again any more.
         """
         ...
@@ -264,6 +267,18 @@ class HubStore(Protocol):
 
         So is forgotten what was saved for a hub while it was being removed.
         """
+        ...
+
+
+class SharedHubStore(HubStore, Protocol):
+    """What hubs need of a store that several nodes share."""
+
+    async def next_number(self) -> int:
+        """Return a number for a message, above those that were returned before."""
+        ...
+
+    async def count_waiting(self, limit: int) -> int:
+        """Count the messages of all hubs that are to be sent at once and were not begun, ``limit`` at most."""
         ...
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from anyio import Lock
 from attrs import evolve, field, frozen
 
-from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound
+from tocsin.protocol.errors import IllegalCall, InvalidArgument, NotFound, StateUnavailable
 from tocsin.protocol.hub.hub_name import check_hub_name
 from tocsin.protocol.hub.rights import Right
 from tocsin.protocol.text import quoted
@@ -33,10 +34,14 @@ class HubKeys:
 
 
 class Hubs:
-    """All hubs, held in memory and kept in the store; made by :meth:`load`."""
+    """All hubs, held in memory and kept in the store; made by :meth:`load`.
 
-    def __init__(self, store: HubStore, apps: Apps, now: Callable[[], float]) -> None:
+    :param shared: whether others may change them in the store: then it is read anew before each change, and by :meth:`reload`.
+    """
+
+    def __init__(self, store: HubStore, apps: Apps, now: Callable[[], float], *, shared: bool = False) -> None:
         self._store = store
+        self._shared = shared
         self._apps = apps
         self._now = now
         self._hubs: dict[str, HubRow] = {}  # by name in lower case
@@ -46,16 +51,48 @@ class Hubs:
         self._changing = Lock()
 
     @classmethod
-    async def load(cls, store: HubStore, apps: Apps, now: Callable[[], float]) -> Hubs:
+    async def load(cls, store: HubStore, apps: Apps, now: Callable[[], float], *, shared: bool = False) -> Hubs:
         """Read what the store holds.
 
         :raises StateUnavailable: the store cannot be read.
         """
-        hubs = cls(store, apps, now)
-        keys = await store.keys()
-        for hub in await store.hubs():
-            hubs._hold(hub, [each for each in keys if each.hub == hub.id])
+        hubs = cls(store, apps, now, shared=shared)
+        await hubs._read()
         return hubs
+
+    async def reload(self) -> None:
+        """Read anew what the store holds.
+
+        :raises StateUnavailable: the store cannot be read; what was known stays so, and this is to be tried again.
+        """
+        async with self._changing:
+            await self._read()
+
+    async def _read(self) -> None:
+        hubs = await self._store.hubs()
+        keys: dict[int, list[HubKeyRow]] = {hub.id: [] for hub in hubs}
+        for each in await self._store.keys():
+            keys.get(each.hub, []).append(each)
+        for known in (self._hubs, self._by_id, self._keys):
+            known.clear()
+        for hub in hubs:
+            self._hold(hub, keys[hub.id])
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        """Change them, one change after the other, from what the store holds."""
+        async with self._changing:
+            if self._shared:
+                await self._read()
+            yield
+
+    def check_current(self) -> None:
+        """See that what is known of hubs is as the store has it.
+
+        :raises StateUnavailable: that is not known just now.
+        """
+        if not self._apps.is_current():
+            raise StateUnavailable("this node does not know just now what others have changed")
 
     def named(self, name: str) -> HubRow | None:
         """Return the hub of that name, in whatever case; None where there is none."""
@@ -105,7 +142,7 @@ class Hubs:
         :raises StateUnavailable: it could not be stored.
         """
         _check_name(name)
-        async with self._changing:
+        async with self._change():
             if self.named(name) is not None:
                 raise IllegalCall(f"there is a hub {quoted(name)} already; 'rotate' gives it other keys")
             if len(self._hubs) >= MAX_HUBS:
@@ -122,7 +159,7 @@ class Hubs:
         :raises NotFound: no hub has that name.
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._changing:
+        async with self._change():
             return await self._give_keys(self._known(name), rights)
 
     async def remove(self, name: str) -> None:
@@ -131,7 +168,7 @@ class Hubs:
         :raises NotFound: no hub has that name.
         :raises StateUnavailable: it could not be stored.
         """
-        async with self._changing:
+        async with self._change():
             hub = self._known(name)
             await self._store.remove_hub(hub.id)
             del self._hubs[name.lower()], self._by_id[hub.id], self._keys[hub.id]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,7 @@ NODE_FILE: Final = "node.json"
 """Its name; the command knows by it that a folder is a node's."""
 
 _MOST: Final = 64 * 1024  # bytes of it
+_READABLE: Final = 40  # characters of a machine's name in that of a node
 
 
 @frozen
@@ -31,6 +34,8 @@ class NodeFile:
     """The port of the last time."""
     moving: bool = False
     """Whether the folder's own service is on its way into the database, and has not wholly arrived."""
+    node: str = ""
+    """The node's name among the others; empty before it has run."""
 
 
 def read_node(state: Path) -> NodeFile | None:
@@ -51,8 +56,15 @@ def read_node(state: Path) -> NodeFile | None:
 def _parsed(fields: Mapping[str, Any]) -> NodeFile:
     port = fields["port"]
     return NodeFile(
-        str(fields["service"]), str(fields["engine"]), None if port is None else int(port), bool(fields["moving"])
+        *(str(fields["service"]), str(fields["engine"]), None if port is None else int(port), bool(fields["moving"])),
+        str(fields.get("node", "")),
     )
+
+
+def name_node(host: str) -> str:
+    """Make a name for a node that no other has, and that says on which machine it is."""
+    readable = re.sub("[^a-z0-9]+", "-", host.lower().partition(".")[0])[:_READABLE].strip("-")
+    return f"{readable or 'node'}-{secrets.token_hex(4)}"
 
 
 def write_node(state: Path, node: NodeFile) -> None:

@@ -19,9 +19,8 @@ _MESSAGE: Final = (
     "number, id, hub, phase, format, tags, headers, body, accepted, devices, due, began, ended, place, until, tally"
 )
 # The place and the tally of one that was ended meanwhile by a removal of its hub have no row, and are lost with it.
-_SAVE_MESSAGE: Final = (
-    "UPDATE hub_messages SET phase = $1, began = $2, ended = $3, place = $4, until = $5, tally = $6 WHERE id = $7"
-)
+_SAVE_MESSAGE: Final = """UPDATE hub_messages SET phase = $1, began = $2, ended = $3, place = $4, until = $5, tally = $6
+    WHERE id = $7 AND ended IS NULL AND NOT ($1 = 'CANCELLED' AND phase = 'PROCESSING')"""
 
 
 class PostgresHubMessages:
@@ -51,6 +50,17 @@ class PostgresHubMessages:
         """Count the messages of a hub that are scheduled, ``limit`` at most."""
         sql = "SELECT count(*) FROM (SELECT 1 FROM hub_messages WHERE hub = $1 AND phase = 'SCHEDULED' LIMIT $2) found"
         return int((await self._read(sql, hub, limit))[0][0])
+
+    async def next_number(self) -> int:
+        """Return a number for a message, above those that were returned before."""
+        return int((await self._read("SELECT nextval('hub_numbers')"))[0][0])
+
+    async def count_waiting(self, limit: int) -> int:
+        """Count the messages of all hubs that are to be sent at once and were not begun, ``limit`` at most."""
+        sql = (
+            "SELECT count(*) FROM (SELECT FROM hub_messages WHERE phase = 'ENQUEUED' AND ended IS NULL LIMIT $1) found"
+        )
+        return int((await self._read(sql, limit))[0][0])
 
     async def message_of_any(self, id: str) -> MessageRow | None:  # noqa: A002 - the field's name
         """Return a message of whatever hub, or None."""
@@ -82,7 +92,7 @@ class PostgresHubMessages:
             Statement(
                 # A place is tried twice where the service was killed in between, and has its first retry already.
                 """INSERT INTO hub_retries (message, place, attempts, due)
-                SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT FROM hub_messages WHERE id = $1)
+                SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT FROM hub_messages WHERE id = $1 AND ended IS NULL)
                 ON CONFLICT (message, place) DO UPDATE SET attempts = excluded.attempts, due = excluded.due""",
                 [astuple(each) for each in retries],
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -13,19 +13,21 @@ from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
 from tocsin.persistence.postgres_statements import ArrayStatement, Statement
 from tocsin.persistence.postgres_text import from_kept
 from tocsin.protocol.platform.unwanted import Unwanted
+from tocsin.protocol.service.nodes.lease import LeaseTerms
 from tocsin.protocol.service.offline_queue import Entry
 from tocsin.service.registry.gathered_reads import GatheredReads
+from tocsin.service.registry.node_store import NodeStore
+from tocsin.service.registry.postgres_change_feed import PostgresChangeFeed
 from tocsin.service.registry.postgres_hub_store import PostgresHubStore
-from tocsin.service.registry.postgres_tables import MIGRATIONS
+from tocsin.service.registry.postgres_node_store import open_postgres_nodes
+from tocsin.service.registry.postgres_tables import ENTRY, ENTRY_KINDS, MIGRATIONS
 from tocsin.service.registry.service_rows import channel_of_row, entry_of_row, entry_to_row, unwanted_of_text
 from tocsin.service.registry.service_store import PATIENCE, SEARCHED, AppRow, ChannelRow, SecretRow
 
-_ENTRY: Final = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
-_ENTRY_ARRAYS: Final = (
-    "$1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],"
-    " $9::double precision[], $10::double precision[], $11::double precision[], $12::boolean[], $13::text[], $14::bytea[]"
+_ENTRY_ARRAYS: Final = ", ".join(
+    f"${number}::{kind}[]" for number, kind in enumerate((*ENTRY_KINDS, "text", "bytea"), 1)
 )
-_ADD_STORED: Final = f"INSERT INTO stored ({_ENTRY}, device, body) SELECT * FROM unnest({_ENTRY_ARRAYS}) WHERE true"  # noqa: S608 - constants
+_ADD_STORED: Final = f"INSERT INTO stored ({ENTRY}, device, body) SELECT * FROM unnest({_ENTRY_ARRAYS}) WHERE true"  # noqa: S608 - constants
 _ERASE_STORED: Final = "DELETE FROM stored WHERE sequence = ANY($1::bigint[])"
 _EXPIRED: Final = "expires IS NOT NULL AND expires <= $1 AND ends > $1"
 _ENDED: Final = "ends <= $1 OR channel NOT IN (SELECT name FROM channels WHERE NOT revoked)"
@@ -40,18 +42,27 @@ _COUNT_BY_APP: Final = (
 class PostgresServiceStore:
     """Keeps in a PostgreSQL database what :class:`tocsin.service.registry.service_store.ServiceStore` promises."""
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    nodes: NodeStore
+    """What nodes share."""
+
+    def __init__(self, database: PostgresDatabase, url: str) -> None:
         self._database = database
         self._read = database.read
         self._by_hash = GatheredReads(self._channels_of)
         self._by_device = GatheredReads(self._stored_for)
         self.hubs = PostgresHubStore(database)
         """What is kept of notification hubs."""
+        self.changes = PostgresChangeFeed(database, url)
+        """What other nodes have changed."""
 
     @property
     def fault(self) -> str | None:
         """Why nothing can be written just now, as a sentence; None while all is well."""
         return self._database.fault
+
+    async def time(self) -> float:
+        """Return what time it is at the database, in seconds since the epoch."""
+        return float((await self._read("SELECT extract(epoch FROM clock_timestamp())::double precision"))[0][0])
 
     async def meta(self, key: str) -> bytes | None:
         """Return a value of the service's own."""
@@ -188,6 +199,11 @@ class PostgresServiceStore:
         rows = await self._read("SELECT device, what FROM unwanted")
         return {device: unwanted_of_text(what) for device, what in rows}
 
+    async def unwanted_of(self, devices: Collection[str]) -> dict[str, Unwanted]:
+        """Return what these devices do not want to be sent."""
+        rows = await self._read("SELECT device, what FROM unwanted WHERE device = ANY($1::text[])", list(devices))
+        return {device: unwanted_of_text(what) for device, what in rows}
+
     async def set_unwanted(self, device: str, unwanted: Unwanted | None) -> None:
         """Keep what a device does not want to be sent, or replace it."""
         await self._database.write(
@@ -199,8 +215,10 @@ class PostgresServiceStore:
         )
 
     async def unwanting_without_channels(self) -> set[str]:
-        """Return the devices that do not want something, and have no channel, not even one that has ended."""
-        return await self._devices("unwanted u WHERE NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)")
+        """Return the devices that do not want something, and have no channel, not even one that has ended; none that is connected to a node."""
+        without_channels = "NOT EXISTS (SELECT FROM channels c WHERE c.device = u.device)"
+        elsewhere = "EXISTS (SELECT FROM devices d WHERE d.device = u.device AND d.lease IS NOT NULL)"
+        return await self._devices(f"unwanted u WHERE {without_channels} AND NOT {elsewhere}")
 
     async def add_stored(self, device: str, entry: Entry, body: bytes, erase: Sequence[int]) -> None:
         """Keep a notification for a device that is away, and erase those with these sequence numbers."""
@@ -218,7 +236,7 @@ class PostgresServiceStore:
         return await self._by_device.get(device) or []
 
     async def _stored_for(self, devices: Sequence[str]) -> dict[str, list[Entry]]:
-        sql = f"SELECT device, {_ENTRY} FROM stored WHERE device = ANY($1::text[]) ORDER BY sequence"  # noqa: S608 - a constant
+        sql = f"SELECT device, {ENTRY} FROM stored WHERE device = ANY($1::text[]) ORDER BY sequence"  # noqa: S608 - a constant
         found: dict[str, list[Entry]] = {}
         for device, *row in await self._read(sql, list(devices)):
             found.setdefault(device, []).append(entry_of_row(row))
@@ -276,15 +294,20 @@ def _erasing(sequences: Sequence[int]) -> ArrayStatement:
 
 
 @asynccontextmanager
-async def open_postgres_store(url: str, patience: float = PATIENCE) -> AsyncIterator[PostgresServiceStore]:
+async def open_postgres_store(
+    url: str, patience: float = PATIENCE, lease: float = LeaseTerms().length
+) -> AsyncIterator[PostgresServiceStore]:
     """Open the service's tables in a PostgreSQL database, or make them.
 
     :param url: ``postgresql://USER@HOST:PORT/DATABASE``; what it does not say is as with libpq.
     :param patience: seconds that reading or writing it takes at most.
+    :param lease: seconds that a node's lease is good.
     :raises StateUnavailable: it cannot be used; the text says why, and shows no password.
     """
     async with open_postgres(url, MIGRATIONS, patience=patience) as database:
-        yield PostgresServiceStore(database)
+        store = PostgresServiceStore(database, url)
+        async with open_postgres_nodes(url, patience, store.meta_or_set, lease) as store.nodes:
+            yield store
 
 
 async def count_by_app(url: str, now: float) -> list[tuple[str, int, int]]:

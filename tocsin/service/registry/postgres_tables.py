@@ -7,10 +7,27 @@ from __future__ import annotations
 
 from typing import Final
 
+from tocsin.persistence.postgres_connection import SCHEMA
 from tocsin.persistence.postgres_medium import WRITERS
+from tocsin.protocol.service.nodes.block_numbers import BlockNumbers
+from tocsin.service.registry.change_feed import ChangeKind
+
+CHANGED: Final = "tocsin_changed"
+"""What is notified with each change that nodes follow; it says nothing but that there is one."""
+
+MOST_KEYS: Final = 64
+"""Rows that are named one by one where so many change at once; of more it is said that all of their kind may have changed."""
 
 _TEXT: Final = 'text COLLATE "C"'
 _NAMED: Final = f"{_TEXT} NOT NULL"
+
+ENTRY: Final = "sequence, id, channel, app, type, tag, grp, priority, received, expires, ends, suppress"
+"""What the table ``stored`` has of a notification, in the order of a row; it has the device and the body besides."""
+
+ENTRY_KINDS: Final = (
+    *("bigint", "text", "text", "text", "text", "text", "text", "integer"),
+    *("double precision", "double precision", "double precision", "boolean"),
+)
 
 _SERVICE: Final = (
     f"CREATE TABLE meta (key {_TEXT} PRIMARY KEY, value bytea NOT NULL)",
@@ -92,5 +109,84 @@ _HUBS: Final = (
     "CREATE INDEX hub_retries_due ON hub_retries (due)",
 )
 
-MIGRATIONS: Final = ((*WRITERS, *_SERVICE, *_HUBS),)
+BLOCK: Final = BlockNumbers().size
+"""The sequence numbers of one block of the sequence ``blocks``."""
+
+BLOCKS_ABOVE_STORED: Final = f"""SELECT setval('blocks', (last / {BLOCK} + 1) * {BLOCK} + 1, false)
+    FROM (SELECT greatest((SELECT max(sequence) FROM stored), (SELECT last_value FROM blocks)) AS last) AS used"""  # noqa: S608 - a constant
+"""Has the next block be above all that is stored; while no node can draw one."""
+
+_NODES: Final = (
+    # A lease that was found to be over is marked so: what was decided from that stays right, also if the clock is set back.
+    f"""CREATE TABLE nodes (
+        node {_TEXT} PRIMARY KEY, number bigint NOT NULL, run {_NAMED}, address {_NAMED}, version {_NAMED},
+        granted timestamptz NOT NULL, until timestamptz NOT NULL, draining boolean NOT NULL, ended boolean NOT NULL
+    )""",
+    "CREATE SEQUENCE leases",
+    # None is indexed that changes: an update stays on its page, where there is room for it.
+    f"""CREATE TABLE devices (
+        device {_TEXT} PRIMARY KEY, version bigint NOT NULL, lease bigint, epoch bigint
+    ) WITH (fillfactor = 70)""",
+    "CREATE SEQUENCE versions",
+    f"CREATE TABLE wakes (lease bigint, device {_TEXT}, version bigint NOT NULL, PRIMARY KEY (lease, device))",
+    f"CREATE SEQUENCE blocks INCREMENT BY {BLOCK}",
+    BLOCKS_ABOVE_STORED,
+)
+
+
+def _following(events: str, table: str, kind: ChangeKind) -> str:
+    """Return the trigger that notes that something of a kind has changed."""
+    return f"""CREATE TRIGGER {table}_followed AFTER {events} ON {table}
+        FOR EACH STATEMENT EXECUTE FUNCTION note_change('{kind.value}')"""
+
+
+def _following_rows(event: str, table: str) -> str:
+    """Return the trigger that notes which rows have changed."""
+    rows = "OLD" if event == "DELETE" else "NEW"
+    return f"""CREATE TRIGGER {table}_{event.lower()}_followed AFTER {event} ON {table} REFERENCING {rows} TABLE AS changed
+        FOR EACH STATEMENT EXECUTE FUNCTION note_{table}()"""
+
+
+def _noting_rows(table: str, kind: ChangeKind, key: str) -> str:
+    return f"""CREATE FUNCTION note_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE many bigint; BEGIN
+        SELECT count(*) INTO many FROM (SELECT FROM changed LIMIT {MOST_KEYS + 1}) AS first;
+        IF many > {MOST_KEYS} THEN
+            INSERT INTO {SCHEMA}.changes (kind, key) VALUES ('{kind.value}', '') ON CONFLICT DO NOTHING;
+        ELSIF many > 0 THEN
+            INSERT INTO {SCHEMA}.changes (kind, key) SELECT '{kind.value}', {key} FROM changed ON CONFLICT DO NOTHING;
+        END IF;
+        IF many > 0 THEN PERFORM pg_notify('{CHANGED}', ''); END IF;
+        RETURN NULL;
+    END $$"""  # noqa: S608 - constants
+
+
+NUMBERS_ABOVE_MESSAGES: Final = "SELECT setval('hub_numbers', coalesce(max(number), 0) + 1, false) FROM hub_messages"
+"""Has the next message of a hub have a number above all that are there."""
+
+_ANY: Final = "INSERT OR UPDATE OR DELETE"
+# Neither a channel that is new, nor one that is forgotten when it has long ended, is anything that a node knows wrongly.
+_CHANGES: Final = (
+    f"""CREATE TABLE changes (
+        xid xid8 DEFAULT pg_current_xact_id(), kind {_TEXT}, key {_TEXT}, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        PRIMARY KEY (xid, kind, key)
+    )""",
+    f"""CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO {SCHEMA}.changes (kind, key) VALUES (TG_ARGV[0], '') ON CONFLICT DO NOTHING;
+        PERFORM pg_notify('{CHANGED}', '');
+        RETURN NULL;
+    END $$""",  # noqa: S608 - constants
+    *(_following(_ANY, table, ChangeKind.APPS) for table in ("apps", "secrets")),
+    *(_following(_ANY, table, ChangeKind.HUBS) for table in ("hubs", "hub_keys")),
+    _following("INSERT", "hub_messages", ChangeKind.MESSAGES),
+    _noting_rows("channels", ChangeKind.CHANNELS, "encode(hash, 'hex')"),
+    _following_rows("UPDATE", "channels"),
+    _noting_rows("unwanted", ChangeKind.UNWANTED, "device"),
+    *(_following_rows(event, "unwanted") for event in ("INSERT", "UPDATE", "DELETE")),
+    # Messages of hubs are accepted at several nodes, and are numbered by one.
+    "CREATE SEQUENCE hub_numbers",
+    NUMBERS_ABOVE_MESSAGES,
+)
+
+MIGRATIONS: Final = ((*WRITERS, *_SERVICE, *_HUBS), (*_NODES, *_CHANGES))
 """For each version, in order, the statements that lead to it."""

@@ -14,10 +14,12 @@ from tocsin.persistence.postgres_text import to_kept
 from tocsin.persistence.postgres_words import in_words, name_of
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.service.registry.moved_tables import MADE, TABLES, MovedTable, Reached, kept_rows
-from tocsin.service.registry.postgres_tables import MIGRATIONS
+from tocsin.service.registry.postgres_node_sql import GOOD
+from tocsin.service.registry.postgres_tables import BLOCKS_ABOVE_STORED, MIGRATIONS, NUMBERS_ABOVE_MESSAGES
 from tocsin.service.registry.service_store import MOVE_KEY, PATIENCE, SERVICE_KEY
 
 _EMPTY_IT: Final = f"to have it emptied: psql -c 'DROP SCHEMA {SCHEMA} CASCADE' URL"
+_SERVING: Final = f"SELECT node FROM nodes WHERE {GOOD} ORDER BY node"
 _META: Final = "SELECT value FROM meta WHERE key = $1"
 
 
@@ -88,6 +90,8 @@ class PostgresTarget:
             if last_registration:
                 sequence = "pg_get_serial_sequence('hub_registrations', 'sequence')"
                 await self._link.execute(f"SELECT setval({sequence}, $1)", last_registration)
+            await self._link.execute(NUMBERS_ABOVE_MESSAGES)
+            await self._link.execute(BLOCKS_ABOVE_STORED)
             await self._link.execute("DELETE FROM meta WHERE key = $1", MOVE_KEY)
 
 
@@ -111,8 +115,10 @@ async def open_target(url: str) -> AsyncIterator[PostgresTarget]:
         block told.
     """
     name = name_of(url)
-    async with holding(url) as link:
+    async with holding(url, alone=True) as link:
         async with open_postgres(url, MIGRATIONS, patience=PATIENCE):
             pass
         with in_words(name):
+            if nodes := [row[0] for row in await link.fetch(_SERVING)]:
+                raise StateUnavailable(f"{name} is served by {', '.join(nodes)}: end these nodes first")
             yield PostgresTarget(link, name)

@@ -51,9 +51,8 @@ _SAVE_REGISTRATION: Final = """INSERT INTO hub_registrations
     tags = excluded.tags, expires = excluded.expires, template = excluded.template, variables = excluded.variables,
     tile = excluded.tile, installation = excluded.installation"""
 # The place and the tally of one that was ended meanwhile by a removal of its hub have no row, and are lost with it.
-_SAVE_MESSAGE: Final = (
-    "UPDATE hub_messages SET phase = ?, began = ?, ended = ?, place = ?, until = ?, tally = ? WHERE id = ?"
-)
+_SAVE_MESSAGE: Final = """UPDATE hub_messages SET phase = ?1, began = ?2, ended = ?3, place = ?4, until = ?5, tally = ?6
+    WHERE id = ?7 AND ended IS NULL AND NOT (?1 = 'CANCELLED' AND phase = 'PROCESSING')"""
 
 
 def _forget_orphans(table: str) -> Statement:
@@ -258,7 +257,7 @@ class SqliteHubStore:
             ("DELETE FROM hub_retries WHERE message = ? AND place = ?", [(message.id, place) for place in done]),
             (
                 # A place is tried twice where the service was killed in between, and has its first retry already.
-                "INSERT OR REPLACE INTO hub_retries SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM hub_messages WHERE id = ?)",
+                "INSERT OR REPLACE INTO hub_retries SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM hub_messages WHERE id = ? AND ended IS NULL)",
                 [(each.message, each.place, each.attempts, each.due, each.message) for each in retries],
             ),
             *_end_channels("d.channel = ?", [each.channel for each in dead if each.installation]),

@@ -212,6 +212,10 @@ class TokenEndpoint:
                 reason="secret_throttled",
                 client_id=client_id if self._registrations.known(client_id) else "",
             )
+        if not self._registrations.is_current():
+            raise _Refused(
+                "temporarily_unavailable", "The service cannot use its store just now: try again.", 503, 90033, 1.0
+            )
         match self._registrations.verify(client_id, secret):
             case SecretVerdict.UNKNOWN_APP:
                 self._limits.wrong_secret(request.scope, client_id)

@@ -204,7 +204,7 @@ class WnsExchange:
         around, channel, notification = self._around, self._channel, wanted.notification
         assert channel is not None  # noqa: S101  # what is wanted is wanted of a channel
         self._payload = payload = around.dispatcher.payload(self._id, channel, notification, self._body)
-        if not around.devices.push_now(channel, payload, self._settle):
+        if not around.devices.push_now(channel, payload, notification, self._settle):
             self._start(partial(self._deliver, payload))
 
     async def _deliver(self, payload: Payload) -> None:

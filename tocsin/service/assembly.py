@@ -1,0 +1,98 @@
+"""The parts of a push service, put together over what it knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import frozen
+
+from tocsin.followers import Followers
+from tocsin.protocol.service.tally import Asked, MinuteTally
+from tocsin.service.devices.devices import Devices
+from tocsin.service.hub.hub_service import HubService
+from tocsin.service.known import Known
+from tocsin.service.operations.health import Health
+from tocsin.service.operations.limits import Limits
+from tocsin.service.operations.metrics import Counters
+from tocsin.service.operations.settings import ServiceSettings
+from tocsin.service.page.page_parts import make_page
+from tocsin.service.page.page_routes import StatusPage
+from tocsin.service.routing import OtherRoutes
+from tocsin.service.senders.dispatch import Dispatcher
+from tocsin.service.senders.judged_heads import JudgedHeads
+from tocsin.service.senders.oauth import TokenEndpoint
+from tocsin.service.senders.wns_exchange import WnsContext
+from tocsin.service.web.bodies import Bodies
+from tocsin.service.web.connections import Connections
+
+
+@frozen
+class Parts:
+    """What the service consists of, as far as it has to be told of the end."""
+
+    connections: Connections
+    counters: Counters
+    devices: Devices
+    bodies: Bodies
+    followers: Followers
+    health: Health
+    hub: HubService
+    page: StatusPage
+    notifications: WnsContext
+    others: OtherRoutes
+    is_proxy: Callable[[str], bool]
+
+
+def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float]) -> Parts:
+    """Make the parts of the service, none of which waits for anything.
+
+    :param wall: the machine's time, in seconds since the epoch.
+    """
+    loop = asyncio.get_running_loop()
+    channels, tokens, node, follower = known.channels, known.tokens, known.node, known.follower
+    limits = Limits(settings, loop.time, None if node is None else node.serving_nodes)
+    counters = Counters(ended=known.offline.counts, tally=MinuteTally(loop.time()))
+    turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
+    connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
+    devices = Devices(channels, known.offline, known.unwanted, settings, limits, counters)
+    known.registrations.on_removed = devices.end_channels
+    bodies = Bodies(settings.body_timeout)
+
+    def gauges() -> dict[str, int]:
+        return {
+            **devices.gauges(),
+            "channels": channels.count,
+            "kept": known.offline.kept,
+            "tasks": len(asyncio.all_tasks(loop)),
+            "connections": connections.count,
+            "connections_refused": connections.refused,
+            "connections_dropped": connections.dropped,
+            **({} if node is None else node.gauges()),
+            **({} if follower is None else {"seconds_behind_other_nodes": round(follower.lag)}),
+        }
+
+    health = Health(counters, lambda: known.fault, gauges, settings.metrics_token, limits.is_proxy)
+    if node is not None:
+        health.unready["lease"] = lambda: node.cause
+        counters.of_nodes = node.totals
+    followers, dispatcher = Followers(), Dispatcher(channels, tokens, devices, limits, known.now)
+    notifications = WnsContext(
+        dispatcher, devices, bodies, limits, counters, followers, JudgedHeads(tokens.is_verified)
+    )
+    endpoint = TokenEndpoint(known.registrations, tokens, bodies, wall, limits, counters)
+    hub = HubService(
+        *(known.store.hubs, known.hubs, channels, dispatcher, devices, bodies, limits, counters, followers),
+        *(known.recurring, known.now, wall, known.url, settings.max_hub_registrations),
+        *(None if known.shared is None else known.shared.hubs, known.leads),
+    )
+    page = make_page(
+        *(settings.page_token, known.registrations, tokens, channels, devices, health, bodies, limits, counters),
+        *(followers, known.now, wall, known.url),
+    )
+    shown = page.routes() if settings.page else []
+    others = OtherRoutes(hub, [*endpoint.routes(), *health.routes(), *shown])
+    return Parts(
+        *(connections, counters, devices, bodies, followers, health, hub, page, notifications, others),
+        limits.is_proxy,
+    )

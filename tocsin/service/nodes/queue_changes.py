@@ -1,0 +1,141 @@
+"""Changes of what is stored for devices: decided from what is known, written if that is still so, and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from anyio import Lock
+
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.service.nodes.block_numbers import BlockNumbers
+from tocsin.protocol.service.nodes.device_row import RowChange, Unchanged
+from tocsin.protocol.service.nodes.post_route import LOOKS
+from tocsin.protocol.service.offline_queue import OfflineQueue, Phase
+from tocsin.service.nodes.known_devices import CachedDevice
+from tocsin.service.nodes.standing import NodeStanding
+from tocsin.service.registry.node_store import NodeStore, QueueChange, SeenDevice
+from tocsin.service.registry.service_store import may_be_there
+
+Decide = Callable[[OfflineQueue], None]
+"""Changes a queue in memory; its ``erase`` says what is to be erased."""
+
+
+class QueueChanges:
+    """Reads and writes devices' queues; its caller holds the device's lock.
+
+    :param doubted: called with a device whose queue may not be what is known of it any more; and whether a change may be written yet.
+    """
+
+    def __init__(self, nodes: NodeStore, standing: NodeStanding, doubted: Callable[[str, bool], None]) -> None:
+        self.counts: Counter[Phase] = Counter()
+        self.kept = 0
+        self.tell: Callable[[int, str], None] = lambda _, __: None
+        """Tells the node of a lease that a wake for a device was left for it; it finds out by itself, but later."""
+        self._nodes = nodes
+        self._standing = standing
+        self._doubted = doubted
+        self._numbers = BlockNumbers()
+        self._drawing = Lock(fast_acquire=True)
+
+    async def read(self, known: CachedDevice) -> SeenDevice:
+        """Read a device anew."""
+        seen = await self._nodes.look(known.name)
+        known.take(seen)
+        return seen
+
+    async def number_for(self, known: CachedDevice) -> int:
+        """Return a number above all that the device's queue holds."""
+        last = next(reversed(known.queue.entries), 0)
+        number = self._numbers.take(last)
+        while number is None:
+            async with self._drawing:
+                number = self._numbers.take(last)
+                if number is None:
+                    self._numbers.drew(await self._nodes.draw_block())
+        return number
+
+    def number_of(self, first: int) -> int:
+        """Return a number of a block that was drawn behind a device's lock, and is above all that its queue holds."""
+        self._numbers.drew(first)
+        number = self._numbers.take(first - 1)
+        if number is None:
+            raise AssertionError("it was drawn just now")
+        return number
+
+    async def write(
+        self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
+    ) -> RowChange | Unchanged:
+        """Write a change that was decided from what is known; or one that is decided under the row's lock."""
+        try:
+            changed = await self._write(known, change)
+        except BaseException as failure:
+            known.is_current = False
+            self._doubted(known.name, may_be_there(failure))
+            raise
+        if isinstance(changed, RowChange):
+            known.row, known.at = changed.row, known.at if changed.row.home == known.row.home else None
+            known.is_current = True
+            self.woken(known.name, changed)
+            self.count(known)
+        else:
+            known.is_current = False
+            self._doubted(known.name, False)  # noqa: FBT003  # a callback
+        return changed
+
+    def woken(self, device: str, changed: RowChange) -> None:
+        """Tell the node that a change has left a wake for."""
+        if changed.wake is not None:
+            self.tell(changed.wake, device)
+
+    async def _write(
+        self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
+    ) -> RowChange | Unchanged:
+        if not self._standing.is_good():
+            return Unchanged.FENCED
+        lease = self._standing.lease
+        if isinstance(change, QueueChange):
+            return await self._nodes.change_queue(known.name, known.row.version, change, lease)
+        return await self._nodes.change_queue_locked(known.name, change, lease)
+
+    def count(self, known: CachedDevice) -> None:
+        """Count what has ended, once that is written."""
+        ended = known.queue.ended
+        self.counts.update(ended)
+        self.kept -= ended.total()
+        ended.clear()
+
+    async def erase(self, known: CachedDevice, decide: Decide) -> RowChange | Unchanged | None:
+        """Let something of what is known end; None: there is nothing of that kind."""
+        decide(known.queue)
+        if not known.queue.erase:
+            return None
+        return await self.write(known, QueueChange(erase=taken(known.queue)))
+
+    async def erase_surely(self, known: CachedDevice, decide: Decide) -> None:
+        """Let something end of what there is, whatever others change meanwhile.
+
+        :raises StateUnavailable: the database cannot be used, or there is no lease; it may have ended all the same.
+        """
+        changed: RowChange | Unchanged | None = Unchanged.MOVED
+        for _ in range(LOOKS - 1):
+            if changed is Unchanged.MOVED:
+                await self.read(known)
+                changed = await self.erase(known, decide)
+        if changed is Unchanged.MOVED:
+
+            def decided(seen: SeenDevice, first: int) -> QueueChange:
+                known.take(seen)
+                self._numbers.drew(first)
+                decide(known.queue)
+                return QueueChange(erase=taken(known.queue))
+
+            changed = await self.write(known, decided)
+        if isinstance(changed, Unchanged):
+            raise StateUnavailable("this node has no lease just now")
+
+
+def taken(queue: OfflineQueue) -> tuple[int, ...]:
+    """Return what is to be erased, once."""
+    erase, queue.erase = tuple(queue.erase), []
+    return erase
