@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 import pytest
-from attrs import define, evolve
+from attrs import Factory, define, evolve
 
 from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tests.service.nodes.queue_world import (
@@ -207,6 +207,8 @@ async def test_what_is_queued_and_not_sent_is_taken_back(world: World) -> None:
     await settle()
     assert device.got == ["0", "1", "2", "3"]
     await world.lapse(world.here)
+    push = asyncio.create_task(world.here.push(KEY, "6"))
+    await settle()
     device.acknowledge("0", "1")
     await settle()
     assert len(device.got) == 4
@@ -214,8 +216,9 @@ async def test_what_is_queued_and_not_sent_is_taken_back(world: World) -> None:
     device.acknowledges = True
     await world.rejoin(world.here)
     device.acknowledge("2", "3")
+    assert await push is PushResult.ACKNOWLEDGED
     await settle()
-    assert device.got == ["0", "1", "2", "3", "4", "5"]
+    assert device.got == ["0", "1", "2", "3", "4", "5", "6"]
     assert world.ids == []
 
 
@@ -228,6 +231,7 @@ async def test_a_node_that_stood_still_sends_nothing(world: World) -> None:
     await settle()
     assert device.got == ["0", "1", "2", "3"]
     cast(PlayedStanding, world.here.standing).good = False
+    assert not world.here.queues.is_read(DEVICE)
     device.acknowledge("0", "1", "2", "3")
     await settle()
     assert device.got == ["0", "1", "2", "3"]
@@ -293,6 +297,85 @@ async def test_the_lease_may_be_over_for_the_database_first(world: World) -> Non
     await world.rejoin(world.here)
     await asyncio.sleep(0.5)
     assert world.store.rows[DEVICE].home == world.here.queues.home_of(DEVICE) is not None
+
+
+@define(eq=False)
+class Gate:
+    """Holds back the answers of one method of the database."""
+
+    answered: asyncio.Event = Factory(asyncio.Event)
+    open: asyncio.Event = Factory(asyncio.Event)
+
+    @classmethod
+    def before_answers_of(cls, name: str, monkeypatch: pytest.MonkeyPatch) -> Gate:
+        """Put one there."""
+        gate, method = cls(), getattr(MemoryNodeStore, name)
+
+        async def answer(store: MemoryNodeStore, *asked: Any) -> Any:
+            answer = await method(store, *asked)
+            gate.answered.set()
+            await gate.open.wait()
+            return answer
+
+        monkeypatch.setattr(MemoryNodeStore, name, answer)
+        return gate
+
+
+async def test_a_claim_that_is_answered_under_the_next_lease_is_made_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the row says then is a lease that is over."""
+    gate = Gate.before_answers_of("connect", monkeypatch)
+    device = world.here.connect(KEY)
+    await gate.answered.wait()
+    await world.lapse(world.here)
+    await world.rejoin(world.here)
+    gate.open.set()
+    await asyncio.sleep(0.2)
+    home = world.here.queues.home_of(DEVICE)
+    assert home is not None
+    assert (home.lease, world.store.rows[DEVICE].home) == (world.here.standing.lease, home)
+    assert device.closed is None
+
+
+async def test_a_queue_that_becomes_stale_while_it_is_read_is_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was acknowledged meanwhile is erased then."""
+    device = world.here.connect(KEY)
+    device.acknowledges = False
+    await world.here.keep(KEY, "1")
+    await settle()
+    gate = Gate.before_answers_of("look", monkeypatch)
+    world.here.queues.stale([DEVICE])
+    await gate.answered.wait()
+    device.acknowledge("1")
+    await world.other.queues.store(channel_of(KEY), payload_of(KEY, "2"), None, frozenset())
+    world.here.queues.stale([DEVICE])
+    asked = len(world.here.road.asked)
+    reads: list[bool] = []
+    monkeypatch.setattr(world.here.devices, "look", lambda _: reads.append(len(world.here.road.asked) > asked))
+    gate.open.set()
+    await settle()
+    assert reads == [True], "it is told to look once it has been read again"
+    assert world.ids == ["2"]
+
+
+async def test_what_was_on_its_way_from_the_disk_stays_there_past_the_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bodies were being read."""
+    await world.other.keep(KEY, "1")
+    gate = Gate.before_answers_of("stored_bodies", monkeypatch)
+    device = world.here.connect(KEY)
+    await gate.answered.wait()
+    await world.lapse(world.here)
+    gate.open.set()
+    await settle()
+    assert device.got == []
+    await world.rejoin(world.here)
+    await settle()
+    assert (device.got, world.ids) == (["1"], [])
 
 
 async def test_who_waits_for_a_row_hears_of_it(world: World) -> None:
