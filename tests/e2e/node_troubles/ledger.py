@@ -64,6 +64,7 @@ class Ledger:
         self.violations: list[str] = []
         self.troubles: list[tuple[float, str]] = []
         """What was done to the nodes and to PostgreSQL, and when."""
+        self._complained: set[int] = set()
         self._began = time.monotonic()
 
     # Senders
@@ -144,6 +145,7 @@ class Ledger:
         self.devices[device].places.append((time.monotonic(), text))
 
     def _complain(self, post: Post, what: str) -> None:
+        self._complained.add(post.device)
         now = time.monotonic()
         places = self._lines(self.devices[post.device].places)
         self.violations.append(
@@ -168,6 +170,13 @@ class Ledger:
     def told(self) -> str:
         """Return what was done, and when, a line each."""
         return "".join(f"{self._at(at)} {text}\n" for at, text in self.troubles)
+
+    def stories(self) -> dict[int, str]:
+        """Return what was sent to each device of which there is a complaint, a line each."""
+        return {
+            device: "".join(f"{self._described(post)}\n" for post in self.posts if post.device == device)
+            for device in sorted(self._complained)
+        }
 
     def complain(self, what: str) -> None:
         """Note what must not be."""

@@ -81,6 +81,8 @@ class NodeTroubles:
                     await self._run(server, wires)
         finally:
             (self.folder / "troubles.log").write_text(self._ledger.told())
+            for device, story in self._ledger.stories().items():
+                (self.folder / f"device{device}.log").write_text(story)
         self._figures.seconds = round(time.monotonic() - self._began, 1)
         return self._figures
 
