@@ -43,7 +43,7 @@ ALL = DeadLetterPolicy(keep=10**9)  # each of them is looked for in the end
 
 PROGRAMS = (
     *("tests.e2e.crash.victims", "tests.e2e.agent_kills.programs", "tests.e2e.hub_kills.hub_program"),
-    "tests.e2e.calling_kills.programs",
+    *("tests.e2e.calling_kills.programs", "tests.e2e.node_troubles.programs"),
 )
 """The modules of what is killed; whichever run comes first starts the server for all."""
 
@@ -149,6 +149,11 @@ class Victim:
         assert self._process is not None
         assert self._process.pid is not None
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it runs."""
+        return self._process is not None and self._process.is_alive()
 
     def start(self) -> None:
         """Start the program; it is ready when it says its first word."""

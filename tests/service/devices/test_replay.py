@@ -266,6 +266,28 @@ async def test_a_store_that_cannot_be_written_is_503(world: World, monkeypatch: 
     assert world.counts[Phase.NOT_STORED] == 1
 
 
+async def test_what_comes_now_waits_behind_what_cannot_be_read_yet(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that restarts changes no order, and what it has goes out when it can be read, if nothing else comes."""
+    await store(world, "old", CACHE)
+    read, tries = SqliteServiceStore.stored_bodies, anyio.Semaphore(0)
+
+    async def fail(*_: object) -> None:
+        tries.release()
+        raise StateUnavailable("the database restarts")
+
+    monkeypatch.setattr(SqliteServiceStore, "stored_bodies", fail)
+    async with back(world) as device, anyio.create_task_group() as group:
+        await tries.acquire()
+        group.start_soon(store, world, "new", CACHE)
+        await tries.acquire()
+        await heard(device)
+        assert not device.waiting()
+        monkeypatch.setattr(SqliteServiceStore, "stored_bodies", read)
+        assert [(await device.acknowledge()).body for _ in range(2)] == [b"old", b"new"]
+
+
 async def _fail(*_: object) -> None:
     raise StateUnavailable("the disk is full")
 

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.service.web.test_web_server import serve
+from tests.service.web.test_web_server import running, serve
 from tests.service.world import Clock, connected, ending
 from tocsin.protocol.errors import PlatformUnavailable
 from tocsin.repeat_log import INTERVAL, RepeatLog
@@ -168,6 +168,15 @@ async def test_those_that_come_together_all_lose_their_places() -> None:
                     told += got.startswith(b"HTTP/1.1 503")
         assert told >= 20
         assert server.shared.book.count == 0
+
+
+async def test_a_connection_that_comes_while_the_door_closes_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """Also in the turn in which that happens, when the loop has seen it already."""
+    async with running() as (server, port):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            asyncio.get_running_loop().call_soon(server.leave)  # before what the loop hears of the connection
+            await asyncio.to_thread(client.recv, 4096)
+    assert not caplog.records
 
 
 async def test_a_connection_that_leaves_at_once_is_forgotten() -> None:

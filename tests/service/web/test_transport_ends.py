@@ -21,6 +21,7 @@ from tocsin.service.server import PushService, open_service
 from tocsin.service.web.bounded_websocket import BoundedWebSocket
 from tocsin.service.web.door import _Told
 from tocsin.service.web.http_connection import HttpConnection
+from tocsin.service.web.transport_ends import release
 
 
 @asynccontextmanager
@@ -94,3 +95,12 @@ async def test_a_connection_that_is_not_made_is_let_go_of_at_once(tmp_path: Path
                 writer.write(b"nonsense\r\n\r\n")
                 await ending(reader)
         await there_are(1, is_secure, 0)
+
+
+async def test_a_tls_connection_that_was_closed_twice_is_released(tmp_path: Path) -> None:
+    """asyncio closes one whose handshake is broken off, whatever its protocol has done, and then knows its protocol no more."""
+    async with open_service(tmp_path, ServiceSettings(dev_tls=True)) as service:
+        _, writer = await asyncio.open_connection("127.0.0.1", service.port, ssl=ssl._create_unverified_context())  # noqa: S323, SLF001
+        for _ in range(2):
+            writer.transport.close()
+        release(writer.transport)

@@ -36,7 +36,7 @@ class Event(Label):
     BEHIND = auto()
     """Something stored has to go before what comes now."""
     CAUGHT_UP = auto()
-    """Nothing stored has to go first, or it cannot be read."""
+    """Nothing stored has to go first."""
     SUSPENDED = auto()
     RESUMED = auto()
     LEFT = auto()

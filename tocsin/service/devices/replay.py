@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from itertools import count
+from random import random
 from typing import Protocol
 
 import anyio
 
 from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.kernel.backoff import backoff
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.platform.power import Power
 from tocsin.protocol.service import offline_queue
@@ -20,6 +23,8 @@ from tocsin.service.web.flags import Flag
 
 PAGE = 64
 """Notifications that are in memory for one device at a time, from the store to its connection."""
+
+_AGAIN, _LONGEST = 0.1, 2.0  # seconds until it is tried again to read what is stored
 
 logger = logging.getLogger(__name__)
 
@@ -66,22 +71,32 @@ class Replay:
         return self._to.outbox.phase is Phase.SUSPENDED
 
     async def run(self) -> None:
-        """Send what is stored, until there is no more, or that is not known any more."""
-        device = self._to.device
-        try:
-            queue = await self._offline.attend(device)
+        """Send what is stored, until there is no more, or that is not known any more; what comes now waits while it cannot be read."""
+        for failures in count(1):
             try:
-                while queue.entries and self._goes_on:
-                    self._changed.clear()
-                    await self._offline.expire(device)
-                    if not await self._send_page(queue):
-                        await self._wait(queue)
-            finally:
-                self._offline.leave(device)
-        except StateUnavailable as failure:
-            text = "what is stored for devices stays there: %s"
-            self._offline.recurring.log(logger, logging.ERROR, "replay", text, failure)
-            self._offline.unreadable(device)
+                await self._send_all()
+            except StateUnavailable as failure:
+                text = "what is stored for devices waits there: %s"
+                self._offline.recurring.log(logger, logging.ERROR, "replay", text, failure)
+                self._offline.unreadable(self._to.device)
+            else:
+                return
+            if not self._goes_on:
+                return
+            self._to.step(Event.BEHIND)
+            await anyio.sleep(backoff(_AGAIN, _LONGEST, failures, random()))  # noqa: S311  # not a secret
+
+    async def _send_all(self) -> None:
+        device = self._to.device
+        queue = await self._offline.attend(device)
+        try:
+            while queue.entries and self._goes_on:
+                self._changed.clear()
+                await self._offline.expire(device)
+                if not await self._send_page(queue):
+                    await self._wait(queue)
+        finally:
+            self._offline.leave(device)
 
     async def _send_page(self, queue: OfflineQueue) -> bool:
         """Send the next notifications that may go now; False if there are none."""

@@ -126,13 +126,18 @@ class Door:
     async def _take(self, making: TaskGroup) -> None:
         """Take the next connection."""
         try:
-            opened, address = await asyncio.get_running_loop().sock_accept(self._listener)
+            # sock_accept loses a connection that comes in the turn in which this is closed, and asyncio logs an error.
+            opened, address = self._listener.accept()
+        except BlockingIOError:
+            await anyio.wait_readable(self._listener)
+            return
         except OSError as failure:
             if failure.errno in _BROKEN:
                 raise
             if failure.errno in _EXHAUSTED:
                 await self._make_room(failure)
             return  # whatever else there is concerns one connection, which has gone
+        opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
         self._receive(making, opened, address)
 
     def _receive_the_rest(self, making: TaskGroup) -> None:

@@ -36,7 +36,10 @@ def release(transport: Any) -> None:
     That of TLS keeps methods of its protocol, which knows it; a plain one keeps a method of itself. Of TLS there remains the plain
     one below, which can be found no more: less than 1 KiB, where all of it was 280.
     """
-    transport.set_protocol(_NO_PROTOCOL)
+    with contextlib.suppress(
+        AttributeError
+    ):  # of TLS, and closed twice, as asyncio itself does where a handshake is broken off
+        transport.set_protocol(_NO_PROTOCOL)
     with contextlib.suppress(AttributeError):
         transport._read_ready_cb = None  # noqa: SLF001  # asyncio has no other way
 

@@ -1,0 +1,165 @@
+"""The devices: each is at one node at a time, or at none, and knows again what it has had."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import Factory, define, field
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from tests.e2e.crash.victims import APP
+from tests.e2e.node_troubles.balancer import Balancer
+from tests.e2e.node_troubles.ledger import Ledger
+from tests.e2e.node_troubles.node import Node
+from tests.e2e.node_troubles.waits import Waits
+from tocsin.protocol.kernel.backoff import backoff
+from tocsin.protocol.messages import (
+    Acknowledge,
+    ChannelGranted,
+    ChannelRefused,
+    Hello,
+    Payload,
+    RequestChannel,
+    Welcome,
+    codec,
+)
+from tocsin.protocol.values import PROTOCOL_VERSION
+
+FIRST, LONGEST = 0.25, 1.0
+"""Seconds of the wait after a connection has failed: as a device's, which goes on to more."""
+
+OPENS = 2.0
+"""Seconds in which a connection has to be there."""
+
+SILENT = 1.5
+"""Seconds between two pings, and in which one has to be answered."""
+
+STAYS, AWAY, LINGERS = 6.0, 1.5, 4.0
+"""Seconds that a device which comes and goes is there, is away, and leaves an old connection open, at most."""
+
+FORGETS = 0.002
+"""How often its network goes before it has said that it has a payload."""
+
+
+def _chance(device: Device) -> random.Random:
+    return random.Random(device.number)  # noqa: S311  # not a secret
+
+
+@define(eq=False)
+class Device:
+    """A device with one channel; ``moves`` is one that comes and goes."""
+
+    number: int
+    remote_id: str
+    balancer: Balancer
+    ledger: Ledger
+    waits: Waits
+    tasks: TaskGroup
+    moves: bool
+    stays: bool = False
+    """Whether it has stopped to come and go."""
+    uri: str = ""
+    node: Node | None = None
+    """Where it is."""
+    _failures: int = 0
+    _random: random.Random = field(init=False, default=Factory(_chance, takes_self=True))
+
+    async def run(self) -> None:
+        """Be connected, over all ends of nodes, until cancelled."""
+        while True:
+            try:
+                await self._connect(self._choose())
+            except (OSError, WebSocketException):  # a time that is up is one of the former
+                self._failures += 1
+                await anyio.sleep(backoff(FIRST, LONGEST, self._failures, self._random.random()))
+            else:
+                await anyio.sleep(self._random.uniform(0, AWAY))
+
+    def _choose(self) -> Node:
+        order = self.balancer.order()
+        return order[self._failures % len(order)]
+
+    def _may_leave(self) -> bool:
+        return self.moves and not self.stays and not self.waits.waits_for(self.number)
+
+    async def _connect(self, node: Node) -> None:
+        """Be connected to one node until it leaves; that the connection ends is an error."""
+        host, port = node.address.host, node.address.port
+        with anyio.fail_after(OPENS):
+            socket = await connect(
+                f"ws://{host}:{port}/device",
+                compression=None,
+                open_timeout=None,
+                ping_interval=SILENT,
+                ping_timeout=SILENT,
+                close_timeout=0.1,
+            )
+        lingers = False
+        try:
+            with anyio.fail_after(OPENS):
+                await self._greet(socket)
+            self.node, self._failures = node, 0
+            self.ledger.place(self.number, f"at {node.name}")
+            await self._stay(socket, time.monotonic())
+            lingers = self._random.random() < 0.3
+        finally:
+            self.node = None
+            self.ledger.place(self.number, "lingers" if lingers else "gone")
+            if lingers:
+                self.tasks.start_soon(_linger, socket, self._random.uniform(0, LINGERS))
+            else:
+                socket.transport.abort()
+
+    async def _greet(self, socket: ClientConnection) -> None:
+        key = f"the key of device {self.number}, as long as it must be"
+        await socket.send(codec.encode(Hello(PROTOCOL_VERSION, key)))
+        greeted = False
+        while not greeted:
+            for message in _split(await socket.recv()):
+                if isinstance(message, Payload):
+                    await self._handle(socket, message, 0.0)
+                elif isinstance(message, Welcome):
+                    greeted = bool(self.uri)
+                    if not greeted:
+                        await socket.send(codec.encode(RequestChannel(1, APP, self.remote_id, self.uri)))
+                elif isinstance(message, ChannelGranted):
+                    self.uri, greeted = message.uri, True
+                elif isinstance(message, ChannelRefused):
+                    raise ConnectionResetError(message.text)
+
+    async def _stay(self, socket: ClientConnection, began: float) -> None:
+        until = began + self._random.uniform(0.2, STAYS)
+        while not self._may_leave() or time.monotonic() < until:
+            data: bytes | str | None = None
+            with anyio.move_on_after(max(until - time.monotonic(), 0.1)):
+                data = await socket.recv()
+            for message in _split(data or b""):
+                if isinstance(message, Payload):
+                    await self._handle(socket, message, began)
+
+    async def _handle(self, socket: ClientConnection, payload: Payload, began: float) -> None:
+        found = re.search(rb"\d+", payload.body)
+        assert found is not None
+        if self.ledger.handle(self.number, int(found[0]), payload.id):
+            self.waits.served(self.number, began)
+            if self._random.random() < FORGETS:
+                raise ConnectionResetError("the device's network is gone")
+        await socket.send(codec.encode(Acknowledge((payload.id,))))
+
+
+async def _linger(socket: ClientConnection, seconds: float) -> None:
+    """Leave a connection open that its device is not at any more, as one is whose network has changed."""
+    socket.transport.pause_reading()
+    await anyio.sleep(seconds)
+    socket.transport.abort()
+
+
+def _split(data: bytes | str) -> Iterator[object]:
+    assert isinstance(data, bytes)
+    return map(codec.decode, codec.split(data))
