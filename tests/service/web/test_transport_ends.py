@@ -98,9 +98,9 @@ async def test_a_connection_that_is_not_made_is_let_go_of_at_once(tmp_path: Path
 
 
 async def test_a_tls_connection_that_was_closed_twice_is_released(tmp_path: Path) -> None:
-    """asyncio closes one whose handshake is broken off, whatever its protocol has done, and then knows its protocol no more."""
+    """Asyncio closes one whose handshake is broken off, whatever its protocol has done, and then knows its protocol no more."""
     async with open_service(tmp_path, ServiceSettings(dev_tls=True)) as service:
-        _, writer = await asyncio.open_connection("127.0.0.1", service.port, ssl=ssl._create_unverified_context())  # noqa: S323, SLF001
+        _, writer = await asyncio.open_connection("127.0.0.1", service.port, ssl=ssl._create_unverified_context())  # noqa: S323
         for _ in range(2):
             writer.transport.close()
         release(writer.transport)
