@@ -92,7 +92,7 @@ def test_the_unit_runs_a_service_that_is_ours() -> None:
     words = re.findall("^Environment=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
     load_settings({}, variables(words), None)
     assert unit["Service"]["DynamicUser"] == "yes"
-    assert int(unit["Service"]["TimeoutStopSec"]) > 10
+    assert int(unit["Service"]["TimeoutStopSec"]) > 15
     assert unit["Service"]["ExecReload"].startswith("/bin/sh ")  # a small Debian has no /bin/kill
 
 

@@ -366,3 +366,26 @@ def test_what_is_told_again_and_again_is_told_once(caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.WARNING)
     on_virtual_time(check)
     assert [record.getMessage() for record in caplog.records] == ["the node has lost its lease, and acts for no device"]
+
+
+def test_what_becomes_of_the_lease_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the node is for others, that it has lost its lease and why, and that it has one again; and how old what it knows is."""
+
+    async def check() -> None:
+        service = Service()
+        async with service.node("b"), service.node("a") as node:
+            await asyncio.sleep(5.0)
+            assert node.keeper.age < LENGTH / 2
+            service.store.gone = True
+            await asyncio.sleep(10.0)
+            assert 9.0 < node.keeper.age < 10.0 + LENGTH / 2
+            service.store.gone = False
+            await asyncio.sleep(5.0)
+            assert node.keeper.age < LENGTH / 2
+
+    caplog.set_level(logging.INFO)
+    on_virtual_time(check)
+    said = [record.getMessage() for record in caplog.records]
+    assert "node a serves, with 1 others, which reach it at a:1" in said
+    lost = said.index("the node has lost its lease, and acts for no device: the database is gone")
+    assert "the node has a lease again, and acts for its devices" in said[lost:]

@@ -38,6 +38,7 @@ from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardResult, NotPushed
 from tocsin.service.nodes.link_terms import LinkTerms
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace
+from tocsin.service.operations.logs import message_id
 
 NOWHERE = NodePlace("b", "127.0.0.1:1")
 
@@ -69,6 +70,23 @@ class TestForwarding:
             assert (links.counts.forwarded, links.counts.answered) == (len(results), len(results))
             assert [each.node for each in there.server.nodes] == ["a"]
             assert links.gauges() == {"nodes": 1, "links": 1, "forwards": 0}
+
+    async def test_lines_of_a_link_name_no_notification(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Also where the task that answers one has had it dialled."""
+        concerned = list[str]()
+
+        def note(record: logging.LogRecord) -> bool:
+            if record.getMessage().startswith("the link to"):
+                concerned.append(message_id.get())
+            return True
+
+        caplog.set_level(logging.INFO)
+        with caplog.filtering(note):  # type: ignore[arg-type]  # a function is one, too
+            async with taking() as there, forwarding() as links:
+                message_id.set("of a notification")
+                await links.push(there.place, post())
+                await links.push(NOWHERE, post())
+        assert concerned == ["", ""]
 
     async def test_all_go_in_the_order_of_the_calls(self) -> None:
         """Over one connection, and many of them in one write."""

@@ -489,6 +489,18 @@ class TestTheEnd:
             assert await a.post() is PushResult.STORED
             assert world.store.rows[DEVICE].home is None
 
+    async def test_a_look_that_is_answered_under_the_next_lease_is_not_remembered(self) -> None:
+        """What was this node's own home looks like that of another then."""
+        async with post_world("a") as world:
+            a = world.nodes["a"]
+            device = await a.connect()
+            device.leave()
+            bringing = asyncio.ensure_future(a.posts.bring(CHANNEL, payload_of(MAY_WAIT), MAY_WAIT))
+            await asyncio.sleep(0)
+            a.standing.lease += 1
+            assert await bringing is PushResult.NOT_STORED
+            assert not a.posts.have(DEVICE)
+
     async def test_the_places_of_so_many_devices_are_remembered(self) -> None:
         """The oldest are forgotten."""
         async with post_world("a", "b") as world:

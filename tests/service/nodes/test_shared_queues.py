@@ -719,6 +719,17 @@ async def test_bodies_that_cannot_be_read_are_read_again(world: World, monkeypat
     assert device.got == ["1", "2"]
 
 
+async def test_what_others_have_stored_and_ends_here_leaves_no_count_below_none(world: World) -> None:
+    """Each node adds what it does itself to what was counted."""
+    for number in range(5):
+        await world.other.keep(KEY, str(number))
+    device = world.here.connect(KEY)
+    await settle()
+    assert len(device.got) == 5
+    assert world.ids == []
+    assert world.here.queues.kept == 0
+
+
 async def test_little_is_kept_in_memory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What devices that are here were sent stays; of others, what was not needed for the longest goes."""
     device = world.here.connect(KEY)

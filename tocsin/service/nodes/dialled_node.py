@@ -7,6 +7,7 @@ import logging
 import math
 import random
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from typing import ClassVar, Final
 
 from tocsin.protocol.errors import ProtocolViolation
@@ -35,6 +36,7 @@ from tocsin.service.nodes.link_stream import LinkStream, why_of
 
 _ROUNDS: Final = 4  # times that it is looked, while a node may be silent, whether it is
 _MAX_WINDOW: Final = 1_048_576
+_OF_NONE: Final = Context()  # a link's lines are about no notification, also where one has had it dialled
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +171,7 @@ class DialledNode:
                     raise ProtocolViolation("its welcome is not one that was asked for")
                 self._stop_timer()
                 self._out.window = window
-                logger.info("the link to node %s at %s is up", self.node, self.address)
+                _OF_NONE.run(logger.info, "the link to node %s at %s is up", self.node, self.address)
                 self._step(Event.WELCOMED)
             case NodeRefused(text=text):
                 self._fail(f"it says: {harmless(text, 200)}")
@@ -289,7 +291,7 @@ class DialledNode:
         self._log(f"the link to node {self.node} at {self.address} has ended: {why}")
 
     def _log(self, sentence: str) -> None:
-        self._around.recurring.log(logger, logging.WARNING, sentence, "%s", sentence)
+        _OF_NONE.run(self._around.recurring.log, logger, logging.WARNING, sentence, "%s", sentence)
 
     _PERFORM: ClassVar[dict[Effect, Callable[[DialledNode], None]]] = {
         Effect.DIAL: _dial,

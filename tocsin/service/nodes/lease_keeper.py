@@ -100,6 +100,11 @@ class LeaseKeeper:
         """Why the lease was not renewed when that was asked last, as a sentence; None where it was."""
         return self._fault or None
 
+    @property
+    def age(self) -> float:
+        """Seconds since it was asked for what was granted last."""
+        return self._clock() - self._lease.until + self.terms.own
+
     def is_good(self) -> bool:
         """Tell whether the node may act for devices and answer senders; asked of each post when it comes."""
         return self._lease.is_good(self._clock())
@@ -202,6 +207,11 @@ class LeaseKeeper:
 
     def _open(self) -> None:
         self._held.open()
+        if self._joined.is_set():
+            self._recurring.log(logger, logging.INFO, "again", "the node has a lease again, and acts for its devices")
+        else:
+            own, words = self._row, "node %s serves, with %d others, which reach it at %s"
+            logger.info(words, own.node, len(self._others), own.address)
         self._joined.set()
 
     def _hold(self) -> None:

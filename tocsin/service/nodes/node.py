@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 from attrs import define, frozen
 
+from tocsin.protocol.network.addresses import is_loopback
 from tocsin.protocol.service.nodes.lease import Phase
 from tocsin.protocol.service.nodes.lease_row import Joining, LeaseRow
 from tocsin.protocol.service.offline_queue import Depths
@@ -39,6 +41,8 @@ DEFAULT_LINK: Final = "127.0.0.1:0"
 
 _TERMS: Final = LinkTerms(drain=1.0)
 _PROGRAM: Final = version("tocsin")
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -142,7 +146,8 @@ class Node:
     def rows(self) -> list[dict[str, Any]]:
         """Return what is known of each node, this one first; ``devices`` is known of this one only."""
         own = self.keeper.own
-        rows = [_row(each, own.granted) for each in (own, *self.keeper.others())]
+        now = own.granted + self.keeper.age  # without a lease nothing new is known of the others either
+        rows = [_row(each, now) for each in (own, *self.keeper.others())]
         return [rows[0] | {"devices": self._count(), "state": self.keeper.phase.name.lower()}, *rows[1:]]
 
 
@@ -187,4 +192,12 @@ async def open_node(
             keeper.running(links, settings.acknowledge_timeout),
             queues.running(),
         ):
+            if (
+                keeper.others()
+                and is_loopback(address.rpartition(":")[0].strip("[]"))
+                and not is_loopback(settings.host)
+            ):
+                logger.warning(
+                    "no node on another machine reaches this one at %s: give --link an address that leads here", address
+                )
             yield Node(keeper, queues, shared, links, held, taking)

@@ -176,7 +176,8 @@ class PostWay:
         looking[device] += 1
         try:
             seen = await self.around.queues.look(device)
-            self.around.places.note(device, seen, self.around.standing.lease)
+            if self.around.standing.lease == self.route.lease:  # else it may be at what was this node itself
+                self.around.places.note(device, seen, self.route.lease)
             return seen
         finally:
             looking[device] -= 1

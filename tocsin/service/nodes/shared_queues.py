@@ -92,8 +92,8 @@ class SharedQueues:
 
     @property
     def kept(self) -> int:
-        """How many are stored now, about."""
-        return self._changes.kept
+        """How many are stored now, about: never below none, however many end here that others have stored since it was counted."""
+        return max(self._changes.kept, 0)
 
     # For the ways of posts
 
