@@ -25,9 +25,6 @@ from tests.persistence.lossy_socket import Loss, LossySocket, lossy_socket
 from tests.persistence.postgres_server import PostgresServer, programs, running_server
 from tests.processes import PATIENCE, Sender
 
-WAYS = ("stopped", "frozen", "swallowed")
-"""How the database is away: it has ended; all of its processes stand still; what is sent to it comes to nothing."""
-
 RATE = 40.0
 """Posts a second."""
 
@@ -191,7 +188,11 @@ class Absence:
 
 
 async def absence(way: str, seconds: float, names: str, server: PostgresServer, folder: Path) -> AwayFigures:
-    """Have the database away for some seconds under posts, and tell what that was like."""
+    """Have the database away for some seconds under posts, and tell what that was like.
+
+    :param way: it is ``stopped``, or ``frozen``, its processes standing still, or what is sent to it is ``swallowed``.
+    :param names: of the nodes, a letter each.
+    """
     figures = AwayFigures(way, seconds)
     socket = server.folder / "lossy"
     socket.mkdir()

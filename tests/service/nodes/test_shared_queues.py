@@ -550,7 +550,7 @@ async def test_what_waits_for_a_device_is_refused_once_the_lease_is_over(
 
     asked = Mock(side_effect=fail)
     monkeypatch.setattr(MemoryNodeStore, "look", asked)
-    posts = [asyncio.create_task(queues.look(DEVICE)) for _ in range(3)]
+    posts: list[asyncio.Task[Any]] = [asyncio.create_task(queues.look(DEVICE)) for _ in range(3)]
     posts.append(asyncio.create_task(queues.withdraw(row, ToastMatch())))
     await settle()
     cast(PlayedStanding, world.here.standing).good = False
