@@ -39,12 +39,11 @@ class Nodes:
     running: dict[str, Listening] = Factory(dict)
     serving: list[str] = Factory(list)
     """Those that a load balancer would send clients to, the first ones first."""
-    public_url: str = PUBLIC
 
     async def start(self, name: str, *options: str) -> None:
         """Start a node, or start it again."""
         verb = ("serve", "--json", "--state", str(self.folder / name), "--engine", self.url, "--public-url", PUBLIC)
-        links = ("--link", "127.0.0.1:0", "--insecure")
+        links = ("--link", "127.0.0.1:0", "--acknowledge-timeout", "3")
         self.running[name] = await self.stack.enter_async_context(running(*verb, *links, *options))
         self.serving.append(name)
 
