@@ -73,17 +73,21 @@ class Nodes:
 
 
 @asynccontextmanager
-async def three_nodes(server: PostgresServer, folder: Path) -> AsyncIterator[Nodes]:
-    """Run three nodes, named a, b and c, of a service with one app."""
+async def some_nodes(
+    server: PostgresServer, folder: Path, names: str = "abc", *options: str, socket: Path | None = None
+) -> AsyncIterator[Nodes]:
+    """Run nodes, three or as many as there are names, of a service with one app; ``socket`` is the folder of one that leads to the server."""
     url = await server.make_database()
+    if socket is not None:
+        url = server.url(urlsplit(url).path.strip("/"), folder=socket)
     add = ("app", "add", "contoso", "--state", str(folder / "none"), "--engine", url, "--json")
     code, output, errors = await anyio.to_thread.run_sync(partial(call, *add))
     assert code == 0, errors
     async with AsyncExitStack() as stack:
         nodes = Nodes(server, url, folder, stack, json.loads(output))
         async with anyio.create_task_group() as tasks:
-            for name in "abc":
-                tasks.start_soon(nodes.start, name)
+            for name in names:
+                tasks.start_soon(nodes.start, name, *options)
         nodes.serving.sort()
         yield nodes
 
@@ -93,6 +97,9 @@ class Roamer:
     """A device that connects to the first node that serves, takes all that comes, and comes back where it is parted with."""
 
     nodes: Nodes
+    key: str = KEY
+    prefers: str = ""
+    """The node to which it goes; empty: the first one that serves."""
     got: list[bytes] = Factory(list)
     ids: Counter[str] = field(init=False, default=Factory(Counter))
     uri: str = ""
@@ -124,7 +131,7 @@ class Roamer:
         """Connect again and again."""
         while True:
             if not self._stays_away and self.nodes.serving:
-                name = self.nodes.serving[0]
+                name = self.prefers or self.nodes.serving[0]
                 with suppress(OSError, WebSocketException, TimeoutError):
                     await self._visit(name)
                 self.at = ""
@@ -134,7 +141,7 @@ class Roamer:
         where = f"ws://127.0.0.1:{self.nodes.port(name)}{DEVICE_PATH}"
         async with connect(where, compression=None, ping_interval=1, ping_timeout=1, close_timeout=0.1) as socket:
             device, self._socket = Device(socket), socket
-            await device.greet(KEY)
+            await device.greet(self.key)
             self.at, self.visits = name, self.visits + 1
             if not self.uri:
                 self.uri = (await device.channel(self.nodes.app["remote_id"])).uri

@@ -13,7 +13,7 @@ import aiohttp
 import anyio
 import pytest
 
-from tests.e2e.nodes import Posts, Roamer, three_nodes
+from tests.e2e.nodes import Posts, Roamer, some_nodes
 from tests.persistence.postgres_server import PostgresServer, programs, running_server
 from tests.processes import PATIENCE, call
 
@@ -28,10 +28,10 @@ def server() -> Iterator[PostgresServer]:
         yield server
 
 
-async def test_three_nodes_are_one_service(tmp_path: Path, server: PostgresServer) -> None:
+async def test_some_nodes_are_one_service(tmp_path: Path, server: PostgresServer) -> None:
     """Wherever a device is and a sender posts: over the link, by the store, past a kill, and while all are restarted."""
     async with (
-        three_nodes(server, tmp_path) as nodes,
+        some_nodes(server, tmp_path) as nodes,
         aiohttp.ClientSession() as http,
         anyio.create_task_group() as tasks,
     ):
@@ -119,7 +119,7 @@ async def _outlives_restarts(posts: Posts) -> None:
 async def test_a_node_that_stood_still_and_a_server_that_was_gone(tmp_path: Path, server: PostgresServer) -> None:
     """Past its lease a node hands nothing over; and while the server is gone devices stay, and senders are told to come back."""
     async with (
-        three_nodes(server, tmp_path) as nodes,
+        some_nodes(server, tmp_path) as nodes,
         aiohttp.ClientSession() as http,
         anyio.create_task_group() as tasks,
     ):

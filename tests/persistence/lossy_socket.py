@@ -31,11 +31,17 @@ class LossySocket:
 
     server: Path
     loss: Loss = Loss.NOTHING
+    delay: float = 0.0
+    """Seconds by which each answer comes later."""
     _tasks: set[asyncio.Task[None]] = Factory(set)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Lead one connection to the server."""
-        there, back = await asyncio.open_unix_connection(str(self.server / NAME))
+        try:
+            there, back = await asyncio.open_unix_connection(str(self.server / NAME))
+        except OSError:  # there is no server just now
+            writer.close()
+            return
         try:
             ways = [
                 asyncio.create_task(self._carry(reader, back, is_statement=True)),
@@ -57,6 +63,8 @@ class LossySocket:
                 if self.loss is (Loss.STATEMENT if is_statement else Loss.ANSWER):
                     self.loss = Loss.NOTHING
                     return
+                if self.delay and not is_statement:
+                    await asyncio.sleep(self.delay)
                 sink.write(data)
                 await sink.drain()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from bisect import bisect_left
 from collections.abc import AsyncIterator
 
 import anyio
@@ -12,6 +13,7 @@ import pytest
 from tests.helpers import PATIENCE
 from tests.persistence.postgres_server import PostgresServer
 from tests.persistence.test_postgres_faults import TABLES, Told, add, add_alone, gone, numbers
+from tocsin.durations import BUCKETS
 from tocsin.persistence.postgres_connection import bounded, connect
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
 from tocsin.persistence.postgres_statements import Link, Procedure, Statement
@@ -160,3 +162,16 @@ async def test_a_connection_that_is_broken_as_it_is_used_is_lost(postgres: Postg
     with pytest.raises(ConnectionResetError) as lost, bounded(link, PATIENCE):
         raise AttributeError("'NoneType' object has no attribute 'bind_execute'")
     assert is_lost(lost.value)
+
+
+async def test_each_kind_tells_how_long_it_took(opened: PostgresDatabase) -> None:
+    """Queries and transactions apart, and those that failed as well."""
+    await opened.read("SELECT pg_sleep(0.06)")
+    with pytest.raises(StateUnavailable):
+        await opened.read("SELECT nothing")
+    await opened.write(Statement("SELECT pg_sleep($1)", [(0.11,)]))
+    read, write = opened.durations["read"], opened.durations["write"]
+    assert (sum(read.counts), sum(write.counts)) == (2, 1)
+    assert 0.06 <= read.seconds < PATIENCE
+    assert 0.11 <= write.seconds < PATIENCE
+    assert not sum(write.counts[: bisect_left(BUCKETS, 0.1) + 1])

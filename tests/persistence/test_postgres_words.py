@@ -63,6 +63,11 @@ def _postgres(state: str, text: str = "said") -> BaseException:
         (_postgres("55P03"), "cannot be used: said", Event.FAILED),
         (_postgres("40P01"), "cannot be used: said", Event.FAILED),
         (asyncpg.InterfaceError("connection is closed"), "cannot be reached: connection is closed", Event.FAILED),
+        (
+            asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+            "cannot be reached: the connection was lost",
+            Event.FAILED,
+        ),
         (asyncpg.DataError("secret"), "cannot keep a value: it is of another kind, or too large", Event.REFUSED),
         (UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "no"), "cannot be used: 'utf-8' codec can't", Event.REFUSED),
     ],

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from tocsin.durations import Durations
 from tocsin.persistence.disk_thread import DiskThread
 from tocsin.persistence.failure_words import in_words
 from tocsin.persistence.place import Place
@@ -46,6 +47,8 @@ class Database:
         self._reader = reader
         self._writer = writer
         self._patience = patience
+        self.durations: dict[str, Durations] = {} if writer is None else {"write": writer.durations}
+        """How long transactions take."""
 
     @property
     def fault(self) -> str | None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import asyncpg
 
+from tocsin.durations import Durations
 from tocsin.persistence.postgres_statements import Link
 from tocsin.persistence.postgres_words import FAILURES, name_of
 from tocsin.protocol.errors import StateUnavailable
@@ -34,8 +35,10 @@ _SETTINGS: Final = {
 
 
 @contextmanager
-def bounded(link: Link, seconds: float) -> Iterator[None]:
+def bounded(link: Link, seconds: float, durations: Durations | None = None) -> Iterator[None]:
     """Break a connection whose server has not answered for so long: what waits for it fails then.
+
+    ``durations`` are told how long it took, if any are given.
 
     To be cancelled would have the driver ask a server that does not answer to forget what it was asked.
 
@@ -43,7 +46,8 @@ def bounded(link: Link, seconds: float) -> Iterator[None]:
     :raises ConnectionResetError: the connection was broken in the turn in which it was to be used; its driver has lost it by then.
     """
     loop = get_running_loop()
-    end = loop.time() + seconds
+    begin = loop.time()
+    end = begin + seconds
     timer = loop.call_at(end, link.terminate)
     try:
         yield
@@ -55,6 +59,8 @@ def bounded(link: Link, seconds: float) -> Iterator[None]:
         raise
     finally:
         timer.cancel()
+        if durations is not None:
+            durations.add(loop.time() - begin)
 
 
 async def connect(url: str, **settings: str) -> Link:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import anyio
 
+from tocsin.durations import Durations
 from tocsin.persistence.postgres_connection import OPEN_FOR, bounded, check_server, connect
 from tocsin.persistence.postgres_medium import PostgresMedium
 from tocsin.persistence.postgres_migrations import migrate, version_of
@@ -32,6 +33,8 @@ class PostgresDatabase:
         self._readers = readers
         self._writer = writer
         self._patience = patience
+        self.durations: dict[str, Durations] = {"read": readers.durations, "write": writer.durations}
+        """How long queries and transactions take."""
 
     @property
     def fault(self) -> str | None:

@@ -12,6 +12,7 @@ import asyncpg
 from anyio.abc import TaskGroup
 from attrs import Factory, define, field, frozen
 
+from tocsin.durations import Durations
 from tocsin.persistence.postgres_connection import bounded
 from tocsin.persistence.postgres_line import PostgresLine
 from tocsin.persistence.postgres_statements import Link
@@ -99,6 +100,8 @@ class Lanes:
     _url: str
     _patience: float
     _lines: list[PostgresLine]
+    durations: Durations = Factory(Durations)
+    """How long what is run in one go took, what failed as well."""
     _policy: RecoveryPolicy = Factory(lambda: RecoveryPolicy(longest=1.0))
     _queues: defaultdict[LaneWork, _Queue] = Factory(lambda: defaultdict(_Queue))
     _open: deque[_Call] = Factory(deque)
@@ -230,7 +233,7 @@ class Lanes:
         for call in calls:
             call.is_begun = True
         try:
-            with bounded(link, self._patience):
+            with bounded(link, self._patience, self.durations):
                 results = await calls[0].work.run(link, [call.asked for call in calls])
         except FAILURES as failure:
             self._judge(calls, failure, line)

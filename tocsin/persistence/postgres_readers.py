@@ -10,6 +10,7 @@ from typing import Any, Final
 from anyio.abc import TaskGroup
 from attrs import Factory, define, field, frozen
 
+from tocsin.durations import Durations
 from tocsin.persistence.postgres_connection import bounded
 from tocsin.persistence.postgres_line import PostgresLine
 from tocsin.persistence.postgres_text import from_kept, to_kept
@@ -47,6 +48,8 @@ class Readers:
 
     _url: str
     _patience: float
+    durations: Durations = Factory(Durations)
+    """How long queries took, those that failed as well."""
     _waiting: deque[_Query] = Factory(deque)
     _lines: list[PostgresLine] = field(init=False)
     _idle: deque[asyncio.Future[None]] = Factory(deque)
@@ -100,7 +103,7 @@ class Readers:
         for is_last in (line.link is None, True):
             try:
                 link = await line.connected()
-                with bounded(link, self._patience):
+                with bounded(link, self._patience, self.durations):
                     rows = await link.fetch(query.sql, *map(to_kept, query.parameters))
             except (*FAILURES, StateUnavailable) as failure:
                 if is_lost(failure):

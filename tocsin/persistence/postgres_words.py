@@ -28,7 +28,9 @@ _SAID: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (asyncpg.TooManyConnectionsError, "takes no more connections: {}"),
     (asyncpg.DiskFullError, "cannot be written: its disk is full; make room there"),
     (asyncpg.ReadOnlySQLTransactionError, "is read only: it is a copy of another server, or was set so"),
-    # The driver would quote the value.
+    # The driver would say in which of its states it is.
+    (asyncpg.InternalClientError, "cannot be reached: the connection was lost"),
+    # It would quote the value.
     (asyncpg.DataError, "cannot keep a value: it is of another kind, or too large"),
 )
 

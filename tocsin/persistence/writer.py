@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tocsin.durations import Durations
 from tocsin.persistence.medium import Medium
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.kernel.durability import TABLE, Effect, Event, Phase, RecoveryPolicy
@@ -69,9 +70,13 @@ class Writer:
         """Why nothing can be written just now; None while all is well."""
         self.on_fault: Callable[[str | None], None] | None = None
         """Called with each ``fault`` and, when it has passed, with None."""
+        self.durations = Durations()
+        """How long transactions took, those that failed as well."""
         self._loop = get_running_loop()
         self._medium = medium
         self._number = number
+        self._began = 0.0
+        """When the transaction that is under way began."""
         self._patience = patience
         self._policy = RecoveryPolicy()
         self._phase = Phase.SOUND
@@ -193,6 +198,7 @@ class Writer:
         for write in self._group:
             write.begun = True
             statements += write.statements
+        self._began = self._loop.time()
         self._medium.transact(statements, self._number, self._transacted)
 
     def _end(self, failure: StateUnavailable | None) -> None:
@@ -216,6 +222,7 @@ class Writer:
             self.abandon()
 
     def _transacted(self, _: None, failure: BaseException | None) -> None:
+        self.durations.add(self._loop.time() - self._began)
         self._happened(Event.COMMITTED if failure is None else self._failed(failure))
 
     def _asked(self, there: int, failure: BaseException | None) -> None:

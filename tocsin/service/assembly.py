@@ -52,7 +52,7 @@ def assemble(settings: ServiceSettings, known: Known, wall: Callable[[], float])
     loop = asyncio.get_running_loop()
     channels, tokens, node, follower = known.channels, known.tokens, known.node, known.follower
     limits = Limits(settings, loop.time, None if node is None else node.serving_nodes)
-    counters = Counters(ended=known.offline.counts, tally=MinuteTally(loop.time()))
+    counters = Counters(ended=known.offline.counts, of_store=known.store.durations, tally=MinuteTally(loop.time()))
     turned_away = lambda reason, address: counters.tally.refuse(Asked.CONNECTION, reason, "", address)  # noqa: E731
     connections = Connections(settings, limits.is_proxy, loop.time, turned_away)
     devices = Devices(channels, known.offline, known.unwanted, settings, limits, counters)

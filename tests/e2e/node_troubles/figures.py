@@ -35,6 +35,8 @@ class TroubleFigures:
     twice_on_the_wire: int = 0
     answers: dict[str, int] = Factory(dict)
     served_again: dict[str, Spread] = Factory(dict)
+    starts_in_vain: int = 0
+    """How often a node found no database when it was started, and was started again."""
     resident_mib: dict[str, float] = Factory(dict)
     seconds: float = 0.0
     violations: list[str] = Factory(list)

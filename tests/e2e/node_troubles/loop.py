@@ -170,9 +170,9 @@ class NodeTroubles:
     async def _trouble(self, senders: Senders, troubles: Troubles) -> None:
         async with task_group() as tasks:
             tasks.start_soon(senders.run)
-            tasks.start_soon(self._watch, troubles, tasks.cancel_scope)
+            tasks.start_soon(self._watch, troubles)
             await anyio.sleep(1)
-            await troubles.run(self.plan.cycles, self.plan.at_once, lambda: None)
+            await troubles.run(self.plan.cycles, self.plan.at_once)
             for node in self._nodes:
                 await node.ready()
             await anyio.sleep(1)
@@ -183,9 +183,8 @@ class NodeTroubles:
                     await anyio.sleep(0.05)
             tasks.cancel_scope.cancel()
 
-    async def _watch(self, troubles: Troubles, scope: anyio.CancelScope) -> None:
+    async def _watch(self, troubles: Troubles) -> None:
         """Say how far it is, weigh the nodes, and see that something is received."""
-        del scope
         received, at = 0, time.monotonic()
         while True:
             await anyio.sleep(EVERY / 5)
@@ -240,9 +239,10 @@ class NodeTroubles:
         figures.served_again = {kind: spread(times) for kind, times in sorted(self._waits.times.items())}
         for node in self._nodes:
             figures.resident_mib[node.name] = round(node.most, 1)
+            figures.starts_in_vain += node.starts_in_vain
             if node.most > MOST_MIB:
                 ledger.complain(f"{node.name} has held {node.most:.0f} MiB")
             for line in node.log.read_text().splitlines():
-                if line.startswith("Traceback"):
+                if "Traceback" in line:
                     ledger.complain(f"{node.name} has logged: {line}")
         figures.violations = ledger.violations

@@ -68,6 +68,9 @@ class Relay:
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(1 << 16):
             await self._whole.wait()
+            failure = source.exception()
+            if failure is not None:  # what its sender has taken back comes to nothing
+                raise failure
             sink.write(data)
             await sink.drain()
         await self._whole.wait()

@@ -44,7 +44,7 @@ class Troubles:
     _begun: int = 0
     _busy: set[object] = field(factory=set)
 
-    async def run(self, cycles: int, at_once: int, heard: Callable[[], None]) -> None:
+    async def run(self, cycles: int, at_once: int) -> None:
         """Make so many troubles, so many at a time."""
 
         async def hand() -> None:
@@ -52,7 +52,6 @@ class Troubles:
                 self._begun += 1
                 await anyio.sleep(self.chance.uniform(0, REST))
                 await self._make()
-                heard()
 
         async with task_group() as tasks:
             for _ in range(at_once):

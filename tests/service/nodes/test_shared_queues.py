@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from attrs import Factory, define, evolve
@@ -534,6 +535,76 @@ async def test_a_store_past_the_lease_is_not_asked_for(world: World) -> None:
     assert len(world.here.road.asked) == asked
     with pytest.raises(StateUnavailable):
         await queues.withdraw(row, ToastMatch())
+
+
+async def test_what_waits_for_a_device_is_refused_once_the_lease_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One question to a database that is away has taken all of its patience; those behind it do not begin anew."""
+    queues, row = world.here.queues, channel_of(KEY)
+    may_fail = asyncio.Event()
+
+    async def fail(_: object) -> None:
+        await may_fail.wait()
+        raise StateUnavailable("no answer")
+
+    asked = Mock(side_effect=fail)
+    monkeypatch.setattr(MemoryNodeStore, "look", asked)
+    posts: list[asyncio.Task[Any]] = [asyncio.create_task(queues.look(DEVICE)) for _ in range(3)]
+    posts.append(asyncio.create_task(queues.withdraw(row, ToastMatch())))
+    await settle()
+    cast(PlayedStanding, world.here.standing).good = False
+    may_fail.set()
+    for post in posts:
+        with pytest.raises(StateUnavailable):
+            await post
+    asked.assert_called_once()
+
+
+async def test_who_draws_numbers_is_refused_once_the_lease_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them would else have all of the patience, one after the other, for all devices."""
+    queues, may_fail = world.here.queues, asyncio.Event()
+    seen = [(key, await queues.look(device_of(key))) for key in ("1" * 32, "2" * 32, "3" * 32)]
+
+    async def fail() -> None:
+        await may_fail.wait()
+        raise StateUnavailable("no answer")
+
+    asked = Mock(side_effect=fail)
+    monkeypatch.setattr(MemoryNodeStore, "draw_block", asked)
+    posts = [
+        asyncio.create_task(queues.store(channel_of(key), payload_of(key, "1"), each, frozenset()))
+        for key, each in seen
+    ]
+    await settle()
+    cast(PlayedStanding, world.here.standing).good = False
+    may_fail.set()
+    assert [await post for post in posts] == [NotKept.FAILED] * 3
+    asked.assert_called_once()
+
+
+async def test_a_post_waits_for_those_before_it_so_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is slow stores what is for one device one after the other: a sender is told to come back."""
+    monkeypatch.setattr(known_devices, "TURN", 0.05)
+    queues, row = world.here.queues, channel_of(KEY)
+    seen = await queues.look(DEVICE)
+    may_go_on = asyncio.Event()
+    write = MemoryNodeStore.change_queue
+
+    async def change(*arguments: Any) -> Any:
+        await may_go_on.wait()
+        return await write(*arguments)
+
+    monkeypatch.setattr(MemoryNodeStore, "change_queue", change)
+    first = asyncio.create_task(queues.store(row, payload_of(KEY, "1"), seen, frozenset()))
+    await settle()
+    assert await queues.store(row, payload_of(KEY, "2"), seen, frozenset()) is NotKept.FAILED
+    may_go_on.set()
+    assert isinstance(await first, RowChange)
+    assert isinstance(await queues.store(row, payload_of(KEY, "3"), queues.known(DEVICE), frozenset()), RowChange)
+    assert world.ids == ["1", "3"]
 
 
 async def test_there_is_room_for_so_many(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,9 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service.world import World, dial, open_world
+from tocsin.durations import BUCKETS
 from tocsin.protocol.messages import Acknowledge, Payload
 from tocsin.service.operations.health import Health
-from tocsin.service.operations.metrics import BUCKETS, Counters
+from tocsin.service.operations.metrics import Counters
 from tocsin.service.operations.settings import ServiceSettings
 
 PROXIED = {"X-Forwarded-For": "203.0.113.7"}
@@ -61,6 +62,8 @@ async def test_each_stage_is_counted(world: World) -> None:
     assert sum(value for name, value in there.items() if name.startswith("tocsin_dropped_total[")) == 1
     assert (there["tocsin_refused_total[401]"], there["tocsin_refused_total[404]"]) == (1, 1)
     assert there["tocsin_tokens_issued_total"] == 1
+    assert there["tocsin_store_seconds_count[write]"] == there["tocsin_store_seconds_bucket[write][+Inf]"] > 0
+    assert 0 < there["tocsin_store_seconds_sum[write]"] < 10
     assert there["tocsin_connections"] >= 1
     assert there["process_resident_memory_bytes"] > 0
 
@@ -166,8 +169,8 @@ def test_latencies_fall_into_their_buckets() -> None:
     counters = Counters()
     for seconds in (0.0, BUCKETS[0], BUCKETS[0] + 1e-6, 99.0):
         counters.accepted(seconds)
-    assert counters.latencies[:2] == [2, 1]
-    assert counters.latencies[-1] == 1
+    assert counters.latencies.counts[:2] == [2, 1]
+    assert counters.latencies.counts[-1] == 1
 
 
 def test_reasons_do_not_grow_without_end() -> None:

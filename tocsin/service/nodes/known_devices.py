@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Final
 
-from anyio import Lock
+from anyio import Lock, move_on_after
 from attrs import Factory, define
 
+from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.service.nodes.device_row import ABSENT, DeviceRow
 from tocsin.protocol.service.nodes.lease_row import LeaseRow
 from tocsin.protocol.service.offline_queue import Depths, OfflineQueue, Phase
@@ -17,6 +20,9 @@ MOST_DEVICES = 8_192
 
 MOST_ENTRIES = 131_072
 """Notifications in their queues, above which some of them are."""
+
+TURN: Final = 10.0
+"""Seconds that a request waits at most for those before it that are about the same device."""
 
 
 @define(eq=False)
@@ -35,6 +41,24 @@ class CachedDevice:
     users: int = 0
     weight: int = 0
     lock: Lock = Factory(lambda: Lock(fast_acquire=True))
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Hold the lock while the block runs, for a request of a sender, who does not wait for ever.
+
+        :raises StateUnavailable: those before it take too long.
+        """
+        if self.lock.locked():
+            with move_on_after(TURN) as waiting:
+                await self.lock.acquire()
+            if waiting.cancelled_caught:
+                raise StateUnavailable(f"what came before for the same device took more than {TURN:g} s")
+        else:
+            await self.lock.acquire()
+        try:
+            yield
+        finally:
+            self.lock.release()
 
     @property
     def seen(self) -> SeenDevice | None:

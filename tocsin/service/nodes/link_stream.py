@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
 import ssl
+import struct
+import sys
 from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
@@ -24,6 +28,8 @@ PARTING: Final = 1.0
 
 _CHUNK: Final = 64 * 1024  # bytes that are read at a time, before others have their turn
 _UNREAD: Final = 256 * 1024  # bytes that the other may leave unread before no more is written
+
+_NOTHING_MORE: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # of SO_LINGER
 
 logger = logging.getLogger(__name__)
 
@@ -117,9 +123,11 @@ class LinkStream(asyncio.BufferedProtocol):
         close(self.transport)
 
     def cut(self) -> None:
-        """End it at once."""
+        """End it at once, and take back what the other has not been brought: the system would go on to bring it, for minutes."""
         self._owner = None
         if self.transport is not None:
+            with contextlib.suppress(OSError, AttributeError):  # it has ended
+                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_MORE)
             self.transport.abort()
 
     # What asyncio says

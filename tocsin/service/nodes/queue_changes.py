@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from anyio import Lock
 
@@ -16,6 +17,8 @@ from tocsin.service.nodes.known_devices import CachedDevice
 from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.registry.node_store import NodeStore, QueueChange, SeenDevice
 from tocsin.service.registry.service_store import may_be_there
+
+_NO_LEASE: Final = "this node has no lease just now"
 
 Decide = Callable[[OfflineQueue], None]
 """Changes a queue in memory; its ``erase`` says what is to be erased."""
@@ -38,6 +41,14 @@ class QueueChanges:
         self._numbers = BlockNumbers()
         self._drawing = Lock(fast_acquire=True)
 
+    def check_lease(self) -> None:
+        """See that there is a lease, before something is asked that is of no use without.
+
+        :raises StateUnavailable: there is none.
+        """
+        if not self._standing.is_good():
+            raise StateUnavailable(_NO_LEASE)
+
     async def read(self, known: CachedDevice) -> SeenDevice:
         """Read a device anew."""
         seen = await self._nodes.look(known.name)
@@ -52,6 +63,7 @@ class QueueChanges:
             async with self._drawing:
                 number = self._numbers.take(last)
                 if number is None:
+                    self.check_lease()
                     self._numbers.drew(await self._nodes.draw_block())
         return number
 
@@ -120,6 +132,7 @@ class QueueChanges:
         changed: RowChange | Unchanged | None = Unchanged.MOVED
         for _ in range(LOOKS - 1):
             if changed is Unchanged.MOVED:
+                self.check_lease()
                 await self.read(known)
                 changed = await self.erase(known, decide)
         if changed is Unchanged.MOVED:
@@ -132,7 +145,7 @@ class QueueChanges:
 
             changed = await self.write(known, decided)
         if isinstance(changed, Unchanged):
-            raise StateUnavailable("this node has no lease just now")
+            raise StateUnavailable(_NO_LEASE)
 
 
 def taken(queue: OfflineQueue) -> tuple[int, ...]:

@@ -117,7 +117,8 @@ class SharedQueues:
         """
         known = self._known.attend(device)
         try:
-            async with known.lock:
+            async with known.turn():
+                self._changes.check_lease()  # it may be over since, and all that wait here would ask one after the other
                 seen = await self._changes.read(known)
                 self._claims.saw(known)
                 return seen
@@ -285,7 +286,7 @@ class SharedQueues:
     async def _end_surely(self, device: str, decide: Decide) -> None:
         known = self._known.attend(device)
         try:
-            async with known.lock:
+            async with known.turn():
                 await self._changes.erase_surely(known, decide)
                 self._claims.saw(known)
         finally:

@@ -58,7 +58,7 @@ class Storing:
         """Store a payload, as :meth:`SharedQueues.store` says."""
         known = self._known.attend(channel.device)
         try:
-            async with known.lock:
+            async with known.turn():
                 if seen is None:
                     return await self._store_locked(known, channel, payload, denied)
                 if not _goes_on_from(known, seen):

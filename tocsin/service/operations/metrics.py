@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 
 from attrs import Factory, define
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tocsin.durations import BUCKETS, Durations
 from tocsin.protocol.service.offline_queue import Phase
 from tocsin.protocol.service.tally import MinuteTally
-
-BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the latencies, in seconds."""
 
 _MAX_REASONS = 32
 
@@ -46,10 +43,10 @@ class Counters:
     """Messages that hubs have accepted."""
     hub_targets: Counter[str] = Factory(Counter)
     """What has become of their targets, by the name of the outcome."""
-    latencies: list[int] = Factory(lambda: [0] * (len(BUCKETS) + 1))
-    """Of the notifications that were received, how many took so long."""
-    latency: float = 0.0
-    """Seconds that they took together."""
+    latencies: Durations = Factory(Durations)
+    """How long the notifications took that were received."""
+    of_store: Mapping[str, Durations] = Factory(dict)
+    """How long the store takes for what it is asked in one go, by kind."""
     tally: MinuteTally = Factory(lambda: MinuteTally(0.0))
     """What operators are told of once a minute."""
     of_nodes: Callable[[], dict[str, int]] = dict
@@ -58,8 +55,7 @@ class Counters:
     def accepted(self, seconds: float) -> None:
         """Count a notification that was received that many seconds after its headers."""
         self.received += 1
-        self.latency += seconds
-        self.latencies[bisect_left(BUCKETS, seconds)] += 1
+        self.latencies.add(seconds)
 
     def drop(self, reason: str) -> None:
         """Count a notification that was dropped."""
@@ -125,15 +121,20 @@ class _Stages(Collector):
             yield _counter(name, f"{name.replace('_', ' ').capitalize()}", value)
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(f"tocsin_{name}", f"{name.replace('_', ' ').capitalize()} now", value)
-        yield self._latency()
-
-    def _latency(self) -> Metric:
-        buckets, total = [], 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._counters.latencies, strict=True):
-            total += count
-            buckets.append((bound, float(total)))
         name, words = "tocsin_delivery_seconds", "Seconds from a notification's headers to its answer with received"
-        return HistogramMetricFamily(name, words, buckets=buckets, sum_value=self._counters.latency)
+        yield HistogramMetricFamily(
+            name, words, buckets=_buckets(counters.latencies), sum_value=counters.latencies.seconds
+        )
+        words = "Seconds that the store takes for what it is asked in one go, by kind"
+        family = HistogramMetricFamily("tocsin_store_seconds", words, labels=["kind"])
+        for kind, durations in counters.of_store.items():
+            family.add_metric([kind], _buckets(durations), durations.seconds)
+        yield family
+
+
+def _buckets(durations: Durations) -> list[tuple[str, float]]:
+    bounds = (*map(str, BUCKETS), "+Inf")
+    return [(bound, float(count)) for bound, count in zip(bounds, accumulate(durations.counts), strict=True)]
 
 
 def _counter(name: str, words: str, value: int) -> Metric:

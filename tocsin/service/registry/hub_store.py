@@ -7,6 +7,7 @@ from typing import Protocol
 
 from attrs import Factory, field, frozen
 
+from tocsin.durations import Durations
 from tocsin.protocol.hub.descriptions import RegistrationDescription
 from tocsin.protocol.hub.hub_outcomes import Tally
 from tocsin.protocol.hub.message_life import Phase
@@ -284,6 +285,11 @@ class SharedHubStore(HubStore, Protocol):
 
 class EngineStore(ServiceStore, Protocol):
     """All that a service keeps: what an engine keeps for it."""
+
+    @property
+    def durations(self) -> Mapping[str, Durations]:
+        """How long what the store is asked in one go takes, by kind."""
+        ...
 
     @property
     def hubs(self) -> HubStore:

@@ -66,6 +66,8 @@ class PostgresNodeStore:
         self._leases = leases
         self._keep = keep
         self._length = length
+        self.durations = {"devices": devices.durations, "leases": leases.durations}
+        """How long it takes what it is asked in one go."""
 
     async def join(self, asked: Joining) -> Renewed | NotGranted:
         """Give a node a lease of its own."""

@@ -50,6 +50,8 @@ class PostgresServiceStore:
         """What is kept of notification hubs."""
         self.changes = PostgresChangeFeed(database, url)
         """What other nodes have changed."""
+        self.durations = database.durations
+        """How long what the store is asked takes."""
 
     @property
     def fault(self) -> str | None:
@@ -303,7 +305,9 @@ async def open_postgres_store(
     """
     async with open_postgres(url, MIGRATIONS, patience=patience) as database:
         store = PostgresServiceStore(database, url)
-        async with open_postgres_nodes(url, patience, store.meta_or_set, lease) as store.nodes:
+        async with open_postgres_nodes(url, patience, store.meta_or_set, lease) as nodes:
+            store.nodes = nodes
+            store.durations |= nodes.durations
             yield store
 
 

@@ -75,6 +75,8 @@ class SqliteServiceStore:
         self._by_device = GatheredReads(self._stored_for)
         self.hubs = SqliteHubStore(database)
         """What is kept of notification hubs."""
+        self.durations = database.durations
+        """How long what the store is asked takes."""
 
     @property
     def fault(self) -> str | None:
