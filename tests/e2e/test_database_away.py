@@ -13,7 +13,7 @@ from tests.e2e.database_slow import HERE, slowness
 from tests.persistence.postgres_server import PostgresServer, programs, running_server
 
 AWAY_FOR = 4.0  # the lease of a node, which ends after three seconds, and more
-PATIENT = 10.0  # as acknowledge_timeout, after which a sender has its answer
+PATIENT = 10.0  # three times what acknowledge_timeout is at these nodes, and more
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at as Linux shows them")
 
@@ -36,7 +36,7 @@ async def test_devices_stay_and_senders_come_back(tmp_path: Path, server: Postgr
     assert set(figures.answers["during"]) <= {"200", "503"}
     assert figures.answers["during"]["503"]
     assert set(figures.retry_after) == {"1"}
-    assert figures.longest_wait < 2 * PATIENT
+    assert figures.longest_wait < PATIENT
     assert max(figures.back.values()) < 2 * PATIENT
     assert all(most < before + 64 for before, most, _ in figures.resident.values())
     assert all(most < before + 200 for before, most, _ in figures.descriptors.values())
