@@ -6,6 +6,7 @@ import json
 import sys
 import webbrowser
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import anyio
@@ -85,6 +86,7 @@ async def test_an_agent_needs_the_extra(tmp_path: Path, monkeypatch: pytest.Monk
     async def perform(_: Answer) -> Answer:
         return {"kind": "agent"}
 
+    monkeypatch.setattr("tocsin.cli.platform_page", import_module("tocsin.cli.platform_page"))  # it is imported anew
     for name in [name for name in sys.modules if name.startswith("tocsin.cli.platform_page")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "starlette.requests", None)
