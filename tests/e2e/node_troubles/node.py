@@ -40,6 +40,7 @@ class Node:
     most: float = 0.0
     """MiB that it has held at most."""
     starts_in_vain: int = 0
+    _lives: int = 0
     _changed: anyio.Event = field(factory=anyio.Event)
 
     @property
@@ -121,6 +122,7 @@ class Node:
     def away(self) -> None:
         """Note that it does not answer."""
         self.answers = self.is_ready = False
+        self._lives += 1
 
     def weigh(self) -> None:
         """Look how much memory it holds."""
@@ -130,11 +132,13 @@ class Node:
     async def watch(self, http: aiohttp.ClientSession) -> None:
         """Look at it again and again, as a load balancer does."""
         while True:
+            life = self._lives
             try:
                 async with http.get(
                     f"{self.address.url}/readyz", timeout=aiohttp.ClientTimeout(total=ANSWERS)
                 ) as answer:
-                    self.answers, self.is_ready = True, answer.status == 200
+                    if life == self._lives:  # else it was one that is no more that has answered
+                        self.answers, self.is_ready = True, answer.status == 200
             except (aiohttp.ClientError, OSError, TimeoutError):
                 self.away()
             self._changed.set()
