@@ -89,13 +89,13 @@ class NodeLinks:
     async def aclose(self) -> None:
         """Forward nothing more, wait for what is on its way as long as that may take, and end all connections."""
         self._is_closed = True
-        everyone = [*self._nodes.values(), *self._left]
-        for each in everyone:
+        dialled = [*self._nodes.values(), *self._left]
+        for each in dialled:
             each.leave()
         with anyio.move_on_after(self._around.terms.drain):
-            for each in everyone:
+            for each in dialled:
                 await each.closed.wait()
-        for each in everyone:
+        for each in dialled:
             each.cut()
         await self._end()
 
