@@ -386,6 +386,6 @@ def test_what_becomes_of_the_lease_is_told(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     on_virtual_time(check)
     said = [record.getMessage() for record in caplog.records]
-    assert "node a serves, with 1 others, which reach it at a:1" in said
+    assert "node a serves beside 1 more, which reach it at a:1" in said
     lost = said.index("the node has lost its lease, and acts for no device: the database is gone")
     assert "the node has a lease again, and acts for its devices" in said[lost:]

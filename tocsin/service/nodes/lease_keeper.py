@@ -210,7 +210,7 @@ class LeaseKeeper:
         if self._joined.is_set():
             self._recurring.log(logger, logging.INFO, "again", "the node has a lease again, and acts for its devices")
         else:
-            own, words = self._row, "node %s serves, with %d others, which reach it at %s"
+            own, words = self._row, "node %s serves beside %d more, which reach it at %s"
             logger.info(words, own.node, len(self._others), own.address)
         self._joined.set()
 
