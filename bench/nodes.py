@@ -34,11 +34,11 @@ _COLUMNS: Final = (
 )
 _INSERT: Final = f"""\\set first random(1, 1000000000000)
 INSERT INTO tocsin.stored ({_COLUMNS})
-SELECT :first * {BATCH} + n, md5((:first + n)::text), left(md5(n::text || :first::text), 16), 'bench', 'raw', '', '', 1,
-1e9, NULL, 4e9, false, encode(sha256((:first * 7 + n)::text::bytea), 'hex'), decode(repeat('2e', {BODY}), 'hex')
+SELECT :first::bigint * {BATCH} + n, md5((:first::bigint + n)::text), left(md5(n::text || :first::bigint::text), 16), 'bench', 'raw', '', '', 1,
+1e9, NULL, 4e9, false, encode(sha256((:first::bigint * 7 + n)::text::bytea), 'hex'), decode(repeat('2e', {BODY}), 'hex')
 FROM generate_series(0, {BATCH - 1}) AS n;
 """  # noqa: S608  # constants
-_ERASE: Final = f"DELETE FROM tocsin.stored WHERE sequence >= :first * {BATCH} AND sequence < (:first + 1) * {BATCH};\n"  # noqa: S608  # as above
+_ERASE: Final = f"DELETE FROM tocsin.stored WHERE sequence >= :first::bigint * {BATCH} AND sequence < (:first::bigint + 1) * {BATCH};\n"  # noqa: S608  # as above
 
 
 def run(options: Options) -> Report:
@@ -85,14 +85,14 @@ def _stored(options: Options, channels: int) -> Sample:
         asyncio.run(device_channels.prefill_engine(database.url, channels))
         folders = [stack.enter_context(options.state()) for _ in range(NODES)]
         how = [("engine", str(folder), options.loops[0], database.url) for folder in folders]
-        nodes = [stack.enter_context(started("bench.serving", *each)) for each in how]
         chance = random.Random(channels)  # noqa: S311  # which channels
-        targets = [
-            device_channels.targets(node.line(), chance.sample(range(channels), min(channels, _USED)), storable=True)
-            for node in nodes
-        ]
-        for each in targets:
-            asyncio.run(closed_loop(each[:_WARM], options.sized(_WARM, 10)))
+        nodes, targets = [], []
+        for each in how:  # one after the other: each gives itself another secret of the app
+            nodes.append(stack.enter_context(started("bench.serving", *each)))
+            some = chance.sample(range(channels), min(channels, _USED))
+            targets.append(device_channels.targets(nodes[-1].line(), some, storable=True))
+        for some_targets in targets:
+            asyncio.run(closed_loop(some_targets[:_WARM], options.sized(_WARM, 10)))
         return _posted(options, database, nodes, targets, folders)
 
 
