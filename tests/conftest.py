@@ -82,12 +82,9 @@ def no_battery() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """Run one PostgreSQL for all tests that need it."""
-    from tests.persistence.postgres_server import programs, running_server  # noqa: PLC0415  # few tests need its driver
+    from tests.persistence.postgres_server import installed, running_server  # noqa: PLC0415  # few tests need its driver
 
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL 15 or newer is not installed: apt-get install postgresql")
-    with running_server(found) as server:
+    with running_server(installed()) as server:
         yield server
 
 

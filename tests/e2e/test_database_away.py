@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.database_away import absence
 from tests.e2e.database_slow import HERE, slowness
-from tests.persistence.postgres_server import PostgresServer, programs, running_server
+from tests.persistence.postgres_server import PostgresServer, safe_server
 
 AWAY_FOR = 4.0  # the lease of a node, which ends after three seconds, and more
 PATIENT = 10.0  # three times what acknowledge_timeout is at these nodes, and more
@@ -21,10 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
     """Run a server that waits for its disk."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL 15 or newer is not installed: apt-get install postgresql")
-    with running_server(found, is_safe=True) as server:
+    with safe_server() as server:
         yield server
 
 

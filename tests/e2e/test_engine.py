@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 
 from tests.e2e.terminal import free_port
-from tests.persistence.postgres_server import PostgresServer, programs, running_server
+from tests.persistence.postgres_server import PostgresServer, safe_server
 from tests.processes import PATIENCE, Listening, Sender, call, running
 from tocsin.api.embedded import embedded
 from tocsin.service.registry.node_file import read_node
@@ -31,10 +31,7 @@ CHANNELS = 40_000
 @pytest.fixture
 async def server() -> AsyncIterator[PostgresServer]:
     """Run a server that waits for its disk."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL 15 or newer is not installed: apt-get install postgresql")
-    with running_server(found, is_safe=True) as server:
+    with safe_server() as server:
         yield server
 
 

@@ -14,17 +14,14 @@ import anyio
 import pytest
 
 from tests.e2e.nodes import Posts, Roamer, some_nodes
-from tests.persistence.postgres_server import PostgresServer, programs, running_server
+from tests.persistence.postgres_server import PostgresServer, safe_server
 from tests.processes import PATIENCE, call
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Run a server that waits for its disk."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL 15 or newer is not installed: apt-get install postgresql")
-    with running_server(found, is_safe=True) as server:
+    with safe_server() as server:
         yield server
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import asyncpg
+import pytest
 from attrs import define
 
 OLDEST: Final = 15
@@ -212,3 +213,18 @@ def running_server(bin_: Path, *, is_safe: bool = False) -> Iterator[PostgresSer
             server.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(folder)
+
+
+def installed() -> Path:
+    """Return where the programs are, or skip the test that needs them."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL 15 or newer is not installed: apt-get install postgresql")
+    return found
+
+
+@contextmanager
+def safe_server() -> Iterator[PostgresServer]:
+    """Run a server that waits for its disk, or skip the test that needs it."""
+    with running_server(installed(), is_safe=True) as server:
+        yield server

@@ -17,7 +17,7 @@ from attrs import Factory, define
 
 from tests.helpers import PATIENCE
 from tests.persistence.lossy_socket import Loss, LossySocket, lossy_socket
-from tests.persistence.postgres_server import PostgresServer, programs, running_server
+from tests.persistence.postgres_server import PostgresServer, safe_server
 from tocsin.persistence import postgres_medium, writer
 from tocsin.persistence.postgres_database import PostgresDatabase, open_postgres
 from tocsin.persistence.postgres_medium import WRITERS
@@ -34,10 +34,7 @@ TABLES = (*WRITERS, "CREATE TABLE number (n integer)")  # without a key: what is
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Run a server that waits for its disk, and may be killed."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL 15 or newer is not installed: apt-get install postgresql")
-    with running_server(found, is_safe=True) as server:
+    with safe_server() as server:
         yield server
 
 

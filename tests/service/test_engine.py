@@ -9,7 +9,7 @@ import anyio
 import pytest
 from aiohttp import ClientSession
 
-from tests.persistence.postgres_server import PostgresServer, programs, running_server
+from tests.persistence.postgres_server import PostgresServer, safe_server
 from tests.processes import PATIENCE
 from tests.service.away import CACHE, store
 from tests.service.world import KEY, World, dial, open_world
@@ -170,11 +170,8 @@ async def test_the_commands_work_on_the_database(tmp_path: Path, url: str) -> No
 
 async def test_the_engine_comes_and_goes(tmp_path: Path) -> None:
     """While it is away senders are told so and devices stay; what was received is there when it is back."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL is not installed")
     settings = ServiceSettings.private(acknowledge_timeout=1.0)
-    with running_server(found, is_safe=True) as server:
+    with safe_server() as server:
         url = await server.make_database()
         settings = ServiceSettings.private(engine=url, acknowledge_timeout=1.0)
         async with open_world(tmp_path, settings) as world:
