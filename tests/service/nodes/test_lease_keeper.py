@@ -155,8 +155,8 @@ def test_nodes_know_each_other() -> None:
             async with service.node("b") as other:
                 await asyncio.sleep(2.0)
                 assert [each.node for each in one.keeper.others()] == ["b"]
-                assert other.keeper.place_of(one.keeper.lease) == NodePlace("a", "a:1")
-                assert other.keeper.place_of(77) is None
+                (seen,) = other.keeper.others()
+                assert (seen.number, NodePlace.of(seen)) == (one.keeper.lease, NodePlace("a", "a:1"))
                 assert (one.keeper.leads(), other.keeper.leads()) == (True, False)
             await asyncio.sleep(2.0)
             assert (one.keeper.others(), one.peers.dropped) == ((), ["b"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import ClassVar, Final
 
@@ -117,10 +117,6 @@ class LeaseKeeper:
         """Tell whether this node does what one of all does for all."""
         return self._is_first and self.is_good()
 
-    def place_of(self, lease: int) -> NodePlace | None:
-        """Return where the node is that has that lease, as far as this one knows."""
-        return next((NodePlace(each.node, each.address) for each in self._others if each.number == lease), None)
-
     @property
     def cause(self) -> str | None:
         """Why no more clients are to be sent to this node, as a sentence; None: they may be."""
@@ -183,7 +179,7 @@ class LeaseKeeper:
             connected = self._held.connected()
             if not connected and (self._is_leaving or lease.phase is Phase.LEAVING):
                 self._perform(lease.empty(now), now)
-            others_have = lease.phase is Phase.LAPSED and peers.serve(_places(self._others))
+            others_have = lease.phase is Phase.LAPSED and peers.serve([NodePlace.of(each) for each in self._others])
             self._perform(lease.look_at_others(now, others_have=others_have, connected=connected), now)
             most = _IDLE if lease.phase in _QUIET else _LOOK
             wait = most if lease.alarm is None else min(max(lease.alarm - self._clock(), 0.0), most)
@@ -294,7 +290,3 @@ class LeaseKeeper:
 
     def _why(self) -> str:
         return f": {self._fault}" if self._fault else ""
-
-
-def _places(leases: Iterable[LeaseRow]) -> list[NodePlace]:
-    return [NodePlace(each.node, each.address) for each in leases]

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Self
 
 import anyio
 
 from tocsin.protocol.messages.base import light
 from tocsin.protocol.messages.node_protocol import WithdrawThere
+from tocsin.protocol.service.nodes.lease_row import LeaseRow
 from tocsin.repeat_log import RepeatLog
 from tocsin.service.nodes.dialled_node import DialledNode
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPushed
@@ -27,6 +29,11 @@ class NodePlace:
 
     node: str
     address: str
+
+    @classmethod
+    def of(cls, lease: LeaseRow) -> Self:
+        """Return where the node is that has a lease."""
+        return cls(lease.node, lease.address)
 
 
 class NodeLinks:

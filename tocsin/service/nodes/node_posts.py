@@ -21,8 +21,8 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult
-from tocsin.service.nodes.node_links import NodeLinks
-from tocsin.service.nodes.post_way import PostWay, WayContext, place_of
+from tocsin.service.nodes.node_links import NodeLinks, NodePlace
+from tocsin.service.nodes.post_way import PostWay, WayContext
 from tocsin.service.nodes.shared_queues import SharedQueues
 from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.operations.metrics import Counters
@@ -91,7 +91,7 @@ class NodePosts:
         home, at = place
         post = ForwardedPost(home.lease, home.epoch, channel, payload, notification)
         heard = partial(self._heard, at, post, settled)
-        said = around.links.push_now(place_of(at), post, heard)
+        said = around.links.push_now(NodePlace.of(at), post, heard)
         if said is not None:
             heard(said)
         return True
@@ -121,7 +121,7 @@ class NodePosts:
         """
         device, at = channel.device, (await self._queues.look(channel.device)).at
         if at is not None and at.number != self._standing.lease:
-            self.around.links.withdraw(place_of(at), WithdrawThere(device, channel.name, match.tag, match.group))
+            self.around.links.withdraw(NodePlace.of(at), WithdrawThere(device, channel.name, match.tag, match.group))
         self._devices.withdraw_here(device, channel.name, match)
 
     # For other nodes, and what is told them
@@ -135,7 +135,7 @@ class NodePosts:
         """Have the node of a lease look into a device for which a wake was left: it is only sooner than with its renewal."""
         for other in self._others():
             if other.number == lease:
-                self.around.links.look(place_of(other), [device])
+                self.around.links.look(NodePlace.of(other), [device])
 
     def finish(self, work: Coroutine[Any, Any, _T], settled: Callable[[_T], None], failed: _T) -> None:
         """Do what has to wait in a task, from a callback of the event loop.

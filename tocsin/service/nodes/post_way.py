@@ -45,11 +45,6 @@ _ENDS: Final = {NotPushed.NOT_HERE: RouteEnd.NOT_HERE, NotPushed.UNAVAILABLE: Ro
 logger = logging.getLogger(__name__)
 
 
-def place_of(lease: LeaseRow) -> NodePlace:
-    """Return where the node is that has a lease."""
-    return NodePlace(lease.node, lease.address)
-
-
 class Places:
     """Where devices were found that are at other nodes: the leases of these, and what their rows called the connections."""
 
@@ -205,7 +200,7 @@ class PostWay:
         row, at = self.route.row, None if self.seen is None else self.seen.at
         assert row is not None and row.home is not None and at is not None  # noqa: S101, PT018  # it is there
         post = ForwardedPost(row.home.lease, row.home.epoch, self.channel, self.payload, self.notification)
-        return self.heard(await self.around.links.push(place_of(at), post))
+        return self.heard(await self.around.links.push(NodePlace.of(at), post))
 
     def heard(self, said: ForwardResult) -> Effects:
         """Take what has become of it at the other node."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.protocol.service.nodes.returning import OtherNode, Returning, ReturnPolicy, hint
+from tocsin.protocol.service.nodes.returning import Returning, ReturnPolicy
 
 POLICY = ReturnPolicy(per_node=100, shortest=1, longest=60)
 
@@ -39,11 +39,3 @@ def test_an_alarm_for_the_next_finds_one() -> None:
     assert returning.due(returning.next_due()) == 1
     returning.tell(4)
     assert returning.next_due() == returning.ends == 8.0
-
-
-def test_the_hint_names_the_emptier_of_two() -> None:
-    """Never one that drains itself; the only one where there is one, and none where there is none."""
-    a, b, c = OtherNode("a", 5), OtherNode("b", 3), OtherNode("c", 0, draining=True)
-    assert hint([a, b, c], 0.0, 0.99) == hint([a, b, c], 0.99, 0.0) == "b"
-    assert hint([a, c], 0.5, 0.5) == "a"
-    assert hint([c], 0.5, 0.5) is None

@@ -1,12 +1,9 @@
 """How a node that drains sends its devices away: a few at a time, so that those that come back do not come to the others at once.
 
-A device that is told so connects again at once, to whichever node its load balancer has for it; where devices know their nodes, the hint
-names one. A device is told only while nothing is on its way to it, or when its time is over.
+A device that is told so connects again at once, to whichever node its load balancer has for it. A device is told only while nothing is on its way to it, or when its time is over.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from attrs import define, field, frozen, validators
 
@@ -59,28 +56,3 @@ class Returning:
     def tell(self, count: int) -> None:
         """Note that so many were told, or have left by themselves."""
         self.told += count
-
-
-@frozen
-class OtherNode:
-    """Another node whose lease is good, as its lease and its own word have it."""
-
-    address: str
-    devices: int
-    draining: bool = False
-
-
-def hint(others: Sequence[OtherNode], first: float, second: float) -> str | None:
-    """Return the address of a node for a device to come back to, or None where none serves.
-
-    Of two that chance picks, the one with fewer devices: many that choose so spread evenly, though what they know of the loads is old.
-
-    :param first: random, from 0 to below 1; ``second`` likewise.
-    """
-    serving = [each for each in others if not each.draining]
-    if not serving:
-        return None
-    one = int(first * len(serving))
-    rest = [*serving[:one], *serving[one + 1 :]] or serving
-    other = rest[int(second * len(rest))]
-    return min(serving[one], other, key=lambda each: each.devices).address
