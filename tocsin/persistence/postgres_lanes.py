@@ -122,14 +122,13 @@ class Lanes:
             tasks.start_soon(self._serve, line, name=f"lane {number} of PostgreSQL")
 
     def ask(self, work: LaneWork, key: Hashable, asked: Any, *, may_repeat: bool = False) -> asyncio.Future[Any]:
-        """Return what comes of a call, which may be ``StateUnavailable``.
-
-        :raises StateUnavailable: too many wait.
-        """
-        if self._count >= MOST or self._is_closed:
-            raise StateUnavailable(self._reason if self._is_closed else f"too much waits for {name_of(self._url)}")
+        """Return what comes of a call, which is ``StateUnavailable`` also where too many wait."""
         loop = asyncio.get_running_loop()
         call = _Call(work, key, asked, may_repeat, loop.time() + self._patience, loop.create_future())
+        if self._count >= MOST or self._is_closed:
+            said = self._reason if self._is_closed else f"too much waits for {name_of(self._url)}"
+            call.fail(StateUnavailable(said))
+            return call.answer
         while self._open and self._open[0].answer.done():
             self._open.popleft()
         self._open.append(call)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from attrs import Factory, define
@@ -11,10 +11,11 @@ from attrs import Factory, define
 from tests.service.nodes.memory_node_store import MemoryNodeStore
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
-from tocsin.protocol.service.nodes.device_row import Home, RowChange, Unchanged
+from tocsin.protocol.service.nodes.device_row import ABSENT, DeviceRow, Home, RowChange, Unchanged
+from tocsin.protocol.service.nodes.lease_row import LeaseRow
 from tocsin.service.devices.offline_queues import entry_of
 from tocsin.service.nodes.standing import NodeStanding
-from tocsin.service.nodes.storing import NotKept
+from tocsin.service.nodes.storing import Kept, NotKept
 from tocsin.service.registry.node_store import QueueChange, SeenDevice
 from tocsin.service.registry.service_store import ChannelRow
 
@@ -96,6 +97,61 @@ class PlayedQueues:
             self._tell(changed.wake, device)
         return changed
 
+    def take_turn(self, device: str) -> PlayedTurn:
+        """Take a device's turn: here each step is done when it is waited for."""
+        return PlayedTurn(self, device)
+
     def stale(self, devices: Iterable[str]) -> None:
         """Keep their names."""
         self.stale_devices += devices
+
+
+@define(eq=False)
+class PlayedTurn:
+    """What ``DeviceTurn`` promises."""
+
+    _queues: PlayedQueues
+    _device: str
+    _posts: Sequence[tuple[ChannelRow, Payload]] = ()
+    _denied: frozenset[Home] = frozenset()
+
+    def end(self) -> None:
+        """Let others have it."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it was read."""
+        return self._queues.known(self._device) is not None
+
+    @property
+    def row(self) -> DeviceRow:
+        """What was read."""
+        seen = self._queues.known(self._device)
+        return ABSENT if seen is None else seen.row
+
+    @property
+    def at(self) -> LeaseRow | None:
+        """Where it is."""
+        seen = self._queues.known(self._device)
+        return None if seen is None else seen.at
+
+    def begin_look(self) -> None:
+        """Begin nothing."""
+
+    async def looked(self) -> SeenDevice:
+        """Read it."""
+        return await self._queues.look(self._device)
+
+    async def begin_store(self, posts: Sequence[tuple[ChannelRow, Payload]], denied: frozenset[Home]) -> None:
+        """Keep what is to be stored."""
+        self._posts, self._denied = posts, denied
+
+    async def stored(self) -> list[Kept]:
+        """Store it, one after the other."""
+        kept: list[Kept] = []
+        for channel, payload in self._posts:
+            seen = self._queues.known(self._device)
+            if seen is None:
+                seen = await self._queues.look(self._device)
+            kept.append(await self._queues.store(channel, payload, seen, self._denied))
+        return kept

@@ -484,7 +484,6 @@ class TestTheEnd:
             device = await a.connect()
             await a.learn()
             device.leave()
-            assert not a.posts.bring_now(CHANNEL, payload_of(MAY_WAIT), MAY_WAIT, lambda _: None)
             assert not a.posts.have(DEVICE)
             assert await a.post() is PushResult.STORED
             assert world.store.rows[DEVICE].home is None

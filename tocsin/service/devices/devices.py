@@ -144,7 +144,9 @@ class Devices:
             return False
         connection = self._connections.get(channel.device)
         if connection is None:
-            return nodes is not None and nodes.bring_now(channel, payload, notification, settled)
+            if nodes is not None:
+                nodes.bring_now(channel, payload, notification, settled)
+            return nodes is not None
         if connection.holds_back(channel.app, payload.priority):
             return False
         outbox = connection.outbox

@@ -28,15 +28,12 @@ class OtherNodes(Protocol):
 
     def bring_now(
         self, channel: ChannelRow, payload: Payload, notification: Notification, settled: Callable[[PushResult], None]
-    ) -> bool:
-        """Bring a payload to a device that is not connected here, if it is known where that is, and call back with the result.
-
-        :return: whether it is on its way; if not, it goes by :meth:`bring`.
-        """
+    ) -> None:
+        """Bring a payload to a device that is not connected here, or into the store where its sender allows that; call back with the result."""
         ...
 
     async def bring(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
-        """Bring a payload to a device that is not connected here, or into the store where its sender allows that."""
+        """Do the same, and wait for the result."""
         ...
 
     async def keep(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:

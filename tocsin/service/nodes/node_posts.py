@@ -21,8 +21,9 @@ from tocsin.protocol.toast_label import ToastMatch
 from tocsin.service.devices.devices import Devices
 from tocsin.service.devices.outbox import PushResult
 from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult
+from tocsin.service.nodes.gathered_posts import GatheredPost, GatheredPosts
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace
-from tocsin.service.nodes.post_way import PostWay, WayContext
+from tocsin.service.nodes.post_way import Effects, PostWay, WayContext, leave
 from tocsin.service.nodes.shared_queues import SharedQueues
 from tocsin.service.nodes.standing import NodeStanding
 from tocsin.service.operations.metrics import Counters
@@ -58,6 +59,7 @@ class NodePosts:
         self._others = others
         self.around = WayContext(standing, queues, devices, links, counters, self._clear)
         """What the ways of its posts share."""
+        self._gathered = GatheredPosts(self.around, self, self._start)
         queues.tell_wakes(self.tell)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._has_ended = False
@@ -73,6 +75,7 @@ class NodePosts:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._gathered.close()
 
     # For devices
 
@@ -82,19 +85,40 @@ class NodePosts:
 
     def bring_now(
         self, channel: ChannelRow, payload: Payload, notification: Notification, settled: Callable[[PushResult], None]
-    ) -> bool:
-        """Forward a payload by what is known of its device, without a task; what is not settled by that goes on by itself."""
+    ) -> None:
+        """Bring a payload to its device, or into the store, without a task for it where that is the usual way."""
         around, device = self.around, channel.device
         place = around.places.get(device)
-        if place is None or device in around.looking:  # nothing comes before what came earlier
-            return False
-        home, at = place
-        post = ForwardedPost(home.lease, home.epoch, channel, payload, notification)
+        if self._has_ended:
+            settled(PushResult.NOT_STORED)
+        elif place is not None and device not in around.looking:  # nothing comes before what came earlier
+            home, at = place
+            self._forward(at, ForwardedPost(home.lease, home.epoch, channel, payload, notification), settled)
+        else:
+            self._gathered.add(self._way(channel, payload, notification, may_wait=notification.storable), settled)
+
+    def forward(self, post: GatheredPost) -> None:
+        """Forward a payload to the node that has its device, as was read just now."""
+        way = post.way
+        row, at = way.route.row, way.at
+        assert row is not None and row.home is not None and at is not None  # noqa: S101, PT018  # it is there
+        forwarded = ForwardedPost(row.home.lease, row.home.epoch, way.channel, way.payload, way.notification)
+        self._forward(at, forwarded, post.settled)
+
+    def go_alone(self, post: GatheredPost, effects: Effects) -> None:
+        """Go on with a payload in a task of its own."""
+
+        async def go_on() -> PushResult:
+            leave(self.around.looking, post.device)
+            return await post.way.go_on(effects)
+
+        self.finish(go_on(), post.settled, PushResult.NOT_STORED)
+
+    def _forward(self, at: LeaseRow, post: ForwardedPost, settled: Callable[[PushResult], None]) -> None:
         heard = partial(self._heard, at, post, settled)
-        said = around.links.push_now(NodePlace.of(at), post, heard)
+        said = self.around.links.push_now(NodePlace.of(at), post, heard)
         if said is not None:
             heard(said)
-        return True
 
     def _heard(
         self, at: LeaseRow, post: ForwardedPost, settled: Callable[[PushResult], None], said: ForwardResult
@@ -107,8 +131,10 @@ class NodePosts:
         self.finish(way.begin_heard(Home(post.lease, post.epoch), at, said), settled, PushResult.NOT_STORED)
 
     async def bring(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
-        """Look for the device, and bring a payload there or into the store."""
-        return await self._way(channel, payload, notification, may_wait=notification.storable).begin()
+        """Bring a payload to its device, or into the store, and wait until it is there."""
+        result: asyncio.Future[PushResult] = asyncio.get_running_loop().create_future()
+        self.bring_now(channel, payload, notification, partial(_set, result))
+        return await result
 
     async def keep(self, channel: ChannelRow, payload: Payload, notification: Notification) -> PushResult:
         """Store what the connection here did not bring to its device."""
@@ -188,3 +214,8 @@ class NodePosts:
     ) -> PostWay:
         route = PostRoute(self._standing.lease, may_wait, forwarded)
         return PostWay(self.around, channel, payload, notification, route)
+
+
+def _set(result: asyncio.Future[PushResult], settled: PushResult) -> None:
+    if not result.done():
+        result.set_result(settled)

@@ -22,7 +22,7 @@ from tocsin.service.nodes.forwarding import ForwardedPost, ForwardResult, NotPus
 from tocsin.service.nodes.node_links import NodeLinks, NodePlace
 from tocsin.service.nodes.shared_queues import SharedQueues
 from tocsin.service.nodes.standing import NodeStanding
-from tocsin.service.nodes.storing import NotKept
+from tocsin.service.nodes.storing import Kept, NotKept
 from tocsin.service.operations.metrics import Counters
 from tocsin.service.registry.node_store import SeenDevice
 from tocsin.service.registry.service_store import ChannelRow
@@ -66,6 +66,13 @@ class Places:
         self._places.pop(device, None)
 
 
+def leave(looking: Counter[str], device: str) -> None:
+    """Count one post less to a device that waits to hear where it is."""
+    looking[device] -= 1
+    if not looking[device]:
+        del looking[device]
+
+
 @frozen
 class WayContext:
     """What the ways of all posts at this node share.
@@ -97,19 +104,26 @@ class PostWay:
     notification: Notification
     route: PostRoute
     seen: SeenDevice | None = None
-    """What was read last of its device."""
+    """What was read last of its device, where storing may go on from that."""
+    at: LeaseRow | None = None
+    """The lease that the row's home names."""
     said: PushResult | None = None
     """What the connection has said, here or at the other node."""
-    _is_fresh: bool = False  # whether nothing that was kept of another look is good enough any more
+    is_fresh: bool = False
+    """Whether nothing that was kept of another look is good enough any more."""
 
     async def begin(self) -> PushResult:
         """Look for its device, and bring it there or into the store."""
-        return self._result(await self._go((Effect.LOOK,)))
+        return await self.go_on((Effect.LOOK,))
+
+    async def go_on(self, effects: Effects) -> PushResult:
+        """Go on from effects that its route has returned."""
+        return self._result(await self._go(effects))
 
     async def begin_heard(self, home: Home, at: LeaseRow, said: NotPushed) -> PushResult:
         """Go on from what another node has said, to which it was forwarded by what was remembered of another look."""
-        self.seen, self._is_fresh = SeenDevice(DeviceRow(0, home), (), at), True
-        self.route.read(self.seen.row, self._is_at, kept=True)
+        self.at, self.is_fresh = at, True
+        self.route.read(DeviceRow(0, home), self._is_at, kept=True)
         return self._result(await self._go(self.heard(said)))
 
     async def begin_undelivered(self) -> PushResult:
@@ -122,7 +136,7 @@ class PostWay:
         return _TOLD.get(end) or self._result(end)
 
     def _tried_here(self) -> Effects:
-        self._is_fresh = True
+        self.is_fresh = True
         self.route.here()
         return self._undelivered()
 
@@ -135,56 +149,72 @@ class PostWay:
         while Effect.ANSWER not in effects:
             (effect,) = effects
             effects = await self._STEPS[effect](self)
+        return self._end(effects)
+
+    def _end(self, effects: Effects) -> RouteEnd:
         home = self.route.row.home if self.route.row is not None else None
         if Effect.CLEAR in effects and home is not None:
             self.around.clear(self.channel.device, home)
         assert self.route.end is not None  # noqa: S101  # it has ended
         return self.route.end
 
+    def answer(self, effects: Effects) -> PushResult:
+        """Return what its sender is to hear, where the effects say that it is to."""
+        return self._result(self._end(effects))
+
     # Its steps
 
     async def _look(self) -> Effects:
-        around, route, device = self.around, self.route, self.channel.device
-        if not around.standing.is_good():
-            return route.happened(Event.LAPSED)
+        if not self.around.standing.is_good():
+            return self.route.happened(Event.LAPSED)
         if self._is_here():
-            return route.here()
-        # A post behind another that is read for reads by itself, so that it does not come before it.
-        seen = None if self._is_fresh or around.looking[device] else around.queues.known(device)
-        kept, self._is_fresh = seen is not None, True
-        if seen is None:
-            try:
-                seen = await self._read()
-            except StateUnavailable as failure:
-                text = "it cannot be looked where devices are: %s"
-                around.devices.offline.recurring.log(logger, logging.WARNING, "look", text, failure)
-                return route.happened(Event.FAILED)
-            if not around.standing.is_good():
-                return route.happened(Event.LAPSED)
-            if self._is_here():  # it came meanwhile
-                return route.here()
-        self.seen = seen
-        return route.read(seen.row, self._is_at, kept=kept)
-
-    async def _read(self) -> SeenDevice:
+            return self.route.here()
         looking, device = self.around.looking, self.channel.device
-        looking[device] += 1
-        try:
-            seen = await self.around.queues.look(device)
-            if self.around.standing.lease == self.route.lease:  # else it may be at what was this node itself
-                self.around.places.note(device, seen, self.route.lease)
-            return seen
-        finally:
-            looking[device] -= 1
-            if not looking[device]:
-                del looking[device]
+        # A post behind another that is read for reads by itself, so that it does not come before it.
+        seen = None if self.is_fresh or device in looking else self.around.queues.known(device)
+        kept = seen is not None
+        if seen is None:
+            looking[device] += 1
+            try:
+                seen = await self.around.queues.look(device)
+            except StateUnavailable as failure:
+                return self.not_looked(failure)
+            finally:
+                leave(looking, device)
+            self.note(seen)
+        effects = self.looked(seen.row, seen.at, kept=kept)
+        self.seen = seen
+        return effects
+
+    def note(self, seen: SeenDevice) -> None:
+        """Remember where its device was seen."""
+        if self.is_of_this_lease:  # else it may be at what was this node itself
+            self.around.places.note(self.channel.device, seen, self.route.lease)
+
+    def not_looked(self, failure: StateUnavailable) -> Effects:
+        """Take it that nothing could be read."""
+        text = "it cannot be looked where devices are: %s"
+        self.around.devices.offline.recurring.log(logger, logging.WARNING, "look", text, failure)
+        return self.route.happened(Event.FAILED)
+
+    def looked(self, row: DeviceRow, at: LeaseRow | None, *, kept: bool) -> Effects:
+        """Go on from its device's row, as it is read or known.
+
+        :param kept: whether it was not read for this look.
+        """
+        self.is_fresh = True
+        if not self.around.standing.is_good():
+            return self.route.happened(Event.LAPSED)
+        if self._is_here():  # it may have come meanwhile
+            return self.route.here()
+        self.at = at
+        return self.route.read(row, self._is_at, kept=kept)
 
     def _is_here(self) -> bool:
         return not self.route.pushed and self.around.devices.has(self.channel.device)
 
     def _is_at(self, lease: int) -> bool:
-        at = None if self.seen is None else self.seen.at
-        return at is not None and at.number == lease
+        return self.at is not None and self.at.number == lease
 
     async def _push(self) -> Effects:
         devices, channel, payload = self.around.devices, self.channel, self.payload
@@ -194,10 +224,11 @@ class PostWay:
 
     def _undelivered(self) -> Effects:
         self.seen = self.around.queues.known(self.channel.device)
+        self.at = None if self.seen is None else self.seen.at
         return self.route.undelivered(ABSENT if self.seen is None else self.seen.row)
 
     async def _forward(self) -> Effects:
-        row, at = self.route.row, None if self.seen is None else self.seen.at
+        row, at = self.route.row, self.at
         assert row is not None and row.home is not None and at is not None  # noqa: S101, PT018  # it is there
         post = ForwardedPost(row.home.lease, row.home.epoch, self.channel, self.payload, self.notification)
         return self.heard(await self.around.links.push(NodePlace.of(at), post))
@@ -218,10 +249,19 @@ class PostWay:
         return await self._store_by(None)
 
     async def _store_by(self, seen: SeenDevice | None) -> Effects:
-        around, route = self.around, self.route
-        if around.standing.lease != route.lease:  # what was found out under another is not worth anything any more
-            return route.happened(Event.LAPSED)
-        match await around.queues.store(self.channel, self.payload, seen, route.denied):
+        if not self.is_of_this_lease:
+            return self.route.happened(Event.LAPSED)
+        return self.kept(await self.around.queues.store(self.channel, self.payload, seen, self.route.denied))
+
+    @property
+    def is_of_this_lease(self) -> bool:
+        """Whether the node's lease is the one that its post came under: what was found out under another is worth nothing."""
+        return self.around.standing.lease == self.route.lease
+
+    def kept(self, kept: Kept) -> Effects:
+        """Go on from what has become of it in the store."""
+        route = self.route
+        match kept:
             case NotKept.NO_ROOM:
                 return route.happened(Event.NO_ROOM)
             case NotKept.FAILED:
@@ -231,7 +271,7 @@ class PostWay:
             case Unchanged.MOVED:
                 return route.happened(Event.MOVED)
             case RowChange(behind=behind):
-                around.counters.stored += 1
+                self.around.counters.stored += 1
                 return route.happened(Event.STORED_BEHIND if behind else Event.STORED)
 
     async def _outlast(self) -> Effects:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from anyio import Lock
@@ -51,13 +51,20 @@ class QueueChanges:
 
     async def read(self, known: CachedDevice) -> SeenDevice:
         """Read a device anew."""
-        seen = await self._nodes.look(known.name)
+        return await self.was_read(known, self.begin_read(known))
+
+    def begin_read(self, known: CachedDevice) -> Awaitable[SeenDevice]:
+        """Begin to read a device anew, which :meth:`was_read` waits for: those that begin together go to the store together."""
+        return self._nodes.look(known.name)
+
+    async def was_read(self, known: CachedDevice, reading: Awaitable[SeenDevice]) -> SeenDevice:
+        """Wait for what is read, and take it over."""
+        seen = await reading
         known.take(seen)
         return seen
 
-    async def number_for(self, known: CachedDevice) -> int:
-        """Return a number above all that the device's queue holds."""
-        last = next(reversed(known.queue.entries), 0)
+    async def number_above(self, last: int) -> int:
+        """Return a number above this one, which is the last of a device's queue, or 0."""
         number = self._numbers.take(last)
         while number is None:
             async with self._drawing:
@@ -79,11 +86,14 @@ class QueueChanges:
         self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
     ) -> RowChange | Unchanged:
         """Write a change that was decided from what is known; or one that is decided under the row's lock."""
+        return await self.written(known, self.begin(known, change))
+
+    async def written(self, known: CachedDevice, writing: Awaitable[RowChange | Unchanged]) -> RowChange | Unchanged:
+        """Wait for a change that was begun, and take over what became of it."""
         try:
-            changed = await self._write(known, change)
+            changed = await writing
         except BaseException as failure:
-            known.is_current = False
-            self._doubted(known.name, may_be_there(failure))
+            self.lose_sight(known, may_be_there(failure))
             raise
         if isinstance(changed, RowChange):
             known.row, known.at = changed.row, known.at if changed.row.home == known.row.home else None
@@ -91,24 +101,29 @@ class QueueChanges:
             self.woken(known.name, changed)
             self.count(known)
         else:
-            known.is_current = False
-            self._doubted(known.name, False)  # noqa: FBT003  # a callback
+            self.lose_sight(known, may_be_written=False)
         return changed
+
+    def lose_sight(self, known: CachedDevice, may_be_written: bool = True) -> None:  # noqa: FBT001, FBT002  # as the callback
+        """Have a device read again before anything more of it goes out."""
+        known.is_current = False
+        self._doubted(known.name, may_be_written)
 
     def woken(self, device: str, changed: RowChange) -> None:
         """Tell the node that a change has left a wake for."""
         if changed.wake is not None:
             self.tell(changed.wake, device)
 
-    async def _write(
+    def begin(
         self, known: CachedDevice, change: QueueChange | Callable[[SeenDevice, int], QueueChange]
-    ) -> RowChange | Unchanged:
+    ) -> Awaitable[RowChange | Unchanged]:
+        """Begin to write a change, which :meth:`written` waits for: those that begin together go to the store together."""
         if not self._standing.is_good():
-            return Unchanged.FENCED
+            return _fenced()
         lease = self._standing.lease
         if isinstance(change, QueueChange):
-            return await self._nodes.change_queue(known.name, known.row.version, change, lease)
-        return await self._nodes.change_queue_locked(known.name, change, lease)
+            return self._nodes.change_queue(known.name, known.row.version, change, lease)
+        return self._nodes.change_queue_locked(known.name, change, lease)
 
     def count(self, known: CachedDevice) -> None:
         """Count what has ended, once that is written."""
@@ -146,6 +161,10 @@ class QueueChanges:
             changed = await self.write(known, decided)
         if isinstance(changed, Unchanged):
             raise StateUnavailable(_NO_LEASE)
+
+
+async def _fenced() -> Unchanged:
+    return Unchanged.FENCED
 
 
 def taken(queue: OfflineQueue) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ import anyio
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
-from tocsin.protocol.service.nodes.device_row import Home, RowChange, Unchanged
+from tocsin.protocol.service.nodes.device_row import Home, Unchanged
 from tocsin.protocol.service.nodes.post_route import LOOKS
 from tocsin.protocol.service.offline_queue import Depths, Entry, OfflineQueue, Phase
 from tocsin.protocol.toast_label import ToastMatch
@@ -25,10 +25,11 @@ from tocsin.repeat_log import RepeatLog
 from tocsin.service.devices.offline_queues import DevicesHere
 from tocsin.service.nodes.claims import AT_A_TIME, Claims
 from tocsin.service.nodes.crew import Crew
+from tocsin.service.nodes.device_turn import DeviceTurn
 from tocsin.service.nodes.known_devices import KnownDevices
 from tocsin.service.nodes.queue_changes import Decide, QueueChanges
 from tocsin.service.nodes.standing import NodeStanding
-from tocsin.service.nodes.storing import NotKept, Storing
+from tocsin.service.nodes.storing import Kept, NotKept, Storing
 from tocsin.service.registry.node_store import NodeStore, SeenDevice
 from tocsin.service.registry.service_store import PATIENCE, ChannelRow, ServiceStore
 from tocsin.tasks import task_group
@@ -125,6 +126,10 @@ class SharedQueues:
         finally:
             self._known.leave(known)
 
+    def take_turn(self, device: str) -> DeviceTurn | None:
+        """Take a device's turn, if none else has it; what is begun for several devices then goes to the database together."""
+        return DeviceTurn.take(device, self._known, self._changes, self._claims, self._storing)
+
     def known(self, device: str) -> SeenDevice | None:
         """Return what was read or written lately of a device, if that is still in memory."""
         known = self._known.get(device)
@@ -132,7 +137,7 @@ class SharedQueues:
 
     async def store(
         self, channel: ChannelRow, payload: Payload, seen: SeenDevice | None, denied: frozenset[Home]
-    ) -> RowChange | Unchanged | NotKept:
+    ) -> Kept:
         """Store a payload, where the device's row is still as it was seen; one whose id is there already is stored.
 
         :param seen: what that was decided from; None: it is stored under the row's lock, whatever has changed.
@@ -143,7 +148,7 @@ class SharedQueues:
     async def keep(self, channel: ChannelRow, payload: Payload, admitted: Callable[[Entry], None]) -> bool:
         """Store a payload wherever its device is; the queue itself tells connections of it."""
         del admitted
-        stored: RowChange | Unchanged | NotKept = Unchanged.MOVED
+        stored: Kept = Unchanged.MOVED
         for look in range(LOOKS):
             if stored is Unchanged.MOVED:
                 seen = None if look == LOOKS - 1 else await self.look(channel.device)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto, unique
+
+from attrs import Factory, define
 
 from tocsin.protocol.errors import StateUnavailable
 from tocsin.protocol.messages import Payload
@@ -28,6 +30,20 @@ class NotKept(Enum):
     NO_ROOM = auto()
     FAILED = auto()
     """The database cannot be used; it may be there all the same."""
+
+
+Kept = RowChange | Unchanged | NotKept
+"""What becomes of a notification that is to be stored."""
+
+
+@define(eq=False)
+class BegunStore:
+    """What is being stored for one device. ``results`` are of each notification; None: it is in ``entries``, and has what the write comes to."""
+
+    known: CachedDevice
+    results: list[Kept | None] = Factory(list)
+    entries: list[Entry] = Factory(list)
+    writing: Awaitable[RowChange | Unchanged] | None = None
 
 
 class Storing:
@@ -54,7 +70,7 @@ class Storing:
 
     async def store(
         self, channel: ChannelRow, payload: Payload, seen: SeenDevice | None, denied: frozenset[Home]
-    ) -> RowChange | Unchanged | NotKept:
+    ) -> Kept:
         """Store a payload, as :meth:`SharedQueues.store` says."""
         known = self._known.attend(channel.device)
         try:
@@ -63,25 +79,65 @@ class Storing:
                     return await self._store_locked(known, channel, payload, denied)
                 if not _goes_on_from(known, seen):
                     return Unchanged.MOVED
-                if known.queue.held([payload.id]):
-                    return RowChange(known.row)
-                number = await self._changes.number_for(known)
-                admitted = self._admit(known, number, channel, payload)
-                if admitted is None:
-                    return NotKept.NO_ROOM
-                entry, erase = admitted
-                changed = await self._changes.write(known, QueueChange(((entry, payload.body),), erase, denied))
-                return self._stored(known, entry, changed)
+                return (await self.stored(await self.begin(known, [(channel, payload)], denied)))[0]
         except StateUnavailable as failure:
-            self._recurring.log(logger, logging.WARNING, "keep", "a notification could not be stored: %s", failure)
-            self._changes.counts[Phase.NOT_STORED] += 1
-            return NotKept.FAILED
+            return self.failed(failure)
         finally:
             self._known.leave(known)
 
+    async def begin(
+        self, known: CachedDevice, posts: Sequence[tuple[ChannelRow, Payload]], denied: frozenset[Home]
+    ) -> BegunStore:
+        """Give payloads their places in the queue of a device that is current, and begin to write them together, for :meth:`stored`.
+
+        Its caller holds the device's lock until then.
+
+        :raises StateUnavailable: nothing was begun.
+        """
+        numbers, last = [], next(reversed(known.queue.entries), 0)
+        for _ in posts:
+            last = await self._changes.number_above(last)
+            numbers.append(last)
+        begun = BegunStore(known)
+        add: dict[int, tuple[Entry, bytes]] = {}
+        erase: list[int] = []
+        for number, (channel, payload) in zip(numbers, posts, strict=True):
+            held = known.queue.held([payload.id])
+            if held:
+                begun.results.append(None if held[0].sequence in add else RowChange(known.row))
+                continue
+            admitted = self._admit(known, number, channel, payload)
+            begun.results.append(NotKept.NO_ROOM if admitted is None else None)
+            if admitted is not None:
+                add[number] = admitted[0], payload.body
+                begun.entries.append(admitted[0])
+                erase += admitted[1]
+        if add:
+            # What gives way to another of these at once never gets there.
+            there = tuple(each for number, each in add.items() if number not in erase)
+            change = QueueChange(there, tuple(sequence for sequence in erase if sequence not in add), denied)
+            begun.writing = self._changes.begin(known, change)
+        return begun
+
+    async def stored(self, begun: BegunStore) -> list[Kept]:
+        """Wait for what was begun, and return what became of each payload.
+
+        :raises StateUnavailable: it may be written or not.
+        """
+        changed: Kept = NotKept.FAILED
+        if begun.writing is not None:
+            changed = self._stored(begun.known, begun.entries, await self._changes.written(begun.known, begun.writing))
+        return [changed if result is None else result for result in begun.results]
+
+    def failed(self, failure: StateUnavailable) -> NotKept:
+        """Tell what becomes of a payload whose writing has failed, and log it."""
+        self._recurring.log(logger, logging.WARNING, "keep", "a notification could not be stored: %s", failure)
+        self._changes.counts[Phase.NOT_STORED] += 1
+        return NotKept.FAILED
+
     async def _store_locked(
         self, known: CachedDevice, channel: ChannelRow, payload: Payload, denied: frozenset[Home]
-    ) -> RowChange | Unchanged | NotKept:
+    ) -> Kept:
         admitted: tuple[Entry, tuple[int, ...]] | None = None
         is_held = False
 
@@ -96,7 +152,7 @@ class Storing:
 
         changed = await self._changes.write(known, decide)
         if admitted is not None:
-            return self._stored(known, admitted[0], changed)
+            return self._stored(known, [admitted[0]], changed)
         return changed if is_held or isinstance(changed, Unchanged) else NotKept.NO_ROOM
 
     def _admit(
@@ -113,12 +169,11 @@ class Storing:
         self._claims.saw(known)
         return entry, (*taken(queue), *replaced)
 
-    def _stored(
-        self, known: CachedDevice, entry: Entry, changed: RowChange | Unchanged
-    ) -> RowChange | Unchanged | NotKept:
+    def _stored(self, known: CachedDevice, entries: Sequence[Entry], changed: RowChange | Unchanged) -> Kept:
         if isinstance(changed, RowChange):
-            self._changes.kept += 1
-            known.queue.committed(entry)
+            self._changes.kept += len(entries)
+            for entry in entries:
+                known.queue.committed(entry)
             self._changes.count(known)
             self._claims.saw(known)
         return changed

@@ -7,7 +7,7 @@ for once more, decided from what is read then, finds its notification there by i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from attrs import field, frozen
@@ -66,7 +66,8 @@ class QueueChange:
 class NodeStore(Protocol):
     """What nodes need of their database. Calls of one turn of the loop go there together.
 
-    All methods raise ``StateUnavailable`` where it cannot be used, or not within its patience.
+    All methods raise ``StateUnavailable`` where it cannot be used, or not within its patience; those that return an awaitable let it raise that,
+    and may begin before they are awaited.
     """
 
     async def join(self, asked: Joining) -> Renewed | NotGranted:
@@ -88,7 +89,7 @@ class NodeStore(Protocol):
         """Draw a block of sequence numbers (``BlockNumbers``) and return its first."""
         ...
 
-    async def look(self, device: str) -> SeenDevice:
+    def look(self, device: str) -> Awaitable[SeenDevice]:
         """Read a device; one of which nothing is known is ``ABSENT``."""
         ...
 
@@ -104,9 +105,9 @@ class NodeStore(Protocol):
         """Write down that a connection is no more (``device_row.clear``)."""
         ...
 
-    async def change_queue(
+    def change_queue(
         self, device: str, decided_from: int, change: QueueChange, lease: int
-    ) -> RowChange | Unchanged:
+    ) -> Awaitable[RowChange | Unchanged]:
         """Change what is stored for a device, where its row's version is this one (``device_row.change``)."""
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -92,10 +92,9 @@ class PostgresNodeStore:
         rows = await self._devices.ask(_FETCH, None, (sql.BLOCK, ()), may_repeat=True)
         return int(rows[0][0])
 
-    async def look(self, device: str) -> SeenDevice:
+    def look(self, device: str) -> Awaitable[SeenDevice]:
         """Read a device."""
-        seen: SeenDevice = await self._devices.ask(_LOOK, None, device, may_repeat=True)
-        return seen
+        return self._devices.ask(_LOOK, None, device, may_repeat=True)
 
     async def connect(self, device: str, lease: int) -> RowChange | Unchanged:
         """Write down that a device is connected."""
@@ -109,15 +108,14 @@ class PostgresNodeStore:
         """Write down that a connection is no more."""
         return await self._change(_Asked(device, lease, sql.CLEAR, (home,)))
 
-    async def change_queue(
+    def change_queue(
         self, device: str, decided_from: int, change: QueueChange, lease: int
-    ) -> RowChange | Unchanged:
+    ) -> Awaitable[RowChange | Unchanged]:
         """Change what is stored for a device, where its row's version is this one."""
-        return await self._change(_Asked(device, lease, sql.CHANGE, change.denied, decided_from, change))
+        return self._change(_Asked(device, lease, sql.CHANGE, change.denied, decided_from, change))
 
-    async def _change(self, asked: _Asked, *, may_repeat: bool = False) -> RowChange | Unchanged:
-        changed: RowChange | Unchanged = await self._devices.ask(_WRITE, asked.device, asked, may_repeat=may_repeat)
-        return changed
+    def _change(self, asked: _Asked, *, may_repeat: bool = False) -> Awaitable[RowChange | Unchanged]:
+        return self._devices.ask(_WRITE, asked.device, asked, may_repeat=may_repeat)
 
     async def change_queue_locked(
         self, device: str, decide: Callable[[SeenDevice, int], QueueChange], lease: int

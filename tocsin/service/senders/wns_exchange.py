@@ -21,6 +21,7 @@ from tocsin.followers import Followers
 from tocsin.protocol.delivery.payload_events import PayloadEvent, Stage
 from tocsin.protocol.messages import Payload
 from tocsin.protocol.service import wns
+from tocsin.protocol.service.notification import Notification
 from tocsin.protocol.service.refusal import Refusal
 from tocsin.protocol.service.tally import Asked
 from tocsin.protocol.service.wns import NotificationRequest, WnsRefusal
@@ -220,12 +221,19 @@ class WnsExchange:
                 self._tell(result)
             else:
                 self._answer(_TAKEN)
+            return
+        channel, payload = cast(ChannelRow, self._channel), cast(Payload, self._payload)
+        notification = cast(NotificationRequest, self._wanted).notification
+        final = self._around.devices.verdict(channel, payload, notification, result)
+        if final is not None:
+            self._tell(outcome(final))
         else:
-            self._start(partial(self._conclude, cast(Payload, self._payload), result))
+            self._start(partial(self._conclude, channel, payload, notification, result))
 
-    async def _conclude(self, payload: Payload, result: PushResult) -> None:
-        channel, wanted = cast(ChannelRow, self._channel), cast(NotificationRequest, self._wanted)
-        self._tell(await self._around.dispatcher.conclude(channel, payload, wanted.notification, result))
+    async def _conclude(
+        self, channel: ChannelRow, payload: Payload, notification: Notification, result: PushResult
+    ) -> None:
+        self._tell(await self._around.dispatcher.conclude(channel, payload, notification, result))
 
     def _tell(self, result: PushResult | Refusal) -> None:
         """Say what has become of the notification."""

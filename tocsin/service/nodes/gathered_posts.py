@@ -1,0 +1,213 @@
+"""The posts at this node whose devices are not here and not known to be elsewhere: looked for and stored many at a time.
+
+Each goes by its own ``PostRoute``; what is done for many together is to read their devices, and to write what is stored for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from attrs import Factory, define
+
+from tocsin.protocol.errors import StateUnavailable
+from tocsin.protocol.service.nodes.post_route import Effect, Event
+from tocsin.service.devices.outbox import PushResult
+from tocsin.service.nodes.device_turn import DeviceTurn
+from tocsin.service.nodes.post_way import Effects, PostWay, WayContext, leave
+from tocsin.service.registry.service_store import PATIENCE
+
+AT_A_TIME: Final = 2
+"""Batches that are on their way: while one is read, another is written."""
+
+MOST: Final = 256
+"""Posts of one batch."""
+
+_LATE: Final = StateUnavailable(f"what came before took more than {PATIENCE:g} s")
+_STORE: Final = (Effect.STORE,)
+_LOOK: Final = (Effect.LOOK,)
+_FORWARD: Final = (Effect.FORWARD,)
+
+logger = logging.getLogger(__name__)
+
+
+@define(eq=False)
+class GatheredPost:
+    """A post that waits; ``settled`` is called with what its sender is to hear. After ``until`` it waits for no turn any more."""
+
+    way: PostWay
+    settled: Callable[[PushResult], None]
+    until: float
+    is_here: bool = True
+    """Whether it is among those that are gathered, and has not gone on."""
+
+    @property
+    def device(self) -> str:
+        """Its channel's device."""
+        return self.way.channel.device
+
+
+class WaysOn(Protocol):
+    """What becomes of posts that are not stored together with others."""
+
+    def forward(self, post: GatheredPost) -> None:
+        """Forward a post to the node that its way has found, in the order of the calls."""
+        ...
+
+    def go_alone(self, post: GatheredPost, effects: Effects) -> None:
+        """Go on with a post by itself, in a task whose first step counts it out of those that wait to hear where their device is."""
+        ...
+
+
+@define(eq=False)
+class _Gathered:
+    """The posts to one device in one batch, in the order in which they came."""
+
+    turn: DeviceTurn
+    posts: list[GatheredPost] = Factory(list)
+    storing: list[GatheredPost] = Factory(list)
+    again: list[GatheredPost] = Factory(list)
+    is_read: bool = False  # for these posts
+
+    def has_to_be_read(self) -> bool:
+        """Tell whether what is known is not good enough."""
+        return not self.turn.is_current or any(post.way.is_fresh for post in self.posts)
+
+
+class GatheredPosts:
+    """All of them, until :meth:`close`.
+
+    :param start: runs this in a task, which is cancelled when the node stops.
+    """
+
+    def __init__(
+        self, around: WayContext, ways_on: WaysOn, start: Callable[[Coroutine[Any, Any, None]], object]
+    ) -> None:
+        self._around = around
+        self._ways_on = ways_on
+        self._start = start
+        self._waiting: deque[GatheredPost] = deque()
+        self._behind: dict[str, list[GatheredPost]] = {}
+        """By device: the posts behind those of a batch that is under way."""
+        self._running = 0
+
+    def add(self, way: PostWay, settled: Callable[[PushResult], None]) -> None:
+        """Take a post, behind those of its device that have come before."""
+        self._around.looking[way.channel.device] += 1
+        until = asyncio.get_running_loop().time() + PATIENCE
+        self._waiting.append(GatheredPost(way, settled, until))
+        if self._running < AT_A_TIME:
+            self._running += 1
+            self._start(self.run())
+
+    def close(self) -> None:
+        """Let those that still wait be sent again."""
+        for post in (*self._waiting, *(post for behind in self._behind.values() for post in behind)):
+            self._settle(post, PushResult.NOT_STORED)
+        self._waiting.clear()
+        self._behind.clear()
+
+    async def run(self) -> None:
+        """Take batches until nothing waits."""
+        try:
+            while self._waiting:
+                await self._serve(self._take())
+        finally:
+            self._running -= 1
+
+    def _take(self) -> dict[str, _Gathered]:
+        """Return the posts of the next batch, by device, each of which has its turn."""
+        taken: dict[str, _Gathered] = {}
+        now, count = asyncio.get_running_loop().time(), 0
+        while self._waiting and count < MOST:
+            post = self._waiting.popleft()
+            device = post.device
+            if post.until < now:
+                self._go_on(None, post, post.way.not_looked(_LATE))
+            elif device in taken:
+                taken[device].posts.append(post)
+                count += 1
+            elif device in self._behind:
+                self._behind[device].append(post)
+            elif (turn := self._around.queues.take_turn(device)) is not None:
+                self._behind[device] = []
+                taken[device] = _Gathered(turn, [post])
+                count += 1
+            else:  # its connection is being written down, or it is withdrawn from: it waits for that by itself
+                self._go_on(None, post, _LOOK)
+        return taken
+
+    async def _serve(self, taken: dict[str, _Gathered]) -> None:
+        try:
+            await self._look(taken)
+            storing = [gathered for gathered in taken.values() if gathered.storing]
+            for gathered in storing:
+                ways = [post.way for post in gathered.storing]
+                denied = frozenset().union(*(way.route.denied for way in ways))
+                await gathered.turn.begin_store([(way.channel, way.payload) for way in ways], denied)
+            for gathered in storing:
+                for post, kept in zip(gathered.storing, await gathered.turn.stored(), strict=True):
+                    self._go_on(gathered, post, post.way.kept(kept))
+        except Exception:  # noqa: BLE001  # a fault of ours, which is logged
+            found = traceback.format_exc()
+            recurring = self._around.devices.offline.recurring
+            recurring.log(logger, logging.ERROR, found, "the way of a post has failed: %s", found)
+        finally:
+            for device, gathered in taken.items():
+                self._end(device, gathered)
+
+    async def _look(self, taken: dict[str, _Gathered]) -> None:
+        """Read what is not known, and go by it."""
+        if self._around.standing.is_good():  # else each says that it is not
+            for gathered in taken.values():
+                if gathered.has_to_be_read():
+                    gathered.is_read = True
+                    gathered.turn.begin_look()
+        for gathered in taken.values():
+            if gathered.is_read:
+                try:
+                    seen = await gathered.turn.looked()
+                except StateUnavailable as failure:
+                    for post in gathered.posts:
+                        self._go_on(gathered, post, post.way.not_looked(failure))
+                    continue
+                gathered.posts[0].way.note(seen)
+            row, at = gathered.turn.row, gathered.turn.at
+            for post in gathered.posts:
+                self._go_on(gathered, post, post.way.looked(row, at, kept=not gathered.is_read))
+
+    def _go_on(self, gathered: _Gathered | None, post: GatheredPost, effects: Effects) -> None:
+        """Go on with a post as its route says; ``gathered`` is None where it has no turn."""
+        if effects == _STORE and not post.way.is_of_this_lease:
+            effects = post.way.route.happened(Event.LAPSED)
+        if gathered is not None and effects == _STORE:
+            gathered.storing.append(post)
+        elif gathered is not None and effects == _LOOK:
+            gathered.again.append(post)
+        elif Effect.ANSWER in effects:
+            self._settle(post, post.way.answer(effects))
+        else:
+            post.is_here = False
+            if effects == _FORWARD:
+                leave(self._around.looking, post.device)
+                self._ways_on.forward(post)
+            else:
+                self._ways_on.go_alone(post, effects)
+
+    def _settle(self, post: GatheredPost, result: PushResult) -> None:
+        post.is_here = False
+        leave(self._around.looking, post.device)
+        post.settled(result)
+
+    def _end(self, device: str, gathered: _Gathered) -> None:
+        """End a device's turn; what is to be looked for once more comes before what is behind."""
+        gathered.turn.end()
+        for post in gathered.posts:
+            if post.is_here and post not in gathered.again:  # it was broken off
+                self._settle(post, PushResult.NOT_STORED)
+        behind = gathered.again + self._behind.pop(device, [])
+        self._waiting.extendleft(reversed(behind))
